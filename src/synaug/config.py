@@ -1,0 +1,203 @@
+"""Every option, its default and its check, on one page.
+
+A recipe is a YAML file with the sections below; the command line sets the same fields. An unknown key is an
+error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from synaug.errors import DataError, OptionError, unknown
+
+STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+EMBEDDED = "embedded"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class DataOptions(_Section):
+    """How the images are read."""
+
+    label: str | None = Field(None, description="label column of a table")
+    path: str | None = Field(None, description="path column of a table; default: image, path, file_name, ...")
+    attribute: str | None = Field(None, description="attribute column of a table")
+    split: str | None = Field(None, description="split column of a table")
+    test_fraction: float = Field(
+        0.2, gt=0, lt=1, description="share of each class held out for testing where the data name no test split"
+    )
+    max_unreadable: float = Field(
+        0.01, ge=0, le=1, description="share of unreadable images that is quarantined; above it, an error"
+    )
+
+
+class PlanOptions(_Section):
+    """How many images are made, from which prompts and by which model."""
+
+    by: Literal["class", "group"] = Field("class", description="fill up classes, or class x attribute groups")
+    target: float | Literal["uniform"] = Field(
+        "uniform",
+        description="images wanted: uniform (as many as the largest), a number, or a share of the largest below 1",
+    )
+    cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
+    variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
+    model: str = Field(STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)")
+    template: str = Field(
+        "a photo of a {modifier} {class}", description="prompt; {modifier}, {class} and {attribute} are replaced"
+    )
+    modifiers: tuple[str, ...] | None = Field(None, description="words for {modifier}; default: the built-in list")
+    aliases: dict[str, str] = Field({}, description="class name -> what the prompt calls it")
+    attribute_phrases: dict[str, str] = Field(
+        {}, description="attribute name -> phrase with {class}, such as 'red {class}' or '{class} on water'"
+    )
+    negative_prompt: str = Field("", description="what the images should not show")
+    seed: int = Field(0, ge=0, description="decides every image's own seed")
+
+    @model_validator(mode="after")
+    def _target_is_allowed(self) -> PlanOptions:
+        if self.target != "uniform" and float(self.target) <= 0:
+            raise ValueError(f"target must be 'uniform' or above 0, got {self.target}")
+        return self
+
+
+class GenerateOptions(_Section):
+    """How the diffusion model is run; what is not given follows the model."""
+
+    steps: int | None = Field(None, ge=1, description="denoising steps")
+    guidance: float | None = Field(None, ge=0, description="classifier-free guidance; 1 or below: none")
+    size: int | None = Field(None, ge=8, description="side of the generated image in pixels")
+    strength: float = Field(0.5, gt=0, le=1, description="image-to-image strength of intra and inter")
+    batch_size: int | None = Field(None, ge=1, description="images at once")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
+    compile: bool = Field(False, description="torch.compile of the denoiser")
+
+
+class QualityOptions(_Section):
+    """What is checked before an image is accepted."""
+
+    gates: tuple[str, ...] = Field(("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order")
+    off_class_quantile: float = Field(
+        0.02, ge=0, lt=1, description="share of each class's real images that may score below the threshold"
+    )
+    copy_distance: float = Field(
+        0.02, ge=0, description="mean absolute pixel difference (0 to 1) up to which an image counts as a copy"
+    )
+    max_attempts: int = Field(4, ge=1, description="tries for each slot")
+    max_missing: float = Field(0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3")
+
+
+class StageOptions(_Section):
+    """Stage 1: training the representation."""
+
+    steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the evened-out set")
+    epochs: int = Field(60, ge=1, description="passes over the evened-out set; the same steps for every method")
+    batch_size: int = Field(128, ge=2)
+    learning_rate: float = Field(0.1, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    crop_padding: int | None = Field(None, ge=0, description="random crop; default: an eighth of the side")
+    flip: bool = True
+    mixing: str = Field("mixup", description="none, mixup, ...")
+    mixup_alpha: float = Field(0.2, ge=0, description="Beta(alpha, alpha); 0: no mixup")
+    loss: str = "cross_entropy"
+    sampler: str = Field("instance", description="instance or class_balanced, ...")
+
+
+class RetrainOptions(_Section):
+    """Stage 2: retraining the classifier on real images, the features frozen."""
+
+    data: Literal["balanced_real", "all_real", "evened_out"] = Field(
+        "balanced_real",
+        description="an equal number of real images a class; all real images; or real and synthetic ones",
+    )
+    method: str = Field("logistic", description="how the last layer is found")
+    regularization: float = Field(1.0, gt=0, description="inverse strength C of the logistic regression")
+
+
+class TrainOptions(_Section):
+    """The classifier."""
+
+    network: str = Field("auto", description="auto, resnet8, resnet20, resnet32, resnet56, or a timm name")
+    pretrained: bool = Field(False, description="start from the timm weights")
+    image_size: int | None = Field(None, ge=8, description="side in pixels; default: the data's, or the network's")
+    device: str = "auto"
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    stage1: StageOptions = StageOptions()
+    retrain: RetrainOptions = RetrainOptions()
+
+
+class Recipe(_Section):
+    """One experiment: everything that decides its result."""
+
+    name: str = "custom"
+    data: DataOptions = DataOptions()
+    plan: PlanOptions = PlanOptions()
+    generate: GenerateOptions = GenerateOptions()
+    quality: QualityOptions = QualityOptions()
+    train: TrainOptions = TrainOptions()
+    methods: dict[str, dict[str, Any]] = Field(
+        {}, description="overrides of train for single methods, such as the tuned weight decay of a baseline"
+    )
+    seed: int = Field(0, ge=0, description="of everything that is drawn")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe file.
+
+    Raises:
+        DataError: the file cannot be read or is not YAML.
+        OptionError: a key is unknown or a value is not allowed.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The recipe {path} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        raise DataError(f"The recipe {path} is not YAML: {error}.") from error
+    if not isinstance(content, dict):
+        raise OptionError(f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}.")
+    return make_recipe(content, where=str(path))
+
+
+def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
+    """Check a nested dict of options and return them as a recipe.
+
+    Raises:
+        OptionError: a key is unknown or a value is not allowed; the message names all of them.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise OptionError(f"{where}: {' '.join(_explained(item) for item in error.errors())}") from None
+
+
+def _explained(item: Any) -> str:
+    place = ".".join(str(part) for part in item["loc"])
+    if item["type"] != "extra_forbidden":
+        return f"{place}: {item['msg']}, got {item['input']!r}."
+    section: Any = Recipe
+    for part in item["loc"][:-1]:
+        section = section.model_fields[part].annotation
+    return str(unknown("option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields]))
+
+
+def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
+    """Return the recipe with dotted options replaced, such as ``{"plan.model": "embedded"}``; None is skipped."""
+    content = recipe.model_dump()
+    for name, value in overrides.items():
+        if value is None:
+            continue
+        *sections, last = name.split(".")
+        place = content
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    return make_recipe(content, where="options")

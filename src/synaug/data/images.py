@@ -1,0 +1,122 @@
+"""Decode and encode single images, with limits on what is accepted."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from synaug.data.manifest import Manifest
+from synaug.errors import DataError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+MAX_PIXELS = 50_000_000
+MAX_BYTES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How images of a set are encoded, so that synthetic ones can be made alike.
+
+    ``mode`` is ``"L"`` or ``"RGB"``; ``size`` is (width, height), or None where the set has several;
+    ``quality`` is for JPEG and WebP, 1 to 100.
+    """
+
+    format: str = "PNG"
+    mode: str = "RGB"
+    size: tuple[int, int] | None = None
+    quality: int = 95
+
+
+def decoded(data: bytes) -> Image.Image:
+    """Decode an image fully, turn it upright, and return it as grey (``L``) or ``RGB``.
+
+    Raises:
+        DataError: the bytes are no image of an allowed format, are too large, or are cut short.
+    """
+    if len(data) > MAX_BYTES:
+        raise DataError(f"has {len(data):,} bytes; allowed are {MAX_BYTES:,}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(
+                    f"has {image.width} x {image.height} pixels; allowed are {MAX_PIXELS:,} in all"
+                )
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        raise DataError(f"is not an image of the formats {', '.join(FORMATS)}") from None
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        raise DataError(f"cannot be decoded: {error}") from error
+    return _plain_mode(upright)
+
+
+def _plain_mode(image: Image.Image) -> Image.Image:
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode in ("1", "LA"):
+        return image.convert("L")
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, np.float64)
+        top = 65535.0 if values.max(initial=0) > 255 else 255.0
+        return Image.fromarray(np.clip(values / top * 255, 0, 255).astype(np.uint8))
+    if image.mode in ("P", "PA", "RGBA", "La", "RGBa"):
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def encoded(value: bytes | np.ndarray) -> bytes:
+    """Return encoded bytes: as they are, or an array as PNG."""
+    if isinstance(value, bytes):
+        return value
+    return encode(Image.fromarray(value), Encoding())
+
+
+def encode(image: Image.Image, encoding: Encoding) -> bytes:
+    """Encode an image in the format, quality and colour mode of a set, without changing its size."""
+    buffer = io.BytesIO()
+    if image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    options = {"quality": encoding.quality} if encoding.format in ("JPEG", "WEBP") else {}
+    image.save(buffer, format=encoding.format, **options)
+    return buffer.getvalue()
+
+
+def read_image(manifest: Manifest, row: int) -> Image.Image:
+    """Return the image of a row, as grey or RGB.
+
+    Raises:
+        DataError: it cannot be read; the message names the file.
+    """
+    value = manifest.frame["image"].iat[row] if "image" in manifest.frame else None
+    if isinstance(value, np.ndarray):
+        return Image.fromarray(value)
+    if isinstance(value, bytes):
+        return decoded(value)
+    path = manifest.absolute_path(row)
+    return read_file(path)
+
+
+def read_file(path: Path) -> Image.Image:
+    """Decode an image file; errors name it.
+
+    Raises:
+        DataError: the file cannot be read or decoded.
+    """
+    try:
+        return decoded(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+    except DataError as error:
+        raise DataError(f"{path} {error}.") from error

@@ -1,0 +1,219 @@
+"""The manifest: one row an image, whatever it was read from.
+
+Columns of ``Manifest.frame``:
+
+============  ==========================================================================
+``id``        text, unique: what the image is called in predictions and reports
+``path``      text, relative to ``Manifest.root``; empty when the image is in memory
+``label``     int64, position in ``class_names``
+``attribute`` int64, position in ``attribute_names``; -1 where unknown
+``split``     text: ``train``, ``validation`` or ``test``
+``source``    text: ``real`` or ``synthetic``
+``sha256``    text: digest of the encoded image (or of the pixels of an array)
+``image``     only for images in memory: encoded ``bytes`` or a uint8 array (H, W) or (H, W, 3)
+============  ==========================================================================
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synaug import storage
+from synaug.errors import DataError
+
+COLUMNS = ("id", "path", "label", "attribute", "split", "source", "sha256")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """An image that cannot be used, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """Images with their labels, attributes and splits; see the module for the columns."""
+
+    frame: pd.DataFrame
+    class_names: tuple[str, ...]
+    attribute_names: tuple[str, ...] = ()
+    root: Path | None = None
+    quarantined: tuple[Quarantined, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        missing = [column for column in COLUMNS if column not in self.frame.columns]
+        if missing:
+            raise DataError(f"The manifest lacks the columns {', '.join(missing)}.")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    @property
+    def num_attributes(self) -> int:
+        return len(self.attribute_names)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels, int64 of shape ``(N,)``."""
+        return self.frame["label"].to_numpy(np.int64)
+
+    @property
+    def attributes(self) -> np.ndarray:
+        """Attributes, int64 of shape ``(N,)``; -1 where unknown."""
+        return self.frame["attribute"].to_numpy(np.int64)
+
+    @property
+    def is_synthetic(self) -> np.ndarray:
+        """Where an image comes from, bool of shape ``(N,)``."""
+        return (self.frame["source"] == "synthetic").to_numpy(bool)
+
+    def rows(self, chosen: np.ndarray) -> Manifest:
+        """Return the rows at these positions or under this mask, in that order."""
+        picked = self.frame.loc[chosen] if chosen.dtype == bool else self.frame.iloc[chosen]
+        return replace(self, frame=picked.reset_index(drop=True), quarantined=())
+
+    def split(self, name: str) -> Manifest:
+        """Return the rows of one split."""
+        return self.rows((self.frame["split"] == name).to_numpy(bool))
+
+    def absolute_path(self, row: int) -> Path:
+        """Return where the file of a row lies."""
+        path = Path(self.frame["path"].iat[row])
+        return path if self.root is None else self.root / path
+
+
+def joined(first: Manifest, *others: Manifest) -> Manifest:
+    """Return the rows of several manifests of the same classes in one, with absolute paths.
+
+    Raises:
+        DataError: the manifests name different classes or attributes.
+    """
+    frames = []
+    for part in (first, *others):
+        if part.class_names != first.class_names or part.attribute_names != first.attribute_names:
+            raise DataError(
+                f"Manifests of different classes cannot be joined: {first.class_names} and {part.class_names}."
+            )
+        paths = part.frame["path"]
+        if part.root is not None:
+            paths = paths.map(lambda path, root=part.root: str(root / path) if path else "")
+        frames.append(part.frame.assign(path=paths))
+    frame = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    return replace(first, frame=frame, root=None)
+
+
+def from_arrays(
+    images: np.ndarray | Sequence[np.ndarray],
+    labels: Sequence[int] | np.ndarray,
+    *,
+    class_names: Sequence[str],
+    attributes: Sequence[int] | np.ndarray | None = None,
+    attribute_names: Sequence[str] = (),
+    split: str | Sequence[str] = "train",
+) -> Manifest:
+    """Make a manifest of images in memory.
+
+    Args:
+        images: uint8, shape ``(N, H, W)`` or ``(N, H, W, 3)``, or a sequence of such single images.
+        labels: shape ``(N,)``, positions in ``class_names``.
+        class_names: one name a class.
+        attributes: shape ``(N,)``, positions in ``attribute_names``, or None where unknown.
+        attribute_names: one name an attribute value.
+        split: one name for all, or one an image.
+
+    Raises:
+        DataError: lengths differ, a label is out of range, or an image is not uint8 of such a shape.
+    """
+    label_array = np.asarray(labels, np.int64)
+    if len(images) != len(label_array):
+        raise DataError(f"There are {len(images)} images but {len(label_array)} labels.")
+    _check_range("label", label_array, 0, len(class_names))
+    if attributes is None:
+        attribute_array = np.full(len(label_array), -1)
+    else:
+        attribute_array = np.asarray(attributes, np.int64)
+        if len(attribute_array) != len(label_array):
+            raise DataError(f"There are {len(label_array)} images but {len(attribute_array)} attributes.")
+        _check_range("attribute", attribute_array, -1, len(attribute_names))
+    arrays = [np.ascontiguousarray(image) for image in images]
+    for position, array in enumerate(arrays):
+        if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
+            raise DataError(
+                f"Image {position} is {array.dtype} of shape {array.shape}; "
+                "allowed: uint8 of shape (H, W) or (H, W, 3)."
+            )
+    frame = pd.DataFrame(
+        {
+            "id": [f"image-{position:07d}" for position in range(len(arrays))],
+            "path": "",
+            "label": label_array,
+            "attribute": attribute_array,
+            "split": split,
+            "source": "real",
+            "sha256": [storage.digest(array.tobytes()) for array in arrays],
+            "image": arrays,
+        }
+    )
+    return Manifest(frame=frame, class_names=tuple(class_names), attribute_names=tuple(attribute_names))
+
+
+def _check_range(kind: str, values: np.ndarray, low: int, end: int) -> None:
+    outside = values[(values < low) | (values >= end)]
+    if len(outside):
+        raise DataError(f"A {kind} is {outside[0]}; allowed are {low} to {end - 1}.")
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write the manifest as one Parquet file that carries its class and attribute names."""
+    about = {
+        "class_names": list(manifest.class_names),
+        "attribute_names": list(manifest.attribute_names),
+        "root": None if manifest.root is None else str(manifest.root.resolve()),
+        "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
+    }
+    frame = manifest.frame
+    if "image" in frame:
+        from synaug.data.images import encoded
+
+        frame = frame.assign(image=[encoded(value) for value in frame["image"]])
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"synaug": json.dumps(about)})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    storage.write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read what ``write_manifest`` wrote.
+
+    Raises:
+        DataError: the file is missing or is not such a manifest.
+    """
+    try:
+        table = pq.read_table(path)
+        about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"synaug"])
+    except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
+        raise DataError(f"{path} is not a manifest of synaug: {error}.") from error
+    return Manifest(
+        frame=table.to_pandas(),
+        class_names=tuple(about["class_names"]),
+        attribute_names=tuple(about["attribute_names"]),
+        root=None if about["root"] is None else Path(about["root"]),
+        quarantined=tuple(Quarantined(*item) for item in about["quarantined"]),
+    )

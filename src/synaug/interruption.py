@@ -1,0 +1,56 @@
+"""Stop long work at a safe place: the first signal asks, the second ends at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from synaug.errors import Interrupted
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_requested = threading.Event()
+
+
+@contextlib.contextmanager
+def graceful() -> Iterator[None]:
+    """Within the block, let the first SIGINT or SIGTERM set a request that ``stop_here`` answers.
+
+    The second signal does what it did before the block. Outside the main thread, where Python allows no
+    signal handlers, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        _requested.set()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in _SIGNALS:
+        signal.signal(number, ask)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _requested.clear()
+
+
+def is_requested() -> bool:
+    """Return whether a signal has asked for an end."""
+    return _requested.is_set()
+
+
+def stop_here() -> None:
+    """Call this where all finished work is saved.
+
+    Raises:
+        Interrupted: a signal has asked for an end.
+    """
+    if _requested.is_set():
+        raise Interrupted("Interrupted. What was finished is saved; run the same command again to go on.")

@@ -1,0 +1,61 @@
+"""Show how far long work has come: a live bar on a terminal, a plain line now and then in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+Progress = Callable[[str, int, int, str], None]
+"""Called as ``progress(stage, done, total, note)``; a stage ends when ``done`` reaches ``total``."""
+
+
+def silent(stage: str, done: int, total: int, note: str = "") -> None:
+    """Show nothing."""
+
+
+class ConsoleProgress:
+    """Write to standard error: redraw one line on a terminal, else a new line every ``interval`` seconds."""
+
+    def __init__(self, stream: TextIO | None = None, *, interval: float = 15.0) -> None:
+        self._stream = stream or sys.stderr
+        self._live = self._stream.isatty()
+        self._interval = 0.1 if self._live else interval
+        self._stage, self._began, self._first, self._shown = "", 0.0, 0, 0.0
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._began, self._first, self._shown = stage, now, done, 0.0
+        finished = done >= total
+        if not finished and now - self._shown < self._interval:
+            return
+        self._shown = now
+        line = self._line(done, total, note, now - self._began)
+        if self._live:
+            self._stream.write(f"\r\x1b[2K{line}" + ("\n" if finished else ""))
+        else:
+            self._stream.write(line + "\n")
+        self._stream.flush()
+        if finished:
+            self._stage = ""
+
+    def _line(self, done: int, total: int, note: str, seconds: float) -> str:
+        share = done / total if total else 1.0
+        bar = ("━" * round(20 * share)).ljust(20, "·")
+        parts = [f"{self._stage:<28} {bar} {done:,}/{total:,}"]
+        rate = (done - self._first) / seconds if seconds > 0.5 else 0.0
+        if rate > 0:
+            parts.append(f"{rate:,.1f}/s")
+            parts.append(f"{_duration((total - done) / rate)} left" if done < total else _duration(seconds))
+        if note:
+            parts.append(note)
+        return "  ".join(parts)
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration such as 0:42, 12:05 or 3:07:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
