@@ -1,0 +1,40 @@
+# The two commands: make demo, make test. Each sets itself up the first time and is quick the second.
+VENV ?= .venv
+PYTHON ?= python3
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+FILES = src tests scripts examples benchmarks
+
+.PHONY: demo test lint format docs-results clean
+
+demo: $(VENV)/.runtime
+	$(VENV)/bin/synaug demo --out runs/demo
+
+test: $(VENV)/.dev lint
+	$(VENV)/bin/python -m pytest -q
+
+lint: $(VENV)/.dev
+	$(VENV)/bin/ruff check $(wildcard $(FILES))
+	$(VENV)/bin/ruff format --check $(wildcard $(FILES))
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.dev
+	$(VENV)/bin/ruff check --fix $(wildcard $(FILES))
+	$(VENV)/bin/ruff format $(wildcard $(FILES))
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "synaug needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try make PYTHON=python3.11 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing synaug and its libraries into $(VENV) (a few minutes, once) ..."
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing synaug, its libraries and the development tools into $(VENV) (a few minutes, once) ..."
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,384 @@
+"""The command line: thin commands.  What is heavy is imported inside them, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from synaug.errors import OptionError, SynaugError
+
+if TYPE_CHECKING:
+    from synaug.config import Recipe
+    from synaug.progress import Progress
+
+app = typer.Typer(
+    name="synaug",
+    help="Even out imbalanced image classification sets with synthetic images, and prove what it did.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="First look: [bold]synaug demo --out runs/demo[/bold]    "
+    "Your images: [bold]synaug run FOLDER --out runs/mine[/bold]",
+)
+
+Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder with a folder per class, or a CSV / Parquet / JSONL table.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by 'synaug plan' or 'synaug run'.")]
+Out = Annotated[Path, typer.Option("--out", help="Run folder to make, or to go on with.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
+Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table.")]
+SplitColumn = Annotated[str | None, typer.Option("--split-column", help="Split column of a table.")]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML file with options; what is given here goes first.")]
+Model = Annotated[
+    str | None, typer.Option(help="'embedded', a diffusers folder, or a Hub id (ID@REVISION). [default: Stable Diffusion 1.5]")
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Decides all that is drawn. [default: 0]")]
+By = Annotated[str | None, typer.Option(help="Fill up by 'class' or by 'group' (class x attribute). [default: class]")]
+Target = Annotated[str | None, typer.Option(help="'uniform', a number of images, or a share of the largest. [default: uniform]")]
+Methods = Annotated[str | None, typer.Option(help="Comma-separated methods to train. [default: the report's five]")]
+
+
+def main() -> NoReturn:
+    """Run the command line; errors become one paragraph on stderr and the exit code of their kind."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(standalone_mode=True)
+    except SynaugError as error:
+        fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        fail("Interrupted. What was finished is saved; run the same command again to go on.", 75)
+    except MemoryError:
+        fail("Out of memory. Use fewer or smaller images at once: --batch-size, image_size in the recipe.", 5)
+    except Exception:
+        traceback.print_exc()
+        fail("This is a bug of synaug. Please report it with the lines above.", 1)
+    sys.exit(0)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print the message to stderr and end the process."""
+    print(f"synaug: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+# ---------------------------------------------------------------- commands
+
+
+@app.command()
+def demo(
+    out: Out,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Do everything on the embedded data with the embedded generator: a few minutes, no download.
+
+    Example:  synaug demo --out runs/demo
+    """
+    from synaug import experiment
+    from synaug.config import read_recipe, with_overrides
+    from synaug.embedded import demo_data, demo_recipe
+
+    recipe = with_overrides(read_recipe(demo_recipe()), {"seed": seed, "plan.seed": seed})
+    with session() as progress:
+        report = experiment.run(demo_data(), out, recipe, command=typed_command(), progress=progress)
+    show_report(report, out, as_json=as_json)
+
+
+@app.command()
+def count(
+    data: Data,
+    label: Label = None,
+    attribute: Attribute = None,
+    split: Annotated[str | None, typer.Option(help="Count this split only. [default: train]")] = None,
+    split_column: SplitColumn = None,
+    recipe: RecipeFile = None,
+    as_json: Json = False,
+) -> None:
+    """Count images per class and group, and say how imbalanced the set is.
+
+    Example:  synaug count photos/
+    """
+    from synaug.data import groups, readers
+
+    options = options_of(recipe, {"data.label": label, "data.attribute": attribute, "data.split": split_column})
+    with session() as progress:
+        manifest = readers.read_data(data, options.data, progress=progress)
+    if split and split not in set(manifest.frame["split"]):
+        raise OptionError(f"No split {split!r} in {data}; there are {', '.join(sorted(set(manifest.frame['split'])))}.")
+    summary = groups.summary(manifest.split(split or "train"))
+    if as_json:
+        print_json(summary)
+    else:
+        from synaug import console
+
+        console.show_counts(summary, quarantined=manifest.quarantined)
+
+
+@app.command()
+def plan(
+    data: Data,
+    out: Out,
+    by: By = None,
+    target: Target = None,
+    cap: Annotated[int | None, typer.Option(min=0, help="At most so many synthetic images a class or group.")] = None,
+    variant: Annotated[str | None, typer.Option(help="text, intra, inter or fitted. [default: text]")] = None,
+    model: Model = None,
+    label: Label = None,
+    attribute: Attribute = None,
+    split_column: SplitColumn = None,
+    recipe: RecipeFile = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Decide how many images each class or group lacks, and show prompts, disk and time before anything is made.
+
+    Example:  synaug plan photos/ --out runs/photos --model embedded
+    """
+    from synaug import experiment
+    from synaug.data import readers
+    from synaug.synthesis import plan as planning
+
+    options = options_of(
+        recipe,
+        {
+            "data.label": label, "data.attribute": attribute, "data.split": split_column,
+            "plan.by": by, "plan.target": number_or_name(target), "plan.cap": cap, "plan.variant": variant,
+            "plan.model": model, "plan.seed": seed, "seed": seed,
+        },
+    )  # fmt: skip
+    with session() as progress:
+        manifest = readers.read_data(data, options.data, progress=progress)
+        made = experiment.make_plan(manifest, out, options, source=str(data))
+    summary = experiment.plan_section(made) | {"estimate": planning.estimate(made)}
+    if as_json:
+        print_json(summary)
+    else:
+        from synaug import console
+
+        console.show_plan(summary, out)
+
+
+@app.command()
+def generate(
+    run: Run,
+    model: Model = None,
+    shard: Annotated[str, typer.Option(metavar="i/n", help="Make only part i of n (1 to n).")] = "1/1",
+    engine: Annotated[str, typer.Option(help="local.")] = "local",
+    as_json: Json = False,
+) -> None:
+    """Make the planned images, check each, and keep what passes; repeat the command to go on.
+
+    Example:  synaug generate runs/photos
+    """
+    from synaug import experiment
+    from synaug.runs import change_model
+
+    if engine != "local":
+        raise OptionError(f"Unknown engine {engine!r}. Known: local.")
+    part = shard_of(shard)
+    with session() as progress:
+        if model is not None:
+            change_model(run, model)
+        result = experiment.generate(run, shard=part, progress=progress)
+    content = {
+        "requested": result.requested,
+        "accepted": result.accepted,
+        "missing": result.missing,
+        "rejected": result.rejected,
+        "seconds": result.seconds,
+    }
+    if as_json:
+        print_json(content)
+    else:
+        from synaug import console
+
+        console.show_synthesis(content)
+    experiment.check_complete(run, result)
+
+
+@app.command()
+def train(run: Run, methods: Methods = None, as_json: Json = False) -> None:
+    """Train the methods of stage 1 that have no result yet: on the real images, and on the evened-out set.
+
+    Example:  synaug train runs/photos
+    """
+    _train(run, methods, retrain=False, as_json=as_json)
+
+
+@app.command()
+def retrain(run: Run, methods: Methods = None, as_json: Json = False) -> None:
+    """Retrain the last layers on balanced real images (stage 2), training stage 1 first where it is missing.
+
+    Example:  synaug retrain runs/photos
+    """
+    _train(run, methods, retrain=True, as_json=as_json)
+
+
+def _train(run: Path, methods: str | None, *, retrain: bool, as_json: bool) -> None:
+    from synaug import console, experiment, storage
+
+    names = tuple(methods.split(",")) if methods else experiment.DEFAULT_METHODS
+    with session() as progress, storage.lock(run):
+        results = experiment.train(run, methods=names, retrain=retrain, progress=progress)
+    if as_json:
+        print_json(results)
+    else:
+        console.show_results({"results": results})
+
+
+@app.command()
+def report(run: Run, as_json: Json = False) -> None:
+    """Write report.json and report.html from what the run folder holds.
+
+    Example:  synaug report runs/photos
+    """
+    from synaug import experiment
+
+    show_report(experiment.report(run, command=typed_command()), run, as_json=as_json)
+
+
+@app.command("run")
+def run_all(
+    data: Data,
+    out: Out,
+    by: By = None,
+    target: Target = None,
+    model: Model = None,
+    label: Label = None,
+    attribute: Attribute = None,
+    split_column: SplitColumn = None,
+    recipe: RecipeFile = None,
+    methods: Methods = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Count, plan, generate, check, train, retrain, evaluate and report, in one folder that can be gone on with.
+
+    Example:  synaug run photos/ --out runs/photos --model embedded
+    """
+    from synaug import experiment
+
+    options = options_of(
+        recipe,
+        {
+            "data.label": label, "data.attribute": attribute, "data.split": split_column,
+            "plan.by": by, "plan.target": number_or_name(target), "plan.model": model,
+            "plan.seed": seed, "seed": seed,
+        },
+    )  # fmt: skip
+    names = tuple(methods.split(",")) if methods else experiment.DEFAULT_METHODS
+    with session() as progress:
+        made = experiment.run(data, out, options, methods=names, command=typed_command(), progress=progress)
+    show_report(made, out, as_json=as_json)
+
+
+@app.command()
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS.csv", help="Columns: label, prediction, any attributes.")],
+    attribute: Annotated[list[str] | None, typer.Option(help="Attribute column; may be given again.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score anyone's predictions: accuracy, recall of each class, and fairness between attribute values.
+
+    Example:  synaug evaluate runs/photos/predictions.csv --attribute gender
+    """
+    from synaug.evaluation.predictions import evaluate_predictions, read_predictions
+
+    scores = evaluate_predictions(read_predictions(predictions), attributes=attribute or [])
+    if as_json:
+        print_json(scores)
+    else:
+        from synaug import console
+
+        console.show_scores(scores)
+
+
+@app.command()
+def status(run: Run, as_json: Json = False) -> None:
+    """Say how far a run has come, also while it is running.
+
+    Example:  synaug status runs/photos
+    """
+    from synaug import experiment
+
+    content = experiment.status(run)
+    if as_json:
+        print_json(content)
+    else:
+        from synaug import console
+
+        console.show_status(content)
+
+
+# ---------------------------------------------------------------- what the commands share
+
+
+@contextlib.contextmanager
+def session() -> Iterator[Progress]:
+    """Answer signals and show progress while the block runs."""
+    from synaug.interruption import graceful
+    from synaug.progress import ConsoleProgress
+
+    with graceful():
+        yield ConsoleProgress()
+
+
+def options_of(recipe: Path | None, overrides: dict[str, Any]) -> Recipe:
+    """Return the recipe of the file, or the default one, with the options of the command line."""
+    from synaug.config import Recipe, read_recipe, with_overrides
+
+    return with_overrides(read_recipe(recipe) if recipe else Recipe(), overrides)
+
+
+def number_or_name(target: str | None) -> float | int | str | None:
+    """Read a target: a whole number, a share, or a name."""
+    if target is None:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(target)
+        except ValueError:
+            continue
+    return target
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """Read ``i/n``, with i from 1 to n, as (i - 1, n)."""
+    first, _, second = text.partition("/")
+    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
+        raise OptionError(f"--shard must be i/n with i from 1 to n, such as 2/8; got {text!r}.")
+    return int(first) - 1, int(second)
+
+
+def typed_command() -> str:
+    """Return the command as a person would type it."""
+    return shlex.join(["synaug", *sys.argv[1:]])
+
+
+def print_json(content: Any) -> None:
+    """Print JSON on stdout; NaN becomes null."""
+    from synaug.storage import without_nan
+
+    print(json.dumps(without_nan(content), indent=2, ensure_ascii=False))
+
+
+def show_report(content: dict[str, Any], out: Path, *, as_json: bool) -> None:
+    """Print the report's table, its summary and where the page lies."""
+    if as_json:
+        print_json(content)
+        return
+    from synaug import console
+
+    console.show_results(content)
+    console.show_summary(content, out / "report.html")

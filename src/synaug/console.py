@@ -1,0 +1,166 @@
+"""Print results on the terminal: tables, bars and plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from synaug.data.manifest import Quarantined
+
+_BAR = 36  # characters
+_BIN_STYLES = {"many": "green", "medium": "yellow", "few": "red"}
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as a percentage, ``n/a`` where it is undefined.
+
+    >>> percent(0.8125), percent(float("nan")), percent(None)
+    ('81.2', 'n/a', 'n/a')
+    """
+    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def shot_bin(count: int) -> str:
+    """Return the name of the bin of a class with so many training images: many, medium or few."""
+    return "many" if count > 100 else "few" if count < 20 else "medium"
+
+
+def show_counts(summary: dict[str, Any], *, quarantined: Sequence[Quarantined] = ()) -> None:
+    """Print how many images each class has, with a bar each."""
+    console = _console()
+    counts: dict[str, int] = summary["class_counts"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class")
+    table.add_column("images", justify="right")
+    table.add_column("")
+    most = max(counts.values())
+    for name, number in counts.items():
+        table.add_row(escape(name), f"{number:,}", _bar(number / most, _BIN_STYLES[shot_bin(number)]))
+    console.print(table)
+    if summary["group_counts"]:
+        groups = Table(box=None, pad_edge=False)
+        groups.add_column("class x attribute")
+        groups.add_column("images", justify="right")
+        for name, number in summary["group_counts"].items():
+            groups.add_row(escape(name), f"{number:,}")
+        console.print(groups)
+    console.print(
+        f"{summary['num_images']:,} images in {len(counts)} classes; the largest is "
+        f"{_factor(summary['imbalance_factor'])} times the smallest. "
+        f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
+        f"[red]few[/] (< 20): {summary['few']} classes."
+    )
+    if quarantined:
+        console.print(f"[red]{len(quarantined)} unreadable, left out:[/]")
+        for item in quarantined[:10]:
+            console.print(f"  {escape(item.path)}: {escape(item.reason)}")
+
+
+def _bar(share: float, style: str) -> str:
+    return f"[{style}]{'█' * max(1, round(_BAR * share))}[/]"
+
+
+def _factor(value: float | None) -> str:
+    return "n/a" if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def show_plan(plan: dict[str, Any], out: Path) -> None:
+    """Print what will be made, from which prompts, and at which cost."""
+    console = _console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class" if plan["by"] == "class" else "group")
+    table.add_column("to generate", justify="right")
+    table.add_column("prompts")
+    for name, number in plan["num_to_generate"].items():
+        samples = "; ".join(plan["prompts"].get(name, [])[:2])
+        table.add_row(escape(name), f"{number:,}", f"[dim]{escape(samples)}[/]")
+    console.print(table)
+    estimate = plan["estimate"]
+    console.print(
+        f"{sum(plan['num_to_generate'].values()):,} images by {escape(plan['model'])}, about "
+        f"{estimate['bytes'] / 1e6:,.1f} MB."
+    )
+    console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]")
+
+
+def show_synthesis(content: dict[str, Any]) -> None:
+    """Print what was generated and what was rejected."""
+    console = _console()
+    rate = content["accepted"] / content["seconds"] if content["seconds"] else math.nan
+    console.print(
+        f"{content['accepted']:,} of {content['requested']:,} images accepted"
+        + ("" if math.isnan(rate) else f" in {content['seconds']:.0f} s ({rate:.1f} a second)")
+        + "."
+    )
+    for reason, number in content["rejected"].items():
+        console.print(f"  rejected, {reason.replace('_', '-')}: {number:,}")
+
+
+def show_results(report: dict[str, Any]) -> None:
+    """Print one row a method."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("method")
+    columns = ("accuracy", "many", "medium", "few", "worst_class")
+    for name in (*columns, "seconds"):
+        table.add_column(name.replace("_", " "), justify="right")
+    results = report["results"]
+    best = {name: max((_number(r[name]) for r in results), default=math.nan) for name in columns}
+    for result in results:
+        cells = [
+            f"[bold]{percent(result[name])}[/]" if _number(result[name]) == best[name] else percent(result[name])
+            for name in columns
+        ]
+        table.add_row(result["method"], *cells, f"{result['seconds']:.0f}")
+    _console().print(table)
+    _console().print("[dim]Percent of the real test images that are recognised; many / medium / few: classes by their training images.[/]")
+
+
+def _number(value: float | None) -> float:
+    return -math.inf if value is None or math.isnan(value) else value
+
+
+def show_summary(report: dict[str, Any], page: Path) -> None:
+    """Print the report's plain words and where the page lies."""
+    from synaug.evaluation.summary import summary
+
+    console = _console()
+    console.print()
+    for sentence in summary(report):
+        console.print(escape(sentence))
+    console.print(f"\nReport: [bold]{escape(str(page))}[/]")
+
+
+def show_scores(scores: dict[str, Any], *, title: str = "") -> None:
+    """Print nested scores as indented lines; numbers between 0 and 1 as percent."""
+    console = _console()
+    if title:
+        console.print(f"[bold]{escape(title)}[/]")
+    for name, value in scores.items():
+        label = escape(str(name)).replace("_", " ")
+        if isinstance(value, dict):
+            console.print(f"[bold]{label}[/]")
+            for inner, number in value.items():
+                console.print(f"  {escape(str(inner)).replace('_', ' '):<40} {_score(number)}")
+        else:
+            console.print(f"{label:<42} {_score(value)}")
+
+
+def _score(value: Any) -> str:
+    return percent(value) if value is None or isinstance(value, float) else escape(str(value))
+
+
+def show_status(content: dict[str, Any]) -> None:
+    """Print how far each stage of a run is."""
+    console = _console()
+    for stage, state in content.items():
+        console.print(f"{stage:<28} {escape(str(state))}")

@@ -1,0 +1,506 @@
+"""The whole method, one stage a line.  Start reading here.
+
+``run`` counts, plans, generates, trains, retrains, evaluates and reports in one run folder. Each stage is a
+function of its own, reads what the stage before it wrote, and does nothing again that is already there.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from synaug import storage
+from synaug.config import Recipe, StageOptions, TrainOptions
+from synaug.data import encoding, groups, readers
+from synaug.data.images import read_file, read_image
+from synaug.data.manifest import Manifest, joined, read_manifest, write_manifest
+from synaug.data.subsets import balanced_positions
+from synaug.errors import DataError, unknown
+from synaug.progress import Progress, silent
+from synaug.runs import RunFolder, locked_recipe, machine, open_run, write_lock
+from synaug.synthesis import plan as planning
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from synaug.evaluation.report import ReportImages
+    from synaug.synthesis.diffusion import Generator
+    from synaug.synthesis.synthesize import SynthesisResult
+    from synaug.training.images import TrainingSet
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way from images to a classifier.
+
+    Attributes:
+        description: what it does, in one sentence, for the report.
+        data: what stage 1 learns from: ``real`` or ``evened_out`` (real and synthetic).
+        stage1: options that differ from the recipe's ``train.stage1``.
+        starts_from: the method whose features are kept while the classifier is retrained; None trains stage 1.
+    """
+
+    description: str
+    data: str = "real"
+    stage1: tuple[tuple[str, Any], ...] = ()
+    starts_from: str | None = None
+
+
+METHODS = {
+    "cross_entropy": Method(
+        "Cross-entropy on the real images alone.",
+        stage1=(("mixing", "none"),),
+    ),
+    "cross_entropy_mixup": Method("Cross-entropy with Mixup on the real images alone."),
+    "cross_entropy_retrained": Method(
+        "Features of cross_entropy; its last layer retrained like SYNAuG's.", starts_from="cross_entropy"
+    ),
+    "oversampling": Method(
+        "Cross-entropy on the real images, drawn class-balanced: rare images are seen more often.",
+        stage1=(("mixing", "none"), ("sampler", "class_balanced")),
+    ),
+    "oversampling_mixup": Method(
+        "Oversampling with Mixup.",
+        stage1=(("sampler", "class_balanced"),),
+    ),
+    "synaug_stage1": Method(
+        "Cross-entropy with Mixup on the evened-out set: real and synthetic images.", data="evened_out"
+    ),
+    "synaug": Method(
+        "Features of synaug_stage1; the last layer retrained on class-balanced real images.",
+        data="evened_out",
+        starts_from="synaug_stage1",
+    ),
+}
+EXAMPLES = 10  # pictures of each kind in the report
+DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
+
+
+def run(
+    source: Path | Manifest,
+    out: Path,
+    recipe: Recipe,
+    *,
+    generator: Generator | None = None,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    command: str = "",
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Do the whole method in the folder ``out`` and return the report.
+
+    Args:
+        source: images; see ``data.readers``.
+        out: run folder; one that holds an unfinished run of the same options is gone on with.
+        recipe: all options.
+        generator: takes the place of the diffusion model; see ``synthesis.diffusion``.
+        methods: names of ``METHODS``.
+        command: what a person types to repeat it, for the report.
+        progress: called with how far the work has come.
+
+    Raises:
+        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
+    """
+    check_methods(methods)
+    began = time.monotonic()
+    manifest = readers.read_data(source, recipe.data, progress=progress)
+    with storage.lock(out):
+        make_plan(manifest, out, recipe, source=str(source) if isinstance(source, Path) else "arrays in memory")
+        generate(out, generator=generator, progress=progress)
+        train(out, methods=methods, progress=progress)
+        return report(out, command=command, seconds=time.monotonic() - began)
+
+
+def check_methods(methods: Sequence[str]) -> None:
+    """Raise an OptionError for a name that is not in ``METHODS``."""
+    for name in methods:
+        if name not in METHODS:
+            raise unknown("method", name, METHODS)
+
+
+# ---------------------------------------------------------------- plan
+
+
+def make_plan(manifest: Manifest, out: Path, recipe: Recipe, *, source: str) -> planning.Plan:
+    """Write the plan, the manifest and the lock file; where the same ones are there, leave them."""
+    training = manifest.split("train")
+    check_counts(manifest)
+    look = encoding.detect_encoding(training)
+    plan = planning.make_plan(
+        training,
+        options=recipe.plan,
+        generate=recipe.generate,
+        encoding=look,
+        image_size=look.size or encoding.median_size(training),
+    )
+    run_folder = RunFolder(out)
+    storage.make_folder(out)
+    write_lock(run_folder, source=source, recipe=recipe, data_digest=data_digest(manifest))
+    if not run_folder.plan.exists():
+        write_manifest(manifest, run_folder.data)
+        planning.write_plan(plan, run_folder.plan)
+    return plan
+
+
+def check_counts(manifest: Manifest) -> None:
+    """Raise a DataError where a class has no training or no test image."""
+    for split in ("train", "test"):
+        counts = groups.class_counts(manifest.split(split).labels, manifest.num_classes)
+        empty = [manifest.class_names[label] for label in np.flatnonzero(counts == 0)]
+        if empty:
+            raise DataError(
+                f"No {split} image in {len(empty)} of {manifest.num_classes} classes: {', '.join(empty[:5])}. "
+                "Each class needs at least one real image to train on and one to test on."
+            )
+
+
+def data_digest(manifest: Manifest) -> str:
+    """Return a digest of every row: which image, label, attribute and split."""
+    columns = manifest.frame[["id", "label", "attribute", "split", "sha256"]]
+    rows = pd.util.hash_pandas_object(columns, index=False).to_numpy()
+    return storage.digest(rows.tobytes() + "\0".join(manifest.class_names).encode())
+
+
+# ---------------------------------------------------------------- generate
+
+
+def generate(
+    out: Path,
+    *,
+    generator: Generator | None = None,
+    shard: tuple[int, int] = (0, 1),
+    progress: Progress = silent,
+) -> SynthesisResult:
+    """Make the images that the plan of the run folder lacks, and check each."""
+    from synaug.synthesis.diffusion import load_generator
+    from synaug.synthesis.synthesize import is_settled, synthesize
+
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan = planning.read_plan(run_folder.plan)
+    manifest = read_manifest(run_folder.data)
+    if generator is None and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
+        progress("loading the generator", 0, 1, recipe.plan.model)
+        generator = load_generator(recipe.plan.model, recipe.generate, variant=recipe.plan.variant)
+        progress("loading the generator", 1, 1, recipe.plan.model)
+    result = synthesize(
+        plan,
+        generator,
+        folder=out,
+        gates=make_gates(manifest, recipe, progress=progress),
+        quality=recipe.quality,
+        shard=shard,
+        progress=progress,
+    )
+    return result
+
+
+def make_gates(manifest: Manifest, recipe: Recipe, *, progress: Progress = silent) -> list[Any]:
+    """Build the checks that the recipe names, calibrated on the real training images."""
+    from synaug.synthesis.quality import make_gates as build
+
+    return build(manifest, recipe.quality, seed=recipe.seed, progress=progress)
+
+
+# ---------------------------------------------------------------- train
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The images in memory: what is learned from and what is measured on."""
+
+    real: TrainingSet
+    evened_out: TrainingSet
+    test: TrainingSet
+
+
+def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
+    """Load real, synthetic and test images as uint8 tensors of one size."""
+    from synaug.synthesis.synthesize import synthetic_manifest
+    from synaug.training.images import load_training_set
+
+    run_folder = open_run(out)
+    manifest = read_manifest(run_folder.data)
+    plan = planning.read_plan(run_folder.plan)
+    real = manifest.split("train")
+    synthetic = synthetic_manifest(plan, out)
+    side = options.image_size or max(plan.image_size)
+    channels = 1 if plan.encoding.mode == "L" else 3
+    both = load_training_set(joined(real, synthetic), image_size=side, channels=channels, progress=progress)
+    test = load_training_set(manifest.split("test"), image_size=side, channels=channels, progress=progress)
+    return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test)
+
+
+def train(
+    out: Path,
+    *,
+    methods: Sequence[str] = DEFAULT_METHODS,
+    retrain: bool = True,
+    progress: Progress = silent,
+) -> list[dict[str, Any]]:
+    """Train, retrain and test each method that has no result yet; return the results.
+
+    Args:
+        out: run folder with its synthetic images.
+        methods: names of ``METHODS``.
+        retrain: False leaves out the methods that only retrain the classifier of another.
+        progress: called with how far the work has come.
+    """
+    check_methods(methods)
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    wanted = [name for name in methods if retrain or METHODS[name].starts_from is None]
+    missing = [name for name in wanted if not run_folder.result(name, recipe.seed).exists()]
+    if missing:
+        sets = load_sets(out, recipe.train, progress=progress)
+        for name in missing:
+            train_method(name, sets, run_folder, recipe, progress=progress)
+    return [storage.read_json(run_folder.result(name, recipe.seed)) for name in wanted]
+
+
+def train_method(
+    name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent
+) -> None:
+    """Train one method, test it on the real test images, and write its result and predictions."""
+    from synaug.evaluation.longtail import longtail_report
+    from synaug.training.fit import predict
+
+    began = time.monotonic()
+    model = trained_model(name, sets, run_folder, recipe, progress=progress)
+    seconds = time.monotonic() - began
+    logits = predict(model, sets.test)
+    manifest = read_manifest(run_folder.data)
+    test = manifest.split("test")
+    predictions = logits.argmax(1).numpy()
+    scores = longtail_report(
+        labels=test.labels,
+        predictions=predictions,
+        num_classes=manifest.num_classes,
+        class_counts=groups.class_counts(manifest.split("train").labels, manifest.num_classes),
+    )
+    write_predictions(run_folder.method_predictions(name, recipe.seed), test, predictions)
+    result = {
+        "method": name,
+        "seed": recipe.seed,
+        "accuracy": scores.accuracy,
+        "many": scores.many,
+        "medium": scores.medium,
+        "few": scores.few,
+        "worst_class": scores.worst_class,
+        "per_class": dict(zip(manifest.class_names, scores.per_class, strict=True)),
+        "seconds": seconds,
+    }
+    storage.write_json(run_folder.result(name, recipe.seed), result)
+
+
+def trained_model(
+    name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent
+) -> nn.Module:
+    """Return the network of a method, trained; a finished checkpoint is loaded instead."""
+    from synaug.training.classifier import retrain_classifier
+    from synaug.training.fit import train_representation
+    from synaug.training.models import make_model
+
+    method = METHODS[name]
+    if method.starts_from is not None:
+        base = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
+        options = recipe.train.retrain
+        data = "all_real" if (method.data, options.data) == ("real", "evened_out") else options.data
+        return retrain_classifier(
+            base,
+            retraining_set(sets, data, seed=recipe.seed),
+            method=options.method,
+            regularization=options.regularization,
+            seed=recipe.seed,
+        )
+    data = sets.evened_out if method.data == "evened_out" else sets.real
+    model = make_model(
+        recipe.train.network,
+        num_classes=data.num_classes,
+        in_channels=data.images.shape[1],
+        image_size=data.images.shape[-1],
+        pretrained=recipe.train.pretrained,
+        seed=recipe.seed,
+    )
+    train_representation(
+        model,
+        data,
+        stage_options(name, recipe, sets),
+        seed=recipe.seed,
+        device=recipe.train.device,
+        precision=recipe.train.precision,
+        checkpoint=run_folder.checkpoint(name, recipe.seed),
+        progress=progress,
+        stage=f"training {name}",
+    )
+    return model
+
+
+def stage_options(name: str, recipe: Recipe, sets: Sets) -> StageOptions:
+    """Return the stage-1 options of a method: the recipe's, the method's own, then the recipe's for it.
+
+    The number of steps follows from the evened-out set, so that every method takes equally many.
+    """
+    stage = recipe.train.stage1
+    steps = stage.steps or math.ceil(stage.epochs * len(sets.evened_out.labels) / stage.batch_size)
+    changes = dict(METHODS[name].stage1) | recipe.methods.get(name, {})
+    return StageOptions.model_validate(stage.model_dump() | {"steps": steps} | changes)
+
+
+def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
+    """Return the images on which the last layer is retrained."""
+    if data == "evened_out":
+        return sets.evened_out
+    if data == "all_real":
+        return sets.real
+    rng = np.random.default_rng([seed, 2])
+    return sets.real.rows(balanced_positions(sets.real.labels.numpy(), sets.real.num_classes, rng))
+
+
+def write_predictions(path: Path, test: Manifest, predictions: np.ndarray) -> None:
+    """Write one row a test image: id, label, prediction and, where known, attribute; names, not numbers."""
+    names = np.array(test.class_names, dtype=object)
+    columns = {"id": test.frame["id"], "label": names[test.labels], "prediction": names[predictions]}
+    if test.attribute_names:
+        columns["attribute"] = np.array([*test.attribute_names, ""], dtype=object)[test.attributes]
+    storage.write_text(path, pd.DataFrame(columns).to_csv(index=False))
+
+
+# ---------------------------------------------------------------- report
+
+
+def report(out: Path, *, command: str = "", seconds: float = math.nan) -> dict[str, Any]:
+    """Write ``report.json`` and, made from it, ``report.html``; return the former's content.
+
+    Raises:
+        DataError: no method has a result yet.
+    """
+    from synaug.evaluation.report import make_report
+
+    run_folder = open_run(out)
+    lock = storage.read_json(run_folder.lock_file)
+    recipe = locked_recipe(run_folder)
+    results = finished_results(run_folder, recipe.seed)
+    if not results:
+        raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
+    manifest = read_manifest(run_folder.data)
+    plan = planning.read_plan(run_folder.plan)
+    content = {
+        "schema_version": 1,
+        "synaug_version": lock["versions"]["synaug"],
+        "name": recipe.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "machine": machine(),
+        "seconds": seconds,
+        "data": data_section(manifest, lock["source"]),
+        "plan": plan_section(plan),
+        "synthesis": synthesis_section(plan, out),
+        "training": training_section(recipe, [result["method"] for result in results]),
+        "results": results,
+        "warnings": [],
+        "repeat": [command] if command else [],
+    }
+    storage.write_json(run_folder.report, content)
+    final = next((r["method"] for r in results if r["method"] == "synaug"), results[-1]["method"])
+    storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
+    pictures = report_images(manifest, plan, run_folder, results)
+    storage.write_text(run_folder.page, make_report(storage.read_json(run_folder.report), images=pictures))
+    return content
+
+
+def finished_results(run_folder: RunFolder, seed: int) -> list[dict[str, Any]]:
+    """Return the results that are there, in the order of ``METHODS``."""
+    paths = [run_folder.result(name, seed) for name in METHODS]
+    return [storage.read_json(path) for path in paths if path.exists()]
+
+
+def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
+    """Return the report's ``data``: what there was before."""
+    summary = groups.summary(manifest.split("train"))
+    return {
+        "source": source,
+        "num_test_images": len(manifest.split("test")),
+        "class_names": list(manifest.class_names),
+        "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
+    } | summary
+
+
+def plan_section(plan: planning.Plan) -> dict[str, Any]:
+    """Return the report's ``plan``: what was lacking."""
+    prompts: dict[str, list[str]] = {}
+    for slot in planning.sample_slots(plan, per_cell=3):
+        prompts.setdefault(slot.cell.name, []).append(slot.prompt)
+    return {
+        "by": plan.options.by,
+        "target": plan.options.target,
+        "variant": plan.options.variant,
+        "model": plan.options.model,
+        "template": plan.options.template,
+        "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
+        "digest": plan.digest,
+        "prompts": prompts,
+    }
+
+
+def synthesis_section(plan: planning.Plan, out: Path) -> dict[str, Any]:
+    """Return the report's ``synthesis``: what was made, and what was rejected and why."""
+    from synaug.synthesis.synthesize import synthesis_summary
+
+    return synthesis_summary(plan, out)
+
+
+def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:
+    """Return the report's ``training``: how the classifiers were made."""
+    stage = recipe.train.stage1
+    return {
+        "network": recipe.train.network,
+        "steps": stage.steps,
+        "epochs": None if stage.steps else stage.epochs,
+        "batch_size": stage.batch_size,
+        "options": recipe.train.model_dump(mode="json"),
+        "overrides": {name: recipe.methods[name] for name in methods if name in recipe.methods},
+        "methods": {name: METHODS[name].description for name in methods},
+    }
+
+
+def report_images(
+    manifest: Manifest, plan: planning.Plan, run_folder: RunFolder, results: Sequence[dict[str, Any]]
+) -> ReportImages:
+    """Pick the pictures of the report: real, synthetic and rejected ones, and confusions."""
+    from synaug.evaluation.report import ReportImages
+    from synaug.synthesis.synthesize import rejected_files, synthetic_manifest
+
+    confusions = {}
+    for result in results:
+        table = pd.read_csv(
+            run_folder.method_predictions(result["method"], result["seed"]), dtype=str, keep_default_na=False
+        )
+        confusions[result["method"]] = pd.crosstab(table["label"], table["prediction"]).reindex(
+            index=manifest.class_names, columns=manifest.class_names, fill_value=0
+        ).to_numpy()
+    return ReportImages(
+        real=examples(manifest.split("train")),
+        synthetic=examples(synthetic_manifest(plan, run_folder.path)),
+        rejected={
+            reason: [read_file(path) for path in paths[:EXAMPLES]]
+            for reason, paths in rejected_files(run_folder.path).items()
+        },
+        confusions=confusions,
+    )
+
+
+def examples(manifest: Manifest) -> dict[str, list[Image.Image]]:
+    """Return up to ``EXAMPLES`` images of each class, spread evenly over its rows."""
+    chosen = {}
+    for label, name in enumerate(manifest.class_names):
+        rows = np.flatnonzero(manifest.labels == label)
+        spread = rows[np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))]
+        chosen[name] = [read_image(manifest, int(row)) for row in spread]
+    return chosen

@@ -1,0 +1,169 @@
+"""The run folder: where each thing of a run lies, and the lock file that says what the run is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synaug import storage
+from synaug.config import Recipe, make_recipe
+from synaug.errors import DataError, OptionError
+
+LIBRARIES = ("synaug", "torch", "torchvision", "diffusers", "transformers", "timm", "scikit-learn", "numpy", "Pillow")
+_SECRET = re.compile(r"(hf_[A-Za-z0-9]{8,}|(?<=://)[^/@\s]+:[^/@\s]+(?=@))")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.path / "plan.json"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.parquet"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "synaug.lock.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def synthesis(self) -> Path:
+        return self.path / "synthesis.json"
+
+    def checkpoint(self, method: str, seed: int) -> Path:
+        """Return the folder that holds the training state of one method and seed."""
+        return self.path / "checkpoints" / f"{method}-{seed}"
+
+    def result(self, method: str, seed: int) -> Path:
+        """Return the file that holds the finished result of one method and seed."""
+        return self.checkpoint(method, seed) / "result.json"
+
+    def method_predictions(self, method: str, seed: int) -> Path:
+        """Return the predictions of one method and seed on the test images."""
+        return self.checkpoint(method, seed) / "predictions.csv"
+
+
+def open_run(path: Path) -> RunFolder:
+    """Return a run folder that ``plan`` made.
+
+    Raises:
+        DataError: there is no plan in it.
+    """
+    run = RunFolder(path)
+    if not run.plan.is_file() or not run.lock_file.is_file():
+        raise DataError(f"{path} is not a run folder: it has no plan.json. Make one with: synaug plan DATA --out {path}")
+    return run
+
+
+def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str) -> None:
+    """Record what the run is.
+
+    Raises:
+        OptionError: the folder already holds a run of other data or other options; the message names them.
+    """
+    content = {
+        "schema_version": 1,
+        "source": source,
+        "data_digest": data_digest,
+        "recipe": recipe.model_dump(mode="json"),
+        "versions": {name: _version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        "machine": machine(),
+    }
+    if run.lock_file.exists():
+        differing = _differences(storage.read_json(run.lock_file), content)
+        if differing:
+            raise OptionError(
+                f"{run.path} already holds another run ({'; '.join(differing)}). "
+                "Choose another folder with --out, or give the options of that run to go on with it."
+            )
+        return
+    storage.write_json(run.lock_file, redacted(content))
+
+
+def locked_recipe(run: RunFolder) -> Recipe:
+    """Return the options that the run was planned with."""
+    return make_recipe(storage.read_json(run.lock_file)["recipe"], where=str(run.lock_file))
+
+
+def replace_recipe(run: RunFolder, recipe: Recipe) -> None:
+    """Write changed options, such as the network of a later training, into the lock file."""
+    content = storage.read_json(run.lock_file)
+    storage.write_json(run.lock_file, redacted(content | {"recipe": recipe.model_dump(mode="json")}))
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    found = []
+    if before.get("data_digest") != now["data_digest"]:
+        found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
+    old, new = _flat(before.get("recipe", {})), _flat(now["recipe"])
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            found.append(f"{name} was {old.get(name)!r}, now {new.get(name)!r}")
+    return found[:6]
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def redacted(value: Any) -> Any:
+    """Return the value with access tokens and passwords in URLs replaced by ``***``.
+
+    >>> redacted({"model": "https://me:secret@host/m", "token": "hf_abcdefghijk"})
+    {'model': 'https://***@host/m', 'token': '***'}
+    """
+    if isinstance(value, dict):
+        return {key: redacted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(item) for item in value]
+    return _SECRET.sub("***", value) if isinstance(value, str) else value
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def machine() -> str:
+    """Describe this machine in a few words, for reports."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU cores ({platform.machine()}), {pages:.0f} GiB, {_accelerator()}"
+
+
+def _accelerator() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return "no GPU"
