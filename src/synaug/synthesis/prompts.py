@@ -2,7 +2,102 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+from synaug.errors import unknown
+
 MODIFIERS = (
     "", "bright", "dark", "small", "large", "simple", "detailed", "typical", "unusual", "clean", "clear",
     "close-up", "cropped", "good", "new", "old", "nice", "sharp", "soft", "vivid", "natural",
 )  # fmt: skip
+DEFAULT_PHRASE = "{class}, {attribute}"
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_ARTICLE = re.compile(r"\b([Aa])n?(?=\s+\{)")
+_MARK = "\x00"  # stands behind an article whose form the next word decides
+_NUMBERED = re.compile(r"^(?:n\d{8}|\d+)[ ._-]+(?=\S)")
+_CAMEL = re.compile(r"[A-Z]?[a-z]{2,}(?:[A-Z][a-z]+)+")
+_VOWEL = re.compile(r"[aeiou]|hour|honest|heir|honou?r", re.IGNORECASE)
+_CONSONANT = re.compile(r"uni(?![nmd])|us[aeiu]|u[tr]e|eu|ew|once?\b|one-|ufo\b", re.IGNORECASE)
+
+
+def prompt(
+    template: str,
+    *,
+    class_name: str,
+    modifier: str = "",
+    attribute_phrase: str | None = None,
+    attribute: str | None = None,
+) -> str:
+    """Return the template with its placeholders replaced, white space collapsed and articles made right.
+
+    Args:
+        template: text with ``{modifier}``, ``{class}`` and ``{attribute}``.
+        class_name: what the prompt calls the class.
+        modifier: a word, or nothing.
+        attribute_phrase: the class with its attribute, such as ``"red {class}"``; where it is missing, the
+            attribute is put behind the class, unless the template has a place for it.
+        attribute: what the prompt calls the attribute.
+
+    Raises:
+        OptionError: the template or the phrase has an unknown placeholder.
+
+    >>> prompt("a photo of a {modifier} {class}", class_name="ankle boot", modifier="")
+    'a photo of an ankle boot'
+    >>> prompt("a {class}", class_name="bag", attribute_phrase="orange {class} on water")
+    'an orange bag on water'
+    """
+    words = {"class": class_name, "modifier": modifier, "attribute": attribute or ""}
+    if attribute_phrase is None and attribute and "{attribute}" not in template:
+        attribute_phrase = DEFAULT_PHRASE
+    if attribute_phrase is not None:
+        words["class"] = _replaced(attribute_phrase, {"class": class_name, "attribute": attribute or ""})
+    return _with_articles(" ".join(_replaced(template, words).split()))
+
+
+def check_template(template: str) -> None:
+    """Raise an OptionError where the template has an unknown placeholder."""
+    prompt(template, class_name="class", modifier="modifier", attribute="attribute")
+
+
+def readable_name(name: str, aliases: Mapping[str, str] | None = None) -> str:
+    """Return what a prompt calls a class: its alias, or its data set name made readable.
+
+    >>> [readable_name(name) for name in ("ankle_boot", "AnkleBoot", "n01440764_tench", "001.Sooty_Tern")]
+    ['ankle boot', 'ankle boot', 'tench', 'Sooty Tern']
+    >>> readable_name("n01440764", {"n01440764": "tench"})
+    'tench'
+    """
+    if aliases and name in aliases:
+        return aliases[name]
+    words = _NUMBERED.sub("", name).replace("_", " ").replace("/", " or ")
+    words = _CAMEL.sub(lambda match: _split_camel(match.group()), words)
+    return " ".join(words.split())
+
+
+def _split_camel(word: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word).lower()
+
+
+def _replaced(text: str, words: Mapping[str, str]) -> str:
+    """Replace each placeholder once; what comes in with a word is not looked at again."""
+
+    def word(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in words:
+            raise unknown("placeholder", f"{{{name}}}", [f"{{{each}}}" for each in words])
+        return words[name]
+
+    return _PLACEHOLDER.sub(word, _ARTICLE.sub(rf"\g<1>{_MARK}", text))
+
+
+def _with_articles(text: str) -> str:
+    """Write out the marked articles: ``a`` or ``an`` by the word that follows."""
+
+    def article(match: re.Match[str]) -> str:
+        following = match.group(2)
+        is_vowel = _VOWEL.match(following) and not _CONSONANT.match(following)
+        return match.group(1) + ("n " if is_vowel else " ") + following
+
+    return re.sub(rf"([Aa]){_MARK} (\S+)", article, text).replace(_MARK, "")

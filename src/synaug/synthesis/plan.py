@@ -1,0 +1,332 @@
+"""Decide how many images each class or group lacks, and their prompts.  No model, no image is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from synaug import storage
+from synaug.config import GenerateOptions, PlanOptions
+from synaug.data.images import Encoding
+from synaug.data.manifest import Manifest
+from synaug.errors import DataError, OptionError, unknown
+from synaug.synthesis.prompts import MODIFIERS, prompt, readable_name
+
+SCHEMA_VERSION = 1
+Target = Callable[[np.ndarray, float], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A class, or a class with one attribute (``attribute`` is -1 where the plan is by class)."""
+
+    label: int
+    attribute: int
+    name: str
+    have: int
+    target: int
+    num_to_generate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One image to make: ``cell`` is a position in ``Plan.cells``, ``index`` counts within the cell."""
+
+    id: str
+    cell: int
+    index: int
+    prompt: str
+    modifier: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made; ``image_size`` is the (width, height) in which images are kept."""
+
+    cells: tuple[Cell, ...]
+    class_names: tuple[str, ...]
+    attribute_names: tuple[str, ...]
+    options: PlanOptions
+    generate: GenerateOptions
+    encoding: Encoding
+    image_size: tuple[int, int]
+
+    @property
+    def num_to_generate(self) -> int:
+        return sum(cell.num_to_generate for cell in self.cells)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what decides the images, 64 hexadecimal digits; counts and targets do not."""
+        content = {
+            "options": self.options.model_dump(mode="json", exclude={"target", "cap"}),
+            "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
+            "names": [self.class_names, self.attribute_names],
+            "cells": [[cell.label, cell.attribute] for cell in self.cells],
+            "encoding": [self.encoding.format, self.encoding.mode, self.encoding.quality],
+            "image_size": self.image_size,
+        }
+        return storage.digest(json.dumps(content, sort_keys=True).encode())
+
+    def _settings_that_count(self) -> set[str]:
+        shared = {"steps", "guidance", "size", "dtype"}
+        return shared | {"strength"} if self.options.variant in ("intra", "inter") else shared
+
+
+def uniform(counts: np.ndarray, _value: float = 1.0) -> np.ndarray:
+    """Every cell gets as many images as the largest one has."""
+    return np.full(len(counts), counts.max(initial=0))
+
+
+def number(counts: np.ndarray, value: float) -> np.ndarray:
+    """Every cell gets ``value`` images."""
+    return np.full(len(counts), int(value))
+
+
+def share(counts: np.ndarray, value: float) -> np.ndarray:
+    """Every cell gets at least this share of what the largest one has, rounded."""
+    return np.full(len(counts), round(counts.max(initial=0) * value))
+
+
+TARGETS: dict[str, Target] = {"uniform": uniform, "number": number, "share": share}
+
+
+def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
+    """Return how many images each cell shall have; never fewer than it has.
+
+    Args:
+        counts: images there are, shape ``(K,)``.
+        target: ``"uniform"``, a whole number of images, or a share of the largest cell below 1.
+
+    Raises:
+        OptionError: the target is unknown, or no whole number.
+
+    >>> target_counts(np.array([8, 3]), "uniform").tolist(), target_counts(np.array([8, 3]), 0.5).tolist()
+    ([8, 8], [8, 4])
+    """
+    if isinstance(target, str):
+        if target != "uniform":
+            raise unknown("target", target, ["uniform"])
+        return uniform(counts)
+    if target <= 0 or (target >= 1 and target != int(target)):
+        raise OptionError(f"target must be 'uniform', a whole number or a share below 1, got {target}.")
+    return np.maximum(counts, TARGETS["number" if target >= 1 else "share"](counts, target))
+
+
+def make_plan(
+    manifest: Manifest,
+    *,
+    options: PlanOptions,
+    generate: GenerateOptions,
+    encoding: Encoding,
+    image_size: tuple[int, int],
+) -> Plan:
+    """Plan how the training images are evened out.
+
+    Args:
+        manifest: the real training images.
+        options: target, prompts and model.
+        generate: how the model is run.
+        encoding: how the real images are encoded, and so the synthetic ones will be.
+        image_size: (width, height) in which synthetic images are kept.
+
+    Raises:
+        OptionError: groups are wanted but attributes are unknown, or an option names what is not there.
+    """
+    identities = _identities(manifest, options)
+    counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
+    targets = target_counts(counts, options.target)
+    missing = targets - counts
+    if options.cap is not None:
+        missing = np.minimum(missing, options.cap)
+    if options.variant == "intra" and ((missing > 0) & (counts == 0)).any():
+        empty = _cell_name(manifest, *identities[int(np.argmax((missing > 0) & (counts == 0)))])
+        raise OptionError(
+            f"variant 'intra' starts from real images, and {empty!r} has none; use variant 'text'."
+        )
+    cells = tuple(
+        Cell(label, attribute, _cell_name(manifest, label, attribute), int(have), int(have + lack), int(lack))
+        for (label, attribute), have, lack in zip(identities, counts, missing, strict=True)
+    )
+    plan = Plan(
+        cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size
+    )
+    _check_names(plan)
+    for position in range(len(cells)):
+        _prompt(plan, position, "")
+    return plan
+
+
+def _identities(manifest: Manifest, options: PlanOptions) -> list[tuple[int, int]]:
+    if options.by == "class":
+        return [(label, -1) for label in range(manifest.num_classes)]
+    if not manifest.num_attributes or (manifest.attributes < 0).all():
+        raise OptionError(
+            "by 'group' needs an attribute of the images, and there is none; name its column with "
+            "--attribute, or plan by 'class'."
+        )
+    return [(label, a) for label in range(manifest.num_classes) for a in range(manifest.num_attributes)]
+
+
+def _count(manifest: Manifest, label: int, attribute: int) -> int:
+    chosen = manifest.labels == label
+    if attribute >= 0:
+        chosen &= manifest.attributes == attribute
+    return int(chosen.sum())
+
+
+def _cell_name(manifest: Manifest, label: int, attribute: int) -> str:
+    name = manifest.class_names[label]
+    return name if attribute < 0 else f"{name} | {manifest.attribute_names[attribute]}"
+
+
+def _check_names(plan: Plan) -> None:
+    """Refuse aliases and phrases of classes and attributes that are not there: they would do nothing."""
+    known = {*plan.class_names, *plan.attribute_names}
+    for name in plan.options.aliases:
+        if name not in known:
+            raise unknown("class in aliases", name, known)
+    for name in plan.options.attribute_phrases if plan.options.by == "group" else ():
+        if name not in plan.attribute_names:
+            raise unknown("attribute in attribute_phrases", name, plan.attribute_names)
+
+
+def _prompt(plan: Plan, position: int, modifier: str) -> str:
+    cell, options = plan.cells[position], plan.options
+    attribute = plan.attribute_names[cell.attribute] if cell.attribute >= 0 else None
+    return prompt(
+        options.template,
+        class_name=readable_name(plan.class_names[cell.label], options.aliases),
+        modifier=modifier,
+        attribute=None if attribute is None else readable_name(attribute, options.aliases),
+        attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
+    )
+
+
+def safe_names(names: tuple[str, ...]) -> list[str]:
+    """Return a short ASCII name for each, different for each, for files and folders.
+
+    >>> safe_names(("T-shirt/top", "Été", "大衣", "上衣"))
+    ['t-shirt-top', 't', 'item-2', 'item-3']
+    """
+    short = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") for name in names]
+    uses = Counter(short)
+    return [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]
+
+
+def slots(plan: Plan, shard: tuple[int, int] = (0, 1)) -> Iterator[Slot]:
+    """Yield the images to make, one after another; shard ``(i, n)`` gets every n-th of them from the i-th.
+
+    Raises:
+        OptionError: the shard is none of 0..n-1.
+    """
+    first, step = shard
+    if not 0 <= first < step:
+        raise OptionError(f"shard must be i/n with 0 <= i < n, got {first}/{step}.")
+    return islice(_all_slots(plan), first, None, step)
+
+
+def _all_slots(plan: Plan) -> Iterator[Slot]:
+    modifiers = plan.options.modifiers or MODIFIERS
+    names = safe_names(tuple(cell.name for cell in plan.cells))
+    for position, cell in enumerate(plan.cells):
+        if not cell.num_to_generate:
+            continue
+        order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(
+            len(modifiers)
+        )
+        words = [modifiers[i] for i in order]
+        prompts = [_prompt(plan, position, word) for word in words]
+        for index in range(cell.num_to_generate):
+            k = index % len(words)
+            yield Slot(_slot_id(plan.digest, names[position], index), position, index, prompts[k], words[k])
+
+
+def _slot_id(digest: str, name: str, index: int) -> str:
+    mark = hashlib.sha256(f"{digest}/{name}/{index}".encode()).hexdigest()[:8]
+    return f"{name}-{index:06d}-{mark}"
+
+
+def image_seed(slot_id: str, attempt: int) -> int:
+    """Return the seed of an attempt at a slot, below 2**53: it depends on what the image is, not on when."""
+    return int.from_bytes(hashlib.sha256(f"{slot_id}/{attempt}".encode()).digest()[:8], "big") >> 11
+
+
+_BYTES_PER_VALUE = {"PNG": 0.7, "JPEG": 0.15, "WEBP": 0.1}
+
+
+def estimate(plan: Plan, seconds_per_image: float | None = None) -> dict[str, Any]:
+    """Return the number of images, the disk (in blocks of 4 KiB) and, where measured, the seconds."""
+    width, height = plan.image_size
+    values = width * height * (1 if plan.encoding.mode == "L" else 3)
+    image_bytes = 400 + values * _BYTES_PER_VALUE.get(plan.encoding.format, 1.0)
+    images = plan.num_to_generate
+    return {
+        "images": images,
+        "disk_bytes": images * 4096 * int(-(-image_bytes // 4096)),
+        "seconds": None if seconds_per_image is None else images * seconds_per_image,
+    }
+
+
+def sample_prompts(plan: Plan, position: int, num: int = 3) -> list[str]:
+    """Return the first prompts of a cell, so that a person can correct them before paying."""
+    modifiers = plan.options.modifiers or MODIFIERS
+    return [_prompt(plan, position, word) for word in modifiers[:num]]
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "digest": plan.digest,
+        "totals": {"have": sum(cell.have for cell in plan.cells), **estimate(plan)},
+        "cells": [asdict(cell) | {"prompts": sample_prompts(plan, i)} for i, cell in enumerate(plan.cells)],
+        "class_names": plan.class_names,
+        "attribute_names": plan.attribute_names,
+        "options": plan.options.model_dump(mode="json"),
+        "generate": plan.generate.model_dump(mode="json"),
+        "encoding": asdict(plan.encoding),
+        "image_size": plan.image_size,
+    }
+    storage.write_json(path, content)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read what ``write_plan`` wrote.
+
+    Raises:
+        DataError: the file is missing, damaged, or of another version.
+    """
+    content = storage.read_json(path)
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} is no plan of version {SCHEMA_VERSION} (it says {version!r}); "
+            "make it again with 'synaug plan'."
+        )
+    try:
+        encoding = content["encoding"]
+        return Plan(
+            cells=tuple(
+                Cell(**{k: v for k, v in cell.items() if k != "prompts"}) for cell in content["cells"]
+            ),
+            class_names=tuple(content["class_names"]),
+            attribute_names=tuple(content["attribute_names"]),
+            options=PlanOptions.model_validate(content["options"]),
+            generate=GenerateOptions.model_validate(content["generate"]),
+            encoding=Encoding(**encoding | {"size": tuple(encoding["size"]) if encoding["size"] else None}),
+            image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
+        )
+    except (KeyError, TypeError, IndexError, AttributeError, ValidationError) as error:
+        raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error
