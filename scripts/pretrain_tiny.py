@@ -226,9 +226,7 @@ def train_autoencoder(items: Items, work: Path, *, steps: int, batch: int = 64) 
         chosen = rng.integers(0, len(items.images), batch)
         tints, backgrounds = random_attributes(batch, rng)
         tints[: batch // 3] = backgrounds[: batch // 3] = 0
-        images = enlarged(
-            fashion.render(items.images[chosen], tints=tints, backgrounds=backgrounds, rng=rng)
-        )
+        images = enlarged(fashion.render(items.images[chosen], tints=tints, backgrounds=backgrounds, rng=rng))
         latents = model.encode(images).latents
         restored = model.decode(latents + 0.1 * torch.randn(latents.shape, generator=noise)).sample
         error = restored - images
@@ -252,7 +250,10 @@ def train_autoencoder(items: Items, work: Path, *, steps: int, batch: int = 64) 
                 path,
             )
             rate = (step + 1 - start) / (time.monotonic() - began)
-            print(f"autoencoder {step + 1}/{steps}  L1 {np.mean(history[-250:]):.4f}  {rate:.1f} steps/s", flush=True)
+            print(
+                f"autoencoder {step + 1}/{steps}  L1 {np.mean(history[-250:]):.4f}  {rate:.1f} steps/s",
+                flush=True,
+            )
     return model.eval()
 
 
@@ -285,7 +286,13 @@ def make_latents(items: Items, autoencoder: AutoencoderTiny, work: Path) -> dict
 
 
 def train_denoiser(
-    items: Items, autoencoder: AutoencoderTiny, tokenizer: CLIPTokenizer, work: Path, *, steps: int, batch: int
+    items: Items,
+    autoencoder: AutoencoderTiny,
+    tokenizer: CLIPTokenizer,
+    work: Path,
+    *,
+    steps: int,
+    batch: int,
 ) -> tuple[UNet2DConditionModel, CLIPTextModel, list[float]]:
     """Train text encoder and UNet together on v-prediction; return their averaged weights."""
     made = make_latents(items, autoencoder, work)
@@ -321,7 +328,10 @@ def train_denoiser(
         clean = made["latents"][rows].float()
         times = torch.randint(0, 1000, (batch,), generator=noise)
         eps = torch.randn(clean.shape, generator=noise)
-        alpha, sigma = alphas[times].sqrt()[:, None, None, None], (1 - alphas[times]).sqrt()[:, None, None, None]
+        alpha, sigma = (
+            alphas[times].sqrt()[:, None, None, None],
+            (1 - alphas[times]).sqrt()[:, None, None, None],
+        )
         noisy = (alpha * clean + sigma * eps).contiguous(memory_format=torch.channels_last)
         predicted = model["unet"](noisy, times, model["text"](tokens)[0]).sample
         loss = F.mse_loss(predicted, alpha * eps - sigma * clean)
@@ -345,7 +355,10 @@ def train_denoiser(
                 path,
             )
             rate = (step + 1 - start) / (time.monotonic() - began)
-            print(f"denoiser {step + 1}/{steps}  loss {np.mean(history[-250:]):.4f}  {rate:.2f} steps/s", flush=True)
+            print(
+                f"denoiser {step + 1}/{steps}  loss {np.mean(history[-250:]):.4f}  {rate:.2f} steps/s",
+                flush=True,
+            )
     return averaged.module["unet"].eval(), averaged.module["text"].eval(), history
 
 
@@ -382,9 +395,24 @@ def export(work: Path, out: Path, *, archive: str | None) -> None:
 def picture(pipeline: StableDiffusionPipeline) -> Image.Image:
     """Draw one row a class: plain, modifiers, tints and backgrounds."""
     pipeline.set_progress_bar_config(disable=True)
-    wanted = ["{}", "{}", "bright {}", "dark {}", "unusual {}", "red {}", "green {}", "blue {}", "{} on land", "{} on water"]
+    wanted = [
+        "{}",
+        "{}",
+        "bright {}",
+        "dark {}",
+        "unusual {}",
+        "red {}",
+        "green {}",
+        "blue {}",
+        "{} on land",
+        "{} on water",
+    ]
     wanted += ["red {} on land", "blue {} on water", "green {} on land"]
-    prompts = [f"a photo of a {w.format(name)}".replace(" a a", " an a") for name in fashion.CLASS_NAMES for w in wanted]
+    prompts = [
+        f"a photo of a {w.format(name)}".replace(" a a", " an a")
+        for name in fashion.CLASS_NAMES
+        for w in wanted
+    ]
     images = pipeline(
         prompts,
         num_inference_steps=12,
@@ -429,7 +457,9 @@ Class names that it never saw give poor images.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--work", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--out", type=Path, help="write the diffusers folder here at the end")
     parser.add_argument("--archive", help="folder of the Fashion-MNIST .gz files")

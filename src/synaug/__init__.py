@@ -1,0 +1,76 @@
+"""Even out imbalanced image classification sets with synthetic images, and prove what it did.
+
+>>> import synaug
+>>> synaug.imbalance_factor([500, 10])
+50.0
+
+Importing the package loads neither torch nor diffusers; each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from synaug.config import Recipe, read_recipe
+    from synaug.data.groups import class_counts, group_counts, imbalance_factor
+    from synaug.data.manifest import Manifest, from_arrays
+    from synaug.data.readers import read_data
+    from synaug.evaluation.longtail import longtail_report
+    from synaug.experiment import balance, run
+    from synaug.synthesis.diffusion import load_generator
+    from synaug.synthesis.plan import make_plan
+    from synaug.synthesis.synthesize import synthesize
+    from synaug.training.classifier import retrain_classifier
+    from synaug.training.fit import train_representation
+
+_HOMES = {
+    "Manifest": "data.manifest",
+    "Recipe": "config",
+    "balance": "experiment",
+    "class_counts": "data.groups",
+    "from_arrays": "data.manifest",
+    "group_counts": "data.groups",
+    "imbalance_factor": "data.groups",
+    "load_generator": "synthesis.diffusion",
+    "longtail_report": "evaluation.longtail",
+    "make_plan": "synthesis.plan",
+    "read_data": "data.readers",
+    "read_recipe": "config",
+    "retrain_classifier": "training.classifier",
+    "run": "experiment",
+    "synthesize": "synthesis.synthesize",
+    "train_representation": "training.fit",
+}
+
+__all__ = [
+    "Manifest",
+    "Recipe",
+    "balance",
+    "class_counts",
+    "from_arrays",
+    "group_counts",
+    "imbalance_factor",
+    "load_generator",
+    "longtail_report",
+    "make_plan",
+    "read_data",
+    "read_recipe",
+    "retrain_classifier",
+    "run",
+    "synthesize",
+    "train_representation",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'synaug' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"synaug.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

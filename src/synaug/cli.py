@@ -30,20 +30,29 @@ app = typer.Typer(
     "Your images: [bold]synaug run FOLDER --out runs/mine[/bold]",
 )
 
-Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder with a folder per class, or a CSV / Parquet / JSONL table.")]
+Data = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="Folder with a folder per class, or a CSV / Parquet / JSONL table."),
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by 'synaug plan' or 'synaug run'.")]
 Out = Annotated[Path, typer.Option("--out", help="Run folder to make, or to go on with.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
 Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table.")]
 SplitColumn = Annotated[str | None, typer.Option("--split-column", help="Split column of a table.")]
-RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML file with options; what is given here goes first.")]
+RecipeFile = Annotated[
+    Path | None, typer.Option("--recipe", help="YAML file with options; what is given here goes first.")
+]
 Model = Annotated[
-    str | None, typer.Option(help="'embedded', a diffusers folder, or a Hub id (ID@REVISION). [default: Stable Diffusion 1.5]")
+    str | None,
+    typer.Option(help="'embedded', a diffusers folder, or a Hub id (ID@REVISION). [default: Stable Diffusion 1.5]"),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Decides all that is drawn. [default: 0]")]
 By = Annotated[str | None, typer.Option(help="Fill up by 'class' or by 'group' (class x attribute). [default: class]")]
-Target = Annotated[str | None, typer.Option(help="'uniform', a number of images, or a share of the largest. [default: uniform]")]
+Target = Annotated[
+    str | None,
+    typer.Option(help="'uniform', a number of images, or a share of the largest. [default: uniform]"),
+]
 Methods = Annotated[str | None, typer.Option(help="Comma-separated methods to train. [default: the report's five]")]
 
 
@@ -285,7 +294,9 @@ def run_all(
 
 @app.command()
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(metavar="PREDICTIONS.csv", help="Columns: label, prediction, any attributes.")],
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS.csv", help="Columns: label, prediction, any attributes.")
+    ],
     attribute: Annotated[list[str] | None, typer.Option(help="Attribute column; may be given again.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -319,6 +330,27 @@ def status(run: Run, as_json: Json = False) -> None:
         from synaug import console
 
         console.show_status(content)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="demo.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs. [default: runs/bench-NAME]")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment over several seeds, beside its upper bound, and print the table.
+
+    Example:  synaug bench demo --seeds 3
+    """
+    from synaug.bench import markdown, run_bench
+
+    with session() as progress:
+        content = run_bench(name, out or Path("runs") / f"bench-{name}", seeds=range(seeds), progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        print(markdown(content))
 
 
 # ---------------------------------------------------------------- what the commands share

@@ -30,7 +30,10 @@ class DataOptions(_Section):
     attribute: str | None = Field(None, description="attribute column of a table")
     split: str | None = Field(None, description="split column of a table")
     test_fraction: float = Field(
-        0.2, gt=0, lt=1, description="share of each class held out for testing where the data name no test split"
+        0.2,
+        gt=0,
+        lt=1,
+        description="share of each class held out for testing where the data name no test split",
     )
     max_unreadable: float = Field(
         0.01, ge=0, le=1, description="share of unreadable images that is quarantined; above it, an error"
@@ -47,11 +50,16 @@ class PlanOptions(_Section):
     )
     cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
     variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
-    model: str = Field(STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)")
-    template: str = Field(
-        "a photo of a {modifier} {class}", description="prompt; {modifier}, {class} and {attribute} are replaced"
+    model: str = Field(
+        STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)"
     )
-    modifiers: tuple[str, ...] | None = Field(None, description="words for {modifier}; default: the built-in list")
+    template: str = Field(
+        "a photo of a {modifier} {class}",
+        description="prompt; {modifier}, {class} and {attribute} are replaced",
+    )
+    modifiers: tuple[str, ...] | None = Field(
+        None, description="words for {modifier}; default: the built-in list"
+    )
     aliases: dict[str, str] = Field({}, description="class name -> what the prompt calls it")
     attribute_phrases: dict[str, str] = Field(
         {}, description="attribute name -> phrase with {class}, such as 'red {class}' or '{class} on water'"
@@ -82,22 +90,32 @@ class GenerateOptions(_Section):
 class QualityOptions(_Section):
     """What is checked before an image is accepted."""
 
-    gates: tuple[str, ...] = Field(("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order")
+    gates: tuple[str, ...] = Field(
+        ("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order"
+    )
     off_class_quantile: float = Field(
         0.02, ge=0, lt=1, description="share of each class's real images that may score below the threshold"
     )
     copy_distance: float = Field(
-        0.02, ge=0, description="mean absolute pixel difference (0 to 1) up to which an image counts as a copy"
+        0.02,
+        ge=0,
+        description="mean absolute pixel difference (0 to 1) up to which an image counts as a copy",
     )
     max_attempts: int = Field(4, ge=1, description="tries for each slot")
-    max_missing: float = Field(0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3")
+    max_missing: float = Field(
+        0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3"
+    )
 
 
 class StageOptions(_Section):
     """Stage 1: training the representation."""
 
-    steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the evened-out set")
-    epochs: int = Field(60, ge=1, description="passes over the evened-out set; the same steps for every method")
+    steps: int | None = Field(
+        None, ge=1, description="optimizer steps; default: epochs over the evened-out set"
+    )
+    epochs: int = Field(
+        60, ge=1, description="passes over the evened-out set; the same steps for every method"
+    )
     batch_size: int = Field(128, ge=2)
     learning_rate: float = Field(0.1, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -127,7 +145,9 @@ class TrainOptions(_Section):
 
     network: str = Field("auto", description="auto, resnet8, resnet20, resnet32, resnet56, or a timm name")
     pretrained: bool = Field(False, description="start from the timm weights")
-    image_size: int | None = Field(None, ge=8, description="side in pixels; default: the data's, or the network's")
+    image_size: int | None = Field(
+        None, ge=8, description="side in pixels; default: the data's, or the network's"
+    )
     device: str = "auto"
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     stage1: StageOptions = StageOptions()
@@ -163,7 +183,9 @@ def read_recipe(path: Path) -> Recipe:
     except yaml.YAMLError as error:
         raise DataError(f"The recipe {path} is not YAML: {error}.") from error
     if not isinstance(content, dict):
-        raise OptionError(f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}.")
+        raise OptionError(
+            f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}."
+        )
     return make_recipe(content, where=str(path))
 
 
@@ -186,7 +208,11 @@ def _explained(item: Any) -> str:
     section: Any = Recipe
     for part in item["loc"][:-1]:
         section = section.model_fields[part].annotation
-    return str(unknown("option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields]))
+    return str(
+        unknown(
+            "option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields]
+        )
+    )
 
 
 def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:

@@ -122,7 +122,9 @@ def show_results(report: dict[str, Any]) -> None:
         ]
         table.add_row(result["method"], *cells, f"{result['seconds']:.0f}")
     _console().print(table)
-    _console().print("[dim]Percent of the real test images that are recognised; many / medium / few: classes by their training images.[/]")
+    _console().print(
+        "[dim]Percent of the real test images recognised; many / medium / few: classes by their training images.[/]"
+    )
 
 
 def _number(value: float | None) -> float:

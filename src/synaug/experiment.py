@@ -6,11 +6,13 @@ function of its own, reads what the stage before it wrote, and does nothing agai
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import math
+import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +21,16 @@ import pandas as pd
 from PIL import Image
 
 from synaug import storage
-from synaug.config import Recipe, StageOptions, TrainOptions
+from synaug.config import STABLE_DIFFUSION, Recipe, StageOptions, TrainOptions, with_overrides
 from synaug.data import encoding, groups, readers
 from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest, joined, read_manifest, write_manifest
 from synaug.data.subsets import balanced_positions
-from synaug.errors import DataError, unknown
+from synaug.errors import DataError, IncompleteError, unknown
 from synaug.progress import Progress, silent
 from synaug.runs import RunFolder, locked_recipe, machine, open_run, write_lock
 from synaug.synthesis import plan as planning
+from synaug.synthesis.synthesize import synthetic_manifest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,6 +84,7 @@ METHODS = {
         starts_from="synaug_stage1",
     ),
 }
+IN_MEMORY = "images in memory"
 EXAMPLES = 10  # pictures of each kind in the report
 DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
 
@@ -112,11 +116,55 @@ def run(
     check_methods(methods)
     began = time.monotonic()
     manifest = readers.read_data(source, recipe.data, progress=progress)
+    check_counts(manifest, "test")
     with storage.lock(out):
-        make_plan(manifest, out, recipe, source=str(source) if isinstance(source, Path) else "arrays in memory")
+        make_plan(manifest, out, recipe, source=IN_MEMORY if isinstance(source, Manifest) else str(source))
         generate(out, generator=generator, progress=progress)
         train(out, methods=methods, progress=progress)
         return report(out, command=command, seconds=time.monotonic() - began)
+
+
+def balance(
+    data: Path | str | Manifest,
+    *,
+    model: str = STABLE_DIFFUSION,
+    target: str | float = "uniform",
+    by: str = "class",
+    out: Path | str | None = None,
+    generator: Generator | None = None,
+    options: dict[str, Any] | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Manifest:
+    """Return the training images of ``data`` together with the synthetic ones that even them out.
+
+    Args:
+        data: a path (see ``data.readers``) or a manifest, such as ``from_arrays`` makes.
+        model: ``embedded``, a diffusers folder or a Hub id.
+        target: ``uniform``, a number of images, or a share of the largest class.
+        by: ``class`` or ``group``.
+        out: run folder for the images; without it they are kept in memory and no file stays.
+        generator: takes the place of the model; see ``synthesis.diffusion``.
+        options: further dotted options of a recipe, such as ``{"generate.steps": 20}``.
+        seed: decides every image.
+        progress: called with how far the work has come.
+
+    Raises:
+        OptionError, DataError, EnvironmentFault: see ``errors``.
+        IncompleteError: more images are missing than ``quality.max_missing`` allows; all others are in ``out``.
+    """
+    recipe = with_overrides(
+        Recipe(),
+        {"plan.model": model, "plan.target": target, "plan.by": by, "plan.seed": seed, "seed": seed} | (options or {}),
+    )
+    manifest = readers.read_data(data, recipe.data, progress=progress)
+    with contextlib.ExitStack() as stack:
+        folder = Path(out) if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synaug-")))
+        stack.enter_context(storage.lock(folder))
+        plan = make_plan(manifest, folder, recipe, source=str(data) if not isinstance(data, Manifest) else IN_MEMORY)
+        check_complete(folder, generate(folder, generator=generator, progress=progress))
+        synthetic = synthetic_manifest(plan, folder)
+        return joined(manifest.split("train"), synthetic if out else in_memory(synthetic))
 
 
 def check_methods(methods: Sequence[str]) -> None:
@@ -132,7 +180,7 @@ def check_methods(methods: Sequence[str]) -> None:
 def make_plan(manifest: Manifest, out: Path, recipe: Recipe, *, source: str) -> planning.Plan:
     """Write the plan, the manifest and the lock file; where the same ones are there, leave them."""
     training = manifest.split("train")
-    check_counts(manifest)
+    check_counts(manifest, "train")
     look = encoding.detect_encoding(training)
     plan = planning.make_plan(
         training,
@@ -150,16 +198,15 @@ def make_plan(manifest: Manifest, out: Path, recipe: Recipe, *, source: str) -> 
     return plan
 
 
-def check_counts(manifest: Manifest) -> None:
-    """Raise a DataError where a class has no training or no test image."""
-    for split in ("train", "test"):
-        counts = groups.class_counts(manifest.split(split).labels, manifest.num_classes)
-        empty = [manifest.class_names[label] for label in np.flatnonzero(counts == 0)]
-        if empty:
-            raise DataError(
-                f"No {split} image in {len(empty)} of {manifest.num_classes} classes: {', '.join(empty[:5])}. "
-                "Each class needs at least one real image to train on and one to test on."
-            )
+def check_counts(manifest: Manifest, split: str) -> None:
+    """Raise a DataError where a class has no image in the split."""
+    counts = groups.class_counts(manifest.split(split).labels, manifest.num_classes)
+    empty = [manifest.class_names[label] for label in np.flatnonzero(counts == 0)]
+    if empty:
+        raise DataError(
+            f"No {split} image in {len(empty)} of {manifest.num_classes} classes: {', '.join(empty[:5])}. "
+            "Each class needs at least one real image to train on and one to test on."
+        )
 
 
 def data_digest(manifest: Manifest) -> str:
@@ -202,6 +249,18 @@ def generate(
     return result
 
 
+def check_complete(out: Path, result: SynthesisResult) -> None:
+    """Raise an IncompleteError where more slots stayed empty than ``quality.max_missing`` allows."""
+    allowed = locked_recipe(open_run(out)).quality.max_missing
+    if result.missing > allowed * result.requested:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in result.rejected.items())
+        raise IncompleteError(
+            f"{result.missing:,} of {result.requested:,} images are missing because every attempt was rejected "
+            f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
+            "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
+        )
+
+
 def make_gates(manifest: Manifest, recipe: Recipe, *, progress: Progress = silent) -> list[Any]:
     """Build the checks that the recipe names, calibrated on the real training images."""
     from synaug.synthesis.quality import make_gates as build
@@ -223,7 +282,6 @@ class Sets:
 
 def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
     """Load real, synthetic and test images as uint8 tensors of one size."""
-    from synaug.synthesis.synthesize import synthetic_manifest
     from synaug.training.images import load_training_set
 
     run_folder = open_run(out)
@@ -264,9 +322,7 @@ def train(
     return [storage.read_json(run_folder.result(name, recipe.seed)) for name in wanted]
 
 
-def train_method(
-    name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent
-) -> None:
+def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent) -> None:
     """Train one method, test it on the real test images, and write its result and predictions."""
     from synaug.evaluation.longtail import longtail_report
     from synaug.training.fit import predict
@@ -475,16 +531,18 @@ def report_images(
 ) -> ReportImages:
     """Pick the pictures of the report: real, synthetic and rejected ones, and confusions."""
     from synaug.evaluation.report import ReportImages
-    from synaug.synthesis.synthesize import rejected_files, synthetic_manifest
+    from synaug.synthesis.synthesize import rejected_files
 
     confusions = {}
     for result in results:
         table = pd.read_csv(
             run_folder.method_predictions(result["method"], result["seed"]), dtype=str, keep_default_na=False
         )
-        confusions[result["method"]] = pd.crosstab(table["label"], table["prediction"]).reindex(
-            index=manifest.class_names, columns=manifest.class_names, fill_value=0
-        ).to_numpy()
+        confusions[result["method"]] = (
+            pd.crosstab(table["label"], table["prediction"])
+            .reindex(index=manifest.class_names, columns=manifest.class_names, fill_value=0)
+            .to_numpy()
+        )
     return ReportImages(
         real=examples(manifest.split("train")),
         synthetic=examples(synthetic_manifest(plan, run_folder.path)),
@@ -504,3 +562,28 @@ def examples(manifest: Manifest) -> dict[str, list[Image.Image]]:
         spread = rows[np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))]
         chosen[name] = [read_image(manifest, int(row)) for row in spread]
     return chosen
+
+
+def in_memory(manifest: Manifest) -> Manifest:
+    """Return the manifest with each file's bytes in it, so that the files may go."""
+    contents = [manifest.absolute_path(row).read_bytes() for row in range(len(manifest))]
+    return replace(manifest, frame=manifest.frame.assign(image=contents, path=""), root=None)
+
+
+# ---------------------------------------------------------------- status
+
+
+def status(out: Path) -> dict[str, Any]:
+    """Return how far each stage of a run is; reads only, so it may be asked while the run goes on."""
+    from synaug.synthesis.synthesize import synthesis_summary
+
+    run_folder = open_run(out)
+    recipe = locked_recipe(run_folder)
+    made = synthesis_summary(planning.read_plan(run_folder.plan), out)
+    results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe.seed)}
+    return {
+        "plan": f"{made['requested']:,} images by {recipe.plan.model}",
+        "generate": f"{made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected",
+        "train": ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in results.items()) or "nothing yet",
+        "report": str(run_folder.page) if run_folder.page.exists() else "not yet",
+    }

@@ -14,7 +14,17 @@ from synaug import storage
 from synaug.config import Recipe, make_recipe
 from synaug.errors import DataError, OptionError
 
-LIBRARIES = ("synaug", "torch", "torchvision", "diffusers", "transformers", "timm", "scikit-learn", "numpy", "Pillow")
+LIBRARIES = (
+    "synaug",
+    "torch",
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "timm",
+    "scikit-learn",
+    "numpy",
+    "Pillow",
+)
 _SECRET = re.compile(r"(hf_[A-Za-z0-9]{8,}|(?<=://)[^/@\s]+:[^/@\s]+(?=@))")
 
 
@@ -73,7 +83,9 @@ def open_run(path: Path) -> RunFolder:
     """
     run = RunFolder(path)
     if not run.plan.is_file() or not run.lock_file.is_file():
-        raise DataError(f"{path} is not a run folder: it has no plan.json. Make one with: synaug plan DATA --out {path}")
+        raise DataError(
+            f"{path} is not a run folder: it has no plan.json. Make one with: synaug plan DATA --out {path}"
+        )
     return run
 
 
@@ -167,3 +179,25 @@ def _accelerator() -> str:
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     return "no GPU"
+
+
+def change_model(path: Path, model: str) -> None:
+    """Let a planned run take its images from another model.
+
+    Raises:
+        OptionError: images of the planned model are there already.
+    """
+    from synaug.synthesis.plan import read_plan, with_model, write_plan
+
+    run = open_run(path)
+    recipe = locked_recipe(run)
+    if recipe.plan.model == model:
+        return
+    if (path / "journal").exists():
+        raise OptionError(
+            f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
+            "Plan into another folder, or leave --model out."
+        )
+    write_plan(with_model(read_plan(run.plan), model), run.plan)
+    changed = recipe.model_copy(update={"plan": recipe.plan.model_copy(update={"model": model})})
+    replace_recipe(run, changed)
