@@ -143,7 +143,7 @@ def land_texture(num: int, *, size: tuple[int, ...], rng: np.random.Generator) -
     """Return brown-green patches, float32 of shape ``(num, H, W, 3)`` in [0, 1]."""
     patches = _smooth_noise(num, size, cells=6, rng=rng)[..., None]
     grain = rng.normal(0, 0.03, (num, *size, 1)).astype(np.float32)
-    brown, green = np.float32([0.52, 0.38, 0.22]), np.float32([0.36, 0.52, 0.22])
+    brown, green = np.array([[0.52, 0.38, 0.22], [0.36, 0.52, 0.22]], np.float32)
     return np.clip(patches * brown + (1 - patches) * green + grain, 0, 1)
 
 
@@ -154,7 +154,7 @@ def water_texture(num: int, *, size: tuple[int, ...], rng: np.random.Generator) 
     bend = 4 * _smooth_noise(num, size, cells=4, rng=rng)
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * (rows + bend) / period + rng.uniform(0, 6.28, (num, 1, 1)))
     wave = wave.astype(np.float32)[..., None]
-    deep, foam = np.float32([0.12, 0.34, 0.58]), np.float32([0.42, 0.66, 0.80])
+    deep, foam = np.array([[0.12, 0.34, 0.58], [0.42, 0.66, 0.80]], np.float32)
     return np.clip(wave * foam + (1 - wave) * deep, 0, 1)
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import stat
+import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +38,29 @@ class Encoding:
     quality: int = 95
 
 
+_quiet_lock = threading.Lock()
+_quiet_depth = 0
+_quiet_state = contextlib.ExitStack()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Within the block, let no warning through; unlike ``warnings.catch_warnings``, threads may overlap in it."""
+    global _quiet_depth
+    with _quiet_lock:
+        if _quiet_depth == 0:
+            _quiet_state.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        _quiet_depth += 1
+    try:
+        yield
+    finally:
+        with _quiet_lock:
+            _quiet_depth -= 1
+            if _quiet_depth == 0:
+                _quiet_state.close()
+
+
 def decoded(data: bytes) -> Image.Image:
     """Decode an image fully, turn it upright, and return it as grey (``L``) or ``RGB``.
 
@@ -42,13 +70,10 @@ def decoded(data: bytes) -> Image.Image:
     if len(data) > MAX_BYTES:
         raise DataError(f"has {len(data):,} bytes; allowed are {MAX_BYTES:,}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"has {image.width} x {image.height} pixels; allowed are {MAX_PIXELS:,} in all"
-                )
+                raise DataError(f"has {image.width} x {image.height} pixels; allowed are {MAX_PIXELS:,} in all")
             image.load()
             upright = ImageOps.exif_transpose(image)
     except DataError:
@@ -61,19 +86,25 @@ def decoded(data: bytes) -> Image.Image:
 
 
 def _plain_mode(image: Image.Image) -> Image.Image:
+    """Return the image as ``L`` or ``RGB``; what is transparent becomes white, 16 bits become 8."""
     if image.mode in ("L", "RGB"):
         return image
-    if image.mode in ("1", "LA"):
-        return image.convert("L")
     if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, np.float64)
-        top = 65535.0 if values.max(initial=0) > 255 else 255.0
-        return Image.fromarray(np.clip(values / top * 255, 0, 255).astype(np.uint8))
-    if image.mode in ("P", "PA", "RGBA", "La", "RGBa"):
-        rgba = image.convert("RGBA")
+        return _eight_bits(image)
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa"):
+        straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)
+        rgba = image.convert(straight).convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return Image.alpha_composite(white, rgba).convert("L" if straight == "LA" else "RGB")
     return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    values = np.nan_to_num(np.asarray(image, np.float64))
+    is_wide = image.mode.startswith("I;16") or values.max(initial=0) > 255
+    return Image.fromarray(np.clip(values / (257 if is_wide else 1), 0, 255).round().astype(np.uint8))
 
 
 def encoded(value: bytes | np.ndarray) -> bytes:
@@ -97,15 +128,17 @@ def read_image(manifest: Manifest, row: int) -> Image.Image:
     """Return the image of a row, as grey or RGB.
 
     Raises:
-        DataError: it cannot be read; the message names the file.
+        DataError: it cannot be read; the message names the file, or the image by its id.
     """
     value = manifest.frame["image"].iat[row] if "image" in manifest.frame else None
     if isinstance(value, np.ndarray):
         return Image.fromarray(value)
-    if isinstance(value, bytes):
+    if not isinstance(value, bytes):
+        return read_file(manifest.absolute_path(row))
+    try:
         return decoded(value)
-    path = manifest.absolute_path(row)
-    return read_file(path)
+    except DataError as error:
+        raise DataError(f"The image {manifest.frame['id'].iat[row]} {error}.") from error
 
 
 def read_file(path: Path) -> Image.Image:
@@ -115,8 +148,23 @@ def read_file(path: Path) -> Image.Image:
         DataError: the file cannot be read or decoded.
     """
     try:
-        return decoded(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+        return decoded(file_bytes(path))
     except DataError as error:
         raise DataError(f"{path} {error}.") from error
+
+
+def file_bytes(path: Path) -> bytes:
+    """Return the bytes of an image file.
+
+    Raises:
+        DataError: it is missing, no regular file, or too large to be looked at.
+    """
+    try:
+        about = os.stat(path)
+        if not stat.S_ISREG(about.st_mode):
+            raise DataError("is not a file")
+        if about.st_size > MAX_BYTES:
+            raise DataError(f"has {about.st_size:,} bytes; allowed are {MAX_BYTES:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error

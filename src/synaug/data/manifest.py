@@ -94,7 +94,7 @@ class Manifest:
 
     def absolute_path(self, row: int) -> Path:
         """Return where the file of a row lies."""
-        path = Path(self.frame["path"].iat[row])
+        path = Path(str(self.frame["path"].iat[row]))
         return path if self.root is None else self.root / path
 
 

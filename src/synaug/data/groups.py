@@ -1,0 +1,118 @@
+"""Count classes and groups (class x attribute), and say how uneven they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from synaug.data.manifest import Manifest
+from synaug.errors import DataError
+
+MANY_ABOVE = 100
+FEW_BELOW = 20
+
+
+@dataclass(frozen=True)
+class ShotBins:
+    """Which classes have many, a medium number of, or few training images: bool masks of shape ``(C,)``."""
+
+    many: np.ndarray
+    medium: np.ndarray
+    few: np.ndarray
+
+
+def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the number of images of each class, int64 of shape ``(C,)``.
+
+    >>> class_counts(np.array([0, 2, 2]), 3).tolist()
+    [1, 0, 2]
+    """
+    _check_range("label", labels, num_classes)
+    return np.bincount(labels, minlength=num_classes).astype(np.int64)
+
+
+def group_ids(*, labels: np.ndarray, attributes: np.ndarray, num_attributes: int) -> np.ndarray:
+    """Return ``label * num_attributes + attribute``, int64 of shape ``(N,)``.
+
+    Raises:
+        DataError: an attribute is unknown (-1) or out of range.
+
+    >>> group_ids(labels=np.array([0, 1]), attributes=np.array([1, 0]), num_attributes=2).tolist()
+    [1, 2]
+    """
+    unknown = int((np.asarray(attributes) == -1).sum())
+    if unknown:
+        raise DataError(
+            f"The attribute of {unknown:,} of {len(attributes):,} images is unknown, so they belong to no group. "
+            "Fill in the attribute, leave these images out, or work by class."
+        )
+    _check_range("attribute", attributes, num_attributes)
+    return np.asarray(labels, np.int64) * num_attributes + np.asarray(attributes, np.int64)
+
+
+def group_counts(*, labels: np.ndarray, attributes: np.ndarray, num_classes: int, num_attributes: int) -> np.ndarray:
+    """Return the number of images of each class with each attribute, int64 of shape ``(C, A)``.
+
+    Raises:
+        DataError: an attribute is unknown or out of range.
+    """
+    groups = group_ids(labels=labels, attributes=attributes, num_attributes=num_attributes)
+    return class_counts(groups, num_classes * num_attributes).reshape(num_classes, num_attributes)
+
+
+def imbalance_factor(counts: np.ndarray) -> float:
+    """Return largest / smallest count, at least 1; NaN where a count is 0 or there is none.
+
+    >>> imbalance_factor(np.array([500, 5])), imbalance_factor(np.array([3, 0]))
+    (100.0, nan)
+    """
+    counts = np.asarray(counts)
+    return float(counts.max() / counts.min()) if counts.size and counts.min() > 0 else float("nan")
+
+
+def shot_bins(class_counts: np.ndarray) -> ShotBins:
+    """Return the bins of Liu et al. 2019: more than 100, 20 to 100, and fewer than 20 training images."""
+    counts = np.asarray(class_counts)
+    many, few = counts > MANY_ABOVE, counts < FEW_BELOW
+    return ShotBins(many=many, medium=~many & ~few, few=few)
+
+
+def summary(manifest: Manifest) -> dict[str, Any]:
+    """Return what ``synaug count --json`` prints, of all rows of the manifest; give it one split."""
+    counts = class_counts(manifest.labels, manifest.num_classes)
+    bins = shot_bins(counts)
+    return {
+        "num_images": len(manifest),
+        "class_counts": dict(zip(manifest.class_names, counts.tolist(), strict=True)),
+        "group_counts": _named_group_counts(manifest),
+        "imbalance_factor": imbalance_factor(counts),
+        "many": int(bins.many.sum()),
+        "medium": int(bins.medium.sum()),
+        "few": int(bins.few.sum()),
+    }
+
+
+def _named_group_counts(manifest: Manifest) -> dict[str, int]:
+    """Return the counts by name; images of unknown attribute are in none of them."""
+    if not manifest.num_attributes:
+        return {}
+    known = manifest.attributes >= 0
+    counts = group_counts(
+        labels=manifest.labels[known],
+        attributes=manifest.attributes[known],
+        num_classes=manifest.num_classes,
+        num_attributes=manifest.num_attributes,
+    )
+    return {
+        f"{name} x {attribute}": int(counts[i, j])
+        for i, name in enumerate(manifest.class_names)
+        for j, attribute in enumerate(manifest.attribute_names)
+    }
+
+
+def _check_range(kind: str, values: np.ndarray, end: int) -> None:
+    outside = np.asarray(values)[(np.asarray(values) < 0) | (np.asarray(values) >= end)]
+    if len(outside):
+        raise DataError(f"A {kind} is {outside[0]}; allowed are 0 to {end - 1}.")

@@ -1,0 +1,69 @@
+"""Which class names can be folder names on every system, and in which order names are numbered."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from synaug.errors import DataError
+
+MAX_BYTES = 255
+_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
+
+
+def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct names, sorted: by value where all are whole numbers, else as text.
+
+    >>> sorted_names(["10", "9", "9"]), sorted_names(["10", "9", "cat"])
+    (('9', '10'), ('10', '9', 'cat'))
+    """
+    distinct = set(names)
+    if all(_WHOLE_NUMBER.fullmatch(name) for name in distinct):
+        return tuple(sorted(distinct, key=int))
+    return tuple(sorted(distinct))
+
+
+def name_fault(name: str) -> str | None:
+    """Return why a class name cannot be a folder name, or None where it can.
+
+    >>> name_fault("bullet_train"), name_fault("t-shirt/top")
+    (None, 'has a path separator')
+    """
+    size = len(name.encode(errors="surrogatepass"))
+    rules = (
+        (not name.strip(), "is empty"),
+        ("/" in name or "\\" in name, "has a path separator"),
+        (any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name), "has a control character"),
+        (name.startswith("."), "starts with a dot"),
+        (name.endswith((".", " ")), "ends with a dot or a space"),
+        (size > MAX_BYTES, f"has {size} bytes, allowed are {MAX_BYTES}"),
+    )
+    return next((reason for applies, reason in rules if applies), None)
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Check that every class can have a folder of its own on every system.
+
+    Raises:
+        DataError: a name is not allowed, or two differ only by letter case or Unicode form.
+    """
+    for name in names:
+        if fault := name_fault(name):
+            raise DataError(
+                f"The class name {name!r} {fault}, so it cannot be a folder name. Rename the class; "
+                "not allowed are path separators, control characters, a dot at the start, "
+                f"a dot or space at the end, and more than {MAX_BYTES} bytes."
+            )
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(_folded(name), name)
+        if other is not name:
+            raise DataError(
+                f"The class names {other!r} and {name!r} differ only by letter case or Unicode form; "
+                "on some systems they would be one folder. Rename or merge one of them."
+            )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

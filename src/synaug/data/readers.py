@@ -1,0 +1,192 @@
+"""Read images with labels from whatever they come in, into a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from synaug import storage
+from synaug.config import DataOptions
+from synaug.data.faces import FIELDS, is_faces, list_faces
+from synaug.data.folders import is_image_name, list_folders, subfolders
+from synaug.data.images import decoded, file_bytes, quiet
+from synaug.data.listing import Listing, check_listing
+from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
+from synaug.data.marks import is_marked
+from synaug.data.tablefiles import SUFFIXES as TABLE_SUFFIXES
+from synaug.data.tables import list_table
+from synaug.errors import DataError, OptionError
+from synaug.interruption import stop_here
+from synaug.progress import Progress, silent
+
+METADATA = tuple(f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet"))
+_CHUNK = 512
+
+
+def read_data(
+    source: str | Path | Manifest,
+    options: DataOptions | None = None,
+    *,
+    check: bool = True,
+    progress: Progress = silent,
+) -> Manifest:
+    """Return the manifest of a data set.
+
+    Args:
+        source: a class-per-folder tree, with or without split folders; a folder with ``metadata.csv`` (or .jsonl,
+            .parquet), such as Waterbirds; a folder of UTKFace; a table (.csv, .tsv, .jsonl, .parquet) with a path
+            and a label column, or with the images in it; or a manifest, returned as it is.
+        options: columns, and how many unreadable images are put up with.
+        check: decode every image, keep its digest and quarantine it where it cannot be read. Without it, digests are
+            empty and broken images show up later.
+        progress: called with how many images were checked.
+
+    Raises:
+        DataError: the data cannot be used; the message says why.
+        OptionError: an option does not go with this kind of data.
+    """
+    if isinstance(source, Manifest):
+        return source
+    options = options or DataOptions()
+    path = Path(source).expanduser()
+    if path.is_file() and _is_manifest(path):
+        return read_manifest(path)
+    listing = list_images(path, options)
+    check_listing(listing, where=path)
+    checks = list(_checks(listing, progress)) if check else [Checked()] * len(listing.frame)
+    return _manifest(listing, checks, options, path)
+
+
+def list_images(path: Path, options: DataOptions) -> Listing:
+    """List what a path names, by what is found there.
+
+    Raises:
+        DataError: nothing usable is there.
+    """
+    if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+        return list_table(path, options)
+    if path.is_file():
+        raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
+    if not path.is_dir():
+        raise DataError(f"{path} does not exist. Give a folder with one folder a class, or a table of images.")
+    tables = [path / name for name in METADATA if (path / name).is_file()]
+    if len(tables) > 1:
+        raise DataError(f"{path} has {tables[0].name} and {tables[1].name}; name the one to read.")
+    if tables:
+        return list_table(tables[0], options)
+    return _list_folder(path, options)
+
+
+def _list_folder(path: Path, options: DataOptions) -> Listing:
+    if is_faces(path) or (options.label in FIELDS and not subfolders(path)):
+        return list_faces(path, options)
+    columns = {kind: getattr(options, kind) for kind in ("label", "attribute", "path", "split")}
+    given = [f"{kind} {value!r}" for kind, value in columns.items() if value is not None]
+    if given:
+        raise OptionError(
+            f"{path} is a class-per-folder tree, which has no columns, but the options name {', '.join(given)}. "
+            f"Give a table ({', '.join(TABLE_SUFFIXES)}) or a folder with {METADATA[0]} for that."
+        )
+    if not subfolders(path):
+        lying = any(is_image_name(name) for name in os.listdir(path))
+        raise DataError(
+            f"{path} has {'images but no class folders' if lying else 'no images'}. Put the images of each class "
+            "into a folder named after it, or list them in a table with a path and a label column."
+        )
+    return list_folders(path)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What opening an image showed: its digest, or why it cannot be used."""
+
+    sha256: str = ""
+    fault: str = ""
+    is_synthetic: bool = False
+
+
+def _checks(listing: Listing, progress: Progress) -> Iterator[Checked]:
+    """Decode every image once, in threads, in order."""
+    total = len(listing.frame)
+    contents = listing.frame["image"].to_numpy() if "image" in listing.frame else None
+    paths = listing.frame["path"].to_numpy()
+    with quiet(), ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+        for start in range(0, total, _CHUNK):
+            stop_here()
+            progress("checking images", start, total, "")
+            if contents is None:
+                chunk: Sequence[bytes | Path] = [listing.root / path for path in paths[start : start + _CHUNK]]
+            else:
+                chunk = list(contents[start : start + _CHUNK])
+            yield from pool.map(_check_image, chunk)
+    progress("checking images", total, total, "")
+
+
+def _check_image(image: bytes | Path) -> Checked:
+    try:
+        data = image if isinstance(image, bytes) else file_bytes(image)
+        decoded(data)
+    except DataError as error:
+        return Checked(fault=str(error))
+    return Checked(sha256=storage.digest(data), is_synthetic=is_marked(data))
+
+
+def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions, path: Path) -> Manifest:
+    faults = np.array([check.fault for check in checks], dtype=object)
+    broken = faults != ""
+    names = listing.frame["id"].to_numpy()
+    unusable = (*listing.unusable, *map(Quarantined, names[broken], faults[broken]))
+    _check_budget(unusable, len(listing.frame) + len(listing.unusable), options.max_unreadable, path)
+    frame = listing.frame.assign(
+        label=_positions(listing.frame["label"], listing.class_names),
+        attribute=_positions(listing.frame["attribute"], listing.attribute_names),
+        source=np.where([check.is_synthetic for check in checks], "synthetic", "real"),
+        sha256=[check.sha256 for check in checks],
+    )
+    columns = [*COLUMNS, "image"] if "image" in frame else list(COLUMNS)
+    manifest = Manifest(
+        frame=frame.loc[~broken, columns].reset_index(drop=True),
+        class_names=listing.class_names,
+        attribute_names=listing.attribute_names,
+        root=listing.root,
+        quarantined=(*unusable, *listing.repeated),
+    )
+    _check_classes_left(manifest, path)
+    return manifest
+
+
+def _positions(values: pd.Series[str], names: Sequence[str]) -> pd.Series[int]:
+    """Return where each value stands among the names; -1 where it does not."""
+    return values.map({name: position for position, name in enumerate(names)}).fillna(-1).astype(np.int64)
+
+
+def _check_budget(unusable: Sequence[Quarantined], total: int, allowed: float, path: Path) -> None:
+    if len(unusable) > allowed * total:
+        first = "; ".join(f"{item.path} {item.reason}" for item in unusable[:5])
+        raise DataError(
+            f"{len(unusable):,} of {total:,} images in {path} cannot be used; allowed are {allowed:.1%}. "
+            f"The first: {first}. Repair or remove them, or allow more with max_unreadable."
+        )
+
+
+def _check_classes_left(manifest: Manifest, path: Path) -> None:
+    left = set(manifest.split("train").labels.tolist())
+    lost = [repr(name) for label, name in enumerate(manifest.class_names) if label not in left]
+    if lost:
+        raise DataError(f"No training image in {path} can be read in {', '.join(lost[:5])}. Repair the images.")
+
+
+def _is_manifest(path: Path) -> bool:
+    if path.suffix != ".parquet":
+        return False
+    try:
+        return b"synaug" in (pq.read_schema(path).metadata or {})
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,151 @@
+"""Choose images: long-tailed, class-balanced and group-balanced subsets, and a held-out test split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from synaug.data.groups import class_counts, group_ids
+from synaug.data.manifest import Manifest
+from synaug.errors import DataError, OptionError
+
+
+def longtail_counts(
+    largest: int, imbalance_factor: float, num_classes: int, imbalance_type: Literal["exp", "step"] = "exp"
+) -> np.ndarray:
+    """Return how many images each class keeps, int64 of shape ``(C,)``, as LDAM-DRW draws CIFAR-LT (Cao et al. 2019).
+
+    ``exp`` falls geometrically from ``largest`` to ``largest / imbalance_factor``; ``step`` gives the first half of
+    the classes the one and the other half the other. Fractions are cut off.
+
+    Raises:
+        OptionError: the factor is below 1, the smallest class would be empty, or the type is unknown.
+
+    >>> longtail_counts(500, 100, 100).sum(), longtail_counts(10, 10, 4, "step").tolist()
+    (np.int64(10847), [10, 10, 1, 1])
+    """
+    if imbalance_factor < 1 or num_classes < 2 or largest < imbalance_factor:
+        raise OptionError(
+            f"A long tail needs an imbalance factor of at least 1, two classes, and a smallest class of one image; "
+            f"got factor {imbalance_factor}, {num_classes} classes, largest {largest}."
+        )
+    if imbalance_type == "exp":
+        exponents = np.arange(num_classes) / (num_classes - 1)
+    elif imbalance_type == "step":
+        exponents = (np.arange(num_classes) >= num_classes // 2).astype(float)
+    else:
+        raise OptionError(f"Unknown imbalance type {imbalance_type!r}. Known: exp, step.")
+    return np.floor(largest * float(imbalance_factor) ** -exponents + 1e-9).astype(np.int64)
+
+
+def draw_without_replacement(
+    labels: np.ndarray, counts: Sequence[int] | np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Return sorted positions of ``counts[c]`` different images of every class ``c``.
+
+    Raises:
+        DataError: a class has fewer images than are wanted.
+    """
+    have = class_counts(np.asarray(labels), len(counts))
+    short = np.flatnonzero(have < np.asarray(counts))
+    if len(short):
+        raise DataError(
+            f"Class {short[0]} has {have[short[0]]:,} images, but {counts[short[0]]:,} are to be drawn from it."
+        )
+    drawn = [
+        rng.choice(members, int(count), replace=False)
+        for members, count in zip(_members(labels, len(counts)), counts, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn))
+
+
+def _members(labels: np.ndarray, num_classes: int) -> list[np.ndarray]:
+    """Return the positions of each class."""
+    ends = np.cumsum(class_counts(np.asarray(labels), num_classes))
+    return np.split(np.argsort(labels, kind="stable"), ends[:-1])
+
+
+def balanced_positions(
+    labels: np.ndarray, num_classes: int, rng: np.random.Generator, per_class: int | None = None
+) -> np.ndarray:
+    """Return sorted positions of equally many images of every class, drawn without replacement.
+
+    Args:
+        labels: shape ``(N,)``.
+        num_classes: number of classes; each must have images.
+        rng: draws the images.
+        per_class: images a class; None takes as many as the smallest class has.
+
+    Raises:
+        DataError: a class has no images, or fewer than ``per_class``.
+    """
+    counts = class_counts(np.asarray(labels), num_classes)
+    if not counts.all():
+        empty = np.flatnonzero(counts == 0)
+        raise DataError(f"Class {empty[0]} has no images, so the classes cannot be balanced.")
+    wanted = int(counts.min()) if per_class is None else per_class
+    return draw_without_replacement(labels, np.full(num_classes, wanted), rng)
+
+
+def group_balanced_positions(
+    *,
+    labels: np.ndarray,
+    attributes: np.ndarray,
+    num_classes: int,
+    num_attributes: int,
+    rng: np.random.Generator,
+    per_group: int | None = None,
+) -> np.ndarray:
+    """Return sorted positions of equally many images of every group that has any, drawn without replacement.
+
+    Raises:
+        DataError: an attribute is unknown, or a group has images but fewer than ``per_group``.
+    """
+    groups = group_ids(labels=labels, attributes=attributes, num_attributes=num_attributes)
+    counts = class_counts(groups, num_classes * num_attributes)
+    present = counts[counts > 0]
+    wanted = int(present.min(initial=len(groups))) if per_group is None else per_group
+    return draw_without_replacement(groups, np.where(counts > 0, wanted, 0), rng)
+
+
+def with_test_split(manifest: Manifest, fraction: float, seed: int) -> Manifest:
+    """Return the manifest with a share of every class's real training images held out for testing.
+
+    Nothing changes where there is a test split. Of every class at least one image stays for training, and at least
+    one is tested on where there are two. Attributes are spread alike, and images of equal content stay together.
+    """
+    splits = manifest.frame["split"].to_numpy(object)
+    if (splits == "test").any():
+        return manifest
+    rng = np.random.default_rng([seed, 1])
+    candidates = np.flatnonzero((splits == "train") & ~manifest.is_synthetic)
+    contents = _content_numbers(manifest, candidates)
+    attributes = manifest.attributes[candidates]
+    chosen = np.zeros(len(candidates), bool)
+    for members in _members(manifest.labels[candidates], manifest.num_classes):
+        distinct = members[np.unique(contents[members], return_index=True)[1]]
+        drawn = _spread(distinct, attributes, fraction, rng)
+        chosen[members] = np.isin(contents[members], contents[drawn])
+    splits = splits.copy()
+    splits[candidates[chosen]] = "test"
+    return replace(manifest, frame=manifest.frame.assign(split=splits.astype(str)))
+
+
+def _content_numbers(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
+    """Return a number for every row, equal where the images are."""
+    digests = manifest.frame["sha256"].to_numpy(object)[rows]
+    known = digests != ""
+    return np.unique(np.where(known, digests, manifest.frame["id"].to_numpy(object)[rows]), return_inverse=True)[1]
+
+
+def _spread(members: np.ndarray, attributes: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a share of the members: shuffled, ordered by attribute, then evenly spaced ones."""
+    num = min(max(round(fraction * len(members)), 1), len(members) - 1)
+    if num < 1:
+        return members[:0]
+    shuffled = rng.permutation(members)
+    ordered = shuffled[np.argsort(attributes[shuffled], kind="stable")]
+    return ordered[((np.arange(num) + rng.random()) * len(members) / num).astype(np.int64)]

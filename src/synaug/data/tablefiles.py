@@ -1,0 +1,128 @@
+"""Read the files that tables come in (CSV, TSV, JSON lines, Parquet), every text as it stands in the file."""
+
+from __future__ import annotations
+
+import csv
+import json
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synaug.errors import DataError
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+_SEPARATORS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table; ``class_names`` of its numbered columns, ``contents`` of its columns of encoded images."""
+
+    frame: pd.DataFrame
+    class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    contents: dict[str, list[bytes | None]] = field(default_factory=dict)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table file by its suffix.
+
+    Raises:
+        DataError: the file cannot be read, has no rows, or has two columns of one name.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            table = _read_parquet(path)
+        elif suffix == ".jsonl":
+            table = Table(_read_json_lines(path))
+        else:
+            table = Table(_read_separated(path))
+    except (OSError, UnicodeError, csv.Error, pa.ArrowException, pd.errors.ParserError, pd.errors.ParserWarning) as e:
+        raise DataError(f"The table {path} cannot be read: {e}.") from e
+    if table.frame.empty:
+        raise DataError(f"The table {path} has no rows.")
+    return table
+
+
+def _read_separated(path: Path) -> pd.DataFrame:
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+    if not header.strip():
+        raise DataError(f"The table {path} is empty or starts with an empty line; its first line must name columns.")
+    separator = max(_SEPARATORS, key=header.count)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
+    _check_distinct(names, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
+        frame = pd.read_csv(
+            path, sep=separator, names=names, header=0, index_col=False, dtype=str, keep_default_na=False,
+            encoding="utf-8-sig",
+        )  # fmt: skip
+    return frame
+
+
+def _check_distinct(names: list[str], path: Path) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path} has the column {twice[0]!r} twice. Rename or remove one of them.")
+
+
+def _read_json_lines(path: Path) -> pd.DataFrame:
+    def record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        _check_distinct([name for name, _ in pairs], path)
+        return dict(pairs)
+
+    records = []
+    with open(path, encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                records.append(json.loads(line, object_pairs_hook=record))
+            except json.JSONDecodeError as error:
+                raise DataError(f"{path}, line {number} is not JSON: {error}.") from error
+            if not isinstance(records[-1], dict):
+                raise DataError(f'{path}, line {number} is not an object such as {{"path": ..., "label": ...}}.')
+    return pd.DataFrame(records)
+
+
+def _read_parquet(path: Path) -> Table:
+    table = pq.read_table(path)
+    _check_distinct(table.column_names, path)
+    columns: dict[str, Any] = {}
+    contents: dict[str, list[bytes | None]] = {}
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+            contents[name] = _field(column, "bytes")
+            columns[name] = ["" if value is None else value for value in _field(column, "path")]
+        elif pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            contents[name] = column.to_pylist()
+            columns[name] = [""] * len(column)
+        else:
+            columns[name] = column.to_pandas()
+    return Table(pd.DataFrame(columns), _schema_class_names(table.schema.metadata or {}), contents)
+
+
+def _field(column: pa.ChunkedArray, name: str) -> list[Any]:
+    if column.type.get_field_index(name) < 0:
+        return [None] * len(column)
+    return [value for chunk in column.chunks for value in chunk.field(name).to_pylist()]
+
+
+def _schema_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
+    """Return the names that Hugging Face ``datasets`` keeps for its ClassLabel columns."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    except ValueError:
+        return {}
+    return {
+        name: tuple(kind["names"])
+        for name, kind in features.items()
+        if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and kind.get("names")
+    }
