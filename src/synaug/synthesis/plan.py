@@ -152,16 +152,12 @@ def make_plan(
         missing = np.minimum(missing, options.cap)
     if options.variant == "intra" and ((missing > 0) & (counts == 0)).any():
         empty = _cell_name(manifest, *identities[int(np.argmax((missing > 0) & (counts == 0)))])
-        raise OptionError(
-            f"variant 'intra' starts from real images, and {empty!r} has none; use variant 'text'."
-        )
+        raise OptionError(f"variant 'intra' starts from real images, and {empty!r} has none; use variant 'text'.")
     cells = tuple(
         Cell(label, attribute, _cell_name(manifest, label, attribute), int(have), int(have + lack), int(lack))
         for (label, attribute), have, lack in zip(identities, counts, missing, strict=True)
     )
-    plan = Plan(
-        cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size
-    )
+    plan = Plan(cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size)
     _check_names(plan)
     for position in range(len(cells)):
         _prompt(plan, position, "")
@@ -243,9 +239,7 @@ def _all_slots(plan: Plan) -> Iterator[Slot]:
     for position, cell in enumerate(plan.cells):
         if not cell.num_to_generate:
             continue
-        order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(
-            len(modifiers)
-        )
+        order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(len(modifiers))
         words = [modifiers[i] for i in order]
         prompts = [_prompt(plan, position, word) for word in words]
         for index in range(cell.num_to_generate):
@@ -312,15 +306,12 @@ def read_plan(path: Path) -> Plan:
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise DataError(
-            f"{path} is no plan of version {SCHEMA_VERSION} (it says {version!r}); "
-            "make it again with 'synaug plan'."
+            f"{path} is no plan of version {SCHEMA_VERSION} (it says {version!r}); make it again with 'synaug plan'."
         )
     try:
         encoding = content["encoding"]
         return Plan(
-            cells=tuple(
-                Cell(**{k: v for k, v in cell.items() if k != "prompts"}) for cell in content["cells"]
-            ),
+            cells=tuple(Cell(**{k: v for k, v in cell.items() if k != "prompts"}) for cell in content["cells"]),
             class_names=tuple(content["class_names"]),
             attribute_names=tuple(content["attribute_names"]),
             options=PlanOptions.model_validate(content["options"]),

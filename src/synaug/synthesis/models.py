@@ -1,0 +1,158 @@
+"""Find the folder of a diffusion model: in the package, on this machine, or on the Hub at a fixed commit."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.resources
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synaug import storage
+from synaug.config import EMBEDDED
+from synaug.errors import DataError, EnvironmentFault
+
+_READ = ("*.json", "*.txt", "*.model", "README.md")
+_PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
+_WAYS_OUT = (
+    "Ways out: allow the network and, for a gated model, accept its licence and set HF_TOKEN; "
+    "name a folder in the diffusers layout with --model PATH; or try synaug out with --model embedded."
+)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder in the diffusers layout; ``variant`` is the infix of its weight files, such as ``"fp16"``."""
+
+    path: Path
+    name: str
+    revision: str | None
+    licence: str | None
+    variant: str | None = None
+
+    @property
+    def index(self) -> dict[str, Any]:
+        """What ``model_index.json`` says."""
+        return dict(storage.read_json(self.path / "model_index.json"))
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The steps, guidance, size and batch size that the folder's own ``synaug.json`` asks for."""
+        path = self.path / "synaug.json"
+        return dict(storage.read_json(path)) if path.exists() else {}
+
+
+def find_model(model: str, *, offline: bool | None = None, half: bool = False) -> ModelFolder:
+    """Return the folder of a model, downloaded where that is needed.
+
+    Args:
+        model: ``"embedded"``, a folder, or a Hub id ``ID`` or ``ID@REVISION``.
+        offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
+        half: prefer the float16 weight files of a Hub model.
+
+    Raises:
+        EnvironmentFault: the model cannot be had, or has no safetensors weights.
+    """
+    if model == EMBEDDED:
+        folder = Path(str(importlib.resources.files("synaug") / "assets" / "tiny-diffusion"))
+        return _checked(ModelFolder(folder, EMBEDDED, None, _licence(folder)))
+    if Path(model).expanduser().is_dir():
+        folder = Path(model).expanduser()
+        return _checked(ModelFolder(folder, model, None, _licence(folder)))
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise EnvironmentFault(f"The model folder {model} is not there. {_WAYS_OUT}")
+    return _checked(_from_hub(model, offline=offline, half=half))
+
+
+def _checked(model: ModelFolder) -> ModelFolder:
+    """Refuse a folder that is no pipeline, wants code of its own, or has only pickled weights."""
+    if not (model.path / "model_index.json").is_file():
+        raise EnvironmentFault(f"{model.path} has no model_index.json, so it is no diffusers pipeline. {_WAYS_OUT}")
+    try:
+        name = model.index.get("_class_name")
+    except (DataError, TypeError, ValueError) as error:
+        raise EnvironmentFault(f"{model.path}/model_index.json is damaged: {error} {_WAYS_OUT}") from error
+    if not isinstance(name, str):
+        raise EnvironmentFault(f"{model.name} wants code of its own ({name}), which synaug never runs. {_WAYS_OUT}")
+    if not any(model.path.rglob("*.safetensors")):
+        pickles = [path.name for pattern in _PICKLES for path in model.path.rglob(pattern)]
+        found = f"only {pickles[0]}, which may execute code" if pickles else "no weights at all"
+        raise EnvironmentFault(
+            f"{model.path} has {found}; synaug loads safetensors only. Save it again with "
+            f"pipeline.save_pretrained(folder, safe_serialization=True). {_WAYS_OUT}"
+        )
+    return model
+
+
+def _licence(folder: Path) -> str | None:
+    """Return the licence that the model card's header names."""
+    try:
+        parts = (folder / "README.md").read_text(encoding="utf-8").split("---", 2)
+        header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
+        return str(header["license_name"] if header.get("license") == "other" else header["license"])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, yaml.YAMLError):
+        return None
+
+
+def _from_hub(model: str, *, offline: bool | None, half: bool) -> ModelFolder:
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    name, _, revision = model.partition("@")
+    without_network = constants.HF_HUB_OFFLINE if offline is None else offline
+    try:
+        if without_network:
+            path = huggingface_hub.snapshot_download(name, revision=revision or None, local_files_only=True)
+            folder = Path(path)
+            half = half and _has_variant([os.fspath(file) for file in folder.rglob("*")], "fp16")
+            return ModelFolder(folder, name, folder.name, _licence(folder), "fp16" if half else None)
+        info = huggingface_hub.HfApi().model_info(name, revision=revision or None)
+        files = [sibling.rfilename for sibling in info.siblings or []]
+        variant = "fp16" if half and _has_variant(files, "fp16") else None
+        path = huggingface_hub.snapshot_download(
+            name, revision=info.sha, allow_patterns=wanted_files(files, variant=variant)
+        )
+    except (errors.HfHubHTTPError, errors.HFValidationError, errors.LocalEntryNotFoundError, OSError) as error:
+        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        where = "in the local Hub cache (offline)" if without_network else "from the Hub"
+        raise EnvironmentFault(f"The model {model} cannot be had {where}: {cause} {_WAYS_OUT}") from error
+    return ModelFolder(Path(path), name, info.sha, _licence(Path(path)), variant)
+
+
+def wanted_files(files: Sequence[str], *, variant: str | None) -> list[str]:
+    """Return the files of a Hub model to download: configuration and safetensors weights of one variant.
+
+    Weights at the top are other formats' single files; weights of other variants and pickles are left out.
+
+    >>> wanted_files(["model_index.json", "sd.safetensors", "unet/w.safetensors", "unet/w.bin"], variant=None)
+    ['model_index.json', 'unet/w.safetensors']
+    """
+    chosen = []
+    for file in files:
+        if any(fnmatch.fnmatch(file, pattern) for pattern in _READ):
+            chosen.append(file)
+        elif file.endswith(".safetensors") and "/" in file:
+            infix = _variant_of(file)
+            if infix == variant or (infix is None and not _twin(file, files, variant)):
+                chosen.append(file)
+    return chosen
+
+
+def _variant_of(file: str) -> str | None:
+    """Return the infix of a weight file: ``"fp16"`` of ``model.fp16.safetensors`` and of its shards."""
+    parts = file.rsplit("/", 1)[-1].split(".")[1:-1]
+    return parts[0].split("-")[0] if parts else None
+
+
+def _twin(file: str, files: Sequence[str], variant: str | None) -> bool:
+    """Return whether the folder of a plain weight file also has weights of the variant."""
+    folder = file.rsplit("/", 1)[0] + "/"
+    return variant is not None and any(other.startswith(folder) and _variant_of(other) == variant for other in files)
+
+
+def _has_variant(files: Sequence[str], variant: str) -> bool:
+    return any(file.endswith(".safetensors") and _variant_of(file) == variant for file in files)

@@ -1,0 +1,167 @@
+"""The generator on real pipelines with random weights: seeds, embeddings, guidance, bad images, bad models."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from synaug.config import GenerateOptions
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.synthesis.diffusion import load_generator, quiet
+
+PROMPTS = ["a photo of a bag", "a photo of a coat", "a photo of a bag"]
+
+
+@pytest.fixture(scope="module")
+def generator(stable_diffusion):
+    return load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+
+
+def pixels(made):
+    return np.stack([np.asarray(each.image) for each in made])
+
+
+def test_an_image_depends_on_its_prompt_and_seed_only(generator):
+    together = pixels(generator(PROMPTS, seeds=[1, 2, 3])).astype(int)
+    alone = pixels([generator([p], seeds=[s])[0] for p, s in zip(PROMPTS, [1, 2, 3], strict=True)])
+    assert together.shape == (3, 32, 32, 3)
+    assert np.abs(together - alone).max() <= 1
+    assert np.abs(together[0] - together[2]).mean() > 5
+
+
+def test_the_same_batch_gives_the_same_bytes(generator):
+    first, second = (pixels(generator(PROMPTS, seeds=[5, 6, 7])) for _ in range(2))
+    assert (first == second).all()
+
+
+def test_it_equals_the_plain_pipeline(generator, stable_diffusion):
+    from diffusers import StableDiffusionPipeline
+
+    plain = StableDiffusionPipeline.from_pretrained(stable_diffusion)
+    plain.set_progress_bar_config(disable=True)
+    with quiet():
+        expected = plain(
+            PROMPTS[0], num_inference_steps=2, guidance_scale=1.5, generator=torch.Generator().manual_seed(9)
+        ).images[0]
+    got = generator([PROMPTS[0]], seeds=[9])[0].image
+    assert np.abs(np.asarray(expected, int) - np.asarray(got, int)).max() <= 1
+
+
+def test_each_distinct_prompt_is_encoded_once(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+    calls = []
+    encode = generator._pipeline.text_encoder.forward
+    generator._pipeline.text_encoder.forward = lambda *args, **kwargs: (calls.append(1), encode(*args, **kwargs))[1]
+    generator(PROMPTS * 3, seeds=range(9))
+    assert len(calls) == 4  # two prompts, each with its empty counterpart for guidance
+
+
+def test_without_guidance_there_is_one_pass(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", guidance=1.0, steps=1))
+    sizes = []
+    generator._pipeline.unet.register_forward_pre_hook(lambda _m, args: sizes.append(len(args[0])))
+    generator(PROMPTS, seeds=[1, 2, 3])
+    assert sizes == [3]
+
+
+def test_defaults_come_from_the_folder_then_from_options(generator, stable_diffusion):
+    about = generator.about
+    assert (about["steps"], about["guidance"], about["size"], about["licence"]) == (2, 1.5, 32, "apache-2.0")
+    assert (about["dtype"], about["pipeline"], generator.batch_size) == ("float32", "StableDiffusionPipeline", 8)
+    assert json.dumps(about)
+    other = load_generator(str(stable_diffusion), GenerateOptions(steps=7, batch_size=2, device="cpu"))
+    assert (other.about["steps"], other.batch_size) == (7, 2)
+
+
+def test_an_image_that_is_not_finite_is_a_problem_and_not_black(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+
+    def broken(_module, _args, output):
+        output = output.clone()
+        output[1, 0, 0, 0] = float("inf")
+        return output
+
+    generator._pipeline.vae.decoder.register_forward_hook(broken, prepend=True)
+    made = generator(PROMPTS, seeds=[1, 2, 3])
+    assert [each.problem for each in made] == [None, "non_finite", None]
+    assert made[1].image is None
+
+
+def test_a_flagged_image_is_a_problem(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+    generator._pipeline.run_safety_checker = lambda image, *_: (image, [False, True, False])
+    assert [each.problem for each in generator(PROMPTS, seeds=[1, 2, 3])] == [None, "flagged", None]
+
+
+def test_out_of_memory_halves_the_batch_and_changes_no_image(generator, stable_diffusion):
+    small = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+    run = small._batch
+
+    def batch(prompts, seeds, images):
+        if len(prompts) > 2:
+            raise torch.cuda.OutOfMemoryError("no more")
+        return run(prompts, seeds, images)
+
+    small._batch = batch
+    got = pixels(small(PROMPTS, seeds=[1, 2, 3])).astype(int)
+    assert small.batch_size == 2
+    assert np.abs(got - pixels(generator(PROMPTS, seeds=[1, 2, 3]))).max() <= 1
+
+
+def test_out_of_memory_at_one_image_is_an_error(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+
+    def full(*_):
+        raise torch.cuda.OutOfMemoryError("no more")
+
+    generator._batch = full
+    with pytest.raises(EnvironmentFault, match="not enough memory for a single image"):
+        generator(PROMPTS, seeds=[1, 2, 3])
+
+
+def test_image_to_image_starts_from_the_given_images(stable_diffusion):
+    options = GenerateOptions(device="cpu", strength=0.5)
+    generator = load_generator(str(stable_diffusion), options, variant="intra")
+    starts = [Image.new("L", (28, 20), value) for value in (0, 255)]
+    first, second = pixels(generator(PROMPTS[:2], seeds=[1, 1], images=starts)).astype(int)
+    assert generator.about["pipeline"] == "StableDiffusionImg2ImgPipeline"
+    assert first.shape == (32, 32, 3)
+    assert np.abs(first - second).mean() > 1
+    with pytest.raises(OptionError, match="starts from images, and none were given"):
+        generator(PROMPTS[:1], seeds=[1])
+
+
+def test_a_missing_device_says_what_is_there(stable_diffusion, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(EnvironmentFault, match="The device 'cuda:1' is not there. There are: cpu"):
+        load_generator(str(stable_diffusion), GenerateOptions(device="cuda:1"))
+
+
+def test_an_unknown_pipeline_class_is_named(stable_diffusion, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(stable_diffusion, folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "NextYearPipeline"}))
+    with pytest.raises(EnvironmentFault, match=r"is a NextYearPipeline, which diffusers .* does not know"):
+        load_generator(str(folder), GenerateOptions(device="cpu"))
+
+
+def test_damaged_weights_are_an_error_of_the_environment(stable_diffusion, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(stable_diffusion, folder)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(EnvironmentFault, match="cannot be loaded"):
+        load_generator(str(folder), GenerateOptions(device="cpu"))
+
+
+def test_a_transformer_pipeline_knows_its_size():
+    from synaug.synthesis.diffusion import default_size
+
+    flux = SimpleNamespace(
+        unet=None, transformer=SimpleNamespace(config={}), default_sample_size=128, vae_scale_factor=8
+    )
+    assert default_size(flux) == 1024
