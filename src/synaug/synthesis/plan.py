@@ -7,7 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -41,10 +41,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One image to make: ``cell`` is a position in ``Plan.cells``, ``index`` counts within the cell."""
+    """One image to make; ``index`` counts within the cell."""
 
     id: str
-    cell: int
+    cell: Cell
     index: int
     prompt: str
     modifier: str
@@ -233,6 +233,13 @@ def slots(plan: Plan, shard: tuple[int, int] = (0, 1)) -> Iterator[Slot]:
     return islice(_all_slots(plan), first, None, step)
 
 
+def sample_slots(plan: Plan, *, per_cell: int = 3) -> Iterator[Slot]:
+    """Yield the first slots of each cell that gets images, for a person to look at their prompts."""
+    few = [replace(cell, num_to_generate=min(cell.num_to_generate, per_cell)) for cell in plan.cells]
+    whole = dict(zip(few, plan.cells, strict=True))
+    return (replace(slot, cell=whole[slot.cell]) for slot in _all_slots(replace(plan, cells=tuple(few))))
+
+
 def _all_slots(plan: Plan) -> Iterator[Slot]:
     modifiers = plan.options.modifiers or MODIFIERS
     names = safe_names(tuple(cell.name for cell in plan.cells))
@@ -244,7 +251,7 @@ def _all_slots(plan: Plan) -> Iterator[Slot]:
         prompts = [_prompt(plan, position, word) for word in words]
         for index in range(cell.num_to_generate):
             k = index % len(words)
-            yield Slot(_slot_id(plan.digest, names[position], index), position, index, prompts[k], words[k])
+            yield Slot(_slot_id(plan.digest, names[position], index), cell, index, prompts[k], words[k])
 
 
 def _slot_id(digest: str, name: str, index: int) -> str:
@@ -273,19 +280,16 @@ def estimate(plan: Plan, seconds_per_image: float | None = None) -> dict[str, An
     }
 
 
-def sample_prompts(plan: Plan, position: int, num: int = 3) -> list[str]:
-    """Return the first prompts of a cell, so that a person can correct them before paying."""
-    modifiers = plan.options.modifiers or MODIFIERS
-    return [_prompt(plan, position, word) for word in modifiers[:num]]
-
-
 def write_plan(plan: Plan, path: Path) -> None:
     """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
+    samples: dict[Cell, list[str]] = {}
+    for slot in sample_slots(plan):
+        samples.setdefault(slot.cell, []).append(slot.prompt)
     content = {
         "schema_version": SCHEMA_VERSION,
         "digest": plan.digest,
         "totals": {"have": sum(cell.have for cell in plan.cells), **estimate(plan)},
-        "cells": [asdict(cell) | {"prompts": sample_prompts(plan, i)} for i, cell in enumerate(plan.cells)],
+        "cells": [asdict(cell) | {"prompts": samples.get(cell, [])} for cell in plan.cells],
         "class_names": plan.class_names,
         "attribute_names": plan.attribute_names,
         "options": plan.options.model_dump(mode="json"),

@@ -1,0 +1,344 @@
+"""Make the images of a plan, check each, and keep what is accepted, so that any interruption costs little."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from synaug import interruption, storage
+from synaug.config import QualityOptions
+from synaug.data.images import encode
+from synaug.data.manifest import COLUMNS, Manifest
+from synaug.errors import OptionError
+from synaug.progress import Progress, silent
+from synaug.synthesis.journal import State, journal_path, read_journals, read_state
+from synaug.synthesis.plan import Plan, Slot, image_seed, safe_names, slots
+from synaug.synthesis.quality import Candidate, Gate, Verdict
+
+if TYPE_CHECKING:
+    from synaug.synthesis.diffusion import Generated, Generator
+
+SYNTHETIC, REJECTED = "synthetic", "rejected"
+KEPT_PER_REASON = 60
+_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
+_WRITERS = 4
+_IDENTITY = ("id", "path", "label", "attribute", "sha256")
+
+Guides = Callable[[Slot], tuple[str, Image.Image]]
+"""Gives the real image, with its id, from which image-to-image starts."""
+
+
+@dataclass(frozen=True)
+class SynthesisResult:
+    """What came of the slots: ``rejected`` counts attempts by reason, ``missing`` the slots that stay empty."""
+
+    requested: int
+    accepted: int
+    rejected: dict[str, int]
+    missing: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Task:
+    slot: Slot
+    attempt: int
+    guide: tuple[str, Image.Image] | None = None
+
+    @property
+    def seed(self) -> int:
+        return image_seed(self.slot.id, self.attempt)
+
+
+def synthesize(
+    plan: Plan,
+    generator: Generator | None,
+    *,
+    folder: Path,
+    gates: Sequence[Gate] = (),
+    quality: QualityOptions | None = None,
+    shard: tuple[int, int] = (0, 1),
+    guides: Guides | None = None,
+    progress: Progress = silent,
+) -> SynthesisResult:
+    """Make what the plan lacks and the folder does not have; called again, go on where it stopped.
+
+    An image is written first and journalled after, a batch at a time, beside the making of the next batch.
+    A rejected slot is tried again with the next attempt's seed, ``quality.max_attempts`` times in all.
+
+    Args:
+        plan: what to make.
+        generator: makes the images; may be None where everything is settled.
+        folder: gets ``synthetic/``, ``rejected/`` and ``journal/``.
+        gates: checks in order; the first that fails an image names the reason.
+        quality: how many attempts a slot has.
+        shard: ``(i, n)``: do the i-th of n parts; the others may run elsewhere at the same time.
+        guides: what image-to-image starts from.
+        progress: called with how far the work has come.
+
+    Raises:
+        OptionError: the folder holds images of another plan, or another process works on this shard.
+        EnvironmentFault: the disk is full, or the device has too little memory.
+        Interrupted: a signal asked for an end; all finished images are saved.
+    """
+    quality = quality or QualityOptions()
+    with storage.lock(folder, name=f"worker-{shard[0]}-of-{shard[1]}"):
+        state = read_state(plan, folder)
+        todo = (slot for slot in slots(plan, shard) if not state.is_settled(slot, quality.max_attempts))
+        first = next(todo, None)
+        if first is not None:
+            if generator is None:
+                raise OptionError(f"Images are left to make, first {first.id}, but there is no generator.")
+            worker = _Worker(plan, folder, gates, quality, shard, state)
+            worker.begin(getattr(generator, "about", {}))
+            _run(worker, generator, _chained(first, todo), guides=guides, progress=progress)
+        return _result(plan, state, shard)
+
+
+def _chained(first: Slot, others: Iterator[Slot]) -> Iterator[Slot]:
+    yield first
+    yield from others
+
+
+def _run(
+    worker: _Worker, generator: Generator, todo: Iterator[Slot], *, guides: Guides | None, progress: Progress
+) -> None:
+    """Generate batch by batch; check and write each batch while the next is made."""
+    total = sum(1 for _ in slots(worker.plan, worker.shard))
+    retries: deque[_Task] = deque()
+    finishing: Future[list[_Task]] | None = None
+
+    def report() -> None:
+        rejected = sum(worker.state.rejected.values())
+        note = f"{rejected:,} rejected" if rejected else ""
+        progress("making images", total - worker.left, total, note)
+
+    worker.count_left()
+    report()
+    with ThreadPoolExecutor(1, "synaug-finish") as pool:
+        while True:
+            size = getattr(generator, "batch_size", 16)
+            tasks = [retries.popleft() for _ in range(min(size, len(retries)))]
+            tasks += [worker.task(slot, guides) for slot in islice(todo, size - len(tasks))]
+            made = _generated(generator, tasks) if tasks else None
+            if finishing is not None:
+                retries += finishing.result()
+                finishing = None
+                report()
+            if made is not None:
+                finishing = pool.submit(worker.finish, tasks, *made)
+            elif not retries:
+                return
+            if interruption.is_requested():
+                if finishing is not None:
+                    finishing.result()
+                interruption.stop_here()
+
+
+def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Generated], float]:
+    """Return one result a task and the seconds it took; plain images are wrapped."""
+    from synaug.synthesis.diffusion import Generated
+
+    began = time.monotonic()
+    starts = [task.guide[1] for task in tasks if task.guide is not None]
+    more: dict[str, Any] = {"images": starts} if starts else {}
+    prompts, seeds = [task.slot.prompt for task in tasks], [task.seed for task in tasks]
+    made = list(cast("Iterable[Any]", generator(prompts, seeds=seeds, **more)))
+    if len(made) != len(tasks):
+        raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
+    wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
+    return wrapped, time.monotonic() - began
+
+
+@dataclass
+class _Worker:
+    """One process's share of the plan: what is done with images once they are made."""
+
+    plan: Plan
+    folder: Path
+    gates: Sequence[Gate]
+    quality: QualityOptions
+    shard: tuple[int, int]
+    state: State
+    left: int = 0
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """Make the folders and write who makes the images."""
+        self._classes = safe_names(self.plan.class_names)
+        for name in self._classes:
+            storage.make_folder(self.folder / SYNTHETIC / name)
+        if self.shard == (0, 1):  # nobody else writes here
+            storage.remove_temporary(self.folder / SYNTHETIC)
+        self._journal = journal_path(self.folder, self.shard)
+        storage.make_folder(self._journal.parent)
+        storage.append_records(self._journal, [{"kind": "run", "plan": self.plan.digest, "about": about}])
+        self._kept = {reason: len(paths) for reason, paths in rejected_files(self.folder).items()}
+
+    def count_left(self) -> None:
+        """Count the slots of this shard that are not settled."""
+        mine = slots(self.plan, self.shard)
+        self.left = sum(not self.state.is_settled(slot, self.quality.max_attempts) for slot in mine)
+
+    def task(self, slot: Slot, guides: Guides | None) -> _Task:
+        """Return the next attempt at a slot."""
+        return _Task(slot, self.state.attempt(slot) or 0, guides(slot) if guides else None)
+
+    def finish(self, tasks: Sequence[_Task], made: Sequence[Generated], seconds: float) -> list[_Task]:
+        """Check the images of a batch, write and journal them; return the attempts to make next."""
+        images = [None if each.image is None else self._fitted(each.image) for each in made]
+        verdicts = self._judged(tasks, made, images)
+        encoded = [None if image is None else encode(image, self.plan.encoding) for image in images]
+        records = [
+            self._record(*each, seconds=seconds / len(tasks)) for each in zip(tasks, verdicts, encoded, strict=True)
+        ]
+        files = [
+            (self.folder / record["path"], data)
+            for record, data in zip(records, encoded, strict=True)
+            if record["path"] is not None and data is not None
+        ]
+        self._write(files)
+        storage.append_records(self._journal, records)
+        return self._settle(tasks, records)
+
+    def _fitted(self, image: Image.Image) -> Image.Image:
+        """Return the image in the size and colour mode of the set; a different shape is cropped, not squeezed."""
+        plain = image if image.mode == self.plan.encoding.mode else image.convert(self.plan.encoding.mode)
+        if plain.size == self.plan.image_size:
+            return plain
+        return ImageOps.fit(plain, self.plan.image_size, Image.Resampling.LANCZOS)
+
+    def _judged(
+        self, tasks: Sequence[_Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
+    ) -> list[Verdict]:
+        """Ask gate after gate about what is still accepted."""
+        verdicts = [Verdict(each.problem is None, each.problem) for each in made]
+        for gate in self.gates:
+            open_ones = [i for i, verdict in enumerate(verdicts) if verdict.ok]
+            asked = [self._candidate(tasks[i], images[i]) for i in open_ones]
+            for i, verdict in zip(open_ones, gate(asked) if asked else [], strict=True):
+                verdicts[i] = Verdict(verdict.ok, verdict.reason, verdicts[i].scores | verdict.scores)
+        return verdicts
+
+    def _candidate(self, task: _Task, image: Image.Image | None) -> Candidate:
+        assert image is not None  # an image without a problem is there
+        return Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
+
+    def _record(self, task: _Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> dict[str, Any]:
+        slot = task.slot
+        record = {
+            "kind": "attempt",
+            "id": slot.id,
+            "cell": slot.cell.name,
+            "index": slot.index,
+            "attempt": task.attempt,
+            "seed": task.seed,
+            "prompt": slot.prompt,
+            "modifier": slot.modifier,
+            "verdict": "accepted" if verdict.ok else "rejected",
+            "reason": verdict.reason,
+            "scores": {name: round(value, 5) for name, value in verdict.scores.items()},
+            "path": None if data is None else self._path(task, verdict),
+            "sha256": None if data is None else storage.digest(data),
+            "seconds": round(seconds, 6),
+        }
+        return record if task.guide is None else record | {"guide": task.guide[0]}
+
+    def _path(self, task: _Task, verdict: Verdict) -> str | None:
+        """Return where the image goes; of the rejected ones only the first are kept, to be looked at."""
+        suffix = _SUFFIXES.get(self.plan.encoding.format, f".{self.plan.encoding.format.lower()}")
+        if verdict.ok:
+            return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
+        reason = verdict.reason or "unnamed"
+        if self._kept.get(reason, 0) >= KEPT_PER_REASON:
+            return None
+        self._kept[reason] = self._kept.get(reason, 0) + 1
+        return f"{REJECTED}/{reason}/{task.slot.id}-{task.attempt}{suffix}"
+
+    def _write(self, files: Sequence[tuple[Path, bytes]]) -> None:
+        """Write the files beside one another, and make their names durable before the journal tells of them."""
+        folders = {path.parent for path, _ in files}
+        for folder in folders:
+            storage.make_folder(folder)
+        with ThreadPoolExecutor(_WRITERS, "synaug-write") as pool:
+            list(pool.map(lambda file: storage.write_bytes(*file), files))
+        for folder in folders:
+            storage.sync_folder(folder)
+
+    def _settle(self, tasks: Sequence[_Task], records: Sequence[dict[str, Any]]) -> list[_Task]:
+        again = []
+        for task, record in zip(tasks, records, strict=True):
+            self.state.add(record)
+            if self.state.is_settled(task.slot, self.quality.max_attempts):
+                self.left -= 1
+            else:
+                again.append(_Task(task.slot, task.attempt + 1, task.guide))
+        return again
+
+
+def _result(plan: Plan, state: State, shard: tuple[int, int]) -> SynthesisResult:
+    requested = accepted = 0
+    for slot in slots(plan, shard):
+        requested += 1
+        accepted += state.attempt(slot) is None
+    return SynthesisResult(requested, accepted, dict(state.rejected), requested - accepted, state.seconds)
+
+
+def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> bool:
+    """Return whether nothing is left to generate."""
+    state = read_state(plan, folder)
+    return all(state.is_settled(slot, quality.max_attempts) for slot in slots(plan, shard))
+
+
+def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Return what all workers have done so far, as a dict for the report."""
+    return asdict(_result(plan, read_state(plan, folder), (0, 1)))
+
+
+def rejected_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the kept rejected images by reason, in the order of their names."""
+    return {place.name: sorted(place.iterdir()) for place in sorted((folder / REJECTED).glob("*")) if place.is_dir()}
+
+
+def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield one journal record an accepted slot, with the ``about`` of the generator that made it."""
+    cells = {cell.name: cell for cell in plan.cells}
+    unseen = {cell.name: np.ones(cell.num_to_generate, bool) for cell in plan.cells}
+    about: dict[str, Any] = {}
+    for record in read_journals(plan, folder):
+        if record["kind"] == "run":
+            about = record["about"]
+        elif record["verdict"] == "accepted" and unseen[record["cell"]][record["index"] :][:1].any():
+            unseen[record["cell"]][record["index"]] = False
+            cell = cells[record["cell"]]
+            yield record | {"label": cell.label, "attribute": cell.attribute, "about": about}
+
+
+def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
+    """Return one row an accepted image, ordered by id: where it lies, and how and by what it was made."""
+    columns = [*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores"]
+    rows = [{name: record.get(name) for name in columns} | record["about"] for record in accepted_records(plan, folder)]
+    made = pd.DataFrame(rows, columns=None if rows else columns)
+    return made.sort_values("id", ignore_index=True)
+
+
+def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
+    """Return the accepted images of all workers as training rows, with paths relative to the folder."""
+    rows = [[record[name] for name in _IDENTITY] for record in accepted_records(plan, folder)]
+    frame = pd.DataFrame(rows, columns=list(_IDENTITY)).sort_values(["label", "id"], ignore_index=True)
+    frame = frame.assign(split="train", source="synthetic")[list(COLUMNS)]
+    return Manifest(
+        frame=frame.astype({"label": "int64", "attribute": "int64"}),
+        class_names=plan.class_names,
+        attribute_names=plan.attribute_names,
+        root=folder,
+    )
