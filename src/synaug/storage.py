@@ -48,18 +48,47 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         EnvironmentFault: the file cannot be written; what was there is untouched.
     """
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}{TEMPORARY}")
+    write_chunks(path, [data])
+
+
+def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write the pieces one after the other into a file, atomically and durably.
+
+    Raises:
+        EnvironmentFault: the file cannot be written; what was there is untouched.
+    """
+    temporary = path.with_name(f".{path.stem[:20]}.{secrets.token_hex(8)}{TEMPORARY}")
     with _naming(path, "write"):
         try:
-            with open(temporary, "xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            try:
+                for block in _blocks(chunks):
+                    _write_all(handle, block)
+                os.fsync(handle)
+            finally:
+                os.close(handle)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def _blocks(chunks: Iterable[bytes], size: int = 1 << 20) -> Iterator[bytes]:
+    """Gather small pieces into blocks worth a system call."""
+    gathered = bytearray()
+    for chunk in chunks:
+        gathered += chunk
+        if len(gathered) >= size:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(handle, left) :]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -119,29 +148,30 @@ def append_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
     )
     if not lines:
         return
-    with _naming(path, "append to"), open(path, "a+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        whole = _end_of_last_whole_line(file, end)
-        if whole < end:
-            file.truncate(whole)
+    with _naming(path, "append to"):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
-            file.write(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        except OSError:
-            with contextlib.suppress(OSError):
-                file.truncate(whole)
-            raise
+            whole = _end_of_last_whole_line(handle)
+            os.ftruncate(handle, whole)
+            os.lseek(handle, whole, os.SEEK_SET)
+            try:
+                _write_all(handle, lines)
+                os.fsync(handle)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(handle, whole)
+                raise
+        finally:
+            os.close(handle)
 
 
-def _end_of_last_whole_line(file: Any, end: int) -> int:
-    position, block = end, 4096
+def _end_of_last_whole_line(handle: int, block: int = 4096) -> int:
+    position = os.fstat(handle).st_size
     while position > 0:
         start = max(0, position - block)
-        file.seek(start)
-        newline = file.read(position - start).rfind(b"\n")
+        newline = os.pread(handle, position - start, start).rfind(b"\n")
         if newline >= 0:
-            return int(start + newline + 1)
+            return start + newline + 1
         position = start
     return 0
 
@@ -205,6 +235,13 @@ def remove_tree(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
+def move_folder(source: Path, target: Path) -> None:
+    """Move a finished folder to its place, which must be free or an empty folder, in one step."""
+    with _naming(target, "move the finished folder to"):
+        os.replace(source, target)
+    sync_folder(target.parent)
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file atomically."""
     write_bytes(target, source.read_bytes())
@@ -213,3 +250,9 @@ def copy_file(source: Path, target: Path) -> None:
 def digest(data: bytes) -> str:
     """Return the SHA-256 of the bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, read piece by piece."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

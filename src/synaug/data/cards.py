@@ -1,0 +1,160 @@
+"""What describes an exported set: the metadata of its images, and the data card for ``datasets`` and for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+HEAD_KEYS = ("license", "language")
+KINDS = {"int": "int64", "float": "float64", "bool": "bool", "text": "string"}
+
+
+def column_kinds(frame: pd.DataFrame) -> dict[str, str]:
+    """Return what each column holds: int, float, bool, or else text."""
+    kinds = {}
+    for name in frame.columns:
+        values = frame[name]
+        if pd.api.types.is_bool_dtype(values):
+            kinds[str(name)] = "bool"
+        elif pd.api.types.is_signed_integer_dtype(values):
+            kinds[str(name)] = "int"
+        else:
+            kinds[str(name)] = "float" if pd.api.types.is_float_dtype(values) else "text"
+    return kinds
+
+
+def plain_value(value: Any, kind: str) -> Any:
+    """Return a table cell as JSON has it, None where it is missing.
+
+    >>> plain_value(np.int64(3), "int"), plain_value(float("nan"), "float"), plain_value(["a"], "text")
+    (3, None, '["a"]')
+    """
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False)
+    if value is None or pd.isna(value):
+        return None
+    return {"int": int, "float": float, "bool": bool, "text": str}[kind](value)
+
+
+def metadata_bytes(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> bytes:
+    """Return the metadata as Parquet: the columns file_name and label, then those given by kind."""
+    kinds = {"file_name": "text", "label": "text", **columns}
+    schema = pa.schema([(name, pa.type_for_alias(KINDS[kind])) for name, kind in kinds.items()])
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(list(records), schema), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def make_card(
+    *,
+    counts: Mapping[str, np.ndarray],
+    class_names: Sequence[str],
+    columns: Mapping[str, str],
+    about: Mapping[str, Any],
+) -> str:
+    """Return the ``README.md`` of an exported set.
+
+    The head names the files of every split and the type of every column, because neither can be guessed rightly where
+    a class is called ``train`` or ``test-tube``.
+
+    Args:
+        counts: images by name of a column of the table, such as ``train, real``; each of shape ``(C,)``.
+        class_names: sorted as the folders are.
+        columns: kind of each metadata column; see ``column_kinds``.
+        about: ``name``, ``description``, ``license``, and whatever else is to be told.
+    """
+    splits = list(dict.fromkeys(column.split(",")[0] for column in counts))
+    name = str(about.get("name") or "Evened-out images")
+    head = {key: about[key] for key in HEAD_KEYS if about.get(key)}
+    head |= {
+        "pretty_name": name,
+        "task_categories": ["image-classification"],
+        "tags": ["synaug", "synthetic", "long-tail"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"{split}/**"} for split in splits],
+                "features": _features(class_names, columns),
+            }
+        ],
+    }
+    parts = [
+        f"---\n{yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=1000)}---\n",
+        f"# {name}\n",
+        str(about.get("description") or "Real images, evened out with synthetic ones by SYNAuG.") + "\n",
+        _SOURCES,
+        _counts_table(counts, class_names),
+        _missing_note(counts, class_names),
+        _about_list(about),
+        _LOADING,
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _features(class_names: Sequence[str], columns: Mapping[str, str]) -> list[dict[str, Any]]:
+    numbered = {str(number): name for number, name in enumerate(class_names)}
+    return [
+        {"name": "image", "dtype": "image"},
+        {"name": "label", "dtype": {"class_label": {"names": numbered}}},
+        *({"name": name, "dtype": KINDS[kind]} for name, kind in columns.items()),
+    ]
+
+
+def _counts_table(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) -> str:
+    lines = ["## Images", "", f"| class | {' | '.join(counts)} |", "|---" * (len(counts) + 1) + "|"]
+    for label, name in enumerate(class_names):
+        cells = " | ".join(f"{int(column[label]):,}" for column in counts.values())
+        lines.append(f"| {_cell(name)} | {cells} |")
+    total = " | ".join(f"{int(column.sum()):,}" for column in counts.values())
+    return "\n".join([*lines, f"| **all** | {total} |", ""])
+
+
+def _missing_note(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) -> str:
+    """Warn of what no layout can mend: torchvision numbers only the classes of the split it is given."""
+    notes = []
+    for column, numbers in counts.items():
+        split = column.split(",")[0]
+        empty = [_cell(name) for name, number in zip(class_names, numbers, strict=True) if number == 0]
+        if split != "train" and empty:
+            notes.append(
+                f"The {split} split has no images of {', '.join(empty)}: `ImageFolder` numbers the classes of that "
+                "split without them, so map its labels by name.\n"
+            )
+    return "\n".join(notes)
+
+
+def _about_list(about: Mapping[str, Any]) -> str:
+    told = {key: value for key, value in about.items() if key not in ("name", "description") and value is not None}
+    if not told:
+        return ""
+    lines = [f"- {key}: {_cell(value if isinstance(value, str) else json.dumps(value))}" for key, value in told.items()]
+    return "\n".join(["## How it was made", "", *lines, ""])
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+_SOURCES = """Every image has `source` `real` or `synthetic` in `metadata.parquet`, and every synthetic file carries the
+IPTC mark `DigitalSourceType` (`trainedAlgorithmicMedia`, or `compositeWithTrainedAlgorithmicMedia` where it was made
+from a real image). Test and validation images are real.
+"""
+_LOADING = """## Loading
+
+```python
+import datasets, torchvision
+
+data = datasets.load_dataset("path/to/this/folder")
+train = torchvision.datasets.ImageFolder("path/to/this/folder/train")
+assert data["train"].features["label"].names == train.classes
+```
+
+`sha256sum --check SHA256SUMS`, or `synaug verify`, tells whether every file is as it was written.
+"""

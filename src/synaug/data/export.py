@@ -1,0 +1,244 @@
+"""Write real and synthetic images as one folder that torchvision and ``datasets`` load unchanged.
+
+::
+
+    out/train/<class>/<id>.<ext>   real and synthetic images
+    out/test/...                   real images (also validation/, where there is one)
+    out/train/metadata.parquet     one row an image: file, label, source, provenance
+    out/README.md                  data card; its head tells ``datasets`` splits and columns
+    out/SHA256SUMS                 digest of every other file
+
+The folder is filled under a temporary name beside ``out`` and moved there when it is complete; the same call again
+goes on with an interrupted one.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from synaug import storage
+from synaug.data.cards import column_kinds, make_card, metadata_bytes, plain_value
+from synaug.data.groups import class_counts
+from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes, quiet
+from synaug.data.manifest import SPLITS, Manifest, joined
+from synaug.data.marks import marked
+from synaug.data.names import check_class_names
+from synaug.errors import DataError, OptionError
+from synaug.interruption import stop_here
+from synaug.progress import Progress, silent
+
+DIGESTS = "SHA256SUMS"
+CARD = "README.md"
+METADATA = "metadata.parquet"  # typed: datasets guesses the types of JSON from its first lines
+KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")  # torchvision's
+SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "PPM": ".ppm"}
+FROM_REAL = ("intra", "inter")  # variants that start from a real image
+_OWN_COLUMNS = ("file_name", "label", "id", "source", "attribute", "image")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A file of the export: where, its digest, and its row of metadata."""
+
+    split: str
+    path: str
+    sha256: str
+    record: dict[str, Any]
+
+
+def export_dataset(
+    real: Manifest,
+    synthetic: Manifest | None,
+    out: Path,
+    *,
+    provenance: pd.DataFrame | None = None,
+    card: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> None:
+    """Write the images of both manifests into the new folder ``out``.
+
+    Real files are copied byte for byte (GIF, which torchvision does not read, becomes PNG); synthetic ones get the IPTC
+    mark, without a change to their pixels.
+
+    Args:
+        real: every split is written.
+        synthetic: of the same classes, or None; all of it goes into the split its rows name.
+        out: a folder that does not exist or is empty.
+        provenance: one row a synthetic image, with the column or index ``id``; its columns go into the metadata. Where
+            ``variant`` is intra or inter, the mark says that a real image was the start.
+        card: ``name``, ``description``, ``license`` and further lines for the data card.
+        progress: called with how many images were written.
+
+    Raises:
+        OptionError: ``out`` has something in it.
+        DataError: an image changed since it was read, or a class cannot be a folder.
+        EnvironmentFault: the disk is full or cannot be written to.
+    """
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OptionError(f"{out} exists and is not empty. Choose another folder, or remove this one.")
+    images = real if synthetic is None else joined(real, synthetic)
+    _check_images(images)
+    facts = _provenance_by_id(provenance)
+    folder = _work_folder(images, facts, out)
+    written = _write_images(images, facts, folder, progress)
+    _write_rest(written, images, facts, dict(card or {}), folder)
+    storage.move_folder(folder, out)
+
+
+def _check_images(images: Manifest) -> None:
+    check_class_names(images.class_names)
+    again = images.frame["id"][images.frame["id"].duplicated()]
+    if len(again):
+        raise DataError(f"{len(again):,} images share an id with another, the first {again.iloc[0]!r}.")
+    counts = class_counts(images.split("train").labels, images.num_classes)
+    if not counts.all():
+        name = images.class_names[int(np.flatnonzero(counts == 0)[0])]
+        raise DataError(f"The class {name!r} has no training images, so it would have no folder and no number.")
+    if (images.is_synthetic & (images.frame["split"] != "train").to_numpy(bool)).any():
+        raise DataError("A synthetic image is in the test or validation split; only real images are measured on.")
+
+
+def _provenance_by_id(provenance: pd.DataFrame | None) -> pd.DataFrame:
+    if provenance is None:
+        return pd.DataFrame()
+    facts = provenance.set_index("id") if "id" in provenance.columns else provenance
+    if facts.index.has_duplicates:
+        raise DataError("The provenance has two rows for one id.")
+    return facts.drop(columns=[name for name in _OWN_COLUMNS if name in facts.columns])
+
+
+def _work_folder(images: Manifest, facts: pd.DataFrame, out: Path) -> Path:
+    """Return the temporary folder, named after what goes into it; remove those of other contents."""
+    rows = pd.util.hash_pandas_object(images.frame[["id", "label", "split", "sha256"]], index=False).to_numpy()
+    content = storage.digest(rows.tobytes() + "\0".join(images.class_names).encode())[:16]
+    folder = out.with_name(f".{out.name}.{content}{storage.TEMPORARY}")
+    for other in out.parent.glob(f".{out.name}.????????????????{storage.TEMPORARY}"):
+        if other != folder:
+            storage.remove_tree(other)
+    return storage.make_folder(folder)
+
+
+def _write_images(images: Manifest, facts: pd.DataFrame, folder: Path, progress: Progress) -> list[_Written]:
+    for split, label in images.frame[["split", "label"]].drop_duplicates().itertuples(index=False):
+        storage.make_folder(folder / split / images.class_names[label])
+    kinds = column_kinds(facts)
+    positions = facts.index.get_indexer(pd.Index(images.frame["id"])) if len(facts) else np.full(len(images), -1)
+
+    def write(row: int) -> _Written:
+        known = {} if positions[row] < 0 else dict(zip(kinds, facts.iloc[positions[row]], strict=True))
+        return _write_image(images, row, {name: plain_value(known.get(name), kinds[name]) for name in kinds}, folder)
+
+    written: list[_Written] = []
+    with quiet(), ThreadPoolExecutor(16) as pool:
+        for start in range(0, len(images), _CHUNK):
+            stop_here()
+            progress("writing images", start, len(images), "")
+            written += pool.map(write, range(start, min(start + _CHUNK, len(images))))
+    progress("writing images", len(images), len(images), "")
+    if len({item.path.casefold() for item in written}) < len(written):
+        raise DataError("Two images would have the same file name. Give the images distinct ids.")
+    return sorted(written, key=lambda item: item.path)
+
+
+def _write_image(images: Manifest, row: int, facts: dict[str, Any], folder: Path) -> _Written:
+    frame = images.frame
+    name, split, source = str(frame["id"].iat[row]), str(frame["split"].iat[row]), str(frame["source"].iat[row])
+    class_name = images.class_names[images.labels[row]]
+    data, suffix = _content(images, row)
+    if source == "synthetic":
+        data, suffix = _with_mark(data, suffix, from_real=facts.get("variant") in FROM_REAL)
+    file_name = f"{class_name}/{_stem(name)}{suffix}"
+    target = folder / split / file_name
+    sha256 = storage.digest(data)
+    if not target.exists() or storage.file_digest(target) != sha256:  # it exists after an interrupted call
+        storage.write_bytes(target, data)
+    record: dict[str, Any] = {"file_name": file_name, "label": class_name, "id": name, "source": source}
+    if images.num_attributes:
+        attribute = images.attributes[row]
+        record["attribute"] = images.attribute_names[attribute] if attribute >= 0 else None
+    return _Written(split, f"{split}/{file_name}", sha256, record | facts)
+
+
+def _content(images: Manifest, row: int) -> tuple[bytes, str]:
+    """Return the encoded bytes and the suffix for them."""
+    value = images.frame["image"].iat[row] if "image" in images.frame else None
+    if isinstance(value, np.ndarray | bytes):
+        data, suffix = encoded(value), ""
+    else:
+        path = images.absolute_path(row)
+        try:
+            data, suffix = file_bytes(path), path.suffix.lower()
+        except DataError as error:
+            raise DataError(f"{path} {error}.") from error
+        expected = images.frame["sha256"].iat[row]
+        if expected and storage.digest(data) != expected:
+            raise DataError(f"{path} changed since it was read. Count or plan again with the data as they are.")
+    if suffix in KEPT_SUFFIXES:
+        return data, suffix
+    with Image.open(io.BytesIO(data)) as image:
+        suffix = SUFFIX_OF.get(image.format or "", "")
+    return (data, suffix) if suffix else (encode(decoded(data), Encoding()), ".png")
+
+
+def _with_mark(data: bytes, suffix: str, *, from_real: bool) -> tuple[bytes, str]:
+    if suffix not in (".png", ".jpg", ".jpeg", ".webp"):
+        data, suffix = encode(decoded(data), Encoding()), ".png"
+    return marked(data, from_real=from_real), suffix
+
+
+def _stem(name: str) -> str:
+    """Return a file name for an id: itself where it is plain, else a plain likeness that no other id has.
+
+    >>> _stem("0a1b-3"), _stem("cat/001.png")
+    ('0a1b-3', '001-a27aebec')
+    """
+    if _PLAIN_NAME.fullmatch(name):
+        return name
+    likeness = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:60] or "image"
+    return f"{likeness}-{storage.digest(name.encode())[:8]}"
+
+
+def _write_rest(
+    written: Sequence[_Written], images: Manifest, facts: pd.DataFrame, card: dict[str, Any], folder: Path
+) -> None:
+    """Write metadata, card and digests, in this order and after all images."""
+    files = [(item.sha256, item.path) for item in written]
+    columns = {"id": "text", "source": "text"} | ({"attribute": "text"} if images.num_attributes else {})
+    columns |= column_kinds(facts)
+    for split in sorted({item.split for item in written}):
+        data = metadata_bytes([item.record for item in written if item.split == split], columns)
+        storage.write_bytes(folder / split / METADATA, data)
+        files.append((storage.digest(data), f"{split}/{METADATA}"))
+    order = sorted(range(images.num_classes), key=images.class_names.__getitem__)
+    text = make_card(
+        counts={name: counts[order] for name, counts in _counts(images)},
+        class_names=[images.class_names[label] for label in order],
+        columns=columns,
+        about=card,
+    )
+    storage.write_text(folder / CARD, text)
+    files.append((storage.digest(text.encode()), CARD))
+    storage.write_chunks(folder / DIGESTS, (f"{sha256}  {path}\n".encode() for sha256, path in sorted(files)))
+
+
+def _counts(images: Manifest) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the columns of the card's table that are not empty."""
+    splits = images.frame["split"].to_numpy(object)
+    for split in SPLITS:
+        for source, is_synthetic in (("real", False), ("synthetic", True)):
+            chosen = (splits == split) & (images.is_synthetic == is_synthetic)
+            if chosen.any():
+                yield f"{split}, {source}", class_counts(images.labels[chosen], images.num_classes)
