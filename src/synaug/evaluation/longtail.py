@@ -1,0 +1,89 @@
+"""Long-tail accuracy: per class, and for classes with many, medium and few training images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synaug.data.groups import shot_bins
+from synaug.errors import DataError
+from synaug.evaluation.predictions import check_predictions, mean_where
+
+
+@dataclass(frozen=True)
+class LongtailReport:
+    """Fractions in [0, 1]; NaN where there is no test image.
+
+    ``accuracy`` is the share of test images that are right; on a balanced test set it equals ``mean_recall``.
+    ``mean_recall``, ``many``, ``medium`` and ``few`` are means over the classes that have test images.
+    ``worst_class`` is the smallest recall and ``worst_class_label`` its class; NaN and None where a class has
+    no test image, since then nobody knows.
+    """
+
+    accuracy: float
+    mean_recall: float
+    many: float
+    medium: float
+    few: float
+    worst_class: float
+    worst_class_label: int | None
+    per_class: tuple[float, ...]
+
+
+def class_recalls(*, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return the share of each class's images that are recognised, shape ``(C,)``; NaN where it has none.
+
+    >>> class_recalls(labels=np.array([0, 0, 1]), predictions=np.array([0, 1, 1]), num_classes=3)
+    array([0.5, 1. , nan])
+    """
+    check_predictions(labels=labels, predictions=predictions, num_classes=num_classes)
+    totals = np.bincount(labels, minlength=num_classes)
+    right = np.bincount(labels[labels == predictions], minlength=num_classes)
+    return np.divide(right, totals, out=np.full(num_classes, np.nan), where=totals > 0)
+
+
+def confusion_matrix(*, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return how many images of each class (row) were taken for each class (column), int64 ``(C, C)``.
+
+    >>> confusion_matrix(labels=np.array([0, 0, 1]), predictions=np.array([0, 1, 1]), num_classes=2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    check_predictions(labels=labels, predictions=predictions, num_classes=num_classes)
+    cells = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
+    return cells.reshape(num_classes, num_classes)
+
+
+def longtail_report(
+    *, labels: np.ndarray, predictions: np.ndarray, num_classes: int, class_counts: np.ndarray
+) -> LongtailReport:
+    """Measure predictions for real test images of a long-tailed set.
+
+    Args:
+        labels: true classes of the test images, shape ``(N,)``.
+        predictions: chosen classes, shape ``(N,)``.
+        num_classes: how many classes there are.
+        class_counts: real *training* images per class, shape ``(C,)``; they decide many, medium and few.
+
+    Raises:
+        DataError: shapes differ or a value is out of range.
+    """
+    class_counts = np.asarray(class_counts)
+    if class_counts.shape != (num_classes,):
+        raise DataError(
+            f"class_counts has shape {class_counts.shape}; expected one count for each of {num_classes} classes."
+        )
+    recalls = class_recalls(labels=labels, predictions=predictions, num_classes=num_classes)
+    tested = ~np.isnan(recalls)
+    bins = shot_bins(class_counts)
+    worst = int(recalls.argmin()) if tested.all() else None
+    return LongtailReport(
+        accuracy=mean_where(labels == predictions, np.ones(len(labels), bool)),
+        mean_recall=mean_where(recalls, tested),
+        many=mean_where(recalls, tested & bins.many),
+        medium=mean_where(recalls, tested & bins.medium),
+        few=mean_where(recalls, tested & bins.few),
+        worst_class=float("nan") if worst is None else float(recalls[worst]),
+        worst_class_label=worst,
+        per_class=tuple(recalls.tolist()),
+    )
