@@ -43,9 +43,7 @@ def rows(archive: str | None) -> list[dict[str, object]]:
     for label, count in enumerate(longtail_counts(500, 50, len(fashion.CLASS_NAMES))):
         chosen = rng.choice(held_out[train.labels[held_out] == label], count, replace=False)
         made += [row(train.images[i], label, "train", f"train-{i:05d}") for i in sorted(chosen)]
-        fresh = [
-            i for i in np.flatnonzero(test.labels == label) if test.images[i].tobytes() not in in_training
-        ]
+        fresh = [i for i in np.flatnonzero(test.labels == label) if test.images[i].tobytes() not in in_training]
         chosen = rng.choice(fresh, TEST_PER_CLASS, replace=False)
         made += [row(test.images[i], label, "test", f"test-{i:05d}") for i in sorted(chosen)]
     return made
@@ -56,9 +54,7 @@ def row(image: np.ndarray, label: int, split: str, name: str) -> dict[str, objec
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--archive", help="folder of the Fashion-MNIST .gz files")
     options = parser.parse_args()

@@ -37,6 +37,7 @@ SEED = 20230800994 % 2**31
 SIZE = 32  # pixels; items are drawn at 28 and enlarged
 MAX_TOKENS = 20
 VARIANTS = 6  # renderings kept of each item: one plain grey, the others with random tint and background
+DEFAULTS = {"steps": 10, "guidance": 1.5, "batch_size": 128}  # how synaug runs it; picked by scripts/tune_demo.py
 MEANINGFUL = ("bright", "dark", "large", "small", "detailed", "simple", "unusual", "typical")
 NEUTRAL = tuple(m for m in MODIFIERS if m and m not in MEANINGFUL)
 
@@ -269,9 +270,7 @@ def make_latents(items: Items, autoencoder: AutoencoderTiny, work: Path) -> dict
         if variant == 0:
             tints[:] = backgrounds[:] = 0
         for part in np.array_split(np.arange(len(items.images)), 60):
-            images = fashion.render(
-                items.images[part], tints=tints[part], backgrounds=backgrounds[part], rng=rng
-            )
+            images = fashion.render(items.images[part], tints=tints[part], backgrounds=backgrounds[part], rng=rng)
             latents.append(autoencoder.encode(enlarged(images)).latents.half())
         all_tints.append(torch.from_numpy(tints))
         all_backgrounds.append(torch.from_numpy(backgrounds))
@@ -389,6 +388,7 @@ def export(work: Path, out: Path, *, archive: str | None) -> None:
     pipeline.to(torch.float16).save_pretrained(out, safe_serialization=True)
     pipeline.to(torch.float32)
     picture(pipeline).save(out / "samples.png")
+    (out / "synaug.json").write_text(json.dumps(DEFAULTS) + "\n")
     (out / "README.md").write_text(model_card(items, first, second))
 
 
@@ -409,9 +409,7 @@ def picture(pipeline: StableDiffusionPipeline) -> Image.Image:
     ]
     wanted += ["red {} on land", "blue {} on water", "green {} on land"]
     prompts = [
-        f"a photo of a {w.format(name)}".replace(" a a", " an a")
-        for name in fashion.CLASS_NAMES
-        for w in wanted
+        f"a photo of a {w.format(name)}".replace(" a a", " an a") for name in fashion.CLASS_NAMES for w in wanted
     ]
     images = pipeline(
         prompts,
@@ -457,9 +455,7 @@ Class names that it never saw give poor images.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of the checkpoints")
     parser.add_argument("--out", type=Path, help="write the diffusers folder here at the end")
     parser.add_argument("--archive", help="folder of the Fashion-MNIST .gz files")

@@ -490,9 +490,6 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
 
 def plan_section(plan: planning.Plan) -> dict[str, Any]:
     """Return the report's ``plan``: what was lacking."""
-    prompts: dict[str, list[str]] = {}
-    for slot in planning.sample_slots(plan, per_cell=3):
-        prompts.setdefault(slot.cell.name, []).append(slot.prompt)
     return {
         "by": plan.options.by,
         "target": plan.options.target,
@@ -501,7 +498,9 @@ def plan_section(plan: planning.Plan) -> dict[str, Any]:
         "template": plan.options.template,
         "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
         "digest": plan.digest,
-        "prompts": prompts,
+        "prompts": {
+            cell.name: planning.sample_prompts(plan, position) for position, cell in enumerate(plan.cells)
+        },
     }
 
 

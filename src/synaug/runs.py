@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -187,7 +187,7 @@ def change_model(path: Path, model: str) -> None:
     Raises:
         OptionError: images of the planned model are there already.
     """
-    from synaug.synthesis.plan import read_plan, with_model, write_plan
+    from synaug.synthesis.plan import read_plan, write_plan
 
     run = open_run(path)
     recipe = locked_recipe(run)
@@ -198,6 +198,6 @@ def change_model(path: Path, model: str) -> None:
             f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
             "Plan into another folder, or leave --model out."
         )
-    write_plan(with_model(read_plan(run.plan), model), run.plan)
-    changed = recipe.model_copy(update={"plan": recipe.plan.model_copy(update={"model": model})})
-    replace_recipe(run, changed)
+    options = recipe.plan.model_copy(update={"model": model})
+    write_plan(replace(read_plan(run.plan), options=options), run.plan)
+    replace_recipe(run, recipe.model_copy(update={"plan": options}))

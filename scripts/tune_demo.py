@@ -1,0 +1,169 @@
+"""Pick the demo's settings on a validation set that is neither its training nor its test set.
+
+    python scripts/tune_demo.py --work build/tune weight_decay
+    python scripts/tune_demo.py --work build/tune guidance
+    python scripts/tune_demo.py --work build/tune mixing
+    python scripts/tune_demo.py --work build/tune retraining
+
+Validation images: 300 a class from the half of the Fashion-MNIST training archive that the embedded generator never
+saw, less the demo's training images. Every line is printed with its seeds and kept in ``results.jsonl``; a line that
+is there already is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synaug import experiment, storage
+from synaug.bench import filled_with_fashion
+from synaug.config import Recipe, StageOptions, read_recipe, with_overrides
+from synaug.data import fashion, readers
+from synaug.data.images import read_image
+from synaug.data.manifest import Manifest, from_arrays, joined
+from synaug.embedded import demo_data, demo_recipe
+from synaug.evaluation.longtail import longtail_report
+from synaug.progress import ConsoleProgress
+from synaug.runs import RunFolder
+from synaug.training.classifier import retrain_classifier
+from synaug.training.fit import predict
+
+VALIDATION_PER_CLASS = 300
+
+
+def data_with_validation() -> Manifest:
+    """Return the demo's training images with validation images in the place of its test images."""
+    manifest = readers.read_data(demo_data(), read_recipe(demo_recipe()).data).split("train")
+    train, test = fashion.read_archive("train"), fashion.read_archive("test")
+    known = {np.asarray(read_image(manifest, row)).tobytes() for row in range(len(manifest))}
+    held_out = fashion.split_positions(train, test).held_out[::-1]
+    chosen: list[int] = []
+    for label in range(manifest.num_classes):
+        mine = [i for i in held_out[train.labels[held_out] == label] if train.images[i].tobytes() not in known]
+        chosen += mine[:VALIDATION_PER_CLASS]
+    others = from_arrays(train.images[chosen], train.labels[chosen], class_names=manifest.class_names, split="test")
+    return joined(manifest, replace(others, frame=others.frame.assign(id=[f"validation-{i:05d}" for i in chosen])))
+
+
+class Trial:
+    """One folder of runs on the validation set; a run is named after its options."""
+
+    def __init__(self, work: Path) -> None:
+        self.work, self.data, self.progress = work, data_with_validation(), ConsoleProgress()
+        self.results = work / "results.jsonl"
+        self.known = {str(record["name"]): record for record in storage.read_records(self.results)}
+
+    def folder(self, recipe: Recipe, *, filled: bool = False) -> RunFolder:
+        """Return a run folder with the images that the recipe's plan and generator make."""
+        generate = recipe.generate
+        kind = "filled" if filled else f"guidance{generate.guidance}-steps{generate.steps}-gates{len(recipe.quality.gates)}"
+        out = self.work / kind
+        plain = with_overrides(Recipe(), {"plan": recipe.plan.model_dump(), "generate": generate.model_dump(),
+                                          "quality": recipe.quality.model_dump()})  # fmt: skip
+        data = filled_with_fashion(self.data) if filled else self.data
+        experiment.make_plan(data, out, plain, source="validation")
+        experiment.generate(out, progress=self.progress)
+        return RunFolder(out)
+
+    def measure(self, name: str, method: str, recipe: Recipe, *, filled: bool = False, seeds: tuple[int, ...] = (0, 1)):
+        """Print the mean accuracy of a method over seeds, stage 1 and, for each way of retraining, stage 2."""
+        if name in self.known:
+            print(self.known[name], flush=True)
+            return
+        accuracies, began = [], time.monotonic()
+        for seed in seeds:
+            sets, model = self.trained(method, recipe, seed, filled=filled)
+            accuracies.append(self.accuracy(model, sets))
+        record = {"name": name, "accuracy": float(np.mean(accuracies)), "seeds": accuracies,
+                  "seconds": time.monotonic() - began}  # fmt: skip
+        storage.append_records(self.results, [record])
+        print(record, flush=True)
+
+    def trained(self, method: str, recipe: Recipe, seed: int, *, filled: bool = False) -> tuple[experiment.Sets, Any]:
+        folder = self.folder(recipe, filled=filled)
+        sets = experiment.load_sets(folder.path, recipe.train, progress=self.progress)
+        stage = experiment.stage_options(method, recipe, sets)
+        inside = RunFolder(self.work / "models" / folder.path.name / storage.digest(stage.model_dump_json().encode())[:12])
+        seeded = with_overrides(recipe, {"seed": seed})
+        return sets, experiment.trained_model(method, sets, inside, seeded, progress=self.progress)
+
+    def accuracy(self, model: Any, sets: experiment.Sets) -> float:
+        logits = predict(model, sets.test)
+        return longtail_report(
+            labels=sets.test.labels.numpy(),
+            predictions=logits.argmax(1).numpy(),
+            num_classes=sets.test.num_classes,
+            class_counts=sets.real.class_counts.numpy(),
+        ).accuracy
+
+
+def weight_decay(trial: Trial, recipe: Recipe) -> None:
+    for decay, method in itertools.product((5e-4, 2e-3, 5e-3), ("cross_entropy", "oversampling")):
+        changed = with_overrides(recipe, {"methods": {method: {"weight_decay": decay}}})
+        trial.measure(f"{method} weight_decay {decay}", method, changed)
+    trial.measure("upper bound", "cross_entropy", recipe, filled=True)
+    trial.measure("upper bound with mixup", "cross_entropy_mixup", recipe, filled=True)
+
+
+def guidance(trial: Trial, recipe: Recipe) -> None:
+    for strength, steps in ((1.0, 10), (1.5, 10), (2.5, 10), (1.0, 20)):
+        changed = with_overrides(recipe, {"generate.guidance": strength, "generate.steps": steps})
+        trial.measure(f"synaug_stage1 guidance {strength} steps {steps}", "synaug_stage1", changed)
+
+
+def mixing(trial: Trial, recipe: Recipe) -> None:
+    for kind, alpha, decay in itertools.product(("none", "mixup", "domain_mixup"), (0.2, 1.0), (5e-4, 2e-3)):
+        stage = {"train.stage1.mixing": kind, "train.stage1.mixup_alpha": alpha, "train.stage1.weight_decay": decay}
+        if kind != "none" or alpha == 0.2:
+            trial.measure(f"synaug_stage1 {kind} {alpha} {decay}", "synaug_stage1", with_overrides(recipe, stage))
+
+
+def retraining(trial: Trial, recipe: Recipe) -> None:
+    for method, kind in (("synaug_stage1", "mixup"), ("synaug_stage1", "domain_mixup"), ("cross_entropy", "none")):
+        mixed = with_overrides(recipe, {"train.stage1.mixing": kind})
+        models = [trial.trained(method, mixed, seed) for seed in (0, 1)]
+        for data, way, strength in itertools.product(
+            ("balanced_real", "all_real", "evened_out"), ("logistic", "crt", "tau_norm"), (0.01, 0.1, 1.0)
+        ):
+            name = f"{method} {kind} retrained on {data} by {way} {strength}"
+            if name in trial.known:
+                print(trial.known[name], flush=True)
+                continue
+            accuracies = [
+                trial.accuracy(
+                    retrain_classifier(
+                        model,
+                        experiment.retraining_set(sets, data, seed=seed),
+                        method=way,
+                        regularization=strength,
+                        seed=seed,
+                    ),
+                    sets,
+                )
+                for seed, (sets, model) in enumerate(models)
+            ]
+            record = {"name": name, "accuracy": float(np.mean(accuracies)), "seeds": accuracies}
+            storage.append_records(trial.results, [record])
+            print(record, flush=True)
+
+
+QUESTIONS = {"weight_decay": weight_decay, "guidance": guidance, "mixing": mixing, "retraining": retraining}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("question", choices=QUESTIONS)
+    parser.add_argument("--work", type=Path, required=True)
+    options = parser.parse_args()
+    storage.make_folder(options.work)
+    QUESTIONS[options.question](Trial(options.work), read_recipe(demo_recipe()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What many tests start from: small real images, and the command line in this process."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before any library reads it
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+os.environ["DIFFUSERS_VERBOSITY"] = "error"
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from synaug import cli, storage
+from synaug.data.images import read_image
+from synaug.data.readers import read_data
+from synaug.embedded import demo_data, demo_recipe
+from synaug.config import read_recipe
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def fashion():
+    """The embedded demo set."""
+    return read_data(demo_data(), read_recipe(demo_recipe()).data)
+
+
+@pytest.fixture(scope="session")
+def photos(fashion, tmp_path_factory):
+    """A class-per-folder tree of three classes, 24, 12 and 6 images; do not change it."""
+    root = tmp_path_factory.mktemp("photos")
+    for name, number in (("bag", 24), ("coat", 12), ("ankle boot", 6)):
+        rows = np.flatnonzero(fashion.labels == fashion.class_names.index(name))[:number]
+        folder = storage.make_folder(root / name)
+        for row in rows:
+            read_image(fashion, int(row)).save(folder / f"{row}.png")
+    return root
+
+
+@dataclass
+class Finished:
+    """What a command left: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def synaug(monkeypatch, capsys):
+    """Call the command line in this process: ``synaug("count", folder)``."""
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["synaug", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Finished(code=ended.value.code or 0, out=captured.out, err=captured.err)
+
+    return call
+
+
+@pytest.fixture
+def save_image():
+    """Save a noise image, for trees made by hand."""
+
+    def save(path, *, seed=0, size=(8, 8)):
+        storage.make_folder(path.parent)
+        values = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(values).save(path)
+        return path
+
+    return save

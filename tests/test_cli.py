@@ -1,0 +1,153 @@
+"""The commands: what they print, what they refuse, and with which exit code."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def tree(tmp_path, save_image):
+    """Three cats, two dogs."""
+    root = tmp_path / "pets"
+    for name, number in (("cat", 5), ("dog", 3)):
+        for i in range(number):
+            save_image(root / name / f"{i}.png", seed=i + 10 * number)
+    return root
+
+
+def test_count_prints_what_there_is(synaug, photos):
+    done = synaug("count", photos, "--json")
+    content = json.loads(done.out)
+    assert done.code == 0
+    assert set(content) == {
+        "num_images", "class_counts", "group_counts", "imbalance_factor", "many", "medium", "few",
+    }  # fmt: skip
+    assert list(content["class_counts"]) == ["ankle boot", "bag", "coat"]
+
+
+def test_count_draws_bars(synaug, photos):
+    done = synaug("count", photos)
+    assert "█" in done.out
+    assert "ankle boot" in done.out
+
+
+def test_a_missing_folder_is_bad_data(synaug, tmp_path):
+    done = synaug("count", tmp_path / "nowhere")
+    assert done.code == 4
+    assert "nowhere" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_an_empty_class_is_named(synaug, tree):
+    (tree / "fish").mkdir()
+    done = synaug("count", tree)
+    assert (done.code, "fish" in done.err) == (4, True)
+
+
+def test_one_class_only_is_refused(synaug, tmp_path, save_image):
+    save_image(tmp_path / "one" / "cat" / "1.png")
+    done = synaug("plan", tmp_path / "one", "--out", tmp_path / "run")
+    assert done.code == 4
+    assert not (tmp_path / "run").exists()
+
+
+def test_many_unreadable_images_are_an_error_that_names_them(synaug, tree):
+    (tree / "cat" / "broken.png").write_bytes(b"not an image")
+    done = synaug("count", tree)
+    assert (done.code, "broken.png" in done.err) == (4, True)
+
+
+def test_few_unreadable_images_are_quarantined_and_named(synaug, tree, tmp_path):
+    (tree / "cat" / "broken.png").write_bytes(b"not an image")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: {max_unreadable: 0.5}\n")
+    done = synaug("count", tree, "--recipe", recipe)
+    assert (done.code, "broken.png" in done.out) == (0, True)
+
+
+def test_an_absent_label_column_names_the_columns_there_are(synaug, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("path,kind\na.png,cat\n")
+    done = synaug("count", table, "--label", "knd")
+    assert done.code == 4
+    assert "kind" in done.err
+
+
+def test_class_names_that_collide_are_refused(synaug, tree, save_image):
+    save_image(tree / "Cat" / "1.png", seed=99)
+    done = synaug("count", tree)
+    assert (done.code, "Cat" in done.err) == (4, True)
+
+
+def test_an_unknown_option_in_yaml_names_the_nearest(synaug, tree, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("plan: {modle: embedded}\n")
+    done = synaug("plan", tree, "--out", tmp_path / "run", "--recipe", recipe)
+    assert done.code == 2
+    assert "Did you mean 'plan.model'?" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_plan_shows_numbers_and_prompts_and_needs_no_model(synaug, photos, tmp_path):
+    done = synaug("plan", photos, "--out", tmp_path / "run", "--json")
+    content = json.loads(done.out)
+    assert done.code == 0
+    assert content["model"] == "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    assert content["num_to_generate"]["bag"] == 0
+    assert content["num_to_generate"]["ankle boot"] > content["num_to_generate"]["coat"] > 0
+    assert all(prompt.startswith("a photo of a") for prompt in content["prompts"]["ankle boot"])
+    assert (tmp_path / "run" / "plan.json").is_file()
+
+
+def test_the_folder_of_another_plan_is_refused_and_kept(synaug, photos, tmp_path):
+    assert synaug("plan", photos, "--out", tmp_path / "run").code == 0
+    before = (tmp_path / "run" / "plan.json").read_bytes()
+    done = synaug("plan", photos, "--out", tmp_path / "run", "--target", "100")
+    assert done.code == 2
+    assert "plan.target was 'uniform', now 100" in done.err
+    assert (tmp_path / "run" / "plan.json").read_bytes() == before
+
+
+def test_the_same_plan_again_is_fine(synaug, photos, tmp_path):
+    for _ in range(2):
+        assert synaug("plan", photos, "--out", tmp_path / "run").code == 0
+
+
+def test_a_model_folder_without_a_pipeline_names_the_ways_out(synaug, photos, tmp_path):
+    (tmp_path / "model").mkdir()
+    synaug("plan", photos, "--out", tmp_path / "run", "--model", tmp_path / "model")
+    done = synaug("generate", tmp_path / "run")
+    assert done.code == 5
+    assert "model_index.json" in done.err
+
+
+def test_a_hub_model_that_cannot_be_had_names_the_ways_out(synaug, photos, tmp_path):
+    done = synaug("run", photos, "--out", tmp_path / "run")
+    assert done.code == 5
+    assert "stable-diffusion-v1-5" in done.err
+    assert "--model embedded" in done.err
+
+
+def test_a_run_folder_without_a_plan_says_how_to_make_one(synaug, tmp_path):
+    done = synaug("generate", tmp_path)
+    assert (done.code, "synaug plan DATA" in done.err) == (4, True)
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "a/b", "1"])
+def test_a_shard_out_of_range_is_a_usage_error(synaug, tmp_path, shard):
+    done = synaug("generate", tmp_path, "--shard", shard)
+    assert (done.code, "--shard must be i/n" in done.err) == (2, True)
+
+
+def test_an_unknown_method_is_a_usage_error(synaug, photos, tmp_path):
+    done = synaug("run", photos, "--out", tmp_path / "run", "--model", "embedded", "--methods", "synag")
+    assert (done.code, "Did you mean 'synaug'" in done.err) == (2, True)
+
+
+def test_evaluate_scores_anyones_predictions(synaug, tmp_path):
+    table = tmp_path / "predictions.csv"
+    table.write_text("label,prediction,gender\ncat,cat,f\ncat,dog,m\ndog,dog,f\ndog,dog,m\n")
+    done = synaug("evaluate", table, "--attribute", "gender", "--json")
+    content = json.loads(done.out)
+    assert done.code == 0
+    assert content["accuracy"] == 0.75

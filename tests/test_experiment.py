@@ -1,0 +1,165 @@
+"""The whole method on a few real images, with the embedded pipeline."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import synaug as package
+from synaug import experiment
+from synaug.config import make_recipe
+from synaug.data.groups import class_counts
+from synaug.errors import IncompleteError, Interrupted, OptionError
+from synaug.storage import digest
+
+SMALL = {
+    "plan": {"model": "embedded", "target": 24},
+    "generate": {"steps": 2, "batch_size": 16},
+    "quality": {"gates": ["broken"]},
+    "train": {"network": "resnet8", "stage1": {"steps": 3, "batch_size": 16}},
+}
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return make_recipe(SMALL)
+
+
+@pytest.fixture(scope="module")
+def finished(photos, recipe, tmp_path_factory):
+    """An uninterrupted run."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    experiment.run(photos, out, recipe, command="synaug run photos")
+    return out
+
+
+def made_images(out):
+    return {path.name: digest(path.read_bytes()) for path in (out / "synthetic").rglob("*.png")}
+
+
+def scores(out):
+    report = json.loads((out / "report.json").read_text())
+    return [{k: v for k, v in result.items() if k != "seconds"} for result in report["results"]]
+
+
+def test_a_run_leaves_what_the_design_promises(finished):
+    for name in ("plan.json", "synthetic", "journal", "checkpoints", "predictions.csv", "report.json", "report.html",
+                 "synaug.lock.json"):  # fmt: skip
+        assert (finished / name).exists(), name
+
+
+def test_the_report_has_the_promised_fields(finished):
+    report = json.loads((finished / "report.json").read_text())
+    assert report["schema_version"] == 1
+    assert set(report["data"]["class_counts"]) == {"bag", "coat", "ankle boot"}
+    assert set(report["plan"]["num_to_generate"]) == {"bag", "coat", "ankle boot"}
+    assert {"requested", "accepted", "rejected", "seconds"} <= set(report["synthesis"])
+    assert [result["method"] for result in report["results"]] == list(experiment.DEFAULT_METHODS)
+    for result in report["results"]:
+        assert {"method", "seed", "accuracy", "many", "medium", "few", "worst_class", "per_class", "seconds"} <= set(
+            result
+        )
+        assert 0 <= result["accuracy"] <= 1
+        assert result["many"] is None  # no class has more than 100 images: undefined, not 0
+
+
+def test_every_class_is_filled_to_the_target(finished):
+    report = json.loads((finished / "report.json").read_text())
+    assert report["synthesis"]["accepted"] == report["synthesis"]["requested"] == len(made_images(finished))
+    for name, count in report["data"]["class_counts"].items():
+        assert count + report["plan"]["num_to_generate"][name] == 24
+
+
+def test_synthetic_images_look_like_the_real_ones_to_a_file_reader(finished, photos):
+    real = Image.open(next((photos / "bag").iterdir()))
+    for path in (finished / "synthetic").rglob("*.png"):
+        with Image.open(path) as image:
+            assert (image.size, image.mode, image.format) == (real.size, real.mode, real.format)
+
+
+def test_predictions_are_of_real_test_images_only(finished):
+    lines = (finished / "predictions.csv").read_text().splitlines()
+    assert lines[0] == "id,label,prediction"
+    report = json.loads((finished / "report.json").read_text())
+    assert len(lines) - 1 == report["data"]["num_test_images"]
+
+
+def test_the_same_command_again_does_nothing_again(photos, recipe, finished):
+    images = made_images(finished)
+    times = {path: path.stat().st_mtime_ns for path in (finished / "synthetic").rglob("*.png")}
+    experiment.run(photos, finished, recipe, command="synaug run photos")
+    assert made_images(finished) == images
+    assert times == {path: path.stat().st_mtime_ns for path in times}
+
+
+@pytest.mark.parametrize("call", [3, 8, 20])
+def test_a_run_that_is_interrupted_and_repeated_equals_one_that_is_not(photos, recipe, finished, tmp_path, call):
+    calls = iter(range(10_000))
+
+    def stop(*_):
+        if next(calls) == call:
+            raise Interrupted("stop")
+
+    with pytest.raises(Interrupted):
+        experiment.run(photos, tmp_path / "run", recipe, progress=stop)
+    experiment.run(photos, tmp_path / "run", recipe)
+    assert made_images(tmp_path / "run") == made_images(finished)
+    assert scores(tmp_path / "run") == scores(finished)
+
+
+def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(SMALL | {"train": {"network": "resnet8", "stage1": {"steps": 2000, "batch_size": 16}}}))
+    command = [sys.executable, "-m", "synaug", "run", photos, "--out", tmp_path / "run", "--recipe", recipe]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "checkpoints").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 75, errors.decode()
+    assert b"run the same command again" in errors
+    assert len(made_images(tmp_path / "run")) > 0
+
+
+def test_a_folder_in_use_is_refused(photos, recipe, tmp_path):
+    from synaug import storage
+
+    with storage.lock(tmp_path / "run"), pytest.raises(OptionError, match="in use by another synaug process"):
+        experiment.run(photos, tmp_path / "run", recipe)
+
+
+def grey(prompts, *, seeds):
+    """Stand in for a model: one flat noise image a prompt."""
+    return [
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (28, 28, 3), dtype=np.uint8)) for seed in seeds
+    ]
+
+
+def test_a_callable_of_ones_own_may_make_the_images(photos):
+    evened_out = package.balance(photos, generator=grey, options={"quality.gates": []})
+    counts = class_counts(evened_out.labels, evened_out.num_classes)
+    assert len(set(counts.tolist())) == 1
+    assert evened_out.is_synthetic.sum() > 0
+    assert "" in set(evened_out.frame["path"])  # nothing is left on the disk
+
+
+def test_balance_keeps_its_images_where_it_is_told_to(photos, tmp_path):
+    evened_out = package.balance(photos, generator=grey, out=tmp_path / "run", options={"quality.gates": []})
+    synthetic = evened_out.rows(evened_out.is_synthetic)
+    assert all(synthetic.absolute_path(row).is_file() for row in range(len(synthetic)))
+
+
+def black(prompts, *, seeds):
+    return [Image.new("RGB", (28, 28)) for _ in seeds]
+
+
+def test_images_that_are_all_rejected_are_an_error_that_says_so(photos, tmp_path):
+    with pytest.raises(IncompleteError, match=r"missing because every attempt was rejected \(broken"):
+        package.balance(photos, generator=black, out=tmp_path / "run", options={"quality.gates": ["broken"]})
