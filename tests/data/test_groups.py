@@ -46,12 +46,12 @@ def test_unknown_attribute_is_no_group():
 
 
 def test_attribute_beyond_the_last_is_an_error():
-    with pytest.raises(DataError, match="A attribute is 2; allowed are 0 to 1"):
+    with pytest.raises(DataError, match="The attribute 2 is out of range; allowed are 0 to 1"):
         group_ids(labels=np.array([0]), attributes=np.array([2]), num_attributes=2)
 
 
 def test_label_out_of_range_is_an_error():
-    with pytest.raises(DataError, match="A label is 3; allowed are 0 to 2"):
+    with pytest.raises(DataError, match="The label 3 is out of range; allowed are 0 to 2"):
         class_counts(np.array([0, 3]), 3)
 
 

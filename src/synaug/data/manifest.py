@@ -151,6 +151,8 @@ def from_arrays(
         if len(attribute_array) != len(label_array):
             raise DataError(f"There are {len(label_array)} images but {len(attribute_array)} attributes.")
         _check_range("attribute", attribute_array, -1, len(attribute_names))
+    splits = [split] * len(label_array) if isinstance(split, str) else list(split)
+    _check_splits(splits, len(label_array))
     arrays = [np.ascontiguousarray(image) for image in images]
     for position, array in enumerate(arrays):
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
@@ -164,7 +166,7 @@ def from_arrays(
             "path": "",
             "label": label_array,
             "attribute": attribute_array,
-            "split": split,
+            "split": splits,
             "source": "real",
             "sha256": [storage.digest(array.tobytes()) for array in arrays],
             "image": arrays,
@@ -173,10 +175,17 @@ def from_arrays(
     return Manifest(frame=frame, class_names=tuple(class_names), attribute_names=tuple(attribute_names))
 
 
+def _check_splits(splits: list[str], num: int) -> None:
+    if len(splits) != num:
+        raise DataError(f"There are {num} images but {len(splits)} splits.")
+    for name in set(splits) - set(SPLITS):
+        raise DataError(f"A split is {name!r}; allowed are {', '.join(SPLITS)}.")
+
+
 def _check_range(kind: str, values: np.ndarray, low: int, end: int) -> None:
     outside = values[(values < low) | (values >= end)]
     if len(outside):
-        raise DataError(f"A {kind} is {outside[0]}; allowed are {low} to {end - 1}.")
+        raise DataError(f"The {kind} {outside[0]} is out of range; allowed are {low} to {end - 1}.")
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
@@ -191,7 +200,9 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     if "image" in frame:
         from synaug.data.images import encoded
 
-        frame = frame.assign(image=[encoded(value) for value in frame["image"]])
+        in_memory = (bytes, np.ndarray)  # others are in files
+        contents = [encoded(value) if isinstance(value, in_memory) else None for value in frame["image"]]
+        frame = frame.assign(image=pd.Series(contents, frame.index, dtype=object))
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"synaug": json.dumps(about)})
     sink = pa.BufferOutputStream()
