@@ -8,7 +8,7 @@ import numpy as np
 
 from synaug.data.groups import shot_bins
 from synaug.errors import DataError
-from synaug.evaluation.predictions import check_predictions, mean_where
+from synaug.evaluation.arrays import check_predictions, mean_where
 
 
 @dataclass(frozen=True)

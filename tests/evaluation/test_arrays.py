@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from synaug.errors import DataError, OptionError
-from synaug.evaluation.predictions import check_attributes, check_predictions
+from synaug.evaluation.arrays import check_attributes, check_predictions
 
 TWO = np.array([0, 1])
 
@@ -33,7 +33,7 @@ def test_no_classes_is_an_option_error():
 
 
 def test_an_unknown_attribute_is_refused_with_a_way_out():
-    with pytest.raises(DataError, match="An? attribute is -1.*Leave out the images"):
+    with pytest.raises(DataError, match=r"An? attribute is -1.*Leave out the images"):
         check_attributes(labels=TWO, attributes=np.array([-1, 0]), num_attributes=2)
 
 

@@ -1,0 +1,129 @@
+"""Read ``report.json`` and turn it into one self-contained HTML page.
+
+The page needs no network and has no script: images are data URIs, pictures are inline SVG, and everything
+that comes from data (class names, prompts, file names) is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from synaug import storage
+from synaug.errors import DataError
+from synaug.evaluation import pictures, sections
+from synaug.evaluation import summary as words
+from synaug.evaluation.sections import ReportImages
+
+__all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
+
+SCHEMA_VERSION = 1
+_SECTIONS: dict[str, type] = {"data": dict, "plan": dict, "synthesis": dict, "training": dict, "results": list}
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Read and check a ``report.json``.
+
+    Raises:
+        DataError: it is missing, is not JSON, is of another schema version or lacks a section.
+    """
+    report = storage.read_json(path)
+    check_report(report, where=str(path))
+    return dict(report)
+
+
+def check_report(report: Any, *, where: str = "The report") -> None:
+    """Check the schema version and that all sections are there.
+
+    Raises:
+        DataError: they are not.
+    """
+    if not isinstance(report, dict):
+        raise DataError(f"{where} must hold a report, not {type(report).__name__}.")
+    version = report.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{where} has schema version {version!r}; this synaug reads version {SCHEMA_VERSION}. "
+            "Read it with the synaug that wrote it, or write it again with 'synaug report RUN'."
+        )
+    wrong = [name for name, kind in _SECTIONS.items() if not isinstance(report.get(name), kind)]
+    if wrong:
+        raise DataError(f"{where} lacks the sections {', '.join(wrong)}; write it again with 'synaug report RUN'.")
+    absent = [name for name in ("class_names", "class_counts") if name not in report["data"]]
+    if absent:
+        raise DataError(f"{where} lacks {', '.join(f'data.{name}' for name in absent)}.")
+
+
+def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None) -> str:
+    """Return the whole report as one HTML page.
+
+    Args:
+        report: the content of ``report.json``.
+        images: examples to show beside the numbers.
+
+    Raises:
+        DataError: the report is of another schema version or lacks a section.
+    """
+    content = storage.without_nan(dict(report))
+    check_report(content)
+    images = images or ReportImages()
+    before, after = words.compared_methods(content)
+    return _template().render(
+        report=content,
+        data=content["data"],
+        plan=content["plan"],
+        synthesis=content["synthesis"],
+        training=content["training"],
+        summary=words.summary(content),
+        titles=words.TITLES,
+        columns=words.COLUMNS,
+        rows=words.results_table(content),
+        before=sections.title(before),
+        after=sections.title(after),
+        facts=sections.facts(content, before, after),
+        recalls=sections.recall_rows(content, before, after),
+        counts=sections.count_rows(content),
+        gallery=sections.gallery(content, images),
+        num_classes_hidden=max(0, len(content["data"]["class_names"]) - sections.MAX_CLASSES_WITH_IMAGES),
+        rejections=sections.rejections(content, images),
+        confusions=sections.confusions(content, images, (before, after)),
+        curves=pictures.curve(images.curves, title="Training loss") if images.curves else None,
+        curve_names=[sections.title(name) for name in images.curves],
+        settings={key: value for key, value in content["training"].items() if not isinstance(value, dict | list)},
+        model=(content["synthesis"].get("model") or {}),
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("synaug", "assets/report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=words.percent, number=_number, duration=_duration, uri=pictures.data_uri)
+    return environment.get_template("report.html")
+
+
+def _number(value: Any) -> str:
+    """Return a number with thousands separators; None as n/a, anything else as it is."""
+    if value is None:
+        return "n/a"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _duration(seconds: float | None) -> str:
+    """Return seconds in words, such as 42 s or 3 min 20 s."""
+    if seconds is None:
+        return "n/a"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"

@@ -1,0 +1,183 @@
+"""Work out what each part of the HTML report shows: plain rows, pictures and sentences, no HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synaug.errors import DataError
+from synaug.evaluation import pictures
+from synaug.evaluation import summary as words
+
+MAX_CLASSES_WITH_IMAGES = 60
+MAX_CLASSES_IN_MATRIX = 12
+
+
+@dataclass(frozen=True, eq=False)
+class ReportImages:
+    """What the report shows beside its numbers; every part may be empty.
+
+    ``real`` and ``synthetic`` map class names to example images, ``prompts`` a class to the prompts of its
+    synthetic examples in the same order, ``rejected`` a reason to examples. ``confusions`` maps a method to
+    its ``(C, C)`` counts (rows: true class), ``curves`` a method to its training loss over the steps.
+    """
+
+    real: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
+    synthetic: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rejected: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
+    confusions: Mapping[str, np.ndarray] = field(default_factory=dict)
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+def title(method: str | None) -> str:
+    """Return what a method is called in the report."""
+    return "" if method is None else words.TITLES.get(method, method)
+
+
+def facts(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, str]]:
+    """Return the large numbers at the top: a value, what it is, and what it was."""
+    rows = {row.method: row for row in words.results_table(report)}
+    facts = []
+    for column, label in (("accuracy", "accuracy"), ("few", "accuracy on few-image classes")):
+        values = [rows[name].means[column] if name else math.nan for name in (before, after)]
+        shown = [value for value in values if not math.isnan(value)]
+        if shown:
+            was = f"was {words.percent(shown[0], 1)}" if len(shown) == 2 else ""
+            facts.append({"value": words.percent(shown[-1], 1), "label": label, "was": was})
+    num_real = sum(report["data"]["class_counts"].values())
+    accepted = report["synthesis"].get("accepted") or 0
+    facts.append({"value": f"{num_real + accepted:,}", "label": "training images", "was": f"was {num_real:,}"})
+    num_rejected = sum((report["synthesis"].get("rejected") or {}).values())
+    if num_rejected:
+        share = words.percent(num_rejected / (num_rejected + accepted), 1)
+        facts.append({"value": f"{num_rejected:,}", "label": "images rejected", "was": f"{share} of those made"})
+    return facts
+
+
+def _by_count(report: dict[str, Any]) -> list[str]:
+    """Return the class names, the most frequent first."""
+    counts = report["data"]["class_counts"]
+    return sorted(report["data"]["class_names"], key=lambda name: -(counts.get(name) or 0))
+
+
+def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, Any]]:
+    old = words.recalls(report, before) if before else {}
+    new = words.recalls(report, after) if after else {}
+    rows = []
+    for name in _by_count(report):
+        was, now = old.get(name, math.nan), new.get(name, math.nan)
+        change = "n/a" if math.isnan(now - was) else f"{100 * (now - was):+.0f}".replace("-", "−")
+        rows.append(
+            {
+                "name": name,
+                "count": report["data"]["class_counts"].get(name),
+                "before": was,
+                "after": now,
+                "change": change,
+                "is_loss": now - was <= -0.01,
+                "picture": pictures.recall_track(was, now, interval=_interval(report, after, name)),
+            }
+        )
+    return rows
+
+
+def _interval(report: dict[str, Any], method: str | None, name: str) -> Sequence[float | None] | None:
+    """Return the recall's interval where the method was run with a single seed that carries one."""
+    runs = [result for result in report["results"] if result["method"] == method]
+    if len(runs) != 1:
+        return None
+    found = ((runs[0].get("intervals") or {}).get("per_class") or {}).get(name)
+    return found if found and len(found) == 2 else None
+
+
+def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    real = report["data"]["class_counts"]
+    made = _accepted_by_class(report)
+    largest = max((real.get(name, 0) + made.get(name, 0) for name in real), default=0)
+    return [
+        {
+            "name": name,
+            "real": real.get(name, 0),
+            "synthetic": made.get(name, 0),
+            "picture": pictures.count_bar(real.get(name, 0), made.get(name, 0), largest),
+        }
+        for name in _by_count(report)
+    ]
+
+
+def _accepted_by_class(report: dict[str, Any]) -> dict[str, int]:
+    """Return the synthetic images of each class: those accepted, or those planned where that was not recorded."""
+    accepted = report["synthesis"].get("accepted_by_class")
+    cells = accepted if accepted is not None else report["plan"].get("num_to_generate") or {}
+    names = report["data"]["class_names"]
+    if report["plan"].get("by") != "group":
+        return {name: cells.get(name, 0) for name in names}
+    return {name: sum(n for cell, n in cells.items() if cell.startswith(f"{name} | ")) for name in names}
+
+
+def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]]:
+    """Return the classes with their example images, the rarest first."""
+    shown = [name for name in reversed(_by_count(report)) if images.real.get(name) or images.synthetic.get(name)]
+    samples: dict[str, list[str]] = {}
+    for cell, prompts in (report["plan"].get("prompts") or {}).items():
+        samples.setdefault(cell.split(" | ")[0], []).extend(prompts)
+    return [
+        {
+            "name": name,
+            "count": report["data"]["class_counts"].get(name),
+            "real": list(images.real.get(name, ())),
+            "synthetic": _with_prompts(images.synthetic.get(name, ()), images.prompts.get(name, ())),
+            "prompts": [] if images.prompts.get(name) else list(samples.get(name, ()))[:3],
+        }
+        for name in shown[:MAX_CLASSES_WITH_IMAGES]
+    ]
+
+
+def _with_prompts(images: Sequence[Image.Image], prompts: Sequence[str]) -> list[tuple[Image.Image, str]]:
+    padded = [*prompts, *[""] * len(images)]
+    return list(zip(images, padded, strict=False))
+
+
+def rejections(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]]:
+    counts = {reason: count for reason, count in (report["synthesis"].get("rejected") or {}).items() if count}
+    by_class = report["synthesis"].get("rejected_by_class") or {}
+    rows = []
+    for reason in sorted(counts, key=lambda name: -counts[name]):
+        hit = {name: reasons.get(reason, 0) for name, reasons in by_class.items() if reasons.get(reason)}
+        rows.append(
+            {
+                "reason": words.reason_text(reason),
+                "count": counts[reason],
+                "classes": sorted(hit.items(), key=lambda item: -item[1])[:3],
+                "images": list(images.rejected.get(reason, ())),
+            }
+        )
+    return rows
+
+
+def confusions(report: dict[str, Any], images: ReportImages, methods: Sequence[str | None]) -> list[dict[str, Any]]:
+    names = report["data"]["class_names"]
+    shown = []
+    for method in dict.fromkeys(methods):
+        matrix = images.confusions.get(method) if method else None
+        if matrix is None:
+            continue
+        matrix = np.asarray(matrix)
+        if matrix.shape != (len(names), len(names)):
+            raise DataError(
+                f"The confusion matrix of {method} has shape {matrix.shape}; expected {(len(names), len(names))}."
+            )
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        small = len(names) <= MAX_CLASSES_IN_MATRIX
+        rows = [
+            (n, list(zip(m.tolist(), s.tolist(), strict=True))) for n, m, s in zip(names, matrix, shares, strict=True)
+        ]
+        pairs = pictures.confused_pairs(matrix, names)
+        shown.append({"title": title(method), "names": names, "rows": rows if small else [], "pairs": pairs})
+    return shown

@@ -1,0 +1,272 @@
+"""Say in plain words, and in one table, what a report found; for the terminal and for the HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+UPPER_BOUND = "upper_bound"
+TITLES = {
+    "cross_entropy": "Cross-entropy",
+    "cross_entropy_retrained": "Cross-entropy, classifier retrained",
+    "oversampling": "Oversampling",
+    "synaug_stage1": "SYNAuG, stage 1",
+    "synaug": "SYNAuG",
+    UPPER_BOUND: "Filled with real images (upper bound)",
+}
+COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}
+REASONS = {
+    "broken": "broken",
+    "flagged": "flagged by the safety checker",
+    "off_class": "off-class",
+    "copy": "copies of training images",
+    "leak": "copies of test images",
+    "collapse": "near-duplicates of one another",
+}
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One method of the table: mean and standard deviation over its seeds, as fractions, NaN where undefined."""
+
+    method: str
+    title: str
+    num_seeds: int
+    means: dict[str, float]
+    deviations: dict[str, float]
+    best: frozenset[str]
+
+    def text(self, column: str) -> str:
+        """Return a cell as percent, such as ``80.1``, ``80.1 ± 0.4`` or ``n/a``."""
+        mean, deviation = self.means[column], self.deviations[column]
+        if math.isnan(mean):
+            return "n/a"
+        spread = "" if math.isnan(deviation) else f" ± {100 * deviation:.1f}"
+        return f"{100 * mean:.1f}{spread}"
+
+
+def is_synthetic_method(method: str) -> bool:
+    """Return whether the method trains on synthetic images."""
+    return method.startswith("synaug")
+
+
+def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
+    """Return one row a method, in the order in which the report first names them; the upper bound is no rival."""
+    seeds = _by_method(report)
+    means = {method: {c: _mean(_values(runs, c)) for c in COLUMNS} for method, runs in seeds.items()}
+    rivals = [values for method, values in means.items() if method != UPPER_BOUND]
+    return [
+        ResultRow(
+            method=method,
+            title=TITLES.get(method, method),
+            num_seeds=len(runs),
+            means=means[method],
+            deviations={column: _deviation(_values(runs, column)) for column in COLUMNS},
+            best=frozenset(
+                column
+                for column in COLUMNS
+                if method != UPPER_BOUND and _is_best(means[method][column], [rival[column] for rival in rivals])
+            ),
+        )
+        for method, runs in seeds.items()
+    ]
+
+
+def recalls(report: Mapping[str, Any], method: str) -> dict[str, float]:
+    """Return each class's recall with a method, mean over its seeds; NaN where undefined."""
+    runs = _by_method(report).get(method, [])
+    names = report["data"]["class_names"]
+    return {name: _mean([_number(run.get("per_class", {}).get(name)) for run in runs]) for name in names}
+
+
+def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the method without synthetic images and the one with them that stand for before and after."""
+    methods = list(_by_method(report))
+    plain = [method for method in methods if not is_synthetic_method(method) and method != UPPER_BOUND]
+    filled = [method for method in methods if is_synthetic_method(method)]
+    before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
+    after = "synaug" if "synaug" in filled else next(reversed(filled), None)
+    return before, after
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """Return a fraction as text.
+
+    >>> percent(0.564), percent(0.5641, 1), percent(None)
+    ('56 %', '56.4 %', 'n/a')
+    """
+    number = _number(value)
+    return "n/a" if math.isnan(number) else f"{100 * number:.{digits}f} %"
+
+
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """Return what was found, a sentence or two an item, the most important first."""
+    before, after = compared_methods(report)
+    said = [
+        _rarest_class(report, before, after),
+        _overall(report, before, after),
+        _other_remedies(report, before, after),
+        _losers(report, before, after),
+        _synthesis(report),
+        _quarantine(report),
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    counts = report["data"]["class_counts"]
+    if not counts:
+        return ""
+    rarest = min(counts, key=counts.get)
+    shared = sum(count == counts[rarest] for count in counts.values())
+    if shared == len(counts):
+        return f"All {shared} classes have {_number_of(counts[rarest], 'image')}: there was nothing to even out."
+    who = "Your rarest class" if shared == 1 else "One of your rarest classes"
+    begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'image')}"
+    old, new = (recalls(report, method)[rarest] if method else _NAN for method in (before, after))
+    if math.isnan(old) and math.isnan(new):
+        return f"{begin}; its recall was not measured."
+    if math.isnan(old) or math.isnan(new):
+        return f"{begin}; its recall is {percent(new if math.isnan(old) else old)}."
+    return f"{begin}; its recall {_went(old, new)}."
+
+
+def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    rows = {row.method: row for row in results_table(report)}
+    if not rows:
+        return "Nothing was trained, so there are no results."
+    num_test = report["data"].get("num_test_images")
+    on = f"On {_number_of(num_test, 'real test image')}" if num_test else "On the real test images"
+    old, new = (rows[method].means["accuracy"] if method else _NAN for method in (before, after))
+    if math.isnan(old) or math.isnan(new):
+        row = rows.get(after or before or "") or next(iter(rows.values()))
+        return f"{on}, {row.title} is right on {percent(row.means['accuracy'], 1)}."
+    texts = [f"{on}, accuracy {_went(old, new, 1)} ({rows[before or ''].title} to {rows[after or ''].title})."]
+    if num_test and abs(new - old) < _chance(old, new, num_test):
+        texts.append("A difference this small can be chance with so few test images.")
+    few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
+    if not (math.isnan(few_old) or math.isnan(few_new)):
+        texts.append(f"On classes with fewer than 20 training images it {_went(few_old, few_new)}.")
+    if len({row.num_seeds for row in rows.values()}) == 1 and rows[after or ""].num_seeds > 1:
+        texts.append(f"All numbers are means of {rows[after or ''].num_seeds} seeds.")
+    return " ".join(texts)
+
+
+def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    rows = {row.method: row for row in results_table(report)}
+    others = [
+        row
+        for row in rows.values()
+        if not is_synthetic_method(row.method)
+        and row.method not in (before, UPPER_BOUND)
+        and not math.isnan(row.means["accuracy"])
+    ]
+    if after is None or not others or math.isnan(rows[after].means["accuracy"]):
+        return ""
+    other = max(others, key=lambda row: row.means["accuracy"])
+    lead = 100 * (rows[after].means["accuracy"] - other.means["accuracy"])
+    reached = f"{other.title} reached {percent(other.means['accuracy'], 1)}"
+    if abs(lead) < 0.05:
+        return f"Without synthetic images, {reached}: as much as {rows[after].title}."
+    word = "less" if lead > 0 else "more"
+    verdict = "" if lead > 0 else " On these data it is the better choice."
+    return f"Without synthetic images, {reached}, {abs(lead):.1f} points {word} than {rows[after].title}.{verdict}"
+
+
+def _losers(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    if before is None or after is None:
+        return ""
+    old, new = recalls(report, before), recalls(report, after)
+    lost = sorted((name for name in old if new[name] - old[name] <= -0.01), key=lambda name: new[name] - old[name])
+    if not lost:
+        return ""
+    most = lost[0]
+    change = f"from {percent(old[most])} to {percent(new[most])}"
+    if len(lost) == 1:
+        return f"One class lost: the recall of {most} fell {change}."
+    return f"{len(lost)} of {len(old)} classes lost recall; the most, {most}, fell {change}."
+
+
+def _synthesis(report: Mapping[str, Any]) -> str:
+    made = report["synthesis"]
+    requested, accepted = made.get("requested") or 0, made.get("accepted") or 0
+    rejected = {reason: count for reason, count in (made.get("rejected") or {}).items() if count}
+    num_rejected = sum(rejected.values())
+    if not requested and not accepted and not num_rejected:
+        return "No synthetic images were asked for."
+    if not accepted and not num_rejected:
+        return f"None of the {requested:,} images asked for was made."
+    texts = [f"{accepted:,} synthetic {'image was' if accepted == 1 else 'images were'} added."]
+    if num_rejected:
+        reason = max(rejected, key=lambda name: rejected[name])
+        share = "most of them" if 2 * rejected[reason] > num_rejected else "the largest part"
+        every = "all of them" if rejected[reason] == num_rejected else share
+        texts.append(
+            f"{num_rejected:,} of {num_rejected + accepted:,} images were rejected, {every} {reason_text(reason)}."
+        )
+    missing = made.get("missing") or 0
+    if missing:
+        texts.append(f"{missing:,} of the {requested:,} wanted are missing.")
+    return " ".join(texts)
+
+
+def reason_text(reason: str) -> str:
+    """Return a rejection reason in words."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+def _quarantine(report: Mapping[str, Any]) -> str:
+    number = len(report["data"].get("quarantined") or [])
+    if not number:
+        return ""
+    return f"{_number_of(number, 'file')} could not be used and {'was' if number == 1 else 'were'} left out."
+
+
+def _went(old: float, new: float, digits: int = 0) -> str:
+    shown = percent(old, digits), percent(new, digits)
+    if shown[0] == shown[1]:
+        return f"stayed at {shown[0]}"
+    return f"{'went' if new > old else 'fell'} from {shown[0]} to {shown[1]}"
+
+
+def _chance(old: float, new: float, num: int) -> float:
+    """Return the half width of a 95 % interval for the difference of two shares of ``num`` images."""
+    return 1.96 * math.sqrt((old * (1 - old) + new * (1 - new)) / num)
+
+
+def _number_of(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _by_method(report: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    methods: dict[str, list[Mapping[str, Any]]] = {}
+    for result in report["results"]:
+        methods.setdefault(str(result["method"]), []).append(result)
+    return methods
+
+
+def _values(runs: Iterable[Mapping[str, Any]], column: str) -> list[float]:
+    return [_number(run.get(column)) for run in runs]
+
+
+def _number(value: float | None) -> float:
+    return _NAN if value is None else float(value)
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else _NAN
+
+
+def _deviation(values: list[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else _NAN
+
+
+def _is_best(value: float, values: list[float]) -> bool:
+    """Return whether the value is the largest of several, at the precision that is shown."""
+    known = [round(1000 * other) for other in values if not math.isnan(other)]
+    return len(known) > 1 and not math.isnan(value) and round(1000 * value) == max(known)
