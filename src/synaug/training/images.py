@@ -1,0 +1,315 @@
+"""Hold a training set as one uint8 tensor, and augment batches of it where they lie, each image on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+
+from synaug import interruption
+from synaug.data.images import read_image
+from synaug.data.manifest import Manifest
+from synaug.errors import DataError
+from synaug.progress import Progress, silent
+
+_PROBED = 256
+_MAX_MIXED_SIDE = 224
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Images in memory with all that training needs to know of them.
+
+    Attributes:
+        images: uint8, shape ``(N, C, H, W)``.
+        labels: int64, shape ``(N,)``.
+        is_synthetic: bool, shape ``(N,)``.
+        groups: ``label * num_attributes + attribute``, int64 of shape ``(N,)``; -1 where unknown.
+        mean: of each channel of the real images in [0, 1], shape ``(C,)``; ``std`` likewise.
+    """
+
+    images: Tensor
+    labels: Tensor
+    is_synthetic: Tensor
+    groups: Tensor
+    num_classes: int
+    num_groups: int
+    mean: Tensor
+    std: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Real images of each class, int64 of shape ``(num_classes,)``."""
+        return torch.bincount(self.labels[~self.is_synthetic], minlength=self.num_classes)
+
+    def rows(self, chosen: Tensor | np.ndarray) -> TrainingSet:
+        """Return the images at these positions or under this mask."""
+        index = torch.as_tensor(chosen, device=self.labels.device)
+        return replace(
+            self,
+            images=self.images[index],
+            labels=self.labels[index],
+            is_synthetic=self.is_synthetic[index],
+            groups=self.groups[index],
+        )
+
+    def to(self, device: torch.device | str) -> TrainingSet:
+        """Return the same set on a device."""
+        return replace(
+            self,
+            images=self.images.to(device),
+            labels=self.labels.to(device),
+            is_synthetic=self.is_synthetic.to(device),
+            groups=self.groups.to(device),
+            mean=self.mean.to(device),
+            std=self.std.to(device),
+        )
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Return uint8 images as float32 with the set's mean 0 and standard deviation 1 in each channel."""
+        return normalised(images, mean=self.mean, std=self.std)
+
+
+def make_training_set(
+    images: Tensor,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    is_synthetic: Tensor | None = None,
+    groups: Tensor | None = None,
+    num_groups: int = 0,
+    like: TrainingSet | None = None,
+) -> TrainingSet:
+    """Make a training set of tensors, with the mean and deviation of its real images or those of ``like``.
+
+    >>> grey = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    >>> make_training_set(grey, torch.tensor([0, 1]), num_classes=3).class_counts.tolist()
+    [1, 1, 0]
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(labels):
+        raise DataError(
+            f"A training set needs uint8 images of shape (N, C, H, W) and N labels, but got "
+            f"{images.dtype} of shape {tuple(images.shape)} and {len(labels)} labels."
+        )
+    if is_synthetic is None:
+        is_synthetic = torch.zeros(len(labels), dtype=torch.bool)
+    if like is None:
+        mean, std = channel_statistics(images if is_synthetic.all() else images[~is_synthetic])
+    else:
+        mean, std = like.mean, like.std
+    return TrainingSet(
+        images=images,
+        labels=labels.long(),
+        is_synthetic=is_synthetic,
+        groups=torch.full((len(labels),), -1) if groups is None else groups.long(),
+        num_classes=num_classes,
+        num_groups=num_groups,
+        mean=mean,
+        std=std,
+    )
+
+
+def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
+    """Return the images of both sets, with the normalisation of the first."""
+    return replace(
+        first,
+        images=torch.cat([first.images, second.images]),
+        labels=torch.cat([first.labels, second.labels]),
+        is_synthetic=torch.cat([first.is_synthetic, second.is_synthetic]),
+        groups=torch.cat([first.groups, second.groups]),
+    )
+
+
+def load_training_set(
+    manifest: Manifest,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    like: TrainingSet | None = None,
+    progress: Progress = silent,
+) -> TrainingSet:
+    """Decode all images of a manifest into one set.
+
+    Args:
+        manifest: the images.
+        image_size: side in pixels; images are scaled and cropped to a centred square. Default: the size
+            they all share, or the median shorter side, at most 224, where they differ.
+        channels: 1 or 3. Default: 1 where the images are grey.
+        like: take size, channels and normalisation from this set, as a test set must from its training set.
+        progress: told how many are decoded.
+
+    Raises:
+        DataError: the manifest is empty, or an image cannot be read.
+    """
+    if not len(manifest):
+        raise DataError("There are no images to load: the manifest is empty.")
+    if like is not None:
+        channels, height, width = like.images.shape[1:]
+    else:
+        height, width, grey = _probed_shape(manifest, image_size)
+        channels = channels or (1 if grey else 3)
+    images = np.empty((len(manifest), channels, height, width), np.uint8)
+
+    def decode(row: int) -> None:
+        images[row] = _pixels(read_image(manifest, row), channels=channels, size=(width, height))
+
+    with ThreadPoolExecutor() as threads:
+        for done, _ in enumerate(threads.map(decode, range(len(manifest))), 1):
+            progress("read images", done, len(manifest), "")
+            if done % 256 == 0:
+                interruption.stop_here()
+    attributes = torch.from_numpy(manifest.attributes.copy())
+    labels = torch.from_numpy(manifest.labels.copy())
+    return make_training_set(
+        torch.from_numpy(images),
+        labels,
+        num_classes=manifest.num_classes,
+        is_synthetic=torch.from_numpy(manifest.is_synthetic.copy()),
+        groups=torch.where(attributes < 0, -1, labels * manifest.num_attributes + attributes),
+        num_groups=manifest.num_classes * manifest.num_attributes,
+        like=like,
+    )
+
+
+def _probed_shape(manifest: Manifest, image_size: int | None) -> tuple[int, int, bool]:
+    rows = np.unique(np.linspace(0, len(manifest) - 1, _PROBED).astype(int))
+    probes = [read_image(manifest, int(row)) for row in rows]
+    grey = all(image.mode == "L" for image in probes)
+    sizes = {image.size for image in probes}
+    if image_size is not None:
+        return image_size, image_size, grey
+    if len(sizes) == 1:
+        width, height = sizes.pop()
+        return height, width, grey
+    side = min(_MAX_MIXED_SIDE, int(np.median([min(image.size) for image in probes])))
+    return side, side, grey
+
+
+def _pixels(image: Image.Image, *, channels: int, size: tuple[int, int]) -> np.ndarray:
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != size:
+        image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(size[1], size[0], channels).transpose(2, 0, 1)
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel of uint8 images, in [0, 1]; at least 1/255 apart."""
+    counts = torch.stack(
+        [torch.bincount(images[:, c].reshape(-1), minlength=256) for c in range(images.shape[1])]
+    ).double()
+    values = torch.arange(256, dtype=torch.float64, device=images.device) / 255
+    share = counts / counts.sum(1, keepdim=True)
+    mean = share @ values
+    std = (share @ values**2 - mean**2).clamp(min=0).sqrt().clamp(min=1 / 255)
+    return mean.float(), std.float()
+
+
+def normalised(images: Tensor, *, mean: Tensor, std: Tensor) -> Tensor:
+    """Return ``(images / 255 - mean) / std`` in float32."""
+    scale = 1 / (255 * std)
+    return images.float().mul_(scale[:, None, None]).sub_((mean / std)[:, None, None])
+
+
+def crop_and_flip(images: Tensor, *, padding: int, flip: bool, rng: np.random.Generator) -> Tensor:
+    """Return each image cropped at its own random place of its zero-padded self, half of them mirrored.
+
+    Args:
+        images: uint8, shape ``(N, C, H, W)``.
+        padding: black pixels on each side; 0: no crop.
+        flip: whether an image is mirrored with probability 1/2.
+        rng: draws offsets and flips on the CPU, so that the device changes nothing.
+    """
+    num, _, height, width = images.shape
+    result = images
+    if padding:
+        down, right = torch.from_numpy(rng.integers(0, 2 * padding + 1, (2, num))).to(images.device)
+        windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)
+        result = windows[torch.arange(num, device=images.device), :, down, right]
+    if flip:
+        mirrored = torch.from_numpy(rng.random(num) < 0.5).to(images.device)
+        result = torch.where(mirrored[:, None, None, None], result.flip(3), result)
+    return result
+
+
+def cutout(images: Tensor, *, rng: np.random.Generator, share: float = 0.5) -> Tensor:
+    """Return each image with a black square, half its side, around its own random centre.
+
+    DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout": 16 of 32
+    pixels for CIFAR-10; the square may reach over the edge.
+    """
+    num, _, height, width = images.shape
+    inside = []
+    for length in (height, width):
+        centre = torch.from_numpy(rng.integers(0, length, (num, 1)))
+        start = centre - int(length * share) // 2
+        place = torch.arange(length)
+        inside.append(((place >= start) & (place < start + int(length * share))).to(images.device))
+    square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    return images.masked_fill(square, 0)
+
+
+def random_resized_crop(
+    images: Tensor, *, rng: np.random.Generator, smallest: float = 0.08, max_ratio: float = 4 / 3
+) -> Tensor:
+    """Return each image's own random part, 8 to 100 % of its area, stretched to the full size.
+
+    Szegedy et al. 2015; area and aspect ratio are drawn as by torchvision's ``RandomResizedCrop``, and a part
+    that would reach over the edge is cut to it.
+    """
+    num = len(images)
+    area = rng.uniform(smallest, 1, num)
+    ratio = np.exp(rng.uniform(-np.log(max_ratio), np.log(max_ratio), num))
+    across = np.minimum(np.sqrt(area * ratio), 1)
+    along = np.minimum(np.sqrt(area / ratio), 1)
+    theta = np.zeros((num, 2, 3), np.float32)
+    theta[:, 0, 0], theta[:, 1, 1] = across, along
+    theta[:, 0, 2] = rng.uniform(-1, 1, num) * (1 - across)
+    theta[:, 1, 2] = rng.uniform(-1, 1, num) * (1 - along)
+    grid = F.affine_grid(torch.from_numpy(theta).to(images.device), list(images.shape), align_corners=False)
+    parts = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return parts.round().clamp(0, 255).to(torch.uint8)
+
+
+def _each_by_torchvision(make: Callable[[], Callable[[Tensor], Tensor]]) -> Augmentation:
+    """Return an augmentation that applies a torchvision transform to one image after the other."""
+
+    def augment(images: Tensor, *, rng: np.random.Generator) -> Tensor:
+        transform = make()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**63)))
+            return torch.stack([transform(image) for image in images])
+
+    return augment
+
+
+def _auto_augment() -> Callable[[Tensor], Tensor]:
+    from torchvision.transforms import v2
+
+    return v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
+
+
+def _rand_augment() -> Callable[[Tensor], Tensor]:
+    from torchvision.transforms import v2
+
+    return v2.RandAugment()
+
+
+Augmentation = Callable[..., Tensor]
+"""Called as ``augmentation(images, rng=rng)`` with uint8 images; returns as many, changed."""
+
+AUGMENTATIONS: dict[str, Augmentation] = {
+    "cutout": cutout,
+    "random_resized_crop": random_resized_crop,
+    "autoaugment": _each_by_torchvision(_auto_augment),
+    "randaugment": _each_by_torchvision(_rand_augment),
+}
+"""Further augmentations by name: Cubuk et al. 2019 (AutoAugment, CIFAR policy) and 2020 (RandAugment)."""
