@@ -1,0 +1,179 @@
+"""Networks: a backbone that makes features, and a linear classifier on them."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synaug.errors import EnvironmentFault, OptionError, unknown
+
+CIFAR_DEPTHS = (8, 20, 32, 44, 56, 110)
+_TINY_SIDE = 64
+
+
+class ImageClassifier(nn.Module):
+    """A backbone whose output is a feature vector, then a linear classifier."""
+
+    def __init__(self, backbone: nn.Module, classifier: nn.Linear) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.classifier = classifier
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return features, shape ``(N, D)``, of normalised images."""
+        return self.backbone(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits, shape ``(N, num_classes)``."""
+        return self.classifier(self.features(images))
+
+
+class _Block(nn.Module):
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outside)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outside)
+        self.stride, self.added = stride, outside - inside
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x
+        if self.added:
+            half = self.added // 2
+            shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, half, self.added - half))
+        out = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(out)) + shortcut)
+
+
+class CifarResNet(nn.Module):
+    """The ResNet for 32-pixel images: three stages, shortcuts without parameters (option A), pooled features.
+
+    He et al. 2016, "Deep Residual Learning for Image Recognition", section 4.2.
+    """
+
+    def __init__(self, depth: int, *, in_channels: int = 3, width: int = 16) -> None:
+        super().__init__()
+        blocks = (depth - 2) // 6
+        self.stem = nn.Conv2d(in_channels, width, 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        sizes = [width] + [width * 2**stage for stage in range(3) for _ in range(blocks)]
+        self.blocks = nn.Sequential(
+            *(_Block(inside, outside, 2 if outside > inside else 1) for inside, outside in itertools.pairwise(sizes))
+        )
+        self.num_features = 4 * width
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features, shape ``(N, 4 * width)``."""
+        return self.blocks(F.relu(self.norm(self.stem(x)))).mean((2, 3))
+
+
+def network_named(name: str, image_size: int) -> str:
+    """Return the network that ``auto`` stands for: ResNet-32 up to 64 pixels, ResNet-50 above.
+
+    >>> network_named("auto", 28), network_named("auto", 224), network_named("resnet8", 28)
+    ('resnet32', 'timm/resnet50', 'resnet8')
+    """
+    if name != "auto":
+        return name
+    return "resnet32" if image_size <= _TINY_SIDE else "timm/resnet50"
+
+
+def make_model(
+    name: str,
+    *,
+    num_classes: int,
+    in_channels: int = 3,
+    image_size: int = 32,
+    pretrained: bool = False,
+    seed: int = 0,
+) -> ImageClassifier:
+    """Make a network with weights that follow from the seed (or from timm).
+
+    Args:
+        name: ``auto``, ``resnet8`` to ``resnet110`` for tiny images, or a timm name, with or without ``timm/``.
+        num_classes: outputs.
+        in_channels: 1 or 3.
+        image_size: side in pixels.
+        pretrained: start from timm's weights.
+        seed: of the weights; the global random state is left alone.
+
+    Raises:
+        OptionError: the name is unknown, or has no pretrained weights.
+        EnvironmentFault: the weights cannot be had.
+    """
+    name = network_named(name, image_size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if name in cifar_names():
+            if pretrained:
+                raise OptionError(f"There are no pretrained weights for {name}; choose a timm network.")
+            backbone: Any = CifarResNet(int(name.removeprefix("resnet")), in_channels=in_channels)
+            num_features = backbone.num_features
+        else:
+            backbone = _timm_backbone(name.removeprefix("timm/"), in_channels, image_size, pretrained)
+            num_features = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+        return ImageClassifier(backbone, nn.Linear(num_features, num_classes))
+
+
+def cifar_names() -> list[str]:
+    """Return the names of the networks for tiny images."""
+    return [f"resnet{depth}" for depth in CIFAR_DEPTHS]
+
+
+def _timm_backbone(name: str, in_channels: int, image_size: int, pretrained: bool) -> nn.Module:
+    import timm
+
+    if not timm.is_model(name):
+        raise unknown("network", name, [*cifar_names(), "auto", *timm.list_models()])
+    config = timm.get_pretrained_cfg(name)
+    sized = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=in_channels, **sized)
+    except Exception as error:
+        if not pretrained:
+            raise
+        raise EnvironmentFault(
+            f"The weights of {name} cannot be had: {error}. Set train.pretrained to false, or download them "
+            "on a machine with a connection."
+        ) from error
+
+
+def pretrained_normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+    """Return mean, standard deviation and image side with which a timm network was trained."""
+    import timm
+    from timm.data import resolve_data_config
+
+    name = name.removeprefix("timm/")
+    config = timm.get_pretrained_cfg(name)
+    if config is None:
+        raise OptionError(f"timm has no pretrained configuration for {name!r}.")
+    found = resolve_data_config(pretrained_cfg=config.to_dict())
+    return tuple(found["mean"]), tuple(found["std"]), int(found["input_size"][-1])
+
+
+def as_image_classifier(module: nn.Module) -> ImageClassifier:
+    """Return a copy of any network, split at its last linear layer, which must make its logits.
+
+    Raises:
+        OptionError: it has no linear layer.
+    """
+    module = copy.deepcopy(module)
+    if isinstance(module, ImageClassifier):
+        return module
+    if isinstance(module, nn.Linear):
+        return ImageClassifier(nn.Flatten(), module)
+    linear = [(name, part) for name, part in module.named_modules() if isinstance(part, nn.Linear)]
+    if not linear:
+        raise OptionError(f"{type(module).__name__} has no nn.Linear, so its classifier cannot be retrained.")
+    name, classifier = linear[-1]
+    module.set_submodule(name, nn.Identity())
+    return ImageClassifier(module, classifier)

@@ -1,0 +1,67 @@
+import pytest
+import torch
+from torch import nn
+
+from synaug.errors import OptionError
+from synaug.training.models import as_image_classifier, make_model, pretrained_normalisation
+
+
+@pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet32", 0.46), ("resnet56", 0.85)])
+def test_parameters_are_as_many_as_he_et_al_table_6(name, millions):
+    model = make_model(name, num_classes=10)
+    assert round(sum(p.numel() for p in model.parameters()) / 1e6, 2) == millions
+
+
+def test_weights_follow_from_the_seed_and_leave_the_global_state_alone():
+    state = torch.random.get_rng_state()
+    first, again, other = (make_model("resnet8", num_classes=3, seed=seed) for seed in (1, 1, 2))
+    assert torch.random.get_rng_state().equal(state)
+    assert first.classifier.weight.equal(again.classifier.weight)
+    assert not first.classifier.weight.equal(other.classifier.weight)
+
+
+def test_logits_are_the_classifier_of_the_features():
+    model = make_model("resnet8", num_classes=3, in_channels=1).eval()
+    images = torch.rand(2, 1, 28, 28)
+    assert model.features(images).shape == (2, 64)
+    assert model(images).equal(model.classifier(model.features(images)))
+
+
+@pytest.mark.parametrize("name", ["resnet10t", "test_vit", "timm/test_efficientnet", "mobilenetv3_small_050"])
+def test_timm_networks_take_any_channels_and_size(name):
+    model = make_model(name, num_classes=5, in_channels=1, image_size=64).eval()
+    assert model(torch.rand(2, 1, 64, 64)).shape == (2, 5)
+
+
+def test_auto_is_small_for_small_images():
+    assert make_model("auto", num_classes=2, image_size=32).classifier.in_features == 64
+
+
+def test_misspelt_network_names_the_nearest():
+    with pytest.raises(OptionError, match=r"Unknown network 'resnet23'. Did you mean 'resnet"):
+        make_model("resnet23", num_classes=2)
+
+
+def test_no_pretrained_weights_for_tiny_networks():
+    with pytest.raises(OptionError, match=r"There are no pretrained weights for resnet8; choose a timm network"):
+        make_model("resnet8", num_classes=2, pretrained=True)
+
+
+def test_pretrained_normalisation_of_resnet50_is_imagenets():
+    mean, _, side = pretrained_normalisation("timm/resnet50")
+    assert mean == (0.485, 0.456, 0.406)
+    assert side == 224
+
+
+def test_anyones_network_is_split_at_its_last_linear_layer():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 7), nn.ReLU(), nn.Linear(7, 4)).eval()
+    model = as_image_classifier(network)
+    images = torch.rand(3, 3, 2, 2)
+    assert model.features(images).shape == (3, 7)
+    assert model(images).equal(network(images))
+    assert isinstance(network[3], nn.Linear)
+
+
+def test_a_network_without_linear_layer_is_refused():
+    with pytest.raises(OptionError, match=r"Sequential has no nn\.Linear"):
+        as_image_classifier(nn.Sequential(nn.Conv2d(3, 4, 1)))
