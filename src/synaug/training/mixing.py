@@ -1,0 +1,166 @@
+"""Mix pairs of images and their soft targets.
+
+A mixing is a function ``(batch, partners, *, alpha, rng)`` that returns mixed images and targets and leaves
+both batches as they were. Who the partners are is named beside it in ``MIXINGS``: the batch itself in another
+order, or images drawn from the whole set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synaug.errors import unknown
+from synaug.training.images import TrainingSet
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Normalised images, shape ``(N, C, H, W)``, and soft targets, shape ``(N, num_classes)``."""
+
+    images: Tensor
+    targets: Tensor
+
+
+def mixup(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return lam of each image and target plus 1 - lam of its partner; one lam a batch from Beta(alpha, alpha).
+
+    Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
+    """
+    lam = drawn_lam(alpha, rng)
+    return blend(batch.images, partners.images, lam), blend(batch.targets, partners.targets, lam)
+
+
+def cutmix(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return each image with a box of its partner pasted in; targets are mixed by area.
+
+    Yun et al. 2019, "CutMix". One box a batch, of area 1 - lam before it is cut at the edges.
+    """
+    height, width = batch.images.shape[2:]
+    top, bottom, left, right = drawn_box(height, width, drawn_lam(alpha, rng), rng)
+    images = batch.images.clone()
+    images[:, :, top:bottom, left:right] = partners.images[:, :, top:bottom, left:right]
+    lam = 1 - (bottom - top) * (right - left) / (height * width)
+    return images, blend(batch.targets, partners.targets, lam)
+
+
+def mixup_or_cutmix(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return the batch mixed by Mixup or CutMix, one or the other with probability 1/2."""
+    chosen = mixup if rng.random() < 0.5 else cutmix
+    return chosen(batch, partners, alpha=alpha, rng=rng)
+
+
+def cmo(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return, with probability 1/2, the batch with boxes of few-shot partners pasted in; else as it is.
+
+    Park et al. 2022, "The Majority Can Help the Minority" (CMO).
+    """
+    if rng.random() < 0.5:
+        return batch.images, batch.targets
+    return cutmix(batch, partners, alpha=alpha, rng=rng)
+
+
+def blend(first: Tensor, second: Tensor, lam: float) -> Tensor:
+    """Return ``lam * first + (1 - lam) * second``.
+
+    >>> blend(torch.tensor([4.0]), torch.tensor([0.0]), 0.25)
+    tensor([1.])
+    """
+    return torch.lerp(second, first, lam)
+
+
+def drawn_lam(alpha: float, rng: np.random.Generator) -> float:
+    """Return the share of the first image, from Beta(alpha, alpha); 1 where alpha is 0."""
+    return float(rng.beta(alpha, alpha)) if alpha > 0 else 1.0
+
+
+def drawn_box(height: int, width: int, lam: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right of a box of area ``1 - lam`` around a random centre, cut at the edges."""
+    half = 0.5 * np.sqrt(1 - lam)
+    row, column = int(rng.integers(height)), int(rng.integers(width))
+    down, across = int(half * height), int(half * width)
+    return max(row - down, 0), min(row + down, height), max(column - across, 0), min(column + across, width)
+
+
+def few_shot(data: TrainingSet) -> np.ndarray:
+    """Return drawing weights 1 / (real images of the class): the fewer, the more often."""
+    return 1 / _real_counts(data)
+
+
+def real_balanced(data: TrainingSet) -> np.ndarray:
+    """Return drawing weights under which only real images come, each class as often; all images if none is real."""
+    real = ~data.is_synthetic.cpu().numpy()
+    return real / _real_counts(data) if real.any() else np.ones(len(data))
+
+
+def _real_counts(data: TrainingSet) -> np.ndarray:
+    return data.class_counts.clamp(min=1).cpu().numpy()[data.labels.cpu().numpy()].astype(float)
+
+
+class Mixing(NamedTuple):
+    """A mixing function, and how the partners of a batch are found."""
+
+    mix: Callable[..., tuple[Tensor, Tensor]]
+    weights: Callable[[TrainingSet], np.ndarray] | None = None
+    """Drawing weights of the partners; None: the batch itself in another order."""
+    same_class: bool = False
+    """Whether a partner has the class of the image it is mixed with."""
+
+
+MIXINGS: dict[str, Mixing] = {
+    "mixup": Mixing(mixup),
+    "cutmix": Mixing(cutmix),
+    "mixup_or_cutmix": Mixing(mixup_or_cutmix),
+    "cmo": Mixing(cmo, few_shot),
+    "domain_mixup": Mixing(mixup, real_balanced),
+    "domain_mixup_same_class": Mixing(mixup, real_balanced, same_class=True),
+}
+"""Mixings by name. Domain Mixup mixes every image with a real one, of any class drawn evenly or of its own."""
+
+
+def mixing_named(mixing: str | Mixing | Callable[..., tuple[Tensor, Tensor]]) -> Mixing | None:
+    """Return the mixing for a name or a function of one's own; None for ``none``."""
+    if isinstance(mixing, Mixing):
+        return mixing
+    if callable(mixing):
+        return Mixing(mixing)
+    if mixing == "none":
+        return None
+    if mixing not in MIXINGS:
+        raise unknown("mixing", mixing, ["none", *MIXINGS])
+    return MIXINGS[mixing]
+
+
+class PartnerDraw:
+    """Draws the positions of partners of a batch from the whole set."""
+
+    def __init__(self, data: TrainingSet, mixing: Mixing) -> None:
+        assert mixing.weights is not None
+        self._labels = data.labels.cpu().numpy()
+        weights = mixing.weights(data)
+        self._all = self._cumulated(weights)
+        self._positions, self._by_class = {}, {}
+        if mixing.same_class:
+            for label in np.unique(self._labels):
+                positions = np.flatnonzero(self._labels == label)
+                if weights[positions].any():
+                    self._positions[int(label)] = positions
+                    self._by_class[int(label)] = self._cumulated(weights[positions])
+
+    @staticmethod
+    def _cumulated(weights: np.ndarray) -> np.ndarray:
+        return np.cumsum(weights) / weights.sum()
+
+    def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return one position for each of the rows; of any class where its own has none to give."""
+        draws = rng.random(len(rows))
+        partners = np.searchsorted(self._all, draws, side="right")
+        for label, positions in self._positions.items():
+            chosen = self._labels[rows] == label
+            partners[chosen] = positions[np.searchsorted(self._by_class[label], draws[chosen], side="right")]
+        return partners
