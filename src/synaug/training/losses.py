@@ -1,0 +1,202 @@
+"""Losses on soft targets, with priors that come from the counts of real images.
+
+A loss is a function ``(logits, targets, *, context)`` that returns the mean over the batch. Group DRO, which
+remembers weights from batch to batch, is a module that is called the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from synaug.errors import OptionError, unknown
+
+
+@dataclass(frozen=True, eq=False)
+class LossContext:
+    """What a loss may know besides logits and targets.
+
+    Attributes:
+        class_counts: real images of each class, shape ``(C,)``.
+        groups: group of each image of the batch (the first of a mixed pair), shape ``(N,)``; -1 where unknown.
+        share: of the training that is done, 0 to 1.
+    """
+
+    class_counts: Tensor
+    groups: Tensor
+    share: float = 0.0
+
+    @property
+    def prior(self) -> Tensor:
+        """Share of each class among the real images; a class without any counts as one image."""
+        counts = self.class_counts.clamp(min=1).float()
+        return counts / counts.sum()
+
+
+Loss = Callable[..., Tensor]
+
+
+def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each image, shape ``(N,)``."""
+    return -(targets * logits.log_softmax(1)).sum(1)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
+    """Return the mean cross-entropy."""
+    return cross_entropies(logits, targets).mean()
+
+
+def label_smoothing(logits: Tensor, targets: Tensor, *, context: LossContext, smoothing: float = 0.1) -> Tensor:
+    """Return the mean cross-entropy with a tenth of each target spread over all classes.
+
+    Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7.
+    """
+    return cross_entropies(logits, (1 - smoothing) * targets + smoothing / targets.shape[1]).mean()
+
+
+def focal(logits: Tensor, targets: Tensor, *, context: LossContext, gamma: float = 2.0) -> Tensor:
+    """Return the mean of ``-(1 - p)^gamma log p``, weighted by the targets.
+
+    Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 4, with a softmax.
+    """
+    logs = logits.log_softmax(1)
+    return -(targets * (1 - logs.exp()) ** gamma * logs).sum(1).mean()
+
+
+def effective_number_weights(class_counts: Tensor, *, beta: float = 0.9999) -> Tensor:
+    """Return ``(1 - beta) / (1 - beta^n)`` of each class, scaled to mean 1.
+
+    Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples".
+
+    >>> effective_number_weights(torch.tensor([1, 2]), beta=0.5)
+    tensor([1.2000, 0.8000])
+    """
+    weights = (1 - beta) / (1 - beta ** class_counts.clamp(min=1).double())
+    return (weights / weights.mean()).float()
+
+
+def class_balanced(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
+    """Return the mean cross-entropy, each class weighted by its effective number of images (Cui et al. 2019)."""
+    weights = effective_number_weights(context.class_counts)
+    return -(targets * weights * logits.log_softmax(1)).sum(1).mean()
+
+
+def balanced_softmax(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
+    """Return the mean cross-entropy of the logits shifted by the log prior.
+
+    Ren et al. 2020, "Balanced Meta-Softmax", theorem 1.
+    """
+    return logit_adjustment(logits, targets, context=context, tau=1.0)
+
+
+def logit_adjustment(logits: Tensor, targets: Tensor, *, context: LossContext, tau: float = 1.0) -> Tensor:
+    """Return the mean cross-entropy of the logits shifted by tau times the log prior.
+
+    Menon et al. 2021, "Long-tail Learning via Logit Adjustment", equation 10.
+    """
+    return cross_entropies(logits + tau * context.prior.log(), targets).mean()
+
+
+def ldam(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    context: LossContext,
+    max_margin: float = 0.5,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """Return the mean cross-entropy in which each class must win by a margin, the wider the fewer its images.
+
+    Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", equations 10 to
+    13: margins in proportion to n^(-1/4), the largest 0.5. The paper uses cosine logits times 30; here the
+    logits are those of the ordinary linear layer. A soft target is the mixture of its classes' losses.
+    """
+    margins = context.class_counts.clamp(min=1).float() ** -0.25
+    margins = margins * (max_margin / margins.max())
+    # log of the sum of exponentials after the margin was taken from one class, for each class
+    sums = logits.logsumexp(1, keepdim=True) + torch.log1p(logits.softmax(1) * torch.expm1(-margins))
+    losses = targets * (sums - (logits - margins))
+    return (losses if weights is None else losses * weights).sum(1).mean()
+
+
+def ldam_drw(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
+    """Return LDAM, in the last fifth of the training with effective-number weights (Cao et al. 2019, section 3.3)."""
+    return ldam(logits, targets, context=context, weights=_deferred_weights(context))
+
+
+def cross_entropy_drw(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
+    """Return cross-entropy, in the last fifth of the training with effective-number weights."""
+    weights = _deferred_weights(context)
+    losses = -targets * logits.log_softmax(1)
+    return (losses if weights is None else losses * weights).sum(1).mean()
+
+
+def _deferred_weights(context: LossContext) -> Tensor | None:
+    return None if context.share < 0.8 else effective_number_weights(context.class_counts)
+
+
+class GroupDRO(nn.Module):
+    """The loss of the groups, weighted by weights that grow where it is large.
+
+    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1. Images whose
+    group is unknown, as synthetic ones made without an attribute, form one more group of their own.
+
+    Attributes:
+        weights: shape ``(num_groups + 1,)``, the last for images without a known group; they sum to 1.
+    """
+
+    weights: Tensor
+
+    def __init__(self, num_groups: int, *, step_size: float = 0.01) -> None:
+        super().__init__()
+        self.step_size = step_size
+        self.register_buffer("weights", torch.full((num_groups + 1,), 1 / (num_groups + 1)))
+
+    def forward(self, logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
+        """Return the weighted sum of group losses, scaled so that equal weights give a mean over groups."""
+        losses = cross_entropies(logits, targets)
+        num = len(self.weights)
+        groups = torch.where(context.groups < 0, num - 1, context.groups)
+        counts = torch.bincount(groups, minlength=num)
+        sums = torch.zeros(num, dtype=losses.dtype, device=losses.device).index_add(0, groups, losses)
+        group_losses = sums / counts.clamp(min=1)
+        if self.training:
+            grown = self.weights * torch.exp(self.step_size * group_losses.detach().float())
+            self.weights = grown / grown.sum()
+        weights = self.weights * (counts > 0)
+        return (weights * group_losses).sum() / weights.sum()
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": cross_entropy,
+    "label_smoothing": label_smoothing,
+    "focal": focal,
+    "class_balanced": class_balanced,
+    "ldam": ldam,
+    "ldam_drw": ldam_drw,
+    "cross_entropy_drw": cross_entropy_drw,
+    "balanced_softmax": balanced_softmax,
+    "logit_adjustment": logit_adjustment,
+}
+STATEFUL_LOSSES: dict[str, Callable[[int], nn.Module]] = {"group_dro": GroupDRO}
+"""Losses that are made for a number of groups and remember from batch to batch."""
+
+
+def loss_named(loss: str | Loss, *, num_groups: int) -> Loss:
+    """Return the loss for a name or a function of one's own.
+
+    Raises:
+        OptionError: the name is unknown, or the loss needs groups and there are none.
+    """
+    if callable(loss):
+        return loss
+    if loss in LOSSES:
+        return LOSSES[loss]
+    if loss not in STATEFUL_LOSSES:
+        raise unknown("loss", loss, [*LOSSES, *STATEFUL_LOSSES])
+    if num_groups < 1:
+        raise OptionError(f"The loss {loss} needs groups, but the data have no attribute. Name one with --attribute.")
+    return STATEFUL_LOSSES[loss](num_groups)

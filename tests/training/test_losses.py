@@ -1,0 +1,124 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from synaug.errors import OptionError
+from synaug.training.losses import LOSSES, GroupDRO, LossContext, ldam, loss_named
+
+LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [0.0, 1.0, 0.0], [1.0, -2.0, 0.3]])
+LABELS = torch.tensor([0, 1, 1, 2])
+TARGETS = F.one_hot(LABELS, 3).float()
+
+
+def context(counts=(5, 5, 5), groups=(0, 0, 1, 1), share=0.0):
+    return LossContext(class_counts=torch.tensor(counts), groups=torch.tensor(groups), share=share)
+
+
+def value(name, counts=(5, 5, 5), share=0.0):
+    return LOSSES[name](LOGITS, TARGETS, context=context(counts, share=share)).item()
+
+
+def test_cross_entropy_is_torchs():
+    assert value("cross_entropy", (9, 3, 1)) == pytest.approx(F.cross_entropy(LOGITS, LABELS).item())
+
+
+def test_label_smoothing_is_torchs():
+    theirs = F.cross_entropy(LOGITS, LABELS, label_smoothing=0.1).item()
+    assert value("label_smoothing") == pytest.approx(theirs)
+
+
+@pytest.mark.parametrize("name", ["class_balanced", "balanced_softmax", "logit_adjustment", "cross_entropy_drw"])
+def test_with_equal_counts_rebalancing_is_cross_entropy(name):
+    assert value(name, share=0.9) == pytest.approx(value("cross_entropy"))
+
+
+def test_balanced_softmax_by_hand():
+    loss = LOSSES["balanced_softmax"](torch.zeros(1, 2), torch.tensor([[0.0, 1.0]]), context=context((3, 1), (0,)))
+    assert loss.item() == pytest.approx(math.log(4))
+
+
+def test_focal_by_hand():
+    loss = LOSSES["focal"](torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), context=context((1, 1), (0,)))
+    assert loss.item() == pytest.approx(0.25 * math.log(2))
+
+
+def test_class_balanced_is_torchs_weighted_sum():
+    weights = torch.tensor([(1 - 0.9999) / (1 - 0.9999**n) for n in (100, 10, 1)], dtype=torch.float64)
+    weights = (weights / weights.mean()).float()
+    theirs = F.cross_entropy(LOGITS, LABELS, weight=weights, reduction="sum") / 4
+    assert value("class_balanced", (100, 10, 1)) == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_ldam_is_cross_entropy_with_the_margin_taken_from_the_true_class():
+    margins = torch.tensor([16.0, 81.0, 1.0]) ** -0.25 * 0.5
+    theirs = F.cross_entropy(LOGITS - TARGETS * margins, LABELS)
+    assert value("ldam", (16, 81, 1)) == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_ldam_of_a_mixed_target_is_the_mixture():
+    at = context((16, 81, 1))
+    pure = [ldam(LOGITS[:1], torch.eye(3)[c : c + 1], context=at).item() for c in (0, 2)]
+    mixed = ldam(LOGITS[:1], torch.tensor([[0.3, 0.0, 0.7]]), context=at).item()
+    assert mixed == pytest.approx(0.3 * pure[0] + 0.7 * pure[1], rel=1e-5)
+
+
+def test_deferred_reweighting_begins_after_four_fifths():
+    assert value("ldam_drw", (100, 10, 1), share=0.79) == value("ldam", (100, 10, 1))
+    assert value("ldam_drw", (100, 10, 1), share=0.8) != value("ldam", (100, 10, 1))
+    assert value("cross_entropy_drw", (100, 10, 1), share=0.8) == pytest.approx(value("class_balanced", (100, 10, 1)))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_are_finite_with_gradients_even_when_certain(name):
+    logits = torch.tensor([[200.0, -200.0, 0.0], [-200.0, 200.0, 0.0]], requires_grad=True)
+    loss = LOSSES[name](logits, torch.eye(3)[[0, 0]], context=context((500, 1, 0), groups=(0, 1), share=0.9))
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_group_dro_with_one_group_is_the_mean_loss():
+    loss = GroupDRO(1)(LOGITS, TARGETS, context=context(groups=(0, 0, 0, 0)))
+    assert loss.item() == pytest.approx(value("cross_entropy"))
+
+
+def test_group_dro_weights_by_hand():
+    criterion = GroupDRO(2, step_size=1.0)
+    logits = torch.zeros(2, 2)
+    logits[0, 0] = 50.0
+    targets = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    loss = criterion(logits, targets, context=context((1, 1), (0, 1)))
+    # group losses 0 and log 2, the unknown group is empty: weights in proportion to 1, 2, 1
+    assert criterion.weights.tolist() == pytest.approx([0.25, 0.5, 0.25])
+    assert loss.item() == pytest.approx(2 / 3 * math.log(2))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(-1, 3), min_size=4, max_size=4))
+def test_group_dro_lies_between_the_best_and_the_worst_group(groups):
+    criterion = GroupDRO(4, step_size=0.5)
+    loss = criterion(LOGITS, TARGETS, context=context(groups=groups)).item()
+    each = F.cross_entropy(LOGITS, LABELS, reduction="none")
+    means = [each[[g == group for g in groups]].mean().item() for group in set(groups)]
+    assert min(means) - 1e-6 <= loss <= max(means) + 1e-6
+    assert criterion.weights.sum().item() == pytest.approx(1)
+
+
+def test_group_dro_keeps_its_weights_in_evaluation():
+    criterion = GroupDRO(2).eval()
+    criterion(LOGITS, TARGETS, context=context())
+    assert criterion.weights.tolist() == pytest.approx([1 / 3] * 3)
+
+
+def test_misspelt_loss_names_the_nearest():
+    with pytest.raises(OptionError, match=r"Unknown loss 'focall'. Did you mean 'focal'"):
+        loss_named("focall", num_groups=0)
+
+
+def test_group_dro_needs_groups():
+    with pytest.raises(OptionError, match=r"The loss group_dro needs groups, but the data have no attribute"):
+        loss_named("group_dro", num_groups=0)
