@@ -50,16 +50,12 @@ class PlanOptions(_Section):
     )
     cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
     variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
-    model: str = Field(
-        STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)"
-    )
+    model: str = Field(STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)")
     template: str = Field(
         "a photo of a {modifier} {class}",
         description="prompt; {modifier}, {class} and {attribute} are replaced",
     )
-    modifiers: tuple[str, ...] | None = Field(
-        None, description="words for {modifier}; default: the built-in list"
-    )
+    modifiers: tuple[str, ...] | None = Field(None, description="words for {modifier}; default: the built-in list")
     aliases: dict[str, str] = Field({}, description="class name -> what the prompt calls it")
     attribute_phrases: dict[str, str] = Field(
         {}, description="attribute name -> phrase with {class}, such as 'red {class}' or '{class} on water'"
@@ -90,9 +86,7 @@ class GenerateOptions(_Section):
 class QualityOptions(_Section):
     """What is checked before an image is accepted."""
 
-    gates: tuple[str, ...] = Field(
-        ("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order"
-    )
+    gates: tuple[str, ...] = Field(("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order")
     off_class_quantile: float = Field(
         0.02, ge=0, lt=1, description="share of each class's real images that may score below the threshold"
     )
@@ -102,20 +96,14 @@ class QualityOptions(_Section):
         description="mean absolute pixel difference (0 to 1) up to which an image counts as a copy",
     )
     max_attempts: int = Field(4, ge=1, description="tries for each slot")
-    max_missing: float = Field(
-        0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3"
-    )
+    max_missing: float = Field(0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3")
 
 
 class StageOptions(_Section):
     """Stage 1: training the representation."""
 
-    steps: int | None = Field(
-        None, ge=1, description="optimizer steps; default: epochs over the evened-out set"
-    )
-    epochs: int = Field(
-        60, ge=1, description="passes over the evened-out set; the same steps for every method"
-    )
+    steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the evened-out set")
+    epochs: int = Field(60, ge=1, description="passes over the evened-out set; the same steps for every method")
     batch_size: int = Field(128, ge=2)
     learning_rate: float = Field(0.1, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
@@ -123,10 +111,16 @@ class StageOptions(_Section):
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     crop_padding: int | None = Field(None, ge=0, description="random crop; default: an eighth of the side")
     flip: bool = True
-    mixing: str = Field("mixup", description="none, mixup, ...")
+    augmentations: tuple[str, ...] = Field(
+        (), description="further ones, in order: cutout, random_resized_crop, autoaugment, randaugment"
+    )
+    mixing: str = Field("mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
     mixup_alpha: float = Field(0.2, ge=0, description="Beta(alpha, alpha); 0: no mixup")
-    loss: str = "cross_entropy"
-    sampler: str = Field("instance", description="instance or class_balanced, ...")
+    loss: str = Field("cross_entropy", description="cross_entropy, balanced_softmax, ldam_drw, group_dro, ...")
+    sampler: str = Field("instance", description="instance, class_balanced, square_root, group_balanced, ...")
+    max_synthetic: float = Field(1.0, ge=0, le=1, description="largest share of synthetic images in a batch")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW")
+    average: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
 
 
 class RetrainOptions(_Section):
@@ -145,9 +139,7 @@ class TrainOptions(_Section):
 
     network: str = Field("auto", description="auto, resnet8, resnet20, resnet32, resnet56, or a timm name")
     pretrained: bool = Field(False, description="start from the timm weights")
-    image_size: int | None = Field(
-        None, ge=8, description="side in pixels; default: the data's, or the network's"
-    )
+    image_size: int | None = Field(None, ge=8, description="side in pixels; default: the data's, or the network's")
     device: str = "auto"
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     stage1: StageOptions = StageOptions()
@@ -183,9 +175,7 @@ def read_recipe(path: Path) -> Recipe:
     except yaml.YAMLError as error:
         raise DataError(f"The recipe {path} is not YAML: {error}.") from error
     if not isinstance(content, dict):
-        raise OptionError(
-            f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}."
-        )
+        raise OptionError(f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}.")
     return make_recipe(content, where=str(path))
 
 
@@ -209,9 +199,7 @@ def _explained(item: Any) -> str:
     for part in item["loc"][:-1]:
         section = section.model_fields[part].annotation
     return str(
-        unknown(
-            "option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields]
-        )
+        unknown("option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields])
     )
 
 

@@ -1,0 +1,90 @@
+"""Keep the state of a training in one file, so that a killed training goes on as if nothing had happened.
+
+The file is written whole or not at all (``storage``) and holds tensors (safetensors, no pickle) with the
+state's plain values as JSON in its header.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from synaug import storage
+from synaug.errors import DataError, OptionError
+
+FILE = "training.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a training changes while it runs: modules by name, and the optimizer."""
+
+    modules: dict[str, nn.Module]
+    optimizer: torch.optim.Optimizer
+
+
+def write_checkpoint(folder: Path, parts: Parts, about: dict[str, Any]) -> None:
+    """Write the state of all parts and ``about``, plain values, in place of what was there."""
+    storage.make_folder(folder)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(parts).items()}
+    storage.write_bytes(folder / FILE, save(tensors, metadata={"synaug": json.dumps(about)}))
+
+
+def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any] | None:
+    """Load the state into all parts and return what was said about it; None where there is no checkpoint.
+
+    Raises:
+        OptionError: the checkpoint is of other options, data or network.
+        DataError: the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {})["synaug"])
+            if about["digest"] != digest:
+                raise OptionError(
+                    f"The checkpoint in {folder} is of a training with other options, data or network. "
+                    "Remove that folder to train anew, or give the options it was begun with."
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        if isinstance(error, OptionError):
+            raise
+        raise DataError(f"The checkpoint {path} is damaged: {error}. Remove it to train anew.") from error
+    _load(parts, tensors)
+    return about
+
+
+def _tensors(parts: Parts) -> dict[str, Tensor]:
+    tensors = {
+        f"{kind}/{name}": value.clone()
+        for kind, module in parts.modules.items()
+        for name, value in module.state_dict().items()
+    }
+    for number, state in parts.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in state.items() if value is not None}
+    return tensors
+
+
+def _load(parts: Parts, tensors: dict[str, Tensor]) -> None:
+    for kind, module in parts.modules.items():
+        prefix = f"{kind}/"
+        module.load_state_dict(
+            {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+        )
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        kind, _, rest = name.partition("/")
+        if kind == "optimizer":
+            number, _, key = rest.partition("/")
+            states.setdefault(int(number), {})[key] = value
+    parts.optimizer.load_state_dict({**parts.optimizer.state_dict(), "state": states})

@@ -1,0 +1,405 @@
+"""Train a network on a training set, and run it: the one training loop.
+
+Everything random in a step follows from (seed, step), so a training that was killed and goes on from its
+checkpoint ends with the same weights, bit for bit on a CPU, as one that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from synaug import interruption, storage
+from synaug.config import StageOptions
+from synaug.errors import OptionError, SynaugError, unknown
+from synaug.progress import Progress, silent
+from synaug.training.checkpoint import Parts, read_checkpoint, write_checkpoint
+from synaug.training.images import AUGMENTATIONS, TrainingSet, crop_and_flip, normalised
+from synaug.training.losses import Loss, LossContext, loss_named
+from synaug.training.mixing import Batch, PartnerDraw, mixing_named
+from synaug.training.models import ImageClassifier
+from synaug.training.sampling import batches
+
+SAVE_EVERY = 30.0  # seconds
+MAX_SKIPPED = 20  # steps whose loss was not finite
+_SHOWN_EVERY = 10  # steps
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """How a training went.
+
+    Attributes:
+        steps: optimizer steps, skipped ones included.
+        losses: loss of each step; NaN where it was not finite and the step was skipped.
+        seconds: spent in all, over all interruptions.
+        images_per_second: over all of it; NaN if no step was taken.
+        skipped: number of steps without a finite loss.
+    """
+
+    steps: int
+    losses: tuple[float, ...] = field(repr=False)
+    seconds: float
+    images_per_second: float
+    skipped: int
+
+
+def chosen_device(device: str | torch.device) -> torch.device:
+    """Return the device; ``auto`` is the first GPU, else Apple's, else the CPU.
+
+    Raises:
+        OptionError: this machine has no such device.
+    """
+    if str(device) == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        raise OptionError(
+            f"The device {str(device)!r} cannot be used: {error}. Allowed: auto, cpu, or one of this machine."
+        ) from error
+    return chosen
+
+
+def chosen_precision(precision: str, device: torch.device) -> torch.dtype:
+    """Return the number format of the forward pass; ``auto`` is bfloat16 on CUDA, else float32.
+
+    Raises:
+        OptionError: half precision was asked for on a CPU, where it is slower by far.
+    """
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if precision not in _DTYPES:
+        raise unknown("precision", precision, ["auto", *_DTYPES])
+    if device.type == "cpu" and precision != "float32":
+        raise OptionError(f"precision {precision} is slower than float32 on a CPU; allowed there: auto, float32.")
+    return _DTYPES[precision]
+
+
+def train_representation(
+    model: nn.Module,
+    data: TrainingSet,
+    options: StageOptions,
+    *,
+    seed: int,
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    checkpoint: Path | None = None,
+    loss: Loss | None = None,
+    progress: Progress = silent,
+    stage: str = "training",
+) -> TrainingLog:
+    """Train the network in place, on real and synthetic images alike.
+
+    Args:
+        model: its logits are trained; it is moved to the device and left there, in evaluation mode.
+        data: the images.
+        options: how.
+        seed: of everything that is drawn.
+        device: where.
+        precision: auto, float32, float16 or bfloat16 for the forward pass; weights stay float32.
+        checkpoint: folder for the state, written every 30 seconds and when interrupted. A training that is
+            found there goes on, a finished one is loaded.
+        loss: in place of the one the options name; see ``losses``.
+        progress: told how many steps are done.
+        stage: what ``progress`` calls it.
+
+    Raises:
+        OptionError: an option does not fit, or the checkpoint is of another training.
+        SynaugError: too many steps had no finite loss.
+        Interrupted: a signal came; the state is saved.
+    """
+    place = chosen_device(device)
+    dtype = chosen_precision(precision, place)
+    model.to(place)
+    if place.type == "cuda":
+        model.to(memory_format=torch.channels_last)
+    data = data.to(place)
+    steps = options.steps or math.ceil(options.epochs * len(data) / options.batch_size)
+    criterion = loss or loss_named(options.loss, num_groups=data.num_groups)
+    modules = {"model": model}
+    if isinstance(criterion, nn.Module):
+        modules["loss"] = criterion.to(place)
+    if options.average:
+        modules["average"] = AveragedModel(
+            model,
+            multi_avg_fn=get_ema_multi_avg_fn(options.average),  # type: ignore[no-untyped-call]
+            use_buffers=True,
+        )
+    parts = Parts(modules=modules, optimizer=make_optimizer(model, options))
+    run = _Run(parts, data, options, criterion, steps=steps, seed=seed, dtype=dtype, checkpoint=checkpoint)
+    with _forked_randomness(place):
+        run.go(progress, stage)
+    if options.average:
+        model.load_state_dict(modules["average"].module.state_dict())  # type: ignore[union-attr]
+    model.eval()
+    return run.log()
+
+
+class _Run:
+    """One training under way: its parts, and how far it has come."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        data: TrainingSet,
+        options: StageOptions,
+        criterion: Loss,
+        *,
+        steps: int,
+        seed: int,
+        dtype: torch.dtype,
+        checkpoint: Path | None,
+    ) -> None:
+        self.parts, self.data, self.options, self.criterion = parts, data, options, criterion
+        self.model, self.steps, self.seed = parts.modules["model"], steps, seed
+        self.dtype, self.checkpoint = dtype, checkpoint
+        self.scaler = torch.amp.GradScaler(data.images.device.type, enabled=dtype == torch.float16)
+        self.make_batch = batch_maker(data, options)
+        self.class_counts = data.class_counts
+        self.digest = training_digest(self.model, data, options, seed=seed, steps=steps) if checkpoint else ""
+        self.losses: list[Tensor | float] = []
+        self.skipped, self.seconds = 0, 0.0
+
+    def go(self, progress: Progress, stage: str) -> None:
+        """Take all steps that are left."""
+        began = saved = time.monotonic()
+        before = self.resume()
+        stream = batches(
+            self.options.sampler,
+            self.data,
+            batch_size=self.options.batch_size,
+            steps=self.steps,
+            seed=self.seed,
+            start=len(self.losses),
+            max_synthetic=self.options.max_synthetic,
+        )
+        self.model.train()
+        for step, rows in enumerate(stream, len(self.losses)):
+            self.take_step(step, rows)
+            self.seconds = before + time.monotonic() - began
+            done = step + 1
+            if done % _SHOWN_EVERY == 0 or done == self.steps:
+                progress(stage, done, self.steps, f"loss {float(self.losses[-1]):.3f}")
+            stop = interruption.is_requested()
+            if stop or done == self.steps or time.monotonic() - saved > SAVE_EVERY:
+                self.save()
+                saved = time.monotonic()
+            if stop and done < self.steps:
+                interruption.stop_here()
+
+    def take_step(self, step: int, rows: np.ndarray) -> None:
+        """Draw, mix, go forward and back, and change the weights unless the loss is not finite."""
+        optimizer = self.parts.optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = self.options.learning_rate * learning_rate_share(step, self.steps, warmup=self.options.warmup)
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, 2, step]).generate_state(1)[0]))
+        batch = self.make_batch(rows, np.random.default_rng([self.seed, 3, step]))
+        device = batch.images.device
+        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            logits = self.model(batch.images)
+        context = LossContext(
+            class_counts=self.class_counts,
+            groups=self.data.groups[torch.from_numpy(rows).to(device)],
+            share=step / self.steps,
+        )
+        loss = self.criterion(logits.float(), batch.targets, context=context)
+        optimizer.zero_grad(set_to_none=True)
+        value = loss.detach()
+        if not bool(torch.isfinite(value)):
+            self.skip(step)
+            return
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        if "average" in self.parts.modules:
+            self.parts.modules["average"].update_parameters(self.model)  # type: ignore[operator]
+        self.losses.append(value)
+
+    def skip(self, step: int) -> None:
+        """Count a step that had no finite loss.
+
+        Raises:
+            SynaugError: there were too many.
+        """
+        self.skipped += 1
+        self.losses.append(math.nan)
+        if self.skipped > MAX_SKIPPED:
+            raise SynaugError(
+                f"Training diverged: {self.skipped} steps up to step {step + 1} of {self.steps} had no finite "
+                f"loss. Lower the learning rate ({self.options.learning_rate}) or lengthen the warm-up."
+            )
+
+    def save(self) -> None:
+        """Write the state, if there is a place for it."""
+        if self.checkpoint is None:
+            return
+        about = {
+            "digest": self.digest,
+            "steps": self.steps,
+            "losses": [None if math.isnan(loss) else loss for loss in self._plain_losses()],
+            "skipped": self.skipped,
+            "seconds": self.seconds,
+            "scaler": self.scaler.state_dict(),
+        }
+        write_checkpoint(self.checkpoint, self.parts, about)
+
+    def resume(self) -> float:
+        """Load the state, if there is one, and return the seconds it took so far."""
+        if self.checkpoint is None:
+            return 0.0
+        about = read_checkpoint(self.checkpoint, self.parts, digest=self.digest)
+        if about is not None:
+            self.losses = [math.nan if loss is None else loss for loss in about["losses"]]
+            self.skipped, self.seconds = about["skipped"], about["seconds"]
+            if about["scaler"]:
+                self.scaler.load_state_dict(about["scaler"])
+        return self.seconds
+
+    def log(self) -> TrainingLog:
+        """Return how it went."""
+        num_images = len(self.losses) * self.options.batch_size
+        return TrainingLog(
+            steps=len(self.losses),
+            losses=tuple(self._plain_losses()),
+            seconds=self.seconds,
+            images_per_second=num_images / self.seconds if self.seconds > 0 else math.nan,
+            skipped=self.skipped,
+        )
+
+    def _plain_losses(self) -> list[float]:
+        self.losses = [float(loss) for loss in self.losses]
+        return self.losses  # type: ignore[return-value]
+
+
+def make_optimizer(model: nn.Module, options: StageOptions) -> torch.optim.Optimizer:
+    """Return the optimizer; biases and normalisation layers have no weight decay."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if options.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=options.learning_rate)
+    nesterov = options.momentum > 0
+    return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum, nesterov=nesterov)
+
+
+def learning_rate_share(step: int, steps: int, *, warmup: float) -> float:
+    """Return the share of the full learning rate: up a line for the warm-up, then down half a cosine to 0.
+
+    >>> [round(learning_rate_share(step, 8, warmup=0.25), 3) for step in range(8)]
+    [0.5, 1.0, 1.0, 0.933, 0.75, 0.5, 0.25, 0.067]
+    """
+    rising = warmup * steps
+    if step < rising:
+        return min((step + 1) / rising, 1.0)
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
+
+
+def batch_maker(data: TrainingSet, options: StageOptions) -> Callable[[np.ndarray, np.random.Generator], Batch]:
+    """Return a function that turns positions into an augmented, normalised and mixed batch."""
+    for name in options.augmentations:
+        if name not in AUGMENTATIONS:
+            raise unknown("augmentation", name, AUGMENTATIONS)
+    padding = data.images.shape[-1] // 8 if options.crop_padding is None else options.crop_padding
+    mixing = mixing_named(options.mixing) if options.mixup_alpha > 0 else None
+    draw = PartnerDraw(data, mixing) if mixing is not None and mixing.weights is not None else None
+
+    def plain(rows: np.ndarray, rng: np.random.Generator) -> Batch:
+        index = torch.from_numpy(rows).to(data.labels.device)
+        images = crop_and_flip(data.images[index], padding=padding, flip=options.flip, rng=rng)
+        for name in options.augmentations:
+            images = AUGMENTATIONS[name](images, rng=rng)
+        targets = F.one_hot(data.labels[index], data.num_classes).float()
+        return Batch(data.normalised(images), targets)
+
+    def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
+        batch = plain(rows, rng)
+        if mixing is None:
+            return batch
+        if draw is None:
+            order = torch.from_numpy(rng.permutation(len(rows))).to(batch.images.device)
+            partners = Batch(batch.images[order], batch.targets[order])
+        else:
+            partners = plain(draw(rows, rng), rng)
+        return Batch(*mixing.mix(batch, partners, alpha=options.mixup_alpha, rng=rng))
+
+    return make
+
+
+def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
+    """Return a digest of what decides a training: options, seed, labels, some images, shapes of the weights."""
+    shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
+    some = data.images[:: max(1, len(data) // 4096)]
+    facts = [options.model_dump_json(), str((seed, steps, tuple(data.images.shape), shapes))]
+    content = [fact.encode() for fact in facts]
+    for tensor in (data.labels, data.is_synthetic, data.groups, some, data.mean, data.std):
+        content.append(storage.digest(tensor.cpu().contiguous().numpy().tobytes()).encode())
+    return storage.digest(b"\n".join(content))
+
+
+@contextlib.contextmanager
+def _forked_randomness(device: torch.device) -> Iterator[None]:
+    """Let the block seed torch (for dropout inside networks) and put the caller's random state back after it."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+def predict(
+    model: nn.Module, data: TrainingSet, *, batch_size: int = 512, device: str | torch.device = "auto"
+) -> Tensor:
+    """Return logits, float32 of shape ``(N, num_classes)`` on the CPU, of the images as they are."""
+    return _in_batches(model, model, data, batch_size=batch_size, device=device)
+
+
+def extract_features(
+    model: ImageClassifier,
+    data: TrainingSet,
+    *,
+    batch_size: int = 512,
+    device: str | torch.device = "auto",
+    flip: bool = False,
+) -> Tensor:
+    """Return features, float32 of shape ``(N, D)`` on the CPU; with ``flip`` the mean with the mirrored image's."""
+
+    def features(images: Tensor) -> Tensor:
+        found = model.features(images)
+        return (found + model.features(images.flip(3))) / 2 if flip else found
+
+    return _in_batches(model, features, data, batch_size=batch_size, device=device)
+
+
+def _in_batches(
+    model: nn.Module,
+    function: Callable[[Tensor], Tensor],
+    data: TrainingSet,
+    *,
+    batch_size: int,
+    device: str | torch.device,
+) -> Tensor:
+    place = chosen_device(device)
+    was_training = model.training
+    model.to(place).eval()
+    mean, std = data.mean.to(place), data.std.to(place)
+    with torch.no_grad():
+        parts = [
+            function(normalised(images.to(place), mean=mean, std=std)).float().cpu()
+            for images in torch.split(data.images, batch_size)
+        ]
+    model.train(was_training)
+    return torch.cat(parts)
