@@ -14,7 +14,9 @@ from synaug.synthesis.plan import make_plan
 ROOT = Path(__file__).parents[2]
 
 
-def _script():
+@pytest.fixture(scope="session")
+def script():
+    """The training script of the embedded pipeline, for its networks."""
     spec = importlib.util.spec_from_file_location("pretrain_tiny", ROOT / "scripts" / "pretrain_tiny.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -22,14 +24,14 @@ def _script():
 
 
 @pytest.fixture(scope="session")
-def stable_diffusion(tmp_path_factory):
+def stable_diffusion(tmp_path_factory, script):
     """A folder with the embedded pipeline's networks, untrained."""
     import torch
     from diffusers import StableDiffusionPipeline
 
     from synaug.synthesis.diffusion import quiet
 
-    script, folder = _script(), tmp_path_factory.mktemp("models") / "tiny-sd"
+    folder = tmp_path_factory.mktemp("models") / "tiny-sd"
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(0)
         tokenizer = script.make_tokenizer(folder.with_name("tokenizer"))

@@ -53,11 +53,13 @@ def test_it_equals_the_plain_pipeline(generator, stable_diffusion):
 
 def test_each_distinct_prompt_is_encoded_once(stable_diffusion):
     generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
-    calls = []
-    encode = generator._pipeline.text_encoder.forward
-    generator._pipeline.text_encoder.forward = lambda *args, **kwargs: (calls.append(1), encode(*args, **kwargs))[1]
+    sizes = []
+    generator._pipeline.text_encoder.register_forward_pre_hook(
+        lambda _m, args, kwargs: sizes.append(len(args[0])), with_kwargs=True
+    )
     generator(PROMPTS * 3, seeds=range(9))
-    assert len(calls) == 4  # two prompts, each with its empty counterpart for guidance
+    generator(PROMPTS, seeds=range(3))
+    assert sizes == [2, 2]  # two prompts, and their empty counterparts for guidance
 
 
 def test_without_guidance_there_is_one_pass(stable_diffusion):

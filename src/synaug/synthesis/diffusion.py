@@ -7,7 +7,6 @@ import inspect
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -20,6 +19,7 @@ from synaug.synthesis.models import ModelFolder, find_model
 
 Problem = Literal["non_finite", "flagged"]
 _FROM_IMAGES = ("intra", "inter")
+_MAX_EMBEDDED = 4096
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class DiffusionGenerator:
     def __init__(self, pipeline: Any, settings: Settings, *, family: Family, about: dict[str, Any]) -> None:
         self._pipeline, self._settings, self._family = pipeline, settings, family
         self._takes = set(inspect.signature(type(pipeline).__call__).parameters)
-        self._embed = lru_cache(maxsize=4096)(self._encode)
+        self._embedded: dict[str, dict[str, Any]] = {}
         self._finite: list[Any] = []  # one truth value an image: what the decoder returned, before it is clamped
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
@@ -139,16 +139,23 @@ class DiffusionGenerator:
             if self._guided and "negative_prompt" in self._takes:
                 texts["negative_prompt"] = [self._settings.negative_prompt] * len(prompts)
             return texts
-        embedded = [self._embed(prompt) for prompt in prompts]
-        return {name: torch.cat([each[name] for each in embedded]) for name in embedded[0]}
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._embedded]
+        if len(self._embedded) + len(missing) > _MAX_EMBEDDED:
+            self._embedded.clear()
+            missing = list(dict.fromkeys(prompts))
+        if missing:
+            self._embedded |= self._encode(missing)
+        return {
+            name: torch.cat([self._embedded[prompt][name] for prompt in prompts]) for name in self._embedded[prompts[0]]
+        }
 
-    def _encode(self, prompt: str) -> dict[str, Any]:
-        """Return what the text encoders make of a prompt, by the names that the pipeline takes."""
+    def _encode(self, prompts: list[str]) -> dict[str, dict[str, Any]]:
+        """Return what the text encoders make of each prompt, by the names that the pipeline takes."""
         import torch
 
         encode = self._pipeline.encode_prompt
         offered: dict[str, Any] = {
-            "prompt": prompt,
+            "prompt": prompts,
             "device": self._pipeline._execution_device,
             "num_images_per_prompt": 1,
             "do_classifier_free_guidance": self._guided,
@@ -159,8 +166,8 @@ class DiffusionGenerator:
         arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
         with torch.inference_mode(), quiet():
             returned = encode(**arguments)
-        named = zip(self._family.embeddings, returned, strict=False)
-        return {name: value for name, value in named if value is not None}
+        named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]
+        return {prompt: {name: value[i : i + 1] for name, value in named} for i, prompt in enumerate(prompts)}
 
     @property
     def _guided(self) -> bool:

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import numpy as np
 from PIL import Image
+
+from synaug.config import QualityOptions
+from synaug.data.images import read_image
+from synaug.data.manifest import Manifest
+from synaug.errors import unknown
+from synaug.progress import Progress, silent
+from synaug.synthesis.scorers import Scorer, fit_pixel_scorer, thumbnails
+
+_CHUNK = 8192
+_ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together
+_LOWEST_CONTRAST = 0.5  # of the flattest real images'
+_PER_CLASS = 200  # real images a class on which a foreign scorer is calibrated
 
 
 @dataclass(frozen=True)
@@ -28,3 +42,244 @@ class Verdict:
 
 
 Gate = Callable[[Sequence[Candidate]], list[Verdict]]
+"""Judges a batch; the scores go into the journal, the reason into the report."""
+
+
+@dataclass(frozen=True)
+class References:
+    """The real images that the gates compare with; each is read once, when a gate first needs it."""
+
+    manifest: Manifest
+    quality: QualityOptions
+    seed: int = 0
+    scorer: Scorer | None = None
+    accepted: Manifest | None = None
+    progress: Progress = silent
+
+    @cached_property
+    def train(self) -> Manifest:
+        real = self.manifest.split("train")
+        return real.rows(~real.is_synthetic)
+
+    @cached_property
+    def mode(self) -> str:
+        """``"L"`` where the real images are grey, as far as the first hundred tell."""
+        modes = {read_image(self.train, row).mode for row in range(min(100, len(self.train)))}
+        return "L" if modes == {"L"} else "RGB"
+
+    @cached_property
+    def train_pixels(self) -> np.ndarray:
+        return self.pixels(self.train, "reading images to compare with")
+
+    def pixels(self, manifest: Manifest, stage: str) -> np.ndarray:
+        """Return the thumbnails of a manifest's images, read in parts."""
+        parts = [np.zeros((0, thumbnails([], mode=self.mode).shape[1]), np.uint8)]
+        for start in range(0, len(manifest), _CHUNK):
+            rows = range(start, min(start + _CHUNK, len(manifest)))
+            parts.append(thumbnails([read_image(manifest, row) for row in rows], mode=self.mode))
+            self.progress(stage, rows.stop, len(manifest), "")
+        return np.concatenate(parts)
+
+
+def broken(references: References) -> Gate:
+    """Reject what is much flatter than the flattest real images, such as all black or one colour."""
+    contrasts = _contrasts(references.train_pixels)
+    lowest = _LOWEST_CONTRAST * float(np.quantile(contrasts, 0.002)) if len(contrasts) else 0.0
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        found = _contrasts(thumbnails([each.image for each in candidates], mode=references.mode))
+        return [_verdict(value > lowest, "broken", contrast=value) for value in found]
+
+    return judge
+
+
+def _contrasts(pixels: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each image's brightness, of a 0 to 1 range, shape ``(N,)``."""
+    return pixels.std(1, dtype=np.float32) / 255
+
+
+def off_class(references: References) -> Gate:
+    """Reject what looks more like another class than real images of its class do.
+
+    The score is the log probability of its own class minus that of the likeliest other one. The threshold of
+    a class lets all but ``off_class_quantile`` of its own real images pass, judged by a scorer that has not
+    seen them; where a class has too few images to tell, the lower of its and all classes' threshold.
+    """
+    train = references.train
+    if references.scorer is None:
+        fitted = fit_pixel_scorer(
+            references.train_pixels,
+            train.labels,
+            num_classes=train.num_classes,
+            mode=references.mode,
+            seed=references.seed,
+        )
+        scorer, labels, probabilities = fitted.scorer, train.labels, fitted.out_of_fold
+    else:
+        scorer = references.scorer
+        rows = _some_of_each(train.labels)
+        labels, probabilities = train.labels[rows], scorer([read_image(train, int(row)) for row in rows])
+    thresholds = class_thresholds(
+        probabilities=probabilities, labels=labels, quantile=references.quality.off_class_quantile
+    )
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        wanted = np.array([each.label for each in candidates])
+        scores = margins(probabilities=scorer([each.image for each in candidates]), labels=wanted)
+        passed = scores >= thresholds[wanted]
+        return [_verdict(ok, "off_class", margin=score) for ok, score in zip(passed, scores, strict=True)]
+
+    return judge
+
+
+def margins(*, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the log probability of the label minus the highest other one, shape ``(N,)``.
+
+    >>> margins(probabilities=np.array([[0.5, 0.25, 0.25]]), labels=np.array([0])).round(3)
+    array([0.693])
+    """
+    logs = np.log(np.maximum(probabilities, 1e-12))
+    rows = np.arange(len(labels))
+    own = logs[rows, labels]
+    logs[rows, labels] = -np.inf
+    return own - logs.max(1)
+
+
+def class_thresholds(*, probabilities: np.ndarray, labels: np.ndarray, quantile: float) -> np.ndarray:
+    """Return the score of each class below which an image is off-class, shape ``(C,)``."""
+    scores = margins(probabilities=probabilities, labels=labels)
+    shared = float(np.quantile(scores, quantile)) if len(scores) else -np.inf
+    thresholds = np.full(probabilities.shape[1], shared)
+    for label in np.unique(labels):
+        mine = scores[labels == label]
+        own = float(np.quantile(mine, quantile))
+        thresholds[label] = own if len(mine) * quantile >= _ENOUGH_FOR_QUANTILE else min(own, shared)
+    return thresholds if quantile > 0 else np.full_like(thresholds, -np.inf)
+
+
+def _some_of_each(labels: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.flatnonzero(labels == label)[:_PER_CLASS] for label in np.unique(labels)])
+
+
+def copy(references: References) -> Gate:
+    """Reject what is all but equal to a real training image."""
+    return _too_near(references.train_pixels, references, "copy")
+
+
+def leak(references: References) -> Gate:
+    """Reject what is all but equal to a test image: training on it would spoil the test."""
+    held_out = references.manifest.split("test")
+    return _too_near(references.pixels(held_out, "reading test images to compare with"), references, "leak")
+
+
+def _too_near(pixels: np.ndarray, references: References, reason: str) -> Gate:
+    limit = references.quality.copy_distance
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        mine = thumbnails([each.image for each in candidates], mode=references.mode)
+        found = nearest_distances(mine, pixels)
+        return [_verdict(value > limit, reason, **{f"{reason}_distance": value}) for value in found]
+
+    return judge
+
+
+def nearest_distances(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the mean absolute difference (0 to 1) of each image to the nearest other one, shape ``(N,)``.
+
+    Nearest by Euclidean distance, found by matrix products over parts of the others; infinite where there
+    are none.
+    """
+    if not len(others):
+        return np.full(len(pixels), np.inf)
+    mine = pixels.astype(np.float32)
+    best, nearest = np.full(len(mine), np.inf, np.float32), np.zeros(len(mine), np.int64)
+    for start in range(0, len(others), _CHUNK):
+        part = others[start : start + _CHUNK].astype(np.float32)
+        squared = (part * part).sum(1) - 2 * mine @ part.T
+        closest = squared.argmin(1)
+        values = squared[np.arange(len(mine)), closest]
+        better = values < best
+        best[better], nearest[better] = values[better], start + closest[better]
+    return np.abs(mine - others[nearest]).mean(1) / 255
+
+
+def collapse(references: References) -> Gate:
+    """Reject what is all but equal to an image of its class that was accepted before; put this gate last.
+
+    Which of two alike is accepted depends on which came first; what earlier runs accepted comes in by
+    ``References.accepted``.
+    """
+    limit = 255 * references.quality.copy_distance
+    kept: dict[int, list[np.ndarray]] = {}
+    if references.accepted is not None:
+        pixels = references.pixels(references.accepted, "reading accepted images")
+        for label, each in zip(references.accepted.labels.tolist(), pixels, strict=True):
+            kept.setdefault(label, []).append(each)
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        verdicts = []
+        mine = thumbnails([each.image for each in candidates], mode=references.mode)
+        for candidate, each in zip(candidates, mine, strict=True):
+            others = kept.setdefault(candidate.label, [])
+            distance = np.abs(np.stack(others).astype(np.int16) - each).mean(1).min() if others else np.inf
+            verdicts.append(_verdict(distance > limit, "collapse", collapse_distance=distance / 255))
+            if verdicts[-1].ok:
+                others.append(each)
+        return verdicts
+
+    return judge
+
+
+def _verdict(ok: bool | np.bool_, reason: str, **scores: float | np.floating) -> Verdict:
+    return Verdict(bool(ok), None if ok else reason, {name: float(value) for name, value in scores.items()})
+
+
+GATES: dict[str, Callable[[References], Gate]] = {
+    "broken": broken,
+    "off_class": off_class,
+    "copy": copy,
+    "leak": leak,
+    "collapse": collapse,
+}
+ALWAYS = ("flagged",)  # what the pipeline itself reports is never accepted: its place is taken by black
+
+
+def make_gates(
+    manifest: Manifest,
+    quality: QualityOptions,
+    *,
+    seed: int = 0,
+    scorer: Scorer | None = None,
+    accepted: Manifest | None = None,
+    progress: Progress = silent,
+) -> list[Gate]:
+    """Return the gates that ``quality.gates`` names; each is calibrated when it is first asked.
+
+    Args:
+        manifest: the real images, training and test.
+        quality: which gates, and how strict.
+        seed: decides the cross-validation folds of the default scorer.
+        scorer: class probabilities for ``off_class``; default: fitted on thumbnails of the training images.
+        accepted: what earlier runs accepted, for ``collapse``.
+        progress: called while images are read.
+
+    Raises:
+        OptionError: a gate is unknown.
+    """
+    references = References(manifest, quality, seed, scorer, accepted, progress)
+    for name in quality.gates:
+        if name not in GATES and name not in ALWAYS:
+            raise unknown("gate", name, [*GATES, *ALWAYS])
+    return [_when_asked(GATES[name], references) for name in quality.gates if name in GATES]
+
+
+def _when_asked(build: Callable[[References], Gate], references: References) -> Gate:
+    """Return a gate that is built at the first batch, so that nothing is read where nothing is judged."""
+    built: list[Gate] = []
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        if not built:
+            built.append(build(references))
+        return built[0](candidates)
+
+    return judge
