@@ -99,28 +99,44 @@ def _licence(folder: Path) -> str | None:
 
 
 def _from_hub(model: str, *, offline: bool | None, half: bool) -> ModelFolder:
-    import huggingface_hub
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants
 
     name, _, revision = model.partition("@")
-    without_network = constants.HF_HUB_OFFLINE if offline is None else offline
+    if constants.HF_HUB_OFFLINE if offline is None else offline:
+        return _cached(model, name, revision or None, half=half, cause="it was never downloaded")
     try:
-        if without_network:
-            path = huggingface_hub.snapshot_download(name, revision=revision or None, local_files_only=True)
-            folder = Path(path)
-            half = half and _has_variant([os.fspath(file) for file in folder.rglob("*")], "fp16")
-            return ModelFolder(folder, name, folder.name, _licence(folder), "fp16" if half else None)
-        info = huggingface_hub.HfApi().model_info(name, revision=revision or None)
-        files = [sibling.rfilename for sibling in info.siblings or []]
-        variant = "fp16" if half and _has_variant(files, "fp16") else None
-        path = huggingface_hub.snapshot_download(
-            name, revision=info.sha, allow_patterns=wanted_files(files, variant=variant)
-        )
-    except (errors.HfHubHTTPError, errors.HFValidationError, errors.LocalEntryNotFoundError, OSError) as error:
-        cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        where = "in the local Hub cache (offline)" if without_network else "from the Hub"
-        raise EnvironmentFault(f"The model {model} cannot be had {where}: {cause} {_WAYS_OUT}") from error
-    return ModelFolder(Path(path), name, info.sha, _licence(Path(path)), variant)
+        return _downloaded(name, revision or None, half=half)
+    except Exception as error:  # the Hub's client passes on what its HTTP library of the day raises
+        return _cached(model, name, revision or None, half=half, cause=_first_line(error))
+
+
+def _downloaded(name: str, revision: str | None, *, half: bool) -> ModelFolder:
+    import huggingface_hub
+
+    info = huggingface_hub.HfApi().model_info(name, revision=revision)
+    files = [sibling.rfilename for sibling in info.siblings or []]
+    variant = "fp16" if half and _has_variant(files, "fp16") else None
+    wanted = wanted_files(files, variant=variant)
+    folder = Path(huggingface_hub.snapshot_download(name, revision=info.sha, allow_patterns=wanted))
+    return ModelFolder(folder, name, info.sha, _licence(folder), variant)
+
+
+def _cached(model: str, name: str, revision: str | None, *, half: bool, cause: str) -> ModelFolder:
+    """Return the snapshot that was downloaded before; ``cause`` says why it is needed."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    try:
+        folder = Path(huggingface_hub.snapshot_download(name, revision=revision, local_files_only=True))
+    except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError) as error:
+        raise EnvironmentFault(f"The model {model} cannot be had from the Hub: {cause}. {_WAYS_OUT}") from error
+    has_half = half and _has_variant([os.fspath(file) for file in folder.rglob("*")], "fp16")
+    return ModelFolder(folder, name, folder.name, _licence(folder), "fp16" if has_half else None)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def wanted_files(files: Sequence[str], *, variant: str | None) -> list[str]:
