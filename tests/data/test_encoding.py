@@ -33,6 +33,12 @@ def test_jpeg_quality_is_found_exactly(quality, mode):
     assert detect_encoding(manifest_of((mode, (8, 6), given))) == given
 
 
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+def test_jpeg_subsampling_is_found(subsampling):
+    given = Encoding(format="JPEG", size=(16, 16), quality=80, subsampling=subsampling)
+    assert detect_encoding(manifest_of(("RGB", (16, 16), given))) == given
+
+
 @pytest.mark.parametrize(
     ("kind", "found"), [("PNG", "PNG"), ("WEBP", "WEBP"), ("BMP", "PNG"), ("GIF", "PNG"), ("TIFF", "PNG")]
 )

@@ -1,6 +1,8 @@
 """Export and verification: what torchvision and ``datasets`` load is what was written."""
 
+import contextlib
 import errno
+import itertools
 import os
 import subprocess
 
@@ -233,6 +235,34 @@ def test_a_full_disk_leaves_nothing_and_the_next_call_goes_on(real, tmp_path, mo
     export_dataset(real, None, tmp_path / "out")
     assert verify_dataset(tmp_path / "out") == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "real"]
+
+
+@pytest.mark.parametrize("operation", ["open", "write", "fsync", "replace"])
+def test_whichever_file_operation_fails_the_next_call_ends_alike(tmp_path, monkeypatch, operation):
+    pixels = np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
+    manifest = from_arrays(pixels, [0, 1], class_names=["x", "y"])
+    export_dataset(manifest, None, tmp_path / "whole")
+    expected = (tmp_path / "whole/SHA256SUMS").read_bytes()
+    original, failed = getattr(os, operation), 0
+    for at in range(1, 20):
+        calls = itertools.count(1)
+
+        def fail(*arguments, calls=calls, at=at, **options):
+            if next(calls) == at:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return original(*arguments, **options)
+
+        out = tmp_path / f"out{at}"
+        with monkeypatch.context() as patch:
+            patch.setattr(os, operation, fail)
+            with contextlib.suppress(EnvironmentFault):
+                export_dataset(manifest, None, out)
+        if not out.exists():
+            failed += 1
+            export_dataset(manifest, None, out)
+        assert (out / "SHA256SUMS").read_bytes() == expected
+        assert sorted(path.name for path in tmp_path.glob(f".out{at}.*")) == []
+    assert failed >= 5
 
 
 def test_gif_becomes_png_and_odd_suffixes_are_mended(tmp_path):

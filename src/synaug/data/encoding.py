@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from synaug.data.images import Encoding, file_bytes, quiet, read_image
 from synaug.data.manifest import Manifest
@@ -24,6 +25,7 @@ class _Look:
     mode: str
     size: tuple[int, int]
     quality: int | None = None
+    subsampling: int | None = None
 
 
 def detect_encoding(manifest: Manifest) -> Encoding:
@@ -31,7 +33,7 @@ def detect_encoding(manifest: Manifest) -> Encoding:
 
     The format is the most frequent one of PNG, JPEG and WebP; all others, and arrays in memory, count as PNG.
     The mode is grey only where all are grey; the size is None where there are several; the JPEG quality is the
-    median of those that the quantisation tables show.
+    median of those that the quantisation tables show, its colour subsampling the most frequent one.
 
     Raises:
         DataError: no training image can be read.
@@ -40,11 +42,13 @@ def detect_encoding(manifest: Manifest) -> Encoding:
     kind = Counter(look.format for look in looks).most_common(1)[0][0]
     sizes = {look.size for look in looks}
     qualities = [look.quality for look in looks if look.format == kind and look.quality is not None]
+    samplings = [look.subsampling for look in looks if look.format == kind and look.subsampling is not None]
     return Encoding(
         format=kind,
         mode="L" if all(look.mode == "L" for look in looks) else "RGB",
         size=sizes.pop() if len(sizes) == 1 else None,
         quality=int(np.median(qualities)) if qualities else Encoding.quality,
+        subsampling=Counter(samplings).most_common(1)[0][0] if samplings else Encoding.subsampling,
     )
 
 
@@ -75,8 +79,9 @@ def _look(manifest: Manifest, row: int) -> _Look:
     with quiet(), Image.open(io.BytesIO(data)) as opened:
         kind = {"MPO": "JPEG"}.get(opened.format or "", opened.format)
         tables = getattr(opened, "quantization", None)
+        sampling = get_sampling(opened) if isinstance(opened, JpegImageFile) and opened.mode == "RGB" else -1
     if kind == "JPEG" and tables:
-        return _Look("JPEG", image.mode, image.size, jpeg_quality(tables))
+        return _Look("JPEG", image.mode, image.size, jpeg_quality(tables), sampling if sampling >= 0 else None)
     return _Look("WEBP" if kind == "WEBP" else _LOSSLESS, image.mode, image.size)
 
 

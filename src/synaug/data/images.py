@@ -29,13 +29,15 @@ class Encoding:
     """How images of a set are encoded, so that synthetic ones can be made alike.
 
     ``mode`` is ``"L"`` or ``"RGB"``; ``size`` is (width, height), or None where the set has several;
-    ``quality`` is for JPEG and WebP, 1 to 100.
+    ``quality`` is for JPEG and WebP, 1 to 100; ``subsampling`` is how JPEG stores colours: 0 in full, 1 (4:2:2) at half
+    and 2 (4:2:0) at a quarter of the resolution.
     """
 
     format: str = "PNG"
     mode: str = "RGB"
     size: tuple[int, int] | None = None
     quality: int = 95
+    subsampling: int = 2
 
 
 _quiet_lock = threading.Lock()
@@ -120,6 +122,8 @@ def encode(image: Image.Image, encoding: Encoding) -> bytes:
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     options = {"quality": encoding.quality} if encoding.format in ("JPEG", "WEBP") else {}
+    if encoding.format == "JPEG" and image.mode == "RGB":
+        options["subsampling"] = encoding.subsampling
     image.save(buffer, format=encoding.format, **options)
     return buffer.getvalue()
 
