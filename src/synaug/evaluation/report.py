@@ -105,8 +105,15 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=words.percent, number=_number, duration=_duration, uri=pictures.data_uri)
+    environment.filters.update(
+        percent=words.percent, number=_number, duration=_duration, uri=pictures.data_uri, unbroken=_unbroken
+    )
     return environment.get_template("report.html")
+
+
+def _unbroken(sentence: str) -> str:
+    """Return the sentence with its percent signs kept on the line of their numbers."""
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _number(value: Any) -> str:

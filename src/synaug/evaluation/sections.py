@@ -72,19 +72,28 @@ def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -
     rows = []
     for name in _by_count(report):
         was, now = old.get(name, math.nan), new.get(name, math.nan)
-        change = "n/a" if math.isnan(now - was) else f"{100 * (now - was):+.0f}".replace("-", "−")
+        interval = _interval(report, after, name)
         rows.append(
             {
                 "name": name,
                 "count": report["data"]["class_counts"].get(name),
                 "before": was,
                 "after": now,
-                "change": change,
+                "change": _points(now - was),
+                "has_interval": interval is not None,
                 "is_loss": now - was <= -0.01,
-                "picture": pictures.recall_track(was, now, interval=_interval(report, after, name)),
+                "picture": pictures.recall_track(was, now, interval=interval),
             }
         )
     return rows
+
+
+def _points(change: float) -> str:
+    """Return a change of recall in whole percent points, such as +14, −9 or 0."""
+    if math.isnan(change):
+        return "n/a"
+    rounded = round(100 * change)
+    return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
 
 
 def _interval(report: dict[str, Any], method: str | None, name: str) -> Sequence[float | None] | None:

@@ -84,6 +84,16 @@ def recalls(report: Mapping[str, Any], method: str) -> dict[str, float]:
     return {name: _mean([_number(run.get("per_class", {}).get(name)) for run in runs]) for name in names}
 
 
+def spoken(method: str | None) -> str:
+    """Return what a method is called within a sentence.
+
+    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method")
+    ('oversampling', 'SYNAuG', 'My_method')
+    """
+    title = TITLES.get(method or "", "")
+    return title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
+
+
 def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the method without synthetic images and the one with them that stand for before and after."""
     methods = list(_by_method(report))
@@ -145,13 +155,13 @@ def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -
     old, new = (rows[method].means["accuracy"] if method else _NAN for method in (before, after))
     if math.isnan(old) or math.isnan(new):
         row = rows.get(after or before or "") or next(iter(rows.values()))
-        return f"{on}, {row.title} is right on {percent(row.means['accuracy'], 1)}."
-    texts = [f"{on}, accuracy {_went(old, new, 1)} ({rows[before or ''].title} to {rows[after or ''].title})."]
+        return f"{on}, accuracy is {percent(row.means['accuracy'], 1)} with {spoken(row.method)}."
+    texts = [f"{on}, accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
     if num_test and abs(new - old) < _chance(old, new, num_test):
         texts.append("A difference this small can be chance with so few test images.")
     few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
     if not (math.isnan(few_old) or math.isnan(few_new)):
-        texts.append(f"On classes with fewer than 20 training images it {_went(few_old, few_new)}.")
+        texts.append(f"On classes with fewer than 20 training images it {_went(few_old, few_new, 1)}.")
     if len({row.num_seeds for row in rows.values()}) == 1 and rows[after or ""].num_seeds > 1:
         texts.append(f"All numbers are means of {rows[after or ''].num_seeds} seeds.")
     return " ".join(texts)
@@ -170,12 +180,12 @@ def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | 
         return ""
     other = max(others, key=lambda row: row.means["accuracy"])
     lead = 100 * (rows[after].means["accuracy"] - other.means["accuracy"])
-    reached = f"{other.title} reached {percent(other.means['accuracy'], 1)}"
+    reached = f"Without synthetic images, {spoken(other.method)} reached {percent(other.means['accuracy'], 1)}"
     if abs(lead) < 0.05:
-        return f"Without synthetic images, {reached}: as much as {rows[after].title}."
-    word = "less" if lead > 0 else "more"
-    verdict = "" if lead > 0 else " On these data it is the better choice."
-    return f"Without synthetic images, {reached}, {abs(lead):.1f} points {word} than {rows[after].title}.{verdict}"
+        return f"{reached}, as much as {spoken(after)}."
+    if lead > 0:
+        return f"{reached}, {lead:.1f} points less than {spoken(after)}."
+    return f"{reached}, {-lead:.1f} points more than {spoken(after)}: on these data it is the better choice."
 
 
 def _losers(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
@@ -227,11 +237,14 @@ def _quarantine(report: Mapping[str, Any]) -> str:
     return f"{_number_of(number, 'file')} could not be used and {'was' if number == 1 else 'were'} left out."
 
 
-def _went(old: float, new: float, digits: int = 0) -> str:
+def _went(old: float, new: float, digits: int = 0, before: str = "", after: str = "") -> str:
+    """Return the change in words; ``before`` and ``after`` name the methods where they are given."""
     shown = percent(old, digits), percent(new, digits)
     if shown[0] == shown[1]:
-        return f"stayed at {shown[0]}"
-    return f"{'went' if new > old else 'fell'} from {shown[0]} to {shown[1]}"
+        return f"stayed at {shown[0]}" + (f" with {before} and with {after}" if before else "")
+    verb = "went" if new > old else "fell"
+    first, last = (f" with {name}" if name else "" for name in (before, after))
+    return f"{verb} from {shown[0]}{first} to {shown[1]}{last}"
 
 
 def _chance(old: float, new: float, num: int) -> float:
