@@ -148,6 +148,9 @@ def plan(
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
     seed: Seed = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Load the model, time a batch, and say how long all takes.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Decide how many images each class or group lacks, and show prompts, disk and time before anything is made.
@@ -155,7 +158,6 @@ def plan(
     Example:  synaug plan photos/ --out runs/photos --model embedded
     """
     from synaug import experiment
-    from synaug.data import readers
     from synaug.synthesis import plan as planning
 
     options = options_of(
@@ -167,9 +169,10 @@ def plan(
         },
     )  # fmt: skip
     with session() as progress:
-        manifest = readers.read_data(data, options.data, progress=progress)
+        manifest = experiment.load_data(data, options, progress=progress)
         made = experiment.make_plan(manifest, out, options, source=str(data))
-    summary = experiment.plan_section(made) | {"estimate": planning.estimate(made)}
+        rate = experiment.seconds_per_image(out, progress=progress) if measure else None
+    summary = experiment.plan_section(made) | {"estimate": planning.estimate(made, rate)}
     if as_json:
         print_json(summary)
     else:

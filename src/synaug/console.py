@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from synaug.data.manifest import Quarantined
+from synaug.progress import duration
 
 _BAR = 36  # characters
 _BIN_STYLES = {"many": "green", "medium": "yellow", "few": "red"}
@@ -86,9 +87,14 @@ def show_plan(plan: dict[str, Any], out: Path) -> None:
         table.add_row(escape(name), f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
     estimate = plan["estimate"]
+    time = (
+        "time unknown until the model is tried (--measure)"
+        if estimate["seconds"] is None
+        else f"about {duration(estimate['seconds'])} on this machine"
+    )
     console.print(
-        f"{sum(plan['num_to_generate'].values()):,} images by {escape(plan['model'])}, about "
-        f"{estimate['bytes'] / 1e6:,.1f} MB."
+        f"{estimate['images']:,} images by {escape(plan['model'])}; "
+        f"about {estimate['disk_bytes'] / 1e6:,.1f} MB on disk; {time}."
     )
     console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]")
 

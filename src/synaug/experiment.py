@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import itertools
 import math
 import tempfile
 import time
@@ -25,7 +26,7 @@ from synaug.config import STABLE_DIFFUSION, Recipe, StageOptions, TrainOptions, 
 from synaug.data import encoding, groups, readers
 from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest, joined, read_manifest, write_manifest
-from synaug.data.subsets import balanced_positions
+from synaug.data.subsets import balanced_positions, with_test_split
 from synaug.errors import DataError, IncompleteError, unknown
 from synaug.progress import Progress, silent
 from synaug.runs import RunFolder, locked_recipe, machine, open_run, write_lock
@@ -85,6 +86,7 @@ METHODS = {
     ),
 }
 IN_MEMORY = "images in memory"
+MEASURED_IMAGES = 64
 EXAMPLES = 10  # pictures of each kind in the report
 DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
 
@@ -115,8 +117,7 @@ def run(
     """
     check_methods(methods)
     began = time.monotonic()
-    manifest = readers.read_data(source, recipe.data, progress=progress)
-    check_counts(manifest, "test")
+    manifest = load_data(source, recipe, progress=progress)
     with storage.lock(out):
         make_plan(manifest, out, recipe, source=IN_MEMORY if isinstance(source, Manifest) else str(source))
         generate(out, generator=generator, progress=progress)
@@ -174,7 +175,19 @@ def check_methods(methods: Sequence[str]) -> None:
             raise unknown("method", name, METHODS)
 
 
-# ---------------------------------------------------------------- plan
+# ---------------------------------------------------------------- data and plan
+
+
+def load_data(source: Path | str | Manifest, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
+    """Return the images with a test split: the data's own, or a share of each class held out.
+
+    Raises:
+        DataError: the data cannot be used, or a class has no image to test on.
+    """
+    manifest = readers.read_data(source, recipe.data, progress=progress)
+    manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
+    check_counts(manifest, "test")
+    return manifest
 
 
 def make_plan(manifest: Manifest, out: Path, recipe: Recipe, *, source: str) -> planning.Plan:
@@ -227,16 +240,13 @@ def generate(
     progress: Progress = silent,
 ) -> SynthesisResult:
     """Make the images that the plan of the run folder lacks, and check each."""
-    from synaug.synthesis.diffusion import load_generator
     from synaug.synthesis.synthesize import is_settled, synthesize
 
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
     plan = planning.read_plan(run_folder.plan)
     manifest = read_manifest(run_folder.data)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
-        progress("loading the generator", 0, 1, recipe.plan.model)
-        generator = load_generator(recipe.plan.model, recipe.generate, variant=recipe.plan.variant)
-        progress("loading the generator", 1, 1, recipe.plan.model)
+        generator = loaded_generator(recipe, progress=progress)
     result = synthesize(
         plan,
         generator,
@@ -247,6 +257,40 @@ def generate(
         progress=progress,
     )
     return result
+
+
+def seconds_per_image(out: Path, *, progress: Progress = silent) -> float:
+    """Return how long one planned image takes here: a batch is made and thrown away, a second one is timed."""
+    plan = planning.read_plan(open_run(out).plan)
+    first = list(itertools.islice(planning.slots(plan), MEASURED_IMAGES))
+    if not first:
+        return 0.0
+    generator = loaded_generator(locked_recipe(open_run(out)), progress=progress)
+    batch = first[: getattr(generator, "batch_size", MEASURED_IMAGES)]
+    seconds = 0.0
+    for turn in range(2):
+        progress("timing a batch", turn, 2, "")
+        began = time.perf_counter()
+        for _ in generator([slot.prompt for slot in batch], seeds=[planning.image_seed(slot.id, 0) for slot in batch]):
+            pass
+        seconds = time.perf_counter() - began
+    progress("timing a batch", 2, 2, "")
+    return seconds / len(batch)
+
+
+def loaded_generator(recipe: Recipe, *, progress: Progress = silent) -> Generator:
+    """Return the diffusion model that the plan names."""
+    from synaug.synthesis.diffusion import load_generator
+
+    progress("loading the generator", 0, 1, recipe.plan.model)
+    generator = load_generator(
+        recipe.plan.model,
+        recipe.generate,
+        variant=recipe.plan.variant,
+        negative_prompt=recipe.plan.negative_prompt,
+    )
+    progress("loading the generator", 1, 1, recipe.plan.model)
+    return generator
 
 
 def check_complete(out: Path, result: SynthesisResult) -> None:
@@ -340,6 +384,7 @@ def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *
         num_classes=manifest.num_classes,
         class_counts=groups.class_counts(manifest.split("train").labels, manifest.num_classes),
     )
+    storage.make_folder(run_folder.checkpoint(name, recipe.seed))
     write_predictions(run_folder.method_predictions(name, recipe.seed), test, predictions)
     result = {
         "method": name,
@@ -490,6 +535,9 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
 
 def plan_section(plan: planning.Plan) -> dict[str, Any]:
     """Return the report's ``plan``: what was lacking."""
+    prompts: dict[str, list[str]] = {}
+    for slot in planning.sample_slots(plan, per_cell=3):
+        prompts.setdefault(slot.cell.name, []).append(slot.prompt)
     return {
         "by": plan.options.by,
         "target": plan.options.target,
@@ -498,9 +546,7 @@ def plan_section(plan: planning.Plan) -> dict[str, Any]:
         "template": plan.options.template,
         "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
         "digest": plan.digest,
-        "prompts": {
-            cell.name: planning.sample_prompts(plan, position) for position, cell in enumerate(plan.cells)
-        },
+        "prompts": prompts,
     }
 
 

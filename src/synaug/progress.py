@@ -27,7 +27,8 @@ class ConsoleProgress:
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         if stage != self._stage:
-            self._stage, self._began, self._first, self._shown = stage, now, done, 0.0
+            self._stage, self._began, self._first = stage, now, done
+            self._shown = 0.0 if self._live else now
         finished = done >= total
         if not finished and now - self._shown < self._interval:
             return
@@ -48,14 +49,18 @@ class ConsoleProgress:
         rate = (done - self._first) / seconds if seconds > 0.5 else 0.0
         if rate > 0:
             parts.append(f"{rate:,.1f}/s")
-            parts.append(f"{_duration((total - done) / rate)} left" if done < total else _duration(seconds))
+            parts.append(f"{duration((total - done) / rate)} left" if done < total else duration(seconds))
         if note:
             parts.append(note)
         return "  ".join(parts)
 
 
-def _duration(seconds: float) -> str:
-    """Return a duration such as 0:42, 12:05 or 3:07:00."""
+def duration(seconds: float) -> str:
+    """Return a duration such as 0:42, 12:05 or 3:07:00.
+
+    >>> duration(42), duration(11220)
+    ('0:42', '3:07:00')
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
