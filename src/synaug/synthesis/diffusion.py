@@ -159,7 +159,7 @@ class DiffusionGenerator:
             "device": self._pipeline._execution_device,
             "num_images_per_prompt": 1,
             "do_classifier_free_guidance": self._guided,
-            "negative_prompt": self._settings.negative_prompt,
+            "negative_prompt": [self._settings.negative_prompt] * len(prompts),
         }
         taken = inspect.signature(encode).parameters
         arguments = {name: value for name, value in offered.items() if name in taken}
