@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ from synaug.data.images import encode
 from synaug.data.manifest import COLUMNS, Manifest
 from synaug.errors import OptionError
 from synaug.progress import Progress, silent
+from synaug.synthesis.guides import Guides
 from synaug.synthesis.journal import State, journal_path, read_journals, read_state
 from synaug.synthesis.plan import Plan, Slot, image_seed, safe_names, slots
 from synaug.synthesis.quality import Candidate, Gate, Verdict
@@ -33,9 +34,6 @@ KEPT_PER_REASON = 60
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _WRITERS = 4
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
-
-Guides = Callable[[Slot], tuple[str, Image.Image]]
-"""Gives the real image, with its id, from which image-to-image starts."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def synthesize(
         gates: checks in order; the first that fails an image names the reason.
         quality: how many attempts a slot has.
         shard: ``(i, n)``: do the i-th of n parts; the others may run elsewhere at the same time.
-        guides: what image-to-image starts from.
+        guides: what image-to-image starts from; see ``make_guides``.
         progress: called with how far the work has come.
 
     Raises:
