@@ -9,6 +9,7 @@ from synaug.errors import DataError
 from synaug.training.images import (
     AUGMENTATIONS,
     channel_statistics,
+    color_jitter,
     crop_and_flip,
     cutout,
     joined,
@@ -133,3 +134,18 @@ def test_an_empty_manifest_cannot_be_loaded():
 def test_images_that_are_not_uint8_are_refused():
     with pytest.raises(DataError, match=r"needs uint8 images of shape \(N, C, H, W\) and N labels, but got"):
         make_training_set(torch.zeros(2, 1, 4, 4), torch.zeros(2), num_classes=1)
+
+
+def test_a_given_normalisation_is_used_for_every_channel():
+    data = make_training_set(random_images(), torch.zeros(6), num_classes=1, normalisation=((0.5,), (0.25,)))
+    assert data.mean.tolist() == [0.5] * 3
+    assert data.std.tolist() == [0.25] * 3
+
+
+def test_color_jitter_by_hand_makes_grey_images_only_brighter_or_darker():
+    grey = torch.full((20, 3, 4, 4), 100, dtype=torch.uint8)
+    changed = color_jitter(grey, rng=np.random.default_rng(0))
+    assert (changed.flatten(1) == changed.flatten(1)[:, :1]).all()
+    assert changed.min() >= 60
+    assert changed.max() <= 140
+    assert len(changed[:, 0, 0, 0].unique()) > 10

@@ -53,6 +53,11 @@ def test_pretrained_normalisation_of_resnet50_is_imagenets():
     assert side == 224
 
 
+def test_pretrained_normalisation_of_grey_images_is_the_mean_over_colours():
+    mean, _, _ = pretrained_normalisation("resnet50", in_channels=1)
+    assert mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
+
+
 def test_anyones_network_is_split_at_its_last_linear_layer():
     network = nn.Sequential(nn.Flatten(), nn.Linear(12, 7), nn.ReLU(), nn.Linear(7, 4)).eval()
     model = as_image_classifier(network)

@@ -21,6 +21,8 @@ from synaug.progress import Progress, silent
 _PROBED = 256
 _MAX_MIXED_SIDE = 224
 
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
@@ -88,6 +90,7 @@ def make_training_set(
     groups: Tensor | None = None,
     num_groups: int = 0,
     like: TrainingSet | None = None,
+    normalisation: Normalisation | None = None,
 ) -> TrainingSet:
     """Make a training set of tensors, with the mean and deviation of its real images or those of ``like``.
 
@@ -102,7 +105,9 @@ def make_training_set(
         )
     if is_synthetic is None:
         is_synthetic = torch.zeros(len(labels), dtype=torch.bool)
-    if like is None:
+    if normalisation is not None:
+        mean, std = (torch.tensor(values).expand(images.shape[1]).clone() for values in normalisation)
+    elif like is None:
         mean, std = channel_statistics(images if is_synthetic.all() else images[~is_synthetic])
     else:
         mean, std = like.mean, like.std
@@ -135,6 +140,7 @@ def load_training_set(
     image_size: int | None = None,
     channels: int | None = None,
     like: TrainingSet | None = None,
+    normalisation: Normalisation | None = None,
     progress: Progress = silent,
 ) -> TrainingSet:
     """Decode all images of a manifest into one set.
@@ -145,6 +151,8 @@ def load_training_set(
             they all share, or the median shorter side, at most 224, where they differ.
         channels: 1 or 3. Default: 1 where the images are grey.
         like: take size, channels and normalisation from this set, as a test set must from its training set.
+        normalisation: mean and deviation of each channel, as a pretrained network wants them; default: those of
+            the real images. See ``models.pretrained_normalisation``.
         progress: told how many are decoded.
 
     Raises:
@@ -177,6 +185,7 @@ def load_training_set(
         groups=torch.where(attributes < 0, -1, labels * manifest.num_attributes + attributes),
         num_groups=manifest.num_classes * manifest.num_attributes,
         like=like,
+        normalisation=normalisation,
     )
 
 
@@ -279,6 +288,23 @@ def random_resized_crop(
     return parts.round().clamp(0, 255).to(torch.uint8)
 
 
+def color_jitter(images: Tensor, *, rng: np.random.Generator, strength: float = 0.4) -> Tensor:
+    """Return each image with its own brightness, contrast and saturation, a fifth of them grey.
+
+    Chen et al. 2020, "A Simple Framework for Contrastive Learning" (SimCLR), appendix A, without the hue.
+    """
+    brightness, contrast, saturation = (
+        torch.from_numpy(factors.astype(np.float32)).to(images.device)[:, None, None, None]
+        for factors in rng.uniform(1 - strength, 1 + strength, (3, len(images)))
+    )
+    becomes_grey = torch.from_numpy(rng.random(len(images)) < 0.2).to(images.device)
+    values = images.float() * brightness
+    values = torch.lerp(values.mean((1, 2, 3), keepdim=True), values, contrast)
+    grey = values.mean(1, keepdim=True)
+    values = torch.lerp(grey, values, saturation.masked_fill(becomes_grey[:, None, None, None], 0))
+    return values.round().clamp(0, 255).to(torch.uint8)
+
+
 def _each_by_torchvision(make: Callable[[], Callable[[Tensor], Tensor]]) -> Augmentation:
     """Return an augmentation that applies a torchvision transform to one image after the other."""
 
@@ -309,6 +335,7 @@ Augmentation = Callable[..., Tensor]
 AUGMENTATIONS: dict[str, Augmentation] = {
     "cutout": cutout,
     "random_resized_crop": random_resized_crop,
+    "color_jitter": color_jitter,
     "autoaugment": _each_by_torchvision(_auto_augment),
     "randaugment": _each_by_torchvision(_rand_augment),
 }

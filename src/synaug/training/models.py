@@ -147,8 +147,11 @@ def _timm_backbone(name: str, in_channels: int, image_size: int, pretrained: boo
         ) from error
 
 
-def pretrained_normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...], int]:
-    """Return mean, standard deviation and image side with which a timm network was trained."""
+def pretrained_normalisation(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+    """Return mean, standard deviation and image side with which a timm network was trained.
+
+    For grey images they are the means over the channels, as timm sums the weights of the first layer.
+    """
     import timm
     from timm.data import resolve_data_config
 
@@ -157,7 +160,10 @@ def pretrained_normalisation(name: str) -> tuple[tuple[float, ...], tuple[float,
     if config is None:
         raise OptionError(f"timm has no pretrained configuration for {name!r}.")
     found = resolve_data_config(pretrained_cfg=config.to_dict())
-    return tuple(found["mean"]), tuple(found["std"]), int(found["input_size"][-1])
+    mean, std = tuple(found["mean"]), tuple(found["std"])
+    if in_channels == 1:
+        mean, std = (sum(mean) / 3,), (sum(std) / 3,)
+    return mean, std, int(found["input_size"][-1])
 
 
 def as_image_classifier(module: nn.Module) -> ImageClassifier:
