@@ -12,25 +12,26 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from synaug import interruption, storage
 from synaug.config import StageOptions
 from synaug.errors import OptionError, SynaugError, unknown
 from synaug.progress import Progress, silent
+from synaug.training.batching import BatchMaker, MakeBatch, batch_maker
 from synaug.training.checkpoint import Parts, read_checkpoint, write_checkpoint
-from synaug.training.images import AUGMENTATIONS, TrainingSet, crop_and_flip, normalised
+from synaug.training.images import TrainingSet, normalised
 from synaug.training.losses import Loss, LossContext, loss_named
-from synaug.training.mixing import Batch, PartnerDraw, mixing_named
 from synaug.training.models import ImageClassifier
 from synaug.training.sampling import batches
 
 SAVE_EVERY = 30.0  # seconds
+CURVES = "training.csv"  # step, loss and learning rate, beside the checkpoint
 MAX_SKIPPED = 20  # steps whose loss was not finite
 _SHOWN_EVERY = 10  # steps
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -100,6 +101,7 @@ def train_representation(
     precision: str = "auto",
     checkpoint: Path | None = None,
     loss: Loss | None = None,
+    maker: BatchMaker = batch_maker,
     progress: Progress = silent,
     stage: str = "training",
 ) -> TrainingLog:
@@ -115,6 +117,7 @@ def train_representation(
         checkpoint: folder for the state, written every 30 seconds and when interrupted. A training that is
             found there goes on, a finished one is loaded.
         loss: in place of the one the options name; see ``losses``.
+        maker: of the batches; see ``batching``.
         progress: told how many steps are done.
         stage: what ``progress`` calls it.
 
@@ -125,9 +128,8 @@ def train_representation(
     """
     place = chosen_device(device)
     dtype = chosen_precision(precision, place)
-    model.to(place)
-    if place.type == "cuda":
-        model.to(memory_format=torch.channels_last)
+    model.to(device=place)
+    model.to(memory_format=torch.channels_last)  # 1.2 to 1.4 times as fast, on CPUs too
     data = data.to(place)
     steps = options.steps or math.ceil(options.epochs * len(data) / options.batch_size)
     criterion = loss or loss_named(options.loss, num_groups=data.num_groups)
@@ -141,7 +143,8 @@ def train_representation(
             use_buffers=True,
         )
     parts = Parts(modules=modules, optimizer=make_optimizer(model, options))
-    run = _Run(parts, data, options, criterion, steps=steps, seed=seed, dtype=dtype, checkpoint=checkpoint)
+    make_batch = maker(data, options)
+    run = _Run(parts, data, options, criterion, make_batch, steps=steps, seed=seed, dtype=dtype, checkpoint=checkpoint)
     with _forked_randomness(place):
         run.go(progress, stage)
     if options.average:
@@ -159,6 +162,7 @@ class _Run:
         data: TrainingSet,
         options: StageOptions,
         criterion: Loss,
+        make_batch: MakeBatch,
         *,
         steps: int,
         seed: int,
@@ -169,7 +173,7 @@ class _Run:
         self.model, self.steps, self.seed = parts.modules["model"], steps, seed
         self.dtype, self.checkpoint = dtype, checkpoint
         self.scaler = torch.amp.GradScaler(data.images.device.type, enabled=dtype == torch.float16)
-        self.make_batch = batch_maker(data, options)
+        self.make_batch = make_batch
         self.class_counts = data.class_counts
         self.digest = training_digest(self.model, data, options, seed=seed, steps=steps) if checkpoint else ""
         self.losses: list[Tensor | float] = []
@@ -206,18 +210,19 @@ class _Run:
         """Draw, mix, go forward and back, and change the weights unless the loss is not finite."""
         optimizer = self.parts.optimizer
         for group in optimizer.param_groups:
-            group["lr"] = self.options.learning_rate * learning_rate_share(step, self.steps, warmup=self.options.warmup)
+            group["lr"] = self.learning_rate(step)
         torch.manual_seed(int(np.random.SeedSequence([self.seed, 2, step]).generate_state(1)[0]))
         batch = self.make_batch(rows, np.random.default_rng([self.seed, 3, step]))
         device = batch.images.device
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            logits = self.model(batch.images)
+            outputs = self.model(batch.images)
+        groups = self.data.groups[torch.from_numpy(rows).to(device)]
         context = LossContext(
             class_counts=self.class_counts,
-            groups=self.data.groups[torch.from_numpy(rows).to(device)],
+            groups=groups.repeat(len(batch.images) // len(rows)),
             share=step / self.steps,
         )
-        loss = self.criterion(logits.float(), batch.targets, context=context)
+        loss = self.criterion(_in_float32(outputs), batch.targets, context=context)
         optimizer.zero_grad(set_to_none=True)
         value = loss.detach()
         if not bool(torch.isfinite(value)):
@@ -229,6 +234,11 @@ class _Run:
         if "average" in self.parts.modules:
             self.parts.modules["average"].update_parameters(self.model)  # type: ignore[operator]
         self.losses.append(value)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        share = learning_rate_share(step, self.steps, warmup=self.options.warmup)
+        return self.options.learning_rate * share
 
     def skip(self, step: int) -> None:
         """Count a step that had no finite loss.
@@ -257,6 +267,8 @@ class _Run:
             "scaler": self.scaler.state_dict(),
         }
         write_checkpoint(self.checkpoint, self.parts, about)
+        lines = [f"{step + 1},{loss!r},{self.learning_rate(step)!r}" for step, loss in enumerate(self._plain_losses())]
+        storage.write_text(self.checkpoint / CURVES, "\n".join(["step,loss,learning_rate", *lines, ""]))
 
     def resume(self) -> float:
         """Load the state, if there is one, and return the seconds it took so far."""
@@ -286,6 +298,35 @@ class _Run:
         return self.losses  # type: ignore[return-value]
 
 
+def train_synthetic_then_real(
+    model: nn.Module,
+    data: TrainingSet,
+    options: StageOptions,
+    *,
+    then: StageOptions,
+    seed: int,
+    checkpoint: Path | None = None,
+    **more: Any,
+) -> tuple[TrainingLog, TrainingLog]:
+    """Train on the synthetic images, then on the real ones, so that no batch lets the two be told apart.
+
+    Qraitem et al. 2024, "From Fake to Real" (arXiv 2308.04553). The arguments are those of
+    ``train_representation``; ``then`` are the options of the second stage.
+    """
+    synthetic, real = data.rows(data.is_synthetic), data.rows(~data.is_synthetic)
+    first, second = (None, None) if checkpoint is None else (checkpoint / "synthetic", checkpoint / "real")
+    return (
+        train_representation(
+            model, synthetic, options, seed=seed, checkpoint=first, stage="training on synthetic images", **more
+        ),
+        train_representation(model, real, then, seed=seed, checkpoint=second, stage="training on real images", **more),
+    )
+
+
+def _in_float32(outputs: Any) -> Any:
+    return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
+
+
 def make_optimizer(model: nn.Module, options: StageOptions) -> torch.optim.Optimizer:
     """Return the optimizer; biases and normalisation layers have no weight decay."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -309,37 +350,6 @@ def learning_rate_share(step: int, steps: int, *, warmup: float) -> float:
     if step < rising:
         return min((step + 1) / rising, 1.0)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
-
-
-def batch_maker(data: TrainingSet, options: StageOptions) -> Callable[[np.ndarray, np.random.Generator], Batch]:
-    """Return a function that turns positions into an augmented, normalised and mixed batch."""
-    for name in options.augmentations:
-        if name not in AUGMENTATIONS:
-            raise unknown("augmentation", name, AUGMENTATIONS)
-    padding = data.images.shape[-1] // 8 if options.crop_padding is None else options.crop_padding
-    mixing = mixing_named(options.mixing) if options.mixup_alpha > 0 else None
-    draw = PartnerDraw(data, mixing) if mixing is not None and mixing.weights is not None else None
-
-    def plain(rows: np.ndarray, rng: np.random.Generator) -> Batch:
-        index = torch.from_numpy(rows).to(data.labels.device)
-        images = crop_and_flip(data.images[index], padding=padding, flip=options.flip, rng=rng)
-        for name in options.augmentations:
-            images = AUGMENTATIONS[name](images, rng=rng)
-        targets = F.one_hot(data.labels[index], data.num_classes).float()
-        return Batch(data.normalised(images), targets)
-
-    def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
-        batch = plain(rows, rng)
-        if mixing is None:
-            return batch
-        if draw is None:
-            order = torch.from_numpy(rng.permutation(len(rows))).to(batch.images.device)
-            partners = Batch(batch.images[order], batch.targets[order])
-        else:
-            partners = plain(draw(rows, rng), rng)
-        return Batch(*mixing.mix(batch, partners, alpha=options.mixup_alpha, rng=rng))
-
-    return make
 
 
 def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
