@@ -1,0 +1,125 @@
+"""Global and local mixture consistency: two mixtures of the same images must agree.
+
+Du et al. 2023, "Global and Local Mixture Consistency Cumulative Learning for Long-tailed Visual Recognition"
+(GLMC), the strongest recipe for a single network that is public. Written from the paper.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synaug.config import StageOptions
+from synaug.training.batching import MakeBatch, plain_batch_maker
+from synaug.training.fit import TrainingLog, train_representation
+from synaug.training.images import TrainingSet
+from synaug.training.losses import LossContext
+from synaug.training.mixing import Batch, Mixing, PartnerDraw, cutmix, few_shot, mixup
+from synaug.training.models import ImageClassifier
+
+Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class TwoHeaded(nn.Module):
+    """A network with a plain and a rebalanced classifier, a projection, and a prediction of it."""
+
+    def __init__(self, model: ImageClassifier) -> None:
+        super().__init__()
+        size = model.classifier.in_features
+        self.backbone = model.backbone
+        self.plain = nn.Linear(size, model.classifier.out_features)
+        self.rebalanced = model.classifier
+        self.projection = nn.Sequential(
+            nn.Linear(size, size), nn.BatchNorm1d(size), nn.ReLU(), nn.Linear(size, size), nn.BatchNorm1d(size)
+        )
+        hidden = max(size // 4, 1)
+        self.prediction = nn.Sequential(
+            nn.Linear(size, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, size)
+        )
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Return logits of both classifiers, the projection, and its prediction."""
+        features = self.backbone(images)
+        projection = self.projection(features)
+        return self.plain(features), self.rebalanced(features), projection, self.prediction(projection)
+
+
+def train_glmc(
+    model: ImageClassifier,
+    data: TrainingSet,
+    options: StageOptions,
+    *,
+    consistency: float = 6.0,
+    seed: int,
+    checkpoint: Path | None = None,
+    **more: Any,
+) -> TrainingLog:
+    """Train backbone and classifier of the network in place; the classifier becomes the rebalanced one.
+
+    Args:
+        model: the network.
+        data: the images, real and synthetic.
+        options: loss and mixing are not used; ``mixup_alpha`` is that of both mixtures.
+        consistency: weight of the agreement of the two mixtures.
+        seed: of everything that is drawn.
+        checkpoint: folder for the state.
+        more: as for ``train_representation``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = TwoHeaded(model)
+    log = train_representation(
+        network,
+        data,
+        options.model_copy(update={"loss": f"glmc {consistency}", "mixing": "glmc"}),
+        seed=seed,
+        checkpoint=checkpoint,
+        loss=partial(glmc, consistency=consistency),
+        maker=two_mixtures,
+        **more,
+    )
+    model.eval()
+    return log
+
+
+def two_mixtures(data: TrainingSet, options: StageOptions) -> MakeBatch:
+    """Return a function that mixes a batch with class-balanced partners, once by Mixup and once by CutMix."""
+    plain = plain_batch_maker(data, options)
+    draw = PartnerDraw(data, Mixing(mixup, few_shot))
+
+    def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
+        partner_rows = draw(rows, rng)
+        views = [
+            mix(plain(rows, rng), plain(partner_rows, rng), alpha=options.mixup_alpha, rng=rng)
+            for mix in (mixup, cutmix)
+        ]
+        images, targets = zip(*views, strict=True)
+        return Batch(torch.cat(images), torch.cat(targets))
+
+    return make
+
+
+def glmc(outputs: Outputs, targets: Tensor, *, context: LossContext, consistency: float) -> Tensor:
+    """Return the plain loss, giving way to the rebalanced one as the training goes on, and the disagreement."""
+    plain, rebalanced, projections, predictions = outputs
+    weights = 1 / context.prior
+    weights = weights / weights.mean()
+    first = -(targets * plain.log_softmax(1)).sum(1).mean()
+    second = -(targets * weights * rebalanced.log_softmax(1)).sum(1).mean()
+    early = 1 - context.share**2
+    return early * first + (1 - early) * second + consistency * disagreement(projections, predictions)
+
+
+def disagreement(projections: Tensor, predictions: Tensor) -> Tensor:
+    """Return the negative cosine of each view's prediction and the other's projection, -1 to 1.
+
+    Chen and He 2021, "Exploring Simple Siamese Representation Learning", algorithm 1: projections are fixed.
+    """
+    other = projections.detach().roll(len(projections) // 2, 0)
+    return -F.cosine_similarity(predictions, other, dim=1).mean()

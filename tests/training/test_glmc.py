@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from synaug.config import StageOptions
+from synaug.training.fit import predict
+from synaug.training.glmc import TwoHeaded, disagreement, glmc, train_glmc, two_mixtures
+from synaug.training.losses import LossContext
+from synaug.training.models import make_model
+
+
+def context(share, counts=(5, 5, 5)):
+    return LossContext(class_counts=torch.tensor(counts), groups=torch.zeros(4), share=share)
+
+
+def outputs():
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(4, size, generator=generator) for size in (3, 3, 6, 6))
+
+
+def test_agreeing_views_have_disagreement_minus_1():
+    projections = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    assert disagreement(projections, projections.roll(2, 0)).item() == pytest.approx(-1)
+
+
+def test_the_loss_goes_from_the_plain_to_the_rebalanced_classifier():
+    found, labels = outputs(), torch.tensor([0, 1, 2, 2])
+    targets = F.one_hot(labels, 3).float()
+    for share, head in ((0.0, 0), (1.0, 1)):
+        loss = glmc(found, targets, context=context(share), consistency=0.0)
+        assert loss.item() == pytest.approx(F.cross_entropy(found[head], labels).item())
+
+
+def test_the_rebalanced_classifier_is_weighted_by_inverse_counts():
+    found, targets = outputs(), torch.eye(3)[[2, 2, 2, 2]]
+    even = glmc(found, targets, context=context(1.0), consistency=0.0).item()
+    rare = glmc(found, targets, context=context(1.0, (4, 4, 1)), consistency=0.0).item()
+    assert rare / even == pytest.approx(4 / 2)
+
+
+def test_both_mixtures_are_of_the_same_pairs(small_set):
+    options = StageOptions(flip=False, crop_padding=0, mixup_alpha=1.0)
+    targets = two_mixtures(small_set, options)(np.arange(12), np.random.default_rng(0)).targets
+    first, second = targets.chunk(2)
+    assert ((first > 0) | (second > 0)).sum(1).max() <= 2
+
+
+def test_training_moves_the_classifier_that_predicts(small_set):
+    model = make_model("resnet8", num_classes=3, in_channels=1, image_size=8)
+    before = model.classifier.weight.clone()
+    log = train_glmc(model, small_set, StageOptions(steps=4, batch_size=8), seed=0, device="cpu")
+    assert log.skipped == 0
+    assert not model.classifier.weight.equal(before)
+    assert predict(model, small_set, device="cpu").shape == (12, 3)
+
+
+def test_the_network_inside_shares_backbone_and_classifier():
+    model = make_model("resnet8", num_classes=3)
+    inside = TwoHeaded(model)
+    assert inside.backbone is model.backbone
+    assert inside.rebalanced is model.classifier
