@@ -17,12 +17,14 @@ from synaug.training.classifier import (
     balanced_rows,
     logistic,
     nearest_class_mean,
+    predicted_groups,
     retrain_classifier,
     standardised,
     tau_norm,
     warm_logistic,
 )
 from synaug.training.fit import extract_features, predict, train_representation
+from synaug.training.images import make_training_set
 from synaug.training.models import make_model
 
 
@@ -209,3 +211,26 @@ def test_features_of_another_set_are_refused(small_set):
 def test_misspelt_method_names_the_nearest(small_set):
     with pytest.raises(OptionError, match=r"Unknown retraining method 'logistics'. Did you mean 'logistic'"):
         retrain_classifier(make_model("resnet8", num_classes=3, in_channels=1), small_set, method="logistics")
+
+
+def test_predicted_groups_guess_what_is_unknown_and_keep_what_is_known():
+    rng = np.random.default_rng(0)
+    labels, attributes = rng.integers(0, 2, (2, 60))
+    features = np.column_stack([labels, 4 * attributes + rng.normal(size=60) * 0.1])
+    groups = torch.from_numpy(2 * labels + attributes)
+    known = torch.arange(60) < 40
+    data = make_training_set(
+        torch.zeros(60, 1, 2, 2, dtype=torch.uint8),
+        torch.from_numpy(labels),
+        num_classes=2,
+        is_synthetic=~known,
+        groups=torch.where(known, groups, -1),
+        num_groups=4,
+    )
+    assert predicted_groups(data, torch.from_numpy(features)).equal(groups)
+
+
+def test_predicted_groups_need_two_attributes(small_set):
+    data = small_set.rows(small_set.groups != 1)
+    with pytest.raises(DataError, match=r"Attributes cannot be predicted: the images show fewer than two"):
+        predicted_groups(data, torch.zeros(len(data), 2))

@@ -351,6 +351,34 @@ def _descend(
             after()
 
 
+def predicted_groups(data: TrainingSet, features: Tensor) -> Tensor:
+    """Return the groups with those that are unknown guessed, int64 of shape ``(N,)``.
+
+    Synaug's own way to use Group DRO when synthetic images carry no attribute: a class-balanced logistic
+    regression on the features learns the attribute from the images that have one; the label is never guessed.
+
+    Args:
+        data: the images, some without a group.
+        features: shape ``(N, D)``.
+
+    Raises:
+        DataError: the images whose group is known have fewer than two attributes.
+    """
+    num_attributes = max(data.num_groups // data.num_classes, 1)
+    known = (data.groups >= 0).cpu().numpy()
+    attributes = data.groups.cpu().numpy() % num_attributes
+    found = np.unique(attributes[known])
+    if len(found) < 2:
+        raise DataError("Attributes cannot be predicted: the images show fewer than two. Name one with --attribute.")
+    inputs = features.detach().cpu().double().numpy()
+    places = np.searchsorted(found, attributes[known])
+    start = Head(np.zeros((len(found), inputs.shape[1])), np.zeros(len(found)))
+    head = logistic(Problem(inputs[known], places, places, len(found), start), regularization=1.0, seed=0)
+    guessed = found[head.logits(inputs).argmax(1)]
+    groups = data.labels.cpu().numpy() * num_attributes + np.where(known, attributes, guessed)
+    return torch.from_numpy(groups)
+
+
 # ---------------------------------------------------------------- without training
 
 
