@@ -132,6 +132,7 @@ class DiffusionGenerator:
         return max(self._settings.steps, int(np.ceil(1 / self._settings.strength)))
 
     def _text_arguments(self, prompts: Sequence[str]) -> dict[str, Any]:
+        """Return the prompts as the pipeline takes them: embedded where the family is known, each only once."""
         import torch
 
         if not self._family.embeddings:

@@ -1,0 +1,180 @@
+"""Five families of pipelines, built from the libraries' own classes with random weights, through the one loader."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from synaug.config import GenerateOptions
+from synaug.errors import OptionError
+from synaug.synthesis.diffusion import load_generator, quiet
+from synaug.synthesis.families import family_of
+
+
+@pytest.fixture(scope="session")
+def text_parts(script, tmp_path_factory):
+    """Tiny CLIP and T5 text encoders with their tokenizers."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        CLIPTextConfig,
+        CLIPTextModel,
+        CLIPTextModelWithProjection,
+        PreTrainedTokenizerFast,
+        T5Config,
+        T5EncoderModel,
+    )
+
+    with quiet(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        clip_tokenizer = script.make_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+        words = ["<pad>", "</s>", "<unk>", "a", "photo", "of", "bag", "coat"]
+        t5 = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+        t5.pre_tokenizer = pre_tokenizers.Whitespace()
+        t5_tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=t5, pad_token="<pad>", eos_token="</s>", unk_token="<unk>", model_max_length=64
+        )
+        clip_config = CLIPTextConfig(
+            vocab_size=len(clip_tokenizer), hidden_size=16, intermediate_size=16, num_hidden_layers=2,
+            num_attention_heads=2, max_position_embeddings=20, projection_dim=16,
+            bos_token_id=clip_tokenizer.bos_token_id, eos_token_id=clip_tokenizer.eos_token_id,
+        )  # fmt: skip
+        t5_config = T5Config(vocab_size=8, d_model=32, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+        return {
+            "clip_tokenizer": clip_tokenizer,
+            "t5_tokenizer": t5_tokenizer,
+            "clip": CLIPTextModelWithProjection(clip_config).eval(),
+            "plain_clip": CLIPTextModel(clip_config).eval(),
+            "t5": T5EncoderModel(t5_config).eval(),
+        }
+
+
+def autoencoder(latent_channels=4):
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"), latent_channels=latent_channels,
+        up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"), block_out_channels=(8, 8), norm_num_groups=4,
+        shift_factor=0.0, scaling_factor=1.0, sample_size=32,
+    )  # fmt: skip
+
+
+def sdxl(parts):
+    import diffusers
+
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=16, block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=32, norm_num_groups=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4, addition_embed_type="text_time", addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=16 + 6 * 8,
+    )  # fmt: skip
+    return diffusers.StableDiffusionXLPipeline(
+        vae=autoencoder(), unet=unet, scheduler=diffusers.EulerDiscreteScheduler(timestep_spacing="trailing"),
+        text_encoder=parts["clip"], text_encoder_2=parts["clip"], tokenizer=parts["clip_tokenizer"],
+        tokenizer_2=parts["clip_tokenizer"],
+    )  # fmt: skip
+
+
+def sd3(parts):
+    import diffusers
+
+    transformer = diffusers.SD3Transformer2DModel(
+        sample_size=16, patch_size=2, in_channels=4, out_channels=4, num_layers=1, attention_head_dim=8,
+        num_attention_heads=2, joint_attention_dim=32, caption_projection_dim=16, pooled_projection_dim=32,
+    )  # fmt: skip
+    return diffusers.StableDiffusion3Pipeline(
+        transformer=transformer, vae=autoencoder(), scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        text_encoder=parts["clip"], tokenizer=parts["clip_tokenizer"], text_encoder_2=parts["clip"],
+        tokenizer_2=parts["clip_tokenizer"], text_encoder_3=parts["t5"], tokenizer_3=parts["t5_tokenizer"],
+    )  # fmt: skip
+
+
+def flux(parts):
+    import diffusers
+
+    transformer = diffusers.FluxTransformer2DModel(
+        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=32, pooled_projection_dim=16, axes_dims_rope=(4, 4, 8), guidance_embeds=True,
+    )  # fmt: skip
+    return diffusers.FluxPipeline(
+        transformer=transformer, vae=autoencoder(4), scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        text_encoder=parts["plain_clip"], tokenizer=parts["clip_tokenizer"], text_encoder_2=parts["t5"],
+        tokenizer_2=parts["t5_tokenizer"],
+    )  # fmt: skip
+
+
+def pixart(parts):
+    import diffusers
+
+    transformer = diffusers.PixArtTransformer2DModel(
+        sample_size=16, patch_size=2, in_channels=4, out_channels=8, num_layers=1, attention_head_dim=8,
+        num_attention_heads=2, cross_attention_dim=16, caption_channels=32, use_additional_conditions=False,
+    )  # fmt: skip
+    return diffusers.PixArtSigmaPipeline(
+        transformer=transformer, vae=autoencoder(), scheduler=diffusers.DPMSolverMultistepScheduler(),
+        text_encoder=parts["t5"], tokenizer=parts["t5_tokenizer"],
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def folders(text_parts, tmp_path_factory):
+    import torch
+
+    made = {}
+    for build in (sdxl, sd3, flux, pixart):
+        made[build.__name__] = tmp_path_factory.mktemp("families") / build.__name__
+        with quiet(), torch.random.fork_rng():
+            torch.manual_seed(0)
+            build(text_parts).save_pretrained(made[build.__name__])
+    return made
+
+
+FAMILIES = [
+    ("sdxl", "SDXL", "DPMSolverMultistepScheduler", True),
+    ("sd3", "SD 3", "FlowMatchEulerDiscreteScheduler", True),
+    ("flux", "FLUX", "FlowMatchEulerDiscreteScheduler", True),
+    ("pixart", "PixArt", "DPMSolverMultistepScheduler", False),
+]
+
+
+@pytest.mark.parametrize(("name", "family", "scheduler", "_offers"), FAMILIES)
+def test_a_family_keeps_the_contract(folders, name, family, scheduler, _offers):
+    options = GenerateOptions(device="cpu", steps=2, size=32, batch_size=4)
+    generator = load_generator(str(folders[name]), options)
+    prompts = ["a photo of a bag", "a photo of a coat", "a photo of a bag"]
+    made = [np.asarray(each.image, int) for each in generator(prompts, seeds=[1, 2, 3])]
+    assert [image.shape for image in made] == [(32, 32, 3)] * 3
+    assert (generator.about["family"], generator.about["steps"]) == (family, 2)
+    alone = np.asarray(generator(prompts[1:2], seeds=[2])[0].image, int)
+    assert np.abs(alone - made[1]).max() <= 2
+    assert np.abs(made[0] - made[2]).max() > 2
+
+
+@pytest.mark.parametrize(("name", "_family", "_scheduler", "offers"), FAMILIES)
+def test_image_to_image_works_or_says_that_it_does_not(folders, name, _family, _scheduler, offers):
+    options = GenerateOptions(device="cpu", steps=2, size=32)
+    if not offers:
+        with pytest.raises(OptionError, match=r"offers no image-to-image \(variant 'intra' or 'inter'\)"):
+            load_generator(str(folders[name]), options, variant="intra")
+        return
+    generator = load_generator(str(folders[name]), options, variant="intra")
+    made = generator(["a photo of a bag"], seeds=[1], images=[Image.new("RGB", (20, 20), "red")])
+    assert made[0].image.size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "model", "scheduler", "expected"),
+    [
+        ("StableDiffusionPipeline", "stable-diffusion-v1-5", "PNDMScheduler", (25, 7.5)),
+        ("StableDiffusionPipeline", "stabilityai/sd-turbo", "EulerDiscreteScheduler", (1, 0.0)),
+        ("StableDiffusionXLPipeline", "stabilityai/sdxl-turbo", "", (1, 0.0)),
+        ("StableDiffusionXLPipeline", "some/xl", "LCMScheduler", (4, 1.0)),
+        ("FluxPipeline", "black-forest-labs/FLUX.1-schnell", "", (4, 0.0)),
+        ("FluxImg2ImgPipeline", "black-forest-labs/FLUX.1-dev", "", (28, 3.5)),
+        ("LatentConsistencyModelPipeline", "SimianLuo/LCM_Dreamshaper_v7", "", (4, 8.0)),
+        ("PixArtSigmaPipeline", "PixArt-alpha/PixArt-Sigma", "", (20, 4.5)),
+        ("StableDiffusionControlNetPipeline", "", "", (28, 5.0)),
+    ],
+)
+def test_steps_and_guidance_follow_the_family(pipeline, model, scheduler, expected):
+    family = family_of(pipeline, model=model, scheduler=scheduler)
+    assert (family.steps, family.guidance) == expected
