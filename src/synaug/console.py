@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -153,14 +153,19 @@ def show_scores(scores: dict[str, Any], *, title: str = "") -> None:
     console = _console()
     if title:
         console.print(f"[bold]{escape(title)}[/]")
+    for line in _score_lines(scores):
+        console.print(line)
+
+
+def _score_lines(scores: dict[str, Any], indent: str = "") -> Iterator[str]:
+    """Yield one line a number and one a heading; what lies under a heading is indented."""
     for name, value in scores.items():
-        label = escape(str(name)).replace("_", " ")
+        label = indent + escape(str(name)).replace("_", " ")
         if isinstance(value, dict):
-            console.print(f"[bold]{label}[/]")
-            for inner, number in value.items():
-                console.print(f"  {escape(str(inner)).replace('_', ' '):<40} {_score(number)}")
+            yield f"[bold]{label}[/]"
+            yield from _score_lines(value, indent + "  ")
         else:
-            console.print(f"{label:<42} {_score(value)}")
+            yield f"{label:<42} {_score(value)}"
 
 
 def _score(value: Any) -> str:

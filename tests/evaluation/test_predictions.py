@@ -1,0 +1,102 @@
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from synaug.errors import DataError
+from synaug.evaluation.predictions import evaluate_predictions, read_predictions
+
+ANIMALS = pd.DataFrame(
+    {
+        "label": ["cat", "cat", "dog", "dog"],
+        "prediction": ["cat", "dog", "dog", "dog"],
+        "gender": ["f", "m", "f", "m"],
+    }
+)
+
+
+def test_scores_that_can_be_counted_by_hand():
+    assert evaluate_predictions(ANIMALS) == {
+        "num_images": 4,
+        "accuracy": 0.75,
+        "mean_recall": 0.75,
+        "worst_class": 0.5,
+        "per_class": {"cat": 0.5, "dog": 1.0},
+    }
+
+
+def test_fairness_of_two_classes_has_the_names_of_fairlearn():
+    found = evaluate_predictions(ANIMALS, attributes=["gender"])["fairness"]["gender"]
+    assert found["accuracy"] == {"f": 1.0, "m": 0.5}
+    assert found["demographic_parity_difference"] == 0.5
+    assert found["accuracy_by_group"] == {"cat x f": 1.0, "cat x m": 0.0, "dog x f": 1.0, "dog x m": 1.0}
+    assert found["worst_group_accuracy"] == 0.0
+
+
+def test_fairness_of_more_classes_names_worst_and_mean():
+    three = pd.concat([ANIMALS, ANIMALS.replace({"dog": "eel"})], ignore_index=True)
+    found = evaluate_predictions(three, attributes=["gender"])["fairness"]["gender"]
+    assert {"equalized_odds_difference_worst", "equalized_odds_difference_mean"} <= set(found)
+    assert "equalized_odds_difference" not in found
+
+
+def test_rows_without_the_attribute_are_left_out_of_fairness_only():
+    gaps = pd.concat([ANIMALS, pd.DataFrame({"label": ["cat"], "prediction": ["cat"], "gender": [None]})])
+    found = evaluate_predictions(gaps, attributes=["gender"])
+    assert (found["num_images"], found["fairness"]["gender"]["num_images"]) == (5, 4)
+
+
+def test_numbers_and_names_are_both_labels():
+    numbers = pd.DataFrame({"label": [2, 10, 10], "prediction": [2.0, 10.0, 2.0]})
+    assert evaluate_predictions(numbers)["per_class"] == {"2": 1.0, "10": 0.5}
+
+
+def test_a_class_that_is_only_predicted_has_no_recall():
+    found = evaluate_predictions(pd.DataFrame({"label": ["a", "a"], "prediction": ["a", "b"]}))
+    assert found["per_class"] == {"a": 0.5}
+
+
+def test_a_group_that_is_not_there_is_undefined():
+    found = evaluate_predictions(ANIMALS.iloc[[0, 2, 3]], attributes=["gender"])["fairness"]["gender"]
+    assert math.isnan(found["accuracy_by_group"]["cat x m"])
+
+
+def test_classes_named_like_missing_values_stay_names(tmp_path):
+    (tmp_path / "p.csv").write_text("label,prediction\nNA,NA\nnull,NA\n")
+    assert evaluate_predictions(read_predictions(tmp_path / "p.csv"))["per_class"] == {"NA": 1.0, "null": 0.0}
+
+
+def test_scores_can_be_written_as_json():
+    json.dumps(evaluate_predictions(ANIMALS, attributes=["gender"]), allow_nan=False)
+
+
+def test_a_missing_column_is_named_with_those_there_are():
+    with pytest.raises(DataError, match="no column 'age'; there are 'label', 'prediction', 'gender'"):
+        evaluate_predictions(ANIMALS, attributes=["age"])
+
+
+def test_an_empty_table_is_refused():
+    with pytest.raises(DataError, match="have no rows"):
+        evaluate_predictions(ANIMALS.iloc[:0])
+
+
+def test_an_empty_attribute_column_is_refused():
+    with pytest.raises(DataError, match="column 'gender' is empty"):
+        evaluate_predictions(ANIMALS.assign(gender=""), attributes=["gender"])
+
+
+def test_rows_without_a_prediction_are_counted():
+    with pytest.raises(DataError, match="1 rows have no prediction; the first is row 3"):
+        evaluate_predictions(ANIMALS.assign(prediction=["cat", "dog", "", "dog"]))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"p\.csv is missing"):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path):
+    (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match="cannot be read as CSV"):
+        read_predictions(tmp_path / "p.csv")
