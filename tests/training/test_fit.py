@@ -241,3 +241,10 @@ def test_the_curves_are_written_beside_the_checkpoint(small_set, tmp_path):
     lines = (tmp_path / CURVES).read_text().splitlines()
     assert lines[0] == "step,loss,learning_rate"
     assert [float(line.split(",")[1]) for line in lines[1:]] == list(log.losses)
+
+
+def test_a_tracker_is_told_loss_and_learning_rate(small_set):
+    told = {}
+    _, log = trained(small_set, track=lambda values, step: told.update({step: values}))
+    assert told[6]["loss"] == pytest.approx(log.losses[-1])
+    assert 0 < told[6]["learning_rate"] < 0.1

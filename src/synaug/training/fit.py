@@ -21,13 +21,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from synaug import interruption, storage
 from synaug.config import StageOptions
-from synaug.errors import OptionError, SynaugError, unknown
+from synaug.errors import Interrupted, OptionError, SynaugError, unknown
 from synaug.progress import Progress, silent
 from synaug.training.batching import BatchMaker, MakeBatch, batch_maker
 from synaug.training.checkpoint import Parts, read_checkpoint, write_checkpoint
 from synaug.training.images import TrainingSet, normalised
 from synaug.training.losses import Loss, LossContext, loss_named
 from synaug.training.models import ImageClassifier
+from synaug.training.parallel import Team, joined_team
 from synaug.training.sampling import batches
 
 SAVE_EVERY = 30.0  # seconds
@@ -35,6 +36,8 @@ CURVES = "training.csv"  # step, loss and learning rate, beside the checkpoint
 MAX_SKIPPED = 20  # steps whose loss was not finite
 _SHOWN_EVERY = 10  # steps
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+Track = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def train_representation(
     loss: Loss | None = None,
     maker: BatchMaker = batch_maker,
     progress: Progress = silent,
+    track: Track | None = None,
     stage: str = "training",
 ) -> TrainingLog:
     """Train the network in place, on real and synthetic images alike.
@@ -119,6 +123,8 @@ def train_representation(
         loss: in place of the one the options name; see ``losses``.
         maker: of the batches; see ``batching``.
         progress: told how many steps are done.
+        track: called as ``track({"loss": ..., "learning_rate": ...}, step=...)`` every 10 steps, such as the
+            ``log`` method of any tracker of accelerate (TensorBoard, Weights & Biases, ...).
         stage: what ``progress`` calls it.
 
     Raises:
@@ -126,6 +132,8 @@ def train_representation(
         SynaugError: too many steps had no finite loss.
         Interrupted: a signal came; the state is saved.
     """
+    team, device = joined_team(device)
+    team.check(options.batch_size)
     place = chosen_device(device)
     dtype = chosen_precision(precision, place)
     model.to(device=place)
@@ -144,9 +152,21 @@ def train_representation(
         )
     parts = Parts(modules=modules, optimizer=make_optimizer(model, options))
     make_batch = maker(data, options)
-    run = _Run(parts, data, options, criterion, make_batch, steps=steps, seed=seed, dtype=dtype, checkpoint=checkpoint)
+    run = _Run(
+        parts,
+        data,
+        options,
+        criterion,
+        make_batch,
+        team=team,
+        steps=steps,
+        seed=seed,
+        dtype=dtype,
+        checkpoint=checkpoint,
+    )
     with _forked_randomness(place):
-        run.go(progress, stage)
+        run.go(progress, track, stage)
+        team.wait()
     if options.average:
         model.load_state_dict(modules["average"].module.state_dict())  # type: ignore[union-attr]
     model.eval()
@@ -164,11 +184,13 @@ class _Run:
         criterion: Loss,
         make_batch: MakeBatch,
         *,
+        team: Team,
         steps: int,
         seed: int,
         dtype: torch.dtype,
         checkpoint: Path | None,
     ) -> None:
+        self.team = team
         self.parts, self.data, self.options, self.criterion = parts, data, options, criterion
         self.model, self.steps, self.seed = parts.modules["model"], steps, seed
         self.dtype, self.checkpoint = dtype, checkpoint
@@ -179,10 +201,11 @@ class _Run:
         self.losses: list[Tensor | float] = []
         self.skipped, self.seconds = 0, 0.0
 
-    def go(self, progress: Progress, stage: str) -> None:
+    def go(self, progress: Progress, track: Track | None, stage: str) -> None:
         """Take all steps that are left."""
         began = saved = time.monotonic()
         before = self.resume()
+        network = self.team.together(self.model)
         stream = batches(
             self.options.sampler,
             self.data,
@@ -194,28 +217,34 @@ class _Run:
         )
         self.model.train()
         for step, rows in enumerate(stream, len(self.losses)):
-            self.take_step(step, rows)
+            stop = self.take_step(step, self.team.share(rows), network)
             self.seconds = before + time.monotonic() - began
             done = step + 1
-            if done % _SHOWN_EVERY == 0 or done == self.steps:
-                progress(stage, done, self.steps, f"loss {float(self.losses[-1]):.3f}")
-            stop = interruption.is_requested()
+            if self.team.is_first and (done % _SHOWN_EVERY == 0 or done == self.steps):
+                loss = float(self.losses[-1])
+                progress(stage, done, self.steps, f"loss {loss:.3f}")
+                if track is not None:
+                    track({"loss": loss, "learning_rate": self.learning_rate(step)}, step=done)
             if stop or done == self.steps or time.monotonic() - saved > SAVE_EVERY:
                 self.save()
                 saved = time.monotonic()
             if stop and done < self.steps:
                 interruption.stop_here()
+                raise Interrupted("Interrupted in another process. Run the same command again to go on.")
 
-    def take_step(self, step: int, rows: np.ndarray) -> None:
-        """Draw, mix, go forward and back, and change the weights unless the loss is not finite."""
+    def take_step(self, step: int, rows: np.ndarray, network: nn.Module) -> bool:
+        """Draw, mix, go forward and back, and change the weights unless the loss is not finite.
+
+        Returns whether a signal has asked any of the processes for an end.
+        """
         optimizer = self.parts.optimizer
         for group in optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
-        torch.manual_seed(int(np.random.SeedSequence([self.seed, 2, step]).generate_state(1)[0]))
-        batch = self.make_batch(rows, np.random.default_rng([self.seed, 3, step]))
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, 2, step, self.team.rank]).generate_state(1)[0]))
+        batch = self.make_batch(rows, np.random.default_rng([self.seed, 3, step, self.team.rank]))
         device = batch.images.device
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            outputs = self.model(batch.images)
+            outputs = network(batch.images)
         groups = self.data.groups[torch.from_numpy(rows).to(device)]
         context = LossContext(
             class_counts=self.class_counts,
@@ -224,16 +253,21 @@ class _Run:
         )
         loss = self.criterion(_in_float32(outputs), batch.targets, context=context)
         optimizer.zero_grad(set_to_none=True)
-        value = loss.detach()
+        asked = loss.new_tensor(float(interruption.is_requested()))
+        value, stop = self.team.mean(torch.stack([loss.detach(), asked])).unbind()
         if not bool(torch.isfinite(value)):
             self.skip(step)
-            return
+            return bool(stop > 0)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(optimizer)
         self.scaler.update()
         if "average" in self.parts.modules:
             self.parts.modules["average"].update_parameters(self.model)  # type: ignore[operator]
+        if "loss" in self.parts.modules:
+            for buffer in self.parts.modules["loss"].buffers():
+                buffer.copy_(self.team.mean(buffer))
         self.losses.append(value)
+        return bool(stop > 0)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step."""
@@ -255,8 +289,8 @@ class _Run:
             )
 
     def save(self) -> None:
-        """Write the state, if there is a place for it."""
-        if self.checkpoint is None:
+        """Write the state, if there is a place for it and this process is the one that writes."""
+        if self.checkpoint is None or not self.team.is_first:
             return
         about = {
             "digest": self.digest,
