@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from synaug.errors import OptionError, SynaugError
+from synaug.errors import DataError, OptionError, SynaugError
 
 if TYPE_CHECKING:
     from synaug.config import Recipe
@@ -257,7 +257,7 @@ def report(run: Run, as_json: Json = False) -> None:
     """
     from synaug import experiment
 
-    show_report(experiment.report(run, command=typed_command()), run, as_json=as_json)
+    show_report(experiment.report(run), run, as_json=as_json)
 
 
 @app.command("run")
@@ -316,6 +316,43 @@ def evaluate(
         from synaug import console
 
         console.show_scores(scores)
+
+
+@app.command()
+def export(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", help="New folder for the data set.")],
+) -> None:
+    """Write the evened-out set as a tree that torchvision's ImageFolder and datasets.load_dataset load alike.
+
+    Example:  synaug export runs/photos --out photos-evened-out
+    """
+    from synaug import experiment
+
+    with session() as progress:
+        experiment.export(run, out, progress=progress)
+    print(f"{out}: written. Check it any time with: synaug verify {out}")
+
+
+@app.command()
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that 'synaug export' wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Recompute the digests of an exported set, load it with both libraries, and name what is wrong.
+
+    Example:  synaug verify photos-evened-out
+    """
+    from synaug.data.verification import verify_dataset
+
+    with session() as progress:
+        problems = verify_dataset(folder, progress=progress)
+    if as_json:
+        print_json({"problems": problems})
+    else:
+        print("\n".join(problems) or f"{folder}: nothing is wrong.")
+    if problems:
+        raise DataError(f"{folder}: {len(problems)} problems found.")
 
 
 @app.command()

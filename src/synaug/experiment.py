@@ -6,6 +6,7 @@ function of its own, reads what the stage before it wrote, and does nothing agai
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import datetime
 import itertools
@@ -36,7 +37,7 @@ from synaug.synthesis.synthesize import synthetic_manifest
 if TYPE_CHECKING:
     from torch import nn
 
-    from synaug.evaluation.report import ReportImages
+    from synaug.evaluation.sections import ReportImages
     from synaug.synthesis.diffusion import Generator
     from synaug.synthesis.synthesize import SynthesisResult
     from synaug.training.images import TrainingSet
@@ -240,6 +241,8 @@ def generate(
     progress: Progress = silent,
 ) -> SynthesisResult:
     """Make the images that the plan of the run folder lacks, and check each."""
+    from synaug.synthesis.guides import make_guides
+    from synaug.synthesis.quality import make_gates
     from synaug.synthesis.synthesize import is_settled, synthesize
 
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
@@ -247,16 +250,16 @@ def generate(
     manifest = read_manifest(run_folder.data)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
         generator = loaded_generator(recipe, progress=progress)
-    result = synthesize(
+    return synthesize(
         plan,
         generator,
         folder=out,
-        gates=make_gates(manifest, recipe, progress=progress),
+        gates=make_gates(manifest, recipe.quality, seed=recipe.seed, progress=progress),
         quality=recipe.quality,
         shard=shard,
+        guides=make_guides(plan, manifest),
         progress=progress,
     )
-    return result
 
 
 def seconds_per_image(out: Path, *, progress: Progress = silent) -> float:
@@ -303,13 +306,6 @@ def check_complete(out: Path, result: SynthesisResult) -> None:
             f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
             "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
-
-
-def make_gates(manifest: Manifest, recipe: Recipe, *, progress: Progress = silent) -> list[Any]:
-    """Build the checks that the recipe names, calibrated on the real training images."""
-    from synaug.synthesis.quality import make_gates as build
-
-    return build(manifest, recipe.quality, seed=recipe.seed, progress=progress)
 
 
 # ---------------------------------------------------------------- train
@@ -479,6 +475,11 @@ def write_predictions(path: Path, test: Manifest, predictions: np.ndarray) -> No
 def report(out: Path, *, command: str = "", seconds: float = math.nan) -> dict[str, Any]:
     """Write ``report.json`` and, made from it, ``report.html``; return the former's content.
 
+    Args:
+        out: run folder with results.
+        command: what made the run; without it, what an earlier report of the run says.
+        seconds: how long it took; likewise.
+
     Raises:
         DataError: no method has a result yet.
     """
@@ -490,6 +491,9 @@ def report(out: Path, *, command: str = "", seconds: float = math.nan) -> dict[s
     results = finished_results(run_folder, recipe.seed)
     if not results:
         raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
+    if not command and run_folder.report.exists():
+        earlier = storage.read_json(run_folder.report)
+        command, seconds = earlier["command"], earlier["seconds"]
     manifest = read_manifest(run_folder.data)
     plan = planning.read_plan(run_folder.plan)
     content = {
@@ -552,9 +556,26 @@ def plan_section(plan: planning.Plan) -> dict[str, Any]:
 
 def synthesis_section(plan: planning.Plan, out: Path) -> dict[str, Any]:
     """Return the report's ``synthesis``: what was made, and what was rejected and why."""
+    from synaug.synthesis.journal import read_journals
     from synaug.synthesis.synthesize import synthesis_summary
 
-    return synthesis_summary(plan, out)
+    model: dict[str, Any] = {}
+    accepted = collections.Counter({cell.name: 0 for cell in plan.cells})
+    rejected: dict[str, collections.Counter[str]] = {}
+    for record in read_journals(plan, out):
+        if record["kind"] == "run":
+            model = record["about"]
+        elif record["verdict"] == "accepted":
+            accepted[record["cell"]] += 1
+        else:
+            rejected.setdefault(record["cell"], collections.Counter())[record["reason"]] += 1
+    made = synthesis_summary(plan, out)
+    return made | {
+        "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
+        "model": model,
+        "accepted_by_class": dict(accepted),
+        "rejected_by_class": {name: dict(reasons) for name, reasons in rejected.items()},
+    }
 
 
 def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:
@@ -575,7 +596,7 @@ def report_images(
     manifest: Manifest, plan: planning.Plan, run_folder: RunFolder, results: Sequence[dict[str, Any]]
 ) -> ReportImages:
     """Pick the pictures of the report: real, synthetic and rejected ones, and confusions."""
-    from synaug.evaluation.report import ReportImages
+    from synaug.evaluation.sections import ReportImages
     from synaug.synthesis.synthesize import rejected_files
 
     confusions = {}
@@ -613,6 +634,30 @@ def in_memory(manifest: Manifest) -> Manifest:
     """Return the manifest with each file's bytes in it, so that the files may go."""
     contents = [manifest.absolute_path(row).read_bytes() for row in range(len(manifest))]
     return replace(manifest, frame=manifest.frame.assign(image=contents, path=""), root=None)
+
+
+# ---------------------------------------------------------------- export
+
+
+def export(out: Path, target: Path, *, progress: Progress = silent) -> None:
+    """Write the run's real and synthetic images as a tree that torchvision and ``datasets`` load alike.
+
+    Raises:
+        OptionError: ``target`` is not empty.
+    """
+    from synaug.data.export import export_dataset
+    from synaug.synthesis.synthesize import provenance
+
+    run_folder = open_run(out)
+    plan = planning.read_plan(run_folder.plan)
+    export_dataset(
+        read_manifest(run_folder.data),
+        synthetic_manifest(plan, out),
+        target,
+        provenance=provenance(plan, out).assign(variant=plan.options.variant),
+        card={"name": locked_recipe(run_folder).name},
+        progress=progress,
+    )
 
 
 # ---------------------------------------------------------------- status
