@@ -52,7 +52,7 @@ def plain_batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
 
     def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
         index = torch.from_numpy(rows).to(data.labels.device)
-        images = crop_and_flip(data.images[index], padding=padding, flip=options.flip, rng=rng)
+        images = crop_and_flip(data.batch(index), padding=padding, flip=options.flip, rng=rng)
         for name in options.augmentations:
             images = AUGMENTATIONS[name](images, rng=rng)
         targets = F.one_hot(data.labels[index], data.num_classes).float()

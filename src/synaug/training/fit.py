@@ -7,6 +7,7 @@ checkpoint ends with the same weights, bit for bit on a CPU, as one that was not
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from synaug.errors import Interrupted, OptionError, SynaugError, unknown
 from synaug.progress import Progress, silent
 from synaug.training.batching import BatchMaker, MakeBatch, batch_maker
 from synaug.training.checkpoint import Parts, read_checkpoint, write_checkpoint
+from synaug.training.files import ImageFiles
 from synaug.training.images import TrainingSet, normalised
 from synaug.training.losses import Loss, LossContext, loss_named
 from synaug.training.models import ImageClassifier
@@ -194,7 +196,7 @@ class _Run:
         self.parts, self.data, self.options, self.criterion = parts, data, options, criterion
         self.model, self.steps, self.seed = parts.modules["model"], steps, seed
         self.dtype, self.checkpoint = dtype, checkpoint
-        self.scaler = torch.amp.GradScaler(data.images.device.type, enabled=dtype == torch.float16)
+        self.scaler = torch.amp.GradScaler(data.labels.device.type, enabled=dtype == torch.float16)
         self.make_batch = make_batch
         self.class_counts = data.class_counts
         self.digest = training_digest(self.model, data, options, seed=seed, steps=steps) if checkpoint else ""
@@ -216,7 +218,9 @@ class _Run:
             max_synthetic=self.options.max_synthetic,
         )
         self.model.train()
-        for step, rows in enumerate(stream, len(self.losses)):
+        for step, (rows, coming) in enumerate(_with_next(stream), len(self.losses)):
+            if isinstance(self.data.images, ImageFiles) and coming is not None:
+                self.data.images.prefetch(self.team.share(coming))
             stop = self.take_step(step, self.team.share(rows), network)
             self.seconds = before + time.monotonic() - began
             done = step + 1
@@ -357,6 +361,12 @@ def train_synthetic_then_real(
     )
 
 
+def _with_next(stream: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Yield each item with the one that comes after it; None after the last."""
+    current, following = itertools.tee(stream)
+    return itertools.zip_longest(current, itertools.islice(following, 1, None))
+
+
 def _in_float32(outputs: Any) -> Any:
     return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
 
@@ -389,10 +399,14 @@ def learning_rate_share(step: int, steps: int, *, warmup: float) -> float:
 def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
     """Return a digest of what decides a training: options, seed, labels, some images, shapes of the weights."""
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
-    some = data.images[:: max(1, len(data) // 4096)]
     facts = [options.model_dump_json(), str((seed, steps, tuple(data.images.shape), shapes))]
     content = [fact.encode() for fact in facts]
-    for tensor in (data.labels, data.is_synthetic, data.groups, some, data.mean, data.std):
+    tensors = [data.labels, data.is_synthetic, data.groups, data.mean, data.std]
+    if isinstance(data.images, ImageFiles):
+        content.append(data.images.digest().encode())
+    else:
+        tensors.append(data.images[:: max(1, len(data) // 4096)])
+    for tensor in tensors:
         content.append(storage.digest(tensor.cpu().contiguous().numpy().tobytes()).encode())
     return storage.digest(b"\n".join(content))
 
@@ -443,7 +457,7 @@ def _in_batches(
     with torch.no_grad():
         parts = [
             function(normalised(images.to(place), mean=mean, std=std)).float().cpu()
-            for images in torch.split(data.images, batch_size)
+            for images in (data.batch(positions) for positions in torch.split(torch.arange(len(data)), batch_size))
         ]
     model.train(was_training)
     return torch.cat(parts)

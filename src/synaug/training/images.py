@@ -1,4 +1,4 @@
-"""Hold a training set as one uint8 tensor, and augment batches of it where they lie, each image on its own."""
+"""Hold a training set, as one uint8 tensor where it fits, and augment batches, each image on its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,8 +16,10 @@ from synaug.data.images import read_image
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 from synaug.progress import Progress, silent
+from synaug.training.files import ImageFiles, pixels
 
 _PROBED = 256
+_MEASURED = 20_000  # images for mean and deviation, about
 _MAX_MIXED_SIDE = 224
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
@@ -29,14 +30,14 @@ class TrainingSet:
     """Images in memory with all that training needs to know of them.
 
     Attributes:
-        images: uint8, shape ``(N, C, H, W)``.
+        images: uint8, shape ``(N, C, H, W)``; files that are decoded when asked for where memory is too small.
         labels: int64, shape ``(N,)``.
         is_synthetic: bool, shape ``(N,)``.
         groups: ``label * num_attributes + attribute``, int64 of shape ``(N,)``; -1 where unknown.
         mean: of each channel of the real images in [0, 1], shape ``(C,)``; ``std`` likewise.
     """
 
-    images: Tensor
+    images: Tensor | ImageFiles
     labels: Tensor
     is_synthetic: Tensor
     groups: Tensor
@@ -58,17 +59,20 @@ class TrainingSet:
         index = torch.as_tensor(chosen, device=self.labels.device)
         return replace(
             self,
-            images=self.images[index],
+            images=self.images.rows(index) if isinstance(self.images, ImageFiles) else self.images[index],
             labels=self.labels[index],
             is_synthetic=self.is_synthetic[index],
             groups=self.groups[index],
         )
 
     def to(self, device: torch.device | str) -> TrainingSet:
-        """Return the same set on a device."""
+        """Return the same set on a device; images that would take over half its free memory stay where they are."""
+        images = self.images
+        if isinstance(images, Tensor) and images.nbytes <= _free_memory(torch.device(device)) / 2:
+            images = images.to(device)
         return replace(
             self,
-            images=self.images.to(device),
+            images=images,
             labels=self.labels.to(device),
             is_synthetic=self.is_synthetic.to(device),
             groups=self.groups.to(device),
@@ -76,13 +80,17 @@ class TrainingSet:
             std=self.std.to(device),
         )
 
+    def batch(self, positions: Tensor) -> Tensor:
+        """Return the images at these positions, uint8, on the device of the labels."""
+        return self.images[positions.to(getattr(self.images, "device", "cpu"))].to(self.labels.device)
+
     def normalised(self, images: Tensor) -> Tensor:
         """Return uint8 images as float32 with the set's mean 0 and standard deviation 1 in each channel."""
         return normalised(images, mean=self.mean, std=self.std)
 
 
 def make_training_set(
-    images: Tensor,
+    images: Tensor | ImageFiles,
     labels: Tensor,
     *,
     num_classes: int,
@@ -98,17 +106,19 @@ def make_training_set(
     >>> make_training_set(grey, torch.tensor([0, 1]), num_classes=3).class_counts.tolist()
     [1, 1, 0]
     """
-    if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(labels):
+    dtype = images.dtype if isinstance(images, Tensor) else torch.uint8
+    if dtype != torch.uint8 or len(images.shape) != 4 or len(images) != len(labels):
         raise DataError(
             f"A training set needs uint8 images of shape (N, C, H, W) and N labels, but got "
-            f"{images.dtype} of shape {tuple(images.shape)} and {len(labels)} labels."
+            f"{dtype} of shape {tuple(images.shape)} and {len(labels)} labels."
         )
     if is_synthetic is None:
         is_synthetic = torch.zeros(len(labels), dtype=torch.bool)
     if normalisation is not None:
         mean, std = (torch.tensor(values).expand(images.shape[1]).clone() for values in normalisation)
     elif like is None:
-        mean, std = channel_statistics(images if is_synthetic.all() else images[~is_synthetic])
+        real = torch.arange(len(labels)) if is_synthetic.all() else torch.nonzero(~is_synthetic).flatten()
+        mean, std = channel_statistics(images[real[:: max(1, len(real) // _MEASURED)]])
     else:
         mean, std = like.mean, like.std
     return TrainingSet(
@@ -124,7 +134,13 @@ def make_training_set(
 
 
 def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
-    """Return the images of both sets, with the normalisation of the first."""
+    """Return the images of both sets, with the normalisation of the first.
+
+    Raises:
+        DataError: one of them is not in memory; join the manifests instead.
+    """
+    if isinstance(first.images, ImageFiles) or isinstance(second.images, ImageFiles):
+        raise DataError("Sets that are not in memory cannot be joined; join their manifests and load those.")
     return replace(
         first,
         images=torch.cat([first.images, second.images]),
@@ -141,9 +157,10 @@ def load_training_set(
     channels: int | None = None,
     like: TrainingSet | None = None,
     normalisation: Normalisation | None = None,
+    in_memory: bool | None = None,
     progress: Progress = silent,
 ) -> TrainingSet:
-    """Decode all images of a manifest into one set.
+    """Read the images of a manifest as one set.
 
     Args:
         manifest: the images.
@@ -153,6 +170,8 @@ def load_training_set(
         like: take size, channels and normalisation from this set, as a test set must from its training set.
         normalisation: mean and deviation of each channel, as a pretrained network wants them; default: those of
             the real images. See ``models.pretrained_normalisation``.
+        in_memory: decode all images now, or each when it is needed. Default: now, if they take at most half of
+            the free memory.
         progress: told how many are decoded.
 
     Raises:
@@ -165,20 +184,15 @@ def load_training_set(
     else:
         height, width, grey = _probed_shape(manifest, image_size)
         channels = channels or (1 if grey else 3)
-    images = np.empty((len(manifest), channels, height, width), np.uint8)
-
-    def decode(row: int) -> None:
-        images[row] = _pixels(read_image(manifest, row), channels=channels, size=(width, height))
-
-    with ThreadPoolExecutor() as threads:
-        for done, _ in enumerate(threads.map(decode, range(len(manifest))), 1):
-            progress("read images", done, len(manifest), "")
-            if done % 256 == 0:
-                interruption.stop_here()
+    num_bytes = len(manifest) * channels * height * width
+    if in_memory is None:
+        in_memory = num_bytes <= _free_memory(torch.device("cpu")) / 2
+    files = ImageFiles(manifest, channels=channels, size=(width, height))
+    images = _decoded(manifest, tuple(files.shape), progress) if in_memory else files
     attributes = torch.from_numpy(manifest.attributes.copy())
     labels = torch.from_numpy(manifest.labels.copy())
     return make_training_set(
-        torch.from_numpy(images),
+        images,
         labels,
         num_classes=manifest.num_classes,
         is_synthetic=torch.from_numpy(manifest.is_synthetic.copy()),
@@ -187,6 +201,30 @@ def load_training_set(
         like=like,
         normalisation=normalisation,
     )
+
+
+def _decoded(manifest: Manifest, shape: tuple[int, ...], progress: Progress) -> Tensor:
+    images = np.empty(shape, np.uint8)
+    _, channels, height, width = shape
+
+    def decode(row: int) -> None:
+        images[row] = pixels(read_image(manifest, row), channels=channels, size=(width, height))
+
+    with ThreadPoolExecutor() as threads:
+        for done, _ in enumerate(threads.map(decode, range(len(manifest))), 1):
+            progress("read images", done, len(manifest), "")
+            if done % 256 == 0:
+                interruption.stop_here()
+    return torch.from_numpy(images)
+
+
+def _free_memory(device: torch.device) -> int:
+    """Return the free bytes of a device."""
+    import psutil  # type: ignore[import-untyped]
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
 
 
 def _probed_shape(manifest: Manifest, image_size: int | None) -> tuple[int, int, bool]:
@@ -201,13 +239,6 @@ def _probed_shape(manifest: Manifest, image_size: int | None) -> tuple[int, int,
         return height, width, grey
     side = min(_MAX_MIXED_SIDE, int(np.median([min(image.size) for image in probes])))
     return side, side, grey
-
-
-def _pixels(image: Image.Image, *, channels: int, size: tuple[int, int]) -> np.ndarray:
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != size:
-        image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(size[1], size[0], channels).transpose(2, 0, 1)
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
