@@ -1,5 +1,7 @@
 import html.parser
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from PIL import Image
 
 from synaug import storage
 from synaug.errors import DataError
+from synaug.evaluation.gap import gap_report, gap_section
 from synaug.evaluation.report import ReportImages, check_report, make_report, read_report
 
 
@@ -162,3 +165,45 @@ def test_making_a_report_changes_nothing_in_it(content, images):
     before = storage.without_nan(content)
     make_report(content, images=images)
     assert content == before
+
+
+def test_groups_and_fairness_are_shown_where_they_were_measured(content):
+    content["results"][0] |= {
+        "per_group": {"bag x red": 0.25, "bag x blue": None},
+        "fairness": {"equalized_odds_difference_worst": 0.125},
+    }
+    page = make_report(content)
+    assert '<th scope="row">bag x red</th><td>25.0 %</td>' in page
+    assert '<th scope="row">equalized odds difference worst</th><td>12.5 %</td>' in page
+    parsed(page)
+
+
+def test_the_gap_is_shown_where_it_was_measured(content):
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 9], 20)
+    found = gap_report(
+        real=rng.normal(size=(40, 3)), synthetic=rng.normal(size=(40, 3)),
+        real_labels=labels, synthetic_labels=labels, class_names=content["data"]["class_names"],
+    )  # fmt: skip
+    page = make_report(content | {"gap": gap_section(found, content["data"]["class_names"])})
+    assert "How far synthetic is from real" in page
+    assert page.count("<td>n/a</td>") == 0
+    parsed(page)
+
+
+def test_all_options_are_listed(content):
+    content["training"]["options"] = {"stage1": {"mixing": "mixup", "steps": None}}
+    page = make_report(content)
+    assert "<dt>options.stage1.mixing</dt><dd>mixup</dd>" in page
+    assert "<dt>options.stage1.steps</dt><dd>default</dd>" in page
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the chromium browser")
+def test_a_browser_renders_the_page_and_complains_of_nothing(content, images, tmp_path):
+    storage.write_text(tmp_path / "report.html", make_report(content, images=images))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+               "--disable-component-update", "--disable-sync", "--enable-logging=stderr", "--dump-dom"]  # fmt: skip
+    command = ["chromium", *options, f"--user-data-dir={tmp_path / 'profile'}", str(tmp_path / "report.html")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "Your rarest class, ankle boot" in done.stdout
+    assert "CONSOLE" not in done.stderr

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -96,6 +97,12 @@ def gap_report(
             )
         ),
     )
+
+
+def gap_section(report: GapReport, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the report as the ``gap`` of ``report.json``: overall and by class name."""
+    per_class = {name: asdict(found) for name, found in zip(class_names, report.per_class, strict=True)}
+    return {"overall": asdict(report.overall), "per_class": per_class, "warnings": list(report.warnings)}
 
 
 def gap(*, real: np.ndarray, synthetic: np.ndarray, num_neighbours: int = 5, seed: int = 0) -> Gap:

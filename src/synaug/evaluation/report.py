@@ -92,8 +92,12 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         confusions=sections.confusions(content, images, (before, after)),
         curves=pictures.curve(images.curves, title="Training loss") if images.curves else None,
         curve_names=[sections.title(name) for name in images.curves],
-        settings={key: value for key, value in content["training"].items() if not isinstance(value, dict | list)},
-        model=(content["synthesis"].get("model") or {}),
+        groups=sections.groups(content),
+        gap=sections.gap_rows(content),
+        notes=[*(content.get("warnings") or []), *((content.get("gap") or {}).get("warnings") or [])],
+        settings=[(key, value) for key, value in content["training"].items() if not isinstance(value, dict | list)],
+        options=sections.settings({key: content["training"].get(key) or {} for key in ("options", "overrides")}),
+        model=sections.settings(content["synthesis"].get("model") or {}),
     )
 
 
@@ -106,9 +110,19 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=words.percent, number=_number, duration=_duration, uri=pictures.data_uri, unbroken=_unbroken
+        percent=words.percent,
+        decimal=_decimal,
+        number=_number,
+        duration=_duration,
+        uri=pictures.data_uri,
+        unbroken=_unbroken,
     )
     return environment.get_template("report.html")
+
+
+def _decimal(value: float | None) -> str:
+    """Return a number with three digits after the point; None as n/a."""
+    return "n/a" if value is None else f"{value:.3f}"
 
 
 def _unbroken(sentence: str) -> str:

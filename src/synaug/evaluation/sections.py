@@ -190,3 +190,37 @@ def confusions(report: dict[str, Any], images: ReportImages, methods: Sequence[s
         pairs = pictures.confused_pairs(matrix, names)
         shown.append({"title": title(method), "names": names, "rows": rows if small else [], "pairs": pairs})
     return shown
+
+
+def groups(report: dict[str, Any]) -> dict[str, Any]:
+    """Return accuracy by group and fairness as tables: one column a method, its first seed."""
+    runs = {str(result["method"]): result for result in reversed(report["results"])}
+    runs = {name: runs[name] for name in reversed(runs)}
+    tables = {}
+    for key in ("per_group", "fairness"):
+        having = {name: run[key] for name, run in runs.items() if run.get(key)}
+        rows = list(dict.fromkeys(row for scores in having.values() for row in scores))
+        tables[key] = {
+            "titles": [title(name) for name in having],
+            "rows": [(row, [scores.get(row) for scores in having.values()]) for row in rows],
+        }
+    return tables
+
+
+def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how far synthetic images are from real ones: all of them, then each class that has some."""
+    found = report.get("gap") or {}
+    by_class = [(name, gap) for name, gap in (found.get("per_class") or {}).items() if gap.get("num_synthetic")]
+    overall = [("All", found["overall"])] if found.get("overall") else []
+    return [{"name": name} | gap for name, gap in overall + by_class]
+
+
+def settings(content: Mapping[str, Any], *, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return nested options as one flat list of dotted names and values."""
+    flat: list[tuple[str, Any]] = []
+    for name, value in content.items():
+        if isinstance(value, dict):
+            flat += settings(value, prefix=f"{prefix}{name}.")
+        else:
+            flat.append((f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else value))
+    return flat
