@@ -11,10 +11,7 @@ from synaug.training import fit
 from synaug.training.checkpoint import FILE
 from synaug.training.fit import (
     CURVES,
-    chosen_device,
-    chosen_precision,
     extract_features,
-    make_optimizer,
     predict,
     train_representation,
     train_synthetic_then_real,
@@ -142,14 +139,6 @@ def test_one_step_of_sgd_is_torchs(small_set):
     assert torch.allclose(model.inner[2].weight, -0.1 * 1.9 * twin.weight.grad, atol=1e-6)
 
 
-def test_biases_and_norms_have_no_weight_decay():
-    model = make_model("resnet8", num_classes=3)
-    decayed, free = make_optimizer(model, StageOptions(weight_decay=0.01)).param_groups
-    assert {p.ndim for p in decayed["params"]} == {2, 4}
-    assert {p.ndim for p in free["params"]} == {1}
-    assert (decayed["weight_decay"], free["weight_decay"]) == (0.01, 0.0)
-
-
 @pytest.mark.parametrize(
     "changes",
     [
@@ -198,21 +187,6 @@ def test_progress_ends_at_the_last_step(small_set):
     told = []
     trained(small_set, progress=lambda *news: told.append(news[:3]), stage="fit")
     assert told[-1] == ("fit", 6, 6)
-
-
-def test_half_precision_on_a_cpu_is_refused():
-    with pytest.raises(OptionError, match=r"precision bfloat16 is slower than float32 on a CPU"):
-        chosen_precision("bfloat16", torch.device("cpu"))
-
-
-def test_unknown_precision_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown precision 'bfloat'. Did you mean 'bfloat16'"):
-        chosen_precision("bfloat", torch.device("cpu"))
-
-
-def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(OptionError, match=r"The device 'cuda:77' cannot be used"):
-        chosen_device("cuda:77")
 
 
 def test_a_few_seconds_of_training_on_long_tailed_digits_beat_guessing_by_far(long_tail, even_digits):

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from synaug.config import StageOptions
 from synaug.errors import unknown
-from synaug.training.images import AUGMENTATIONS, TrainingSet, crop_and_flip
+from synaug.training.augmentation import AUGMENTATIONS, crop_and_flip
+from synaug.training.images import TrainingSet
 from synaug.training.mixing import Batch, PartnerDraw, mixing_named
 
 MakeBatch = Callable[[np.ndarray, np.random.Generator], Batch]

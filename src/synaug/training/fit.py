@@ -6,7 +6,6 @@ checkpoint ends with the same weights, bit for bit on a CPU, as one that was not
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
@@ -22,14 +21,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from synaug import interruption, storage
 from synaug.config import StageOptions
-from synaug.errors import Interrupted, OptionError, SynaugError, unknown
+from synaug.errors import Interrupted, SynaugError
 from synaug.progress import Progress, silent
 from synaug.training.batching import BatchMaker, MakeBatch, batch_maker
 from synaug.training.checkpoint import Parts, read_checkpoint, write_checkpoint
+from synaug.training.devices import chosen_device, chosen_precision, forked_randomness
 from synaug.training.files import ImageFiles
 from synaug.training.images import TrainingSet, normalised
 from synaug.training.losses import Loss, LossContext, loss_named
 from synaug.training.models import ImageClassifier
+from synaug.training.optimization import learning_rate_share, make_optimizer
 from synaug.training.parallel import Team, joined_team
 from synaug.training.sampling import batches
 
@@ -37,7 +38,6 @@ SAVE_EVERY = 30.0  # seconds
 CURVES = "training.csv"  # step, loss and learning rate, beside the checkpoint
 MAX_SKIPPED = 20  # steps whose loss was not finite
 _SHOWN_EVERY = 10  # steps
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 Track = Callable[..., None]
 
@@ -59,41 +59,6 @@ class TrainingLog:
     seconds: float
     images_per_second: float
     skipped: int
-
-
-def chosen_device(device: str | torch.device) -> torch.device:
-    """Return the device; ``auto`` is the first GPU, else Apple's, else the CPU.
-
-    Raises:
-        OptionError: this machine has no such device.
-    """
-    if str(device) == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise OptionError(
-            f"The device {str(device)!r} cannot be used: {error}. Allowed: auto, cpu, or one of this machine."
-        ) from error
-    return chosen
-
-
-def chosen_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Return the number format of the forward pass; ``auto`` is bfloat16 on CUDA, else float32.
-
-    Raises:
-        OptionError: half precision was asked for on a CPU, where it is slower by far.
-    """
-    if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    if precision not in _DTYPES:
-        raise unknown("precision", precision, ["auto", *_DTYPES])
-    if device.type == "cpu" and precision != "float32":
-        raise OptionError(f"precision {precision} is slower than float32 on a CPU; allowed there: auto, float32.")
-    return _DTYPES[precision]
 
 
 def train_representation(
@@ -166,7 +131,7 @@ def train_representation(
         dtype=dtype,
         checkpoint=checkpoint,
     )
-    with _forked_randomness(place):
+    with forked_randomness(place):
         run.go(progress, track, stage)
         team.wait()
     if options.average:
@@ -371,31 +336,6 @@ def _in_float32(outputs: Any) -> Any:
     return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
 
 
-def make_optimizer(model: nn.Module, options: StageOptions) -> torch.optim.Optimizer:
-    """Return the optimizer; biases and normalisation layers have no weight decay."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if options.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=options.learning_rate)
-    nesterov = options.momentum > 0
-    return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum, nesterov=nesterov)
-
-
-def learning_rate_share(step: int, steps: int, *, warmup: float) -> float:
-    """Return the share of the full learning rate: up a line for the warm-up, then down half a cosine to 0.
-
-    >>> [round(learning_rate_share(step, 8, warmup=0.25), 3) for step in range(8)]
-    [0.5, 1.0, 1.0, 0.933, 0.75, 0.5, 0.25, 0.067]
-    """
-    rising = warmup * steps
-    if step < rising:
-        return min((step + 1) / rising, 1.0)
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
-
-
 def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
     """Return a digest of what decides a training: options, seed, labels, some images, shapes of the weights."""
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
@@ -409,13 +349,6 @@ def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, 
     for tensor in tensors:
         content.append(storage.digest(tensor.cpu().contiguous().numpy().tobytes()).encode())
     return storage.digest(b"\n".join(content))
-
-
-@contextlib.contextmanager
-def _forked_randomness(device: torch.device) -> Iterator[None]:
-    """Let the block seed torch (for dropout inside networks) and put the caller's random state back after it."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        yield
 
 
 def predict(

@@ -1,15 +1,13 @@
-"""Hold a training set, as one uint8 tensor where it fits, and augment batches, each image on its own."""
+"""Hold a training set: one uint8 tensor where it fits into memory, with labels, groups and normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from synaug import interruption
 from synaug.data.images import read_image
@@ -257,117 +255,3 @@ def normalised(images: Tensor, *, mean: Tensor, std: Tensor) -> Tensor:
     """Return ``(images / 255 - mean) / std`` in float32."""
     scale = 1 / (255 * std)
     return images.float().mul_(scale[:, None, None]).sub_((mean / std)[:, None, None])
-
-
-def crop_and_flip(images: Tensor, *, padding: int, flip: bool, rng: np.random.Generator) -> Tensor:
-    """Return each image cropped at its own random place of its zero-padded self, half of them mirrored.
-
-    Args:
-        images: uint8, shape ``(N, C, H, W)``.
-        padding: black pixels on each side; 0: no crop.
-        flip: whether an image is mirrored with probability 1/2.
-        rng: draws offsets and flips on the CPU, so that the device changes nothing.
-    """
-    num, _, height, width = images.shape
-    result = images
-    if padding:
-        down, right = torch.from_numpy(rng.integers(0, 2 * padding + 1, (2, num))).to(images.device)
-        windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)
-        result = windows[torch.arange(num, device=images.device), :, down, right]
-    if flip:
-        mirrored = torch.from_numpy(rng.random(num) < 0.5).to(images.device)
-        result = torch.where(mirrored[:, None, None, None], result.flip(3), result)
-    return result
-
-
-def cutout(images: Tensor, *, rng: np.random.Generator, share: float = 0.5) -> Tensor:
-    """Return each image with a black square, half its side, around its own random centre.
-
-    DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout": 16 of 32
-    pixels for CIFAR-10; the square may reach over the edge.
-    """
-    num, _, height, width = images.shape
-    inside = []
-    for length in (height, width):
-        centre = torch.from_numpy(rng.integers(0, length, (num, 1)))
-        start = centre - int(length * share) // 2
-        place = torch.arange(length)
-        inside.append(((place >= start) & (place < start + int(length * share))).to(images.device))
-    square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
-    return images.masked_fill(square, 0)
-
-
-def random_resized_crop(
-    images: Tensor, *, rng: np.random.Generator, smallest: float = 0.08, max_ratio: float = 4 / 3
-) -> Tensor:
-    """Return each image's own random part, 8 to 100 % of its area, stretched to the full size.
-
-    Szegedy et al. 2015; area and aspect ratio are drawn as by torchvision's ``RandomResizedCrop``, and a part
-    that would reach over the edge is cut to it.
-    """
-    num = len(images)
-    area = rng.uniform(smallest, 1, num)
-    ratio = np.exp(rng.uniform(-np.log(max_ratio), np.log(max_ratio), num))
-    across = np.minimum(np.sqrt(area * ratio), 1)
-    along = np.minimum(np.sqrt(area / ratio), 1)
-    theta = np.zeros((num, 2, 3), np.float32)
-    theta[:, 0, 0], theta[:, 1, 1] = across, along
-    theta[:, 0, 2] = rng.uniform(-1, 1, num) * (1 - across)
-    theta[:, 1, 2] = rng.uniform(-1, 1, num) * (1 - along)
-    grid = F.affine_grid(torch.from_numpy(theta).to(images.device), list(images.shape), align_corners=False)
-    parts = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-    return parts.round().clamp(0, 255).to(torch.uint8)
-
-
-def color_jitter(images: Tensor, *, rng: np.random.Generator, strength: float = 0.4) -> Tensor:
-    """Return each image with its own brightness, contrast and saturation, a fifth of them grey.
-
-    Chen et al. 2020, "A Simple Framework for Contrastive Learning" (SimCLR), appendix A, without the hue.
-    """
-    brightness, contrast, saturation = (
-        torch.from_numpy(factors.astype(np.float32)).to(images.device)[:, None, None, None]
-        for factors in rng.uniform(1 - strength, 1 + strength, (3, len(images)))
-    )
-    becomes_grey = torch.from_numpy(rng.random(len(images)) < 0.2).to(images.device)
-    values = images.float() * brightness
-    values = torch.lerp(values.mean((1, 2, 3), keepdim=True), values, contrast)
-    grey = values.mean(1, keepdim=True)
-    values = torch.lerp(grey, values, saturation.masked_fill(becomes_grey[:, None, None, None], 0))
-    return values.round().clamp(0, 255).to(torch.uint8)
-
-
-def _each_by_torchvision(make: Callable[[], Callable[[Tensor], Tensor]]) -> Augmentation:
-    """Return an augmentation that applies a torchvision transform to one image after the other."""
-
-    def augment(images: Tensor, *, rng: np.random.Generator) -> Tensor:
-        transform = make()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**63)))
-            return torch.stack([transform(image) for image in images])
-
-    return augment
-
-
-def _auto_augment() -> Callable[[Tensor], Tensor]:
-    from torchvision.transforms import v2
-
-    return v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
-
-
-def _rand_augment() -> Callable[[Tensor], Tensor]:
-    from torchvision.transforms import v2
-
-    return v2.RandAugment()
-
-
-Augmentation = Callable[..., Tensor]
-"""Called as ``augmentation(images, rng=rng)`` with uint8 images; returns as many, changed."""
-
-AUGMENTATIONS: dict[str, Augmentation] = {
-    "cutout": cutout,
-    "random_resized_crop": random_resized_crop,
-    "color_jitter": color_jitter,
-    "autoaugment": _each_by_torchvision(_auto_augment),
-    "randaugment": _each_by_torchvision(_rand_augment),
-}
-"""Further augmentations by name: Cubuk et al. 2019 (AutoAugment, CIFAR policy) and 2020 (RandAugment)."""

@@ -1,0 +1,72 @@
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synaug.training.augmentation import AUGMENTATIONS, color_jitter, crop_and_flip, cutout, random_resized_crop
+
+
+def random_images(num=6, channels=3, side=8):
+    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (num, channels, side, side), dtype=np.uint8))
+
+
+def test_without_padding_and_flip_nothing_changes():
+    images = random_images()
+    assert crop_and_flip(images, padding=0, flip=False, rng=np.random.default_rng(0)).equal(images)
+
+
+def test_each_image_has_its_own_crop_and_flip():
+    images = random_images(num=1).expand(40, -1, -1, -1)
+    changed = crop_and_flip(images, padding=2, flip=True, rng=np.random.default_rng(0))
+    assert len({image.numpy().tobytes() for image in changed}) > 20
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), padding=st.integers(1, 3), flip=st.booleans())
+def test_a_crop_is_a_window_of_the_padded_image_or_its_mirror(seed, padding, flip):
+    images = random_images(num=3)
+    changed = crop_and_flip(images, padding=padding, flip=flip, rng=np.random.default_rng(seed))
+    for before, after in zip(images, changed, strict=True):
+        padded = torch.nn.functional.pad(before, [padding] * 4)
+        windows = [padded[:, y : y + 8, x : x + 8] for y in range(2 * padding + 1) for x in range(2 * padding + 1)]
+        allowed = windows + ([window.flip(2) for window in windows] if flip else [])
+        assert any(after.equal(window) for window in allowed)
+
+
+def test_augmenting_leaves_its_input_alone_and_repeats_with_the_seed():
+    images = random_images()
+    before = images.clone()
+    for augment in (*AUGMENTATIONS.values(), lambda x, rng: crop_and_flip(x, padding=1, flip=True, rng=rng)):
+        first = augment(images, rng=np.random.default_rng(3))
+        torch.rand(5)
+        assert first.equal(augment(images, rng=np.random.default_rng(3)))
+        assert first.shape == images.shape
+        assert first.dtype == torch.uint8
+        assert images.equal(before)
+
+
+def test_torchvision_augmentations_leave_the_global_random_state_alone():
+    state = torch.random.get_rng_state()
+    AUGMENTATIONS["randaugment"](random_images(), rng=np.random.default_rng(0))
+    assert torch.random.get_rng_state().equal(state)
+
+
+def test_cutout_blackens_a_square_of_half_the_side_where_it_fits():
+    cut = cutout(torch.full((50, 1, 8, 8), 9, dtype=torch.uint8), rng=np.random.default_rng(0))
+    black = (cut == 0).sum((1, 2, 3))
+    assert black.max() == 16
+    assert black.min() >= 4
+
+
+def test_random_resized_crop_keeps_a_constant_image():
+    images = torch.full((4, 1, 8, 8), 77, dtype=torch.uint8)
+    assert random_resized_crop(images, rng=np.random.default_rng(0)).equal(images)
+
+
+def test_color_jitter_by_hand_makes_grey_images_only_brighter_or_darker():
+    grey = torch.full((20, 3, 4, 4), 100, dtype=torch.uint8)
+    changed = color_jitter(grey, rng=np.random.default_rng(0))
+    assert (changed.flatten(1) == changed.flatten(1)[:, :1]).all()
+    assert changed.min() >= 60
+    assert changed.max() <= 140
+    assert len(changed[:, 0, 0, 0].unique()) > 10

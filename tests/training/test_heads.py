@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from synaug.errors import DataError
+from synaug.training.heads import (
+    METHODS,
+    Head,
+    Problem,
+    balanced_rows,
+    logistic,
+    nearest_class_mean,
+    standardised,
+    tau_norm,
+    warm_logistic,
+)
+
+
+def make_problem(num_classes=3, size=5, counts=(60, 20, 6), *, start=None, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(num_classes), counts[:num_classes])
+    features = rng.normal(size=(len(labels), size)) * 3 + 4 + np.eye(num_classes, size)[labels] * 4
+    if start is None:
+        start = Head(rng.normal(size=(num_classes, size)), rng.normal(size=num_classes))
+    return Problem(features, labels, labels, num_classes, start)
+
+
+def scikit_learns(problem, strength):
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)).fit(
+        problem.features, problem.labels
+    )
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_logistic_gives_the_probabilities_of_scikit_learns_pipeline(num_classes):
+    problem = make_problem(num_classes)
+    head = logistic(problem, regularization=0.5, seed=0)
+    ours = torch.from_numpy(head.logits(problem.features)).softmax(1).numpy()
+    assert ours == pytest.approx(scikit_learns(problem, 0.5).predict_proba(problem.features), abs=1e-8)
+
+
+def test_warm_logistic_from_zero_is_scikit_learns():
+    problem = make_problem(start=Head(np.zeros((3, 5)), np.zeros(3)))
+    head = warm_logistic(problem, regularization=0.5, seed=0)
+    ours = torch.from_numpy(head.logits(problem.features)).softmax(1).numpy()
+    assert ours == pytest.approx(scikit_learns(problem, 0.5).predict_proba(problem.features), abs=1e-3)
+
+
+def test_warm_logistic_stays_at_the_start_when_it_is_held_tightly():
+    problem = make_problem()
+    head = warm_logistic(problem, regularization=1e-9, seed=0)
+    assert head.weight == pytest.approx(problem.start.weight, abs=1e-4)
+
+
+def test_folding_and_unfolding_are_inverse():
+    problem = make_problem()
+    inputs = standardised(problem.features)
+    there = inputs.unfolded(problem.start)
+    assert there.logits(inputs.features) == pytest.approx(problem.start.logits(problem.features))
+    back = inputs.folded(there.weight, there.bias)
+    assert back.weight == pytest.approx(problem.start.weight)
+    assert back.bias == pytest.approx(problem.start.bias)
+
+
+def test_a_constant_feature_does_no_harm():
+    problem = make_problem()
+    features = np.column_stack([problem.features[:, :4], np.full(len(problem.labels), 7.0)])
+    head = logistic(Problem(features, problem.labels, problem.labels, 3, problem.start), regularization=1.0, seed=0)
+    assert np.isfinite(head.weight).all()
+
+
+def test_tau_norm_makes_all_rows_equally_long():
+    head = tau_norm(make_problem(), regularization=1.0, seed=0)
+    assert np.linalg.norm(head.weight, axis=1) == pytest.approx([1, 1, 1])
+    assert head.bias.tolist() == [0, 0, 0]
+
+
+def test_tau_0_keeps_the_rows():
+    problem = make_problem()
+    assert tau_norm(problem, regularization=1.0, seed=0, tau=0.0).weight == pytest.approx(problem.start.weight)
+
+
+def test_nearest_class_mean_by_hand():
+    features = np.array([[2.0, 0.0], [4.0, 0.0], [0.0, 3.0]])
+    labels = np.array([0, 0, 1])
+    head = nearest_class_mean(
+        Problem(features, labels, labels, 2, Head(np.zeros((2, 2)), np.zeros(2))), regularization=1.0, seed=0
+    )
+    assert head.weight.tolist() == [[1, 0], [0, 1]]
+
+
+def test_lws_only_scales_the_rows():
+    problem = make_problem()
+    head = METHODS["lws"](problem, regularization=1.0, seed=0)
+    ratio = head.weight / problem.start.weight
+    assert ratio == pytest.approx(ratio[:, :1] * np.ones((1, 5)))
+    assert head.bias / problem.start.bias == pytest.approx(ratio[:, 0])
+
+
+def test_max_norm_keeps_the_rows_inside_the_ball():
+    problem = make_problem()
+    radius = np.median(np.linalg.norm(problem.start.weight, axis=1))
+    head = METHODS["max_norm"](problem, regularization=1.0, seed=0)
+    assert np.linalg.norm(head.weight, axis=1).max() <= radius * (1 + 1e-9)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=50))
+def test_balanced_rows_are_distinct_and_as_many_of_each_group(groups):
+    rows = balanced_rows(np.array(groups), np.random.default_rng(0))
+    assert len(set(rows.tolist())) == len(rows)
+    assert len(set(np.unique(np.array(groups)[rows], return_counts=True)[1].tolist())) == 1
+
+
+def test_dfr_ignores_a_spurious_feature_that_logistic_regression_uses():
+    """The core matters weakly, the spurious feature strongly, and agrees with the label for 95 %."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 400)
+    attributes = np.where(rng.random(800) < 0.95, labels, 1 - labels)
+    features = np.column_stack(
+        [2 * labels - 1 + rng.normal(size=800) * 0.7, 2 * attributes - 1 + rng.normal(size=800) * 0.3]
+    )
+    groups = labels * 2 + attributes
+    problem = Problem(features, labels, groups, 2, Head(np.zeros((2, 2)), np.zeros(2)))
+
+    def worst(method):
+        right = METHODS[method](problem, regularization=1.0, seed=0).logits(features).argmax(1) == labels
+        return min(right[groups == group].mean() for group in range(4))
+
+    assert worst("dfr") > worst("logistic") + 0.1
+
+
+def test_dfr_names_a_group_with_a_single_image():
+    problem = make_problem(counts=(5, 5, 1))
+    with pytest.raises(DataError, match=r"DFR needs at least 2 images of each group, but group 2 has one"):
+        METHODS["dfr"](problem, regularization=1.0, seed=0)
