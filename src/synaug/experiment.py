@@ -332,7 +332,7 @@ def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) 
     side = options.image_size or max(plan.image_size)
     channels = 1 if plan.encoding.mode == "L" else 3
     both = load_training_set(joined(real, synthetic), image_size=side, channels=channels, progress=progress)
-    test = load_training_set(manifest.split("test"), image_size=side, channels=channels, progress=progress)
+    test = load_training_set(manifest.split("test"), like=both, progress=progress)
     return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test)
 
 
