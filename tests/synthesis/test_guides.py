@@ -70,8 +70,9 @@ def test_a_single_class_has_no_other_to_start_from(plan, real):
 
 @pytest.mark.parametrize("variant", ["intra", "inter"])
 def test_an_interrupted_variant_ends_as_the_uninterrupted_one(plan, real, stable_diffusion, tmp_path, variant):
-    plan = variant_of(plan, variant)
-    options = GenerateOptions(device="cpu", steps=2, batch_size=15, strength=0.5)
+    few = tuple(replace(cell, num_to_generate=min(cell.num_to_generate, 4)) for cell in plan.cells)
+    plan = replace(variant_of(plan, variant), cells=few)
+    options = GenerateOptions(device="cpu", steps=2, batch_size=4, strength=0.5)
     generator, guides = load_generator(str(stable_diffusion), options, variant=variant), make_guides(plan, real)
     digests = []
     for name, calls in (("whole", 99), ("cut", 1)):
@@ -83,7 +84,7 @@ def test_an_interrupted_variant_ends_as_the_uninterrupted_one(plan, real, stable
                 raise KeyboardInterrupt
             return generator(prompts, seeds=seeds, images=images)
 
-        limited.batch_size = 15
+        limited.batch_size = 4
         if name == "cut":
             with pytest.raises(KeyboardInterrupt):
                 synthesize(plan, limited, folder=tmp_path / name, guides=guides)
@@ -92,4 +93,4 @@ def test_an_interrupted_variant_ends_as_the_uninterrupted_one(plan, real, stable
         digests.append([(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files])
         assert provenance(plan, tmp_path / name)["guide"].notna().all()
     assert digests[0] == digests[1]
-    assert len(digests[0]) == 30
+    assert len(digests[0]) == 8

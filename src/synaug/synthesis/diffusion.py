@@ -146,9 +146,9 @@ class DiffusionGenerator:
             missing = list(dict.fromkeys(prompts))
         if missing:
             self._embedded |= self._encode(missing)
-        return {
-            name: torch.cat([self._embedded[prompt][name] for prompt in prompts]) for name in self._embedded[prompts[0]]
-        }
+        names = self._embedded[prompts[0]]
+        arguments = {name: torch.cat([self._embedded[prompt][name] for prompt in prompts]) for name in names}
+        return arguments | ({"negative_prompt": None} if "negative_prompt" in self._takes else {})
 
     def _encode(self, prompts: list[str]) -> dict[str, dict[str, Any]]:
         """Return what the text encoders make of each prompt, by the names that the pipeline takes."""
@@ -223,7 +223,8 @@ def load_generator(
     Args:
         model: ``"embedded"``, a folder in the diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
         options: steps, guidance, size, device, precision.
-        variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model.
+        variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model; ``"fitted"`` takes
+            only what ``adapt.fit_model`` made.
         negative_prompt: what the images should not show, where the family knows that.
         offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
 
@@ -233,11 +234,13 @@ def load_generator(
     """
     import torch
 
-    device = _device(options.device)
+    device = find_device(options.device)
     precision = _precision(options.dtype, device)
     folder = find_model(model, offline=offline, half=precision == "float16")
+    if variant == "fitted" and not (folder.path / "fit.json").exists():
+        raise OptionError(f"{folder.name} has not been fitted to the real images; give the folder of adapt.fit_model.")
     with quiet():
-        pipeline = _load(folder, getattr(torch, precision), from_images=variant in _FROM_IMAGES)
+        pipeline = load_pipeline(folder, getattr(torch, precision), from_images=variant in _FROM_IMAGES)
     name, scheduler = type(pipeline).__name__, type(pipeline.scheduler).__name__
     family = family_of(name, model=f"{folder.name} {folder.index.get('_name_or_path', '')}", scheduler=scheduler)
     settings = _settings(options, folder, family, device=device, negative_prompt=negative_prompt)
@@ -276,8 +279,8 @@ def _settings(
     )
 
 
-def _load(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
-    """Load the pipeline that the folder names; image-to-image is found by diffusers."""
+def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
+    """Load the pipeline that the folder names, on the CPU; its image-to-image counterpart is found by diffusers."""
     import diffusers
 
     name = str(folder.index["_class_name"])
@@ -325,7 +328,12 @@ def _prepare(pipeline: Any, family: Family, folder: ModelFolder, *, device: str,
         setattr(pipeline, part, torch.compile(getattr(pipeline, part)))
 
 
-def _device(wanted: str) -> str:
+def find_device(wanted: str) -> str:
+    """Return the device to use.
+
+    Raises:
+        EnvironmentFault: it is not there.
+    """
     import torch
 
     if wanted == "auto":

@@ -233,6 +233,15 @@ def slots(plan: Plan, shard: tuple[int, int] = (0, 1)) -> Iterator[Slot]:
     return islice(_all_slots(plan), first, None, step)
 
 
+def class_prompts(plan: Plan) -> list[list[str]]:
+    """Return all prompts of each class, over its cells and the modifiers."""
+    modifiers = plan.options.modifiers or MODIFIERS
+    prompts: list[list[str]] = [[] for _ in plan.class_names]
+    for position, cell in enumerate(plan.cells):
+        prompts[cell.label] += [_prompt(plan, position, word) for word in modifiers]
+    return prompts
+
+
 def sample_slots(plan: Plan, *, per_cell: int = 3) -> Iterator[Slot]:
     """Yield the first slots of each cell that gets images, for a person to look at their prompts."""
     few = [replace(cell, num_to_generate=min(cell.num_to_generate, per_cell)) for cell in plan.cells]
