@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from synaug import cli, storage
+from synaug import cli, experiment, storage
+from synaug.config import make_recipe, read_recipe
 from synaug.data.images import read_image
 from synaug.data.readers import read_data
 from synaug.embedded import demo_data, demo_recipe
-from synaug.config import read_recipe
 
 torch.set_num_threads(2)
 
@@ -75,3 +75,25 @@ def save_image():
         return path
 
     return save
+
+
+SMALL = {
+    "plan": {"model": "embedded", "target": 24},
+    "generate": {"steps": 2, "batch_size": 16},
+    "quality": {"gates": ["broken"]},
+    "train": {"network": "resnet8", "stage1": {"steps": 3, "batch_size": 16}},
+}
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """Options so small that the whole method takes seconds."""
+    return make_recipe(SMALL)
+
+
+@pytest.fixture(scope="session")
+def finished(photos, recipe, tmp_path_factory):
+    """An uninterrupted run."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    experiment.run(photos, out, recipe, command="synaug run photos")
+    return out

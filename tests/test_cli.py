@@ -151,3 +151,46 @@ def test_evaluate_scores_anyones_predictions(synaug, tmp_path):
     content = json.loads(done.out)
     assert done.code == 0
     assert content["accuracy"] == 0.75
+
+
+def test_report_prints_the_table_again_and_keeps_the_command(synaug, finished):
+    done = synaug("report", finished)
+    assert done.code == 0
+    assert "synaug_stage1" in done.out
+    assert json.loads((finished / "report.json").read_text())["command"] == "synaug run photos"
+
+
+def test_status_says_how_far_a_run_is(synaug, finished):
+    content = json.loads(synaug("status", finished, "--json").out)
+    assert content["generate"].startswith("30 accepted")
+    assert "cross_entropy" in content["train"]
+
+
+def test_export_and_verify(synaug, finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    assert synaug("export", finished, "--out", tmp_path / "set").code == 0
+    assert synaug("verify", tmp_path / "set").code == 0
+    next((tmp_path / "set" / "train" / "bag").iterdir()).write_bytes(b"other")
+    done = synaug("verify", tmp_path / "set", "--json")
+    assert done.code == 4
+    assert json.loads(done.out)["problems"]
+
+
+def test_evaluate_reads_the_predictions_of_a_run(synaug, finished):
+    done = synaug("evaluate", finished / "predictions.csv", "--json")
+    report = json.loads((finished / "report.json").read_text())
+    final = next(result for result in report["results"] if result["method"] == "synaug")
+    assert json.loads(done.out)["accuracy"] == pytest.approx(final["accuracy"])
+
+
+def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
+    done = synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded", "--measure", "--json")
+    assert json.loads(done.out)["estimate"]["seconds"] > 0
+
+
+def test_another_model_may_be_named_until_images_are_there(synaug, photos, finished, tmp_path):
+    synaug("plan", photos, "--out", tmp_path / "run")
+    assert synaug("generate", tmp_path / "run", "--model", "embedded", "--shard", "1/50").code in (0, 3)
+    done = synaug("generate", finished, "--model", "another/model")
+    assert done.code == 2
+    assert "Plan into another folder" in done.err

@@ -13,30 +13,9 @@ from PIL import Image
 
 import synaug as package
 from synaug import experiment
-from synaug.config import make_recipe
 from synaug.data.groups import class_counts
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.storage import digest
-
-SMALL = {
-    "plan": {"model": "embedded", "target": 24},
-    "generate": {"steps": 2, "batch_size": 16},
-    "quality": {"gates": ["broken"]},
-    "train": {"network": "resnet8", "stage1": {"steps": 3, "batch_size": 16}},
-}
-
-
-@pytest.fixture(scope="module")
-def recipe():
-    return make_recipe(SMALL)
-
-
-@pytest.fixture(scope="module")
-def finished(photos, recipe, tmp_path_factory):
-    """An uninterrupted run."""
-    out = tmp_path_factory.mktemp("finished") / "run"
-    experiment.run(photos, out, recipe, command="synaug run photos")
-    return out
 
 
 def made_images(out):
@@ -117,9 +96,13 @@ def test_a_run_that_is_interrupted_and_repeated_equals_one_that_is_not(photos, r
 
 def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, tmp_path):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(json.dumps(SMALL | {"train": {"network": "resnet8", "stage1": {"steps": 2000, "batch_size": 16}}}))
+    recipe.write_text(
+        json.dumps(SMALL | {"train": {"network": "resnet8", "stage1": {"steps": 2000, "batch_size": 16}}})
+    )
     command = [sys.executable, "-m", "synaug", "run", photos, "--out", tmp_path / "run", "--recipe", recipe]
-    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        list(map(str, command)), stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "checkpoints").exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)

@@ -113,28 +113,20 @@ def show_synthesis(content: dict[str, Any]) -> None:
 
 
 def show_results(report: dict[str, Any]) -> None:
-    """Print one row a method."""
+    """Print one row a method: mean and, over several seeds, standard deviation."""
+    from synaug.evaluation.summary import COLUMNS, results_table
+
     table = Table(box=None, pad_edge=False)
     table.add_column("method")
-    columns = ("accuracy", "many", "medium", "few", "worst_class")
-    for name in (*columns, "seconds"):
+    for name in COLUMNS:
         table.add_column(name.replace("_", " "), justify="right")
-    results = report["results"]
-    best = {name: max((_number(r[name]) for r in results), default=math.nan) for name in columns}
-    for result in results:
-        cells = [
-            f"[bold]{percent(result[name])}[/]" if _number(result[name]) == best[name] else percent(result[name])
-            for name in columns
-        ]
-        table.add_row(result["method"], *cells, f"{result['seconds']:.0f}")
+    for row in results_table(report):
+        cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in COLUMNS]
+        table.add_row(escape(row.method), *cells)
     _console().print(table)
     _console().print(
         "[dim]Percent of the real test images recognised; many / medium / few: classes by their training images.[/]"
     )
-
-
-def _number(value: float | None) -> float:
-    return -math.inf if value is None or math.isnan(value) else value
 
 
 def show_summary(report: dict[str, Any], page: Path) -> None:

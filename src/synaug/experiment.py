@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from synaug import storage
 from synaug.config import STABLE_DIFFUSION, Recipe, StageOptions, TrainOptions, with_overrides
@@ -88,6 +87,7 @@ METHODS = {
 }
 IN_MEMORY = "images in memory"
 MEASURED_IMAGES = 64
+LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
 EXAMPLES = 10  # pictures of each kind in the report
 DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
 
@@ -321,17 +321,23 @@ class Sets:
 
 
 def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
-    """Load real, synthetic and test images as uint8 tensors of one size."""
+    """Load real, synthetic and test images at one size, normalised alike."""
     from synaug.training.images import load_training_set
+    from synaug.training.models import pretrained_normalisation
 
     run_folder = open_run(out)
     manifest = read_manifest(run_folder.data)
     plan = planning.read_plan(run_folder.plan)
     real = manifest.split("train")
     synthetic = synthetic_manifest(plan, out)
-    side = options.image_size or max(plan.image_size)
+    side, normalisation = options.image_size or min(max(plan.image_size), LARGEST_SIDE), None
     channels = 1 if plan.encoding.mode == "L" else 3
-    both = load_training_set(joined(real, synthetic), image_size=side, channels=channels, progress=progress)
+    if options.pretrained:
+        mean, std, usual = pretrained_normalisation(options.network, in_channels=channels)
+        side, normalisation = options.image_size or usual, (mean, std)
+    both = load_training_set(
+        joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, progress=progress
+    )
     test = load_training_set(manifest.split("test"), like=both, progress=progress)
     return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test)
 
@@ -364,6 +370,7 @@ def train(
 
 def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent) -> None:
     """Train one method, test it on the real test images, and write its result and predictions."""
+    from synaug.evaluation.intervals import recall_intervals
     from synaug.evaluation.longtail import longtail_report
     from synaug.training.fit import predict
 
@@ -380,6 +387,9 @@ def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *
         num_classes=manifest.num_classes,
         class_counts=groups.class_counts(manifest.split("train").labels, manifest.num_classes),
     )
+    intervals = recall_intervals(
+        labels=test.labels, predictions=predictions, num_classes=manifest.num_classes, seed=recipe.seed
+    )
     storage.make_folder(run_folder.checkpoint(name, recipe.seed))
     write_predictions(run_folder.method_predictions(name, recipe.seed), test, predictions)
     result = {
@@ -391,6 +401,7 @@ def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *
         "few": scores.few,
         "worst_class": scores.worst_class,
         "per_class": dict(zip(manifest.class_names, scores.per_class, strict=True)),
+        "intervals": {"per_class": dict(zip(manifest.class_names, map(tuple, intervals), strict=True))},
         "seconds": seconds,
     }
     storage.write_json(run_folder.result(name, recipe.seed), result)
@@ -597,7 +608,7 @@ def report_images(
 ) -> ReportImages:
     """Pick the pictures of the report: real, synthetic and rejected ones, and confusions."""
     from synaug.evaluation.sections import ReportImages
-    from synaug.synthesis.synthesize import rejected_files
+    from synaug.synthesis.synthesize import provenance, rejected_files
 
     confusions = {}
     for result in results:
@@ -609,9 +620,17 @@ def report_images(
             .reindex(index=manifest.class_names, columns=manifest.class_names, fill_value=0)
             .to_numpy()
         )
+    real, synthetic = manifest.split("train"), synthetic_manifest(plan, run_folder.path)
+    wanted = provenance(plan, run_folder.path)
+    prompts = dict(zip(wanted["id"], wanted["prompt"], strict=True))
+    shown = {name: example_rows(synthetic, label) for label, name in enumerate(synthetic.class_names)}
     return ReportImages(
-        real=examples(manifest.split("train")),
-        synthetic=examples(synthetic_manifest(plan, run_folder.path)),
+        real={
+            name: [read_image(real, row) for row in example_rows(real, label)]
+            for label, name in enumerate(real.class_names)
+        },
+        synthetic={name: [read_image(synthetic, row) for row in rows] for name, rows in shown.items()},
+        prompts={name: [prompts[synthetic.frame["id"].iat[row]] for row in rows] for name, rows in shown.items()},
         rejected={
             reason: [read_file(path) for path in paths[:EXAMPLES]]
             for reason, paths in rejected_files(run_folder.path).items()
@@ -620,14 +639,11 @@ def report_images(
     )
 
 
-def examples(manifest: Manifest) -> dict[str, list[Image.Image]]:
-    """Return up to ``EXAMPLES`` images of each class, spread evenly over its rows."""
-    chosen = {}
-    for label, name in enumerate(manifest.class_names):
-        rows = np.flatnonzero(manifest.labels == label)
-        spread = rows[np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))]
-        chosen[name] = [read_image(manifest, int(row)) for row in spread]
-    return chosen
+def example_rows(manifest: Manifest, label: int) -> list[int]:
+    """Return up to ``EXAMPLES`` rows of a class, spread evenly over them."""
+    rows = np.flatnonzero(manifest.labels == label)
+    spread = np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))
+    return [int(row) for row in rows[spread]]
 
 
 def in_memory(manifest: Manifest) -> Manifest:
