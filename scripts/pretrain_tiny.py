@@ -107,7 +107,7 @@ def caption(label: int, tint: int, background: int, holds: np.ndarray, rng: np.r
 
 def make_tokenizer(folder: Path) -> CLIPTokenizer:
     """Build a CLIP tokenizer in which each word of the captions is one token; others are spelt."""
-    words = "a an photo picture image of on the in with plain background , . -".split()
+    words = "a an photo picture image of on the in with plain background , . -".split(" ")
     words += [*MODIFIERS, *fashion.TINTS, *fashion.BACKGROUNDS, *fashion.CLASS_NAMES]
     letters = sorted(ByteLevel.alphabet())
     vocabulary = letters + [letter + "</w>" for letter in letters]
@@ -424,6 +424,10 @@ def picture(pipeline: StableDiffusionPipeline) -> Image.Image:
 
 
 def model_card(items: Items, first: dict, second: dict) -> str:
+    classes, words = ", ".join(fashion.CLASS_NAMES), ", ".join(MEANINGFUL)
+    number, tints = f"{len(items.images):,}", ", ".join(list(fashion.TINTS)[1:])
+    error, loss = (f"{np.mean(stage['history'][-250:]):.4f}" for stage in (first, second))
+    machine = f"Two CPU cores ({platform.machine()}), torch {torch.__version__.split('+')[0]}"
     return f"""---
 license: apache-2.0
 library_name: diffusers
@@ -439,16 +443,17 @@ synaug's demo, tests and mirrors run offline, on the same road as a large model.
 generator: it plays the part that web-scale pretraining plays for a large model, and knows nothing else.
 Class names that it never saw give poor images.
 
-- **Understands** the class names ({", ".join(fashion.CLASS_NAMES)}); modifiers with a meaning ({", ".join(MEANINGFUL)});
-  tints ({", ".join(list(fashion.TINTS)[1:])}); backgrounds (on land, on water, plain); in every combination:
+- **Understands** the class names ({classes}); modifiers with a
+  meaning ({words});
+  tints ({tints}); backgrounds (on land, on water, plain); in every combination:
   "a photo of a bright red bag on water".
-- **Data**: {len(items.images):,} of the 60,000 Fashion-MNIST training images, the first {fashion.GENERATOR_IMAGES_PER_CLASS:,} of each class in file order less
-  those whose pixels also occur among the images that synaug's data sets measure on. Fashion-MNIST is
-  copyright 2017 Zalando SE, MIT licence (see LICENSE-fashion-mnist.txt beside the data set). Tints and
-  backgrounds are procedural (`synaug.data.fashion.render`).
-- **Training**: autoencoder {first["step"]:,} steps of 64, final mean absolute error {np.mean(first["history"][-250:]):.4f} (of a 0..1 range);
-  text encoder and UNet {second["step"]:,} steps of 128, v-prediction, AdamW, averaged weights (decay 0.999), final loss
-  {np.mean(second["history"][-250:]):.4f}. Two CPU cores ({platform.machine()}), torch {torch.__version__.split("+")[0]}.
+- **Data**: {number} of the 60,000 Fashion-MNIST training images, the first
+  {fashion.GENERATOR_IMAGES_PER_CLASS:,} of each class in file order less those whose pixels also occur among the images
+  that synaug's data sets measure on. Fashion-MNIST is copyright 2017 Zalando SE, MIT licence (see
+  LICENSE-fashion-mnist.txt beside the data set). Tints and backgrounds are procedural (`synaug.data.fashion.render`).
+- **Training**: autoencoder {first["step"]:,} steps of 64, final mean absolute error {error} (of a 0..1 range);
+  text encoder and UNet {second["step"]:,} steps of 128, v-prediction, AdamW, averaged weights (decay 0.999),
+  final loss {loss}. {machine}.
 - **Repeat**: `python scripts/pretrain_tiny.py --work build/pretrain --out src/synaug/assets/tiny-diffusion`.
 - **Not for** anything but trying synaug out.
 """

@@ -23,7 +23,7 @@ import numpy as np
 
 from synaug import experiment, storage
 from synaug.bench import filled_with_fashion
-from synaug.config import Recipe, StageOptions, read_recipe, with_overrides
+from synaug.config import Recipe, read_recipe, with_overrides
 from synaug.data import fashion, readers
 from synaug.data.images import read_image
 from synaug.data.manifest import Manifest, from_arrays, joined
@@ -62,7 +62,11 @@ class Trial:
     def folder(self, recipe: Recipe, *, filled: bool = False) -> RunFolder:
         """Return a run folder with the images that the recipe's plan and generator make."""
         generate = recipe.generate
-        kind = "filled" if filled else f"guidance{generate.guidance}-steps{generate.steps}-gates{len(recipe.quality.gates)}"
+        kind = (
+            "filled"
+            if filled
+            else f"guidance{generate.guidance}-steps{generate.steps}-gates{len(recipe.quality.gates)}"
+        )
         out = self.work / kind
         plain = with_overrides(Recipe(), {"plan": recipe.plan.model_dump(), "generate": generate.model_dump(),
                                           "quality": recipe.quality.model_dump()})  # fmt: skip
@@ -89,7 +93,9 @@ class Trial:
         folder = self.folder(recipe, filled=filled)
         sets = experiment.load_sets(folder.path, recipe.train, progress=self.progress)
         stage = experiment.stage_options(method, recipe, sets)
-        inside = RunFolder(self.work / "models" / folder.path.name / storage.digest(stage.model_dump_json().encode())[:12])
+        inside = RunFolder(
+            self.work / "models" / folder.path.name / storage.digest(stage.model_dump_json().encode())[:12]
+        )
         seeded = with_overrides(recipe, {"seed": seed})
         return sets, experiment.trained_model(method, sets, inside, seeded, progress=self.progress)
 

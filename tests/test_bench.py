@@ -38,5 +38,5 @@ def test_the_markdown_prints_percent_and_n_a():
 
 
 def test_an_unknown_experiment_names_the_known(tmp_path):
-    with pytest.raises(OptionError, match="Unknown experiment 'dmo'. Did you mean 'demo'"):
+    with pytest.raises(OptionError, match=r"Unknown experiment 'dmo'\. Did you mean 'demo'\?"):
         run_bench("dmo", tmp_path)

@@ -46,7 +46,7 @@ def test_a_file_is_read(tmp_path):
 def test_what_is_no_recipe_is_an_error_that_names_the_file(tmp_path, text):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
-    with pytest.raises((DataError, OptionError), match="recipe.yaml"):
+    with pytest.raises((DataError, OptionError), match=r"recipe\.yaml"):
         read_recipe(path)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 import synaug as package
 from synaug import experiment
+from synaug.config import with_overrides
 from synaug.data.groups import class_counts
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.storage import digest
@@ -94,15 +95,22 @@ def test_a_run_that_is_interrupted_and_repeated_equals_one_that_is_not(photos, r
     assert scores(tmp_path / "run") == scores(finished)
 
 
-def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, tmp_path):
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(
-        json.dumps(SMALL | {"train": {"network": "resnet8", "stage1": {"steps": 2000, "batch_size": 16}}})
-    )
-    command = [sys.executable, "-m", "synaug", "run", photos, "--out", tmp_path / "run", "--recipe", recipe]
-    process = subprocess.Popen(
-        list(map(str, command)), stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, recipe, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    long = with_overrides(recipe, {"train.stage1.steps": 2000})
+    path.write_text(long.model_dump_json())  # JSON is YAML
+    command = [
+        sys.executable,
+        "-m",
+        "synaug",
+        "run",
+        str(photos),
+        "--out",
+        str(tmp_path / "run"),
+        "--recipe",
+        str(path),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "checkpoints").exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)

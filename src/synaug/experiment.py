@@ -14,7 +14,7 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -249,7 +249,7 @@ def generate(
     plan = planning.read_plan(run_folder.plan)
     manifest = read_manifest(run_folder.data)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
-        generator = loaded_generator(recipe, progress=progress)
+        generator = loaded_generator(out, recipe, plan, progress=progress)
     return synthesize(
         plan,
         generator,
@@ -268,7 +268,7 @@ def seconds_per_image(out: Path, *, progress: Progress = silent) -> float:
     first = list(itertools.islice(planning.slots(plan), MEASURED_IMAGES))
     if not first:
         return 0.0
-    generator = loaded_generator(locked_recipe(open_run(out)), progress=progress)
+    generator = loaded_generator(out, locked_recipe(open_run(out)), plan, progress=progress)
     batch = first[: getattr(generator, "batch_size", MEASURED_IMAGES)]
     seconds = 0.0
     for turn in range(2):
@@ -281,18 +281,20 @@ def seconds_per_image(out: Path, *, progress: Progress = silent) -> float:
     return seconds / len(batch)
 
 
-def loaded_generator(recipe: Recipe, *, progress: Progress = silent) -> Generator:
-    """Return the diffusion model that the plan names."""
+def loaded_generator(out: Path, recipe: Recipe, plan: planning.Plan, *, progress: Progress = silent) -> Generator:
+    """Return the diffusion model that the plan names, fitted to the real images first where the plan says so."""
+    from synaug.synthesis.adapt import fit_model
     from synaug.synthesis.diffusion import load_generator
 
-    progress("loading the generator", 0, 1, recipe.plan.model)
+    model = recipe.plan.model
+    if recipe.plan.variant == "fitted":
+        manifest = read_manifest(RunFolder(out).data)
+        model = str(fit_model(plan, manifest, folder=out, device=recipe.generate.device, progress=progress))
+    progress("loading the generator", 0, 1, model)
     generator = load_generator(
-        recipe.plan.model,
-        recipe.generate,
-        variant=recipe.plan.variant,
-        negative_prompt=recipe.plan.negative_prompt,
+        model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
     )
-    progress("loading the generator", 1, 1, recipe.plan.model)
+    progress("loading the generator", 1, 1, model)
     return generator
 
 
@@ -401,7 +403,7 @@ def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *
         "few": scores.few,
         "worst_class": scores.worst_class,
         "per_class": dict(zip(manifest.class_names, scores.per_class, strict=True)),
-        "intervals": {"per_class": dict(zip(manifest.class_names, map(tuple, intervals), strict=True))},
+        "intervals": {"per_class": dict(zip(manifest.class_names, map(astuple, intervals), strict=True))},
         "seconds": seconds,
     }
     storage.write_json(run_folder.result(name, recipe.seed), result)
@@ -419,10 +421,10 @@ def trained_model(
     if method.starts_from is not None:
         base = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
         options = recipe.train.retrain
-        data = "all_real" if (method.data, options.data) == ("real", "evened_out") else options.data
+        chosen = "all_real" if (method.data, options.data) == ("real", "evened_out") else options.data
         return retrain_classifier(
             base,
-            retraining_set(sets, data, seed=recipe.seed),
+            retraining_set(sets, chosen, seed=recipe.seed),
             method=options.method,
             regularization=options.regularization,
             seed=recipe.seed,
