@@ -14,7 +14,6 @@ from synaug.training.fit import (
     extract_features,
     predict,
     train_representation,
-    train_synthetic_then_real,
 )
 from synaug.training.models import make_model
 
@@ -195,19 +194,6 @@ def test_a_few_seconds_of_training_on_long_tailed_digits_beat_guessing_by_far(lo
     train_representation(model, long_tail, options, seed=0, device="cpu")
     predictions = predict(model, even_digits, device="cpu").argmax(1)
     assert (predictions == even_digits.labels).float().mean() > 0.5
-
-
-def test_synthetic_first_then_real_ends_with_the_real_images(small_set, tmp_path):
-    model = make_model("resnet8", num_classes=3, in_channels=1, image_size=8)
-    options = StageOptions(steps=2, batch_size=4)
-    first, second = train_synthetic_then_real(
-        model, small_set, options, then=options, seed=0, device="cpu", checkpoint=tmp_path
-    )
-    assert (first.steps, second.steps) == (2, 2)
-    alone = make_model("resnet8", num_classes=3, in_channels=1, image_size=8)
-    for chosen in (small_set.is_synthetic, ~small_set.is_synthetic):
-        train_representation(alone, small_set.rows(chosen), options, seed=0, device="cpu")
-    assert bits(model) == bits(alone)
 
 
 def test_the_curves_are_written_beside_the_checkpoint(small_set, tmp_path):

@@ -30,7 +30,7 @@ from synaug.training.files import ImageFiles
 from synaug.training.images import TrainingSet, normalised
 from synaug.training.losses import Loss, LossContext, loss_named
 from synaug.training.models import ImageClassifier
-from synaug.training.optimization import learning_rate_share, make_optimizer
+from synaug.training.optimization import learning_rate_share, make_optimizer, num_steps
 from synaug.training.parallel import Team, joined_team
 from synaug.training.sampling import batches
 
@@ -106,7 +106,7 @@ def train_representation(
     model.to(device=place)
     model.to(memory_format=torch.channels_last)  # 1.2 to 1.4 times as fast, on CPUs too
     data = data.to(place)
-    steps = options.steps or math.ceil(options.epochs * len(data) / options.batch_size)
+    steps = num_steps(options, len(data))
     criterion = loss or loss_named(options.loss, num_groups=data.num_groups)
     modules = {"model": model}
     if isinstance(criterion, nn.Module):
@@ -299,31 +299,6 @@ class _Run:
     def _plain_losses(self) -> list[float]:
         self.losses = [float(loss) for loss in self.losses]
         return self.losses  # type: ignore[return-value]
-
-
-def train_synthetic_then_real(
-    model: nn.Module,
-    data: TrainingSet,
-    options: StageOptions,
-    *,
-    then: StageOptions,
-    seed: int,
-    checkpoint: Path | None = None,
-    **more: Any,
-) -> tuple[TrainingLog, TrainingLog]:
-    """Train on the synthetic images, then on the real ones, so that no batch lets the two be told apart.
-
-    Qraitem et al. 2024, "From Fake to Real" (arXiv 2308.04553). The arguments are those of
-    ``train_representation``; ``then`` are the options of the second stage.
-    """
-    synthetic, real = data.rows(data.is_synthetic), data.rows(~data.is_synthetic)
-    first, second = (None, None) if checkpoint is None else (checkpoint / "synthetic", checkpoint / "real")
-    return (
-        train_representation(
-            model, synthetic, options, seed=seed, checkpoint=first, stage="training on synthetic images", **more
-        ),
-        train_representation(model, real, then, seed=seed, checkpoint=second, stage="training on real images", **more),
-    )
 
 
 def _with_next(stream: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

@@ -1,4 +1,4 @@
-"""The optimizer, and its learning rate at each step."""
+"""The optimizer, how many steps it takes, and its learning rate at each."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def learning_rate_share(step: int, steps: int, *, warmup: float) -> float:
     if step < rising:
         return min((step + 1) / rising, 1.0)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
+
+
+def num_steps(options: StageOptions, num_images: int) -> int:
+    """Return the steps that the options ask for, or those of their epochs over so many images.
+
+    >>> num_steps(StageOptions(epochs=2, batch_size=8), 20), num_steps(StageOptions(steps=3), 20)
+    (5, 3)
+    """
+    return options.steps or math.ceil(options.epochs * num_images / options.batch_size)

@@ -1,0 +1,107 @@
+"""Courses of the training, by name: one stage, or a start and a main stage that share the steps evenly.
+
+A schedule is called like ``train_representation`` and trains the network in place. The main stage keeps its
+checkpoint where that function would; the start has a folder inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from synaug.config import StageOptions
+from synaug.errors import OptionError
+from synaug.training.fit import Track, TrainingLog, train_representation
+from synaug.training.glmc import train_glmc
+from synaug.training.images import TrainingSet
+from synaug.training.models import ImageClassifier
+from synaug.training.optimization import num_steps
+from synaug.training.selfsupervised import pretrain_contrastive
+
+FINE_TUNING = 0.1  # of the learning rate, where images change but not the task
+
+Schedule = Callable[..., TrainingLog]
+"""Called as ``schedule(model, data, options, seed=seed, checkpoint=folder, **more)``; returns the last stage's log."""
+
+
+def synthetic_then_real(
+    model: ImageClassifier,
+    data: TrainingSet,
+    options: StageOptions,
+    *,
+    checkpoint: Path | None = None,
+    track: Track | None = None,
+    stage: str = "training",
+    **more: Any,
+) -> TrainingLog:
+    """Train on the synthetic images, then on the real ones, so that no batch lets the two be told apart.
+
+    Qraitem et al. 2024, "From Fake to Real" (arXiv 2308.04553). The real images are learned from at a tenth of
+    the learning rate, which is a choice of ours.
+
+    Raises:
+        OptionError: there are no synthetic images.
+    """
+    if not bool(data.is_synthetic.any()):
+        raise OptionError("There are no synthetic images to start from; take a method that needs none.")
+    start, main = halves(options, len(data))
+    synthetic, real = data.rows(data.is_synthetic), data.rows(~data.is_synthetic)
+    train_representation(model, synthetic, start, **_of_start(checkpoint, track, stage), **more)
+    main = main.model_copy(update={"learning_rate": FINE_TUNING * options.learning_rate})
+    return train_representation(model, real, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+
+
+def contrastive_start(
+    model: ImageClassifier,
+    data: TrainingSet,
+    options: StageOptions,
+    *,
+    loss: str = "simclr",
+    checkpoint: Path | None = None,
+    track: Track | None = None,
+    stage: str = "training",
+    **more: Any,
+) -> TrainingLog:
+    """Train the features on two views of each image, then all on labels; ``loss`` is one of ``selfsupervised``."""
+    start, main = halves(options, len(data))
+    pretrain_contrastive(model, data, start, loss=loss, **_of_start(checkpoint, track, stage), **more)
+    return train_representation(model, data, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+
+
+def halves(options: StageOptions, num_images: int) -> tuple[StageOptions, StageOptions]:
+    """Return the options of two stages that take as many steps as one would, at least one each.
+
+    >>> [stage.steps for stage in halves(StageOptions(steps=5), 100)]
+    [2, 3]
+    """
+    steps = num_steps(options, num_images)
+    first = max(steps // 2, 1)
+    return (
+        options.model_copy(update={"steps": first}),
+        options.model_copy(update={"steps": max(steps - first, 1)}),
+    )
+
+
+def _of_start(checkpoint: Path | None, track: Track | None, stage: str) -> dict[str, Any]:
+    """Return where the first stage keeps its state, and under which names it tells how it goes."""
+
+    def named(values: dict[str, float], *, step: int) -> None:
+        assert track is not None
+        track({f"start/{name}": value for name, value in values.items()}, step=step)
+
+    return {
+        "checkpoint": None if checkpoint is None else checkpoint / "start",
+        "track": None if track is None else named,
+        "stage": f"{stage}, start",
+    }
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "usual": train_representation,
+    "glmc": train_glmc,
+    "synthetic_then_real": synthetic_then_real,
+    "simclr_start": contrastive_start,
+    "balanced_contrastive_start": partial(contrastive_start, loss="balanced"),
+}
