@@ -1,7 +1,13 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from synaug.bench import COLUMNS, markdown, run_bench, table
+from synaug.bench import COLUMNS, EXPERIMENTS, Experiment, markdown, run_bench, table
+from synaug.config import with_overrides
+from synaug.data.readers import read_data
 from synaug.errors import OptionError
+from synaug.methods import METHODS
 
 
 def result(method, seed, accuracy):
@@ -40,3 +46,34 @@ def test_the_markdown_prints_percent_and_n_a():
 def test_an_unknown_experiment_names_the_known(tmp_path):
     with pytest.raises(OptionError, match=r"Unknown experiment 'dmo'\. Did you mean 'demo'\?"):
         run_bench("dmo", tmp_path)
+
+
+def test_the_bench_of_methods_has_all_that_need_no_groups():
+    assert {name for name, method in METHODS.items() if method.groups_from is None} == set(
+        EXPERIMENTS["methods"].methods
+    )
+    assert set(EXPERIMENTS["demo"].methods) < set(methods)
+
+
+def test_more_methods_in_the_same_folder_share_the_images_and_results(photos, recipe, tmp_path, monkeypatch):
+    def first(data, number):
+        rows = np.concatenate([np.flatnonzero(data.labels == label)[:number] for label in range(data.num_classes)])
+        return data.rows(rows)
+
+    options = with_overrides(recipe, {"plan.target": "uniform"})
+    few = Experiment(
+        data=lambda _: first(read_data(photos, options.data), 10),
+        recipe=lambda: options,
+        filled=lambda data: first(data, 6),
+        methods=("cross_entropy", "synaug_stage1"),
+    )
+    monkeypatch.setitem(EXPERIMENTS, "few", few)
+    monkeypatch.setitem(EXPERIMENTS, "more", replace(few, methods=(*few.methods, "synaug_tau_norm")))
+    run_bench("few", tmp_path, seeds=[0])
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+    content = run_bench("more", tmp_path, seeds=[0])
+    assert {row["method"] for row in content["table"]} == {
+        "cross_entropy", "synaug_stage1", "synaug_tau_norm", "upper_bound", "upper_bound_mixup",
+    }  # fmt: skip
+    assert times
+    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}

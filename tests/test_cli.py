@@ -1,8 +1,14 @@
 """The commands: what they print, what they refuse, and with which exit code."""
 
 import json
+import shutil
+import subprocess
+import sys
 
 import pytest
+
+from synaug import storage
+from synaug.runs import RunFolder
 
 
 @pytest.fixture
@@ -194,3 +200,42 @@ def test_another_model_may_be_named_until_images_are_there(synaug, photos, finis
     done = synaug("generate", finished, "--model", "another/model")
     assert done.code == 2
     assert "Plan into another folder" in done.err
+
+
+def test_methods_are_listed_with_what_they_do(synaug):
+    from synaug.methods import METHODS
+
+    shown = synaug("methods").out
+    assert all(name in shown for name in METHODS)
+    assert json.loads(synaug("methods", "--json").out)["synaug_focal"] == METHODS["synaug_focal"].description
+
+
+def test_train_takes_any_method_by_name(synaug, finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    done = synaug("train", run, "--methods", "focal,synaug_tau_norm", "--json")
+    assert [result["method"] for result in json.loads(done.out)] == ["focal", "synaug_tau_norm"]
+
+
+def test_a_method_that_needs_groups_is_refused_before_anything_is_made(synaug, photos, tmp_path):
+    done = synaug("run", photos, "--out", tmp_path / "run", "--model", "embedded", "--methods", "group_dro")
+    assert (done.code, "--attribute" in done.err) == (2, True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_train_a_run_together_and_the_first_one_writes(finished, tmp_path, monkeypatch):
+    run = shutil.copytree(finished, tmp_path / "run")
+    names = "cutmix,synaug_glmc,lws"
+    launch = "--cpu --num_processes 2 --num_machines 1 --mixed_precision no --dynamo_backend no --main_process_port 0"
+    command = [sys.executable, "-m", "accelerate.commands.launch", *launch.split(), "-m", "synaug"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    done = subprocess.run(
+        [*command, "train", str(run), "--methods", names, "--json"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    results = json.loads(done.stdout)
+    assert [result["method"] for result in results] == names.split(",")
+    assert all(storage.read_json(RunFolder(run).result(r["method"], 0)) == r for r in results)
+    assert done.stderr.count("training cutmix") <= 1
+    lines = (run / "checkpoints" / "cutmix-0" / "training.csv").read_text().splitlines()
+    assert len(lines) == 4

@@ -18,11 +18,12 @@ from synaug.data.images import read_image
 from synaug.data.manifest import Manifest, from_arrays, joined
 from synaug.embedded import demo_data, demo_recipe
 from synaug.errors import unknown
+from synaug.methods import METHODS
 from synaug.progress import Progress, silent
 from synaug.runs import machine
 
 COLUMNS = ("accuracy", "many", "medium", "few", "worst_class", "seconds")
-METHODS = (
+DEMO_METHODS = (
     "cross_entropy",
     "cross_entropy_mixup",
     "cross_entropy_retrained",
@@ -36,11 +37,12 @@ UPPER_BOUND = "upper_bound"
 
 @dataclass(frozen=True)
 class Experiment:
-    """Data, options, and the same data filled up with other real images: what a perfect generator could do."""
+    """Data, options, methods, and the same data filled with other real images: what a perfect generator could do."""
 
     data: Callable[[Recipe], Manifest]
     recipe: Callable[[], Recipe]
     filled: Callable[[Manifest], Manifest]
+    methods: tuple[str, ...]
 
 
 def run_bench(name: str, out: Path, *, seeds: Sequence[int] = (0, 1, 2), progress: Progress = silent) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def run_bench(name: str, out: Path, *, seeds: Sequence[int] = (0, 1, 2), progres
     for seed in seeds:
         recipe = with_overrides(chosen.recipe(), {"seed": seed, "plan.seed": seed})
         data = chosen.data(recipe)
-        report = experiment.run(data, out / f"seed-{seed}", recipe, methods=METHODS, progress=progress)
+        report = experiment.run(data, out / f"seed-{seed}", recipe, methods=chosen.methods, progress=progress)
         results += report["results"]
         for method, stage in (
             ("cross_entropy", UPPER_BOUND),
@@ -158,5 +160,18 @@ def filled_with_fashion(manifest: Manifest) -> Manifest:
 
 
 EXPERIMENTS = {
-    "demo": Experiment(data=_demo_data, recipe=lambda: read_recipe(demo_recipe()), filled=filled_with_fashion),
+    "demo": Experiment(
+        data=_demo_data,
+        recipe=lambda: read_recipe(demo_recipe()),
+        filled=filled_with_fashion,
+        methods=DEMO_METHODS,
+    ),
+    "methods": Experiment(
+        data=_demo_data,
+        recipe=lambda: read_recipe(demo_recipe()),
+        filled=filled_with_fashion,
+        methods=tuple(name for name, method in METHODS.items() if method.groups_from is None),
+    ),
 }
+"""Experiments by name. ``methods`` is every method that needs no groups, on the same images; in the folder of a
+finished ``demo`` it goes on with that one's images and results."""

@@ -53,7 +53,10 @@ Target = Annotated[
     str | None,
     typer.Option(help="'uniform', a number of images, or a share of the largest. [default: uniform]"),
 ]
-Methods = Annotated[str | None, typer.Option(help="Comma-separated methods to train. [default: the report's five]")]
+Methods = Annotated[
+    str | None,
+    typer.Option(help="Comma-separated methods to train; see 'synaug methods'. [default: the report's five]"),
+]
 
 
 def main() -> NoReturn:
@@ -223,6 +226,9 @@ def generate(
 def train(run: Run, methods: Methods = None, as_json: Json = False) -> None:
     """Train the methods of stage 1 that have no result yet: on the real images, and on the evened-out set.
 
+    Methods that are named are trained whole, their last layer too. Several processes train together when
+    started by 'accelerate launch -m synaug train RUN'.
+
     Example:  synaug train runs/photos
     """
     _train(run, methods, retrain=False, as_json=as_json)
@@ -239,14 +245,34 @@ def retrain(run: Run, methods: Methods = None, as_json: Json = False) -> None:
 
 def _train(run: Path, methods: str | None, *, retrain: bool, as_json: bool) -> None:
     from synaug import console, experiment, storage
+    from synaug.training.parallel import is_first_process
 
-    names = tuple(methods.split(",")) if methods else experiment.DEFAULT_METHODS
-    with session() as progress, storage.lock(run):
-        results = experiment.train(run, methods=names, retrain=retrain, progress=progress)
+    first = is_first_process()
+    with session() as progress, storage.lock(run) if first else contextlib.nullcontext():
+        results = experiment.train(run, methods=names_of(methods), retrain=retrain or bool(methods), progress=progress)
+    if not first:
+        return
     if as_json:
         print_json(results)
     else:
         console.show_results({"results": results})
+
+
+@app.command("methods")
+def list_methods(as_json: Json = False) -> None:
+    """List the methods that --methods takes, and what each does.
+
+    Example:  synaug methods
+    """
+    from synaug.methods import METHODS
+
+    descriptions = {name: method.description for name, method in METHODS.items()}
+    if as_json:
+        print_json(descriptions)
+    else:
+        from synaug import console
+
+        console.show_methods(descriptions)
 
 
 @app.command()
@@ -289,9 +315,8 @@ def run_all(
             "plan.seed": seed, "seed": seed,
         },
     )  # fmt: skip
-    names = tuple(methods.split(",")) if methods else experiment.DEFAULT_METHODS
     with session() as progress:
-        made = experiment.run(data, out, options, methods=names, command=typed_command(), progress=progress)
+        made = experiment.run(data, out, options, methods=names_of(methods), command=typed_command(), progress=progress)
     show_report(made, out, as_json=as_json)
 
 
@@ -374,7 +399,7 @@ def status(run: Run, as_json: Json = False) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="demo.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="demo or methods.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the runs. [default: runs/bench-NAME]")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
     as_json: Json = False,
@@ -423,6 +448,13 @@ def number_or_name(target: str | None) -> float | int | str | None:
         except ValueError:
             continue
     return target
+
+
+def names_of(methods: str | None) -> tuple[str, ...]:
+    """Read the names of methods, comma-separated; the default ones where none are given."""
+    from synaug.methods import DEFAULT_METHODS
+
+    return tuple(name.strip() for name in methods.split(",")) if methods else DEFAULT_METHODS
 
 
 def shard_of(text: str) -> tuple[int, int]:

@@ -142,6 +142,7 @@ class TrainOptions(_Section):
     image_size: int | None = Field(None, ge=8, description="side in pixels; default: the data's, or the network's")
     device: str = "auto"
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    track: Literal["tensorboard"] | None = Field(None, description="also log to RUN/tracking; default: the CSV alone")
     stage1: StageOptions = StageOptions()
     retrain: RetrainOptions = RetrainOptions()
 

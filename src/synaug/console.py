@@ -112,6 +112,16 @@ def show_synthesis(content: dict[str, Any]) -> None:
         console.print(f"  rejected, {reason.replace('_', '-')}: {number:,}")
 
 
+def show_methods(descriptions: dict[str, str]) -> None:
+    """Print one row a method: its name, and what it does."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, description in descriptions.items():
+        table.add_row(escape(name), escape(description))
+    _console().print(table)
+
+
 def show_results(report: dict[str, Any]) -> None:
     """Print one row a method: mean and, over several seeds, standard deviation."""
     from synaug.evaluation.summary import COLUMNS, results_table

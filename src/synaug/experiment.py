@@ -14,7 +14,7 @@ import math
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,74 +22,34 @@ import numpy as np
 import pandas as pd
 
 from synaug import storage
-from synaug.config import STABLE_DIFFUSION, Recipe, StageOptions, TrainOptions, with_overrides
+from synaug.config import STABLE_DIFFUSION, Recipe, RetrainOptions, StageOptions, TrainOptions, with_overrides
 from synaug.data import encoding, groups, readers
 from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest, joined, read_manifest, write_manifest
 from synaug.data.subsets import balanced_positions, with_test_split
-from synaug.errors import DataError, IncompleteError, unknown
+from synaug.errors import DataError, IncompleteError
+from synaug.methods import DEFAULT_METHODS, METHODS, check_methods
 from synaug.progress import Progress, silent
 from synaug.runs import RunFolder, locked_recipe, machine, open_run, write_lock
 from synaug.synthesis import plan as planning
 from synaug.synthesis.synthesize import synthetic_manifest
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
 
     from synaug.evaluation.sections import ReportImages
     from synaug.synthesis.diffusion import Generator
     from synaug.synthesis.synthesize import SynthesisResult
     from synaug.training.images import TrainingSet
+    from synaug.training.models import ImageClassifier
 
 
-@dataclass(frozen=True)
-class Method:
-    """A way from images to a classifier.
-
-    Attributes:
-        description: what it does, in one sentence, for the report.
-        data: what stage 1 learns from: ``real`` or ``evened_out`` (real and synthetic).
-        stage1: options that differ from the recipe's ``train.stage1``.
-        starts_from: the method whose features are kept while the classifier is retrained; None trains stage 1.
-    """
-
-    description: str
-    data: str = "real"
-    stage1: tuple[tuple[str, Any], ...] = ()
-    starts_from: str | None = None
-
-
-METHODS = {
-    "cross_entropy": Method(
-        "Cross-entropy on the real images alone.",
-        stage1=(("mixing", "none"),),
-    ),
-    "cross_entropy_mixup": Method("Cross-entropy with Mixup on the real images alone."),
-    "cross_entropy_retrained": Method(
-        "Features of cross_entropy; its last layer retrained like SYNAuG's.", starts_from="cross_entropy"
-    ),
-    "oversampling": Method(
-        "Cross-entropy on the real images, drawn class-balanced: rare images are seen more often.",
-        stage1=(("mixing", "none"), ("sampler", "class_balanced")),
-    ),
-    "oversampling_mixup": Method(
-        "Oversampling with Mixup.",
-        stage1=(("sampler", "class_balanced"),),
-    ),
-    "synaug_stage1": Method(
-        "Cross-entropy with Mixup on the evened-out set: real and synthetic images.", data="evened_out"
-    ),
-    "synaug": Method(
-        "Features of synaug_stage1; the last layer retrained on class-balanced real images.",
-        data="evened_out",
-        starts_from="synaug_stage1",
-    ),
-}
 IN_MEMORY = "images in memory"
 MEASURED_IMAGES = 64
 LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
 EXAMPLES = 10  # pictures of each kind in the report
-DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
+MOST_CURVES = 5  # methods whose loss the report draws
+CURVE_POINTS = 200
 
 
 def run(
@@ -119,6 +79,7 @@ def run(
     check_methods(methods)
     began = time.monotonic()
     manifest = load_data(source, recipe, progress=progress)
+    check_methods(methods, num_attributes=manifest.num_attributes)
     with storage.lock(out):
         make_plan(manifest, out, recipe, source=IN_MEMORY if isinstance(source, Manifest) else str(source))
         generate(out, generator=generator, progress=progress)
@@ -167,13 +128,6 @@ def balance(
         check_complete(folder, generate(folder, generator=generator, progress=progress))
         synthetic = synthetic_manifest(plan, folder)
         return joined(manifest.split("train"), synthetic if out else in_memory(synthetic))
-
-
-def check_methods(methods: Sequence[str]) -> None:
-    """Raise an OptionError for a name that is not in ``METHODS``."""
-    for name in methods:
-        if name not in METHODS:
-            raise unknown("method", name, METHODS)
 
 
 # ---------------------------------------------------------------- data and plan
@@ -315,11 +269,12 @@ def check_complete(out: Path, result: SynthesisResult) -> None:
 
 @dataclass(frozen=True)
 class Sets:
-    """The images in memory: what is learned from and what is measured on."""
+    """The images in memory: what is learned from and what is measured on; and features that several methods need."""
 
     real: TrainingSet
     evened_out: TrainingSet
     test: TrainingSet
+    features: dict[tuple[str, str], Tensor] = field(default_factory=dict)
 
 
 def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
@@ -359,27 +314,40 @@ def train(
         retrain: False leaves out the methods that only retrain the classifier of another.
         progress: called with how far the work has come.
     """
+    from synaug.training.parallel import joined_team
+
     check_methods(methods)
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
     wanted = [name for name in methods if retrain or METHODS[name].starts_from is None]
     missing = [name for name in wanted if not run_folder.result(name, recipe.seed).exists()]
     if missing:
-        sets = load_sets(out, recipe.train, progress=progress)
+        team, _ = joined_team(recipe.train.device)
+        shown = progress if team.is_first else silent
+        check_methods(missing, num_attributes=read_manifest(run_folder.data).num_attributes)
+        sets = load_sets(out, recipe.train, progress=shown)
         for name in missing:
-            train_method(name, sets, run_folder, recipe, progress=progress)
+            train_method(name, sets, run_folder, recipe, progress=shown)
+        team.wait()
     return [storage.read_json(run_folder.result(name, recipe.seed)) for name in wanted]
 
 
 def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent) -> None:
-    """Train one method, test it on the real test images, and write its result and predictions."""
+    """Train one method, test it on the real test images, and write its result and predictions.
+
+    Of several processes that train together, the first alone tests and writes.
+    """
     from synaug.evaluation.intervals import recall_intervals
     from synaug.evaluation.longtail import longtail_report
     from synaug.training.fit import predict
+    from synaug.training.parallel import joined_team
 
+    team, device = joined_team(recipe.train.device)
     began = time.monotonic()
     model = trained_model(name, sets, run_folder, recipe, progress=progress)
     seconds = time.monotonic() - began
-    logits = predict(model, sets.test)
+    if not team.is_first:
+        return
+    logits = predict(model, sets.test, device=device)
     manifest = read_manifest(run_folder.data)
     test = manifest.split("test")
     predictions = logits.argmax(1).numpy()
@@ -411,25 +379,31 @@ def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *
 
 def trained_model(
     name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent
-) -> nn.Module:
+) -> ImageClassifier:
     """Return the network of a method, trained; a finished checkpoint is loaded instead."""
     from synaug.training.classifier import retrain_classifier
-    from synaug.training.fit import train_representation
     from synaug.training.models import make_model
+    from synaug.training.schedules import SCHEDULES
+    from synaug.training.tracking import tracked
 
     method = METHODS[name]
     if method.starts_from is not None:
-        base = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
-        options = recipe.train.retrain
+        options = retrain_options(name, recipe)
         chosen = "all_real" if (method.data, options.data) == ("real", "evened_out") else options.data
+        data = retraining_set(sets, chosen, seed=recipe.seed)
+        base = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
         return retrain_classifier(
             base,
-            retraining_set(sets, chosen, seed=recipe.seed),
+            data,
             method=options.method,
             regularization=options.regularization,
             seed=recipe.seed,
+            features=kept_features(method.starts_from, base, chosen, data, sets=sets, device=recipe.train.device),
         )
     data = sets.evened_out if method.data == "evened_out" else sets.real
+    if method.groups_from is not None and bool((data.groups < 0).any()):
+        base = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
+        data = with_groups(data, method.data, base, method.groups_from, sets=sets, device=recipe.train.device)
     model = make_model(
         recipe.train.network,
         num_classes=data.num_classes,
@@ -438,17 +412,19 @@ def trained_model(
         pretrained=recipe.train.pretrained,
         seed=recipe.seed,
     )
-    train_representation(
-        model,
-        data,
-        stage_options(name, recipe, sets),
-        seed=recipe.seed,
-        device=recipe.train.device,
-        precision=recipe.train.precision,
-        checkpoint=run_folder.checkpoint(name, recipe.seed),
-        progress=progress,
-        stage=f"training {name}",
-    )
+    with tracked(recipe.train.track, name=f"{name}-{recipe.seed}", folder=run_folder.tracking) as track:
+        SCHEDULES[method.schedule](
+            model,
+            data,
+            stage_options(name, recipe, sets),
+            seed=recipe.seed,
+            device=recipe.train.device,
+            precision=recipe.train.precision,
+            checkpoint=run_folder.checkpoint(name, recipe.seed),
+            progress=progress,
+            track=track,
+            stage=f"training {name}",
+        )
     return model
 
 
@@ -457,10 +433,40 @@ def stage_options(name: str, recipe: Recipe, sets: Sets) -> StageOptions:
 
     The number of steps follows from the evened-out set, so that every method takes equally many.
     """
-    stage = recipe.train.stage1
-    steps = stage.steps or math.ceil(stage.epochs * len(sets.evened_out.labels) / stage.batch_size)
-    changes = dict(METHODS[name].stage1) | recipe.methods.get(name, {})
-    return StageOptions.model_validate(stage.model_dump() | {"steps": steps} | changes)
+    from synaug.training.optimization import num_steps
+
+    steps = num_steps(recipe.train.stage1, len(sets.evened_out))
+    changes = {"steps": steps} | dict(METHODS[name].stage1) | recipe.methods.get(name, {})
+    return with_overrides(recipe, {f"train.stage1.{key}": value for key, value in changes.items()}).train.stage1
+
+
+def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
+    """Return the options of a method that retrains a classifier, found as those of stage 1 are."""
+    changes = dict(METHODS[name].retrain) | recipe.methods.get(name, {})
+    return with_overrides(recipe, {f"train.retrain.{key}": value for key, value in changes.items()}).train.retrain
+
+
+def kept_features(
+    name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, device: str
+) -> Tensor:
+    """Return the features of a set under the network of a method; what was asked for before is not computed again."""
+    from synaug.training.fit import extract_features
+    from synaug.training.parallel import joined_team
+
+    if (name, chosen) not in sets.features:
+        sets.features[name, chosen] = extract_features(model, data, device=joined_team(device)[1])
+    return sets.features[name, chosen]
+
+
+def with_groups(
+    data: TrainingSet, chosen: str, model: ImageClassifier, name: str, *, sets: Sets, device: str
+) -> TrainingSet:
+    """Return the images with the attribute of those that have none told by the features of a method's network."""
+    from synaug.training.classifier import predicted_groups
+
+    return replace(
+        data, groups=predicted_groups(data, kept_features(name, model, chosen, data, sets=sets, device=device))
+    )
 
 
 def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
@@ -638,7 +644,21 @@ def report_images(
             for reason, paths in rejected_files(run_folder.path).items()
         },
         confusions=confusions,
+        curves=loss_curves(run_folder, results),
     )
+
+
+def loss_curves(run_folder: RunFolder, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    """Return the training loss of the first methods that trained features, a point the mean of some steps."""
+    from synaug.training.fit import CURVES
+
+    paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
+    curves = {}
+    for name in [name for name, path in paths.items() if path.exists()][:MOST_CURVES]:
+        losses = pd.read_csv(paths[name])["loss"].to_numpy()
+        parts = np.array_split(losses, min(CURVE_POINTS, len(losses)))
+        curves[name] = [float(part.mean()) for part in parts]
+    return curves
 
 
 def example_rows(manifest: Manifest, label: int) -> list[int]:

@@ -67,6 +67,11 @@ class Team:
             torch.distributed.barrier()
 
 
+def is_first_process() -> bool:
+    """Return whether this process is the one that writes: always, unless a launcher started several."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def joined_team(device: str | torch.device) -> tuple[Team, str | torch.device]:
     """Return the team that the launcher's environment speaks of, and this process's device.
 

@@ -1,0 +1,41 @@
+"""Tell a tracker of accelerate how a training goes; the CSV beside the checkpoint is written in any case."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from synaug.errors import EnvironmentFault
+from synaug.training.fit import Track
+
+
+@contextlib.contextmanager
+def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track | None]:
+    """Give the function that ``train_representation`` calls with its numbers; None where nothing is tracked.
+
+    Args:
+        tracker: ``tensorboard``, or None.
+        name: of the run, a folder inside ``folder``.
+        folder: of the log files.
+
+    Raises:
+        EnvironmentFault: the tracker's package is not installed.
+    """
+    if tracker is None:
+        yield None
+        return
+    from accelerate.tracking import TensorBoardTracker
+
+    board = TensorBoardTracker(name, logging_dir=folder)
+    try:
+        board.start()
+    except ModuleNotFoundError as error:
+        raise EnvironmentFault(
+            f"TensorBoard cannot be used: {error}. Install it with pip install 'synaug[track]', or set train.track "
+            "to null; the numbers are in training.csv in any case."
+        ) from error
+    try:
+        yield board.log
+    finally:
+        board.finish()

@@ -1,0 +1,204 @@
+"""Every method trains; what each one changes is what its entry says."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from synaug import experiment, storage
+from synaug.config import with_overrides
+from synaug.data.manifest import from_arrays
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.methods import DEFAULT_METHODS, METHODS, check_methods
+from synaug.runs import RunFolder, locked_recipe, replace_recipe
+from synaug.training.heads import METHODS as HEADS
+from synaug.training.losses import LOSSES, STATEFUL_LOSSES
+from synaug.training.mixing import MIXINGS
+from synaug.training.sampling import SAMPLERS
+from synaug.training.schedules import SCHEDULES
+
+WITHOUT_GROUPS = [name for name, method in METHODS.items() if method.groups_from is None]
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of a finished run, to train more in."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def trained(finished, tmp_path_factory):
+    """A run in which every method that needs no groups was trained, and its results by name."""
+    run = shutil.copytree(finished, tmp_path_factory.mktemp("methods") / "run")
+    results = experiment.train(run, methods=WITHOUT_GROUPS)
+    return run, {result["method"]: result for result in results}
+
+
+def test_every_method_trains_and_is_tested(trained):
+    _, results = trained
+    assert list(results) == WITHOUT_GROUPS
+    assert all(0 <= result["accuracy"] <= 1 for result in results.values())
+
+
+def test_the_report_holds_every_method_and_draws_losses(trained):
+    run, results = trained
+    report = experiment.report(run)
+    assert [result["method"] for result in report["results"]] == list(results)
+    assert set(report["training"]["methods"]) == set(results)
+    assert "Training loss" in (run / "report.html").read_text()
+
+
+def test_a_curve_is_the_loss_of_a_method_that_trains_features(trained):
+    run, results = trained
+    curves = experiment.loss_curves(RunFolder(run), list(results.values()))
+    assert len(curves) == experiment.MOST_CURVES
+    assert "cross_entropy_retrained" not in curves
+    lines = (run / "checkpoints" / "cross_entropy-0" / "training.csv").read_text().splitlines()
+    assert curves["cross_entropy"] == pytest.approx([float(line.split(",")[1]) for line in lines[1:]])
+
+
+def test_every_loss_mixing_sampler_head_and_schedule_has_a_method():
+    used = {key: set() for key in ("loss", "mixing", "sampler", "method")}
+    for method in METHODS.values():
+        for key, value in (*method.stage1, *method.retrain):
+            used.setdefault(key, set()).add(value)
+    assert used["loss"] | {"cross_entropy", "ldam"} == {*LOSSES, *STATEFUL_LOSSES}
+    assert used["mixing"] | {"mixup"} == {"none", *MIXINGS}
+    assert used["sampler"] | {"instance"} == set(SAMPLERS)
+    assert used["method"] | {"logistic", "warm_logistic", "crt_warm"} == set(HEADS)
+    assert {method.schedule for method in METHODS.values()} == set(SCHEDULES)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_name_says_whether_synthetic_images_are_learned_from(name):
+    method = METHODS[name]
+    assert (method.data == "evened_out") == name.startswith("synaug")
+    if method.starts_from is not None:
+        assert METHODS[method.starts_from].data == method.data
+        assert METHODS[method.starts_from].starts_from is None
+
+
+def test_the_default_methods_stay_what_they_were():
+    assert DEFAULT_METHODS == ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
+    changes = {name: (METHODS[name].data, dict(METHODS[name].stage1)) for name in DEFAULT_METHODS}
+    assert changes["cross_entropy"] == ("real", {"mixing": "none"})
+    assert changes["oversampling"] == ("real", {"mixing": "none", "sampler": "class_balanced"})
+    assert changes["synaug_stage1"] == ("evened_out", {})
+    assert all(METHODS[name].schedule == "usual" for name in DEFAULT_METHODS)
+
+
+def test_overrides_of_a_recipe_reach_both_stages(recipe):
+    recipe = with_overrides(recipe, {"methods": {"focal": {"weight_decay": 0.5}, "crt": {"regularization": 3.0}}})
+    sets = experiment.Sets(real=[], evened_out=range(9), test=[])
+    stage = experiment.stage_options("focal", recipe, sets)
+    assert (stage.loss, stage.mixing, stage.weight_decay, stage.steps) == ("focal", "none", 0.5, 3)
+    options = experiment.retrain_options("crt", recipe)
+    assert (options.method, options.regularization) == ("crt", 3.0)
+
+
+def test_a_misspelt_override_names_the_nearest(recipe):
+    recipe = with_overrides(recipe, {"methods": {"focal": {"weight_dekay": 0.5}}})
+    sets = experiment.Sets(real=[], evened_out=range(9), test=[])
+    with pytest.raises(OptionError, match=r"Did you mean 'train\.stage1\.weight_decay'"):
+        experiment.stage_options("focal", recipe, sets)
+
+
+# ---------------------------------------------------------------- groups
+
+
+def noise(prompts, *, seeds):
+    return [Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)) for seed in seeds]
+
+
+def test_methods_that_need_groups_guess_those_of_synthetic_images(recipe, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [24, 12])
+    data = from_arrays(
+        rng.integers(0, 256, (36, 8, 8), dtype=np.uint8),
+        labels,
+        class_names=("land", "water"),
+        attributes=np.arange(36) % 2,
+        attribute_names=("day", "night"),
+    )
+    names = [name for name, method in METHODS.items() if method.groups_from is not None]
+    seen = {}
+    usual = SCHEDULES["usual"]
+
+    def watched(model, data, options, **more):
+        seen[more["stage"]] = data.groups
+        return usual(model, data, options, **more)
+
+    monkeypatch.setitem(SCHEDULES, "usual", watched)
+    report = experiment.run(data, tmp_path / "run", recipe, generator=noise, methods=names)
+    assert [result["method"] for result in report["results"]] == names
+    for name in names:
+        assert bool((seen[f"training {name}"] >= 0).all())
+
+
+@pytest.mark.parametrize("name", ["group_dro", "synaug_group_balanced"])
+def test_a_method_that_needs_groups_says_so_before_anything_is_trained(run, name):
+    with pytest.raises(OptionError, match=rf"The method {name} needs groups, but the images have no attribute"):
+        experiment.train(run, methods=["focal", name])
+    assert not (run / "checkpoints" / "focal-0").exists()
+
+
+def test_without_the_number_of_attributes_groups_are_not_asked_for():
+    check_methods(["group_dro"])
+    with pytest.raises(OptionError, match="needs groups"):
+        check_methods(["group_dro"], num_attributes=1)
+
+
+# ---------------------------------------------------------------- features are computed once
+
+
+def test_features_of_a_network_are_computed_once_for_all_heads(run, monkeypatch):
+    from synaug.training import fit
+
+    calls = []
+    whole = fit.extract_features
+    monkeypatch.setattr(fit, "extract_features", lambda *a, **k: calls.append(1) or whole(*a, **k))
+    experiment.train(run, methods=["lws", "tau_norm", "nearest_class_mean", "synaug_tau_norm"])
+    assert len(calls) == 2
+
+
+# ---------------------------------------------------------------- tracking
+
+
+def track(run, recipe):
+    replace_recipe(RunFolder(run), with_overrides(recipe, {"train.track": "tensorboard"}))
+    assert locked_recipe(RunFolder(run)).train.track == "tensorboard"
+
+
+def test_tensorboard_is_told_the_losses(run, recipe):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    track(run, recipe)
+    experiment.train(run, methods=["focal", "simclr_start"])
+    told = EventAccumulator(str(run / "tracking" / "focal-0"))
+    told.Reload()
+    assert [event.step for event in told.Scalars("loss")] == [3]
+    both = EventAccumulator(str(run / "tracking" / "simclr_start-0"))
+    both.Reload()
+    assert {"loss", "start/loss"} <= set(both.Tags()["scalars"])
+
+
+def test_without_tensorboard_the_way_out_is_named(run, recipe, monkeypatch):
+    from accelerate.tracking import TensorBoardTracker
+
+    def absent(self):
+        raise ModuleNotFoundError("No module named 'tensorboard'")
+
+    monkeypatch.setattr(TensorBoardTracker, "start", absent)
+    track(run, recipe)
+    with pytest.raises(EnvironmentFault, match=r"pip install 'synaug\[track\]', or set train\.track to null"):
+        experiment.train(run, methods=["focal"])
+
+
+def test_a_run_that_is_not_tracked_has_no_folder_for_it(trained):
+    run, _ = trained
+    assert not RunFolder(run).tracking.exists()
+    assert json.loads(RunFolder(run).lock_file.read_text())["recipe"]["train"]["track"] is None
+    assert storage.read_json(RunFolder(run).result("focal", 0))["method"] == "focal"
