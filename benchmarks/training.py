@@ -1,0 +1,243 @@
+"""Images a second of ``train_representation`` beside a usual training loop and beside the network alone.
+
+    python benchmarks/training.py --network resnet32 --size 32 --batch 128
+    python benchmarks/training.py --network timm/resnet50 --size 224 --batch 256 --device cuda
+
+The usual loop is what tutorials show: a torchvision-style data set that makes a PIL image of an array, transforms
+each image, and is read by a ``DataLoader`` with workers. Network, batch, precision, device, optimizer, augmentation
+(crop and flip) and Mixup are the same. Only the memory layout differs (``--channels-last`` gives it to both). All
+loops are timed in turn in one process, several times, and the medians compared, so that a busy machine hits all.
+
+What limits it. Forward and backward of a network take about three times the operations of its forward pass:
+ResNet-32 at 32 px needs 0.07 billion multiply-adds forward, so 0.42 billion operations an image in all.
+
+- Two CPU cores that multiply matrices at 200 billion operations a second could do 480 images a second at most.
+- 10 million images (200 epochs of 50,000) are 4.2e15 operations: about 4 s at the 989e12 operations a second that
+  an H100 has for bfloat16. 4 minutes for them are 42,000 images or 330 batches of 128 a second, 3 ms a batch. One
+  batch is several hundred kernels, and starting one costs the CPU 5 to 10 millionths of a second: the starting of
+  kernels is the limit there, not arithmetic, and a larger batch the remedy.
+
+The script counts the operations and measures what matrix products reach on the machine, and prints both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision import transforms
+
+from synaug.config import StageOptions
+from synaug.training.devices import chosen_device, chosen_precision
+from synaug.training.fit import train_representation
+from synaug.training.images import TrainingSet, make_training_set
+from synaug.training.models import make_model
+from synaug.training.optimization import make_optimizer
+
+NUM_CLASSES = 100
+MOST_BYTES = 2**30  # of images
+WARM_UP = 5  # steps, at most, that are not timed
+
+Loop = Callable[[int], float]
+"""Called with a number of steps; returns the seconds that they took."""
+
+
+def random_set(num: int, size: int) -> TrainingSet:
+    """Return noise: what is in the images changes no timing."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (num, 3, size, size), dtype=torch.uint8, generator=generator)
+    return make_training_set(images, torch.arange(num) % NUM_CLASSES, num_classes=NUM_CLASSES)
+
+
+class UsualDataset(Dataset):
+    """Images as torchvision's data sets hold them: arrays, made into PIL images and transformed one by one."""
+
+    def __init__(self, data: TrainingSet, size: int) -> None:
+        self.images, self.labels = data.images.permute(0, 2, 3, 1).contiguous().numpy(), data.labels.tolist()
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomCrop(size, padding=size // 8),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize(data.mean.tolist(), data.std.tolist()),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int]:
+        return self.transform(Image.fromarray(self.images[row])), self.labels[row]
+
+
+def endless(loader: DataLoader) -> Iterator[list[Tensor]]:
+    while True:
+        yield from loader
+
+
+def our_loop(model: nn.Module, data: TrainingSet, options: StageOptions, device: torch.device) -> Loop:
+    def loop(steps: int) -> float:
+        chosen = options.model_copy(update={"steps": steps})
+        return train_representation(model, data, chosen, seed=0, device=device).seconds
+
+    return loop
+
+
+def usual_loop(
+    model: nn.Module, data: TrainingSet, options: StageOptions, device: torch.device, *, workers: int
+) -> Loop:
+    dtype = chosen_precision("auto", device)
+    loader = DataLoader(
+        UsualDataset(data, data.images.shape[-1]),
+        batch_size=options.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        persistent_workers=workers > 0,
+    )
+    batches, optimizer = endless(loader), make_optimizer(model, options)
+    mixed = torch.distributions.Beta(options.mixup_alpha, options.mixup_alpha)
+
+    def loop(steps: int) -> float:
+        model.train()
+        began = time.perf_counter()
+        for _ in range(steps):
+            images, labels = (part.to(device, non_blocking=True) for part in next(batches))
+            lam, order = float(mixed.sample()), torch.randperm(len(images), device=device)
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                logits = model(lam * images + (1 - lam) * images[order])
+                loss = lam * F.cross_entropy(logits, labels) + (1 - lam) * F.cross_entropy(logits, labels[order])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        wait_for(device)
+        return time.perf_counter() - began
+
+    return loop
+
+
+def network_alone(model: nn.Module, images: Tensor, device: torch.device) -> Loop:
+    """Return forward and backward of one batch that lies ready, again and again."""
+    dtype = chosen_precision("auto", device)
+
+    def loop(steps: int) -> float:
+        model.train()
+        began = time.perf_counter()
+        for _ in range(steps):
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                loss = model(images).logsumexp(1).mean()
+            model.zero_grad()
+            loss.backward()
+        wait_for(device)
+        return time.perf_counter() - began
+
+    return loop
+
+
+def wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def operations_per_image(model: nn.Module, images: Tensor) -> float:
+    """Count the operations of forward and backward; a multiply-add is two."""
+    with FlopCounterMode(display=False) as counter:
+        model(images).sum().backward()
+    return counter.get_total_flops() / len(images)
+
+
+def operations_per_second(device: torch.device) -> float:
+    """Measure what products of large matrices reach, the best of some."""
+    side = 8192 if device.type == "cuda" else 1024
+    matrix = torch.rand(side, side, device=device, dtype=chosen_precision("auto", device))
+    best = float("inf")
+    for _ in range(6):
+        began = time.perf_counter()
+        matrix @ matrix
+        wait_for(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * side**3 / best
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, float | str | int]:
+    """Time all loops in turn and return what came out."""
+    device = chosen_device(arguments.device)
+    size, batch = arguments.size, arguments.batch
+    num = arguments.images or max(min(50_000, MOST_BYTES // (3 * size**2)), 2 * batch)
+    data, options = random_set(num, size), StageOptions(batch_size=batch)
+    layout = torch.channels_last if arguments.channels_last else torch.contiguous_format
+    ours, usual, alone = (
+        make_model(arguments.network, num_classes=NUM_CLASSES, image_size=size).to(device) for _ in range(3)
+    )
+    ready = torch.rand(batch, 3, size, size, device=device).to(memory_format=torch.channels_last)
+    loops = {
+        "ours": our_loop(ours, data, options, device),
+        "usual": usual_loop(usual.to(memory_format=layout), data, options, device, workers=arguments.workers),
+        "network alone": network_alone(alone.to(memory_format=torch.channels_last), ready, device),
+    }
+    for loop in loops.values():
+        loop(min(WARM_UP, arguments.steps))
+    times = [{name: loop(arguments.steps) for name, loop in loops.items()} for _ in range(arguments.repeats)]
+    speeds = {name: arguments.steps * batch / statistics.median(turn[name] for turn in times) for name in loops}
+    operations = operations_per_image(alone, ready)
+    peak = operations_per_second(device)
+    return {
+        "network": arguments.network,
+        "size": size,
+        "batch": batch,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads",
+        "precision": str(chosen_precision("auto", device)).removeprefix("torch."),
+        "ours": speeds["ours"],
+        "usual": speeds["usual"],
+        "ratio": speeds["ours"] / speeds["usual"],
+        "network_alone": speeds["network alone"],
+        "share_in_network": speeds["ours"] / speeds["network alone"],
+        "operations_per_image": operations,
+        "matrix_operations_per_second": peak,
+        "limit": peak / operations,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", default="resnet32")
+    parser.add_argument("--size", type=int, default=32, help="side of the images in pixels")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=50, help="timed steps, each time")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="of the usual loop's DataLoader")
+    parser.add_argument("--images", type=int, help="in the set; default: 50,000, or a GiB of them")
+    parser.add_argument("--channels-last", action="store_true", help="also for the usual loop")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    found = measure(arguments)
+    if arguments.json:
+        print(json.dumps(found))
+        return
+    print("{network} at {size} px, batch {batch}, {precision}, {device}; images a second:".format(**found))
+    print("  train_representation   {ours:10,.0f}".format(**found))
+    print("  a usual loop           {usual:10,.0f}   ratio {ratio:.2f}".format(**found))
+    print(
+        "  the network alone      {network_alone:10,.0f}   of the time of train_representation, forward and "
+        "backward are {share_in_network:.0%}".format(**found)
+    )
+    print(
+        "  limit by arithmetic    {limit:10,.0f}   {matrix_operations_per_second:.3g} operations a second in matrix "
+        "products, {operations_per_image:.3g} an image".format(**found)
+    )
+
+
+if __name__ == "__main__":
+    main()
