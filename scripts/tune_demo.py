@@ -110,11 +110,13 @@ class Trial:
 
 
 def weight_decay(trial: Trial, recipe: Recipe) -> None:
-    for decay, method in itertools.product((5e-4, 2e-3, 5e-3), ("cross_entropy", "oversampling")):
+    methods = ("cross_entropy", "cross_entropy_mixup", "oversampling", "synaug_stage1")
+    for method, decay in itertools.product(methods, (5e-4, 2e-3, 5e-3)):
         changed = with_overrides(recipe, {"methods": {method: {"weight_decay": decay}}})
         trial.measure(f"{method} weight_decay {decay}", method, changed)
-    trial.measure("upper bound", "cross_entropy", recipe, filled=True)
-    trial.measure("upper bound with mixup", "cross_entropy_mixup", recipe, filled=True)
+    for decay in (5e-4, 2e-3, 5e-3):
+        changed = with_overrides(recipe, {"methods": {"cross_entropy": {"weight_decay": decay}}})
+        trial.measure(f"upper_bound weight_decay {decay}", "cross_entropy", changed, filled=True)
 
 
 def guidance(trial: Trial, recipe: Recipe) -> None:
@@ -125,11 +127,10 @@ def guidance(trial: Trial, recipe: Recipe) -> None:
 
 
 def mixing(trial: Trial, recipe: Recipe) -> None:
-    for kind, alpha, decay in itertools.product(("none", "mixup", "domain_mixup"), (0.2, 1.0), (5e-4, 2e-3)):
-        stage = {"train.stage1.mixing": kind, "train.stage1.mixup_alpha": alpha, "train.stage1.weight_decay": decay}
-        if (kind != "none" or alpha == 0.2) and (alpha == 0.2 or decay == 5e-4):
-            for method in ("synaug_stage1", "synaug"):
-                trial.measure(f"{method} {kind} {alpha} {decay}", method, with_overrides(recipe, stage))
+    for kind, alpha in (("none", 0.2), ("mixup", 0.2), ("mixup", 1.0), ("domain_mixup", 0.2), ("domain_mixup", 1.0)):
+        stage = {"train.stage1.mixing": kind, "train.stage1.mixup_alpha": alpha}
+        for method in ("synaug_stage1", "synaug"):
+            trial.measure(f"{method} {kind} {alpha}", method, with_overrides(recipe, stage))
 
 
 def retraining(trial: Trial, recipe: Recipe) -> None:
