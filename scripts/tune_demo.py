@@ -76,7 +76,7 @@ class Trial:
         return RunFolder(out)
 
     def measure(self, name: str, method: str, recipe: Recipe, *, filled: bool = False, seeds: tuple[int, ...] = (0, 1)):
-        """Print the mean accuracy of a method over seeds, stage 1 and, for each way of retraining, stage 2."""
+        """Print the mean accuracy of a method over seeds."""
         if name in self.known:
             print(self.known[name], flush=True)
             return
@@ -110,24 +110,27 @@ class Trial:
 
 
 def weight_decay(trial: Trial, recipe: Recipe) -> None:
-    for decay, method in itertools.product((5e-4, 2e-3, 5e-3), ("cross_entropy", "oversampling")):
+    methods = ("cross_entropy", "cross_entropy_mixup", "oversampling", "synaug_stage1")
+    for method, decay in itertools.product(methods, (5e-4, 2e-3, 5e-3)):
         changed = with_overrides(recipe, {"methods": {method: {"weight_decay": decay}}})
         trial.measure(f"{method} weight_decay {decay}", method, changed)
-    trial.measure("upper bound", "cross_entropy", recipe, filled=True)
-    trial.measure("upper bound with mixup", "cross_entropy_mixup", recipe, filled=True)
+    for decay in (5e-4, 2e-3, 5e-3):
+        changed = with_overrides(recipe, {"methods": {"cross_entropy": {"weight_decay": decay}}})
+        trial.measure(f"upper_bound weight_decay {decay}", "cross_entropy", changed, filled=True)
 
 
 def guidance(trial: Trial, recipe: Recipe) -> None:
-    for strength, steps in ((1.0, 10), (1.5, 10), (2.5, 10), (1.0, 20)):
+    for strength, steps in ((1.0, 10), (2.0, 10), (1.0, 16)):
         changed = with_overrides(recipe, {"generate.guidance": strength, "generate.steps": steps})
-        trial.measure(f"synaug_stage1 guidance {strength} steps {steps}", "synaug_stage1", changed)
+        for method in ("synaug_stage1", "synaug"):
+            trial.measure(f"{method} guidance {strength} steps {steps}", method, changed)
 
 
 def mixing(trial: Trial, recipe: Recipe) -> None:
-    for kind, alpha, decay in itertools.product(("none", "mixup", "domain_mixup"), (0.2, 1.0), (5e-4, 2e-3)):
-        stage = {"train.stage1.mixing": kind, "train.stage1.mixup_alpha": alpha, "train.stage1.weight_decay": decay}
-        if kind != "none" or alpha == 0.2:
-            trial.measure(f"synaug_stage1 {kind} {alpha} {decay}", "synaug_stage1", with_overrides(recipe, stage))
+    for kind, alpha in (("none", 0.2), ("mixup", 0.2), ("mixup", 1.0), ("domain_mixup", 0.2), ("domain_mixup", 1.0)):
+        stage = {"train.stage1.mixing": kind, "train.stage1.mixup_alpha": alpha}
+        for method in ("synaug_stage1", "synaug"):
+            trial.measure(f"{method} {kind} {alpha}", method, with_overrides(recipe, stage))
 
 
 def retraining(trial: Trial, recipe: Recipe) -> None:
@@ -135,7 +138,7 @@ def retraining(trial: Trial, recipe: Recipe) -> None:
         mixed = with_overrides(recipe, {"train.stage1.mixing": kind})
         models = [trial.trained(method, mixed, seed) for seed in (0, 1)]
         for data, way, strength in itertools.product(
-            ("balanced_real", "all_real", "evened_out"), ("logistic", "crt", "tau_norm"), (0.01, 0.1, 1.0)
+            ("balanced_real", "all_real", "evened_out"), ("logistic", "warm_logistic"), (0.001, 0.01, 0.1, 1.0)
         ):
             name = f"{method} {kind} retrained on {data} by {way} {strength}"
             if name in trial.known:

@@ -103,7 +103,14 @@ def demo(
 
     recipe = with_overrides(read_recipe(demo_recipe()), {"seed": seed, "plan.seed": seed})
     with session() as progress:
-        report = experiment.run(demo_data(), out, recipe, command=typed_command(), progress=progress)
+        report = experiment.run(
+            demo_data(),
+            out,
+            recipe,
+            command=typed_command(),
+            source_name="Fashion-MNIST, long-tailed, as it ships with synaug",
+            progress=progress,
+        )
     show_report(report, out, as_json=as_json)
 
 

@@ -22,7 +22,15 @@ import numpy as np
 import pandas as pd
 
 from synaug import storage
-from synaug.config import STABLE_DIFFUSION, Recipe, RetrainOptions, StageOptions, TrainOptions, with_overrides
+from synaug.config import (
+    EMBEDDED,
+    STABLE_DIFFUSION,
+    Recipe,
+    RetrainOptions,
+    StageOptions,
+    TrainOptions,
+    with_overrides,
+)
 from synaug.data import encoding, groups, readers
 from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest, joined, read_manifest, write_manifest
@@ -45,6 +53,11 @@ if TYPE_CHECKING:
 
 
 IN_MEMORY = "images in memory"
+IN_DOMAIN = (
+    "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
+    "demo's training or test set, and plays the part that web-scale pretraining plays for a large model. What a "
+    "large model does for your classes has to be measured on them."
+)
 MEASURED_IMAGES = 64
 LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
 EXAMPLES = 10  # pictures of each kind in the report
@@ -60,6 +73,7 @@ def run(
     generator: Generator | None = None,
     methods: Sequence[str] = DEFAULT_METHODS,
     command: str = "",
+    source_name: str = "",
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Do the whole method in the folder ``out`` and return the report.
@@ -71,6 +85,7 @@ def run(
         generator: takes the place of the diffusion model; see ``synthesis.diffusion``.
         methods: names of ``METHODS``.
         command: what a person types to repeat it, for the report.
+        source_name: what the report calls the data; default: their path.
         progress: called with how far the work has come.
 
     Raises:
@@ -81,7 +96,8 @@ def run(
     manifest = load_data(source, recipe, progress=progress)
     check_methods(methods, num_attributes=manifest.num_attributes)
     with storage.lock(out):
-        make_plan(manifest, out, recipe, source=IN_MEMORY if isinstance(source, Manifest) else str(source))
+        where = IN_MEMORY if isinstance(source, Manifest) else str(source)
+        make_plan(manifest, out, recipe, source=source_name or where)
         generate(out, generator=generator, progress=progress)
         train(out, methods=methods, progress=progress)
         return report(out, command=command, seconds=time.monotonic() - began)
@@ -528,7 +544,7 @@ def report(out: Path, *, command: str = "", seconds: float = math.nan) -> dict[s
         "synthesis": synthesis_section(plan, out),
         "training": training_section(recipe, [result["method"] for result in results]),
         "results": results,
-        "warnings": [],
+        "warnings": [IN_DOMAIN] if plan.options.model == EMBEDDED else [],
         "repeat": [command] if command else [],
     }
     storage.write_json(run_folder.report, content)
