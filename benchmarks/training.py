@@ -9,10 +9,10 @@ each image, and is read by a ``DataLoader`` with workers. Network, batch, precis
 loops are timed in turn in one process, several times, and the medians compared, so that a busy machine hits all.
 
 What limits it. Forward and backward of a network take about three times the operations of its forward pass:
-ResNet-32 at 32 px needs 0.07 billion multiply-adds forward, so 0.42 billion operations an image in all.
+ResNet-32 at 32 px needs 0.07 billion multiply-adds forward, so 0.41 billion operations an image in all.
 
-- Two CPU cores that multiply matrices at 200 billion operations a second could do 480 images a second at most.
-- 10 million images (200 epochs of 50,000) are 4.2e15 operations: about 4 s at the 989e12 operations a second that
+- Two CPU cores that multiply matrices at 200 billion operations a second could do 490 images a second at most.
+- 10 million images (200 epochs of 50,000) are 4.1e15 operations: about 4 s at the 989e12 operations a second that
   an H100 has for bfloat16. 4 minutes for them are 42,000 images or 330 batches of 128 a second, 3 ms a batch. One
   batch is several hundred kernels, and starting one costs the CPU 5 to 10 millionths of a second: the starting of
   kernels is the limit there, not arithmetic, and a larger batch the remedy.
