@@ -290,7 +290,7 @@ class Sets:
     real: TrainingSet
     evened_out: TrainingSet
     test: TrainingSet
-    features: dict[tuple[str, str], Tensor] = field(default_factory=dict)
+    features: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
 
 
 def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
@@ -414,12 +414,12 @@ def trained_model(
             method=options.method,
             regularization=options.regularization,
             seed=recipe.seed,
-            features=kept_features(method.starts_from, base, chosen, data, sets=sets, device=recipe.train.device),
+            features=kept_features(method.starts_from, base, chosen, data, sets=sets, recipe=recipe),
         )
     data = sets.evened_out if method.data == "evened_out" else sets.real
     if method.groups_from is not None and bool((data.groups < 0).any()):
         base = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
-        data = with_groups(data, method.data, base, method.groups_from, sets=sets, device=recipe.train.device)
+        data = with_groups(data, method.data, base, method.groups_from, sets=sets, recipe=recipe)
     model = make_model(
         recipe.train.network,
         num_classes=data.num_classes,
@@ -463,25 +463,26 @@ def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
 
 
 def kept_features(
-    name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, device: str
+    name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, recipe: Recipe
 ) -> Tensor:
     """Return the features of a set under the network of a method; what was asked for before is not computed again."""
     from synaug.training.fit import extract_features
     from synaug.training.parallel import joined_team
 
-    if (name, chosen) not in sets.features:
-        sets.features[name, chosen] = extract_features(model, data, device=joined_team(device)[1])
-    return sets.features[name, chosen]
+    key = name, chosen, recipe.model_dump_json()
+    if key not in sets.features:
+        sets.features[key] = extract_features(model, data, device=joined_team(recipe.train.device)[1])
+    return sets.features[key]
 
 
 def with_groups(
-    data: TrainingSet, chosen: str, model: ImageClassifier, name: str, *, sets: Sets, device: str
+    data: TrainingSet, chosen: str, model: ImageClassifier, name: str, *, sets: Sets, recipe: Recipe
 ) -> TrainingSet:
     """Return the images with the attribute of those that have none told by the features of a method's network."""
     from synaug.training.classifier import predicted_groups
 
     return replace(
-        data, groups=predicted_groups(data, kept_features(name, model, chosen, data, sets=sets, device=device))
+        data, groups=predicted_groups(data, kept_features(name, model, chosen, data, sets=sets, recipe=recipe))
     )
 
 
