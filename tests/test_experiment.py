@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,37 @@ def test_synthetic_images_look_like_the_real_ones_to_a_file_reader(finished, pho
         with Image.open(path) as image:
             seen.add((image.size, image.mode, image.format))
     assert seen == {((28, 28), "L", "PNG")}
+
+
+def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
+    report = json.loads((finished / "report.json").read_text())
+    assert report["gap"] == json.loads((finished / "gap.json").read_text())
+    assert report["gap"]["per_class"]["bag"]["num_synthetic"] == 24 - report["data"]["class_counts"]["bag"]
+    assert 0 <= report["gap"]["overall"]["probe_accuracy"] <= 1
+    assert "Being synthetic tells something about the class" in report["warnings"][0]
+    assert "How far synthetic is from real" in (finished / "report.html").read_text()
+    before = (finished / "gap.json").stat().st_mtime_ns
+    experiment.run(photos, finished, recipe, command="synaug run photos")
+    assert (finished / "gap.json").stat().st_mtime_ns == before
+
+
+def test_where_nothing_is_made_there_is_no_gap(photos, recipe, tmp_path):
+    nothing = with_overrides(recipe, {"plan.target": 1})
+    report = experiment.run(photos, tmp_path / "run", nothing, methods=("synaug_stage1",))
+    assert (report["gap"], report["warnings"]) == ({}, [])
+
+
+def test_a_shortcut_between_groups_is_a_warning():
+    images = np.zeros((40, 4, 4), np.uint8)
+    data = package.from_arrays(
+        images, np.repeat([0, 1], 20), class_names=["a", "b"],
+        attributes=np.tile([0, 1], 20), attribute_names=["red", "blue"],
+    )  # fmt: skip
+    blue_a = (data.labels == 0) & (data.attributes == 1)
+    frame = data.frame.assign(source=np.where(blue_a, "synthetic", "real"))
+    said = experiment.shortcuts(replace(data, frame=frame))
+    assert any("100 % of a x blue is synthetic" in line for line in said)
+    assert said[-1] == "There is no real image of a x blue."
 
 
 def test_predictions_are_of_real_test_images_only(finished):

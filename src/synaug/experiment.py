@@ -88,6 +88,8 @@ METHODS = {
 IN_MEMORY = "images in memory"
 MEASURED_IMAGES = 64
 LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
+GAP_METHOD = "synaug_stage1"  # on whose features the gap between real and synthetic is measured
+GAP_IMAGES = 2000  # of each side at most, spread over the classes
 EXAMPLES = 10  # pictures of each kind in the report
 DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
 
@@ -363,10 +365,13 @@ def train(
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
     wanted = [name for name in methods if retrain or METHODS[name].starts_from is None]
     missing = [name for name in wanted if not run_folder.result(name, recipe.seed).exists()]
-    if missing:
+    lacks_gap = GAP_METHOD in wanted and not run_folder.gap.exists()
+    if missing or lacks_gap:
         sets = load_sets(out, recipe.train, progress=progress)
         for name in missing:
             train_method(name, sets, run_folder, recipe, progress=progress)
+        if lacks_gap:
+            write_gap(sets, run_folder, recipe, progress=progress)
     return [storage.read_json(run_folder.result(name, recipe.seed)) for name in wanted]
 
 
@@ -482,6 +487,45 @@ def write_predictions(path: Path, test: Manifest, predictions: np.ndarray) -> No
     storage.write_text(path, pd.DataFrame(columns).to_csv(index=False))
 
 
+def write_gap(sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent) -> None:
+    """Measure how far synthetic training images are from real ones, and keep it for the report.
+
+    The features are those of ``GAP_METHOD``'s network; with no synthetic images nothing is measured.
+    """
+    from synaug.evaluation.gap import gap_report, gap_section
+    from synaug.training.fit import extract_features
+    from synaug.training.models import as_image_classifier
+
+    images, class_names = sets.evened_out, planning.read_plan(run_folder.plan).class_names
+    labels, is_synthetic = images.labels.numpy(), images.is_synthetic.numpy()
+    if not is_synthetic.any():
+        storage.write_json(run_folder.gap, {})
+        return
+    progress("measuring the gap", 0, 1, "")
+    model = as_image_classifier(trained_model(GAP_METHOD, sets, run_folder, recipe))
+    rng = np.random.default_rng([recipe.seed, 3])
+    cells = labels + len(class_names) * is_synthetic
+    rows = at_most_of_each(cells, max(1, GAP_IMAGES // len(class_names)), rng)
+    features = extract_features(model, images.rows(rows), device=recipe.train.device).numpy()
+    made = is_synthetic[rows]
+    found = gap_report(
+        real=features[~made],
+        synthetic=features[made],
+        real_labels=labels[rows][~made],
+        synthetic_labels=labels[rows][made],
+        class_names=class_names,
+        seed=recipe.seed,
+    )
+    storage.write_json(run_folder.gap, gap_section(found, class_names))
+    progress("measuring the gap", 1, 1, "")
+
+
+def at_most_of_each(cells: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the positions of up to ``number`` entries of each value, drawn at random, in ascending order."""
+    chosen = [rng.permutation(np.flatnonzero(cells == cell))[:number] for cell in np.unique(cells)]
+    return np.sort(np.concatenate(chosen))
+
+
 # ---------------------------------------------------------------- report
 
 
@@ -522,7 +566,8 @@ def report(out: Path, *, command: str = "", seconds: float = math.nan) -> dict[s
         "synthesis": synthesis_section(plan, out),
         "training": training_section(recipe, [result["method"] for result in results]),
         "results": results,
-        "warnings": [],
+        "gap": storage.read_json(run_folder.gap) if run_folder.gap.exists() else {},
+        "warnings": shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
     }
     storage.write_json(run_folder.report, content)
@@ -589,6 +634,19 @@ def synthesis_section(plan: planning.Plan, out: Path) -> dict[str, Any]:
         "accepted_by_class": dict(accepted),
         "rejected_by_class": {name: dict(reasons) for name, reasons in rejected.items()},
     }
+
+
+def shortcuts(training: Manifest) -> list[str]:
+    """Return what to be careful about: where being synthetic gives the class or the group away."""
+    from synaug.evaluation.shortcut import shortcut_warnings
+
+    said = shortcut_warnings(cells=training.labels, is_synthetic=training.is_synthetic, cell_names=training.class_names)
+    known = training.rows(training.attributes >= 0)
+    if not len(known):
+        return said
+    names = [f"{name} x {attribute}" for name in known.class_names for attribute in known.attribute_names]
+    cells = groups.group_ids(labels=known.labels, attributes=known.attributes, num_attributes=known.num_attributes)
+    return said + shortcut_warnings(cells=cells, is_synthetic=known.is_synthetic, cell_names=names, kind="group")
 
 
 def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:

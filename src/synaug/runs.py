@@ -62,6 +62,10 @@ class RunFolder:
     def synthesis(self) -> Path:
         return self.path / "synthesis.json"
 
+    @property
+    def gap(self) -> Path:
+        return self.path / "gap.json"
+
     def checkpoint(self, method: str, seed: int) -> Path:
         """Return the folder that holds the training state of one method and seed."""
         return self.path / "checkpoints" / f"{method}-{seed}"
