@@ -194,3 +194,18 @@ def test_another_model_may_be_named_until_images_are_there(synaug, photos, finis
     done = synaug("generate", finished, "--model", "another/model")
     assert done.code == 2
     assert "Plan into another folder" in done.err
+
+
+def test_check_counts_what_the_gates_reject_and_changes_nothing(synaug, finished):
+    done = synaug("check", finished, "--gates", "broken,copy", "--json")
+    content = json.loads(done.out)
+    assert done.code == 0
+    assert content["checked"] == len(list((finished / "synthetic").rglob("*.png")))
+    assert set(content["rejected"]) <= {"broken", "copy"}
+    assert not (finished / "journal" / "withdrawn.jsonl").exists()
+    assert "images checked" in synaug("check", finished, "--gates", "broken").out
+
+
+def test_check_refuses_an_unknown_gate(synaug, finished):
+    done = synaug("check", finished, "--gates", "beauty")
+    assert (done.code, "Unknown gate 'beauty'" in done.err) == (2, True)

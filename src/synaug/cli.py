@@ -220,6 +220,32 @@ def generate(
 
 
 @app.command()
+def check(
+    run: Run,
+    gates: Annotated[str | None, typer.Option(help="Comma-separated gates. [default: those of the run]")] = None,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Take what fails out of the run; 'synaug generate' makes it again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask the gates again about the images that are there, and count what fails; changes nothing by itself.
+
+    Example:  synaug check runs/photos
+    """
+    from synaug import experiment
+
+    names = None if gates is None else gates.split(",")
+    with session() as progress:
+        content = experiment.check(run, gates=names, reject=reject, progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        from synaug import console
+
+        console.show_check(content)
+
+
+@app.command()
 def train(run: Run, methods: Methods = None, as_json: Json = False) -> None:
     """Train the methods of stage 1 that have no result yet: on the real images, and on the evened-out set.
 

@@ -264,6 +264,34 @@ def generate(
     )
 
 
+def check(
+    out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """Ask the gates again about the accepted images; return how many there are and how many fail, by reason.
+
+    Args:
+        out: run folder with synthetic images.
+        gates: names of ``quality.GATES``; default: those of the recipe.
+        reject: withdraw what fails, so that ``generate`` makes it again; otherwise nothing is changed.
+        progress: called with how far the work has come.
+    """
+    from synaug.synthesis.quality import make_gates
+    from synaug.synthesis.recheck import count_failed, recheck, withdraw
+
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan, quality = planning.read_plan(run_folder.plan), recipe.quality
+    if gates is not None:
+        quality = quality.model_copy(update={"gates": tuple(gates)})
+    with storage.lock(out, name="worker-0-of-1"):
+        asked = make_gates(read_manifest(run_folder.data), quality, seed=recipe.seed, progress=progress)
+        num_checked = len(synthetic_manifest(plan, out))
+        failed = list(recheck(plan, out, asked, progress=progress))
+        if reject:
+            withdraw(out, failed)
+    rejected, by_class = count_failed(failed)
+    return {"checked": num_checked, "rejected": rejected, "rejected_by_class": by_class}
+
+
 def seconds_per_image(out: Path, *, progress: Progress = silent) -> float:
     """Return how long one planned image takes here: a batch is made and thrown away, a second one is timed."""
     plan = planning.read_plan(open_run(out).plan)

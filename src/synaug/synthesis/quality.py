@@ -45,6 +45,17 @@ Gate = Callable[[Sequence[Candidate]], list[Verdict]]
 """Judges a batch; the scores go into the journal, the reason into the report."""
 
 
+def judged(gates: Sequence[Gate], candidates: Sequence[Candidate]) -> list[Verdict]:
+    """Ask gate after gate about what is still accepted; the first that fails an image names the reason."""
+    verdicts = [Verdict(True)] * len(candidates)
+    for gate in gates:
+        open_ones = [i for i, verdict in enumerate(verdicts) if verdict.ok]
+        asked = [candidates[i] for i in open_ones]
+        for i, verdict in zip(open_ones, gate(asked) if asked else [], strict=True):
+            verdicts[i] = Verdict(verdict.ok, verdict.reason, verdicts[i].scores | verdict.scores)
+    return verdicts
+
+
 @dataclass(frozen=True)
 class References:
     """The real images that the gates compare with; each is read once, when a gate first needs it."""

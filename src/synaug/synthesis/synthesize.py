@@ -24,7 +24,7 @@ from synaug.progress import Progress, silent
 from synaug.synthesis.guides import Guides
 from synaug.synthesis.journal import State, journal_path, read_journals, read_state
 from synaug.synthesis.plan import Plan, Slot, image_seed, safe_names, slots
-from synaug.synthesis.quality import Candidate, Gate, Verdict
+from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 
 if TYPE_CHECKING:
     from synaug.synthesis.diffusion import Generated, Generator
@@ -218,18 +218,14 @@ class _Worker:
     def _judged(
         self, tasks: Sequence[_Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
     ) -> list[Verdict]:
-        """Ask gate after gate about what is still accepted."""
-        verdicts = [Verdict(each.problem is None, each.problem) for each in made]
-        for gate in self.gates:
-            open_ones = [i for i, verdict in enumerate(verdicts) if verdict.ok]
-            asked = [self._candidate(tasks[i], images[i]) for i in open_ones]
-            for i, verdict in zip(open_ones, gate(asked) if asked else [], strict=True):
-                verdicts[i] = Verdict(verdict.ok, verdict.reason, verdicts[i].scores | verdict.scores)
-        return verdicts
-
-    def _candidate(self, task: _Task, image: Image.Image | None) -> Candidate:
-        assert image is not None  # an image without a problem is there
-        return Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
+        """Return what the pipeline says of each image or, where it found no problem, the gates."""
+        candidates = [
+            Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
+            for task, each, image in zip(tasks, made, images, strict=True)
+            if each.problem is None and image is not None
+        ]
+        found = iter(judged(self.gates, candidates))
+        return [next(found) if each.problem is None else Verdict(False, each.problem) for each in made]
 
     def _record(self, task: _Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> dict[str, Any]:
         slot = task.slot
