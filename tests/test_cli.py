@@ -136,7 +136,7 @@ def test_a_run_folder_without_a_plan_says_how_to_make_one(synaug, tmp_path):
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "a/b", "1"])
 def test_a_shard_out_of_range_is_a_usage_error(synaug, tmp_path, shard):
     done = synaug("generate", tmp_path, "--shard", shard)
-    assert (done.code, "--shard must be i/n" in done.err) == (2, True)
+    assert (done.code, "--shard must be auto, or i/n" in done.err) == (2, True)
 
 
 def test_an_unknown_method_is_a_usage_error(synaug, photos, tmp_path):

@@ -185,7 +185,12 @@ def plan(
 def generate(
     run: Run,
     model: Model = None,
-    shard: Annotated[str, typer.Option(metavar="i/n", help="Make only part i of n (1 to n).")] = "1/1",
+    shard: Annotated[
+        str, typer.Option(metavar="i/n", help="Make only part i of n (1 to n); 'auto': as the cluster's job says.")
+    ] = "1/1",
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="n for --shard auto, where the cluster does not tell.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="local.")] = "local",
     as_json: Json = False,
 ) -> None:
@@ -195,10 +200,11 @@ def generate(
     """
     from synaug import experiment
     from synaug.runs import change_model
+    from synaug.synthesis.shards import shard_named
 
     if engine != "local":
         raise OptionError(f"Unknown engine {engine!r}. Known: local.")
-    part = shard_of(shard)
+    part = shard_named(shard, shards=shards)
     with session() as progress:
         if model is not None:
             change_model(run, model)
@@ -449,14 +455,6 @@ def number_or_name(target: str | None) -> float | int | str | None:
         except ValueError:
             continue
     return target
-
-
-def shard_of(text: str) -> tuple[int, int]:
-    """Read ``i/n``, with i from 1 to n, as (i - 1, n)."""
-    first, _, second = text.partition("/")
-    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise OptionError(f"--shard must be i/n with i from 1 to n, such as 2/8; got {text!r}.")
-    return int(first) - 1, int(second)
 
 
 def typed_command() -> str:
