@@ -14,7 +14,7 @@ from PIL import Image
 
 import synaug as package
 from synaug import experiment
-from synaug.config import with_overrides
+from synaug.config import make_recipe, with_overrides
 from synaug.data.groups import class_counts
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.storage import digest
@@ -179,6 +179,18 @@ def test_balance_keeps_its_images_where_it_is_told_to(photos, tmp_path):
     evened_out = package.balance(photos, generator=grey, out=tmp_path / "run", options={"quality.gates": []})
     synthetic = evened_out.rows(evened_out.is_synthetic)
     assert all(synthetic.absolute_path(row).is_file() for row in range(len(synthetic)))
+
+
+def test_what_an_earlier_shard_accepted_counts_as_there(photos, tmp_path):
+    options = make_recipe({"plan": {"model": "embedded"}, "quality": {"gates": ["collapse"], "max_attempts": 1}})
+    manifest = experiment.load_data(photos, options)
+    experiment.make_plan(manifest, tmp_path, options, source="photos")
+
+    def alike(prompts, *, seeds):
+        return [Image.new("RGB", (28, 28), (120, 120, 120)) for _ in seeds]
+
+    made = [experiment.generate(tmp_path, generator=alike, shard=(part, 2)).accepted for part in range(2)]
+    assert made == [2, 0]  # one of each class that lacks images
 
 
 def black(prompts, *, seeds):

@@ -252,11 +252,12 @@ def generate(
     manifest = read_manifest(run_folder.data)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
         generator = loaded_generator(out, recipe, plan, progress=progress)
+    accepted = synthetic_manifest(plan, out) if "collapse" in recipe.quality.gates else None
     return synthesize(
         plan,
         generator,
         folder=out,
-        gates=make_gates(manifest, recipe.quality, seed=recipe.seed, progress=progress),
+        gates=make_gates(manifest, recipe.quality, seed=recipe.seed, accepted=accepted, progress=progress),
         quality=recipe.quality,
         shard=shard,
         guides=make_guides(plan, manifest),
