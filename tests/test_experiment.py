@@ -16,6 +16,7 @@ from synaug import experiment
 from synaug.config import with_overrides
 from synaug.data.groups import class_counts
 from synaug.errors import IncompleteError, Interrupted, OptionError
+from synaug.methods import DEFAULT_METHODS
 from synaug.storage import digest
 
 
@@ -40,7 +41,7 @@ def test_the_report_has_the_promised_fields(finished):
     assert set(report["data"]["class_counts"]) == {"bag", "coat", "ankle boot"}
     assert set(report["plan"]["num_to_generate"]) == {"bag", "coat", "ankle boot"}
     assert {"requested", "accepted", "rejected", "seconds"} <= set(report["synthesis"])
-    assert [result["method"] for result in report["results"]] == list(experiment.DEFAULT_METHODS)
+    assert [result["method"] for result in report["results"]] == list(DEFAULT_METHODS)
     for result in report["results"]:
         assert {"method", "seed", "accuracy", "many", "medium", "few", "worst_class", "per_class", "seconds"} <= set(
             result
