@@ -26,9 +26,11 @@ METHODS = (
     "cross_entropy",
     "cross_entropy_mixup",
     "cross_entropy_retrained",
+    "classifier_only",
     "oversampling",
     "oversampling_mixup",
     "synaug_stage1",
+    "synaug_balanced_real",
     "synaug",
 )
 UPPER_BOUND = "upper_bound"

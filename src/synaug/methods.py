@@ -41,12 +41,14 @@ class Method:
         data: what stage 1 learns from: ``real`` or ``evened_out`` (real and synthetic).
         stage1: options that differ from the recipe's ``train.stage1``.
         starts_from: the method whose features are kept while the classifier is retrained; None trains stage 1.
+        retrain: options that differ from the recipe's ``train.retrain``.
     """
 
     description: str
     data: str = "real"
     stage1: tuple[tuple[str, Any], ...] = ()
     starts_from: str | None = None
+    retrain: tuple[tuple[str, Any], ...] = ()
 
 
 METHODS = {
@@ -56,7 +58,15 @@ METHODS = {
     ),
     "cross_entropy_mixup": Method("Cross-entropy with Mixup on the real images alone."),
     "cross_entropy_retrained": Method(
-        "Features of cross_entropy; its last layer retrained like SYNAuG's.", starts_from="cross_entropy"
+        "Features of cross_entropy; its last layer retrained on all real images, the classes weighted equally.",
+        starts_from="cross_entropy",
+        retrain=(("data", "all_real"),),
+    ),
+    "classifier_only": Method(
+        "Features of cross_entropy; its last layer retrained on the evened-out set.",
+        data="evened_out",
+        starts_from="cross_entropy",
+        retrain=(("data", "evened_out"),),
     ),
     "oversampling": Method(
         "Cross-entropy on the real images, drawn class-balanced: rare images are seen more often.",
@@ -71,9 +81,15 @@ METHODS = {
         "Cross-entropy with Mixup on the evened-out set: real and synthetic images.", data="evened_out"
     ),
     "synaug": Method(
-        "Features of synaug_stage1; the last layer retrained on class-balanced real images.",
+        "Features of synaug_stage1; the last layer retrained as train.retrain says.",
         data="evened_out",
         starts_from="synaug_stage1",
+    ),
+    "synaug_balanced_real": Method(
+        "Features of synaug_stage1; the last layer retrained on equally many real images of each class.",
+        data="evened_out",
+        starts_from="synaug_stage1",
+        retrain=(("data", "balanced_real"),),
     ),
 }
 DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
@@ -200,11 +216,10 @@ def trained_model(
     if method.starts_from is not None:
         base, seconds = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
         options = retrain_options(name, recipe)
-        chosen = "all_real" if (method.data, options.data) == ("real", "evened_out") else options.data
         began = time.monotonic()
         model = retrain_classifier(
             base,
-            retraining_set(sets, chosen, seed=recipe.seed),
+            retraining_set(sets, options.data, seed=recipe.seed),
             method=options.method,
             regularization=options.regularization,
             seed=recipe.seed,
@@ -248,7 +263,7 @@ def stage_options(name: str, recipe: Recipe, sets: Sets) -> StageOptions:
 def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
     """Return the stage-2 options of a method: the recipe's, then the recipe's for it."""
     own = recipe.methods[name].retrain if name in recipe.methods else {}
-    return RetrainOptions.model_validate(recipe.train.retrain.model_dump() | own)
+    return RetrainOptions.model_validate(recipe.train.retrain.model_dump() | dict(METHODS[name].retrain) | own)
 
 
 def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
