@@ -2,21 +2,27 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import synaug as package
 from synaug import experiment
 from synaug.config import with_overrides
 from synaug.data.groups import class_counts
+from synaug.data.images import read_image
+from synaug.data.manifest import read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
-from synaug.methods import DEFAULT_METHODS
+from synaug.methods import DEFAULT_METHODS, is_finished
+from synaug.runs import RunFolder
 from synaug.storage import digest
 
 
@@ -157,3 +163,20 @@ def black(prompts, *, seeds):
 def test_images_that_are_all_rejected_are_an_error_that_says_so(photos, tmp_path):
     with pytest.raises(IncompleteError, match=r"missing because every attempt was rejected \(broken"):
         package.balance(photos, generator=black, out=tmp_path / "run", options={"quality.gates": ["broken"]})
+
+
+def test_a_kept_classifier_predicts_what_the_run_predicted(finished, photos):
+    saved = package.load_classifier(finished / "checkpoints" / "synaug-0")
+    manifest = read_manifest(finished / "data.parquet").split("test")
+    images = torch.stack([torch.from_numpy(np.array(read_image(manifest, i)))[None] for i in range(len(manifest))])
+    predicted = [saved.class_names[k] for k in saved.logits(images).argmax(1)]
+    assert predicted == pd.read_csv(finished / "predictions.csv")["prediction"].tolist()
+
+
+def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    run, synthetic = RunFolder(copy), "another digest"
+    assert is_finished(run, "cross_entropy", 0, synthetic)  # learns from real images only
+    assert not is_finished(run, "synaug_stage1", 0, synthetic)
+    assert not run.checkpoint("synaug_stage1", 0).exists()
