@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from synaug import experiment, storage
+from synaug import experiment, methods, storage
 from synaug.bench import filled_with_fashion
 from synaug.config import Recipe, read_recipe, with_overrides
 from synaug.data import fashion, readers
@@ -71,12 +71,12 @@ class Trial:
         plain = with_overrides(Recipe(), {"plan": recipe.plan.model_dump(), "generate": generate.model_dump(),
                                           "quality": recipe.quality.model_dump()})  # fmt: skip
         data = filled_with_fashion(self.data) if filled else self.data
-        experiment.make_plan(data, out, plain, source="validation")
+        experiment.write_run(data, experiment.drafted_plan(data, plain), out, plain, source="validation")
         experiment.generate(out, progress=self.progress)
         return RunFolder(out)
 
     def measure(self, name: str, method: str, recipe: Recipe, *, filled: bool = False, seeds: tuple[int, ...] = (0, 1)):
-        """Print the mean accuracy of a method over seeds, stage 1 and, for each way of retraining, stage 2."""
+        """Print the mean accuracy of a method over seeds."""
         if name in self.known:
             print(self.known[name], flush=True)
             return
@@ -89,17 +89,17 @@ class Trial:
         storage.append_records(self.results, [record])
         print(record, flush=True)
 
-    def trained(self, method: str, recipe: Recipe, seed: int, *, filled: bool = False) -> tuple[experiment.Sets, Any]:
+    def trained(self, method: str, recipe: Recipe, seed: int, *, filled: bool = False) -> tuple[methods.Sets, Any]:
         folder = self.folder(recipe, filled=filled)
-        sets = experiment.load_sets(folder.path, recipe.train, progress=self.progress)
-        stage = experiment.stage_options(method, recipe, sets)
+        sets = methods.load_sets(folder.path, recipe.train, progress=self.progress)
+        stage = methods.stage_options(method, recipe, sets)
         inside = RunFolder(
             self.work / "models" / folder.path.name / storage.digest(stage.model_dump_json().encode())[:12]
         )
         seeded = with_overrides(recipe, {"seed": seed})
-        return sets, experiment.trained_model(method, sets, inside, seeded, progress=self.progress)
+        return sets, methods.trained_model(method, sets, inside, seeded, progress=self.progress)[0]
 
-    def accuracy(self, model: Any, sets: experiment.Sets) -> float:
+    def accuracy(self, model: Any, sets: methods.Sets) -> float:
         logits = predict(model, sets.test)
         return longtail_report(
             labels=sets.test.labels.numpy(),
@@ -110,24 +110,27 @@ class Trial:
 
 
 def weight_decay(trial: Trial, recipe: Recipe) -> None:
-    for decay, method in itertools.product((5e-4, 2e-3, 5e-3), ("cross_entropy", "oversampling")):
-        changed = with_overrides(recipe, {"methods": {method: {"weight_decay": decay}}})
+    rows = ("cross_entropy", "cross_entropy_mixup", "oversampling", "synaug_stage1")
+    for method, decay in itertools.product(rows, (5e-4, 2e-3, 5e-3)):
+        changed = with_overrides(recipe, {"methods": {method: {"stage1": {"weight_decay": decay}}}})
         trial.measure(f"{method} weight_decay {decay}", method, changed)
-    trial.measure("upper bound", "cross_entropy", recipe, filled=True)
-    trial.measure("upper bound with mixup", "cross_entropy_mixup", recipe, filled=True)
+    for decay in (5e-4, 2e-3, 5e-3):
+        changed = with_overrides(recipe, {"methods": {"upper_bound": {"stage1": {"weight_decay": decay}}}})
+        trial.measure(f"upper_bound weight_decay {decay}", "upper_bound", changed, filled=True)
 
 
 def guidance(trial: Trial, recipe: Recipe) -> None:
-    for strength, steps in ((1.0, 10), (1.5, 10), (2.5, 10), (1.0, 20)):
+    for strength, steps in ((1.0, 10), (2.0, 10), (1.0, 16)):
         changed = with_overrides(recipe, {"generate.guidance": strength, "generate.steps": steps})
-        trial.measure(f"synaug_stage1 guidance {strength} steps {steps}", "synaug_stage1", changed)
+        for method in ("synaug_stage1", "synaug"):
+            trial.measure(f"{method} guidance {strength} steps {steps}", method, changed)
 
 
 def mixing(trial: Trial, recipe: Recipe) -> None:
-    for kind, alpha, decay in itertools.product(("none", "mixup", "domain_mixup"), (0.2, 1.0), (5e-4, 2e-3)):
-        stage = {"train.stage1.mixing": kind, "train.stage1.mixup_alpha": alpha, "train.stage1.weight_decay": decay}
-        if kind != "none" or alpha == 0.2:
-            trial.measure(f"synaug_stage1 {kind} {alpha} {decay}", "synaug_stage1", with_overrides(recipe, stage))
+    for kind, alpha in (("none", 0.2), ("mixup", 0.2), ("mixup", 1.0), ("domain_mixup", 0.2), ("domain_mixup", 1.0)):
+        stage = {"train.stage1.mixing": kind, "train.stage1.mixup_alpha": alpha}
+        for method in ("synaug_stage1", "synaug"):
+            trial.measure(f"{method} {kind} {alpha}", method, with_overrides(recipe, stage))
 
 
 def retraining(trial: Trial, recipe: Recipe) -> None:
@@ -135,7 +138,7 @@ def retraining(trial: Trial, recipe: Recipe) -> None:
         mixed = with_overrides(recipe, {"train.stage1.mixing": kind})
         models = [trial.trained(method, mixed, seed) for seed in (0, 1)]
         for data, way, strength in itertools.product(
-            ("balanced_real", "all_real", "evened_out"), ("logistic", "crt", "tau_norm"), (0.01, 0.1, 1.0)
+            ("balanced_real", "all_real", "evened_out"), ("logistic", "warm_logistic"), (0.001, 0.01, 0.1, 1.0)
         ):
             name = f"{method} {kind} retrained on {data} by {way} {strength}"
             if name in trial.known:
@@ -145,7 +148,7 @@ def retraining(trial: Trial, recipe: Recipe) -> None:
                 trial.accuracy(
                     retrain_classifier(
                         model,
-                        experiment.retraining_set(sets, data, seed=seed),
+                        methods.retraining_set(sets, data, seed=seed),
                         method=way,
                         regularization=strength,
                         seed=seed,

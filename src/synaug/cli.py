@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from synaug.config import Recipe
     from synaug.progress import Progress
 
+INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
+KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
+
 app = typer.Typer(
     name="synaug",
     help="Even out imbalanced image classification sets with synthetic images, and prove what it did.",
@@ -63,12 +66,16 @@ def main() -> NoReturn:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app(standalone_mode=True)
+    except SystemExit as ended:
+        if ended.code == KEYBOARD_INTERRUPT:
+            fail(INTERRUPTED, 75)
+        raise
     except SynaugError as error:
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        fail("Interrupted. What was finished is saved; run the same command again to go on.", 75)
+        fail(INTERRUPTED, 75)
     except MemoryError:
-        fail("Out of memory. Use fewer or smaller images at once: --batch-size, image_size in the recipe.", 5)
+        fail("Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size.", 5)
     except Exception:
         traceback.print_exc()
         fail("This is a bug of synaug. Please report it with the lines above.", 1)
@@ -100,8 +107,16 @@ def demo(
 
     recipe = with_overrides(read_recipe(demo_recipe()), {"seed": seed, "plan.seed": seed})
     with session() as progress:
-        report = experiment.run(demo_data(), out, recipe, command=typed_command(), progress=progress)
+        report = experiment.run(
+            demo_data(),
+            out,
+            recipe,
+            command=typed_command(),
+            source_name="Fashion-MNIST, long-tailed, as it ships with synaug",
+            progress=progress,
+        )
     show_report(report, out, as_json=as_json)
+    experiment.check_complete(out)
 
 
 @app.command()
@@ -157,7 +172,7 @@ def plan(
 
     Example:  synaug plan photos/ --out runs/photos --model embedded
     """
-    from synaug import experiment
+    from synaug import experiment, reporting, storage
     from synaug.synthesis import plan as planning
 
     options = options_of(
@@ -169,10 +184,13 @@ def plan(
         },
     )  # fmt: skip
     with session() as progress:
+        experiment.check_recipe(options)
         manifest = experiment.load_data(data, options, progress=progress)
-        made = experiment.make_plan(manifest, out, options, source=str(data))
+        made = experiment.drafted_plan(manifest, options)
+        with storage.lock(out):
+            experiment.write_run(manifest, made, out, options, source=str(data))
         rate = experiment.seconds_per_image(out, progress=progress) if measure else None
-    summary = experiment.plan_section(made) | {"estimate": planning.estimate(made, rate)}
+    summary = reporting.plan_section(made) | {"estimate": planning.estimate(made, rate)}
     if as_json:
         print_json(summary)
     else:
@@ -271,8 +289,9 @@ def retrain(run: Run, methods: Methods = None, as_json: Json = False) -> None:
 
 def _train(run: Path, methods: str | None, *, retrain: bool, as_json: bool) -> None:
     from synaug import console, experiment, storage
+    from synaug.methods import DEFAULT_METHODS
 
-    names = tuple(methods.split(",")) if methods else experiment.DEFAULT_METHODS
+    names = tuple(methods.split(",")) if methods else DEFAULT_METHODS
     with session() as progress, storage.lock(run):
         results = experiment.train(run, methods=names, retrain=retrain, progress=progress)
     if as_json:
@@ -287,9 +306,9 @@ def report(run: Run, as_json: Json = False) -> None:
 
     Example:  synaug report runs/photos
     """
-    from synaug import experiment
+    from synaug.reporting import report as write_report
 
-    show_report(experiment.report(run), run, as_json=as_json)
+    show_report(write_report(run), run, as_json=as_json)
 
 
 @app.command("run")
@@ -312,6 +331,7 @@ def run_all(
     Example:  synaug run photos/ --out runs/photos --model embedded
     """
     from synaug import experiment
+    from synaug.methods import DEFAULT_METHODS
 
     options = options_of(
         recipe,
@@ -321,10 +341,11 @@ def run_all(
             "plan.seed": seed, "seed": seed,
         },
     )  # fmt: skip
-    names = tuple(methods.split(",")) if methods else experiment.DEFAULT_METHODS
+    names = tuple(methods.split(",")) if methods else DEFAULT_METHODS
     with session() as progress:
         made = experiment.run(data, out, options, methods=names, command=typed_command(), progress=progress)
     show_report(made, out, as_json=as_json)
+    experiment.check_complete(out)
 
 
 @app.command()

@@ -148,6 +148,8 @@ def show_summary(report: dict[str, Any], page: Path) -> None:
     console.print()
     for sentence in summary(report):
         console.print(escape(sentence))
+    for warning in report["warnings"]:
+        console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
 
 

@@ -127,7 +127,8 @@ def render(
         rng: draws the textures.
 
     Returns:
-        uint8 of shape ``(N, H, W, 3)``. With tint 0 and background 0: the grey image, three times.
+        uint8 of shape ``(N, H, W, 3)``. With tint 0 and background 0: the grey image, three times; values below 39,
+        which let the background through, are darker.
     """
     grey = images.astype(np.float32)[..., None] / 255
     item = grey * np.array(list(TINTS.values()), np.float32)[tints][:, None, None, :]

@@ -102,7 +102,7 @@ class DiffusionGenerator:
 
         if self.batch_size == 1:
             raise EnvironmentFault(
-                "The device has not enough memory for a single image. Use a smaller --size or model, "
+                "The device has not enough memory for a single image. Use a smaller generate.size or model, "
                 "float16, or another device."
             ) from error
         self.batch_size, self._may_grow = max(1, self.batch_size // 2), False

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from synaug import interruption
 from synaug.config import QualityOptions
 from synaug.data.images import read_image
 from synaug.data.manifest import Manifest
@@ -89,6 +90,7 @@ class References:
             rows = range(start, min(start + _CHUNK, len(manifest)))
             parts.append(thumbnails([read_image(manifest, row) for row in rows], mode=self.mode))
             self.progress(stage, rows.stop, len(manifest), "")
+            interruption.stop_here()
         return np.concatenate(parts)
 
 
@@ -255,6 +257,13 @@ GATES: dict[str, Callable[[References], Gate]] = {
 ALWAYS = ("flagged",)  # what the pipeline itself reports is never accepted: its place is taken by black
 
 
+def check_gates(names: Sequence[str]) -> None:
+    """Raise an OptionError for a name that is no gate."""
+    for name in names:
+        if name not in GATES and name not in ALWAYS:
+            raise unknown("gate", name, [*GATES, *ALWAYS])
+
+
 def make_gates(
     manifest: Manifest,
     quality: QualityOptions,
@@ -278,9 +287,7 @@ def make_gates(
         OptionError: a gate is unknown.
     """
     references = References(manifest, quality, seed, scorer, accepted, progress)
-    for name in quality.gates:
-        if name not in GATES and name not in ALWAYS:
-            raise unknown("gate", name, [*GATES, *ALWAYS])
+    check_gates(quality.gates)
     return [_when_asked(GATES[name], references) for name in quality.gates if name in GATES]
 
 
