@@ -37,7 +37,7 @@ SEED = 20230800994 % 2**31
 SIZE = 32  # pixels; items are drawn at 28 and enlarged
 MAX_TOKENS = 20
 VARIANTS = 6  # renderings kept of each item: one plain grey, the others with random tint and background
-DEFAULTS = {"steps": 10, "guidance": 1.5, "batch_size": 128}  # how synaug runs it; picked by scripts/tune_demo.py
+DEFAULTS = {"steps": 10, "guidance": 1.0, "batch_size": 128}  # how synaug runs it; picked by scripts/tune_demo.py
 MEANINGFUL = ("bright", "dark", "large", "small", "detailed", "simple", "unusual", "typical")
 NEUTRAL = tuple(m for m in MODIFIERS if m and m not in MEANINGFUL)
 

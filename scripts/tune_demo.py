@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from synaug import experiment, storage
+from synaug import experiment, methods, storage
 from synaug.bench import filled_with_fashion
 from synaug.config import Recipe, read_recipe, with_overrides
 from synaug.data import fashion, readers
@@ -71,7 +71,7 @@ class Trial:
         plain = with_overrides(Recipe(), {"plan": recipe.plan.model_dump(), "generate": generate.model_dump(),
                                           "quality": recipe.quality.model_dump()})  # fmt: skip
         data = filled_with_fashion(self.data) if filled else self.data
-        experiment.make_plan(data, out, plain, source="validation")
+        experiment.write_run(data, experiment.drafted_plan(data, plain), out, plain, source="validation")
         experiment.generate(out, progress=self.progress)
         return RunFolder(out)
 
@@ -89,17 +89,17 @@ class Trial:
         storage.append_records(self.results, [record])
         print(record, flush=True)
 
-    def trained(self, method: str, recipe: Recipe, seed: int, *, filled: bool = False) -> tuple[experiment.Sets, Any]:
+    def trained(self, method: str, recipe: Recipe, seed: int, *, filled: bool = False) -> tuple[methods.Sets, Any]:
         folder = self.folder(recipe, filled=filled)
-        sets = experiment.load_sets(folder.path, recipe.train, progress=self.progress)
-        stage = experiment.stage_options(method, recipe, sets)
+        sets = methods.load_sets(folder.path, recipe.train, progress=self.progress)
+        stage = methods.stage_options(method, recipe, sets)
         inside = RunFolder(
             self.work / "models" / folder.path.name / storage.digest(stage.model_dump_json().encode())[:12]
         )
         seeded = with_overrides(recipe, {"seed": seed})
-        return sets, experiment.trained_model(method, sets, inside, seeded, progress=self.progress)
+        return sets, methods.trained_model(method, sets, inside, seeded, progress=self.progress)[0]
 
-    def accuracy(self, model: Any, sets: experiment.Sets) -> float:
+    def accuracy(self, model: Any, sets: methods.Sets) -> float:
         logits = predict(model, sets.test)
         return longtail_report(
             labels=sets.test.labels.numpy(),
@@ -110,13 +110,13 @@ class Trial:
 
 
 def weight_decay(trial: Trial, recipe: Recipe) -> None:
-    methods = ("cross_entropy", "cross_entropy_mixup", "oversampling", "synaug_stage1")
-    for method, decay in itertools.product(methods, (5e-4, 2e-3, 5e-3)):
-        changed = with_overrides(recipe, {"methods": {method: {"weight_decay": decay}}})
+    rows = ("cross_entropy", "cross_entropy_mixup", "oversampling", "synaug_stage1")
+    for method, decay in itertools.product(rows, (5e-4, 2e-3, 5e-3)):
+        changed = with_overrides(recipe, {"methods": {method: {"stage1": {"weight_decay": decay}}}})
         trial.measure(f"{method} weight_decay {decay}", method, changed)
     for decay in (5e-4, 2e-3, 5e-3):
-        changed = with_overrides(recipe, {"methods": {"cross_entropy": {"weight_decay": decay}}})
-        trial.measure(f"upper_bound weight_decay {decay}", "cross_entropy", changed, filled=True)
+        changed = with_overrides(recipe, {"methods": {"upper_bound": {"stage1": {"weight_decay": decay}}}})
+        trial.measure(f"upper_bound weight_decay {decay}", "upper_bound", changed, filled=True)
 
 
 def guidance(trial: Trial, recipe: Recipe) -> None:
@@ -148,7 +148,7 @@ def retraining(trial: Trial, recipe: Recipe) -> None:
                 trial.accuracy(
                     retrain_classifier(
                         model,
-                        experiment.retraining_set(sets, data, seed=seed),
+                        methods.retraining_set(sets, data, seed=seed),
                         method=way,
                         regularization=strength,
                         seed=seed,

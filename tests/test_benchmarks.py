@@ -1,5 +1,6 @@
-"""The speed measurements run; what they measure is the machine's affair."""
+"""The benchmark scripts run, at a size that says nothing about speed."""
 
+import importlib.util
 import json
 import runpy
 import sys
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "training.py"
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "benchmarks" / "training.py"
 TINY = "--network resnet8 --size 8 --batch 4 --steps 2 --repeats 1 --workers 0 --images 16 --device cpu"
 
 
@@ -38,3 +40,18 @@ def test_operations_of_a_linear_layer_by_hand():
     count = runpy.run_path(str(SCRIPT))["operations_per_image"]
     images = torch.rand(4, 10, requires_grad=True)
     assert count(torch.nn.Linear(10, 3), images) == 3 * 2 * 10 * 3
+
+
+@pytest.fixture
+def benchmark(request):
+    spec = importlib.util.spec_from_file_location(request.param, ROOT / "benchmarks" / f"{request.param}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("benchmark", ["scaling"], indirect=True)
+def test_every_stage_of_scaling_runs(benchmark, tmp_path):
+    found = {stage: benchmark.timed(stage, tmp_path, 1000) for stage in benchmark.STAGES}
+    assert all(numbers["seconds"] > 0 and numbers["peak_mib"] > 0 for numbers in found.values())
+    assert len(list((tmp_path / "export").rglob("*.png"))) == 1000

@@ -127,11 +127,56 @@ def test_a_model_folder_without_a_pipeline_names_the_ways_out(synaug, photos, tm
     assert "model_index.json" in done.err
 
 
-def test_a_hub_model_that_cannot_be_had_names_the_ways_out(synaug, photos, tmp_path):
+def test_a_hub_model_that_cannot_be_had_names_the_ways_out_and_leaves_nothing(synaug, photos, tmp_path):
     done = synaug("run", photos, "--out", tmp_path / "run")
     assert done.code == 5
     assert "stable-diffusion-v1-5" in done.err
     assert "--model embedded" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("train: {network: resnet9}", "Did you mean 'resnet8'"),
+        ("train: {stage1: {mixing: mixpu}}", "Did you mean 'mixup'"),
+        ("train: {retrain: {method: logstic}}", "Did you mean 'logistic'"),
+        ("quality: {gates: [brokn]}", "Did you mean 'broken'"),
+        ("methods: {synag: {}}", "Did you mean 'synaug'"),
+        ("methods: {synaug: {stage1: {weight_decy: 1}}}", "Did you mean 'stage1.weight_decay'"),
+    ],
+)
+def test_a_misspelt_name_in_a_recipe_is_found_before_anything_is_made(synaug, photos, tmp_path, text, hint):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(text)
+    done = synaug("run", photos, "--out", tmp_path / "run", "--model", "embedded", "--recipe", recipe)
+    assert done.code == 2
+    assert hint in done.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_images_are_all_rejected_ends_with_3_and_says_so_in_the_report(
+    synaug, photos, recipe, tmp_path, monkeypatch
+):
+    from synaug.synthesis import quality
+
+    monkeypatch.setitem(
+        quality.GATES, "broken", lambda _: lambda batch: [quality.Verdict(ok=False, reason="broken") for _ in batch]
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.model_dump_json())
+    done = synaug("run", photos, "--out", tmp_path / "run", "--recipe", path, "--methods", "cross_entropy")
+    assert done.code == 3
+    assert "missing because every attempt was rejected" in done.err
+    assert "less even than planned" in json.loads((tmp_path / "run" / "report.json").read_text())["warnings"][-1]
+
+
+def test_training_waits_for_all_images(synaug, photos, recipe, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.model_dump_json())
+    synaug("plan", photos, "--out", tmp_path / "run", "--recipe", path)
+    done = synaug("train", tmp_path / "run")
+    assert (done.code, "not generated yet" in done.err) == (4, True)
 
 
 def test_a_run_folder_without_a_plan_says_how_to_make_one(synaug, tmp_path):
@@ -142,7 +187,7 @@ def test_a_run_folder_without_a_plan_says_how_to_make_one(synaug, tmp_path):
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "a/b", "1"])
 def test_a_shard_out_of_range_is_a_usage_error(synaug, tmp_path, shard):
     done = synaug("generate", tmp_path, "--shard", shard)
-    assert (done.code, "--shard must be i/n" in done.err) == (2, True)
+    assert (done.code, "--shard must be auto, or i/n" in done.err) == (2, True)
 
 
 def test_an_unknown_method_is_a_usage_error(synaug, photos, tmp_path):
@@ -168,7 +213,7 @@ def test_report_prints_the_table_again_and_keeps_the_command(synaug, finished):
 
 def test_status_says_how_far_a_run_is(synaug, finished):
     content = json.loads(synaug("status", finished, "--json").out)
-    assert content["generate"].startswith("30 accepted")
+    assert " accepted, 0 rejected" in content["generate"]
     assert "cross_entropy" in content["train"]
 
 
@@ -239,3 +284,18 @@ def test_two_processes_train_a_run_together_and_the_first_one_writes(finished, t
     assert done.stderr.count("training cutmix") <= 1
     lines = (run / "checkpoints" / "cutmix-0" / "training.csv").read_text().splitlines()
     assert len(lines) == 4
+
+
+def test_check_counts_what_the_gates_reject_and_changes_nothing(synaug, finished):
+    done = synaug("check", finished, "--gates", "broken,copy", "--json")
+    content = json.loads(done.out)
+    assert done.code == 0
+    assert content["checked"] == len(list((finished / "synthetic").rglob("*.png")))
+    assert set(content["rejected"]) <= {"broken", "copy"}
+    assert not (finished / "journal" / "withdrawn.jsonl").exists()
+    assert "images checked" in synaug("check", finished, "--gates", "broken").out
+
+
+def test_check_refuses_an_unknown_gate(synaug, finished):
+    done = synaug("check", finished, "--gates", "beauty")
+    assert (done.code, "Unknown gate 'beauty'" in done.err) == (2, True)

@@ -2,20 +2,29 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 import synaug as package
 from synaug import experiment
-from synaug.config import with_overrides
+from synaug.config import make_recipe, with_overrides
 from synaug.data.groups import class_counts
+from synaug.data.images import read_image
+from synaug.data.manifest import read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
+from synaug.gaps import shortcuts
+from synaug.methods import DEFAULT_METHODS, is_finished
+from synaug.runs import RunFolder
 from synaug.storage import digest
 
 
@@ -40,7 +49,7 @@ def test_the_report_has_the_promised_fields(finished):
     assert set(report["data"]["class_counts"]) == {"bag", "coat", "ankle boot"}
     assert set(report["plan"]["num_to_generate"]) == {"bag", "coat", "ankle boot"}
     assert {"requested", "accepted", "rejected", "seconds"} <= set(report["synthesis"])
-    assert [result["method"] for result in report["results"]] == list(experiment.DEFAULT_METHODS)
+    assert [result["method"] for result in report["results"]] == list(DEFAULT_METHODS)
     for result in report["results"]:
         assert {"method", "seed", "accuracy", "many", "medium", "few", "worst_class", "per_class", "seconds"} <= set(
             result
@@ -63,6 +72,38 @@ def test_synthetic_images_look_like_the_real_ones_to_a_file_reader(finished, pho
         with Image.open(path) as image:
             seen.add((image.size, image.mode, image.format))
     assert seen == {((28, 28), "L", "PNG")}
+
+
+def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
+    report, gap = json.loads((finished / "report.json").read_text()), RunFolder(finished).gap(0)
+    assert report["gap"] == json.loads(gap.read_text())
+    assert report["gap"]["per_class"]["bag"]["num_synthetic"] == 24 - report["data"]["class_counts"]["bag"]
+    assert 0 <= report["gap"]["overall"]["probe_accuracy"] <= 1
+    assert any("Being synthetic tells something about the class" in warning for warning in report["warnings"])
+    assert "How far synthetic is from real" in (finished / "report.html").read_text()
+    before = gap.stat().st_mtime_ns
+    experiment.run(photos, finished, recipe, command="synaug run photos")
+    assert gap.stat().st_mtime_ns == before
+
+
+def test_where_nothing_is_made_there_is_no_gap(photos, recipe, tmp_path):
+    nothing = with_overrides(recipe, {"plan.target": 1})
+    report = experiment.run(photos, tmp_path / "run", nothing, methods=("synaug_stage1",))
+    assert report["gap"] == {}
+    assert not any("synthetic tells" in warning for warning in report["warnings"])
+
+
+def test_a_shortcut_between_groups_is_a_warning():
+    images = np.zeros((40, 4, 4), np.uint8)
+    data = package.from_arrays(
+        images, np.repeat([0, 1], 20), class_names=["a", "b"],
+        attributes=np.tile([0, 1], 20), attribute_names=["red", "blue"],
+    )  # fmt: skip
+    blue_a = (data.labels == 0) & (data.attributes == 1)
+    frame = data.frame.assign(source=np.where(blue_a, "synthetic", "real"))
+    said = shortcuts(replace(data, frame=frame))
+    assert any("100 % of a x blue is synthetic" in line for line in said)
+    assert said[-1] == "There is no real image of a x blue."
 
 
 def test_predictions_are_of_real_test_images_only(finished):
@@ -149,6 +190,18 @@ def test_balance_keeps_its_images_where_it_is_told_to(photos, tmp_path):
     assert all(synthetic.absolute_path(row).is_file() for row in range(len(synthetic)))
 
 
+def test_what_an_earlier_shard_accepted_counts_as_there(photos, tmp_path):
+    options = make_recipe({"plan": {"model": "embedded"}, "quality": {"gates": ["collapse"], "max_attempts": 1}})
+    manifest = experiment.load_data(photos, options)
+    experiment.write_run(manifest, experiment.drafted_plan(manifest, options), tmp_path, options, source="photos")
+
+    def alike(prompts, *, seeds):
+        return [Image.new("RGB", (28, 28), (120, 120, 120)) for _ in seeds]
+
+    made = [experiment.generate(tmp_path, generator=alike, shard=(part, 2)).accepted for part in range(2)]
+    assert made == [2, 0]  # one of each class that lacks images
+
+
 def black(prompts, *, seeds):
     return [Image.new("RGB", (28, 28)) for _ in seeds]
 
@@ -156,3 +209,20 @@ def black(prompts, *, seeds):
 def test_images_that_are_all_rejected_are_an_error_that_says_so(photos, tmp_path):
     with pytest.raises(IncompleteError, match=r"missing because every attempt was rejected \(broken"):
         package.balance(photos, generator=black, out=tmp_path / "run", options={"quality.gates": ["broken"]})
+
+
+def test_a_kept_classifier_predicts_what_the_run_predicted(finished, photos):
+    saved = package.load_classifier(finished / "checkpoints" / "synaug-0")
+    manifest = read_manifest(finished / "data.parquet").split("test")
+    images = torch.stack([torch.from_numpy(np.array(read_image(manifest, i)))[None] for i in range(len(manifest))])
+    predicted = [saved.class_names[k] for k in saved.logits(images).argmax(1)]
+    assert predicted == pd.read_csv(finished / "predictions.csv")["prediction"].tolist()
+
+
+def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(finished, copy)
+    run, synthetic = RunFolder(copy), "another digest"
+    assert is_finished(run, "cross_entropy", 0, synthetic)  # learns from real images only
+    assert not is_finished(run, "synaug_stage1", 0, synthetic)
+    assert not run.checkpoint("synaug_stage1", 0).exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synaug import experiment, storage
+from synaug import experiment, methods, reporting, storage
 from synaug.config import with_overrides
 from synaug.data.manifest import from_arrays
 from synaug.errors import EnvironmentFault, OptionError
@@ -44,7 +44,7 @@ def test_every_method_trains_and_is_tested(trained):
 
 def test_the_report_holds_every_method_and_draws_losses(trained):
     run, results = trained
-    report = experiment.report(run)
+    report = reporting.report(run)
     assert [result["method"] for result in report["results"]] == list(results)
     assert set(report["training"]["methods"]) == set(results)
     assert "Training loss" in (run / "report.html").read_text()
@@ -52,8 +52,8 @@ def test_the_report_holds_every_method_and_draws_losses(trained):
 
 def test_a_curve_is_the_loss_of_a_method_that_trains_features(trained):
     run, results = trained
-    curves = experiment.loss_curves(RunFolder(run), list(results.values()))
-    assert len(curves) == experiment.MOST_CURVES
+    curves = reporting.loss_curves(RunFolder(run), list(results.values()))
+    assert len(curves) == reporting.MOST_CURVES
     assert "cross_entropy_retrained" not in curves
     lines = (run / "checkpoints" / "cross_entropy-0" / "training.csv").read_text().splitlines()
     assert curves["cross_entropy"] == pytest.approx([float(line.split(",")[1]) for line in lines[1:]])
@@ -71,7 +71,7 @@ def test_every_loss_mixing_sampler_head_and_schedule_has_a_method():
     assert {method.schedule for method in METHODS.values()} == set(SCHEDULES)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - {"classifier_only"}))
 def test_a_name_says_whether_synthetic_images_are_learned_from(name):
     method = METHODS[name]
     assert (method.data == "evened_out") == name.startswith("synaug")
@@ -90,19 +90,25 @@ def test_the_default_methods_stay_what_they_were():
 
 
 def test_overrides_of_a_recipe_reach_both_stages(recipe):
-    recipe = with_overrides(recipe, {"methods": {"focal": {"weight_decay": 0.5}, "crt": {"regularization": 3.0}}})
-    sets = experiment.Sets(real=[], evened_out=range(9), test=[])
-    stage = experiment.stage_options("focal", recipe, sets)
+    recipe = with_overrides(
+        recipe, {"methods": {"focal": {"stage1": {"weight_decay": 0.5}}, "crt": {"retrain": {"regularization": 3.0}}}}
+    )
+    sets = methods.Sets(real=[], evened_out=range(9), test=[])
+    stage = methods.stage_options("focal", recipe, sets)
     assert (stage.loss, stage.mixing, stage.weight_decay, stage.steps) == ("focal", "none", 0.5, 3)
-    options = experiment.retrain_options("crt", recipe)
+    options = methods.retrain_options("crt", recipe)
     assert (options.method, options.regularization) == ("crt", 3.0)
 
 
+def test_a_method_of_real_images_is_retrained_on_all_of_them(recipe):
+    recipe = with_overrides(recipe, {"train.retrain.data": "evened_out"})
+    chosen = {name: methods.retrain_options(name, recipe).data for name in ("crt", "synaug_crt", "classifier_only")}
+    assert chosen == {"crt": "all_real", "synaug_crt": "evened_out", "classifier_only": "evened_out"}
+
+
 def test_a_misspelt_override_names_the_nearest(recipe):
-    recipe = with_overrides(recipe, {"methods": {"focal": {"weight_dekay": 0.5}}})
-    sets = experiment.Sets(real=[], evened_out=range(9), test=[])
-    with pytest.raises(OptionError, match=r"Did you mean 'train\.stage1\.weight_decay'"):
-        experiment.stage_options("focal", recipe, sets)
+    with pytest.raises(OptionError, match=r"Did you mean 'stage1\.weight_decay'"):
+        with_overrides(recipe, {"methods": {"focal": {"stage1": {"weight_dekay": 0.5}}}})
 
 
 # ---------------------------------------------------------------- groups

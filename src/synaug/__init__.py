@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from synaug.synthesis.synthesize import synthesize
     from synaug.training.classifier import retrain_classifier
     from synaug.training.fit import train_representation
+    from synaug.training.saving import load_classifier
 
 _HOMES = {
     "Manifest": "data.manifest",
@@ -35,6 +36,7 @@ _HOMES = {
     "from_arrays": "data.manifest",
     "group_counts": "data.groups",
     "imbalance_factor": "data.groups",
+    "load_classifier": "training.saving",
     "load_generator": "synthesis.diffusion",
     "longtail_report": "evaluation.longtail",
     "make_plan": "synthesis.plan",
@@ -54,6 +56,7 @@ __all__ = [
     "from_arrays",
     "group_counts",
     "imbalance_factor",
+    "load_classifier",
     "load_generator",
     "longtail_report",
     "make_plan",

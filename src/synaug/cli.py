@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from synaug.config import Recipe
     from synaug.progress import Progress
 
+INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
+KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
+
 app = typer.Typer(
     name="synaug",
     help="Even out imbalanced image classification sets with synthetic images, and prove what it did.",
@@ -66,12 +69,16 @@ def main() -> NoReturn:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         app(standalone_mode=True)
+    except SystemExit as ended:
+        if ended.code == KEYBOARD_INTERRUPT:
+            fail(INTERRUPTED, 75)
+        raise
     except SynaugError as error:
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        fail("Interrupted. What was finished is saved; run the same command again to go on.", 75)
+        fail(INTERRUPTED, 75)
     except MemoryError:
-        fail("Out of memory. Use fewer or smaller images at once: --batch-size, image_size in the recipe.", 5)
+        fail("Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size.", 5)
     except Exception:
         traceback.print_exc()
         fail("This is a bug of synaug. Please report it with the lines above.", 1)
@@ -112,6 +119,7 @@ def demo(
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
+    experiment.check_complete(out)
 
 
 @app.command()
@@ -167,7 +175,7 @@ def plan(
 
     Example:  synaug plan photos/ --out runs/photos --model embedded
     """
-    from synaug import experiment
+    from synaug import experiment, reporting, storage
     from synaug.synthesis import plan as planning
 
     options = options_of(
@@ -179,10 +187,13 @@ def plan(
         },
     )  # fmt: skip
     with session() as progress:
+        experiment.check_recipe(options)
         manifest = experiment.load_data(data, options, progress=progress)
-        made = experiment.make_plan(manifest, out, options, source=str(data))
+        made = experiment.drafted_plan(manifest, options)
+        with storage.lock(out):
+            experiment.write_run(manifest, made, out, options, source=str(data))
         rate = experiment.seconds_per_image(out, progress=progress) if measure else None
-    summary = experiment.plan_section(made) | {"estimate": planning.estimate(made, rate)}
+    summary = reporting.plan_section(made) | {"estimate": planning.estimate(made, rate)}
     if as_json:
         print_json(summary)
     else:
@@ -195,7 +206,12 @@ def plan(
 def generate(
     run: Run,
     model: Model = None,
-    shard: Annotated[str, typer.Option(metavar="i/n", help="Make only part i of n (1 to n).")] = "1/1",
+    shard: Annotated[
+        str, typer.Option(metavar="i/n", help="Make only part i of n (1 to n); 'auto': as the cluster's job says.")
+    ] = "1/1",
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="n for --shard auto, where the cluster does not tell.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="local.")] = "local",
     as_json: Json = False,
 ) -> None:
@@ -205,10 +221,11 @@ def generate(
     """
     from synaug import experiment
     from synaug.runs import change_model
+    from synaug.synthesis.shards import shard_named
 
     if engine != "local":
         raise OptionError(f"Unknown engine {engine!r}. Known: local.")
-    part = shard_of(shard)
+    part = shard_named(shard, shards=shards)
     with session() as progress:
         if model is not None:
             change_model(run, model)
@@ -227,6 +244,32 @@ def generate(
 
         console.show_synthesis(content)
     experiment.check_complete(run, result)
+
+
+@app.command()
+def check(
+    run: Run,
+    gates: Annotated[str | None, typer.Option(help="Comma-separated gates. [default: those of the run]")] = None,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Take what fails out of the run; 'synaug generate' makes it again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask the gates again about the images that are there, and count what fails; changes nothing by itself.
+
+    Example:  synaug check runs/photos
+    """
+    from synaug import experiment
+
+    names = None if gates is None else gates.split(",")
+    with session() as progress:
+        content = experiment.check(run, gates=names, reject=reject, progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        from synaug import console
+
+        console.show_check(content)
 
 
 @app.command()
@@ -288,9 +331,9 @@ def report(run: Run, as_json: Json = False) -> None:
 
     Example:  synaug report runs/photos
     """
-    from synaug import experiment
+    from synaug.reporting import report as write_report
 
-    show_report(experiment.report(run), run, as_json=as_json)
+    show_report(write_report(run), run, as_json=as_json)
 
 
 @app.command("run")
@@ -325,6 +368,7 @@ def run_all(
     with session() as progress:
         made = experiment.run(data, out, options, methods=names_of(methods), command=typed_command(), progress=progress)
     show_report(made, out, as_json=as_json)
+    experiment.check_complete(out)
 
 
 @app.command()
@@ -462,14 +506,6 @@ def names_of(methods: str | None) -> tuple[str, ...]:
     from synaug.methods import DEFAULT_METHODS
 
     return tuple(name.strip() for name in methods.split(",")) if methods else DEFAULT_METHODS
-
-
-def shard_of(text: str) -> tuple[int, int]:
-    """Read ``i/n``, with i from 1 to n, as (i - 1, n)."""
-    first, _, second = text.partition("/")
-    if not (first.isdigit() and second.isdigit() and 1 <= int(first) <= int(second)):
-        raise OptionError(f"--shard must be i/n with i from 1 to n, such as 2/8; got {text!r}.")
-    return int(first) - 1, int(second)
 
 
 def typed_command() -> str:

@@ -16,6 +16,7 @@ from synaug.errors import DataError, OptionError, unknown
 
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 EMBEDDED = "embedded"
+MAX_TARGET = 100_000_000
 
 
 class _Section(BaseModel):
@@ -65,8 +66,13 @@ class PlanOptions(_Section):
 
     @model_validator(mode="after")
     def _target_is_allowed(self) -> PlanOptions:
-        if self.target != "uniform" and float(self.target) <= 0:
-            raise ValueError(f"target must be 'uniform' or above 0, got {self.target}")
+        if self.target == "uniform" or 0 < self.target < 1:
+            return self
+        if not 1 <= self.target <= MAX_TARGET or self.target != int(self.target):
+            raise ValueError(
+                f"target must be 'uniform', a whole number from 1 to {MAX_TARGET:,}, or a share of the largest "
+                f"between 0 and 1, got {self.target}"
+            )
         return self
 
 
@@ -95,7 +101,7 @@ class QualityOptions(_Section):
         ge=0,
         description="mean absolute pixel difference (0 to 1) up to which an image counts as a copy",
     )
-    max_attempts: int = Field(4, ge=1, description="tries for each slot")
+    max_attempts: int = Field(4, ge=1, le=100, description="tries for each slot")
     max_missing: float = Field(0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3")
 
 
@@ -147,6 +153,24 @@ class TrainOptions(_Section):
     retrain: RetrainOptions = RetrainOptions()
 
 
+class MethodOptions(_Section):
+    """What one method does differently; each dict holds fields of the section of that name."""
+
+    stage1: dict[str, Any] = {}
+    retrain: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _overrides_are_allowed(self) -> MethodOptions:
+        for section, kind in (("stage1", StageOptions), ("retrain", RetrainOptions)):
+            for name in getattr(self, section):
+                if name not in kind.model_fields:
+                    raise ValueError(
+                        str(unknown("option", f"{section}.{name}", [f"{section}.{n}" for n in kind.model_fields]))
+                    )
+            kind.model_validate(getattr(self, section))
+        return self
+
+
 class Recipe(_Section):
     """One experiment: everything that decides its result."""
 
@@ -156,8 +180,8 @@ class Recipe(_Section):
     generate: GenerateOptions = GenerateOptions()
     quality: QualityOptions = QualityOptions()
     train: TrainOptions = TrainOptions()
-    methods: dict[str, dict[str, Any]] = Field(
-        {}, description="overrides of train for single methods, such as the tuned weight decay of a baseline"
+    methods: dict[str, MethodOptions] = Field(
+        {}, description="differing options of single methods, such as the tuned weight decay of a baseline"
     )
     seed: int = Field(0, ge=0, description="of everything that is drawn")
 
@@ -195,10 +219,11 @@ def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
 def _explained(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg']}, got {item['input']!r}."
+        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})."
     section: Any = Recipe
     for part in item["loc"][:-1]:
-        section = section.model_fields[part].annotation
+        fields = getattr(section, "model_fields", {})
+        section = fields[part].annotation if part in fields else MethodOptions
     return str(
         unknown("option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields])
     )
@@ -213,6 +238,8 @@ def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
         *sections, last = name.split(".")
         place = content
         for section in sections:
+            if not isinstance(place.get(section), dict):
+                raise unknown("option", name, [key for key in place if key != section])
             place = place[section]
         place[last] = value
     return make_recipe(content, where="options")

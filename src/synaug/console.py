@@ -122,6 +122,17 @@ def show_methods(descriptions: dict[str, str]) -> None:
     _console().print(table)
 
 
+def show_check(content: dict[str, Any]) -> None:
+    """Print how many images fail the gates, by reason and by class."""
+    console = _console()
+    failed = sum(content["rejected"].values())
+    console.print(f"{content['checked']:,} images checked, {failed:,} fail.")
+    for reason, number in content["rejected"].items():
+        hit = {name: counts[reason] for name, counts in content["rejected_by_class"].items() if reason in counts}
+        where = ", ".join(f"{escape(name)} {count:,}" for name, count in sorted(hit.items(), key=lambda item: -item[1]))
+        console.print(f"  {reason.replace('_', '-')}: {number:,} ({where})")
+
+
 def show_results(report: dict[str, Any]) -> None:
     """Print one row a method: mean and, over several seeds, standard deviation."""
     from synaug.evaluation.summary import COLUMNS, results_table

@@ -8,61 +8,39 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import datetime
 import itertools
-import math
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from synaug import storage
-from synaug.config import (
-    EMBEDDED,
-    STABLE_DIFFUSION,
-    Recipe,
-    RetrainOptions,
-    StageOptions,
-    TrainOptions,
-    with_overrides,
-)
+from synaug import interruption, storage
+from synaug.config import STABLE_DIFFUSION, Recipe, with_overrides
 from synaug.data import encoding, groups, readers
-from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest, joined, read_manifest, write_manifest
-from synaug.data.subsets import balanced_positions, with_test_split
-from synaug.errors import DataError, IncompleteError
-from synaug.methods import DEFAULT_METHODS, METHODS, check_methods
+from synaug.data.subsets import with_test_split
+from synaug.errors import DataError, EnvironmentFault, IncompleteError, OptionError
+from synaug.gaps import GAP_METHOD, write_gap
+from synaug.methods import DEFAULT_METHODS, METHODS, check_methods, images_digest, is_finished, load_sets, train_method
 from synaug.progress import Progress, silent
-from synaug.runs import RunFolder, locked_recipe, machine, open_run, write_lock
+from synaug.reporting import finished_results, report
+from synaug.runs import RunFolder, locked_recipe, open_run, write_lock
 from synaug.synthesis import plan as planning
-from synaug.synthesis.synthesize import synthetic_manifest
+from synaug.synthesis.models import find_model
+from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from synaug.evaluation.sections import ReportImages
     from synaug.synthesis.diffusion import Generator
     from synaug.synthesis.synthesize import SynthesisResult
-    from synaug.training.images import TrainingSet
-    from synaug.training.models import ImageClassifier
-
 
 IN_MEMORY = "images in memory"
-IN_DOMAIN = (
-    "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
-    "demo's training or test set, and plays the part that web-scale pretraining plays for a large model. What a "
-    "large model does for your classes has to be measured on them."
-)
 MEASURED_IMAGES = 64
-LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
-EXAMPLES = 10  # pictures of each kind in the report
-MOST_CURVES = 5  # methods whose loss the report draws
-CURVE_POINTS = 200
+SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the recipe."
 
 
 def run(
@@ -92,15 +70,40 @@ def run(
         OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
     """
     check_methods(methods)
-    began = time.monotonic()
+    check_recipe(recipe)
     manifest = load_data(source, recipe, progress=progress)
     check_methods(methods, num_attributes=manifest.num_attributes)
+    plan = drafted_plan(manifest, recipe)
+    if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
+        # before anything is written, so that a model that cannot be had leaves nothing behind
+        find_model(recipe.plan.model)
     with storage.lock(out):
         where = IN_MEMORY if isinstance(source, Manifest) else str(source)
-        make_plan(manifest, out, recipe, source=source_name or where)
+        write_run(manifest, plan, out, recipe, source=source_name or where)
         generate(out, generator=generator, progress=progress)
+        interruption.stop_here()
         train(out, methods=methods, progress=progress)
-        return report(out, command=command, seconds=time.monotonic() - began)
+        return report(out, command=command)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise an OptionError for a name that nothing knows: a method, mixing, loss, sampler, network, gate, device."""
+    from synaug.synthesis.diffusion import find_device
+    from synaug.synthesis.quality import check_gates
+    from synaug.training.batching import check_stage
+    from synaug.training.classifier import method_named
+    from synaug.training.devices import chosen_device, chosen_precision
+    from synaug.training.models import check_network
+
+    check_methods(list(recipe.methods))
+    check_gates(recipe.quality.gates)
+    find_device(recipe.generate.device)
+    chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
+    check_network(recipe.train.network)
+    for changes in ({}, *(method.stage1 for method in recipe.methods.values())):
+        check_stage(recipe.train.stage1.model_copy(update=changes))
+    for changes in ({}, *(method.retrain for method in recipe.methods.values())):
+        method_named(recipe.train.retrain.model_copy(update=changes).method)
 
 
 def balance(
@@ -140,8 +143,10 @@ def balance(
     with contextlib.ExitStack() as stack:
         folder = Path(out) if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synaug-")))
         stack.enter_context(storage.lock(folder))
-        plan = make_plan(manifest, folder, recipe, source=str(data) if not isinstance(data, Manifest) else IN_MEMORY)
-        check_complete(folder, generate(folder, generator=generator, progress=progress))
+        plan = drafted_plan(manifest, recipe)
+        write_run(manifest, plan, folder, recipe, source=IN_MEMORY if isinstance(data, Manifest) else str(data))
+        generate(folder, generator=generator, progress=progress)
+        check_complete(folder)
         synthetic = synthetic_manifest(plan, folder)
         return joined(manifest.split("train"), synthetic if out else in_memory(synthetic))
 
@@ -161,25 +166,32 @@ def load_data(source: Path | str | Manifest, recipe: Recipe, *, progress: Progre
     return manifest
 
 
-def make_plan(manifest: Manifest, out: Path, recipe: Recipe, *, source: str) -> planning.Plan:
-    """Write the plan, the manifest and the lock file; where the same ones are there, leave them."""
+def drafted_plan(manifest: Manifest, recipe: Recipe) -> planning.Plan:
+    """Return the plan for the training images; nothing is written."""
     training = manifest.split("train")
     check_counts(manifest, "train")
     look = encoding.detect_encoding(training)
-    plan = planning.make_plan(
+    return planning.make_plan(
         training,
         options=recipe.plan,
         generate=recipe.generate,
         encoding=look,
         image_size=look.size or encoding.median_size(training),
     )
+
+
+def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe, *, source: str) -> None:
+    """Write the plan, the manifest and the lock file; where those of this run are there, leave them.
+
+    Raises:
+        OptionError: the folder holds another run.
+    """
     run_folder = RunFolder(out)
     storage.make_folder(out)
     write_lock(run_folder, source=source, recipe=recipe, data_digest=data_digest(manifest))
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)
         planning.write_plan(plan, run_folder.plan)
-    return plan
 
 
 def check_counts(manifest: Manifest, split: str) -> None:
@@ -213,7 +225,6 @@ def generate(
     """Make the images that the plan of the run folder lacks, and check each."""
     from synaug.synthesis.guides import make_guides
     from synaug.synthesis.quality import make_gates
-    from synaug.synthesis.synthesize import is_settled, synthesize
 
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
     plan = planning.read_plan(run_folder.plan)
@@ -224,7 +235,13 @@ def generate(
         plan,
         generator,
         folder=out,
-        gates=make_gates(manifest, recipe.quality, seed=recipe.seed, progress=progress),
+        gates=make_gates(
+            manifest,
+            recipe.quality,
+            seed=recipe.seed,
+            accepted=synthetic_manifest(plan, out) if "collapse" in recipe.quality.gates else None,
+            progress=progress,
+        ),
         quality=recipe.quality,
         shard=shard,
         guides=make_guides(plan, manifest),
@@ -232,20 +249,61 @@ def generate(
     )
 
 
+def check(
+    out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """Ask the gates again about the accepted images; return how many there are and how many fail, by reason.
+
+    Args:
+        out: run folder with synthetic images.
+        gates: names of ``quality.GATES``; default: those of the recipe.
+        reject: withdraw what fails, so that ``generate`` makes it again; otherwise nothing is changed.
+        progress: called with how far the work has come.
+    """
+    from synaug.synthesis.quality import make_gates
+    from synaug.synthesis.recheck import count_failed, recheck, withdraw
+
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan, quality = planning.read_plan(run_folder.plan), recipe.quality
+    if gates is not None:
+        quality = quality.model_copy(update={"gates": tuple(gates)})
+    with storage.lock(out, name="worker-0-of-1"):
+        asked = make_gates(read_manifest(run_folder.data), quality, seed=recipe.seed, progress=progress)
+        num_checked = len(synthetic_manifest(plan, out))
+        failed = list(recheck(plan, out, asked, progress=progress))
+        if reject:
+            withdraw(out, failed)
+    rejected, by_class = count_failed(failed)
+    return {"checked": num_checked, "rejected": rejected, "rejected_by_class": by_class}
+
+
 def seconds_per_image(out: Path, *, progress: Progress = silent) -> float:
-    """Return how long one planned image takes here: a batch is made and thrown away, a second one is timed."""
-    plan = planning.read_plan(open_run(out).plan)
+    """Return how long one planned image takes here: a batch is made and thrown away, a second one is timed.
+
+    Raises:
+        OptionError: the variant is ``fitted``, whose model is not there before it is trained.
+    """
+    from synaug.synthesis.guides import make_guides
+
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    if recipe.plan.variant == "fitted":
+        raise OptionError(
+            "A fitted model cannot be timed before it is fitted. Measure variant 'text' instead: as fast."
+        )
+    plan = planning.read_plan(run_folder.plan)
     first = list(itertools.islice(planning.slots(plan), MEASURED_IMAGES))
     if not first:
         return 0.0
-    generator = loaded_generator(out, locked_recipe(open_run(out)), plan, progress=progress)
+    generator = loaded_generator(out, recipe, plan, progress=progress)
     batch = first[: getattr(generator, "batch_size", MEASURED_IMAGES)]
+    guides = make_guides(plan, read_manifest(run_folder.data))
+    starts: dict[str, Any] = {"images": [guides(slot)[1] for slot in batch]} if guides else {}
+    prompts, seeds = [slot.prompt for slot in batch], [planning.image_seed(slot.id, 0) for slot in batch]
     seconds = 0.0
     for turn in range(2):
         progress("timing a batch", turn, 2, "")
         began = time.perf_counter()
-        for _ in generator([slot.prompt for slot in batch], seeds=[planning.image_seed(slot.id, 0) for slot in batch]):
-            pass
+        collections.deque(generator(prompts, seeds=seeds, **starts), maxlen=0)
         seconds = time.perf_counter() - began
     progress("timing a batch", 2, 2, "")
     return seconds / len(batch)
@@ -259,7 +317,8 @@ def loaded_generator(out: Path, recipe: Recipe, plan: planning.Plan, *, progress
     model = recipe.plan.model
     if recipe.plan.variant == "fitted":
         manifest = read_manifest(RunFolder(out).data)
-        model = str(fit_model(plan, manifest, folder=out, device=recipe.generate.device, progress=progress))
+        with storage.lock(out, name="fitting"):
+            model = str(fit_model(plan, manifest, folder=out, device=recipe.generate.device, progress=progress))
     progress("loading the generator", 0, 1, model)
     generator = load_generator(
         model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
@@ -268,51 +327,25 @@ def loaded_generator(out: Path, recipe: Recipe, plan: planning.Plan, *, progress
     return generator
 
 
-def check_complete(out: Path, result: SynthesisResult) -> None:
-    """Raise an IncompleteError where more slots stayed empty than ``quality.max_missing`` allows."""
+def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
+    """Raise an IncompleteError where more slots stayed empty than ``quality.max_missing`` allows.
+
+    Args:
+        out: run folder.
+        result: of one shard; default: of all of them.
+    """
+    made = asdict(result) if result else synthesis_summary(planning.read_plan(open_run(out).plan), out)
     allowed = locked_recipe(open_run(out)).quality.max_missing
-    if result.missing > allowed * result.requested:
-        reasons = ", ".join(f"{reason} {number:,}" for reason, number in result.rejected.items())
+    if made["missing"] > allowed * made["requested"]:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items())
         raise IncompleteError(
-            f"{result.missing:,} of {result.requested:,} images are missing because every attempt was rejected "
+            f"{made['missing']:,} of {made['requested']:,} images are missing because every attempt was rejected "
             f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
             "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
 
 
 # ---------------------------------------------------------------- train
-
-
-@dataclass(frozen=True)
-class Sets:
-    """The images in memory: what is learned from and what is measured on; and features that several methods need."""
-
-    real: TrainingSet
-    evened_out: TrainingSet
-    test: TrainingSet
-    features: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
-
-
-def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
-    """Load real, synthetic and test images at one size, normalised alike."""
-    from synaug.training.images import load_training_set
-    from synaug.training.models import pretrained_normalisation
-
-    run_folder = open_run(out)
-    manifest = read_manifest(run_folder.data)
-    plan = planning.read_plan(run_folder.plan)
-    real = manifest.split("train")
-    synthetic = synthetic_manifest(plan, out)
-    side, normalisation = options.image_size or min(max(plan.image_size), LARGEST_SIDE), None
-    channels = 1 if plan.encoding.mode == "L" else 3
-    if options.pretrained:
-        mean, std, usual = pretrained_normalisation(options.network, in_channels=channels)
-        side, normalisation = options.image_size or usual, (mean, std)
-    both = load_training_set(
-        joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, progress=progress
-    )
-    test = load_training_set(manifest.split("test"), like=both, progress=progress)
-    return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test)
 
 
 def train(
@@ -323,6 +356,8 @@ def train(
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Train, retrain and test each method that has no result yet; return the results.
+
+    Several processes of one launcher train together; the first alone tests and writes.
 
     Args:
         out: run folder with its synthetic images.
@@ -335,354 +370,35 @@ def train(
     check_methods(methods)
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
     wanted = [name for name in methods if retrain or METHODS[name].starts_from is None]
-    missing = [name for name in wanted if not run_folder.result(name, recipe.seed).exists()]
+    plan = planning.read_plan(run_folder.plan)
+    if not is_settled(plan, folder=out, quality=recipe.quality) and any(
+        METHODS[n].data == "evened_out" for n in wanted
+    ):
+        raise DataError(f"Some images of {out} are not generated yet. Go on with: synaug generate {out}")
+    learned_from = images_digest(synthetic_manifest(plan, out))
+    team, _ = joined_team(recipe.train.device)
+    shown = progress if team.is_first else silent
+    if not team.is_first:
+        team.wait()  # until the first one has removed what is out of date
+    missing = [name for name in wanted if not is_finished(run_folder, name, recipe.seed, learned_from)]
+    if team.is_first:
+        team.wait()
+    team.wait()  # before anything is written, so that all miss the same
+    sets = None
     if missing:
-        team, _ = joined_team(recipe.train.device)
-        shown = progress if team.is_first else silent
         check_methods(missing, num_attributes=read_manifest(run_folder.data).num_attributes)
         sets = load_sets(out, recipe.train, progress=shown)
         for name in missing:
-            train_method(name, sets, run_folder, recipe, progress=shown)
-        team.wait()
+            try:
+                train_method(name, sets, run_folder, recipe, synthetic=learned_from, progress=shown)
+            except MemoryError as error:
+                raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
+            interruption.stop_here()
+    gap = run_folder.gap(recipe.seed)
+    if GAP_METHOD in wanted and not gap.exists():
+        write_gap(sets or load_sets(out, recipe.train, progress=shown), run_folder, recipe, progress=shown)
+    team.wait()
     return [storage.read_json(run_folder.result(name, recipe.seed)) for name in wanted]
-
-
-def train_method(name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent) -> None:
-    """Train one method, test it on the real test images, and write its result and predictions.
-
-    Of several processes that train together, the first alone tests and writes.
-    """
-    from synaug.evaluation.intervals import recall_intervals
-    from synaug.evaluation.longtail import longtail_report
-    from synaug.training.fit import predict
-    from synaug.training.parallel import joined_team
-
-    team, device = joined_team(recipe.train.device)
-    began = time.monotonic()
-    model = trained_model(name, sets, run_folder, recipe, progress=progress)
-    seconds = time.monotonic() - began
-    if not team.is_first:
-        return
-    logits = predict(model, sets.test, device=device)
-    manifest = read_manifest(run_folder.data)
-    test = manifest.split("test")
-    predictions = logits.argmax(1).numpy()
-    scores = longtail_report(
-        labels=test.labels,
-        predictions=predictions,
-        num_classes=manifest.num_classes,
-        class_counts=groups.class_counts(manifest.split("train").labels, manifest.num_classes),
-    )
-    intervals = recall_intervals(
-        labels=test.labels, predictions=predictions, num_classes=manifest.num_classes, seed=recipe.seed
-    )
-    storage.make_folder(run_folder.checkpoint(name, recipe.seed))
-    write_predictions(run_folder.method_predictions(name, recipe.seed), test, predictions)
-    result = {
-        "method": name,
-        "seed": recipe.seed,
-        "accuracy": scores.accuracy,
-        "many": scores.many,
-        "medium": scores.medium,
-        "few": scores.few,
-        "worst_class": scores.worst_class,
-        "per_class": dict(zip(manifest.class_names, scores.per_class, strict=True)),
-        "intervals": {"per_class": dict(zip(manifest.class_names, map(astuple, intervals), strict=True))},
-        "seconds": seconds,
-    }
-    storage.write_json(run_folder.result(name, recipe.seed), result)
-
-
-def trained_model(
-    name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent
-) -> ImageClassifier:
-    """Return the network of a method, trained; a finished checkpoint is loaded instead."""
-    from synaug.training.classifier import retrain_classifier
-    from synaug.training.models import make_model
-    from synaug.training.schedules import SCHEDULES
-    from synaug.training.tracking import tracked
-
-    method = METHODS[name]
-    if method.starts_from is not None:
-        options = retrain_options(name, recipe)
-        chosen = "all_real" if (method.data, options.data) == ("real", "evened_out") else options.data
-        data = retraining_set(sets, chosen, seed=recipe.seed)
-        base = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
-        return retrain_classifier(
-            base,
-            data,
-            method=options.method,
-            regularization=options.regularization,
-            seed=recipe.seed,
-            features=kept_features(method.starts_from, base, chosen, data, sets=sets, recipe=recipe),
-        )
-    data = sets.evened_out if method.data == "evened_out" else sets.real
-    if method.groups_from is not None and bool((data.groups < 0).any()):
-        base = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
-        data = with_groups(data, method.data, base, method.groups_from, sets=sets, recipe=recipe)
-    model = make_model(
-        recipe.train.network,
-        num_classes=data.num_classes,
-        in_channels=data.images.shape[1],
-        image_size=data.images.shape[-1],
-        pretrained=recipe.train.pretrained,
-        seed=recipe.seed,
-    )
-    with tracked(recipe.train.track, name=f"{name}-{recipe.seed}", folder=run_folder.tracking) as track:
-        SCHEDULES[method.schedule](
-            model,
-            data,
-            stage_options(name, recipe, sets),
-            seed=recipe.seed,
-            device=recipe.train.device,
-            precision=recipe.train.precision,
-            checkpoint=run_folder.checkpoint(name, recipe.seed),
-            progress=progress,
-            track=track,
-            stage=f"training {name}",
-        )
-    return model
-
-
-def stage_options(name: str, recipe: Recipe, sets: Sets) -> StageOptions:
-    """Return the stage-1 options of a method: the recipe's, the method's own, then the recipe's for it.
-
-    The number of steps follows from the evened-out set, so that every method takes equally many.
-    """
-    from synaug.training.optimization import num_steps
-
-    steps = num_steps(recipe.train.stage1, len(sets.evened_out))
-    changes = {"steps": steps} | dict(METHODS[name].stage1) | recipe.methods.get(name, {})
-    return with_overrides(recipe, {f"train.stage1.{key}": value for key, value in changes.items()}).train.stage1
-
-
-def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
-    """Return the options of a method that retrains a classifier, found as those of stage 1 are."""
-    changes = dict(METHODS[name].retrain) | recipe.methods.get(name, {})
-    return with_overrides(recipe, {f"train.retrain.{key}": value for key, value in changes.items()}).train.retrain
-
-
-def kept_features(
-    name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, recipe: Recipe
-) -> Tensor:
-    """Return the features of a set under the network of a method; what was asked for before is not computed again."""
-    from synaug.training.fit import extract_features
-    from synaug.training.parallel import joined_team
-
-    key = name, chosen, recipe.model_dump_json()
-    if key not in sets.features:
-        sets.features[key] = extract_features(model, data, device=joined_team(recipe.train.device)[1])
-    return sets.features[key]
-
-
-def with_groups(
-    data: TrainingSet, chosen: str, model: ImageClassifier, name: str, *, sets: Sets, recipe: Recipe
-) -> TrainingSet:
-    """Return the images with the attribute of those that have none told by the features of a method's network."""
-    from synaug.training.classifier import predicted_groups
-
-    return replace(
-        data, groups=predicted_groups(data, kept_features(name, model, chosen, data, sets=sets, recipe=recipe))
-    )
-
-
-def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
-    """Return the images on which the last layer is retrained."""
-    if data == "evened_out":
-        return sets.evened_out
-    if data == "all_real":
-        return sets.real
-    rng = np.random.default_rng([seed, 2])
-    return sets.real.rows(balanced_positions(sets.real.labels.numpy(), sets.real.num_classes, rng))
-
-
-def write_predictions(path: Path, test: Manifest, predictions: np.ndarray) -> None:
-    """Write one row a test image: id, label, prediction and, where known, attribute; names, not numbers."""
-    names = np.array(test.class_names, dtype=object)
-    columns = {"id": test.frame["id"], "label": names[test.labels], "prediction": names[predictions]}
-    if test.attribute_names:
-        columns["attribute"] = np.array([*test.attribute_names, ""], dtype=object)[test.attributes]
-    storage.write_text(path, pd.DataFrame(columns).to_csv(index=False))
-
-
-# ---------------------------------------------------------------- report
-
-
-def report(out: Path, *, command: str = "", seconds: float = math.nan) -> dict[str, Any]:
-    """Write ``report.json`` and, made from it, ``report.html``; return the former's content.
-
-    Args:
-        out: run folder with results.
-        command: what made the run; without it, what an earlier report of the run says.
-        seconds: how long it took; likewise.
-
-    Raises:
-        DataError: no method has a result yet.
-    """
-    from synaug.evaluation.report import make_report
-
-    run_folder = open_run(out)
-    lock = storage.read_json(run_folder.lock_file)
-    recipe = locked_recipe(run_folder)
-    results = finished_results(run_folder, recipe.seed)
-    if not results:
-        raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
-    if not command and run_folder.report.exists():
-        earlier = storage.read_json(run_folder.report)
-        command, seconds = earlier["command"], earlier["seconds"]
-    manifest = read_manifest(run_folder.data)
-    plan = planning.read_plan(run_folder.plan)
-    content = {
-        "schema_version": 1,
-        "synaug_version": lock["versions"]["synaug"],
-        "name": recipe.name,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "machine": machine(),
-        "seconds": seconds,
-        "data": data_section(manifest, lock["source"]),
-        "plan": plan_section(plan),
-        "synthesis": synthesis_section(plan, out),
-        "training": training_section(recipe, [result["method"] for result in results]),
-        "results": results,
-        "warnings": [IN_DOMAIN] if plan.options.model == EMBEDDED else [],
-        "repeat": [command] if command else [],
-    }
-    storage.write_json(run_folder.report, content)
-    final = next((r["method"] for r in results if r["method"] == "synaug"), results[-1]["method"])
-    storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
-    pictures = report_images(manifest, plan, run_folder, results)
-    storage.write_text(run_folder.page, make_report(storage.read_json(run_folder.report), images=pictures))
-    return content
-
-
-def finished_results(run_folder: RunFolder, seed: int) -> list[dict[str, Any]]:
-    """Return the results that are there, in the order of ``METHODS``."""
-    paths = [run_folder.result(name, seed) for name in METHODS]
-    return [storage.read_json(path) for path in paths if path.exists()]
-
-
-def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
-    """Return the report's ``data``: what there was before."""
-    summary = groups.summary(manifest.split("train"))
-    return {
-        "source": source,
-        "num_test_images": len(manifest.split("test")),
-        "class_names": list(manifest.class_names),
-        "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
-    } | summary
-
-
-def plan_section(plan: planning.Plan) -> dict[str, Any]:
-    """Return the report's ``plan``: what was lacking."""
-    prompts: dict[str, list[str]] = {}
-    for slot in planning.sample_slots(plan, per_cell=3):
-        prompts.setdefault(slot.cell.name, []).append(slot.prompt)
-    return {
-        "by": plan.options.by,
-        "target": plan.options.target,
-        "variant": plan.options.variant,
-        "model": plan.options.model,
-        "template": plan.options.template,
-        "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
-        "digest": plan.digest,
-        "prompts": prompts,
-    }
-
-
-def synthesis_section(plan: planning.Plan, out: Path) -> dict[str, Any]:
-    """Return the report's ``synthesis``: what was made, and what was rejected and why."""
-    from synaug.synthesis.journal import read_journals
-    from synaug.synthesis.synthesize import synthesis_summary
-
-    model: dict[str, Any] = {}
-    accepted = collections.Counter({cell.name: 0 for cell in plan.cells})
-    rejected: dict[str, collections.Counter[str]] = {}
-    for record in read_journals(plan, out):
-        if record["kind"] == "run":
-            model = record["about"]
-        elif record["verdict"] == "accepted":
-            accepted[record["cell"]] += 1
-        else:
-            rejected.setdefault(record["cell"], collections.Counter())[record["reason"]] += 1
-    made = synthesis_summary(plan, out)
-    return made | {
-        "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
-        "model": model,
-        "accepted_by_class": dict(accepted),
-        "rejected_by_class": {name: dict(reasons) for name, reasons in rejected.items()},
-    }
-
-
-def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:
-    """Return the report's ``training``: how the classifiers were made."""
-    stage = recipe.train.stage1
-    return {
-        "network": recipe.train.network,
-        "steps": stage.steps,
-        "epochs": None if stage.steps else stage.epochs,
-        "batch_size": stage.batch_size,
-        "options": recipe.train.model_dump(mode="json"),
-        "overrides": {name: recipe.methods[name] for name in methods if name in recipe.methods},
-        "methods": {name: METHODS[name].description for name in methods},
-    }
-
-
-def report_images(
-    manifest: Manifest, plan: planning.Plan, run_folder: RunFolder, results: Sequence[dict[str, Any]]
-) -> ReportImages:
-    """Pick the pictures of the report: real, synthetic and rejected ones, and confusions."""
-    from synaug.evaluation.sections import ReportImages
-    from synaug.synthesis.synthesize import provenance, rejected_files
-
-    confusions = {}
-    for result in results:
-        table = pd.read_csv(
-            run_folder.method_predictions(result["method"], result["seed"]), dtype=str, keep_default_na=False
-        )
-        confusions[result["method"]] = (
-            pd.crosstab(table["label"], table["prediction"])
-            .reindex(index=manifest.class_names, columns=manifest.class_names, fill_value=0)
-            .to_numpy()
-        )
-    real, synthetic = manifest.split("train"), synthetic_manifest(plan, run_folder.path)
-    wanted = provenance(plan, run_folder.path)
-    prompts = dict(zip(wanted["id"], wanted["prompt"], strict=True))
-    shown = {name: example_rows(synthetic, label) for label, name in enumerate(synthetic.class_names)}
-    return ReportImages(
-        real={
-            name: [read_image(real, row) for row in example_rows(real, label)]
-            for label, name in enumerate(real.class_names)
-        },
-        synthetic={name: [read_image(synthetic, row) for row in rows] for name, rows in shown.items()},
-        prompts={name: [prompts[synthetic.frame["id"].iat[row]] for row in rows] for name, rows in shown.items()},
-        rejected={
-            reason: [read_file(path) for path in paths[:EXAMPLES]]
-            for reason, paths in rejected_files(run_folder.path).items()
-        },
-        confusions=confusions,
-        curves=loss_curves(run_folder, results),
-    )
-
-
-def loss_curves(run_folder: RunFolder, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """Return the training loss of the first methods that trained features, a point the mean of some steps."""
-    from synaug.training.fit import CURVES
-
-    paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
-    curves = {}
-    for name in [name for name, path in paths.items() if path.exists()][:MOST_CURVES]:
-        losses = pd.read_csv(paths[name])["loss"].to_numpy()
-        parts = np.array_split(losses, min(CURVE_POINTS, len(losses)))
-        curves[name] = [float(part.mean()) for part in parts]
-    return curves
-
-
-def example_rows(manifest: Manifest, label: int) -> list[int]:
-    """Return up to ``EXAMPLES`` rows of a class, spread evenly over them."""
-    rows = np.flatnonzero(manifest.labels == label)
-    spread = np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))
-    return [int(row) for row in rows[spread]]
 
 
 def in_memory(manifest: Manifest) -> Manifest:
@@ -720,8 +436,6 @@ def export(out: Path, target: Path, *, progress: Progress = silent) -> None:
 
 def status(out: Path) -> dict[str, Any]:
     """Return how far each stage of a run is; reads only, so it may be asked while the run goes on."""
-    from synaug.synthesis.synthesize import synthesis_summary
-
     run_folder = open_run(out)
     recipe = locked_recipe(run_folder)
     made = synthesis_summary(planning.read_plan(run_folder.plan), out)

@@ -25,7 +25,8 @@ LIBRARIES = (
     "numpy",
     "Pillow",
 )
-_SECRET = re.compile(r"(hf_[A-Za-z0-9]{8,}|(?<=://)[^/@\s]+:[^/@\s]+(?=@))")
+_OF_TRAINING = ("train.", "methods.", "name ")
+_SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=://)[^/@\s]+:[^/@\s]+(?=@))")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,17 @@ class RunFolder:
     def tracking(self) -> Path:
         return self.path / "tracking"
 
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
     def checkpoint(self, method: str, seed: int) -> Path:
         """Return the folder that holds the training state of one method and seed."""
-        return self.path / "checkpoints" / f"{method}-{seed}"
+        return self.checkpoints / f"{method}-{seed}"
+
+    def gap(self, seed: int) -> Path:
+        """Return the file that says how far the synthetic images are from the real ones."""
+        return self.checkpoint("synaug_stage1", seed) / "gap.json"
 
     def result(self, method: str, seed: int) -> Path:
         """Return the file that holds the finished result of one method and seed."""
@@ -94,7 +103,7 @@ def open_run(path: Path) -> RunFolder:
 
 
 def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str) -> None:
-    """Record what the run is.
+    """Record what the run is; while nothing is trained, the options of training may still change.
 
     Raises:
         OptionError: the folder already holds a run of other data or other options; the message names them.
@@ -109,7 +118,9 @@ def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str)
     }
     if run.lock_file.exists():
         differing = _differences(storage.read_json(run.lock_file), content)
-        if differing:
+        if differing and not run.checkpoints.exists() and all(name.startswith(_OF_TRAINING) for name in differing):
+            replace_recipe(run, recipe)
+        elif differing:
             raise OptionError(
                 f"{run.path} already holds another run ({'; '.join(differing)}). "
                 "Choose another folder with --out, or give the options of that run to go on with it."
@@ -153,7 +164,7 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def redacted(value: Any) -> Any:
     """Return the value with access tokens and passwords in URLs replaced by ``***``.
 
-    >>> redacted({"model": "https://me:secret@host/m", "token": "hf_abcdefghijk"})
+    >>> redacted({"model": "https://me:secret@host/m", "token": "hf_" + 34 * "a"})
     {'model': 'https://***@host/m', 'token': '***'}
     """
     if isinstance(value, dict):
@@ -197,11 +208,12 @@ def change_model(path: Path, model: str) -> None:
     recipe = locked_recipe(run)
     if recipe.plan.model == model:
         return
-    if (path / "journal").exists():
-        raise OptionError(
-            f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
-            "Plan into another folder, or leave --model out."
-        )
-    options = recipe.plan.model_copy(update={"model": model})
-    write_plan(replace(read_plan(run.plan), options=options), run.plan)
-    replace_recipe(run, recipe.model_copy(update={"plan": options}))
+    with storage.lock(path):
+        if (path / "journal").exists():
+            raise OptionError(
+                f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
+                "Plan into another folder, or leave --model out."
+            )
+        options = recipe.plan.model_copy(update={"model": model})
+        write_plan(replace(read_plan(run.plan), options=options), run.plan)
+        replace_recipe(run, recipe.model_copy(update={"plan": options}))

@@ -228,6 +228,12 @@ def remove_temporary(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def remove_file(path: Path) -> None:
+    """Remove a file that synaug itself made; nothing happens where it is not there."""
+    with _naming(path, "remove"):
+        path.unlink(missing_ok=True)
+
+
 def remove_tree(folder: Path) -> None:
     """Remove a folder that synaug itself made; nothing happens where it is not there."""
     if folder.exists():

@@ -83,8 +83,16 @@ def test_each_class_has_its_own_gap():
     assert math.isnan(none.real_diversity)
 
 
-def test_a_shortcut_is_part_of_the_report():
-    assert "29 % of near but 80 % of far is synthetic" in report().warnings[0]
+def test_classes_of_different_frequency_are_no_gap():
+    def side(many, few, seed):
+        return np.concatenate([gauss(many, seed=seed), gauss(few, shift=5, seed=seed + 1)])
+
+    found = report(
+        real=side(190, 30, 0), synthetic=side(30, 190, 2),
+        real_labels=np.repeat([0, 1], [190, 30]), synthetic_labels=np.repeat([0, 1], [30, 190]),
+    ).overall  # fmt: skip
+    assert (found.num_real, found.num_synthetic) == (60, 60)
+    assert found.probe_accuracy == pytest.approx(0.5, abs=0.15)
 
 
 @pytest.mark.parametrize(

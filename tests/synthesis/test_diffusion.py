@@ -11,6 +11,7 @@ from PIL import Image
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError
+from synaug.synthesis import diffusion
 from synaug.synthesis.diffusion import load_generator, quiet
 
 PROMPTS = ["a photo of a bag", "a photo of a coat", "a photo of a bag"]
@@ -112,6 +113,31 @@ def test_out_of_memory_halves_the_batch_and_changes_no_image(generator, stable_d
     got = pixels(small(PROMPTS, seeds=[1, 2, 3])).astype(int)
     assert small.batch_size == 2
     assert np.abs(got - pixels(generator(PROMPTS, seeds=[1, 2, 3]))).max() <= 1
+
+
+def test_the_batch_grows_while_memory_is_left_and_never_again_after_it_ran_out(stable_diffusion, monkeypatch):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=2, steps=1))
+    generator._may_grow = True
+    shares = iter([0.1, 0.3, 0.6])
+    monkeypatch.setattr(diffusion, "_memory_share", lambda _device: next(shares))
+    generator(["bag"] * (2 + 4 + 8), seeds=range(14))
+    assert generator.batch_size == 8
+    generator._halve(RuntimeError())
+    generator(["bag"] * 4, seeds=range(4))
+    assert generator.batch_size == 4
+
+
+def test_a_batch_size_that_was_given_does_not_grow(generator, stable_diffusion):
+    assert not load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=2))._may_grow
+    assert not generator._may_grow
+
+
+def test_embedded_prompts_are_bounded_in_bytes(stable_diffusion, monkeypatch):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", steps=1))
+    monkeypatch.setattr(diffusion, "_MAX_EMBEDDED", 1)
+    for word in ("bag", "coat", "bag"):
+        generator([word], seeds=[0])
+        assert list(generator._embedded) == [word]
 
 
 def test_out_of_memory_at_one_image_is_an_error(stable_diffusion):

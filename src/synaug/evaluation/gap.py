@@ -16,7 +16,6 @@ import numpy as np
 from synaug.errors import DataError, OptionError
 from synaug.evaluation.arrays import check_positions
 from synaug.evaluation.manifold import Manifold, diversity, manifold
-from synaug.evaluation.shortcut import shortcut_warnings
 
 MIN_PER_SIDE = 4
 
@@ -48,11 +47,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class GapReport:
-    """The gap over all images and within each class, and what to be careful about."""
+    """The gap over all images, equally many of each class a side, and within each class."""
 
     overall: Gap
     per_class: tuple[Gap, ...]
-    warnings: tuple[str, ...]
 
 
 def gap_report(
@@ -67,6 +65,9 @@ def gap_report(
 ) -> GapReport:
     """Measure the gap over all images and within each class.
 
+    Over all images, each class counts as often among the real as among the synthetic ones; else an evened-out
+    set's classes, of which the rare ones are synthetic, would be taken for the gap.
+
     Args:
         real: features of real images, shape ``(N, D)``.
         synthetic: features of synthetic images, shape ``(M, D)``.
@@ -74,7 +75,7 @@ def gap_report(
         synthetic_labels: shape ``(M,)``.
         class_names: one name a class.
         num_neighbours: k of precision, recall, density and coverage.
-        seed: decides folds and blocks.
+        seed: decides folds, blocks and which images of a class are taken.
 
     Raises:
         DataError: shapes differ, a label is out of range, or a feature is not finite.
@@ -86,23 +87,19 @@ def gap_report(
         if len(labels) != len(features):
             raise DataError(f"There are {len(features)} features but {len(labels)} labels.")
     sides = [(real[real_labels == label], synthetic[synthetic_labels == label]) for label in range(len(class_names))]
+    rng = np.random.default_rng(seed)
+    alike = [tuple(rng.permutation(side)[: min(map(len, both))] for side in both) for both in sides]
+    overall = [np.concatenate([both[side] for both in alike]) for side in (0, 1)]
     return GapReport(
-        overall=gap(real=real, synthetic=synthetic, num_neighbours=num_neighbours, seed=seed),
+        overall=gap(real=overall[0], synthetic=overall[1], num_neighbours=num_neighbours, seed=seed),
         per_class=tuple(gap(real=r, synthetic=s, num_neighbours=num_neighbours, seed=seed) for r, s in sides),
-        warnings=tuple(
-            shortcut_warnings(
-                cells=np.concatenate([real_labels, synthetic_labels]),
-                is_synthetic=np.repeat([False, True], [len(real), len(synthetic)]),
-                cell_names=class_names,
-            )
-        ),
     )
 
 
 def gap_section(report: GapReport, class_names: Sequence[str]) -> dict[str, Any]:
     """Return the report as the ``gap`` of ``report.json``: overall and by class name."""
     per_class = {name: asdict(found) for name, found in zip(class_names, report.per_class, strict=True)}
-    return {"overall": asdict(report.overall), "per_class": per_class, "warnings": list(report.warnings)}
+    return {"overall": asdict(report.overall), "per_class": per_class}
 
 
 def gap(*, real: np.ndarray, synthetic: np.ndarray, num_neighbours: int = 5, seed: int = 0) -> Gap:

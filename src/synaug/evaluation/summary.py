@@ -13,9 +13,13 @@ UPPER_BOUND = "upper_bound"
 TITLES = {
     "cross_entropy": "Cross-entropy",
     "cross_entropy_retrained": "Cross-entropy, classifier retrained",
+    "cross_entropy_mixup": "Cross-entropy with Mixup",
+    "classifier_only": "Cross-entropy, classifier retrained on the evened-out set",
     "oversampling": "Oversampling",
+    "oversampling_mixup": "Oversampling with Mixup",
     "synaug_stage1": "SYNAuG, stage 1",
     "synaug": "SYNAuG",
+    "synaug_balanced_real": "SYNAuG, classifier retrained on balanced real images",
     UPPER_BOUND: "Filled with real images (upper bound)",
 }
 COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}

@@ -19,7 +19,8 @@ from synaug.synthesis.models import ModelFolder, find_model
 
 Problem = Literal["non_finite", "flagged"]
 _FROM_IMAGES = ("intra", "inter")
-_MAX_EMBEDDED = 4096
+_MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
+_FIRST_BATCH, _LARGEST_BATCH = 16, 64  # where the batch size is found by trying
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,13 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How the pipeline is called."""
+    """How the pipeline is called; ``batch_may_grow`` where nobody said how many images at once."""
 
     steps: int
     guidance: float
     size: int | None
     batch_size: int
+    batch_may_grow: bool
     strength: float
     negative_prompt: str
 
@@ -62,7 +64,7 @@ class DiffusionGenerator:
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
         self.about = about
-        self.batch_size = settings.batch_size
+        self.batch_size, self._may_grow = settings.batch_size, settings.batch_may_grow
 
     def __call__(
         self, prompts: Sequence[str], *, seeds: Sequence[int], images: Sequence[Image.Image] | None = None
@@ -86,17 +88,24 @@ class DiffusionGenerator:
                 made += self._batch(prompts[part], seeds[part], None if images is None else images[part])
             except torch.cuda.OutOfMemoryError as error:
                 self._halve(error)
+            else:
+                self._grow(len(prompts[part]))
         return made
+
+    def _grow(self, made: int) -> None:
+        """Double the batch after a full one that left more than half of the device's memory free."""
+        if self._may_grow and made == self.batch_size and made < _LARGEST_BATCH:
+            self.batch_size *= 2 if _memory_share(self._pipeline.device) < 0.45 else 1
 
     def _halve(self, error: Exception) -> None:
         import torch
 
         if self.batch_size == 1:
             raise EnvironmentFault(
-                "The device has not enough memory for a single image. Use a smaller --size or model, "
+                "The device has not enough memory for a single image. Use a smaller generate.size or model, "
                 "float16, or another device."
             ) from error
-        self.batch_size = max(1, self.batch_size // 2)
+        self.batch_size, self._may_grow = max(1, self.batch_size // 2), False
         self._finite.clear()
         torch.cuda.empty_cache()
 
@@ -141,7 +150,7 @@ class DiffusionGenerator:
                 texts["negative_prompt"] = [self._settings.negative_prompt] * len(prompts)
             return texts
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._embedded]
-        if len(self._embedded) + len(missing) > _MAX_EMBEDDED:
+        if missing and _num_bytes(self._embedded) > _MAX_EMBEDDED:
             self._embedded.clear()
             missing = list(dict.fromkeys(prompts))
         if missing:
@@ -188,6 +197,17 @@ class DiffusionGenerator:
         side = size or default_size(self._pipeline)
         starts = [ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC) for image in images]
         return arguments | {"image": starts, "strength": self._settings.strength}
+
+
+def _num_bytes(embedded: dict[str, dict[str, Any]]) -> int:
+    return sum(value.nbytes for values in embedded.values() for value in values.values())
+
+
+def _memory_share(device: Any) -> float:
+    """Return how much of the device's memory was in use at most."""
+    import torch
+
+    return torch.cuda.max_memory_reserved(device) / torch.cuda.mem_get_info(device)[1]
 
 
 def _is_finite(values: Any) -> Any:
@@ -267,13 +287,14 @@ def _settings(
     options: GenerateOptions, folder: ModelFolder, family: Family, *, device: str, negative_prompt: str
 ) -> Settings:
     own = folder.defaults
-    batch = options.batch_size or own.get("batch_size") or (4 if device == "cpu" else 16)
+    batch = options.batch_size or own.get("batch_size")
     guidance = own.get("guidance", family.guidance) if options.guidance is None else options.guidance
     return Settings(
         steps=options.steps or own.get("steps") or family.steps,
         guidance=float(guidance),
         size=options.size or own.get("size"),
-        batch_size=batch,
+        batch_size=batch or (4 if device == "cpu" else _FIRST_BATCH),
+        batch_may_grow=batch is None and device.startswith("cuda"),
         strength=options.strength,
         negative_prompt=negative_prompt,
     )

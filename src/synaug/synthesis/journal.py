@@ -2,7 +2,8 @@
 
 A journal opens with a ``run`` record (the plan's digest, the generator's description) each time a worker
 starts, then has one record an attempt: ``id, cell, index, attempt, seed, prompt, modifier, verdict, reason,
-scores, path, sha256, seconds`` and, for image-to-image, ``guide``.
+scores, path, sha256, seconds`` and, for image-to-image, ``guide``. What was accepted and withdrawn later
+has a line ``id, attempt, reason, scores`` in ``withdrawn.jsonl``, and reads as rejected.
 """
 
 from __future__ import annotations
@@ -27,12 +28,18 @@ def journal_path(folder: Path, shard: tuple[int, int]) -> Path:
     return folder / FOLDER / f"worker-{shard[0]}-of-{shard[1]}.jsonl"
 
 
+def withdrawn_path(folder: Path) -> Path:
+    """Return the file of the accepted images that were withdrawn."""
+    return folder / FOLDER / "withdrawn.jsonl"
+
+
 def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of all workers; each attempt is preceded by the ``run`` record it belongs to.
 
     Raises:
         OptionError: the images in the folder were made for another plan.
     """
+    withdrawn = {(line["id"], line["attempt"]): line for line in storage.read_records(withdrawn_path(folder))}
     for path in sorted((folder / FOLDER).glob("worker-*.jsonl")):
         for record in storage.read_records(path):
             if record["kind"] == "run" and record["plan"] != plan.digest:
@@ -40,7 +47,8 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
                     f"{folder} holds images of another plan ({record['plan'][:12]}, this one is {plan.digest[:12]}). "
                     "Choose another folder, or remove its 'synthetic', 'rejected' and 'journal' folders first."
                 )
-            yield record
+            found = withdrawn.get((record["id"], record["attempt"])) if record["kind"] == "attempt" else None
+            yield record if found is None else record | found | {"verdict": "rejected", "path": None}
 
 
 @dataclass

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image
 
+from synaug import interruption
 from synaug.config import QualityOptions
 from synaug.data.images import read_image
 from synaug.data.manifest import Manifest
@@ -45,6 +46,17 @@ Gate = Callable[[Sequence[Candidate]], list[Verdict]]
 """Judges a batch; the scores go into the journal, the reason into the report."""
 
 
+def judged(gates: Sequence[Gate], candidates: Sequence[Candidate]) -> list[Verdict]:
+    """Ask gate after gate about what is still accepted; the first that fails an image names the reason."""
+    verdicts = [Verdict(True)] * len(candidates)
+    for gate in gates:
+        open_ones = [i for i, verdict in enumerate(verdicts) if verdict.ok]
+        asked = [candidates[i] for i in open_ones]
+        for i, verdict in zip(open_ones, gate(asked) if asked else [], strict=True):
+            verdicts[i] = Verdict(verdict.ok, verdict.reason, verdicts[i].scores | verdict.scores)
+    return verdicts
+
+
 @dataclass(frozen=True)
 class References:
     """The real images that the gates compare with; each is read once, when a gate first needs it."""
@@ -78,6 +90,7 @@ class References:
             rows = range(start, min(start + _CHUNK, len(manifest)))
             parts.append(thumbnails([read_image(manifest, row) for row in rows], mode=self.mode))
             self.progress(stage, rows.stop, len(manifest), "")
+            interruption.stop_here()
         return np.concatenate(parts)
 
 
@@ -244,6 +257,13 @@ GATES: dict[str, Callable[[References], Gate]] = {
 ALWAYS = ("flagged",)  # what the pipeline itself reports is never accepted: its place is taken by black
 
 
+def check_gates(names: Sequence[str]) -> None:
+    """Raise an OptionError for a name that is no gate."""
+    for name in names:
+        if name not in GATES and name not in ALWAYS:
+            raise unknown("gate", name, [*GATES, *ALWAYS])
+
+
 def make_gates(
     manifest: Manifest,
     quality: QualityOptions,
@@ -267,9 +287,7 @@ def make_gates(
         OptionError: a gate is unknown.
     """
     references = References(manifest, quality, seed, scorer, accepted, progress)
-    for name in quality.gates:
-        if name not in GATES and name not in ALWAYS:
-            raise unknown("gate", name, [*GATES, *ALWAYS])
+    check_gates(quality.gates)
     return [_when_asked(GATES[name], references) for name in quality.gates if name in GATES]
 
 

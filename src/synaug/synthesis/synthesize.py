@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +25,7 @@ from synaug.progress import Progress, silent
 from synaug.synthesis.guides import Guides
 from synaug.synthesis.journal import State, journal_path, read_journals, read_state
 from synaug.synthesis.plan import Plan, Slot, image_seed, safe_names, slots
-from synaug.synthesis.quality import Candidate, Gate, Verdict
+from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 
 if TYPE_CHECKING:
     from synaug.synthesis.diffusion import Generated, Generator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 SYNTHETIC, REJECTED = "synthetic", "rejected"
 KEPT_PER_REASON = 60
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
-_WRITERS = 4
+_THREADS = max(4, min(16, os.cpu_count() or 1))  # that resize, encode and write
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
 
 
@@ -97,9 +98,10 @@ def synthesize(
         if first is not None:
             if generator is None:
                 raise OptionError(f"Images are left to make, first {first.id}, but there is no generator.")
-            worker = _Worker(plan, folder, gates, quality, shard, state)
-            worker.begin(getattr(generator, "about", {}))
-            _run(worker, generator, _chained(first, todo), guides=guides, progress=progress)
+            with ThreadPoolExecutor(_THREADS, "synaug-images") as pool:
+                worker = _Worker(plan, folder, gates, quality, shard, state, pool)
+                worker.begin(getattr(generator, "about", {}))
+                _run(worker, generator, _chained(first, todo), guides=guides, progress=progress)
         return _result(plan, state, shard)
 
 
@@ -168,6 +170,7 @@ class _Worker:
     quality: QualityOptions
     shard: tuple[int, int]
     state: State
+    pool: ThreadPoolExecutor
     left: int = 0
 
     def begin(self, about: dict[str, Any]) -> None:
@@ -193,9 +196,10 @@ class _Worker:
 
     def finish(self, tasks: Sequence[_Task], made: Sequence[Generated], seconds: float) -> list[_Task]:
         """Check the images of a batch, write and journal them; return the attempts to make next."""
-        images = [None if each.image is None else self._fitted(each.image) for each in made]
+        images = list(self.pool.map(self._fitted, [each.image for each in made]))
+        encodings = self.pool.map(self._encoded, images)  # while the gates look at them
         verdicts = self._judged(tasks, made, images)
-        encoded = [None if image is None else encode(image, self.plan.encoding) for image in images]
+        encoded = list(encodings)
         records = [
             self._record(*each, seconds=seconds / len(tasks)) for each in zip(tasks, verdicts, encoded, strict=True)
         ]
@@ -208,8 +212,13 @@ class _Worker:
         storage.append_records(self._journal, records)
         return self._settle(tasks, records)
 
-    def _fitted(self, image: Image.Image) -> Image.Image:
+    def _encoded(self, image: Image.Image | None) -> bytes | None:
+        return None if image is None else encode(image, self.plan.encoding)
+
+    def _fitted(self, image: Image.Image | None) -> Image.Image | None:
         """Return the image in the size and colour mode of the set; a different shape is cropped, not squeezed."""
+        if image is None:
+            return None
         plain = image if image.mode == self.plan.encoding.mode else image.convert(self.plan.encoding.mode)
         if plain.size == self.plan.image_size:
             return plain
@@ -218,18 +227,14 @@ class _Worker:
     def _judged(
         self, tasks: Sequence[_Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
     ) -> list[Verdict]:
-        """Ask gate after gate about what is still accepted."""
-        verdicts = [Verdict(each.problem is None, each.problem) for each in made]
-        for gate in self.gates:
-            open_ones = [i for i, verdict in enumerate(verdicts) if verdict.ok]
-            asked = [self._candidate(tasks[i], images[i]) for i in open_ones]
-            for i, verdict in zip(open_ones, gate(asked) if asked else [], strict=True):
-                verdicts[i] = Verdict(verdict.ok, verdict.reason, verdicts[i].scores | verdict.scores)
-        return verdicts
-
-    def _candidate(self, task: _Task, image: Image.Image | None) -> Candidate:
-        assert image is not None  # an image without a problem is there
-        return Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
+        """Return what the pipeline says of each image or, where it found no problem, the gates."""
+        candidates = [
+            Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
+            for task, each, image in zip(tasks, made, images, strict=True)
+            if each.problem is None and image is not None
+        ]
+        found = iter(judged(self.gates, candidates))
+        return [next(found) if each.problem is None else Verdict(False, each.problem) for each in made]
 
     def _record(self, task: _Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> dict[str, Any]:
         slot = task.slot
@@ -267,8 +272,7 @@ class _Worker:
         folders = {path.parent for path, _ in files}
         for folder in folders:
             storage.make_folder(folder)
-        with ThreadPoolExecutor(_WRITERS, "synaug-write") as pool:
-            list(pool.map(lambda file: storage.write_bytes(*file), files))
+        list(self.pool.map(lambda file: storage.write_bytes(*file), files))
         for folder in folders:
             storage.sync_folder(folder)
 

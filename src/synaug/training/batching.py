@@ -12,7 +12,9 @@ from synaug.config import StageOptions
 from synaug.errors import unknown
 from synaug.training.augmentation import AUGMENTATIONS, crop_and_flip
 from synaug.training.images import TrainingSet
+from synaug.training.losses import loss_named
 from synaug.training.mixing import Batch, PartnerDraw, mixing_named
+from synaug.training.sampling import sampler_named
 
 MakeBatch = Callable[[np.ndarray, np.random.Generator], Batch]
 """Called as ``make(rows, rng)``; may return several views of the rows, one view after the other."""
@@ -40,15 +42,28 @@ def batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
     return make
 
 
+def check_stage(options: StageOptions) -> None:
+    """Raise an OptionError for a mixing, loss, sampler or augmentation that is unknown."""
+    mixing_named(options.mixing)
+    loss_named(options.loss, num_groups=1)
+    sampler_named(options.sampler)
+    check_augmentations(options)
+
+
+def check_augmentations(options: StageOptions) -> None:
+    """Raise an OptionError for an augmentation that is unknown."""
+    for name in options.augmentations:
+        if name not in AUGMENTATIONS:
+            raise unknown("augmentation", name, AUGMENTATIONS)
+
+
 def plain_batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
     """Return a function that turns positions into an augmented and normalised batch, not mixed.
 
     Raises:
         OptionError: an augmentation is unknown.
     """
-    for name in options.augmentations:
-        if name not in AUGMENTATIONS:
-            raise unknown("augmentation", name, AUGMENTATIONS)
+    check_augmentations(options)
     padding = data.images.shape[-1] // 8 if options.crop_padding is None else options.crop_padding
 
     def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:

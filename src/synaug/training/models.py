@@ -129,11 +129,20 @@ def cifar_names() -> list[str]:
     return [f"resnet{depth}" for depth in CIFAR_DEPTHS]
 
 
+def check_network(name: str) -> None:
+    """Raise an OptionError for a name that ``make_model`` does not know."""
+    if name == "auto" or name in cifar_names():
+        return
+    import timm
+
+    if not timm.is_model(name.removeprefix("timm/")):
+        raise unknown("network", name, [*cifar_names(), "auto", *timm.list_models()])
+
+
 def _timm_backbone(name: str, in_channels: int, image_size: int, pretrained: bool) -> nn.Module:
     import timm
 
-    if not timm.is_model(name):
-        raise unknown("network", name, [*cifar_names(), "auto", *timm.list_models()])
+    check_network(name)
     config = timm.get_pretrained_cfg(name)
     sized = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
     try:

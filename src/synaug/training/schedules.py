@@ -7,6 +7,7 @@ checkpoint where that function would; the start has a folder inside.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from synaug.training.selfsupervised import pretrain_contrastive
 FINE_TUNING = 0.1  # of the learning rate, where images change but not the task
 
 Schedule = Callable[..., TrainingLog]
-"""Called as ``schedule(model, data, options, seed=seed, checkpoint=folder, **more)``; returns the last stage's log."""
+"""Called as ``schedule(model, data, options, seed=seed, checkpoint=folder, **more)``; returns the last stage's log, but
+with the seconds of all."""
 
 
 def synthetic_then_real(
@@ -48,9 +50,10 @@ def synthetic_then_real(
         raise OptionError("There are no synthetic images to start from; take a method that needs none.")
     start, main = halves(options, len(data))
     synthetic, real = data.rows(data.is_synthetic), data.rows(~data.is_synthetic)
-    train_representation(model, synthetic, start, **_of_start(checkpoint, track, stage), **more)
+    first = train_representation(model, synthetic, start, **_of_start(checkpoint, track, stage), **more)
     main = main.model_copy(update={"learning_rate": FINE_TUNING * options.learning_rate})
-    return train_representation(model, real, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+    last = train_representation(model, real, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+    return replace(last, seconds=first.seconds + last.seconds)
 
 
 def contrastive_start(
@@ -66,8 +69,9 @@ def contrastive_start(
 ) -> TrainingLog:
     """Train the features on two views of each image, then all on labels; ``loss`` is one of ``selfsupervised``."""
     start, main = halves(options, len(data))
-    pretrain_contrastive(model, data, start, loss=loss, **_of_start(checkpoint, track, stage), **more)
-    return train_representation(model, data, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+    first = pretrain_contrastive(model, data, start, loss=loss, **_of_start(checkpoint, track, stage), **more)
+    last = train_representation(model, data, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+    return replace(last, seconds=first.seconds + last.seconds)
 
 
 def halves(options: StageOptions, num_images: int) -> tuple[StageOptions, StageOptions]:

@@ -1,0 +1,234 @@
+"""Gather what a run folder holds into ``report.json`` and, made from that, ``report.html``."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from synaug import storage
+from synaug.config import EMBEDDED, Recipe
+from synaug.data import groups
+from synaug.data.images import read_file, read_image
+from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.errors import DataError
+from synaug.gaps import shortcuts
+from synaug.methods import METHODS
+from synaug.runs import RunFolder, locked_recipe, machine, open_run
+from synaug.synthesis import plan as planning
+from synaug.synthesis.synthesize import synthetic_manifest
+
+if TYPE_CHECKING:
+    from synaug.evaluation.sections import ReportImages
+
+IN_DOMAIN = (
+    "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
+    "demo's training or test set, and plays the part that web-scale pretraining plays for a large model. What a "
+    "large model does for your classes has to be measured on them."
+)
+EXAMPLES = 10  # pictures of each kind in the report
+MOST_CURVES = 5  # methods whose loss the report draws
+CURVE_POINTS = 200
+
+
+def report(out: Path, *, command: str = "") -> dict[str, Any]:
+    """Write ``report.json`` and, made from it, ``report.html``; return the former's content.
+
+    Args:
+        out: run folder with results.
+        command: what made the run; without it, what an earlier report of the run says.
+
+    Raises:
+        DataError: no method has a result yet.
+    """
+    from synaug.evaluation.report import make_report
+
+    run_folder = open_run(out)
+    lock = storage.read_json(run_folder.lock_file)
+    recipe = locked_recipe(run_folder)
+    results = finished_results(run_folder, recipe.seed)
+    if not results:
+        raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
+    if not command and run_folder.report.exists():
+        command = storage.read_json(run_folder.report)["command"]
+    manifest = read_manifest(run_folder.data)
+    plan = planning.read_plan(run_folder.plan)
+    made = synthesis_section(plan, out)
+    content = {
+        "schema_version": 1,
+        "synaug_version": lock["versions"]["synaug"],
+        "name": recipe.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "machine": machine(),
+        "seconds": made["seconds"] + training_seconds(results),
+        "data": data_section(manifest, lock["source"]),
+        "plan": plan_section(plan),
+        "synthesis": made,
+        "training": training_section(recipe, [result["method"] for result in results]),
+        "results": results,
+        "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
+        "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
+        "repeat": [command] if command else [],
+    }
+    storage.write_json(run_folder.report, content)
+    final = next((r["method"] for r in results if r["method"] == "synaug"), results[-1]["method"])
+    storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
+    pictures = report_images(manifest, plan, run_folder, results)
+    storage.write_text(run_folder.page, make_report(storage.read_json(run_folder.report), images=pictures))
+    return content
+
+
+def training_seconds(results: Sequence[dict[str, Any]]) -> float:
+    """Return the seconds of all methods together; features that two methods share are counted once."""
+    seconds = {result["method"]: result["seconds"] for result in results}
+    shared = (METHODS[name].starts_from for name in seconds)
+    return sum(seconds.values()) - sum(seconds.get(name or "", 0.0) for name in shared)
+
+
+def warnings(plan: planning.Plan, made: dict[str, Any]) -> list[str]:
+    """Return what a reader of the results has to know."""
+    notes = [IN_DOMAIN] if plan.options.model == EMBEDDED else []
+    if made["missing"]:
+        notes.append(
+            f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
+            "The set is less even than planned."
+        )
+    return notes
+
+
+def finished_results(run_folder: RunFolder, seed: int) -> list[dict[str, Any]]:
+    """Return the results that are there, in the order of ``METHODS``."""
+    paths = [run_folder.result(name, seed) for name in METHODS]
+    return [storage.read_json(path) for path in paths if path.exists()]
+
+
+def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
+    """Return the report's ``data``: what there was before."""
+    summary = groups.summary(manifest.split("train"))
+    return {
+        "source": source,
+        "num_test_images": len(manifest.split("test")),
+        "class_names": list(manifest.class_names),
+        "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
+    } | summary
+
+
+def plan_section(plan: planning.Plan) -> dict[str, Any]:
+    """Return the report's ``plan``: what was lacking."""
+    prompts: dict[str, list[str]] = {}
+    for slot in planning.sample_slots(plan, per_cell=3):
+        prompts.setdefault(slot.cell.name, []).append(slot.prompt)
+    return {
+        "by": plan.options.by,
+        "target": plan.options.target,
+        "variant": plan.options.variant,
+        "model": plan.options.model,
+        "template": plan.options.template,
+        "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
+        "digest": plan.digest,
+        "prompts": prompts,
+    }
+
+
+def synthesis_section(plan: planning.Plan, out: Path) -> dict[str, Any]:
+    """Return the report's ``synthesis``: what was made, and what was rejected and why."""
+    from synaug.synthesis.journal import read_journals
+    from synaug.synthesis.synthesize import synthesis_summary
+
+    model: dict[str, Any] = {}
+    accepted = collections.Counter({cell.name: 0 for cell in plan.cells})
+    rejected: dict[str, collections.Counter[str]] = {}
+    for record in read_journals(plan, out):
+        if record["kind"] == "run":
+            model = record["about"]
+        elif record["verdict"] == "accepted":
+            accepted[record["cell"]] += 1
+        else:
+            rejected.setdefault(record["cell"], collections.Counter())[record["reason"]] += 1
+    made = synthesis_summary(plan, out)
+    return made | {
+        "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
+        "model": model,
+        "accepted_by_class": dict(accepted),
+        "rejected_by_class": {name: dict(reasons) for name, reasons in rejected.items()},
+    }
+
+
+def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:
+    """Return the report's ``training``: how the classifiers were made."""
+    stage = recipe.train.stage1
+    return {
+        "network": recipe.train.network,
+        "steps": stage.steps,
+        "epochs": None if stage.steps else stage.epochs,
+        "batch_size": stage.batch_size,
+        "options": recipe.train.model_dump(mode="json"),
+        "overrides": {
+            name: recipe.methods[name].model_dump(exclude_defaults=True) for name in methods if name in recipe.methods
+        },
+        "methods": {name: METHODS[name].description for name in methods},
+    }
+
+
+def report_images(
+    manifest: Manifest, plan: planning.Plan, run_folder: RunFolder, results: Sequence[dict[str, Any]]
+) -> ReportImages:
+    """Pick the pictures of the report: real, synthetic and rejected ones, and confusions."""
+    from synaug.evaluation.sections import ReportImages
+    from synaug.synthesis.synthesize import provenance, rejected_files
+
+    confusions = {}
+    for result in results:
+        table = pd.read_csv(
+            run_folder.method_predictions(result["method"], result["seed"]), dtype=str, keep_default_na=False
+        )
+        confusions[result["method"]] = (
+            pd.crosstab(table["label"], table["prediction"])
+            .reindex(index=manifest.class_names, columns=manifest.class_names, fill_value=0)
+            .to_numpy()
+        )
+    real, synthetic = manifest.split("train"), synthetic_manifest(plan, run_folder.path)
+    wanted = provenance(plan, run_folder.path)
+    prompts = dict(zip(wanted["id"], wanted["prompt"], strict=True))
+    shown = {name: example_rows(synthetic, label) for label, name in enumerate(synthetic.class_names)}
+    return ReportImages(
+        real={
+            name: [read_image(real, row) for row in example_rows(real, label)]
+            for label, name in enumerate(real.class_names)
+        },
+        synthetic={name: [read_image(synthetic, row) for row in rows] for name, rows in shown.items()},
+        prompts={name: [prompts[synthetic.frame["id"].iat[row]] for row in rows] for name, rows in shown.items()},
+        rejected={
+            reason: [read_file(path) for path in paths[:EXAMPLES]]
+            for reason, paths in rejected_files(run_folder.path).items()
+        },
+        confusions=confusions,
+        curves=loss_curves(run_folder, results),
+    )
+
+
+def loss_curves(run_folder: RunFolder, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    """Return the training loss of the first methods that trained features, a point the mean of some steps."""
+    from synaug.training.fit import CURVES
+
+    paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
+    curves = {}
+    for name in [name for name, path in paths.items() if path.exists()][:MOST_CURVES]:
+        losses = pd.read_csv(paths[name])["loss"].to_numpy()
+        parts = np.array_split(losses, min(CURVE_POINTS, len(losses)))
+        curves[name] = [float(part.mean()) for part in parts]
+    return curves
+
+
+def example_rows(manifest: Manifest, label: int) -> list[int]:
+    """Return up to ``EXAMPLES`` rows of a class, spread evenly over them."""
+    rows = np.flatnonzero(manifest.labels == label)
+    spread = np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))
+    return [int(row) for row in rows[spread]]
