@@ -19,7 +19,7 @@ def test_a_misspelt_section_names_the_nearest():
 
 
 def test_a_value_out_of_range_says_what_came():
-    with pytest.raises(OptionError, match=r"train.stage1.batch_size: .*greater than or equal to 2, got 1"):
+    with pytest.raises(OptionError, match=r"train.stage1.batch_size: .*greater than or equal to 2 \(got 1\)"):
         make_recipe({"train": {"stage1": {"batch_size": 1}}})
 
 
