@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from synaug.bench import COLUMNS, EXPERIMENTS, Experiment, markdown, run_bench, table
+from synaug.bench import COLUMNS, EXPERIMENTS, UPPER_BOUNDS, Experiment, markdown, run_bench, table
 from synaug.config import with_overrides
 from synaug.data.readers import read_data
 from synaug.errors import OptionError
@@ -50,7 +50,7 @@ def test_an_unknown_experiment_names_the_known(tmp_path):
 
 def test_the_bench_of_methods_has_all_that_need_no_groups():
     chosen = set(EXPERIMENTS["methods"].methods)
-    assert chosen == {name for name, method in METHODS.items() if method.groups_from is None} - {"upper_bound"}
+    assert chosen == {name for name, method in METHODS.items() if method.groups_from is None} - set(UPPER_BOUNDS)
     assert chosen > set(EXPERIMENTS["demo"].methods)
 
 
@@ -72,7 +72,7 @@ def test_more_methods_in_the_same_folder_share_the_images_and_results(photos, re
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
     content = run_bench("more", tmp_path, seeds=[0])
     assert {row["method"] for row in content["table"]} == {
-        "cross_entropy", "synaug_stage1", "synaug_tau_norm", "upper_bound",
+        "cross_entropy", "synaug_stage1", "synaug_tau_norm", "upper_bound", "upper_bound_retrained",
     }  # fmt: skip
     assert times
     assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}

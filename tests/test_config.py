@@ -23,7 +23,7 @@ def test_a_value_out_of_range_says_what_came():
         make_recipe({"train": {"stage1": {"batch_size": 1}}})
 
 
-@pytest.mark.parametrize("target", [0, -1, "unifrom"])
+@pytest.mark.parametrize("target", [0, -1, 2.5, float("nan"), float("inf"), 1e300, "unifrom"])
 def test_a_target_must_be_uniform_or_positive(target):
     with pytest.raises(OptionError, match="target"):
         make_recipe({"plan": {"target": target}})

@@ -34,7 +34,7 @@ DEMO_METHODS = (
     "synaug_balanced_real",
     "synaug",
 )
-UPPER_BOUND = "upper_bound"
+UPPER_BOUNDS = ("upper_bound", "upper_bound_retrained")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def run_bench(name: str, out: Path, *, seeds: Sequence[int] = (0, 1, 2), progres
         report = experiment.run(data, out / f"seed-{seed}", recipe, methods=chosen.methods, progress=progress)
         results += report["results"]
         filled = experiment.run(
-            chosen.filled(data), out / f"{UPPER_BOUND}-seed-{seed}", recipe, methods=(UPPER_BOUND,), progress=progress
+            chosen.filled(data), out / f"upper_bound-seed-{seed}", recipe, methods=UPPER_BOUNDS, progress=progress
         )
         counts = groups.class_counts(data.split("train").labels, data.num_classes)
         results += [in_bins_of(result, data.class_names, counts) for result in filled["results"]]
@@ -94,7 +94,7 @@ def in_bins_of(result: dict[str, Any], class_names: Sequence[str], class_counts:
 def table(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one row a method: mean and standard deviation over seeds, and the share of the gap that it closes.
 
-    ``gap_closed`` is (accuracy - cross_entropy) / (upper bound - cross_entropy), from the means.
+    ``gap_closed`` is (accuracy - cross_entropy) / (best upper bound - cross_entropy), from the means.
     """
     frame = pd.DataFrame(results)
     for column in COLUMNS:
@@ -102,7 +102,8 @@ def table(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     means = frame.groupby("method", sort=False)[list(COLUMNS)].mean()
     spreads = frame.groupby("method", sort=False)[list(COLUMNS)].std(ddof=1)
     low = means["accuracy"].get("cross_entropy", math.nan)
-    high = means["accuracy"].get(UPPER_BOUND, math.nan)
+    bounds = [name for name in UPPER_BOUNDS if name in means.index]
+    high = means.loc[bounds, "accuracy"].max() if bounds else math.nan
     rows = []
     for method in means.index:
         row: dict[str, Any] = {"method": method, "seeds": int((frame["method"] == method).sum())}
@@ -172,7 +173,9 @@ EXPERIMENTS = {
         data=_demo_data,
         recipe=lambda: read_recipe(demo_recipe()),
         filled=filled_with_fashion,
-        methods=tuple(name for name, method in METHODS.items() if method.groups_from is None and name != UPPER_BOUND),
+        methods=tuple(
+            name for name, method in METHODS.items() if method.groups_from is None and name not in UPPER_BOUNDS
+        ),
     ),
 }
 """Experiments by name. ``methods`` is every method that needs no groups, on the same images; in the folder of a

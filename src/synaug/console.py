@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from synaug.data.groups import shot_bins
 from synaug.data.manifest import Quarantined
 from synaug.progress import duration
 
 _BAR = 36  # characters
-_BIN_STYLES = {"many": "green", "medium": "yellow", "few": "red"}
 
 
 def _console() -> Console:
@@ -31,11 +32,6 @@ def percent(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def shot_bin(count: int) -> str:
-    """Return the name of the bin of a class with so many training images: many, medium or few."""
-    return "many" if count > 100 else "few" if count < 20 else "medium"
-
-
 def show_counts(summary: dict[str, Any], *, quarantined: Sequence[Quarantined] = ()) -> None:
     """Print how many images each class has, with a bar each."""
     console = _console()
@@ -44,9 +40,10 @@ def show_counts(summary: dict[str, Any], *, quarantined: Sequence[Quarantined] =
     table.add_column("class")
     table.add_column("images", justify="right")
     table.add_column("")
-    most = max(counts.values())
-    for name, number in counts.items():
-        table.add_row(escape(name), f"{number:,}", _bar(number / most, _BIN_STYLES[shot_bin(number)]))
+    most, bins = max(counts.values()), shot_bins(np.array(list(counts.values())))
+    for (name, number), is_many, is_few in zip(counts.items(), bins.many, bins.few, strict=True):
+        style = "green" if is_many else "red" if is_few else "yellow"
+        table.add_row(escape(name), f"{number:,}", _bar(number / most, style))
     console.print(table)
     if summary["group_counts"]:
         groups = Table(box=None, pad_edge=False)

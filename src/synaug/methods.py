@@ -106,6 +106,11 @@ METHODS = {
         stage1=(("sampler", "class_balanced"),),
     ),
     "upper_bound": Method("Cross-entropy on the set filled with other real images: what a perfect generator could do."),
+    "upper_bound_retrained": Method(
+        "Features of upper_bound; the last layer retrained on the same set.",
+        starts_from="upper_bound",
+        retrain=(("data", "all_real"),),
+    ),
     "synaug_stage1": Method(
         "Cross-entropy with Mixup on the evened-out set: real and synthetic images.", data="evened_out"
     ),

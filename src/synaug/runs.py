@@ -60,10 +60,6 @@ class RunFolder:
         return self.path / "report.html"
 
     @property
-    def synthesis(self) -> Path:
-        return self.path / "synthesis.json"
-
-    @property
     def tracking(self) -> Path:
         return self.path / "tracking"
 

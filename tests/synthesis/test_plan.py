@@ -111,11 +111,6 @@ def test_a_balanced_set_needs_nothing():
     assert list(slots(plan)) == []
 
 
-def test_a_target_that_is_no_whole_number_is_refused():
-    with pytest.raises(OptionError, match=r"a whole number or a share below 1, got 2\.5"):
-        plan_of([3, 1], target=2.5)
-
-
 def test_an_alias_of_an_unknown_class_names_the_nearest():
     with pytest.raises(OptionError, match=r"Unknown class in aliases 'coats'\. Did you mean 'coat'\?"):
         plan_of([3, 1, 1], aliases={"coats": "winter coat"})

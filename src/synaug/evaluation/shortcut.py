@@ -35,7 +35,7 @@ def shortcut_warnings(
         said.append(
             f"Being synthetic tells something about the {kind}: {100 * shares[low]:.0f} % of {names[low]} but "
             f"{100 * shares[high]:.0f} % of {names[high]} is synthetic (normalized mutual information "
-            f"{information:.2f}). Mix real and synthetic images and retrain the classifier on real ones only."
+            f"{information:.2f}). Mix real and synthetic images, and compare a last layer retrained on real ones only."
         )
     only = [name for name, share in zip(names, shares, strict=True) if share == 1]
     if only:

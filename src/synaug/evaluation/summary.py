@@ -20,6 +20,7 @@ TITLES = {
     "synaug_stage1": "SYNAuG, stage 1",
     "synaug": "SYNAuG",
     "synaug_balanced_real": "SYNAuG, classifier retrained on balanced real images",
+    "upper_bound_retrained": "Filled with real images, classifier retrained",
     UPPER_BOUND: "Filled with real images (upper bound)",
 }
 COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}

@@ -107,20 +107,13 @@ def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
 
     Args:
         counts: images there are, shape ``(K,)``.
-        target: ``"uniform"``, a whole number of images, or a share of the largest cell below 1.
-
-    Raises:
-        OptionError: the target is unknown, or no whole number.
+        target: ``"uniform"``, a whole number of images, or a share of the largest cell below 1; see ``config``.
 
     >>> target_counts(np.array([8, 3]), "uniform").tolist(), target_counts(np.array([8, 3]), 0.5).tolist()
     ([8, 8], [8, 4])
     """
     if isinstance(target, str):
-        if target != "uniform":
-            raise unknown("target", target, ["uniform"])
-        return uniform(counts)
-    if target <= 0 or (target >= 1 and target != int(target)):
-        raise OptionError(f"target must be 'uniform', a whole number or a share below 1, got {target}.")
+        return TARGETS[target](counts, 1.0)
     return np.maximum(counts, TARGETS["number" if target >= 1 else "share"](counts, target))
 
 

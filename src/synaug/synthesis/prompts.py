@@ -48,11 +48,12 @@ def prompt(
     >>> prompt("a {class}", class_name="bag", attribute_phrase="orange {class} on water")
     'an orange bag on water'
     """
-    words = {"class": class_name, "modifier": modifier, "attribute": attribute or ""}
+    given = {"class": class_name, "modifier": modifier, "attribute": attribute or ""}
+    words = {name: word.replace(_MARK, "") for name, word in given.items()}
     if attribute_phrase is None and attribute and "{attribute}" not in template:
         attribute_phrase = DEFAULT_PHRASE
     if attribute_phrase is not None:
-        words["class"] = _replaced(attribute_phrase, {"class": class_name, "attribute": attribute or ""})
+        words["class"] = _replaced(attribute_phrase, {name: words[name] for name in ("class", "attribute")})
     return _with_articles(" ".join(_replaced(template, words).split()))
 
 
