@@ -450,23 +450,52 @@ def status(run: Run, as_json: Json = False) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="demo or methods.")],
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An experiment, or a recipe file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Images, for an experiment of real data.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the runs. [default: runs/bench-NAME]")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="The smaller grid.")] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, from 0. [default: 3; with --quick 1]")] = None,
+    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
+    known: Annotated[bool, typer.Option("--list", help="Print the experiments, or the arms and rows of NAME.")] = False,
+    progress_only: Annotated[bool, typer.Option("--status", help="Print how far it is; run nothing.")] = False,
+    table_only: Annotated[bool, typer.Option("--table", help="Print the table of what is there; run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Run an experiment over several seeds, beside its upper bound, and print the table.
 
+    What has a result is not run again, so it can be interrupted and repeated.
+
     Example:  synaug bench demo --seeds 3
     """
-    from synaug.bench import markdown, run_bench
+    from synaug import bench as benches
+    from synaug import console
+    from synaug.bench.grid import collect
 
+    if name is None:
+        if not known:
+            raise OptionError(f"Which experiment? Known: {', '.join(benches.experiment_names())}, or a recipe file.")
+        print("\n".join(benches.experiment_names()))
+        return
+    chosen = benches.read_experiment(name, data=data, quick=quick, arms=arms.split(",") if arms else ())
+    if known:
+        print("\n".join(f"{arm}: {', '.join(options.methods)}" for arm, options in chosen.arms.items()))
+        return
+    folder = out or Path("runs") / f"bench-{Path(name).stem}{'-quick' if quick else ''}"
+    numbers = range(seeds or (1 if quick else 3))
+    if progress_only:
+        rows = benches.status(chosen, folder, seeds=numbers)
+        print_json(rows) if as_json else console.show_grid(rows)
+        return
     with session() as progress:
-        content = run_bench(name, out or Path("runs") / f"bench-{name}", seeds=range(seeds), progress=progress)
+        run = benches.run_bench
+        content = collect(chosen, folder, numbers) if table_only else run(
+            chosen, folder, seeds=numbers, jobs=jobs, progress=progress
+        )  # fmt: skip
     if as_json:
         print_json(content)
     else:
-        print(markdown(content))
+        print(benches.markdown(content))
 
 
 # ---------------------------------------------------------------- what the commands share

@@ -153,9 +153,23 @@ class TrainOptions(_Section):
     retrain: RetrainOptions = RetrainOptions()
 
 
-class MethodOptions(_Section):
-    """What one method does differently; each dict holds fields of the section of that name."""
+class ImagesOptions(_Section):
+    """Which of the images a method learns from, for studies; by default all."""
 
+    synthetic_per_class: int | None = Field(None, ge=0, description="at most so many synthetic images a class")
+    replaced: float | None = Field(
+        None, ge=0, le=1, description="share of each class's real images in whose place synthetic ones come, no others"
+    )
+    replaced_classes: tuple[str, ...] = Field((), description="classes of which no real image is left")
+
+
+class MethodOptions(_Section):
+    """What one method does differently; ``stage1`` and ``retrain`` hold fields of the section of that name."""
+
+    method: str | None = Field(None, description="the method that this name is another version of; default: its own")
+    starts_from: str | None = Field(None, description="whose features are kept, in the place of the method's own")
+    network: str | None = Field(None, description="in the place of train.network")
+    images: ImagesOptions = ImagesOptions()
     stage1: dict[str, Any] = {}
     retrain: dict[str, Any] = {}
 
@@ -171,6 +185,48 @@ class MethodOptions(_Section):
         return self
 
 
+class ArmOptions(_Section):
+    """One way to come by images, and the methods that learn from them."""
+
+    methods: tuple[str, ...] = Field((), description="rows of the table, in order")
+    options: dict[str, Any] = Field({}, description="dotted options of the recipe, such as plan.variant: intra")
+    mirror: dict[str, float] = Field({}, description="options of the mirror, such as imbalance_factor: 50")
+    validation: bool = Field(False, description="test on the mirror's validation images, to choose options on")
+    filled: bool = Field(False, description="fill up with other real images: the upper bound; by the plan's target")
+    one_pool: bool = Field(False, description="all seeds train on the images of the first")
+
+
+class CurveOptions(_Section):
+    """A picture of a study: how a column of the table changes along ``x``."""
+
+    label: str = Field(description="what x is")
+    x: tuple[float, ...] = Field(description="one value a row")
+    lines: dict[str, tuple[str, ...]] = Field(description="name of a line -> rows of the table, one a value of x")
+    column: str = Field("accuracy", description="of the table")
+
+    @model_validator(mode="after")
+    def _lines_fit(self) -> CurveOptions:
+        for name, rows in self.lines.items():
+            if len(rows) != len(self.x):
+                raise ValueError(f"line {name!r} has {len(rows)} rows, but x has {len(self.x)} values")
+        return self
+
+
+class BenchOptions(_Section):
+    """An experiment of several arms, methods and seeds."""
+
+    mirror: str | None = Field(None, description="fashion_lt, fashion_fair or fashion_spurious; default: DATA")
+    arms: dict[str, ArmOptions] = Field({}, description="name -> arm; rows of the first one carry no name")
+    baseline: str = Field("cross_entropy", description="row from which the closed gap is counted")
+    bounds: tuple[str, ...] = Field(("upper_bound", "upper_bound_retrained"), description="rows it is counted to")
+    columns: tuple[str, ...] = Field(
+        ("accuracy", "many", "medium", "few", "worst_class", "calibration_error"), description="of the table"
+    )
+    curves: dict[str, CurveOptions] = Field({}, description="name -> picture of a study")
+    quick: dict[str, tuple[str, ...]] = Field({}, description="arm -> methods of the smaller grid")
+    quick_options: dict[str, Any] = Field({}, description="dotted options of the smaller grid")
+
+
 class Recipe(_Section):
     """One experiment: everything that decides its result."""
 
@@ -184,6 +240,7 @@ class Recipe(_Section):
         {}, description="differing options of single methods, such as the tuned weight decay of a baseline"
     )
     seed: int = Field(0, ge=0, description="of everything that is drawn")
+    bench: BenchOptions | None = Field(None, description="what synaug bench makes of the recipe")
 
 
 def read_recipe(path: Path) -> Recipe:

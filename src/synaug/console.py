@@ -189,3 +189,14 @@ def show_status(content: dict[str, Any]) -> None:
     console = _console()
     for stage, state in content.items():
         console.print(f"{stage:<28} {escape(str(state))}")
+
+
+def show_grid(rows: Sequence[dict[str, Any]]) -> None:
+    """Print how far each run folder of a grid is."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("run folder", "images", "planned", "results", "wanted"):
+        table.add_column(name, justify="left" if name == "run folder" else "right")
+    for row in rows:
+        planned = "n/a" if row["planned"] is None else f"{row['planned']:,}"
+        table.add_row(row["folder"], f"{row['images']:,}", planned, str(row["results"]), str(row["wanted"]))
+    _console().print(table)

@@ -14,7 +14,7 @@ def demo_data() -> Path:
 
 def demo_recipe() -> Path:
     """Return the options of the demo."""
-    return ASSETS / "demo.yaml"
+    return ASSETS / "bench" / "demo.yaml"
 
 
 def pipeline_folder() -> Path:

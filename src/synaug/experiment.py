@@ -26,7 +26,15 @@ from synaug.data.manifest import Manifest, joined, read_manifest, write_manifest
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError, EnvironmentFault, IncompleteError, OptionError
 from synaug.gaps import GAP_METHOD, write_gap
-from synaug.methods import DEFAULT_METHODS, METHODS, check_methods, images_digest, is_finished, load_sets, train_method
+from synaug.methods import (
+    DEFAULT_METHODS,
+    check_methods,
+    images_digest,
+    is_finished,
+    load_sets,
+    method_named,
+    train_method,
+)
 from synaug.progress import Progress, silent
 from synaug.reporting import finished_results, report
 from synaug.runs import RunFolder, locked_recipe, open_run, write_lock
@@ -69,10 +77,10 @@ def run(
     Raises:
         OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
     """
-    check_methods(methods)
     check_recipe(recipe)
+    check_methods(methods, recipe)
     manifest = load_data(source, recipe, progress=progress)
-    check_methods(methods, num_attributes=manifest.num_attributes)
+    check_methods(methods, recipe, num_attributes=manifest.num_attributes)
     plan = drafted_plan(manifest, recipe)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
         # before anything is written, so that a model that cannot be had leaves nothing behind
@@ -95,11 +103,12 @@ def check_recipe(recipe: Recipe) -> None:
     from synaug.training.devices import chosen_device, chosen_precision
     from synaug.training.models import check_network
 
-    check_methods(list(recipe.methods))
+    check_methods(list(recipe.methods), recipe)
     check_gates(recipe.quality.gates)
     find_device(recipe.generate.device)
     chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
-    check_network(recipe.train.network)
+    for network in {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}:
+        check_network(network)
     for changes in ({}, *(method.stage1 for method in recipe.methods.values())):
         check_stage(recipe.train.stage1.model_copy(update=changes))
     for changes in ({}, *(method.retrain for method in recipe.methods.values())):
@@ -188,6 +197,7 @@ def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe
     """
     run_folder = RunFolder(out)
     storage.make_folder(out)
+    recipe = recipe.model_copy(update={"bench": None})
     write_lock(run_folder, source=source, recipe=recipe, data_digest=data_digest(manifest))
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)
@@ -353,6 +363,7 @@ def train(
     *,
     methods: Sequence[str] = DEFAULT_METHODS,
     retrain: bool = True,
+    seed: int | None = None,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
     """Train, retrain and test each method that has no result yet; return the results.
@@ -363,16 +374,17 @@ def train(
         out: run folder with its synthetic images.
         methods: names of ``METHODS``.
         retrain: False leaves out the methods that only retrain the classifier of another.
+        seed: of the training, the images staying as they are; default: the run's.
         progress: called with how far the work has come.
     """
     from synaug.training.parallel import joined_team
 
-    check_methods(methods)
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    wanted = [name for name in methods if retrain or METHODS[name].starts_from is None]
+    run_folder, recipe = open_run(out), with_overrides(locked_recipe(open_run(out)), {"seed": seed})
+    check_methods(methods, recipe)
+    wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
     plan = planning.read_plan(run_folder.plan)
     if not is_settled(plan, folder=out, quality=recipe.quality) and any(
-        METHODS[n].data == "evened_out" for n in wanted
+        method_named(n, recipe).data == "evened_out" for n in wanted
     ):
         raise DataError(f"Some images of {out} are not generated yet. Go on with: synaug generate {out}")
     learned_from = images_digest(synthetic_manifest(plan, out))
@@ -380,13 +392,13 @@ def train(
     shown = progress if team.is_first else silent
     if not team.is_first:
         team.wait()  # until the first one has removed what is out of date
-    missing = [name for name in wanted if not is_finished(run_folder, name, recipe.seed, learned_from)]
+    missing = [name for name in wanted if not is_finished(run_folder, name, recipe, learned_from)]
     if team.is_first:
         team.wait()
     team.wait()  # before anything is written, so that all miss the same
     sets = None
     if missing:
-        check_methods(missing, num_attributes=read_manifest(run_folder.data).num_attributes)
+        check_methods(missing, recipe, num_attributes=read_manifest(run_folder.data).num_attributes)
         sets = load_sets(out, recipe.train, progress=shown)
         for name in missing:
             try:
@@ -439,7 +451,7 @@ def status(out: Path) -> dict[str, Any]:
     run_folder = open_run(out)
     recipe = locked_recipe(run_folder)
     made = synthesis_summary(planning.read_plan(run_folder.plan), out)
-    results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe.seed)}
+    results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe)}
     return {
         "plan": f"{made['requested']:,} images by {recipe.plan.model}",
         "generate": f"{made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected",

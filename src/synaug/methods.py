@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from synaug import storage
-from synaug.config import Recipe, RetrainOptions, StageOptions, TrainOptions
+from synaug.config import ImagesOptions, MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
 from synaug.data import groups
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.data.subsets import balanced_positions
@@ -193,16 +194,35 @@ METHODS = {
 DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
 
 
-def check_methods(methods: Sequence[str], *, num_attributes: int | None = None) -> None:
+def method_named(name: str, recipe: Recipe) -> Method:
+    """Return the method of that name, or another version of one that the recipe names.
+
+    Raises:
+        OptionError: nothing has this name.
+    """
+    own = recipe.methods.get(name, MethodOptions())
+    kind = own.method or name
+    if kind not in METHODS:
+        raise unknown("method", kind, METHODS)
+    method = METHODS[kind]
+    if own.starts_from is None:
+        return method
+    if method.starts_from is None:
+        raise OptionError(f"methods.{name}.starts_from: {kind} trains its features itself and starts from none.")
+    return replace(method, starts_from=own.starts_from)
+
+
+def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int | None = None) -> None:
     """Make sure that each method is known and, if ``num_attributes`` is given, has the groups that it needs.
 
     Raises:
         OptionError: one is not or has not.
     """
     for name in methods:
-        if name not in METHODS:
-            raise unknown("method", name, METHODS)
-        if num_attributes is not None and num_attributes < 2 and METHODS[name].groups_from is not None:
+        method = method_named(name, recipe)
+        if method.starts_from is not None:
+            check_methods([method.starts_from], recipe)
+        if num_attributes is not None and num_attributes < 2 and method.groups_from is not None:
             raise OptionError(
                 f"The method {name} needs groups, but the images have no attribute with two values. "
                 "Name its column with --attribute, or leave the method out."
@@ -216,6 +236,7 @@ class Sets:
     real: TrainingSet
     evened_out: TrainingSet
     test: TrainingSet
+    class_names: tuple[str, ...] = ()
     features: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
 
 
@@ -238,7 +259,7 @@ def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) 
         joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, progress=progress
     )
     test = load_training_set(manifest.split("test"), like=both, progress=progress)
-    return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test)
+    return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test, class_names=manifest.class_names)
 
 
 def images_digest(synthetic: Manifest) -> str:
@@ -246,18 +267,33 @@ def images_digest(synthetic: Manifest) -> str:
     return storage.digest("\n".join(sorted(synthetic.frame["sha256"])).encode())
 
 
-def is_finished(run_folder: RunFolder, name: str, seed: int, synthetic: str) -> bool:
-    """Return whether a method has a result, of these synthetic images where it learns from them.
+def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
+    """Return whether a method has a result, of these options and, where it learns from them, of these images.
 
-    A result of other images is removed together with the network it came from.
+    Another result is removed together with the network it came from.
     """
-    path = run_folder.result(name, seed)
+    path = run_folder.result(name, recipe.seed)
     if not path.exists():
         return False
-    if METHODS[name].data == "real" or storage.read_json(path).get("synthetic") == synthetic:
+    result = storage.read_json(path)
+    same_images = method_named(name, recipe).data == "real" or result.get("synthetic") == synthetic
+    if same_images and result.get("options", {}).get("digest") == options_of(name, recipe)["digest"]:
         return True
-    storage.remove_tree(run_folder.checkpoint(name, seed))
+    storage.remove_tree(run_folder.checkpoint(name, recipe.seed))
     return False
+
+
+def options_of(name: str, recipe: Recipe) -> dict[str, Any]:
+    """Return all that decides the result of a method, apart from images and seed, and its digest."""
+    method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
+    options: dict[str, Any] = {
+        "method": asdict(method),
+        "train": recipe.train.model_dump(mode="json", exclude={"device", "track"}),
+        "own": own.model_dump(mode="json", exclude_defaults=True),
+    }
+    if method.starts_from is not None:
+        options["starts_from"] = options_of(method.starts_from, recipe)["digest"]
+    return options | {"digest": storage.digest(json.dumps(options, sort_keys=True).encode())[:16]}
 
 
 def train_method(
@@ -275,8 +311,7 @@ def train_method(
         synthetic: which synthetic images there are; see ``images_digest``.
         progress: called with how far the training has come.
     """
-    from synaug.evaluation.intervals import recall_intervals
-    from synaug.evaluation.longtail import longtail_report
+    from synaug.evaluation.scores import scores
     from synaug.training.fit import predict
     from synaug.training.parallel import joined_team
     from synaug.training.saving import write_classifier
@@ -288,34 +323,42 @@ def train_method(
     logits = predict(model, sets.test, device=device)
     manifest = read_manifest(run_folder.data)
     test = manifest.split("test")
-    predictions = logits.argmax(1).numpy()
-    scores = longtail_report(
+    training = manifest.split("train")
+    measured = scores(
         labels=test.labels,
-        predictions=predictions,
-        num_classes=manifest.num_classes,
-        class_counts=groups.class_counts(manifest.split("train").labels, manifest.num_classes),
-    )
-    intervals = recall_intervals(
-        labels=test.labels, predictions=predictions, num_classes=manifest.num_classes, seed=recipe.seed
+        probabilities=logits.double().softmax(1).numpy(),
+        attributes=test.attributes,
+        class_names=manifest.class_names,
+        attribute_names=manifest.attribute_names,
+        class_counts=groups.class_counts(training.labels, manifest.num_classes),
+        train_group_counts=train_group_counts(training),
+        seed=recipe.seed,
     )
     folder = storage.make_folder(run_folder.checkpoint(name, recipe.seed))
-    write_classifier(model, folder, data=sets.real, network=recipe.train.network, class_names=manifest.class_names)
-    write_predictions(run_folder.method_predictions(name, recipe.seed), test, predictions)
+    network = recipe.methods.get(name, MethodOptions()).network or recipe.train.network
+    write_classifier(model, folder, data=sets.real, network=network, class_names=manifest.class_names)
+    write_predictions(run_folder.method_predictions(name, recipe.seed), test, logits.argmax(1).numpy())
     result = {
         "method": name,
         "seed": recipe.seed,
-        "accuracy": scores.accuracy,
-        "mean_recall": scores.mean_recall,
-        "many": scores.many,
-        "medium": scores.medium,
-        "few": scores.few,
-        "worst_class": scores.worst_class,
-        "per_class": dict(zip(manifest.class_names, scores.per_class, strict=True)),
-        "intervals": {"per_class": dict(zip(manifest.class_names, map(astuple, intervals), strict=True))},
+        **measured,
         "seconds": seconds,
         "synthetic": synthetic,
+        "options": options_of(name, recipe),
     }
     storage.write_json(run_folder.result(name, recipe.seed), result)
+
+
+def train_group_counts(training: Manifest) -> np.ndarray:
+    """Return the real training images of each group, shape ``(C, A)``; those without an attribute are left out."""
+    known = training.attributes >= 0
+    counts = groups.group_counts(
+        labels=training.labels[known],
+        attributes=training.attributes[known],
+        num_classes=training.num_classes,
+        num_attributes=training.num_attributes,
+    )
+    return counts.reshape(training.num_classes, training.num_attributes)
 
 
 def trained_model(
@@ -326,7 +369,8 @@ def trained_model(
     from synaug.training.schedules import SCHEDULES
     from synaug.training.tracking import tracked
 
-    method = METHODS[name]
+    method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
+    sets = selected(sets, own.images)
     if method.starts_from is not None:
         base, seconds = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
         began = time.monotonic()
@@ -337,7 +381,7 @@ def trained_model(
         base, _ = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
         data = with_groups(data, method.data, base, method.groups_from, sets=sets, recipe=recipe)
     model = make_model(
-        recipe.train.network,
+        own.network or recipe.train.network,
         num_classes=data.num_classes,
         in_channels=data.images.shape[1],
         image_size=data.images.shape[-1],
@@ -379,6 +423,28 @@ def retrained_model(
     )
 
 
+def selected(sets: Sets, images: ImagesOptions) -> Sets:
+    """Return the sets with the images that a study chooses; the real ones that leave are the same for every study."""
+    if images == ImagesOptions():
+        return sets
+    names, both = sets.class_names, sets.evened_out
+    keep = np.ones(len(both), bool)
+    labels, is_synthetic = both.labels.cpu().numpy(), both.is_synthetic.cpu().numpy()
+    for name in images.replaced_classes:
+        if name not in names:
+            raise unknown("class in images.replaced_classes", name, names)
+    for label, name in enumerate(names):
+        real, synthetic = (np.flatnonzero((labels == label) & (is_synthetic == kind)) for kind in (False, True))
+        wanted = len(synthetic) if images.synthetic_per_class is None else images.synthetic_per_class
+        if images.replaced is not None or images.replaced_classes:
+            leaving = len(real) if name in images.replaced_classes else round(len(real) * (images.replaced or 0.0))
+            keep[np.random.default_rng([label, 5]).permutation(real)[:leaving]] = False
+            wanted = min(wanted, leaving)
+        keep[synthetic[wanted:]] = False
+    chosen = both.rows(keep)
+    return replace(sets, evened_out=chosen, real=chosen.rows(~chosen.is_synthetic), features={})
+
+
 def stage_options(name: str, recipe: Recipe, sets: Sets) -> StageOptions:
     """Return the stage-1 options of a method: the recipe's, the method's own, then the recipe's for it.
 
@@ -389,7 +455,9 @@ def stage_options(name: str, recipe: Recipe, sets: Sets) -> StageOptions:
     stage = recipe.train.stage1
     steps = num_steps(stage, len(sets.evened_out))
     own = recipe.methods[name].stage1 if name in recipe.methods else {}
-    return StageOptions.model_validate(stage.model_dump() | {"steps": steps} | dict(METHODS[name].stage1) | own)
+    return StageOptions.model_validate(
+        stage.model_dump() | {"steps": steps} | dict(method_named(name, recipe).stage1) | own
+    )
 
 
 def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
@@ -398,10 +466,11 @@ def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
     Where the recipe names the evened-out set, a method without synthetic images takes all real ones.
     """
     shared = recipe.train.retrain.model_dump()
-    if METHODS[name].data == "real" and shared["data"] == "evened_out":
+    method = method_named(name, recipe)
+    if method.data == "real" and shared["data"] == "evened_out":
         shared["data"] = "all_real"
     own = recipe.methods[name].retrain if name in recipe.methods else {}
-    return RetrainOptions.model_validate(shared | dict(METHODS[name].retrain) | own)
+    return RetrainOptions.model_validate(shared | dict(method.retrain) | own)
 
 
 def kept_features(

@@ -19,7 +19,7 @@ from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
 from synaug.gaps import shortcuts
-from synaug.methods import METHODS
+from synaug.methods import METHODS, method_named
 from synaug.runs import RunFolder, locked_recipe, machine, open_run
 from synaug.synthesis import plan as planning
 from synaug.synthesis.synthesize import synthetic_manifest
@@ -52,7 +52,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     run_folder = open_run(out)
     lock = storage.read_json(run_folder.lock_file)
     recipe = locked_recipe(run_folder)
-    results = finished_results(run_folder, recipe.seed)
+    results = finished_results(run_folder, recipe)
     if not results:
         raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
     if not command and run_folder.report.exists():
@@ -67,7 +67,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "machine": machine(),
-        "seconds": made["seconds"] + training_seconds(results),
+        "seconds": made["seconds"] + training_seconds(results, recipe),
         "data": data_section(manifest, lock["source"]),
         "plan": plan_section(plan),
         "synthesis": made,
@@ -85,10 +85,10 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     return content
 
 
-def training_seconds(results: Sequence[dict[str, Any]]) -> float:
+def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float:
     """Return the seconds of all methods together; features that two methods share are counted once."""
     seconds = {result["method"]: result["seconds"] for result in results}
-    shared = (METHODS[name].starts_from for name in seconds)
+    shared = (method_named(name, recipe).starts_from for name in seconds)
     return sum(seconds.values()) - sum(seconds.get(name or "", 0.0) for name in shared)
 
 
@@ -103,9 +103,10 @@ def warnings(plan: planning.Plan, made: dict[str, Any]) -> list[str]:
     return notes
 
 
-def finished_results(run_folder: RunFolder, seed: int) -> list[dict[str, Any]]:
-    """Return the results that are there, in the order of ``METHODS``."""
-    paths = [run_folder.result(name, seed) for name in METHODS]
+def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the results that are there, in the order of ``METHODS``; then those of the recipe's own versions."""
+    names = dict.fromkeys([*METHODS, *recipe.methods])
+    paths = [run_folder.result(name, recipe.seed) for name in names]
     return [storage.read_json(path) for path in paths if path.exists()]
 
 
@@ -173,7 +174,7 @@ def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:
         "overrides": {
             name: recipe.methods[name].model_dump(exclude_defaults=True) for name in methods if name in recipe.methods
         },
-        "methods": {name: METHODS[name].description for name in methods},
+        "methods": {name: method_named(name, recipe).description for name in methods},
     }
 
 

@@ -25,6 +25,7 @@ LIBRARIES = (
     "numpy",
     "Pillow",
 )
+_OF_METHODS = ("methods.",)
 _OF_TRAINING = ("train.", "methods.", "name ")
 _SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=://)[^/@\s]+:[^/@\s]+(?=@))")
 
@@ -101,6 +102,8 @@ def open_run(path: Path) -> RunFolder:
 def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str) -> None:
     """Record what the run is; while nothing is trained, the options of training may still change.
 
+    Those of single methods may always: each result says of which options it is.
+
     Raises:
         OptionError: the folder already holds a run of other data or other options; the message names them.
     """
@@ -114,7 +117,8 @@ def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str)
     }
     if run.lock_file.exists():
         differing = _differences(storage.read_json(run.lock_file), content)
-        if differing and not run.checkpoints.exists() and all(name.startswith(_OF_TRAINING) for name in differing):
+        allowed = _OF_METHODS if run.checkpoints.exists() else _OF_TRAINING
+        if differing and all(name.startswith(allowed) for name in differing):
             replace_recipe(run, recipe)
         elif differing:
             raise OptionError(
@@ -140,7 +144,8 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     if before.get("data_digest") != now["data_digest"]:
         found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
-    old, new = _flat(before.get("recipe", {})), _flat(now["recipe"])
+    old = _flat(make_recipe(before.get("recipe", {})).model_dump(mode="json"))  # with what has a default since
+    new = _flat(now["recipe"])
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             found.append(f"{name} was {old.get(name)!r}, now {new.get(name)!r}")

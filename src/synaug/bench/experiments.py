@@ -1,0 +1,127 @@
+"""Read an experiment: a recipe with a section ``bench`` that names its arms and methods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synaug.config import ArmOptions, BenchOptions, Recipe, read_recipe, with_overrides
+from synaug.data import mirrors, readers
+from synaug.data.manifest import Manifest
+from synaug.embedded import ASSETS, demo_data
+from synaug.errors import OptionError, unknown
+from synaug.methods import METHODS
+
+FOLDER = ASSETS / "bench"
+ALL = "all"  # in the place of methods: every one that needs no groups
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A recipe, its arms and, where it has no mirror, the folder or table with its images."""
+
+    recipe: Recipe
+    arms: dict[str, ArmOptions]
+    source: Path | None
+
+    @property
+    def bench(self) -> BenchOptions:
+        assert self.recipe.bench is not None
+        return self.recipe.bench
+
+    @property
+    def main_arm(self) -> str:
+        return next(iter(self.arms))
+
+
+def experiment_names() -> list[str]:
+    """Return the names of the experiments that come with the package."""
+    return sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.yaml"))
+
+
+def read_experiment(
+    name: str, *, data: Path | None = None, quick: bool = False, arms: Sequence[str] = ()
+) -> Experiment:
+    """Return the experiment of that name or in that file.
+
+    Args:
+        name: of ``experiment_names()``, or a recipe file with a section ``bench``.
+        data: the images, where the experiment is of no mirror.
+        quick: the smaller grid.
+        arms: only these.
+
+    Raises:
+        OptionError: nothing has this name, it has no such arm or smaller grid, or it needs data and got none.
+    """
+    path = _file_named(name)
+    recipe = read_recipe(path)
+    bench = recipe.bench
+    if bench is None or not bench.arms:
+        raise OptionError(f"{path} has no section 'bench' with 'arms', so there is nothing to compare.")
+    source = _source(path, bench, data)
+    chosen = _smaller(name, bench) if quick else bench.arms
+    for arm in arms:
+        if arm not in chosen:
+            raise unknown("arm", arm, chosen)
+    if quick:
+        recipe = with_overrides(recipe, bench.quick_options)
+    kept = {key: _with_methods(arm) for key, arm in chosen.items() if not arms or key in arms}
+    return Experiment(recipe=recipe, arms=kept, source=source)
+
+
+def _file_named(name: str) -> Path:
+    packaged = FOLDER / f"{name.replace('-', '_')}.yaml"
+    if packaged.is_file():
+        return packaged
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    raise unknown("experiment", name, experiment_names())
+
+
+def _source(path: Path, bench: BenchOptions, data: Path | None) -> Path | None:
+    if bench.mirror is not None:
+        if data is not None:
+            raise OptionError(f"The experiment {path.stem} makes its own images; leave --data out.")
+        return None
+    if data is None and path.parent != FOLDER:
+        raise OptionError(f"The experiment {path} needs images: --data FOLDER or TABLE.")
+    return data or demo_data()
+
+
+def _smaller(name: str, bench: BenchOptions) -> dict[str, ArmOptions]:
+    if not bench.quick:
+        raise OptionError(f"The experiment {name} has no smaller grid; leave --quick out.")
+    for arm in bench.quick:
+        if arm not in bench.arms:
+            raise unknown("arm in bench.quick", arm, bench.arms)
+    return {arm: bench.arms[arm].model_copy(update={"methods": methods}) for arm, methods in bench.quick.items()}
+
+
+def _with_methods(arm: ArmOptions) -> ArmOptions:
+    if arm.methods != (ALL,):
+        return arm
+    found = (name for name, method in METHODS.items() if method.groups_from is None and not name.startswith("upper"))
+    return arm.model_copy(update={"methods": tuple(found)})
+
+
+def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest:
+    """Return the images of an arm, filled up with other real ones where the arm says so."""
+    bench = experiment.bench
+    if bench.mirror is not None:
+        mirror = mirrors.make_mirror(bench.mirror, validation=arm.validation, **arm.mirror)
+        if arm.filled:
+            return mirrors.filled(mirror, by=recipe.plan.by, target=recipe.plan.target)
+        return mirror.data
+    assert experiment.source is not None
+    data = readers.read_data(experiment.source, recipe.data)
+    return mirrors.filled_with_fashion(data) if arm.filled else data
+
+
+def recipe_of(experiment: Experiment, arm: ArmOptions, seed: int) -> Recipe:
+    """Return the options of an arm and a seed."""
+    changes: dict[str, Any] = {"seed": seed, "plan.seed": 0 if arm.one_pool else seed}
+    if arm.filled:
+        changes["plan.cap"] = 0
+    return with_overrides(experiment.recipe, changes | arm.options)

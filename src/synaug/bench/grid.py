@@ -1,0 +1,244 @@
+"""Run the grid of an experiment: what has a result is skipped, and several processes may share the work."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synaug import experiment as stages
+from synaug import interruption, storage
+from synaug.bench.experiments import Experiment, data_of, recipe_of
+from synaug.bench.pictures import write_pictures
+from synaug.bench.tables import markdown, table
+from synaug.config import Recipe
+from synaug.data import groups
+from synaug.data.manifest import Manifest
+from synaug.evaluation.spurious import train_weighted_accuracy
+from synaug.methods import check_methods, images_digest, is_finished, method_named, train_group_counts
+from synaug.progress import Progress, silent
+from synaug.runs import RunFolder, machine
+from synaug.synthesis import plan as planning
+from synaug.synthesis.synthesize import synthetic_manifest
+
+RESULTS, TABLE, CONTENT = "results.jsonl", "bench.md", "bench.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run folder of the grid: an arm, and the seeds whose methods are trained in it."""
+
+    arm: str
+    seeds: tuple[int, ...]
+    recipe: Recipe
+    folder: Path
+
+
+def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[Cell]:
+    """Yield the run folders, named after arm, seed and a digest of the options that decide them.
+
+    What single methods do differently is left out of the digest: each result names the options that it is of.
+    """
+    for name, arm in experiment.arms.items():
+        for together in [tuple(seeds)] if arm.one_pool else [(seed,) for seed in seeds]:
+            recipe = recipe_of(experiment, arm, together[0])
+            deciding = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"})
+            content = [deciding, experiment.bench.mirror, arm.mirror, arm.filled, arm.validation]
+            digest = storage.digest(json.dumps(content, sort_keys=True).encode())[:8]
+            which = "all-seeds" if arm.one_pool else f"seed-{together[0]}"
+            yield Cell(name, together, recipe, out / "runs" / f"{name}-{which}-{digest}")
+
+
+def run_bench(
+    experiment: Experiment,
+    out: Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    jobs: int = 1,
+    progress: Progress = silent,
+) -> dict[str, Any]:
+    """Run what has no result yet and return ``{"results": [...], "table": [...], ...}``, also written into ``out``.
+
+    Args:
+        experiment: see ``read_experiment``.
+        out: folder of the grid.
+        seeds: of which each arm and method is run.
+        jobs: processes at once; each takes its share of the cores.
+        progress: called with how far the work has come; with several processes, of whole run folders only.
+
+    Raises:
+        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
+    """
+    grid = list(cells(experiment, out, seeds))
+    for cell in grid:
+        stages.check_recipe(cell.recipe)
+        check_methods(experiment.arms[cell.arm].methods, cell.recipe)
+        data_of(experiment, experiment.arms[cell.arm], cell.recipe)  # fails before the work where images are missing
+    if jobs == 1 or len(grid) == 1:
+        for cell in grid:
+            run_cell(experiment, cell, progress=progress)
+    else:
+        _run_together(experiment, grid, jobs, progress)
+    return collect(experiment, out, seeds)
+
+
+def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progress: Progress) -> None:
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=(threads,)) as pool:
+        futures = {pool.submit(_run_in_process, experiment, cell): cell for cell in grid}
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                future.result()
+                progress("running the grid", number, len(grid), futures[future].folder.name)
+                interruption.stop_here()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+
+def _begin_process(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _run_in_process(experiment: Experiment, cell: Cell) -> None:
+    with interruption.graceful():
+        run_cell(experiment, cell)
+
+
+def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
+    """Run one run folder of the grid: its images once, its methods for each of its seeds."""
+    arm = experiment.arms[cell.arm]
+    data = data_of(experiment, arm, cell.recipe)
+    if not missing_of(cell, arm.methods, data):
+        return
+    stages.run(data, cell.folder, cell.recipe, methods=arm.methods, source_name=experiment.bench.mirror or "",
+               progress=progress)  # fmt: skip
+    with storage.lock(cell.folder):
+        for seed in cell.seeds[1:]:
+            stages.train(cell.folder, methods=arm.methods, seed=seed, progress=progress)
+
+
+def missing_of(cell: Cell, methods: Sequence[str], data: Manifest) -> list[tuple[int, str]]:
+    """Return seed and method of what has no result yet."""
+    run_folder = RunFolder(cell.folder)
+    wanted = [(seed, name) for seed in cell.seeds for name in methods]
+    if not run_folder.plan.is_file():
+        return wanted
+    digest = images_digest(synthetic_manifest(planning.read_plan(run_folder.plan), cell.folder))
+    return [
+        (seed, name)
+        for seed, name in wanted
+        if not is_finished(run_folder, name, cell.recipe.model_copy(update={"seed": seed}), digest)
+    ]
+
+
+def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2)) -> list[dict[str, Any]]:
+    """Return one row a run folder of the grid: how many images and results it has; nothing is changed."""
+    rows = []
+    for cell in cells(experiment, out, seeds):
+        run_folder = RunFolder(cell.folder)
+        methods = experiment.arms[cell.arm].methods
+        there = [(seed, name) for seed in cell.seeds for name in methods if run_folder.result(name, seed).exists()]
+        plan = planning.read_plan(run_folder.plan) if run_folder.plan.is_file() else None
+        rows.append(
+            {
+                "folder": cell.folder.name,
+                "images": len(synthetic_manifest(plan, cell.folder)) if plan else 0,
+                "planned": plan.num_to_generate if plan else None,
+                "results": len(there),
+                "wanted": len(cell.seeds) * len(methods),
+            }
+        )
+    return rows
+
+
+def collect(experiment: Experiment, out: Path, seeds: Sequence[int]) -> dict[str, Any]:
+    """Gather the results that are there into one line a run, a table and pictures, all in ``out``."""
+    results = list(finished(experiment, out, seeds))
+    rows = table(results, experiment)
+    content = {
+        "schema_version": 2,
+        "name": experiment.recipe.name,
+        "seeds": list(seeds),
+        "machine": machine(),
+        "columns": list(experiment.bench.columns),
+        "results": results,
+        "table": rows,
+    }
+    storage.make_folder(out)
+    storage.write_text(
+        out / RESULTS, "".join(json.dumps(storage.without_nan(result), ensure_ascii=False) + "\n" for result in results)
+    )
+    storage.write_json(out / CONTENT, content)
+    storage.write_text(out / TABLE, markdown(content))
+    write_pictures(content, out, curves=experiment.bench.curves)
+    return content
+
+
+def finished(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yield the results that are there, each with its arm, options, versions and machine."""
+    counts: dict[str, Any] = {}
+    for cell in cells(experiment, out, seeds):
+        run_folder, arm = RunFolder(cell.folder), experiment.arms[cell.arm]
+        if not run_folder.lock_file.is_file():
+            continue
+        lock = storage.read_json(run_folder.lock_file)
+        made = planning.read_plan(run_folder.plan)
+        for seed in cell.seeds:
+            for name in arm.methods:
+                path = run_folder.result(name, seed)
+                if not path.exists():
+                    continue
+                result = storage.read_json(path) | {
+                    "experiment": experiment.recipe.name,
+                    "arm": cell.arm,
+                    "uses_synthetic": made.num_to_generate > 0 and method_named(name, cell.recipe).data != "real",
+                    "recipe": lock["recipe"],
+                    "versions": lock["versions"],
+                    "machine": lock["machine"],
+                }
+                if arm.filled:
+                    counts = counts or _counts(experiment)
+                    result = as_before(result, **counts)
+                yield result
+
+
+def _counts(experiment: Experiment) -> dict[str, Any]:
+    """Return class names and the counts of the main arm, of which the filled arm's results are to speak."""
+    arm = experiment.arms[experiment.main_arm].model_copy(update={"filled": False})
+    training = data_of(experiment, arm, recipe_of(experiment, arm, 0)).split("train")
+    return {
+        "class_names": training.class_names,
+        "class_counts": groups.class_counts(training.labels, training.num_classes),
+        "group_counts": train_group_counts(training) if training.num_attributes else None,
+    }
+
+
+def as_before(
+    result: dict[str, Any],
+    *,
+    class_names: Sequence[str],
+    class_counts: np.ndarray,
+    group_counts: np.ndarray | None,
+) -> dict[str, Any]:
+    """Return a filled set's result with shot bins and weights as they were before it was filled up."""
+    recalls = np.array([result["per_class"][name] for name in class_names], float)
+    bins = groups.shot_bins(class_counts)
+    masks = {"many": bins.many, "medium": bins.medium, "few": bins.few}
+    result = result | {name: float(recalls[mask].mean()) if mask.any() else math.nan for name, mask in masks.items()}
+    if group_counts is None or "per_group" not in result:
+        return result
+    rates = np.array(list(result["per_group"].values()), float)
+    return result | {"train_weighted_accuracy": train_weighted_accuracy(rates, train_group_counts=group_counts)}

@@ -1,0 +1,140 @@
+"""Draw what an experiment found: its rows as bars, recall by class, accuracy beside fairness, and its studies."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synaug import storage
+from synaug.config import CurveOptions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+REAL, SYNTHETIC, BOUND = "#7f8a99", "#1769c4", "#c9a227"
+MOST_CLASSES = 30  # whose recalls fit into a picture
+
+
+def write_pictures(content: dict[str, Any], out: Path, *, curves: dict[str, CurveOptions] | None = None) -> list[Path]:
+    """Write ``bars.png`` and, where they apply, ``classes.png``, ``fairness.png`` and one file a study."""
+    rows = content["table"]
+    if not rows:
+        return []
+    figures: dict[str, Figure | None] = {"bars": bars(rows, content["columns"][0])}
+    if content["results"] and 2 < len(content["results"][0]["per_class"]) <= MOST_CLASSES:
+        figures["classes"] = classes(content["results"], rows)
+    gap = next((c for c in content["columns"] if c.startswith("equalized_odds")), None)
+    if gap is not None:
+        figures["fairness"] = scatter(rows, gap)
+    for name, options in (curves or {}).items():
+        figures[name] = study(rows, options)
+    return [_written(figure, out / f"{name}.png") for name, figure in figures.items() if figure is not None]
+
+
+def bars(rows: Sequence[dict[str, Any]], column: str) -> Figure:
+    """Draw a column of the table, one bar a row, with one standard deviation to each side."""
+    figure, axes = _figure(8.0, 1.2 + 0.26 * len(rows))
+    values = [100 * row[column] for row in rows]
+    spreads = [0 if math.isnan(row[f"{column}_std"]) else 100 * row[f"{column}_std"] for row in rows]
+    colours = [_colour(row) for row in rows]
+    axes.barh(range(len(rows)), values, xerr=spreads, color=colours, height=0.7, error_kw={"linewidth": 0.8})
+    for place, (value, spread) in enumerate(zip(values, spreads, strict=True)):
+        if not math.isnan(value):
+            axes.text(value + spread + 0.3, place, f"{value:.1f}", va="center", fontsize=7)
+    axes.set_yticks(range(len(rows)), [row["row"] for row in rows], fontsize=7)
+    axes.invert_yaxis()
+    shown = [value for value in values if not math.isnan(value)]
+    axes.set_xlim(max(0, min(shown, default=0) - 8), min(100, max(shown, default=100) + 4))
+    axes.set_xlabel(f"{column.replace('_', ' ')}, percent of the real test images")
+    _legend(axes)
+    return figure
+
+
+def classes(results: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> Figure | None:
+    """Draw the recall of each class of the baseline, of the best row with synthetic images and of the bound."""
+    plain = [row for row in rows if not row["uses_synthetic"] and not row["is_bound"]]
+    best = max((row for row in rows if row["uses_synthetic"]), key=lambda row: row["accuracy"], default=None)
+    bound = max((row for row in rows if row["is_bound"]), key=lambda row: row["accuracy"], default=None)
+    chosen = [row for row in (plain[0] if plain else None, best, bound) if row is not None]
+    if len(chosen) < 2:
+        return None
+    names = list(results[0]["per_class"])
+    figure, axes = _figure(8.0, 3.4)
+    for row in chosen:
+        of_row = [r for r in results if (r["arm"], r["method"]) == (row["arm"], row["method"])]
+        recalls = np.array([[r["per_class"][name] for name in names] for r in of_row], float)
+        axes.plot(range(len(names)), 100 * recalls.mean(0), "o-", color=_colour(row), label=row["row"], markersize=4)
+    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
+    axes.set_ylabel("recall, percent")
+    axes.set_ylim(0, 100)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def scatter(rows: Sequence[dict[str, Any]], gap: str) -> Figure:
+    """Draw accuracy beside a fairness gap: to the right is more accurate, further down is fairer."""
+    figure, axes = _figure(7.5, 5.0)
+    for row in rows:
+        axes.plot(100 * row["accuracy"], 100 * row[gap], "o", color=_colour(row), markersize=5)
+        axes.annotate(
+            row["row"], (100 * row["accuracy"], 100 * row[gap]), fontsize=6, xytext=(4, 3), textcoords="offset points"
+        )
+    axes.set_xlabel("accuracy, percent of the real test images")
+    axes.set_ylabel(f"{gap.replace('_', ' ')}, percent")
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0.15)
+    _legend(axes)
+    return figure
+
+
+def study(rows: Sequence[dict[str, Any]], options: CurveOptions) -> Figure | None:
+    """Draw a column of the table along what a study changes; None while a row is missing."""
+    found = {row["row"]: row for row in rows}
+    if any(name not in found for line in options.lines.values() for name in line):
+        return None
+    figure, axes = _figure(6.0, 3.6)
+    for label, line in options.lines.items():
+        values = np.array([100 * found[name][options.column] for name in line])
+        spreads = np.nan_to_num([100 * found[name][f"{options.column}_std"] for name in line])
+        axes.errorbar(options.x, values, yerr=spreads, fmt="o-", markersize=4, capsize=2, label=label)
+    axes.set_xlabel(options.label)
+    axes.set_ylabel(f"{options.column.replace('_', ' ')}, percent")
+    if len(options.lines) > 1:
+        axes.legend(fontsize=8)
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
+    axes = figure.add_subplot()
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _colour(row: dict[str, Any]) -> str:
+    if row["is_bound"]:
+        return BOUND
+    return SYNTHETIC if row["uses_synthetic"] else REAL
+
+
+def _legend(axes: Any) -> None:
+    from matplotlib.patches import Patch
+
+    kinds = (("real images alone", REAL), ("with synthetic images", SYNTHETIC), ("upper bound", BOUND))
+    axes.legend(handles=[Patch(color=colour, label=label) for label, colour in kinds], fontsize=7, loc="best")
+
+
+def _written(figure: Figure, path: Path) -> Path:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", metadata={"Software": None})
+    storage.write_bytes(path, data.getvalue())
+    return path

@@ -1,0 +1,138 @@
+"""All that is measured of one classifier on the test images, as the entries of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+
+from synaug.evaluation.calibration import expected_calibration_error
+from synaug.evaluation.fairness import fairness_report
+from synaug.evaluation.intervals import bootstrap_interval, recall_intervals
+from synaug.evaluation.longtail import longtail_report
+from synaug.evaluation.spurious import train_weighted_accuracy
+
+DISPARITIES = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")
+RESAMPLES = 200  # of the test images, for the intervals of what is measured between groups
+
+
+def scores(
+    *,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    attributes: np.ndarray,
+    class_names: Sequence[str],
+    attribute_names: Sequence[str],
+    class_counts: np.ndarray,
+    train_group_counts: np.ndarray,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return accuracies and gaps as fractions, NaN where undefined, and 95 % bootstrap intervals.
+
+    Args:
+        labels: true classes, shape ``(N,)``.
+        probabilities: of each class, shape ``(N, C)``.
+        attributes: shape ``(N,)``, -1 where unknown; those rows count for no group.
+        class_names: one a class.
+        attribute_names: one an attribute value; none where no attribute is known.
+        class_counts: real training images a class, shape ``(C,)``.
+        train_group_counts: real training images a group, shape ``(C, A)``.
+        seed: of the intervals.
+
+    Returns:
+        ``accuracy``, ``mean_recall``, ``many``, ``medium``, ``few``, ``worst_class``, ``per_class``,
+        ``calibration_error``, ``intervals`` and, where test images have two attribute values, the entries of
+        ``group_scores`` with their intervals, and ``per_group``.
+    """
+    predictions = probabilities.argmax(1)
+    report = longtail_report(
+        labels=labels, predictions=predictions, num_classes=len(class_names), class_counts=class_counts
+    )
+    recalls = recall_intervals(labels=labels, predictions=predictions, num_classes=len(class_names), seed=seed)
+    found: dict[str, Any] = {
+        "accuracy": report.accuracy,
+        "mean_recall": report.mean_recall,
+        "many": report.many,
+        "medium": report.medium,
+        "few": report.few,
+        "worst_class": report.worst_class,
+        "calibration_error": expected_calibration_error(labels=labels, probabilities=probabilities),
+        "per_class": dict(zip(class_names, report.per_class, strict=True)),
+        "intervals": {"per_class": dict(zip(class_names, map(astuple, recalls), strict=True))},
+    }
+    known = np.flatnonzero(attributes >= 0)
+    if len(np.unique(attributes[known])) < 2:
+        return found
+
+    def between_groups(rows: np.ndarray) -> dict[str, float]:
+        return group_scores(
+            labels=labels[rows],
+            predictions=predictions[rows],
+            attributes=attributes[rows],
+            num_classes=len(class_names),
+            num_attributes=len(attribute_names),
+            train_group_counts=train_group_counts,
+        )
+
+    strata = labels[known] * len(attribute_names) + attributes[known]
+    found |= between_groups(known)
+    right = predictions == labels
+    found["per_group"] = {
+        f"{name} x {attribute}": float(right[known][strata == row * len(attribute_names) + place].mean())
+        if (strata == row * len(attribute_names) + place).any()
+        else float("nan")
+        for row, name in enumerate(class_names)
+        for place, attribute in enumerate(attribute_names)
+    }
+    found["intervals"] |= _intervals(lambda rows: between_groups(known[rows]), strata=strata, seed=seed)
+    return found
+
+
+def group_scores(
+    *,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    attributes: np.ndarray,
+    num_classes: int,
+    num_attributes: int,
+    train_group_counts: np.ndarray,
+) -> dict[str, float]:
+    """Return what is measured between groups, by the names of ``FairnessReport``.
+
+    Gaps are those of class 1 where there are two classes, as in fairlearn; with more, each class in turn is the
+    positive one, and ``_worst`` and ``_mean`` over the classes are given.
+    """
+    report = fairness_report(
+        labels=labels,
+        predictions=predictions,
+        attributes=attributes,
+        num_classes=num_classes,
+        num_attributes=num_attributes,
+    )
+    by_group = np.array(report.accuracy_by_group)
+    found = {
+        "worst_group_accuracy": report.worst_group_accuracy,
+        "mean_group_accuracy": report.mean_group_accuracy,
+        "train_weighted_accuracy": train_weighted_accuracy(by_group, train_group_counts=train_group_counts),
+    }
+    for name in DISPARITIES:
+        gap = getattr(report, name)
+        found |= {name: gap.positive} if num_classes == 2 else {f"{name}_worst": gap.worst, f"{name}_mean": gap.mean}
+    return found
+
+
+def _intervals(
+    measured: Callable[[np.ndarray], dict[str, float]], *, strata: np.ndarray, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return the interval of each entry; all are measured on the same resamples."""
+    drawn: list[dict[str, float]] = []
+
+    def measure(rows: np.ndarray) -> float:
+        drawn.append(measured(rows))
+        return 0.0
+
+    bootstrap_interval(measure, strata=strata, num_resamples=RESAMPLES, seed=seed)
+    ends = {name: np.quantile([each[name] for each in drawn], [0.025, 0.975]) for name in drawn[0]}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
