@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from synaug import experiment, methods, storage
-from synaug.bench import filled_with_fashion
 from synaug.config import Recipe, read_recipe, with_overrides
 from synaug.data import fashion, readers
 from synaug.data.images import read_image
 from synaug.data.manifest import Manifest, from_arrays, joined
+from synaug.data.mirrors import filled_with_fashion
 from synaug.embedded import demo_data, demo_recipe
 from synaug.evaluation.longtail import longtail_report
 from synaug.progress import ConsoleProgress

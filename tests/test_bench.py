@@ -1,20 +1,26 @@
-from dataclasses import replace
+import json
+import math
+from pathlib import Path
 
-import numpy as np
 import pytest
+import yaml
 
-from synaug.bench import COLUMNS, EXPERIMENTS, UPPER_BOUNDS, Experiment, markdown, run_bench, table
+from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
+from synaug.bench.grid import CONTENT, RESULTS, cells
 from synaug.config import with_overrides
-from synaug.data.readers import read_data
-from synaug.errors import OptionError
+from synaug.errors import DataError, OptionError
 from synaug.methods import METHODS
 
-
-def result(method, seed, accuracy):
-    return {"method": method, "seed": seed} | dict.fromkeys(COLUMNS, accuracy)
+COLUMNS = ("accuracy", "many", "medium", "few", "worst_class")
 
 
-RESULTS = [
+def result(method, seed, accuracy, arm="text", **more):
+    scores = dict.fromkeys(COLUMNS, accuracy)
+    return {"row": method, "method": method, "arm": arm, "seed": seed, "seconds": 1.0, "uses_synthetic": False,
+            **scores, **more}  # fmt: skip
+
+
+RESULTS_BY_HAND = [
     result("cross_entropy", 0, 0.60),
     result("cross_entropy", 1, 0.70),
     result("synaug", 0, 0.80),
@@ -24,55 +30,141 @@ RESULTS = [
 ]
 
 
+def by_hand(results):
+    return tabulate(results, columns=COLUMNS, baseline="cross_entropy", bounds=("upper_bound",))
+
+
 def test_the_table_has_mean_spread_and_the_share_of_the_gap_closed():
-    rows = {row["method"]: row for row in table(RESULTS)}
+    rows = {row["method"]: row for row in by_hand(RESULTS_BY_HAND)}
     assert rows["cross_entropy"]["accuracy"] == pytest.approx(0.65)
     assert rows["cross_entropy"]["accuracy_std"] == pytest.approx(0.0707, abs=1e-4)
     assert rows["synaug"]["gap_closed"] == pytest.approx(0.75)
-    assert rows["upper_bound"]["seeds"] == 2
+    assert rows["upper_bound"]["gap_closed"] == pytest.approx(1.0)
+    assert rows["synaug"]["seeds"] == 2
 
 
-def test_one_seed_has_no_spread_and_no_bound_no_gap():
-    rows = table(RESULTS[:1])
-    assert rows[0]["accuracy_std"] != rows[0]["accuracy_std"]
-    assert rows[0]["gap_closed"] != rows[0]["gap_closed"]
+def test_without_an_upper_bound_no_gap_is_closed():
+    assert all(math.isnan(row["gap_closed"]) for row in by_hand(RESULTS_BY_HAND[:4]))
+
+
+def test_the_better_upper_bound_is_the_one_that_counts():
+    better = result("upper_bound_retrained", 0, 1.0)
+    rows = tabulate([*RESULTS_BY_HAND, better], columns=COLUMNS, baseline="cross_entropy",
+                    bounds=("upper_bound", "upper_bound_retrained"))  # fmt: skip
+    assert {row["method"]: row for row in rows}["synaug"]["gap_closed"] == pytest.approx((0.80 - 0.65) / (1.0 - 0.65))
 
 
 def test_the_markdown_prints_percent_and_n_a():
-    text = markdown({"table": table([RESULTS[0] | {"few": None}]), "seeds": [0], "machine": "a machine"})
+    rows = by_hand([RESULTS_BY_HAND[0] | {"few": None}])
+    text = markdown({"table": rows, "columns": COLUMNS, "seeds": [0], "machine": "a machine"})
     assert "| cross_entropy | 60.0 | 60.0 | 60.0 | n/a | 60.0 | n/a | 1 |" in text
 
 
-def test_an_unknown_experiment_names_the_known(tmp_path):
+def test_an_unknown_experiment_names_the_known():
     with pytest.raises(OptionError, match=r"Unknown experiment 'dmo'\. Did you mean 'demo'\?"):
-        run_bench("dmo", tmp_path)
+        read_experiment("dmo")
+
+
+def test_an_unknown_arm_names_the_known():
+    with pytest.raises(OptionError, match=r"Unknown arm 'intre'\. Did you mean 'intra'\?"):
+        read_experiment("fashion-lt", arms=["intre"])
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_experiment_names_only_methods_that_there_are(name):
+    from synaug.experiment import check_recipe
+    from synaug.methods import check_methods
+
+    chosen = read_experiment(name)
+    for cell in cells(chosen, Path("out"), [0]):
+        check_recipe(cell.recipe)
+        check_methods(chosen.arms[cell.arm].methods, cell.recipe)
 
 
 def test_the_bench_of_methods_has_all_that_need_no_groups():
-    chosen = set(EXPERIMENTS["methods"].methods)
-    assert chosen == {name for name, method in METHODS.items() if method.groups_from is None} - set(UPPER_BOUNDS)
-    assert chosen > set(EXPERIMENTS["demo"].methods)
+    chosen = set(read_experiment("methods").arms["text"].methods)
+    bounds = {"upper_bound", "upper_bound_retrained"}
+    assert chosen == {name for name, method in METHODS.items() if method.groups_from is None} - bounds
+    assert chosen > set(read_experiment("demo").arms["text"].methods)
 
 
-def test_more_methods_in_the_same_folder_share_the_images_and_results(photos, recipe, tmp_path, monkeypatch):
-    def first(data, number):
-        rows = np.concatenate([np.flatnonzero(data.labels == label)[:number] for label in range(data.num_classes)])
-        return data.rows(rows)
+def test_the_folders_of_a_grid_follow_from_the_options_and_not_from_single_methods(tmp_path):
+    chosen = read_experiment("fashion-lt", arms=["text"])
 
-    options = with_overrides(recipe, {"plan.target": "uniform"})
-    few = Experiment(
-        data=lambda _: first(read_data(photos, options.data), 10),
-        recipe=lambda: options,
-        filled=lambda data: first(data, 6),
-        methods=("cross_entropy", "synaug_stage1"),
-    )
-    monkeypatch.setitem(EXPERIMENTS, "few", few)
-    monkeypatch.setitem(EXPERIMENTS, "more", replace(few, methods=(*few.methods, "synaug_tau_norm")))
-    run_bench("few", tmp_path, seeds=[0])
-    times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
-    content = run_bench("more", tmp_path, seeds=[0])
-    assert {row["method"] for row in content["table"]} == {
-        "cross_entropy", "synaug_stage1", "synaug_tau_norm", "upper_bound", "upper_bound_retrained",
-    }  # fmt: skip
-    assert times
-    assert times == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
+    def folders(changes):
+        changed = type(chosen)(with_overrides(chosen.recipe, changes), chosen.arms, None)
+        return [cell.folder.name for cell in cells(changed, tmp_path, [0, 1])]
+
+    usual = folders({})
+    assert len(set(usual)) == 2
+    assert folders({"methods": {}}) == usual
+    assert not set(folders({"train.stage1.steps": 7})) & set(usual)
+
+
+@pytest.fixture
+def small(recipe, photos, tmp_path):
+    """An experiment file on three classes: two arms, one with all seeds on the images of the first."""
+    bench = {
+        "arms": {
+            "text": {"methods": ["cross_entropy", "synaug_stage1"]},
+            "again": {"one_pool": True, "methods": ["without_synthetic"]},
+        },
+        "curves": {
+            "study": {
+                "label": "arm",
+                "x": [0, 1],
+                "lines": {"accuracy": ["cross_entropy", "without_synthetic (again)"]},
+            }
+        },
+    }
+    own = {"without_synthetic": {"method": "synaug_stage1", "images": {"synthetic_per_class": 0}}}
+    content = recipe.model_dump(mode="json") | {"bench": bench, "methods": own}
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return read_experiment(str(path), data=photos)
+
+
+def test_a_grid_is_run_once_gathered_and_drawn(small, tmp_path):
+    out = tmp_path / "out"
+    content = run_bench(small, out, seeds=[0, 1])
+    assert [row["row"] for row in content["table"]] == ["cross_entropy", "synaug_stage1", "without_synthetic (again)"]
+    assert all(row["seeds"] == 2 for row in content["table"])
+    assert {path.name for path in out.glob("*.png")} == {"bars.png", "classes.png", "study.png"}
+    lines = [json.loads(line) for line in (out / RESULTS).read_text().splitlines()]
+    assert len(lines) == 6
+    assert all({"recipe", "versions", "machine", "options", "seed", "seconds"} <= set(line) for line in lines)
+    before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*.json")}
+    again = run_bench(small, out, seeds=[0, 1])
+    assert again["results"] == json.loads((out / CONTENT).read_text())["results"]
+    assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*.json")}
+    assert [row["results"] for row in status(small, out, seeds=[0, 1])] == [2, 2, 2]
+
+
+def test_a_recipe_without_arms_is_refused(tmp_path):
+    path = tmp_path / "plain.yaml"
+    path.write_text("name: plain\n")
+    with pytest.raises(OptionError, match="no section 'bench'"):
+        read_experiment(str(path))
+
+
+def test_an_experiment_of_real_data_needs_its_images(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("bench: {arms: {text: {methods: [cross_entropy]}}}\n")
+    with pytest.raises(OptionError, match="needs images: --data"):
+        read_experiment(str(path))
+
+
+def test_a_missing_experiment_file_is_named(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        read_experiment(str(tmp_path / "nothing.yaml"))
+
+
+def test_the_command_lists_experiments_and_arms(synaug):
+    assert "fashion-lt" in synaug("bench", "--list").out.split()
+    assert synaug("bench", "fashion-spurious", "--list").out.startswith("text: cross_entropy, group_dro")
+
+
+def test_the_command_without_a_name_says_which_there_are(synaug):
+    ended = synaug("bench")
+    assert ended.code == 2
+    assert "demo, fashion-fair" in ended.err

@@ -24,7 +24,7 @@ from synaug.data.manifest import read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.gaps import shortcuts
 from synaug.methods import DEFAULT_METHODS, is_finished
-from synaug.runs import RunFolder
+from synaug.runs import RunFolder, locked_recipe
 from synaug.storage import digest
 
 
@@ -223,6 +223,6 @@ def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(finished, copy)
     run, synthetic = RunFolder(copy), "another digest"
-    assert is_finished(run, "cross_entropy", 0, synthetic)  # learns from real images only
-    assert not is_finished(run, "synaug_stage1", 0, synthetic)
+    assert is_finished(run, "cross_entropy", locked_recipe(run), synthetic)  # learns from real images only
+    assert not is_finished(run, "synaug_stage1", locked_recipe(run), synthetic)
     assert not run.checkpoint("synaug_stage1", 0).exists()

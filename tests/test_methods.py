@@ -5,15 +5,17 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from synaug import experiment, methods, reporting, storage
-from synaug.config import with_overrides
+from synaug.config import ImagesOptions, Recipe, make_recipe, with_overrides
 from synaug.data.manifest import from_arrays
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.methods import DEFAULT_METHODS, METHODS, check_methods
+from synaug.methods import DEFAULT_METHODS, METHODS, Sets, check_methods, method_named, options_of, selected
 from synaug.runs import RunFolder, locked_recipe, replace_recipe
 from synaug.training.heads import METHODS as HEADS
+from synaug.training.images import make_training_set
 from synaug.training.losses import LOSSES, STATEFUL_LOSSES
 from synaug.training.mixing import MIXINGS
 from synaug.training.sampling import SAMPLERS
@@ -151,9 +153,9 @@ def test_a_method_that_needs_groups_says_so_before_anything_is_trained(run, name
 
 
 def test_without_the_number_of_attributes_groups_are_not_asked_for():
-    check_methods(["group_dro"])
+    check_methods(["group_dro"], Recipe())
     with pytest.raises(OptionError, match="needs groups"):
-        check_methods(["group_dro"], num_attributes=1)
+        check_methods(["group_dro"], Recipe(), num_attributes=1)
 
 
 # ---------------------------------------------------------------- features are computed once
@@ -208,3 +210,45 @@ def test_a_run_that_is_not_tracked_has_no_folder_for_it(trained):
     assert not RunFolder(run).tracking.exists()
     assert json.loads(RunFolder(run).lock_file.read_text())["recipe"]["train"]["track"] is None
     assert storage.read_json(RunFolder(run).result("focal", 0))["method"] == "focal"
+
+
+def test_a_recipe_may_name_its_own_versions_of_a_method():
+    recipe = make_recipe(
+        {"methods": {"deeper": {"method": "cross_entropy", "network": "resnet20"},
+                     "deeper_retrained": {"method": "synaug", "starts_from": "deeper"}}}
+    )  # fmt: skip
+    assert method_named("deeper", recipe) == METHODS["cross_entropy"]
+    assert method_named("deeper_retrained", recipe).starts_from == "deeper"
+    assert options_of("deeper", recipe)["digest"] != options_of("cross_entropy", recipe)["digest"]
+    with pytest.raises(OptionError, match="trains its features itself"):
+        method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
+
+
+def study_sets():
+    labels = torch.arange(2).repeat_interleave(10)
+    is_synthetic = torch.arange(20) % 2 == 1
+    images = torch.zeros(20, 1, 4, 4, dtype=torch.uint8)
+    both = make_training_set(images, labels, num_classes=2, is_synthetic=is_synthetic)
+    return Sets(real=both.rows(~is_synthetic), evened_out=both, test=both, class_names=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("images", "real", "synthetic"),
+    [
+        ({}, [5, 5], [5, 5]),
+        ({"synthetic_per_class": 2}, [5, 5], [2, 2]),
+        ({"replaced": 0.0}, [5, 5], [0, 0]),
+        ({"replaced": 0.4}, [3, 3], [2, 2]),
+        ({"replaced": 1.0}, [0, 0], [5, 5]),
+        ({"replaced_classes": ["b"]}, [5, 0], [0, 5]),
+    ],
+)
+def test_a_study_chooses_images_by_hand(images, real, synthetic):
+    chosen = selected(study_sets(), ImagesOptions(**images)).evened_out
+    for kind, counts in ((False, real), (True, synthetic)):
+        assert torch.bincount(chosen.labels[chosen.is_synthetic == kind], minlength=2).tolist() == counts
+
+
+def test_a_study_of_an_unknown_class_names_the_known():
+    with pytest.raises(OptionError, match=r"Unknown class in images\.replaced_classes 'c'"):
+        selected(study_sets(), ImagesOptions(replaced_classes=("c",)))
