@@ -60,6 +60,7 @@ def run_bench(name: str, out: Path, *, seeds: Sequence[int] = (0, 1, 2), progres
     chosen = EXPERIMENTS[name]
     chosen.filled(chosen.data(chosen.recipe()))  # fails before the work where the other real images are not there
     results: list[dict[str, Any]] = []
+    storage.remove_temporary(storage.make_folder(out))
     for seed in seeds:
         recipe = with_overrides(chosen.recipe(), {"seed": seed, "plan.seed": seed})
         data = chosen.data(recipe)
