@@ -4,13 +4,16 @@ PYTHON ?= python3
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 FILES = src tests scripts examples benchmarks
 
-.PHONY: demo test lint format docs-results clean
+.PHONY: demo test test-long lint format docs-results clean
 
 demo: $(VENV)/.runtime
 	$(VENV)/bin/synaug demo --out runs/demo
 
 test: $(VENV)/.dev lint
 	$(VENV)/bin/python -m pytest -q
+
+test-long: $(VENV)/.dev
+	$(VENV)/bin/python -m pytest -q -m long
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check $(wildcard $(FILES))

@@ -112,6 +112,33 @@ def test_what_interrupted_writes_left_is_removed(tmp_path):
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["a"]
 
 
+def test_what_is_being_written_now_is_not_removed(tmp_path):
+    def chunks():
+        yield b"new"
+        storage.remove_temporary(tmp_path)
+
+    storage.write_chunks(tmp_path / "a", chunks())
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+def test_a_removal_that_stops_halfway_is_whole_for_readers_and_is_finished_later(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        storage.write_text(storage.make_folder(tmp_path / "old") / name, "x")
+    monkeypatch.setattr(os, "unlink", failing(os.unlink, at=2, code=errno.EIO))
+    with pytest.raises(EnvironmentFault, match=r"Cannot remove .*old: Input/output error"):
+        storage.remove_tree(tmp_path / "old")
+    monkeypatch.undo()
+    assert not (tmp_path / "old").exists()
+    storage.remove_temporary(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_file_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "write", failing(os.write, at=1))
+    with pytest.raises(EnvironmentFault, match=r"Cannot lock .*\.run\.lock: No space left"), storage.lock(tmp_path):
+        pass
+
+
 def test_a_killed_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / "a"
     storage.write_text(path, "old")

@@ -77,6 +77,9 @@ def main() -> NoReturn:
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail(INTERRUPTED, 75)
+    except OSError as error:  # what was read; storage names what was written
+        place = f": {error.filename}" if error.filename else ""
+        fail(f"{error.strerror or error}{place}. Mend it and run the same command again.", 5)
     except MemoryError:
         fail("Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size.", 5)
     except Exception:

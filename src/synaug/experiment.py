@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import itertools
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -150,7 +149,7 @@ def balance(
     )
     manifest = readers.read_data(data, recipe.data, progress=progress)
     with contextlib.ExitStack() as stack:
-        folder = Path(out) if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="synaug-")))
+        folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))
         stack.enter_context(storage.lock(folder))
         plan = drafted_plan(manifest, recipe)
         write_run(manifest, plan, folder, recipe, source=IN_MEMORY if isinstance(data, Manifest) else str(data))
@@ -196,7 +195,7 @@ def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe
         OptionError: the folder holds another run.
     """
     run_folder = RunFolder(out)
-    storage.make_folder(out)
+    storage.remove_temporary(storage.make_folder(out))
     recipe = recipe.model_copy(update={"bench": None})
     write_lock(run_folder, source=source, recipe=recipe, data_digest=data_digest(manifest))
     if not run_folder.plan.exists():
@@ -389,6 +388,8 @@ def train(
         raise DataError(f"Some images of {out} are not generated yet. Go on with: synaug generate {out}")
     learned_from = images_digest(synthetic_manifest(plan, out))
     team, _ = joined_team(recipe.train.device)
+    if team.is_first:
+        storage.remove_temporary(out)
     shown = progress if team.is_first else silent
     if not team.is_first:
         team.wait()  # until the first one has removed what is out of date

@@ -2,7 +2,8 @@
 
 A file is written under a temporary name in its own folder, flushed to the disk and then moved into place,
 so a reader sees the old content or the new, never a torn mixture. A journal is append-only; a last line cut
-short by a crash is ignored on reading and removed before the next append.
+short by a crash is ignored on reading and removed before the next append. Every single effect goes through
+``perform``, so that a test can let the N-th of them fail, or end the process there, for every N.
 """
 
 from __future__ import annotations
@@ -14,15 +15,21 @@ import hashlib
 import json
 import os
 import secrets
-import shutil
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from synaug.errors import DataError, EnvironmentFault, OptionError
 
 TEMPORARY = ".incomplete"
+_REMOVED = ".removed"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def perform(operation: str, path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Change a file: what ``operation`` (create, write, fsync, replace, ...) on ``path`` comes down to."""
+    return function(*arguments)
 
 
 @contextlib.contextmanager
@@ -37,22 +44,39 @@ def _naming(path: Path, action: str) -> Iterator[None]:
 
 def make_folder(path: Path) -> Path:
     """Create the folder and its parents where they are missing."""
+    missing = []
     with _naming(path, "create the folder"):
-        path.mkdir(parents=True, exist_ok=True)
+        place = path
+        while not place.is_dir():
+            missing.append(place)
+            place = place.parent
+        for place in reversed(missing):
+            perform("mkdir", place, _make_one, place)
+            _sync(place.parent)
     return path
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def _make_one(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)  # another process may be as quick
+
+
+def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write the file atomically and durably: complete or as it was before.
+
+    Args:
+        path: the file.
+        data: all of its content.
+        sync: False leaves it to the caller to call ``sync_folder``, once for many files: until then a power cut
+            may take the file away again, but never leave a part of it.
 
     Raises:
         EnvironmentFault: the file cannot be written; what was there is untouched.
     """
-    write_chunks(path, [data])
+    write_chunks(path, [data], sync=sync)
 
 
-def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
-    """Write the pieces one after the other into a file, atomically and durably.
+def write_chunks(path: Path, chunks: Iterable[bytes], *, sync: bool = True) -> None:
+    """Write the pieces one after the other into a file, atomically and durably; see ``write_bytes``.
 
     Raises:
         EnvironmentFault: the file cannot be written; what was there is untouched.
@@ -60,18 +84,26 @@ def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.stem[:20]}.{secrets.token_hex(8)}{TEMPORARY}")
     with _naming(path, "write"):
         try:
-            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            handle = perform("create", temporary, os.open, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             try:
+                with contextlib.suppress(OSError):  # where the file system knows no locks
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # somebody is at work on it
                 for block in _blocks(chunks):
-                    _write_all(handle, block)
-                os.fsync(handle)
+                    _write_all(handle, block, temporary)
+                perform("fsync", temporary, os.fsync, handle)
+                perform("replace", path, os.replace, temporary, path)
             finally:
                 os.close(handle)
-            os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                perform("unlink", temporary, _unlink, temporary)
             raise
+        if sync:
+            _sync(path.parent)
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
 
 
 def _blocks(chunks: Iterable[bytes], size: int = 1 << 20) -> Iterator[bytes]:
@@ -85,10 +117,10 @@ def _blocks(chunks: Iterable[bytes], size: int = 1 << 20) -> Iterator[bytes]:
     yield bytes(gathered)
 
 
-def _write_all(handle: int, data: bytes) -> None:
+def _write_all(handle: int, data: bytes, path: Path) -> None:
     left = memoryview(data)
     while left:
-        left = left[os.write(handle, left) :]
+        left = left[perform("write", path, os.write, handle, left) :]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -133,11 +165,15 @@ def read_json(path: Path) -> Any:
 def sync_folder(path: Path) -> None:
     """Make the names in a folder durable."""
     with _naming(path, "sync"):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync(path)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        perform("fsync", folder, os.fsync, handle)
+    finally:
+        os.close(handle)
 
 
 def append_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
@@ -149,20 +185,24 @@ def append_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
     if not lines:
         return
     with _naming(path, "append to"):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        is_new = not path.exists()
+        handle = perform("create" if is_new else "open", path, os.open, path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             whole = _end_of_last_whole_line(handle)
-            os.ftruncate(handle, whole)
+            if whole < os.fstat(handle).st_size:
+                perform("truncate", path, os.ftruncate, handle, whole)
             os.lseek(handle, whole, os.SEEK_SET)
             try:
-                _write_all(handle, lines)
-                os.fsync(handle)
+                _write_all(handle, lines, path)
+                perform("fsync", path, os.fsync, handle)
             except OSError:
                 with contextlib.suppress(OSError):
-                    os.ftruncate(handle, whole)
+                    perform("truncate", path, os.ftruncate, handle, whole)
                 raise
         finally:
             os.close(handle)
+        if is_new:
+            _sync(path.parent)
 
 
 def _end_of_last_whole_line(handle: int, block: int = 4096) -> int:
@@ -204,47 +244,98 @@ def lock(folder: Path, *, name: str = "run") -> Iterator[None]:
     make_folder(folder)
     path = folder / f".{name}.lock"
     with _naming(path, "open the lock file"):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = perform("create", path, os.open, path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 100).decode(errors="replace").strip() or "unknown"
-            raise OptionError(
-                f"{folder} is in use by another synaug process (number {holder}). "
-                "Wait for it, stop it, or choose another folder."
-            ) from None
-        os.ftruncate(handle, 0)
-        os.write(handle, str(os.getpid()).encode())
+        with _naming(path, "lock"):
+            try:
+                perform("lock", path, fcntl.flock, handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.read(handle, 100).decode(errors="replace").strip() or "unknown"
+                raise OptionError(
+                    f"{folder} is in use by another synaug process (number {holder}). "
+                    "Wait for it, stop it, or choose another folder."
+                ) from None
+            perform("truncate", path, os.ftruncate, handle, 0)
+            perform("write", path, os.write, handle, str(os.getpid()).encode())
         yield
     finally:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """Give a folder outside every run, for what a library writes itself; it is gone after the block."""
+    with contextlib.ExitStack() as stack:
+        with _naming(Path(tempfile.gettempdir()), "make a scratch folder in"):
+            made = perform("mkdir", Path(tempfile.gettempdir()), tempfile.TemporaryDirectory, None, f"synaug-{prefix}-")
+            folder = stack.enter_context(made)
+        yield Path(folder)
+
+
 def remove_temporary(folder: Path) -> None:
-    """Remove what interrupted writes left in the folder tree."""
-    for path in folder.rglob(f".*{TEMPORARY}"):
-        with _naming(path, "remove"):
-            path.unlink(missing_ok=True)
+    """Remove what interrupted writes and removals left in the folder tree; what a process is writing now stays."""
+    for place, folders, names in os.walk(folder):
+        for name in [name for name in folders if _is_hidden(name, _REMOVED)]:
+            folders.remove(name)
+            with _naming(Path(place, name), "remove"):
+                _remove_below(Path(place, name))
+        for name in names:
+            if _is_hidden(name, TEMPORARY) and not _is_being_written(Path(place, name)):
+                remove_file(Path(place, name))
+
+
+def _is_hidden(name: str, suffix: str) -> bool:
+    return name.startswith(".") and name.endswith(suffix)
+
+
+def _is_being_written(path: Path) -> bool:
+    """Return whether a living process holds the temporary file; the system lets go when a process ends."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return True  # finished, just now
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 def remove_file(path: Path) -> None:
     """Remove a file that synaug itself made; nothing happens where it is not there."""
     with _naming(path, "remove"):
-        path.unlink(missing_ok=True)
+        perform("unlink", path, _unlink, path)
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder that synaug itself made; nothing happens where it is not there."""
-    if folder.exists():
-        with _naming(folder, "remove"):
-            shutil.rmtree(folder)
+    """Remove a folder that synaug itself made, for a reader in one step; nothing happens where it is not there."""
+    if not folder.exists():
+        return
+    with _naming(folder, "remove"):
+        hidden = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(8)}{_REMOVED}")
+        perform("replace", hidden, os.replace, folder, hidden)
+        _sync(folder.parent)
+        _remove_below(hidden)
+
+
+def _remove_below(folder: Path) -> None:
+    for place, folders, names in os.walk(folder, topdown=False):
+        for path in (Path(place, name) for name in [*names, *folders]):
+            is_folder = path.is_dir() and not path.is_symlink()
+            perform("rmdir" if is_folder else "unlink", path, os.rmdir if is_folder else os.unlink, path)
+    perform("rmdir", folder, os.rmdir, folder)
 
 
 def move_folder(source: Path, target: Path) -> None:
     """Move a finished folder to its place, which must be free or an empty folder, in one step."""
     with _naming(target, "move the finished folder to"):
-        os.replace(source, target)
+        perform("replace", target, os.replace, source, target)
     sync_folder(target.parent)
 
 

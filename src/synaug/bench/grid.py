@@ -82,6 +82,7 @@ def run_bench(
         stages.check_recipe(cell.recipe)
         check_methods(experiment.arms[cell.arm].methods, cell.recipe)
         data_of(experiment, experiment.arms[cell.arm], cell.recipe)  # fails before the work where images are missing
+    storage.remove_temporary(storage.make_folder(out))
     if jobs == 1 or len(grid) == 1:
         for cell in grid:
             run_cell(experiment, cell, progress=progress)

@@ -128,7 +128,8 @@ def _work_folder(images: Manifest, facts: pd.DataFrame, out: Path) -> Path:
     for other in out.parent.glob(f".{out.name}.????????????????{storage.TEMPORARY}"):
         if other != folder:
             storage.remove_tree(other)
-    return storage.make_folder(folder)
+    storage.remove_temporary(storage.make_folder(folder))
+    return folder
 
 
 def _write_images(images: Manifest, facts: pd.DataFrame, folder: Path, progress: Progress) -> list[_Written]:
@@ -164,7 +165,7 @@ def _write_image(images: Manifest, row: int, facts: dict[str, Any], folder: Path
     target = folder / split / file_name
     sha256 = storage.digest(data)
     if not target.exists() or storage.file_digest(target) != sha256:  # it exists after an interrupted call
-        storage.write_bytes(target, data)
+        storage.write_bytes(target, data, sync=False)
     record: dict[str, Any] = {"file_name": file_name, "label": class_name, "id": name, "source": source}
     if images.num_attributes:
         attribute = images.attributes[row]
@@ -214,7 +215,9 @@ def _stem(name: str) -> str:
 def _write_rest(
     written: Sequence[_Written], images: Manifest, facts: pd.DataFrame, card: dict[str, Any], folder: Path
 ) -> None:
-    """Write metadata, card and digests, in this order and after all images."""
+    """Write metadata, card and digests, in this order and after all images, whose names are durable then."""
+    for place in sorted({str(Path(item.path).parent) for item in written}):
+        storage.sync_folder(folder / place)
     files = [(item.sha256, item.path) for item in written]
     columns = {"id": "text", "source": "text"} | ({"attribute": "text"} if images.num_attributes else {})
     columns |= column_kinds(facts)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -110,8 +109,8 @@ def _datasets_problems(folder: Path, images: list[PurePosixPath]) -> list[str]:
     shows_bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
-        with tempfile.TemporaryDirectory(prefix="synaug-verify-") as cache:
-            loaded = datasets.load_dataset(str(folder), cache_dir=cache)
+        with storage.scratch_folder("verify") as cache:
+            loaded = datasets.load_dataset(str(folder), cache_dir=str(cache))
             return _loaded_problems(loaded, images, class_names)
     except Exception as error:  # each kind of damage raises its own
         return [f"datasets cannot load the folder: {str(error).splitlines()[0] if str(error) else error!r}"]

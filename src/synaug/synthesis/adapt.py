@@ -6,7 +6,6 @@ prompt; classes are drawn equally often, so that the few-shot ones count.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -216,16 +215,16 @@ def _save(pipeline: Any, model: ModelFolder, target: Path, about: dict[str, Any]
     """Write the fitted model with its card; ``model_index.json`` comes last and says that all is there."""
     pipeline.unet.fuse_lora()
     pipeline.unet.unload_lora()
-    with tempfile.TemporaryDirectory() as place, quiet():
+    with storage.scratch_folder("fit") as place, quiet():
         pipeline.to("cpu").save_pretrained(place, safe_serialization=True)
-        files = sorted(path.relative_to(place) for path in Path(place).rglob("*") if path.is_file())
+        files = sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file())
         for file in sorted(files, key=lambda file: file.name == "model_index.json"):
             if file.name == "model_index.json":
                 storage.write_json(target / "synaug.json", model.defaults)
                 storage.write_json(target / "fit.json", about)
                 storage.write_text(target / "README.md", _card(model, about, losses))
             storage.make_folder((target / file).parent)
-            storage.copy_file(Path(place) / file, target / file)
+            storage.copy_file(place / file, target / file)
 
 
 def _card(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str:

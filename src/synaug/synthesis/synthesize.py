@@ -179,7 +179,8 @@ class _Worker:
         for name in self._classes:
             storage.make_folder(self.folder / SYNTHETIC / name)
         if self.shard == (0, 1):  # nobody else writes here
-            storage.remove_temporary(self.folder / SYNTHETIC)
+            for name in (SYNTHETIC, REJECTED):
+                storage.remove_temporary(self.folder / name)
         self._journal = journal_path(self.folder, self.shard)
         storage.make_folder(self._journal.parent)
         storage.append_records(self._journal, [{"kind": "run", "plan": self.plan.digest, "about": about}])
@@ -272,7 +273,7 @@ class _Worker:
         folders = {path.parent for path, _ in files}
         for folder in folders:
             storage.make_folder(folder)
-        list(self.pool.map(lambda file: storage.write_bytes(*file), files))
+        list(self.pool.map(lambda file: storage.write_bytes(*file, sync=False), files))
         for folder in folders:
             storage.sync_folder(folder)
 

@@ -269,9 +269,10 @@ class _Run:
             "seconds": self.seconds,
             "scaler": self.scaler.state_dict(),
         }
-        write_checkpoint(self.checkpoint, self.parts, about)
         lines = [f"{step + 1},{loss!r},{self.learning_rate(step)!r}" for step, loss in enumerate(self._plain_losses())]
+        storage.make_folder(self.checkpoint)
         storage.write_text(self.checkpoint / CURVES, "\n".join(["step,loss,learning_rate", *lines, ""]))
+        write_checkpoint(self.checkpoint, self.parts, about)  # last: a finished one is not saved again
 
     def resume(self) -> float:
         """Load the state, if there is one, and return the seconds it took so far."""

@@ -1,0 +1,65 @@
+"""Whichever file operation fails or is the last before a kill: the same command again ends as if nothing was.
+
+``faulty.py`` does the work in one warm process; here its lines are judged. A sample in the usual suite, every
+operation in the long one (``make test-long``).
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ENDED_BY = {"kill": 137, "torn": 137, "power": 137}
+
+
+def fault_lines(work, share, *stages, limit):
+    script = Path(__file__).with_name("faulty.py")
+    command = [sys.executable, str(script), str(work), str(share), *stages]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=limit)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def wrong_ones(lines):
+    """Return what did not keep the promise, in words."""
+    found = []
+    for line in lines:
+        place = f"{line['stage']}, {line['kind']} at {line.get('at')}"
+        if line["kind"] == "none":
+            if line["code"] or not line["total"]:
+                found.append(f"{place}: the command itself fails: {line['said']}")
+            continue
+        if line["code"] != ENDED_BY.get(line["kind"], 5):
+            found.append(f"{place}: ended with {line['code']}: {line['said']}")
+        elif line["code"] == 5 and not names_file_and_cause(line):
+            found.append(f"{place}: the message does not name {line['where']} and the cause: {line['said']}")
+        if line["again"] or line["wrong"]:
+            found.append(f"{place}: again {line['again']}, differing {line['wrong']}: {line['said_again']}")
+    return found
+
+
+def names_file_and_cause(line):
+    """Return whether the message has the cause and the place; a temporary file is named as what it becomes."""
+    causes = {"ENOSPC": "No space left on device", "EIO": "Input/output error", "EACCES": "Permission denied"}
+    return f"{Path(line['where']).parent}" in line["said"].split("Cannot ")[-1] and causes[line["kind"]] in line["said"]
+
+
+@pytest.mark.parametrize("stages", [("generate", "train"), ("retrain", "export")], ids="-".join)
+def test_some_faults_lose_nothing(tmp_path, stages):
+    assert wrong_ones(fault_lines(tmp_path, 0.0, *stages, limit=120)) == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", ["generate", "train", "retrain", "export", "bench", "run"])
+def test_no_fault_at_any_operation_loses_anything(tmp_path, stage):
+    assert wrong_ones(fault_lines(tmp_path, 1.0, stage, limit=7200)) == []
+
+
+def test_the_judge_sees_a_lost_file():
+    line = {"stage": "run", "kind": "kill", "at": 3, "code": 137, "said": "", "again": 0, "said_again": "", "where": ""}
+    assert wrong_ones([line | {"wrong": ["x/plan.json"]}])
+    assert not wrong_ones([line | {"wrong": []}])
+    silent = line | {"kind": "EIO", "code": 5, "said": "synaug: something", "wrong": []}
+    assert "does not name" in wrong_ones([silent])[0]
