@@ -134,7 +134,9 @@ def _legend(axes: Any) -> None:
 
 
 def _written(figure: Figure, path: Path) -> Path:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     data = io.BytesIO()
-    figure.savefig(data, format="png", metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})
     storage.write_bytes(path, data.getvalue())
     return path
