@@ -137,6 +137,6 @@ def _written(figure: Figure, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     data = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_png(data, metadata={"Software": None})  # type: ignore[no-untyped-call]
     storage.write_bytes(path, data.getvalue())
     return path
