@@ -292,7 +292,7 @@ def test_check_counts_what_the_gates_reject_and_changes_nothing(synaug, finished
     assert done.code == 0
     assert content["checked"] == len(list((finished / "synthetic").rglob("*.png")))
     assert set(content["rejected"]) <= {"broken", "copy"}
-    assert not (finished / "journal" / "withdrawn.jsonl").exists()
+    assert not (finished / "journal" / "revised.jsonl").exists()
     assert "images checked" in synaug("check", finished, "--gates", "broken").out
 
 

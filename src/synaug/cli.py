@@ -276,6 +276,36 @@ def check(
 
 
 @app.command()
+def review(
+    run: Run,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Follow what the table says, once you have filled it in.")
+    ] = False,
+    per_class: Annotated[int, typer.Option(min=1, help="Accepted images to show of each class.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Write a contact sheet a class and a table to accept or reject images in; with --apply, follow that table.
+
+    A rejected image is made again by 'synaug generate'; an accepted one counts whatever the checks said.
+
+    Example:  synaug review runs/photos
+
+    Example:  synaug review runs/photos --apply
+    """
+    from synaug import reviewing
+
+    with session() as progress:
+        content = reviewing.apply(run) if apply else reviewing.review(run, per_class=per_class, progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        from synaug import console
+
+        show = console.show_applied if apply else console.show_review
+        show(content, run)
+
+
+@app.command()
 def train(run: Run, methods: Methods = None, as_json: Json = False) -> None:
     """Train the methods of stage 1 that have no result yet: on the real images, and on the evened-out set.
 

@@ -130,6 +130,29 @@ def show_check(content: dict[str, Any]) -> None:
         console.print(f"  {reason.replace('_', '-')}: {number:,} ({where})")
 
 
+def show_review(content: dict[str, Any], run: Path) -> None:
+    """Print where the contact sheets and the table lie, and what to do with them."""
+    console = _console()
+    console.print(f"{content['shown']:,} images in {len(content['sheets']):,} contact sheets. Open:")
+    console.print(f"  [bold]{escape(content['page'])}[/]", soft_wrap=True)
+    console.print("Write accept or reject, and a note where you like, into the rows of:")
+    console.print(f"  [bold]{escape(content['decisions'])}[/]", soft_wrap=True)
+    if content["pending"]:
+        console.print(f"{content['pending']:,} decisions in it are not applied yet.")
+    console.print(f"Next: [bold]synaug review {escape(str(run))} --apply[/]", soft_wrap=True)
+
+
+def show_applied(content: dict[str, Any], run: Path) -> None:
+    """Print what became of a person's decisions."""
+    console = _console()
+    console.print(f"New: {content['accepted']:,} accepted, {content['rejected']:,} rejected.")
+    total = content["review"]
+    console.print(f"In all, a person accepted {total['accepted']:,} images and rejected {total['rejected']:,}.")
+    if content["to_make"]:
+        console.print(f"{content['to_make']:,} images are to be made again.")
+        console.print(f"Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+
+
 def show_results(report: dict[str, Any]) -> None:
     """Print one row a method: mean and, over several seeds, standard deviation."""
     from synaug.evaluation.summary import COLUMNS, results_table

@@ -36,6 +36,7 @@ from synaug.methods import (
 )
 from synaug.progress import Progress, silent
 from synaug.reporting import finished_results, report
+from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_recipe, open_run, write_lock
 from synaug.synthesis import plan as planning
 from synaug.synthesis.models import find_model
@@ -237,6 +238,7 @@ def generate(
 
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
     plan = planning.read_plan(run_folder.plan)
+    check_applied(plan, out)
     manifest = read_manifest(run_folder.data)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
         generator = loaded_generator(out, recipe, plan, progress=progress)
@@ -382,6 +384,7 @@ def train(
     check_methods(methods, recipe)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
     plan = planning.read_plan(run_folder.plan)
+    check_applied(plan, out)
     if not is_settled(plan, folder=out, quality=recipe.quality) and any(
         method_named(n, recipe).data == "evened_out" for n in wanted
     ):
@@ -434,6 +437,7 @@ def export(out: Path, target: Path, *, progress: Progress = silent) -> None:
 
     run_folder = open_run(out)
     plan = planning.read_plan(run_folder.plan)
+    check_applied(plan, out)
     export_dataset(
         read_manifest(run_folder.data),
         synthetic_manifest(plan, out),

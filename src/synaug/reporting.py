@@ -100,6 +100,13 @@ def warnings(plan: planning.Plan, made: dict[str, Any]) -> list[str]:
             f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
             "The set is less even than planned."
         )
+    overruled = made.get("review", {}).get("overruled", {})
+    for reason in sorted(overruled.keys() & {"copy", "leak"}):
+        what = "the training" if reason == "copy" else "the test"
+        notes.append(
+            f"A person accepted {overruled[reason]:,} images that look like copies of {what} images. "
+            + ("Results on the test images may be too good." if reason == "leak" else "They add little that is new.")
+        )
     return notes
 
 
@@ -141,6 +148,7 @@ def plan_section(plan: planning.Plan) -> dict[str, Any]:
 def synthesis_section(plan: planning.Plan, out: Path) -> dict[str, Any]:
     """Return the report's ``synthesis``: what was made, and what was rejected and why."""
     from synaug.synthesis.journal import read_journals
+    from synaug.synthesis.review import review_counts
     from synaug.synthesis.synthesize import synthesis_summary
 
     model: dict[str, Any] = {}
@@ -157,6 +165,7 @@ def synthesis_section(plan: planning.Plan, out: Path) -> dict[str, Any]:
     return made | {
         "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
         "model": model,
+        "review": review_counts(plan, out),
         "accepted_by_class": dict(accepted),
         "rejected_by_class": {name: dict(reasons) for name, reasons in rejected.items()},
     }

@@ -71,7 +71,7 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
     check_report(content)
     images = images or ReportImages()
     before, after = words.compared_methods(content)
-    return _template().render(
+    return page_template("report.html").render(
         report=content,
         data=content["data"],
         plan=content["plan"],
@@ -101,7 +101,8 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
     )
 
 
-def _template() -> jinja2.Template:
+def page_template(name: str) -> jinja2.Template:
+    """Return a page of ``assets/report``, with the filters that the pages share."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("synaug", "assets/report"),
         autoescape=True,
@@ -117,7 +118,7 @@ def _template() -> jinja2.Template:
         uri=pictures.data_uri,
         unbroken=_unbroken,
     )
-    return environment.get_template("report.html")
+    return environment.get_template(name)
 
 
 def _decimal(value: float | None) -> str:

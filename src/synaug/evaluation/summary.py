@@ -31,6 +31,7 @@ REASONS = {
     "copy": "copies of training images",
     "leak": "copies of test images",
     "collapse": "near-duplicates of one another",
+    "review": "turned down by a person",
 }
 _NAN = float("nan")
 
@@ -128,6 +129,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         _other_remedies(report, before, after),
         _losers(report, before, after),
         _synthesis(report),
+        _review(report),
         _quarantine(report),
     ]
     return [sentence for sentence in said if sentence]
@@ -228,6 +230,16 @@ def _synthesis(report: Mapping[str, Any]) -> str:
     if missing:
         texts.append(f"{missing:,} of the {requested:,} wanted are missing.")
     return " ".join(texts)
+
+
+def _review(report: Mapping[str, Any]) -> str:
+    review = report["synthesis"].get("review") or {}
+    accepted, rejected = review.get("accepted") or 0, review.get("rejected") or 0
+    if not accepted and not rejected:
+        return ""
+    overruled = sum((review.get("overruled") or {}).values())
+    against = f", {overruled:,} of them against the checks" if overruled else ""
+    return f"A person accepted {_number_of(accepted, 'image')}{against}, and turned down {rejected:,}."
 
 
 def reason_text(reason: str) -> str:

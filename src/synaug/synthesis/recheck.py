@@ -12,7 +12,7 @@ from synaug.data.images import read_image
 from synaug.errors import DataError
 from synaug.interruption import stop_here
 from synaug.progress import Progress, silent
-from synaug.synthesis.journal import withdrawn_path
+from synaug.synthesis.journal import revised_path
 from synaug.synthesis.plan import Plan
 from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 from synaug.synthesis.synthesize import KEPT_PER_REASON, REJECTED, accepted_records, rejected_files, synthetic_manifest
@@ -25,7 +25,10 @@ Failed = tuple[dict[str, Any], Verdict]
 
 
 def recheck(plan: Plan, folder: Path, gates: Sequence[Gate], *, progress: Progress = silent) -> Iterator[Failed]:
-    """Yield the accepted images that a gate rejects, or that cannot be read any more; nothing is changed."""
+    """Yield the accepted images that a gate rejects, or that cannot be read any more; nothing is changed.
+
+    What a person accepted is not asked about again; see ``review``.
+    """
     made = synthetic_manifest(plan, folder)
     records = {record["id"]: record for record in accepted_records(plan, folder)}
     for start in range(0, len(made), _BATCH):
@@ -39,7 +42,7 @@ def recheck(plan: Plan, folder: Path, gates: Sequence[Gate], *, progress: Progre
             except DataError:
                 yield records[name], Verdict(False, UNREADABLE)
         for candidate, verdict in zip(candidates, judged(gates, candidates), strict=True):
-            if not verdict.ok:
+            if not verdict.ok and records[candidate.id].get("reviewed") is None:
                 yield records[candidate.id], verdict
     progress("checking images", len(made), len(made), "")
 
@@ -59,9 +62,10 @@ def withdraw(folder: Path, failed: Sequence[Failed]) -> None:
     """
     kept = Counter({reason: len(paths) for reason, paths in rejected_files(folder).items()})
     storage.append_records(
-        withdrawn_path(folder),
+        revised_path(folder),
         (
-            {"id": record["id"], "attempt": record["attempt"], "reason": verdict.reason, "scores": verdict.scores}
+            {"id": record["id"], "attempt": record["attempt"], "verdict": "rejected", "path": None}
+            | {"reason": verdict.reason, "scores": verdict.scores}
             for record, verdict in failed
         ),
     )

@@ -329,7 +329,10 @@ def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
 def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
     """Return one row an accepted image, ordered by id: where it lies, and how and by what it was made."""
     columns = [*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores"]
-    rows = [{name: record.get(name) for name in columns} | record["about"] for record in accepted_records(plan, folder)]
+    records = list(accepted_records(plan, folder))
+    if any("reviewed" in record for record in records):
+        columns.append("reviewed")
+    rows = [{name: record.get(name) for name in columns} | record["about"] for record in records]
     made = pd.DataFrame(rows, columns=None if rows else columns)
     return made.sort_values("id", ignore_index=True)
 
