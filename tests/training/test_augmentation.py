@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from synaug.training import augmentation
 from synaug.training.augmentation import AUGMENTATIONS, color_jitter, crop_and_flip, cutout, random_resized_crop
 
 
@@ -31,6 +33,14 @@ def test_a_crop_is_a_window_of_the_padded_image_or_its_mirror(seed, padding, fli
         windows = [padded[:, y : y + 8, x : x + 8] for y in range(2 * padding + 1) for x in range(2 * padding + 1)]
         allowed = windows + ([window.flip(2) for window in windows] if flip else [])
         assert any(after.equal(window) for window in allowed)
+
+
+@pytest.mark.parametrize(("padding", "flip"), [(0, True), (2, False), (2, True)])
+def test_a_gpus_way_to_crop_and_flip_gives_the_same_as_a_cpus(monkeypatch, padding, flip):
+    images = random_images(num=20)
+    by_slices = crop_and_flip(images, padding=padding, flip=flip, rng=np.random.default_rng(1))
+    monkeypatch.setattr(augmentation, "_windows_by_slices", augmentation._windows_by_gather)
+    assert crop_and_flip(images, padding=padding, flip=flip, rng=np.random.default_rng(1)).equal(by_slices)
 
 
 def test_augmenting_leaves_its_input_alone_and_repeats_with_the_seed():

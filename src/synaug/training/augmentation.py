@@ -5,7 +5,7 @@ An augmentation is a function ``(images, *, rng)``; everything is drawn on the C
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -22,16 +22,34 @@ def crop_and_flip(images: Tensor, *, padding: int, flip: bool, rng: np.random.Ge
         flip: whether an image is mirrored with probability 1/2.
         rng: draws offsets and flips on the CPU, so that the device changes nothing.
     """
-    num, _, height, width = images.shape
-    result = images
-    if padding:
-        down, right = torch.from_numpy(rng.integers(0, 2 * padding + 1, (2, num))).to(images.device)
-        windows = F.pad(images, [padding] * 4).unfold(2, height, 1).unfold(3, width, 1)
-        result = windows[torch.arange(num, device=images.device), :, down, right]
-    if flip:
-        mirrored = torch.from_numpy(rng.random(num) < 0.5).to(images.device)
-        result = torch.where(mirrored[:, None, None, None], result.flip(3), result)
-    return result
+    num = len(images)
+    offsets = rng.integers(0, 2 * padding + 1, (2, num)) if padding else np.zeros((2, num), np.int64)
+    mirrored = rng.random(num) < 0.5 if flip else np.zeros(num, bool)
+    padded = F.pad(images, [padding] * 4) if padding else images
+    if images.device.type == "cpu":
+        return _windows_by_slices(padded, offsets, mirrored, size=images.shape[2:])
+    return _windows_by_gather(padded, offsets, mirrored, size=images.shape[2:])
+
+
+def _windows_by_slices(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
+    """Return each image's window, on a CPU: one copy an image, an eighth of the time that a gather takes there."""
+    (height, width), source = size, padded.numpy()
+    result = np.empty((*source.shape[:2], height, width), source.dtype)
+    for place, (image, down, right, turned) in enumerate(
+        zip(source, *offsets.tolist(), mirrored.tolist(), strict=True)
+    ):
+        window = image[:, down : down + height, right : right + width]
+        result[place] = window[:, :, ::-1] if turned else window
+    return torch.from_numpy(result)
+
+
+def _windows_by_gather(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
+    """Return each image's window in one step for all, as a GPU wants it."""
+    down, right = torch.from_numpy(offsets).to(padded.device)
+    windows = padded.unfold(2, size[0], 1).unfold(3, size[1], 1)
+    result = windows[torch.arange(len(padded), device=padded.device), :, down, right]
+    turned = torch.from_numpy(mirrored).to(padded.device)
+    return torch.where(turned[:, None, None, None], result.flip(3), result)
 
 
 def cutout(images: Tensor, *, rng: np.random.Generator, share: float = 0.5) -> Tensor:
