@@ -1,14 +1,16 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from synaug import interruption
 from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
-from synaug.bench.grid import CONTENT, RESULTS, cells
+from synaug.bench.grid import CONTENT, RESULTS, cells, collect
 from synaug.config import with_overrides
-from synaug.errors import DataError, OptionError
+from synaug.errors import DataError, Interrupted, OptionError
 from synaug.methods import METHODS
 
 COLUMNS = ("accuracy", "many", "medium", "few", "worst_class")
@@ -138,6 +140,52 @@ def test_a_grid_is_run_once_gathered_and_drawn(small, tmp_path):
     assert again["results"] == json.loads((out / CONTENT).read_text())["results"]
     assert before == {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*.json")}
     assert [row["results"] for row in status(small, out, seeds=[0, 1])] == [2, 2, 2]
+
+
+def test_a_result_of_other_options_is_neither_counted_nor_shown(small, tmp_path):
+    out = tmp_path / "out"
+    run_bench(small, out, seeds=[0])
+    changed = with_overrides(small.recipe, {"methods": {"cross_entropy": {"stage1": {"weight_decay": 0.5}}}})
+    changed = replace(small, recipe=changed, arms={"text": small.arms["text"]})
+    assert [row["results"] for row in status(changed, out, seeds=[0])] == [1]
+    assert [row["row"] for row in collect(changed, out, [0])["table"]] == ["synaug_stage1"]
+
+
+def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(small, tmp_path):
+    out, seen = tmp_path / "out", []
+
+    def ask(stage, done, total, note):
+        seen.append((stage, done, total))
+        interruption.request()
+
+    with interruption.graceful(), pytest.raises(Interrupted):
+        run_bench(small, out, seeds=[0, 1], jobs=2, progress=ask)
+    assert seen[0][0] == "running the grid"
+    assert seen[0][2] == 3
+    assert (
+        sum(row["results"] for row in status(small, out, seeds=[0, 1])) < 6
+    )  # what was begun did not go on to its end
+    content = run_bench(small, out, seeds=[0, 1], jobs=2)
+    assert [row["seeds"] for row in content["table"]] == [2, 2, 2]
+
+
+def test_an_experiment_like_another_takes_its_options():
+    demo, methods = read_experiment("demo").recipe, read_experiment("methods").recipe
+    assert methods.model_copy(update={"name": "demo", "bench": demo.bench}) == demo
+
+
+def test_an_experiment_like_another_has_no_options_of_its_own(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("seed: 3\nbench: {like: demo, arms: {text: {methods: [cross_entropy]}}}\n")
+    with pytest.raises(OptionError, match="leave the other sections out"):
+        read_experiment(str(path))
+
+
+def test_images_of_ones_own_are_not_filled_up_with_those_of_the_demo(tmp_path, photos):
+    path = tmp_path / "mine.yaml"
+    path.write_text("bench: {arms: {text: {filled: true, methods: [upper_bound]}}}\n")
+    with pytest.raises(OptionError, match="which only mirrors and the demo have"):
+        read_experiment(str(path), data=photos)
 
 
 def test_a_recipe_without_arms_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -222,6 +223,12 @@ def test_a_recipe_may_name_its_own_versions_of_a_method():
     assert options_of("deeper", recipe)["digest"] != options_of("cross_entropy", recipe)["digest"]
     with pytest.raises(OptionError, match="trains its features itself"):
         method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
+
+
+def test_other_words_for_a_method_do_not_make_its_results_out_of_date(monkeypatch):
+    before = options_of("focal", Recipe())["digest"]
+    monkeypatch.setitem(METHODS, "focal", replace(METHODS["focal"], description="Said otherwise."))
+    assert options_of("focal", Recipe())["digest"] == before
 
 
 def study_sets():

@@ -215,6 +215,7 @@ class CurveOptions(_Section):
 class BenchOptions(_Section):
     """An experiment of several arms, methods and seeds."""
 
+    like: str | None = Field(None, description="experiment whose other options are taken")
     mirror: str | None = Field(None, description="fashion_lt, fashion_fair or fashion_spurious; default: DATA")
     arms: dict[str, ArmOptions] = Field({}, description="name -> arm; rows of the first one carry no name")
     baseline: str = Field("cross_entropy", description="row from which the closed gap is counted")

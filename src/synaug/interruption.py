@@ -41,6 +41,11 @@ def graceful() -> Iterator[None]:
         _requested.clear()
 
 
+def request() -> None:
+    """Ask for an end, as a signal does."""
+    _requested.set()
+
+
 def is_requested() -> bool:
     """Return whether a signal has asked for an end."""
     return _requested.is_set()

@@ -267,19 +267,22 @@ def images_digest(synthetic: Manifest) -> str:
     return storage.digest("\n".join(sorted(synthetic.frame["sha256"])).encode())
 
 
-def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
-    """Return whether a method has a result, of these options and, where it learns from them, of these images.
-
-    Another result is removed together with the network it came from.
-    """
+def is_current(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
+    """Return whether a method has a result, of these options and, where it learns from them, of these images."""
     path = run_folder.result(name, recipe.seed)
     if not path.exists():
         return False
     result = storage.read_json(path)
     same_images = method_named(name, recipe).data == "real" or result.get("synthetic") == synthetic
-    if same_images and result.get("options", {}).get("digest") == options_of(name, recipe)["digest"]:
+    return same_images and result.get("options", {}).get("digest") == options_of(name, recipe)["digest"]
+
+
+def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
+    """Return whether a method has a current result; another is removed together with the network it came from."""
+    if is_current(run_folder, name, recipe, synthetic):
         return True
-    storage.remove_tree(run_folder.checkpoint(name, recipe.seed))
+    if run_folder.result(name, recipe.seed).exists():
+        storage.remove_tree(run_folder.checkpoint(name, recipe.seed))
     return False
 
 
@@ -287,7 +290,7 @@ def options_of(name: str, recipe: Recipe) -> dict[str, Any]:
     """Return all that decides the result of a method, apart from images and seed, and its digest."""
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     options: dict[str, Any] = {
-        "method": asdict(method),
+        "method": {key: value for key, value in asdict(method).items() if key != "description"},
         "train": recipe.train.model_dump(mode="json", exclude={"device", "track"}),
         "own": own.model_dump(mode="json", exclude_defaults=True),
     }

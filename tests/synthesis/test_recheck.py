@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synaug import storage
 from synaug.synthesis.quality import Verdict
 from synaug.synthesis.recheck import count_failed, recheck, withdraw
 from synaug.synthesis.synthesize import rejected_files, synthesis_summary, synthesize, synthetic_manifest
@@ -80,3 +81,11 @@ def test_a_withdrawal_that_was_cut_short_is_gone_on_with(plan, folder):
     assert [record["id"] for record, _ in rest] == [record["id"] for record, _ in failed[1:]]
     shutil.rmtree(folder / "synthetic")
     assert len(list(recheck(plan, folder, []))) == 30 - 1
+
+
+def test_withdrawals_in_the_file_of_before_still_hold(plan, folder):
+    ((record, verdict), *_) = recheck(plan, folder, [bright])
+    line = {"id": record["id"], "attempt": record["attempt"], "reason": verdict.reason, "scores": verdict.scores}
+    storage.append_records(folder / "journal" / "withdrawn.jsonl", [line])
+    assert synthesis_summary(plan, folder)["rejected"] == {"bright": 1}
+    assert synthesis_summary(plan, folder)["missing"] == 1

@@ -60,8 +60,14 @@ def read_experiment(
     bench = recipe.bench
     if bench is None or not bench.arms:
         raise OptionError(f"{path} has no section 'bench' with 'arms', so there is nothing to compare.")
+    if bench.like is not None:
+        if recipe.model_copy(update={"name": "custom", "bench": None}) != Recipe():
+            raise OptionError(f"{path}: 'bench.like' takes all options of {bench.like}; leave the other sections out.")
+        recipe = read_recipe(_file_named(bench.like)).model_copy(update={"name": recipe.name, "bench": bench})
     source = _source(path, bench, data)
     chosen = _smaller(name, bench) if quick else bench.arms
+    if any(arm.filled for arm in chosen.values()) and bench.mirror is None and source != demo_data():
+        raise OptionError(f"{path}: 'filled' needs other real images, which only mirrors and the demo have.")
     for arm in arms:
         if arm not in chosen:
             raise unknown("arm", arm, chosen)

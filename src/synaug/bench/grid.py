@@ -6,11 +6,13 @@ import json
 import math
 import multiprocessing
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,14 +23,17 @@ from synaug.bench.pictures import write_pictures
 from synaug.bench.tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
-from synaug.data.manifest import Manifest
 from synaug.evaluation.spurious import train_weighted_accuracy
-from synaug.methods import check_methods, images_digest, is_finished, method_named, train_group_counts
+from synaug.methods import check_methods, images_digest, is_current, method_named, train_group_counts
 from synaug.progress import Progress, silent
 from synaug.runs import RunFolder, machine
 from synaug.synthesis import plan as planning
 from synaug.synthesis.synthesize import synthetic_manifest
 
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+LOOK_EVERY = 0.5  # seconds, for a request to stop
 RESULTS, TABLE, CONTENT = "results.jsonl", "bench.md", "bench.json"
 
 
@@ -81,7 +86,8 @@ def run_bench(
     for cell in grid:
         stages.check_recipe(cell.recipe)
         check_methods(experiment.arms[cell.arm].methods, cell.recipe)
-        data_of(experiment, experiment.arms[cell.arm], cell.recipe)  # fails before the work where images are missing
+    for arm in experiment.arms.values():
+        data_of(experiment, arm, recipe_of(experiment, arm, seeds[0]))  # fails before the work where images are missing
     storage.remove_temporary(storage.make_folder(out))
     if jobs == 1 or len(grid) == 1:
         for cell in grid:
@@ -94,23 +100,37 @@ def run_bench(
 def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progress: Progress) -> None:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=(threads,)) as pool:
+    stopping = context.Event()
+    with ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=(threads, stopping)) as pool:
         futures = {pool.submit(_run_in_process, experiment, cell): cell for cell in grid}
+        waiting = set(futures)
         try:
-            for number, future in enumerate(as_completed(futures), 1):
-                future.result()
-                progress("running the grid", number, len(grid), futures[future].folder.name)
+            while waiting:
+                done, waiting = wait(waiting, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    progress("running the grid", len(grid) - len(waiting), len(grid), futures[future].folder.name)
                 interruption.stop_here()
         except BaseException:
-            for future in futures:
+            stopping.set()
+            for future in waiting:
                 future.cancel()
             raise
 
 
-def _begin_process(threads: int) -> None:
+def _begin_process(threads: int, stopping: Event) -> None:
+    """Set up a process of the pool; it ends at its next safe place once the first process is stopping."""
     import torch
 
     torch.set_num_threads(threads)
+    threading.Thread(target=_watch, args=(stopping,), daemon=True).start()
+
+
+def _watch(stopping: Event) -> None:
+    stopping.wait()
+    while True:  # a run folder that is begun after all is to stop too
+        interruption.request()
+        time.sleep(LOOK_EVERY)
 
 
 def _run_in_process(experiment: Experiment, cell: Cell) -> None:
@@ -121,9 +141,9 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
     """Run one run folder of the grid: its images once, its methods for each of its seeds."""
     arm = experiment.arms[cell.arm]
-    data = data_of(experiment, arm, cell.recipe)
-    if not missing_of(cell, arm.methods, data):
+    if len(results_of(cell, arm.methods)) == len(cell.seeds) * len(arm.methods):
         return
+    data = data_of(experiment, arm, cell.recipe)
     stages.run(data, cell.folder, cell.recipe, methods=arm.methods, source_name=experiment.bench.mirror or "",
                progress=progress)  # fmt: skip
     with storage.lock(cell.folder):
@@ -131,17 +151,17 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
             stages.train(cell.folder, methods=arm.methods, seed=seed, progress=progress)
 
 
-def missing_of(cell: Cell, methods: Sequence[str], data: Manifest) -> list[tuple[int, str]]:
-    """Return seed and method of what has no result yet."""
+def results_of(cell: Cell, methods: Sequence[str]) -> list[tuple[int, str]]:
+    """Return seed and method of each result that is there, of the options and images of now; nothing is changed."""
     run_folder = RunFolder(cell.folder)
-    wanted = [(seed, name) for seed in cell.seeds for name in methods]
     if not run_folder.plan.is_file():
-        return wanted
+        return []
     digest = images_digest(synthetic_manifest(planning.read_plan(run_folder.plan), cell.folder))
     return [
         (seed, name)
-        for seed, name in wanted
-        if not is_finished(run_folder, name, cell.recipe.model_copy(update={"seed": seed}), digest)
+        for seed in cell.seeds
+        for name in methods
+        if is_current(run_folder, name, cell.recipe.model_copy(update={"seed": seed}), digest)
     ]
 
 
@@ -151,14 +171,13 @@ def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2
     for cell in cells(experiment, out, seeds):
         run_folder = RunFolder(cell.folder)
         methods = experiment.arms[cell.arm].methods
-        there = [(seed, name) for seed in cell.seeds for name in methods if run_folder.result(name, seed).exists()]
         plan = planning.read_plan(run_folder.plan) if run_folder.plan.is_file() else None
         rows.append(
             {
                 "folder": cell.folder.name,
                 "images": len(synthetic_manifest(plan, cell.folder)) if plan else 0,
                 "planned": plan.num_to_generate if plan else None,
-                "results": len(there),
+                "results": len(results_of(cell, methods)),
                 "wanted": len(cell.seeds) * len(methods),
             }
         )
@@ -197,23 +216,19 @@ def finished(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterato
             continue
         lock = storage.read_json(run_folder.lock_file)
         made = planning.read_plan(run_folder.plan)
-        for seed in cell.seeds:
-            for name in arm.methods:
-                path = run_folder.result(name, seed)
-                if not path.exists():
-                    continue
-                result = storage.read_json(path) | {
-                    "experiment": experiment.recipe.name,
-                    "arm": cell.arm,
-                    "uses_synthetic": made.num_to_generate > 0 and method_named(name, cell.recipe).data != "real",
-                    "recipe": lock["recipe"],
-                    "versions": lock["versions"],
-                    "machine": lock["machine"],
-                }
-                if arm.filled:
-                    counts = counts or _counts(experiment)
-                    result = as_before(result, **counts)
-                yield result
+        for seed, name in results_of(cell, arm.methods):
+            result = storage.read_json(run_folder.result(name, seed)) | {
+                "experiment": experiment.recipe.name,
+                "arm": cell.arm,
+                "uses_synthetic": made.num_to_generate > 0 and method_named(name, cell.recipe).data != "real",
+                "recipe": lock["recipe"],
+                "versions": lock["versions"],
+                "machine": lock["machine"],
+            }
+            if arm.filled:
+                counts = counts or _counts(experiment)
+                result = as_before(result, **counts)
+            yield result
 
 
 def _counts(experiment: Experiment) -> dict[str, Any]:

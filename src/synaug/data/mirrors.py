@@ -64,7 +64,12 @@ def make_mirror(name: str, *, validation: bool = False, **options: float) -> Mir
     for option in options:
         if option not in known:
             raise OptionError(f"The mirror {name} has no option {option!r}; it has {', '.join(known) or 'none'}.")
-    return MIRRORS[name](_source(validation), **options)
+    return _made(name, validation, tuple(sorted(options.items())))
+
+
+@lru_cache(maxsize=4)
+def _made(name: str, validation: bool, options: tuple[tuple[str, float], ...]) -> Mirror:
+    return MIRRORS[name](_source(validation), **dict(options))
 
 
 def fashion_lt(source: _Source, *, imbalance_factor: float = 100) -> Mirror:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,13 +49,16 @@ def bootstrap_interval(
     _check(num_resamples, confidence)
     if not len(strata):
         raise DataError("There are no test images, so there is no interval.")
+    values = [metric(rows) for rows in resamples(strata, num_resamples, seed=seed)]
+    return percentiles(np.array(values), confidence)
+
+
+def resamples(strata: np.ndarray, num_resamples: int, *, seed: int) -> Iterator[np.ndarray]:
+    """Yield positions of test images drawn with replacement within each stratum, shape ``(N,)``."""
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    values = [
-        metric(np.concatenate([part[rng.integers(0, len(part), len(part))] for part in rows]))
-        for _ in range(num_resamples)
-    ]
-    return _percentiles(np.array(values), confidence)
+    for _ in range(num_resamples):
+        yield np.concatenate([part[rng.integers(0, len(part), len(part))] for part in rows])
 
 
 def recall_intervals(
@@ -82,7 +85,7 @@ def recall_intervals(
     right = np.bincount(labels[labels == predictions], minlength=num_classes)
     undefined = Interval(float("nan"), float("nan"))
     return tuple(
-        _percentiles(rng.binomial(total, hits / total, num_resamples) / total, confidence) if total else undefined
+        percentiles(rng.binomial(total, hits / total, num_resamples) / total, confidence) if total else undefined
         for total, hits in zip(totals.tolist(), right.tolist(), strict=True)
     )
 
@@ -94,7 +97,8 @@ def _check(num_resamples: int, confidence: float) -> None:
         raise OptionError(f"confidence must be between 0 and 1, got {confidence}.")
 
 
-def _percentiles(values: np.ndarray, confidence: float) -> Interval:
+def percentiles(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Return the ends between which the middle share ``confidence`` of the values lies."""
     outside = (1 - confidence) / 2
     low, high = np.quantile(values, [outside, 1 - outside])
     return Interval(float(low), float(high))

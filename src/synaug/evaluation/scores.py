@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
 from synaug.evaluation.calibration import expected_calibration_error
-from synaug.evaluation.fairness import fairness_report
-from synaug.evaluation.intervals import bootstrap_interval, recall_intervals
+from synaug.evaluation.fairness import accuracy_by_group, fairness_report
+from synaug.evaluation.intervals import percentiles, recall_intervals, resamples
 from synaug.evaluation.longtail import longtail_report
 from synaug.evaluation.spurious import train_weighted_accuracy
 
@@ -78,15 +78,19 @@ def scores(
 
     strata = labels[known] * len(attribute_names) + attributes[known]
     found |= between_groups(known)
-    right = predictions == labels
-    found["per_group"] = {
-        f"{name} x {attribute}": float(right[known][strata == row * len(attribute_names) + place].mean())
-        if (strata == row * len(attribute_names) + place).any()
-        else float("nan")
-        for row, name in enumerate(class_names)
-        for place, attribute in enumerate(attribute_names)
+    rates = accuracy_by_group(
+        labels=labels[known],
+        predictions=predictions[known],
+        attributes=attributes[known],
+        num_classes=len(class_names),
+        num_attributes=len(attribute_names),
+    )
+    names = [f"{name} x {attribute}" for name in class_names for attribute in attribute_names]
+    found["per_group"] = dict(zip(names, rates.ravel().tolist(), strict=True))
+    drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
+    found["intervals"] |= {
+        name: astuple(percentiles(np.array([values[name] for values in drawn]))) for name in drawn[0]
     }
-    found["intervals"] |= _intervals(lambda rows: between_groups(known[rows]), strata=strata, seed=seed)
     return found
 
 
@@ -121,18 +125,3 @@ def group_scores(
         gap = getattr(report, name)
         found |= {name: gap.positive} if num_classes == 2 else {f"{name}_worst": gap.worst, f"{name}_mean": gap.mean}
     return found
-
-
-def _intervals(
-    measured: Callable[[np.ndarray], dict[str, float]], *, strata: np.ndarray, seed: int
-) -> dict[str, tuple[float, float]]:
-    """Return the interval of each entry; all are measured on the same resamples."""
-    drawn: list[dict[str, float]] = []
-
-    def measure(rows: np.ndarray) -> float:
-        drawn.append(measured(rows))
-        return 0.0
-
-    bootstrap_interval(measure, strata=strata, num_resamples=RESAMPLES, seed=seed)
-    ends = {name: np.quantile([each[name] for each in drawn], [0.025, 0.975]) for name in drawn[0]}
-    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}

@@ -22,6 +22,7 @@ from synaug.synthesis.plan import Plan, Slot
 FOLDER = "journal"
 REVIEW = "review"  # the reason where a person rejected an image
 _ACCEPTED = -1
+_BEFORE = "withdrawn.jsonl"  # where the revised verdicts were, only rejections, when nobody could review
 
 
 def journal_path(folder: Path, shard: tuple[int, int]) -> Path:
@@ -40,7 +41,9 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
     Raises:
         OptionError: the images in the folder were made for another plan.
     """
-    revised = {(line["id"], line["attempt"]): line for line in storage.read_records(revised_path(folder))}
+    lines = [{"verdict": "rejected", "path": None} | line for line in storage.read_records(folder / FOLDER / _BEFORE)]
+    lines += storage.read_records(revised_path(folder))
+    revised = {(line["id"], line["attempt"]): line for line in lines}
     for path in sorted((folder / FOLDER).glob("worker-*.jsonl")):
         for record in storage.read_records(path):
             if record["kind"] == "run" and record["plan"] != plan.digest:

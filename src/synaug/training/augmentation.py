@@ -32,7 +32,7 @@ def crop_and_flip(images: Tensor, *, padding: int, flip: bool, rng: np.random.Ge
 
 
 def _windows_by_slices(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
-    """Return each image's window, on a CPU: one copy an image, an eighth of the time that a gather takes there."""
+    """Return each image's window, on a CPU: one copy an image, where a gather is slow."""
     (height, width), source = size, padded.numpy()
     result = np.empty((*source.shape[:2], height, width), source.dtype)
     for place, (image, down, right, turned) in enumerate(
