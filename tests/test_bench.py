@@ -212,6 +212,14 @@ def test_the_command_lists_experiments_and_arms(synaug):
     assert synaug("bench", "fashion-spurious", "--list").out.startswith("text: cross_entropy, group_dro")
 
 
+def test_the_command_says_how_far_a_grid_is_and_prints_what_is_there(synaug, tmp_path):
+    where = ("fashion-lt", "--quick", "--arms", "text", "--out", tmp_path / "out")
+    (row,) = json.loads(synaug("bench", *where, "--status", "--json").out)
+    assert (row["results"], row["wanted"], row["planned"]) == (0, 6, None)
+    assert "text-seed-0" in synaug("bench", *where, "--status").out
+    assert synaug("bench", *where, "--table").out.startswith("| method | accuracy |")
+
+
 def test_the_command_without_a_name_says_which_there_are(synaug):
     ended = synaug("bench")
     assert ended.code == 2

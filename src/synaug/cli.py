@@ -501,34 +501,37 @@ def bench(
 
     Example:  synaug bench demo --seeds 3
     """
-    from synaug import bench as benches
     from synaug import console
-    from synaug.bench.grid import collect
+    from synaug.bench import collect, experiment_names, markdown, read_experiment, run_bench
+    from synaug.bench import status as grid_status
 
     if name is None:
         if not known:
-            raise OptionError(f"Which experiment? Known: {', '.join(benches.experiment_names())}, or a recipe file.")
-        print("\n".join(benches.experiment_names()))
+            raise OptionError(f"Which experiment? Known: {', '.join(experiment_names())}, or a recipe file.")
+        print("\n".join(experiment_names()))
         return
-    chosen = benches.read_experiment(name, data=data, quick=quick, arms=arms.split(",") if arms else ())
+    chosen = read_experiment(name, data=data, quick=quick, arms=arms.split(",") if arms else ())
+    folder = out or Path("runs") / f"bench-{Path(name).stem}{'-quick' if quick else ''}"
+    numbers = range(seeds or (1 if quick else 3))
     if known:
         print("\n".join(f"{arm}: {', '.join(options.methods)}" for arm, options in chosen.arms.items()))
         return
-    folder = out or Path("runs") / f"bench-{Path(name).stem}{'-quick' if quick else ''}"
-    numbers = range(seeds or (1 if quick else 3))
     if progress_only:
-        rows = benches.status(chosen, folder, seeds=numbers)
-        print_json(rows) if as_json else console.show_grid(rows)
+        rows = grid_status(chosen, folder, seeds=numbers)
+        if as_json:
+            print_json(rows)
+        else:
+            console.show_grid(rows)
         return
-    with session() as progress:
-        run = benches.run_bench
-        content = collect(chosen, folder, numbers) if table_only else run(
-            chosen, folder, seeds=numbers, jobs=jobs, progress=progress
-        )  # fmt: skip
+    if table_only:
+        content = collect(chosen, folder, numbers)
+    else:
+        with session() as progress:
+            content = run_bench(chosen, folder, seeds=numbers, jobs=jobs, progress=progress)
     if as_json:
         print_json(content)
     else:
-        print(benches.markdown(content))
+        print(markdown(content))
 
 
 # ---------------------------------------------------------------- what the commands share

@@ -1,7 +1,7 @@
 """Experiments of several arms, methods and seeds, in one folder that can be interrupted and gone on with."""
 
 from synaug.bench.experiments import experiment_names, read_experiment
-from synaug.bench.grid import run_bench, status
+from synaug.bench.grid import collect, run_bench, status
 from synaug.bench.tables import markdown, table, tabulate
 
-__all__ = ["experiment_names", "markdown", "read_experiment", "run_bench", "status", "table", "tabulate"]
+__all__ = ["collect", "experiment_names", "markdown", "read_experiment", "run_bench", "status", "table", "tabulate"]
