@@ -118,7 +118,9 @@ class StageOptions(_Section):
     crop_padding: int | None = Field(None, ge=0, description="random crop; default: an eighth of the side")
     flip: bool = True
     augmentations: tuple[str, ...] = Field(
-        (), description="further ones, in order: cutout, random_resized_crop, color_jitter, autoaugment, randaugment"
+        (),
+        description="further ones, in order: cutout, random_resized_crop, color_jitter, gaussian_blur, autoaugment, "
+        "randaugment",
     )
     mixing: str = Field("mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
     mixup_alpha: float = Field(0.2, ge=0, description="Beta(alpha, alpha); 0: no mixup")

@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synaug.training import augmentation
-from synaug.training.augmentation import AUGMENTATIONS, color_jitter, crop_and_flip, cutout, random_resized_crop
+from synaug.training.augmentation import (
+    AUGMENTATIONS,
+    color_jitter,
+    crop_and_flip,
+    cutout,
+    gaussian_blur,
+    random_resized_crop,
+)
 
 
 def random_images(num=6, channels=3, side=8):
@@ -80,3 +87,19 @@ def test_color_jitter_by_hand_makes_grey_images_only_brighter_or_darker():
     assert changed.min() >= 60
     assert changed.max() <= 140
     assert len(changed[:, 0, 0, 0].unique()) > 10
+
+
+def test_gaussian_blur_is_that_of_torchvision_and_leaves_half_of_the_images_sharp():
+    from torchvision.transforms.v2.functional import gaussian_blur as by_torchvision
+
+    images = random_images(num=60)
+    blurred = gaussian_blur(images, rng=np.random.default_rng(0), largest=0.2)
+    sharp = (blurred == images).flatten(1).all(1)
+    assert 20 <= sharp.sum() <= 40
+    rng = np.random.default_rng(0)
+    is_blurred, deviations = rng.random(60) < 0.5, rng.uniform(0, 0.2 * max(images.shape[2:]), 60)
+    reach = int(3 * 0.2 * max(images.shape[2:]))
+    chosen = np.flatnonzero(is_blurred & (deviations > 0.3))[0]
+    padded = torch.nn.functional.pad(images[chosen].float(), [reach] * 4, mode="replicate")
+    expected = by_torchvision(padded, [2 * reach + 1] * 2, [float(deviations[chosen])] * 2)[:, reach:-reach, reach:-reach]
+    assert (blurred[chosen].float() - expected).abs().max() <= 1

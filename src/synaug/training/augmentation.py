@@ -108,6 +108,25 @@ def color_jitter(images: Tensor, *, rng: np.random.Generator, strength: float = 
     return values.round().clamp(0, 255).to(torch.uint8)
 
 
+def gaussian_blur(images: Tensor, *, rng: np.random.Generator, largest: float = 0.05) -> Tensor:
+    """Return half of the images blurred, each with its own width.
+
+    Chen et al. 2020 (SimCLR), appendix A, with the width by the side: a standard deviation of up to ``largest``
+    of it. It takes away fine detail, by which a network tells synthetic images from real ones.
+    """
+    num, channels, height, width = images.shape
+    deviations = np.where(rng.random(num) < 0.5, rng.uniform(0, largest * max(height, width), num), 0)
+    reach = max(1, int(3 * largest * max(height, width)))
+    distances = np.arange(-reach, reach + 1)
+    weights = np.exp(-0.5 * (distances / np.maximum(deviations, 1e-3)[:, None]) ** 2)
+    kernels = torch.from_numpy((weights / weights.sum(1, keepdims=True)).astype(np.float32)).to(images.device)
+    kernels = kernels.repeat_interleave(channels, 0)[:, None]
+    values = images.float().reshape(1, num * channels, height, width)
+    for kernel, sides in ((kernels[..., None, :], (reach, reach, 0, 0)), (kernels[..., None], (0, 0, reach, reach))):
+        values = F.conv2d(F.pad(values, sides, mode="replicate"), kernel, groups=num * channels)
+    return values.reshape(images.shape).round().clamp(0, 255).to(torch.uint8)
+
+
 def _each_by_torchvision(make: Callable[[], Callable[[Tensor], Tensor]]) -> Augmentation:
     """Return an augmentation that applies a torchvision transform to one image after the other."""
 
@@ -139,6 +158,7 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "cutout": cutout,
     "random_resized_crop": random_resized_crop,
     "color_jitter": color_jitter,
+    "gaussian_blur": gaussian_blur,
     "autoaugment": _each_by_torchvision(_auto_augment),
     "randaugment": _each_by_torchvision(_rand_augment),
 }
