@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from synaug import interruption
 from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
 from synaug.bench.grid import CONTENT, RESULTS, cells, collect
 from synaug.config import with_overrides
+from synaug.embedded import demo_data
 from synaug.errors import DataError, Interrupted, OptionError
 from synaug.methods import METHODS
 
@@ -151,6 +153,34 @@ def test_a_result_of_other_options_is_neither_counted_nor_shown(small, tmp_path)
     assert [row["row"] for row in collect(changed, out, [0])["table"]] == ["synaug_stage1"]
 
 
+def test_a_grid_is_gone_on_with_from_its_lines_alone(small, tmp_path):
+    first = replace(small, arms={"text": small.arms["text"].model_copy(update={"methods": ("cross_entropy",)})})
+    run_bench(first, tmp_path / "first", seeds=[0])
+    line = json.loads((tmp_path / "first" / RESULTS).read_text())
+    out = tmp_path / "second"
+    out.mkdir()
+    (out / RESULTS).write_text(json.dumps(line | {"accuracy": 0.125}) + "\n")
+    arm = replace(small, arms={"text": small.arms["text"]})
+    assert [row["results"] for row in status(arm, out, seeds=[0])] == [1]
+    content = run_bench(arm, out, seeds=[0])
+    assert [row["row"] for row in content["table"]] == ["cross_entropy", "synaug_stage1"]
+    assert content["results"][0]["accuracy"] == 0.125  # taken from the line, not trained again
+    assert [row["results"] for row in status(arm, out, seeds=[0])] == [2]
+
+
+def test_a_line_of_other_images_or_options_is_not_taken(small, tmp_path):
+    arm = replace(small, arms={"text": small.arms["text"]})
+    content = run_bench(arm, tmp_path / "first", seeds=[0])
+    out = shutil.copytree(tmp_path / "first", tmp_path / "second")
+    for path in out.rglob("result.json"):
+        path.unlink()
+    kept = {result["method"]: result for result in content["results"]}
+    kept["synaug_stage1"]["synthetic"] = "of other images"
+    kept["cross_entropy"]["options"]["train"]["stage1"]["weight_decay"] = 0.25
+    (out / RESULTS).write_text("".join(json.dumps(line) + "\n" for line in kept.values()))
+    assert [row["results"] for row in status(arm, out, seeds=[0])] == [0]
+
+
 def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(small, tmp_path):
     out, seen = tmp_path / "out", []
 
@@ -174,10 +204,18 @@ def test_an_experiment_like_another_takes_its_options():
     assert methods.model_copy(update={"name": "demo", "bench": demo.bench}) == demo
 
 
+def test_an_experiment_like_another_may_have_versions_of_methods(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("methods: {deep: {method: focal}}\nbench: {like: demo, arms: {text: {methods: [deep]}}}\n")
+    recipe, demo = read_experiment(str(path), data=demo_data()).recipe, read_experiment("demo").recipe
+    assert set(recipe.methods) == {*demo.methods, "deep"}
+    assert recipe.train == demo.train
+
+
 def test_an_experiment_like_another_has_no_options_of_its_own(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("seed: 3\nbench: {like: demo, arms: {text: {methods: [cross_entropy]}}}\n")
-    with pytest.raises(OptionError, match="leave the other sections out"):
+    with pytest.raises(OptionError, match="leave all sections but 'methods' out"):
         read_experiment(str(path))
 
 

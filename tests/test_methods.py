@@ -13,7 +13,16 @@ from synaug import experiment, methods, reporting, storage
 from synaug.config import ImagesOptions, Recipe, make_recipe, with_overrides
 from synaug.data.manifest import from_arrays
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.methods import DEFAULT_METHODS, METHODS, Sets, check_methods, method_named, options_of, selected
+from synaug.methods import (
+    DEFAULT_METHODS,
+    METHODS,
+    Sets,
+    check_methods,
+    is_of_options,
+    method_named,
+    options_of,
+    selected,
+)
 from synaug.runs import RunFolder, locked_recipe, replace_recipe
 from synaug.training.heads import METHODS as HEADS
 from synaug.training.images import make_training_set
@@ -220,15 +229,27 @@ def test_a_recipe_may_name_its_own_versions_of_a_method():
     )  # fmt: skip
     assert method_named("deeper", recipe) == METHODS["cross_entropy"]
     assert method_named("deeper_retrained", recipe).starts_from == "deeper"
-    assert options_of("deeper", recipe)["digest"] != options_of("cross_entropy", recipe)["digest"]
+    assert options_of("deeper", recipe) != options_of("cross_entropy", recipe)
     with pytest.raises(OptionError, match="trains its features itself"):
         method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
 
 
 def test_other_words_for_a_method_do_not_make_its_results_out_of_date(monkeypatch):
-    before = options_of("focal", Recipe())["digest"]
+    before = options_of("focal", Recipe())
     monkeypatch.setitem(METHODS, "focal", replace(METHODS["focal"], description="Said otherwise."))
-    assert options_of("focal", Recipe())["digest"] == before
+    assert options_of("focal", Recipe()) == before
+
+
+def test_a_result_is_of_options_that_have_defaults_since_and_of_no_others():
+    recipe = make_recipe({"methods": {"again": {"method": "synaug", "stage1": {"momentum": 0.5}}}})
+    result = {"method": "again", "options": json.loads(json.dumps(options_of("again", recipe)))}
+    assert is_of_options(result, recipe)
+    del result["options"]["train"]["stage1"]["average"]  # as if it had come into being since
+    del result["options"]["starts_from"]["method"]["groups_from"]
+    assert is_of_options(result, recipe)
+    assert not is_of_options(result, with_overrides(recipe, {"train.stage1.average": 0.9}))
+    result["options"]["train"]["stage1"]["no_more"] = 1
+    assert not is_of_options(result, recipe)
 
 
 def study_sets():

@@ -202,7 +202,7 @@ class CurveOptions(_Section):
     """A picture of a study: how a column of the table changes along ``x``."""
 
     label: str = Field(description="what x is")
-    x: tuple[float, ...] = Field(description="one value a row")
+    x: tuple[float, ...] | tuple[str, ...] = Field(description="one value a row: numbers, or names")
     lines: dict[str, tuple[str, ...]] = Field(description="name of a line -> rows of the table, one a value of x")
     column: str = Field("accuracy", description="of the table")
 
@@ -217,7 +217,7 @@ class CurveOptions(_Section):
 class BenchOptions(_Section):
     """An experiment of several arms, methods and seeds."""
 
-    like: str | None = Field(None, description="experiment whose other options are taken")
+    like: str | None = Field(None, description="experiment whose options are taken; 'methods' may add to them")
     mirror: str | None = Field(None, description="fashion_lt, fashion_fair or fashion_spurious; default: DATA")
     arms: dict[str, ArmOptions] = Field({}, description="name -> arm; rows of the first one carry no name")
     baseline: str = Field("cross_entropy", description="row from which the closed gap is counted")

@@ -274,7 +274,21 @@ def is_current(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str)
         return False
     result = storage.read_json(path)
     same_images = method_named(name, recipe).data == "real" or result.get("synthetic") == synthetic
-    return same_images and result.get("options", {}).get("digest") == options_of(name, recipe)["digest"]
+    return same_images and is_of_options(result, recipe)
+
+
+def is_of_options(result: dict[str, Any], recipe: Recipe) -> bool:
+    """Return whether a result is of these options; one that came into being later counts as its default then."""
+    try:
+        return _completed(result["options"]) == options_of(result["method"], recipe)
+    except (KeyError, TypeError, ValueError):  # an option of then is there no more
+        return False
+
+
+def _completed(options: dict[str, Any]) -> dict[str, Any]:
+    method, train = Method(description="", **options["method"]), TrainOptions.model_validate(options["train"])
+    start = {"starts_from": _completed(options["starts_from"])} if "starts_from" in options else {}
+    return _deciding(method, train) | {"own": options["own"]} | start
 
 
 def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
@@ -287,16 +301,18 @@ def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str
 
 
 def options_of(name: str, recipe: Recipe) -> dict[str, Any]:
-    """Return all that decides the result of a method, apart from images and seed, and its digest."""
+    """Return all that decides the result of a method, apart from images and seed, as JSON keeps it."""
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
-    options: dict[str, Any] = {
-        "method": {key: value for key, value in asdict(method).items() if key != "description"},
-        "train": recipe.train.model_dump(mode="json", exclude={"device", "track"}),
-        "own": own.model_dump(mode="json", exclude_defaults=True),
+    start = {"starts_from": options_of(method.starts_from, recipe)} if method.starts_from is not None else {}
+    return _deciding(method, recipe.train) | {"own": own.model_dump(mode="json", exclude_defaults=True)} | start
+
+
+def _deciding(method: Method, train: TrainOptions) -> dict[str, Any]:
+    changes = {key: value for key, value in asdict(method).items() if key != "description"}
+    return {
+        "method": json.loads(json.dumps(changes)),
+        "train": train.model_dump(mode="json", exclude={"device", "track"}),
     }
-    if method.starts_from is not None:
-        options["starts_from"] = options_of(method.starts_from, recipe)["digest"]
-    return options | {"digest": storage.digest(json.dumps(options, sort_keys=True).encode())[:16]}
 
 
 def train_method(

@@ -101,5 +101,7 @@ def test_gaussian_blur_is_that_of_torchvision_and_leaves_half_of_the_images_shar
     reach = int(3 * 0.2 * max(images.shape[2:]))
     chosen = np.flatnonzero(is_blurred & (deviations > 0.3))[0]
     padded = torch.nn.functional.pad(images[chosen].float(), [reach] * 4, mode="replicate")
-    expected = by_torchvision(padded, [2 * reach + 1] * 2, [float(deviations[chosen])] * 2)[:, reach:-reach, reach:-reach]
+    expected = by_torchvision(padded, [2 * reach + 1] * 2, [float(deviations[chosen])] * 2)[
+        :, reach:-reach, reach:-reach
+    ]
     assert (blurred[chosen].float() - expected).abs().max() <= 1

@@ -61,9 +61,13 @@ def read_experiment(
     if bench is None or not bench.arms:
         raise OptionError(f"{path} has no section 'bench' with 'arms', so there is nothing to compare.")
     if bench.like is not None:
-        if recipe.model_copy(update={"name": "custom", "bench": None}) != Recipe():
-            raise OptionError(f"{path}: 'bench.like' takes all options of {bench.like}; leave the other sections out.")
-        recipe = read_recipe(_file_named(bench.like)).model_copy(update={"name": recipe.name, "bench": bench})
+        if recipe.model_copy(update={"name": "custom", "bench": None, "methods": {}}) != Recipe():
+            raise OptionError(
+                f"{path}: 'bench.like' takes all options of {bench.like}; leave all sections but 'methods' out."
+            )
+        other = read_recipe(_file_named(bench.like))
+        changes = {"name": recipe.name, "bench": bench, "methods": other.methods | recipe.methods}
+        recipe = other.model_copy(update=changes)
     source = _source(path, bench, data)
     chosen = _smaller(name, bench) if quick else bench.arms
     if any(arm.filled for arm in chosen.values()) and bench.mirror is None and source != demo_data():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import multiprocessing
@@ -24,11 +25,11 @@ from synaug.bench.tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
 from synaug.evaluation.spurious import train_weighted_accuracy
-from synaug.methods import check_methods, images_digest, is_current, method_named, train_group_counts
+from synaug.methods import check_methods, images_digest, is_current, is_of_options, method_named, train_group_counts
 from synaug.progress import Progress, silent
 from synaug.runs import RunFolder, machine
 from synaug.synthesis import plan as planning
-from synaug.synthesis.synthesize import synthetic_manifest
+from synaug.synthesis.synthesize import is_settled, synthetic_manifest
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -50,12 +51,13 @@ class Cell:
 def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[Cell]:
     """Yield the run folders, named after arm, seed and a digest of the options that decide them.
 
-    What single methods do differently is left out of the digest: each result names the options that it is of.
+    What single methods do differently is left out of the digest: each result names the options that it is of. So are
+    defaults, so that an option that is new changes no name.
     """
     for name, arm in experiment.arms.items():
         for together in [tuple(seeds)] if arm.one_pool else [(seed,) for seed in seeds]:
             recipe = recipe_of(experiment, arm, together[0])
-            deciding = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"})
+            deciding = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"}, exclude_defaults=True)
             content = [deciding, experiment.bench.mirror, arm.mirror, arm.filled, arm.validation]
             digest = storage.digest(json.dumps(content, sort_keys=True).encode())[:8]
             which = "all-seeds" if arm.one_pool else f"seed-{together[0]}"
@@ -139,30 +141,66 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 
 
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
-    """Run one run folder of the grid: its images once, its methods for each of its seeds."""
-    arm = experiment.arms[cell.arm]
-    if len(results_of(cell, arm.methods)) == len(cell.seeds) * len(arm.methods):
+    """Run one run folder of the grid: its images once, and for each of its seeds the methods without a result."""
+    methods = experiment.arms[cell.arm].methods
+    there = {(result["seed"], result["method"]) for result in results_of(cell, methods)}
+    missing = {seed: [name for name in methods if (seed, name) not in there] for seed in cell.seeds}
+    if not any(missing.values()):
         return
-    data = data_of(experiment, arm, cell.recipe)
-    stages.run(data, cell.folder, cell.recipe, methods=arm.methods, source_name=experiment.bench.mirror or "",
-               progress=progress)  # fmt: skip
+    data = stages.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
+    plan = stages.drafted_plan(data, cell.recipe)
     with storage.lock(cell.folder):
-        for seed in cell.seeds[1:]:
-            stages.train(cell.folder, methods=arm.methods, seed=seed, progress=progress)
+        stages.write_run(data, plan, cell.folder, cell.recipe, source=experiment.bench.mirror or str(experiment.source))
+        stages.generate(cell.folder, progress=progress)
+        for seed, names in missing.items():
+            interruption.stop_here()
+            stages.train(cell.folder, methods=names, seed=seed, progress=progress)
+        if missing[cell.recipe.seed]:
+            stages.report(cell.folder)
 
 
-def results_of(cell: Cell, methods: Sequence[str]) -> list[tuple[int, str]]:
-    """Return seed and method of each result that is there, of the options and images of now; nothing is changed."""
+def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the results that are there, of the options and images of now; nothing is changed.
+
+    They are those of the run folder and, where it has none, the lines of an earlier ``results.jsonl``.
+    """
+    run_folder, digest, is_made = RunFolder(cell.folder), "", False
+    if run_folder.plan.is_file():
+        plan = planning.read_plan(run_folder.plan)
+        digest = images_digest(synthetic_manifest(plan, cell.folder))
+        is_made = is_settled(plan, folder=cell.folder, quality=cell.recipe.quality)
+    kept = {(line["seed"], line["method"]): line for line in _kept_lines(cell)}
+    found = []
+    for seed, name in itertools.product(cell.seeds, methods):
+        recipe = cell.recipe.model_copy(update={"seed": seed})
+        if run_folder.result(name, seed).exists():
+            if is_current(run_folder, name, recipe, digest):
+                found.append(_line(cell, name, seed))
+        elif (line := kept.get((seed, name))) and is_of_options(line, recipe):
+            of_images = method_named(name, recipe).data != "real"
+            if not (of_images and is_made and line["synthetic"] != digest):
+                found.append(line)
+    return found
+
+
+def _line(cell: Cell, name: str, seed: int) -> dict[str, Any]:
+    """Return a result of a run folder as it stands in ``results.jsonl``: with options, versions and machine."""
     run_folder = RunFolder(cell.folder)
-    if not run_folder.plan.is_file():
-        return []
-    digest = images_digest(synthetic_manifest(planning.read_plan(run_folder.plan), cell.folder))
-    return [
-        (seed, name)
-        for seed in cell.seeds
-        for name in methods
-        if is_current(run_folder, name, cell.recipe.model_copy(update={"seed": seed}), digest)
-    ]
+    lock, plan = storage.read_json(run_folder.lock_file), planning.read_plan(run_folder.plan)
+    return storage.read_json(run_folder.result(name, seed)) | {
+        "arm": cell.arm,
+        "folder": cell.folder.name,
+        "uses_synthetic": plan.num_to_generate > 0 and method_named(name, cell.recipe).data != "real",
+        "recipe": lock["recipe"],
+        "versions": lock["versions"],
+        "machine": lock["machine"],
+    }
+
+
+def _kept_lines(cell: Cell) -> Iterator[dict[str, Any]]:
+    for line in storage.read_records(cell.folder.parent.parent / RESULTS):
+        if line.get("folder") == cell.folder.name:
+            yield line
 
 
 def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2)) -> list[dict[str, Any]]:
@@ -208,27 +246,15 @@ def collect(experiment: Experiment, out: Path, seeds: Sequence[int]) -> dict[str
 
 
 def finished(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Yield the results that are there, each with its arm, options, versions and machine."""
+    """Yield the results that are there; those of a filled set as of before it was filled."""
     counts: dict[str, Any] = {}
     for cell in cells(experiment, out, seeds):
-        run_folder, arm = RunFolder(cell.folder), experiment.arms[cell.arm]
-        if not run_folder.lock_file.is_file():
-            continue
-        lock = storage.read_json(run_folder.lock_file)
-        made = planning.read_plan(run_folder.plan)
-        for seed, name in results_of(cell, arm.methods):
-            result = storage.read_json(run_folder.result(name, seed)) | {
-                "experiment": experiment.recipe.name,
-                "arm": cell.arm,
-                "uses_synthetic": made.num_to_generate > 0 and method_named(name, cell.recipe).data != "real",
-                "recipe": lock["recipe"],
-                "versions": lock["versions"],
-                "machine": lock["machine"],
-            }
+        arm = experiment.arms[cell.arm]
+        for result in results_of(cell, arm.methods):
             if arm.filled:
                 counts = counts or _counts(experiment)
                 result = as_before(result, **counts)
-            yield result
+            yield {"experiment": experiment.recipe.name} | result
 
 
 def _counts(experiment: Experiment) -> dict[str, Any]:

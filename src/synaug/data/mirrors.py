@@ -72,12 +72,12 @@ def _made(name: str, validation: bool, options: tuple[tuple[str, float], ...]) -
     return MIRRORS[name](_source(validation), **dict(options))
 
 
-def fashion_lt(source: _Source, *, imbalance_factor: float = 100) -> Mirror:
-    """Ten classes with 3,000 images down to 3,000 / ``imbalance_factor``; others fill each class to 3,000.
+def fashion_lt(source: _Source, *, imbalance_factor: float = 100, largest: float = LONG_TAIL_LARGEST) -> Mirror:
+    """Ten classes with ``largest`` images down to ``largest / imbalance_factor``; others fill each class up.
 
     Classes in label order; the images of a larger factor are among those of a smaller one.
     """
-    counts = longtail_counts(LONG_TAIL_LARGEST, imbalance_factor, len(fashion.CLASS_NAMES))
+    counts = longtail_counts(int(largest), imbalance_factor, len(fashion.CLASS_NAMES))
     taken = np.concatenate([_of_class(source.train, label)[:number] for label, number in enumerate(counts)])
     left = np.concatenate([_of_class(source.train, label)[number:] for label, number in enumerate(counts)])
 
