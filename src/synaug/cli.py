@@ -133,6 +133,9 @@ def count(
     split: Annotated[str | None, typer.Option(help="Count this split only. [default: train]")] = None,
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="DATA is this known data set, checked for being whole; see 'synaug datasets'.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Count images per class and group, and say how imbalanced the set is.
@@ -141,7 +144,13 @@ def count(
     """
     from synaug.data import groups, readers
 
-    options = options_of(recipe, {"data.label": label, "data.attribute": attribute, "data.split": split_column})
+    options = options_of(
+        recipe,
+        {
+            "data.label": label, "data.attribute": attribute, "data.split": split_column,
+            "data.benchmark": benchmark,
+        },
+    )  # fmt: skip
     with session() as progress:
         manifest = readers.read_data(data, options.data, progress=progress)
     if split and split not in set(manifest.frame["split"]):
@@ -356,6 +365,22 @@ def list_methods(as_json: Json = False) -> None:
         from synaug import console
 
         console.show_methods(descriptions)
+
+
+@app.command("datasets")
+def list_datasets(as_json: Json = False) -> None:
+    """List the known data sets: what each is for, its size and licence, where to get it, and what to give as DATA.
+
+    Example:  synaug datasets
+    """
+    from synaug.data.benchmarks import known_datasets
+
+    if as_json:
+        print_json(known_datasets())
+    else:
+        from synaug import console
+
+        console.show_datasets(known_datasets())
 
 
 @app.command()
