@@ -98,9 +98,12 @@ def test_images_that_the_table_names_but_are_not_there(waterbirds):
 
 def test_utkface_takes_gender_and_race_where_nothing_is_said_and_leaves_bad_names_out(utkface, expecting):
     manifest = read_data(utkface, trial("utkface", max_unreadable=0.1))
-    assert (manifest.class_names, manifest.attribute_names) == (("female", "male"), ("black", "white"))
+    assert (manifest.class_names, manifest.attribute_names) == (
+        ("female", "male"),
+        ("asian", "black", "indian", "other", "white"),
+    )
     assert [item.path for item in manifest.quarantined] == ["61_1_20170109150557335.jpg.chip.jpg"]
-    with pytest.raises(DataError, match=r"expected about 23,700 training images, found 21"):
+    with pytest.raises(DataError, match=r"expected about 23,700 training images, found 25"):
         read_data(utkface, DataOptions(benchmark="utkface"))
 
 
