@@ -86,6 +86,24 @@ def test_another_md5_is_refused_before_anything_is_opened(cifar_archive):
         read_data(path, TRIAL)
 
 
+def test_pickles_of_python_2_as_the_official_ones_are(cifar_archive):
+    """Opcode by opcode: text without an encoding, and NumPy's names of then."""
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+        b"(K\x01K\x08M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"
+        b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T"
+    )
+    pixels = bytes(range(256)) * 96
+    labels = b"](" + b"".join(b"K" + bytes([label]) for label in [0, 1, 2, 3] * 2) + b"e"
+    old = b"\x80\x02}U\x04data" + array + len(pixels).to_bytes(4, "little") + pixels + b"tbs"
+    old += b"U\x0bfine_labels" + labels + b"s."
+    manifest = read_data(
+        cifar_archive(CIFAR100, replaced={"train": old}), TRIAL.model_copy(update={"imbalance_factor": 1})
+    )
+    assert counts(manifest) == {"apple": 2, "bee": 2, "cup": 2, "train": 2}
+    assert np.asarray(read_image(manifest, 0))[0, :, 0].tolist() == list(range(32))
+
+
 class Malicious:
     def __reduce__(self):
         return print, ("the pickle ran",)

@@ -38,7 +38,7 @@ def list_celeba(root: Path, options: DataOptions) -> Listing:
         raise DataError(f"{root}: list_attr_celeba and list_eval_partition name different images.")
     split = values.iloc[:, 0].map(dict(zip(parts.iloc[:, 0], parts.iloc[:, 1], strict=True))).map(SPLITS)
     frame = pd.DataFrame({"image": f"{IMAGES}/" + values.iloc[:, 0], "split": split})
-    names = {}
+    names: dict[str, tuple[str, ...]] = {}
     for kind, name in (("label", options.label), ("attribute", options.attribute)):
         if name is None:
             continue

@@ -109,9 +109,10 @@ def list_cifar(place: Path, archive: Archive, options: DataOptions) -> Listing:
     """
     if is_hub_id(place):
         listing = list_hub(place, options)
-        labels = listing.frame["label"].map({name: number for number, name in enumerate(listing.class_names)})
+        numbers = {name: number for number, name in enumerate(listing.class_names)}
+        labels = listing.frame["label"].map(numbers).to_numpy(np.int64)
         is_train = (listing.frame["split"] == "train").to_numpy()
-        rows = _long_tail(labels.to_numpy(), is_train, listing.class_names, archive, options, place)
+        rows = _long_tail(labels, is_train, listing.class_names, archive, options, place)
         return replace(listing, frame=listing.frame.iloc[rows].reset_index(drop=True))
     files = _contents(place, archive)
     names = tuple(map(str, _unpickled(files[archive.meta], archive.meta).get(archive.names, ())))

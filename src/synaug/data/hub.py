@@ -153,16 +153,19 @@ def _table(part: Any, split: str, options: DataOptions, *, folder: Path) -> Tabl
 
 
 def _encoded(cell: dict[str, Any] | None, folder: Path) -> bytes:
-    """Return the bytes of an image: from the row itself, or from a file of the data set and from nowhere else."""
+    """Return the bytes of an image: from the row itself, or from a file of the data set and from nowhere else.
+
+    Where there are none they are empty, and the image is quarantined as unreadable.
+    """
     if cell and cell.get("bytes") is not None:
         return bytes(cell["bytes"])
     place = (cell or {}).get("path")
     if not place:
-        return b""  # is quarantined as unreadable
+        return b""
     path = Path(place)
     if not path.absolute().is_relative_to(folder.absolute()) or ".." in path.parts:
         raise DataError(f"The data set names the file {place}, which is not part of it. Save it with its images.")
-    return file_bytes(path)
+    return file_bytes(path) if path.is_file() else b""
 
 
 def _library() -> Any:
