@@ -6,7 +6,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before any library reads it
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["DIFFUSERS_VERBOSITY"] = "error"
 
+import hashlib
+import io
+import itertools
+import pickle
 import sys
+import tarfile
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,3 +102,87 @@ def finished(photos, recipe, tmp_path_factory):
     out = tmp_path_factory.mktemp("finished") / "run"
     experiment.run(photos, out, recipe, command="synaug run photos")
     return out
+
+
+# ---------------------------------------------------------------- small data in the forms of the known data sets
+
+
+def _packed(path, members):
+    """Write a .tar.gz of pickled members as the makers of CIFAR do, and return the MD5 of it."""
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in members.items():
+            data = content if isinstance(content, bytes) else pickle.dumps(content, protocol=4)
+            about = tarfile.TarInfo(name)
+            about.size = len(data)
+            tar.addfile(about, io.BytesIO(data))
+    return hashlib.md5(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def cifar_archive(tmp_path, monkeypatch):
+    """Make the archive of CIFAR-100 or CIFAR-10 with few noise images, whose MD5 then counts as the official one."""
+
+    def make(known, *, names=("apple", "bee", "cup", "train"), per_class=20, replaced=None):
+        rng = np.random.default_rng(0)
+
+        def part(name, per_class):
+            labels = rng.permutation(np.repeat(np.arange(len(names)), per_class)).tolist()
+            pixels = rng.integers(0, 256, (len(labels), 3072), dtype=np.uint8)
+            return {"batch_label": name, "filenames": [], "data": pixels, known.labels: labels}
+
+        members = {f"{known.folder}/{name}": part(name, per_class // len(known.train)) for name in known.train}
+        members[f"{known.folder}/{known.test}"] = part(known.test, 3)
+        members[f"{known.folder}/{known.meta}"] = {known.names: list(names)}
+        members |= {f"{known.folder}/{name}": content for name, content in (replaced or {}).items()}
+        path = tmp_path / known.file
+        monkeypatch.setitem(known.md5, known.file, _packed(path, members))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def waterbirds(tmp_path, save_image):
+    """Make a folder with the metadata.csv of Waterbirds: so many images of each group and split."""
+
+    def make(train=((6, 2), (2, 4)), test=2):
+        root, rows = tmp_path / "waterbirds", []
+        for split, groups in ((0, train), (2, ((test, test), (test, test)))):
+            for y, place, number in ((y, place, groups[y][place]) for y in (0, 1) for place in (0, 1)):
+                for _ in range(number):
+                    name = f"{y + 1:03d}.Bird/Bird_{len(rows):04d}.jpg"
+                    save_image(root / name, seed=len(rows), size=(32, 32))
+                    rows.append(f"{len(rows)},{name},{y},{split},{place},/b/beach/1.jpg")
+        header = "img_id,img_filename,y,split,place,place_filename"
+        (root / "metadata.csv").write_text("\n".join([header, *rows]) + "\n")
+        return root
+
+    return make
+
+
+@pytest.fixture
+def utkface(tmp_path, save_image):
+    """A folder of names as UTKFace has them, one of which lacks its race."""
+    root, number = tmp_path / "UTKFace", 0
+    for gender, race in itertools.product(range(2), range(5)):
+        for _ in range(3 if gender else 2):
+            number += 1
+            name = f"{20 + number}_{gender}_{race}_2017010{number:010d}.jpg.chip.jpg"
+            save_image(root / name, seed=number, size=(32, 32))
+    save_image(root / "61_1_20170109150557335.jpg.chip.jpg", seed=99, size=(32, 32))
+    return root
+
+
+@pytest.fixture
+def imagenet100(tmp_path, save_image):
+    """An image folder and the list files of ImageNet100-LT; labels do not follow the order of the synsets."""
+    root, lines = tmp_path / "imagenet", {"train": [], "val": []}
+    for label, (synset, train) in enumerate((("n02869837", 8), ("n01440764", 3))):
+        for split, number in (("train", train), ("val", 2)):
+            for image in range(number):
+                name = f"{split}/{synset}/{synset}_{image}.JPEG"
+                save_image(root / name, seed=100 * label + 10 * (split == "val") + image, size=(32, 32))
+                lines[split].append(f"{name} {label}")
+    (root / "imageNet_100_LT_train.txt").write_text("\n".join(lines["train"]) + "\n")
+    (root / "ImageNet_100_test.txt").write_text("\n".join(lines["val"]) + "\n")
+    return root

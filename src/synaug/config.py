@@ -30,6 +30,13 @@ class DataOptions(_Section):
     path: str | None = Field(None, description="path column of a table; default: image, path, file_name, ...")
     attribute: str | None = Field(None, description="attribute column of a table")
     split: str | None = Field(None, description="split column of a table")
+    benchmark: str | None = Field(None, description="the data are this known data set; see 'synaug datasets'")
+    imbalance_factor: float | None = Field(
+        None, ge=1, description="largest / smallest class drawn from CIFAR; default: 100"
+    )
+    lists: str | None = Field(None, description="folder with the list files of ImageNet-LT; default: the images'")
+    partial: bool = Field(False, description="put up with fewer images than the known data set has, for a trial")
+    subset: str | None = Field(None, description="configuration of a data set on the Hub that has several")
     test_fraction: float = Field(
         0.2,
         gt=0,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from synaug.data.groups import shot_bins
@@ -117,6 +118,17 @@ def show_methods(descriptions: dict[str, str]) -> None:
     for name, description in descriptions.items():
         table.add_row(escape(name), escape(description))
     _console().print(table)
+
+
+def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
+    """Print one paragraph a data set."""
+    console = _console()
+    for row in rows:
+        images = ", ".join(f"{number:,} {split}" for split, number in row["images"].items())
+        console.print(f"[bold]{escape(row['name'])}[/]  {escape(row['problem'])}; {images}")
+        for what in ("source", "licence", "data"):
+            console.print(Padding(f"{what}: {escape(row[what])}", (0, 0, 0, 4)))
+    console.print("Check one with: synaug count DATA --benchmark NAME")
 
 
 def show_check(content: dict[str, Any]) -> None:

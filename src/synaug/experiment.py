@@ -198,7 +198,7 @@ def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe
     run_folder = RunFolder(out)
     storage.remove_temporary(storage.make_folder(out))
     recipe = recipe.model_copy(update={"bench": None})
-    write_lock(run_folder, source=source, recipe=recipe, data_digest=data_digest(manifest))
+    write_lock(run_folder, source=manifest.origin or source, recipe=recipe, data_digest=data_digest(manifest))
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)
         planning.write_plan(plan, run_folder.plan)

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
     "train": training.train,
     "retrain": training.retrain,
     "methods": training.list_methods,
+    "datasets": data.list_datasets,
     "report": runs.report,
     "run": runs.run_all,
     "evaluate": evaluation.evaluate,

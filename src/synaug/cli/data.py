@@ -20,6 +20,9 @@ def count(
     split: Annotated[str | None, typer.Option(help="Count this split only. [default: train]")] = None,
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="DATA is this known data set, checked for being whole; see 'synaug datasets'.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Count images per class and group, and say how imbalanced the set is.
@@ -28,7 +31,8 @@ def count(
     """
     from synaug.data import groups, readers
 
-    options = options_of(recipe, {"data.label": label, "data.attribute": attribute, "data.split": split_column})
+    columns = {"data.label": label, "data.attribute": attribute, "data.split": split_column}
+    options = options_of(recipe, {"data.benchmark": benchmark} | columns)
     with session() as progress:
         manifest = readers.read_data(data, options.data, progress=progress)
     if split and split not in set(manifest.frame["split"]):
@@ -40,6 +44,21 @@ def count(
         from synaug import console
 
         console.show_counts(summary, quarantined=manifest.quarantined)
+
+
+def list_datasets(as_json: Json = False) -> None:
+    """List the known data sets: what each is for, its size and licence, where to get it, and what to give as DATA.
+
+    Example:  synaug datasets
+    """
+    from synaug.data.benchmarks import known_datasets
+
+    if as_json:
+        print_json(known_datasets())
+    else:
+        from synaug import console
+
+        console.show_datasets(known_datasets())
 
 
 def export(

@@ -25,7 +25,11 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """Images as their source names them; ``unusable`` were left out and count as unreadable."""
+    """Images as their source names them.
+
+    ``unusable`` were left out and count as unreadable, ``repeated`` were left out and do not; ``origin`` is what the
+    source turned out to be, such as a Hub id at its commit.
+    """
 
     frame: pd.DataFrame
     class_names: tuple[str, ...]
@@ -33,6 +37,7 @@ class Listing:
     root: Path
     unusable: tuple[Quarantined, ...] = ()
     repeated: tuple[Quarantined, ...] = ()
+    origin: str = ""
 
 
 def check_listing(listing: Listing, *, where: Path) -> None:

@@ -51,6 +51,7 @@ class Manifest:
     attribute_names: tuple[str, ...] = ()
     root: Path | None = None
     quarantined: tuple[Quarantined, ...] = field(default=())
+    origin: str = ""  # what the source turned out to be, such as a Hub id at its commit
 
     def __post_init__(self) -> None:
         missing = [column for column in COLUMNS if column not in self.frame.columns]

@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 
 from synaug import storage
 from synaug.config import DataOptions
+from synaug.data.benchmarks import list_benchmark
 from synaug.data.faces import FIELDS, is_faces, list_faces
 from synaug.data.folders import is_image_name, list_folders, subfolders
+from synaug.data.hub import is_hub_id, is_saved, list_hub, list_saved
 from synaug.data.images import decoded, file_bytes, quiet
 from synaug.data.listing import Listing, check_listing
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
@@ -42,7 +44,9 @@ def read_data(
     Args:
         source: a class-per-folder tree, with or without split folders; a folder with ``metadata.csv`` (or .jsonl,
             .parquet), such as Waterbirds; a folder of UTKFace; a table (.csv, .tsv, .jsonl, .parquet) with a path
-            and a label column, or with the images in it; or a manifest, returned as it is.
+            and a label column, or with the images in it; ``hf:ID`` or ``hf:ID@REVISION``, a data set on the Hub, or
+            a folder that ``datasets`` saved; the files of a known data set (``options.benchmark``); or a manifest,
+            returned as it is.
         options: columns, and how many unreadable images are put up with.
         check: decode every image, keep its digest and quarantine it where it cannot be read. Without it, digests are
             empty and broken images show up later.
@@ -65,17 +69,23 @@ def read_data(
 
 
 def list_images(path: Path, options: DataOptions) -> Listing:
-    """List what a path names, by what is found there.
+    """List what a path names: the known data set of the options, or by what is found there.
 
     Raises:
         DataError: nothing usable is there.
     """
+    if options.benchmark is not None:
+        return list_benchmark(path, options)
+    if is_hub_id(path):
+        return list_hub(path, options)
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         return list_table(path, options)
     if path.is_file():
         raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
     if not path.is_dir():
         raise DataError(f"{path} does not exist. Give a folder with one folder a class, or a table of images.")
+    if is_saved(path):
+        return list_saved(path, options)
     tables = [path / name for name in METADATA if (path / name).is_file()]
     if len(tables) > 1:
         raise DataError(f"{path} has {tables[0].name} and {tables[1].name}; name the one to read.")
@@ -157,6 +167,7 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
         attribute_names=listing.attribute_names,
         root=listing.root,
         quarantined=(*unusable, *listing.repeated),
+        origin=listing.origin,
     )
     _check_classes_left(manifest, path)
     return manifest

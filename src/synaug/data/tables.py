@@ -39,7 +39,16 @@ def list_table(path: Path, options: DataOptions) -> Listing:
     Raises:
         DataError: a column is absent or has no value in a row, a path leaves the folder, or an image has two labels.
     """
-    table = _with_known_names(read_table(path), options)
+    return table_listing(read_table(path), options, path)
+
+
+def table_listing(table: Table, options: DataOptions, path: Path) -> Listing:
+    """List the images of a table that was read already; ``path`` is what messages call it.
+
+    Raises:
+        DataError: see ``list_table``.
+    """
+    table = _with_known_names(table, options)
     names = list(table.frame.columns)
     place = _column(options.path, PATH_COLUMNS, names, "path", path)
     label = _column(options.label, LABEL_COLUMNS, names, "label", path)

@@ -1,0 +1,129 @@
+"""The recipes of the real data sets: loaded, planned, and run at tiny settings on data of the same form."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from synaug import experiment
+from synaug.bench import read_experiment, run_bench
+from synaug.bench.experiments import data_of, recipe_of
+from synaug.bench.grid import cells
+from synaug.config import STABLE_DIFFUSION, read_recipe, with_overrides
+from synaug.data.cifar import CIFAR10, CIFAR100
+from synaug.methods import check_methods
+from synaug.synthesis import plan as planning
+
+FOLDER = Path(__file__).parents[1] / "recipes"
+RECIPES = sorted(FOLDER.glob("*.yaml"))
+CIFAR_CLASSES = {
+    "cifar10_lt": (CIFAR10, "airplane automobile bird cat deer dog frog horse ship truck"),
+    "cifar100_lt": (
+        CIFAR100,
+        "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
+        "castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin "
+        "elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster "
+        "man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck "
+        "pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk "
+        "skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger "
+        "tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm",
+    ),
+}
+TINY = {
+    "data.partial": True,
+    "data.max_unreadable": 0.1,
+    "plan.model": "embedded",
+    "plan.cap": 2,
+    "generate.steps": 1,
+    "generate.guidance": 1.0,
+    "quality.gates": ["broken"],
+    "train.network": "resnet8",
+    "train.pretrained": False,
+    "train.image_size": 32,
+    "train.stage1.steps": 2,
+    "train.stage1.batch_size": 8,
+}
+
+
+@pytest.fixture
+def source(request, cifar_archive):
+    """Return the small data that a recipe is tried on."""
+
+    def make(name):
+        if name.startswith("cifar"):
+            known, names = CIFAR_CLASSES[name]
+            return cifar_archive(known, names=names.split(), per_class=10)
+        made = request.getfixturevalue({"imagenet100_lt": "imagenet100"}.get(name, name))
+        return made() if name == "waterbirds" else made
+
+    return make
+
+
+def tiny(path, data, tmp_path):
+    """Return the recipe at tiny settings: the smaller grid, networks of one size."""
+    recipe = read_recipe(path)
+    tail = {"data.imbalance_factor": 10} if recipe.data.imbalance_factor else {}
+    recipe = with_overrides(recipe, TINY | tail)
+    methods = {
+        name: own.model_copy(update={"network": "resnet8"} if own.network else {})
+        for name, own in recipe.methods.items()
+    }
+    recipe = recipe.model_copy(update={"methods": methods})
+    content = recipe.model_dump(mode="json", exclude_unset=False)
+    content["bench"]["quick_options"] = {}
+    small = tmp_path / path.name
+    small.write_text(yaml.safe_dump(content, sort_keys=False))
+    return read_experiment(str(small), data=data, quick=True)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_names_its_data_the_usual_model_and_only_what_there_is(path, tmp_path):
+    chosen = read_experiment(str(path), data=tmp_path)
+    assert chosen.recipe.data.benchmark == chosen.recipe.name == path.stem
+    assert chosen.recipe.plan.model == STABLE_DIFFUSION
+    for cell in cells(chosen, tmp_path, [0]):
+        experiment.check_recipe(cell.recipe)
+        check_methods(chosen.arms[cell.arm].methods, cell.recipe)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
+    small = tiny(path, source(path.stem), tmp_path)
+    for arm in read_experiment(str(tmp_path / path.name), data=small.source).arms.values():
+        recipe = recipe_of(small, arm, 0)
+        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images a class have no longer tail
+            recipe = with_overrides(recipe, {"data.imbalance_factor": 10})
+        manifest = experiment.load_data(small.source, recipe)
+        plan = experiment.drafted_plan(manifest, recipe)
+        assert (plan.num_to_generate == 0) == (recipe.plan.cap == 0)
+        prompts = {slot.prompt for slot in planning.slots(plan)}
+        assert not any("{" in prompt or "_" in prompt for prompt in prompts)
+
+
+def test_the_prompts_of_waterbirds_name_bird_and_background(source, tmp_path):
+    small = tiny(FOLDER / "waterbirds.yaml", source("waterbirds"), tmp_path)
+    recipe = recipe_of(small, small.arms["groups"], 0)
+    plan = experiment.drafted_plan(data_of(small, small.arms["groups"], recipe), recipe)
+    prompts = " ".join(slot.prompt for slot in planning.slots(plan))
+    assert "forest bird on a lake" in prompts
+    assert "seabird in a forest" in prompts
+
+
+def test_a_recipe_is_run(source, tmp_path):
+    check_run("waterbirds", source, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stem", ["cifar10_lt", "cifar100_lt", "imagenet100_lt", "utkface"])
+def test_the_other_recipes_are_run(stem, source, tmp_path):
+    check_run(stem, source, tmp_path)
+
+
+def check_run(stem, source, tmp_path):
+    small = tiny(FOLDER / f"{stem}.yaml", source(stem), tmp_path)
+    content = run_bench(small, tmp_path / "out", seeds=[0])
+    rows = [row["method"] for row in content["table"]]
+    assert rows == [name for arm in small.arms.values() for name in arm.methods]
+    assert all(isinstance(result["accuracy"], float) for result in content["results"])
+    if stem == "waterbirds":
+        assert all("train_weighted_accuracy" in result for result in content["results"])
