@@ -56,6 +56,10 @@ Target = Annotated[
     str | None,
     typer.Option(help="'uniform', a number of images, or a share of the largest. [default: uniform]"),
 ]
+Aliases = Annotated[
+    Path | None,
+    typer.Option(help="What prompts call classes: a table with columns class and name, or YAML lines 'class: name'."),
+]
 Methods = Annotated[
     str | None,
     typer.Option(help="Comma-separated methods to train; see 'synaug methods'. [default: the report's five]"),
@@ -168,6 +172,7 @@ def plan(
     attribute: Attribute = None,
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
+    aliases: Aliases = None,
     seed: Seed = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time a batch, and say how long all takes.")
@@ -180,6 +185,7 @@ def plan(
     """
     from synaug import experiment, reporting, storage
     from synaug.synthesis import plan as planning
+    from synaug.synthesis.models import model_facts
 
     options = options_of(
         recipe,
@@ -188,6 +194,7 @@ def plan(
             "plan.by": by, "plan.target": number_or_name(target), "plan.cap": cap, "plan.variant": variant,
             "plan.model": model, "plan.seed": seed, "seed": seed,
         },
+        aliases=aliases,
     )  # fmt: skip
     with session() as progress:
         experiment.check_recipe(options)
@@ -196,7 +203,11 @@ def plan(
         with storage.lock(out):
             experiment.write_run(manifest, made, out, options, source=str(data))
         rate = experiment.seconds_per_image(out, progress=progress) if measure else None
-    summary = reporting.plan_section(made) | {"estimate": planning.estimate(made, rate)}
+    summary = reporting.plan_section(made) | {
+        "estimate": planning.estimate(made, rate),
+        "licence": model_facts(made.options.model)["licence"],
+        "doubtful_names": planning.doubtful_names(made, options.plan.aliases),
+    }
     if as_json:
         print_json(summary)
     else:
@@ -380,6 +391,7 @@ def run_all(
     attribute: Attribute = None,
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
+    aliases: Aliases = None,
     methods: Methods = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -397,6 +409,7 @@ def run_all(
             "plan.by": by, "plan.target": number_or_name(target), "plan.model": model,
             "plan.seed": seed, "seed": seed,
         },
+        aliases=aliases,
     )  # fmt: skip
     with session() as progress:
         made = experiment.run(data, out, options, methods=names_of(methods), command=typed_command(), progress=progress)
@@ -431,6 +444,9 @@ def evaluate(
 def export(
     run: Run,
     out: Annotated[Path, typer.Option("--out", help="New folder for the data set.")],
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the exported set, such as cc-by-4.0, for its card.")
+    ] = None,
 ) -> None:
     """Write the evened-out set as a tree that torchvision's ImageFolder and datasets.load_dataset load alike.
 
@@ -439,7 +455,7 @@ def export(
     from synaug import experiment
 
     with session() as progress:
-        experiment.export(run, out, progress=progress)
+        experiment.export(run, out, licence=licence, progress=progress)
     print(f"{out}: written. Check it any time with: synaug verify {out}")
 
 
@@ -547,11 +563,16 @@ def session() -> Iterator[Progress]:
         yield ConsoleProgress()
 
 
-def options_of(recipe: Path | None, overrides: dict[str, Any]) -> Recipe:
+def options_of(recipe: Path | None, overrides: dict[str, Any], *, aliases: Path | None = None) -> Recipe:
     """Return the recipe of the file, or the default one, with the options of the command line."""
     from synaug.config import Recipe, read_recipe, with_overrides
 
-    return with_overrides(read_recipe(recipe) if recipe else Recipe(), overrides)
+    chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), overrides)
+    if aliases is None:
+        return chosen
+    from synaug.data.aliases import read_aliases
+
+    return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
 
 
 def number_or_name(target: str | None) -> float | int | str | None:
