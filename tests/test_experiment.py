@@ -229,5 +229,5 @@ def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
 
 
 def test_the_lock_file_says_which_model_made_the_images_and_under_which_licence(finished):
-    model = storage.read_json(finished / "synaug.lock.json")["model"]
+    model = json.loads((finished / "synaug.lock.json").read_text())["model"]
     assert model == {"model": "embedded", "revision": None, "licence": "apache-2.0"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import datetime
 import itertools
 import time
 from collections.abc import Sequence
@@ -450,15 +451,16 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
         synthetic_manifest(plan, out),
         target,
         provenance=provenance(plan, out).assign(variant=plan.options.variant),
-        card={"name": locked_recipe(run_folder).name, "license": licence} | _made_by(run_folder),
+        card={"name": locked_recipe(run_folder).name, "license": licence} | _origin(run_folder),
         progress=progress,
     )
 
 
-def _made_by(run_folder: RunFolder) -> dict[str, str | None]:
-    """Return what the data card says of the generator; a model of this machine is named without its path."""
+def _origin(run_folder: RunFolder) -> dict[str, str | None]:
+    """Return the day and the generator for the data card; a model of this machine is named without its path."""
     model = locked_model(run_folder)
     return {
+        "created": datetime.date.today().isoformat(),
         "generator": Path(name).name if Path(name := str(model.get("model"))).is_absolute() else name,
         "generator revision": model.get("revision"),
         "generator licence": model.get("licence"),
