@@ -6,7 +6,10 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from synaug.data.images import read_image
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "benchmarks" / "training.py"
@@ -55,3 +58,21 @@ def test_every_stage_of_scaling_runs(benchmark, tmp_path):
     found = {stage: benchmark.timed(stage, tmp_path, 1000) for stage in benchmark.STAGES}
     assert all(numbers["seconds"] > 0 and numbers["peak_mib"] > 0 for numbers in found.values())
     assert len(list((tmp_path / "export").rglob("*.png"))) == 1000
+
+
+@pytest.mark.parametrize("benchmark", ["gates"], indirect=True)
+def test_planted_faults_are_found_among_other_images_of_the_demo(benchmark, fashion):
+    """A small version of the table in docs/quality.md; sound are test images that the gates do not know."""
+    test = np.flatnonzero((fashion.frame["split"] == "test").to_numpy())
+    kept, others = test[::2], test[1::8]
+    known = fashion.rows(np.concatenate([np.flatnonzero((fashion.frame["split"] == "train").to_numpy()), kept]))
+    images = np.stack([np.asarray(read_image(fashion, int(row))) for row in others])
+    candidates, faults = benchmark.plant(known, images, fashion.labels[others], seed=0, num=400)
+    found = benchmark.scores(faults, benchmark.verdicts_of(known, candidates))
+    gates = found["gates"]
+    assert gates["broken"]["recall"] == 1
+    assert gates["off_class"]["recall"] > 0.6
+    assert min(gates[name]["precision"] for name in ("broken", "copy", "leak", "collapse")) > 0.9
+    assert min(gates[name]["recall by any gate"] for name in ("copy", "leak", "collapse")) > 0.8
+    assert min(found["faults"][f"{kind} {how}"] for kind in ("copy", "leak") for how in ("exact", "flipped")) == 1
+    assert found["sound rejected"] < 0.1

@@ -105,6 +105,31 @@ def test_plan_shows_numbers_and_prompts_and_needs_no_model(synaug, photos, tmp_p
     assert (tmp_path / "run" / "plan.json").is_file()
 
 
+def test_plan_shows_what_synsets_are_called_and_asks_about_doubtful_names(synaug, tmp_path, save_image):
+    for name, number in (("n02012849", 5), ("n01440764", 4), ("mouse", 4)):
+        for i in range(number):
+            save_image(tmp_path / "photos" / name / f"{i}.png", seed=i + 10 * number)
+    done = synaug("plan", tmp_path / "photos", "--out", tmp_path / "run", "--model", "embedded", "--json")
+    content = json.loads(done.out)
+    assert content["called"] == {"mouse": "mouse", "n01440764": "tench", "n02012849": "crane"}
+    assert content["licence"] == "apache-2.0"
+    assert all(prompt.endswith(" tench") for prompt in content["prompts"]["n01440764"])
+    assert [said.split()[0] for said in content["doubtful_names"]] == ["'mouse'", "'crane'"]
+    (tmp_path / "a.csv").write_text("class,name\nmouse,computer mouse\nn02012849,crane bird\n")
+    aliases = ("--aliases", tmp_path / "a.csv")
+    done = synaug("plan", tmp_path / "photos", "--out", tmp_path / "other", "--model", "embedded", *aliases)
+    assert "Note:" not in done.out
+    assert "computer mouse" in done.out
+
+
+def test_unknown_synsets_say_which_classes_need_an_alias(synaug, tmp_path, save_image):
+    for name in ("n99999999", "bag"):
+        for i in range(3):
+            save_image(tmp_path / "photos" / name / f"{i}.png", seed=i + len(name))
+    done = synaug("plan", tmp_path / "photos", "--out", tmp_path / "run", "--model", "embedded")
+    assert (done.code, "n99999999. Give each an alias: --aliases" in done.err) == (2, True)
+
+
 def test_the_folder_of_another_plan_is_refused_and_kept(synaug, photos, tmp_path):
     assert synaug("plan", photos, "--out", tmp_path / "run").code == 0
     before = (tmp_path / "run" / "plan.json").read_bytes()

@@ -226,3 +226,8 @@ def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
     assert is_finished(run, "cross_entropy", locked_recipe(run), synthetic)  # learns from real images only
     assert not is_finished(run, "synaug_stage1", locked_recipe(run), synthetic)
     assert not run.checkpoint("synaug_stage1", 0).exists()
+
+
+def test_the_lock_file_says_which_model_made_the_images_and_under_which_licence(finished):
+    model = json.loads((finished / "synaug.lock.json").read_text())["model"]
+    assert model == {"model": "embedded", "revision": None, "licence": "apache-2.0"}

@@ -108,6 +108,11 @@ class QualityOptions(_Section):
         ge=0,
         description="mean absolute pixel difference (0 to 1) up to which an image counts as a copy",
     )
+    alike_distance: float = Field(
+        0.08,
+        ge=0,
+        description="the same for an image that was shifted, mirrored or made brighter; brightness and contrast apart",
+    )
     max_attempts: int = Field(4, ge=1, le=100, description="tries for each slot")
     max_missing: float = Field(0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3")
 

@@ -81,20 +81,27 @@ def show_plan(plan: dict[str, Any], out: Path) -> None:
     table.add_column("to generate", justify="right")
     table.add_column("prompts")
     for name, number in plan["num_to_generate"].items():
-        samples = "; ".join(plan["prompts"].get(name, [])[:2])
+        samples = "; ".join(plan["prompts"].get(name, [])[:2]) or f"({_called(plan, name)})"
         table.add_row(escape(name), f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
+    for warning in plan["doubtful_names"]:
+        console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]
     time = (
         "time unknown until the model is tried (--measure)"
         if estimate["seconds"] is None
         else f"about {duration(estimate['seconds'])} on this machine"
     )
+    licence = plan["licence"] or "unknown until the model is there"
     console.print(
-        f"{estimate['images']:,} images by {escape(plan['model'])}; "
+        f"{estimate['images']:,} images by {escape(plan['model'])} (licence: {escape(licence)}); "
         f"about {estimate['disk_bytes'] / 1e6:,.1f} MB on disk; {time}."
     )
     console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]")
+
+
+def _called(plan: dict[str, Any], name: str) -> str:
+    return str(plan["called"].get(name, name))
 
 
 def show_synthesis(content: dict[str, Any]) -> None:

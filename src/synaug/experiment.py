@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import datetime
 import itertools
 import time
 from collections.abc import Sequence
@@ -37,9 +38,9 @@ from synaug.methods import (
 from synaug.progress import Progress, silent
 from synaug.reporting import finished_results, report
 from synaug.reviewing import check_applied
-from synaug.runs import RunFolder, locked_recipe, open_run, write_lock
+from synaug.runs import RunFolder, locked_model, locked_recipe, open_run, write_lock, write_model
 from synaug.synthesis import plan as planning
-from synaug.synthesis.models import find_model
+from synaug.synthesis.models import find_model, model_facts
 from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
 
 if TYPE_CHECKING:
@@ -335,6 +336,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: planning.Plan, *, progress
         model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
     )
     progress("loading the generator", 1, 1, model)
+    write_model(RunFolder(out), model_facts(recipe.plan.model) if recipe.plan.variant == "fitted" else generator.about)
     return generator
 
 
@@ -426,8 +428,14 @@ def in_memory(manifest: Manifest) -> Manifest:
 # ---------------------------------------------------------------- export
 
 
-def export(out: Path, target: Path, *, progress: Progress = silent) -> None:
+def export(out: Path, target: Path, *, licence: str | None = None, progress: Progress = silent) -> None:
     """Write the run's real and synthetic images as a tree that torchvision and ``datasets`` load alike.
+
+    Args:
+        out: run folder with its synthetic images.
+        target: a folder that does not exist or is empty.
+        licence: of the exported set, for its card.
+        progress: called with how far the work has come.
 
     Raises:
         OptionError: ``target`` is not empty.
@@ -443,9 +451,20 @@ def export(out: Path, target: Path, *, progress: Progress = silent) -> None:
         synthetic_manifest(plan, out),
         target,
         provenance=provenance(plan, out).assign(variant=plan.options.variant),
-        card={"name": locked_recipe(run_folder).name},
+        card={"name": locked_recipe(run_folder).name, "license": licence} | _origin(run_folder),
         progress=progress,
     )
+
+
+def _origin(run_folder: RunFolder) -> dict[str, str | None]:
+    """Return the day and the generator for the data card; a model of this machine is named without its path."""
+    model = locked_model(run_folder)
+    return {
+        "created": datetime.date.today().isoformat(),
+        "generator": Path(name).name if Path(name := str(model.get("model"))).is_absolute() else name,
+        "generator revision": model.get("revision"),
+        "generator licence": model.get("licence"),
+    }
 
 
 # ---------------------------------------------------------------- status

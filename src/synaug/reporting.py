@@ -141,6 +141,7 @@ def plan_section(plan: planning.Plan) -> dict[str, Any]:
         "template": plan.options.template,
         "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
         "digest": plan.digest,
+        "called": planning.called(plan),
         "prompts": prompts,
     }
 

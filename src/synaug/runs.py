@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ LIBRARIES = (
     "numpy",
     "Pillow",
 )
+_OF_MODEL = ("model", "revision", "licence")
 _OF_METHODS = ("methods.",)
 _OF_TRAINING = ("train.", "methods.", "name ")
 _SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=://)[^/@\s]+:[^/@\s]+(?=@))")
@@ -134,6 +136,19 @@ def locked_recipe(run: RunFolder) -> Recipe:
     return make_recipe(storage.read_json(run.lock_file)["recipe"], where=str(run.lock_file))
 
 
+def write_model(run: RunFolder, about: Mapping[str, Any]) -> None:
+    """Write into the lock file which model makes the images, at which revision and under which licence."""
+    content = storage.read_json(run.lock_file)
+    model = redacted({name: about.get(name) for name in _OF_MODEL})
+    if content.get("model") != model:
+        storage.write_json(run.lock_file, content | {"model": model})
+
+
+def locked_model(run: RunFolder) -> dict[str, str | None]:
+    """Return the model that the lock file names; empty before it was loaded."""
+    return dict(storage.read_json(run.lock_file).get("model", {}))
+
+
 def replace_recipe(run: RunFolder, recipe: Recipe) -> None:
     """Write changed options, such as the network of a later training, into the lock file."""
     content = storage.read_json(run.lock_file)
@@ -215,6 +230,6 @@ def change_model(path: Path, model: str) -> None:
                 f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
                 "Plan into another folder, or leave --model out."
             )
-        options = recipe.plan.model_copy(update={"model": model})
-        write_plan(replace(read_plan(run.plan), options=options), run.plan)
-        replace_recipe(run, recipe.model_copy(update={"plan": options}))
+        plan = read_plan(run.plan)
+        write_plan(replace(plan, options=plan.options.model_copy(update={"model": model})), run.plan)
+        replace_recipe(run, recipe.model_copy(update={"plan": recipe.plan.model_copy(update={"model": model})}))

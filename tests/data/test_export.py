@@ -5,6 +5,7 @@ import errno
 import itertools
 import os
 import subprocess
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from synaug.data import export
 from synaug.data.cards import column_kinds, make_card
@@ -133,6 +135,30 @@ def test_the_same_export_has_the_same_digests(real, out, tmp_path):
     about = {"name": "Odd names", "license": "cc0-1.0", "model": "tiny | one"}
     export_dataset(real, synthetic, tmp_path / "again", provenance=facts, card=about)
     assert (tmp_path / "again/SHA256SUMS").read_bytes() == (out / "SHA256SUMS").read_bytes()
+
+
+def test_croissant_is_valid_and_its_records_are_the_files(out, caplog):
+    mlc = pytest.importorskip("mlcroissant")
+    images = ImageFolder(str(out / "train"))
+    by_pixels = {np.asarray(image).tobytes(): images.classes[label] for image, label in images}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of rdflib and pandas, inside mlcroissant
+        data = mlc.Dataset(jsonld=str(out / "croissant.json"))
+        rows = list(data.records(record_set="train"))
+        num_test = sum(1 for _ in data.records(record_set="test"))
+    assert not data.metadata.ctx.issues.errors
+    assert "not standard" not in caplog.text
+    assert data.metadata.license == ["cc0-1.0"]
+    assert (len(rows), num_test) == (3 * len(NAMES) + 1, len(NAMES))
+    labels = [row["train/label"].decode() for row in rows]
+    assert labels == [by_pixels[np.asarray(row["train/image"].convert("RGB")).tobytes()] for row in rows]
+    assert sum(row["train/is_synthetic"] for row in rows) == len(NAMES)
+    assert {row["train/prompt"] for row in rows if row["train/is_synthetic"]} == {b"a photo"}
+
+
+def test_verify_finds_a_changed_croissant_file(out):
+    (out / "croissant.json").write_text("{}")
+    assert "croissant.json changed: its digest is not the one in SHA256SUMS." in verify_dataset(out)
 
 
 # ---------------------------------------------------------------- what verify finds

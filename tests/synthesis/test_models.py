@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 
 from synaug.errors import EnvironmentFault
-from synaug.synthesis.models import find_model, wanted_files
+from synaug.synthesis.models import find_model, model_facts, wanted_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WAYS_OUT = "Ways out: allow the network .*--model PATH.*--model embedded"
@@ -160,3 +160,18 @@ def test_a_component_without_the_variant_keeps_its_plain_weights():
 def test_shards_of_a_variant_belong_together():
     files = ["t/m.fp16-00001-of-00002.safetensors", "t/m.safetensors.index.fp16.json", "t/m-00001-of-00003.safetensors"]
     assert wanted_files(files, variant="fp16") == files[:2]
+
+
+def test_the_facts_of_a_model_come_without_its_weights(cache, monkeypatch):
+    def model_info(_self, name, revision, timeout):
+        return SimpleNamespace(sha=COMMIT, tags=["license:openrail", "x"])
+
+    assert model_facts("embedded")["licence"] == "apache-2.0"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
+    assert model_facts("someone/other@v2") == {"model": "someone/other", "revision": COMMIT, "licence": "openrail"}
+
+
+def test_offline_the_facts_are_those_of_what_is_there(cache):
+    assert model_facts("someone/tiny")["revision"] == COMMIT
+    assert model_facts("someone/other") == {"model": "someone/other", "revision": None, "licence": None}

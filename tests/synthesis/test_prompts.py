@@ -25,6 +25,19 @@ def test_articles_are_right(modifier, name, expected):
     assert prompt(TEMPLATE, class_name=name, modifier=modifier) == expected
 
 
+@pytest.mark.parametrize(
+    ("article", "names"),
+    [
+        ("an", ["apple", "hour", "honest man", "X-ray", "x-ray", "F-16", "SUV", "LP record", "MP3 player", "8-ball"]),
+        ("an", ["18-wheeler", "umbrella", "uninteresting thing", "onion", "Été", "I-beam", "11th floor"]),
+        ("a", ["unicorn", "ukulele", "uakari", "euro coin", "one-way sign", "ewe", "UFO", "USB stick", "U-turn"]),
+        ("a", ["Lynx", "house", "NASA rocket", "Siberian husky", "1st prize", "111 bus", "大衣"]),
+    ],
+)
+def test_articles_follow_the_sound(article, names):
+    assert [prompt("a {class}", class_name=name) for name in names] == [f"{article} {name}" for name in names]
+
+
 def test_articles_of_names_stay_as_they_are():
     assert prompt("the {class}", class_name="vitamin A orange") == "the vitamin A orange"
 
@@ -72,6 +85,10 @@ def test_any_class_name_is_text_and_never_a_template(name, modifier):
         ("iPhone", "iPhone"),
         ("n01440764", "n01440764"),
         ("007", "007"),
+        ("8-ball", "8-ball"),
+        ("747-400", "747-400"),
+        ("2.5L_bottle", "2.5L bottle"),
+        ("7.Sooty_Tern", "Sooty Tern"),
         ("大衣", "大衣"),
     ],
 )

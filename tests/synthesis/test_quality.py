@@ -18,6 +18,7 @@ from synaug.synthesis.quality import (
     margins,
     nearest_distances,
 )
+from synaug.synthesis.synthesize import accepted_records, synthesize
 
 NUM_TRAIN = 700
 
@@ -107,7 +108,7 @@ def test_the_default_gates_accept_most_sound_images(manifest, planted):
 def test_gates_come_in_the_order_of_the_options(manifest, planted):
     assert make_gates(manifest, QualityOptions(gates=())) == []
     first, second = make_gates(manifest, QualityOptions(gates=("copy", "flagged", "broken")))
-    assert list(first(planted["copy"][:1])[0].scores) == ["copy_distance"]
+    assert list(first(planted["copy"][:1])[0].scores) == ["copy_distance", "copy_alike"]
     assert list(second(planted["copy"][:1])[0].scores) == ["contrast"]
 
 
@@ -119,6 +120,20 @@ def test_an_unknown_gate_names_the_nearest(manifest):
 def test_gates_read_nothing_before_they_are_asked(manifest, monkeypatch):
     monkeypatch.setattr("synaug.synthesis.quality.read_image", lambda *_: pytest.fail("an image was read"))
     assert len(make_gates(manifest, QualityOptions())) == 4
+
+
+def test_with_gates_off_nothing_is_read_scored_or_asked(real, plan, tmp_path, monkeypatch):
+    def generator(prompts, *, seeds):
+        noise = (np.random.default_rng(seed).integers(0, 256, (12, 12), dtype=np.uint8) for seed in seeds)
+        return [Image.fromarray(pixels) for pixels in noise]
+
+    for name in ("read_image", "thumbnails", "fit_pixel_scorer", "make_views"):
+        monkeypatch.setattr(f"synaug.synthesis.quality.{name}", lambda *_, **__: pytest.fail("a gate was asked"))
+    gates = make_gates(real, QualityOptions(gates=()))
+    synthesize(plan, generator, folder=tmp_path, gates=gates, quality=QualityOptions(gates=()))
+    records = list(accepted_records(plan, tmp_path))
+    assert len(records) == plan.num_to_generate
+    assert all(record["scores"] == {} for record in records)
 
 
 def test_a_scorer_of_ones_own_takes_the_place_of_the_default(manifest, planted):

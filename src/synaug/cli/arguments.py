@@ -30,6 +30,10 @@ Target = Annotated[
     str | None,
     typer.Option(help="'uniform', a number of images, or a share of the largest. [default: uniform]"),
 ]
+Aliases = Annotated[
+    Path | None,
+    typer.Option(help="What prompts call classes: a table with columns class and name, or YAML lines 'class: name'."),
+]
 Methods = Annotated[
     str | None,
     typer.Option(help="Comma-separated methods to train; see 'synaug methods'. [default: the report's five]"),

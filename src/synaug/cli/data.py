@@ -64,6 +64,9 @@ def list_datasets(as_json: Json = False) -> None:
 def export(
     run: Run,
     out: Annotated[Path, typer.Option("--out", help="New folder for the data set.")],
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the exported set, such as cc-by-4.0, for its card.")
+    ] = None,
 ) -> None:
     """Write the evened-out set as a tree that torchvision's ImageFolder and datasets.load_dataset load alike.
 
@@ -72,7 +75,7 @@ def export(
     from synaug import experiment
 
     with session() as progress:
-        experiment.export(run, out, progress=progress)
+        experiment.export(run, out, licence=licence, progress=progress)
     print(f"{out}: written. Check it any time with: synaug verify {out}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from synaug.cli.arguments import (
+    Aliases,
     Attribute,
     By,
     Data,
@@ -58,6 +59,7 @@ def run_all(
     attribute: Attribute = None,
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
+    aliases: Aliases = None,
     methods: Methods = None,
     seed: Seed = None,
     as_json: Json = False,
@@ -75,6 +77,7 @@ def run_all(
             "plan.by": by, "plan.target": number_or_name(target), "plan.model": model,
             "plan.seed": seed, "seed": seed,
         },
+        aliases=aliases,
     )  # fmt: skip
     with session() as progress:
         made = experiment.run(data, out, options, methods=names_of(methods), command=typed_command(), progress=progress)

@@ -24,11 +24,16 @@ def session() -> Iterator[Progress]:
         yield ConsoleProgress()
 
 
-def options_of(recipe: Path | None, overrides: dict[str, Any]) -> Recipe:
+def options_of(recipe: Path | None, overrides: dict[str, Any], *, aliases: Path | None = None) -> Recipe:
     """Return the recipe of the file, or the default one, with the options of the command line."""
     from synaug.config import Recipe, read_recipe, with_overrides
 
-    return with_overrides(read_recipe(recipe) if recipe else Recipe(), overrides)
+    chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), overrides)
+    if aliases is None:
+        return chosen
+    from synaug.data.aliases import read_aliases
+
+    return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
 
 
 def number_or_name(target: str | None) -> float | int | str | None:

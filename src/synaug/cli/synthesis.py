@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from synaug.cli.arguments import (
+    Aliases,
     Attribute,
     By,
     Data,
@@ -37,6 +38,7 @@ def plan(
     attribute: Attribute = None,
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
+    aliases: Aliases = None,
     seed: Seed = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time a batch, and say how long all takes.")
@@ -49,6 +51,7 @@ def plan(
     """
     from synaug import experiment, reporting, storage
     from synaug.synthesis import plan as planning
+    from synaug.synthesis.models import model_facts
 
     options = options_of(
         recipe,
@@ -57,6 +60,7 @@ def plan(
             "plan.by": by, "plan.target": number_or_name(target), "plan.cap": cap, "plan.variant": variant,
             "plan.model": model, "plan.seed": seed, "seed": seed,
         },
+        aliases=aliases,
     )  # fmt: skip
     with session() as progress:
         experiment.check_recipe(options)
@@ -65,7 +69,11 @@ def plan(
         with storage.lock(out):
             experiment.write_run(manifest, made, out, options, source=str(data))
         rate = experiment.seconds_per_image(out, progress=progress) if measure else None
-    summary = reporting.plan_section(made) | {"estimate": planning.estimate(made, rate)}
+    summary = reporting.plan_section(made) | {
+        "estimate": planning.estimate(made, rate),
+        "licence": model_facts(made.options.model)["licence"],
+        "doubtful_names": planning.doubtful_names(made, options.plan.aliases),
+    }
     if as_json:
         print_json(summary)
     else:

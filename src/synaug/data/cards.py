@@ -156,5 +156,6 @@ train = torchvision.datasets.ImageFolder("path/to/this/folder/train")
 assert data["train"].features["label"].names == train.classes
 ```
 
+`croissant.json` says the same to loaders of Croissant, such as `mlcroissant`.
 `sha256sum --check SHA256SUMS`, or `synaug verify`, tells whether every file is as it was written.
 """

@@ -6,6 +6,7 @@
     out/test/...                   real images (also validation/, where there is one)
     out/train/metadata.parquet     one row an image: file, label, source, provenance
     out/README.md                  data card; its head tells ``datasets`` splits and columns
+    out/croissant.json             the same for readers of Croissant
     out/SHA256SUMS                 digest of every other file
 
 The folder is filled under a temporary name beside ``out`` and moved there when it is complete; the same call again
@@ -28,6 +29,7 @@ from PIL import Image
 
 from synaug import storage
 from synaug.data.cards import column_kinds, make_card, metadata_bytes, plain_value
+from synaug.data.croissant import CROISSANT, croissant_text
 from synaug.data.groups import class_counts
 from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes, quiet
 from synaug.data.manifest import SPLITS, Manifest, joined
@@ -43,7 +45,7 @@ METADATA = "metadata.parquet"  # typed: datasets guesses the types of JSON from 
 KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")  # torchvision's
 SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "PPM": ".ppm"}
 FROM_REAL = ("intra", "inter")  # variants that start from a real image
-_OWN_COLUMNS = ("file_name", "label", "id", "source", "attribute", "image")
+_OWN_COLUMNS = ("file_name", "label", "id", "source", "is_synthetic", "attribute", "image")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _CHUNK = 256
 
@@ -167,6 +169,7 @@ def _write_image(images: Manifest, row: int, facts: dict[str, Any], folder: Path
     if not target.exists() or storage.file_digest(target) != sha256:  # it exists after an interrupted call
         storage.write_bytes(target, data, sync=False)
     record: dict[str, Any] = {"file_name": file_name, "label": class_name, "id": name, "source": source}
+    record["is_synthetic"] = source == "synthetic"
     if images.num_attributes:
         attribute = images.attributes[row]
         record["attribute"] = images.attribute_names[attribute] if attribute >= 0 else None
@@ -215,25 +218,32 @@ def _stem(name: str) -> str:
 def _write_rest(
     written: Sequence[_Written], images: Manifest, facts: pd.DataFrame, card: dict[str, Any], folder: Path
 ) -> None:
-    """Write metadata, card and digests, in this order and after all images, whose names are durable then."""
+    """Write metadata, cards and digests, in this order and after all images, whose names are durable then."""
     for place in sorted({str(Path(item.path).parent) for item in written}):
         storage.sync_folder(folder / place)
     files = [(item.sha256, item.path) for item in written]
-    columns = {"id": "text", "source": "text"} | ({"attribute": "text"} if images.num_attributes else {})
+    tables = {}
+    columns = {"id": "text", "source": "text", "is_synthetic": "bool"} | (
+        {"attribute": "text"} if images.num_attributes else {}
+    )
     columns |= column_kinds(facts)
     for split in sorted({item.split for item in written}):
         data = metadata_bytes([item.record for item in written if item.split == split], columns)
         storage.write_bytes(folder / split / METADATA, data)
-        files.append((storage.digest(data), f"{split}/{METADATA}"))
+        tables[split] = storage.digest(data)
+        files.append((tables[split], f"{split}/{METADATA}"))
     order = sorted(range(images.num_classes), key=images.class_names.__getitem__)
-    text = make_card(
+    card_text = make_card(
         counts={name: counts[order] for name, counts in _counts(images)},
         class_names=[images.class_names[label] for label in order],
         columns=columns,
         about=card,
     )
-    storage.write_text(folder / CARD, text)
-    files.append((storage.digest(text.encode()), CARD))
+    suffixes = {Path(item.path).suffix for item in written}
+    described = croissant_text(about=card, columns=columns, tables=tables, suffixes=sorted(suffixes))
+    for name, text in ((CARD, card_text), (CROISSANT, described)):
+        storage.write_text(folder / name, text)
+        files.append((storage.digest(text.encode()), name))
     storage.write_chunks(folder / DIGESTS, (f"{sha256}  {path}\n".encode() for sha256, path in sorted(files)))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from synaug import storage
+from synaug.data.croissant import CROISSANT
 from synaug.data.export import CARD, DIGESTS, METADATA
 from synaug.errors import DataError
 from synaug.interruption import stop_here
@@ -31,7 +32,7 @@ def verify_dataset(folder: Path, *, progress: Progress = silent) -> list[str]:
     folder = folder.resolve()
     digests = _read_digests(folder)
     problems = _file_problems(folder, digests, progress)
-    images = [PurePosixPath(path) for path in digests if PurePosixPath(path).name not in (METADATA, CARD)]
+    images = [PurePosixPath(path) for path in digests if PurePosixPath(path).name not in (METADATA, CARD, CROISSANT)]
     if importlib.util.find_spec("torchvision"):
         problems += _torchvision_problems(folder, images)
     if importlib.util.find_spec("datasets"):

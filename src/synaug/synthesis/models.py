@@ -18,6 +18,7 @@ from synaug.errors import DataError, EnvironmentFault
 
 _READ = ("*.json", "*.txt", "*.model", "README.md")
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
+_PATIENCE = 10.0  # seconds
 _WAYS_OUT = (
     "Ways out: allow the network and, for a gated model, accept its licence and set HF_TOKEN; "
     "name a folder in the diffusers layout with --model PATH; or try synaug out with --model embedded."
@@ -66,6 +67,38 @@ def find_model(model: str, *, offline: bool | None = None, half: bool = False) -
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise EnvironmentFault(f"The model folder {model} is not there. {_WAYS_OUT}")
     return _checked(_from_hub(model, offline=offline, half=half))
+
+
+def model_facts(model: str) -> dict[str, str | None]:
+    """Return model, revision and licence, as far as they can be had without its weights.
+
+    For a Hub model one short question is asked; offline, what was downloaded before answers.
+    """
+    if model != EMBEDDED and not Path(model).expanduser().is_dir() and model.count("/") == 1:
+        found = _asked_hub(model)
+        if found is not None:
+            return found
+    try:
+        folder = find_model(model, offline=True)
+    except EnvironmentFault:
+        return {"model": model, "revision": None, "licence": None}
+    return {"model": folder.name, "revision": folder.revision, "licence": folder.licence}
+
+
+def _asked_hub(model: str) -> dict[str, str | None] | None:
+    """Return what the Hub says of a model, or None where it does not answer."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return None
+    name, _, revision = model.partition("@")
+    try:
+        info = huggingface_hub.HfApi().model_info(name, revision=revision or None, timeout=_PATIENCE)
+    except Exception:  # the Hub's client passes on what its HTTP library of the day raises
+        return None
+    licence = next((tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")), None)
+    return {"model": name, "revision": info.sha, "licence": licence}
 
 
 def _checked(model: ModelFolder) -> ModelFolder:

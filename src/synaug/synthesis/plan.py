@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -21,7 +21,9 @@ from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.images import Encoding
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError, OptionError, unknown
+from synaug.synthesis.ambiguity import name_warnings, names_in_prompts
 from synaug.synthesis.prompts import MODIFIERS, prompt, readable_name
+from synaug.synthesis.synsets import check_all_named, synsets
 
 SCHEMA_VERSION = 1
 Target = Callable[[np.ndarray, float], np.ndarray]
@@ -152,6 +154,7 @@ def make_plan(
     )
     plan = Plan(cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size)
     _check_names(plan)
+    plan = replace(plan, options=_with_synset_names(plan))
     for position in range(len(cells)):
         _prompt(plan, position, "")
     return plan
@@ -189,6 +192,30 @@ def _check_names(plan: Plan) -> None:
     for name in plan.options.attribute_phrases if plan.options.by == "group" else ():
         if name not in plan.attribute_names:
             raise unknown("attribute in attribute_phrases", name, plan.attribute_names)
+
+
+def _with_synset_names(plan: Plan) -> PlanOptions:
+    """Return the options with an alias for each class that is a WordNet id, so that the plan needs no table later."""
+    found = {name: synset.name for name, synset in synsets(plan.class_names).items()}
+    aliases = found | plan.options.aliases
+    check_all_named(plan.class_names, aliases)
+    return plan.options.model_copy(update={"aliases": aliases})
+
+
+def called(plan: Plan) -> dict[str, str]:
+    """Return what the prompts call each class."""
+    return names_in_prompts(plan.class_names, plan.options.aliases)
+
+
+def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each class whose name in prompts can mean another thing.
+
+    Args:
+        plan: whose prompts.
+        decided: the aliases that a person gave.
+    """
+    definitions = {name: synset.definition for name, synset in synsets(plan.class_names).items()}
+    return name_warnings(called(plan), aliases=decided, definitions=definitions)
 
 
 def _prompt(plan: Plan, position: int, modifier: str) -> str:

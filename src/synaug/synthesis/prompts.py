@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 
 from synaug.errors import unknown
@@ -16,10 +17,11 @@ DEFAULT_PHRASE = "{class}, {attribute}"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ARTICLE = re.compile(r"\b([Aa])n?(?=\s+\{)")
 _MARK = "\x00"  # stands behind an article whose form the next word decides
-_NUMBERED = re.compile(r"^(?:n\d{8}|\d+)[ ._-]+(?=\S)")
+_NUMBERED = re.compile(r"^(?:n\d{8}[ ._-]+|\d+\.\s*(?=\D)|0\d*[ _-]+)(?=\S)")  # n01440764_tench, 7.Tern, 007_Tern
 _CAMEL = re.compile(r"[A-Z]?[a-z]{2,}(?:[A-Z][a-z]+)+")
-_VOWEL = re.compile(r"[aeiou]|hour|honest|heir|honou?r", re.IGNORECASE)
-_CONSONANT = re.compile(r"uni(?![nmd])|us[aeiu]|u[tr]e|eu|ew|once?\b|one-|ufo\b", re.IGNORECASE)
+_VOWEL = re.compile(r"[aeiou]|hour|honest|heir|honou?r|8|1[18](?!\d)", re.IGNORECASE)
+_CONSONANT = re.compile(r"uni(?![nmd])|us[abeiu]|u[tr]e|u[ak]|u-|eu|ew|one\b|once\b|ufo\b", re.IGNORECASE)
+_SPELLED = re.compile(r"[AEFHILMNORSX](?![^\W\d_])|(?:[FHLMNRSX][B-DF-HJ-NP-TV-Z]+|SUV|MRI|LED|MP3|mp3)\b|x-ray")
 
 
 def prompt(
@@ -97,8 +99,16 @@ def _with_articles(text: str) -> str:
     """Write out the marked articles: ``a`` or ``an`` by the word that follows."""
 
     def article(match: re.Match[str]) -> str:
-        following = match.group(2)
-        is_vowel = _VOWEL.match(following) and not _CONSONANT.match(following)
-        return match.group(1) + ("n " if is_vowel else " ") + following
+        return match.group(1) + ("n " if _starts_with_vowel(match.group(2)) else " ") + match.group(2)
 
     return re.sub(rf"([Aa]){_MARK} (\S+)", article, text).replace(_MARK, "")
+
+
+def _starts_with_vowel(word: str) -> bool:
+    """Return whether a word starts with the sound of a vowel, by the rules and the commonest exceptions.
+
+    >>> [_starts_with_vowel(word) for word in ("apple", "hour", "unicorn", "X-ray", "Étagère")]
+    [True, True, False, True, True]
+    """
+    plain = unicodedata.normalize("NFD", word)
+    return bool(_SPELLED.match(plain) or (_VOWEL.match(plain) and not _CONSONANT.match(plain)))

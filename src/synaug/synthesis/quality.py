@@ -15,7 +15,8 @@ from synaug.data.images import read_image
 from synaug.data.manifest import Manifest
 from synaug.errors import unknown
 from synaug.progress import Progress, silent
-from synaug.synthesis.scorers import Scorer, fit_pixel_scorer, thumbnails
+from synaug.synthesis.likeness import Prints, alike_distances, make_prints, make_views
+from synaug.synthesis.scorers import SIDE, Scorer, fit_pixel_scorer, thumbnails
 
 _CHUNK = 8192
 _ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together
@@ -175,23 +176,28 @@ def _some_of_each(labels: np.ndarray) -> np.ndarray:
 
 
 def copy(references: References) -> Gate:
-    """Reject what is all but equal to a real training image."""
+    """Reject what is a real training image, or one that was shifted, mirrored or made brighter."""
     return _too_near(references.train_pixels, references, "copy")
 
 
 def leak(references: References) -> Gate:
-    """Reject what is all but equal to a test image: training on it would spoil the test."""
+    """Reject what is a test image, also an altered one: training on it would spoil the test."""
     held_out = references.manifest.split("test")
     return _too_near(references.pixels(held_out, "reading test images to compare with"), references, "leak")
 
 
 def _too_near(pixels: np.ndarray, references: References, reason: str) -> Gate:
-    limit = references.quality.copy_distance
+    quality, known = references.quality, make_prints(pixels)
 
     def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
-        mine = thumbnails([each.image for each in candidates], mode=references.mode)
-        found = nearest_distances(mine, pixels)
-        return [_verdict(value > limit, reason, **{f"{reason}_distance": value}) for value in found]
+        images = [each.image for each in candidates]
+        distances = nearest_distances(thumbnails(images, mode=references.mode), pixels)
+        alike = alike_distances(make_views(images), known)
+        passed = (distances > quality.copy_distance) & (alike > quality.alike_distance)
+        return [
+            _verdict(ok, reason, **{f"{reason}_distance": distance, f"{reason}_alike": like})
+            for ok, distance, like in zip(passed, distances, alike, strict=True)
+        ]
 
     return judge
 
@@ -222,25 +228,35 @@ def collapse(references: References) -> Gate:
     Which of two alike is accepted depends on which came first; what earlier runs accepted comes in by
     ``References.accepted``.
     """
-    limit = 255 * references.quality.copy_distance
-    kept: dict[int, list[np.ndarray]] = {}
+    limit = references.quality.alike_distance
+    kept: dict[int, list[Prints]] = {}
     if references.accepted is not None:
-        pixels = references.pixels(references.accepted, "reading accepted images")
-        for label, each in zip(references.accepted.labels.tolist(), pixels, strict=True):
-            kept.setdefault(label, []).append(each)
+        accepted = references.accepted
+        known = make_prints(references.pixels(accepted, "reading accepted images"))
+        for label in np.unique(accepted.labels).tolist():
+            mine = accepted.labels == label
+            kept[label] = [Prints(known.thumbnails[mine], known.spectra[mine])]
 
     def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
         verdicts = []
-        mine = thumbnails([each.image for each in candidates], mode=references.mode)
-        for candidate, each in zip(candidates, mine, strict=True):
+        images = [each.image for each in candidates]
+        views, prints = make_views(images), make_prints(thumbnails(images, mode=references.mode))
+        for i, candidate in enumerate(candidates):
             others = kept.setdefault(candidate.label, [])
-            distance = np.abs(np.stack(others).astype(np.int16) - each).mean(1).min() if others else np.inf
-            verdicts.append(_verdict(distance > limit, "collapse", collapse_distance=distance / 255))
+            known = _joined(others)
+            distance = alike_distances(views.only(i), known)[0]
+            verdicts.append(_verdict(distance > limit, "collapse", collapse_alike=distance))
             if verdicts[-1].ok:
-                others.append(each)
+                kept[candidate.label] = [known, Prints(prints.thumbnails[i : i + 1], prints.spectra[i : i + 1])]
         return verdicts
 
     return judge
+
+
+def _joined(parts: Sequence[Prints]) -> Prints:
+    if not parts:
+        return make_prints(np.zeros((0, SIDE * SIDE), np.uint8))
+    return Prints(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("thumbnails", "spectra")))
 
 
 def _verdict(ok: bool | np.bool_, reason: str, **scores: float | np.floating) -> Verdict:

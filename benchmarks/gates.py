@@ -1,0 +1,167 @@
+"""Plant faults of known kinds among real images, and print precision and recall of every quality gate.
+
+The real images to compare with are the demo's. Sound candidates are other real images of Fashion-MNIST, of the right
+class; they play the part of good synthetic ones. A fault is found where its own gate, or any gate, rejects it.
+
+    python benchmarks/gates.py --seeds 3
+"""
+
+import argparse
+import io
+import json
+import statistics
+import time
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+from synaug.config import QualityOptions, read_recipe
+from synaug.data.fashion import archive_folder, read_archive, split_positions
+from synaug.data.images import read_image
+from synaug.data.readers import read_data
+from synaug.embedded import demo_data, demo_recipe
+from synaug.runs import machine
+from synaug.synthesis.quality import Candidate, judged, make_gates
+
+GATES = ("broken", "off_class", "copy", "leak", "collapse")
+
+
+def recompressed(image, rng):
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=int(rng.integers(50, 90)))
+    return Image.open(buffer).convert(image.mode)
+
+
+def shifted(image, rng):
+    across, down = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-2, 0), (2, 0))[rng.integers(7)]
+    return image.transform(image.size, Image.Transform.AFFINE, (1, 0, across, 0, 1, down))
+
+
+def flipped(image, _rng):
+    return ImageOps.mirror(image)
+
+
+def brighter(image, rng):
+    return ImageEnhance.Brightness(image).enhance(float(rng.choice([0.75, 0.85, 1.15, 1.25])))
+
+
+def same(image, _rng):
+    return image
+
+
+ALTERATIONS = {
+    "exact": same,
+    "recompressed": recompressed,
+    "shifted": shifted,
+    "flipped": flipped,
+    "brighter": brighter,
+}
+
+
+def flat(size, mode, rng):
+    """Return an all but black image, or one of a single brightness with a little noise."""
+    level = 0 if rng.random() < 0.5 else int(rng.integers(1, 250))
+    return Image.fromarray(np.uint8(np.clip(level + rng.integers(-1, 2, size), 0, 255))).convert(mode)
+
+
+def plant(manifest, images, labels, *, seed, num):
+    """Return candidates and, for each, which fault it has: ``sound``, ``off_class wrong``, ``copy shifted``, ...
+
+    Of ``num`` candidates, 60 % are sound and 8 % each are of another class, flat, altered copies of training images,
+    of test images, and of sound candidates.
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(images))
+    faulty, position = max(num * 8 // 100, len(ALTERATIONS)), num * 60 // 100
+    found = [(Image.fromarray(images[i]), int(labels[i]), "sound") for i in order[:position]]
+    sound = list(found)
+    for i in order[position : position + faulty]:
+        wrong = (int(labels[i]) + rng.integers(1, manifest.num_classes)) % manifest.num_classes
+        found.append((Image.fromarray(images[i]), int(wrong), "off_class wrong"))
+    for _ in range(faulty):
+        found.append((flat(images.shape[1:], "L", rng), int(rng.integers(manifest.num_classes)), "broken flat"))
+    names = [list(ALTERATIONS)[k % len(ALTERATIONS)] for k in range(faulty)]
+    for kind, rows in (("copy", manifest.split("train")), ("leak", manifest.split("test"))):
+        for name, row in zip(names, rng.choice(len(rows), faulty, replace=False), strict=True):
+            image = ALTERATIONS[name](read_image(rows, int(row)), rng)
+            found.append((image, int(rows.labels[row]), f"{kind} {name}"))
+    found = [found[i] for i in rng.permutation(len(found))]
+    for name, k in zip(names, rng.choice(len(sound), faulty, replace=False), strict=True):
+        image, label, _ = sound[k]
+        found.append((ALTERATIONS[name](image, rng), label, f"collapse {name}"))
+    candidates = [Candidate(image, f"c-{i}", label) for i, (image, label, _) in enumerate(found)]
+    return candidates, np.array([fault for *_, fault in found])
+
+
+def verdicts_of(manifest, candidates, *, batch=64):
+    gates = make_gates(manifest, QualityOptions(gates=GATES))
+    found = []
+    for start in range(0, len(candidates), batch):
+        found += judged(gates, candidates[start : start + batch])
+    return np.array([verdict.reason or "" for verdict in found])
+
+
+def scores(faults, reasons):
+    """Return precision and recall by gate, recall by alteration, and the share of sound images rejected."""
+    kinds = np.array([fault.split()[0] for fault in faults])
+    gates = {
+        gate: {
+            "precision": float((kinds[reasons == gate] == gate).mean()) if (reasons == gate).any() else float("nan"),
+            "recall": float((reasons[kinds == gate] == gate).mean()),
+            "recall by any gate": float((reasons[kinds == gate] != "").mean()),
+        }
+        for gate in GATES
+    }
+    altered = {
+        fault: float((reasons[faults == fault] != "").mean())
+        for fault in dict.fromkeys(sorted(faults))
+        if fault != "sound"
+    }
+    return {"gates": gates, "faults": altered, "sound rejected": float((reasons[faults == "sound"] != "").mean())}
+
+
+def held_out():
+    """Return images and labels of Fashion-MNIST that are neither in the demo's training nor in its test set."""
+    train = read_archive("train", archive_folder())
+    rows = split_positions(train, read_archive("test", archive_folder())).generator
+    return train.images[rows], train.labels[rows]
+
+
+def measure(seeds, num):
+    manifest = read_data(demo_data(), read_recipe(demo_recipe()).data)
+    images, labels = held_out()
+    runs, began = [], time.perf_counter()
+    for seed in range(seeds):
+        candidates, faults = plant(manifest, images, labels, seed=seed, num=num)
+        runs.append(scores(faults, verdicts_of(manifest, candidates)))
+    return {"runs": runs, "seconds": time.perf_counter() - began, "machine": machine(), "candidates": num}
+
+
+def spread(values):
+    return f"{100 * statistics.mean(values):.1f} ± {100 * statistics.pstdev(values):.1f}"
+
+
+def table(found):
+    lines = ["| gate | precision | recall | recall by any gate |", "|---|---|---|---|"]
+    for gate in GATES:
+        cells = [
+            spread([run["gates"][gate][name] for run in found["runs"]]) for name in found["runs"][0]["gates"][gate]
+        ]
+        lines.append(f"| `{gate}` | {' | '.join(cells)} |")
+    lines += ["", "| planted | rejected by any gate |", "|---|---|"]
+    lines += [
+        f"| {fault} | {spread([run['faults'][fault] for run in found['runs']])} |"
+        for fault in found["runs"][0]["faults"]
+    ]
+    lines.append(f"| nothing (sound) | {spread([run['sound rejected'] for run in found['runs']])} |")
+    return "\n".join([*lines, "", f"{found['candidates']:,} candidates a seed; {found['machine']}."])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--candidates", type=int, default=2000)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    result = measure(given.seeds, given.candidates)
+    print(json.dumps(result, indent=2) if given.json else table(result))
