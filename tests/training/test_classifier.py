@@ -5,7 +5,7 @@ from torch import nn
 
 from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
-from synaug.training.classifier import predicted_groups, retrain_classifier
+from synaug.training.classifier import own_groups, predicted_groups, retrain_classifier
 from synaug.training.fit import extract_features, predict, train_representation
 from synaug.training.heads import METHODS, Head
 from synaug.training.images import make_training_set
@@ -92,6 +92,27 @@ def test_predicted_groups_guess_what_is_unknown_and_keep_what_is_known():
         num_groups=4,
     )
     assert predicted_groups(data, torch.from_numpy(features)).equal(groups)
+
+
+def test_a_class_has_an_own_group_for_images_without_attribute(small_set):
+    data = own_groups(small_set)
+    assert data.groups.tolist() == [0, 0, 0, 1, 2, 4, 6, 6, 7, 7, 8, 8]
+    assert data.num_groups == 9
+    assert small_set.groups.min() == -1
+
+
+def test_a_layer_of_cosines_is_retrained_on_features_of_length_1(small_set):
+    model = make_model("resnet8", num_classes=3, in_channels=1, image_size=8, head="cosine").eval()
+    seen = []
+
+    def keep(problem, *, regularization, seed):
+        seen.append(problem)
+        return problem.start
+
+    new = retrain_classifier(model, small_set, method=keep, device="cpu")
+    assert new.head == "unit_linear"
+    assert np.linalg.norm(seen[0].features, axis=1) == pytest.approx(np.ones(12))
+    assert torch.allclose(predict(new, small_set, device="cpu"), predict(model, small_set, device="cpu"), atol=1e-4)
 
 
 def test_predicted_groups_need_two_attributes(small_set):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from synaug.errors import DataError, unknown
 from synaug.training.fit import extract_features
 from synaug.training.heads import METHODS, Head, Problem, logistic
 from synaug.training.images import TrainingSet
-from synaug.training.models import ImageClassifier, as_image_classifier
+from synaug.training.models import CosineLinear, ImageClassifier, as_image_classifier
 
 
 def retrain_classifier(
@@ -71,13 +72,14 @@ def make_problem(classifier: nn.Linear, features: Tensor, data: TrainingSet) -> 
             "Retrain on the evened-out set, or leave these classes out."
         )
     labels, groups = data.labels.cpu().numpy(), data.groups.cpu().numpy()
+    weight = classifier.rows if isinstance(classifier, CosineLinear) else classifier.weight
     bias = classifier.bias if classifier.bias is not None else torch.zeros(classifier.out_features)
     return Problem(
         features=features.detach().cpu().double().numpy(),
         labels=labels,
         groups=groups if (groups >= 0).all() else labels,
         num_classes=data.num_classes,
-        start=Head(*(tensor.detach().cpu().double().numpy() for tensor in (classifier.weight, bias))),
+        start=Head(*(tensor.detach().cpu().double().numpy() for tensor in (weight, bias))),
     )
 
 
@@ -88,6 +90,15 @@ def method_named(method: str | Callable[..., Head]) -> Callable[..., Head]:
     if method not in METHODS:
         raise unknown("retraining method", method, METHODS)
     return METHODS[method]
+
+
+def own_groups(data: TrainingSet) -> TrainingSet:
+    """Return the set with a group more for each class, of its images whose group is unknown.
+
+    One of two ways to use Group DRO when synthetic images carry no attribute; the other is ``predicted_groups``.
+    """
+    groups = torch.where(data.groups < 0, data.num_groups + data.labels, data.groups)
+    return replace(data, groups=groups, num_groups=data.num_groups + data.num_classes)
 
 
 def predicted_groups(data: TrainingSet, features: Tensor) -> Tensor:
