@@ -1,18 +1,24 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from synaug.errors import DataError
 from synaug.training.heads import (
+    DFR_INVERSE_STRENGTHS,
+    DFR_REFITS,
     METHODS,
     RADII,
     Head,
     Problem,
+    _sparse_fit,
     balanced_rows,
     logistic,
     mean_recall,
@@ -176,6 +182,29 @@ def test_dfr_ignores_a_spurious_feature_that_logistic_regression_uses():
         return min(right[groups == group].mean() for group in range(4))
 
     assert worst("dfr") > worst("logistic") + 0.1
+
+
+def test_a_sparse_fit_of_three_classes_gives_the_scores_of_scikit_learns_one_against_the_rest():
+    problem = make_problem()
+    inputs = standardised(problem.features).features
+    one = LogisticRegression(C=0.3, l1_ratio=1.0, solver="liblinear", max_iter=5000, tol=1e-3, random_state=0)
+    theirs = OneVsRestClassifier(one).fit(inputs, problem.labels).decision_function(inputs)
+    assert _sparse_fit(inputs, problem.labels, 0.3, 0).logits(inputs) == pytest.approx(theirs)
+
+
+def test_dfr_chooses_its_strength_on_the_validation_images(monkeypatch):
+    """The fits are right about nothing but the strength that is asked for: all-zero heads are of class 0."""
+    asked = []
+
+    def fit(features, labels, strength, seed):
+        asked.append(strength)
+        return Head(np.zeros((3, 5)), np.array([0.0, 0.0, 1.0]) if strength == 0.1 else np.zeros(3))
+
+    monkeypatch.setattr("synaug.training.heads._sparse_fit", fit)
+    rare = make_problem().rows(np.arange(80, 86))
+    METHODS["dfr"](replace(make_problem(), validation=rare), regularization=1.0, seed=0)
+    assert asked[:7] == list(DFR_INVERSE_STRENGTHS)
+    assert asked[7:] == [0.1] * DFR_REFITS
 
 
 def test_dfr_names_a_group_with_a_single_image():

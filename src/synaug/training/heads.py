@@ -182,13 +182,19 @@ def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
 
 
 def _sparse_fit(features: np.ndarray, labels: np.ndarray, strength: float, seed: int) -> Head:
-    from sklearn.linear_model import LogisticRegression
+    """Return the L1 logistic regression of liblinear, each class against the rest where there are more than two.
 
-    solver = "liblinear" if len(np.unique(labels)) == 2 else "saga"
-    fitted = LogisticRegression(
-        C=strength, l1_ratio=1.0, solver=solver, max_iter=5000, tol=1e-3, random_state=seed
-    ).fit(features, labels)
-    return Head(*_rows_for_two(fitted.coef_, fitted.intercept_))
+    The multinomial one, by saga, takes hundreds of passes over features that are correlated, and 3 to 10 times as long.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    one = LogisticRegression(C=strength, l1_ratio=1.0, solver="liblinear", max_iter=5000, tol=1e-3, random_state=seed)
+    if len(np.unique(labels)) == 2:
+        fitted = one.fit(features, labels)
+        return Head(*_rows_for_two(fitted.coef_, fitted.intercept_))
+    each = OneVsRestClassifier(one).fit(features, labels).estimators_
+    return Head(np.concatenate([fit.coef_ for fit in each]), np.concatenate([fit.intercept_ for fit in each]))
 
 
 def _halves(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
