@@ -440,17 +440,17 @@ def retrained_model(
 ) -> ImageClassifier:
     """Return a copy of the network that a method starts from, its last layer retrained."""
     from synaug.training.classifier import retrain_classifier
+    from synaug.training.features import LabelledFeatures
 
     options = retrain_options(name, recipe)
     data = retraining_set(sets, options.data, seed=recipe.seed)
+    features = kept_features(starts_from, base, options.data, data, sets=sets, recipe=recipe)
     return retrain_classifier(
         base,
-        data,
+        LabelledFeatures(features, data.labels, data.groups),
         method=options.method,
         regularization=options.regularization,
         seed=recipe.seed,
-        device=recipe.train.device,
-        features=kept_features(starts_from, base, options.data, data, sets=sets, recipe=recipe),
     )
 
 

@@ -1,9 +1,8 @@
 import pytest
 import torch
-from torch import nn
 
 from synaug.errors import OptionError
-from synaug.training.models import CosineLinear, as_image_classifier, make_model, pretrained_normalisation
+from synaug.training.models import CosineLinear, make_model, pretrained_normalisation
 
 
 @pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet32", 0.46), ("resnet56", 0.85)])
@@ -81,17 +80,3 @@ def test_pretrained_normalisation_of_resnet50_is_imagenets():
 def test_pretrained_normalisation_of_grey_images_is_the_mean_over_colours():
     mean, _, _ = pretrained_normalisation("resnet50", in_channels=1)
     assert mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
-
-
-def test_anyones_network_is_split_at_its_last_linear_layer():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 7), nn.ReLU(), nn.Linear(7, 4)).eval()
-    model = as_image_classifier(network)
-    images = torch.rand(3, 3, 2, 2)
-    assert model.features(images).shape == (3, 7)
-    assert model(images).equal(network(images))
-    assert isinstance(network[3], nn.Linear)
-
-
-def test_a_network_without_linear_layer_is_refused():
-    with pytest.raises(OptionError, match=r"Sequential has no nn\.Linear"):
-        as_image_classifier(nn.Sequential(nn.Conv2d(3, 4, 1)))

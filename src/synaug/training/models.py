@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from typing import Any
 
@@ -220,22 +219,3 @@ def logit_scale(model: nn.Module) -> float:
     """Return what the cosines are multiplied by in a network that ends in a layer of them; else 1."""
     layer = getattr(model, "classifier", None)
     return layer.scale if isinstance(layer, CosineLinear) else 1.0
-
-
-def as_image_classifier(module: nn.Module) -> ImageClassifier:
-    """Return a copy of any network, split at its last linear layer, which must make its logits.
-
-    Raises:
-        OptionError: it has no linear layer.
-    """
-    module = copy.deepcopy(module)
-    if isinstance(module, ImageClassifier):
-        return module
-    if isinstance(module, nn.Linear):
-        return ImageClassifier(nn.Flatten(), module)
-    linear = [(name, part) for name, part in module.named_modules() if isinstance(part, nn.Linear)]
-    if not linear:
-        raise OptionError(f"{type(module).__name__} has no nn.Linear, so its classifier cannot be retrained.")
-    name, classifier = linear[-1]
-    module.set_submodule(name, nn.Identity())
-    return ImageClassifier(module, classifier)
