@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +17,7 @@ from synaug.errors import EnvironmentFault, OptionError
 from synaug.methods import (
     DEFAULT_METHODS,
     METHODS,
+    OWN,
     Sets,
     check_methods,
     is_of_options,
@@ -29,6 +31,7 @@ from synaug.training.images import make_training_set
 from synaug.training.losses import LOSSES, STATEFUL_LOSSES
 from synaug.training.mixing import MIXINGS
 from synaug.training.sampling import SAMPLERS
+from synaug.training.saving import load_classifier
 from synaug.training.schedules import SCHEDULES
 
 WITHOUT_GROUPS = [name for name, method in METHODS.items() if method.groups_from is None]
@@ -140,7 +143,7 @@ def test_methods_that_need_groups_guess_those_of_synthetic_images(recipe, tmp_pa
         attributes=np.arange(36) % 2,
         attribute_names=("day", "night"),
     )
-    names = [name for name, method in METHODS.items() if method.groups_from is not None]
+    names = [name for name, method in METHODS.items() if method.groups_from == "cross_entropy"]
     seen = {}
     usual = SCHEDULES["usual"]
 
@@ -166,6 +169,57 @@ def test_without_the_number_of_attributes_groups_are_not_asked_for():
     check_methods(["group_dro"], Recipe())
     with pytest.raises(OptionError, match="needs groups"):
         check_methods(["group_dro"], Recipe(), num_attributes=1)
+
+
+def test_group_dro_gives_synthetic_images_a_group_of_their_own_if_asked(recipe, tmp_path, monkeypatch):
+    labels, attributes = np.repeat([0, 1], [8, 4]), np.arange(12) % 2
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
+    named = {"class_names": ("land", "water"), "attribute_names": ("day", "night")}
+    data = from_arrays(pixels, labels, attributes=attributes, **named)
+    seen, usual = {}, SCHEDULES["usual"]
+
+    def watched(model, data, options, **more):
+        seen[more["stage"]] = data
+        return usual(model, data, options, **more)
+
+    monkeypatch.setitem(SCHEDULES, "usual", watched)
+    recipe = with_overrides(
+        recipe,
+        {"plan.target": 8, "methods": {"mine": {"method": "synaug_group_balanced", "groups_from": OWN}}},
+    )
+    experiment.run(data, tmp_path / "run", recipe, generator=noise, methods=["synaug_group_dro_own", "mine"])
+    for name in ("synaug_group_dro_own", "mine"):
+        used = seen[f"training {name}"]
+        assert used.num_groups == 6
+        assert used.groups[used.is_synthetic].unique().tolist() == [5]  # 4 + class 1, the only one to be filled up
+
+
+def test_where_groups_come_from_is_checked():
+    with pytest.raises(OptionError, match=r"methods\.x\.groups_from: focal does not need groups; leave it out"):
+        method_named("x", make_recipe({"methods": {"x": {"method": "focal", "groups_from": OWN}}}))
+    recipe = make_recipe({"methods": {"x": {"method": "group_dro", "groups_from": "focall"}}})
+    with pytest.raises(OptionError, match=r"Unknown method 'focall'. Did you mean 'focal'"):
+        check_methods(["x"], recipe)
+
+
+# ---------------------------------------------------------------- heads, and what is kept of them
+
+
+def test_ldam_has_a_layer_of_cosines_which_is_kept(trained):
+    run, _ = trained
+    kept = load_classifier(run / "checkpoints" / "ldam_drw-0")
+    assert kept.model.head == "cosine"
+    assert load_classifier(run / "checkpoints" / "focal-0").model.head == "linear"
+    rows = read_predictions(run, "ldam_drw")
+    assert [kept.class_names[label] for label in kept.logits(images_to_test(run)).argmax(1)] == rows
+
+
+def read_predictions(run, name):
+    return pd.read_csv(RunFolder(run).method_predictions(name, 0))["prediction"].tolist()
+
+
+def images_to_test(run):
+    return methods.load_sets(run, locked_recipe(RunFolder(run)).train).test.images
 
 
 # ---------------------------------------------------------------- features are computed once

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from synaug.synthesis.plan import make_plan
     from synaug.synthesis.synthesize import synthesize
     from synaug.training.classifier import retrain_classifier
+    from synaug.training.features import labelled_features
     from synaug.training.fit import train_representation
     from synaug.training.saving import load_classifier
 
@@ -36,6 +37,7 @@ _HOMES = {
     "from_arrays": "data.manifest",
     "group_counts": "data.groups",
     "imbalance_factor": "data.groups",
+    "labelled_features": "training.features",
     "load_classifier": "training.saving",
     "load_generator": "synthesis.diffusion",
     "longtail_report": "evaluation.longtail",
@@ -56,6 +58,7 @@ __all__ = [
     "from_arrays",
     "group_counts",
     "imbalance_factor",
+    "labelled_features",
     "load_classifier",
     "load_generator",
     "longtail_report",

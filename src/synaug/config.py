@@ -137,6 +137,9 @@ class StageOptions(_Section):
     mixing: str = Field("mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
     mixup_alpha: float = Field(0.2, ge=0, description="Beta(alpha, alpha); 0: no mixup")
     loss: str = Field("cross_entropy", description="cross_entropy, balanced_softmax, ldam_drw, group_dro, ...")
+    prior: Literal["real", "drawn"] = Field(
+        "real", description="class counts that losses correct for: of the real images, or of the images drawn"
+    )
     sampler: str = Field("instance", description="instance, class_balanced, square_root, group_balanced, ...")
     max_synthetic: float = Field(1.0, ge=0, le=1, description="largest share of synthetic images in a batch")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW")
@@ -182,6 +185,10 @@ class MethodOptions(_Section):
 
     method: str | None = Field(None, description="the method that this name is another version of; default: its own")
     starts_from: str | None = Field(None, description="whose features are kept, in the place of the method's own")
+    groups_from: str | None = Field(
+        None,
+        description="where the attribute is unknown: the method whose features predict it, or own: a group a class",
+    )
     network: str | None = Field(None, description="in the place of train.network")
     images: ImagesOptions = ImagesOptions()
     stage1: dict[str, Any] = {}

@@ -24,7 +24,6 @@ def write_gap(sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Pr
     """
     from synaug.evaluation.gap import gap_report, gap_section
     from synaug.training.fit import extract_features
-    from synaug.training.models import as_image_classifier
     from synaug.training.parallel import joined_team
 
     images, class_names = sets.evened_out, planning.read_plan(run_folder.plan).class_names
@@ -35,7 +34,7 @@ def write_gap(sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Pr
             storage.write_json(run_folder.gap(recipe.seed), {})
         return
     progress("measuring the gap", 0, 1, "")
-    model = as_image_classifier(trained_model(GAP_METHOD, sets, run_folder, recipe)[0])
+    model, _ = trained_model(GAP_METHOD, sets, run_folder, recipe)
     if not team.is_first:
         return
     rng = np.random.default_rng([recipe.seed, 3])

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
 
 
+OWN = "own"  # instead of a method that tells the attribute
+
 Changes = tuple[tuple[str, Any], ...]
 
 
@@ -47,7 +49,8 @@ class Method:
         schedule: the course of stage 1, a name of ``training.schedules.SCHEDULES``.
         starts_from: the method whose features are kept while the classifier is retrained; None trains stage 1.
         retrain: options that differ from the recipe's ``train.retrain``.
-        groups_from: the method whose features tell the attribute of images that have none; it needs groups.
+        groups_from: the method whose features tell the attribute of images that have none, or ``OWN``: those of a
+            class are a group of their own. It needs groups.
     """
 
     description: str
@@ -57,6 +60,13 @@ class Method:
     starts_from: str | None = None
     retrain: Changes = ()
     groups_from: str | None = None
+
+
+def _drawn(name: str, what: str, *, stage1: Changes, **more: Any) -> dict[str, Method]:
+    """Return a way to train on the evened-out set whose prior is of the images drawn, not of the real ones."""
+    stage1 = (*stage1, ("prior", "drawn"))
+    said = f"{what}, on the evened-out set; class counts of what is drawn."
+    return {f"synaug_{name}_drawn": Method(said, data="evened_out", stage1=stage1, **more)}
 
 
 _BOXES: Changes = (("mixup_alpha", 1.0),)  # of the papers that paste boxes
@@ -165,11 +175,20 @@ METHODS = {
     **_on_both("ldam_drw", "LDAM with deferred reweighting (Cao et al. 2019)", stage1=(("loss", "ldam_drw"),)),
     **_on_both("balanced_softmax", "Balanced softmax (Ren et al. 2020)", stage1=(("loss", "balanced_softmax"),)),
     **_on_both("logit_adjustment", "Logit adjustment (Menon et al. 2021)", stage1=(("loss", "logit_adjustment"),)),
+    **_drawn("class_balanced_loss", "Class-balanced loss", stage1=(("loss", "class_balanced"),)),
+    **_drawn("ldam_drw", "LDAM with deferred reweighting", stage1=(("loss", "ldam_drw"),)),
+    **_drawn("balanced_softmax", "Balanced softmax", stage1=(("loss", "balanced_softmax"),)),
     **_on_both(
         "group_dro",
         "Group DRO (Sagawa et al. 2020)",
         stage1=(("loss", "group_dro"),),
         groups_from="cross_entropy",
+    ),
+    "synaug_group_dro_own": Method(
+        "Group DRO on the evened-out set; the synthetic images of a class are a group of their own.",
+        data="evened_out",
+        stage1=(("loss", "group_dro"),),
+        groups_from=OWN,
     ),
     **_on_both(
         "group_balanced",
@@ -178,6 +197,7 @@ METHODS = {
         groups_from="cross_entropy",
     ),
     **_on_both("glmc", "Agreement of two mixtures (GLMC, Du et al. 2023)", stage1=_BOXES, schedule="glmc"),
+    **_drawn("glmc", "Agreement of two mixtures", stage1=_BOXES, schedule="glmc"),
     **_on_both("simclr_start", "Half of the steps SimCLR (Chen et al. 2020), then labels", schedule="simclr_start"),
     **_on_both(
         "balanced_contrastive_start",
@@ -205,11 +225,15 @@ def method_named(name: str, recipe: Recipe) -> Method:
     if kind not in METHODS:
         raise unknown("method", kind, METHODS)
     method = METHODS[kind]
-    if own.starts_from is None:
-        return method
-    if method.starts_from is None:
+    if own.starts_from is not None and method.starts_from is None:
         raise OptionError(f"methods.{name}.starts_from: {kind} trains its features itself and starts from none.")
-    return replace(method, starts_from=own.starts_from)
+    if own.groups_from is not None and method.groups_from is None:
+        raise OptionError(f"methods.{name}.groups_from: {kind} does not need groups; leave it out.")
+    return replace(
+        method,
+        starts_from=own.starts_from or method.starts_from,
+        groups_from=own.groups_from or method.groups_from,
+    )
 
 
 def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int | None = None) -> None:
@@ -222,6 +246,8 @@ def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int
         method = method_named(name, recipe)
         if method.starts_from is not None:
             check_methods([method.starts_from], recipe)
+        if method.groups_from not in (None, OWN):
+            check_methods([str(method.groups_from)], recipe)
         if num_attributes is not None and num_attributes < 2 and method.groups_from is not None:
             raise OptionError(
                 f"The method {name} needs groups, but the images have no attribute with two values. "
@@ -384,6 +410,7 @@ def trained_model(
     name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent
 ) -> tuple[ImageClassifier, float]:
     """Return the network of a method, trained, and the seconds that took; a finished checkpoint is loaded instead."""
+    from synaug.training.losses import COSINE_LOSSES
     from synaug.training.models import make_model
     from synaug.training.schedules import SCHEDULES
     from synaug.training.tracking import tracked
@@ -397,21 +424,22 @@ def trained_model(
         return model, seconds + time.monotonic() - began
     data = sets.evened_out if method.data == "evened_out" else sets.real
     if method.groups_from is not None and bool((data.groups < 0).any()):
-        base, _ = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
-        data = with_groups(data, method.data, base, method.groups_from, sets=sets, recipe=recipe)
+        data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
+    options = stage_options(name, recipe, sets)
     model = make_model(
         own.network or recipe.train.network,
         num_classes=data.num_classes,
         in_channels=data.images.shape[1],
         image_size=data.images.shape[-1],
         pretrained=recipe.train.pretrained,
+        head="cosine" if method.schedule != "glmc" and options.loss in COSINE_LOSSES else "linear",
         seed=recipe.seed,
     )
     with tracked(recipe.train.track, name=f"{name}-{recipe.seed}", folder=run_folder.tracking) as track:
         log = SCHEDULES[method.schedule](
             model,
             data,
-            stage_options(name, recipe, sets),
+            options,
             seed=recipe.seed,
             device=recipe.train.device,
             precision=recipe.train.precision,
@@ -428,17 +456,17 @@ def retrained_model(
 ) -> ImageClassifier:
     """Return a copy of the network that a method starts from, its last layer retrained."""
     from synaug.training.classifier import retrain_classifier
+    from synaug.training.features import LabelledFeatures
 
     options = retrain_options(name, recipe)
     data = retraining_set(sets, options.data, seed=recipe.seed)
+    features = kept_features(starts_from, base, options.data, data, sets=sets, recipe=recipe)
     return retrain_classifier(
         base,
-        data,
+        LabelledFeatures(features, data.labels, data.groups),
         method=options.method,
         regularization=options.regularization,
         seed=recipe.seed,
-        device=recipe.train.device,
-        features=kept_features(starts_from, base, options.data, data, sets=sets, recipe=recipe),
     )
 
 
@@ -506,14 +534,17 @@ def kept_features(
 
 
 def with_groups(
-    data: TrainingSet, chosen: str, model: ImageClassifier, name: str, *, sets: Sets, recipe: Recipe
+    data: TrainingSet, method: Method, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress
 ) -> TrainingSet:
-    """Return the images with the attribute of those that have none told by the features of a method's network."""
-    from synaug.training.classifier import predicted_groups
+    """Return the images with a group for those that have no attribute: predicted, or their own."""
+    from synaug.training.classifier import own_groups, predicted_groups
 
-    return replace(
-        data, groups=predicted_groups(data, kept_features(name, model, chosen, data, sets=sets, recipe=recipe))
-    )
+    assert method.groups_from is not None
+    if method.groups_from == OWN:
+        return own_groups(data)
+    base, _ = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
+    features = kept_features(method.groups_from, base, method.data, data, sets=sets, recipe=recipe)
+    return replace(data, groups=predicted_groups(data, features))
 
 
 def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:

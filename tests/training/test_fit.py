@@ -138,6 +138,21 @@ def test_one_step_of_sgd_is_torchs(small_set):
     assert torch.allclose(model.inner[2].weight, -0.1 * 1.9 * twin.weight.grad, atol=1e-6)
 
 
+@pytest.mark.parametrize(("prior", "counts"), [("real", [4, 1, 1]), ("drawn", [4, 4, 4])])
+def test_losses_correct_for_the_counts_that_are_asked_for(small_set, prior, counts):
+    seen = []
+
+    def loss(logits, targets, *, context):
+        seen.append((context.class_counts.tolist(), context.logit_scale))
+        return logits.sum()
+
+    options = StageOptions(steps=1, batch_size=4, prior=prior, sampler="class_balanced")
+    for head, scale in (("linear", 1.0), ("cosine", 30.0)):
+        model = make_model("resnet8", num_classes=3, in_channels=1, image_size=8, head=head)
+        train_representation(model, small_set, options, seed=0, device="cpu", loss=loss)
+        assert seen.pop() == (pytest.approx(counts), scale)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -1,19 +1,27 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from synaug.errors import DataError
 from synaug.training.heads import (
+    DFR_INVERSE_STRENGTHS,
+    DFR_REFITS,
     METHODS,
+    RADII,
     Head,
     Problem,
+    _sparse_fit,
     balanced_rows,
     logistic,
+    mean_recall,
     nearest_class_mean,
     standardised,
     tau_norm,
@@ -74,8 +82,8 @@ def test_a_constant_feature_does_no_harm():
     assert np.isfinite(head.weight).all()
 
 
-def test_tau_norm_makes_all_rows_equally_long():
-    head = tau_norm(make_problem(), regularization=1.0, seed=0)
+def test_tau_1_makes_all_rows_equally_long():
+    head = tau_norm(make_problem(), regularization=1.0, seed=0, tau=1.0)
     assert np.linalg.norm(head.weight, axis=1) == pytest.approx([1, 1, 1])
     assert head.bias.tolist() == [0, 0, 0]
 
@@ -83,6 +91,43 @@ def test_tau_norm_makes_all_rows_equally_long():
 def test_tau_0_keeps_the_rows():
     problem = make_problem()
     assert tau_norm(problem, regularization=1.0, seed=0, tau=0.0).weight == pytest.approx(problem.start.weight)
+
+
+def by_hand(labels, *, validation=None):
+    """Two images (1, 3), and rows (4, 0) and (0, 1)."""
+    labels = np.array(labels)
+    features = np.array([[1.0, 3.0], [1.0, 3.0]])
+    return Problem(features, labels, labels, 2, Head(np.array([[4.0, 0], [0, 1.0]]), np.zeros(2)), validation)
+
+
+def chosen_tau(problem):
+    """Rows of length 4 and 1 become 4^(1 - tau) and 1."""
+    return 1 - np.log(tau_norm(problem, regularization=1.0, seed=0).weight[0, 0]) / np.log(4)
+
+
+def test_tau_is_chosen_by_mean_recall_by_hand():
+    """(1, 3) is of class 0 as long as 4^(1 - tau) > 3, which is up to tau 0.2; all that are as good: the largest."""
+    assert chosen_tau(by_hand([0, 0])) == pytest.approx(0.2)
+    assert chosen_tau(by_hand([1, 1])) == pytest.approx(1)
+
+
+def test_tau_is_chosen_on_the_validation_images_if_there_are_any():
+    assert chosen_tau(by_hand([1, 1], validation=by_hand([0, 0]))) == pytest.approx(0.2)
+
+
+def test_mean_recall_weighs_classes_alike():
+    labels = np.array([0, 0, 0, 1])
+    problem = Problem(np.array([[1.0], [1.0], [1.0], [1.0]]), labels, labels, 2, Head(np.zeros((2, 1)), np.zeros(2)))
+    assert mean_recall(Head(np.array([[1.0], [0.0]]), np.zeros(2)), problem) == 0.5
+
+
+def test_halves_to_fit_and_to_choose_on_share_no_image_and_hold_every_class():
+    problem = make_problem(counts=(9, 4, 1))
+    fit, check = problem.parted(np.random.default_rng(0))
+    assert np.bincount(fit.labels).tolist() == [5, 2, 1]
+    assert np.bincount(check.labels).tolist() == [4, 2]  # a single image is fitted on
+    rows = {tuple(row) for row in np.concatenate([fit.features, check.features])}
+    assert len(rows) == 14
 
 
 def test_nearest_class_mean_by_hand():
@@ -102,11 +147,15 @@ def test_lws_only_scales_the_rows():
     assert head.bias / problem.start.bias == pytest.approx(ratio[:, 0])
 
 
-def test_max_norm_keeps_the_rows_inside_the_ball():
+def test_max_norm_keeps_the_rows_inside_the_ball_that_the_validation_images_ask_for(monkeypatch):
+    """Whatever the head, the images to choose on are right for one radius only."""
     problem = make_problem()
     radius = np.median(np.linalg.norm(problem.start.weight, axis=1))
-    head = METHODS["max_norm"](problem, regularization=1.0, seed=0)
-    assert np.linalg.norm(head.weight, axis=1).max() <= radius * (1 + 1e-9)
+    for factor in (0.5, 2.0):
+        tried = iter([factor == radius_factor for radius_factor in RADII])
+        monkeypatch.setattr("synaug.training.heads.mean_recall", lambda head, check, tried=tried: float(next(tried)))
+        head = METHODS["max_norm"](problem, regularization=1.0, seed=0)
+        assert np.linalg.norm(head.weight, axis=1).max() <= factor * radius * (1 + 1e-9)
 
 
 @settings(max_examples=20, deadline=None)
@@ -133,6 +182,29 @@ def test_dfr_ignores_a_spurious_feature_that_logistic_regression_uses():
         return min(right[groups == group].mean() for group in range(4))
 
     assert worst("dfr") > worst("logistic") + 0.1
+
+
+def test_a_sparse_fit_of_three_classes_gives_the_scores_of_scikit_learns_one_against_the_rest():
+    problem = make_problem()
+    inputs = standardised(problem.features).features
+    one = LogisticRegression(C=0.3, l1_ratio=1.0, solver="liblinear", max_iter=5000, tol=1e-3, random_state=0)
+    theirs = OneVsRestClassifier(one).fit(inputs, problem.labels).decision_function(inputs)
+    assert _sparse_fit(inputs, problem.labels, 0.3, 0).logits(inputs) == pytest.approx(theirs)
+
+
+def test_dfr_chooses_its_strength_on_the_validation_images(monkeypatch):
+    """The fits are right about nothing but the strength that is asked for: all-zero heads are of class 0."""
+    asked = []
+
+    def fit(features, labels, strength, seed):
+        asked.append(strength)
+        return Head(np.zeros((3, 5)), np.array([0.0, 0.0, 1.0]) if strength == 0.1 else np.zeros(3))
+
+    monkeypatch.setattr("synaug.training.heads._sparse_fit", fit)
+    rare = make_problem().rows(np.arange(80, 86))
+    METHODS["dfr"](replace(make_problem(), validation=rare), regularization=1.0, seed=0)
+    assert asked[:7] == list(DFR_INVERSE_STRENGTHS)
+    assert asked[7:] == [0.1] * DFR_REFITS
 
 
 def test_dfr_names_a_group_with_a_single_image():

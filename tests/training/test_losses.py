@@ -59,6 +59,13 @@ def test_ldam_is_cross_entropy_with_the_margin_taken_from_the_true_class():
     assert value("ldam", (16, 81, 1)) == pytest.approx(theirs.item(), rel=1e-5)
 
 
+def test_ldam_of_cosines_is_scaled_by_hand():
+    """Cosines 0.8 and 0.6, counts 16 and 1, so margins 0.25 and 0.5; all times 30."""
+    at = LossContext(class_counts=torch.tensor([16, 1]), groups=torch.zeros(1), logit_scale=30.0)
+    loss = ldam(torch.tensor([[24.0, 18.0]]), torch.tensor([[1.0, 0.0]]), context=at)
+    assert loss.item() == pytest.approx(math.log1p(math.exp(18 - 30 * (0.8 - 0.25))), rel=1e-5)
+
+
 def test_ldam_of_a_mixed_target_is_the_mixture():
     at = context((16, 81, 1))
     pure = [ldam(LOGITS[:1], torch.eye(3)[c : c + 1], context=at).item() for c in (0, 2)]

@@ -1,9 +1,8 @@
 import pytest
 import torch
-from torch import nn
 
 from synaug.errors import OptionError
-from synaug.training.models import as_image_classifier, make_model, pretrained_normalisation
+from synaug.training.models import CosineLinear, make_model, pretrained_normalisation
 
 
 @pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet32", 0.46), ("resnet56", 0.85)])
@@ -33,6 +32,31 @@ def test_timm_networks_take_any_channels_and_size(name):
     assert model(torch.rand(2, 1, 64, 64)).shape == (2, 5)
 
 
+def test_a_head_of_cosines_by_hand():
+    layer = CosineLinear(2, 2)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([[5.0, 0.0], [0.0, 0.1]]))
+    assert layer(torch.tensor([[30.0, 40.0]])).tolist() == [pytest.approx([18, 24])]
+
+
+def test_features_of_a_head_of_cosines_have_length_1_and_give_its_logits_linearly():
+    model = make_model("resnet8", num_classes=3, in_channels=1, head="cosine").eval()
+    images = torch.rand(2, 1, 28, 28)
+    features = model.features(images)
+    assert features.norm(dim=1).tolist() == pytest.approx([1, 1])
+    assert torch.allclose(model(images), features @ model.classifier.rows.T, atol=1e-5)
+
+
+def test_another_head_leaves_the_backbone_as_it_was():
+    plain, cosine = (make_model("resnet8", num_classes=3, head=head) for head in ("linear", "cosine"))
+    assert all(a.equal(b) for a, b in zip(plain.backbone.parameters(), cosine.backbone.parameters(), strict=True))
+
+
+def test_misspelt_head_names_the_nearest():
+    with pytest.raises(OptionError, match=r"Unknown head 'cosin'. Did you mean 'cosine'"):
+        make_model("resnet8", num_classes=2, head="cosin")
+
+
 def test_auto_is_small_for_small_images():
     assert make_model("auto", num_classes=2, image_size=32).classifier.in_features == 64
 
@@ -56,17 +80,3 @@ def test_pretrained_normalisation_of_resnet50_is_imagenets():
 def test_pretrained_normalisation_of_grey_images_is_the_mean_over_colours():
     mean, _, _ = pretrained_normalisation("resnet50", in_channels=1)
     assert mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
-
-
-def test_anyones_network_is_split_at_its_last_linear_layer():
-    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 7), nn.ReLU(), nn.Linear(7, 4)).eval()
-    model = as_image_classifier(network)
-    images = torch.rand(3, 3, 2, 2)
-    assert model.features(images).shape == (3, 7)
-    assert model(images).equal(network(images))
-    assert isinstance(network[3], nn.Linear)
-
-
-def test_a_network_without_linear_layer_is_refused():
-    with pytest.raises(OptionError, match=r"Sequential has no nn\.Linear"):
-        as_image_classifier(nn.Sequential(nn.Conv2d(3, 4, 1)))

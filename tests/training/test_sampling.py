@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from synaug.errors import OptionError
 from synaug.training.images import make_training_set
-from synaug.training.sampling import SAMPLERS, batches, epoch_order, whole_quotas
+from synaug.training.sampling import SAMPLERS, batches, drawn_counts, epoch_order, whole_quotas
 
 
 def labelled(labels, is_synthetic=None):
@@ -70,6 +70,19 @@ def test_group_balanced_counts_groups_and_the_unknown_as_one_more(small_set):
     drawn = small_set.groups[order("group_balanced", small_set)]
     counts = [int((drawn == group).sum()) for group in (-1, 0, 1, 2, 4)]
     assert max(counts) - min(counts) <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(LABELS, st.sampled_from(list(SAMPLERS)))
+def test_drawn_counts_are_those_of_an_epoch_give_or_take_one(labels, sampler):
+    data = labelled(labels)
+    drawn = np.bincount(data.labels[order(sampler, data, share=0.5)], minlength=data.num_classes)
+    assert drawn == pytest.approx(drawn_counts(sampler, data), abs=1)
+
+
+def test_drawn_counts_of_balanced_groups_by_hand(small_set):
+    """Five groups of 2.4 images each; the unknown one has two images of each class."""
+    assert drawn_counts("group_balanced", small_set) == pytest.approx([4.8 + 0.8, 2.4 + 0.8, 2.4 + 0.8])
 
 
 def test_a_cap_holds_in_every_batch_and_keeps_the_classes():

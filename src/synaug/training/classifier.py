@@ -1,83 +1,131 @@
-"""Retrain the last layer of a network on features that stay as they are, by one of the methods of ``heads``."""
+"""Retrain the last layer of any network on features that stay as they are, by one of the methods of ``heads``."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from synaug.errors import DataError, unknown
-from synaug.training.fit import extract_features
+from synaug.training.features import Batches, LabelledFeatures, labelled_features, last_linear, with_labels
 from synaug.training.heads import METHODS, Head, Problem, logistic
 from synaug.training.images import TrainingSet
-from synaug.training.models import ImageClassifier, as_image_classifier
+from synaug.training.models import CosineLinear
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def retrain_classifier(
-    model: nn.Module,
-    data: TrainingSet,
+    model: M,
+    data: Batches | LabelledFeatures | Tensor | np.ndarray,
     *,
+    labels: Sequence[int] | Tensor | np.ndarray | None = None,
+    attributes: Sequence[int] | Tensor | np.ndarray | None = None,
+    validation: Batches | LabelledFeatures | None = None,
     method: str | Callable[..., Head] = "logistic",
+    layer: str | None = None,
     regularization: float = 1.0,
     seed: int = 0,
-    features: Tensor | None = None,
     device: str | torch.device = "auto",
-) -> ImageClassifier:
-    """Return a copy of the network with a new last layer.
+) -> M:
+    """Return a copy of any network with its last linear layer found anew; the rest of it stays as it is.
 
     Args:
-        model: any network that ends in a linear layer; it is not changed.
-        data: what the layer learns from: real images, of every class.
-        method: a name of ``METHODS``, or a function like them.
+        model: the network; it is not changed.
+        data: what the layer learns from, with images of every class. A ``DataLoader`` or a data set of
+            (image, label) or (image, label, attribute), the images as the network takes them; a training set of
+            ``training.images``; features of shape ``(N, D)``, with ``labels``; or ``labelled_features``, computed once
+            to try several methods.
+        labels: shape ``(N,)``, where ``data`` are bare features.
+        attributes: likewise, -1 where unknown; with them, DFR balances groups and not classes.
+        validation: images, or their ``labelled_features``, to choose tau, radius or strength on; default: some of
+            ``data``. Never the test images.
+        method: a name of ``heads.METHODS``: logistic, warm_logistic, crt, crt_warm, lws, max_norm, tau_norm,
+            nearest_class_mean or dfr; or a function like them.
+        layer: name of the linear layer that makes the logits; default: the last one.
         regularization: inverse strength C, as in scikit-learn: the smaller, the simpler the layer.
         seed: of what the method draws.
-        features: of ``data``, shape ``(N, D)``, if they are known already.
-        device: where they are computed.
+        device: where features are computed.
 
     Raises:
-        OptionError: the method is unknown, or the network has no linear layer.
+        OptionError: the method or layer is unknown, or the network has no linear layer.
         DataError: a class has no image, or the features do not fit.
+
+    >>> from torch.utils.data import DataLoader, TensorDataset
+    >>> images, labels = torch.eye(4).reshape(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    >>> repaired = retrain_classifier(network, DataLoader(TensorDataset(images, labels), batch_size=2))
+    >>> repaired(images).argmax(1).tolist()
+    [0, 1, 0, 1]
     """
     find = method_named(method)
-    copied = copy.deepcopy(model) if isinstance(model, ImageClassifier) else as_image_classifier(model)
-    if features is None:
-        features = extract_features(copied, data, device=device)
-    problem = make_problem(copied.classifier, features, data)
+    copied = copy.deepcopy(model)
+    name, old = last_linear(copied, layer)
+    if isinstance(data, Tensor | np.ndarray):
+        if labels is None:
+            raise DataError("Features alone do not say what is in the images; give their labels, too.")
+        data = with_labels(data, labels, attributes)
+
+    def known(source: Batches | LabelledFeatures) -> LabelledFeatures:
+        if isinstance(source, LabelledFeatures):
+            return source
+        return labelled_features(copied, source, layer=layer, device=device)
+
+    problem = make_problem(old, known(data))
+    if validation is not None:
+        problem = replace(problem, validation=make_problem(old, known(validation), complete=False))
     head = find(problem, regularization=regularization, seed=seed)
-    old = copied.classifier
-    layer = nn.Linear(old.in_features, len(head.bias)).to(old.weight.device)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(head.weight))
-        layer.bias.copy_(torch.from_numpy(head.bias))
-    copied.classifier = layer
+    new = as_linear(head, like=old)
+    if name == "":
+        return cast(M, new)
+    copied.set_submodule(name, new)
     return copied.eval()
 
 
-def make_problem(classifier: nn.Linear, features: Tensor, data: TrainingSet) -> Problem:
-    """Return the problem for a layer, features and the set they are of."""
-    if features.shape != (len(data), classifier.in_features):
+def as_linear(head: Head, *, like: nn.Linear) -> nn.Linear:
+    """Return a head as a layer on the device and of the number format of another."""
+    layer = nn.Linear(like.in_features, len(head.bias)).to(like.weight)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(head.weight))
+        layer.bias.copy_(torch.from_numpy(head.bias))
+    return layer
+
+
+def make_problem(classifier: nn.Linear, known: LabelledFeatures, *, complete: bool = True) -> Problem:
+    """Return the problem for a layer and features.
+
+    Raises:
+        DataError: the features do not fit to the layer, a label is none of its classes, or, where the images should
+            be ``complete``, a class has none.
+    """
+    num, size = known.features.shape
+    if size != classifier.in_features:
+        raise DataError(f"The features have {size} columns, but the classifier has {classifier.in_features} inputs.")
+    labels, groups = known.labels.cpu().numpy(), known.groups.cpu().numpy()
+    num_classes = classifier.out_features
+    if num and not 0 <= labels.min() <= labels.max() < num_classes:
         raise DataError(
-            f"The features have shape {tuple(features.shape)}, but {len(data)} images and a classifier of "
-            f"{classifier.in_features} inputs need {(len(data), classifier.in_features)}."
+            f"Labels go from {labels.min()} to {labels.max()}, but the classifier has {num_classes} classes, from 0."
         )
-    counts = torch.bincount(data.labels, minlength=data.num_classes)
-    if (counts == 0).any():
-        empty = torch.nonzero(counts == 0).flatten().tolist()
+    empty = np.flatnonzero(np.bincount(labels, minlength=num_classes) == 0)
+    if complete and len(empty):
         raise DataError(
             f"The classifier cannot be retrained: no images of the classes number {', '.join(map(str, empty))}. "
             "Retrain on the evened-out set, or leave these classes out."
         )
-    labels, groups = data.labels.cpu().numpy(), data.groups.cpu().numpy()
-    bias = classifier.bias if classifier.bias is not None else torch.zeros(classifier.out_features)
+    weight = classifier.rows if isinstance(classifier, CosineLinear) else classifier.weight
+    bias = classifier.bias if classifier.bias is not None else torch.zeros(num_classes)
     return Problem(
-        features=features.detach().cpu().double().numpy(),
+        features=known.features.detach().cpu().double().numpy(),
         labels=labels,
         groups=groups if (groups >= 0).all() else labels,
-        num_classes=data.num_classes,
-        start=Head(*(tensor.detach().cpu().double().numpy() for tensor in (classifier.weight, bias))),
+        num_classes=num_classes,
+        start=Head(*(tensor.detach().cpu().double().numpy() for tensor in (weight, bias))),
     )
 
 
@@ -88,6 +136,15 @@ def method_named(method: str | Callable[..., Head]) -> Callable[..., Head]:
     if method not in METHODS:
         raise unknown("retraining method", method, METHODS)
     return METHODS[method]
+
+
+def own_groups(data: TrainingSet) -> TrainingSet:
+    """Return the set with a group more for each class, of its images whose group is unknown.
+
+    One of two ways to use Group DRO when synthetic images carry no attribute; the other is ``predicted_groups``.
+    """
+    groups = torch.where(data.groups < 0, data.num_groups + data.labels, data.groups)
+    return replace(data, groups=groups, num_groups=data.num_groups + data.num_classes)
 
 
 def predicted_groups(data: TrainingSet, features: Tensor) -> Tensor:

@@ -29,10 +29,10 @@ from synaug.training.devices import chosen_device, chosen_precision, forked_rand
 from synaug.training.files import ImageFiles
 from synaug.training.images import TrainingSet, normalised
 from synaug.training.losses import Loss, LossContext, loss_named
-from synaug.training.models import ImageClassifier
+from synaug.training.models import ImageClassifier, logit_scale
 from synaug.training.optimization import learning_rate_share, make_optimizer, num_steps
 from synaug.training.parallel import Team, joined_team
-from synaug.training.sampling import batches
+from synaug.training.sampling import batches, drawn_counts
 
 SAVE_EVERY = 30.0  # seconds
 CURVES = "training.csv"  # step, loss and learning rate, beside the checkpoint
@@ -163,7 +163,7 @@ class _Run:
         self.dtype, self.checkpoint = dtype, checkpoint
         self.scaler = torch.amp.GradScaler(data.labels.device.type, enabled=dtype == torch.float16)
         self.make_batch = make_batch
-        self.class_counts = data.class_counts
+        self.class_counts = prior_counts(data, options)
         self.digest = training_digest(self.model, data, options, seed=seed, steps=steps) if checkpoint else ""
         self.losses: list[Tensor | float] = []
         self.skipped, self.seconds = 0, 0.0
@@ -219,6 +219,7 @@ class _Run:
             class_counts=self.class_counts,
             groups=groups.repeat(len(batch.images) // len(rows)),
             share=step / self.steps,
+            logit_scale=logit_scale(self.model),
         )
         loss = self.criterion(_in_float32(outputs), batch.targets, context=context)
         optimizer.zero_grad(set_to_none=True)
@@ -300,6 +301,13 @@ class _Run:
     def _plain_losses(self) -> list[float]:
         self.losses = [float(loss) for loss in self.losses]
         return self.losses  # type: ignore[return-value]
+
+
+def prior_counts(data: TrainingSet, options: StageOptions) -> Tensor:
+    """Return the class counts that losses correct for, shape ``(num_classes,)``."""
+    if options.prior == "real":
+        return data.class_counts
+    return torch.from_numpy(drawn_counts(options.sampler, data)).to(data.labels.device)
 
 
 def _with_next(stream: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

@@ -20,7 +20,7 @@ from synaug.training.batching import MakeBatch, plain_batch_maker
 from synaug.training.fit import TrainingLog, train_representation
 from synaug.training.images import TrainingSet
 from synaug.training.losses import LossContext
-from synaug.training.mixing import Batch, Mixing, PartnerDraw, cutmix, few_shot, mixup
+from synaug.training.mixing import Batch, blended, drawn_box, drawn_lam, with_box
 from synaug.training.models import ImageClassifier
 
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -89,18 +89,20 @@ def train_glmc(
 
 
 def two_mixtures(data: TrainingSet, options: StageOptions) -> MakeBatch:
-    """Return a function that mixes a batch with class-balanced partners, once by Mixup and once by CutMix."""
+    """Return a function that mixes images with others of the set in the same shares, by Mixup and by CutMix.
+
+    The partners are drawn evenly, as the recipe that the authors published does: the weights of the loss alone
+    correct for the class counts.
+    """
     plain = plain_batch_maker(data, options)
-    draw = PartnerDraw(data, Mixing(mixup, few_shot))
 
     def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
-        partner_rows = draw(rows, rng)
-        views = [
-            mix(plain(rows, rng), plain(partner_rows, rng), alpha=options.mixup_alpha, rng=rng)
-            for mix in (mixup, cutmix)
-        ]
-        images, targets = zip(*views, strict=True)
-        return Batch(torch.cat(images), torch.cat(targets))
+        partners = rng.integers(len(data), size=len(rows))
+        lam = drawn_lam(options.mixup_alpha, rng)
+        box = drawn_box(*data.images.shape[2:], lam, rng)
+        mixed = blended(plain(rows, rng), plain(partners, rng), lam)
+        pasted = with_box(plain(rows, rng), plain(partners, rng), box)
+        return Batch(torch.cat([mixed.images, pasted.images]), torch.cat([mixed.targets, pasted.targets]))
 
     return make
 

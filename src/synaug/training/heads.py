@@ -6,7 +6,7 @@ A method is a function ``(problem, *, regularization, seed)`` that returns a ``H
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from synaug.errors import DataError
 
 DFR_INVERSE_STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
 DFR_REFITS = 10
+TAUS = tuple(tenth / 10 for tenth in range(11))
+RADII = (0.5, 1.0, 2.0, 4.0)  # times the median norm of the rows there are
 _SGD_STEPS, _SGD_BATCH = 500, 128
 
 
@@ -40,6 +42,7 @@ class Problem:
         labels: shape ``(N,)``.
         groups: shape ``(N,)``; the labels where no groups are known.
         start: the last layer there is.
+        validation: images to choose tau, radius or strength on; None takes some of these images for it.
     """
 
     features: np.ndarray
@@ -47,6 +50,24 @@ class Problem:
     groups: np.ndarray
     num_classes: int
     start: Head
+    validation: Problem | None = None
+
+    def rows(self, chosen: np.ndarray) -> Problem:
+        """Return the problem of the images at these positions."""
+        return replace(self, features=self.features[chosen], labels=self.labels[chosen], groups=self.groups[chosen])
+
+    def parted(self, rng: np.random.Generator) -> tuple[Problem, Problem]:
+        """Return what to fit on and what to choose on: halves with their share of each class, or all and validation."""
+        if self.validation is not None:
+            return self, self.validation
+        first, second = _halves(self.labels, rng)
+        return self.rows(first), self.rows(second)
+
+
+def mean_recall(head: Head, problem: Problem) -> float:
+    """Return the share of the images that a head has right, as the mean over the classes that there are."""
+    right = head.logits(problem.features).argmax(1) == problem.labels
+    return float(np.mean([right[problem.labels == label].mean() for label in np.unique(problem.labels)]))
 
 
 # ---------------------------------------------------------------- convex fits on standardised features
@@ -129,18 +150,28 @@ def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
 
     Kirichenko et al. 2023, "Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations". The
     strength is the one of ``DFR_INVERSE_STRENGTHS`` (times ``regularization``) with the best worst-group
-    accuracy on the half of the images that the first fit did not see. Without groups, classes take their place.
+    accuracy on the validation images, or else on the half of the images that the first fit did not see. Without
+    groups, classes take their place.
+
+    Raises:
+        DataError: a group has a single image, and there are no validation images.
     """
     rng = np.random.default_rng([seed, 4])
     inputs = standardised(problem.features)
-    fit_rows, check_rows = _halves(problem.groups, rng)
+    if problem.validation is None:
+        values, counts = np.unique(problem.groups, return_counts=True)
+        if counts.min() < 2:
+            raise DataError(f"DFR needs at least 2 images of each group, but group {values[counts.argmin()]} has one.")
+        fit_rows, check_rows = _halves(problem.groups, rng)
+        check = problem.rows(check_rows)
+    else:
+        fit_rows, check = np.arange(len(problem.labels)), problem.validation
     rows = fit_rows[balanced_rows(problem.groups[fit_rows], rng)]
     scores = []
     for strength in DFR_INVERSE_STRENGTHS:
         head = _sparse_fit(inputs.features[rows], problem.labels[rows], strength * regularization, seed)
-        right = head.logits(inputs.features[check_rows]).argmax(1) == problem.labels[check_rows]
-        groups = problem.groups[check_rows]
-        scores.append(min(right[groups == group].mean() for group in np.unique(groups)))
+        right = head.logits((check.features - inputs.mean) / inputs.scale).argmax(1) == check.labels
+        scores.append(min(right[check.groups == group].mean() for group in np.unique(check.groups)))
     best = DFR_INVERSE_STRENGTHS[int(np.argmax(scores))] * regularization
     heads = []
     for _ in range(DFR_REFITS):
@@ -151,26 +182,26 @@ def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
 
 
 def _sparse_fit(features: np.ndarray, labels: np.ndarray, strength: float, seed: int) -> Head:
-    from sklearn.linear_model import LogisticRegression
+    """Return the L1 logistic regression of liblinear, each class against the rest where there are more than two.
 
-    solver = "liblinear" if len(np.unique(labels)) == 2 else "saga"
-    fitted = LogisticRegression(
-        C=strength, l1_ratio=1.0, solver=solver, max_iter=5000, tol=1e-3, random_state=seed
-    ).fit(features, labels)
-    return Head(*_rows_for_two(fitted.coef_, fitted.intercept_))
+    The multinomial one, by saga, takes hundreds of passes over features that are correlated, and 3 to 10 times as long.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    one = LogisticRegression(C=strength, l1_ratio=1.0, solver="liblinear", max_iter=5000, tol=1e-3, random_state=seed)
+    if len(np.unique(labels)) == 2:
+        fitted = one.fit(features, labels)
+        return Head(*_rows_for_two(fitted.coef_, fitted.intercept_))
+    each = OneVsRestClassifier(one).fit(features, labels).estimators_
+    return Head(np.concatenate([fit.coef_ for fit in each]), np.concatenate([fit.intercept_ for fit in each]))
 
 
 def _halves(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return two halves of the positions, each with its share of every group.
-
-    Raises:
-        DataError: a group has a single image.
-    """
+    """Return two halves of the positions, each with its share of every group; a single image is in the first."""
     first, second = [], []
     for group in np.unique(groups):
         rows = rng.permutation(np.flatnonzero(groups == group))
-        if len(rows) < 2:
-            raise DataError(f"DFR needs at least 2 images of each group, but group {group} has one.")
         first.append(rows[: (len(rows) + 1) // 2])
         second.append(rows[(len(rows) + 1) // 2 :])
     return np.concatenate(first), np.concatenate(second)
@@ -212,11 +243,19 @@ def lws(problem: Problem, *, regularization: float, seed: int) -> Head:
 def max_norm(problem: Problem, *, regularization: float, seed: int) -> Head:
     """Return the layer trained on, its rows kept inside a ball and decayed: weight balancing.
 
-    Alshammari et al. 2022, "Long-Tailed Recognition via Weight Balancing", equation 6. The radius, tuned by
-    hand in the paper, is here the median norm of the rows there are.
+    Alshammari et al. 2022, "Long-Tailed Recognition via Weight Balancing", equation 6. The radius is that of
+    ``RADII``, times the median norm of the rows there are, with the best mean recall on the validation images, or
+    else on half of each class while the other half is fitted on.
     """
+    fit, check = problem.parted(np.random.default_rng([seed, 7]))
+    radii = np.median(np.linalg.norm(problem.start.weight, axis=1)) * np.array(RADII)
+    scores = [mean_recall(_within(radius, fit, regularization=regularization, seed=seed), check) for radius in radii]
+    return _within(radii[int(np.argmax(scores))], problem, regularization=regularization, seed=seed)
+
+
+def _within(radius: float, problem: Problem, *, regularization: float, seed: int) -> Head:
+    """Return the layer trained on with rows no longer than the radius."""
     weight, bias = _parameters(problem, warm=True, seed=seed)
-    radius = weight.detach().norm(dim=1).median()
 
     def project() -> None:
         norms = weight.norm(dim=1, keepdim=True)
@@ -256,13 +295,15 @@ def _descend(
     """
     rng = np.random.default_rng([seed, 6])
     features, labels = torch.from_numpy(problem.features), torch.from_numpy(problem.labels)
-    by_class = [np.flatnonzero(problem.labels == label) for label in range(problem.num_classes)]
+    by_class = np.argsort(problem.labels, kind="stable")
+    sizes = np.bincount(problem.labels, minlength=problem.num_classes)
+    starts = np.cumsum(sizes) - sizes
     decay = 1 / (strength * len(labels))
     optimizer = torch.optim.SGD(parameters, lr=0.1, momentum=0.9, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _SGD_STEPS)
     for _ in range(_SGD_STEPS):
         classes = rng.integers(problem.num_classes, size=_SGD_BATCH)
-        rows = torch.tensor([rng.choice(by_class[label]) for label in classes])
+        rows = torch.from_numpy(by_class[starts[classes] + rng.integers(sizes[classes])])
         loss = nn.functional.cross_entropy(logits(features[rows]), labels[rows])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -275,10 +316,19 @@ def _descend(
 # ---------------------------------------------------------------- without training
 
 
-def tau_norm(problem: Problem, *, regularization: float, seed: int, tau: float = 1.0) -> Head:
-    """Return the rows divided by their norm to the power tau, without bias (Kang et al. 2020, section 4.2)."""
-    norms = np.linalg.norm(problem.start.weight, axis=1, keepdims=True)
-    return Head(problem.start.weight / np.maximum(norms, 1e-12) ** tau, np.zeros(problem.num_classes))
+def tau_norm(problem: Problem, *, regularization: float, seed: int, tau: float | None = None) -> Head:
+    """Return the rows divided by their norm to the power tau, without bias (Kang et al. 2020, section 4.2).
+
+    Without a tau it is the one of ``TAUS`` with the best mean recall on the validation images. Without those it is
+    chosen on all images of the problem, as nothing else is fitted to them; the network learned from them, so it
+    errs less on rare classes than it will, and of equally good ones the largest is taken.
+    """
+    norms = np.maximum(np.linalg.norm(problem.start.weight, axis=1, keepdims=True), 1e-12)
+    heads = {t: Head(problem.start.weight / norms**t, np.zeros(problem.num_classes)) for t in TAUS}
+    if tau is not None:
+        return Head(problem.start.weight / norms**tau, np.zeros(problem.num_classes))
+    check = problem.validation or problem
+    return heads[max(TAUS, key=lambda t: (mean_recall(heads[t], check), t))]
 
 
 def nearest_class_mean(problem: Problem, *, regularization: float, seed: int) -> Head:

@@ -1,4 +1,4 @@
-"""Losses on soft targets, with priors that come from the counts of real images.
+"""Losses on soft targets, with priors that come from the counts of real images, or of what is drawn.
 
 A loss is a function ``(logits, targets, *, context)`` that returns the mean over the batch. Group DRO, which
 remembers weights from batch to batch, is a module that is called the same way.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from synaug.errors import OptionError, unknown
 
@@ -20,18 +21,20 @@ class LossContext:
     """What a loss may know besides logits and targets.
 
     Attributes:
-        class_counts: real images of each class, shape ``(C,)``.
+        class_counts: images of each class that the prior is of, shape ``(C,)``: the real ones, or those drawn.
         groups: group of each image of the batch (the first of a mixed pair), shape ``(N,)``; -1 where unknown.
         share: of the training that is done, 0 to 1.
+        logit_scale: by what cosines were multiplied to be the logits; 1 for a plain linear layer.
     """
 
     class_counts: Tensor
     groups: Tensor
     share: float = 0.0
+    logit_scale: float = 1.0
 
     @property
     def prior(self) -> Tensor:
-        """Share of each class among the real images; a class without any counts as one image."""
+        """Share of each class among the images; a class without any counts as one image."""
         counts = self.class_counts.clamp(min=1).float()
         return counts / counts.sum()
 
@@ -111,15 +114,23 @@ def ldam(
     """Return the mean cross-entropy in which each class must win by a margin, the wider the fewer its images.
 
     Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", equations 10 to
-    13: margins in proportion to n^(-1/4), the largest 0.5. The paper uses cosine logits times 30; here the
-    logits are those of the ordinary linear layer. A soft target is the mixture of its classes' losses.
+    13: margins in proportion to n^(-1/4), the largest 0.5. As in the paper, the network should end in a layer of
+    cosines (``make_model(..., head="cosine")``), whose margins are scaled like its logits; with a plain linear layer
+    they are taken from the logits as they are. A soft target is the mixture of its classes' losses.
     """
     margins = context.class_counts.clamp(min=1).float() ** -0.25
-    margins = margins * (max_margin / margins.max())
-    # log of the sum of exponentials after the margin was taken from one class, for each class
-    sums = logits.logsumexp(1, keepdim=True) + torch.log1p(logits.softmax(1) * torch.expm1(-margins))
+    margins = margins * (context.logit_scale * max_margin / margins.max())
+    sums = torch.logaddexp(_log_sums_of_others(logits), logits - margins)
     losses = targets * (sums - (logits - margins))
     return (losses if weights is None else losses * weights).sum(1).mean()
+
+
+def _log_sums_of_others(logits: Tensor) -> Tensor:
+    """Return, for each class, the log of the sum of exponentials of all others, also where one is far above them."""
+    top = F.one_hot(logits.argmax(1), logits.shape[1]).bool()
+    without_top = logits.masked_fill(top, -torch.inf).logsumexp(1, keepdim=True)
+    shares = logits.softmax(1).masked_fill(top, 0)
+    return torch.where(top, without_top, logits.logsumexp(1, keepdim=True) + torch.log1p(-shares))
 
 
 def ldam_drw(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
@@ -181,6 +192,9 @@ LOSSES: dict[str, Loss] = {
     "balanced_softmax": balanced_softmax,
     "logit_adjustment": logit_adjustment,
 }
+COSINE_LOSSES = ("ldam", "ldam_drw")
+"""Losses that are made for a network that ends in a layer of cosines."""
+
 STATEFUL_LOSSES: dict[str, Callable[[int], nn.Module]] = {"group_dro": GroupDRO}
 """Losses that are made for a number of groups and remember from batch to batch."""
 

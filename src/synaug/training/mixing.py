@@ -32,8 +32,8 @@ def mixup(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generat
 
     Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
     """
-    lam = drawn_lam(alpha, rng)
-    return blend(batch.images, partners.images, lam), blend(batch.targets, partners.targets, lam)
+    mixed = blended(batch, partners, drawn_lam(alpha, rng))
+    return mixed.images, mixed.targets
 
 
 def cutmix(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -42,11 +42,8 @@ def cutmix(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Genera
     Yun et al. 2019, "CutMix". One box a batch, of area 1 - lam before it is cut at the edges.
     """
     height, width = batch.images.shape[2:]
-    top, bottom, left, right = drawn_box(height, width, drawn_lam(alpha, rng), rng)
-    images = batch.images.clone()
-    images[:, :, top:bottom, left:right] = partners.images[:, :, top:bottom, left:right]
-    lam = 1 - (bottom - top) * (right - left) / (height * width)
-    return images, blend(batch.targets, partners.targets, lam)
+    pasted = with_box(batch, partners, drawn_box(height, width, drawn_lam(alpha, rng), rng))
+    return pasted.images, pasted.targets
 
 
 def mixup_or_cutmix(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -63,6 +60,20 @@ def cmo(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator
     if rng.random() < 0.5:
         return batch.images, batch.targets
     return cutmix(batch, partners, alpha=alpha, rng=rng)
+
+
+def blended(batch: Batch, partners: Batch, lam: float) -> Batch:
+    """Return lam of each image and target plus 1 - lam of its partner."""
+    return Batch(blend(batch.images, partners.images, lam), blend(batch.targets, partners.targets, lam))
+
+
+def with_box(batch: Batch, partners: Batch, box: tuple[int, int, int, int]) -> Batch:
+    """Return each image with its partner's pixels in a box of top, bottom, left and right; targets by area."""
+    top, bottom, left, right = box
+    images = batch.images.clone()
+    images[:, :, top:bottom, left:right] = partners.images[:, :, top:bottom, left:right]
+    lam = 1 - (bottom - top) * (right - left) / (images.shape[2] * images.shape[3])
+    return Batch(images, blend(batch.targets, partners.targets, lam))
 
 
 def blend(first: Tensor, second: Tensor, lam: float) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 from typing import Any
 
@@ -13,20 +12,56 @@ from torch.nn import functional as F
 from synaug.errors import EnvironmentFault, OptionError, unknown
 
 CIFAR_DEPTHS = (8, 20, 32, 44, 56, 110)
+HEADS = ("linear", "cosine", "unit_linear")
+"""A linear layer; one of cosines; a linear layer on features of length 1, such as one of cosines once retrained."""
+
 _TINY_SIDE = 64
 
 
-class ImageClassifier(nn.Module):
-    """A backbone whose output is a feature vector, then a linear classifier."""
+class CosineLinear(nn.Linear):
+    """A linear layer of which only directions count: the logits are ``scale`` times cosines.
 
-    def __init__(self, backbone: nn.Module, classifier: nn.Linear) -> None:
+    Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", section 3.2.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, scale: float = 30.0) -> None:
+        super().__init__(in_features, out_features, bias=False)
+        self.scale = scale
+
+    @property
+    def rows(self) -> Tensor:
+        """The weight of the linear layer that gives the same logits of features of length 1."""
+        return self.scale * F.normalize(self.weight, dim=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return logits, shape ``(N, out_features)``."""
+        return F.linear(F.normalize(features, dim=1), self.rows)
+
+
+class ImageClassifier(nn.Module):
+    """A backbone whose output is a feature vector, then a linear classifier.
+
+    Attributes:
+        unit_features: whether features are scaled to length 1, as the classifier of cosines wants them.
+    """
+
+    def __init__(self, backbone: nn.Module, classifier: nn.Linear, *, unit_features: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.classifier = classifier
+        self.unit_features = unit_features
+
+    @property
+    def head(self) -> str:
+        """The kind of classifier, one of ``HEADS``."""
+        if isinstance(self.classifier, CosineLinear):
+            return "cosine"
+        return "unit_linear" if self.unit_features else "linear"
 
     def features(self, images: Tensor) -> Tensor:
         """Return features, shape ``(N, D)``, of normalised images."""
-        return self.backbone(images)
+        found = self.backbone(images)
+        return F.normalize(found, dim=1) if self.unit_features else found
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, shape ``(N, num_classes)``."""
@@ -94,6 +129,7 @@ def make_model(
     in_channels: int = 3,
     image_size: int = 32,
     pretrained: bool = False,
+    head: str = "linear",
     seed: int = 0,
 ) -> ImageClassifier:
     """Make a network with weights that follow from the seed (or from timm).
@@ -104,12 +140,15 @@ def make_model(
         in_channels: 1 or 3.
         image_size: side in pixels.
         pretrained: start from timm's weights.
+        head: one of ``HEADS``; the loss LDAM wants ``cosine``.
         seed: of the weights; the global random state is left alone.
 
     Raises:
-        OptionError: the name is unknown, or has no pretrained weights.
+        OptionError: the name or head is unknown, or the network has no pretrained weights.
         EnvironmentFault: the weights cannot be had.
     """
+    if head not in HEADS:
+        raise unknown("head", head, HEADS)
     name = network_named(name, image_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -121,7 +160,8 @@ def make_model(
         else:
             backbone = _timm_backbone(name.removeprefix("timm/"), in_channels, image_size, pretrained)
             num_features = getattr(backbone, "head_hidden_size", None) or backbone.num_features
-        return ImageClassifier(backbone, nn.Linear(num_features, num_classes))
+        layer = CosineLinear if head == "cosine" else nn.Linear
+        return ImageClassifier(backbone, layer(num_features, num_classes), unit_features=head != "linear")
 
 
 def cifar_names() -> list[str]:
@@ -175,20 +215,7 @@ def pretrained_normalisation(name: str, *, in_channels: int = 3) -> tuple[tuple[
     return mean, std, int(found["input_size"][-1])
 
 
-def as_image_classifier(module: nn.Module) -> ImageClassifier:
-    """Return a copy of any network, split at its last linear layer, which must make its logits.
-
-    Raises:
-        OptionError: it has no linear layer.
-    """
-    module = copy.deepcopy(module)
-    if isinstance(module, ImageClassifier):
-        return module
-    if isinstance(module, nn.Linear):
-        return ImageClassifier(nn.Flatten(), module)
-    linear = [(name, part) for name, part in module.named_modules() if isinstance(part, nn.Linear)]
-    if not linear:
-        raise OptionError(f"{type(module).__name__} has no nn.Linear, so its classifier cannot be retrained.")
-    name, classifier = linear[-1]
-    module.set_submodule(name, nn.Identity())
-    return ImageClassifier(module, classifier)
+def logit_scale(model: nn.Module) -> float:
+    """Return what the cosines are multiplied by in a network that ends in a layer of them; else 1."""
+    layer = getattr(model, "classifier", None)
+    return layer.scale if isinstance(layer, CosineLinear) else 1.0

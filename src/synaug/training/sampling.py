@@ -110,6 +110,23 @@ def epoch_order(
     return _evenly_merged(np.concatenate(parts[0]), np.concatenate(parts[1]), rng)
 
 
+def drawn_counts(sampler: str | Sampler, data: TrainingSet) -> np.ndarray:
+    """Return how many images of each class an epoch holds, shape ``(num_classes,)``, on average over the training.
+
+    Real and synthetic images count alike; partners of a mixing are not counted.
+
+    >>> import torch
+    >>> from synaug.training.images import make_training_set
+    >>> labels, pixels = torch.tensor([0, 0, 0, 1]), torch.zeros(4, 1, 1, 1, dtype=torch.uint8)
+    >>> data = make_training_set(pixels, labels, num_classes=2)
+    >>> drawn_counts("instance", data).tolist(), drawn_counts("class_balanced", data).tolist()
+    ([3.0, 1.0], [2.0, 2.0])
+    """
+    cells, shares = sampler_named(sampler)(data, share=0.5)
+    each = (shares / np.bincount(cells, minlength=len(shares)).clip(min=1))[cells]
+    return len(data) * np.bincount(_labels(data), weights=each, minlength=data.num_classes)
+
+
 def whole_quotas(shares: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
     """Return whole numbers in proportion to the shares that sum to ``total``; what is left over goes by lot.
 

@@ -54,6 +54,7 @@ def write_classifier(
     """
     about = {
         "network": network,
+        "head": getattr(model, "head", "linear"),
         "class_names": list(class_names),
         "image_shape": list(data.images.shape[1:]),
         "mean": data.mean.tolist(),
@@ -79,7 +80,13 @@ def load_classifier(folder: str | Path) -> SavedClassifier:
     except (SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}.") from error
     channels, height, width = about["image_shape"]
-    model = make_model(about["network"], num_classes=len(about["class_names"]), in_channels=channels, image_size=width)
+    model = make_model(
+        about["network"],
+        num_classes=len(about["class_names"]),
+        in_channels=channels,
+        image_size=width,
+        head=about.get("head", "linear"),
+    )
     model.load_state_dict(tensors)
     return SavedClassifier(
         model=model.eval(),
