@@ -1,11 +1,14 @@
 """Let the N-th file operation of a command fail, or end the process there, for many N; then repeat the command.
 
-Run as a process of its own, ``python faulty.py WORK SHARE [STAGE ...]``: it stays warm and single-threaded and
-forks one child a fault, which takes tens of milliseconds. Prints one JSON line a fault.
+Run as a process of its own, ``python faulty.py WORK SHARE [STAGE ...]``: it has imported all that the commands
+import, stays single-threaded, and forks a child for each command. Prints one JSON line a fault.
 """
 
+import contextlib
 import errno
+import gc
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -137,6 +140,17 @@ def wrap():
     experiment.find_model = lambda _: None
 
 
+def warm_up(stage, work):
+    """Import here what the command imports in a child, so that its later children find it there."""
+    place, listed = work / "places" / "warm", work / "modules.txt"
+    begin(stage, work, place)
+    command(arguments_of(stage, work), place, modules=listed)
+    for name in listed.read_text().split("\n"):
+        with contextlib.suppress(Exception):  # some are no files of their own
+            importlib.import_module(name)
+    gc.freeze()
+
+
 def arguments_of(stage, work):
     methods = ["--methods", ",".join(METHODS)]
     return {
@@ -149,8 +163,11 @@ def arguments_of(stage, work):
     }[stage]
 
 
-def command(arguments, place, faults=None):
-    """Run the command line in a child, in the folder above ``x``; return its exit code, words and operations."""
+def command(arguments, place, faults=None, *, modules=None):
+    """Run the command line in a child, in the folder above ``x``; return its exit code, words and operations.
+
+    ``modules`` is a file that gets the names of all that the child has imported.
+    """
     storage.make_folder(place)
     said = place.with_name(f"{place.name}.said")
     read, write = os.pipe()
@@ -171,6 +188,8 @@ def command(arguments, place, faults=None):
                 code = ended.code or 0
             sys.stdout.flush()
             sys.stderr.flush()
+            if modules is not None:
+                modules.write_text("\n".join(sys.modules))
             os.write(write, f"{faults.count} {faults.where}".encode())
         finally:
             os._exit(code)
@@ -226,6 +245,7 @@ def main():
     prepare(work)
     rng = random.Random(int(os.environ.get("FAULT_SEED", "0")))
     for stage in sys.argv[3:] or ["generate", "train", "retrain", "export", "bench", "run"]:
+        warm_up(stage, work)
         arguments, place = arguments_of(stage, work), work / "places" / stage
         begin(stage, work, place)
         code, said, total, _ = command(arguments, place)
