@@ -26,6 +26,7 @@ from synaug.data import groups
 from synaug.evaluation.spurious import train_weighted_accuracy
 from synaug.methods import check_methods, images_digest, is_current, method_named, train_group_counts
 from synaug.progress import Progress, silent
+from synaug.reporting import is_reported
 from synaug.runs import RunFolder, machine
 from synaug.synthesis import plan as planning
 from synaug.synthesis.synthesize import synthetic_manifest
@@ -141,7 +142,8 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
     """Run one run folder of the grid: its images once, its methods for each of its seeds."""
     arm = experiment.arms[cell.arm]
-    if len(results_of(cell, arm.methods)) == len(cell.seeds) * len(arm.methods):
+    is_trained = len(results_of(cell, arm.methods)) == len(cell.seeds) * len(arm.methods)
+    if is_trained and is_reported(RunFolder(cell.folder), cell.recipe):
         return
     data = data_of(experiment, arm, cell.recipe)
     stages.run(data, cell.folder, cell.recipe, methods=arm.methods, source_name=experiment.bench.mirror or "",

@@ -1,0 +1,71 @@
+"""The first signal asks, the second ends at once; where nothing is to be saved, already the first does."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from synaug import interruption
+from synaug.errors import Interrupted
+
+WAITING = """
+import time
+from synaug import interruption
+with interruption.graceful():
+    print("ready", flush=True)
+    while not interruption.is_requested():
+        time.sleep(0.01)
+    print("asked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_process_at_once(number):
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        for word in ("ready", "asked"):
+            assert process.stdout.readline() == f"{word}\n"
+            process.send_signal(number)
+        assert process.wait(timeout=10) == -number
+
+
+def test_the_first_signal_only_asks():
+    with interruption.graceful():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interruption.is_requested()
+        with pytest.raises(Interrupted, match="run the same command again to go on"):
+            interruption.stop_here()
+    assert not interruption.is_requested()
+
+
+def test_where_nothing_is_to_be_saved_the_first_signal_ends_the_work():
+    with interruption.graceful(), pytest.raises(Interrupted), interruption.at_once():
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("went on")
+
+
+def test_a_library_that_makes_another_error_of_it_does_not_hide_it():
+    with interruption.graceful(), pytest.raises(Interrupted), interruption.at_once():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Interrupted as error:
+            raise RuntimeError("Failed to import") from error
+
+
+def test_a_library_that_swallows_it_is_stopped_after_the_block():
+    reached = []
+    with interruption.graceful(), pytest.raises(Interrupted), interruption.at_once():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except Interrupted:
+            reached.append("end of the block")
+    assert reached
+
+
+def test_an_error_of_the_block_itself_stays():
+    with pytest.raises(KeyError), interruption.at_once():
+        raise KeyError("x")
