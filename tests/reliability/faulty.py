@@ -12,9 +12,12 @@ import importlib
 import json
 import os
 import random
+import secrets
 import shutil
+import signal
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +114,7 @@ class Faults:
             back()
 
 
-def prepare(work):
+def prepare(work, recipe=RECIPE):
     """Make the data and what each command starts from."""
     photos = work / "photos"
     for label, number in (("bag", 6), ("coat", 4), ("boot", 3)):
@@ -119,9 +122,9 @@ def prepare(work):
             path = storage.make_folder(photos / label) / f"{i}.png"
             values = np.random.default_rng([len(label), ord(label[0]), i]).integers(0, 256, (8, 8, 3), dtype=np.uint8)
             Image.fromarray(values).save(path)
-    (work / "recipe.yaml").write_text(json.dumps(RECIPE))
+    (work / "recipe.yaml").write_text(json.dumps(recipe))
     arms = {"text": {"methods": METHODS}, "filled": {"options": {"plan.cap": 0}, "methods": ["upper_bound"]}}
-    (work / "bench.yaml").write_text(json.dumps(RECIPE | {"bench": {"arms": arms}}))
+    (work / "bench.yaml").write_text(json.dumps(recipe | {"bench": {"arms": arms}}))
     wrap()
     starts = work / "starts"
     storage.make_folder(starts / "run")
@@ -163,41 +166,67 @@ def arguments_of(stage, work):
     }[stage]
 
 
-def command(arguments, place, faults=None, *, modules=None):
-    """Run the command line in a child, in the folder above ``x``; return its exit code, words and operations.
+@dataclass
+class Child:
+    """A command that runs in a process of its own."""
 
-    ``modules`` is a file that gets the names of all that the child has imported.
+    number: int
+    said: Path
+    pipe: int
+
+    def finish(self):
+        """Wait for its end; return its exit code, words, number of operations and the last one's place."""
+        with os.fdopen(self.pipe) as pipe:
+            count, _, where = pipe.read().partition(" ")
+        _, status = os.waitpid(self.number, 0)
+        return os.waitstatus_to_exitcode(status), self.said.read_text(errors="replace"), int(count or 0), where
+
+
+def start(arguments, place, faults=None, *, modules=None, before=lambda: None):
+    """Start the command line in a child, in the folder above ``x``.
+
+    ``modules`` is a file that gets the names of all that the child has imported; ``before`` is called in the child.
     """
     storage.make_folder(place)
-    said = place.with_name(f"{place.name}.said")
+    said = place.with_name(f"{place.name}.{secrets.token_hex(4)}.said")
     read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
+    number = os.fork()
+    if number:
+        os.close(write)
+        return Child(number, said, read)
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.chdir(place)
+        words = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(words, 1)
+        os.dup2(words, 2)
+        before()
+        faults = faults or Faults()
+        storage.perform = faults
+        sys.argv = ["synaug", *map(str, arguments)]
         try:
-            os.chdir(place)
-            words = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(words, 1)
-            os.dup2(words, 2)
-            faults = faults or Faults()
-            storage.perform = faults
-            sys.argv = ["synaug", *map(str, arguments)]
-            try:
-                cli.main()
-            except SystemExit as ended:
-                code = ended.code or 0
-            sys.stdout.flush()
-            sys.stderr.flush()
-            if modules is not None:
-                modules.write_text("\n".join(sys.modules))
-            os.write(write, f"{faults.count} {faults.where}".encode())
-        finally:
-            os._exit(code)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        count, _, where = pipe.read().partition(" ")
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), said.read_text(errors="replace"), int(count or 0), where
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if modules is not None:
+            modules.write_text("\n".join(sys.modules))
+        os.write(write, f"{faults.count} {faults.where}".encode())
+    except KeyboardInterrupt:  # before the command began, or after its end
+        code = 75
+    finally:
+        os._exit(code)
+
+
+def command(arguments, place, faults=None, *, modules=None):
+    """Run the command line in a child to its end; see ``start``."""
+    child = start(arguments, place, faults, modules=modules)
+    try:
+        return child.finish()
+    finally:
+        child.said.unlink()
 
 
 def plain(value):
