@@ -42,28 +42,30 @@ def test_the_first_signal_only_asks():
     assert not interruption.is_requested()
 
 
-def test_where_nothing_is_to_be_saved_the_first_signal_ends_the_work():
-    with interruption.graceful(), pytest.raises(Interrupted), interruption.at_once():
-        os.kill(os.getpid(), signal.SIGTERM)
-        pytest.fail("went on")
-
-
-def test_a_library_that_makes_another_error_of_it_does_not_hide_it():
-    with interruption.graceful(), pytest.raises(Interrupted), interruption.at_once():
+def signalled_in_a_library(number, outcome):
+    """Send the signal within a block that has nothing to save, as a library that catches errors would see it."""
+    with interruption.graceful(), interruption.at_once():
         try:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
         except Interrupted as error:
-            raise RuntimeError("Failed to import") from error
+            outcome(error)
 
 
-def test_a_library_that_swallows_it_is_stopped_after_the_block():
-    reached = []
-    with interruption.graceful(), pytest.raises(Interrupted), interruption.at_once():
-        try:
-            os.kill(os.getpid(), signal.SIGINT)
-        except Interrupted:
-            reached.append("end of the block")
-    assert reached
+def raise_again(error):
+    raise error
+
+
+def raise_another(error):
+    raise RuntimeError("Failed to import") from error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("outcome", [raise_again, raise_another, lambda error: None])
+def test_where_nothing_is_to_be_saved_the_first_signal_ends_the_work_whatever_a_library_makes_of_it(number, outcome):
+    seen = []
+    with pytest.raises(Interrupted, match="run the same command again"):
+        signalled_in_a_library(number, lambda error: (seen.append(error), outcome(error)))
+    assert seen
 
 
 def test_an_error_of_the_block_itself_stays():

@@ -126,9 +126,13 @@ def prepare(work, recipe=RECIPE):
     arms = {"text": {"methods": METHODS}, "filled": {"options": {"plan.cap": 0}, "methods": ["upper_bound"]}}
     (work / "bench.yaml").write_text(json.dumps(recipe | {"bench": {"arms": arms}}))
     wrap()
-    starts = work / "starts"
-    storage.make_folder(starts / "run")
-    storage.make_folder(starts / "bench")
+    for stage in ("run", "bench"):
+        storage.make_folder(work / "starts" / stage)
+
+
+def prepare_stages(work):
+    """Make what the commands of single stages start from."""
+    photos, starts = work / "photos", work / "starts"
     command(["plan", photos, "--out", "x", "--recipe", work / "recipe.yaml"], starts / "generate")
     shutil.copytree(starts / "generate", starts / "train")
     command(["generate", "x"], starts / "train")
@@ -272,6 +276,7 @@ def begin(stage, work, place):
 def main():
     work, share = Path(sys.argv[1]).resolve(), float(sys.argv[2])
     prepare(work)
+    prepare_stages(work)
     rng = random.Random(int(os.environ.get("FAULT_SEED", "0")))
     for stage in sys.argv[3:] or ["generate", "train", "retrain", "export", "bench", "run"]:
         warm_up(stage, work)

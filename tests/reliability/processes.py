@@ -121,7 +121,7 @@ def mounted(options, target):
 def full_disk(run):
     """Run on a small file system until it is full, then with room."""
     storage.make_folder(run.place)
-    if refusal := mounted(f"size={run.rng.randint(2, 200) * 4}k", run.place):
+    if refusal := mounted(f"size={run.rng.choice([3, 10, 40, 90, 120, 200]) * 4}k", run.place):
         return {"skipped": refusal}
     try:
         code, said, _, _ = faulty.command(run.arguments, run.place)
