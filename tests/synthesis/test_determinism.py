@@ -1,4 +1,4 @@
-"""The same plan gives the same ids, seeds and bytes: in any order, in any number of shards, however often interrupted."""
+"""The same plan gives the same ids, seeds and bytes: in any order and number of shards, and after any interruption."""
 
 import dataclasses
 import hashlib
