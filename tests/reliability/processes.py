@@ -14,9 +14,11 @@ import sys
 import time
 from pathlib import Path
 
-import faulty
-
 from synaug import experiment, storage
+
+sys.path.insert(0, str(Path(__file__).parent))  # pytest looks into this file too
+
+import faulty  # noqa: E402
 
 RECIPE = faulty.RECIPE | {
     "plan": faulty.RECIPE["plan"] | {"target": 30},

@@ -9,7 +9,7 @@ import pandas as pd
 
 from synaug.data.images import SUFFIXES
 from synaug.data.listing import SPLIT_NAMES, Listing, PathGuard, texts
-from synaug.data.manifest import SPLITS
+from synaug.data.manifest import SPLITS, Quarantined
 from synaug.errors import DataError
 
 
@@ -27,7 +27,8 @@ def list_folders(root: Path) -> Listing:
     places = [(split, top, name) for top, split in splits.items() for name in subfolders(root / top)]
     if not splits:
         places = [("train", "", name) for name in tops]
-    rows, unusable = [], []
+    rows: list[tuple[str, str, str]] = []
+    unusable: list[Quarantined] = []
     for split, top, name in places:
         paths, bad = texts(_class_images(root, os.path.join(top, name)))
         rows += [(path, name, split) for path in paths]
