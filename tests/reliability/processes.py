@@ -18,7 +18,7 @@ from synaug import experiment, storage
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest looks into this file too
 
-import faulty  # noqa: E402
+import faulty
 
 RECIPE = faulty.RECIPE | {
     "plan": faulty.RECIPE["plan"] | {"target": 30},
