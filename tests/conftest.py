@@ -10,11 +10,13 @@ import hashlib
 import io
 import itertools
 import pickle
+import socket
 import sys
 import tarfile
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -26,6 +28,32 @@ from synaug.data.readers import read_data
 from synaug.embedded import demo_data, demo_recipe
 
 torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_network():
+    """Refuse every connection that would leave this machine."""
+    here = {address.address.split("%")[0] for each in psutil.net_if_addrs().values() for address in each}
+    here |= {"localhost", "127.0.0.1", "::1", "0.0.0.0", "", socket.gethostname()}
+
+    def guarded(function, host_of):
+        def call(*arguments, **options):
+            host = host_of(arguments)
+            if isinstance(host, str | bytes) and (host if isinstance(host, str) else host.decode()) not in here:
+                raise ConnectionRefusedError(f"A test reached for the network: {host!r}.")
+            return function(*arguments, **options)
+
+        return call
+
+    def of_address(arguments):
+        own, address = arguments[0], arguments[1]
+        return address[0] if own.family in (socket.AF_INET, socket.AF_INET6) else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            patch.setattr(socket.socket, name, guarded(getattr(socket.socket, name), of_address))
+        patch.setattr(socket, "getaddrinfo", guarded(socket.getaddrinfo, lambda arguments: arguments[0]))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,9 @@ error that names the nearest known one.
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +18,7 @@ from synaug.errors import DataError, OptionError, unknown
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 EMBEDDED = "embedded"
 MAX_TARGET = 100_000_000
+MAX_VALUES = 100_000  # in a recipe, what its anchors repeat counted each time
 
 
 class _Section(BaseModel):
@@ -276,11 +278,28 @@ def read_recipe(path: Path) -> Recipe:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"The recipe {path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: dates and numbers
         raise DataError(f"The recipe {path} is not YAML: {error}.") from error
+    except RecursionError:
+        raise DataError(f"The recipe {path} is nested too deeply.") from None
+    if not _is_small(content):
+        raise DataError(f"The recipe {path} holds more than {MAX_VALUES:,} values, or holds itself.")
     if not isinstance(content, dict):
         raise OptionError(f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}.")
     return make_recipe(content, where=str(path))
+
+
+def _is_small(content: Any) -> bool:
+    """Return whether the document is small also when all that its anchors repeat is written out."""
+    waiting, seen = [content], 0
+    while waiting and seen <= MAX_VALUES:
+        value = waiting.pop()
+        seen += 1
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple | set):
+            waiting += value
+    return not waiting
 
 
 def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
@@ -298,14 +317,25 @@ def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
 def _explained(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {item['input']!r})."
+        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {reprlib.repr(item['input'])})."
     section: Any = Recipe
     for part in item["loc"][:-1]:
-        fields = getattr(section, "model_fields", {})
-        section = fields[part].annotation if part in fields else MethodOptions
+        if part in section.model_fields:  # else it is a name of the user's, such as a method's
+            section = _section_in(section.model_fields[part].annotation)
     return str(
         unknown("option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields])
     )
+
+
+def _section_in(annotation: Any) -> Any:
+    """Return the section that an annotation such as ``dict[str, Section] | None`` is about.
+
+    >>> _section_in(dict[str, MethodOptions] | None).__name__
+    'MethodOptions'
+    """
+    if isinstance(annotation, type) and issubclass(annotation, _Section):
+        return annotation
+    return next((found for each in get_args(annotation) if (found := _section_in(each))), None)
 
 
 def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:

@@ -332,9 +332,10 @@ def loaded_generator(out: Path, recipe: Recipe, plan: planning.Plan, *, progress
         with storage.lock(out, name="fitting"):
             model = str(fit_model(plan, manifest, folder=out, device=recipe.generate.device, progress=progress))
     progress("loading the generator", 0, 1, model)
-    generator = load_generator(
-        model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
-    )
+    with interruption.at_once():
+        generator = load_generator(
+            model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
+        )
     progress("loading the generator", 1, 1, model)
     write_model(RunFolder(out), model_facts(recipe.plan.model) if recipe.plan.variant == "fitted" else generator.about)
     return generator

@@ -12,6 +12,7 @@ from synaug.errors import Interrupted
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _requested = threading.Event()
+_nothing_to_save = threading.Event()
 
 
 @contextlib.contextmanager
@@ -30,6 +31,8 @@ def graceful() -> Iterator[None]:
         _requested.set()
         for each, handler in before.items():
             signal.signal(each, handler)
+        if _nothing_to_save.is_set():
+            stop_here()
 
     for number in _SIGNALS:
         signal.signal(number, ask)
@@ -39,6 +42,25 @@ def graceful() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _requested.clear()
+
+
+@contextlib.contextmanager
+def at_once() -> Iterator[None]:
+    """Within the block, which has nothing to save, let the first signal end the work where it stands.
+
+    Raises:
+        Interrupted: it came; also where the block made another error of that.
+    """
+    stop_here()
+    _nothing_to_save.set()
+    try:
+        yield
+    except Exception:
+        stop_here()
+        raise
+    finally:
+        _nothing_to_save.clear()
+    stop_here()
 
 
 def request() -> None:

@@ -15,6 +15,7 @@ from synaug import storage
 from synaug.config import ImagesOptions, MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
 from synaug.data import groups
 from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.data.names import plain_cell
 from synaug.data.subsets import balanced_positions
 from synaug.errors import OptionError, unknown
 from synaug.progress import Progress, silent
@@ -559,8 +560,8 @@ def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
 
 def write_predictions(path: Path, test: Manifest, predictions: np.ndarray) -> None:
     """Write one row a test image: id, label, prediction and, where known, attribute; names, not numbers."""
-    names = np.array(test.class_names, dtype=object)
-    columns = {"id": test.frame["id"], "label": names[test.labels], "prediction": names[predictions]}
+    names = np.array([plain_cell(name) for name in test.class_names], dtype=object)
+    columns = {"id": test.frame["id"].map(plain_cell), "label": names[test.labels], "prediction": names[predictions]}
     if test.attribute_names:
-        columns["attribute"] = np.array([*test.attribute_names, ""], dtype=object)[test.attributes]
+        columns["attribute"] = np.array([*map(plain_cell, test.attribute_names), ""], dtype=object)[test.attributes]
     storage.write_text(path, pd.DataFrame(columns).to_csv(index=False))

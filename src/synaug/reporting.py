@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ CURVE_POINTS = 200
 
 
 def report(out: Path, *, command: str = "") -> dict[str, Any]:
-    """Write ``report.json`` and, made from it, ``report.html``; return the former's content.
+    """Write ``report.html`` and, when all else is written, ``report.json``; return the latter's content.
 
     Args:
         out: run folder with results.
@@ -77,12 +78,21 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
     }
-    storage.write_json(run_folder.report, content)
     final = next((r["method"] for r in results if r["method"] == "synaug"), results[-1]["method"])
     storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
     pictures = report_images(manifest, plan, run_folder, results)
-    storage.write_text(run_folder.page, make_report(storage.read_json(run_folder.report), images=pictures))
+    storage.write_text(
+        run_folder.page, make_report(json.loads(json.dumps(storage.without_nan(content))), images=pictures)
+    )
+    storage.write_json(run_folder.report, content)
     return content
+
+
+def is_reported(run_folder: RunFolder, recipe: Recipe) -> bool:
+    """Return whether the report is of the results that are there, or nothing is there to report."""
+    results = finished_results(run_folder, recipe)
+    is_there = run_folder.report.is_file()
+    return not results or bool(is_there and storage.read_json(run_folder.report)["results"] == results)
 
 
 def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float:

@@ -29,7 +29,7 @@ LIBRARIES = (
 _OF_MODEL = ("model", "revision", "licence")
 _OF_METHODS = ("methods.",)
 _OF_TRAINING = ("train.", "methods.", "name ")
-_SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=://)[^/@\s]+:[^/@\s]+(?=@))")
+_SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=:/)/?[^/@\s]+:[^/@\s]+(?=@))")
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,11 @@ def redacted(value: Any) -> Any:
         return {key: redacted(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [redacted(item) for item in value]
-    return _SECRET.sub("***", value) if isinstance(value, str) else value
+    return _SECRET.sub(_hidden, value) if isinstance(value, str) else value
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return "/***" if found[0].startswith("/") else "***"
 
 
 def _version(name: str) -> str | None:

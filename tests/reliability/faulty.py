@@ -1,17 +1,23 @@
 """Let the N-th file operation of a command fail, or end the process there, for many N; then repeat the command.
 
-Run as a process of its own, ``python faulty.py WORK SHARE [STAGE ...]``: it stays warm and single-threaded and
-forks one child a fault, which takes tens of milliseconds. Prints one JSON line a fault.
+Run as a process of its own, ``python faulty.py WORK SHARE [STAGE ...]``: it has imported all that the commands
+import, stays single-threaded, and forks a child for each command. Prints one JSON line a fault.
 """
 
+import contextlib
 import errno
+import gc
 import hashlib
+import importlib
 import json
 import os
 import random
+import secrets
 import shutil
+import signal
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +114,7 @@ class Faults:
             back()
 
 
-def prepare(work):
+def prepare(work, recipe=RECIPE):
     """Make the data and what each command starts from."""
     photos = work / "photos"
     for label, number in (("bag", 6), ("coat", 4), ("boot", 3)):
@@ -116,13 +122,17 @@ def prepare(work):
             path = storage.make_folder(photos / label) / f"{i}.png"
             values = np.random.default_rng([len(label), ord(label[0]), i]).integers(0, 256, (8, 8, 3), dtype=np.uint8)
             Image.fromarray(values).save(path)
-    (work / "recipe.yaml").write_text(json.dumps(RECIPE))
+    (work / "recipe.yaml").write_text(json.dumps(recipe))
     arms = {"text": {"methods": METHODS}, "filled": {"options": {"plan.cap": 0}, "methods": ["upper_bound"]}}
-    (work / "bench.yaml").write_text(json.dumps(RECIPE | {"bench": {"arms": arms}}))
+    (work / "bench.yaml").write_text(json.dumps(recipe | {"bench": {"arms": arms}}))
     wrap()
-    starts = work / "starts"
-    storage.make_folder(starts / "run")
-    storage.make_folder(starts / "bench")
+    for stage in ("run", "bench"):
+        storage.make_folder(work / "starts" / stage)
+
+
+def prepare_stages(work):
+    """Make what the commands of single stages start from."""
+    photos, starts = work / "photos", work / "starts"
     command(["plan", photos, "--out", "x", "--recipe", work / "recipe.yaml"], starts / "generate")
     shutil.copytree(starts / "generate", starts / "train")
     command(["generate", "x"], starts / "train")
@@ -137,6 +147,17 @@ def wrap():
     experiment.find_model = lambda _: None
 
 
+def warm_up(stage, work):
+    """Import here what the command imports in a child, so that its later children find it there."""
+    place, listed = work / "places" / "warm", work / "modules.txt"
+    begin(stage, work, place)
+    command(arguments_of(stage, work), place, modules=listed)
+    for name in listed.read_text().split("\n"):
+        with contextlib.suppress(Exception):  # some are no files of their own
+            importlib.import_module(name)
+    gc.freeze()
+
+
 def arguments_of(stage, work):
     methods = ["--methods", ",".join(METHODS)]
     return {
@@ -149,36 +170,67 @@ def arguments_of(stage, work):
     }[stage]
 
 
-def command(arguments, place, faults=None):
-    """Run the command line in a child, in the folder above ``x``; return its exit code, words and operations."""
+@dataclass
+class Child:
+    """A command that runs in a process of its own."""
+
+    number: int
+    said: Path
+    pipe: int
+
+    def finish(self):
+        """Wait for its end; return its exit code, words, number of operations and the last one's place."""
+        with os.fdopen(self.pipe) as pipe:
+            count, _, where = pipe.read().partition(" ")
+        _, status = os.waitpid(self.number, 0)
+        return os.waitstatus_to_exitcode(status), self.said.read_text(errors="replace"), int(count or 0), where
+
+
+def start(arguments, place, faults=None, *, modules=None, before=lambda: None):
+    """Start the command line in a child, in the folder above ``x``.
+
+    ``modules`` is a file that gets the names of all that the child has imported; ``before`` is called in the child.
+    """
     storage.make_folder(place)
-    said = place.with_name(f"{place.name}.said")
+    said = place.with_name(f"{place.name}.{secrets.token_hex(4)}.said")
     read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        code = 1
+    number = os.fork()
+    if number:
+        os.close(write)
+        return Child(number, said, read)
+    code = 1
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.chdir(place)
+        words = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(words, 1)
+        os.dup2(words, 2)
+        before()
+        faults = faults or Faults()
+        storage.perform = faults
+        sys.argv = ["synaug", *map(str, arguments)]
         try:
-            os.chdir(place)
-            words = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(words, 1)
-            os.dup2(words, 2)
-            faults = faults or Faults()
-            storage.perform = faults
-            sys.argv = ["synaug", *map(str, arguments)]
-            try:
-                cli.main()
-            except SystemExit as ended:
-                code = ended.code or 0
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os.write(write, f"{faults.count} {faults.where}".encode())
-        finally:
-            os._exit(code)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        count, _, where = pipe.read().partition(" ")
-    _, status = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status), said.read_text(errors="replace"), int(count or 0), where
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if modules is not None:
+            modules.write_text("\n".join(sys.modules))
+        os.write(write, f"{faults.count} {faults.where}".encode())
+    except KeyboardInterrupt:  # before the command began, or after its end
+        code = 75
+    finally:
+        os._exit(code)
+
+
+def command(arguments, place, faults=None, *, modules=None):
+    """Run the command line in a child to its end; see ``start``."""
+    child = start(arguments, place, faults, modules=modules)
+    try:
+        return child.finish()
+    finally:
+        child.said.unlink()
 
 
 def plain(value):
@@ -224,8 +276,10 @@ def begin(stage, work, place):
 def main():
     work, share = Path(sys.argv[1]).resolve(), float(sys.argv[2])
     prepare(work)
+    prepare_stages(work)
     rng = random.Random(int(os.environ.get("FAULT_SEED", "0")))
     for stage in sys.argv[3:] or ["generate", "train", "retrain", "export", "bench", "run"]:
+        warm_up(stage, work)
         arguments, place = arguments_of(stage, work), work / "places" / stage
         begin(stage, work, place)
         code, said, total, _ = command(arguments, place)

@@ -27,6 +27,7 @@ from synaug.data import groups
 from synaug.evaluation.spurious import train_weighted_accuracy
 from synaug.methods import check_methods, images_digest, is_current, is_of_options, method_named, train_group_counts
 from synaug.progress import Progress, silent
+from synaug.reporting import is_reported
 from synaug.runs import RunFolder, machine
 from synaug.synthesis import plan as planning
 from synaug.synthesis.synthesize import is_settled, synthetic_manifest
@@ -142,10 +143,10 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
     """Run one run folder of the grid: its images once, and for each of its seeds the methods without a result."""
-    methods = experiment.arms[cell.arm].methods
+    methods, run_folder = experiment.arms[cell.arm].methods, RunFolder(cell.folder)
     there = {(result["seed"], result["method"]) for result in results_of(cell, methods)}
     missing = {seed: [name for name in methods if (seed, name) not in there] for seed in cell.seeds}
-    if not any(missing.values()):
+    if not any(missing.values()) and is_reported(run_folder, cell.recipe):
         return
     data = stages.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
     plan = stages.drafted_plan(data, cell.recipe)
@@ -155,7 +156,7 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
         for seed, names in missing.items():
             interruption.stop_here()
             stages.train(cell.folder, methods=names, seed=seed, progress=progress)
-        if missing[cell.recipe.seed]:
+        if not is_reported(run_folder, cell.recipe):
             stages.report(cell.folder)
 
 

@@ -16,6 +16,14 @@ from synaug.errors import SynaugError
 INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
 KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
 
+QUIET = {  # what the libraries would print, start or send by themselves
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
 app = typer.Typer(
     name="synaug",
     help="Even out imbalanced image classification sets with synthetic images, and prove what it did.",
@@ -51,9 +59,8 @@ for _name, _command in COMMANDS.items():
 
 def main() -> NoReturn:
     """Run the command line; errors become one paragraph on stderr and the exit code of their kind."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     try:
         app(standalone_mode=True)
     except SystemExit as ended:
@@ -70,12 +77,18 @@ def main() -> NoReturn:
     except MemoryError:
         fail("Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size.", 5)
     except Exception:
-        traceback.print_exc()
+        print(_without_secrets(traceback.format_exc()), end="", file=sys.stderr)
         fail("This is a bug of synaug. Please report it with the lines above.", 1)
     sys.exit(0)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print the message to stderr and end the process."""
-    print(f"synaug: {message}", file=sys.stderr)
+    print(f"synaug: {_without_secrets(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def _without_secrets(text: str) -> str:
+    from synaug.runs import redacted
+
+    return str(redacted(text))

@@ -56,5 +56,7 @@ def names_of(methods: str | None) -> tuple[str, ...]:
 
 
 def typed_command() -> str:
-    """Return the command as a person would type it."""
-    return shlex.join(["synaug", *sys.argv[1:]])
+    """Return the command as a person would type it, without passwords and tokens."""
+    from synaug.runs import redacted
+
+    return str(redacted(shlex.join(["synaug", *sys.argv[1:]])))

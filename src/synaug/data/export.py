@@ -10,7 +10,7 @@
     out/SHA256SUMS                 digest of every other file
 
 The folder is filled under a temporary name beside ``out`` and moved there when it is complete; the same call again
-goes on with an interrupted one.
+goes on with an interrupted one, and leaves a finished one of the same content as it is.
 """
 
 from __future__ import annotations
@@ -84,20 +84,40 @@ def export_dataset(
         progress: called with how many images were written.
 
     Raises:
-        OptionError: ``out`` has something in it.
+        OptionError: ``out`` has something else in it.
         DataError: an image changed since it was read, or a class cannot be a folder.
         EnvironmentFault: the disk is full or cannot be written to.
     """
     out = out.resolve()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OptionError(f"{out} exists and is not empty. Choose another folder, or remove this one.")
     images = real if synthetic is None else joined(real, synthetic)
+    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not is_free and not _has_as_many(out, images):
+        raise _taken(out)
     _check_images(images)
     facts = _provenance_by_id(provenance)
     folder = _work_folder(images, facts, out)
     written = _write_images(images, facts, folder, progress)
     _write_rest(written, images, facts, dict(card or {}), folder)
-    storage.move_folder(folder, out)
+    if is_free:
+        storage.move_folder(folder, out)
+        return
+    is_same = storage.file_digest(folder / DIGESTS) == storage.file_digest(out / DIGESTS)
+    storage.remove_tree(folder)
+    if not is_same:
+        raise _taken(out)
+    storage.sync_folder(out.parent)  # an earlier call was stopped before that
+
+
+def _has_as_many(out: Path, images: Manifest) -> bool:
+    """Return whether the folder is an export of so many files, so that it is worth a closer look."""
+    if not (out / DIGESTS).is_file():
+        return False
+    with open(out / DIGESTS, "rb") as file:
+        return sum(1 for _ in file) == len(images) + images.frame["split"].nunique() + 1
+
+
+def _taken(out: Path) -> OptionError:
+    return OptionError(f"{out} exists and is not empty. Choose another folder, or remove this one.")
 
 
 def _check_images(images: Manifest) -> None:

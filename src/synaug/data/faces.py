@@ -9,7 +9,7 @@ import pandas as pd
 
 from synaug.config import DataOptions
 from synaug.data.folders import image_files, is_image_name
-from synaug.data.listing import Listing
+from synaug.data.listing import Listing, texts
 from synaug.data.manifest import Quarantined
 from synaug.data.names import sorted_names
 from synaug.errors import OptionError, unknown
@@ -42,8 +42,9 @@ def list_faces(root: Path, options: DataOptions) -> Listing:
             raise unknown(kind, name, FIELDS)
     if label == attribute:
         raise OptionError(f"The label and the attribute are both {label!r}; they must differ.")
-    rows, unusable = [], []
-    for path in image_files(root):
+    paths, bad = texts(image_files(root))
+    rows, unusable = [], [*bad]
+    for path in paths:
         values = _values(os.path.basename(path))
         if values is None:
             unusable.append(Quarantined(path, "its name is not [age]_[gender]_[race]_[time]"))

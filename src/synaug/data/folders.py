@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from synaug.data.images import SUFFIXES
-from synaug.data.listing import SPLIT_NAMES, Listing, PathGuard
-from synaug.data.manifest import SPLITS
+from synaug.data.listing import SPLIT_NAMES, Listing, PathGuard, texts
+from synaug.data.manifest import SPLITS, Quarantined
 from synaug.errors import DataError
 
 
@@ -27,13 +27,19 @@ def list_folders(root: Path) -> Listing:
     places = [(split, top, name) for top, split in splits.items() for name in subfolders(root / top)]
     if not splits:
         places = [("train", "", name) for name in tops]
-    rows = [(path, name, split) for split, top, name in places for path in _class_images(root, os.path.join(top, name))]
+    rows: list[tuple[str, str, str]] = []
+    unusable: list[Quarantined] = []
+    for split, top, name in places:
+        paths, bad = texts(_class_images(root, os.path.join(top, name)))
+        rows += [(path, name, split) for path in paths]
+        unusable += bad
     frame = pd.DataFrame(rows, columns=["path", "label", "split"], dtype=str)
     return Listing(
         frame=frame.assign(id=frame["path"], attribute=""),
         class_names=tuple(sorted({name for _, _, name in places})),
         attribute_names=(),
         root=root,
+        unusable=tuple(unusable),
     )
 
 

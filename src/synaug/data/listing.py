@@ -8,7 +8,7 @@ memory; ``label``, one of ``class_names``; ``attribute``, one of ``attribute_nam
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +70,18 @@ def check_classes_present(names: Sequence[str], present: set[str], *, where: Pat
             f"{where}: {why} in {'class' if len(missing) == 1 else 'the classes'} {', '.join(missing[:5])}{more}. "
             "Add images or remove the class."
         )
+
+
+def texts(paths: Iterable[str]) -> tuple[list[str], tuple[Quarantined, ...]]:
+    """Return the paths that are text, and those that are not UTF-8, which no table and no report could hold."""
+    good, bad = [], []
+    for path in paths:
+        shown = path.encode(errors="backslashreplace").decode()
+        if shown == path:
+            good.append(path)
+        else:
+            bad.append(Quarantined(shown, "has a name that is not UTF-8"))
+    return good, tuple(bad)
 
 
 def _first(unusable: Sequence[Quarantined]) -> str:

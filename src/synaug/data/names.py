@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from synaug.errors import DataError
 
 MAX_BYTES = 255
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
@@ -22,6 +23,24 @@ def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
     if all(_WHOLE_NUMBER.fullmatch(name) for name in distinct):
         return tuple(sorted(distinct, key=int))
     return tuple(sorted(distinct))
+
+
+def plain_cell(text: str) -> str:
+    """Return the text as a cell that no spreadsheet runs as a formula; whole numbers stay.
+
+    >>> plain_cell("=1+1"), plain_cell("-1"), plain_cell("cat")
+    ("'=1+1", '-1', 'cat')
+    """
+    return f"'{text}" if text.startswith(_FORMULA) and not _WHOLE_NUMBER.fullmatch(text) else text
+
+
+def cell_text(cell: str) -> str:
+    """Return the text that ``plain_cell`` made the cell of.
+
+    >>> cell_text("'=1+1"), cell_text("'tis")
+    ('=1+1', "'tis")
+    """
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
 def name_fault(name: str) -> str | None:

@@ -84,7 +84,9 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
                 continue
             try:
                 records.append(json.loads(line, object_pairs_hook=record))
-            except json.JSONDecodeError as error:
+            except DataError:
+                raise
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number} is not JSON: {error}.") from error
             if not isinstance(records[-1], dict):
                 raise DataError(f'{path}, line {number} is not an object such as {{"path": ..., "label": ...}}.')

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synaug.data.names import cell_text
 from synaug.errors import DataError
 from synaug.evaluation.fairness import FairnessReport, fairness_report
 from synaug.evaluation.longtail import class_recalls
@@ -88,7 +89,7 @@ def _text(column: pd.Series[Any]) -> list[str]:
     """Return the values as text; whole numbers alike whether they were read as 3 or as 3.0."""
     if pd.api.types.is_float_dtype(column) and (column == column.round()).all():
         column = column.astype(np.int64)
-    return [str(value).strip() for value in column]
+    return [cell_text(str(value).strip()) for value in column]
 
 
 def _sorted_names(names: set[str]) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug import storage
+from synaug.data.names import plain_cell
 from synaug.errors import DataError
 from synaug.synthesis.journal import REVIEW, read_journals, revised_path
 from synaug.synthesis.plan import Plan, safe_names
@@ -236,12 +237,8 @@ def write_decisions(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)
     for row in rows:
-        table.writerow([_plain(str(row.get(name) or "")) if name == "class" else row.get(name) for name in COLUMNS])
+        table.writerow([plain_cell(str(row.get(name) or "")) if name == "class" else row.get(name) for name in COLUMNS])
     storage.write_text(path, text.getvalue())
-
-
-def _plain(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def review_counts(plan: Plan, folder: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,11 +21,11 @@ from synaug import interruption, storage
 from synaug.config import QualityOptions
 from synaug.data.images import encode
 from synaug.data.manifest import COLUMNS, Manifest
-from synaug.errors import OptionError
+from synaug.errors import EnvironmentFault, OptionError
 from synaug.progress import Progress, silent
 from synaug.synthesis.guides import Guides
 from synaug.synthesis.journal import State, journal_path, read_journals, read_state
-from synaug.synthesis.plan import Plan, Slot, image_seed, safe_names, slots
+from synaug.synthesis.plan import Plan, Slot, estimate, image_seed, safe_names, slots
 from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 
 if TYPE_CHECKING:
@@ -100,9 +101,26 @@ def synthesize(
                 raise OptionError(f"Images are left to make, first {first.id}, but there is no generator.")
             with ThreadPoolExecutor(_THREADS, "synaug-images") as pool:
                 worker = _Worker(plan, folder, gates, quality, shard, state, pool)
+                worker.count_left()
+                check_space(plan, worker.left, folder)
                 worker.begin(getattr(generator, "about", {}))
                 _run(worker, generator, _chained(first, todo), guides=guides, progress=progress)
         return _result(plan, state, shard)
+
+
+def check_space(plan: Plan, images: int, folder: Path) -> None:
+    """Compare what so many images of the plan will take with what is free.
+
+    Raises:
+        EnvironmentFault: they will not fit.
+    """
+    needed = estimate(plan)["disk_bytes"] * images // max(1, plan.num_to_generate)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise EnvironmentFault(
+            f"The {images:,} images left to make need about {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB are free "
+            f"on the disk of {folder}. Free some space and run the same command again."
+        )
 
 
 def _chained(first: Slot, others: Iterator[Slot]) -> Iterator[Slot]:
@@ -123,7 +141,6 @@ def _run(
         note = f"{rejected:,} rejected" if rejected else ""
         progress("making images", total - worker.left, total, note)
 
-    worker.count_left()
     report()
     with ThreadPoolExecutor(1, "synaug-finish") as pool:
         while True:

@@ -1,0 +1,52 @@
+"""A million rows: the memory that reading, counting, planning and the manifest take is bounded."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+MANY = 1_000_000
+STAGES = """
+import json, re, sys, time
+from pathlib import Path
+from synaug.config import GenerateOptions, PlanOptions
+from synaug.data.groups import summary
+from synaug.data.images import Encoding
+from synaug.data.manifest import read_manifest, write_manifest
+from synaug.data.readers import read_data
+from synaug.synthesis.plan import make_plan, slots
+folder, found, began = Path(sys.argv[1]), {}, time.monotonic()
+def told(stage):
+    peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+    found[stage] = [peak // 1024, round(time.monotonic() - began, 1)]
+told("start")
+manifest = read_data(folder / "images.csv", check=False)
+told("read")
+summary(manifest)
+told("count")
+write_manifest(manifest, folder / "data.parquet")
+del manifest
+told("write")
+manifest = read_manifest(folder / "data.parquet")
+told("read back")
+plan = make_plan(manifest, options=PlanOptions(model="embedded", target=20_000), generate=GenerateOptions(),
+                 encoding=Encoding(), image_size=(8, 8))
+made = sum(1 for _ in slots(plan))
+told("plan")
+print(json.dumps(found | {"rows": len(manifest), "planned": made}))
+"""
+MOST_MIB = 2500
+
+
+@pytest.mark.long
+def test_a_million_rows_take_bounded_memory(tmp_path):
+    with open(tmp_path / "images.csv", "w") as file:
+        file.write("path,label\n")
+        file.writelines(f"images/{row % 997:03d}/{row:07d}.png,class {row % 100:02d}\n" for row in range(MANY))
+    done = subprocess.run([sys.executable, "-c", STAGES, str(tmp_path)], capture_output=True, text=True, timeout=1800)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    print(found)
+    assert (found.pop("rows"), found.pop("planned")) == (MANY, 1_000_000)
+    assert max(mib for mib, _ in found.values()) < MOST_MIB
