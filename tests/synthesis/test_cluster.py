@@ -4,8 +4,11 @@ import contextlib
 import hashlib
 import os
 import signal
+import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 import yaml
 
@@ -36,12 +39,12 @@ def slow_noise(pause=0.0, victim=None, fault=None):
         import os
         import pathlib
         import signal
-        import time
+        from time import sleep
 
         import numpy as np
         from PIL import Image
 
-        time.sleep(pause)
+        sleep(pause)
         if victim is not None and not pathlib.Path(victim).exists():
             if pathlib.Path(victim).parent.is_dir():
                 pathlib.Path(victim).touch()
@@ -190,3 +193,85 @@ def test_engines_are_named():
 def test_ray_divides_the_work_itself(synaug, tmp_path):
     done = synaug("generate", tmp_path, "--engine", "ray", "--shard", "1/2")
     assert (done.code, "leave --shard out" in done.err) == (2, True)
+
+
+COMMAND = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_cluster import slow_noise
+from synaug import cli, experiment
+generate = experiment.generate
+experiment.generate = lambda *run, **more: generate(*run, generator=slow_noise(0.3), **more)
+sys.argv = ["synaug", *sys.argv[2:]]
+cli.main()
+"""
+NODES = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from ray.cluster_utils import Cluster as Nodes
+from test_cluster import slow_noise
+from synaug.experiment import generate
+from synaug.synthesis.cluster import Cluster
+nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+doomed, removing = nodes.add_node(num_cpus=1), []
+def progress(stage, done, total, note):
+    print(done, note, flush=True)
+    if done > 8 and not removing:
+        removing.append(threading.Thread(target=nodes.remove_node, args=(doomed, False)))
+        removing[0].start()
+generate(Path(sys.argv[2]), generator=slow_noise(0.5), cluster=Cluster(2, nodes.address), progress=progress)
+assert removing
+"""
+
+
+def command(script, *arguments):
+    """Start a process of this file's noise; without what Ray tells of itself."""
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    line = [sys.executable, "-c", script, os.path.dirname(__file__), *map(str, arguments)]
+    return subprocess.Popen(line, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for_images(folder, process, number=6):
+    """Wait until so many images are there."""
+    deadline = time.monotonic() + 240
+    while len(list((folder / "synthetic").rglob("*.png"))) < number:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def rays_processes(process):
+    """Return those of Ray's own processes that the command started."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    return [each for each in below if each.name() in ("raylet", "gcs_server")]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["SIGTERM", "SIGINT", "SIGKILL", "raylet", "gcs_server"])
+def test_the_command_or_ray_ended_and_repeated(planned, tmp_path, expected, what):
+    folder = planned(tmp_path / "run")
+    arguments = ("generate", folder, "--engine", "ray", "--workers", "2")
+    with command(COMMAND, *arguments) as process:
+        wait_for_images(folder, process)
+        if what.startswith("SIG"):
+            process.send_signal(getattr(signal, what))
+        else:
+            next(each for each in rays_processes(process) if each.name() == what).kill()
+        _, said = process.communicate(timeout=300)
+    assert what.startswith(("raylet", "gcs")) or process.returncode == (-9 if what == "SIGKILL" else 75), said
+    assert 0 < len(synthetic_manifest(read_plan(folder / "plan.json"), folder)) < len(expected[0])
+    with command(COMMAND, *arguments) as process:
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 3, said  # too many alike, as without Ray
+    assert contents(folder) == expected[0]
+
+
+@pytest.mark.long
+def test_a_node_dies_and_the_other_one_makes_the_rest(planned, tmp_path, expected):
+    folder = planned(tmp_path / "run")
+    with command(NODES, folder) as process:
+        shown, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said[-2000:]
+    assert "1 of 2 workers" in shown.splitlines()[-3]
+    assert contents(folder) == expected[0]
