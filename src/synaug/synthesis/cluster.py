@@ -126,13 +126,15 @@ def _ray(cluster: Cluster) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    address = cluster.address or os.environ.get("RAY_ADDRESS")
+    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"  # else Ray takes what it finds here
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
     with _signals_kept():
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **({} if address else local))
+            ray.init(
+                address=address, log_to_driver=False, logging_level="ERROR", **(local if address == "local" else {})
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            place = f"at {address}" if address else "on this machine"
+            place = "on this machine" if address == "local" else f"at {address}"
             raise EnvironmentFault(f"Ray cannot be reached or started {place}: {error}") from error
     try:
         yield ray
@@ -168,7 +170,8 @@ class Worker:
 
     def __init__(self, begin: Callable[..., PartMaker], threads: int) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)  # Ray says 1; read when torch is first imported
-        self._begin, self._make = begin, None
+        self._begin = begin
+        self._make: PartMaker | None = None
         self._shown: tuple[str, int, int, str] = ("starting", 0, 0, "")
 
     def make(self, part: Part) -> SynthesisResult | Exception:
