@@ -92,7 +92,7 @@ class GenerateOptions(_Section):
     guidance: float | None = Field(None, ge=0, description="classifier-free guidance; 1 or below: none")
     size: int | None = Field(None, ge=8, description="side of the generated image in pixels")
     strength: float = Field(0.5, gt=0, le=1, description="image-to-image strength of intra and inter")
-    batch_size: int | None = Field(None, ge=1, description="images at once")
+    batch_size: int | None = Field(None, ge=1, description="images at once; given, each batch is filled up to it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
     compile: bool = Field(False, description="torch.compile of the denoiser")

@@ -4,6 +4,7 @@
 
     SynaugError (1)
     ├── OptionError (2)        wrong usage or options; also a ValueError
+    │   └── InUseError         another process works on the same folder
     ├── IncompleteError (3)    done, but with fewer images than asked for
     ├── DataError (4)          bad data; also a ValueError
     ├── EnvironmentFault (5)   disk full, out of memory at batch 1, model missing
@@ -26,6 +27,10 @@ class OptionError(SynaugError, ValueError):
     """An option or argument has a value that is not allowed."""
 
     exit_code = 2
+
+
+class InUseError(OptionError):
+    """Another process works there; once it has ended, the same call is right."""
 
 
 class IncompleteError(SynaugError):

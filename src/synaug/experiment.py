@@ -9,7 +9,9 @@ from __future__ import annotations
 import collections
 import contextlib
 import datetime
+import functools
 import itertools
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -44,6 +46,7 @@ from synaug.synthesis.models import find_model, model_facts
 from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
 
 if TYPE_CHECKING:
+    from synaug.synthesis.cluster import Cluster, PartMaker
     from synaug.synthesis.diffusion import Generator
     from synaug.synthesis.synthesize import SynthesisResult
 
@@ -58,6 +61,7 @@ def run(
     recipe: Recipe,
     *,
     generator: Generator | None = None,
+    cluster: Cluster | None = None,
     methods: Sequence[str] = DEFAULT_METHODS,
     command: str = "",
     source_name: str = "",
@@ -70,6 +74,7 @@ def run(
         out: run folder; one that holds an unfinished run of the same options is gone on with.
         recipe: all options.
         generator: takes the place of the diffusion model; see ``synthesis.diffusion``.
+        cluster: let Ray's workers make the images.
         methods: names of ``METHODS``.
         command: what a person types to repeat it, for the report.
         source_name: what the report calls the data; default: their path.
@@ -89,7 +94,7 @@ def run(
     with storage.lock(out):
         where = IN_MEMORY if isinstance(source, Manifest) else str(source)
         write_run(manifest, plan, out, recipe, source=source_name or where)
-        generate(out, generator=generator, progress=progress)
+        generate(out, generator=generator, cluster=cluster, progress=progress)
         interruption.stop_here()
         train(out, methods=methods, progress=progress)
         return report(out, command=command)
@@ -231,34 +236,77 @@ def generate(
     *,
     generator: Generator | None = None,
     shard: tuple[int, int] = (0, 1),
+    cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> SynthesisResult:
-    """Make the images that the plan of the run folder lacks, and check each."""
+    """Make the images that the plan of the run folder lacks, and check each.
+
+    Args:
+        out: run folder.
+        generator: takes the place of the model; see ``synthesis.diffusion``.
+        shard: ``(i, n)``: the i-th of n parts only.
+        cluster: let Ray's workers make them, all parts.
+        progress: called with how far the work has come.
+    """
+    recipe = locked_recipe(open_run(out))
+    plan = planning.read_plan(open_run(out).plan)
+    check_applied(plan, out)
+    if cluster is None:
+        return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
+    from synaug.synthesis.cluster import synthesize_on_cluster
+
+    begin = functools.partial(image_maker, out.resolve(), plan.digest, generator=generator)
+    return synthesize_on_cluster(
+        plan, begin, folder=out, cluster=cluster, device=recipe.generate.device, quality=recipe.quality,
+        progress=progress,
+    )  # fmt: skip
+
+
+def image_maker(
+    out: Path, plan_digest: str, *, generator: Generator | None = None, progress: Progress = silent
+) -> PartMaker:
+    """Return what makes one part of the plan after another in this process; the model is loaded once, when needed.
+
+    Raises:
+        EnvironmentFault: this machine does not see the run folder, or sees another one.
+    """
     from synaug.synthesis.guides import make_guides
     from synaug.synthesis.quality import make_gates
 
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    plan = planning.read_plan(run_folder.plan)
-    check_applied(plan, out)
-    manifest = read_manifest(run_folder.data)
-    if generator is None and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
-        generator = loaded_generator(out, recipe, plan, progress=progress)
-    return synthesize(
-        plan,
-        generator,
-        folder=out,
-        gates=make_gates(
-            manifest,
-            recipe.quality,
-            seed=recipe.seed,
-            accepted=synthetic_manifest(plan, out) if "collapse" in recipe.quality.gates else None,
-            progress=progress,
-        ),
-        quality=recipe.quality,
-        shard=shard,
-        guides=make_guides(plan, manifest),
-        progress=progress,
+    run_folder = RunFolder(out)
+    if not run_folder.plan.is_file() or planning.read_plan(run_folder.plan).digest != plan_digest:
+        raise EnvironmentFault(
+            f"The machine {platform.node()} does not see the run folder {out}, or sees another plan there. "
+            "All machines have to share its file system, under the same path."
+        )
+    plan, recipe, manifest = (
+        planning.read_plan(run_folder.plan),
+        locked_recipe(run_folder),
+        read_manifest(run_folder.data),
     )
+    early, late = (
+        recipe.quality.model_copy(update={"gates": tuple(n for n in recipe.quality.gates if (n == "collapse") is last)})
+        for last in (False, True)
+    )
+    gates = make_gates(manifest, early, seed=recipe.seed, progress=progress)
+    guides, loaded = make_guides(plan, manifest), [generator] if generator else []
+
+    def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
+        if not loaded and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
+            loaded.append(loaded_generator(out, recipe, plan, progress=progress))
+        accepted = synthetic_manifest(plan, out) if late.gates else None  # as of now: others may have worked on it
+        return synthesize(
+            plan,
+            loaded[0] if loaded else None,
+            folder=out,
+            gates=[*gates, *make_gates(manifest, late, accepted=accepted, progress=progress)],
+            quality=recipe.quality,
+            shard=shard,
+            guides=guides,
+            progress=progress,
+        )
+
+    return make
 
 
 def check(

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from synaug.errors import DataError, EnvironmentFault, OptionError
+from synaug.errors import DataError, EnvironmentFault, InUseError
 
 TEMPORARY = ".incomplete"
 _REMOVED = ".removed"
@@ -239,7 +239,7 @@ def lock(folder: Path, *, name: str = "run") -> Iterator[None]:
     """Hold the folder for this process; the system lets go when the process ends, however it ends.
 
     Raises:
-        OptionError: another process holds it.
+        InUseError: another process holds it.
     """
     make_folder(folder)
     path = folder / f".{name}.lock"
@@ -251,7 +251,7 @@ def lock(folder: Path, *, name: str = "run") -> Iterator[None]:
                 perform("lock", path, fcntl.flock, handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.read(handle, 100).decode(errors="replace").strip() or "unknown"
-                raise OptionError(
+                raise InUseError(
                     f"{folder} is in use by another synaug process (number {holder}). "
                     "Wait for it, stop it, or choose another folder."
                 ) from None

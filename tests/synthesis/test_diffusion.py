@@ -39,6 +39,16 @@ def test_the_same_batch_gives_the_same_bytes(generator):
     assert (first == second).all()
 
 
+def test_a_given_batch_size_is_the_shape_of_every_batch(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=4))
+    shapes = []
+    generator._pipeline.vae.decoder.register_forward_pre_hook(lambda _m, args: shapes.append(len(args[0])))
+    whole = pixels(generator([*PROMPTS, PROMPTS[0]], seeds=[1, 2, 3, 4]))
+    assert (pixels(generator(PROMPTS[1:2], seeds=[2])) == whole[1:2]).all()
+    assert len(generator(PROMPTS * 2, seeds=range(6))) == 6
+    assert set(shapes) == {4}
+
+
 def test_it_equals_the_plain_pipeline(generator, stable_diffusion):
     from diffusers import StableDiffusionPipeline
 

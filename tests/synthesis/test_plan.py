@@ -163,6 +163,17 @@ def test_shards_are_disjoint_and_complete(num):
     assert sorted(parts) == sorted(slot.id for slot in slots(plan))
 
 
+@given(st.integers(2, 7))
+def test_shards_of_whole_classes_are_disjoint_complete_and_even(num):
+    plan = plan_of([30, 11, 2])
+    parts = [list(slots(plan, (i, num), whole_classes=True)) for i in range(num)]
+    assert sorted(slot.id for part in parts for slot in part) == sorted(slot.id for slot in slots(plan))
+    of_class = [{slot.cell.label for slot in part} for part in parts]
+    assert sum(map(len, of_class)) == len(set.union(*of_class))
+    if num == 2:
+        assert [len(part) for part in parts] == [28, 19]
+
+
 def test_a_wrong_shard_is_refused():
     with pytest.raises(OptionError, match="shard must be i/n with 0 <= i < n, got 3/3"):
         slots(plan_of([2, 1]), (3, 3))

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,6 +109,13 @@ def test_rejected_slots_are_tried_again_until_they_are_full(plan, tmp_path, expe
     assert result.rejected["odd"] > 5
     assert len(rejected_files(tmp_path)["odd"]) == result.rejected["odd"]
     assert len(expected) <= 30
+
+
+def test_all_first_attempts_come_before_the_second_ones(plan, tmp_path):
+    synthesize(plan, noise, folder=tmp_path, gates=[odd_seeds])
+    attempts = [int(a) for a in re.findall(r'"attempt":(\d+)', (tmp_path / "journal/worker-0-of-1.jsonl").read_text())]
+    assert attempts == sorted(attempts)
+    assert set(attempts) > {0, 1}
 
 
 def test_attempts_are_bounded_and_what_is_missing_is_counted(plan, tmp_path):

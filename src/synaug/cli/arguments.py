@@ -34,6 +34,11 @@ Aliases = Annotated[
     Path | None,
     typer.Option(help="What prompts call classes: a table with columns class and name, or YAML lines 'class: name'."),
 ]
+Engine = Annotated[str, typer.Option(help="local: this process makes the images; ray: the workers of a Ray cluster.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Of ray. [default: one a GPU; without GPUs, one a machine]")]
+Address = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster. [default: RAY_ADDRESS, else one is started on this machine]")
+]
 Methods = Annotated[
     str | None,
     typer.Option(help="Comma-separated methods to train; see 'synaug methods'. [default: the report's five]"),

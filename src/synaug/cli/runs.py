@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from synaug.cli.arguments import (
+    Address,
     Aliases,
     Attribute,
     By,
     Data,
+    Engine,
     Json,
     Label,
     Methods,
@@ -17,6 +19,7 @@ from synaug.cli.arguments import (
     Seed,
     SplitColumn,
     Target,
+    Workers,
 )
 from synaug.cli.output import print_json, show_report
 from synaug.cli.session import names_of, number_or_name, options_of, session, typed_command
@@ -62,6 +65,9 @@ def run_all(
     aliases: Aliases = None,
     methods: Methods = None,
     seed: Seed = None,
+    engine: Engine = "local",
+    workers: Workers = None,
+    address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Count, plan, generate, check, train, retrain, evaluate and report, in one folder that can be gone on with.
@@ -69,6 +75,7 @@ def run_all(
     Example:  synaug run photos/ --out runs/photos --model embedded
     """
     from synaug import experiment
+    from synaug.synthesis.cluster import cluster_named
 
     options = options_of(
         recipe,
@@ -80,7 +87,15 @@ def run_all(
         aliases=aliases,
     )  # fmt: skip
     with session() as progress:
-        made = experiment.run(data, out, options, methods=names_of(methods), command=typed_command(), progress=progress)
+        made = experiment.run(
+            data,
+            out,
+            options,
+            cluster=cluster_named(engine, workers=workers, address=address),
+            methods=names_of(methods),
+            command=typed_command(),
+            progress=progress,
+        )
     show_report(made, out, as_json=as_json)
     experiment.check_complete(out)
 

@@ -7,10 +7,12 @@ from typing import Annotated
 import typer
 
 from synaug.cli.arguments import (
+    Address,
     Aliases,
     Attribute,
     By,
     Data,
+    Engine,
     Json,
     Label,
     Model,
@@ -20,6 +22,7 @@ from synaug.cli.arguments import (
     Seed,
     SplitColumn,
     Target,
+    Workers,
 )
 from synaug.cli.output import print_json
 from synaug.cli.session import number_or_name, options_of, session
@@ -91,24 +94,30 @@ def generate(
     shards: Annotated[
         int | None, typer.Option(min=1, help="n for --shard auto, where the cluster does not tell.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="local.")] = "local",
+    engine: Engine = "local",
+    workers: Workers = None,
+    address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Make the planned images, check each, and keep what passes; repeat the command to go on.
 
     Example:  synaug generate runs/photos
+
+    Example:  synaug generate runs/photos --engine ray
     """
     from synaug import experiment
     from synaug.runs import change_model
+    from synaug.synthesis.cluster import cluster_named
     from synaug.synthesis.shards import shard_named
 
-    if engine != "local":
-        raise OptionError(f"Unknown engine {engine!r}. Known: local.")
+    cluster = cluster_named(engine, workers=workers, address=address)
     part = shard_named(shard, shards=shards)
+    if cluster is not None and part != (0, 1):
+        raise OptionError("--engine ray divides the work itself; leave --shard out.")
     with session() as progress:
         if model is not None:
             change_model(run, model)
-        result = experiment.generate(run, shard=part, progress=progress)
+        result = experiment.generate(run, shard=part, cluster=cluster, progress=progress)
     content = {
         "requested": result.requested,
         "accepted": result.accepted,

@@ -42,12 +42,13 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How the pipeline is called; ``batch_may_grow`` where nobody said how many images at once."""
+    """How the pipeline is called; ``batch_may_vary`` where nobody said how many images at once."""
 
     steps: int
     guidance: float
     size: int | None
     batch_size: int
+    batch_may_vary: bool
     batch_may_grow: bool
     strength: float
     negative_prompt: str
@@ -115,6 +116,10 @@ class DiffusionGenerator:
         import torch
 
         self._finite.clear()
+        wanted = len(prompts)
+        if not self._settings.batch_may_vary:
+            prompts, seeds = _filled(prompts, self.batch_size), _filled(seeds, self.batch_size)
+            images = None if images is None else _filled(images, self.batch_size)
         arguments = self._text_arguments(prompts) | self._start_arguments(images)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         with torch.inference_mode(), quiet():
@@ -132,7 +137,7 @@ class DiffusionGenerator:
             values = (pixels.float().nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
             arrays = values.permute(0, 2, 3, 1).cpu().numpy()
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
-        return [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)]
+        return [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)][:wanted]
 
     def _steps(self) -> int:
         """Return the steps to ask for: image-to-image does only ``strength`` of them, and at least one."""
@@ -197,6 +202,11 @@ class DiffusionGenerator:
         side = size or default_size(self._pipeline)
         starts = [ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC) for image in images]
         return arguments | {"image": starts, "strength": self._settings.strength}
+
+
+def _filled(items: Sequence[Any], size: int) -> list[Any]:
+    """Return the items, the last one repeated up to the size: an image is the same in every batch of one shape."""
+    return [*items, *[items[-1]] * (size - len(items))]
 
 
 def _num_bytes(embedded: dict[str, dict[str, Any]]) -> int:
@@ -294,6 +304,7 @@ def _settings(
         guidance=float(guidance),
         size=options.size or own.get("size"),
         batch_size=batch or (4 if device == "cpu" else _FIRST_BATCH),
+        batch_may_vary=options.batch_size is None,
         batch_may_grow=batch is None and device.startswith("cuda"),
         strength=options.strength,
         negative_prompt=negative_prompt,

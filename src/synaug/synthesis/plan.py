@@ -241,8 +241,13 @@ def safe_names(names: tuple[str, ...]) -> list[str]:
     return [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]
 
 
-def slots(plan: Plan, shard: tuple[int, int] = (0, 1)) -> Iterator[Slot]:
+def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = False) -> Iterator[Slot]:
     """Yield the images to make, one after another; shard ``(i, n)`` gets every n-th of them from the i-th.
+
+    Args:
+        plan: what is to be made.
+        shard: the part.
+        whole_classes: do not divide a class; the parts are as even as the classes allow.
 
     Raises:
         OptionError: the shard is none of 0..n-1.
@@ -250,7 +255,22 @@ def slots(plan: Plan, shard: tuple[int, int] = (0, 1)) -> Iterator[Slot]:
     first, step = shard
     if not 0 <= first < step:
         raise OptionError(f"shard must be i/n with 0 <= i < n, got {first}/{step}.")
-    return islice(_all_slots(plan), first, None, step)
+    if not whole_classes or step == 1:
+        return islice(_all_slots(plan), first, None, step)
+    part_of = _parts_of_classes(plan, step)
+    return _all_slots(plan, lambda cell: part_of[cell.label] == first)
+
+
+def _parts_of_classes(plan: Plan, number: int) -> dict[int, int]:
+    """Give each class to the part that has least so far, the class that lacks most first."""
+    lacking = Counter[int]()
+    for cell in plan.cells:
+        lacking[cell.label] += cell.num_to_generate
+    loads, part_of = [0] * number, {}
+    for label, images in sorted(lacking.items(), key=lambda item: (-item[1], item[0])):
+        part_of[label] = loads.index(min(loads))
+        loads[part_of[label]] += images
+    return part_of
 
 
 def class_prompts(plan: Plan) -> list[list[str]]:
@@ -269,11 +289,11 @@ def sample_slots(plan: Plan, *, per_cell: int = 3) -> Iterator[Slot]:
     return (replace(slot, cell=whole[slot.cell]) for slot in _all_slots(replace(plan, cells=tuple(few))))
 
 
-def _all_slots(plan: Plan) -> Iterator[Slot]:
+def _all_slots(plan: Plan, chosen: Callable[[Cell], bool] = lambda _: True) -> Iterator[Slot]:
     modifiers = plan.options.modifiers or MODIFIERS
     names = safe_names(tuple(cell.name for cell in plan.cells))
     for position, cell in enumerate(plan.cells):
-        if not cell.num_to_generate:
+        if not cell.num_to_generate or not chosen(cell):
             continue
         order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(len(modifiers))
         words = [modifiers[i] for i in order]

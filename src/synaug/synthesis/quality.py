@@ -223,7 +223,7 @@ def nearest_distances(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def collapse(references: References) -> Gate:
-    """Reject what is all but equal to an image of its class that was accepted before; put this gate last.
+    """Reject what is all but equal to an image of its class that was accepted before; always the last gate.
 
     Which of two alike is accepted depends on which came first; what earlier runs accepted comes in by
     ``References.accepted``.
@@ -304,7 +304,8 @@ def make_gates(
     """
     references = References(manifest, quality, seed, scorer, accepted, progress)
     check_gates(quality.gates)
-    return [_when_asked(GATES[name], references) for name in quality.gates if name in GATES]
+    names = sorted(quality.gates, key="collapse".__eq__)  # it takes for accepted what it lets through
+    return [_when_asked(GATES[name], references) for name in names if name in GATES]
 
 
 def _when_asked(build: Callable[[References], Gate], references: References) -> Gate:

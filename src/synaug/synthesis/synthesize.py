@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -74,7 +73,9 @@ def synthesize(
     """Make what the plan lacks and the folder does not have; called again, go on where it stopped.
 
     An image is written first and journalled after, a batch at a time, beside the making of the next batch.
-    A rejected slot is tried again with the next attempt's seed, ``quality.max_attempts`` times in all.
+    A rejected slot is tried again with the next attempt's seed, ``quality.max_attempts`` times in all; the first
+    attempt of every slot comes before the second of any, so that a gate sees a class's images in an order that
+    no interruption changes. For ``collapse``, which compares them, a shard has whole classes.
 
     Args:
         plan: what to make.
@@ -94,8 +95,8 @@ def synthesize(
     quality = quality or QualityOptions()
     with storage.lock(folder, name=f"worker-{shard[0]}-of-{shard[1]}"):
         state = read_state(plan, folder)
-        todo = (slot for slot in slots(plan, shard) if not state.is_settled(slot, quality.max_attempts))
-        first = next(todo, None)
+        mine = slots_of(plan, quality, shard)
+        first = next((slot for slot in mine if not state.is_settled(slot, quality.max_attempts)), None)
         if first is not None:
             if generator is None:
                 raise OptionError(f"Images are left to make, first {first.id}, but there is no generator.")
@@ -104,8 +105,8 @@ def synthesize(
                 worker.count_left()
                 check_space(plan, worker.left, folder)
                 worker.begin(getattr(generator, "about", {}))
-                _run(worker, generator, _chained(first, todo), guides=guides, progress=progress)
-        return _result(plan, state, shard)
+                _run(worker, generator, guides=guides, progress=progress)
+        return part_result(plan, state, quality, shard)
 
 
 def check_space(plan: Plan, images: int, folder: Path) -> None:
@@ -123,43 +124,38 @@ def check_space(plan: Plan, images: int, folder: Path) -> None:
         )
 
 
-def _chained(first: Slot, others: Iterator[Slot]) -> Iterator[Slot]:
-    yield first
-    yield from others
+def slots_of(plan: Plan, quality: QualityOptions, shard: tuple[int, int]) -> Iterator[Slot]:
+    """Yield the slots of a shard; where a gate compares the images of a class, the shards have whole classes."""
+    return slots(plan, shard, whole_classes="collapse" in quality.gates)
 
 
-def _run(
-    worker: _Worker, generator: Generator, todo: Iterator[Slot], *, guides: Guides | None, progress: Progress
+def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progress: Progress) -> None:
+    """Make the first attempts of all slots, then the second ones, and so on, until none is left."""
+    worker.report(progress)
+    with ThreadPoolExecutor(1, "synaug-finish") as pool:
+        for attempt in count():
+            if not worker.left:
+                return
+            _run_round(worker, generator, worker.tasks(attempt, guides), pool, progress)
+
+
+def _run_round(
+    worker: _Worker, generator: Generator, todo: Iterator[_Task], pool: ThreadPoolExecutor, progress: Progress
 ) -> None:
     """Generate batch by batch; check and write each batch while the next is made."""
-    total = sum(1 for _ in slots(worker.plan, worker.shard))
-    retries: deque[_Task] = deque()
-    finishing: Future[list[_Task]] | None = None
-
-    def report() -> None:
-        rejected = sum(worker.state.rejected.values())
-        note = f"{rejected:,} rejected" if rejected else ""
-        progress("making images", total - worker.left, total, note)
-
-    report()
-    with ThreadPoolExecutor(1, "synaug-finish") as pool:
-        while True:
-            size = getattr(generator, "batch_size", 16)
-            tasks = [retries.popleft() for _ in range(min(size, len(retries)))]
-            tasks += [worker.task(slot, guides) for slot in islice(todo, size - len(tasks))]
-            made = _generated(generator, tasks) if tasks else None
-            if finishing is not None:
-                retries += finishing.result()
-                finishing = None
-                report()
-            if made is not None:
-                finishing = pool.submit(worker.finish, tasks, *made)
-            elif not retries:
-                return
-            if interruption.is_requested():
-                if finishing is not None:
-                    finishing.result()
-                interruption.stop_here()
+    finishing: Future[None] | None = None
+    while tasks := list(islice(todo, getattr(generator, "batch_size", 16))):
+        made = _generated(generator, tasks)
+        if finishing is not None:
+            finishing.result()
+            worker.report(progress)
+        finishing = pool.submit(worker.finish, tasks, *made)
+        if interruption.is_requested():
+            finishing.result()
+            interruption.stop_here()
+    if finishing is not None:
+        finishing.result()
+        worker.report(progress)
 
 
 def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Generated], float]:
@@ -189,6 +185,7 @@ class _Worker:
     state: State
     pool: ThreadPoolExecutor
     left: int = 0
+    total: int = 0
 
     def begin(self, about: dict[str, Any]) -> None:
         """Make the folders and write who makes the images."""
@@ -204,16 +201,26 @@ class _Worker:
         self._kept = {reason: len(paths) for reason, paths in rejected_files(self.folder).items()}
 
     def count_left(self) -> None:
-        """Count the slots of this shard that are not settled."""
-        mine = slots(self.plan, self.shard)
-        self.left = sum(not self.state.is_settled(slot, self.quality.max_attempts) for slot in mine)
+        """Count the slots of this shard, and those that are not settled."""
+        self.total = self.left = 0
+        for slot in slots_of(self.plan, self.quality, self.shard):
+            self.total += 1
+            self.left += not self.state.is_settled(slot, self.quality.max_attempts)
 
-    def task(self, slot: Slot, guides: Guides | None) -> _Task:
-        """Return the next attempt at a slot."""
-        return _Task(slot, self.state.attempt(slot) or 0, guides(slot) if guides else None)
+    def report(self, progress: Progress) -> None:
+        """Say how many slots are settled."""
+        rejected = sum(self.state.rejected.values())
+        progress("making images", self.total - self.left, self.total, f"{rejected:,} rejected" if rejected else "")
 
-    def finish(self, tasks: Sequence[_Task], made: Sequence[Generated], seconds: float) -> list[_Task]:
-        """Check the images of a batch, write and journal them; return the attempts to make next."""
+    def tasks(self, attempt: int, guides: Guides | None) -> Iterator[_Task]:
+        """Yield what is to be done where this attempt is the next one."""
+        for slot in slots_of(self.plan, self.quality, self.shard):
+            is_next = self.state.attempt(slot) == attempt
+            if is_next and not self.state.is_settled(slot, self.quality.max_attempts):
+                yield _Task(slot, attempt, guides(slot) if guides else None)
+
+    def finish(self, tasks: Sequence[_Task], made: Sequence[Generated], seconds: float) -> None:
+        """Check the images of a batch, write and journal them."""
         images = list(self.pool.map(self._fitted, [each.image for each in made]))
         encodings = self.pool.map(self._encoded, images)  # while the gates look at them
         verdicts = self._judged(tasks, made, images)
@@ -228,7 +235,9 @@ class _Worker:
         ]
         self._write(files)
         storage.append_records(self._journal, records)
-        return self._settle(tasks, records)
+        for task, record in zip(tasks, records, strict=True):
+            self.state.add(record)
+            self.left -= self.state.is_settled(task.slot, self.quality.max_attempts)
 
     def _encoded(self, image: Image.Image | None) -> bytes | None:
         return None if image is None else encode(image, self.plan.encoding)
@@ -294,20 +303,11 @@ class _Worker:
         for folder in folders:
             storage.sync_folder(folder)
 
-    def _settle(self, tasks: Sequence[_Task], records: Sequence[dict[str, Any]]) -> list[_Task]:
-        again = []
-        for task, record in zip(tasks, records, strict=True):
-            self.state.add(record)
-            if self.state.is_settled(task.slot, self.quality.max_attempts):
-                self.left -= 1
-            else:
-                again.append(_Task(task.slot, task.attempt + 1, task.guide))
-        return again
 
-
-def _result(plan: Plan, state: State, shard: tuple[int, int]) -> SynthesisResult:
+def part_result(plan: Plan, state: State, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> SynthesisResult:
+    """Return what came of the slots of a shard."""
     requested = accepted = 0
-    for slot in slots(plan, shard):
+    for slot in slots_of(plan, quality, shard):
         requested += 1
         accepted += state.attempt(slot) is None
     return SynthesisResult(requested, accepted, dict(state.rejected), requested - accepted, state.seconds)
@@ -316,12 +316,12 @@ def _result(plan: Plan, state: State, shard: tuple[int, int]) -> SynthesisResult
 def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> bool:
     """Return whether nothing is left to generate."""
     state = read_state(plan, folder)
-    return all(state.is_settled(slot, quality.max_attempts) for slot in slots(plan, shard))
+    return all(state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
 
 
 def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
     """Return what all workers have done so far, as a dict for the report."""
-    return asdict(_result(plan, read_state(plan, folder), (0, 1)))
+    return asdict(part_result(plan, read_state(plan, folder), QualityOptions()))
 
 
 def rejected_files(folder: Path) -> dict[str, list[Path]]:
