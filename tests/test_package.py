@@ -14,7 +14,7 @@ LAYERS = (
     {"errors", "config", "storage", "interruption", "progress", "embedded"},
     {"data"},
     {"synthesis", "training", "evaluation"},
-    {"runs", "methods", "gaps", "reporting", "reviewing", "experiment", "bench"},
+    {"runs", "methods", "gaps", "exhibits", "reporting", "reviewing", "experiment", "bench"},
     {"console", "cli", "__main__", "__init__"},
 )
 MIDDLE = {"synthesis", "training", "evaluation"}

@@ -344,6 +344,12 @@ def copy_file(source: Path, target: Path) -> None:
     write_bytes(target, source.read_bytes())
 
 
+def size(folder: Path) -> int:
+    """Return the bytes of all files below the folder; 0 where there is none."""
+    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sum(path.lstat().st_size for path in found if path.exists())
+
+
 def digest(data: bytes) -> str:
     """Return the SHA-256 of the bytes, 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
