@@ -6,23 +6,24 @@ from synaug.cli.arguments import (
     Attribute,
     By,
     Data,
+    DryRun,
     Json,
     Label,
     Methods,
     Model,
-    Out,
+    NewRun,
     RecipeFile,
     Run,
     Seed,
     SplitColumn,
     Target,
 )
-from synaug.cli.output import print_json, show_report
-from synaug.cli.session import names_of, number_or_name, options_of, session, typed_command
+from synaug.cli.output import print_json, show_plan, show_report
+from synaug.cli.session import names_of, number_or_name, options_of, run_folder, session, typed_command
 
 
 def demo(
-    out: Out,
+    out: NewRun = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -34,6 +35,7 @@ def demo(
     from synaug.config import read_recipe, with_overrides
     from synaug.embedded import demo_data, demo_recipe
 
+    out = run_folder(out, "demo")
     recipe = with_overrides(read_recipe(demo_recipe()), {"seed": seed, "plan.seed": seed})
     with session() as progress:
         report = experiment.run(
@@ -50,7 +52,7 @@ def demo(
 
 def run_all(
     data: Data,
-    out: Out,
+    out: NewRun = None,
     by: By = None,
     target: Target = None,
     model: Model = None,
@@ -60,13 +62,17 @@ def run_all(
     recipe: RecipeFile = None,
     methods: Methods = None,
     seed: Seed = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Count, plan, generate, check, train, retrain, evaluate and report, in one folder that can be gone on with.
 
-    Example:  synaug run photos/ --out runs/photos --model embedded
+    Example:  synaug run photos/
+
+    Example:  synaug run photos/ --out runs/photos --model path/to/diffusers-folder --dry-run
     """
     from synaug import experiment
+    from synaug.preview import preview_run
 
     options = options_of(
         recipe,
@@ -76,6 +82,11 @@ def run_all(
             "plan.seed": seed, "seed": seed,
         },
     )  # fmt: skip
+    if dry_run:
+        with session() as progress:
+            show_plan(preview_run(data, options, names_of(methods), progress=progress), None, as_json=as_json)
+        return
+    out = run_folder(out, str(data))
     with session() as progress:
         made = experiment.run(data, out, options, methods=names_of(methods), command=typed_command(), progress=progress)
     show_report(made, out, as_json=as_json)
@@ -97,9 +108,9 @@ def status(run: Run, as_json: Json = False) -> None:
 
     Example:  synaug status runs/photos
     """
-    from synaug import experiment
+    from synaug import standing
 
-    content = experiment.status(run)
+    content = standing.status(run)
     if as_json:
         print_json(content)
     else:

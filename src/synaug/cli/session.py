@@ -43,6 +43,15 @@ def number_or_name(target: str | None) -> float | int | str | None:
     return target
 
 
+def run_folder(out: Path | None, name: str) -> Path:
+    """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
+    if out is not None:
+        return out
+    chosen = Path("runs") / (Path(name).resolve().stem or "run")
+    print(f"Run folder: {chosen} (choose another with --out)", file=sys.stderr)
+    return chosen
+
+
 def names_of(methods: str | None) -> tuple[str, ...]:
     """Read the names of methods, comma-separated; the default ones where none are given."""
     from synaug.methods import DEFAULT_METHODS

@@ -10,24 +10,25 @@ from synaug.cli.arguments import (
     Attribute,
     By,
     Data,
+    DryRun,
     Json,
     Label,
     Model,
-    Out,
+    NewRun,
     RecipeFile,
     Run,
     Seed,
     SplitColumn,
     Target,
 )
-from synaug.cli.output import print_json
-from synaug.cli.session import number_or_name, options_of, session
+from synaug.cli.output import print_facts, print_json, show_plan
+from synaug.cli.session import number_or_name, options_of, run_folder, session
 from synaug.errors import OptionError
 
 
 def plan(
     data: Data,
-    out: Out,
+    out: NewRun = None,
     by: By = None,
     target: Target = None,
     cap: Annotated[int | None, typer.Option(min=0, help="At most so many synthetic images a class or group.")] = None,
@@ -41,6 +42,7 @@ def plan(
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time a batch, and say how long all takes.")
     ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Decide how many images each class or group lacks, and show prompts, disk and time before anything is made.
@@ -48,6 +50,7 @@ def plan(
     Example:  synaug plan photos/ --out runs/photos --model embedded
     """
     from synaug import experiment, reporting, storage
+    from synaug.preview import preview_plan
     from synaug.synthesis import plan as planning
 
     options = options_of(
@@ -58,6 +61,11 @@ def plan(
             "plan.model": model, "plan.seed": seed, "seed": seed,
         },
     )  # fmt: skip
+    if dry_run:
+        with session() as progress:
+            show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
+        return
+    out = run_folder(out, str(data))
     with session() as progress:
         experiment.check_recipe(options)
         manifest = experiment.load_data(data, options, progress=progress)
@@ -66,12 +74,7 @@ def plan(
             experiment.write_run(manifest, made, out, options, source=str(data))
         rate = experiment.seconds_per_image(out, progress=progress) if measure else None
     summary = reporting.plan_section(made) | {"estimate": planning.estimate(made, rate)}
-    if as_json:
-        print_json(summary)
-    else:
-        from synaug import console
-
-        console.show_plan(summary, out)
+    show_plan(summary, out, as_json=as_json)
 
 
 def generate(
@@ -84,6 +87,7 @@ def generate(
         int | None, typer.Option(min=1, help="n for --shard auto, where the cluster does not tell.")
     ] = None,
     engine: Annotated[str, typer.Option(help="local.")] = "local",
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Make the planned images, check each, and keep what passes; repeat the command to go on.
@@ -91,12 +95,16 @@ def generate(
     Example:  synaug generate runs/photos
     """
     from synaug import experiment
+    from synaug.preview import preview_generation
     from synaug.runs import change_model
     from synaug.synthesis.shards import shard_named
 
     if engine != "local":
         raise OptionError(f"Unknown engine {engine!r}. Known: local.")
     part = shard_named(shard, shards=shards)
+    if dry_run:
+        print_facts(preview_generation(run), as_json=as_json)
+        return
     with session() as progress:
         if model is not None:
             change_model(run, model)
