@@ -32,3 +32,12 @@ def test_a_terminal_line_ends_with_the_stage(done):
     stream = Terminal()
     ConsoleProgress(stream)("making images", done, 9, "")
     assert stream.getvalue().endswith("\n") == (done == 9)
+
+
+def test_what_is_printed_after_an_interruption_begins_a_new_line():
+    stream = Terminal()
+    progress = ConsoleProgress(stream)
+    progress("making images", 2, 9, "")
+    progress.close()
+    progress.close()
+    assert stream.getvalue().count("\n") == 1

@@ -72,7 +72,7 @@ def confusions(
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
         matrix = (
             pd.crosstab(table["label"], table["prediction"])
-            .reindex(index=class_names, columns=class_names, fill_value=0)
+            .reindex(index=list(class_names), columns=list(class_names), fill_value=0)
             .to_numpy()
         )
         found[result["method"]] = {

@@ -44,6 +44,13 @@ class ConsoleProgress:
         if finished:
             self._stage = ""
 
+    def close(self) -> None:
+        """End a line that is still being redrawn, so that what is printed next begins a new one."""
+        if self._live and self._stage:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._stage = ""
+
     def _line(self, done: int, total: int, note: str, seconds: float) -> str:
         share = done / total if total else 1.0
         bar = ("━" * round(20 * share)).ljust(20, "·")

@@ -20,8 +20,9 @@ def session() -> Iterator[Progress]:
     from synaug.interruption import graceful
     from synaug.progress import ConsoleProgress
 
-    with graceful():
-        yield ConsoleProgress()
+    progress = ConsoleProgress()
+    with graceful(), contextlib.closing(progress):
+        yield progress
 
 
 def options_of(recipe: Path | None, overrides: dict[str, Any]) -> Recipe:

@@ -139,7 +139,7 @@ def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]
             "count": report["data"]["class_counts"].get(name),
             "real": list(images.real.get(name, ())),
             "synthetic": _with_prompts(images.synthetic.get(name, ()), images.prompts.get(name, ())),
-            "prompts": list(images.prompts.get(name) or samples.get(name, ()))[:3],
+            "prompts": list(images.prompts.get(name) or samples.get(name) or ())[:3],
             "rejected": [(image, words.reason_text(reason)) for image, reason in images.rejected.get(name, ())],
         }
         for name in shown[:MAX_CLASSES_WITH_IMAGES]
