@@ -1,6 +1,7 @@
 """The commands: what they print, what they refuse, and with which exit code."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from synaug import storage
+from synaug.cli import COMMANDS
 from synaug.runs import RunFolder
 
 
@@ -236,10 +238,94 @@ def test_report_prints_the_table_again_and_keeps_the_command(synaug, finished):
     assert json.loads((finished / "report.json").read_text())["command"] == "synaug run photos"
 
 
-def test_status_says_how_far_a_run_is(synaug, finished):
-    content = json.loads(synaug("status", finished, "--json").out)
-    assert " accepted, 0 rejected" in content["generate"]
-    assert "cross_entropy" in content["train"]
+def test_status_says_how_far_a_run_is_and_who_holds_it(synaug, finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    content = json.loads(synaug("status", run, "--json").out)
+    assert (content["stage"], content["held_by"]) == ("done", {})
+    assert content["images"]["accepted"] == content["images"]["planned"] > 0
+    assert content["images"]["seconds_left"] == 0
+    assert "cross_entropy" in content["results"]
+    with storage.lock(run):
+        held = synaug("status", run)
+    assert f"process {os.getpid()} (run)" in held.out
+    assert "images a second" in held.out
+
+
+def test_status_of_a_run_that_is_only_planned(synaug, photos, tmp_path):
+    synaug("plan", photos, "--out", tmp_path / "run")
+    content = json.loads(synaug("status", tmp_path / "run", "--json").out)
+    assert (content["stage"], content["images"]["per_second"], content["report"]) == ("generate", None, None)
+    assert "none yet" in synaug("status", tmp_path / "run").out
+
+
+def files_of(folder):
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_dry_run_says_how_much_and_writes_nothing(synaug, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in ("plan", "run"):
+        done = synaug(command, photos, "--dry-run", "--json")
+        assert json.loads(done.out)["num_to_generate"]["ankle boot"] > 0
+        assert "Nothing was written" in synaug(command, photos, "--dry-run").out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_in_a_run_folder_says_what_is_left(synaug, finished, tmp_path):
+    before = files_of(finished)
+    assert json.loads(synaug("generate", finished, "--dry-run", "--json").out)["to_make"] == 0
+    content = json.loads(synaug("train", finished, "--methods", "focal,synaug", "--dry-run", "--json").out)
+    assert (content["to_train"], content["there"]) == (["focal"], ["synaug"])
+    content = json.loads(synaug("export", finished, "--out", tmp_path / "set", "--dry-run", "--json").out)
+    assert sum(content["training_images"].values()) == content["synthetic_images"] + real_images(finished)
+    assert not (tmp_path / "set").exists()
+    assert files_of(finished) == before
+
+
+def real_images(run):
+    return json.loads((run / "report.json").read_text())["data"]["num_images"]
+
+
+def test_a_run_needs_no_out_and_says_which_folder_it_takes(synaug, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = synaug("plan", photos)
+    assert (done.code, f"Run folder: runs/{photos.name}" in done.err) == (0, True)
+    assert (tmp_path / "runs" / photos.name / "plan.json").is_file()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_every_command_has_an_example(synaug, name):
+    assert f"synaug {name}" in synaug(name, "--help").out.split("Example:", 1)[1]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys()))
+def test_every_command_takes_json(synaug, name):
+    assert "--json" in synaug(name, "--help").out
+
+
+def test_a_misspelt_command_or_option_names_the_nearest(synaug):
+    done = synaug("coutn", "photos")
+    assert (done.code, "Did you mean 'count'" in done.err) == (2, True)
+    done = synaug("count", "photos", "--jsn")
+    assert (done.code, "--json" in done.err) == (2, True)
+
+
+def test_no_color_is_kept_to(synaug, photos, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[32m" in synaug("count", photos).out or "\x1b[31m" in synaug("count", photos).out
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[3" not in synaug("count", photos).out
+
+
+def test_evaluate_prints_fairness_as_tables(synaug, tmp_path):
+    table = tmp_path / "predictions.csv"
+    table.write_text("label,prediction,gender\n0,0,f\n1,1,f\n0,1,m\n1,1,m\n")
+    lines = [line.split() for line in synaug("evaluate", table, "--attribute", "gender").out.splitlines()]
+    assert ["accuracy", "on", "f", "m"] in lines
+    assert ["0", "100.0", "0.0"] in lines
+    assert ["demographic", "parity", "50.0", "50.0"] in lines
+    assert ["equal", "opportunity", "0.0", "100.0"] in lines
+    assert "add --attribute COLUMN" in synaug("evaluate", table).out
 
 
 def test_export_and_verify(synaug, finished, tmp_path, monkeypatch):

@@ -14,8 +14,8 @@ LAYERS = (
     {"errors", "config", "storage", "interruption", "progress", "embedded"},
     {"data"},
     {"synthesis", "training", "evaluation"},
-    {"runs", "methods", "gaps", "reporting", "reviewing", "experiment", "bench"},
-    {"console", "cli", "__main__", "__init__"},
+    {"runs", "methods", "gaps", "exhibits", "preview", "standing", "reporting", "reviewing", "experiment", "bench"},
+    {"console", "scoreboard", "cli", "__main__", "__init__"},
 )
 MIDDLE = {"synthesis", "training", "evaluation"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def _factor(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
-def show_plan(plan: dict[str, Any], out: Path) -> None:
+def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     """Print what will be made, from which prompts, and at which cost."""
     console = _console()
     table = Table(box=None, pad_edge=False)
@@ -97,7 +97,12 @@ def show_plan(plan: dict[str, Any], out: Path) -> None:
         f"{estimate['images']:,} images by {escape(plan['model'])} (licence: {escape(licence)}); "
         f"about {estimate['disk_bytes'] / 1e6:,.1f} MB on disk; {time}."
     )
-    console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]")
+    if plan.get("methods"):
+        console.print(f"Then training and testing: {', '.join(plan['methods'])}.")
+    if out is None:
+        console.print("Nothing was written: --dry-run.")
+    else:
+        console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]", soft_wrap=True)
 
 
 def _called(plan: dict[str, Any], name: str) -> str:
@@ -202,35 +207,43 @@ def show_summary(report: dict[str, Any], page: Path) -> None:
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
 
 
-def show_scores(scores: dict[str, Any], *, title: str = "") -> None:
-    """Print nested scores as indented lines; numbers between 0 and 1 as percent."""
+def show_status(content: dict[str, Any]) -> None:
+    """Print how far a run is, and who is at work on it."""
+    images = content["images"]
+    rows = {
+        "stage": content["stage"],
+        "images": f"{images['accepted']:,} of {images['planned']:,} accepted, {images['rejected']:,} rejected",
+        "model": content["model"],
+    }
+    if not math.isnan(images["per_second"]):
+        left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
+        rows["rate"] = f"{images['per_second']:.1f} images a second{left}"
+    rows["results"] = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
+    rows["report"] = content["report"] or "not yet"
+    held = ", ".join(f"process {number} ({name})" for name, number in content["held_by"].items())
+    rows["in use by"] = held or "nobody"
+    show_facts(rows)
+
+
+def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
+    """Print one line a fact: its name, and what it is."""
     console = _console()
     if title:
         console.print(f"[bold]{escape(title)}[/]")
-    for line in _score_lines(scores):
-        console.print(line)
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), escape(_fact(value)))
+    console.print(table)
 
 
-def _score_lines(scores: dict[str, Any], indent: str = "") -> Iterator[str]:
-    """Yield one line a number and one a heading; what lies under a heading is indented."""
-    for name, value in scores.items():
-        label = indent + escape(str(name)).replace("_", " ")
-        if isinstance(value, dict):
-            yield f"[bold]{label}[/]"
-            yield from _score_lines(value, indent + "  ")
-        else:
-            yield f"{label:<42} {_score(value)}"
-
-
-def _score(value: Any) -> str:
-    return percent(value) if value is None or isinstance(value, float) else escape(str(value))
-
-
-def show_status(content: dict[str, Any]) -> None:
-    """Print how far each stage of a run is."""
-    console = _console()
-    for stage, state in content.items():
-        console.print(f"{stage:<28} {escape(str(state))}")
+def _fact(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_fact(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def show_grid(rows: Sequence[dict[str, Any]]) -> None:

@@ -38,7 +38,7 @@ from synaug.methods import (
     train_method,
 )
 from synaug.progress import Progress, silent
-from synaug.reporting import finished_results, report
+from synaug.reporting import report
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_model, locked_recipe, open_run, write_lock, write_model
 from synaug.synthesis import plan as planning
@@ -513,21 +513,4 @@ def _origin(run_folder: RunFolder) -> dict[str, str | None]:
         "generator": Path(name).name if Path(name := str(model.get("model"))).is_absolute() else name,
         "generator revision": model.get("revision"),
         "generator licence": model.get("licence"),
-    }
-
-
-# ---------------------------------------------------------------- status
-
-
-def status(out: Path) -> dict[str, Any]:
-    """Return how far each stage of a run is; reads only, so it may be asked while the run goes on."""
-    run_folder = open_run(out)
-    recipe = locked_recipe(run_folder)
-    made = synthesis_summary(planning.read_plan(run_folder.plan), out)
-    results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe)}
-    return {
-        "plan": f"{made['requested']:,} images by {recipe.plan.model}",
-        "generate": f"{made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected",
-        "train": ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in results.items()) or "nothing yet",
-        "report": str(run_folder.page) if run_folder.page.exists() else "not yet",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -35,11 +36,19 @@ class ConsoleProgress:
         self._shown = now
         line = self._line(done, total, note, now - self._began)
         if self._live:
-            self._stream.write(f"\r\x1b[2K{line}" + ("\n" if finished else ""))
+            width = shutil.get_terminal_size().columns - 1  # a longer line would wrap, and stay when redrawn
+            self._stream.write(f"\r\x1b[2K{line[:width]}" + ("\n" if finished else ""))
         else:
             self._stream.write(line + "\n")
         self._stream.flush()
         if finished:
+            self._stage = ""
+
+    def close(self) -> None:
+        """End a line that is still being redrawn, so that what is printed next begins a new one."""
+        if self._live and self._stage:
+            self._stream.write("\n")
+            self._stream.flush()
             self._stage = ""
 
     def _line(self, done: int, total: int, note: str, seconds: float) -> str:

@@ -8,34 +8,25 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import pandas as pd
+from typing import Any
 
 from synaug import storage
 from synaug.config import EMBEDDED, Recipe
 from synaug.data import groups
-from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
+from synaug.exhibits import confusions, loss_curves, report_images
 from synaug.gaps import shortcuts
 from synaug.methods import METHODS, method_named
 from synaug.runs import RunFolder, locked_recipe, machine, open_run
 from synaug.synthesis import plan as planning
 from synaug.synthesis.synthesize import synthetic_manifest
 
-if TYPE_CHECKING:
-    from synaug.evaluation.sections import ReportImages
-
 IN_DOMAIN = (
     "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
     "demo's training or test set, and plays the part that web-scale pretraining plays for a large model. What a "
     "large model does for your classes has to be measured on them."
 )
-EXAMPLES = 10  # pictures of each kind in the report
-MOST_CURVES = 5  # methods whose loss the report draws
-CURVE_POINTS = 200
 
 
 def report(out: Path, *, command: str = "") -> dict[str, Any]:
@@ -68,19 +59,23 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "machine": machine(),
+        "versions": lock["versions"],
         "seconds": made["seconds"] + training_seconds(results, recipe),
+        "disk": disk_section(run_folder),
         "data": data_section(manifest, lock["source"]),
         "plan": plan_section(plan),
         "synthesis": made,
-        "training": training_section(recipe, [result["method"] for result in results]),
+        "training": training_section(recipe, [result["method"] for result in results])
+        | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, results)},
         "results": results,
+        "confusions": confusions(run_folder, results, manifest.class_names),
         "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
         "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
     }
     final = next((r["method"] for r in results if r["method"] == "synaug"), results[-1]["method"])
     storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
-    pictures = report_images(manifest, plan, run_folder, results)
+    pictures = report_images(manifest, plan, out)
     storage.write_text(
         run_folder.page, make_report(json.loads(json.dumps(storage.without_nan(content))), images=pictures)
     )
@@ -93,6 +88,12 @@ def is_reported(run_folder: RunFolder, recipe: Recipe) -> bool:
     results = finished_results(run_folder, recipe)
     is_there = run_folder.report.is_file()
     return not results or bool(is_there and storage.read_json(run_folder.report)["results"] == results)
+
+
+def disk_section(run_folder: RunFolder) -> dict[str, int]:
+    """Return the bytes that the images, the trained networks and all files of the run take."""
+    folders = {"synthetic": run_folder.path / "synthetic", "checkpoints": run_folder.checkpoints}
+    return {name: storage.size(folder) for name, folder in (folders | {"all": run_folder.path}).items()}
 
 
 def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float:
@@ -196,60 +197,3 @@ def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:
         },
         "methods": {name: method_named(name, recipe).description for name in methods},
     }
-
-
-def report_images(
-    manifest: Manifest, plan: planning.Plan, run_folder: RunFolder, results: Sequence[dict[str, Any]]
-) -> ReportImages:
-    """Pick the pictures of the report: real, synthetic and rejected ones, and confusions."""
-    from synaug.evaluation.sections import ReportImages
-    from synaug.synthesis.synthesize import provenance, rejected_files
-
-    confusions = {}
-    for result in results:
-        table = pd.read_csv(
-            run_folder.method_predictions(result["method"], result["seed"]), dtype=str, keep_default_na=False
-        )
-        confusions[result["method"]] = (
-            pd.crosstab(table["label"], table["prediction"])
-            .reindex(index=manifest.class_names, columns=manifest.class_names, fill_value=0)
-            .to_numpy()
-        )
-    real, synthetic = manifest.split("train"), synthetic_manifest(plan, run_folder.path)
-    wanted = provenance(plan, run_folder.path)
-    prompts = dict(zip(wanted["id"], wanted["prompt"], strict=True))
-    shown = {name: example_rows(synthetic, label) for label, name in enumerate(synthetic.class_names)}
-    return ReportImages(
-        real={
-            name: [read_image(real, row) for row in example_rows(real, label)]
-            for label, name in enumerate(real.class_names)
-        },
-        synthetic={name: [read_image(synthetic, row) for row in rows] for name, rows in shown.items()},
-        prompts={name: [prompts[synthetic.frame["id"].iat[row]] for row in rows] for name, rows in shown.items()},
-        rejected={
-            reason: [read_file(path) for path in paths[:EXAMPLES]]
-            for reason, paths in rejected_files(run_folder.path).items()
-        },
-        confusions=confusions,
-        curves=loss_curves(run_folder, results),
-    )
-
-
-def loss_curves(run_folder: RunFolder, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """Return the training loss of the first methods that trained features, a point the mean of some steps."""
-    from synaug.training.fit import CURVES
-
-    paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
-    curves = {}
-    for name in [name for name, path in paths.items() if path.exists()][:MOST_CURVES]:
-        losses = pd.read_csv(paths[name])["loss"].to_numpy()
-        parts = np.array_split(losses, min(CURVE_POINTS, len(losses)))
-        curves[name] = [float(part.mean()) for part in parts]
-    return curves
-
-
-def example_rows(manifest: Manifest, label: int) -> list[int]:
-    """Return up to ``EXAMPLES`` rows of a class, spread evenly over them."""
-    rows = np.flatnonzero(manifest.labels == label)
-    spread = np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))
-    return [int(row) for row in rows[spread]]

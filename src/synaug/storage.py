@@ -262,6 +262,11 @@ def lock(folder: Path, *, name: str = "run") -> Iterator[None]:
         os.close(handle)
 
 
+def holders(folder: Path) -> dict[str, int]:
+    """Return the numbers of the processes that hold locks of the folder now, by the name of the lock."""
+    return {path.name[1:-5]: int(path.read_text() or 0) for path in sorted(folder.glob(".*.lock")) if _is_held(path)}
+
+
 @contextlib.contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
     """Give a folder outside every run, for what a library writes itself; it is gone after the block."""
@@ -280,7 +285,7 @@ def remove_temporary(folder: Path) -> None:
             with _naming(Path(place, name), "remove"):
                 _remove_below(Path(place, name))
         for name in names:
-            if _is_hidden(name, TEMPORARY) and not _is_being_written(Path(place, name)):
+            if _is_hidden(name, TEMPORARY) and not _is_held(Path(place, name)):
                 remove_file(Path(place, name))
 
 
@@ -288,8 +293,8 @@ def _is_hidden(name: str, suffix: str) -> bool:
     return name.startswith(".") and name.endswith(suffix)
 
 
-def _is_being_written(path: Path) -> bool:
-    """Return whether a living process holds the temporary file; the system lets go when a process ends."""
+def _is_held(path: Path) -> bool:
+    """Return whether a living process holds the file; the system lets go when a process ends."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -342,6 +347,12 @@ def move_folder(source: Path, target: Path) -> None:
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file atomically."""
     write_bytes(target, source.read_bytes())
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files below the folder; 0 where there is none."""
+    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
+    return sum(path.lstat().st_size for path in found if path.exists())
 
 
 def digest(data: bytes) -> str:

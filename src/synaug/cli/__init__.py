@@ -30,8 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="First look: [bold]synaug demo --out runs/demo[/bold]    "
-    "Your images: [bold]synaug run FOLDER --out runs/mine[/bold]",
+    epilog="First look: [bold]synaug demo[/bold]    Your images: [bold]synaug run FOLDER[/bold]",
 )
 
 COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help

@@ -13,6 +13,11 @@ Data = Annotated[
 ]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by 'synaug plan' or 'synaug run'.")]
 Out = Annotated[Path, typer.Option("--out", help="Run folder to make, or to go on with.")]
+NewRun = Annotated[
+    Path | None,
+    typer.Option("--out", help="Run folder to make, or to go on with. [default: runs/NAME, as the data]"),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and how much; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
 Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table.")]

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from synaug.cli.arguments import Attribute, Data, Json, Label, RecipeFile, Run, SplitColumn
-from synaug.cli.output import print_json
+from synaug.cli.arguments import Attribute, Data, DryRun, Json, Label, RecipeFile, Run, SplitColumn
+from synaug.cli.output import print_facts, print_json
 from synaug.cli.session import options_of, session
 from synaug.errors import DataError, OptionError
 
@@ -67,15 +67,24 @@ def export(
     licence: Annotated[
         str | None, typer.Option(help="Licence of the exported set, such as cc-by-4.0, for its card.")
     ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Write the evened-out set as a tree that torchvision's ImageFolder and datasets.load_dataset load alike.
 
     Example:  synaug export runs/photos --out photos-evened-out
     """
     from synaug import experiment
+    from synaug.preview import preview_export
 
+    if dry_run:
+        print_facts(preview_export(run), as_json=as_json)
+        return
     with session() as progress:
         experiment.export(run, out, licence=licence, progress=progress)
+    if as_json:
+        print_json({"folder": str(out)} | preview_export(run))
+        return
     print(f"{out}: written. Check it any time with: synaug verify {out}")
 
 

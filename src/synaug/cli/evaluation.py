@@ -28,6 +28,6 @@ def evaluate(
     if as_json:
         print_json(scores)
     else:
-        from synaug import console
+        from synaug import scoreboard
 
-        console.show_scores(scores)
+        scoreboard.show_scores(scores)

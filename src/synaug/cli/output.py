@@ -14,6 +14,26 @@ def print_json(content: Any) -> None:
     print(json.dumps(without_nan(content), indent=2, ensure_ascii=False))
 
 
+def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+    """Print what will be made and, where it is planned in a folder, what comes next."""
+    from synaug import console
+
+    if as_json:
+        print_json(content)
+    else:
+        console.show_plan(content, out)
+
+
+def print_facts(content: dict[str, Any], *, as_json: bool) -> None:
+    """Print what would be done, or was done: a line a fact, or JSON."""
+    from synaug import console
+
+    if as_json:
+        print_json(content)
+    else:
+        console.show_facts(content)
+
+
 def show_report(content: dict[str, Any], out: Path, *, as_json: bool) -> None:
     """Print the report's table, its summary and where the page lies."""
     if as_json:

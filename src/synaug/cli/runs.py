@@ -8,12 +8,13 @@ from synaug.cli.arguments import (
     Attribute,
     By,
     Data,
+    DryRun,
     Engine,
     Json,
     Label,
     Methods,
     Model,
-    Out,
+    NewRun,
     RecipeFile,
     Run,
     Seed,
@@ -21,12 +22,12 @@ from synaug.cli.arguments import (
     Target,
     Workers,
 )
-from synaug.cli.output import print_json, show_report
-from synaug.cli.session import names_of, number_or_name, options_of, session, typed_command
+from synaug.cli.output import print_json, show_plan, show_report
+from synaug.cli.session import names_of, number_or_name, options_of, run_folder, session, typed_command
 
 
 def demo(
-    out: Out,
+    out: NewRun = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -38,6 +39,7 @@ def demo(
     from synaug.config import read_recipe, with_overrides
     from synaug.embedded import demo_data, demo_recipe
 
+    out = run_folder(out, "demo")
     recipe = with_overrides(read_recipe(demo_recipe()), {"seed": seed, "plan.seed": seed})
     with session() as progress:
         report = experiment.run(
@@ -54,7 +56,7 @@ def demo(
 
 def run_all(
     data: Data,
-    out: Out,
+    out: NewRun = None,
     by: By = None,
     target: Target = None,
     model: Model = None,
@@ -68,13 +70,17 @@ def run_all(
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Count, plan, generate, check, train, retrain, evaluate and report, in one folder that can be gone on with.
 
-    Example:  synaug run photos/ --out runs/photos --model embedded
+    Example:  synaug run photos/
+
+    Example:  synaug run photos/ --out runs/photos --model path/to/diffusers-folder --dry-run
     """
     from synaug import experiment
+    from synaug.preview import preview_run
     from synaug.synthesis.cluster import cluster_named
 
     options = options_of(
@@ -86,6 +92,11 @@ def run_all(
         },
         aliases=aliases,
     )  # fmt: skip
+    if dry_run:
+        with session() as progress:
+            show_plan(preview_run(data, options, names_of(methods), progress=progress), None, as_json=as_json)
+        return
+    out = run_folder(out, str(data))
     with session() as progress:
         made = experiment.run(
             data,
@@ -115,9 +126,9 @@ def status(run: Run, as_json: Json = False) -> None:
 
     Example:  synaug status runs/photos
     """
-    from synaug import experiment
+    from synaug import standing
 
-    content = experiment.status(run)
+    content = standing.status(run)
     if as_json:
         print_json(content)
     else:

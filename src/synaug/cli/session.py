@@ -20,8 +20,9 @@ def session() -> Iterator[Progress]:
     from synaug.interruption import graceful
     from synaug.progress import ConsoleProgress
 
-    with graceful():
-        yield ConsoleProgress()
+    progress = ConsoleProgress()
+    with graceful(), contextlib.closing(progress):
+        yield progress
 
 
 def options_of(recipe: Path | None, overrides: dict[str, Any], *, aliases: Path | None = None) -> Recipe:
@@ -46,6 +47,15 @@ def number_or_name(target: str | None) -> float | int | str | None:
         except ValueError:
             continue
     return target
+
+
+def run_folder(out: Path | None, name: str) -> Path:
+    """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
+    if out is not None:
+        return out
+    chosen = Path("runs") / (Path(name).resolve().stem or "run")
+    print(f"Run folder: {chosen} (choose another with --out)", file=sys.stderr)
+    return chosen
 
 
 def names_of(methods: str | None) -> tuple[str, ...]:

@@ -12,11 +12,12 @@ from synaug.cli.arguments import (
     Attribute,
     By,
     Data,
+    DryRun,
     Engine,
     Json,
     Label,
     Model,
-    Out,
+    NewRun,
     RecipeFile,
     Run,
     Seed,
@@ -24,14 +25,14 @@ from synaug.cli.arguments import (
     Target,
     Workers,
 )
-from synaug.cli.output import print_json
-from synaug.cli.session import number_or_name, options_of, session
+from synaug.cli.output import print_facts, print_json, show_plan
+from synaug.cli.session import number_or_name, options_of, run_folder, session
 from synaug.errors import OptionError
 
 
 def plan(
     data: Data,
-    out: Out,
+    out: NewRun = None,
     by: By = None,
     target: Target = None,
     cap: Annotated[int | None, typer.Option(min=0, help="At most so many synthetic images a class or group.")] = None,
@@ -46,15 +47,15 @@ def plan(
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time a batch, and say how long all takes.")
     ] = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Decide how many images each class or group lacks, and show prompts, disk and time before anything is made.
 
     Example:  synaug plan photos/ --out runs/photos --model embedded
     """
-    from synaug import experiment, reporting, storage
-    from synaug.synthesis import plan as planning
-    from synaug.synthesis.models import model_facts
+    from synaug import experiment, storage
+    from synaug.preview import plan_summary, preview_plan
 
     options = options_of(
         recipe,
@@ -65,6 +66,11 @@ def plan(
         },
         aliases=aliases,
     )  # fmt: skip
+    if dry_run:
+        with session() as progress:
+            show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
+        return
+    out = run_folder(out, str(data))
     with session() as progress:
         experiment.check_recipe(options)
         manifest = experiment.load_data(data, options, progress=progress)
@@ -72,17 +78,8 @@ def plan(
         with storage.lock(out):
             experiment.write_run(manifest, made, out, options, source=str(data))
         rate = experiment.seconds_per_image(out, progress=progress) if measure else None
-    summary = reporting.plan_section(made) | {
-        "estimate": planning.estimate(made, rate),
-        "licence": model_facts(made.options.model)["licence"],
-        "doubtful_names": planning.doubtful_names(made, options.plan.aliases),
-    }
-    if as_json:
-        print_json(summary)
-    else:
-        from synaug import console
-
-        console.show_plan(summary, out)
+    summary = plan_summary(made, options, rate=rate)
+    show_plan(summary, out, as_json=as_json)
 
 
 def generate(
@@ -97,6 +94,7 @@ def generate(
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Make the planned images, check each, and keep what passes; repeat the command to go on.
@@ -106,6 +104,7 @@ def generate(
     Example:  synaug generate runs/photos --engine ray
     """
     from synaug import experiment
+    from synaug.preview import preview_generation
     from synaug.runs import change_model
     from synaug.synthesis.cluster import cluster_named
     from synaug.synthesis.shards import shard_named
@@ -114,6 +113,9 @@ def generate(
     part = shard_named(shard, shards=shards)
     if cluster is not None and part != (0, 1):
         raise OptionError("--engine ray divides the work itself; leave --shard out.")
+    if dry_run:
+        print_facts(preview_generation(run), as_json=as_json)
+        return
     with session() as progress:
         if model is not None:
             change_model(run, model)

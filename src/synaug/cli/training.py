@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from synaug.cli.arguments import Json, Methods, Run
-from synaug.cli.output import print_json
+from synaug.cli.arguments import DryRun, Json, Methods, Run
+from synaug.cli.output import print_facts, print_json
 from synaug.cli.session import names_of, session
 
 
-def train(run: Run, methods: Methods = None, as_json: Json = False) -> None:
+def train(run: Run, methods: Methods = None, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Train the methods of stage 1 that have no result yet: on the real images, and on the evened-out set.
 
     Methods that are named are trained whole, their last layer too. Several processes train together when
@@ -18,21 +18,25 @@ def train(run: Run, methods: Methods = None, as_json: Json = False) -> None:
 
     Example:  synaug train runs/photos
     """
-    _train(run, methods, retrain=False, as_json=as_json)
+    _train(run, methods, retrain=False, dry_run=dry_run, as_json=as_json)
 
 
-def retrain(run: Run, methods: Methods = None, as_json: Json = False) -> None:
+def retrain(run: Run, methods: Methods = None, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Retrain the last layers on balanced real images (stage 2), training stage 1 first where it is missing.
 
     Example:  synaug retrain runs/photos
     """
-    _train(run, methods, retrain=True, as_json=as_json)
+    _train(run, methods, retrain=True, dry_run=dry_run, as_json=as_json)
 
 
-def _train(run: Path, methods: str | None, *, retrain: bool, as_json: bool) -> None:
+def _train(run: Path, methods: str | None, *, retrain: bool, dry_run: bool, as_json: bool) -> None:
     from synaug import console, experiment, storage
+    from synaug.preview import preview_training
     from synaug.training.parallel import is_first_process
 
+    if dry_run:
+        print_facts(preview_training(run, names_of(methods), retrain=retrain or bool(methods)), as_json=as_json)
+        return
     first = is_first_process()
     with session() as progress, storage.lock(run) if first else contextlib.nullcontext():
         results = experiment.train(run, methods=names_of(methods), retrain=retrain or bool(methods), progress=progress)

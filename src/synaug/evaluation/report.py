@@ -6,7 +6,7 @@ that comes from data (class names, prompts, file names) is escaped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,8 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
     check_report(content)
     images = images or ReportImages()
     before, after = words.compared_methods(content)
+    rows, curves = words.results_table(content), content["training"].get("curves") or {}
+    seconds = {run["method"]: run.get("seconds") for run in content["results"]}
     return page_template("report.html").render(
         report=content,
         data=content["data"],
@@ -80,7 +82,7 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         summary=words.summary(content),
         titles=words.TITLES,
         columns=words.COLUMNS,
-        rows=words.results_table(content),
+        rows=rows,
         before=sections.title(before),
         after=sections.title(after),
         facts=sections.facts(content, before, after),
@@ -88,14 +90,20 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         counts=sections.count_rows(content),
         gallery=sections.gallery(content, images),
         num_classes_hidden=max(0, len(content["data"]["class_names"]) - sections.MAX_CLASSES_WITH_IMAGES),
-        rejections=sections.rejections(content, images),
-        confusions=sections.confusions(content, images, (before, after)),
-        curves=pictures.curve(images.curves, title="Training loss") if images.curves else None,
-        curve_names=[sections.title(name) for name in images.curves],
+        rejections=sections.rejections(content),
+        confusions=sections.confusions(content, (before, after)),
+        curves=pictures.curve(curves, title="Training loss") if curves else None,
+        curve_names=[sections.title(name) for name in curves],
+        costs=sections.costs(content),
+        times=[(row.title, seconds[row.method]) for row in rows if row.method in seconds],
         groups=sections.groups(content),
         gap=sections.gap_rows(content),
         notes=content.get("warnings") or [],
-        settings=[(key, value) for key, value in content["training"].items() if not isinstance(value, dict | list)],
+        settings=[
+            (key, value)
+            for key, value in content["training"].items()
+            if key != "seconds" and not isinstance(value, dict | list)
+        ],
         options=sections.settings({key: content["training"].get(key) or {} for key in ("options", "overrides")}),
         model=sections.settings(content["synthesis"].get("model") or {}),
     )
@@ -115,8 +123,10 @@ def page_template(name: str) -> jinja2.Template:
         decimal=_decimal,
         number=_number,
         duration=_duration,
+        size=_size,
         uri=pictures.data_uri,
         unbroken=_unbroken,
+        range=_range,
     )
     return environment.get_template(name)
 
@@ -124,6 +134,14 @@ def page_template(name: str) -> jinja2.Template:
 def _decimal(value: float | None) -> str:
     """Return a number with three digits after the point; None as n/a."""
     return "n/a" if value is None else f"{value:.3f}"
+
+
+def _range(ends: Sequence[float | None] | None) -> str:
+    """Return the two ends of an interval in whole percent; nothing where there is none."""
+    if not ends or None in ends:
+        return ""
+    low, high = ends
+    return f"{words.percent(low)[:-2]}\N{EN DASH}{words.percent(high)}".replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _unbroken(sentence: str) -> str:
@@ -149,3 +167,11 @@ def _duration(seconds: float | None) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+
+
+def _size(num_bytes: float) -> str:
+    """Return bytes in the unit that suits them, such as 812 kB or 4.2 MB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.1f} {unit}"
+    return f"{num_bytes / 1e3:.0f} kB"

@@ -87,8 +87,12 @@ def scores(
     )
     names = [f"{name} x {attribute}" for name in class_names for attribute in attribute_names]
     found["per_group"] = dict(zip(names, rates.ravel().tolist(), strict=True))
+    right = labels[known] == predictions[known]
+    ends = recall_intervals(
+        labels=strata, predictions=np.where(right, strata, (strata + 1) % len(names)), num_classes=len(names), seed=seed
+    )
     drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
-    found["intervals"] |= {
+    found["intervals"] |= {"per_group": dict(zip(names, map(astuple, ends), strict=True))} | {
         name: astuple(percentiles(np.array([values[name] for values in drawn]))) for name in drawn[0]
     }
     return found

@@ -23,16 +23,13 @@ class ReportImages:
     """What the report shows beside its numbers; every part may be empty.
 
     ``real`` and ``synthetic`` map class names to example images, ``prompts`` a class to the prompts of its
-    synthetic examples in the same order, ``rejected`` a reason to examples. ``confusions`` maps a method to
-    its ``(C, C)`` counts (rows: true class), ``curves`` a method to its training loss over the steps.
+    synthetic examples in the same order, ``rejected`` a class to examples with the reason of each.
     """
 
     real: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
     synthetic: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
     prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    rejected: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
-    confusions: Mapping[str, np.ndarray] = field(default_factory=dict)
-    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    rejected: Mapping[str, Sequence[tuple[Image.Image, str]]] = field(default_factory=dict)
 
 
 def title(method: str | None) -> str:
@@ -80,7 +77,7 @@ def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -
                 "before": was,
                 "after": now,
                 "change": _points(now - was),
-                "has_interval": interval is not None,
+                "interval": interval,
                 "is_loss": now - was <= -0.01,
                 "picture": pictures.recall_track(was, now, interval=interval),
             }
@@ -142,7 +139,8 @@ def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]
             "count": report["data"]["class_counts"].get(name),
             "real": list(images.real.get(name, ())),
             "synthetic": _with_prompts(images.synthetic.get(name, ()), images.prompts.get(name, ())),
-            "prompts": [] if images.prompts.get(name) else list(samples.get(name, ()))[:3],
+            "prompts": list(images.prompts.get(name) or samples.get(name) or ())[:3],
+            "rejected": [(image, words.reason_text(reason)) for image, reason in images.rejected.get(name, ())],
         }
         for name in shown[:MAX_CLASSES_WITH_IMAGES]
     ]
@@ -153,9 +151,10 @@ def _with_prompts(images: Sequence[Image.Image], prompts: Sequence[str]) -> list
     return list(zip(images, padded, strict=False))
 
 
-def rejections(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]]:
+def rejections(report: dict[str, Any]) -> list[dict[str, Any]]:
     counts = {reason: count for reason, count in (report["synthesis"].get("rejected") or {}).items() if count}
     by_class = report["synthesis"].get("rejected_by_class") or {}
+    made = sum(counts.values()) + (report["synthesis"].get("accepted") or 0)
     rows = []
     for reason in sorted(counts, key=lambda name: -counts[name]):
         hit = {name: reasons.get(reason, 0) for name, reasons in by_class.items() if reasons.get(reason)}
@@ -163,48 +162,57 @@ def rejections(report: dict[str, Any], images: ReportImages) -> list[dict[str, A
             {
                 "reason": words.reason_text(reason),
                 "count": counts[reason],
+                "share": counts[reason] / made,
                 "classes": sorted(hit.items(), key=lambda item: -item[1])[:3],
-                "images": list(images.rejected.get(reason, ())),
             }
         )
     return rows
 
 
-def confusions(report: dict[str, Any], images: ReportImages, methods: Sequence[str | None]) -> list[dict[str, Any]]:
+def confusions(report: dict[str, Any], methods: Sequence[str | None]) -> list[dict[str, Any]]:
     names = report["data"]["class_names"]
     shown = []
     for method in dict.fromkeys(methods):
-        matrix = images.confusions.get(method) if method else None
-        if matrix is None:
+        found = (report.get("confusions") or {}).get(method) if method else None
+        if found is None:
             continue
-        matrix = np.asarray(matrix)
+        matrix = np.asarray(found["matrix"] or np.zeros((len(names), len(names)), int))
         if matrix.shape != (len(names), len(names)):
             raise DataError(
                 f"The confusion matrix of {method} has shape {matrix.shape}; expected {(len(names), len(names))}."
             )
         shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        small = len(names) <= MAX_CLASSES_IN_MATRIX
-        rows = [
-            (n, list(zip(m.tolist(), s.tolist(), strict=True))) for n, m, s in zip(names, matrix, shares, strict=True)
-        ]
-        pairs = pictures.confused_pairs(matrix, names)
-        shown.append({"title": title(method), "names": names, "rows": rows if small else [], "pairs": pairs})
+        rows = list(zip(names, shares.tolist(), strict=True)) if found["matrix"] else []
+        shown.append({"title": title(method), "names": names, "rows": rows, "pairs": found["pairs"]})
     return shown
 
 
 def groups(report: dict[str, Any]) -> dict[str, Any]:
-    """Return accuracy by group and fairness as tables: one column a method, its first seed."""
+    """Return accuracy by group and what is measured between groups as tables: one column a method, its first seed."""
     runs = {str(result["method"]): result for result in reversed(report["results"])}
-    runs = {name: runs[name] for name in reversed(runs)}
-    tables = {}
-    for key in ("per_group", "fairness"):
-        having = {name: run[key] for name, run in runs.items() if run.get(key)}
-        rows = list(dict.fromkeys(row for scores in having.values() for row in scores))
-        tables[key] = {
-            "titles": [title(name) for name in having],
-            "rows": [(row, [scores.get(row) for scores in having.values()]) for row in rows],
-        }
-    return tables
+    runs = {name: runs[name] for name in reversed(runs) if runs[name].get("per_group")}
+    rows = {
+        "per_group": dict.fromkeys(row for run in runs.values() for row in run["per_group"]),
+        "fairness": dict.fromkeys(row for run in runs.values() for row in _measured_between_groups(run)),
+    }
+    return {
+        "titles": [title(name) for name in runs],
+        "per_group": [(row, [_in_group(run, row) for run in runs.values()]) for row in rows["per_group"]],
+        "fairness": [(row, [_between_groups(run, row) for run in runs.values()]) for row in rows["fairness"]],
+    }
+
+
+def _measured_between_groups(run: dict[str, Any]) -> list[str]:
+    return [row for row in run.get("intervals") or {} if row in run and not isinstance(run[row], dict)]
+
+
+def _in_group(run: dict[str, Any], row: str) -> tuple[float | None, Sequence[float | None]]:
+    ends = ((run.get("intervals") or {}).get("per_group") or {}).get(row)
+    return run["per_group"].get(row), ends or ()
+
+
+def _between_groups(run: dict[str, Any], row: str) -> tuple[float | None, Sequence[float | None]]:
+    return run.get(row), (run.get("intervals") or {}).get(row) or ()
 
 
 def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -224,3 +232,17 @@ def settings(content: Mapping[str, Any], *, prefix: str = "") -> list[tuple[str,
         else:
             flat.append((f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else value))
     return flat
+
+
+def costs(report: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """Return what the run took, as a label, the kind of number and the number."""
+    made, disk = report["synthesis"], report.get("disk") or {}
+    rows = [
+        ("Making images", "duration", made.get("seconds")),
+        ("Images a second", "number", made.get("images_per_second")),
+        ("Training", "duration", report["training"].get("seconds")),
+        ("Disk, synthetic images", "size", disk.get("synthetic")),
+        ("Disk, trained networks", "size", disk.get("checkpoints")),
+        ("Disk, all of the run", "size", disk.get("all")),
+    ]
+    return [row for row in rows if row[2] is not None]

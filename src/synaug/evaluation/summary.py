@@ -126,6 +126,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     said = [
         _rarest_class(report, before, after),
         _overall(report, before, after),
+        _worst_group(report, before, after),
         _other_remedies(report, before, after),
         _losers(report, before, after),
         _synthesis(report),
@@ -166,12 +167,23 @@ def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -
     texts = [f"{on}, accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
     if num_test and abs(new - old) < _chance(old, new, num_test):
         texts.append("A difference this small can be chance with so few test images.")
+    elif new < old:
+        texts.append("As a whole, the synthetic images did not help here.")
     few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
     if not (math.isnan(few_old) or math.isnan(few_new)):
         texts.append(f"On classes with fewer than 20 training images it {_went(few_old, few_new, 1)}.")
     if len({row.num_seeds for row in rows.values()}) == 1 and rows[after or ""].num_seeds > 1:
         texts.append(f"All numbers are means of {rows[after or ''].num_seeds} seeds.")
     return " ".join(texts)
+
+
+def _worst_group(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    runs = {result["method"]: result for result in reversed(report["results"])}
+    rates = [runs[name].get("per_group") or {} if name else {} for name in (before, after)]
+    known = {name: rate for name, rate in rates[0].items() if rate is not None and not math.isnan(rate)}
+    worst = min(known, key=lambda name: known[name], default="")
+    new = _number(rates[1].get(worst))
+    return "" if math.isnan(new) else f"Accuracy on the group recognised worst, {worst}, {_went(known[worst], new)}."
 
 
 def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | None) -> str:

@@ -1,0 +1,79 @@
+"""Say what a command would do, and how much of it: nothing is made and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from synaug import experiment, storage
+from synaug.config import Recipe
+from synaug.data.groups import class_counts
+from synaug.data.manifest import joined, read_manifest
+from synaug.methods import check_methods, method_named
+from synaug.progress import Progress, silent
+from synaug.reporting import finished_results, plan_section
+from synaug.runs import locked_recipe, open_run
+from synaug.synthesis import plan as planning
+from synaug.synthesis.models import model_facts
+from synaug.synthesis.synthesize import synthesis_summary, synthetic_manifest
+
+
+def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
+    """Return what ``plan`` would write: the numbers to generate, prompts, and the disk they take."""
+    experiment.check_recipe(recipe)
+    made = experiment.drafted_plan(experiment.load_data(source, recipe, progress=progress), recipe)
+    return plan_summary(made, recipe)
+
+
+def plan_summary(made: planning.Plan, recipe: Recipe, *, rate: float | None = None) -> dict[str, Any]:
+    """Return what a person should see of a plan before paying for it; ``rate``: seconds an image."""
+    return plan_section(made) | {
+        "estimate": planning.estimate(made, rate),
+        "licence": model_facts(made.options.model)["licence"],
+        "doubtful_names": planning.doubtful_names(made, recipe.plan.aliases),
+    }
+
+
+def preview_run(source: Path, recipe: Recipe, methods: Sequence[str], *, progress: Progress = silent) -> dict[str, Any]:
+    """Return what ``run`` would make and train."""
+    check_methods(methods, recipe)
+    return preview_plan(source, recipe, progress=progress) | {"methods": list(methods)}
+
+
+def preview_generation(out: Path) -> dict[str, Any]:
+    """Return how many images ``generate`` would go on with."""
+    made = synthesis_summary(planning.read_plan(open_run(out).plan), out)
+    return {"model": locked_recipe(open_run(out)).plan.model, "planned": made["requested"],
+            "there": made["accepted"], "to_make": made["missing"]}  # fmt: skip
+
+
+def preview_training(out: Path, methods: Sequence[str], *, retrain: bool) -> dict[str, Any]:
+    """Return which methods ``train`` or ``retrain`` would train, and on how many images."""
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    check_methods(methods, recipe)
+    wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
+    there = {result["method"] for result in finished_results(run_folder, recipe)}
+    stage = recipe.train.stage1
+    return {
+        "real_images": len(read_manifest(run_folder.data).split("train")),
+        "synthetic_images": len(synthetic_manifest(planning.read_plan(run_folder.plan), out)),
+        "network": recipe.train.network,
+        "length": f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs:,} epochs",
+        "to_train": [name for name in wanted if name not in there],
+        "there": [name for name in wanted if name in there],
+    }
+
+
+def preview_export(out: Path) -> dict[str, Any]:
+    """Return how many images ``export`` would write: of each class, real and synthetic ones."""
+    run_folder = open_run(out)
+    synthetic = synthetic_manifest(planning.read_plan(run_folder.plan), out)
+    real = read_manifest(run_folder.data)
+    counts = class_counts(joined(real.split("train"), synthetic).labels, real.num_classes)
+    return {
+        "training_images": dict(zip(real.class_names, counts.tolist(), strict=True)),
+        "test_images": len(real.split("test")),
+        "synthetic_images": len(synthetic),
+        "synthetic_bytes": storage.size(out / "synthetic"),
+    }
