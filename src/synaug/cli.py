@@ -430,17 +430,43 @@ def evaluate(
 @app.command()
 def export(
     run: Run,
-    out: Annotated[Path, typer.Option("--out", help="New folder for the data set.")],
+    out: Annotated[Path, typer.Option("--out", help="New folder for the data set or the classifier.")],
+    classifier: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="Write the classifier of this method in the data set's place.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", help="For the card, as the Hub spells it. [default: unknown]")
+    ] = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
 ) -> None:
     """Write the evened-out set as a tree that torchvision's ImageFolder and datasets.load_dataset load alike.
 
+    With --classifier, write a trained network with its model card. Nothing is uploaded without --push-to-hub.
+
     Example:  synaug export runs/photos --out photos-evened-out
+
+    Example:  synaug export runs/photos --classifier synaug --out photos-classifier
     """
     from synaug import experiment
+    from synaug.data.hub import checked_token, push_folder
+    from synaug.publishing import export_classifier
 
+    if private and push_to_hub is None:
+        raise OptionError("--private is about a repository of the Hub: name it with --push-to-hub USER/NAME.")
+    if push_to_hub is not None:
+        checked_token(push_to_hub)  # before the work, not after it
     with session() as progress:
-        experiment.export(run, out, progress=progress)
-    print(f"{out}: written. Check it any time with: synaug verify {out}")
+        if classifier is None:
+            experiment.export(run, out, licence=licence, progress=progress)
+            print(f"{out}: written. Check it any time with: synaug verify {out}")
+        else:
+            export_classifier(run, out, method=classifier, licence=licence or "unknown")
+            print(f"{out}: written. Load it with: synaug.load_classifier({str(out)!r})")
+        if push_to_hub is not None:
+            print(push_folder(out, push_to_hub, kind="dataset" if classifier is None else "model", private=private))
 
 
 @app.command()

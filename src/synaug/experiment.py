@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import itertools
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -52,7 +53,7 @@ SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the reci
 
 
 def run(
-    source: Path | Manifest,
+    source: Any,
     out: Path,
     recipe: Recipe,
     *,
@@ -86,8 +87,7 @@ def run(
         # before anything is written, so that a model that cannot be had leaves nothing behind
         find_model(recipe.plan.model)
     with storage.lock(out):
-        where = IN_MEMORY if isinstance(source, Manifest) else str(source)
-        write_run(manifest, plan, out, recipe, source=source_name or where)
+        write_run(manifest, plan, out, recipe, source=source_name or _place(source))
         generate(out, generator=generator, progress=progress)
         interruption.stop_here()
         train(out, methods=methods, progress=progress)
@@ -116,7 +116,7 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def balance(
-    data: Path | str | Manifest,
+    data: Any,
     *,
     model: str = STABLE_DIFFUSION,
     target: str | float = "uniform",
@@ -130,7 +130,8 @@ def balance(
     """Return the training images of ``data`` together with the synthetic ones that even them out.
 
     Args:
-        data: a path (see ``data.readers``) or a manifest, such as ``from_arrays`` makes.
+        data: whatever ``read_data`` takes: a path, a manifest, a data frame, a torch, torchvision or ``datasets``
+            data set, a pair (images, labels), or a dict of splits.
         model: ``embedded``, a diffusers folder or a Hub id.
         target: ``uniform``, a number of images, or a share of the largest class.
         by: ``class`` or ``group``.
@@ -153,7 +154,7 @@ def balance(
         folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))
         stack.enter_context(storage.lock(folder))
         plan = drafted_plan(manifest, recipe)
-        write_run(manifest, plan, folder, recipe, source=IN_MEMORY if isinstance(data, Manifest) else str(data))
+        write_run(manifest, plan, folder, recipe, source=_place(data))
         generate(folder, generator=generator, progress=progress)
         check_complete(folder)
         synthetic = synthetic_manifest(plan, folder)
@@ -163,7 +164,7 @@ def balance(
 # ---------------------------------------------------------------- data and plan
 
 
-def load_data(source: Path | str | Manifest, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
+def load_data(source: Any, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
     """Return the images with a test split: the data's own, or a share of each class held out.
 
     Raises:
@@ -202,6 +203,10 @@ def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)
         planning.write_plan(plan, run_folder.plan)
+
+
+def _place(source: Any) -> str:
+    return str(source) if isinstance(source, str | os.PathLike) else IN_MEMORY
 
 
 def check_counts(manifest: Manifest, split: str) -> None:
@@ -426,8 +431,14 @@ def in_memory(manifest: Manifest) -> Manifest:
 # ---------------------------------------------------------------- export
 
 
-def export(out: Path, target: Path, *, progress: Progress = silent) -> None:
+def export(out: Path, target: Path, *, licence: str | None = None, progress: Progress = silent) -> None:
     """Write the run's real and synthetic images as a tree that torchvision and ``datasets`` load alike.
+
+    Args:
+        out: run folder.
+        target: new folder.
+        licence: of the set, as the Hub spells it, for the data card; default: unknown.
+        progress: called with how far the work has come.
 
     Raises:
         OptionError: ``target`` is not empty.
@@ -443,9 +454,24 @@ def export(out: Path, target: Path, *, progress: Progress = silent) -> None:
         synthetic_manifest(plan, out),
         target,
         provenance=provenance(plan, out).assign(variant=plan.options.variant),
-        card={"name": locked_recipe(run_folder).name},
+        card={"name": locked_recipe(run_folder).name, "license": licence} | _card_facts(out, plan),
         progress=progress,
     )
+
+
+def _card_facts(out: Path, plan: planning.Plan) -> dict[str, Any]:
+    """Return what the data card tells of the synthetic images."""
+    made = synthesis_summary(plan, out)
+    rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
+    return {
+        "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
+        "rejected attempts": rejected,
+        "checks": ", ".join(locked_recipe(open_run(out)).quality.gates),
+        "model": plan.options.model,
+        "prompt": plan.options.template,
+        "variant": plan.options.variant,
+        "seed": plan.options.seed,
+    }
 
 
 # ---------------------------------------------------------------- status
