@@ -119,7 +119,7 @@ def balance(
     data: Any,
     *,
     model: str = STABLE_DIFFUSION,
-    target: str | float = "uniform",
+    target: str | float | dict[str, int] = "uniform",
     by: str = "class",
     out: Path | str | None = None,
     generator: Generator | None = None,
@@ -133,7 +133,7 @@ def balance(
         data: whatever ``read_data`` takes: a path, a manifest, a data frame, a torch, torchvision or ``datasets``
             data set, a pair (images, labels), or a dict of splits.
         model: ``embedded``, a diffusers folder or a Hub id.
-        target: ``uniform``, a number of images, or a share of the largest class.
+        target: ``uniform``, a number of images, a share of the largest class, or numbers by class name.
         by: ``class`` or ``group``.
         out: run folder for the images; without it they are kept in memory and no file stays.
         generator: takes the place of the model; see ``synthesis.diffusion``.

@@ -111,7 +111,7 @@ def _method_section(report: dict[str, Any], result: dict[str, Any], description:
         f"- Synthetic images of the run: {made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected, "
         f"by `{plan['model']}`, prompted with `{plan['template']}`; they carry no licence of their own here: see the "
         "model's.",
-        f"- Made by synaug {report['synaug_version']}, {report['created'][:10]}: `{report['command'] or 'from Python'}`",
+        f"- Made by synaug {report['synaug_version']}: `{report['command'] or 'from Python'}`",
         "",
         "| class | real training images | synthetic planned | recall |",
         "|---|---|---|---|",

@@ -118,6 +118,8 @@ def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest
     if bench.mirror is not None:
         mirror = mirrors.make_mirror(bench.mirror, validation=arm.validation, **arm.mirror)
         if arm.filled:
+            if isinstance(recipe.plan.target, dict):
+                raise OptionError("An arm that is 'filled' takes plan.target uniform, a number or a share, not a dict.")
             return mirrors.filled(mirror, by=recipe.plan.by, target=recipe.plan.target)
         return mirror.data
     assert experiment.source is not None

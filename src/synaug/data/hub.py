@@ -52,10 +52,11 @@ def checked_token(repository: str) -> str:
         OptionError, EnvironmentFault: see ``push_folder``.
     """
     import huggingface_hub
-    from huggingface_hub import constants, errors, utils
+    from huggingface_hub import constants, errors
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
-        utils.validate_repo_id(repository)
+        validate_repo_id(repository)
     except errors.HFValidationError as error:
         raise OptionError(f"{repository!r} is no repository of the Hub: {error} Give USER/NAME.") from error
     if repository.count("/") != 1:

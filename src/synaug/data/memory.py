@@ -24,6 +24,7 @@ SOURCES = (
     "a path, a data frame, a torch or torchvision data set of (image, label), a datasets.Dataset, a pair "
     "(images, labels), or a dict of split names and any of these"
 )
+_IN_MEMORY = (bytes, dict, np.ndarray, Image.Image, os.PathLike)
 Content = bytes | np.ndarray | None  # of an image in memory; None where it lies in a file
 
 
@@ -56,12 +57,11 @@ def _of_images(images: Sequence[Any] | np.ndarray, labels: Sequence[Any] | np.nd
 
 def _of_frame(frame: pd.DataFrame) -> Table:
     """Take out the columns that hold images; labels that are categories become what they stand for."""
-    frame = frame.reset_index(drop=True)
-    frame.columns = frame.columns.astype(str)
-    table = Table(frame.assign(**{name: _plain(frame[name]) for name in frame}))
-    for name in frame.select_dtypes(object):
-        if any(isinstance(value, bytes | dict | np.ndarray | Image.Image | os.PathLike) for value in frame[name]):
-            found = _with_images(table.frame, name, frame[name].tolist())
+    columns = {str(name): _plain(values) for name, values in frame.reset_index(drop=True).items()}
+    table = Table(pd.DataFrame(columns))
+    for name, values in columns.items():
+        if pd.api.types.is_object_dtype(values) and any(isinstance(value, _IN_MEMORY) for value in values):
+            found = _with_images(table.frame, name, values.tolist())
             table = Table(found.frame, {}, table.contents | found.contents)
     return table
 
