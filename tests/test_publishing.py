@@ -40,7 +40,7 @@ def test_images_in_memory_are_predicted_alike(folder, finished):
     assert classifier.predict(images) == classifier.predict(list(package.to_arrays(test).images))
 
 
-def test_the_model_card_is_one_that_the_hub_reads(folder, finished):
+def test_the_model_card_is_one_that_the_hub_reads(folder, finished, photos):
     card = ModelCard.load(folder / "README.md")
     report = storage.read_json(finished / "report.json")
     result = next(result for result in report["results"] if result["method"] == "synaug")
@@ -49,9 +49,10 @@ def test_the_model_card_is_one_that_the_hub_reads(folder, finished):
     assert (card.data.license, card.data.library_name) == ("mit", "synaug")
     assert {"synthetic", "synaug"} <= set(card.data.tags)
     assert card.data.pipeline_tag == "image-classification"
-    for words in ("`synaug`, seed 0", report["data"]["source"], "by `embedded`", "| bag | ", "## Limits"):
+    for words in ("`synaug`, seed 0", f"- Data: {photos.name}, 34 real", "by `embedded`", "| bag | ", "## Limits"):
         assert words in card.text, words
     assert "nan" not in str(card).lower().split()
+    assert str(photos) not in str(card)  # where the images lie is nobody's business
     config = storage.read_json(folder / "config.json")
     assert config["class_names"] == ["ankle boot", "bag", "coat"]
 

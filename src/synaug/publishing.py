@@ -100,18 +100,15 @@ def _is_number(value: Any) -> bool:
 
 def _method_section(report: dict[str, Any], result: dict[str, Any], description: str) -> str:
     plan, made = report["plan"], report["synthesis"]
-    learned = "real and synthetic images" if result["options"]["method"]["data"] == "evened_out" else "real images"
     lines = [
         "## Training",
         "",
         f"- Method: `{result['method']}`, seed {result['seed']}{f': {description}' if description else ''}",
-        f"- Features learned from: {learned}" if not result["options"]["method"].get("starts_from")
-        else f"- Features of: `{result['options']['method']['starts_from']}`",
-        f"- Data: {report['data']['source']}, {sum(report['data']['class_counts'].values()):,} real training images",
+        f"- Data: {Path(report['data']['source']).name}, "  # where they lie is nobody's business
+        f"{sum(report['data']['class_counts'].values()):,} real training images",
         f"- Synthetic images of the run: {made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected, "
-        f"by `{plan['model']}`, prompted with `{plan['template']}`; they carry no licence of their own here: see the "
-        "model's.",
-        f"- Made by synaug {report['synaug_version']}: `{report['command'] or 'from Python'}`",
+        f"by `{plan['model']}`, prompted with `{plan['template']}`; that model's terms apply too",
+        f"- Made by synaug {report['synaug_version']}",
         "",
         "| class | real training images | synthetic planned | recall |",
         "|---|---|---|---|",
