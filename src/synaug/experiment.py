@@ -44,6 +44,7 @@ from synaug.synthesis.models import find_model
 from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
 
 if TYPE_CHECKING:
+    from synaug.data.memory import Source
     from synaug.synthesis.diffusion import Generator
     from synaug.synthesis.synthesize import SynthesisResult
 
@@ -53,7 +54,7 @@ SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the reci
 
 
 def run(
-    source: Any,
+    source: Source,
     out: Path,
     recipe: Recipe,
     *,
@@ -116,7 +117,7 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def balance(
-    data: Any,
+    data: Source,
     *,
     model: str = STABLE_DIFFUSION,
     target: str | float | dict[str, int] = "uniform",
@@ -164,7 +165,7 @@ def balance(
 # ---------------------------------------------------------------- data and plan
 
 
-def load_data(source: Any, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
+def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
     """Return the images with a test split: the data's own, or a share of each class held out.
 
     Raises:
@@ -205,7 +206,7 @@ def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe
         planning.write_plan(plan, run_folder.plan)
 
 
-def _place(source: Any) -> str:
+def _place(source: Source) -> str:
     return str(source) if isinstance(source, str | os.PathLike) else IN_MEMORY
 
 

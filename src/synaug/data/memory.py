@@ -11,12 +11,13 @@ import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from synaug.data.manifest import Manifest
 from synaug.data.tablefiles import Table
 from synaug.errors import DataError
 
@@ -24,6 +25,17 @@ SOURCES = (
     "a path, a data frame, a torch or torchvision data set of (image, label), a datasets.Dataset, a pair "
     "(images, labels), or a dict of split names and any of these"
 )
+
+
+class MapStyle(Protocol):
+    """A torch or ``datasets`` data set, or any sequence, of items (image, label)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Any: ...
+
+
+Source = str | os.PathLike[str] | Manifest | pd.DataFrame | Mapping[Any, Any] | tuple[Any, Any] | MapStyle
 _IN_MEMORY = (bytes, dict, np.ndarray, Image.Image, os.PathLike)
 Content = bytes | np.ndarray | None  # of an image in memory; None where it lies in a file
 
@@ -108,7 +120,7 @@ def _of_dataset(dataset: Any) -> Table:
 def _of_map_style(dataset: Any) -> Table:
     """Read a torch data set; of torchvision's, the files or arrays behind it, without its transforms."""
     if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset
-        return _rows(_of_map_style(dataset.dataset), list(dataset.indices))
+        return _rows(table_in_memory(dataset.dataset), list(dataset.indices))
     samples, data = getattr(dataset, "samples", None), getattr(dataset, "data", None)
     if isinstance(samples, list) and len(samples) == len(dataset) and isinstance(samples[0], tuple):
         table = _of_images([Path(path) for path, _ in samples], [label for _, label in samples])

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,7 @@ from synaug.data.images import decoded, file_bytes, quiet
 from synaug.data.listing import Listing, check_listing
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
 from synaug.data.marks import is_marked
-from synaug.data.memory import table_in_memory
+from synaug.data.memory import Source, table_in_memory
 from synaug.data.tablefiles import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.tables import list_rows, list_table
 from synaug.errors import DataError, OptionError
@@ -33,7 +32,7 @@ _CHUNK = 512
 
 
 def read_data(
-    source: Any,
+    source: Source,
     options: DataOptions | None = None,
     *,
     check: bool = True,
