@@ -131,7 +131,7 @@ def test_a_dict_is_met_to_the_image():
         ("majority", "Unknown sampling_strategy 'majority'. Did you mean 'not majority'"),
         (0.5, "needs two classes"),
         ({"fox": 3}, "names the class 'fox', which is not in y"),
-        ({"cat": 3}, "wants 3 images of 'cat', fewer than 4 in y"),
+        ({"cat": 3}, "wants 3 images of 'cat', fewer than the 4 in y"),
     ],
 )
 def test_a_strategy_that_cannot_be_is_named(strategy, words):
