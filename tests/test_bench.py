@@ -9,8 +9,9 @@ import yaml
 
 from synaug import interruption
 from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
+from synaug.bench.experiments import data_of
 from synaug.bench.grid import CONTENT, RESULTS, cells, collect
-from synaug.config import with_overrides
+from synaug.config import ArmOptions, with_overrides
 from synaug.embedded import demo_data
 from synaug.errors import DataError, Interrupted, OptionError
 from synaug.methods import METHODS
@@ -224,6 +225,13 @@ def test_images_of_ones_own_are_not_filled_up_with_those_of_the_demo(tmp_path, p
     path.write_text("bench: {arms: {text: {filled: true, methods: [upper_bound]}}}\n")
     with pytest.raises(OptionError, match="which only mirrors and the demo have"):
         read_experiment(str(path), data=photos)
+
+
+def test_an_arm_that_is_filled_has_one_target_for_all_classes():
+    experiment = read_experiment("fashion-lt")
+    recipe = with_overrides(experiment.recipe, {"plan.target": {"bag": 9}})
+    with pytest.raises(OptionError, match=r"An arm that is 'filled' takes plan.target uniform, a number or a share"):
+        data_of(experiment, ArmOptions(filled=True), recipe)
 
 
 def test_a_recipe_without_arms_is_refused(tmp_path):

@@ -5,8 +5,10 @@ import runpy
 import shlex
 from pathlib import Path
 
+import nbformat
 import pytest
 import typer.main
+from nbclient import NotebookClient
 
 from synaug.cli import app
 from synaug.config import read_recipe
@@ -61,3 +63,17 @@ def test_a_recipe_is_read(path):
 def test_an_example_runs(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(path), run_name="__main__")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the notebook's own libraries
+@pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.ipynb")), ids=lambda p: p.name)
+def test_a_notebook_runs_and_is_kept_without_outputs(path, tmp_path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
+    shown = "".join(str(output) for cell in cells for output in cell.outputs)
+    assert "worst class" in shown
+    assert "image/png" in shown
+    assert "evened out: accuracy" in shown

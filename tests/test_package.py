@@ -14,7 +14,8 @@ LAYERS = (
     {"errors", "config", "storage", "interruption", "progress", "embedded"},
     {"data"},
     {"synthesis", "training", "evaluation"},
-    {"runs", "methods", "gaps", "exhibits", "preview", "standing", "reporting", "reviewing", "experiment", "bench"},
+    {"runs", "methods", "gaps", "exhibits", "preview", "standing", "reporting", "reviewing", "experiment", "bench"}
+    | {"oversampler", "publishing"},
     {"console", "scoreboard", "cli", "__main__", "__init__"},
 )
 MIDDLE = {"synthesis", "training", "evaluation"}
@@ -177,6 +178,18 @@ def test_help_is_there_without_torch_pandas_or_pydantic():
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "generate" in output
     assert output.rstrip().endswith("loaded:")
+
+
+PUBLIC = """
+    Manifest Recipe SyntheticOverSampler balance class_counts evaluate_predictions export_classifier fairness_report
+    from_arrays group_counts imbalance_factor load_classifier load_generator longtail_report make_plan read_data
+    read_recipe retrain_classifier run spurious_report synthesize to_arrays to_datasets to_frame to_torch
+    train_representation
+"""
+
+
+def test_exactly_these_names_are_public():
+    assert synaug.__all__ == PUBLIC.split()
 
 
 def test_every_public_name_is_there():

@@ -16,11 +16,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from synaug.config import Recipe, read_recipe
+    from synaug.data.conversion import to_arrays, to_datasets, to_frame, to_torch
     from synaug.data.groups import class_counts, group_counts, imbalance_factor
     from synaug.data.manifest import Manifest, from_arrays
     from synaug.data.readers import read_data
+    from synaug.evaluation.fairness import fairness_report
     from synaug.evaluation.longtail import longtail_report
+    from synaug.evaluation.predictions import evaluate_predictions
+    from synaug.evaluation.spurious import spurious_report
     from synaug.experiment import balance, run
+    from synaug.oversampler import SyntheticOverSampler
+    from synaug.publishing import export_classifier
     from synaug.synthesis.diffusion import load_generator
     from synaug.synthesis.plan import make_plan
     from synaug.synthesis.synthesize import synthesize
@@ -32,8 +38,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "Manifest": "data.manifest",
     "Recipe": "config",
+    "SyntheticOverSampler": "oversampler",
     "balance": "experiment",
     "class_counts": "data.groups",
+    "evaluate_predictions": "evaluation.predictions",
+    "export_classifier": "publishing",
+    "fairness_report": "evaluation.fairness",
     "from_arrays": "data.manifest",
     "group_counts": "data.groups",
     "imbalance_factor": "data.groups",
@@ -46,15 +56,24 @@ _HOMES = {
     "read_recipe": "config",
     "retrain_classifier": "training.classifier",
     "run": "experiment",
+    "spurious_report": "evaluation.spurious",
     "synthesize": "synthesis.synthesize",
+    "to_arrays": "data.conversion",
+    "to_datasets": "data.conversion",
+    "to_frame": "data.conversion",
+    "to_torch": "data.conversion",
     "train_representation": "training.fit",
 }
 
 __all__ = [
     "Manifest",
     "Recipe",
+    "SyntheticOverSampler",
     "balance",
     "class_counts",
+    "evaluate_predictions",
+    "export_classifier",
+    "fairness_report",
     "from_arrays",
     "group_counts",
     "imbalance_factor",
@@ -67,7 +86,12 @@ __all__ = [
     "read_recipe",
     "retrain_classifier",
     "run",
+    "spurious_report",
     "synthesize",
+    "to_arrays",
+    "to_datasets",
+    "to_frame",
+    "to_torch",
     "train_representation",
 ]
 

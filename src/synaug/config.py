@@ -54,9 +54,10 @@ class PlanOptions(_Section):
     """How many images are made, from which prompts and by which model."""
 
     by: Literal["class", "group"] = Field("class", description="fill up classes, or class x attribute groups")
-    target: float | Literal["uniform"] = Field(
+    target: float | Literal["uniform"] | dict[str, int] = Field(
         "uniform",
-        description="images wanted: uniform (as many as the largest), a number, or a share of the largest below 1",
+        description="images wanted: uniform (as many as the largest), a number, a share of the largest below 1, or "
+        "numbers by name of the class (or 'class | attribute'), the others staying as they are",
     )
     cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
     variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
@@ -75,6 +76,8 @@ class PlanOptions(_Section):
 
     @model_validator(mode="after")
     def _target_is_allowed(self) -> PlanOptions:
+        if isinstance(self.target, dict):
+            return self
         if self.target == "uniform" or 0 < self.target < 1:
             return self
         if not 1 <= self.target <= MAX_TARGET or self.target != int(self.target):

@@ -12,6 +12,7 @@ import datetime
 import functools
 import itertools
 import platform
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -47,6 +48,7 @@ from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesiz
 
 if TYPE_CHECKING:
     from synaug.synthesis.cluster import Cluster, PartMaker
+    from synaug.data.memory import Source
     from synaug.synthesis.diffusion import Generator
     from synaug.synthesis.synthesize import SynthesisResult
 
@@ -56,7 +58,7 @@ SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the reci
 
 
 def run(
-    source: Path | Manifest,
+    source: Source,
     out: Path,
     recipe: Recipe,
     *,
@@ -92,8 +94,7 @@ def run(
         # before anything is written, so that a model that cannot be had leaves nothing behind
         find_model(recipe.plan.model)
     with storage.lock(out):
-        where = IN_MEMORY if isinstance(source, Manifest) else str(source)
-        write_run(manifest, plan, out, recipe, source=source_name or where)
+        write_run(manifest, plan, out, recipe, source=source_name or _place(source))
         generate(out, generator=generator, cluster=cluster, progress=progress)
         interruption.stop_here()
         train(out, methods=methods, progress=progress)
@@ -122,10 +123,10 @@ def check_recipe(recipe: Recipe) -> None:
 
 
 def balance(
-    data: Path | str | Manifest,
+    data: Source,
     *,
     model: str = STABLE_DIFFUSION,
-    target: str | float = "uniform",
+    target: str | float | dict[str, int] = "uniform",
     by: str = "class",
     out: Path | str | None = None,
     generator: Generator | None = None,
@@ -136,9 +137,10 @@ def balance(
     """Return the training images of ``data`` together with the synthetic ones that even them out.
 
     Args:
-        data: a path (see ``data.readers``) or a manifest, such as ``from_arrays`` makes.
+        data: whatever ``read_data`` takes: a path, a manifest, a data frame, a torch, torchvision or ``datasets``
+            data set, a pair (images, labels), or a dict of splits.
         model: ``embedded``, a diffusers folder or a Hub id.
-        target: ``uniform``, a number of images, or a share of the largest class.
+        target: ``uniform``, a number of images, a share of the largest class, or numbers by class name.
         by: ``class`` or ``group``.
         out: run folder for the images; without it they are kept in memory and no file stays.
         generator: takes the place of the model; see ``synthesis.diffusion``.
@@ -159,7 +161,7 @@ def balance(
         folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))
         stack.enter_context(storage.lock(folder))
         plan = drafted_plan(manifest, recipe)
-        write_run(manifest, plan, folder, recipe, source=IN_MEMORY if isinstance(data, Manifest) else str(data))
+        write_run(manifest, plan, folder, recipe, source=_place(data))
         generate(folder, generator=generator, progress=progress)
         check_complete(folder)
         synthetic = synthetic_manifest(plan, folder)
@@ -169,7 +171,7 @@ def balance(
 # ---------------------------------------------------------------- data and plan
 
 
-def load_data(source: Path | str | Manifest, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
+def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
     """Return the images with a test split: the data's own, or a share of each class held out.
 
     Raises:
@@ -208,6 +210,10 @@ def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)
         planning.write_plan(plan, run_folder.plan)
+
+
+def _place(source: Source) -> str:
+    return str(source) if isinstance(source, str | os.PathLike) else IN_MEMORY
 
 
 def check_counts(manifest: Manifest, split: str) -> None:
@@ -483,7 +489,7 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
     Args:
         out: run folder with its synthetic images.
         target: a folder that does not exist or is empty.
-        licence: of the exported set, for its card.
+        licence: of the set, as the Hub spells it, for the data card; default: unknown.
         progress: called with how far the work has come.
 
     Raises:
@@ -500,7 +506,9 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
         synthetic_manifest(plan, out),
         target,
         provenance=provenance(plan, out).assign(variant=plan.options.variant),
-        card={"name": locked_recipe(run_folder).name, "license": licence} | _origin(run_folder),
+        card={"name": locked_recipe(run_folder).name, "license": licence}
+        | _card_facts(out, plan)
+        | _origin(run_folder),
         progress=progress,
     )
 
@@ -513,4 +521,18 @@ def _origin(run_folder: RunFolder) -> dict[str, str | None]:
         "generator": Path(name).name if Path(name := str(model.get("model"))).is_absolute() else name,
         "generator revision": model.get("revision"),
         "generator licence": model.get("licence"),
+    }
+
+
+def _card_facts(out: Path, plan: planning.Plan) -> dict[str, Any]:
+    """Return what the data card tells of the synthetic images."""
+    made = synthesis_summary(plan, out)
+    rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
+    return {
+        "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
+        "rejected attempts": rejected,
+        "checks": ", ".join(locked_recipe(open_run(out)).quality.gates),
+        "prompt": plan.options.template,
+        "variant": plan.options.variant,
+        "seed": plan.options.seed,
     }

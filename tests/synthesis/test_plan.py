@@ -64,6 +64,16 @@ def test_num_to_generate_by_hand(target, expected):
     assert [cell.num_to_generate for cell in plan_of([10, 4, 2], target=target).cells] == expected
 
 
+def test_a_target_by_name_leaves_the_other_classes_as_they_are():
+    plan = plan_of([10, 4, 2], target={"ankle boot": 6, "bag": 3})
+    assert [cell.num_to_generate for cell in plan.cells] == [0, 2, 0]
+
+
+def test_a_target_of_a_class_that_is_not_there_is_named():
+    with pytest.raises(OptionError, match=r"Unknown class in target 'bags'\. Did you mean 'bag'"):
+        plan_of([10, 4], target={"bags": 6})
+
+
 def test_a_cap_limits_each_cell():
     assert [cell.num_to_generate for cell in plan_of([10, 4, 2], cap=7).cells] == [0, 6, 7]
 

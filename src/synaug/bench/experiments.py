@@ -120,9 +120,12 @@ def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest
     """Return the images of an arm, filled up with other real ones where the arm says so."""
     bench = experiment.bench
     if bench.mirror is not None:
+        target = recipe.plan.target
+        if arm.filled and isinstance(target, dict):
+            raise OptionError("An arm that is 'filled' takes plan.target uniform, a number or a share, not a dict.")
         mirror = mirrors.make_mirror(bench.mirror, validation=arm.validation, **arm.mirror)
-        if arm.filled:
-            return mirrors.filled(mirror, by=recipe.plan.by, target=recipe.plan.target)
+        if arm.filled and not isinstance(target, dict):
+            return mirrors.filled(mirror, by=recipe.plan.by, target=target)
         return mirror.data
     assert experiment.source is not None
     data = readers.read_data(experiment.source, recipe.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -63,29 +63,57 @@ def list_datasets(as_json: Json = False) -> None:
 
 def export(
     run: Run,
-    out: Annotated[Path, typer.Option("--out", help="New folder for the data set.")],
-    licence: Annotated[
-        str | None, typer.Option(help="Licence of the exported set, such as cc-by-4.0, for its card.")
+    out: Annotated[Path, typer.Option("--out", help="New folder for the data set or the classifier.")],
+    classifier: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="Write the classifier of this method in the data set's place.")
     ] = None,
+    licence: Annotated[
+        str | None, typer.Option("--license", "--licence", help="For the card, as the Hub spells it. [default: unknown]")
+    ] = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Write the evened-out set as a tree that torchvision's ImageFolder and datasets.load_dataset load alike.
 
+    With --classifier, write a trained network with its model card. Nothing is uploaded without --push-to-hub.
+
     Example:  synaug export runs/photos --out photos-evened-out
+
+    Example:  synaug export runs/photos --classifier synaug --out photos-classifier
     """
     from synaug import experiment
+    from synaug.data.uploads import checked_token, push_folder
     from synaug.preview import preview_export
+    from synaug.publishing import export_classifier
 
+    if private and push_to_hub is None:
+        raise OptionError("--private is about a repository of the Hub: name it with --push-to-hub USER/NAME.")
+    facts: dict[str, Any] = {"folder": str(out)} | ({"classifier": classifier} if classifier else preview_export(run))
     if dry_run:
-        print_facts(preview_export(run), as_json=as_json)
+        print_facts(facts, as_json=as_json)
         return
+    if push_to_hub is not None:
+        checked_token(push_to_hub)  # before the work, not after it
     with session() as progress:
-        experiment.export(run, out, licence=licence, progress=progress)
+        if classifier is None:
+            experiment.export(run, out, licence=licence, progress=progress)
+            said = f"{out}: written. Check it any time with: synaug verify {out}"
+        else:
+            export_classifier(run, out, method=classifier, licence=licence or "unknown")
+            said = f"{out}: written. Load it with: synaug.load_classifier({str(out)!r})"
+        if not as_json:
+            print(said)
+        if push_to_hub is not None:
+            kind: Literal["dataset", "model"] = "dataset" if classifier is None else "model"
+            facts["repository"] = push_folder(out, push_to_hub, kind=kind, private=private)
     if as_json:
-        print_json({"folder": str(out)} | preview_export(run))
-        return
-    print(f"{out}: written. Check it any time with: synaug verify {out}")
+        print_json(facts)
+    elif push_to_hub is not None:
+        print(facts["repository"])
 
 
 def verify(

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import yaml
 
 HEAD_KEYS = ("license", "language")
+UNKNOWN_LICENCE = "unknown"
+SIZES = tuple((10**power, name) for power, name in enumerate(("1K", "10K", "100K", "1M", "10M", "100M"), 3))
 KINDS = {"int": "int64", "float": "float64", "bool": "bool", "text": "string"}
 
 
@@ -72,10 +74,11 @@ def make_card(
     """
     splits = list(dict.fromkeys(column.split(",")[0] for column in counts))
     name = str(about.get("name") or "Evened-out images")
-    head = {key: about[key] for key in HEAD_KEYS if about.get(key)}
+    head = {"license": UNKNOWN_LICENCE} | {key: about[key] for key in HEAD_KEYS if about.get(key)}
     head |= {
         "pretty_name": name,
         "task_categories": ["image-classification"],
+        "size_categories": [size_category(sum(int(column.sum()) for column in counts.values()))],
         "tags": ["synaug", "synthetic", "long-tail"],
         "configs": [
             {
@@ -93,9 +96,24 @@ def make_card(
         _counts_table(counts, class_names),
         _missing_note(counts, class_names),
         _about_list(about),
+        _LIMITS,
         _LOADING,
     ]
     return "\n".join(part for part in parts if part)
+
+
+def size_category(num_images: int) -> str:
+    """Return the Hub's name for how many there are.
+
+    >>> size_category(999), size_category(4_000), size_category(20_000_000)
+    ('n<1K', '1K<n<10K', '10M<n<100M')
+    """
+    below = "n"
+    for limit, name in SIZES:
+        if num_images < limit:
+            return f"{below}<{name}"
+        below = f"{name}<n"
+    return f"{below}<1B"
 
 
 def _features(class_names: Sequence[str], columns: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -145,6 +163,12 @@ def _cell(text: str) -> str:
 _SOURCES = """Every image has `source` `real` or `synthetic` in `metadata.parquet`, and every synthetic file carries the
 IPTC mark `DigitalSourceType` (`trainedAlgorithmicMedia`, or `compositeWithTrainedAlgorithmicMedia` where it was made
 from a real image). Test and validation images are real.
+"""
+_LIMITS = """## Limits
+
+Synthetic images show what the model that drew them takes a class to look like, with that model's gaps and biases; the
+checks reject what is broken, off-class or copied, and do not find everything. Train on them; measure on real images
+only. The licence of the real images and the terms of the model both apply to the whole.
 """
 _LOADING = """## Loading
 

@@ -9,7 +9,7 @@ import pandas as pd
 from synaug.config import DataOptions
 from synaug.data.listing import Listing
 from synaug.data.tablefiles import Table, read_table
-from synaug.data.tables import list_table, table_listing
+from synaug.data.tables import list_table, list_rows
 from synaug.errors import DataError, OptionError, unknown
 
 IMAGES = "img_align_celeba"
@@ -49,7 +49,7 @@ def list_celeba(root: Path, options: DataOptions) -> Listing:
         frame[name] = (values[name].astype(int) > 0).astype(int)
         names[name] = ("female", "male") if name == "Male" else (f"not {name}", name)
     chosen = options.model_copy(update={"path": "image", "split": "split"})
-    return table_listing(Table(frame, names), chosen, root / "list_attr_celeba")
+    return list_rows(Table(frame, names), chosen, where=root / "list_attr_celeba", root=root)
 
 
 def _read(root: Path, stem: str) -> pd.DataFrame:

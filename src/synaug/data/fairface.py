@@ -9,7 +9,7 @@ import pandas as pd
 from synaug.config import DataOptions
 from synaug.data.listing import Listing
 from synaug.data.tablefiles import Table, read_table
-from synaug.data.tables import table_listing
+from synaug.data.tables import list_rows
 from synaug.errors import OptionError, unknown
 
 FIELDS = ("age", "gender", "race")
@@ -32,4 +32,4 @@ def list_fairface(root: Path, options: DataOptions) -> Listing:
         [read_table(root / name).frame.assign(split=split) for split, name in FILES.items()], ignore_index=True
     )
     chosen = options.model_copy(update={"path": "file", "split": "split"})
-    return table_listing(Table(frame), chosen, root / FILES["train"])
+    return list_rows(Table(frame), chosen, where=root / FILES["train"], root=root)

@@ -19,7 +19,7 @@ from synaug.data.images import file_bytes
 from synaug.data.listing import SPLIT_NAMES, Listing
 from synaug.data.manifest import Quarantined
 from synaug.data.tablefiles import Table
-from synaug.data.tables import PATH_COLUMNS, table_listing
+from synaug.data.tables import PATH_COLUMNS, list_rows
 from synaug.errors import DataError, EnvironmentFault
 
 PREFIX = "hf:"
@@ -115,7 +115,7 @@ def _listing(loaded: Any, options: DataOptions, where: Path, *, folder: Path) ->
         tables[0].class_names,
         {name: [one for table in tables for one in table.contents[name]] for name in tables[0].contents},
     )
-    listing = table_listing(together, options, where)
+    listing = list_rows(together, options, where=where, root=where.parent)
     return replace(listing, root=folder, repeated=(*listing.repeated, *left_out))
 
 

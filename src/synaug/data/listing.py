@@ -2,7 +2,8 @@
 
 Columns of ``Listing.frame``, all of them text: ``id``; ``path`` relative to ``root``, empty where the image is in
 memory; ``label``, one of ``class_names``; ``attribute``, one of ``attribute_names``, or empty where unknown;
-``split``; and, only for images in memory, ``image`` with encoded bytes.
+``split``; only for images in memory ``image``, with encoded bytes or uint8 arrays; and, only where the source says
+so, ``is_synthetic``, truth values.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Listing:
     origin: str = ""
 
 
-def check_listing(listing: Listing, *, where: Path) -> None:
+def check_listing(listing: Listing, *, where: Path | str) -> None:
     """Check that there is something to learn from.
 
     Raises:
@@ -57,7 +58,7 @@ def check_listing(listing: Listing, *, where: Path) -> None:
     check_classes_present(listing.class_names, training, where=where, why="no training images")
 
 
-def check_classes_present(names: Sequence[str], present: set[str], *, where: Path, why: str) -> None:
+def check_classes_present(names: Sequence[str], present: set[str], *, where: Path | str, why: str) -> None:
     """Check that every class is among those present.
 
     Raises:

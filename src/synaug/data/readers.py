@@ -22,8 +22,9 @@ from synaug.data.images import decoded, file_bytes, quiet
 from synaug.data.listing import Listing, check_listing
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
 from synaug.data.marks import is_marked
+from synaug.data.memory import Source, table_in_memory
 from synaug.data.tablefiles import SUFFIXES as TABLE_SUFFIXES
-from synaug.data.tables import list_table
+from synaug.data.tables import list_rows, list_table
 from synaug.errors import DataError, OptionError
 from synaug.interruption import stop_here
 from synaug.progress import Progress, silent
@@ -33,7 +34,7 @@ _CHUNK = 512
 
 
 def read_data(
-    source: str | Path | Manifest,
+    source: Source,
     options: DataOptions | None = None,
     *,
     check: bool = True,
@@ -45,8 +46,10 @@ def read_data(
         source: a class-per-folder tree, with or without split folders; a folder with ``metadata.csv`` (or .jsonl,
             .parquet), such as Waterbirds; a folder of UTKFace; a table (.csv, .tsv, .jsonl, .parquet) with a path
             and a label column, or with the images in it; ``hf:ID`` or ``hf:ID@REVISION``, a data set on the Hub, or
-            a folder that ``datasets`` saved; the files of a known data set (``options.benchmark``); or a manifest,
-            returned as it is.
+            a folder that ``datasets`` saved; the files of a known data set (``options.benchmark``). In memory: a data
+            frame with such columns; a torch data set of (image, label), of torchvision's the files or arrays behind
+            it; a ``datasets.Dataset``; a pair (images, labels) of an array or of paths; a dict of split names and any
+            of these; or a manifest, returned as it is.
         options: columns, and how many unreadable images are put up with.
         check: decode every image, keep its digest and quarantine it where it cannot be read. Without it, digests are
             empty and broken images show up later.
@@ -59,13 +62,17 @@ def read_data(
     if isinstance(source, Manifest):
         return source
     options = options or DataOptions()
-    path = Path(source).expanduser()
-    if path.is_file() and _is_manifest(path):
-        return read_manifest(path)
-    listing = list_images(path, options)
-    check_listing(listing, where=path)
+    if isinstance(source, str | os.PathLike):
+        path = Path(source).expanduser()
+        if path.is_file() and _is_manifest(path):
+            return read_manifest(path)
+        where, listing = str(path), list_images(path, options)
+    else:
+        where = f"The {type(source).__name__}"
+        listing = list_rows(table_in_memory(source), options, where=where, root=None)
+    check_listing(listing, where=where)
     checks = list(_checks(listing, progress)) if check else [Checked()] * len(listing.frame)
-    return _manifest(listing, checks, options, path)
+    return _manifest(listing, checks, options, where)
 
 
 def list_images(path: Path, options: DataOptions) -> Listing:
@@ -125,21 +132,23 @@ class Checked:
 def _checks(listing: Listing, progress: Progress) -> Iterator[Checked]:
     """Decode every image once, in threads, in order."""
     total = len(listing.frame)
-    contents = listing.frame["image"].to_numpy() if "image" in listing.frame else None
+    contents = listing.frame["image"].to_numpy() if "image" in listing.frame else np.full(total, None)
     paths = listing.frame["path"].to_numpy()
     with quiet(), ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
         for start in range(0, total, _CHUNK):
             stop_here()
             progress("checking images", start, total, "")
-            if contents is None:
-                chunk: Sequence[bytes | Path] = [listing.root / path for path in paths[start : start + _CHUNK]]
-            else:
-                chunk = list(contents[start : start + _CHUNK])
+            chunk = [
+                listing.root / path if content is None else content
+                for path, content in zip(paths[start : start + _CHUNK], contents[start : start + _CHUNK], strict=True)
+            ]
             yield from pool.map(_check_image, chunk)
     progress("checking images", total, total, "")
 
 
-def _check_image(image: bytes | Path) -> Checked:
+def _check_image(image: bytes | np.ndarray | Path) -> Checked:
+    if isinstance(image, np.ndarray):
+        return Checked(sha256=storage.digest(image.tobytes()))
     try:
         data = image if isinstance(image, bytes) else file_bytes(image)
         decoded(data)
@@ -148,16 +157,19 @@ def _check_image(image: bytes | Path) -> Checked:
     return Checked(sha256=storage.digest(data), is_synthetic=is_marked(data))
 
 
-def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions, path: Path) -> Manifest:
+def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions, where: str) -> Manifest:
     faults = np.array([check.fault for check in checks], dtype=object)
     broken = faults != ""
     names = listing.frame["id"].to_numpy()
     unusable = (*listing.unusable, *map(Quarantined, names[broken], faults[broken]))
-    _check_budget(unusable, len(listing.frame) + len(listing.unusable), options.max_unreadable, path)
+    _check_budget(unusable, len(listing.frame) + len(listing.unusable), options.max_unreadable, where)
+    is_synthetic = np.array([check.is_synthetic for check in checks], bool)
+    if "is_synthetic" in listing.frame:
+        is_synthetic |= listing.frame["is_synthetic"].to_numpy(bool)
     frame = listing.frame.assign(
         label=_positions(listing.frame["label"], listing.class_names),
         attribute=_positions(listing.frame["attribute"], listing.attribute_names),
-        source=np.where([check.is_synthetic for check in checks], "synthetic", "real"),
+        source=np.where(is_synthetic, "synthetic", "real"),
         sha256=[check.sha256 for check in checks],
     )
     columns = [*COLUMNS, "image"] if "image" in frame else list(COLUMNS)
@@ -169,7 +181,7 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
         quarantined=(*unusable, *listing.repeated),
         origin=listing.origin,
     )
-    _check_classes_left(manifest, path)
+    _check_classes_left(manifest, where)
     return manifest
 
 
@@ -178,20 +190,20 @@ def _positions(values: pd.Series[str], names: Sequence[str]) -> pd.Series[int]:
     return values.map({name: position for position, name in enumerate(names)}).fillna(-1).astype(np.int64)
 
 
-def _check_budget(unusable: Sequence[Quarantined], total: int, allowed: float, path: Path) -> None:
+def _check_budget(unusable: Sequence[Quarantined], total: int, allowed: float, where: str) -> None:
     if len(unusable) > allowed * total:
         first = "; ".join(f"{item.path} {item.reason}" for item in unusable[:5])
         raise DataError(
-            f"{len(unusable):,} of {total:,} images in {path} cannot be used; allowed are {allowed:.1%}. "
+            f"{len(unusable):,} of {total:,} images in {where} cannot be used; allowed are {allowed:.1%}. "
             f"The first: {first}. Repair or remove them, or allow more with max_unreadable."
         )
 
 
-def _check_classes_left(manifest: Manifest, path: Path) -> None:
+def _check_classes_left(manifest: Manifest, where: str) -> None:
     left = set(manifest.split("train").labels.tolist())
     lost = [repr(name) for label, name in enumerate(manifest.class_names) if label not in left]
     if lost:
-        raise DataError(f"No training image in {path} can be read in {', '.join(lost[:5])}. Repair the images.")
+        raise DataError(f"No training image in {where} can be read in {', '.join(lost[:5])}. Repair the images.")
 
 
 def _is_manifest(path: Path) -> bool:

@@ -21,11 +21,11 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table; ``class_names`` of its numbered columns, ``contents`` of its columns of encoded images."""
+    """A table; ``class_names`` of its numbered columns, ``contents`` of its columns of images: encoded, or arrays."""
 
     frame: pd.DataFrame
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    contents: dict[str, list[bytes | None]] = field(default_factory=dict)
+    contents: dict[str, list[Any]] = field(default_factory=dict)
 
 
 def read_table(path: Path) -> Table:
@@ -97,7 +97,7 @@ def _read_parquet(path: Path) -> Table:
     table = pq.read_table(path)
     _check_distinct(table.column_names, path)
     columns: dict[str, Any] = {}
-    contents: dict[str, list[bytes | None]] = {}
+    contents: dict[str, list[Any]] = {}
     for name in table.column_names:
         column = table[name]
         if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:

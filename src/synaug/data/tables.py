@@ -34,35 +34,42 @@ WATERBIRDS = {
 
 
 def list_table(path: Path, options: DataOptions) -> Listing:
-    """List the images of a table; paths in it are relative to its own folder.
+    """List the images of a table file; paths in it are relative to its own folder.
+
+    Raises:
+        DataError: as ``list_rows`` does.
+    """
+    return list_rows(read_table(path), options, where=path, root=path.parent)
+
+
+def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Path | None) -> Listing:
+    """List the images of a table.
+
+    Args:
+        table: a row an image.
+        options: which columns are what.
+        where: what messages call the table.
+        root: the folder that paths in it are relative to and may not leave; None for a table that the calling
+            program made, whose paths are its own.
 
     Raises:
         DataError: a column is absent or has no value in a row, a path leaves the folder, or an image has two labels.
     """
-    return table_listing(read_table(path), options, path)
-
-
-def table_listing(table: Table, options: DataOptions, path: Path) -> Listing:
-    """List the images of a table that was read already; ``path`` is what messages call it.
-
-    Raises:
-        DataError: see ``list_table``.
-    """
     table = _with_known_names(table, options)
     names = list(table.frame.columns)
-    place = _column(options.path, PATH_COLUMNS, names, "path", path)
-    label = _column(options.label, LABEL_COLUMNS, names, "label", path)
-    attribute = _optional(options.attribute, _usual_attribute(names, label), names, "attribute", path)
-    split = _optional(options.split, "split", names, "split", path)
-    frame = pd.DataFrame({"label": _texts(table, label, path)})
-    frame["attribute"] = "" if attribute is None else _texts(table, attribute, path, may_lack=True)
-    frame["split"] = "train" if split is None else _splits(_texts(table, split, path), split, path)
-    frame = frame.assign(**_places(table, place, path))
+    place = _column(options.path, PATH_COLUMNS, names, "path", where)
+    label = _column(options.label, LABEL_COLUMNS, names, "label", where)
+    attribute = _optional(options.attribute, _usual_attribute(names, label), names, "attribute", where)
+    split = _optional(options.split, "split", names, "split", where)
+    frame = pd.DataFrame({"label": _texts(table, label, where)})
+    frame["attribute"] = "" if attribute is None else _texts(table, attribute, where, may_lack=True)
+    frame["split"] = "train" if split is None else _splits(_texts(table, split, where), split, where)
+    frame = frame.assign(**_places(table, place, where, root), **_origins(table))
     class_names = table.class_names.get(label) or sorted_names(frame["label"])
-    check_classes_present(class_names, set(frame["label"]), where=path, why="no rows")
-    frame, repeated = _each_image_once(frame, path)
+    check_classes_present(class_names, set(frame["label"]), where=where, why="no rows")
+    frame, repeated = _each_image_once(frame, where)
     attribute_names = table.class_names.get(attribute or "") or sorted_names(set(frame["attribute"]) - {""})
-    return Listing(frame, tuple(class_names), tuple(attribute_names), root=path.parent, repeated=repeated)
+    return Listing(frame, tuple(class_names), tuple(attribute_names), root=root or Path.cwd(), repeated=repeated)
 
 
 def _with_known_names(table: Table, options: DataOptions) -> Table:
@@ -83,30 +90,30 @@ def _usual_attribute(names: Sequence[str], label: str) -> str | None:
     return next((name for name in ("place", "a") if name in names), None)
 
 
-def _column(asked: str | None, usual: Sequence[str], names: list[str], kind: str, path: Path) -> str:
+def _column(asked: str | None, usual: Sequence[str], names: list[str], kind: str, where: Path | str) -> str:
     if asked is not None:
         if asked in names:
             return asked
         near = difflib.get_close_matches(asked, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"{path} has no {kind} column {asked!r}.{hint} Its columns: {', '.join(names)}.")
+        raise DataError(f"{where} has no {kind} column {asked!r}.{hint} Its columns: {', '.join(names)}.")
     lower = {name.lower(): name for name in reversed(names)}
     found = next((lower[name] for name in usual if name in lower), None)
     if found is None:
         raise DataError(
-            f"{path} has no {kind} column with one of the usual names ({', '.join(usual)}). "
+            f"{where} has no {kind} column with one of the usual names ({', '.join(usual)}). "
             f"Its columns: {', '.join(names)}. Name the right one with the option {kind!r}."
         )
     return found
 
 
-def _optional(asked: str | None, usual: str | None, names: list[str], kind: str, path: Path) -> str | None:
+def _optional(asked: str | None, usual: str | None, names: list[str], kind: str, where: Path | str) -> str | None:
     if asked is not None:
-        return _column(asked, (), names, kind, path)
+        return _column(asked, (), names, kind, where)
     return usual if usual in names else None
 
 
-def _texts(table: Table, column: str, path: Path, *, may_lack: bool = False) -> pd.Series[str]:
+def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = False) -> pd.Series[str]:
     """Return a column as text: class names for the numbers of a ClassLabel, '3' for 3 and for 3.0."""
     values = table.frame[column]
     class_names = table.class_names.get(column)
@@ -115,51 +122,63 @@ def _texts(table: Table, column: str, path: Path, *, may_lack: bool = False) -> 
         lacking |= ~values.isin(range(len(class_names)))
     if lacking.any() and not may_lack:
         raise DataError(
-            f"{path}: the column {column!r} has no value in {int(lacking.sum()):,} of {len(values):,} rows, "
+            f"{where}: the column {column!r} has no value in {int(lacking.sum()):,} of {len(values):,} rows, "
             f"first in row {int(np.flatnonzero(lacking)[0]) + 1}. Fill them in or remove the rows."
         )
     present = values[~lacking]
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         if not (present == present.round()).all():
-            raise DataError(f"{path}: the column {column!r} has fractions such as {present.iloc[0]}, not names.")
+            raise DataError(f"{where}: the column {column!r} has fractions such as {present.iloc[0]}, not names.")
         present = present.astype("int64")
         if class_names is not None:
             present = present.map(dict(enumerate(class_names)))
     return present.astype(str).reindex(values.index, fill_value="")
 
 
-def _splits(values: pd.Series[str], column: str, path: Path) -> pd.Series[str]:
+def _splits(values: pd.Series[str], column: str, where: Path | str) -> pd.Series[str]:
     known = SPLIT_NAMES | SPLIT_NUMBERS
     named = values.str.casefold().map(known)
     if named.isna().any():
         got = sorted(set(values[named.isna()]))[:5]
         raise DataError(
-            f"{path}: the split column {column!r} has {', '.join(map(repr, got))}. Known: {', '.join(known)}."
+            f"{where}: the split column {column!r} has {', '.join(map(repr, got))}. Known: {', '.join(known)}."
         )
     return named
 
 
-def _places(table: Table, column: str, path: Path) -> dict[str, Any]:
-    """Return the columns id, path and, for images inside the table, image."""
-    if column in table.contents:
-        contents, inner = table.contents[column], table.frame[column].astype(str)
-        numbered = pd.Series([f"row-{row:07d}" for row in range(len(inner))])
-        ids = inner if inner.ne("").all() and inner.is_unique else numbered
-        if all(content is not None for content in contents):
-            return {"id": ids, "path": "", "image": pd.Series(contents, dtype=object)}
-    places = table.frame[column]
+def _origins(table: Table) -> dict[str, Any]:
+    """Return the column is_synthetic where the table has one of truth values."""
+    kind = table.frame.get("is_synthetic")
+    return {"is_synthetic": kind} if kind is not None and pd.api.types.is_bool_dtype(kind) else {}
+
+
+def _places(table: Table, column: str, where: Path | str, root: Path | None) -> dict[str, Any]:
+    """Return the columns id, path and, where images are inside the table, image."""
+    contents = pd.Series(table.contents.get(column, [None] * len(table.frame)), dtype=object)
+    in_files = contents.isna().to_numpy()
+    paths = _paths(table.frame[column][in_files], column, where, root)
+    if in_files.all():
+        return {"id": paths, "path": paths}
+    inner = table.frame[column].astype(str)
+    numbered = pd.Series([f"row-{row:07d}" for row in range(len(inner))])
+    ids = inner if inner.ne("").all() and inner.is_unique else numbered
+    return {"id": ids, "path": paths.reindex(inner.index, fill_value=""), "image": contents}
+
+
+def _paths(places: pd.Series[Any], column: str, where: Path | str, root: Path | None) -> pd.Series[str]:
     if places.isna().any() or (places.astype(str) == "").any():
-        raise DataError(f"{path}: the column {column!r} has no value in some rows.")
+        raise DataError(f"{where}: the column {column!r} has no value in some rows.")
     if places.dtype == object and not places.map(lambda value: isinstance(value, str)).all():
-        raise DataError(f"{path}: the column {column!r} holds {type(places.iloc[0]).__name__}, not paths.")
-    guard = PathGuard(path.parent)
+        raise DataError(f"{where}: the column {column!r} holds {type(places.iloc[0]).__name__}, not paths.")
     tidy = places.astype(str).str.removeprefix("./")
-    for place in tidy:
-        guard.check(place)
-    return {"id": tidy, "path": tidy}
+    if root is not None:
+        guard = PathGuard(root)
+        for place in tidy:
+            guard.check(place)
+    return tidy
 
 
-def _each_image_once(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tuple[Quarantined, ...]]:
+def _each_image_once(frame: pd.DataFrame, where: Path | str) -> tuple[pd.DataFrame, tuple[Quarantined, ...]]:
     again = frame["id"].duplicated()
     if not again.any():
         return frame, ()
@@ -169,7 +188,7 @@ def _each_image_once(frame: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, tup
         if len(several):
             given = frame.loc[frame["id"] == several[0], column].unique()
             raise DataError(
-                f"{path} lists {len(several):,} images with several {kind}; the first, {several[0]!r}, has "
+                f"{where} lists {len(several):,} images with several {kind}; the first, {several[0]!r}, has "
                 f"{' and '.join(map(repr, given))}. Each image must have one label and one split."
             )
     repeated = tuple(Quarantined(str(name), "is listed again") for name in frame.loc[again, "id"])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypedDict, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from synaug.evaluation.arrays import check_attributes, check_predictions
 
@@ -21,9 +22,9 @@ from synaug.evaluation.arrays import check_attributes, check_predictions
 class Predictions(TypedDict):
     """Whole numbers of shape ``(N,)``, and how many classes and attribute values there are."""
 
-    labels: np.ndarray
-    predictions: np.ndarray
-    attributes: np.ndarray
+    labels: ArrayLike
+    predictions: ArrayLike
+    attributes: ArrayLike
     num_classes: int
     num_attributes: int
 
@@ -142,13 +143,14 @@ def equalized_odds_ratio(**arrays: Unpack[Predictions]) -> Disparity:
 
 
 def confusions_by_attribute(
-    *, labels: np.ndarray, predictions: np.ndarray, attributes: np.ndarray, num_classes: int, num_attributes: int
+    *, labels: ArrayLike, predictions: ArrayLike, attributes: ArrayLike, num_classes: int, num_attributes: int
 ) -> np.ndarray:
     """Return one confusion matrix an attribute value, int64 ``(A, C, C)``: attribute, true class, chosen class.
 
     Raises:
         DataError: shapes differ or a value is out of range.
     """
+    labels, predictions, attributes = np.asarray(labels), np.asarray(predictions), np.asarray(attributes)
     check_predictions(labels=labels, predictions=predictions, num_classes=num_classes)
     check_attributes(labels=labels, attributes=attributes, num_attributes=num_attributes)
     cells = (attributes.astype(np.int64) * num_classes + labels) * num_classes + predictions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from synaug.data.groups import shot_bins
 from synaug.errors import DataError
@@ -55,7 +56,7 @@ def confusion_matrix(*, labels: np.ndarray, predictions: np.ndarray, num_classes
 
 
 def longtail_report(
-    *, labels: np.ndarray, predictions: np.ndarray, num_classes: int, class_counts: np.ndarray
+    *, labels: ArrayLike, predictions: ArrayLike, num_classes: int, class_counts: ArrayLike
 ) -> LongtailReport:
     """Measure predictions for real test images of a long-tailed set.
 
@@ -68,7 +69,7 @@ def longtail_report(
     Raises:
         DataError: shapes differ or a value is out of range.
     """
-    class_counts = np.asarray(class_counts)
+    labels, predictions, class_counts = np.asarray(labels), np.asarray(predictions), np.asarray(class_counts)
     if class_counts.shape != (num_classes,):
         raise DataError(
             f"class_counts has shape {class_counts.shape}; expected one count for each of {num_classes} classes."

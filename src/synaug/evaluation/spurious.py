@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from synaug.errors import DataError
 from synaug.evaluation.fairness import accuracy_by_group
@@ -29,12 +30,12 @@ class SpuriousReport:
 
 def spurious_report(
     *,
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    attributes: np.ndarray,
+    labels: ArrayLike,
+    predictions: ArrayLike,
+    attributes: ArrayLike,
     num_classes: int,
     num_attributes: int,
-    train_group_counts: np.ndarray,
+    train_group_counts: ArrayLike,
 ) -> SpuriousReport:
     """Measure predictions for test images whose attribute was correlated with the class in training.
 
@@ -49,6 +50,7 @@ def spurious_report(
     Raises:
         DataError: shapes differ or a value is out of range.
     """
+    labels, predictions = np.asarray(labels), np.asarray(predictions)
     rates = accuracy_by_group(
         labels=labels,
         predictions=predictions,
@@ -65,7 +67,7 @@ def spurious_report(
     )
 
 
-def train_weighted_accuracy(group_accuracies: np.ndarray, *, train_group_counts: np.ndarray) -> float:
+def train_weighted_accuracy(group_accuracies: np.ndarray, *, train_group_counts: ArrayLike) -> float:
     """Return the mean of group accuracies weighted by training counts; a group without weight is left out.
 
     >>> train_weighted_accuracy(np.array([1.0, 0.0]), train_group_counts=np.array([95, 5]))

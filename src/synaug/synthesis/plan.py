@@ -119,6 +119,15 @@ def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
     return np.maximum(counts, TARGETS["number" if target >= 1 else "share"](counts, target))
 
 
+def _named_targets(counts: np.ndarray, wanted: dict[str, int], names: list[str]) -> np.ndarray:
+    targets = counts.copy()
+    for name, number in wanted.items():
+        if name not in names:
+            raise unknown("class in target", name, names)
+        targets[names.index(name)] = max(number, counts[names.index(name)])
+    return targets
+
+
 def make_plan(
     manifest: Manifest,
     *,
@@ -141,7 +150,10 @@ def make_plan(
     """
     identities = _identities(manifest, options)
     counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
-    targets = target_counts(counts, options.target)
+    if isinstance(options.target, dict):
+        targets = _named_targets(counts, options.target, [_cell_name(manifest, *each) for each in identities])
+    else:
+        targets = target_counts(counts, options.target)
     missing = targets - counts
     if options.cap is not None:
         missing = np.minimum(missing, options.cap)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synaug import storage
+from synaug.data.images import read_file
 from synaug.errors import DataError
-from synaug.training.images import TrainingSet
-from synaug.training.models import ImageClassifier, make_model
+from synaug.training.files import pixels
+from synaug.training.images import TrainingSet, normalised
+from synaug.training.models import ImageClassifier, make_model, network_named
 
 FILE = "classifier.safetensors"
 
@@ -30,14 +36,48 @@ class SavedClassifier:
     image_shape: tuple[int, int, int]
     mean: Tensor
     std: Tensor
+    network: str = ""
 
     def logits(self, images: Tensor) -> Tensor:
         """Return logits, shape ``(N, num_classes)``, of uint8 images ``(N, C, H, W)`` of any size."""
-        pixels = images.float() / 255
-        if pixels.shape[-2:] != self.image_shape[1:]:
-            pixels = F.interpolate(pixels, self.image_shape[1:], mode="bilinear", antialias=True)
+        values = images.float() / 255
+        if values.shape[-2:] != self.image_shape[1:]:
+            values = F.interpolate(values, self.image_shape[1:], mode="bilinear", antialias=True)
         with torch.inference_mode():
-            return self.model((pixels - self.mean[:, None, None]) / self.std[:, None, None])
+            return self.model((values - self.mean[:, None, None]) / self.std[:, None, None])
+
+    def predict(self, images: Iterable[str | Path | Image.Image | np.ndarray], *, batch_size: int = 256) -> list[str]:
+        """Return the class name of each image, prepared as the test images of the run were.
+
+        Args:
+            images: paths, Pillow images or uint8 arrays ``(H, W)`` or ``(H, W, 3)``.
+            batch_size: images at once.
+        """
+        channels, height, width = self.image_shape
+        prepared = (pixels(_opened(image), channels=channels, size=(width, height)) for image in images)
+        found: list[str] = []
+        while batch := list(itertools.islice(prepared, batch_size)):
+            inputs = normalised(torch.from_numpy(np.stack(batch)), mean=self.mean, std=self.std)
+            with torch.inference_mode():
+                found += [self.class_names[number] for number in self.model(inputs).argmax(1).tolist()]
+        return found
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a person or another program has to know to use the weights."""
+        return {
+            "network": self.network,
+            "class_names": list(self.class_names),
+            "image_shape": list(self.image_shape),
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+        }
+
+
+def _opened(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
+    if isinstance(image, str | Path):
+        return read_file(Path(image))
+    return Image.fromarray(image) if isinstance(image, np.ndarray) else image
 
 
 def write_classifier(
@@ -94,4 +134,5 @@ def load_classifier(folder: str | Path) -> SavedClassifier:
         image_shape=(channels, height, width),
         mean=torch.tensor(about["mean"]),
         std=torch.tensor(about["std"]),
+        network=network_named(about["network"], width),
     )

@@ -1,0 +1,27 @@
+"""Even out a folder of one's own with a folder per class, and train on it with a usual torch loop."""
+
+from pathlib import Path
+
+import numpy as np
+from torch.utils.data import DataLoader
+
+import synaug
+from synaug.data.images import read_image
+from synaug.embedded import demo_data
+
+# Some images to begin with: photos/bag/*.png and photos/ankle boot/*.png. You have your own folder.
+fashion = synaug.read_data(demo_data())
+for name, number in (("bag", 12), ("ankle boot", 4)):
+    folder = Path("photos") / name
+    folder.mkdir(parents=True)
+    for row in np.flatnonzero(fashion.labels == fashion.class_names.index(name))[:number]:
+        read_image(fashion, int(row)).save(folder / f"{row}.png")
+
+# Few steps and one check, to be quick. Without model="embedded", Stable Diffusion 1.5 draws.
+evened_out = synaug.balance(
+    "photos", model="embedded", out="runs/photos", options={"generate.steps": 4, "quality.gates": ["broken"]}
+)
+print(synaug.to_frame(evened_out).groupby(["label", "is_synthetic"]).size())
+
+for batch in DataLoader(synaug.to_torch(evened_out), batch_size=8, shuffle=True):
+    print(tuple(batch.image.shape), "labels", batch.label.tolist(), "synthetic", int(batch.is_synthetic.sum()))

@@ -1,0 +1,247 @@
+"""The over-sampler behaves as imbalanced-learn's samplers do, by that library's own checks where they can apply."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from imblearn.pipeline import make_pipeline
+from imblearn.utils import check_sampling_strategy
+from imblearn.utils import estimator_checks as sampler_checks
+from PIL import Image
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import estimator_checks
+
+from synaug.data.images import read_file
+from synaug.errors import DataError, OptionError
+from synaug.oversampler import SyntheticOverSampler, images_to_make
+
+NO_GATES = {"quality.gates": []}
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 6, 5, 3), dtype=np.uint8)
+LABELS = np.array(["cat"] * 4 + ["dog"] * 2 + ["eel"])
+
+
+def noise(prompts, *, seeds):
+    """Make an image that its seed alone decides."""
+    for _, seed in zip(prompts, seeds, strict=True):
+        yield Image.fromarray(np.random.default_rng(seed).integers(0, 256, (6, 5, 3), dtype=np.uint8))
+
+
+def sampler(strategy="auto", **options):
+    return SyntheticOverSampler(strategy, generator=noise, options=NO_GATES, random_state=0, **options)
+
+
+def test_arrays_come_back_with_the_synthetic_ones_behind():
+    made = sampler()
+    images, labels = made.fit_resample(IMAGES, LABELS)
+    assert (images[:7] == IMAGES).all()
+    assert images.shape == (12, 6, 5, 3)
+    assert images.dtype == np.uint8
+    assert Counter(labels.tolist()) == {"cat": 4, "dog": 4, "eel": 4}
+    assert labels.dtype == LABELS.dtype
+    assert made.sampling_strategy_ == {"dog": 2, "eel": 3}
+    assert made.sample_indices_.tolist() == [*range(7), -1, -1, -1, -1, -1]
+    assert (made.is_synthetic_ == (made.sample_indices_ < 0)).all()
+
+
+@pytest.mark.parametrize("shape", [(7, 6, 5), (7, 6, 5, 1)])
+def test_grey_images_keep_their_shape(shape):
+    images, _ = sampler().fit_resample(IMAGES[..., 0].reshape(shape), LABELS)
+    assert images.shape == (12, *shape[1:])
+
+
+def test_pillow_images_and_lists_stay_what_they_are():
+    images, labels = sampler().fit_resample([Image.fromarray(image) for image in IMAGES], LABELS.tolist())
+    assert [image.size for image in images] == [(5, 6)] * 12
+    assert isinstance(labels, list)
+
+
+@pytest.mark.parametrize("kind", ["list", "array", "column", "frame"])
+def test_paths_come_back_as_paths_to_files(kind, tmp_path):
+    paths = [str(tmp_path / f"{n}.png") for n in range(7)]
+    for path, image in zip(paths, IMAGES, strict=True):
+        Image.fromarray(image).save(path)
+    given_x = {
+        "list": paths,
+        "array": np.array(paths),
+        "column": np.array(paths, dtype=object).reshape(-1, 1),
+        "frame": pd.DataFrame({"path": paths, "age": range(7)}),
+    }[kind]
+    found, _ = sampler(out=tmp_path / "run").fit_resample(given_x, LABELS)
+    assert type(found) is type(given_x)
+    if kind == "frame":
+        assert found["age"].tolist()[:7] == list(range(7))
+        assert found["age"][7:].isna().all()
+        found = found["path"]
+    flat = np.asarray(found, dtype=object).ravel().tolist()
+    assert flat[:7] == paths
+    assert all(read_file(Path(path)).size == (5, 6) for path in flat)
+    assert len(set(flat)) == 12
+
+
+def test_further_columns_are_carried_along():
+    made = sampler()
+    made.fit_resample(IMAGES, LABELS, age=np.arange(7), place=list("abcdefg"))
+    assert made.columns_["age"].tolist()[:7] == list(range(7))
+    assert made.columns_[7:].isna().all(axis=None)
+    with pytest.raises(DataError, match="The column 'age' has 2 values for 7 images"):
+        sampler().fit_resample(IMAGES, LABELS, age=[1, 2])
+
+
+def test_the_random_state_decides_every_pixel():
+    first, again, other = (
+        SyntheticOverSampler(generator=noise, options=NO_GATES, random_state=state).fit_resample(IMAGES, LABELS)[0]
+        for state in (1, 1, np.random.RandomState(2))
+    )
+    assert (first == again).all()
+    assert (first != other).any()
+    fresh = [clone(sampler()).set_params(random_state=None).fit_resample(IMAGES, LABELS)[0] for _ in range(2)]
+    assert (fresh[0] != fresh[1]).any()
+
+
+COUNTS = st.lists(st.integers(1, 30), min_size=2, max_size=5).filter(lambda c: max(c) > min(c))
+
+
+@given(COUNTS, st.sampled_from(["auto", "minority", "not minority", "not majority", "all"]))
+def test_the_strategies_ask_for_what_imbalanced_learn_asks_for(counts, strategy):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    assert images_to_make(labels, strategy) == dict(check_sampling_strategy(strategy, labels, "over-sampling"))
+
+
+@pytest.mark.parametrize("strategy", [0.5, 1.0, {0: 9, 1: 5}, {1: 4}, lambda y: {1: int((y == 0).sum()) - 1}])
+def test_ratios_dicts_and_callables_too(strategy):
+    labels = np.repeat([0, 1], [8, 3])
+    assert images_to_make(labels, strategy) == dict(check_sampling_strategy(strategy, labels, "over-sampling"))
+
+
+def test_a_dict_is_met_to_the_image():
+    _, labels = sampler({"eel": 3, "cat": 6}).fit_resample(IMAGES, LABELS)
+    assert Counter(labels.tolist()) == {"cat": 6, "dog": 2, "eel": 3}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"),
+    [
+        ("majority", "Unknown sampling_strategy 'majority'. Did you mean 'not majority'"),
+        (0.5, "needs two classes"),
+        ({"fox": 3}, "names the class 'fox', which is not in y"),
+        ({"cat": 3}, "wants 3 images of 'cat', fewer than the 4 in y"),
+    ],
+)
+def test_a_strategy_that_cannot_be_is_named(strategy, words):
+    with pytest.raises(OptionError, match=words):
+        sampler(strategy).fit_resample(IMAGES, LABELS)
+
+
+def test_a_ratio_that_is_reached_already_is_named():
+    with pytest.raises(OptionError, match=r"closer to even than a sampling_strategy of 0\.2"):
+        images_to_make(np.repeat([0, 1], [8, 3]), 0.2)
+
+
+def test_numbers_need_names_where_a_model_draws():
+    with pytest.raises(OptionError, match=r"y holds numbers such as 0.*Give class_names"):
+        SyntheticOverSampler(model="embedded").fit_resample(IMAGES, [0] * 4 + [1] * 3)
+    with pytest.raises(OptionError, match=r"class_names must give each of the classes \[0, 1\] one name of its own"):
+        sampler(class_names=["cat"]).fit_resample(IMAGES, [0] * 4 + [1] * 3)
+
+
+def test_names_are_what_the_generator_is_prompted_with():
+    asked = []
+
+    def draw(prompts, *, seeds):
+        asked.extend(prompts)
+        return noise(prompts, seeds=seeds)
+
+    made = SyntheticOverSampler(generator=draw, class_names={0: "cat", 1: "dog"}, options=NO_GATES, random_state=0)
+    _, labels = made.fit_resample(IMAGES, np.array([0] * 4 + [1] * 3))
+    assert labels.tolist()[7:] == [1]
+    assert [prompt.endswith("dog") for prompt in asked] == [True]
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (IMAGES.astype(float), r"X is float64 of shape \(7, 6, 5, 3\); allowed are uint8"),
+        (pd.DataFrame({"picture": range(7)}), "X has no column of images"),
+        (["a.png"] * 7, r"X holds paths, so the synthetic images need a folder"),
+        (IMAGES[:3], "X has 3 images but y has 7 labels"),
+    ],
+)
+def test_what_cannot_be_resampled_is_named(images, words):
+    with pytest.raises((DataError, OptionError), match=words):
+        sampler().fit_resample(images, LABELS)
+
+
+def test_it_stands_in_a_pipeline_of_imbalanced_learn():
+    digits = load_digits()
+    images = np.round(digits.images * 255 / 16).astype(np.uint8)
+    rows = np.concatenate([np.flatnonzero(digits.target == digit)[: 40 if digit < 5 else 8] for digit in range(10)])
+    flat = FunctionTransformer(lambda images: images.reshape(len(images), -1) / 255)
+    pipeline = make_pipeline(sampler(), flat, LogisticRegression(max_iter=200))
+    pipeline.fit(images[rows], digits.target[rows])
+    assert pipeline.score(images[rows], digits.target[rows]) > 0.9
+
+
+# ---------------------------------------------------------------- the libraries' own checks
+
+LOOKS_AT_NO_IMAGES = (  # of scikit-learn: cloning, parameters, tags; the values of X do not count
+    "check_estimator_cloneable",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_mixin_order",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_parameters_default_constructible",
+    # those that call fit, which counts labels
+    "check_dont_overwrite_parameters",
+    "check_estimators_fit_returns_self",
+    "check_estimators_overwrite_params",
+    "check_readonly_memmap_input",
+    "check_dict_unchanged",
+    "check_estimators_pickle",
+)
+
+
+@pytest.mark.parametrize("name", LOOKS_AT_NO_IMAGES)
+def test_a_check_of_scikit_learn(name):
+    estimator = SyntheticOverSampler() if name == "check_parameters_default_constructible" else sampler()
+    getattr(estimator_checks, name)("SyntheticOverSampler", estimator)
+
+
+class OnFeatures(SyntheticOverSampler):
+    """Lets checks made for feature tables through: a row of X is shown as a grey image one pixel high."""
+
+    def fit_resample(self, X, y, **columns):
+        table = np.asarray(X)
+        grey = np.clip(table * 20 + 128, 0, 255).astype(np.uint8)[:, None, :]
+        images, labels = super().fit_resample(grey, y, **columns)
+        made = images[len(table) :, 0].astype(table.dtype)
+        both = np.concatenate([table, made])
+        return both.tolist() if isinstance(X, list) else both, labels
+
+
+OF_SAMPLERS = (  # what they say of y, of the strategy and of types holds for images too
+    "check_target_type",
+    "check_samplers_one_label",
+    "check_samplers_fit",
+    "check_samplers_fit_resample",
+    "check_samplers_sampling_strategy_fit_resample",
+    "check_samplers_2d_target",
+    pytest.param("check_samplers_list", marks=pytest.mark.long),  # seconds each, for 660 images
+    pytest.param("check_samplers_preserve_dtype", marks=pytest.mark.long),
+)
+
+
+@pytest.mark.parametrize("name", OF_SAMPLERS)
+def test_a_check_of_imbalanced_learn(name):
+    options = NO_GATES | {"generate.batch_size": 512}
+    getattr(sampler_checks, name)("OnFeatures", OnFeatures(generator=noise, options=options, random_state=0))
