@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from synaug import experiment, methods, reporting, storage
-from synaug.config import ImagesOptions, Recipe, make_recipe, with_overrides
+from synaug.config import ImagesOptions, Recipe, TrainOptions, make_recipe, with_overrides
 from synaug.data.manifest import from_arrays
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.methods import (
@@ -191,7 +191,8 @@ def test_group_dro_gives_synthetic_images_a_group_of_their_own_if_asked(recipe, 
     for name in ("synaug_group_dro_own", "mine"):
         used = seen[f"training {name}"]
         assert used.num_groups == 6
-        assert used.groups[used.is_synthetic].unique().tolist() == [5]  # 4 + class 1, the only one to be filled up
+        assert used.groups[used.is_synthetic].equal(4 + used.labels[used.is_synthetic])
+        assert bool((used.groups[~used.is_synthetic] < 4).all())
 
 
 def test_where_groups_come_from_is_checked():
@@ -200,6 +201,13 @@ def test_where_groups_come_from_is_checked():
     recipe = make_recipe({"methods": {"x": {"method": "group_dro", "groups_from": "focall"}}})
     with pytest.raises(OptionError, match=r"Unknown method 'focall'. Did you mean 'focal'"):
         check_methods(["x"], recipe)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_the_data_path_is_an_option(finished, in_memory):
+    sets = methods.load_sets(finished, TrainOptions(in_memory=in_memory))
+    assert isinstance(sets.real.images, torch.Tensor) == in_memory
+    assert isinstance(sets.test.images, torch.Tensor) == in_memory
 
 
 # ---------------------------------------------------------------- heads, and what is kept of them

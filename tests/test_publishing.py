@@ -12,8 +12,8 @@ from huggingface_hub import DatasetCard, ModelCard, constants
 
 import synaug as package
 from synaug import experiment, storage
-from synaug.data.uploads import push_folder
 from synaug.data.manifest import read_manifest
+from synaug.data.uploads import push_folder
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.publishing import export_classifier
 from synaug.runs import RunFolder

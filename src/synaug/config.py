@@ -168,6 +168,9 @@ class TrainOptions(_Section):
     network: str = Field("auto", description="auto, resnet8, resnet20, resnet32, resnet56, or a timm name")
     pretrained: bool = Field(False, description="start from the timm weights")
     image_size: int | None = Field(None, ge=8, description="side in pixels; default: the data's, or the network's")
+    in_memory: bool | None = Field(
+        None, description="decode all images at once, or each when needed; default: by free memory"
+    )
     device: str = "auto"
     precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     track: Literal["tensorboard"] | None = Field(None, description="also log to RUN/tracking; default: the CSV alone")

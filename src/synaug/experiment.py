@@ -11,8 +11,8 @@ import contextlib
 import datetime
 import functools
 import itertools
-import platform
 import os
+import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -47,8 +47,8 @@ from synaug.synthesis.models import find_model, model_facts
 from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
 
 if TYPE_CHECKING:
-    from synaug.synthesis.cluster import Cluster, PartMaker
     from synaug.data.memory import Source
+    from synaug.synthesis.cluster import Cluster, PartMaker
     from synaug.synthesis.diffusion import Generator
     from synaug.synthesis.synthesize import SynthesisResult
 

@@ -282,10 +282,11 @@ def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) 
     if options.pretrained:
         mean, std, usual = pretrained_normalisation(options.network, in_channels=channels)
         side, normalisation = options.image_size or usual, (mean, std)
+    kept: dict[str, Any] = {"in_memory": options.in_memory, "progress": progress}
     both = load_training_set(
-        joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, progress=progress
+        joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, **kept
     )
-    test = load_training_set(manifest.split("test"), like=both, progress=progress)
+    test = load_training_set(manifest.split("test"), like=both, **kept)
     return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test, class_names=manifest.class_names)
 
 
@@ -338,7 +339,7 @@ def _deciding(method: Method, train: TrainOptions) -> dict[str, Any]:
     changes = {key: value for key, value in asdict(method).items() if key != "description"}
     return {
         "method": json.loads(json.dumps(changes)),
-        "train": train.model_dump(mode="json", exclude={"device", "track"}),
+        "train": train.model_dump(mode="json", exclude={"device", "track", "in_memory"}),
     }
 
 

@@ -126,8 +126,9 @@ def test_validation_images_reach_the_method(small_set):
 
 def test_features_leave_the_network_as_it_was(small_set):
     network = Mine().train()
+    network.body.eval()  # as one that is half frozen
     labelled_features(network, small_set, layer="judge", device="cpu")
-    assert network.training
+    assert (network.training, network.body.training) == (True, False)
     assert not network.judge._forward_pre_hooks
 
 

@@ -130,6 +130,11 @@ def test_halves_to_fit_and_to_choose_on_share_no_image_and_hold_every_class():
     assert len(rows) == 14
 
 
+def test_with_a_single_image_a_class_there_is_one_set_to_fit_and_to_choose_on():
+    problem = make_problem(counts=(1, 1, 1))
+    assert problem.parted(np.random.default_rng(0)) == (problem, problem)
+
+
 def test_nearest_class_mean_by_hand():
     features = np.array([[2.0, 0.0], [4.0, 0.0], [0.0, 3.0]])
     labels = np.array([0, 0, 1])

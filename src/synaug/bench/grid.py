@@ -27,7 +27,7 @@ from synaug.data import groups
 from synaug.evaluation.spurious import train_weighted_accuracy
 from synaug.methods import check_methods, images_digest, is_current, is_of_options, method_named, train_group_counts
 from synaug.progress import Progress, silent
-from synaug.reporting import is_reported
+from synaug.reporting import is_reported, report
 from synaug.runs import RunFolder, machine
 from synaug.synthesis import plan as planning
 from synaug.synthesis.synthesize import is_settled, synthetic_manifest
@@ -157,7 +157,7 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
             interruption.stop_here()
             stages.train(cell.folder, methods=names, seed=seed, progress=progress)
         if not is_reported(run_folder, cell.recipe):
-            stages.report(cell.folder)
+            report(cell.folder)
 
 
 def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:

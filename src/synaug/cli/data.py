@@ -68,7 +68,8 @@ def export(
         str | None, typer.Option(metavar="METHOD", help="Write the classifier of this method in the data set's place.")
     ] = None,
     licence: Annotated[
-        str | None, typer.Option("--license", "--licence", help="For the card, as the Hub spells it. [default: unknown]")
+        str | None,
+        typer.Option("--license", "--licence", help="For the card, as the Hub spells it. [default: unknown]"),
     ] = None,
     push_to_hub: Annotated[
         str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")

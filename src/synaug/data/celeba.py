@@ -9,7 +9,7 @@ import pandas as pd
 from synaug.config import DataOptions
 from synaug.data.listing import Listing
 from synaug.data.tablefiles import Table, read_table
-from synaug.data.tables import list_table, list_rows
+from synaug.data.tables import list_rows, list_table
 from synaug.errors import DataError, OptionError, unknown
 
 IMAGES = "img_align_celeba"

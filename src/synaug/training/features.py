@@ -89,22 +89,33 @@ def labelled_features(
         DataError: the batches do not hold images and labels.
     """
     name, linear = last_linear(model, layer)
-    place, was_training = chosen_device(device), model.training
-    model.to(place).eval()
+    place = chosen_device(device)
+    model.to(place)
     found: list[tuple[Tensor, ...]] = []
-    with torch.no_grad(), _watched(linear) as given:
+    with torch.no_grad(), _evaluating(model), _watched(linear) as given:
         for images, *others in _batches_of(data):
             model(images.to(place))
             if len(given) != 1:
                 raise OptionError(f"The layer {name!r} was used {len(given)} times in a batch, not once. Name another.")
             found.append((given.pop(), *(torch.as_tensor(other).cpu() for other in others)))
-    model.train(was_training)
     if not found:
         raise DataError("There are no images to compute features of.")
     columns = [torch.cat(parts) for parts in zip(*found, strict=True)]
     if isinstance(data, TrainingSet):
         return LabelledFeatures(*columns)
     return with_labels(columns[0], columns[1], columns[2] if len(columns) > 2 else None)
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Hold a network in evaluation mode, and put each of its parts back into its own after it."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 @contextlib.contextmanager

@@ -95,11 +95,12 @@ def two_mixtures(data: TrainingSet, options: StageOptions) -> MakeBatch:
     correct for the class counts.
     """
     plain = plain_batch_maker(data, options)
+    height, width = data.images.shape[2:]
 
     def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
         partners = rng.integers(len(data), size=len(rows))
         lam = drawn_lam(options.mixup_alpha, rng)
-        box = drawn_box(*data.images.shape[2:], lam, rng)
+        box = drawn_box(height, width, lam, rng)
         mixed = blended(plain(rows, rng), plain(partners, rng), lam)
         pasted = with_box(plain(rows, rng), plain(partners, rng), box)
         return Batch(torch.cat([mixed.images, pasted.images]), torch.cat([mixed.targets, pasted.targets]))

@@ -57,10 +57,15 @@ class Problem:
         return replace(self, features=self.features[chosen], labels=self.labels[chosen], groups=self.groups[chosen])
 
     def parted(self, rng: np.random.Generator) -> tuple[Problem, Problem]:
-        """Return what to fit on and what to choose on: halves with their share of each class, or all and validation."""
+        """Return what to fit on and what to choose on: halves with their share of each class, or all and validation.
+
+        Where every class has a single image, it is both.
+        """
         if self.validation is not None:
             return self, self.validation
         first, second = _halves(self.labels, rng)
+        if not len(second):
+            return self, self
         return self.rows(first), self.rows(second)
 
 
