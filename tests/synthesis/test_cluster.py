@@ -206,7 +206,7 @@ sys.path.insert(0, sys.argv[1])
 from test_cluster import slow_noise
 from synaug import cli, experiment
 generate = experiment.generate
-experiment.generate = lambda *run, **more: generate(*run, generator=slow_noise(0.3), **more)
+experiment.generate = lambda *run, **more: generate(*run, generator=slow_noise(1.5), **more)
 sys.argv = ["synaug", *sys.argv[2:]]
 cli.main()
 """
@@ -265,6 +265,7 @@ def test_the_command_or_ray_ended_and_repeated(planned, tmp_path, expected, what
             next(each for each in rays_processes(process) if each.name() == what).kill()
         _, said = process.communicate(timeout=300)
     print(what, "ended it with", process.returncode, said[-1500:])
+    assert process.returncode != 0
     if what.startswith("SIG"):
         assert process.returncode == (-signal.SIGKILL if what == "SIGKILL" else 75), said
         assert 0 < len(synthetic_manifest(read_plan(folder / "plan.json"), folder)) < len(expected[0])

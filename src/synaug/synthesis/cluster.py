@@ -264,6 +264,10 @@ class _Team:
             else:
                 self._take_made(reference, *self.making.pop(reference))
         self._look()
+        if not (self.making or self.idle or any(node["Alive"] for node in self.ray.nodes())):
+            self.failure = self.failure or EnvironmentFault(
+                "Ray has lost all its machines. Run the same command again to go on, once it is up."
+            )
 
     def _came(self, references: list[Any], *, timeout: float) -> list[Any]:
         if not references:
