@@ -131,7 +131,7 @@ def known_names():
         "quality.gates": [*GATES, *ALWAYS],
         "train.stage1.augmentations": AUGMENTATIONS,
         "train.stage1.loss": [*LOSSES, *STATEFUL_LOSSES],
-        "train.stage1.mixing": MIXINGS,
+        "train.stage1.mixing": ["none", *MIXINGS],
         "train.stage1.sampler": SAMPLERS,
         "train.retrain.method": METHODS,
         "bench.mirror": MIRRORS,
