@@ -1,0 +1,36 @@
+"""The arguments and options that several commands take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="Folder with a folder per class, or a CSV / Parquet / JSONL table."),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by 'synaug plan' or 'synaug run'.")]
+Out = Annotated[Path, typer.Option("--out", help="Run folder to make, or to go on with.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
+Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table.")]
+SplitColumn = Annotated[str | None, typer.Option("--split-column", help="Split column of a table.")]
+RecipeFile = Annotated[
+    Path | None, typer.Option("--recipe", help="YAML file with options; what is given here goes first.")
+]
+Model = Annotated[
+    str | None,
+    typer.Option(help="'embedded', a diffusers folder, or a Hub id (ID@REVISION). [default: Stable Diffusion 1.5]"),
+]
+Seed = Annotated[int | None, typer.Option(min=0, help="Decides all that is drawn. [default: 0]")]
+By = Annotated[str | None, typer.Option(help="Fill up by 'class' or by 'group' (class x attribute). [default: class]")]
+Target = Annotated[
+    str | None,
+    typer.Option(help="'uniform', a number of images, or a share of the largest. [default: uniform]"),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option(help="Comma-separated methods to train; see 'synaug methods'. [default: the report's five]"),
+]

@@ -1,0 +1,65 @@
+"""The command about experiments over several seeds: bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synaug.cli.arguments import Json
+from synaug.cli.output import print_json
+from synaug.cli.session import session
+from synaug.errors import OptionError
+
+
+def bench(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An experiment, or a recipe file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Images, for an experiment of real data.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs. [default: runs/bench-NAME]")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The smaller grid.")] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, from 0. [default: 3; with --quick 1]")] = None,
+    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
+    known: Annotated[bool, typer.Option("--list", help="Print the experiments, or the arms and rows of NAME.")] = False,
+    progress_only: Annotated[bool, typer.Option("--status", help="Print how far it is; run nothing.")] = False,
+    table_only: Annotated[bool, typer.Option("--table", help="Print the table of what is there; run nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment over several seeds, beside its upper bound, and print the table.
+
+    What has a result is not run again, so it can be interrupted and repeated.
+
+    Example:  synaug bench demo --seeds 3
+    """
+    from synaug import console
+    from synaug.bench import collect, experiment_names, markdown, read_experiment, run_bench
+    from synaug.bench import status as grid_status
+
+    if name is None:
+        if not known:
+            raise OptionError(f"Which experiment? Known: {', '.join(experiment_names())}, or a recipe file.")
+        print("\n".join(experiment_names()))
+        return
+    chosen = read_experiment(name, data=data, quick=quick, arms=arms.split(",") if arms else ())
+    folder = out or Path("runs") / f"bench-{Path(name).stem}{'-quick' if quick else ''}"
+    numbers = range(seeds or (1 if quick else 3))
+    if known:
+        print("\n".join(f"{arm}: {', '.join(options.methods)}" for arm, options in chosen.arms.items()))
+        return
+    if progress_only:
+        rows = grid_status(chosen, folder, seeds=numbers)
+        if as_json:
+            print_json(rows)
+        else:
+            console.show_grid(rows)
+        return
+    if table_only:
+        content = collect(chosen, folder, numbers)
+    else:
+        with session() as progress:
+            content = run_bench(chosen, folder, seeds=numbers, jobs=jobs, progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        print(markdown(content))

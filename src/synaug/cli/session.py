@@ -1,0 +1,55 @@
+"""What a command starts from: signals and progress, the recipe, and the names that were typed."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from synaug.config import Recipe
+    from synaug.progress import Progress
+
+
+@contextlib.contextmanager
+def session() -> Iterator[Progress]:
+    """Answer signals and show progress while the block runs."""
+    from synaug.interruption import graceful
+    from synaug.progress import ConsoleProgress
+
+    with graceful():
+        yield ConsoleProgress()
+
+
+def options_of(recipe: Path | None, overrides: dict[str, Any]) -> Recipe:
+    """Return the recipe of the file, or the default one, with the options of the command line."""
+    from synaug.config import Recipe, read_recipe, with_overrides
+
+    return with_overrides(read_recipe(recipe) if recipe else Recipe(), overrides)
+
+
+def number_or_name(target: str | None) -> float | int | str | None:
+    """Read a target: a whole number, a share, or a name."""
+    if target is None:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(target)
+        except ValueError:
+            continue
+    return target
+
+
+def names_of(methods: str | None) -> tuple[str, ...]:
+    """Read the names of methods, comma-separated; the default ones where none are given."""
+    from synaug.methods import DEFAULT_METHODS
+
+    return tuple(name.strip() for name in methods.split(",")) if methods else DEFAULT_METHODS
+
+
+def typed_command() -> str:
+    """Return the command as a person would type it."""
+    return shlex.join(["synaug", *sys.argv[1:]])

@@ -1,0 +1,60 @@
+"""The commands about classifiers: train, retrain, methods."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from synaug.cli.arguments import Json, Methods, Run
+from synaug.cli.output import print_json
+from synaug.cli.session import names_of, session
+
+
+def train(run: Run, methods: Methods = None, as_json: Json = False) -> None:
+    """Train the methods of stage 1 that have no result yet: on the real images, and on the evened-out set.
+
+    Methods that are named are trained whole, their last layer too. Several processes train together when
+    started by 'accelerate launch -m synaug train RUN'.
+
+    Example:  synaug train runs/photos
+    """
+    _train(run, methods, retrain=False, as_json=as_json)
+
+
+def retrain(run: Run, methods: Methods = None, as_json: Json = False) -> None:
+    """Retrain the last layers on balanced real images (stage 2), training stage 1 first where it is missing.
+
+    Example:  synaug retrain runs/photos
+    """
+    _train(run, methods, retrain=True, as_json=as_json)
+
+
+def _train(run: Path, methods: str | None, *, retrain: bool, as_json: bool) -> None:
+    from synaug import console, experiment, storage
+    from synaug.training.parallel import is_first_process
+
+    first = is_first_process()
+    with session() as progress, storage.lock(run) if first else contextlib.nullcontext():
+        results = experiment.train(run, methods=names_of(methods), retrain=retrain or bool(methods), progress=progress)
+    if not first:
+        return
+    if as_json:
+        print_json(results)
+    else:
+        console.show_results({"results": results})
+
+
+def list_methods(as_json: Json = False) -> None:
+    """List the methods that --methods takes, and what each does.
+
+    Example:  synaug methods
+    """
+    from synaug.methods import METHODS
+
+    descriptions = {name: method.description for name, method in METHODS.items()}
+    if as_json:
+        print_json(descriptions)
+    else:
+        from synaug import console
+
+        console.show_methods(descriptions)
