@@ -47,7 +47,7 @@ def section(kind, name):
     """Return the heading, the sentence and the table of one section."""
     title = f"## `{name}`" if name else "## The top of the file"
     rows = [row(kind, name, key) for key in kind.model_fields if not list(models_of(kind.model_fields[key].annotation))]
-    head = ["| option | type | default | allowed | what |", "|---|---|---|---|---|"] if rows else []
+    head = ["| option | what | type | default | allowed |", "|---|---|---|---|---|"] if rows else []
     return "\n".join([title, "", (kind.__doc__ or "").strip(), "", *head, *rows])
 
 
