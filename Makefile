@@ -4,7 +4,7 @@ PYTHON ?= python3
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 FILES = src tests scripts examples benchmarks
 
-.PHONY: demo test test-long lint format docs-results clean
+.PHONY: demo test test-long lint format docs clean
 
 demo: $(VENV)/.runtime
 	$(VENV)/bin/synaug demo --out runs/demo
@@ -23,6 +23,10 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix $(wildcard $(FILES))
 	$(VENV)/bin/ruff format $(wildcard $(FILES))
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo "Open build/site/index.html, or with its search: python -m http.server --directory build/site"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

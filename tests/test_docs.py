@@ -4,6 +4,7 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from unittest.mock import patch
 
 import nbformat
 import pytest
@@ -11,8 +12,11 @@ import typer.main
 from nbclient import NotebookClient
 
 from synaug.cli import app
-from synaug.config import read_recipe
+from synaug.config import Recipe, read_recipe
+from synaug.data import readers
 from synaug.embedded import demo_recipe
+from synaug.synthesis.quality import GATES
+from synaug.training.losses import LOSSES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -25,18 +29,74 @@ def blocks(language):
             yield pytest.param(text, id=f"{page.relative_to(ROOT)}-{number}")
 
 
-@pytest.mark.parametrize("text", list(blocks("python")))
-def test_a_python_block_runs(text, tmp_path, monkeypatch):
+def blocks_of(page, languages="python"):
+    """Yield (language, text) of the code blocks of a page, in order."""
+    yield from re.findall(rf"^```({languages})\n(.*?)^```", page.read_text(), flags=re.M | re.S)
+
+
+TUTORIALS = sorted(page for page in ROOT.glob("docs/tutorials/*.md") if list(blocks_of(page)))
+WITH_PYTHON = [page for page in PAGES if page not in TUTORIALS and list(blocks_of(page))]
+
+
+@pytest.fixture
+def as_before(monkeypatch, tmp_path):
+    """Take back what a page adds to the package."""
     monkeypatch.chdir(tmp_path)
-    exec(compile(text, "block", "exec"), {})
+    monkeypatch.setattr(readers, "_list_folder", readers._list_folder)
+    with patch.dict(LOSSES), patch.dict(GATES):
+        yield
+
+
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_python_of_a_page_runs(page):
+    names = {}
+    for _, text in blocks_of(page):
+        exec(compile(text, page.name, "exec"), names)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("as_before")
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda p: p.stem)
+def test_a_tutorial_runs_from_top_to_bottom(page):
+    names = {}
+    for language, text in blocks_of(page, "python|yaml|console"):
+        if language == "python":
+            exec(compile(text, page.name, "exec"), names)
+        elif language == "yaml":
+            Path(recipe_name(text)).write_text(text)
+        else:
+            for words in synaug_lines(text):
+                app(words, standalone_mode=False)
+
+
+def recipe_name(text):
+    """Return the file name in the first line of a recipe, ``# NAME.yaml``."""
+    found = re.match(r"# (\S+\.yaml)\n", text)
+    return found and found[1]
+
+
+@pytest.mark.parametrize("text", list(blocks("yaml")))
+def test_a_recipe_of_the_documents_is_read(text, tmp_path):
+    if not recipe_name(text):
+        pytest.skip("no recipe")
+    path = tmp_path / recipe_name(text)
+    path.write_text(text)
+    assert read_recipe(path) != Recipe()
+
+
+def synaug_lines(text):
+    """Yield the arguments of each line that calls synaug."""
+    for line in text.splitlines():
+        found = re.search(r"(?:^|\s)synaug\s+([^&|]*)", line)
+        if found and not line.startswith("#"):
+            yield shlex.split(found[1].replace("$i", "1"), comments=True)
 
 
 def commands():
-    for block in blocks("console"):
-        for line in block.values[0].splitlines():
-            words = shlex.split(line.removeprefix("$ "), comments=True)
-            if line.startswith("$ ") and words[0] == "synaug":
-                yield pytest.param(words[1:], id=line[2:60])
+    for language in ("console", "bash"):
+        for block in blocks(language):
+            yield from (pytest.param(words, id=" ".join(words)[:60]) for words in synaug_lines(block.values[0]))
 
 
 @pytest.mark.parametrize("words", list(commands()))

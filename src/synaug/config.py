@@ -127,13 +127,13 @@ class StageOptions(_Section):
 
     steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the evened-out set")
     epochs: int = Field(60, ge=1, description="passes over the evened-out set; the same steps for every method")
-    batch_size: int = Field(128, ge=2)
-    learning_rate: float = Field(0.1, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(5e-4, ge=0)
+    batch_size: int = Field(128, ge=2, description="images a step")
+    learning_rate: float = Field(0.1, gt=0, description="the highest; it falls to 0 along a cosine")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="of weights, not of biases and normalisation")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     crop_padding: int | None = Field(None, ge=0, description="random crop; default: an eighth of the side")
-    flip: bool = True
+    flip: bool = Field(True, description="mirror half of the images")
     augmentations: tuple[str, ...] = Field(
         (),
         description="further ones, in order: cutout, random_resized_crop, color_jitter, gaussian_blur, autoaugment, "
@@ -171,8 +171,8 @@ class TrainOptions(_Section):
     in_memory: bool | None = Field(
         None, description="decode all images at once, or each when needed; default: by free memory"
     )
-    device: str = "auto"
-    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="of the computation")
     track: Literal["tensorboard"] | None = Field(None, description="also log to RUN/tracking; default: the CSV alone")
     stage1: StageOptions = StageOptions()
     retrain: RetrainOptions = RetrainOptions()
@@ -199,8 +199,8 @@ class MethodOptions(_Section):
     )
     network: str | None = Field(None, description="in the place of train.network")
     images: ImagesOptions = ImagesOptions()
-    stage1: dict[str, Any] = {}
-    retrain: dict[str, Any] = {}
+    stage1: dict[str, Any] = Field({}, description="options that differ from train.stage1")
+    retrain: dict[str, Any] = Field({}, description="options that differ from train.retrain")
 
     @model_validator(mode="after")
     def _overrides_are_allowed(self) -> MethodOptions:
@@ -260,7 +260,7 @@ class BenchOptions(_Section):
 class Recipe(_Section):
     """One experiment: everything that decides its result."""
 
-    name: str = "custom"
+    name: str = Field("custom", description="what reports call the experiment")
     data: DataOptions = DataOptions()
     plan: PlanOptions = PlanOptions()
     generate: GenerateOptions = GenerateOptions()

@@ -1,0 +1,127 @@
+"""Draw what imports what: the layers of tests/test_package.py as bands, an arrow for each import, as SVG."""
+
+import ast
+import graphlib
+import html
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "synaug"
+TITLES = ("what all rest on", "images", "three that never meet", "an experiment", "the command line")
+WIDTH, ROW, BOX, GAP, LEFT, ASIDE = 760, 62, 34, 36, 170, 60
+
+
+def layers():
+    """Return the layers that the test enforces, lowest first: its own constant, so there is one home of them."""
+    tree = ast.parse((ROOT / "tests" / "test_package.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "LAYERS":
+            return [sorted(each) for each in ast.literal_eval(node.value)]
+    raise LookupError("tests/test_package.py has no LAYERS")
+
+
+def imports():
+    """Return which parts each part of the package imports; a part is a module or a folder."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        others = set(imported_by(ast.parse(path.read_text(encoding="utf-8"))))
+        found.setdefault(part, set()).update(others - {part})
+    return found
+
+
+def imported_by(tree):
+    """Yield the part that each import of a file names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "synaug":
+            yield from node.module.split(".")[1:2] or [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[1] for alias in node.names if alias.name.startswith("synaug."))
+
+
+def without_detours(graph):
+    """Return the imports that no other import implies: A to C is left out where A imports B and B reaches C.
+
+    Raises:
+        graphlib.CycleError: parts import one another.
+
+    >>> without_detours({"a": {"b", "c"}, "b": {"c"}, "c": set()})
+    [('a', 'b'), ('b', 'c')]
+    """
+    reached = {}
+    for part in graphlib.TopologicalSorter(graph).static_order():
+        direct = graph.get(part, set())
+        reached[part] = direct.union(*(reached[other] for other in direct))
+    return sorted(
+        (part, other)
+        for part, direct in graph.items()
+        for other in direct
+        if not any(other in reached[between] for between in direct)
+    )
+
+
+def rows(graph, bands):
+    """Return the parts of each row, lowest first, and the number of rows of each band; arrows lead to lower rows."""
+    level, drawn, heights = {}, [], []
+    for band in bands:
+        first = len(drawn)
+        for part in graphlib.TopologicalSorter({each: graph[each] & set(band) for each in band}).static_order():
+            level[part] = max([first, *(level[other] + 1 for other in graph[part] if other in level)])
+        last = max(level[part] for part in band)
+        drawn += [[part for part in band if level[part] == row] for row in range(first, last + 1)]
+        heights.append(last + 1 - first)
+    return drawn, heights
+
+
+def picture():
+    """Return the picture as an SVG that takes the colours of the page it stands in."""
+    graph, bands = imports(), layers()
+    drawn, heights = rows(graph, bands)
+    places = {part: place for number, row in enumerate(drawn[::-1]) for part, place in in_row(row, number)}
+    arrows = [arrow(places[start], places[end]) for start, end in without_detours(graph)]
+    boxes = [box(part, *place) for part, place in places.items()]
+    described = "; ".join(f"{title}: {', '.join(band)}" for title, band in zip(TITLES, bands, strict=True))
+    return "\n".join(
+        [
+            '<div class="imports">',
+            f'<svg viewBox="0 0 {WIDTH} {ROW * len(drawn)}" role="img" aria-label="{html.escape(described)}">',
+            *bands_behind(heights[::-1]),
+            *arrows,
+            *boxes,
+            "</svg>",
+            "</div>",
+        ]
+    )
+
+
+def bands_behind(heights):
+    """Yield a band and a title for each layer, from the top."""
+    top = 0
+    for number, (title, height) in enumerate(zip(TITLES[::-1], heights, strict=True)):
+        yield f'<rect class="band{number % 2}" x="0" y="{top}" width="{WIDTH}" height="{height * ROW}"/>'
+        yield f'<text class="layer" x="12" y="{top + height * ROW / 2 + 5:.0f}">{title}</text>'
+        top += height * ROW
+
+
+def in_row(row, number):
+    """Yield (part, (x, y, width)) of a row of boxes as wide as their names, by turns to the left and to the right."""
+    widths = [9 * len(part) + 24 for part in row]
+    left = LEFT + (WIDTH - LEFT - sum(widths) - GAP * (len(row) - 1)) / 2 + (ASIDE if number % 2 else -ASIDE)
+    for part, width in zip(row, widths, strict=True):
+        yield part, (left, number * ROW + (ROW - BOX) / 2, width)
+        left += width + GAP
+
+
+def box(part, x, y, width):
+    """Return the box of a part."""
+    return (
+        f'<rect class="part" x="{x:.0f}" y="{y:.0f}" width="{width}" height="{BOX}" rx="6"/>'
+        f'<text x="{x + width / 2:.0f}" y="{y + BOX / 2 + 5:.0f}" text-anchor="middle">{part}</text>'
+    )
+
+
+def arrow(start, end):
+    """Return the line from the lower side of one box to the upper side of one further down."""
+    x, y, to, down = start[0] + start[2] / 2, start[1] + BOX, end[0] + end[2] / 2, end[1]
+    bend = (down - y) / 2
+    return f'<path d="M{x:.0f} {y:.0f} C{x:.0f} {y + bend:.0f} {to:.0f} {down - bend:.0f} {to:.0f} {down:.0f}"/>'
