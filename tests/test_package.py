@@ -14,8 +14,20 @@ LAYERS = (
     {"errors", "config", "storage", "interruption", "progress", "embedded"},
     {"data"},
     {"synthesis", "training", "evaluation"},
-    {"runs", "methods", "gaps", "exhibits", "preview", "standing", "reporting", "reviewing", "experiment", "bench"}
-    | {"oversampler", "publishing"},
+    {
+        "runs",
+        "methods",
+        "gaps",
+        "exhibits",
+        "preview",
+        "standing",
+        "reporting",
+        "reviewing",
+        "experiment",
+        "bench",
+        "oversampler",
+        "publishing",
+    },
     {"console", "scoreboard", "cli", "__main__", "__init__"},
 )
 MIDDLE = {"synthesis", "training", "evaluation"}
