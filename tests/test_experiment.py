@@ -226,3 +226,13 @@ def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
     assert is_finished(run, "cross_entropy", locked_recipe(run), synthetic)  # learns from real images only
     assert not is_finished(run, "synaug_stage1", locked_recipe(run), synthetic)
     assert not run.checkpoint("synaug_stage1", 0).exists()
+
+
+def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(finished):
+    from synaug.reporting import IN_DOMAIN, OUT_OF_DOMAIN, warnings
+    from synaug.synthesis import plan as planning
+
+    plan = planning.read_plan(RunFolder(finished).plan)
+    made = {"missing": 0}
+    assert warnings(plan, made) == [IN_DOMAIN]
+    assert warnings(replace(plan, class_names=("one", "two", "three")), made) == [OUT_OF_DOMAIN]
