@@ -231,3 +231,13 @@ def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
 def test_the_lock_file_says_which_model_made_the_images_and_under_which_licence(finished):
     model = json.loads((finished / "synaug.lock.json").read_text())["model"]
     assert model == {"model": "embedded", "revision": None, "licence": "apache-2.0"}
+
+
+def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(finished):
+    from synaug.reporting import IN_DOMAIN, OUT_OF_DOMAIN, warnings
+    from synaug.synthesis import plan as planning
+
+    plan = planning.read_plan(RunFolder(finished).plan)
+    made = {"missing": 0}
+    assert warnings(plan, made) == [IN_DOMAIN]
+    assert warnings(replace(plan, class_names=("one", "two", "three")), made) == [OUT_OF_DOMAIN]

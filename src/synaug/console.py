@@ -220,8 +220,10 @@ def show_status(content: dict[str, Any]) -> None:
         rows["rate"] = f"{images['per_second']:.1f} images a second{left}"
     rows["results"] = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
     rows["report"] = content["report"] or "not yet"
-    held = ", ".join(f"process {number} ({name})" for name, number in content["held_by"].items())
-    rows["in use by"] = held or "nobody"
+    held: dict[int, list[str]] = {}
+    for name, number in content["held_by"].items():
+        held.setdefault(number, []).append(name)
+    rows["in use by"] = ", ".join(f"process {n} ({', '.join(names)})" for n, names in held.items()) or "nobody"
     show_facts(rows)
 
 

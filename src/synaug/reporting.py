@@ -13,6 +13,7 @@ from typing import Any
 from synaug import storage
 from synaug.config import EMBEDDED, Recipe
 from synaug.data import groups
+from synaug.data.fashion import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
 from synaug.exhibits import confusions, loss_curves, report_images
@@ -26,6 +27,10 @@ IN_DOMAIN = (
     "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
     "demo's training or test set, and plays the part that web-scale pretraining plays for a large model. What a "
     "large model does for your classes has to be measured on them."
+)
+OUT_OF_DOMAIN = (
+    "The embedded generator knows the ten kinds of clothes of Fashion-MNIST and nothing else; some of your classes are "
+    "not among them. Results with synthetic images say little here: use a model that knows your classes."
 )
 
 
@@ -105,7 +110,9 @@ def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float
 
 def warnings(plan: planning.Plan, made: dict[str, Any]) -> list[str]:
     """Return what a reader of the results has to know."""
-    notes = [IN_DOMAIN] if plan.options.model == EMBEDDED else []
+    notes = []
+    if plan.options.model == EMBEDDED:
+        notes.append(IN_DOMAIN if set(plan.class_names) <= set(CLASS_NAMES) else OUT_OF_DOMAIN)
     if made["missing"]:
         notes.append(
             f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
@@ -131,9 +138,12 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
 def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
     """Return the report's ``data``: what there was before."""
     summary = groups.summary(manifest.split("train"))
+    test = manifest.split("test")
+    tested = groups.class_counts(test.labels, manifest.num_classes)
     return {
         "source": source,
-        "num_test_images": len(manifest.split("test")),
+        "num_test_images": len(test),
+        "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
         "class_names": list(manifest.class_names),
         "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
     } | summary

@@ -122,3 +122,23 @@ def test_unknown_methods_are_shown_as_they_are(content):
 
 def test_percent_of_nothing_is_not_available():
     assert percent(None) == percent(math.nan) == "n/a"
+
+
+def test_a_recall_measured_on_few_images_says_on_how_many(content):
+    content["data"]["test_class_counts"] = {"ankle boot": 3}
+    assert summary(content)[0].endswith("went from 56 % to 88 %, on only 3 test images.")
+    content["data"]["test_class_counts"] = {"ankle boot": 30}
+    assert summary(content)[0].endswith("went from 56 % to 88 %.")
+
+
+def test_where_it_did_not_help_the_summary_says_so(content):
+    for result in content["results"]:
+        if result["method"] == "synaug":
+            result["accuracy"] = 0.4
+    assert "As a whole, the synthetic images did not help here." in summary(content)[1]
+
+
+def test_the_group_recognised_worst_is_named(content):
+    for result in content["results"]:
+        result["per_group"] = {"bag x red": 0.3 if result["method"] == "cross_entropy" else 0.6, "bag x blue": 0.9}
+    assert "Accuracy on the group recognised worst, bag x red, went from 30 % to 60 %." in summary(content)

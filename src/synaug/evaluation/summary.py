@@ -33,6 +33,7 @@ REASONS = {
     "collapse": "near-duplicates of one another",
     "review": "turned down by a person",
 }
+FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
 _NAN = float("nan")
 
 
@@ -151,7 +152,9 @@ def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | No
         return f"{begin}; its recall was not measured."
     if math.isnan(old) or math.isnan(new):
         return f"{begin}; its recall is {percent(new if math.isnan(old) else old)}."
-    return f"{begin}; its recall {_went(old, new)}."
+    tested = (report["data"].get("test_class_counts") or {}).get(rarest)
+    few = f", on only {_number_of(tested, 'test image')}" if tested and tested < FEW_TEST_IMAGES else ""
+    return f"{begin}; its recall {_went(old, new)}{few}."
 
 
 def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
