@@ -55,13 +55,8 @@ def row(kind, section_name, key):
     """Return the line of one option."""
     field = kind.model_fields[key]
     dotted = f"{section_name}.{key}".lstrip(".")
-    cells = (
-        f"`{key}`",
-        type_name(field.annotation),
-        default_of(field),
-        allowed(field, dotted),
-        field.description or "",
-    )
+    kind_of_value, what = type_name(field.annotation), field.description or ""
+    cells = (f"`{key}`", what, kind_of_value, default_of(field), allowed(field, dotted))
     return f"| {' | '.join(html.escape(cell, quote=False).replace('|', '&#124;') for cell in cells)} |"
 
 
