@@ -62,7 +62,7 @@ def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
     card = DatasetCard.load(tmp_path / "data" / "README.md")
     assert (card.data.license, card.data.size_categories) == ("cc-by-4.0", ["n<1K"])
     assert card.data.task_categories == ["image-classification"]
-    for words in ("- model: embedded", "accepted of", "## Limits", "trainedAlgorithmicMedia"):
+    for words in ("- generator: embedded", "accepted of", "## Limits", "trainedAlgorithmicMedia"):
         assert words in card.text, words
 
 
