@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from synaug import experiment, methods, reporting, storage
+from synaug import exhibits, experiment, methods, reporting, storage
 from synaug.config import ImagesOptions, Recipe, TrainOptions, make_recipe, with_overrides
 from synaug.data.manifest import from_arrays
 from synaug.errors import EnvironmentFault, OptionError
@@ -67,8 +67,8 @@ def test_the_report_holds_every_method_and_draws_losses(trained):
 
 def test_a_curve_is_the_loss_of_a_method_that_trains_features(trained):
     run, results = trained
-    curves = reporting.loss_curves(RunFolder(run), list(results.values()))
-    assert len(curves) == reporting.MOST_CURVES
+    curves = exhibits.loss_curves(RunFolder(run), list(results.values()))
+    assert len(curves) == exhibits.MOST_CURVES
     assert "cross_entropy_retrained" not in curves
     lines = (run / "checkpoints" / "cross_entropy-0" / "training.csv").read_text().splitlines()
     assert curves["cross_entropy"] == pytest.approx([float(line.split(",")[1]) for line in lines[1:]])

@@ -194,7 +194,8 @@ def test_help_is_there_without_torch_pandas_or_pydantic():
 
 PUBLIC = """
     Manifest Recipe SyntheticOverSampler balance class_counts evaluate_predictions export_classifier fairness_report
-    from_arrays group_counts imbalance_factor labelled_features load_classifier load_generator longtail_report make_plan read_data
+    from_arrays group_counts imbalance_factor labelled_features load_classifier load_generator longtail_report
+    make_plan read_data
     read_recipe retrain_classifier run spurious_report synthesize to_arrays to_datasets to_frame to_torch
     train_representation
 """

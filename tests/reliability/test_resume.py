@@ -14,7 +14,7 @@ import yaml
 
 RECIPE = {
     "generate": {"steps": 4, "batch_size": 4},
-    "quality": {"gates": ["broken", "collapse"], "copy_distance": 0.05, "max_attempts": 2, "max_missing": 1},
+    "quality": {"gates": ["broken", "collapse"], "alike_distance": 0.3, "max_attempts": 2, "max_missing": 1},
 }
 LONGEST = 600  # seconds, of a process
 

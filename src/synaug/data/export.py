@@ -41,6 +41,7 @@ from synaug.progress import Progress, silent
 
 DIGESTS = "SHA256SUMS"
 CARD = "README.md"
+OF_THE_WHOLE = (CARD, CROISSANT)  # beside the images and a table a split
 METADATA = "metadata.parquet"  # typed: datasets guesses the types of JSON from its first lines
 KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")  # torchvision's
 SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "PPM": ".ppm"}
@@ -113,7 +114,7 @@ def _has_as_many(out: Path, images: Manifest) -> bool:
     if not (out / DIGESTS).is_file():
         return False
     with open(out / DIGESTS, "rb") as file:
-        return sum(1 for _ in file) == len(images) + images.frame["split"].nunique() + 1
+        return sum(1 for _ in file) == len(images) + images.frame["split"].nunique() + len(OF_THE_WHOLE)
 
 
 def _taken(out: Path) -> OptionError:
