@@ -1,9 +1,12 @@
-"""Measure what grows with the number of images: plan, journal, resume, provenance and export; no image is generated.
+"""Measure what grows with the number of images: plan, journal, resume, provenance and export.
 
-Each stage runs in a process of its own, so that its peak memory is its own. What is linear shows as a constant time
-per image from row to row.
+Each stage runs in a process of its own, whose start counts too and whose peak memory is its own. What is linear shows
+as a constant time per image from row to row. Without ``--real`` no image is generated: the journal is written as if.
+With it, images of 8 x 8 pixels are made by a process that kills itself half-way, the rest by another one, then exported
+and verified.
 
     python benchmarks/scaling.py --rows 100000 1000000
+    python benchmarks/scaling.py --rows 10000 100000 --real
 """
 
 from __future__ import annotations
@@ -13,10 +16,12 @@ import io
 import itertools
 import json
 import multiprocessing
+import os
 import resource
+import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +30,15 @@ import pandas as pd
 from PIL import Image
 
 from synaug import storage
-from synaug.config import GenerateOptions, PlanOptions
+from synaug.config import GenerateOptions, PlanOptions, QualityOptions
 from synaug.data.export import export_dataset
 from synaug.data.images import Encoding
 from synaug.data.manifest import Manifest
+from synaug.data.verification import verify_dataset
 from synaug.runs import machine
 from synaug.synthesis.journal import journal_path, read_state
 from synaug.synthesis.plan import image_seed, make_plan, read_plan, slots, write_plan
-from synaug.synthesis.synthesize import provenance
+from synaug.synthesis.synthesize import provenance, synthesize, synthetic_manifest
 
 NUM_CLASSES = 1000
 BATCH = 64
@@ -41,17 +47,17 @@ BATCH = 64
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument(
+        "--real", action="store_true", help="make tiny images, kill that half-way, resume, export, verify"
+    )
     parser.add_argument("--work", type=Path, help="folder for the files [default: a temporary one]")
     parser.add_argument("--out", type=Path, help="write the numbers to this JSON file too")
     chosen = parser.parse_args()
     rows = []
     for number in chosen.rows:
         with tempfile.TemporaryDirectory(dir=chosen.work) as folder:
-            for stage in STAGES:  # each needs what those before it wrote
-                found = measured(stage, Path(folder), number)
-                if stage in chosen.stages:
-                    rows.append({"stage": stage, "images": number} | found)
+            for stage in REAL if chosen.real else STAGES:  # each needs what those before it wrote
+                rows.append({"stage": stage, "images": number} | measured(stage, Path(folder), number))
     print(f"{machine()}\n")
     print("| stage | images | seconds | microseconds an image | peak MiB |\n|---|---|---|---|---|")
     for row in rows:
@@ -63,15 +69,24 @@ def main() -> None:
 
 def measured(stage: str, folder: Path, number: int) -> dict[str, float]:
     """Return the seconds and the peak memory of a stage, done in a new process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(timed, (stage, folder, number))
-
-
-def timed(stage: str, folder: Path, number: int) -> dict[str, float]:
     began = time.perf_counter()
-    STAGES[stage](folder, number)
-    seconds = time.perf_counter() - began
-    return {"seconds": seconds, "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    process = multiprocessing.get_context("spawn").Process(target=timed, args=(stage, folder, number))
+    process.start()
+    process.join()
+    if process.exitcode != (-signal.SIGKILL if stage == "half" else 0):
+        raise SystemExit(f"Stage {stage} ended with {process.exitcode}.")
+    return {"seconds": time.perf_counter() - began} | json.loads((folder / "peak.json").read_text())
+
+
+def timed(stage: str, folder: Path, number: int) -> None:
+    (STAGES | REAL)[stage](folder, number)
+    tell(folder)
+
+
+def tell(folder: Path) -> None:
+    """Write the peak memory of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    storage.write_json(folder / "peak.json", {"peak_mib": peak})
 
 
 def real_images(number: int = NUM_CLASSES) -> Manifest:
@@ -125,6 +140,33 @@ def attempt(slot: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def tiny(prompts: Sequence[str], *, seeds: Sequence[int]) -> Iterator[Image.Image]:
+    """Yield noise of 8 x 8 pixels: a generator that costs next to nothing."""
+    for seed in seeds:
+        yield Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8))
+
+
+def half(folder: Path, number: int) -> None:
+    """Really make about half of the images, until this process kills itself."""
+    made = itertools.count()
+
+    def dying(prompts: Sequence[str], *, seeds: Sequence[int]) -> Iterator[Image.Image]:
+        if next(made) * BATCH > number // 2:
+            tell(folder)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return tiny(prompts, seeds=seeds)
+
+    dying.batch_size = BATCH  # type: ignore[attr-defined]
+    synthesize(read_plan(folder / "plan.json"), dying, folder=folder, quality=QualityOptions(gates=()))
+
+
+def rest(folder: Path, number: int) -> None:
+    """Go on after the kill: read the journal, make the other half."""
+    tiny.batch_size = BATCH  # type: ignore[attr-defined]
+    plan = read_plan(folder / "plan.json")
+    assert synthesize(plan, tiny, folder=folder, quality=QualityOptions(gates=())).missing == 0
+
+
 def resume(folder: Path, number: int) -> None:
     """Find out, as ``generate`` does, that nothing is left to make."""
     plan = read_plan(folder / "plan.json")
@@ -137,7 +179,20 @@ def read_provenance(folder: Path, number: int) -> None:
 
 
 def export(folder: Path, number: int) -> None:
+    """Export as many real images, in memory, without synthetic ones."""
     export_dataset(real_images(number), None, folder / "export")
+
+
+def export_made(folder: Path, number: int) -> None:
+    """Export the images that were made, with their provenance."""
+    plan = read_plan(folder / "plan.json")
+    facts = provenance(plan, folder)
+    export_dataset(real_images(), synthetic_manifest(plan, folder), folder / "exported", provenance=facts)
+
+
+def verify(folder: Path, number: int) -> None:
+    """Recompute every digest, and load the export with torchvision and datasets."""
+    assert verify_dataset(folder / "exported") == []
 
 
 STAGES: dict[str, Callable[[Path, int], None]] = {
@@ -146,6 +201,15 @@ STAGES: dict[str, Callable[[Path, int], None]] = {
     "resume": resume,
     "provenance": read_provenance,
     "export": export,
+}
+REAL: dict[str, Callable[[Path, int], None]] = {
+    "plan": make_and_write_plan,
+    "half": half,
+    "rest": rest,
+    "resume": resume,
+    "provenance": read_provenance,
+    "export made": export_made,
+    "verify": verify,
 }
 
 if __name__ == "__main__":
