@@ -163,8 +163,10 @@ def test_strange_names_survive_the_export(strange_run, tmp_path):
     assert {folder.name for folder in (tmp_path / "out" / "train").iterdir() if folder.is_dir()} == set(STRANGE)
 
 
-def test_an_export_that_is_there_already_is_left_as_it_is(strange_run, tmp_path):
-    experiment.export(strange_run, tmp_path / "out")
+def test_an_export_that_is_there_already_is_left_as_it_is(strange_run, tmp_path, monkeypatch):
+    with monkeypatch.context() as yesterday:
+        yesterday.setattr(experiment, "_origin", lambda _: {"created": "2001-01-01"})
+        experiment.export(strange_run, tmp_path / "out")
     before = (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns
     experiment.export(strange_run, tmp_path / "out")
     assert (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns == before
