@@ -22,10 +22,11 @@ with interruption.graceful():
 """
 
 
+@pytest.mark.parametrize("before", ["", "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_signal_ends_the_process_at_once(number):
+def test_a_second_signal_ends_the_process_at_once(number, before):
     with subprocess.Popen(
-        [sys.executable, "-c", WAITING], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-c", before + WAITING], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         for word in ("ready", "asked"):
             assert process.stdout.readline() == f"{word}\n"

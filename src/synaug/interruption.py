@@ -19,7 +19,8 @@ _nothing_to_save = threading.Event()
 def graceful() -> Iterator[None]:
     """Within the block, let the first SIGINT or SIGTERM set a request that ``stop_here`` answers.
 
-    The second signal does what it did before the block. Outside the main thread, where Python allows no
+    The second signal does what it did before the block; where it was ignored, as SIGINT is of a script's background
+    jobs, it ends the process. Outside the main thread, where Python allows no
     signal handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -30,7 +31,7 @@ def graceful() -> Iterator[None]:
     def ask(number: int, _frame: FrameType | None) -> None:
         _requested.set()
         for each, handler in before.items():
-            signal.signal(each, handler)
+            signal.signal(each, signal.SIG_DFL if handler is signal.SIG_IGN else handler)
         if _nothing_to_save.is_set():
             stop_here()
 
