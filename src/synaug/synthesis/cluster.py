@@ -293,8 +293,8 @@ class _Team:
         except self.ray.exceptions.RayTaskError as error:
             made = error
         self.idle.append(actor)
-        if isinstance(made, InUseError) and self.waits < _MAX_WAITS:  # a worker of a driver that was killed
-            self.waits += 1
+        if isinstance(made, InUseError) and (self.making or self.waits < _MAX_WAITS):
+            self.waits += not self.making  # else another one fits the model; or a worker of a killed command is left
             self.waiting.append(part)
             time.sleep(LOOK_EVERY)
         elif isinstance(made, Exception):
