@@ -8,17 +8,31 @@ from __future__ import annotations
 
 import reprlib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from synaug.errors import DataError, OptionError, unknown
+from synaug.redaction import redacted
 
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 EMBEDDED = "embedded"
 MAX_TARGET = 100_000_000
 MAX_VALUES = 100_000  # in a recipe, what its anchors repeat counted each time
+
+
+def _no_url(model: str) -> str:
+    """Refuse an address: it would stand, with any password in it, in the plan and the lock file."""
+    if "://" in model:
+        raise ValueError(
+            "a model is a folder or a Hub id (ID@REVISION), not a URL; for a gated or private one log in with "
+            "'hf auth login' or set HF_TOKEN, and put no token into an option"
+        )
+    return model
+
+
+ModelName = Annotated[str, AfterValidator(_no_url)]
 
 
 class _Section(BaseModel):
@@ -61,7 +75,7 @@ class PlanOptions(_Section):
     )
     cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
     variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
-    model: str = Field(STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)")
+    model: ModelName = Field(STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)")
     template: str = Field(
         "a photo of a {modifier} {class}",
         description="prompt; {modifier}, {class} and {attribute} are replaced",
@@ -323,7 +337,7 @@ def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
 def _explained(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {reprlib.repr(item['input'])})."
+        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {reprlib.repr(redacted(item['input']))})."
     section: Any = Recipe
     for part in item["loc"][:-1]:
         if part in section.model_fields:  # else it is a name of the user's, such as a method's

@@ -5,15 +5,15 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from synaug import storage
-from synaug.config import Recipe, make_recipe
+from synaug.config import Recipe, make_recipe, with_overrides
 from synaug.errors import DataError, OptionError
+from synaug.redaction import redacted
 
 LIBRARIES = (
     "synaug",
@@ -29,7 +29,6 @@ LIBRARIES = (
 _OF_MODEL = ("model", "revision", "licence")
 _OF_METHODS = ("methods.",)
 _OF_TRAINING = ("train.", "methods.", "name ")
-_SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=:/)/?[^/@\s]+:[^/@\s]+(?=@))")
 
 
 @dataclass(frozen=True)
@@ -177,23 +176,6 @@ def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def redacted(value: Any) -> Any:
-    """Return the value with access tokens and passwords in URLs replaced by ``***``.
-
-    >>> redacted({"model": "https://me:secret@host/m", "token": "hf_" + 34 * "a"})
-    {'model': 'https://***@host/m', 'token': '***'}
-    """
-    if isinstance(value, dict):
-        return {key: redacted(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [redacted(item) for item in value]
-    return _SECRET.sub(_hidden, value) if isinstance(value, str) else value
-
-
-def _hidden(found: re.Match[str]) -> str:
-    return "/***" if found[0].startswith("/") else "***"
-
-
 def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
@@ -220,7 +202,7 @@ def change_model(path: Path, model: str) -> None:
     """Let a planned run take its images from another model.
 
     Raises:
-        OptionError: images of the planned model are there already.
+        OptionError: images of the planned model are there already, or the model is no name of one.
     """
     from synaug.synthesis.plan import read_plan, write_plan
 
@@ -228,6 +210,7 @@ def change_model(path: Path, model: str) -> None:
     recipe = locked_recipe(run)
     if recipe.plan.model == model:
         return
+    changed = with_overrides(recipe, {"plan.model": model})
     with storage.lock(path):
         if (path / "journal").exists():
             raise OptionError(
@@ -236,4 +219,4 @@ def change_model(path: Path, model: str) -> None:
             )
         plan = read_plan(run.plan)
         write_plan(replace(plan, options=plan.options.model_copy(update={"model": model})), run.plan)
-        replace_recipe(run, recipe.model_copy(update={"plan": recipe.plan.model_copy(update={"model": model})}))
+        replace_recipe(run, changed)

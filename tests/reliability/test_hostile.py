@@ -367,6 +367,22 @@ def test_a_token_or_password_reaches_neither_log_nor_lock_file_nor_report(synaug
         assert path.is_dir() or not any(word in path.read_bytes() for word in (b"secret", TOKEN.encode()))
 
 
+@pytest.mark.parametrize("model", ["https://me:secret@host/someone/tiny", "https://secret@host/m"])
+def test_a_model_with_a_password_is_refused_before_it_is_written(synaug, tree, tmp_path, model):
+    planned = synaug("plan", tree, "--out", tmp_path / "run", "--model", model)
+    assert not (tmp_path / "run").exists()
+    assert synaug("plan", tree, "--out", tmp_path / "run", "--model", "embedded").code == 0
+    for done in (planned, synaug("generate", tmp_path / "run", "--model", model)):
+        assert done.code == 2
+        assert "not a URL; for a gated or private one log in with 'hf auth login' or set HF_TOKEN" in done.err
+        assert "secret" not in done.err
+    for path in (tmp_path / "run").rglob("*"):
+        assert path.is_dir() or b"secret" not in path.read_bytes()
+    with pytest.raises(OptionError, match="not a URL") as refused:  # from Python
+        make_recipe({"plan": {"model": model}})
+    assert "secret" not in str(refused.value)
+
+
 def test_an_unforeseen_error_is_printed_without_the_token(synaug, tree, monkeypatch):
     def failing(*_, **__):
         raise RuntimeError(f"https://me:secret@host said no to {TOKEN}")

@@ -88,6 +88,6 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def _without_secrets(text: str) -> str:
-    from synaug.runs import redacted
+    from synaug.redaction import redacted
 
     return str(redacted(text))

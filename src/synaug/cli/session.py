@@ -67,6 +67,6 @@ def names_of(methods: str | None) -> tuple[str, ...]:
 
 def typed_command() -> str:
     """Return the command as a person would type it, without passwords and tokens."""
-    from synaug.runs import redacted
+    from synaug.redaction import redacted
 
     return str(redacted(shlex.join(["synaug", *sys.argv[1:]])))

@@ -1,0 +1,25 @@
+"""Take access tokens and passwords out of what is written or printed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=:/)/?[^/@\s]+:[^/@\s]+(?=@)|(?<=://)[^/@\s]+(?=@))")
+
+
+def redacted(value: Any) -> Any:
+    """Return the value with access tokens and what logs in by a URL replaced by ``***``.
+
+    >>> redacted({"model": "https://me:secret@host/m", "token": "hf_" + 34 * "a"})
+    {'model': 'https://***@host/m', 'token': '***'}
+    """
+    if isinstance(value, dict):
+        return {key: redacted(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(item) for item in value]
+    return _SECRET.sub(_hidden, value) if isinstance(value, str) else value
+
+
+def _hidden(found: re.Match[str]) -> str:
+    return "/***" if found[0].startswith("/") else "***"
