@@ -1,4 +1,7 @@
-"""Five families of pipelines, built from the libraries' own classes with random weights, through the one loader."""
+"""Families of pipelines, built from the libraries' own classes with random weights, through loader and command."""
+
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -159,6 +162,55 @@ def test_image_to_image_works_or_says_that_it_does_not(folders, name, _family, _
     generator = load_generator(str(folders[name]), options, variant="intra")
     made = generator(["a photo of a bag"], seeds=[1], images=[Image.new("RGB", (20, 20), "red")])
     assert made[0].image.size == (32, 32)
+
+
+@pytest.fixture(scope="session")
+def stable_diffusions(stable_diffusion, tmp_path_factory):
+    """The same weights as three models of the family: plain, distilled for one step, and with a few-step scheduler."""
+    import diffusers
+
+    made = {}
+    for name in ("sd", "sd_turbo", "sd_lcm"):
+        made[name] = shutil.copytree(stable_diffusion, tmp_path_factory.mktemp("models") / name)
+        (made[name] / "synaug.json").unlink()
+    with quiet():
+        lcm = diffusers.LCMScheduler.from_pretrained(made["sd_lcm"], subfolder="scheduler")
+        lcm.save_pretrained(made["sd_lcm"] / "scheduler")
+    index = json.loads((made["sd_lcm"] / "model_index.json").read_text())
+    (made["sd_lcm"] / "model_index.json").write_text(json.dumps(index | {"scheduler": ["diffusers", "LCMScheduler"]}))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "steps", "guidance"),
+    [
+        ("sd", "SD 1 or 2", 25, 7.5),
+        ("sd_turbo", "SD-Turbo", 1, 0.0),
+        ("sd_lcm", "SD few-step", 4, 1.0),
+        ("sdxl", "SDXL", 25, 5.0),
+        ("sd3", "SD 3", 28, 7.0),
+        ("flux", "FLUX", 28, 3.5),
+        ("pixart", "PixArt", 20, 4.5),
+    ],
+)
+def test_the_command_makes_what_is_planned_with_what_the_family_needs(
+    synaug, photos, folders, stable_diffusions, tmp_path, name, family, steps, guidance
+):
+    model = str((folders | stable_diffusions)[name])
+    (tmp_path / "recipe.json").write_text(json.dumps({"generate": {"size": 32}, "quality": {"gates": []}}))
+    options = ["--recipe", tmp_path / "recipe.json", "--model", model, "--target", 8]
+    planned = synaug("plan", photos, "--out", tmp_path / "run", *options, "--json")
+    assert planned.code == 0, planned.err
+    made = synaug("generate", tmp_path / "run", "--json")
+    assert made.code == 0, made.err
+    wanted = sum(json.loads(planned.out)["num_to_generate"].values())
+    assert json.loads(made.out)["accepted"] == wanted > 1
+    (journal,) = (tmp_path / "run" / "journal").glob("worker-*")
+    about = json.loads(journal.read_text().splitlines()[0])["about"]
+    assert (about["family"], about["steps"], about["guidance"], about["size"]) == (family, steps, guidance, 32)
+    assert json.loads((tmp_path / "run" / "synaug.lock.json").read_text())["model"]["model"] == model
+    images = [np.asarray(Image.open(path)) for path in (tmp_path / "run" / "synthetic").rglob("*.png")]
+    assert len({image.tobytes() for image in images}) == wanted
 
 
 @pytest.mark.parametrize(
