@@ -1,0 +1,72 @@
+"""What the pipeline's own safety checker flags is counted, never kept, and made again."""
+
+import json
+
+import numpy as np
+import pytest
+
+from synaug.config import GenerateOptions
+from synaug.synthesis.diffusion import load_generator, quiet
+
+PROMPTS = [f"a photo of a {word}" for word in ("bag", "coat", "ankle boot")] * 4
+
+
+@pytest.fixture(scope="module")
+def watched(stable_diffusion, tmp_path_factory):
+    """Stable Diffusion with a real safety checker of toy size, for which about half of its images are bad."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+    from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig, CLIPImageProcessor
+
+    made = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))(PROMPTS, seeds=range(len(PROMPTS)))
+    folder = tmp_path_factory.mktemp("models") / "watched"
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    with quiet(), torch.random.fork_rng(), torch.inference_mode():
+        torch.manual_seed(0)
+        vision = small | {"image_size": 32, "patch_size": 8}
+        checker = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, projection_dim=8)).eval()
+        extractor = CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+        seen = extractor([each.image for each in made], return_tensors="pt").pixel_values
+        embedded = checker.visual_projection(checker.vision_model(seen)[1])
+        concept = torch.linalg.svd(embedded - embedded.mean(0)).Vh[0]
+        checker.concept_embeds[0] = concept
+        checker.concept_embeds_weights[0] = torch.cosine_similarity(embedded, concept[None]).median()
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            stable_diffusion, safety_checker=checker, feature_extractor=extractor, requires_safety_checker=True
+        )
+        pipeline.save_pretrained(folder)
+    (folder / "synaug.json").write_text((stable_diffusion / "synaug.json").read_text())
+    return folder
+
+
+def test_what_the_checker_flags_is_a_problem_and_not_a_black_image(watched, stable_diffusion):
+    options = GenerateOptions(device="cpu")
+    made = load_generator(str(watched), options)(PROMPTS, seeds=range(len(PROMPTS)))
+    free = load_generator(str(stable_diffusion), options)(PROMPTS, seeds=range(len(PROMPTS)))
+    flagged = [each.problem == "flagged" for each in made]
+    assert 2 < sum(flagged) < len(PROMPTS) - 2
+    for each, other, bad in zip(made, free, flagged, strict=True):
+        assert each.image is None if bad else np.array_equal(each.image, other.image)
+
+
+@pytest.mark.parametrize("gates", [["broken"], []])
+def test_the_command_counts_what_is_flagged_and_fills_its_place(synaug, photos, watched, tmp_path, gates):
+    quality = {"gates": gates, "max_attempts": 20, "max_missing": 0}
+    train = {"network": "resnet8", "stage1": {"steps": 2, "batch_size": 16}}
+    (tmp_path / "r.json").write_text(json.dumps({"quality": quality, "train": train}))
+    out, command = tmp_path / "run", "run" if gates else "plan"
+    options = ["--recipe", tmp_path / "r.json", "--model", watched, "--target", 14]
+    methods = ["--methods", "cross_entropy"] if gates else []
+    done = synaug(command, photos, "--out", out, *options, *methods)
+    assert done.code == 0, done.err
+    made = json.loads(synaug("generate", out, "--json").out)
+    assert made["accepted"] == made["requested"] > 8
+    assert made["rejected"]["flagged"] > 2
+    images = list((out / "synthetic").rglob("*.png"))
+    assert len(images) == made["accepted"]
+    if gates:
+        report = json.loads((out / "report.json").read_text())["synthesis"]
+        assert report["rejected"]["flagged"] == made["rejected"]["flagged"]
+        assert sum(each["flagged"] for each in report["rejected_by_class"].values()) == made["rejected"]["flagged"]
+        assert "flagged" in (out / "report.html").read_text()
