@@ -17,6 +17,7 @@ from synaug.errors import DataError, OptionError, unknown
 from synaug.redaction import redacted
 
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+SIGLIP = "google/siglip-base-patch16-224"
 EMBEDDED = "embedded"
 MAX_TARGET = 100_000_000
 MAX_VALUES = 100_000  # in a recipe, what its anchors repeat counted each time
@@ -121,6 +122,13 @@ class QualityOptions(_Section):
     gates: tuple[str, ...] = Field(("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order")
     off_class_quantile: float = Field(
         0.02, ge=0, lt=1, description="share of each class's real images that may score below the threshold"
+    )
+    scorer: Literal["classifier", "clip"] = Field(
+        "classifier",
+        description="what off_class asks: a classifier of the real images' thumbnails, or CLIP (or SigLIP) by prompts",
+    )
+    scorer_model: ModelName = Field(
+        SIGLIP, description="of scorer clip: a folder as transformers saves it, or a Hub id (ID@REVISION)"
     )
     copy_distance: float = Field(
         0.02,

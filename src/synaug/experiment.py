@@ -43,13 +43,15 @@ from synaug.reporting import report
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_model, locked_recipe, open_run, write_lock, write_model
 from synaug.synthesis import plan as planning
-from synaug.synthesis.models import find_model, model_facts
+from synaug.synthesis.models import TRANSFORMERS, find_model, model_facts
+from synaug.synthesis.scorers import needs_clip
 from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
 
 if TYPE_CHECKING:
     from synaug.data.memory import Source
     from synaug.synthesis.cluster import Cluster, PartMaker
     from synaug.synthesis.diffusion import Generator
+    from synaug.synthesis.scorers import Scorer
     from synaug.synthesis.synthesize import SynthesisResult
 
 IN_MEMORY = "images in memory"
@@ -93,6 +95,8 @@ def run(
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
         # before anything is written, so that a model that cannot be had leaves nothing behind
         find_model(recipe.plan.model)
+        if needs_clip(recipe.quality):
+            find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
     with storage.lock(out):
         write_run(manifest, plan, out, recipe, source=source_name or _place(source))
         generate(out, generator=generator, cluster=cluster, progress=progress)
@@ -294,11 +298,14 @@ def image_maker(
         recipe.quality.model_copy(update={"gates": tuple(n for n in recipe.quality.gates if (n == "collapse") is last)})
         for last in (False, True)
     )
-    gates = make_gates(manifest, early, seed=recipe.seed, progress=progress)
+    scorer = _scorer(out, recipe, plan)
+    gates = make_gates(manifest, early, seed=recipe.seed, scorer=scorer, progress=progress)
     guides, loaded = make_guides(plan, manifest), [generator] if generator else []
 
     def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
         if not loaded and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
+            if scorer is not None:
+                scorer([])  # so that one that cannot be had is missed before anything is made
             loaded.append(loaded_generator(out, recipe, plan, progress=progress))
         accepted = synthetic_manifest(plan, out) if late.gates else None  # as of now: others may have worked on it
         return synthesize(
@@ -313,6 +320,16 @@ def image_maker(
         )
 
     return make
+
+
+def _scorer(out: Path, recipe: Recipe, plan: planning.Plan) -> Scorer | None:
+    """Return what ``off_class`` asks where that is a model; the lock file tells which once it is loaded."""
+    from synaug.synthesis.scorers import chosen_scorer
+
+    return chosen_scorer(
+        recipe.quality, planning.class_captions(plan), device=recipe.generate.device,
+        found=functools.partial(write_model, RunFolder(out), role="scorer"),
+    )  # fmt: skip
 
 
 def check(
@@ -334,7 +351,8 @@ def check(
     if gates is not None:
         quality = quality.model_copy(update={"gates": tuple(gates)})
     with storage.lock(out, name="worker-0-of-1"):
-        asked = make_gates(read_manifest(run_folder.data), quality, seed=recipe.seed, progress=progress)
+        scorer = _scorer(out, recipe.model_copy(update={"quality": quality}), plan)
+        asked = make_gates(read_manifest(run_folder.data), quality, seed=recipe.seed, scorer=scorer, progress=progress)
         num_checked = len(synthetic_manifest(plan, out))
         failed = list(recheck(plan, out, asked, progress=progress))
         if reject:

@@ -135,12 +135,15 @@ def locked_recipe(run: RunFolder) -> Recipe:
     return make_recipe(storage.read_json(run.lock_file)["recipe"], where=str(run.lock_file))
 
 
-def write_model(run: RunFolder, about: Mapping[str, Any]) -> None:
-    """Write into the lock file which model makes the images, at which revision and under which licence."""
+def write_model(run: RunFolder, about: Mapping[str, Any], *, role: str = "model") -> None:
+    """Write into the lock file which model makes the images, at which revision and under which licence.
+
+    Role ``scorer``: the one that scores them.
+    """
     content = storage.read_json(run.lock_file)
     model = redacted({name: about.get(name) for name in _OF_MODEL})
-    if content.get("model") != model:
-        storage.write_json(run.lock_file, content | {"model": model})
+    if content.get(role) != model:
+        storage.write_json(run.lock_file, content | {role: model})
 
 
 def locked_model(run: RunFolder) -> dict[str, str | None]:

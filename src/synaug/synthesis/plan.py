@@ -294,6 +294,11 @@ def class_prompts(plan: Plan) -> list[list[str]]:
     return prompts
 
 
+def class_captions(plan: Plan) -> list[str]:
+    """Return the prompt of each class without modifier and attribute, for scorers that read."""
+    return [prompt(plan.options.template, class_name=name, modifier="") for name in called(plan).values()]
+
+
 def sample_slots(plan: Plan, *, per_cell: int = 3) -> Iterator[Slot]:
     """Yield the first slots of each cell that gets images, for a person to look at their prompts."""
     few = [replace(cell, num_to_generate=min(cell.num_to_generate, per_cell)) for cell in plan.cells]

@@ -9,6 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from synaug.config import SIGLIP, QualityOptions
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.synthesis.diffusion import find_device, quiet
+from synaug.synthesis.models import TRANSFORMERS, ModelFolder, find_model
+
 SIDE = 16
 FOLDS = 5
 MAX_FITTED = 20_000
@@ -105,31 +110,95 @@ def _probabilities(model: Any, pixels: np.ndarray, num_classes: int) -> np.ndarr
     return np.maximum(probabilities, _SMALLEST)
 
 
-def clip_scorer(model: str, prompts: Sequence[str], *, device: str = "cpu", batch_size: int = 64) -> Scorer:
-    """Return a zero-shot scorer: CLIP's (or SigLIP's) softmax over one prompt a class.
+def needs_clip(quality: QualityOptions) -> bool:
+    """Return whether a gate will ask CLIP."""
+    return quality.scorer == "clip" and "off_class" in quality.gates
+
+
+def chosen_scorer(
+    quality: QualityOptions,
+    captions: Sequence[str],
+    *,
+    device: str = "auto",
+    found: Callable[[dict[str, str | None]], None] = lambda _: None,
+) -> Scorer | None:
+    """Return CLIP where the options want it, loaded when it is first asked; None stands for the fitted classifier.
 
     Args:
-        model: folder or Hub id of a ``CLIPModel`` or alike, with its tokenizer and image processor.
-        prompts: one a class, such as "a photo of a bag".
+        quality: names scorer and model.
+        captions: one a class, such as "a photo of a bag".
         device: where it runs.
-        batch_size: images at once.
+        found: told model, revision and licence.
     """
+    if not needs_clip(quality):
+        return None
+    loaded: list[Scorer] = []
+
+    def score(images: Sequence[Image.Image]) -> np.ndarray:
+        if not loaded:
+            folder = find_model(quality.scorer_model, layout=TRANSFORMERS)
+            loaded.append(clip_scorer(folder, captions, device=device))
+            found(folder.facts)
+        return loaded[0](images)
+
+    return score
+
+
+def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "auto", batch_size: int = 64) -> Scorer:
+    """Return a zero-shot scorer: CLIP's (or SigLIP's) softmax over one caption a class.
+
+    Args:
+        model: a ``CLIPModel`` or alike with its tokenizer and image processor; see ``find_model``.
+        captions: one a class, such as "a photo of a bag".
+        device: where it runs.
+        batch_size: images or captions at once.
+
+    Raises:
+        EnvironmentFault: the model cannot be loaded.
+        OptionError: it does not compare images with texts.
+    """
+    import torch
+
+    network, processor = _loaded_clip(model)
+    network = network.to(find_device(device))
+
+    def embedded(texts: Sequence[str], pictures: Sequence[Image.Image]) -> Any:
+        inputs = processor(
+            text=list(texts), images=list(pictures), return_tensors="pt", padding="max_length", truncation=True
+        )
+        with torch.inference_mode(), quiet():
+            return network(**inputs.to(network.device))
+
+    blank, parts = [Image.new("RGB", (32, 32))], range(0, len(captions), batch_size)
+    classes = torch.cat([embedded(captions[i : i + batch_size], blank).text_embeds for i in parts]).T
+    scale = network.logit_scale.detach().exp()  # a bias, which SigLIP has, is the same for all classes
+
+    def score(images: Sequence[Image.Image]) -> np.ndarray:
+        found = [np.zeros((0, len(captions)), np.float32)]
+        for start in range(0, len(images), batch_size):
+            pictures = [image.convert("RGB") for image in images[start : start + batch_size]]
+            logits = scale * embedded(captions[:1], pictures).image_embeds @ classes
+            found.append(logits.softmax(1).cpu().numpy())
+        return np.concatenate(found)
+
+    return score
+
+
+def _loaded_clip(model: ModelFolder) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModel, AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(model)
-    network = AutoModel.from_pretrained(model, use_safetensors=True).eval().to(device)
-
-    def score(images: Sequence[Image.Image]) -> np.ndarray:
-        parts = []
-        for start in range(0, len(images), batch_size):
-            pictures = [image.convert("RGB") for image in images[start : start + batch_size]]
-            inputs = processor(
-                text=list(prompts), images=pictures, return_tensors="pt", padding="max_length", truncation=True
-            )
-            with torch.inference_mode():
-                logits = network(**inputs.to(device)).logits_per_image
-            parts.append(logits.float().softmax(1).cpu().numpy())
-        return np.concatenate(parts) if parts else np.zeros((0, len(prompts)))
-
-    return score
+    safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            network = AutoModel.from_pretrained(model.path, use_safetensors=True, dtype=torch.float32, **safely)
+            if not hasattr(network, "logit_scale"):
+                raise OptionError(
+                    f"{model.name} is a {type(network).__name__}, which does not compare images with texts; "
+                    f"name a CLIP or SigLIP model with quality.scorer_model, such as {SIGLIP}."
+                )
+            return network.eval(), AutoProcessor.from_pretrained(model.path, **safely)
+    except OptionError:
+        raise
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"The model {model.name} cannot be loaded: {error}") from error
