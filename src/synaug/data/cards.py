@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import yaml
 HEAD_KEYS = ("license", "language")
 UNKNOWN_LICENCE = "unknown"
 SIZES = tuple((10**power, name) for power, name in enumerate(("1K", "10K", "100K", "1M", "10M", "100M"), 3))
+ROWS_AT_ONCE = 10_000
 KINDS = {"int": "int64", "float": "float64", "bool": "bool", "text": "string"}
 
 
@@ -45,12 +47,14 @@ def plain_value(value: Any, kind: str) -> Any:
     return {"int": int, "float": float, "bool": bool, "text": str}[kind](value)
 
 
-def metadata_bytes(records: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> bytes:
-    """Return the metadata as Parquet: the columns file_name and label, then those given by kind."""
+def metadata_bytes(records: Iterator[Mapping[str, Any]], columns: Mapping[str, str]) -> bytes:
+    """Return the metadata as Parquet: the columns file_name and label, then those given by kind; few rows at a time."""
     kinds = {"file_name": "text", "label": "text", **columns}
     schema = pa.schema([(name, pa.type_for_alias(KINDS[kind])) for name, kind in kinds.items()])
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(list(records), schema), sink)
+    with pq.ParquetWriter(sink, schema) as writer:
+        while part := list(islice(records, ROWS_AT_ONCE)):
+            writer.write_table(pa.Table.from_pylist(part, schema))
     return sink.getvalue().to_pybytes()
 
 

@@ -51,14 +51,31 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _CHUNK = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Written:
-    """A file of the export: where, its digest, and its row of metadata."""
+    """A file of the export: the row of its image, where it is, and its digest; one is kept for every image."""
 
+    row: int
     split: str
     path: str
     sha256: str
-    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of the images beside the manifest, by row."""
+
+    columns: dict[str, Any]  # arrays of pandas
+    kinds: dict[str, str]
+    positions: np.ndarray
+
+    def of(self, row: int, *names: str) -> dict[str, Any]:
+        """Return the facts of those names, or all, as JSON has them; None where nothing is known."""
+        position = self.positions[row]
+        return {
+            name: None if position < 0 else plain_value(self.columns[name][position], self.kinds[name])
+            for name in names or self.kinds
+        }
 
 
 def export_dataset(
@@ -95,8 +112,8 @@ def export_dataset(
     if not is_free and not _has_as_many(out, images):
         raise _taken(out)
     _check_images(images)
-    facts = _provenance_by_id(provenance)
-    folder = _work_folder(images, facts, out)
+    facts = _facts_of(images, provenance)
+    folder = _work_folder(images, out)
     written = _write_images(images, facts, folder, progress)
     _write_rest(written, images, facts, dict(card or {}), folder)
     if is_free:
@@ -137,16 +154,17 @@ def _check_images(images: Manifest) -> None:
         raise DataError("A synthetic image is in the test or validation split; only real images are measured on.")
 
 
-def _provenance_by_id(provenance: pd.DataFrame | None) -> pd.DataFrame:
-    if provenance is None:
-        return pd.DataFrame()
-    facts = provenance.set_index("id") if "id" in provenance.columns else provenance
-    if facts.index.has_duplicates:
+def _facts_of(images: Manifest, provenance: pd.DataFrame | None) -> _Facts:
+    table = pd.DataFrame() if provenance is None else provenance
+    table = table.set_index("id") if "id" in table.columns else table
+    if table.index.has_duplicates:
         raise DataError("The provenance has two rows for one id.")
-    return facts.drop(columns=[name for name in _OWN_COLUMNS if name in facts.columns])
+    table = table.drop(columns=[name for name in _OWN_COLUMNS if name in table.columns])
+    positions = table.index.get_indexer(pd.Index(images.frame["id"])) if len(table) else np.full(len(images), -1)
+    return _Facts({str(name): table[name].array for name in table.columns}, column_kinds(table), positions)
 
 
-def _work_folder(images: Manifest, facts: pd.DataFrame, out: Path) -> Path:
+def _work_folder(images: Manifest, out: Path) -> Path:
     """Return the temporary folder, named after what goes into it; remove those of other contents."""
     rows = pd.util.hash_pandas_object(images.frame[["id", "label", "split", "sha256"]], index=False).to_numpy()
     content = storage.digest(rows.tobytes() + "\0".join(images.class_names).encode())[:16]
@@ -158,15 +176,13 @@ def _work_folder(images: Manifest, facts: pd.DataFrame, out: Path) -> Path:
     return folder
 
 
-def _write_images(images: Manifest, facts: pd.DataFrame, folder: Path, progress: Progress) -> list[_Written]:
+def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progress) -> list[_Written]:
     for split, label in images.frame[["split", "label"]].drop_duplicates().itertuples(index=False):
         storage.make_folder(folder / split / images.class_names[label])
-    kinds = column_kinds(facts)
-    positions = facts.index.get_indexer(pd.Index(images.frame["id"])) if len(facts) else np.full(len(images), -1)
 
     def write(row: int) -> _Written:
-        known = {} if positions[row] < 0 else dict(zip(kinds, facts.iloc[positions[row]], strict=True))
-        return _write_image(images, row, {name: plain_value(known.get(name), kinds[name]) for name in kinds}, folder)
+        from_real = "variant" in facts.kinds and facts.of(row, "variant")["variant"] in FROM_REAL
+        return _write_image(images, row, folder, from_real=from_real)
 
     written: list[_Written] = []
     with quiet(), ThreadPoolExecutor(16) as pool:
@@ -180,24 +196,33 @@ def _write_images(images: Manifest, facts: pd.DataFrame, folder: Path, progress:
     return sorted(written, key=lambda item: item.path)
 
 
-def _write_image(images: Manifest, row: int, facts: dict[str, Any], folder: Path) -> _Written:
+def _write_image(images: Manifest, row: int, folder: Path, *, from_real: bool) -> _Written:
     frame = images.frame
-    name, split, source = str(frame["id"].iat[row]), str(frame["split"].iat[row]), str(frame["source"].iat[row])
-    class_name = images.class_names[images.labels[row]]
     data, suffix = _content(images, row)
-    if source == "synthetic":
-        data, suffix = _with_mark(data, suffix, from_real=facts.get("variant") in FROM_REAL)
-    file_name = f"{class_name}/{_stem(name)}{suffix}"
-    target = folder / split / file_name
+    if frame["source"].iat[row] == "synthetic":
+        data, suffix = _with_mark(data, suffix, from_real=from_real)
+    split = str(frame["split"].iat[row])
+    path = f"{split}/{images.class_names[images.labels[row]]}/{_stem(str(frame['id'].iat[row]))}{suffix}"
     sha256 = storage.digest(data)
-    if not target.exists() or storage.file_digest(target) != sha256:  # it exists after an interrupted call
-        storage.write_bytes(target, data, sync=False)
-    record: dict[str, Any] = {"file_name": file_name, "label": class_name, "id": name, "source": source}
-    record["is_synthetic"] = source == "synthetic"
+    if not (folder / path).exists() or storage.file_digest(folder / path) != sha256:  # after an interrupted call
+        storage.write_bytes(folder / path, data, sync=False)
+    return _Written(row, split, path, sha256)
+
+
+def _record(images: Manifest, item: _Written, facts: _Facts) -> dict[str, Any]:
+    """Return the row of metadata of a file."""
+    row, frame = item.row, images.frame
+    record = {
+        "file_name": item.path.removeprefix(f"{item.split}/"),
+        "label": images.class_names[images.labels[row]],
+        "id": str(frame["id"].iat[row]),
+        "source": str(frame["source"].iat[row]),
+        "is_synthetic": bool(frame["source"].iat[row] == "synthetic"),
+    }
     if images.num_attributes:
         attribute = images.attributes[row]
         record["attribute"] = images.attribute_names[attribute] if attribute >= 0 else None
-    return _Written(split, f"{split}/{file_name}", sha256, record | facts)
+    return record | facts.of(row)
 
 
 def _content(images: Manifest, row: int) -> tuple[bytes, str]:
@@ -240,7 +265,7 @@ def _stem(name: str) -> str:
 
 
 def _write_rest(
-    written: Sequence[_Written], images: Manifest, facts: pd.DataFrame, card: dict[str, Any], folder: Path
+    written: Sequence[_Written], images: Manifest, facts: _Facts, card: dict[str, Any], folder: Path
 ) -> None:
     """Write metadata, cards and digests, in this order and after all images, whose names are durable then."""
     for place in sorted({str(Path(item.path).parent) for item in written}):
@@ -250,9 +275,10 @@ def _write_rest(
     columns = {"id": "text", "source": "text", "is_synthetic": "bool"} | (
         {"attribute": "text"} if images.num_attributes else {}
     )
-    columns |= column_kinds(facts)
+    columns |= facts.kinds
     for split in sorted({item.split for item in written}):
-        data = metadata_bytes([item.record for item in written if item.split == split], columns)
+        records = (_record(images, item, facts) for item in written if item.split == split)
+        data = metadata_bytes(records, columns)
         storage.write_bytes(folder / split / METADATA, data)
         tables[split] = storage.digest(data)
         files.append((tables[split], f"{split}/{METADATA}"))

@@ -6,12 +6,11 @@ import importlib.util
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from synaug import storage
-from synaug.data.croissant import CROISSANT
-from synaug.data.export import CARD, DIGESTS, METADATA
+from synaug.data.export import DIGESTS
 from synaug.errors import DataError
 from synaug.interruption import stop_here
 from synaug.progress import Progress, silent
@@ -32,7 +31,12 @@ def verify_dataset(folder: Path, *, progress: Progress = silent) -> list[str]:
     folder = folder.resolve()
     digests = _read_digests(folder)
     problems = _file_problems(folder, digests, progress)
-    images = [PurePosixPath(path) for path in digests if PurePosixPath(path).name not in (METADATA, CARD, CROISSANT)]
+    images: dict[str, list[str]] = {}  # by split: class and name
+    for path in digests:
+        split, _, rest = path.partition("/")
+        if "/" in rest:
+            images.setdefault(split, []).append(rest)
+    del digests
     if importlib.util.find_spec("torchvision"):
         problems += _torchvision_problems(folder, images)
     if importlib.util.find_spec("datasets"):
@@ -85,34 +89,35 @@ def _file_problems(folder: Path, digests: dict[str, str], progress: Progress) ->
     return problems
 
 
-def _torchvision_problems(folder: Path, images: list[PurePosixPath]) -> list[str]:
+def _torchvision_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
     from torchvision.datasets import ImageFolder
 
     problems = []
-    for split in sorted({path.parts[0] for path in images}):
-        expected = [path for path in images if path.parts[0] == split]
+    for split, expected in sorted(images.items()):
         try:
             loaded = ImageFolder(str(folder / split))
         except (OSError, RuntimeError) as error:
             problems.append(f"torchvision cannot load {split}: {error}.")
             continue
-        if loaded.classes != sorted({path.parts[1] for path in expected}):
+        if loaded.classes != _class_names(expected):
             problems.append(f"torchvision finds other classes in {split}: {', '.join(loaded.classes)}.")
         if len(loaded) != len(expected):
             problems.append(f"torchvision finds {len(loaded):,} images in {split}, not {len(expected):,}.")
     return problems
 
 
-def _datasets_problems(folder: Path, images: list[PurePosixPath]) -> list[str]:
+def _class_names(images: list[str]) -> list[str]:
+    return sorted({path.partition("/")[0] for path in images})
+
+
+def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
     import datasets
 
-    class_names = sorted({path.parts[1] for path in images if path.parts[0] == "train"})
     shows_bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
         with storage.scratch_folder("verify") as cache:
-            loaded = datasets.load_dataset(str(folder), cache_dir=str(cache))
-            return _loaded_problems(loaded, images, class_names)
+            return _loaded_problems(datasets.load_dataset(str(folder), cache_dir=str(cache)), images)
     except Exception as error:  # each kind of damage raises its own
         return [f"datasets cannot load the folder: {str(error).splitlines()[0] if str(error) else error!r}"]
     finally:
@@ -120,13 +125,12 @@ def _datasets_problems(folder: Path, images: list[PurePosixPath]) -> list[str]:
             datasets.enable_progress_bars()
 
 
-def _loaded_problems(loaded: Any, images: list[PurePosixPath], class_names: list[str]) -> list[str]:
+def _loaded_problems(loaded: Any, images: dict[str, list[str]]) -> list[str]:
     """Compare every row that ``datasets`` loaded, by file and label, with the files there are."""
     import datasets
 
-    problems = []
-    for split in sorted({path.parts[0] for path in images} | set(loaded)):
-        expected = Counter(path.parts[1:] for path in images if path.parts[0] == split)
+    problems, class_names = [], _class_names(images.get("train", []))
+    for split in sorted({*images, *loaded}):
         if split not in loaded:
             problems.append(f"datasets does not find the split {split}.")
             continue
@@ -135,13 +139,14 @@ def _loaded_problems(loaded: Any, images: list[PurePosixPath], class_names: list
             problems.append(f"datasets finds other classes in {split}: {names}.")
             continue
         rows = loaded[split].cast_column("image", datasets.Image(decode=False))
-        found: Counter[tuple[str, ...]] = Counter(
-            (names[row["label"]], Path(row["image"]["path"]).name) for row in rows.select_columns(["image", "label"])
+        difference = Counter(images.get(split, ()))
+        difference.subtract(
+            f"{names[row['label']]}/{Path(row['image']['path']).name}"
+            for row in rows.select_columns(["image", "label"])
         )
-        for difference, words in ((expected - found, "does not load rightly"), (found - expected, "loads wrongly")):
-            if difference:
+        for one_sided, words in ((+difference, "does not load rightly"), (-difference, "loads wrongly")):
+            if one_sided:
                 problems.append(
-                    f"datasets {words} {difference.total():,} images of {split}, "
-                    f"such as {'/'.join(next(iter(difference)))}."
+                    f"datasets {words} {one_sided.total():,} images of {split}, such as {next(iter(one_sided))}."
                 )
     return problems

@@ -35,6 +35,7 @@ KEPT_PER_REASON = 60
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _THREADS = max(4, min(16, os.cpu_count() or 1))  # that resize, encode and write
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
+_TOLD = (*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores")
 
 
 @dataclass(frozen=True)
@@ -344,14 +345,22 @@ def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
-    """Return one row an accepted image, ordered by id: where it lies, and how and by what it was made."""
-    columns = [*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores"]
-    records = list(accepted_records(plan, folder))
-    if any("reviewed" in record for record in records):
-        columns.append("reviewed")
-    rows = [{name: record.get(name) for name in columns} | record["about"] for record in records]
-    made = pd.DataFrame(rows, columns=None if rows else columns)
-    return made.sort_values("id", ignore_index=True)
+    """Return one row an accepted image, ordered by id: where it lies, and how and by what it was made.
+
+    Kept column by column, and text that many images share once: a table of dicts takes several times the memory.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in _TOLD}
+    shared: dict[Any, Any] = {}
+    for number, record in enumerate(accepted_records(plan, folder)):
+        told = {name: record.get(name) for name in _TOLD} | record["about"]
+        told |= {name: shared.setdefault(told[name], told[name]) for name in ("prompt", "modifier")}
+        told["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
+        if "reviewed" in record:
+            told["reviewed"] = record["reviewed"]
+        columns |= {name: [None] * number for name in told if name not in columns}
+        for name, values in columns.items():
+            values.append(told.get(name))
+    return pd.DataFrame(columns).sort_values("id", ignore_index=True)
 
 
 def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
