@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -347,7 +348,10 @@ def test_evaluate_reads_the_predictions_of_a_run(synaug, finished):
 
 def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
     done = synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded", "--measure", "--json")
-    assert json.loads(done.out)["estimate"]["seconds"] > 0
+    estimate = json.loads(done.out)["estimate"]
+    assert estimate["seconds"] > 0
+    shown = synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded", "--measure").out
+    assert re.search(r"MB on disk; about [\d:]+ on\s+this machine \([\d.,]+ images a\s+second\)", shown)
 
 
 def test_another_model_may_be_named_until_images_are_there(synaug, photos, finished, tmp_path):

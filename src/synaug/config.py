@@ -109,6 +109,9 @@ class GenerateOptions(_Section):
     steps: int | None = Field(None, ge=1, description="denoising steps")
     guidance: float | None = Field(None, ge=0, description="classifier-free guidance; 1 or below: none")
     size: int | None = Field(None, ge=8, description="side of the generated image in pixels")
+    scheduler: str | None = Field(
+        None, description="class of diffusers that the model's scheduler can be replaced by, such as DDIMScheduler"
+    )
     strength: float = Field(0.5, gt=0, le=1, description="image-to-image strength of intra and inter")
     batch_size: int | None = Field(None, ge=1, description="images at once; given, each batch is filled up to it")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")

@@ -91,6 +91,7 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         "time unknown until the model is tried (--measure)"
         if estimate["seconds"] is None
         else f"about {duration(estimate['seconds'])} on this machine"
+        f" ({estimate['images'] / (estimate['seconds'] or 1):,.1f} images a second)"
     )
     licence = plan["licence"] or "unknown until the model is there"
     console.print(

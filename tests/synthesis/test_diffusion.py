@@ -90,6 +90,19 @@ def test_defaults_come_from_the_folder_then_from_options(generator, stable_diffu
     assert (other.about["steps"], other.batch_size) == (7, 2)
 
 
+def test_the_scheduler_is_the_familys_or_the_one_that_is_named(generator, stable_diffusion):
+    assert generator.about["scheduler"] == "DPMSolverMultistepScheduler"
+    options = GenerateOptions(device="cpu", scheduler="EulerDiscreteScheduler")
+    other = load_generator(str(stable_diffusion), options)
+    assert other.about["scheduler"] == "EulerDiscreteScheduler"
+    made = [pixels(each(PROMPTS, seeds=[1, 2, 3])).astype(int) for each in (generator, other)]
+    assert np.abs(made[0] - made[1]).max() > 2
+    few = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", scheduler="LCMScheduler"))
+    assert few.about["family"] == "SD few-step"
+    with pytest.raises(OptionError, match=r"Unknown scheduler of this model 'Euler'\. .*EulerDiscreteScheduler"):
+        load_generator(str(stable_diffusion), GenerateOptions(device="cpu", scheduler="Euler"))
+
+
 def test_an_image_that_is_not_finite_is_a_problem_and_not_black(stable_diffusion):
     generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -145,6 +146,12 @@ def test_one_more_real_image_keeps_all_ids():
 def test_what_decides_the_images_changes_the_ids(change):
     before, after = (slots(plan_of([5, 1], **more)) for more in ({}, change))
     assert not {slot.id for slot in before} & {slot.id for slot in after}
+
+
+def test_a_scheduler_that_is_named_changes_the_ids():
+    plan = plan_of([5, 1])
+    named = replace(plan, generate=GenerateOptions(scheduler="DDIMScheduler"))
+    assert not {slot.id for slot in slots(plan)} & {slot.id for slot in slots(named)}
 
 
 def test_batch_size_and_device_do_not_change_the_digest():

@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from synaug.config import GenerateOptions
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.errors import EnvironmentFault, OptionError, unknown
 from synaug.synthesis.families import Family, family_of
 from synaug.synthesis.models import ModelFolder, find_model
 
 Problem = Literal["non_finite", "flagged"]
 _FROM_IMAGES = ("intra", "inter")
+_SLOW_SCHEDULERS = ("PNDMScheduler", "DDIMScheduler")
 _MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
 _FIRST_BATCH, _LARGEST_BATCH = 16, 64  # where the batch size is found by trying
 
@@ -252,7 +253,7 @@ def load_generator(
 
     Args:
         model: ``"embedded"``, a folder in the diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
-        options: steps, guidance, size, device, precision.
+        options: steps, guidance, size, scheduler, device, precision.
         variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model; ``"fitted"`` takes
             only what ``adapt.fit_model`` made.
         negative_prompt: what the images should not show, where the family knows that.
@@ -260,7 +261,7 @@ def load_generator(
 
     Raises:
         EnvironmentFault: the model or the device cannot be had; the message names the ways out.
-        OptionError: the model offers no image-to-image.
+        OptionError: the model offers no image-to-image, or its scheduler cannot be replaced so.
     """
     import torch
 
@@ -271,10 +272,10 @@ def load_generator(
         raise OptionError(f"{folder.name} has not been fitted to the real images; give the folder of adapt.fit_model.")
     with quiet():
         pipeline = load_pipeline(folder, getattr(torch, precision), from_images=variant in _FROM_IMAGES)
-    name, scheduler = type(pipeline).__name__, type(pipeline.scheduler).__name__
+    name, scheduler = type(pipeline).__name__, options.scheduler or type(pipeline.scheduler).__name__
     family = family_of(name, model=f"{folder.name} {folder.index.get('_name_or_path', '')}", scheduler=scheduler)
     settings = _settings(options, folder, family, device=device, negative_prompt=negative_prompt)
-    _prepare(pipeline, family, folder, device=device, compiled=options.compile)
+    _prepare(pipeline, family, scheduler=options.scheduler, device=device, compiled=options.compile)
     about = {
         "model": folder.name,
         "revision": folder.revision,
@@ -341,15 +342,18 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
         raise EnvironmentFault(f"The model {folder.name} cannot be loaded: {error}") from error
 
 
-def _prepare(pipeline: Any, family: Family, folder: ModelFolder, *, device: str, compiled: bool) -> None:
-    """Move the pipeline to its device, in the layout and with the scheduler that are fast."""
+def _prepare(pipeline: Any, family: Family, *, scheduler: str | None, device: str, compiled: bool) -> None:
+    """Move the pipeline to its device, in the layout and, unless another is named, with the scheduler that are fast."""
     import torch
 
-    slow = type(pipeline.scheduler).__name__ in ("PNDMScheduler", "DDIMScheduler")
-    if family.fast_solver and slow:
-        from diffusers import DPMSolverMultistepScheduler
-
-        pipeline.scheduler = DPMSolverMultistepScheduler.from_config(pipeline.scheduler.config)
+    if scheduler is None and family.fast_solver and type(pipeline.scheduler).__name__ in _SLOW_SCHEDULERS:
+        scheduler = "DPMSolverMultistepScheduler"
+    if scheduler is not None:
+        known = {each.__name__: each for each in pipeline.scheduler.compatibles}
+        if scheduler not in known:
+            raise unknown("scheduler of this model", scheduler, known)
+        with quiet():
+            pipeline.scheduler = known[scheduler].from_config(pipeline.scheduler.config)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.to(device)
     for part in ("unet", "vae"):

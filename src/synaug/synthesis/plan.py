@@ -82,7 +82,7 @@ class Plan:
         return storage.digest(json.dumps(content, sort_keys=True).encode())
 
     def _settings_that_count(self) -> set[str]:
-        shared = {"steps", "guidance", "size", "dtype"}
+        shared = {"steps", "guidance", "size", "dtype"} | ({"scheduler"} if self.generate.scheduler else set())
         return shared | {"strength"} if self.options.variant in ("intra", "inter") else shared
 
 
