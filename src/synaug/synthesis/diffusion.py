@@ -272,7 +272,7 @@ def load_generator(
         raise OptionError(f"{folder.name} has not been fitted to the real images; give the folder of adapt.fit_model.")
     with quiet():
         pipeline = load_pipeline(folder, getattr(torch, precision), from_images=variant in _FROM_IMAGES)
-    name, scheduler = type(pipeline).__name__, options.scheduler or type(pipeline.scheduler).__name__
+    name, scheduler = type(pipeline).__name__, type(pipeline.scheduler).__name__
     family = family_of(name, model=f"{folder.name} {folder.index.get('_name_or_path', '')}", scheduler=scheduler)
     settings = _settings(options, folder, family, device=device, negative_prompt=negative_prompt)
     _prepare(pipeline, family, scheduler=options.scheduler, device=device, compiled=options.compile)
