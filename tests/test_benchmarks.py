@@ -80,6 +80,18 @@ def test_planted_faults_are_found_among_other_images_of_the_demo(benchmark, fash
     assert found["sound rejected"] < 0.1
 
 
+@pytest.mark.parametrize("benchmark", ["gates"], indirect=True)
+def test_the_cost_of_each_gate_is_set_beside_no_gate(benchmark, fashion):
+    few = fashion.rows(np.arange(0, len(fashion), 8))
+    images = np.stack([np.asarray(read_image(few, row)) for row in range(20)])
+    found = benchmark.speeds(few, images, per_class=3)
+    assert list(found["images a second"]) == ["none", *benchmark.GATES, "all"]
+    assert min(found["images a second"].values()) > 0
+    assert found["images"] > 10
+    assert "| none | " in benchmark.speed_table(found)
+    assert " | 0.00 | " in benchmark.speed_table(found)
+
+
 @pytest.mark.long
 def test_scaling_really_makes_kills_resumes_exports_and_verifies(tmp_path):
     script = [sys.executable, ROOT / "benchmarks" / "scaling.py", "--rows", "1000", "--real"]
