@@ -166,7 +166,7 @@ def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "a
         inputs = processor(
             text=list(texts), images=list(pictures), return_tensors="pt", padding="max_length", truncation=True
         )
-        with torch.inference_mode(), quiet():
+        with torch.inference_mode():
             return network(**inputs.to(network.device))
 
     blank, parts = [Image.new("RGB", (32, 32))], range(0, len(captions), batch_size)
