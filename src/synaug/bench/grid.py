@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug import drafting, generation, interruption, storage
+from synaug.allocation import keep_freed_memory
 from synaug.bench.experiments import Experiment, data_of, recipe_of
 from synaug.bench.pictures import write_pictures
 from synaug.bench.tables import markdown, table
@@ -125,6 +126,7 @@ def _begin_process(threads: int, stopping: Event) -> None:
     """Set up a process of the pool; it ends at its next safe place once the first process is stopping."""
     import torch
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
     threading.Thread(target=_watch, args=(stopping,), daemon=True).start()
 
