@@ -321,11 +321,30 @@ def test_evaluate_prints_fairness_as_tables(synaug, tmp_path):
     table = tmp_path / "predictions.csv"
     table.write_text("label,prediction,gender\n0,0,f\n1,1,f\n0,1,m\n1,1,m\n")
     lines = [line.split() for line in synaug("evaluate", table, "--attribute", "gender").out.splitlines()]
-    assert ["accuracy", "on", "f", "m"] in lines
-    assert ["0", "100.0", "0.0"] in lines
-    assert ["demographic", "parity", "50.0", "50.0"] in lines
-    assert ["equal", "opportunity", "0.0", "100.0"] in lines
+    assert ["accuracy", "on", "images", "all", "0", "1"] in lines
+    assert ["m", "2", "50.0", "[50,", "50]", "0.0", "[0,", "0]", "100.0", "[100,", "100]"] in lines
+    assert ["demographic", "parity", "50.0", "[50,", "50]", "50.0", "[50,", "50]"] in lines
+    assert ["equal", "opportunity", "0.0", "[0,", "0]", "100.0", "[100,", "100]"] in lines
     assert "add --attribute COLUMN" in synaug("evaluate", table).out
+
+
+def test_evaluate_leaves_intervals_out_of_a_table_that_is_too_wide(synaug, tmp_path, monkeypatch):
+    table = tmp_path / "predictions.csv"
+    table.write_text("y_true,y_pred,region\n" + "".join(f"{c},{c},region {a}\n" for c in range(6) for a in range(6)))
+    narrow, wide = "100.0  100.0", "100.0 [100, 100]  100.0 [100, 100]"
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [text in synaug("evaluate", table, "--attribute", "region").out for text in (narrow, wide)] == [True, False]
+    monkeypatch.setenv("COLUMNS", "200")
+    assert [text in synaug("evaluate", table, "--attribute", "region").out for text in (narrow, wide)] == [False, True]
+
+
+def test_evaluate_takes_columns_of_any_name(synaug, tmp_path):
+    table = tmp_path / "predictions.csv"
+    table.write_text("truth;guess\ncat;cat\ncat;dog\n")
+    done = synaug("evaluate", table, "--label", "truth", "--prediction", "guess", "--json")
+    assert json.loads(done.out)["accuracy"] == 0.5
+    done = synaug("evaluate", table, "--label", "truht")
+    assert (done.code, "Did you mean 'truth'?" in done.err) == (4, True)
 
 
 def test_export_and_verify(synaug, finished, tmp_path, monkeypatch):
