@@ -303,6 +303,13 @@ def test_every_command_takes_json(synaug, name):
     assert "--json" in synaug(name, "--help").out
 
 
+def test_the_help_tells_the_defaults_that_a_recipe_may_change(synaug, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = synaug("run", "--help").out
+    assert "[default: (runs/NAME, as the data)]" in text
+    assert "[default: (Stable Diffusion 1.5)]" in text
+
+
 def test_a_misspelt_command_or_option_names_the_nearest(synaug):
     done = synaug("coutn", "photos")
     assert (done.code, "Did you mean 'count'" in done.err) == (2, True)

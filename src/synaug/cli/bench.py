@@ -16,9 +16,9 @@ from synaug.errors import OptionError
 def bench(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An experiment, or a recipe file.")] = None,
     data: Annotated[Path | None, typer.Option(help="Images, for an experiment of real data.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the runs. [default: runs/bench-NAME]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs.", show_default="runs/bench-NAME")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The smaller grid.")] = False,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, from 0. [default: 3; with --quick 1]")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, from 0.", show_default="3; with --quick 1")] = None,
     arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
     known: Annotated[bool, typer.Option("--list", help="Print the experiments, or the arms and rows of NAME.")] = False,

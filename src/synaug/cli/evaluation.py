@@ -15,9 +15,9 @@ def evaluate(
     predictions: Annotated[
         Path, typer.Argument(metavar="PREDICTIONS", help="CSV / TSV / Parquet / JSONL table, a row an image.")
     ],
-    label: Annotated[str | None, typer.Option(help="Column of true classes. [default: label or y_true]")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of true classes.", show_default="label or y_true")] = None,
     prediction: Annotated[
-        str | None, typer.Option(help="Column of chosen classes. [default: prediction or y_pred]")
+        str | None, typer.Option(help="Column of chosen classes.", show_default="prediction or y_pred")
     ] = None,
     attribute: Annotated[list[str] | None, typer.Option(help="Attribute column; may be given again.")] = None,
     as_json: Json = False,
