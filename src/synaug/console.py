@@ -179,14 +179,16 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
 
 def show_results(report: dict[str, Any]) -> None:
     """Print one row a method: mean and, over several seeds, standard deviation."""
-    from synaug.evaluation.summary import COLUMNS, results_table
+    from synaug.evaluation.summary import results_table, shown_columns
 
+    rows = results_table(report)
+    columns = shown_columns(rows)
     table = Table(box=None, pad_edge=False)
     table.add_column("method")
-    for name in COLUMNS:
+    for name in columns:
         table.add_column(name.replace("_", " "), justify="right")
-    for row in results_table(report):
-        cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in COLUMNS]
+    for row in rows:
+        cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in columns]
         table.add_row(escape(row.method), *cells)
     _console().print(table)
     _console().print(
