@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from synaug import storage
+from synaug import experiment, interruption, storage
 from synaug.cli import COMMANDS
+from synaug.errors import Interrupted
 from synaug.runs import RunFolder
 
 
@@ -256,6 +257,31 @@ def test_status_of_a_run_that_is_only_planned(synaug, photos, tmp_path):
     content = json.loads(synaug("status", tmp_path / "run", "--json").out)
     assert (content["stage"], content["images"]["per_second"], content["report"]) == ("generate", None, None)
     assert "none yet" in synaug("status", tmp_path / "run").out
+
+
+def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, monkeypatch):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "report.html").unlink()
+    steps = []
+
+    def stop():
+        if steps:
+            raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interruption, "is_requested", lambda: steps.append(1) or True)
+        patch.setattr(interruption, "stop_here", stop)
+        with pytest.raises(Interrupted):
+            experiment.train(run, methods=["focal"], retrain=True)
+    content = json.loads(synaug("status", run, "--json").out)
+    training = content["training"]
+    assert (content["stage"], training["method"], training["seed"]) == ("train", "focal", 0)
+    assert (training["done"], training["steps"]) == (1, 3)
+    assert training["seconds_left"] == pytest.approx(2 / training["per_second"])
+    assert "focal, 1 of 3 steps" in synaug("status", run).out
+    with storage.lock(run):  # somebody goes on, so the time since the checkpoint counts
+        os.utime(run / "checkpoints" / "focal-0" / "training.safetensors", (0, 0))
+        assert json.loads(synaug("status", run, "--json").out)["training"]["seconds_left"] == 0
 
 
 def files_of(folder):

@@ -220,6 +220,11 @@ def show_status(content: dict[str, Any]) -> None:
     if not math.isnan(images["per_second"]):
         left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
         rows["rate"] = f"{images['per_second']:.1f} images a second{left}"
+    if training := content["training"]:
+        told = [training["method"], f"{training['done']:,} of {training['steps']:,} steps"]
+        if not math.isnan(training["per_second"]):
+            told += [f"{training['per_second']:.1f} a second", f"{duration(training['seconds_left'])} left"]
+        rows["training"] = ", ".join(told)
     rows["results"] = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
     rows["report"] = content["report"] or "not yet"
     held: dict[int, list[str]] = {}
