@@ -93,9 +93,11 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         else f"about {duration(estimate['seconds'])} on this machine"
     )
     licence = plan["licence"] or "unknown until the model is there"
+    megabytes = estimate["disk_bytes"] / 1e6
+    disk = f"about {megabytes:,.1f} MB" if megabytes >= 0.1 else "less than 0.1 MB"
     console.print(
-        f"{estimate['images']:,} images by {escape(plan['model'])} (licence: {escape(licence)}); "
-        f"about {estimate['disk_bytes'] / 1e6:,.1f} MB on disk; {time}."
+        f"{estimate['images']:,} images by the model {escape(plan['model'])} (licence: {escape(licence)}); "
+        f"{disk} on disk; {time}."
     )
     if plan.get("methods"):
         console.print(f"Then training and testing: {', '.join(plan['methods'])}.")
