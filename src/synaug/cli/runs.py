@@ -35,7 +35,7 @@ def demo(
 
     Example:  synaug demo --out runs/demo
     """
-    from synaug import experiment
+    from synaug import experiment, generation
     from synaug.embedded import demo_data, demo_recipe
 
     out = run_folder(out, "demo")
@@ -50,7 +50,7 @@ def demo(
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
-    experiment.check_complete(out)
+    generation.check_complete(out)
 
 
 def run_all(
@@ -78,7 +78,7 @@ def run_all(
 
     Example:  synaug run photos/ --out runs/photos --model path/to/diffusers-folder --dry-run
     """
-    from synaug import experiment
+    from synaug import experiment, generation
     from synaug.preview import preview_run
     from synaug.synthesis.cluster import cluster_named
 
@@ -102,7 +102,7 @@ def run_all(
             progress=progress,
         )
     show_report(made, out, as_json=as_json)
-    experiment.check_complete(out)
+    generation.check_complete(out)
 
 
 def report(run: Run, as_json: Json = False) -> None:
