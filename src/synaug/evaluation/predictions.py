@@ -108,7 +108,8 @@ def _as_frame(table: pd.DataFrame | Mapping[str, ArrayLike]) -> pd.DataFrame:
 
 
 def _column(frame: pd.DataFrame, asked: str | None, usual: Sequence[str], kind: str) -> str:
-    return named_column(asked, usual, list(frame.columns), kind, "The table of predictions")
+    names = [name for name in frame.columns if isinstance(name, str)]
+    return named_column(asked, usual, names, kind, "The table of predictions")
 
 
 def _full(column: pd.Series[Any]) -> pd.Series[Any]:
