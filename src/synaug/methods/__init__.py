@@ -1,9 +1,11 @@
 """The ways from images to a classifier: each method of a table, how it is trained, tested and kept."""
 
+from synaug.methods.networks import check_networks, network_digests
 from synaug.methods.options import (
     check_methods,
     is_of_options,
     method_named,
+    network_of,
     options_of,
     retrain_options,
     stage_options,
@@ -20,12 +22,15 @@ __all__ = [
     "Method",
     "Sets",
     "check_methods",
+    "check_networks",
     "images_digest",
     "is_current",
     "is_finished",
     "is_of_options",
     "load_sets",
     "method_named",
+    "network_digests",
+    "network_of",
     "options_of",
     "retrain_options",
     "retraining_set",

@@ -37,6 +37,24 @@ def method_named(name: str, recipe: Recipe) -> Method:
     )
 
 
+def network_of(name: str, recipe: Recipe) -> str:
+    """Return the network that a method trains, or whose last layer it retrains."""
+    start = method_named(name, recipe).starts_from
+    if start is not None:
+        return network_of(start, recipe)
+    return recipe.methods.get(name, MethodOptions()).network or recipe.train.network
+
+
+def network_file(name: str, recipe: Recipe) -> dict[str, str]:
+    """Return the digest of the file or folder that decides the network of a method, where there is one."""
+    network = network_of(name, recipe)
+    if ":" not in network:  # so that nothing heavy is loaded
+        return {}
+    from synaug.training.models import network_digest
+
+    return {"network_digest": network_digest(network)}
+
+
 def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int | None = None) -> None:
     """Make sure that each method is known and, if ``num_attributes`` is given, has the groups that it needs.
 
@@ -60,7 +78,8 @@ def options_of(name: str, recipe: Recipe) -> dict[str, Any]:
     """Return all that decides the result of a method, apart from images and seed, as JSON keeps it."""
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     start = {"starts_from": options_of(method.starts_from, recipe)} if method.starts_from is not None else {}
-    return _deciding(method, recipe.train) | {"own": own.model_dump(mode="json", exclude_defaults=True)} | start
+    changed = {"own": own.model_dump(mode="json", exclude_defaults=True)}
+    return _deciding(method, recipe.train) | changed | start | network_file(name, recipe)
 
 
 def _deciding(method: Method, train: TrainOptions) -> dict[str, Any]:
@@ -82,7 +101,8 @@ def is_of_options(result: dict[str, Any], recipe: Recipe) -> bool:
 def _completed(options: dict[str, Any]) -> dict[str, Any]:
     method, train = Method(description="", **options["method"]), TrainOptions.model_validate(options["train"])
     start = {"starts_from": _completed(options["starts_from"])} if "starts_from" in options else {}
-    return _deciding(method, train) | {"own": options["own"]} | start
+    kept = {key: options[key] for key in ("own", "network_digest") if key in options}
+    return _deciding(method, train) | kept | start
 
 
 def stage_options(name: str, recipe: Recipe, sets: Sets) -> StageOptions:

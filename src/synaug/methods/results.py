@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from synaug import storage
-from synaug.config import MethodOptions, Recipe
+from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.manifest import Manifest, read_manifest
 from synaug.data.names import plain_cell
-from synaug.methods.options import is_of_options, method_named, options_of
+from synaug.methods.options import is_of_options, method_named, network_of, options_of
 from synaug.methods.sets import Sets
 from synaug.methods.training import trained_model
 from synaug.progress import Progress, silent
@@ -77,7 +77,7 @@ def train_method(
         seed=recipe.seed,
     )
     folder = storage.make_folder(run_folder.checkpoint(name, recipe.seed))
-    network = recipe.methods.get(name, MethodOptions()).network or recipe.train.network
+    network = network_of(name, recipe)
     write_classifier(model, folder, data=sets.real, network=network, class_names=manifest.class_names)
     write_predictions(run_folder.method_predictions(name, recipe.seed), test, logits.argmax(1).numpy())
     result = {

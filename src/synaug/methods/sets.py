@@ -12,7 +12,7 @@ from synaug import storage
 from synaug.config import ImagesOptions, TrainOptions
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.data.subsets import balanced_positions
-from synaug.errors import unknown
+from synaug.errors import OptionError, unknown
 from synaug.progress import Progress, silent
 from synaug.runs import open_run
 from synaug.synthesis import plan as planning
@@ -21,7 +21,7 @@ from synaug.synthesis.synthesize import synthetic_manifest
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from synaug.training.images import TrainingSet
+    from synaug.training.images import Normalisation, TrainingSet
 
 LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
 
@@ -40,24 +40,44 @@ class Sets:
 def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
     """Load real, synthetic and test images at one size, normalised alike."""
     from synaug.training.images import load_training_set
-    from synaug.training.models import pretrained_normalisation
 
     run_folder = open_run(out)
     manifest = read_manifest(run_folder.data)
     plan = planning.read_plan(run_folder.plan)
     real = manifest.split("train")
     synthetic = synthetic_manifest(plan, out)
-    side, normalisation = options.image_size or min(max(plan.image_size), LARGEST_SIDE), None
-    channels = 1 if plan.encoding.mode == "L" else 3
-    if options.pretrained:
-        mean, std, usual = pretrained_normalisation(options.network, in_channels=channels)
-        side, normalisation = options.image_size or usual, (mean, std)
+    channels, side, normalisation = input_of(options.network, options, plan)
     kept: dict[str, Any] = {"in_memory": options.in_memory, "progress": progress}
     both = load_training_set(
         joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, **kept
     )
     test = load_training_set(manifest.split("test"), like=both, **kept)
     return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test, class_names=manifest.class_names)
+
+
+def input_of(network: str, options: TrainOptions, plan: planning.Plan) -> tuple[int, int, Normalisation | None]:
+    """Return channels, side and normalisation of the images that a network is given.
+
+    Side and normalisation are the options', else those of the weights that the network starts from, else the data's;
+    None stands for the normalisation of the data.
+
+    Raises:
+        OptionError: the network has no such weights, or the options do not fit to the channels.
+    """
+    from synaug.training.factories import is_own
+    from synaug.training.models import cifar_names, network_named
+    from synaug.training.timm_networks import pretrained_normalisation
+
+    channels = 1 if plan.encoding.mode == "L" else 3
+    side = options.image_size or min(max(plan.image_size), LARGEST_SIDE)
+    given = None if options.mean is None or options.std is None else (options.mean, options.std)
+    if given and len(given[0]) not in (1, channels):
+        raise OptionError(f"train.mean has {len(given[0])} numbers, but the images have {channels} channels.")
+    network = network_named(network, side)
+    if not options.pretrained or is_own(network) or network in cifar_names():
+        return channels, side, given
+    mean, std, usual = pretrained_normalisation(network, in_channels=channels)
+    return channels, options.image_size or usual, given or (mean, std)
 
 
 def images_digest(synthetic: Manifest) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from synaug import storage
 from synaug.config import MethodOptions, Recipe
-from synaug.methods.options import method_named, retrain_options, stage_options
+from synaug.methods.options import method_named, network_of, retrain_options, stage_options
 from synaug.methods.sets import Sets, retraining_set, selected
 from synaug.methods.table import OWN, Method
 from synaug.progress import Progress, silent
@@ -42,7 +42,7 @@ def trained_model(
         data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
     options = stage_options(name, recipe, sets)
     model = make_model(
-        own.network or recipe.train.network,
+        network_of(name, recipe),
         num_classes=data.num_classes,
         in_channels=data.images.shape[1],
         image_size=data.images.shape[-1],
