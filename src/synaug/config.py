@@ -154,9 +154,10 @@ class StageOptions(_Section):
 class RetrainOptions(_Section):
     """Stage 2: retraining the classifier on real images, the features frozen."""
 
-    data: Literal["balanced_real", "all_real", "evened_out"] = Field(
+    data: Literal["balanced_real", "group_balanced_real", "all_real", "evened_out"] = Field(
         "balanced_real",
-        description="an equal number of real images a class; all real images; or real and synthetic ones",
+        description="an equal number of real images a class, or of each class x attribute group; all real images; or "
+        "real and synthetic ones",
     )
     method: str = Field("logistic", description="how the last layer is found")
     regularization: float = Field(1.0, gt=0, description="inverse strength C of the logistic regression")

@@ -11,7 +11,7 @@ import numpy as np
 from synaug import storage
 from synaug.config import ImagesOptions, TrainOptions
 from synaug.data.manifest import Manifest, joined, read_manifest
-from synaug.data.subsets import balanced_positions
+from synaug.data.subsets import balanced_positions, group_balanced_positions
 from synaug.errors import OptionError, unknown
 from synaug.progress import Progress, silent
 from synaug.runs import open_run
@@ -108,10 +108,34 @@ def selected(sets: Sets, images: ImagesOptions) -> Sets:
 
 
 def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
-    """Return the images on which the last layer is retrained."""
+    """Return the images on which the last layer is retrained.
+
+    Raises:
+        OptionError: groups are to be balanced, but no attribute is known.
+    """
     if data == "evened_out":
         return sets.evened_out
     if data == "all_real":
         return sets.real
     rng = np.random.default_rng([seed, 2])
+    if data == "group_balanced_real":
+        return _group_balanced(sets.real, rng)
     return sets.real.rows(balanced_positions(sets.real.labels.numpy(), sets.real.num_classes, rng))
+
+
+def _group_balanced(real: TrainingSet, rng: np.random.Generator) -> TrainingSet:
+    num_attributes = real.num_groups // real.num_classes
+    known = real.rows(real.groups >= 0)
+    if num_attributes < 2 or not len(known):
+        raise OptionError(
+            "train.retrain.data group_balanced_real needs images whose attribute is known. Name its column with "
+            "--attribute, or take balanced_real."
+        )
+    positions = group_balanced_positions(
+        labels=known.labels.numpy(),
+        attributes=known.groups.numpy() % num_attributes,
+        num_classes=real.num_classes,
+        num_attributes=num_attributes,
+        rng=rng,
+    )
+    return known.rows(positions)
