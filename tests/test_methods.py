@@ -292,6 +292,7 @@ def test_a_recipe_may_name_its_own_versions_of_a_method():
     assert method_named("deeper", recipe) == METHODS["cross_entropy"]
     assert method_named("deeper_retrained", recipe).starts_from == "deeper"
     assert options_of("deeper", recipe) != options_of("cross_entropy", recipe)
+    assert methods.network_of("deeper_retrained", recipe) == methods.network_of("deeper", recipe) == "resnet20"
     with pytest.raises(OptionError, match="trains its features itself"):
         method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
 

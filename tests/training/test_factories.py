@@ -126,7 +126,9 @@ def test_a_file_that_fails_says_why(net):
 
 
 def test_its_weights_are_its_own_affair(net):
-    with pytest.raises(OptionError, match=r"no pretrained weights for .*net\.py:Net; load them where it is made"):
+    with pytest.raises(
+        OptionError, match=r"no pretrained weights for .*net\.py:Net; .* or load weights in one of your own"
+    ):
         make_model(f"{net}:Net", **GREY, pretrained=True)
 
 

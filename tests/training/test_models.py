@@ -143,6 +143,9 @@ def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weight
     assert images(pretrained=True, **given) == (3, 48, ((0.5,), (0.25,)))
     assert images() == (3, 28, None)
     assert images(**given) == (3, 28, ((0.5,), (0.25,)))
+    with pytest.raises(OptionError, match="There are no pretrained weights for resnet32"):
+        input_of("auto", TrainOptions(pretrained=True), plan)
+    assert input_of("auto", TrainOptions(pretrained=True, image_size=96), plan)[1] == 96
     with pytest.raises(OptionError, match=r"train\.mean has 2 numbers, but the images have 3 channels"):
         images(mean=(0.5, 0.5), std=(1.0, 1.0))
     with pytest.raises(OptionError, match=r"weights of timm/resnet50 want images of 224 pixels.*train\.image_size"):

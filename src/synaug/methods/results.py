@@ -59,6 +59,7 @@ def train_method(
     from synaug.training.saving import write_classifier
 
     team, device = joined_team(recipe.train.device)
+    options = options_of(name, recipe)  # before the training: a file of the user's own may change meanwhile
     model, seconds = trained_model(name, sets, run_folder, recipe, progress=progress)
     if not team.is_first:
         return
@@ -86,7 +87,7 @@ def train_method(
         **measured,
         "seconds": seconds,
         "synthetic": synthetic,
-        "options": options_of(name, recipe),
+        "options": options,
     }
     storage.write_json(run_folder.result(name, recipe.seed), result)
 

@@ -64,8 +64,7 @@ def input_of(network: str, options: TrainOptions, plan: planning.Plan) -> tuple[
     Raises:
         OptionError: the network has no such weights, or the options do not fit to the channels.
     """
-    from synaug.training.factories import is_own
-    from synaug.training.models import cifar_names, network_named
+    from synaug.training.models import check_pretrained, network_named
     from synaug.training.timm_networks import pretrained_normalisation
 
     channels = 1 if plan.encoding.mode == "L" else 3
@@ -74,8 +73,9 @@ def input_of(network: str, options: TrainOptions, plan: planning.Plan) -> tuple[
     if given and len(given[0]) not in (1, channels):
         raise OptionError(f"train.mean has {len(given[0])} numbers, but the images have {channels} channels.")
     network = network_named(network, side)
-    if not options.pretrained or is_own(network) or network in cifar_names():
+    if not options.pretrained:
         return channels, side, given
+    check_pretrained(network)
     mean, std, usual = pretrained_normalisation(network, in_channels=channels)
     return channels, options.image_size or usual, given or (mean, std)
 

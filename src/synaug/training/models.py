@@ -174,18 +174,30 @@ def _parts(
     if not isinstance(name, str) or is_own(name):
         called = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
         if pretrained:
-            raise OptionError(f"There are no pretrained weights for {called}; load them where it is made.")
+            raise _no_weights(called)
         sizes = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
         return split_network(_factory(name), name=called, **sizes)
     backbone: Any
     if name in cifar_names():
         if pretrained:
-            raise OptionError(f"There are no pretrained weights for {name}; choose a timm network.")
+            raise _no_weights(name)
         backbone = CifarResNet(int(name.removeprefix("resnet")), in_channels=in_channels)
         return backbone, nn.Linear(backbone.num_features, num_classes)
     check_network(name)
     backbone = timm_backbone(name, in_channels=in_channels, image_size=image_size, pretrained=pretrained)
     return backbone, nn.Linear(getattr(backbone, "head_hidden_size", None) or backbone.num_features, num_classes)
+
+
+def check_pretrained(name: str) -> None:
+    """Raise an OptionError for a network that has no weights to start from."""
+    if is_own(name) or name in cifar_names():
+        raise _no_weights(name)
+
+
+def _no_weights(called: str) -> OptionError:
+    return OptionError(
+        f"There are no pretrained weights for {called}; choose a timm network, or load weights in one of your own."
+    )
 
 
 def _factory(network: str | Factory | nn.Module) -> Factory:

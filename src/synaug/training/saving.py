@@ -94,9 +94,10 @@ def write_classifier(
         network: the name that makes it; see ``make_model``. Of a network of the user's own the digest is kept, too.
         class_names: one name an output.
     """
+    source = getattr(getattr(model, "backbone", None), "source", "")
     about = {
         "network": portable(network),
-        **({"network_digest": network_digest(network)} if is_own(network) else {}),
+        **({"network_digest": source} if is_own(network) else {}),
         "head": getattr(model, "head", "linear"),
         "class_names": list(class_names),
         "image_shape": list(data.images.shape[1:]),
