@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from synaug.allocation import keep_freed_memory
 from synaug.config import GenerateOptions, PlanOptions, QualityOptions
 from synaug.data.images import Encoding
 from synaug.data.manifest import from_arrays
@@ -44,6 +45,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, help="of synaug [default: its own choice]")
     parser.add_argument("--out", type=Path, help="write the numbers to this JSON file too")
     chosen = parser.parse_args()
+    keep_freed_memory()  # for both ways
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         model = chosen.model if chosen.size is None else str(random_pipeline(chosen.size, folder / chosen.size))

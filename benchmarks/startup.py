@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from synaug import experiment
+from synaug import drafting
 from synaug.config import make_recipe, read_recipe
 from synaug.embedded import demo_data, demo_recipe
 from synaug.runs import machine
@@ -46,9 +46,9 @@ def seconds(steps: int, *options: str) -> float:
     small = {"train": {"network": "resnet8", "device": "cpu", "stage1": {"steps": steps, "batch_size": 16}}}
     recipe = make_recipe({"plan": {"model": "embedded"}, "data": read_recipe(demo_recipe()).data.model_dump()} | small)
     with tempfile.TemporaryDirectory() as folder:
-        data = experiment.load_data(demo_data(), recipe)
+        data = drafting.load_data(demo_data(), recipe)
         out = Path(folder) / "run"
-        experiment.write_run(data, experiment.drafted_plan(data, recipe), out, recipe, source="the demo's")
+        drafting.write_run(data, drafting.drafted_plan(data, recipe), out, recipe, source="the demo's")
         before = cpu_seconds_of_children()
         command = [sys.executable, "-m", "synaug", "train", str(out), *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -37,6 +37,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
+from synaug.allocation import keep_freed_memory
 from synaug.config import StageOptions
 from synaug.training.devices import chosen_device, chosen_precision
 from synaug.training.fit import train_representation
@@ -223,6 +224,7 @@ def main() -> None:
     parser.add_argument("--channels-last", action="store_true", help="also for the usual loop")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    keep_freed_memory()  # for all loops
     found = measure(arguments)
     if arguments.json:
         print(json.dumps(found))

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from synaug import experiment
+from synaug import drafting, generation
 from synaug.config import read_recipe, with_overrides
 from synaug.data.images import read_file, read_image
 from synaug.data.manifest import read_manifest
@@ -42,9 +42,9 @@ def made(variant, runs):
     out = runs / variant
     changes = {"plan.variant": variant, "plan.cap": 40, "quality.gates": GATES, **VARIANTS[variant]}
     recipe = with_overrides(read_recipe(demo_recipe()), changes)
-    manifest = experiment.load_data(demo_data(), recipe)
-    experiment.write_run(manifest, experiment.drafted_plan(manifest, recipe), out, recipe, source="demo")
-    experiment.generate(out)
+    manifest = drafting.load_data(demo_data(), recipe)
+    drafting.write_run(manifest, drafting.drafted_plan(manifest, recipe), out, recipe, source="demo")
+    generation.generate(out)
     return out
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from synaug import experiment, methods, storage
+from synaug import drafting, generation, methods, storage
 from synaug.config import Recipe, read_recipe, with_overrides
 from synaug.data import fashion, readers
 from synaug.data.images import read_image
@@ -71,8 +71,8 @@ class Trial:
         plain = with_overrides(Recipe(), {"plan": recipe.plan.model_dump(), "generate": generate.model_dump(),
                                           "quality": recipe.quality.model_dump()})  # fmt: skip
         data = filled_with_fashion(self.data) if filled else self.data
-        experiment.write_run(data, experiment.drafted_plan(data, plain), out, plain, source="validation")
-        experiment.generate(out, progress=self.progress)
+        drafting.write_run(data, drafting.drafted_plan(data, plain), out, plain, source="validation")
+        generation.generate(out, progress=self.progress)
         return RunFolder(out)
 
     def measure(self, name: str, method: str, recipe: Recipe, *, filled: bool = False, seeds: tuple[int, ...] = (0, 1)):

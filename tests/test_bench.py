@@ -77,7 +77,7 @@ def test_an_unknown_arm_names_the_known():
 
 @pytest.mark.parametrize("name", experiment_names())
 def test_every_experiment_names_only_methods_that_there_are(name):
-    from synaug.experiment import check_recipe
+    from synaug.drafting import check_recipe
     from synaug.methods import check_methods
 
     chosen = read_experiment(name)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import synaug as package
-from synaug import experiment
+from synaug import drafting, experiment, generation
 from synaug.config import make_recipe, with_overrides
 from synaug.data.groups import class_counts
 from synaug.data.images import read_image
@@ -192,13 +192,13 @@ def test_balance_keeps_its_images_where_it_is_told_to(photos, tmp_path):
 
 def test_what_an_earlier_shard_accepted_counts_as_there(photos, tmp_path):
     options = make_recipe({"plan": {"model": "embedded"}, "quality": {"gates": ["collapse"], "max_attempts": 1}})
-    manifest = experiment.load_data(photos, options)
-    experiment.write_run(manifest, experiment.drafted_plan(manifest, options), tmp_path, options, source="photos")
+    manifest = drafting.load_data(photos, options)
+    drafting.write_run(manifest, drafting.drafted_plan(manifest, options), tmp_path, options, source="photos")
 
     def alike(prompts, *, seeds):
         return [Image.new("RGB", (28, 28), (120, 120, 120)) for _ in seeds]
 
-    made = [experiment.generate(tmp_path, generator=alike, shard=(part, 2)).accepted for part in range(2)]
+    made = [generation.generate(tmp_path, generator=alike, shard=(part, 2)).accepted for part in range(2)]
     assert made == [1, 1]  # one of each class that lacks images; a shard has whole classes
 
 

@@ -11,7 +11,7 @@ import synaug
 
 ROOT = Path(synaug.__file__).parent
 LAYERS = (
-    {"errors", "config", "storage", "interruption", "progress", "embedded"},
+    {"errors", "config", "storage", "interruption", "progress", "allocation", "embedded"},
     {"data"},
     {"synthesis", "training", "evaluation"},
     {
@@ -23,6 +23,9 @@ LAYERS = (
         "standing",
         "reporting",
         "reviewing",
+        "drafting",
+        "generation",
+        "exporting",
         "experiment",
         "bench",
         "oversampler",

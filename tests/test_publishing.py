@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub import DatasetCard, ModelCard, constants
 
 import synaug as package
-from synaug import experiment, storage
+from synaug import exporting, storage
 from synaug.data.manifest import read_manifest
 from synaug.data.uploads import push_folder
 from synaug.errors import DataError, EnvironmentFault, OptionError
@@ -58,7 +58,7 @@ def test_the_model_card_is_one_that_the_hub_reads(folder, finished, photos):
 
 
 def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
-    experiment.export(finished, tmp_path / "data", licence="cc-by-4.0")
+    exporting.export(finished, tmp_path / "data", licence="cc-by-4.0")
     card = DatasetCard.load(tmp_path / "data" / "README.md")
     assert (card.data.license, card.data.size_categories) == ("cc-by-4.0", ["n<1K"])
     assert card.data.task_categories == ["image-classification"]
@@ -150,7 +150,7 @@ def test_a_classifier_is_sent_where_it_was_asked_to(hub, finished, tmp_path, syn
 
 
 def test_a_data_set_is_sent_whole(hub, finished, tmp_path):
-    experiment.export(finished, tmp_path / "data")
+    exporting.export(finished, tmp_path / "data")
     push_folder(tmp_path / "data", "me/mine", kind="dataset")
     sent = {path.relative_to(tmp_path / "data").as_posix() for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert set(hub.files) == sent

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from synaug import experiment, reviewing
+from synaug import experiment, exporting, reviewing
 from synaug.data.export import METADATA
 from synaug.errors import OptionError
 from synaug.synthesis.plan import read_plan
@@ -100,7 +100,7 @@ def test_decisions_are_obeyed_by_generation_training_export_and_report(synaug, r
     assert report["synthesis"]["rejected"]["review"] == 1
     assert report["synthesis"]["review"] == {"accepted": 1, "rejected": 1, "overruled": {}}
     assert "A person accepted 1 image, and turned down 1." in (run / "report.html").read_text()
-    experiment.export(run, run.parent / "set")
+    exporting.export(run, run.parent / "set")
     import pandas as pd
 
     exported = pd.read_parquet(run.parent / "set" / "train" / METADATA)

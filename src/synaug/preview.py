@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from synaug import experiment, storage
+from synaug import drafting, storage
 from synaug.config import Recipe
 from synaug.data.groups import class_counts
 from synaug.data.manifest import joined, read_manifest
@@ -21,8 +21,8 @@ from synaug.synthesis.synthesize import synthesis_summary, synthetic_manifest
 
 def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
     """Return what ``plan`` would write: the numbers to generate, prompts, and the disk they take."""
-    experiment.check_recipe(recipe)
-    made = experiment.drafted_plan(experiment.load_data(source, recipe, progress=progress), recipe)
+    drafting.check_recipe(recipe)
+    made = drafting.drafted_plan(drafting.load_data(source, recipe, progress=progress), recipe)
     return plan_summary(made, recipe)
 
 

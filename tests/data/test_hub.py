@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import constants
 from PIL import Image
 
-from synaug import experiment, storage
+from synaug import drafting, storage
 from synaug.config import DataOptions, make_recipe
 from synaug.data import hub
 from synaug.data.cifar import CIFAR100
@@ -67,9 +67,9 @@ def test_a_data_set_of_the_hub_is_read_at_its_commit_and_none_of_its_code_is_run
 
 def test_the_lock_file_of_a_run_names_the_commit(cache, tmp_path):
     recipe = make_recipe({"plan": {"model": "embedded"}})
-    manifest = experiment.load_data("hf:someone/animals", recipe)
-    plan = experiment.drafted_plan(manifest, recipe)
-    experiment.write_run(manifest, plan, tmp_path / "run", recipe, source="hf:someone/animals")
+    manifest = drafting.load_data("hf:someone/animals", recipe)
+    plan = drafting.drafted_plan(manifest, recipe)
+    drafting.write_run(manifest, plan, tmp_path / "run", recipe, source="hf:someone/animals")
     assert json.loads((tmp_path / "run/synaug.lock.json").read_text())["source"] == f"hf:someone/animals@{COMMIT}"
 
 

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from synaug import cli, experiment, storage
+from synaug import cli, experiment, generation, storage
 
 torch.set_num_threads(1)
 KINDS = ("ENOSPC", "EIO", "EACCES", "kill", "torn", "power")
@@ -143,7 +143,7 @@ def prepare_stages(work):
 
 def wrap():
     """Put noise in the place of the model."""
-    experiment.loaded_generator = lambda *_, **__: noise
+    generation.loaded_generator = lambda *_, **__: noise
     experiment.find_model = lambda _: None
 
 

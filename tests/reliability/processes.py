@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from synaug import experiment, storage
+from synaug import generation, storage
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest looks into this file too
 
@@ -167,7 +167,7 @@ def impatient(run):
     """Send SIGINT while a batch takes a minute; then a second one."""
 
     def before():
-        experiment.loaded_generator = slow
+        generation.loaded_generator = slow
 
     child = faulty.start(run.arguments, run.place, before=before)
     while how_far(run.place) != "images":

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from synaug import experiment, storage
+from synaug import experiment, exporting, storage
 from synaug.config import DataOptions, make_recipe, read_recipe
 from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault, OptionError, SynaugError
@@ -159,22 +159,22 @@ def test_no_cell_is_a_formula_and_the_names_come_back(strange_run):
 
 
 def test_strange_names_survive_the_export(strange_run, tmp_path):
-    experiment.export(strange_run, tmp_path / "out")
+    exporting.export(strange_run, tmp_path / "out")
     assert {folder.name for folder in (tmp_path / "out" / "train").iterdir() if folder.is_dir()} == set(STRANGE)
 
 
 def test_an_export_that_is_there_already_is_left_as_it_is(strange_run, tmp_path, monkeypatch):
     with monkeypatch.context() as yesterday:
-        yesterday.setattr(experiment, "_origin", lambda _: {"created": "2001-01-01"})
-        experiment.export(strange_run, tmp_path / "out")
+        yesterday.setattr(exporting, "_origin", lambda _: {"created": "2001-01-01"})
+        exporting.export(strange_run, tmp_path / "out")
     before = (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns
-    experiment.export(strange_run, tmp_path / "out")
+    exporting.export(strange_run, tmp_path / "out")
     assert (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     sums = tmp_path / "out" / "SHA256SUMS"
     sums.write_text(sums.read_text().replace("a", "b"))
     with pytest.raises(OptionError, match="exists and is not empty"):
-        experiment.export(strange_run, tmp_path / "out")
+        exporting.export(strange_run, tmp_path / "out")
 
 
 # ---------------------------------------------------------------- recipes

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from synaug import cli, experiment, interruption
+from synaug import cli, generation, interruption
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.synthesis.cluster import Cluster, cluster_named
 from synaug.synthesis.plan import read_plan
@@ -84,7 +84,7 @@ def planned(photos, tmp_path_factory):
 def expected(planned, tmp_path_factory):
     """What one undisturbed process makes, some of it after rejections."""
     folder = planned(tmp_path_factory.mktemp("expected") / "run")
-    result = experiment.generate(folder, generator=slow_noise())
+    result = generation.generate(folder, generator=slow_noise())
     assert result.rejected["collapse"] > 10
     return contents(folder), result
 
@@ -118,7 +118,7 @@ def as_expected(folder, result, expected):
 
 def test_two_workers_make_what_one_process_makes(planned, tmp_path, expected, ray):
     folder, shown = planned(tmp_path / "run"), []
-    result = experiment.generate(folder, generator=slow_noise(0.1), cluster=TWO, progress=lambda *a: shown.append(a))
+    result = generation.generate(folder, generator=slow_noise(0.1), cluster=TWO, progress=lambda *a: shown.append(a))
     as_expected(folder, result, expected)
     assert result.rejected == expected[1].rejected
     assert sorted(path.name for path in (folder / "journal").iterdir()) == [
@@ -131,7 +131,7 @@ def test_two_workers_make_what_one_process_makes(planned, tmp_path, expected, ra
 
 def test_a_killed_worker_costs_nothing(planned, tmp_path, expected, ray):
     folder = planned(tmp_path / "run")
-    result = experiment.generate(folder, generator=slow_noise(0.02, victim=str(tmp_path / "died")), cluster=TWO)
+    result = generation.generate(folder, generator=slow_noise(0.02, victim=str(tmp_path / "died")), cluster=TWO)
     assert (tmp_path / "died").exists()
     as_expected(folder, result, expected)
 
@@ -140,7 +140,7 @@ def test_a_killed_worker_costs_nothing(planned, tmp_path, expected, ray):
 def test_workers_that_always_die_end_the_work(planned, tmp_path, ray):
     folder = planned(tmp_path / "run")
     with pytest.raises(EnvironmentFault, match=r"3 workers died one after another on part \d of 2, without an image"):
-        experiment.generate(folder, generator=slow_noise(victim="/nowhere/at/all"), cluster=TWO)
+        generation.generate(folder, generator=slow_noise(victim="/nowhere/at/all"), cluster=TWO)
 
 
 def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expected, ray):
@@ -151,17 +151,17 @@ def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expe
             os.kill(os.getpid(), signal.SIGINT)
 
     with interruption.graceful(), pytest.raises(Interrupted, match="run the same command again"):
-        experiment.generate(folder, generator=slow_noise(0.3), cluster=TWO, progress=interrupt)
+        generation.generate(folder, generator=slow_noise(0.3), cluster=TWO, progress=interrupt)
     assert 0 < len(contents(folder)) < len(expected[0])
-    as_expected(folder, experiment.generate(folder, generator=slow_noise()), expected)
+    as_expected(folder, generation.generate(folder, generator=slow_noise()), expected)
 
 
 def test_an_error_in_a_worker_arrives_as_it_was(planned, tmp_path, ray):
     folder = planned(tmp_path / "run")
     with pytest.raises(EnvironmentFault, match=r"^the disk is full$"):
-        experiment.generate(folder, generator=slow_noise(fault=EnvironmentFault("the disk is full")), cluster=TWO)
+        generation.generate(folder, generator=slow_noise(fault=EnvironmentFault("the disk is full")), cluster=TWO)
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        experiment.generate(folder, generator=slow_noise(fault=ZeroDivisionError("a bug")), cluster=TWO)
+        generation.generate(folder, generator=slow_noise(fault=ZeroDivisionError("a bug")), cluster=TWO)
 
 
 @pytest.mark.long
@@ -175,15 +175,15 @@ def test_a_missing_model_ends_as_without_ray(planned, tmp_path, synaug, ray):
 
 def test_a_machine_without_the_run_folder_is_named(planned, tmp_path):
     with pytest.raises(EnvironmentFault, match=r"does not see the run folder .*have to share its file system"):
-        experiment.image_maker(tmp_path / "nowhere", "digest")
+        generation.image_maker(tmp_path / "nowhere", "digest")
     with pytest.raises(EnvironmentFault, match="or sees another plan there"):
-        experiment.image_maker(planned(tmp_path / "run"), "digest of another plan")
+        generation.image_maker(planned(tmp_path / "run"), "digest of another plan")
 
 
 def test_without_ray_the_message_names_the_extra(planned, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EnvironmentFault, match=r"needs Ray: pip install 'synaug\[cluster\]'"):
-        experiment.generate(planned(tmp_path / "run"), cluster=TWO)
+        generation.generate(planned(tmp_path / "run"), cluster=TWO)
 
 
 def test_engines_are_named():
@@ -204,9 +204,9 @@ COMMAND = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from test_cluster import slow_noise
-from synaug import cli, experiment
-generate = experiment.generate
-experiment.generate = lambda *run, **more: generate(*run, generator=slow_noise(1.5), **more)
+from synaug import cli, generation
+generate = generation.generate
+generation.generate = lambda *run, **more: generate(*run, generator=slow_noise(1.5), **more)
 sys.argv = ["synaug", *sys.argv[2:]]
 cli.main()
 """
@@ -216,7 +216,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from ray.cluster_utils import Cluster as Nodes
 from test_cluster import slow_noise
-from synaug.experiment import generate
+from synaug.generation import generate
 from synaug.synthesis.cluster import Cluster
 nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 doomed, removing = nodes.add_node(num_cpus=1), []

@@ -5,8 +5,8 @@ import torch
 
 from synaug.config import Recipe, TrainOptions
 from synaug.data.manifest import from_arrays
+from synaug.drafting import drafted_plan
 from synaug.errors import OptionError
-from synaug.experiment import drafted_plan
 from synaug.methods.networks import check_inputs
 from synaug.methods.sets import input_of
 from synaug.training.models import CosineLinear, check_network, make_model, network_digest

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synaug import experiment as stages
-from synaug import interruption, storage
+from synaug import drafting, generation, interruption, storage
+from synaug.allocation import keep_freed_memory
 from synaug.bench.experiments import Experiment, data_of, recipe_of
 from synaug.bench.pictures import write_pictures
 from synaug.bench.tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
 from synaug.evaluation.spurious import train_weighted_accuracy
+from synaug.experiment import train
 from synaug.methods import check_methods, images_digest, is_current, is_of_options, method_named, train_group_counts
 from synaug.progress import Progress, silent
 from synaug.reporting import is_reported, report
@@ -87,7 +88,7 @@ def run_bench(
     """
     grid = list(cells(experiment, out, seeds))
     for cell in grid:
-        stages.check_recipe(cell.recipe)
+        drafting.check_recipe(cell.recipe)
         check_methods(experiment.arms[cell.arm].methods, cell.recipe)
     for arm in experiment.arms.values():
         data_of(experiment, arm, recipe_of(experiment, arm, seeds[0]))  # fails before the work where images are missing
@@ -125,6 +126,7 @@ def _begin_process(threads: int, stopping: Event) -> None:
     """Set up a process of the pool; it ends at its next safe place once the first process is stopping."""
     import torch
 
+    keep_freed_memory()
     torch.set_num_threads(threads)
     threading.Thread(target=_watch, args=(stopping,), daemon=True).start()
 
@@ -148,15 +150,17 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
     missing = {seed: [name for name in methods if (seed, name) not in there] for seed in cell.seeds}
     if not any(missing.values()) and is_reported(run_folder, cell.recipe):
         return
-    data = stages.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
-    plan = stages.drafted_plan(data, cell.recipe)
+    data = drafting.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
+    plan = drafting.drafted_plan(data, cell.recipe)
     with storage.lock(cell.folder):
-        stages.write_run(data, plan, cell.folder, cell.recipe, source=experiment.bench.mirror or str(experiment.source))
-        stages.generate(cell.folder, progress=progress)
+        drafting.write_run(
+            data, plan, cell.folder, cell.recipe, source=experiment.bench.mirror or str(experiment.source)
+        )
+        generation.generate(cell.folder, progress=progress)
         for names in dict.fromkeys(map(tuple, missing.values())):  # seeds that miss the same read the images once
             interruption.stop_here()
             together = [seed for seed in missing if tuple(missing[seed]) == names]
-            stages.train(cell.folder, methods=names, seeds=together, progress=progress)
+            train(cell.folder, methods=names, seeds=together, progress=progress)
         if not is_reported(run_folder, cell.recipe):
             report(cell.folder)
 

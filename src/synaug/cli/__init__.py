@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import typer
 
+from synaug.allocation import keep_freed_memory
 from synaug.cli import bench, data, evaluation, runs, synthesis, training
 from synaug.errors import SynaugError
 
@@ -60,6 +61,7 @@ def main() -> NoReturn:
     """Run the command line; errors become one paragraph on stderr and the exit code of their kind."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    keep_freed_memory()
     try:
         app(standalone_mode=True)
     except SystemExit as ended:

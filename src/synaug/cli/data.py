@@ -86,7 +86,7 @@ def export(
 
     Example:  synaug export runs/photos --classifier synaug --out photos-classifier
     """
-    from synaug import experiment
+    from synaug import exporting
     from synaug.data.uploads import checked_token, push_folder
     from synaug.preview import preview_export
     from synaug.publishing import export_classifier
@@ -101,7 +101,7 @@ def export(
         checked_token(push_to_hub)  # before the work, not after it
     with session() as progress:
         if classifier is None:
-            experiment.export(run, out, licence=licence, progress=progress)
+            exporting.export(run, out, licence=licence, progress=progress)
             said = f"{out}: written. Check it any time with: synaug verify {out}"
         else:
             export_classifier(run, out, method=classifier, licence=licence or "unknown")

@@ -35,7 +35,7 @@ def demo(
 
     Example:  synaug demo --out runs/demo
     """
-    from synaug import experiment
+    from synaug import experiment, generation
     from synaug.config import read_recipe, with_overrides
     from synaug.embedded import demo_data, demo_recipe
 
@@ -51,7 +51,7 @@ def demo(
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
-    experiment.check_complete(out)
+    generation.check_complete(out)
 
 
 def run_all(
@@ -79,7 +79,7 @@ def run_all(
 
     Example:  synaug run photos/ --out runs/photos --model path/to/diffusers-folder --dry-run
     """
-    from synaug import experiment
+    from synaug import experiment, generation
     from synaug.preview import preview_run
     from synaug.synthesis.cluster import cluster_named
 
@@ -108,7 +108,7 @@ def run_all(
             progress=progress,
         )
     show_report(made, out, as_json=as_json)
-    experiment.check_complete(out)
+    generation.check_complete(out)
 
 
 def report(run: Run, as_json: Json = False) -> None:

@@ -54,7 +54,7 @@ def plan(
 
     Example:  synaug plan photos/ --out runs/photos --model embedded
     """
-    from synaug import experiment, storage
+    from synaug import drafting, generation, storage
     from synaug.preview import plan_summary, preview_plan
 
     options = options_of(
@@ -72,12 +72,12 @@ def plan(
         return
     out = run_folder(out, str(data))
     with session() as progress:
-        experiment.check_recipe(options)
-        manifest = experiment.load_data(data, options, progress=progress)
-        made = experiment.drafted_plan(manifest, options)
+        drafting.check_recipe(options)
+        manifest = drafting.load_data(data, options, progress=progress)
+        made = drafting.drafted_plan(manifest, options)
         with storage.lock(out):
-            experiment.write_run(manifest, made, out, options, source=str(data))
-        rate = experiment.seconds_per_image(out, progress=progress) if measure else None
+            drafting.write_run(manifest, made, out, options, source=str(data))
+        rate = generation.seconds_per_image(out, progress=progress) if measure else None
     summary = plan_summary(made, options, rate=rate)
     show_plan(summary, out, as_json=as_json)
 
@@ -103,7 +103,7 @@ def generate(
 
     Example:  synaug generate runs/photos --engine ray
     """
-    from synaug import experiment
+    from synaug import generation
     from synaug.preview import preview_generation
     from synaug.runs import change_model
     from synaug.synthesis.cluster import cluster_named
@@ -119,7 +119,7 @@ def generate(
     with session() as progress:
         if model is not None:
             change_model(run, model)
-        result = experiment.generate(run, shard=part, cluster=cluster, progress=progress)
+        result = generation.generate(run, shard=part, cluster=cluster, progress=progress)
     content = {
         "requested": result.requested,
         "accepted": result.accepted,
@@ -133,7 +133,7 @@ def generate(
         from synaug import console
 
         console.show_synthesis(content)
-    experiment.check_complete(run, result)
+    generation.check_complete(run, result)
 
 
 def check(
@@ -148,11 +148,11 @@ def check(
 
     Example:  synaug check runs/photos
     """
-    from synaug import experiment
+    from synaug import generation
 
     names = None if gates is None else gates.split(",")
     with session() as progress:
-        content = experiment.check(run, gates=names, reject=reject, progress=progress)
+        content = generation.check(run, gates=names, reject=reject, progress=progress)
     if as_json:
         print_json(content)
     else:

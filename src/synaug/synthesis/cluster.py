@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug import interruption, storage
+from synaug.allocation import keep_freed_memory
 from synaug.config import QualityOptions
 from synaug.errors import EnvironmentFault, InUseError, OptionError, SynaugError, unknown
 from synaug.progress import Progress, silent
@@ -169,6 +170,7 @@ class Worker:
     """What runs in an actor: one thread makes a part, the other says how far it is."""
 
     def __init__(self, begin: Callable[..., PartMaker], threads: int) -> None:
+        keep_freed_memory()
         os.environ["OMP_NUM_THREADS"] = str(threads)  # Ray says 1; read when torch is first imported
         self._begin = begin
         self._make: PartMaker | None = None

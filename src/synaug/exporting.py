@@ -1,0 +1,67 @@
+"""The stage that writes a run's real and synthetic images as a data set of its own, with its card."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from synaug.data.export import export_dataset
+from synaug.data.manifest import read_manifest
+from synaug.progress import Progress, silent
+from synaug.reviewing import check_applied
+from synaug.runs import RunFolder, locked_model, locked_recipe, open_run
+from synaug.synthesis import plan as planning
+from synaug.synthesis.synthesize import provenance, synthesis_summary, synthetic_manifest
+
+
+def export(out: Path, target: Path, *, licence: str | None = None, progress: Progress = silent) -> None:
+    """Write the run's real and synthetic images as a tree that torchvision and ``datasets`` load alike.
+
+    Args:
+        out: run folder with its synthetic images.
+        target: a folder that does not exist or is empty.
+        licence: of the set, as the Hub spells it, for the data card; default: unknown.
+        progress: called with how far the work has come.
+
+    Raises:
+        OptionError: ``target`` is not empty.
+    """
+    run_folder = open_run(out)
+    plan = planning.read_plan(run_folder.plan)
+    check_applied(plan, out)
+    export_dataset(
+        read_manifest(run_folder.data),
+        synthetic_manifest(plan, out),
+        target,
+        provenance=provenance(plan, out).assign(variant=plan.options.variant),
+        card={"name": locked_recipe(run_folder).name, "license": licence}
+        | _card_facts(out, plan)
+        | _origin(run_folder),
+        progress=progress,
+    )
+
+
+def _origin(run_folder: RunFolder) -> dict[str, str | None]:
+    """Return the day and the generator for the data card; a model of this machine is named without its path."""
+    model = locked_model(run_folder)
+    return {
+        "created": datetime.date.today().isoformat(),
+        "generator": Path(name).name if Path(name := str(model.get("model"))).is_absolute() else name,
+        "generator revision": model.get("revision"),
+        "generator licence": model.get("licence"),
+    }
+
+
+def _card_facts(out: Path, plan: planning.Plan) -> dict[str, Any]:
+    """Return what the data card tells of the synthetic images."""
+    made = synthesis_summary(plan, out)
+    rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
+    return {
+        "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
+        "rejected attempts": rejected,
+        "checks": ", ".join(locked_recipe(open_run(out)).quality.gates),
+        "prompt": plan.options.template,
+        "variant": plan.options.variant,
+        "seed": plan.options.seed,
+    }

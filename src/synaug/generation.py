@@ -1,0 +1,207 @@
+"""The stage that makes the images which the plan of a run folder lacks, and checks each."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import itertools
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synaug import interruption, storage
+from synaug.config import Recipe
+from synaug.data.manifest import read_manifest
+from synaug.errors import EnvironmentFault, IncompleteError, OptionError
+from synaug.progress import Progress, silent
+from synaug.reviewing import check_applied
+from synaug.runs import RunFolder, locked_recipe, open_run, write_model
+from synaug.synthesis import plan as planning
+from synaug.synthesis.models import model_facts
+from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
+
+if TYPE_CHECKING:
+    from synaug.synthesis.cluster import Cluster, PartMaker
+    from synaug.synthesis.diffusion import Generator
+    from synaug.synthesis.synthesize import SynthesisResult
+
+MEASURED_IMAGES = 64
+
+
+def generate(
+    out: Path,
+    *,
+    generator: Generator | None = None,
+    shard: tuple[int, int] = (0, 1),
+    cluster: Cluster | None = None,
+    progress: Progress = silent,
+) -> SynthesisResult:
+    """Make the images that the plan of the run folder lacks, and check each.
+
+    Args:
+        out: run folder.
+        generator: takes the place of the model; see ``synthesis.diffusion``.
+        shard: ``(i, n)``: the i-th of n parts only.
+        cluster: let Ray's workers make them, all parts.
+        progress: called with how far the work has come.
+    """
+    recipe = locked_recipe(open_run(out))
+    plan = planning.read_plan(open_run(out).plan)
+    check_applied(plan, out)
+    if cluster is None:
+        return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
+    from synaug.synthesis.cluster import synthesize_on_cluster
+
+    begin = functools.partial(image_maker, out.resolve(), plan.digest, generator=generator)
+    return synthesize_on_cluster(
+        plan, begin, folder=out, cluster=cluster, device=recipe.generate.device, quality=recipe.quality,
+        progress=progress,
+    )  # fmt: skip
+
+
+def image_maker(
+    out: Path, plan_digest: str, *, generator: Generator | None = None, progress: Progress = silent
+) -> PartMaker:
+    """Return what makes one part of the plan after another in this process; the model is loaded once, when needed.
+
+    Raises:
+        EnvironmentFault: this machine does not see the run folder, or sees another one.
+    """
+    from synaug.synthesis.guides import make_guides
+    from synaug.synthesis.quality import make_gates
+
+    run_folder = RunFolder(out)
+    if not run_folder.plan.is_file() or planning.read_plan(run_folder.plan).digest != plan_digest:
+        raise EnvironmentFault(
+            f"The machine {platform.node()} does not see the run folder {out}, or sees another plan there. "
+            "All machines have to share its file system, under the same path."
+        )
+    plan, recipe, manifest = (
+        planning.read_plan(run_folder.plan),
+        locked_recipe(run_folder),
+        read_manifest(run_folder.data),
+    )
+    early, late = (
+        recipe.quality.model_copy(update={"gates": tuple(n for n in recipe.quality.gates if (n == "collapse") is last)})
+        for last in (False, True)
+    )
+    gates = make_gates(manifest, early, seed=recipe.seed, progress=progress)
+    guides, loaded = make_guides(plan, manifest), [generator] if generator else []
+
+    def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
+        if not loaded and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
+            loaded.append(loaded_generator(out, recipe, plan, progress=progress))
+        accepted = synthetic_manifest(plan, out) if late.gates else None  # as of now: others may have worked on it
+        return synthesize(
+            plan,
+            loaded[0] if loaded else None,
+            folder=out,
+            gates=[*gates, *make_gates(manifest, late, accepted=accepted, progress=progress)],
+            quality=recipe.quality,
+            shard=shard,
+            guides=guides,
+            progress=progress,
+        )
+
+    return make
+
+
+def loaded_generator(out: Path, recipe: Recipe, plan: planning.Plan, *, progress: Progress = silent) -> Generator:
+    """Return the diffusion model that the plan names, fitted to the real images first where the plan says so."""
+    from synaug.synthesis.adapt import fit_model
+    from synaug.synthesis.diffusion import load_generator
+
+    model = recipe.plan.model
+    if recipe.plan.variant == "fitted":
+        manifest = read_manifest(RunFolder(out).data)
+        with storage.lock(out, name="fitting"):
+            model = str(fit_model(plan, manifest, folder=out, device=recipe.generate.device, progress=progress))
+    progress("loading the generator", 0, 1, model)
+    with interruption.at_once():
+        generator = load_generator(
+            model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
+        )
+    progress("loading the generator", 1, 1, model)
+    write_model(RunFolder(out), model_facts(recipe.plan.model) if recipe.plan.variant == "fitted" else generator.about)
+    return generator
+
+
+def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
+    """Raise an IncompleteError where more slots stayed empty than ``quality.max_missing`` allows.
+
+    Args:
+        out: run folder.
+        result: of one shard; default: of all of them.
+    """
+    made = asdict(result) if result else synthesis_summary(planning.read_plan(open_run(out).plan), out)
+    allowed = locked_recipe(open_run(out)).quality.max_missing
+    if made["missing"] > allowed * made["requested"]:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items())
+        raise IncompleteError(
+            f"{made['missing']:,} of {made['requested']:,} images are missing because every attempt was rejected "
+            f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
+            "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
+        )
+
+
+def check(
+    out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """Ask the gates again about the accepted images; return how many there are and how many fail, by reason.
+
+    Args:
+        out: run folder with synthetic images.
+        gates: names of ``quality.GATES``; default: those of the recipe.
+        reject: withdraw what fails, so that ``generate`` makes it again; otherwise nothing is changed.
+        progress: called with how far the work has come.
+    """
+    from synaug.synthesis.quality import make_gates
+    from synaug.synthesis.recheck import count_failed, recheck, withdraw
+
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan, quality = planning.read_plan(run_folder.plan), recipe.quality
+    if gates is not None:
+        quality = quality.model_copy(update={"gates": tuple(gates)})
+    with storage.lock(out, name="worker-0-of-1"):
+        asked = make_gates(read_manifest(run_folder.data), quality, seed=recipe.seed, progress=progress)
+        num_checked = len(synthetic_manifest(plan, out))
+        failed = list(recheck(plan, out, asked, progress=progress))
+        if reject:
+            withdraw(out, failed)
+    rejected, by_class = count_failed(failed)
+    return {"checked": num_checked, "rejected": rejected, "rejected_by_class": by_class}
+
+
+def seconds_per_image(out: Path, *, progress: Progress = silent) -> float:
+    """Return how long one planned image takes here: a batch is made and thrown away, a second one is timed.
+
+    Raises:
+        OptionError: the variant is ``fitted``, whose model is not there before it is trained.
+    """
+    from synaug.synthesis.guides import make_guides
+
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    if recipe.plan.variant == "fitted":
+        raise OptionError(
+            "A fitted model cannot be timed before it is fitted. Measure variant 'text' instead: as fast."
+        )
+    plan = planning.read_plan(run_folder.plan)
+    first = list(itertools.islice(planning.slots(plan), MEASURED_IMAGES))
+    if not first:
+        return 0.0
+    generator = loaded_generator(out, recipe, plan, progress=progress)
+    batch = first[: getattr(generator, "batch_size", MEASURED_IMAGES)]
+    guides = make_guides(plan, read_manifest(run_folder.data))
+    starts: dict[str, Any] = {"images": [guides(slot)[1] for slot in batch]} if guides else {}
+    prompts, seeds = [slot.prompt for slot in batch], [planning.image_seed(slot.id, 0) for slot in batch]
+    seconds = 0.0
+    for turn in range(2):
+        progress("timing a batch", turn, 2, "")
+        began = time.perf_counter()
+        collections.deque(generator(prompts, seeds=seeds, **starts), maxlen=0)
+        seconds = time.perf_counter() - began
+    progress("timing a batch", 2, 2, "")
+    return seconds / len(batch)
