@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import timm
@@ -122,10 +124,18 @@ def test_other_weights_are_another_network(weights):
 def test_a_folder_without_weights_says_what_it_lacks(weights):
     folder, _ = weights
     (folder / "model.safetensors").unlink()
-    with pytest.raises(OptionError, match=r"has no weights: model\.safetensors or pytorch_model\.bin"):
+    with pytest.raises(OptionError, match=r"has no model\.safetensors\."):
         check_network(f"local-dir:{folder}")
     with pytest.raises(OptionError, match=r"has no config\.json with 'architecture' and 'pretrained_cfg'"):
         check_network(f"local-dir:{folder}/absent")
+
+
+def test_a_folder_of_another_architecture_than_timms_is_refused(weights):
+    folder, _ = weights
+    about = json.loads((folder / "config.json").read_text()) | {"model_args": {"drop_rate": 0.1}}
+    (folder / "config.json").write_text(json.dumps(about))
+    with pytest.raises(OptionError, match=r"differs from test_efficientnet by \{'drop_rate': 0\.1\}, which a kept"):
+        check_network(f"local-dir:{folder}")
 
 
 def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weights):

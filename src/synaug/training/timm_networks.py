@@ -13,7 +13,7 @@ from synaug import storage
 from synaug.errors import EnvironmentFault, OptionError, unknown
 
 LOCAL = "local-dir:"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+WEIGHTS = "model.safetensors"  # no pickle, which could run code
 
 
 def check_timm(name: str, *, others: list[str]) -> None:
@@ -111,7 +111,7 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
     import timm
 
     folder = Path(name.removeprefix(LOCAL))
-    weights = next((folder / file for file in WEIGHTS if (folder / file).is_file()), None)
+    weights = folder / WEIGHTS
     try:
         content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         architecture, config = content["architecture"], dict(content["pretrained_cfg"])
@@ -119,8 +119,13 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
         raise OptionError(
             f"The folder {folder} has no config.json with 'architecture' and 'pretrained_cfg': {error}."
         ) from error
-    if weights is None:
-        raise OptionError(f"The folder {folder} has no weights: {' or '.join(WEIGHTS)}.")
+    if not weights.is_file():
+        raise OptionError(f"The folder {folder} has no {WEIGHTS}.")
+    if content.get("model_args"):
+        raise OptionError(
+            f"The network in {folder} differs from {architecture} by {content['model_args']}, which a kept classifier "
+            "would not know. Make it in a file of your own instead: path/to/net.py:Net."
+        )
     if not timm.is_model(architecture):
         raise unknown(f"architecture in {folder}", str(architecture), timm.list_models())
     known = timm.models.PretrainedCfg.__dataclass_fields__
