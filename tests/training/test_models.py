@@ -132,7 +132,8 @@ def test_a_folder_without_weights_says_what_it_lacks(weights):
 
 def test_a_folder_of_another_architecture_than_timms_is_refused(weights):
     folder, _ = weights
-    about = json.loads((folder / "config.json").read_text()) | {"model_args": {"drop_rate": 0.1}}
+    about = json.loads((folder / "config.json").read_text())
+    about["model_args"] = about.get("model_args", {}) | {"drop_rate": 0.1}
     (folder / "config.json").write_text(json.dumps(about))
     with pytest.raises(OptionError, match=r"differs from test_efficientnet by \{'drop_rate': 0\.1\}, which a kept"):
         check_network(f"local-dir:{folder}")

@@ -14,6 +14,7 @@ from synaug.errors import EnvironmentFault, OptionError, unknown
 
 LOCAL = "local-dir:"
 WEIGHTS = "model.safetensors"  # no pickle, which could run code
+_WRITTEN_ALWAYS = ("num_classes", "in_chans", "global_pool")  # among the arguments of a network
 
 
 def check_timm(name: str, *, others: list[str]) -> None:
@@ -121,9 +122,10 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
         ) from error
     if not weights.is_file():
         raise OptionError(f"The folder {folder} has no {WEIGHTS}.")
-    if content.get("model_args"):
+    others = {key: value for key, value in content.get("model_args", {}).items() if key not in _WRITTEN_ALWAYS}
+    if others:
         raise OptionError(
-            f"The network in {folder} differs from {architecture} by {content['model_args']}, which a kept classifier "
+            f"The network in {folder} differs from {architecture} by {others}, which a kept classifier "
             "would not know. Make it in a file of your own instead: path/to/net.py:Net."
         )
     if not timm.is_model(architecture):
