@@ -50,6 +50,12 @@ Workers = Annotated[
 Address = Annotated[
     str | None, typer.Option(help="Of a Ray cluster.", show_default="RAY_ADDRESS, else one is started on this machine")
 ]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="So many seeds from the run's on, of the training alone; images are read once. [default: 1]"
+    ),
+]
 Methods = Annotated[
     str | None,
     typer.Option(help="Comma-separated methods to train; see 'synaug methods'.", show_default="the report's five"),
