@@ -18,5 +18,7 @@ between = scores["fairness"]["gender"]
 print(f"accuracy {scores['accuracy']:.1%}; of each class:", {k: round(v, 2) for k, v in scores["per_class"].items()})
 print("of each group:", {name: round(value, 2) for name, value in between["accuracy_by_group"].items()})
 print(f"worst group {between['worst_group_accuracy']:.1%}")
-print(f"equalized odds difference {between['equalized_odds_difference']:.2f}; 0 would be fair")
+low, high = between["intervals"]["equalized_odds_difference"]
+gap = f"{between['equalized_odds_difference']:.2f} (95 % interval {low:.2f} to {high:.2f})"
+print(f"equalized odds difference {gap}; 0 would be fair")
 assert between["accuracy"]["f"] < between["accuracy"]["m"]

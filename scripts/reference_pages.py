@@ -176,7 +176,7 @@ def parameter_row(parameter):
         names = ", ".join(f"`{name}{value}`" for name in [*parameter.opts, *parameter.secondary_opts])
     text = html.escape(" ".join((parameter.help or "").split()), quote=False).replace("|", "&#124;")
     needed = " Must be given." if parameter.required and parameter.param_type_name == "option" else ""
-    default = parameter.default
+    default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
     shown = (
         f" Default: `{default}`." if isinstance(default, (str, int, float)) and not isinstance(default, bool) else ""
     )

@@ -255,6 +255,7 @@ def test_a_missing_experiment_file_is_named(tmp_path):
 
 def test_the_command_lists_experiments_and_arms(synaug):
     assert "fashion-lt" in synaug("bench", "--list").out.split()
+    assert "fashion-lt" in json.loads(synaug("bench", "--list", "--json").out)
     assert synaug("bench", "fashion-spurious", "--list").out.startswith("text: cross_entropy, group_dro")
 
 

@@ -99,3 +99,12 @@ def test_scaling_really_makes_kills_resumes_exports_and_verifies(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "numbers.json").read_text())["rows"]
     assert [row["stage"] for row in rows] == ["plan", "half", "rest", "resume", "provenance", "export made", "verify"]
+
+
+@pytest.mark.long
+def test_what_a_further_method_costs_is_measured(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["startup.py", "--steps", "1", "--json"])
+    runpy.run_path(str(ROOT / "benchmarks" / "startup.py"), run_name="__main__")
+    found = json.loads(capsys.readouterr().out)
+    assert 0 < found["further_method"] < found["first"]
+    assert 0 < found["further_seed"] < found["first"]

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from synaug import storage
+from synaug import experiment, interruption, storage
 from synaug.cli import COMMANDS
+from synaug.errors import Interrupted
 from synaug.runs import RunFolder
 
 
@@ -259,6 +260,32 @@ def test_status_of_a_run_that_is_only_planned(synaug, photos, tmp_path):
     assert "none yet" in synaug("status", tmp_path / "run").out
 
 
+def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, monkeypatch):
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "report.html").unlink()
+    steps = []
+
+    def stop():
+        if steps:
+            raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interruption, "is_requested", lambda: steps.append(1) or True)
+        patch.setattr(interruption, "stop_here", stop)
+        with pytest.raises(Interrupted):
+            experiment.train(run, methods=["focal"], retrain=True)
+    content = json.loads(synaug("status", run, "--json").out)
+    training = content["training"]
+    assert (content["stage"], training["method"], training["seed"]) == ("train", "focal", 0)
+    assert (training["done"], training["steps"]) == (1, 3)
+    assert training["seconds_left"] == pytest.approx(2 / training["per_second"])
+    assert "focal, 1 of 3 steps" in synaug("status", run).out
+    with storage.lock(run):  # somebody goes on, so the time since the checkpoint counts
+        for path in run.rglob("training.safetensors"):
+            os.utime(path, (0, 9 if "focal-0" in path.parts else 0))
+        assert json.loads(synaug("status", run, "--json").out)["training"]["seconds_left"] == 0
+
+
 def files_of(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
@@ -304,6 +331,13 @@ def test_every_command_takes_json(synaug, name):
     assert "--json" in synaug(name, "--help").out
 
 
+def test_the_help_tells_the_defaults_that_a_recipe_may_change(synaug, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    text = synaug("run", "--help").out
+    assert "[default: (runs/NAME, as the data)]" in text
+    assert "[default: (Stable Diffusion 1.5)]" in text
+
+
 def test_a_misspelt_command_or_option_names_the_nearest(synaug):
     done = synaug("coutn", "photos")
     assert (done.code, "Did you mean 'count'" in done.err) == (2, True)
@@ -322,11 +356,30 @@ def test_evaluate_prints_fairness_as_tables(synaug, tmp_path):
     table = tmp_path / "predictions.csv"
     table.write_text("label,prediction,gender\n0,0,f\n1,1,f\n0,1,m\n1,1,m\n")
     lines = [line.split() for line in synaug("evaluate", table, "--attribute", "gender").out.splitlines()]
-    assert ["accuracy", "on", "f", "m"] in lines
-    assert ["0", "100.0", "0.0"] in lines
-    assert ["demographic", "parity", "50.0", "50.0"] in lines
-    assert ["equal", "opportunity", "0.0", "100.0"] in lines
+    assert ["accuracy", "on", "images", "all", "0", "1"] in lines
+    assert ["m", "2", "50.0", "[50,", "50]", "0.0", "[0,", "0]", "100.0", "[100,", "100]"] in lines
+    assert ["demographic", "parity", "50.0", "[50,", "50]", "50.0", "[50,", "50]"] in lines
+    assert ["equal", "opportunity", "0.0", "[0,", "0]", "100.0", "[100,", "100]"] in lines
     assert "add --attribute COLUMN" in synaug("evaluate", table).out
+
+
+def test_evaluate_leaves_intervals_out_of_a_table_that_is_too_wide(synaug, tmp_path, monkeypatch):
+    table = tmp_path / "predictions.csv"
+    table.write_text("y_true,y_pred,region\n" + "".join(f"{c},{c},region {a}\n" for c in range(6) for a in range(6)))
+    narrow, wide = "100.0  100.0", "100.0 [100, 100]  100.0 [100, 100]"
+    monkeypatch.setenv("COLUMNS", "80")
+    assert [text in synaug("evaluate", table, "--attribute", "region").out for text in (narrow, wide)] == [True, False]
+    monkeypatch.setenv("COLUMNS", "200")
+    assert [text in synaug("evaluate", table, "--attribute", "region").out for text in (narrow, wide)] == [False, True]
+
+
+def test_evaluate_takes_columns_of_any_name(synaug, tmp_path):
+    table = tmp_path / "predictions.csv"
+    table.write_text("truth;guess\ncat;cat\ncat;dog\n")
+    done = synaug("evaluate", table, "--label", "truth", "--prediction", "guess", "--json")
+    assert json.loads(done.out)["accuracy"] == 0.5
+    done = synaug("evaluate", table, "--label", "truht")
+    assert (done.code, "Did you mean 'truth'?" in done.err) == (4, True)
 
 
 def test_export_and_verify(synaug, finished, tmp_path, monkeypatch):

@@ -15,8 +15,11 @@ from synaug.cli import app
 from synaug.config import Recipe, read_recipe
 from synaug.data import readers
 from synaug.embedded import demo_recipe
+from synaug.methods import METHODS
 from synaug.synthesis.quality import GATES
+from synaug.training import heads
 from synaug.training.losses import LOSSES
+from synaug.training.sampling import SAMPLERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -43,7 +46,7 @@ def as_before(monkeypatch, tmp_path):
     """Take back what a page adds to the package."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(readers, "_list_folder", readers._list_folder)
-    with patch.dict(LOSSES), patch.dict(GATES):
+    with patch.dict(LOSSES), patch.dict(GATES), patch.dict(METHODS), patch.dict(heads.METHODS), patch.dict(SAMPLERS):
         yield
 
 
@@ -119,9 +122,9 @@ def test_a_recipe_is_read(path):
     assert read_recipe(path).name
 
 
+@pytest.mark.usefixtures("as_before")
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.py")), ids=lambda p: p.name)
-def test_an_example_runs(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_an_example_runs(path):
     runpy.run_path(str(path), run_name="__main__")
 
 

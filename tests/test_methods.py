@@ -292,6 +292,7 @@ def test_a_recipe_may_name_its_own_versions_of_a_method():
     assert method_named("deeper", recipe) == METHODS["cross_entropy"]
     assert method_named("deeper_retrained", recipe).starts_from == "deeper"
     assert options_of("deeper", recipe) != options_of("cross_entropy", recipe)
+    assert methods.network_of("deeper_retrained", recipe) == methods.network_of("deeper", recipe) == "resnet20"
     with pytest.raises(OptionError, match="trains its features itself"):
         method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
 
@@ -342,3 +343,14 @@ def test_a_study_chooses_images_by_hand(images, real, synthetic):
 def test_a_study_of_an_unknown_class_names_the_known():
     with pytest.raises(OptionError, match=r"Unknown class in images\.replaced_classes 'c'"):
         selected(study_sets(), ImagesOptions(replaced_classes=("c",)))
+
+
+def test_groups_are_balanced_by_hand_and_only_where_they_are_known():
+    labels, attributes = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]), torch.tensor([0, 0, 0, 1, 0, 1, 1, -1])
+    groups = torch.where(attributes < 0, -1, 2 * labels + attributes)
+    images = torch.zeros(8, 1, 4, 4, dtype=torch.uint8)
+    real = make_training_set(images, labels, num_classes=2, groups=groups, num_groups=4)
+    chosen = methods.retraining_set(Sets(real, real, real), "group_balanced_real", seed=0)
+    assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
+    with pytest.raises(OptionError, match="group_balanced_real needs images whose attribute is known"):
+        methods.retraining_set(study_sets(), "group_balanced_real", seed=0)

@@ -3,6 +3,7 @@
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,19 @@ def test_the_site_loads_nothing_from_elsewhere(site):
         loaded += re.findall(r'<link[^>]* rel="?(?:stylesheet|preconnect|icon)[^>]* href="?([^" >]+)', text)
         assert loaded
         assert not [each for each in loaded if "//" in each], page.name
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the chromium browser")
+def test_the_search_finds_something_where_the_site_is_opened_from_the_disk(site, tmp_path):
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"]
+    command = [
+        "chromium",
+        *options,
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"{(site / 'index.html').as_uri()}?q=leakage",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert re.search(r"md-search-result__meta\">\d+ matching documents", done.stdout)
 
 
 def test_every_public_name_has_a_place_on_the_site(site):

@@ -179,9 +179,10 @@ class StageOptions(_Section):
 class RetrainOptions(_Section):
     """Stage 2: retraining the classifier on real images, the features frozen."""
 
-    data: Literal["balanced_real", "all_real", "evened_out"] = Field(
+    data: Literal["balanced_real", "group_balanced_real", "all_real", "evened_out"] = Field(
         "balanced_real",
-        description="an equal number of real images a class; all real images; or real and synthetic ones",
+        description="an equal number of real images a class, or of each class x attribute group; all real images; or "
+        "real and synthetic ones",
     )
     method: str = Field("logistic", description="how the last layer is found")
     regularization: float = Field(1.0, gt=0, description="inverse strength C of the logistic regression")
@@ -190,9 +191,20 @@ class RetrainOptions(_Section):
 class TrainOptions(_Section):
     """The classifier."""
 
-    network: str = Field("auto", description="auto, resnet8, resnet20, resnet32, resnet56, or a timm name")
+    network: str = Field(
+        "auto",
+        description="auto, resnet8, resnet20, resnet32, resnet56, a timm name, timm/local-dir:FOLDER, or your own: "
+        "path/to/net.py:Net or package.module:factory, code that is run",
+    )
     pretrained: bool = Field(False, description="start from the timm weights")
-    image_size: int | None = Field(None, ge=8, description="side in pixels; default: the data's, or the network's")
+    image_size: int | None = Field(
+        None, ge=8, description="side in pixels; default: the data's, or with pretrained that of the weights"
+    )
+    mean: tuple[float, ...] | None = Field(
+        None,
+        description="of the channels from 0 to 1; default: the real images', or with pretrained that of the weights",
+    )
+    std: tuple[float, ...] | None = Field(None, description="standard deviation of the channels; given with mean")
     in_memory: bool | None = Field(
         None, description="decode all images at once, or each when needed; default: by free memory"
     )
@@ -201,6 +213,15 @@ class TrainOptions(_Section):
     track: Literal["tensorboard"] | None = Field(None, description="also log to RUN/tracking; default: the CSV alone")
     stage1: StageOptions = StageOptions()
     retrain: RetrainOptions = RetrainOptions()
+
+    @model_validator(mode="after")
+    def _normalisation_is_whole(self) -> TrainOptions:
+        mean, std = self.mean, self.std
+        if (mean is None) != (std is None) or (mean and std and (len(mean) != len(std) or min(std) <= 0)):
+            raise ValueError(
+                f"mean and std are given together, as many numbers each, std above 0; got {mean} and {std}"
+            )
+        return self
 
 
 class ImagesOptions(_Section):
@@ -222,7 +243,9 @@ class MethodOptions(_Section):
         None,
         description="where the attribute is unknown: the method whose features predict it, or own: a group a class",
     )
-    network: str | None = Field(None, description="in the place of train.network")
+    network: str | None = Field(
+        None, description="in the place of train.network; the images stay as that one wants them"
+    )
     images: ImagesOptions = ImagesOptions()
     stage1: dict[str, Any] = Field({}, description="options that differ from train.stage1")
     retrain: dict[str, Any] = Field({}, description="options that differ from train.retrain")

@@ -94,9 +94,11 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f" ({estimate['images'] / (estimate['seconds'] or 1):,.1f} images a second)"
     )
     licence = plan["licence"] or "unknown until the model is there"
+    megabytes = estimate["disk_bytes"] / 1e6
+    disk = f"about {megabytes:,.1f} MB" if megabytes >= 0.1 else "less than 0.1 MB"
     console.print(
-        f"{estimate['images']:,} images by {escape(plan['model'])} (licence: {escape(licence)}); "
-        f"about {estimate['disk_bytes'] / 1e6:,.1f} MB on disk; {time}."
+        f"{estimate['images']:,} images by the model {escape(plan['model'])} (licence: {escape(licence)}); "
+        f"{disk} on disk; {time}."
     )
     if plan.get("methods"):
         console.print(f"Then training and testing: {', '.join(plan['methods'])}.")
@@ -180,14 +182,16 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
 
 def show_results(report: dict[str, Any]) -> None:
     """Print one row a method: mean and, over several seeds, standard deviation."""
-    from synaug.evaluation.summary import COLUMNS, results_table
+    from synaug.evaluation.summary import results_table, shown_columns
 
+    rows = results_table(report)
+    columns = shown_columns(rows)
     table = Table(box=None, pad_edge=False)
     table.add_column("method")
-    for name in COLUMNS:
+    for name in columns:
         table.add_column(name.replace("_", " "), justify="right")
-    for row in results_table(report):
-        cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in COLUMNS]
+    for row in rows:
+        cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in columns]
         table.add_row(escape(row.method), *cells)
     _console().print(table)
     _console().print(
@@ -219,6 +223,11 @@ def show_status(content: dict[str, Any]) -> None:
     if not math.isnan(images["per_second"]):
         left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
         rows["rate"] = f"{images['per_second']:.1f} images a second{left}"
+    if training := content["training"]:
+        told = [training["method"], f"{training['done']:,} of {training['steps']:,} steps"]
+        if not math.isnan(training["per_second"]):
+            told += [f"{training['per_second']:.1f} a second", f"{duration(training['seconds_left'])} left"]
+        rows["training"] = ", ".join(told)
     rows["results"] = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
     rows["report"] = content["report"] or "not yet"
     held: dict[int, list[str]] = {}

@@ -7,7 +7,9 @@ function of its own, reads what the stage before it wrote, and does nothing agai
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,16 +25,18 @@ from synaug.generation import check_complete, generate
 from synaug.methods import (
     DEFAULT_METHODS,
     check_methods,
+    check_networks,
     images_digest,
     is_finished,
     load_sets,
     method_named,
+    network_digests,
     train_method,
 )
 from synaug.progress import Progress, silent
 from synaug.reporting import report
 from synaug.reviewing import check_applied
-from synaug.runs import locked_recipe, open_run
+from synaug.runs import RunFolder, locked_recipe, open_run, write_networks
 from synaug.synthesis import plan as planning
 from synaug.synthesis.models import TRANSFORMERS, find_model
 from synaug.synthesis.scorers import needs_clip
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from synaug.data.memory import Source
     from synaug.synthesis.cluster import Cluster
     from synaug.synthesis.diffusion import Generator
+    from synaug.training.parallel import Team
 
 SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the recipe."
 
@@ -79,6 +84,7 @@ def run(
     manifest = load_data(source, recipe, progress=progress)
     check_methods(methods, recipe, num_attributes=manifest.num_attributes)
     plan = drafted_plan(manifest, recipe)
+    check_networks(methods, recipe, plan)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
         # before anything is written, so that a model that cannot be had leaves nothing behind
         find_model(recipe.plan.model)
@@ -150,53 +156,67 @@ def train(
     methods: Sequence[str] = DEFAULT_METHODS,
     retrain: bool = True,
     seed: int | None = None,
+    seeds: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
-    """Train, retrain and test each method that has no result yet; return the results.
+    """Train, retrain and test each method and seed that has no result yet; return the results, seed by seed.
 
-    Several processes of one launcher train together; the first alone tests and writes.
+    The images are read once for all of them. Several processes of one launcher train together; the first alone tests
+    and writes.
 
     Args:
         out: run folder with its synthetic images.
         methods: names of ``METHODS``.
         retrain: False leaves out the methods that only retrain the classifier of another.
         seed: of the training, the images staying as they are; default: the run's.
+        seeds: several of them, in the place of ``seed``.
         progress: called with how far the work has come.
     """
     from synaug.training.parallel import joined_team
 
-    run_folder, recipe = open_run(out), with_overrides(locked_recipe(open_run(out)), {"seed": seed})
-    check_methods(methods, recipe)
-    wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
+    run_folder, locked = open_run(out), locked_recipe(open_run(out))
+    recipes = [with_overrides(locked, {"seed": each}) for each in ([seed] if seeds is None else seeds)]
+    check_methods(methods, locked)
+    wanted = [name for name in methods if retrain or method_named(name, locked).starts_from is None]
     plan = planning.read_plan(run_folder.plan)
     check_applied(plan, out)
-    if not is_settled(plan, folder=out, quality=recipe.quality) and any(
-        method_named(n, recipe).data == "evened_out" for n in wanted
+    if not is_settled(plan, folder=out, quality=locked.quality) and any(
+        method_named(n, locked).data == "evened_out" for n in wanted
     ):
         raise DataError(f"Some images of {out} are not generated yet. Go on with: synaug generate {out}")
+    check_networks(wanted, locked, plan)
     learned_from = images_digest(synthetic_manifest(plan, out))
-    team, _ = joined_team(recipe.train.device)
-    if team.is_first:
-        storage.remove_temporary(out)
+    team, _ = joined_team(locked.train.device)
     shown = progress if team.is_first else silent
-    if not team.is_first:
-        team.wait()  # until the first one has removed what is out of date
-    missing = [name for name in wanted if not is_finished(run_folder, name, recipe, learned_from)]
+    missing = _without_result(itertools.product(recipes, wanted), run_folder, learned_from, team)
+    sets = functools.cache(lambda: load_sets(out, locked.train, progress=shown))
+    if missing:
+        check_methods(wanted, locked, num_attributes=read_manifest(run_folder.data).num_attributes)
+        if team.is_first:
+            write_networks(run_folder, network_digests(wanted, locked))
+    for recipe, name in missing:
+        try:
+            train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=shown)
+        except MemoryError as error:
+            raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
+        interruption.stop_here()
+    for recipe in recipes:
+        if GAP_METHOD in wanted and not run_folder.gap(recipe.seed).exists():
+            write_gap(sets(), run_folder, recipe, progress=shown)
+    team.wait()
+    return [storage.read_json(run_folder.result(name, recipe.seed)) for recipe in recipes for name in wanted]
+
+
+def _without_result(
+    wanted: Iterable[tuple[Recipe, str]], run_folder: RunFolder, learned_from: str, team: Team
+) -> list[tuple[Recipe, str]]:
+    """Return what has no current result; the first process removes what is out of date, the others wait for it."""
+    if team.is_first:
+        storage.remove_temporary(run_folder.path)
+    else:
+        team.wait()
+    missing = [(recipe, name) for recipe, name in wanted if not is_finished(run_folder, name, recipe, learned_from)]
     if team.is_first:
         team.wait()
     team.wait()  # before anything is written, so that all miss the same
-    sets = None
-    if missing:
-        check_methods(missing, recipe, num_attributes=read_manifest(run_folder.data).num_attributes)
-        sets = load_sets(out, recipe.train, progress=shown)
-        for name in missing:
-            try:
-                train_method(name, sets, run_folder, recipe, synthetic=learned_from, progress=shown)
-            except MemoryError as error:
-                raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
-            interruption.stop_here()
-    gap = run_folder.gap(recipe.seed)
-    if GAP_METHOD in wanted and not gap.exists():
-        write_gap(sets or load_sets(out, recipe.train, progress=shown), run_folder, recipe, progress=shown)
-    team.wait()
-    return [storage.read_json(run_folder.result(name, recipe.seed)) for name in wanted]
+    return missing

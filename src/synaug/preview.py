@@ -48,20 +48,26 @@ def preview_generation(out: Path) -> dict[str, Any]:
             "there": made["accepted"], "to_make": made["missing"]}  # fmt: skip
 
 
-def preview_training(out: Path, methods: Sequence[str], *, retrain: bool) -> dict[str, Any]:
-    """Return which methods ``train`` or ``retrain`` would train, and on how many images."""
+def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = ()) -> dict[str, Any]:
+    """Return which methods ``train`` or ``retrain`` would train, and on how many images; default: the run's seed."""
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
     check_methods(methods, recipe)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
-    there = {result["method"] for result in finished_results(run_folder, recipe)}
+    seeds = seeds or [recipe.seed]
+    called = {(seed, name): f"{name} (seed {seed})" if len(seeds) > 1 else name for seed in seeds for name in wanted}
+    there = {
+        (seed, result["method"])
+        for seed in seeds
+        for result in finished_results(run_folder, recipe.model_copy(update={"seed": seed}))
+    }
     stage = recipe.train.stage1
     return {
         "real_images": len(read_manifest(run_folder.data).split("train")),
         "synthetic_images": len(synthetic_manifest(planning.read_plan(run_folder.plan), out)),
         "network": recipe.train.network,
         "length": f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs:,} epochs",
-        "to_train": [name for name in wanted if name not in there],
-        "there": [name for name in wanted if name in there],
+        "to_train": [text for key, text in called.items() if key not in there],
+        "there": [text for key, text in called.items() if key in there],
     }
 
 

@@ -10,7 +10,7 @@ import yaml
 
 from synaug import storage
 from synaug.errors import DataError, OptionError
-from synaug.methods import METHODS, check_methods
+from synaug.methods import METHODS, check_methods, network_of
 from synaug.runs import locked_recipe, open_run
 
 CARD, CONFIG = "README.md", "config.json"
@@ -33,6 +33,7 @@ def export_classifier(
         OptionError: nothing has the method's name, or ``out`` has something in it.
         DataError: the method has no result, or the run no report.
     """
+    from synaug.training.factories import is_own
     from synaug.training.saving import FILE, load_classifier
 
     run_folder, out = open_run(Path(run)), Path(out).resolve()
@@ -48,7 +49,8 @@ def export_classifier(
         known = ", ".join(result["method"] for result in report["results"])
         raise DataError(f"The report of {run} has no result of {method}; there are {known}. Train and report it first.")
     checkpoint = run_folder.checkpoint(method, recipe.seed)
-    saved = load_classifier(checkpoint)
+    network = network_of(method, recipe)
+    saved = load_classifier(checkpoint, network=network if is_own(network) else None)
     config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
     folder = storage.make_folder(out.with_name(f".{out.name}{storage.TEMPORARY}"))
     storage.copy_file(checkpoint / FILE, folder / FILE)
@@ -89,9 +91,16 @@ def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str,
         _method_section(report, result, kind.description if kind else ""),
         _metrics_section(measured),
         _LIMITS,
-        _LOADING,
+        _loading(config["network"]),
     ]
     return "\n".join(sections)
+
+
+def _loading(network: str) -> str:
+    """Return how it is loaded; the code of a network of one's own has to be named."""
+    given = f', network="{network}"' if ":" in network else ""
+    said = f"The code of the network, {network}, is not in this folder: ask its maker.\n" if given else ""
+    return _LOADING.format(network=given) + said
 
 
 def _is_number(value: Any) -> bool:
@@ -144,7 +153,7 @@ _LOADING = """## Use
 ```python
 import synaug
 
-classifier = synaug.load_classifier("path/to/this/folder")
+classifier = synaug.load_classifier("path/to/this/folder"{network})
 print(classifier.predict(["photo.jpg"]))
 ```
 

@@ -151,6 +151,14 @@ def locked_model(run: RunFolder) -> dict[str, str | None]:
     return dict(storage.read_json(run.lock_file).get("model", {}))
 
 
+def write_networks(run: RunFolder, digests: Mapping[str, str]) -> None:
+    """Write into the lock file the digest of each file that a network of the user's own is in."""
+    content = storage.read_json(run.lock_file)
+    networks = content.get("networks", {}) | redacted(dict(digests))
+    if networks != content.get("networks", {}):
+        storage.write_json(run.lock_file, content | {"networks": networks})
+
+
 def replace_recipe(run: RunFolder, recipe: Recipe) -> None:
     """Write changed options, such as the network of a later training, into the lock file."""
     content = storage.read_json(run.lock_file)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
 from synaug import storage
 from synaug.methods import DEFAULT_METHODS
 from synaug.reporting import finished_results
-from synaug.runs import locked_recipe, open_run
+from synaug.runs import RunFolder, locked_recipe, open_run
 from synaug.synthesis import plan as planning
 from synaug.synthesis.synthesize import is_settled, synthesis_summary
 
@@ -18,6 +19,7 @@ def status(out: Path) -> dict[str, Any]:
     """Return the stage of a run, its images and results, and the processes at work on it.
 
     The rate is that of all images so far, times the processes that make some now; the time left is for the images.
+    ``training`` is the training under way, as of its last checkpoint, or None: its own rate and time left.
     """
     run_folder = open_run(out)
     recipe = locked_recipe(run_folder)
@@ -35,8 +37,9 @@ def status(out: Path) -> dict[str, Any]:
         stage = "done"
     else:
         stage = "train" if len(results) < len(DEFAULT_METHODS) else "report"
+    training = _training(run_folder) if stage in ("train", "report") else None
     return {
-        "stage": stage,
+        "stage": "train" if training else stage,
         "model": recipe.plan.model,
         "images": {
             "planned": made["requested"],
@@ -45,7 +48,33 @@ def status(out: Path) -> dict[str, Any]:
             "per_second": rate,
             "seconds_left": 0.0 if is_made else left,
         },
+        "training": training,
         "results": results,
         "report": str(run_folder.page) if run_folder.page.exists() else None,
         "held_by": holders,
+    }
+
+
+def _training(run_folder: RunFolder) -> dict[str, Any] | None:
+    """Return how far the training is that was last saved; None where it is finished, or there is none."""
+    from synaug.training.checkpoint import FILE, read_about
+
+    saved = {path: path.stat().st_mtime for path in run_folder.checkpoints.rglob(FILE)}
+    if not saved:
+        return None
+    path = max(saved, key=lambda place: saved[place])
+    about = read_about(path)
+    done, steps = len(about["losses"]), about["steps"]
+    if done >= steps:
+        return None
+    rate = done / about["seconds"] if about["seconds"] else math.nan
+    name, _, seed = path.relative_to(run_folder.checkpoints).parts[0].rpartition("-")
+    since = time.time() - saved[path] if storage.holders(run_folder.path) else 0.0  # it went on since it was saved
+    return {
+        "method": name,
+        "seed": int(seed),
+        "steps": steps,
+        "done": done,
+        "per_second": rate,
+        "seconds_left": max(0.0, (steps - done) / rate - since) if rate else math.nan,
     }

@@ -105,6 +105,13 @@ def test_on_a_phone_nothing_runs_off_to_the_right_in_either_theme(content, image
     assert f"wide:390 colour:{colour}" in done.stdout
 
 
+@with_chromium
+def test_on_paper_several_classes_share_a_page(content, images, tmp_path):
+    storage.write_text(tmp_path / "report.html", make_report(content, images=images))
+    browsed(tmp_path / "report.html", tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'report.pdf'}")
+    assert 4 <= len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "report.pdf").read_bytes())) <= 8
+
+
 def numbers_of(value):
     """Yield every number of a report, those within texts too."""
     if isinstance(value, dict):

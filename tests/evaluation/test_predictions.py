@@ -17,7 +17,9 @@ ANIMALS = pd.DataFrame(
 
 
 def test_scores_that_can_be_counted_by_hand():
-    assert evaluate_predictions(ANIMALS) == {
+    found = evaluate_predictions(ANIMALS)
+    assert found.pop("intervals")["per_class"] == {"cat": (0.0, 1.0), "dog": (1.0, 1.0)}
+    assert found == {
         "num_images": 4,
         "accuracy": 0.75,
         "mean_recall": 0.75,
@@ -72,7 +74,7 @@ def test_scores_can_be_written_as_json():
 
 
 def test_a_missing_column_is_named_with_those_there_are():
-    with pytest.raises(DataError, match="no column 'age'; there are 'label', 'prediction', 'gender'"):
+    with pytest.raises(DataError, match=r"no attribute column 'age'\. Its columns: label, prediction, gender"):
         evaluate_predictions(ANIMALS, attributes=["age"])
 
 
@@ -98,5 +100,27 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="cannot be read as CSV"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_predictions(tmp_path / "p.csv")
+
+
+def test_the_usual_names_of_others_and_columns_that_are_no_frame():
+    columns = {"y_true": ANIMALS["label"], "y_pred": ANIMALS["prediction"].to_numpy(), "gender": ["f", "m", "f", "m"]}
+    assert evaluate_predictions(columns, attributes=["gender"]) == evaluate_predictions(ANIMALS, attributes=["gender"])
+    columns = {"y_true": pd.Series(["a", "b"], index=[7, 8]), "guess": ["a", "a"]}
+    assert evaluate_predictions(columns, prediction="guess")["per_class"] == {"a": 1.0, "b": 0.0}
+    with pytest.raises(DataError, match="differ in length: 'label' 2, 'prediction' 1"):
+        evaluate_predictions({"label": [0, 1], "prediction": [0]})
+
+
+def test_intervals_have_the_names_of_the_numbers_and_follow_the_seed():
+    many = pd.concat([ANIMALS] * 25, ignore_index=True)
+    found = evaluate_predictions(many, attributes=["gender"])
+    low, high = found["intervals"]["accuracy"]
+    assert low < found["accuracy"] == 0.75 < high
+    fairness = found["fairness"]["gender"]
+    assert fairness["num_images_by_value"] == {"f": 50, "m": 50}
+    assert set(fairness["intervals"]) == set(fairness) - {"num_images", "num_images_by_value", "intervals"}
+    assert fairness["intervals"]["accuracy_by_group"]["cat x m"] == (0.0, 0.0)
+    assert evaluate_predictions(many, seed=1)["intervals"] != found["intervals"]
+    assert evaluate_predictions(many)["intervals"] == found["intervals"]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from synaug.evaluation.summary import compared_methods, percent, recalls, results_table, summary
+from synaug.evaluation.summary import compared_methods, percent, recalls, results_table, shown_columns, summary
 
 
 def keep(content, *methods):
@@ -142,3 +142,10 @@ def test_the_group_recognised_worst_is_named(content):
     for result in content["results"]:
         result["per_group"] = {"bag x red": 0.3 if result["method"] == "cross_entropy" else 0.6, "bag x blue": 0.9}
     assert "Accuracy on the group recognised worst, bag x red, went from 30 % to 60 %." in summary(content)
+
+
+def test_a_column_without_any_number_is_not_shown(content):
+    for result in content["results"]:
+        result["medium"] = None
+    content["results"][0]["few"] = None
+    assert list(shown_columns(results_table(content))) == ["accuracy", "many", "few", "worst_class"]

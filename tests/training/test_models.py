@@ -1,8 +1,18 @@
+import json
+
+import numpy as np
 import pytest
+import timm
 import torch
 
+from synaug.config import Recipe, TrainOptions
+from synaug.data.manifest import from_arrays
+from synaug.drafting import drafted_plan
 from synaug.errors import OptionError
-from synaug.training.models import CosineLinear, make_model, pretrained_normalisation
+from synaug.methods.networks import check_inputs
+from synaug.methods.sets import input_of
+from synaug.training.models import CosineLinear, check_network, make_model, network_digest
+from synaug.training.timm_networks import pretrained_normalisation
 
 
 @pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet32", 0.46), ("resnet56", 0.85)])
@@ -80,3 +90,80 @@ def test_pretrained_normalisation_of_resnet50_is_imagenets():
 def test_pretrained_normalisation_of_grey_images_is_the_mean_over_colours():
     mean, _, _ = pretrained_normalisation("resnet50", in_channels=1)
     assert mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
+
+
+# ---------------------------------------------------------------- a folder of weights
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A folder as timm writes it, of weights that were trained on images of 48 pixels."""
+    model = timm.create_model("test_efficientnet", num_classes=7)
+    model.pretrained_cfg |= {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "input_size": (3, 48, 48)}
+    timm.models.save_for_hf(model, tmp_path / "weights", safe_serialization=True)
+    return tmp_path / "weights", model
+
+
+def test_a_network_starts_from_a_folder_of_weights(weights):
+    folder, model = weights
+    name = f"timm/local-dir:{folder}"
+    made = make_model(name, num_classes=3, image_size=48, pretrained=True)
+    assert made.backbone.conv_stem.weight.equal(model.conv_stem.weight)
+    assert not make_model(name, num_classes=3, image_size=48).backbone.conv_stem.weight.equal(model.conv_stem.weight)
+    assert pretrained_normalisation(name) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 48)
+
+
+def test_other_weights_are_another_network(weights):
+    folder, _ = weights
+    before = network_digest(f"timm/local-dir:{folder}")
+    with (folder / "model.safetensors").open("ab") as file:
+        file.write(b" ")
+    assert network_digest(f"timm/local-dir:{folder}") != before
+
+
+def test_a_folder_without_weights_says_what_it_lacks(weights):
+    folder, _ = weights
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(OptionError, match=r"has no model\.safetensors\."):
+        check_network(f"local-dir:{folder}")
+    with pytest.raises(OptionError, match=r"has no config\.json with 'architecture' and 'pretrained_cfg'"):
+        check_network(f"local-dir:{folder}/absent")
+
+
+def test_a_folder_of_another_architecture_than_timms_is_refused(weights):
+    folder, _ = weights
+    about = json.loads((folder / "config.json").read_text())
+    about["model_args"] = about.get("model_args", {}) | {"drop_rate": 0.1}
+    (folder / "config.json").write_text(json.dumps(about))
+    with pytest.raises(OptionError, match=r"differs from test_efficientnet by \{'drop_rate': 0\.1\}, which a kept"):
+        check_network(f"local-dir:{folder}")
+
+
+def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weights):
+    name = f"timm/local-dir:{weights[0]}"
+    colour = from_arrays(np.zeros((2, 28, 28, 3), np.uint8), [0, 1], class_names=("a", "b"))
+    plan = drafted_plan(colour, Recipe())
+
+    def images(**options):
+        return input_of(name, TrainOptions(network=name, **options), plan)
+
+    of_weights = ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    given = {"mean": (0.5,), "std": (0.25,)}
+    assert images(pretrained=True) == (3, 48, of_weights)
+    assert images(pretrained=True, image_size=32) == (3, 32, of_weights)
+    assert images(pretrained=True, **given) == (3, 48, ((0.5,), (0.25,)))
+    assert images() == (3, 28, None)
+    assert images(**given) == (3, 28, ((0.5,), (0.25,)))
+    with pytest.raises(OptionError, match="There are no pretrained weights for resnet32"):
+        input_of("auto", TrainOptions(pretrained=True), plan)
+    assert input_of("auto", TrainOptions(pretrained=True, image_size=96), plan)[1] == 96
+    with pytest.raises(OptionError, match=r"train\.mean has 2 numbers, but the images have 3 channels"):
+        images(mean=(0.5, 0.5), std=(1.0, 1.0))
+    with pytest.raises(OptionError, match=r"weights of timm/resnet50 want images of 224 pixels.*train\.image_size"):
+        check_inputs(["timm/resnet50"], TrainOptions(network=name, pretrained=True), plan)
+
+
+@pytest.mark.parametrize("given", [{"mean": (0.5,)}, {"mean": (0.5,), "std": (0.0,)}, {"mean": (0.5,), "std": (1, 1)}])
+def test_mean_and_deviation_come_together(given):
+    with pytest.raises(ValueError, match="mean and std are given together, as many numbers each, std above 0"):
+        TrainOptions(**given)

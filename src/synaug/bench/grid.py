@@ -157,9 +157,10 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
             data, plan, cell.folder, cell.recipe, source=experiment.bench.mirror or str(experiment.source)
         )
         generation.generate(cell.folder, progress=progress)
-        for seed, names in missing.items():
+        for names in dict.fromkeys(map(tuple, missing.values())):  # seeds that miss the same read the images once
             interruption.stop_here()
-            train(cell.folder, methods=names, seed=seed, progress=progress)
+            together = [seed for seed in missing if tuple(missing[seed]) == names]
+            train(cell.folder, methods=names, seeds=together, progress=progress)
         if not is_reported(run_folder, cell.recipe):
             report(cell.folder)
 

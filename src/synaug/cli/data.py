@@ -17,7 +17,7 @@ def count(
     data: Data,
     label: Label = None,
     attribute: Attribute = None,
-    split: Annotated[str | None, typer.Option(help="Count this split only. [default: train]")] = None,
+    split: Annotated[str | None, typer.Option(help="Count this split only.", show_default="train")] = None,
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
     benchmark: Annotated[
@@ -31,8 +31,7 @@ def count(
     """
     from synaug.data import groups, readers
 
-    columns = {"data.label": label, "data.attribute": attribute, "data.split": split_column}
-    options = options_of(recipe, {"data.benchmark": benchmark} | columns)
+    options = options_of(recipe, benchmark=benchmark, label=label, attribute=attribute, split_column=split_column)
     with session() as progress:
         manifest = readers.read_data(data, options.data, progress=progress)
     if split and split not in set(manifest.frame["split"]):
@@ -69,7 +68,7 @@ def export(
     ] = None,
     licence: Annotated[
         str | None,
-        typer.Option("--license", "--licence", help="For the card, as the Hub spells it. [default: unknown]"),
+        typer.Option("--license", "--licence", help="For the card, as the Hub spells it.", show_default="unknown"),
     ] = None,
     push_to_hub: Annotated[
         str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")

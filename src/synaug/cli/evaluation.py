@@ -13,18 +13,23 @@ from synaug.cli.output import print_json
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS.csv", help="Columns: label, prediction, any attributes.")
+        Path, typer.Argument(metavar="PREDICTIONS", help="CSV / TSV / Parquet / JSONL table, a row an image.")
     ],
+    label: Annotated[str | None, typer.Option(help="Column of true classes.", show_default="label or y_true")] = None,
+    prediction: Annotated[
+        str | None, typer.Option(help="Column of chosen classes.", show_default="prediction or y_pred")
+    ] = None,
     attribute: Annotated[list[str] | None, typer.Option(help="Attribute column; may be given again.")] = None,
     as_json: Json = False,
 ) -> None:
     """Score anyone's predictions: accuracy, recall of each class, and fairness between attribute values.
 
-    Example:  synaug evaluate runs/photos/predictions.csv --attribute gender
+    Example:  synaug evaluate predictions.csv --attribute gender --attribute age
     """
     from synaug.evaluation.predictions import evaluate_predictions, read_predictions
 
-    scores = evaluate_predictions(read_predictions(predictions), attributes=attribute or [])
+    table = read_predictions(predictions)
+    scores = evaluate_predictions(table, attributes=attribute or [], label=label, prediction=prediction)
     if as_json:
         print_json(scores)
     else:

@@ -36,11 +36,10 @@ def demo(
     Example:  synaug demo --out runs/demo
     """
     from synaug import experiment, generation
-    from synaug.config import read_recipe, with_overrides
     from synaug.embedded import demo_data, demo_recipe
 
     out = run_folder(out, "demo")
-    recipe = with_overrides(read_recipe(demo_recipe()), {"seed": seed, "plan.seed": seed})
+    recipe = options_of(demo_recipe(), seed=seed)
     with session() as progress:
         report = experiment.run(
             demo_data(),
@@ -84,13 +83,8 @@ def run_all(
     from synaug.synthesis.cluster import cluster_named
 
     options = options_of(
-        recipe,
-        {
-            "data.label": label, "data.attribute": attribute, "data.split": split_column,
-            "plan.by": by, "plan.target": number_or_name(target), "plan.model": model,
-            "plan.seed": seed, "seed": seed,
-        },
-        aliases=aliases,
+        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
+        target=number_or_name(target), model=model, seed=seed,
     )  # fmt: skip
     if dry_run:
         with session() as progress:

@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from synaug.config import Recipe
     from synaug.progress import Progress
 
+_FIELDS = {  # what an option of the command line sets in the recipe
+    "label": ("data.label",),
+    "attribute": ("data.attribute",),
+    "split_column": ("data.split",),
+    "benchmark": ("data.benchmark",),
+    "by": ("plan.by",),
+    "target": ("plan.target",),
+    "cap": ("plan.cap",),
+    "variant": ("plan.variant",),
+    "model": ("plan.model",),
+    "seed": ("plan.seed", "seed"),
+}
+
 
 @contextlib.contextmanager
 def session() -> Iterator[Progress]:
@@ -25,11 +38,12 @@ def session() -> Iterator[Progress]:
         yield progress
 
 
-def options_of(recipe: Path | None, overrides: dict[str, Any], *, aliases: Path | None = None) -> Recipe:
-    """Return the recipe of the file, or the default one, with the options of the command line."""
+def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any) -> Recipe:
+    """Return the recipe of the file, or the default one, with the options of the command line, named as there."""
     from synaug.config import Recipe, read_recipe, with_overrides
 
-    chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), overrides)
+    changes = {dotted: value for name, value in typed.items() for dotted in _FIELDS[name]}
+    chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is None:
         return chosen
     from synaug.data.aliases import read_aliases

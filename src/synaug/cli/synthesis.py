@@ -36,7 +36,7 @@ def plan(
     by: By = None,
     target: Target = None,
     cap: Annotated[int | None, typer.Option(min=0, help="At most so many synthetic images a class or group.")] = None,
-    variant: Annotated[str | None, typer.Option(help="text, intra, inter or fitted. [default: text]")] = None,
+    variant: Annotated[str | None, typer.Option(help="text, intra, inter or fitted.", show_default="text")] = None,
     model: Model = None,
     label: Label = None,
     attribute: Attribute = None,
@@ -58,13 +58,8 @@ def plan(
     from synaug.preview import plan_summary, preview_plan
 
     options = options_of(
-        recipe,
-        {
-            "data.label": label, "data.attribute": attribute, "data.split": split_column,
-            "plan.by": by, "plan.target": number_or_name(target), "plan.cap": cap, "plan.variant": variant,
-            "plan.model": model, "plan.seed": seed, "seed": seed,
-        },
-        aliases=aliases,
+        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
+        target=number_or_name(target), cap=cap, variant=variant, model=model, seed=seed,
     )  # fmt: skip
     if dry_run:
         with session() as progress:
@@ -138,7 +133,7 @@ def generate(
 
 def check(
     run: Run,
-    gates: Annotated[str | None, typer.Option(help="Comma-separated gates. [default: those of the run]")] = None,
+    gates: Annotated[str | None, typer.Option(help="Comma-separated gates.", show_default="those of the run")] = None,
     reject: Annotated[
         bool, typer.Option("--reject", help="Take what fails out of the run; 'synaug generate' makes it again.")
     ] = False,

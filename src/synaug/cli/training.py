@@ -4,48 +4,66 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
-from synaug.cli.arguments import DryRun, Json, Methods, Run
+from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds
 from synaug.cli.output import print_facts, print_json
 from synaug.cli.session import names_of, session
 
 
-def train(run: Run, methods: Methods = None, dry_run: DryRun = False, as_json: Json = False) -> None:
+def train(
+    run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
+) -> None:
     """Train the methods of stage 1 that have no result yet: on the real images, and on the evened-out set.
 
     Methods that are named are trained whole, their last layer too. Several processes train together when
     started by 'accelerate launch -m synaug train RUN'.
 
     Example:  synaug train runs/photos
+
+    Example:  synaug train runs/photos --methods focal,synaug_focal --seeds 3
     """
-    _train(run, methods, retrain=False, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, retrain=False, dry_run=dry_run, as_json=as_json)
 
 
-def retrain(run: Run, methods: Methods = None, dry_run: DryRun = False, as_json: Json = False) -> None:
+def retrain(
+    run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
+) -> None:
     """Retrain the last layers on balanced real images (stage 2), training stage 1 first where it is missing.
 
     Example:  synaug retrain runs/photos
     """
-    _train(run, methods, retrain=True, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, retrain=True, dry_run=dry_run, as_json=as_json)
 
 
-def _train(run: Path, methods: str | None, *, retrain: bool, dry_run: bool, as_json: bool) -> None:
+def _train(
+    run: Path, methods: str | None, num_seeds: int | None, *, retrain: bool, dry_run: bool, as_json: bool
+) -> None:
     from synaug import console, experiment, storage
     from synaug.preview import preview_training
     from synaug.training.parallel import is_first_process
 
+    seeds = _seeds(run, num_seeds or 1)
+    chosen: dict[str, Any] = {"methods": names_of(methods), "retrain": retrain or bool(methods), "seeds": seeds}
     if dry_run:
-        print_facts(preview_training(run, names_of(methods), retrain=retrain or bool(methods)), as_json=as_json)
+        print_facts(preview_training(run, **chosen), as_json=as_json)
         return
     first = is_first_process()
     with session() as progress, storage.lock(run) if first else contextlib.nullcontext():
-        results = experiment.train(run, methods=names_of(methods), retrain=retrain or bool(methods), progress=progress)
+        results = experiment.train(run, **chosen, progress=progress)
     if not first:
         return
     if as_json:
         print_json(results)
     else:
         console.show_results({"results": results})
+
+
+def _seeds(run: Path, number: int) -> range:
+    from synaug.runs import locked_recipe, open_run
+
+    first = locked_recipe(open_run(run)).seed
+    return range(first, first + number)
 
 
 def list_methods(as_json: Json = False) -> None:

@@ -57,8 +57,8 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     """
     table = _with_known_names(table, options)
     names = list(table.frame.columns)
-    place = _column(options.path, PATH_COLUMNS, names, "path", where)
-    label = _column(options.label, LABEL_COLUMNS, names, "label", where)
+    place = named_column(options.path, PATH_COLUMNS, names, "path", where)
+    label = named_column(options.label, LABEL_COLUMNS, names, "label", where)
     attribute = _optional(options.attribute, _usual_attribute(names, label), names, "attribute", where)
     split = _optional(options.split, "split", names, "split", where)
     frame = pd.DataFrame({"label": _texts(table, label, where)})
@@ -90,7 +90,12 @@ def _usual_attribute(names: Sequence[str], label: str) -> str | None:
     return next((name for name in ("place", "a") if name in names), None)
 
 
-def _column(asked: str | None, usual: Sequence[str], names: list[str], kind: str, where: Path | str) -> str:
+def named_column(asked: str | None, usual: Sequence[str], names: list[str], kind: str, where: Path | str) -> str:
+    """Return the column that was asked for or, where none was, the first with one of the usual names.
+
+    Raises:
+        DataError: there is none.
+    """
     if asked is not None:
         if asked in names:
             return asked
@@ -109,7 +114,7 @@ def _column(asked: str | None, usual: Sequence[str], names: list[str], kind: str
 
 def _optional(asked: str | None, usual: str | None, names: list[str], kind: str, where: Path | str) -> str | None:
     if asked is not None:
-        return _column(asked, (), names, kind, where)
+        return named_column(asked, (), names, kind, where)
     return usual if usual in names else None
 
 

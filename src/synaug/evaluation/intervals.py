@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -102,3 +103,16 @@ def percentiles(values: np.ndarray, confidence: float = 0.95) -> Interval:
     outside = (1 - confidence) / 2
     low, high = np.quantile(values, [outside, 1 - outside])
     return Interval(float(low), float(high))
+
+
+def intervals_of(drawn: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the ends of each number's interval over resamples; a dict of numbers becomes a dict of ends.
+
+    >>> intervals_of([{"rate": value, "by_class": {"cat": 0.5}} for value in (0.0, 1.0)])
+    {'rate': (0.025, 0.975), 'by_class': {'cat': (0.5, 0.5)}}
+    """
+    found: dict[str, Any] = {}
+    for name, value in drawn[0].items():
+        values = [each[name] for each in drawn]
+        found[name] = intervals_of(values) if isinstance(value, Mapping) else astuple(percentiles(np.array(values)))
+    return found

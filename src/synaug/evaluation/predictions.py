@@ -2,84 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from synaug.data.names import cell_text
+from synaug.data.tablefiles import read_table
+from synaug.data.tables import named_column
 from synaug.errors import DataError
 from synaug.evaluation.fairness import FairnessReport, fairness_report
+from synaug.evaluation.intervals import intervals_of, resamples
 from synaug.evaluation.longtail import class_recalls
+from synaug.evaluation.scores import RESAMPLES
+
+LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of their columns
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read a CSV file of predictions, every cell as text.
+    """Read a table of predictions: CSV, TSV, JSON lines or Parquet.
 
     Raises:
-        DataError: the file cannot be read as CSV.
+        DataError: the file cannot be read, or has no rows.
     """
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing.") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}.") from error
+    if not path.exists():
+        raise DataError(f"{path} is missing.")
+    return read_table(path).frame
 
 
-def evaluate_predictions(frame: pd.DataFrame, *, attributes: Sequence[str] = ()) -> dict[str, Any]:
+def evaluate_predictions(
+    table: pd.DataFrame | Mapping[str, ArrayLike],
+    *,
+    attributes: Sequence[str] = (),
+    label: str | None = None,
+    prediction: str | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Return the scores of predictions as nested dicts of numbers, ready for the terminal and for JSON.
 
     Args:
-        frame: columns ``label`` and ``prediction``, names or numbers, and any attribute columns.
+        table: a frame, or a dict of columns: labels and predictions, names or numbers, and any attributes.
         attributes: the columns between whose values fairness is measured. Rows without a value are left out.
+        label: the column of true classes; without it, ``label`` or ``y_true``.
+        prediction: the column of chosen classes; without it, ``prediction`` or ``y_pred``.
+        seed: of the intervals.
 
     Returns:
         ``num_images``, ``accuracy``, ``mean_recall``, ``worst_class``, ``per_class`` (of the classes that occur as
         labels) and, where attributes are given, ``fairness`` with one entry an attribute, NaN where undefined.
+        ``intervals``, here and in each such entry, has the ends of the 95 % bootstrap interval of each number, by the
+        same names; images are drawn anew within each class, or class x attribute group.
 
     Raises:
         DataError: a column is not there, the table is empty, or a label or prediction is missing.
     """
-    _check_columns(frame, ["label", "prediction", *attributes])
-    names, labels, predictions = _encoded(frame)
+    frame = _as_frame(table)
+    label = _column(frame, label, LABELS, "label")
+    prediction = _column(frame, prediction, PREDICTIONS, "prediction")
+    attributes = [_column(frame, name, (), "attribute") for name in attributes]
+    names, labels, predictions = _encoded(_full(frame[label]), _full(frame[prediction]))
+
+    def measured(rows: np.ndarray) -> dict[str, Any]:
+        return _overall(names, labels=labels[rows], predictions=predictions[rows])
+
+    scores: dict[str, Any] = {"num_images": len(frame)} | _with_intervals(measured, strata=labels, seed=seed)
+    if attributes:
+        scores["fairness"] = {
+            column: _fairness(frame[column], names, labels=labels, predictions=predictions, seed=seed)
+            for column in attributes
+        }
+    return scores
+
+
+def _with_intervals(
+    measured: Callable[[np.ndarray], dict[str, Any]], *, strata: np.ndarray, seed: int
+) -> dict[str, Any]:
+    drawn = [measured(rows) for rows in resamples(strata, RESAMPLES, seed=seed)]
+    return measured(np.arange(len(strata))) | {"intervals": intervals_of(drawn)}
+
+
+def _overall(names: Sequence[str], *, labels: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
     recalls = class_recalls(labels=labels, predictions=predictions, num_classes=len(names))
     per_class = {name: recall for name, recall in zip(names, recalls.tolist(), strict=True) if recall == recall}
-    scores: dict[str, Any] = {
-        "num_images": len(frame),
+    return {
         "accuracy": float((labels == predictions).mean()),
         "mean_recall": float(np.mean(list(per_class.values()))),
         "worst_class": min(per_class.values()),
         "per_class": per_class,
     }
-    if attributes:
-        scores["fairness"] = {
-            column: _fairness(frame[column], names, labels=labels, predictions=predictions) for column in attributes
-        }
-    return scores
 
 
-def _check_columns(frame: pd.DataFrame, wanted: Sequence[str]) -> None:
-    missing = [column for column in wanted if column not in frame.columns]
-    if missing:
-        raise DataError(
-            f"The predictions have no column {', '.join(map(repr, missing))}; "
-            f"there are {', '.join(map(repr, frame.columns)) or 'none'}."
-        )
-    if not len(frame):
+def _as_frame(table: pd.DataFrame | Mapping[str, ArrayLike]) -> pd.DataFrame:
+    if isinstance(table, pd.DataFrame):
+        return table
+    columns = {name: np.asarray(values) for name, values in table.items()}  # by place, whatever index a series has
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{name!r} {length:,}" for name, length in lengths.items())
+        raise DataError(f"The columns of the predictions differ in length: {said}.")
+    return pd.DataFrame(columns)
+
+
+def _column(frame: pd.DataFrame, asked: str | None, usual: Sequence[str], kind: str) -> str:
+    names = [name for name in frame.columns if isinstance(name, str)]
+    return named_column(asked, usual, names, kind, "The table of predictions")
+
+
+def _full(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the column, of which every row must have a value."""
+    if not len(column):
         raise DataError("The predictions have no rows, so there is nothing to measure.")
-    for column in ("label", "prediction"):
-        empty = (frame[column].isna() | (frame[column].astype(str).str.strip() == "")).to_numpy()
-        if empty.any():
-            raise DataError(f"{empty.sum():,} rows have no {column}; the first is row {int(empty.argmax()) + 1}.")
+    empty = (column.isna() | (column.astype(str).str.strip() == "")).to_numpy()
+    if empty.any():
+        raise DataError(f"{empty.sum():,} rows have no {column.name}; the first is row {int(empty.argmax()) + 1}.")
+    return column
 
 
-def _encoded(frame: pd.DataFrame) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _encoded(*columns: pd.Series[Any]) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return the class names that occur, and labels and predictions as positions in them."""
-    labels, predictions = _text(frame["label"]), _text(frame["prediction"])
+    labels, predictions = map(_text, columns)
     names = _sorted_names({*labels, *predictions})
     position = {name: number for number, name in enumerate(names)}
     return names, np.array([position[name] for name in labels]), np.array([position[name] for name in predictions])
@@ -100,21 +145,30 @@ def _sorted_names(names: set[str]) -> list[str]:
 
 
 def _fairness(
-    column: pd.Series[Any], names: Sequence[str], *, labels: np.ndarray, predictions: np.ndarray
+    column: pd.Series[Any], names: Sequence[str], *, labels: np.ndarray, predictions: np.ndarray, seed: int
 ) -> dict[str, Any]:
-    known = (column.notna() & (column.astype(str).str.strip() != "")).to_numpy()
-    if not known.any():
+    known = np.flatnonzero(column.notna() & (column.astype(str).str.strip() != ""))
+    if not len(known):
         raise DataError(f"The column {column.name!r} is empty.")
-    values = _text(column[known])
+    values = _text(column.iloc[known])
     attribute_names = _sorted_names(set(values))
-    report = fairness_report(
-        labels=labels[known],
-        predictions=predictions[known],
-        attributes=np.array([attribute_names.index(value) for value in values]),
-        num_classes=len(names),
-        num_attributes=len(attribute_names),
-    )
-    return {"num_images": int(known.sum())} | _named(report, names, attribute_names)
+    attributes = np.array([attribute_names.index(value) for value in values])
+    labels, predictions = labels[known], predictions[known]
+
+    def measured(rows: np.ndarray) -> dict[str, Any]:
+        report = fairness_report(
+            labels=labels[rows],
+            predictions=predictions[rows],
+            attributes=attributes[rows],
+            num_classes=len(names),
+            num_attributes=len(attribute_names),
+        )
+        return _named(report, names, attribute_names)
+
+    counts = dict(zip(attribute_names, np.bincount(attributes).tolist(), strict=True))
+    strata = labels * len(attribute_names) + attributes
+    found = _with_intervals(measured, strata=strata, seed=seed)
+    return {"num_images": len(known), "num_images_by_value": counts} | found
 
 
 def _named(report: FairnessReport, names: Sequence[str], attribute_names: Sequence[str]) -> dict[str, Any]:

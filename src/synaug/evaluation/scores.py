@@ -10,7 +10,7 @@ import numpy as np
 
 from synaug.evaluation.calibration import expected_calibration_error
 from synaug.evaluation.fairness import accuracy_by_group, fairness_report
-from synaug.evaluation.intervals import percentiles, recall_intervals, resamples
+from synaug.evaluation.intervals import intervals_of, recall_intervals, resamples
 from synaug.evaluation.longtail import longtail_report
 from synaug.evaluation.spurious import train_weighted_accuracy
 
@@ -92,9 +92,7 @@ def scores(
         labels=strata, predictions=np.where(right, strata, (strata + 1) % len(names)), num_classes=len(names), seed=seed
     )
     drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
-    found["intervals"] |= {"per_group": dict(zip(names, map(astuple, ends), strict=True))} | {
-        name: astuple(percentiles(np.array([values[name] for values in drawn]))) for name in drawn[0]
-    }
+    found["intervals"] |= {"per_group": dict(zip(names, map(astuple, ends), strict=True))} | intervals_of(drawn)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,11 @@ class ResultRow:
 def is_synthetic_method(method: str) -> bool:
     """Return whether the method trains on synthetic images."""
     return method.startswith("synaug")
+
+
+def shown_columns(rows: Sequence[ResultRow]) -> dict[str, str]:
+    """Return the columns of the results, name to title, in which any row has a number."""
+    return {name: title for name, title in COLUMNS.items() if any(not math.isnan(row.means[name]) for row in rows)}
 
 
 def results_table(report: Mapping[str, Any]) -> list[ResultRow]:

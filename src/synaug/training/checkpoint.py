@@ -64,6 +64,20 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any
     return about
 
 
+def read_about(path: Path) -> dict[str, Any]:
+    """Return what was said about a training, without its tensors.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about: dict[str, Any] = json.loads((file.metadata() or {})["synaug"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise DataError(f"The checkpoint {path} is damaged: {error}. Remove it to train anew.") from error
+    return about
+
+
 def _tensors(parts: Parts) -> dict[str, Tensor]:
     tensors = {
         f"{kind}/{name}": value.clone()

@@ -321,9 +321,14 @@ def _in_float32(outputs: Any) -> Any:
 
 
 def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
-    """Return a digest of what decides a training: options, seed, labels, some images, shapes of the weights."""
+    """Return a digest of what decides a training: options, seed, labels, some images, shapes of the weights.
+
+    Where a file of the user's own decides what the network is, the file too; see ``models.network_digest``.
+    """
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
     facts = [options.model_dump_json(), str((seed, steps, tuple(data.images.shape), shapes))]
+    sources = (getattr(part, "source", "") for part in model.modules())
+    facts += [source for source in sources if isinstance(source, str) and source]
     content = [fact.encode() for fact in facts]
     tensors = [data.labels, data.is_synthetic, data.groups, data.mean, data.std]
     if isinstance(data.images, ImageFiles):

@@ -167,7 +167,7 @@ def load_training_set(
         channels: 1 or 3. Default: 1 where the images are grey.
         like: take size, channels and normalisation from this set, as a test set must from its training set.
         normalisation: mean and deviation of each channel, as a pretrained network wants them; default: those of
-            the real images. See ``models.pretrained_normalisation``.
+            the real images. See ``timm_networks.pretrained_normalisation``.
         in_memory: decode all images now, or each when it is needed. Default: now, if they take at most half of
             the free memory.
         progress: told how many are decoded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from typing import Any
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synaug.errors import EnvironmentFault, OptionError, unknown
+from synaug.errors import OptionError, unknown
+from synaug.training.factories import Factory, factory_named, is_own, source_digest, split_network
+from synaug.training.timm_networks import check_timm, timm_backbone, weights_digest
 
 CIFAR_DEPTHS = (8, 20, 32, 44, 56, 110)
 HEADS = ("linear", "cosine", "unit_linear")
@@ -123,7 +126,7 @@ def network_named(name: str, image_size: int) -> str:
 
 
 def make_model(
-    name: str,
+    name: str | Factory | nn.Module,
     *,
     num_classes: int,
     in_channels: int = 3,
@@ -135,7 +138,9 @@ def make_model(
     """Make a network with weights that follow from the seed (or from timm).
 
     Args:
-        name: ``auto``, ``resnet8`` to ``resnet110`` for tiny images, or a timm name, with or without ``timm/``.
+        name: ``auto``, ``resnet8`` to ``resnet110`` for tiny images, or a timm name, with or without ``timm/``; or a
+            network of one's own: a module, of which a copy is taken, a class or function that makes one, or where that
+            is (``path/to/net.py:Net``, ``my_package.nets:small``).
         num_classes: outputs.
         in_channels: 1 or 3.
         image_size: side in pixels.
@@ -144,24 +149,61 @@ def make_model(
         seed: of the weights; the global random state is left alone.
 
     Raises:
-        OptionError: the name or head is unknown, or the network has no pretrained weights.
+        OptionError: the name or head is unknown, the network has no pretrained weights, or one's own does not fit.
         EnvironmentFault: the weights cannot be had.
     """
     if head not in HEADS:
         raise unknown("head", head, HEADS)
-    name = network_named(name, image_size)
+    if isinstance(name, str):
+        name = network_named(name, image_size)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if name in cifar_names():
-            if pretrained:
-                raise OptionError(f"There are no pretrained weights for {name}; choose a timm network.")
-            backbone: Any = CifarResNet(int(name.removeprefix("resnet")), in_channels=in_channels)
-            num_features = backbone.num_features
-        else:
-            backbone = _timm_backbone(name.removeprefix("timm/"), in_channels, image_size, pretrained)
-            num_features = getattr(backbone, "head_hidden_size", None) or backbone.num_features
-        layer = CosineLinear if head == "cosine" else nn.Linear
-        return ImageClassifier(backbone, layer(num_features, num_classes), unit_features=head != "linear")
+        backbone, linear = _parts(name, num_classes, in_channels, image_size, pretrained)
+        backbone.source = network_digest(name) if isinstance(name, str) else ""  # type: ignore[assignment]
+        if head == "cosine":
+            cosine = CosineLinear(linear.in_features, num_classes)
+            cosine.weight = linear.weight
+            linear = cosine
+        return ImageClassifier(backbone, linear, unit_features=head != "linear")
+
+
+def _parts(
+    name: str | Factory | nn.Module, num_classes: int, in_channels: int, image_size: int, pretrained: bool
+) -> tuple[nn.Module, nn.Linear]:
+    """Return the backbone of a network and its linear classifier."""
+    if not isinstance(name, str) or is_own(name):
+        called = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
+        if pretrained:
+            raise _no_weights(called)
+        sizes = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+        return split_network(_factory(name), name=called, **sizes)
+    backbone: Any
+    if name in cifar_names():
+        if pretrained:
+            raise _no_weights(name)
+        backbone = CifarResNet(int(name.removeprefix("resnet")), in_channels=in_channels)
+        return backbone, nn.Linear(backbone.num_features, num_classes)
+    check_network(name)
+    backbone = timm_backbone(name, in_channels=in_channels, image_size=image_size, pretrained=pretrained)
+    return backbone, nn.Linear(getattr(backbone, "head_hidden_size", None) or backbone.num_features, num_classes)
+
+
+def check_pretrained(name: str) -> None:
+    """Raise an OptionError for a network that has no weights to start from."""
+    if is_own(name) or name in cifar_names():
+        raise _no_weights(name)
+
+
+def _no_weights(called: str) -> OptionError:
+    return OptionError(
+        f"There are no pretrained weights for {called}; choose a timm network, or load weights in one of your own."
+    )
+
+
+def _factory(network: str | Factory | nn.Module) -> Factory:
+    if isinstance(network, nn.Module):
+        return lambda: copy.deepcopy(network)
+    return factory_named(network) if isinstance(network, str) else network
 
 
 def cifar_names() -> list[str]:
@@ -170,49 +212,16 @@ def cifar_names() -> list[str]:
 
 
 def check_network(name: str) -> None:
-    """Raise an OptionError for a name that ``make_model`` does not know."""
-    if name == "auto" or name in cifar_names():
-        return
-    import timm
-
-    if not timm.is_model(name.removeprefix("timm/")):
-        raise unknown("network", name, [*cifar_names(), "auto", *timm.list_models()])
+    """Raise an OptionError for a name that ``make_model`` does not know; code of the user's own is run for it."""
+    if is_own(name):
+        factory_named(name)
+    elif name != "auto" and name not in cifar_names():
+        check_timm(name, others=[*cifar_names(), "auto"])
 
 
-def _timm_backbone(name: str, in_channels: int, image_size: int, pretrained: bool) -> nn.Module:
-    import timm
-
-    check_network(name)
-    config = timm.get_pretrained_cfg(name)
-    sized = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
-    try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=in_channels, **sized)
-    except Exception as error:
-        if not pretrained:
-            raise
-        raise EnvironmentFault(
-            f"The weights of {name} cannot be had: {error}. Set train.pretrained to false, or download them "
-            "on a machine with a connection."
-        ) from error
-
-
-def pretrained_normalisation(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
-    """Return mean, standard deviation and image side with which a timm network was trained.
-
-    For grey images they are the means over the channels, as timm sums the weights of the first layer.
-    """
-    import timm
-    from timm.data import resolve_data_config
-
-    name = name.removeprefix("timm/")
-    config = timm.get_pretrained_cfg(name)
-    if config is None:
-        raise OptionError(f"timm has no pretrained configuration for {name!r}.")
-    found = resolve_data_config(pretrained_cfg=config.to_dict())
-    mean, std = tuple(found["mean"]), tuple(found["std"])
-    if in_channels == 1:
-        mean, std = (sum(mean) / 3,), (sum(std) / 3,)
-    return mean, std, int(found["input_size"][-1])
+def network_digest(name: str) -> str:
+    """Return a digest of the file or folder that decides what a network is; empty where its name says it all."""
+    return source_digest(name) if is_own(name) else weights_digest(name)
 
 
 def logit_scale(model: nn.Module) -> float:

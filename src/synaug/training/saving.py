@@ -19,10 +19,12 @@ from torch.nn import functional as F
 
 from synaug import storage
 from synaug.data.images import read_file
-from synaug.errors import DataError
+from synaug.errors import DataError, OptionError
+from synaug.training.factories import Factory, is_own, shown
 from synaug.training.files import pixels
 from synaug.training.images import TrainingSet, normalised
-from synaug.training.models import ImageClassifier, make_model, network_named
+from synaug.training.models import ImageClassifier, make_model, network_digest, network_named
+from synaug.training.timm_networks import architecture
 
 FILE = "classifier.safetensors"
 
@@ -89,11 +91,13 @@ def write_classifier(
         model: the trained network.
         folder: where ``classifier.safetensors`` goes.
         data: a set of the size and normalisation that the network was trained with.
-        network: the name that makes it; see ``make_model``.
+        network: the name that makes it; see ``make_model``. Of a network of the user's own the digest is kept, too.
         class_names: one name an output.
     """
+    source = getattr(getattr(model, "backbone", None), "source", "")
     about = {
-        "network": network,
+        "network": portable(network),
+        **({"network_digest": source} if is_own(network) else {}),
         "head": getattr(model, "head", "linear"),
         "class_names": list(class_names),
         "image_shape": list(data.images.shape[1:]),
@@ -104,11 +108,22 @@ def write_classifier(
     storage.write_bytes(folder / FILE, save(tensors, metadata={"synaug": json.dumps(about)}))
 
 
-def load_classifier(folder: str | Path) -> SavedClassifier:
+def portable(network: str) -> str:
+    """Return the name of a network as other machines may know it, too: without folders of this one."""
+    return shown(network) if is_own(network) else architecture(network)
+
+
+def load_classifier(folder: str | Path, *, network: str | Factory | nn.Module | None = None) -> SavedClassifier:
     """Load the classifier of a folder such as ``RUN/checkpoints/synaug-0``.
 
+    Args:
+        folder: holds ``classifier.safetensors``.
+        network: what makes it where the network is its maker's own, whose code a file of weights neither holds nor may
+            name: ``path/to/net.py:Net``, or the class or function itself.
+
     Raises:
-        DataError: there is none, or the file is damaged.
+        OptionError: the network is somebody's own and was not given.
+        DataError: there is none, the file is damaged, or the network that was given is another.
     """
     path = Path(folder) / FILE
     if not path.exists():
@@ -121,13 +136,16 @@ def load_classifier(folder: str | Path) -> SavedClassifier:
         raise DataError(f"{path} cannot be read: {error}.") from error
     channels, height, width = about["image_shape"]
     model = make_model(
-        about["network"],
+        _network(about, path, network),
         num_classes=len(about["class_names"]),
         in_channels=channels,
         image_size=width,
         head=about.get("head", "linear"),
     )
-    model.load_state_dict(tensors)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(f"The weights in {path} are of another network: {error}") from error
     return SavedClassifier(
         model=model.eval(),
         class_names=tuple(about["class_names"]),
@@ -136,3 +154,21 @@ def load_classifier(folder: str | Path) -> SavedClassifier:
         std=torch.tensor(about["std"]),
         network=network_named(about["network"], width),
     )
+
+
+def _network(about: dict[str, Any], path: Path, given: str | Factory | nn.Module | None) -> str | Factory | nn.Module:
+    """Return what makes the network of a file; code runs only where the caller gave it."""
+    name: str = about["network"]
+    if given is None:
+        if is_own(name):
+            raise OptionError(
+                f"The classifier {path} is of its maker's own network {name}, whose code is not in it. If you have "
+                "that code and trust it: load_classifier(folder, network='path/to/net.py:Net')."
+            )
+        return name
+    if isinstance(given, str) and network_digest(given) != about.get("network_digest", ""):
+        raise DataError(
+            f"{given} is not the file that {path} was trained with ({name}). Take that one, or give the class or "
+            "function itself to load it nevertheless."
+        )
+    return given

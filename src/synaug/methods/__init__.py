@@ -1,0 +1,42 @@
+"""The ways from images to a classifier: each method of a table, how it is trained, tested and kept."""
+
+from synaug.methods.networks import check_networks, network_digests
+from synaug.methods.options import (
+    check_methods,
+    is_of_options,
+    method_named,
+    network_of,
+    options_of,
+    retrain_options,
+    stage_options,
+)
+from synaug.methods.results import is_current, is_finished, train_group_counts, train_method
+from synaug.methods.sets import Sets, images_digest, load_sets, retraining_set, selected
+from synaug.methods.table import DEFAULT_METHODS, METHODS, OWN, Method
+from synaug.methods.training import trained_model
+
+__all__ = [
+    "DEFAULT_METHODS",
+    "METHODS",
+    "OWN",
+    "Method",
+    "Sets",
+    "check_methods",
+    "check_networks",
+    "images_digest",
+    "is_current",
+    "is_finished",
+    "is_of_options",
+    "load_sets",
+    "method_named",
+    "network_digests",
+    "network_of",
+    "options_of",
+    "retrain_options",
+    "retraining_set",
+    "selected",
+    "stage_options",
+    "train_group_counts",
+    "train_method",
+    "trained_model",
+]

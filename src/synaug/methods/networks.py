@@ -1,0 +1,57 @@
+"""The networks that methods train: whether they can be made, and which files of the user's own they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from synaug.config import Recipe, TrainOptions
+from synaug.errors import OptionError
+from synaug.methods.options import network_file, network_of
+from synaug.methods.sets import input_of
+from synaug.synthesis import plan as planning
+
+
+def check_networks(methods: Sequence[str], recipe: Recipe, plan: planning.Plan) -> None:
+    """Make the networks of the user's own once, and see that all take the same images, before hours go into others.
+
+    Raises:
+        OptionError: a network cannot be made, or wants other images.
+    """
+    from synaug.training.factories import is_own
+    from synaug.training.models import make_model
+
+    networks = {network_of(name, recipe) for name in methods}
+    if recipe.train.pretrained:
+        check_inputs(networks, recipe.train, plan)
+    for network in filter(is_own, networks):
+        channels, side, _ = input_of(network, recipe.train, plan)
+        make_model(
+            network,
+            num_classes=len(plan.class_names),
+            in_channels=channels,
+            image_size=side,
+            pretrained=recipe.train.pretrained,
+        )
+
+
+def check_inputs(networks: Iterable[str], options: TrainOptions, plan: planning.Plan) -> None:
+    """Make sure that all networks of a run take the images as ``train.network`` does.
+
+    Raises:
+        OptionError: one does not.
+    """
+    shared = input_of(options.network, options, plan)
+    for network in networks:
+        own = input_of(network, options, plan)
+        if own != shared:
+            raise OptionError(
+                f"The weights of {network} want images of {own[1]} pixels, mean and deviation {own[2]}, but those of "
+                f"{options.network} {shared[1]} and {shared[2]}. All methods of a run are given the same images: set "
+                "train.image_size, train.mean and train.std, or train them in runs of their own."
+            )
+
+
+def network_digests(methods: Sequence[str], recipe: Recipe) -> dict[str, str]:
+    """Return the networks of the methods that a file or folder decides, with its digest."""
+    files = {network_of(name, recipe): network_file(name, recipe) for name in methods}
+    return {network: file["network_digest"] for network, file in files.items() if file}

@@ -1,0 +1,113 @@
+"""The result of a method in a run folder: made by training and testing, current while options and images stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from synaug import storage
+from synaug.config import Recipe
+from synaug.data import groups
+from synaug.data.manifest import Manifest, read_manifest
+from synaug.data.names import plain_cell
+from synaug.methods.options import is_of_options, method_named, network_of, options_of
+from synaug.methods.sets import Sets
+from synaug.methods.training import trained_model
+from synaug.progress import Progress, silent
+from synaug.runs import RunFolder
+
+
+def is_current(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
+    """Return whether a method has a result, of these options and, where it learns from them, of these images."""
+    path = run_folder.result(name, recipe.seed)
+    if not path.exists():
+        return False
+    result = storage.read_json(path)
+    same_images = method_named(name, recipe).data == "real" or result.get("synthetic") == synthetic
+    return same_images and is_of_options(result, recipe)
+
+
+def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
+    """Return whether a method has a current result; another is removed together with the network it came from."""
+    if is_current(run_folder, name, recipe, synthetic):
+        return True
+    if run_folder.result(name, recipe.seed).exists():
+        storage.remove_tree(run_folder.checkpoint(name, recipe.seed))
+    return False
+
+
+def train_method(
+    name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, synthetic: str, progress: Progress = silent
+) -> None:
+    """Train one method, test it on the real test images, and write network, predictions and result.
+
+    Of several processes that train together, the first alone tests and writes.
+
+    Args:
+        name: of ``METHODS``.
+        sets: the images.
+        run_folder: gets all of it, the result last.
+        recipe: the options.
+        synthetic: which synthetic images there are; see ``images_digest``.
+        progress: called with how far the training has come.
+    """
+    from synaug.evaluation.scores import scores
+    from synaug.training.fit import predict
+    from synaug.training.parallel import joined_team
+    from synaug.training.saving import write_classifier
+
+    team, device = joined_team(recipe.train.device)
+    options = options_of(name, recipe)  # before the training: a file of the user's own may change meanwhile
+    model, seconds = trained_model(name, sets, run_folder, recipe, progress=progress)
+    if not team.is_first:
+        return
+    logits = predict(model, sets.test, device=device)
+    manifest = read_manifest(run_folder.data)
+    test = manifest.split("test")
+    training = manifest.split("train")
+    measured = scores(
+        labels=test.labels,
+        probabilities=logits.double().softmax(1).numpy(),
+        attributes=test.attributes,
+        class_names=manifest.class_names,
+        attribute_names=manifest.attribute_names,
+        class_counts=groups.class_counts(training.labels, manifest.num_classes),
+        train_group_counts=train_group_counts(training),
+        seed=recipe.seed,
+    )
+    folder = storage.make_folder(run_folder.checkpoint(name, recipe.seed))
+    network = network_of(name, recipe)
+    write_classifier(model, folder, data=sets.real, network=network, class_names=manifest.class_names)
+    write_predictions(run_folder.method_predictions(name, recipe.seed), test, logits.argmax(1).numpy())
+    result = {
+        "method": name,
+        "seed": recipe.seed,
+        **measured,
+        "seconds": seconds,
+        "synthetic": synthetic,
+        "options": options,
+    }
+    storage.write_json(run_folder.result(name, recipe.seed), result)
+
+
+def train_group_counts(training: Manifest) -> np.ndarray:
+    """Return the real training images of each group, shape ``(C, A)``; those without an attribute are left out."""
+    known = training.attributes >= 0
+    counts = groups.group_counts(
+        labels=training.labels[known],
+        attributes=training.attributes[known],
+        num_classes=training.num_classes,
+        num_attributes=training.num_attributes,
+    )
+    return counts.reshape(training.num_classes, training.num_attributes)
+
+
+def write_predictions(path: Path, test: Manifest, predictions: np.ndarray) -> None:
+    """Write one row a test image: id, label, prediction and, where known, attribute; names, not numbers."""
+    names = np.array([plain_cell(name) for name in test.class_names], dtype=object)
+    columns = {"id": test.frame["id"].map(plain_cell), "label": names[test.labels], "prediction": names[predictions]}
+    if test.attribute_names:
+        columns["attribute"] = np.array([*map(plain_cell, test.attribute_names), ""], dtype=object)[test.attributes]
+    storage.write_text(path, pd.DataFrame(columns).to_csv(index=False))

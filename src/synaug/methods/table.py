@@ -1,0 +1,186 @@
+"""The table of methods: what each is, and what it changes against a recipe.  A new row of the results is an entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+OWN = "own"  # instead of a method that tells the attribute
+
+Changes = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way from images to a classifier.
+
+    Attributes:
+        description: what it does, in one sentence, for the report.
+        data: what stage 1 learns from: ``real`` or ``evened_out`` (real and synthetic).
+        stage1: options that differ from the recipe's ``train.stage1``.
+        schedule: the course of stage 1, a name of ``training.schedules.SCHEDULES``.
+        starts_from: the method whose features are kept while the classifier is retrained; None trains stage 1.
+        retrain: options that differ from the recipe's ``train.retrain``.
+        groups_from: the method whose features tell the attribute of images that have none, or ``OWN``: those of a
+            class are a group of their own. It needs groups.
+    """
+
+    description: str
+    data: str = "real"
+    stage1: Changes = ()
+    schedule: str = "usual"
+    starts_from: str | None = None
+    retrain: Changes = ()
+    groups_from: str | None = None
+
+
+def _drawn(name: str, what: str, *, stage1: Changes, **more: Any) -> dict[str, Method]:
+    """Return a way to train on the evened-out set whose prior is of the images drawn, not of the real ones."""
+    stage1 = (*stage1, ("prior", "drawn"))
+    said = f"{what}, on the evened-out set; class counts of what is drawn."
+    return {f"synaug_{name}_drawn": Method(said, data="evened_out", stage1=stage1, **more)}
+
+
+_BOXES: Changes = (("mixup_alpha", 1.0),)  # of the papers that paste boxes
+
+
+def _on_both(name: str, what: str, *, stage1: Changes = (), **more: Any) -> dict[str, Method]:
+    """Return a way to train as two methods: on the real images, unmixed, and on the evened-out set."""
+    return {
+        name: Method(f"{what}, on the real images alone.", stage1=(("mixing", "none"), *stage1), **more),
+        f"synaug_{name}": Method(f"{what}, on the evened-out set.", data="evened_out", stage1=stage1, **more),
+    }
+
+
+def _of_both(name: str, what: str, method: str) -> dict[str, Method]:
+    """Return a way to find the last layer as two methods: of the features of either."""
+    retrain = (("method", method),)
+    return {
+        name: Method(f"Features of cross_entropy; {what}.", starts_from="cross_entropy", retrain=retrain),
+        f"synaug_{name}": Method(
+            f"Features of synaug_stage1; {what}.", data="evened_out", starts_from="synaug_stage1", retrain=retrain
+        ),
+    }
+
+
+METHODS = {
+    "cross_entropy": Method(
+        "Cross-entropy on the real images alone.",
+        stage1=(("mixing", "none"),),
+    ),
+    "cross_entropy_mixup": Method("Cross-entropy with Mixup on the real images alone."),
+    "cross_entropy_retrained": Method(
+        "Features of cross_entropy; its last layer retrained on all real images, the classes weighted equally.",
+        starts_from="cross_entropy",
+        retrain=(("data", "all_real"),),
+    ),
+    "classifier_only": Method(
+        "Features of cross_entropy; its last layer retrained on the evened-out set.",
+        data="evened_out",
+        starts_from="cross_entropy",
+        retrain=(("data", "evened_out"),),
+    ),
+    "oversampling": Method(
+        "Cross-entropy on the real images, drawn class-balanced: rare images are seen more often.",
+        stage1=(("mixing", "none"), ("sampler", "class_balanced")),
+    ),
+    "oversampling_mixup": Method(
+        "Oversampling with Mixup.",
+        stage1=(("sampler", "class_balanced"),),
+    ),
+    "upper_bound": Method("Cross-entropy on the set filled with other real images: what a perfect generator could do."),
+    "upper_bound_retrained": Method(
+        "Features of upper_bound; the last layer retrained on the same set.",
+        starts_from="upper_bound",
+        retrain=(("data", "all_real"),),
+    ),
+    "synaug_stage1": Method(
+        "Cross-entropy with Mixup on the evened-out set: real and synthetic images.", data="evened_out"
+    ),
+    "synaug": Method(
+        "Features of synaug_stage1; the last layer retrained as train.retrain says.",
+        data="evened_out",
+        starts_from="synaug_stage1",
+    ),
+    "synaug_balanced_real": Method(
+        "Features of synaug_stage1; the last layer retrained on equally many real images of each class.",
+        data="evened_out",
+        starts_from="synaug_stage1",
+        retrain=(("data", "balanced_real"),),
+    ),
+    # ------------------------------------------------------------ on the real images drawn otherwise
+    "square_root": Method(
+        "Cross-entropy on the real images, a class in proportion to the root of its images (Mahajan et al. 2018).",
+        stage1=(("mixing", "none"), ("sampler", "square_root")),
+    ),
+    "progressively_balanced": Method(
+        "Cross-entropy on the real images, from every image to every class as often (Kang et al. 2020).",
+        stage1=(("mixing", "none"), ("sampler", "progressively_balanced")),
+    ),
+    # ------------------------------------------------------------ only where there are synthetic images
+    "synaug_no_mixing": Method(
+        "Cross-entropy on the evened-out set without Mixup.", data="evened_out", stage1=(("mixing", "none"),)
+    ),
+    "synaug_domain_mixup": Method(
+        "Cross-entropy on the evened-out set, every image mixed with a real one.",
+        data="evened_out",
+        stage1=(("mixing", "domain_mixup"),),
+    ),
+    "synaug_domain_mixup_same_class": Method(
+        "Cross-entropy on the evened-out set, every image mixed with a real one of its class.",
+        data="evened_out",
+        stage1=(("mixing", "domain_mixup_same_class"),),
+    ),
+    "synaug_synthetic_then_real": Method(
+        "Half of the steps on the synthetic images, then half on the real ones (Qraitem et al. 2024).",
+        data="evened_out",
+        schedule="synthetic_then_real",
+    ),
+    # ------------------------------------------------------------ with and without synthetic images
+    **_on_both("cutmix", "CutMix (Yun et al. 2019)", stage1=(("mixing", "cutmix"), *_BOXES)),
+    **_on_both("mixup_or_cutmix", "Mixup or CutMix by turns", stage1=(("mixing", "mixup_or_cutmix"), *_BOXES)),
+    **_on_both("cmo", "Rare images pasted into any (CMO, Park et al. 2022)", stage1=(("mixing", "cmo"), *_BOXES)),
+    **_on_both("label_smoothing", "Label smoothing (Szegedy et al. 2016)", stage1=(("loss", "label_smoothing"),)),
+    **_on_both("focal", "Focal loss (Lin et al. 2017)", stage1=(("loss", "focal"),)),
+    **_on_both("class_balanced_loss", "Class-balanced loss (Cui et al. 2019)", stage1=(("loss", "class_balanced"),)),
+    **_on_both("deferred_reweighting", "Classes reweighted at last (DRW)", stage1=(("loss", "cross_entropy_drw"),)),
+    **_on_both("ldam_drw", "LDAM with deferred reweighting (Cao et al. 2019)", stage1=(("loss", "ldam_drw"),)),
+    **_on_both("balanced_softmax", "Balanced softmax (Ren et al. 2020)", stage1=(("loss", "balanced_softmax"),)),
+    **_on_both("logit_adjustment", "Logit adjustment (Menon et al. 2021)", stage1=(("loss", "logit_adjustment"),)),
+    **_drawn("class_balanced_loss", "Class-balanced loss", stage1=(("loss", "class_balanced"),)),
+    **_drawn("ldam_drw", "LDAM with deferred reweighting", stage1=(("loss", "ldam_drw"),)),
+    **_drawn("balanced_softmax", "Balanced softmax", stage1=(("loss", "balanced_softmax"),)),
+    **_on_both(
+        "group_dro",
+        "Group DRO (Sagawa et al. 2020)",
+        stage1=(("loss", "group_dro"),),
+        groups_from="cross_entropy",
+    ),
+    "synaug_group_dro_own": Method(
+        "Group DRO on the evened-out set; the synthetic images of a class are a group of their own.",
+        data="evened_out",
+        stage1=(("loss", "group_dro"),),
+        groups_from=OWN,
+    ),
+    **_on_both(
+        "group_balanced",
+        "Every group of class and attribute as often",
+        stage1=(("sampler", "group_balanced"),),
+        groups_from="cross_entropy",
+    ),
+    **_on_both("glmc", "Agreement of two mixtures (GLMC, Du et al. 2023)", stage1=_BOXES, schedule="glmc"),
+    **_drawn("glmc", "Agreement of two mixtures", stage1=_BOXES, schedule="glmc"),
+    **_on_both("simclr_start", "Half of the steps SimCLR (Chen et al. 2020), then labels", schedule="simclr_start"),
+    **_on_both(
+        "balanced_contrastive_start",
+        "Half of the steps balanced contrastive (Zhu et al. 2022), then labels",
+        schedule="balanced_contrastive_start",
+    ),
+    **_of_both("crt", "the last layer anew, by class-balanced SGD (cRT, Kang et al. 2020)", "crt"),
+    **_of_both("lws", "each class's row of the last layer rescaled (LWS, Kang et al. 2020)", "lws"),
+    **_of_both("tau_norm", "each class's row of the last layer divided by its norm (Kang et al. 2020)", "tau_norm"),
+    **_of_both("max_norm", "rows of the last layer kept in a ball (Alshammari et al. 2022)", "max_norm"),
+    **_of_both("nearest_class_mean", "the class with the nearest mean (Kang et al. 2020)", "nearest_class_mean"),
+    **_of_both("dfr", "a sparse last layer on group-balanced images (DFR, Kirichenko et al. 2023)", "dfr"),
+}
+DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")

@@ -1,0 +1,112 @@
+"""Train one method: its features, or the last layer on the features of another."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from synaug import storage
+from synaug.config import MethodOptions, Recipe
+from synaug.methods.options import method_named, network_of, retrain_options, stage_options
+from synaug.methods.sets import Sets, retraining_set, selected
+from synaug.methods.table import OWN, Method
+from synaug.progress import Progress, silent
+from synaug.runs import RunFolder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from synaug.training.images import TrainingSet
+    from synaug.training.models import ImageClassifier
+
+
+def trained_model(
+    name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent
+) -> tuple[ImageClassifier, float]:
+    """Return the network of a method, trained, and the seconds that took; a finished checkpoint is loaded instead."""
+    from synaug.training.losses import COSINE_LOSSES
+    from synaug.training.models import make_model
+    from synaug.training.schedules import SCHEDULES
+    from synaug.training.tracking import tracked
+
+    method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
+    sets = selected(sets, own.images)
+    if method.starts_from is not None:
+        base, seconds = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
+        began = time.monotonic()
+        model = retrained_model(name, method.starts_from, base, sets=sets, recipe=recipe)
+        return model, seconds + time.monotonic() - began
+    data = sets.evened_out if method.data == "evened_out" else sets.real
+    if method.groups_from is not None and bool((data.groups < 0).any()):
+        data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
+    options = stage_options(name, recipe, sets)
+    model = make_model(
+        network_of(name, recipe),
+        num_classes=data.num_classes,
+        in_channels=data.images.shape[1],
+        image_size=data.images.shape[-1],
+        pretrained=recipe.train.pretrained,
+        head="cosine" if method.schedule != "glmc" and options.loss in COSINE_LOSSES else "linear",
+        seed=recipe.seed,
+    )
+    with tracked(recipe.train.track, name=f"{name}-{recipe.seed}", folder=run_folder.tracking) as track:
+        log = SCHEDULES[method.schedule](
+            model,
+            data,
+            options,
+            seed=recipe.seed,
+            device=recipe.train.device,
+            precision=recipe.train.precision,
+            checkpoint=storage.make_folder(run_folder.checkpoint(name, recipe.seed)),
+            progress=progress,
+            track=track,
+            stage=f"training {name}",
+        )
+    return model, log.seconds
+
+
+def retrained_model(
+    name: str, starts_from: str, base: ImageClassifier, *, sets: Sets, recipe: Recipe
+) -> ImageClassifier:
+    """Return a copy of the network that a method starts from, its last layer retrained."""
+    from synaug.training.classifier import retrain_classifier
+    from synaug.training.features import LabelledFeatures
+
+    options = retrain_options(name, recipe)
+    data = retraining_set(sets, options.data, seed=recipe.seed)
+    features = kept_features(starts_from, base, options.data, data, sets=sets, recipe=recipe)
+    return retrain_classifier(
+        base,
+        LabelledFeatures(features, data.labels, data.groups),
+        method=options.method,
+        regularization=options.regularization,
+        seed=recipe.seed,
+    )
+
+
+def kept_features(
+    name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, recipe: Recipe
+) -> Tensor:
+    """Return the features of a set under the network of a method; what was asked for before is not computed again."""
+    from synaug.training.fit import extract_features
+    from synaug.training.parallel import joined_team
+
+    key = name, chosen, recipe.model_dump_json()
+    if key not in sets.features:
+        sets.features[key] = extract_features(model, data, device=joined_team(recipe.train.device)[1])
+    return sets.features[key]
+
+
+def with_groups(
+    data: TrainingSet, method: Method, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress
+) -> TrainingSet:
+    """Return the images with a group for those that have no attribute: predicted, or their own."""
+    from synaug.training.classifier import own_groups, predicted_groups
+
+    assert method.groups_from is not None
+    if method.groups_from == OWN:
+        return own_groups(data)
+    base, _ = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
+    features = kept_features(method.groups_from, base, method.data, data, sets=sets, recipe=recipe)
+    return replace(data, groups=predicted_groups(data, features))

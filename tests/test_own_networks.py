@@ -1,0 +1,90 @@
+"""A network of the user's own through the public commands, and several seeds in one go."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from synaug import experiment, load_classifier, storage
+from synaug.errors import DataError, OptionError
+from synaug.runs import RunFolder
+from synaug.training.factories import factory_named
+
+NET = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes, in_channels):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(in_channels, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        self.head = nn.Linear(16, num_classes)
+
+    def forward(self, images):
+        return self.head(self.body(images))
+"""
+METHODS = "cross_entropy,cross_entropy_retrained"
+
+
+@pytest.fixture
+def planned(photos, tmp_path, synaug):
+    """A run folder whose network is a file of the user's own, and that file."""
+    net = tmp_path / "net.py"
+    net.write_text(NET)
+    options = {
+        "plan": {"model": "embedded"},
+        "train": {"network": f"{net}:Net", "stage1": {"steps": 2, "batch_size": 8}},
+    }
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(options))
+    planned = synaug("plan", photos, "--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "run")
+    assert planned.code == 0, planned.err
+    return tmp_path / "run", net
+
+
+def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, synaug, monkeypatch):
+    (run, net), loads = planned, []
+    whole = experiment.load_sets
+    monkeypatch.setattr(experiment, "load_sets", lambda *a, **k: loads.append(1) or whole(*a, **k))
+    preview = synaug("train", run, "--methods", METHODS, "--seeds", "2", "--dry-run", "--json")
+    assert json.loads(preview.out)["to_train"][-1] == "cross_entropy_retrained (seed 1)"
+    done = synaug("train", run, "--methods", METHODS, "--seeds", "2", "--json")
+    assert done.code == 0, done.err
+    results = json.loads(done.out)
+    assert [(result["seed"], result["method"]) for result in results] == [
+        (seed, name) for seed in (0, 1) for name in METHODS.split(",")
+    ]
+    assert len(loads) == 1
+    digest = storage.file_digest(net)
+    assert {result["options"]["network_digest"] for result in results} == {digest}
+    assert storage.read_json(RunFolder(run).lock_file)["networks"] == {f"{net}:Net": digest}
+
+    kept = run / "checkpoints" / "cross_entropy_retrained-0"
+    with pytest.raises(OptionError, match=r"maker's own network net\.py:Net, whose code is not in it"):
+        load_classifier(kept)
+    named = load_classifier(kept, network=f"{net}:Net")
+    assert named.network == "net.py:Net"
+    given = load_classifier(kept, network=factory_named(f"{net}:Net"))
+    assert given.model.classifier.weight.equal(named.model.classifier.weight)
+
+    assert synaug("train", run, "--methods", METHODS, "--seeds", "2").code == 0
+    assert len(loads) == 1  # nothing was missing
+    net.write_text(NET.replace("nn.ReLU", "nn.GELU"))
+    with pytest.raises(DataError, match=r"net\.py:Net is not the file that .* was trained with"):
+        load_classifier(kept, network=f"{net}:Net")
+    again = json.loads(synaug("train", run, "--methods", METHODS, "--json").out)
+    assert again[0]["options"]["network_digest"] == storage.file_digest(net) != digest
+    net.unlink()
+    lost = synaug("train", run, "--methods", METHODS)
+    assert (lost.code, "cannot be read: No such file" in lost.err) == (2, True)
+    assert RunFolder(run).result("cross_entropy", 0).exists()
+
+
+def test_a_network_that_does_not_fit_stops_the_run_before_images_are_made(photos, tmp_path, synaug):
+    net = tmp_path / "net.py"
+    net.write_text(NET + "\n\ndef two(in_channels):\n    return Net(2, in_channels)\n")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump({"plan": {"model": "embedded"}, "train": {"network": f"{net}:two"}}))
+    ended = synaug("run", photos, "--recipe", recipe, "--out", tmp_path / "run", "--methods", METHODS)
+    assert (ended.code, "has 2 outputs, but there are 3 classes" in " ".join(ended.err.split())) == (2, True)
+    assert not Path(tmp_path / "run").exists()
