@@ -11,7 +11,7 @@ import synaug
 
 ROOT = Path(synaug.__file__).parent
 LAYERS = (
-    {"errors", "config", "storage", "interruption", "progress", "allocation", "embedded", "redaction"},
+    {"errors", "config", "storage", "interruption", "progress", "allocation", "silence", "embedded", "redaction"},
     {"data"},
     {"synthesis", "training", "evaluation"},
     {

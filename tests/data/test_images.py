@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from synaug.data import images
-from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes, quiet, read_file, read_image
+from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes, read_file, read_image
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError
+from synaug.silence import without_warnings
 
 NOISE = np.random.default_rng(0).integers(0, 256, (16, 12, 3), dtype=np.uint8)
 
@@ -180,13 +181,13 @@ def test_overlapping_threads_leave_the_warnings_as_they_were():
     before, inside = list(warnings.filters), threading.Barrier(2)
 
     def first():
-        with quiet():
+        with without_warnings():
             inside.wait()
         inside.wait()
 
     def second():
         inside.wait()
-        with quiet():
+        with without_warnings():
             inside.wait()
 
     threads = [threading.Thread(target=run) for run in (first, second)]

@@ -1,7 +1,9 @@
 """The generator on real pipelines with random weights: seeds, embeddings, guidance, bad images, bad models."""
 
+import contextlib
 import json
 import shutil
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,7 @@ from PIL import Image
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError
+from synaug.silence import without_warnings
 from synaug.synthesis import diffusion
 from synaug.synthesis.diffusion import load_generator, quiet
 
@@ -208,3 +211,11 @@ def test_a_transformer_pipeline_knows_its_size():
         unet=None, transformer=SimpleNamespace(config={}), default_sample_size=128, vae_scale_factor=8
     )
     assert default_size(flux) == 1024
+
+
+def test_it_stays_quiet_while_another_thread_stops_being_so():
+    decoding = contextlib.ExitStack()
+    decoding.enter_context(without_warnings())
+    with quiet():
+        decoding.close()
+        warnings.warn("of a library", DeprecationWarning, stacklevel=1)

@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from synaug.data.images import Encoding, file_bytes, quiet, read_image
+from synaug.data.images import Encoding, file_bytes, read_image
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
+from synaug.silence import without_warnings
 
 SAMPLE = 500
 _LOSSLESS = "PNG"
@@ -76,7 +77,7 @@ def _look(manifest: Manifest, row: int) -> _Look:
     if isinstance(value, np.ndarray):
         return _Look(_LOSSLESS, image.mode, image.size)
     data = value if isinstance(value, bytes) else file_bytes(manifest.absolute_path(row))
-    with quiet(), Image.open(io.BytesIO(data)) as opened:
+    with without_warnings(), Image.open(io.BytesIO(data)) as opened:
         kind = {"MPO": "JPEG"}.get(opened.format or "", opened.format)
         tables = getattr(opened, "quantization", None)
         sampling = get_sampling(opened) if isinstance(opened, JpegImageFile) and opened.mode == "RGB" else -1

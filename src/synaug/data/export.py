@@ -31,13 +31,14 @@ from synaug import storage
 from synaug.data.cards import column_kinds, make_card, metadata_bytes, plain_value
 from synaug.data.croissant import CROISSANT, croissant_text
 from synaug.data.groups import class_counts
-from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes, quiet
+from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes
 from synaug.data.manifest import SPLITS, Manifest, joined
 from synaug.data.marks import marked
 from synaug.data.names import check_class_names
 from synaug.errors import DataError, OptionError
 from synaug.interruption import stop_here
 from synaug.progress import Progress, silent
+from synaug.silence import without_warnings
 
 DIGESTS = "SHA256SUMS"
 CARD = "README.md"
@@ -185,7 +186,7 @@ def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progr
         return _write_image(images, row, folder, from_real=from_real)
 
     written: list[_Written] = []
-    with quiet(), ThreadPoolExecutor(16) as pool:
+    with without_warnings(), ThreadPoolExecutor(16) as pool:
         for start in range(0, len(images), _CHUNK):
             stop_here()
             progress("writing images", start, len(images), "")

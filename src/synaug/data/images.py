@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import stat
-import threading
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
+from synaug.silence import without_warnings
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
@@ -40,29 +37,6 @@ class Encoding:
     subsampling: int = 2
 
 
-_quiet_lock = threading.Lock()
-_quiet_depth = 0
-_quiet_state = contextlib.ExitStack()
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Within the block, let no warning through; unlike ``warnings.catch_warnings``, threads may overlap in it."""
-    global _quiet_depth
-    with _quiet_lock:
-        if _quiet_depth == 0:
-            _quiet_state.enter_context(warnings.catch_warnings())
-            warnings.simplefilter("ignore")
-        _quiet_depth += 1
-    try:
-        yield
-    finally:
-        with _quiet_lock:
-            _quiet_depth -= 1
-            if _quiet_depth == 0:
-                _quiet_state.close()
-
-
 def decoded(data: bytes) -> Image.Image:
     """Decode an image fully, turn it upright, and return it as grey (``L``) or ``RGB``.
 
@@ -72,7 +46,7 @@ def decoded(data: bytes) -> Image.Image:
     if len(data) > MAX_BYTES:
         raise DataError(f"has {len(data):,} bytes; allowed are {MAX_BYTES:,}")
     try:
-        with quiet():
+        with without_warnings():
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"has {image.width} x {image.height} pixels; allowed are {MAX_PIXELS:,} in all")

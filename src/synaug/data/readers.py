@@ -18,7 +18,7 @@ from synaug.data.benchmarks import list_benchmark
 from synaug.data.faces import FIELDS, is_faces, list_faces
 from synaug.data.folders import is_image_name, list_folders, subfolders
 from synaug.data.hub import is_hub_id, is_saved, list_hub, list_saved
-from synaug.data.images import decoded, file_bytes, quiet
+from synaug.data.images import decoded, file_bytes
 from synaug.data.listing import Listing, check_listing
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
 from synaug.data.marks import is_marked
@@ -28,6 +28,7 @@ from synaug.data.tables import list_rows, list_table
 from synaug.errors import DataError, OptionError
 from synaug.interruption import stop_here
 from synaug.progress import Progress, silent
+from synaug.silence import without_warnings
 
 METADATA = tuple(f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet"))
 _CHUNK = 512
@@ -134,7 +135,7 @@ def _checks(listing: Listing, progress: Progress) -> Iterator[Checked]:
     total = len(listing.frame)
     contents = listing.frame["image"].to_numpy() if "image" in listing.frame else np.full(total, None)
     paths = listing.frame["path"].to_numpy()
-    with quiet(), ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
+    with without_warnings(), ThreadPoolExecutor(min(16, 2 * (os.cpu_count() or 1))) as pool:
         for start in range(0, total, _CHUNK):
             stop_here()
             progress("checking images", start, total, "")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -14,6 +13,7 @@ from PIL import Image, ImageOps
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
+from synaug.silence import without_warnings
 from synaug.synthesis.families import Family, family_of
 from synaug.synthesis.models import ModelFolder, find_model
 
@@ -397,8 +397,7 @@ def quiet() -> Iterator[None]:
 
     levels = [(log, log.get_verbosity()) for log in (of_diffusers, of_transformers)]
     bars = of_transformers.is_progress_bar_enabled()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         for log, _ in levels:
             log.set_verbosity_error()
         of_transformers.disable_progress_bar()
