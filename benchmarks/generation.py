@@ -26,7 +26,9 @@ from synaug.config import GenerateOptions, PlanOptions, QualityOptions
 from synaug.data.images import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.runs import machine
-from synaug.synthesis.diffusion import DiffusionGenerator, find_device, load_generator, load_pipeline, quiet
+from synaug.silence import quiet
+from synaug.synthesis.diffusion import DiffusionGenerator
+from synaug.synthesis.loading import find_device, load_generator, load_pipeline
 from synaug.synthesis.models import find_model
 from synaug.synthesis.plan import Plan, image_seed, make_plan, slots
 from synaug.synthesis.synthesize import synthesize

@@ -10,7 +10,7 @@ from synaug.data.fashion import ARCHIVE_FOLDERS, CLASS_NAMES, read_archive, spli
 from synaug.data.groups import class_counts
 from synaug.data.images import read_image
 from synaug.embedded import ASSETS, pipeline_folder
-from synaug.synthesis.diffusion import load_generator
+from synaug.synthesis.loading import load_generator
 
 HAS_ARCHIVE = any((folder.expanduser() / "t10k-labels-idx1-ubyte.gz").exists() for folder in ARCHIVE_FOLDERS)
 

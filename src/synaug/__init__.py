@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from synaug.experiment import balance, run
     from synaug.oversampler import SyntheticOverSampler
     from synaug.publishing import export_classifier
-    from synaug.synthesis.diffusion import load_generator
+    from synaug.synthesis.loading import load_generator
     from synaug.synthesis.plan import make_plan
     from synaug.synthesis.synthesize import synthesize
     from synaug.training.classifier import retrain_classifier
@@ -49,7 +49,7 @@ _HOMES = {
     "imbalance_factor": "data.groups",
     "labelled_features": "training.features",
     "load_classifier": "training.saving",
-    "load_generator": "synthesis.diffusion",
+    "load_generator": "synthesis.loading",
     "longtail_report": "evaluation.longtail",
     "make_plan": "synthesis.plan",
     "read_data": "data.readers",

@@ -28,7 +28,7 @@ IN_MEMORY = "images in memory"
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise an OptionError for a name that nothing knows: a method, mixing, loss, sampler, network, gate, device."""
-    from synaug.synthesis.diffusion import find_device
+    from synaug.synthesis.loading import find_device
     from synaug.synthesis.quality import check_gates
     from synaug.training.batching import check_stage
     from synaug.training.classifier import method_named

@@ -126,7 +126,7 @@ def _scorer(out: Path, recipe: Recipe, plan: planning.Plan) -> Scorer | None:
 def loaded_generator(out: Path, recipe: Recipe, plan: planning.Plan, *, progress: Progress = silent) -> Generator:
     """Return the diffusion model that the plan names, fitted to the real images first where the plan says so."""
     from synaug.synthesis.adapt import fit_model
-    from synaug.synthesis.diffusion import load_generator
+    from synaug.synthesis.loading import load_generator
 
     model = recipe.plan.model
     if recipe.plan.variant == "fitted":

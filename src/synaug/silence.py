@@ -1,4 +1,4 @@
-"""Keep the warnings of libraries from the user, in several threads at once."""
+"""Keep the warnings and log lines of libraries from the user, in several threads at once."""
 
 from __future__ import annotations
 
@@ -28,3 +28,25 @@ def without_warnings() -> Iterator[None]:
             _depth -= 1
             if _depth == 0:
                 _state.close()
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' own warnings and log lines from the user within the block."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    levels = [(log, log.get_verbosity()) for log in (of_diffusers, of_transformers)]
+    bars = of_transformers.is_progress_bar_enabled()
+    with without_warnings():
+        for log, _ in levels:
+            log.set_verbosity_error()
+        of_transformers.disable_progress_bar()
+        of_diffusers.disable_progress_bar()
+        try:
+            yield
+        finally:
+            for log, level in levels:
+                log.set_verbosity(level)
+            if bars:
+                of_transformers.enable_progress_bar()

@@ -29,7 +29,7 @@ def stable_diffusion(tmp_path_factory, script):
     import torch
     from diffusers import StableDiffusionPipeline
 
-    from synaug.synthesis.diffusion import quiet
+    from synaug.silence import quiet
 
     folder = tmp_path_factory.mktemp("models") / "tiny-sd"
     with quiet(), torch.random.fork_rng():

@@ -10,7 +10,7 @@ from synaug.config import GenerateOptions
 from synaug.errors import Interrupted, OptionError
 from synaug.synthesis import adapt
 from synaug.synthesis.adapt import FitSettings, fit_model
-from synaug.synthesis.diffusion import load_generator
+from synaug.synthesis.loading import load_generator
 from synaug.synthesis.plan import make_plan
 
 SETTINGS = FitSettings(steps=4, batch_size=4, rank=2, learning_rate=1e-2)

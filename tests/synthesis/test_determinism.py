@@ -14,7 +14,7 @@ from PIL import Image
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault
 from synaug.synthesis import synthesize as synthesis
-from synaug.synthesis.diffusion import load_generator
+from synaug.synthesis.loading import load_generator
 from synaug.synthesis.plan import image_seed, read_plan, slots, write_plan
 from synaug.synthesis.quality import Verdict
 from synaug.synthesis.synthesize import accepted_records, synthesize

@@ -13,9 +13,9 @@ from PIL import Image
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.silence import without_warnings
+from synaug.silence import quiet, without_warnings
 from synaug.synthesis import diffusion
-from synaug.synthesis.diffusion import load_generator, quiet
+from synaug.synthesis.loading import load_generator
 
 PROMPTS = ["a photo of a bag", "a photo of a coat", "a photo of a bag"]
 

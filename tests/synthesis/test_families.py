@@ -9,8 +9,9 @@ from PIL import Image
 
 from synaug.config import GenerateOptions
 from synaug.errors import OptionError
-from synaug.synthesis.diffusion import load_generator, quiet
+from synaug.silence import quiet
 from synaug.synthesis.families import family_of
+from synaug.synthesis.loading import load_generator
 
 
 @pytest.fixture(scope="session")

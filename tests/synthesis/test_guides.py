@@ -9,8 +9,8 @@ import pytest
 from synaug.config import GenerateOptions
 from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
-from synaug.synthesis.diffusion import load_generator
 from synaug.synthesis.guides import make_guides, many_shot_class, same_class
+from synaug.synthesis.loading import load_generator
 from synaug.synthesis.plan import slots
 from synaug.synthesis.synthesize import provenance, synthesize
 

@@ -22,9 +22,9 @@ from synaug.synthesis.plan import (
     safe_names,
     sample_slots,
     slots,
-    target_counts,
     write_plan,
 )
+from synaug.synthesis.targets import target_counts
 
 
 def manifest_of(counts, attributes=None, names=("bag", "ankle boot", "coat")):

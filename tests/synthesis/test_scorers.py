@@ -80,7 +80,7 @@ def readers(tmp_path_factory, script):
     import torch
     import transformers as of
 
-    from synaug.synthesis.diffusion import quiet
+    from synaug.silence import quiet
 
     root = tmp_path_factory.mktemp("readers")
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}

@@ -20,7 +20,8 @@ from synaug.config import QualityOptions
 from synaug.data.images import Encoding, read_image
 from synaug.data.manifest import joined
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
-from synaug.synthesis.diffusion import Generated, load_generator
+from synaug.synthesis.diffusion import Generated
+from synaug.synthesis.loading import load_generator
 from synaug.synthesis.quality import Verdict
 from synaug.synthesis.synthesize import (
     is_settled,

@@ -23,7 +23,9 @@ from synaug.data.images import read_image
 from synaug.data.manifest import Manifest
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.progress import Progress, silent
-from synaug.synthesis.diffusion import default_size, find_device, load_pipeline, quiet
+from synaug.silence import quiet
+from synaug.synthesis.diffusion import default_size
+from synaug.synthesis.loading import find_device, load_pipeline
 from synaug.synthesis.models import ModelFolder, find_model
 from synaug.synthesis.plan import Plan, class_prompts
 

@@ -24,9 +24,9 @@ from synaug.errors import DataError, OptionError, unknown
 from synaug.synthesis.ambiguity import name_warnings, names_in_prompts
 from synaug.synthesis.prompts import MODIFIERS, prompt, readable_name
 from synaug.synthesis.synsets import check_all_named, synsets
+from synaug.synthesis.targets import named_targets, target_counts
 
 SCHEMA_VERSION = 1
-Target = Callable[[np.ndarray, float], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -86,48 +86,6 @@ class Plan:
         return shared | {"strength"} if self.options.variant in ("intra", "inter") else shared
 
 
-def uniform(counts: np.ndarray, _value: float = 1.0) -> np.ndarray:
-    """Every cell gets as many images as the largest one has."""
-    return np.full(len(counts), counts.max(initial=0))
-
-
-def number(counts: np.ndarray, value: float) -> np.ndarray:
-    """Every cell gets ``value`` images."""
-    return np.full(len(counts), int(value))
-
-
-def share(counts: np.ndarray, value: float) -> np.ndarray:
-    """Every cell gets at least this share of what the largest one has, rounded."""
-    return np.full(len(counts), round(counts.max(initial=0) * value))
-
-
-TARGETS: dict[str, Target] = {"uniform": uniform, "number": number, "share": share}
-
-
-def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
-    """Return how many images each cell shall have; never fewer than it has.
-
-    Args:
-        counts: images there are, shape ``(K,)``.
-        target: ``"uniform"``, a whole number of images, or a share of the largest cell below 1; see ``config``.
-
-    >>> target_counts(np.array([8, 3]), "uniform").tolist(), target_counts(np.array([8, 3]), 0.5).tolist()
-    ([8, 8], [8, 4])
-    """
-    if isinstance(target, str):
-        return TARGETS[target](counts, 1.0)
-    return np.maximum(counts, TARGETS["number" if target >= 1 else "share"](counts, target))
-
-
-def _named_targets(counts: np.ndarray, wanted: dict[str, int], names: list[str]) -> np.ndarray:
-    targets = counts.copy()
-    for name, number in wanted.items():
-        if name not in names:
-            raise unknown("class in target", name, names)
-        targets[names.index(name)] = max(number, counts[names.index(name)])
-    return targets
-
-
 def make_plan(
     manifest: Manifest,
     *,
@@ -151,7 +109,7 @@ def make_plan(
     identities = _identities(manifest, options)
     counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
     if isinstance(options.target, dict):
-        targets = _named_targets(counts, options.target, [_cell_name(manifest, *each) for each in identities])
+        targets = named_targets(counts, options.target, [_cell_name(manifest, *each) for each in identities])
     else:
         targets = target_counts(counts, options.target)
     missing = targets - counts

@@ -11,7 +11,8 @@ from PIL import Image
 
 from synaug.config import SIGLIP, QualityOptions
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.synthesis.diffusion import find_device, quiet
+from synaug.silence import quiet
+from synaug.synthesis.loading import find_device
 from synaug.synthesis.models import TRANSFORMERS, ModelFolder, find_model
 
 SIDE = 16
