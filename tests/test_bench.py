@@ -65,6 +65,12 @@ def test_the_markdown_prints_percent_and_n_a():
     assert "| cross_entropy | 60.0 | 60.0 | 60.0 | n/a | 60.0 | n/a | 1 |" in text
 
 
+def test_a_row_of_fewer_seeds_says_so():
+    content = {"columns": COLUMNS, "seeds": [0, 1], "machine": "a machine"}
+    assert "| cross_entropy, 1 of the seeds |" in markdown(content | {"table": by_hand(RESULTS_BY_HAND[:1])})
+    assert "of the seeds" not in markdown(content | {"table": by_hand(RESULTS_BY_HAND)})
+
+
 def test_an_unknown_experiment_names_the_known():
     with pytest.raises(OptionError, match=r"Unknown experiment 'dmo'\. Did you mean 'demo'\?"):
         read_experiment("dmo")

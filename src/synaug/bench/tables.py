@@ -63,14 +63,15 @@ def _row(name: str, frame: pd.DataFrame, averaged: Sequence[str], bounds: Sequen
 
 
 def markdown(content: dict[str, Any]) -> str:
-    """Return the table as Markdown: percent, mean ± standard deviation over seeds."""
+    """Return the table as Markdown: percent, mean ± standard deviation over seeds; a row that lacks some says so."""
     columns = list(content["columns"])
     head = ["method", *(name.replace("_", " ") for name in columns), "gap closed", "seconds"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
     for row in content["table"]:
         cells = [mean_and_spread(row[name], row[f"{name}_std"]) for name in columns]
         closed = "n/a" if math.isnan(row["gap_closed"]) else f"{row['gap_closed']:.0%}"
-        lines.append("| " + " | ".join([row["row"], *cells, closed, f"{row['seconds']:.0f}"]) + " |")
+        name = row["row"] if row["seeds"] == len(content["seeds"]) else f"{row['row']}, {row['seeds']} of the seeds"
+        lines.append("| " + " | ".join([name, *cells, closed, f"{row['seconds']:.0f}"]) + " |")
     lines += [
         "",
         f"Percent, of the real test images; mean ± standard deviation over seeds {content['seeds']}; "
