@@ -37,19 +37,23 @@ def write_pictures(content: dict[str, Any], out: Path, *, curves: dict[str, Curv
 
 
 def bars(rows: Sequence[dict[str, Any]], column: str) -> Figure:
-    """Draw a column of the table, one bar a row, with one standard deviation to each side."""
+    """Draw a column of the table, a point a row on its part of the scale, with one standard deviation to each side."""
     figure, axes = _figure(8.0, 1.2 + 0.26 * len(rows))
     values = [100 * row[column] for row in rows]
     spreads = [0 if math.isnan(row[f"{column}_std"]) else 100 * row[f"{column}_std"] for row in rows]
     colours = [_colour(row) for row in rows]
-    axes.barh(range(len(rows)), values, xerr=spreads, color=colours, height=0.7, error_kw={"linewidth": 0.8})
+    places = range(len(rows))
+    axes.errorbar(values, places, xerr=spreads, fmt="none", ecolor="black", elinewidth=0.8, zorder=1)
+    axes.scatter(values, places, c=colours, s=36, zorder=2)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
     for place, (value, spread) in enumerate(zip(values, spreads, strict=True)):
         if not math.isnan(value):
-            axes.text(value + spread + 0.3, place, f"{value:.1f}", va="center", fontsize=7)
-    axes.set_yticks(range(len(rows)), [row["row"] for row in rows], fontsize=7)
-    axes.invert_yaxis()
+            axes.text(value + spread + 0.5, place, f"{value:.1f}", va="center", fontsize=7)
+    axes.set_yticks(places, [row["row"] for row in rows], fontsize=7)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     shown = [value for value in values if not math.isnan(value)]
-    axes.set_xlim(max(0, min(shown, default=0) - 8), min(100, max(shown, default=100) + 4))
+    axes.set_xlim(max(0, min(shown, default=0) - 4), min(100, max(shown, default=100) + 4))
     axes.set_xlabel(f"{column.replace('_', ' ')}, percent of the real test images")
     _legend(axes)
     return figure
