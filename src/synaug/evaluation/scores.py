@@ -76,24 +76,41 @@ def scores(
             train_group_counts=train_group_counts,
         )
 
-    strata = labels[known] * len(attribute_names) + attributes[known]
     found |= between_groups(known)
+    per_group, ends = _by_group(
+        labels[known], predictions[known], attributes[known], class_names, attribute_names, seed=seed
+    )
+    strata = labels[known] * len(attribute_names) + attributes[known]
+    drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
+    found["per_group"] = per_group
+    found["intervals"] |= {"per_group": ends} | intervals_of(drawn)
+    return found
+
+
+def _by_group(
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    attributes: np.ndarray,
+    class_names: Sequence[str],
+    attribute_names: Sequence[str],
+    *,
+    seed: int,
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Return the accuracy of each class with each attribute value, and the ends of its interval, by name."""
     rates = accuracy_by_group(
-        labels=labels[known],
-        predictions=predictions[known],
-        attributes=attributes[known],
+        labels=labels,
+        predictions=predictions,
+        attributes=attributes,
         num_classes=len(class_names),
         num_attributes=len(attribute_names),
     )
     names = [f"{name} x {attribute}" for name in class_names for attribute in attribute_names]
-    found["per_group"] = dict(zip(names, rates.ravel().tolist(), strict=True))
-    right = labels[known] == predictions[known]
+    strata = labels * len(attribute_names) + attributes
+    right = labels == predictions
     ends = recall_intervals(
         labels=strata, predictions=np.where(right, strata, (strata + 1) % len(names)), num_classes=len(names), seed=seed
     )
-    drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
-    found["intervals"] |= {"per_group": dict(zip(names, map(astuple, ends), strict=True))} | intervals_of(drawn)
-    return found
+    return dict(zip(names, rates.ravel().tolist(), strict=True)), dict(zip(names, map(astuple, ends), strict=True))
 
 
 def group_scores(
