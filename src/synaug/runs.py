@@ -215,7 +215,7 @@ def change_model(path: Path, model: str) -> None:
     Raises:
         OptionError: images of the planned model are there already, or the model is no name of one.
     """
-    from synaug.synthesis.plan import read_plan, write_plan
+    from synaug.synthesis.plan_file import read_plan, write_plan
 
     run = open_run(path)
     recipe = locked_recipe(run)
