@@ -17,13 +17,13 @@ from PIL import Image
 
 import synaug as package
 from synaug import drafting, experiment, generation
-from synaug.config import make_recipe, with_overrides
 from synaug.data.groups import class_counts
 from synaug.data.images import read_image
 from synaug.data.manifest import read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.gaps import shortcuts
 from synaug.methods import DEFAULT_METHODS, is_finished
+from synaug.recipes import make_recipe, with_overrides
 from synaug.runs import RunFolder, locked_recipe
 from synaug.storage import digest
 

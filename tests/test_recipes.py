@@ -9,9 +9,10 @@ from synaug import drafting
 from synaug.bench import read_experiment, run_bench
 from synaug.bench.experiments import data_of, recipe_of
 from synaug.bench.grid import cells
-from synaug.config import STABLE_DIFFUSION, read_recipe, with_overrides
+from synaug.config import STABLE_DIFFUSION
 from synaug.data.cifar import CIFAR10, CIFAR100
 from synaug.methods import check_methods
+from synaug.recipes import read_recipe, with_overrides
 from synaug.synthesis.slots import slots
 
 FOLDER = Path(__file__).parents[1] / "recipes"

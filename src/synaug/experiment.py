@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synaug import interruption, storage
-from synaug.config import STABLE_DIFFUSION, Recipe, with_overrides
+from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.drafting import check_recipe, drafted_plan, load_data, place, write_run
@@ -34,6 +34,7 @@ from synaug.methods import (
     train_method,
 )
 from synaug.progress import Progress, silent
+from synaug.recipes import with_overrides
 from synaug.reporting import report
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_recipe, open_run, write_networks

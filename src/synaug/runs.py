@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from synaug import storage
-from synaug.config import Recipe, make_recipe, with_overrides
+from synaug.config import Recipe
 from synaug.errors import DataError, OptionError
+from synaug.recipes import make_recipe, with_overrides
 from synaug.redaction import redacted
 
 LIBRARIES = (
