@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from synaug import experiment, load_classifier, storage
-from synaug.errors import DataError, OptionError
+from synaug.errors import DataError, Interrupted, OptionError
 from synaug.runs import RunFolder
 from synaug.training.factories import factory_named
 
@@ -78,6 +79,45 @@ def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, syna
     lost = synaug("train", run, "--methods", METHODS)
     assert (lost.code, "cannot be read: No such file" in lost.err) == (2, True)
     assert RunFolder(run).result("cross_entropy", 0).exists()
+
+
+def test_run_trains_several_seeds_goes_on_after_a_stop_and_reports_mean_and_deviation(
+    photos, recipe, tmp_path, synaug, monkeypatch
+):
+    out, loads, calls = tmp_path / "run", [], iter(range(1000))
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json") | {"seed": 5}))
+    command = ["run", photos, "--recipe", tmp_path / "recipe.yaml", "--out", out, "--methods", "synaug_stage1"]
+    preview = synaug(*command, "--seeds", "2", "--dry-run")
+    assert "Then training and testing: synaug_stage1, each with 2 seeds." in preview.out
+    whole, load = experiment.train_method, experiment.load_sets
+    monkeypatch.setattr(experiment, "load_sets", lambda *a, **k: loads.append(1) or load(*a, **k))
+
+    def stopped(*a, **k):
+        if next(calls) == 1:
+            raise Interrupted("stop")
+        whole(*a, **k)
+
+    monkeypatch.setattr(experiment, "train_method", stopped)
+    assert synaug(*command, "--seeds", "2").code == 75
+    first = RunFolder(out).result("synaug_stage1", 5).stat().st_mtime_ns
+    done = synaug(*command, "--seeds", "2")
+    assert done.code == 0, done.err
+    assert RunFolder(out).result("synaug_stage1", 5).stat().st_mtime_ns == first
+    assert len(loads) == 2  # once a process, not once a seed
+    report = storage.read_json(out / "report.json")
+    accuracies = [result["accuracy"] for result in report["results"]]
+    assert [result["seed"] for result in report["results"]] == [5, 6]
+    said = report["seeds"]["synaug_stage1"]
+    assert said["mean"]["accuracy"] == pytest.approx(np.mean(accuracies))
+    assert said["deviation"]["accuracy"] == pytest.approx(np.std(accuracies, ddof=1))
+    assert f"{100 * np.mean(accuracies):.1f} ± {100 * np.std(accuracies, ddof=1):.1f}" in done.out
+
+    changed = {"seed": 5, "methods": {"synaug_stage1": {"stage1": {"weight_decay": 0.5}}}}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json") | changed))
+    assert synaug(*command).code == 0
+    again = storage.read_json(out / "report.json")
+    assert [result["seed"] for result in again["results"]] == [5]  # seed 6 is of other options
+    assert again["seeds"] == {}
 
 
 def test_a_network_that_does_not_fit_stops_the_run_before_images_are_made(photos, tmp_path, synaug):

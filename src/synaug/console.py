@@ -101,7 +101,8 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"{disk} on disk; {time}."
     )
     if plan.get("methods"):
-        console.print(f"Then training and testing: {', '.join(plan['methods'])}.")
+        times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
+        console.print(f"Then training and testing: {', '.join(plan['methods'])}{times}.")
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:

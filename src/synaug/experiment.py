@@ -60,6 +60,7 @@ def run(
     generator: Generator | None = None,
     cluster: Cluster | None = None,
     methods: Sequence[str] = DEFAULT_METHODS,
+    seeds: Sequence[int] | None = None,
     command: str = "",
     source_name: str = "",
     progress: Progress = silent,
@@ -73,6 +74,7 @@ def run(
         generator: takes the place of the diffusion model; see ``synthesis.diffusion``.
         cluster: let Ray's workers make the images.
         methods: names of ``METHODS``.
+        seeds: of the training, the recipe's own among them, on the same images; the report has the means.
         command: what a person types to repeat it, for the report.
         source_name: what the report calls the data; default: their path.
         progress: called with how far the work has come.
@@ -95,7 +97,7 @@ def run(
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
         generate(out, generator=generator, cluster=cluster, progress=progress)
         interruption.stop_here()
-        train(out, methods=methods, progress=progress)
+        train(out, methods=methods, seeds=seeds, progress=progress)
         return report(out, command=command)
 
 

@@ -36,10 +36,12 @@ def plan_summary(made: Plan, recipe: Recipe, *, rate: float | None = None) -> di
     }
 
 
-def preview_run(source: Path, recipe: Recipe, methods: Sequence[str], *, progress: Progress = silent) -> dict[str, Any]:
+def preview_run(
+    source: Path, recipe: Recipe, methods: Sequence[str], *, num_seeds: int = 1, progress: Progress = silent
+) -> dict[str, Any]:
     """Return what ``run`` would make and train."""
     check_methods(methods, recipe)
-    return preview_plan(source, recipe, progress=progress) | {"methods": list(methods)}
+    return preview_plan(source, recipe, progress=progress) | {"methods": list(methods), "num_seeds": num_seeds}
 
 
 def preview_generation(out: Path) -> dict[str, Any]:

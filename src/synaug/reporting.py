@@ -18,7 +18,7 @@ from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
 from synaug.exhibits import confusions, loss_curves, report_images
 from synaug.gaps import shortcuts
-from synaug.methods import METHODS, method_named
+from synaug.methods import METHODS, images_digest, is_current, method_named
 from synaug.runs import RunFolder, locked_recipe, machine, open_run
 from synaug.synthesis.plan import Plan, called
 from synaug.synthesis.plan_file import read_plan
@@ -47,12 +47,13 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         DataError: no method has a result yet.
     """
     from synaug.evaluation.report import make_report
+    from synaug.evaluation.seeds import over_seeds
 
     run_folder = open_run(out)
     lock = storage.read_json(run_folder.lock_file)
     recipe = locked_recipe(run_folder)
-    results = finished_results(run_folder, recipe)
-    if not results:
+    own, results = finished_results(run_folder, recipe), results_of_all_seeds(run_folder, recipe)
+    if not own:
         raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
     if not command and run_folder.report.exists():
         command = storage.read_json(run_folder.report)["command"]
@@ -72,15 +73,16 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "data": data_section(manifest, lock["source"]),
         "plan": plan_section(plan),
         "synthesis": made,
-        "training": training_section(recipe, [result["method"] for result in results])
-        | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, results)},
+        "training": training_section(recipe, [result["method"] for result in own])
+        | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
-        "confusions": confusions(run_folder, results, manifest.class_names),
+        "seeds": over_seeds(results),
+        "confusions": confusions(run_folder, own, manifest.class_names),
         "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
         "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
     }
-    final = next((r["method"] for r in results if r["method"] == "synaug"), results[-1]["method"])
+    final = next((r["method"] for r in own if r["method"] == "synaug"), own[-1]["method"])
     storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
     pictures = report_images(manifest, plan, out)
     storage.write_text(
@@ -92,7 +94,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
 
 def is_reported(run_folder: RunFolder, recipe: Recipe) -> bool:
     """Return whether the report is of the results that are there, or nothing is there to report."""
-    results = finished_results(run_folder, recipe)
+    results = results_of_all_seeds(run_folder, recipe)
     is_there = run_folder.report.is_file()
     return not results or bool(is_there and storage.read_json(run_folder.report)["results"] == results)
 
@@ -105,9 +107,9 @@ def disk_section(run_folder: RunFolder) -> dict[str, int]:
 
 def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float:
     """Return the seconds of all methods together; features that two methods share are counted once."""
-    seconds = {result["method"]: result["seconds"] for result in results}
-    shared = (method_named(name, recipe).starts_from for name in seconds)
-    return sum(seconds.values()) - sum(seconds.get(name or "", 0.0) for name in shared)
+    seconds = {(result["method"], result["seed"]): result["seconds"] for result in results}
+    shared = ((method_named(name, recipe).starts_from or "", seed) for name, seed in seconds)
+    return sum(seconds.values()) - sum(seconds.get(start, 0.0) for start in shared)
 
 
 def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
@@ -135,6 +137,25 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     names = dict.fromkeys([*METHODS, *recipe.methods])
     paths = [run_folder.result(name, recipe.seed) for name in names]
     return [storage.read_json(path) for path in paths if path.exists()]
+
+
+def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the results of the run's own seed, then of each other seed those of the same methods.
+
+    Of another seed, what was trained with other options or on other images is left out.
+    """
+    own = finished_results(run_folder, recipe)
+    others = [recipe.model_copy(update={"seed": seed}) for seed in run_folder.seeds() if seed != recipe.seed]
+    if not own or not others:
+        return own
+    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan), run_folder.path))
+    names = [result["method"] for result in own]
+    return own + [
+        result
+        for other in others
+        for result in finished_results(run_folder, other)
+        if result["method"] in names and is_current(run_folder, result["method"], other, synthetic)
+    ]
 
 
 def data_section(manifest: Manifest, source: str) -> dict[str, Any]:

@@ -82,6 +82,11 @@ class RunFolder:
         """Return the file that holds the finished result of one method and seed."""
         return self.checkpoint(method, seed) / "result.json"
 
+    def seeds(self) -> list[int]:
+        """Return the seeds of which any method has a finished result, in ascending order."""
+        paths = self.checkpoints.glob("*-*/result.json")
+        return sorted({int(path.parent.name.rpartition("-")[2]) for path in paths})
+
     def method_predictions(self, method: str, seed: int) -> Path:
         """Return the predictions of one method and seed on the test images."""
         return self.checkpoint(method, seed) / "predictions.csv"

@@ -184,6 +184,19 @@ def test_groups_and_what_is_measured_between_them_are_shown_with_their_intervals
     parsed(text)
 
 
+def test_groups_of_several_seeds_are_means_with_their_deviation_beside_the_interval(content_of_three_seeds):
+    for number, result in enumerate(content_of_three_seeds["results"][:3]):
+        result |= {
+            "per_group": {"bag x red": 0.2 + 0.1 * number},
+            "equalized_odds_difference": 0.1 * number,
+            "intervals": {"per_group": {"bag x red": [0.1, 0.3 + 0.1 * number]}, "equalized_odds_difference": [0, 0.2]},
+        }
+    text = make_report(content_of_three_seeds).replace("\N{NO-BREAK SPACE}", " ")
+    assert "bag x red</span></th><td>30.0 % ± 10.0<small>10\N{EN DASH}40 %</small></td>" in text
+    assert "equalized odds difference</span></th><td>10.0 % ± 10.0<small>0\N{EN DASH}20 %</small></td>" in text
+    assert "Mean ± standard deviation over the seeds; an interval is of one training" in text
+
+
 def test_a_rejected_image_is_shown_beside_its_class_with_the_reason(content, images):
     page = make_report(content, images=images)
     row = page[page.index("<h3>coat<small>") :]

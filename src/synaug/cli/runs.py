@@ -18,12 +18,13 @@ from synaug.cli.arguments import (
     RecipeFile,
     Run,
     Seed,
+    Seeds,
     SplitColumn,
     Target,
     Workers,
 )
 from synaug.cli.output import print_json, show_plan, show_report
-from synaug.cli.session import names_of, number_or_name, options_of, run_folder, session, typed_command
+from synaug.cli.session import names_of, number_or_name, options_of, run_folder, seeds_from, session, typed_command
 
 
 def demo(
@@ -66,6 +67,7 @@ def run_all(
     aliases: Aliases = None,
     methods: Methods = None,
     seed: Seed = None,
+    seeds: Seeds = None,
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
@@ -77,6 +79,8 @@ def run_all(
     Example:  synaug run photos/
 
     Example:  synaug run photos/ --out runs/photos --model path/to/diffusers-folder --dry-run
+
+    Example:  synaug run photos/ --seeds 3
     """
     from synaug import experiment, generation
     from synaug.preview import preview_run
@@ -88,7 +92,8 @@ def run_all(
     )  # fmt: skip
     if dry_run:
         with session() as progress:
-            show_plan(preview_run(data, options, names_of(methods), progress=progress), None, as_json=as_json)
+            planned = preview_run(data, options, names_of(methods), num_seeds=seeds or 1, progress=progress)
+            show_plan(planned, None, as_json=as_json)
         return
     out = run_folder(out, str(data))
     with session() as progress:
@@ -98,6 +103,7 @@ def run_all(
             options,
             cluster=cluster_named(engine, workers=workers, address=address),
             methods=names_of(methods),
+            seeds=seeds_from(options, seeds),
             command=typed_command(),
             progress=progress,
         )

@@ -80,6 +80,11 @@ def names_of(methods: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in methods.split(",")) if methods else DEFAULT_METHODS
 
 
+def seeds_from(recipe: Recipe, number: int | None) -> range:
+    """Return so many seeds from the recipe's own on; one where no number is given."""
+    return range(recipe.seed, recipe.seed + (number or 1))
+
+
 def typed_command() -> str:
     """Return the command as a person would type it, without passwords and tokens."""
     from synaug.redaction import redacted

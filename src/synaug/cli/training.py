@@ -8,7 +8,7 @@ from typing import Any
 
 from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds
 from synaug.cli.output import print_facts, print_json
-from synaug.cli.session import names_of, session
+from synaug.cli.session import names_of, seeds_from, session
 
 
 def train(
@@ -41,9 +41,10 @@ def _train(
 ) -> None:
     from synaug import console, experiment, storage
     from synaug.preview import preview_training
+    from synaug.runs import locked_recipe, open_run
     from synaug.training.parallel import is_first_process
 
-    seeds = _seeds(run, num_seeds or 1)
+    seeds = seeds_from(locked_recipe(open_run(run)), num_seeds)
     chosen: dict[str, Any] = {"methods": names_of(methods), "retrain": retrain or bool(methods), "seeds": seeds}
     if dry_run:
         print_facts(preview_training(run, **chosen), as_json=as_json)
@@ -57,13 +58,6 @@ def _train(
         print_json(results)
     else:
         console.show_results({"results": results})
-
-
-def _seeds(run: Path, number: int) -> range:
-    from synaug.runs import locked_recipe, open_run
-
-    first = locked_recipe(open_run(run)).seed
-    return range(first, first + number)
 
 
 def list_methods(as_json: Json = False) -> None:

@@ -6,6 +6,7 @@ that comes from data (class names, prompts, file names) is escaped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,9 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
     images = images or ReportImages()
     before, after = words.compared_methods(content)
     rows, curves = words.results_table(content), content["training"].get("curves") or {}
-    seconds = {run["method"]: run.get("seconds") for run in content["results"]}
+    seconds: dict[str, float] = {}
+    for run in content["results"]:
+        seconds[run["method"]] = seconds.get(run["method"], 0.0) + (run.get("seconds") or 0.0)
     return page_template("report.html").render(
         report=content,
         data=content["data"],
@@ -127,6 +130,7 @@ def page_template(name: str) -> jinja2.Template:
         uri=pictures.data_uri,
         unbroken=_unbroken,
         range=_range,
+        spread=_spread,
     )
     return environment.get_template(name)
 
@@ -134,6 +138,11 @@ def page_template(name: str) -> jinja2.Template:
 def _decimal(value: float | None) -> str:
     """Return a number with three digits after the point; None as n/a."""
     return "n/a" if value is None else f"{value:.3f}"
+
+
+def _spread(value: float | None) -> str:
+    """Return a standard deviation in percent points, such as " ± 0.4"; nothing where there is none."""
+    return "" if value is None or math.isnan(value) else f"\N{NO-BREAK SPACE}± {100 * value:.1f}"
 
 
 def _range(ends: Sequence[float | None] | None) -> str:

@@ -13,9 +13,12 @@ from PIL import Image
 from synaug.errors import DataError
 from synaug.evaluation import pictures
 from synaug.evaluation import summary as words
+from synaug.evaluation.seeds import by_method, deviations, mean_result
 
 MAX_CLASSES_WITH_IMAGES = 60
 MAX_CLASSES_IN_MATRIX = 12
+
+Cell = tuple[float | None, float | None, Sequence[float | None]]  # mean, standard deviation, ends of the interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +69,10 @@ def _by_count(report: dict[str, Any]) -> list[str]:
 def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, Any]]:
     old = words.recalls(report, before) if before else {}
     new = words.recalls(report, after) if after else {}
-    rows = []
+    intervals, rows = _recall_intervals(report, after), []
     for name in _by_count(report):
         was, now = old.get(name, math.nan), new.get(name, math.nan)
-        interval = _interval(report, after, name)
+        interval = intervals.get(name)
         rows.append(
             {
                 "name": name,
@@ -93,13 +96,11 @@ def _points(change: float) -> str:
     return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
 
 
-def _interval(report: dict[str, Any], method: str | None, name: str) -> Sequence[float | None] | None:
-    """Return the recall's interval where the method was run with a single seed that carries one."""
-    runs = [result for result in report["results"] if result["method"] == method]
-    if len(runs) != 1:
-        return None
-    found = ((runs[0].get("intervals") or {}).get("per_class") or {}).get(name)
-    return found if found and len(found) == 2 else None
+def _recall_intervals(report: dict[str, Any], method: str | None) -> dict[str, Sequence[float | None]]:
+    """Return the interval of each class's recall, its ends the means over the seeds, where there is one."""
+    runs = by_method(report["results"]).get(method or "")
+    found = (mean_result(runs).get("intervals") or {}).get("per_class") or {} if runs else {}
+    return {name: ends for name, ends in found.items() if len(ends) == 2}
 
 
 def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
@@ -188,17 +189,23 @@ def confusions(report: dict[str, Any], methods: Sequence[str | None]) -> list[di
 
 
 def groups(report: dict[str, Any]) -> dict[str, Any]:
-    """Return accuracy by group and what is measured between groups as tables: one column a method, its first seed."""
-    runs = {str(result["method"]): result for result in reversed(report["results"])}
-    runs = {name: runs[name] for name in reversed(runs) if runs[name].get("per_group")}
+    """Return accuracy by group and what is measured between groups as tables: one column a method.
+
+    A cell is the mean over the seeds, their standard deviation and the ends of the interval.
+    """
+    seeds = {name: runs for name, runs in by_method(report["results"]).items() if runs[0].get("per_group")}
+    runs = {name: mean_result(each) for name, each in seeds.items()}
+    spreads = {name: deviations(each) for name, each in seeds.items()}
     rows = {
         "per_group": dict.fromkeys(row for run in runs.values() for row in run["per_group"]),
         "fairness": dict.fromkeys(row for run in runs.values() for row in _measured_between_groups(run)),
     }
     return {
         "titles": [title(name) for name in runs],
-        "per_group": [(row, [_in_group(run, row) for run in runs.values()]) for row in rows["per_group"]],
-        "fairness": [(row, [_between_groups(run, row) for run in runs.values()]) for row in rows["fairness"]],
+        "per_group": [(row, [_in_group(runs[name], spreads[name], row) for name in runs]) for row in rows["per_group"]],
+        "fairness": [
+            (row, [_between_groups(runs[name], spreads[name], row) for name in runs]) for row in rows["fairness"]
+        ],
     }
 
 
@@ -206,13 +213,13 @@ def _measured_between_groups(run: dict[str, Any]) -> list[str]:
     return [row for row in run.get("intervals") or {} if row in run and not isinstance(run[row], dict)]
 
 
-def _in_group(run: dict[str, Any], row: str) -> tuple[float | None, Sequence[float | None]]:
+def _in_group(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:
     ends = ((run.get("intervals") or {}).get("per_group") or {}).get(row)
-    return run["per_group"].get(row), ends or ()
+    return run["per_group"].get(row), spread["per_group"].get(row), ends or ()
 
 
-def _between_groups(run: dict[str, Any], row: str) -> tuple[float | None, Sequence[float | None]]:
-    return run.get(row), (run.get("intervals") or {}).get(row) or ()
+def _between_groups(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:
+    return run.get(row), spread.get(row), (run.get("intervals") or {}).get(row) or ()
 
 
 def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
+from synaug.evaluation.seeds import by_method, deviation, mean, mean_result
 
 UPPER_BOUND = "upper_bound"
 TITLES = {
@@ -69,8 +69,8 @@ def shown_columns(rows: Sequence[ResultRow]) -> dict[str, str]:
 
 def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
     """Return one row a method, in the order in which the report first names them; the upper bound is no rival."""
-    seeds = _by_method(report)
-    means = {method: {c: _mean(_values(runs, c)) for c in COLUMNS} for method, runs in seeds.items()}
+    seeds = by_method(report["results"])
+    means = {method: {c: mean(_values(runs, c)) for c in COLUMNS} for method, runs in seeds.items()}
     rivals = [values for method, values in means.items() if method != UPPER_BOUND]
     return [
         ResultRow(
@@ -78,7 +78,7 @@ def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
             title=TITLES.get(method, method),
             num_seeds=len(runs),
             means=means[method],
-            deviations={column: _deviation(_values(runs, column)) for column in COLUMNS},
+            deviations={column: deviation(_values(runs, column)) for column in COLUMNS},
             best=frozenset(
                 column
                 for column in COLUMNS
@@ -91,9 +91,9 @@ def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
 
 def recalls(report: Mapping[str, Any], method: str) -> dict[str, float]:
     """Return each class's recall with a method, mean over its seeds; NaN where undefined."""
-    runs = _by_method(report).get(method, [])
+    runs = by_method(report["results"]).get(method, [])
     names = report["data"]["class_names"]
-    return {name: _mean([_number(run.get("per_class", {}).get(name)) for run in runs]) for name in names}
+    return {name: mean([_number(run.get("per_class", {}).get(name)) for run in runs]) for name in names}
 
 
 def spoken(method: str | None) -> str:
@@ -108,7 +108,7 @@ def spoken(method: str | None) -> str:
 
 def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the method without synthetic images and the one with them that stand for before and after."""
-    methods = list(_by_method(report))
+    methods = list(by_method(report["results"]))
     plain = [method for method in methods if not is_synthetic_method(method) and method != UPPER_BOUND]
     filled = [method for method in methods if is_synthetic_method(method)]
     before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
@@ -180,14 +180,24 @@ def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -
     few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
     if not (math.isnan(few_old) or math.isnan(few_new)):
         texts.append(f"On classes with fewer than 20 training images it {_went(few_old, few_new, 1)}.")
-    if len({row.num_seeds for row in rows.values()}) == 1 and rows[after or ""].num_seeds > 1:
-        texts.append(f"All numbers are means of {rows[after or ''].num_seeds} seeds.")
-    return " ".join(texts)
+    return " ".join([*texts, _spread(rows, before or "", after or "")]).rstrip()
+
+
+def _spread(rows: Mapping[str, ResultRow], before: str, after: str) -> str:
+    """Say over how many seeds the numbers are means, and how far accuracy lies apart."""
+    numbers = {row.num_seeds for row in rows.values()}
+    if len(numbers) > 1 or numbers == {1}:
+        return ""
+    spreads = [f"{100 * rows[name].deviations['accuracy']:.1f}" for name in (before, after)]
+    return (
+        f"All numbers are means of {numbers.pop()} seeds; the standard deviation of accuracy over them is "
+        f"{spreads[0]} points with {spoken(before)} and {spreads[1]} with {spoken(after)}."
+    )
 
 
 def _worst_group(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
-    runs = {result["method"]: result for result in reversed(report["results"])}
-    rates = [runs[name].get("per_group") or {} if name else {} for name in (before, after)]
+    runs = by_method(report["results"])
+    rates = [mean_result(runs[name]).get("per_group") or {} if name else {} for name in (before, after)]
     known = {name: rate for name, rate in rates[0].items() if rate is not None and not math.isnan(rate)}
     worst = min(known, key=lambda name: known[name], default="")
     new = _number(rates[1].get(worst))
@@ -293,27 +303,12 @@ def _number_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _by_method(report: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    methods: dict[str, list[Mapping[str, Any]]] = {}
-    for result in report["results"]:
-        methods.setdefault(str(result["method"]), []).append(result)
-    return methods
-
-
 def _values(runs: Iterable[Mapping[str, Any]], column: str) -> list[float]:
     return [_number(run.get(column)) for run in runs]
 
 
 def _number(value: float | None) -> float:
     return _NAN if value is None else float(value)
-
-
-def _mean(values: list[float]) -> float:
-    return float(np.mean(values)) if values else _NAN
-
-
-def _deviation(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else _NAN
 
 
 def _is_best(value: float, values: list[float]) -> bool:
