@@ -139,6 +139,20 @@ def test_a_folder_of_another_architecture_than_timms_is_refused(weights):
         check_network(f"local-dir:{folder}")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "usual", "other"), [("test_efficientnet", "avg", "max"), ("test_vit", "token", "avg")]
+)
+def test_a_folder_whose_network_pools_otherwise_is_refused(tmp_path, architecture, usual, other):
+    for pooling in (usual, other):
+        model = timm.create_model(architecture, num_classes=2, global_pool=pooling)
+        timm.models.save_for_hf(model, tmp_path / pooling, safe_serialization=True)
+        assert json.loads((tmp_path / pooling / "config.json").read_text())["model_args"]["global_pool"] == pooling
+    made = make_model(f"local-dir:{tmp_path / usual}", num_classes=3, image_size=64, pretrained=True)
+    assert made.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 3)
+    with pytest.raises(OptionError, match=rf"differs from {architecture} by \{{'global_pool': '{other}'\}}"):
+        check_network(f"local-dir:{tmp_path / other}")
+
+
 def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weights):
     name = f"timm/local-dir:{weights[0]}"
     colour = from_arrays(np.zeros((2, 28, 28, 3), np.uint8), [0, 1], class_names=("a", "b"))

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from synaug import storage
@@ -14,7 +15,7 @@ from synaug.errors import EnvironmentFault, OptionError, unknown
 
 LOCAL = "local-dir:"
 WEIGHTS = "model.safetensors"  # no pickle, which could run code
-_WRITTEN_ALWAYS = ("num_classes", "in_chans", "global_pool")  # among the arguments of a network
+_SET_HERE = ("num_classes", "in_chans", "img_size")  # arguments of a network that follow from the images
 
 
 def check_timm(name: str, *, others: list[str]) -> None:
@@ -103,6 +104,19 @@ def _file_digest(path: str, size: int, changed: int) -> str:
     return storage.file_digest(Path(path))
 
 
+@functools.lru_cache(maxsize=16)
+def _pooling(architecture: str) -> str | None:
+    """Return how a network of timm pools unless told otherwise: ``avg``, ``token``, ...; None where that is unknown."""
+    import timm
+
+    with torch.device("meta"):  # no memory, no weights
+        model = timm.create_model(architecture)
+    head = getattr(model, "head", None)
+    places = (getattr(head, "global_pool", None), getattr(head, "pool_type", None), getattr(model, "global_pool", None))
+    named = [getattr(place, "pool_type", place) for place in places]
+    return next((name for name in named if isinstance(name, str)), None)
+
+
 def _local_config(name: str) -> tuple[str, dict[str, Any]]:
     """Return the architecture and the pretrained configuration of a folder, the weights among it as a file.
 
@@ -122,14 +136,16 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
         ) from error
     if not weights.is_file():
         raise OptionError(f"The folder {folder} has no {WEIGHTS}.")
-    others = {key: value for key, value in content.get("model_args", {}).items() if key not in _WRITTEN_ALWAYS}
+    if not timm.is_model(architecture):
+        raise unknown(f"architecture in {folder}", str(architecture), timm.list_models())
+    others = {key: value for key, value in content.get("model_args", {}).items() if key not in _SET_HERE}
+    if "global_pool" in others and others["global_pool"] == _pooling(architecture):
+        del others["global_pool"]
     if others:
         raise OptionError(
             f"The network in {folder} differs from {architecture} by {others}, which a kept classifier "
             "would not know. Make it in a file of your own instead: path/to/net.py:Net."
         )
-    if not timm.is_model(architecture):
-        raise unknown(f"architecture in {folder}", str(architecture), timm.list_models())
     known = timm.models.PretrainedCfg.__dataclass_fields__
     config = {key: value for key, value in config.items() if key in known and key not in ("source", "hf_hub_id", "url")}
     if "num_classes" in content:
