@@ -33,7 +33,7 @@ from synaug.methods import (
     network_digests,
     train_method,
 )
-from synaug.progress import Progress, silent
+from synaug.progress import Progress, of_seed, silent
 from synaug.recipes import with_overrides
 from synaug.reporting import report
 from synaug.reviewing import check_applied
@@ -198,14 +198,15 @@ def train(
         if team.is_first:
             write_networks(run_folder, network_digests(wanted, locked))
     for recipe, name in missing:
+        told = of_seed(shown, recipe.seed) if len(recipes) > 1 else shown
         try:
-            train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=shown)
+            train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=told)
         except MemoryError as error:
             raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
         interruption.stop_here()
-    for recipe in recipes:
-        if GAP_METHOD in wanted and not run_folder.gap(recipe.seed).exists():
-            write_gap(sets(), run_folder, recipe, progress=shown)
+    own = locked.seed in [recipe.seed for recipe in recipes]  # the gap that the report shows
+    if own and GAP_METHOD in wanted and not run_folder.gap(locked.seed).exists():
+        write_gap(sets(), run_folder, locked, progress=shown)
     team.wait()
     return [storage.read_json(run_folder.result(name, recipe.seed)) for recipe in recipes for name in wanted]
 

@@ -12,6 +12,15 @@ Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, note)``; a stage ends when ``done`` reaches ``total``."""
 
 
+def of_seed(progress: Progress, seed: int) -> Progress:
+    """Return a progress that is told of stages by their names and this seed."""
+
+    def told(stage: str, done: int, total: int, note: str) -> None:
+        progress(f"{stage}, seed {seed}", done, total, note)
+
+    return told
+
+
 def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Show nothing."""
 
