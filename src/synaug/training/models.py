@@ -85,8 +85,8 @@ class _Block(nn.Module):
         if self.added:
             half = self.added // 2
             shortcut = F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, half, self.added - half))
-        out = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(out)) + shortcut)
+        out = F.relu(self.norm1(self.conv1(x)), inplace=True)
+        return F.relu(self.norm2(self.conv2(out)).add_(shortcut), inplace=True)
 
 
 class CifarResNet(nn.Module):
@@ -111,7 +111,7 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features, shape ``(N, 4 * width)``."""
-        return self.blocks(F.relu(self.norm(self.stem(x)))).mean((2, 3))
+        return self.blocks(F.relu(self.norm(self.stem(x)), inplace=True)).mean((2, 3))
 
 
 def network_named(name: str, image_size: int) -> str:
