@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from synaug import exhibits, experiment, methods, reporting, storage
@@ -56,6 +57,29 @@ def test_every_method_trains_and_is_tested(trained):
     _, results = trained
     assert list(results) == WITHOUT_GROUPS
     assert all(0 <= result["accuracy"] <= 1 for result in results.values())
+
+
+OF_EACH_FAMILY = ("synaug_cmo", "ldam_drw", "square_root", "synaug_glmc", "synaug_crt", "group_dro")
+
+
+@pytest.mark.parametrize("names", [OF_EACH_FAMILY, pytest.param(tuple(METHODS), marks=pytest.mark.long)])
+def test_methods_train_from_the_command_line_on_the_demos_images(photos, recipe, tmp_path, synaug, names):
+    """With the attribute that some of them need; each result is one of the method that was named."""
+    shutil.copytree(photos, tmp_path / "photos")
+    paths = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.png"))
+    rows = [f"{path},{path.parent.name},{('day', 'night')[number % 2]}" for number, path in enumerate(paths)]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label,light", *rows]) + "\n")
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    given, out = ("--recipe", tmp_path / "recipe.yaml", "--attribute", "light"), tmp_path / "run"
+    for command in (("plan", tmp_path / "table.csv", *given, "--out", out), ("generate", out)):
+        done = synaug(*command)
+        assert done.code == 0, done.err
+    done = synaug("train", out, "--methods", ",".join(names), "--json")
+    assert done.code == 0, done.err
+    results = json.loads(done.out)
+    assert [result["method"] for result in results] == list(names)
+    assert all(0 <= result["accuracy"] <= 1 for result in results)
+    assert all((out / "checkpoints" / f"{name}-0" / "predictions.csv").exists() for name in names)
 
 
 def test_the_report_holds_every_method_and_draws_losses(trained):

@@ -5,8 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -19,6 +22,7 @@ from synaug.training.heads import (
     Head,
     Problem,
     _sparse_fit,
+    _within,
     balanced_rows,
     logistic,
     mean_recall,
@@ -142,6 +146,59 @@ def test_nearest_class_mean_by_hand():
         Problem(features, labels, labels, 2, Head(np.zeros((2, 2)), np.zeros(2))), regularization=1.0, seed=0
     )
     assert head.weight.tolist() == [[1, 0], [0, 1]]
+
+
+def test_the_class_with_the_nearest_mean_is_scikit_learns_neighbour_by_cosine():
+    problem = make_problem()
+    means = [problem.features[problem.labels == label].mean(0) for label in range(3)]
+    theirs = KNeighborsClassifier(1, metric="cosine").fit(means, range(3)).predict(problem.features)
+    ours = nearest_class_mean(problem, regularization=1.0, seed=0).logits(problem.features).argmax(1)
+    assert ours.tolist() == theirs.tolist()
+
+
+@pytest.mark.parametrize("method", ["crt", "crt_warm"])
+def test_crt_without_anything_to_see_guesses_every_class_alike_by_hand(method):
+    """Features are 0, so only the bias is learned: of 60, 20 and 6 images, each class is drawn equally often."""
+    problem = make_problem()
+    blind = replace(problem, features=np.zeros_like(problem.features))
+    head = METHODS[method](blind, regularization=100.0, seed=0)
+    shares = torch.from_numpy(head.bias).softmax(0).numpy()
+    assert shares == pytest.approx([1 / 3] * 3, abs=0.05)
+
+
+def test_crt_finds_what_scikit_learns_class_balanced_regression_finds():
+    """By SGD on draws, so about; the layer there was plays no part."""
+    problem = make_problem()
+    inputs = replace(problem, features=standardised(problem.features).features)
+    theirs = LogisticRegression(C=1.0, class_weight="balanced").fit(inputs.features, inputs.labels)
+    ours = METHODS["crt"](inputs, regularization=1.0, seed=0)
+    probabilities = torch.from_numpy(ours.logits(inputs.features)).softmax(1).numpy()
+    assert abs(probabilities - theirs.predict_proba(inputs.features)).mean() < 0.03
+    other = METHODS["crt"](replace(inputs, start=Head(np.ones((3, 5)), np.ones(3))), regularization=1.0, seed=0)
+    assert other.weight.tolist() == ours.weight.tolist()
+
+
+def test_lws_finds_the_scales_that_scipy_finds():
+    problem = make_problem()
+    problem = replace(problem, start=logistic(problem, regularization=0.05, seed=0))
+    logits = problem.start.logits(problem.features)
+    weights = 1 / (3 * np.bincount(problem.labels))[problem.labels]
+
+    def loss(scales):
+        scaled = logits * scales
+        return -(weights * log_softmax(scaled, axis=1)[np.arange(len(logits)), problem.labels]).sum()
+
+    best = minimize(loss, np.ones(3))
+    head = METHODS["lws"](problem, regularization=1.0, seed=0)
+    found = (head.weight / problem.start.weight)[:, 0]
+    assert loss(found) < loss(np.ones(3))
+    assert loss(found) == pytest.approx(best.fun, rel=0.05)
+
+
+def test_a_ball_that_holds_every_row_leaves_the_layer_trained_on():
+    problem = make_problem()
+    free = METHODS["crt_warm"](problem, regularization=1.0, seed=0)
+    assert _within(1e9, problem, regularization=1.0, seed=0).weight.tolist() == free.weight.tolist()
 
 
 def test_lws_only_scales_the_rows():

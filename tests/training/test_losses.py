@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from synaug.errors import OptionError
-from synaug.training.losses import LOSSES, GroupDRO, LossContext, ldam, loss_named
+from synaug.training.losses import LOSSES, GroupDRO, LossContext, focal, ldam, logit_adjustment, loss_named
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [0.0, 1.0, 0.0], [1.0, -2.0, 0.3]])
 LABELS = torch.tensor([0, 1, 1, 2])
@@ -44,6 +44,29 @@ def test_balanced_softmax_by_hand():
 def test_focal_by_hand():
     loss = LOSSES["focal"](torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), context=context((1, 1), (0,)))
     assert loss.item() == pytest.approx(0.25 * math.log(2))
+
+
+def test_focal_of_two_classes_is_torchvisions():
+    """A softmax over the logits (z, 0) is the sigmoid of z."""
+    from torchvision.ops import sigmoid_focal_loss
+
+    logits = torch.tensor([[2.0, 0.0], [-0.5, 0.0], [0.3, 0.0]])
+    positive = torch.tensor([1.0, 1.0, 0.0])
+    theirs = sigmoid_focal_loss(logits[:, 0], positive, alpha=-1, gamma=2, reduction="mean")
+    ours = LOSSES["focal"](logits, torch.stack([positive, 1 - positive], 1), context=context((1, 1), (0, 0, 0)))
+    assert ours.item() == pytest.approx(theirs.item())
+
+
+def test_focal_without_focus_is_cross_entropy():
+    assert focal(LOGITS, TARGETS, context=context(), gamma=0.0).item() == pytest.approx(value("cross_entropy"))
+
+
+@pytest.mark.parametrize("tau", [0.0, 1.0, 2.0])
+def test_logit_adjustment_is_torchs_loss_of_shifted_logits(tau):
+    prior = torch.tensor([0.9, 0.09, 0.01])
+    theirs = F.cross_entropy(LOGITS + tau * prior.log(), LABELS)
+    ours = logit_adjustment(LOGITS, TARGETS, context=context((90, 9, 1)), tau=tau)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
 
 
 def test_class_balanced_is_torchs_weighted_sum():

@@ -4,7 +4,17 @@ import torch
 from torch.nn import functional as F
 
 from synaug.errors import OptionError
-from synaug.training.mixing import MIXINGS, Batch, PartnerDraw, cutmix, drawn_box, mixing_named, mixup
+from synaug.training.mixing import (
+    MIXINGS,
+    Batch,
+    PartnerDraw,
+    cmo,
+    cutmix,
+    drawn_box,
+    mixing_named,
+    mixup,
+    mixup_or_cutmix,
+)
 
 
 def make_batch(num=6, num_classes=3, seed=0):
@@ -58,6 +68,85 @@ def test_cutmix_pastes_a_box_and_mixes_targets_by_its_area():
     assert pasted.sum((1, 2)).tolist() == [16] * 6
     assert pasted[0, 2:6, 2:6].all()
     assert torch.allclose(targets, 0.75 * first.targets + 0.25 * second.targets)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_cutmix_equals_torchvisions_with_the_same_share_and_centre(seed):
+    from torchvision.transforms import v2
+
+    batch, theirs = make_batch(), v2.CutMix(alpha=1.0, num_classes=3)
+    partners = Batch(batch.images.roll(1, 0), batch.targets.roll(1, 0))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        images, targets = theirs(batch.images, batch.targets.argmax(1))
+        torch.manual_seed(seed)
+        drawn = FixedLam(float(theirs._dist.sample(())))
+        column, row = (int(torch.randint(8, (1,))) for _ in range(2))
+    places = iter([row, column])
+    drawn.integers = lambda high: next(places)
+    ours = cutmix(batch, partners, alpha=1.0, rng=drawn)
+    assert ours[0].equal(images)
+    assert torch.allclose(ours[1], targets, atol=1e-6)
+
+
+class TimmsOrder:
+    """Draws from numpy's old generator as timm does, which takes CutMix where we take Mixup."""
+
+    def __init__(self, seed):
+        self._drawn = np.random.RandomState(seed)
+        self._drawn.rand()  # whether to mix at all
+        self.beta = self._drawn.beta
+
+    def random(self):
+        return 1 - self._drawn.rand()
+
+    def integers(self, high):
+        return self._drawn.randint(0, high)
+
+
+def test_alternation_equals_timms_with_the_same_draws():
+    """Its boxes have one row and column more where the side is odd."""
+    from timm.data import Mixup
+
+    batch, ways = make_batch(), []
+    partners = Batch(batch.images.flip(0), batch.targets.flip(0))
+    before = np.random.get_state()
+    for seed in range(12):
+        theirs = Mixup(mixup_alpha=1.0, cutmix_alpha=1.0, switch_prob=0.5, label_smoothing=0.0, num_classes=3)
+        np.random.seed(seed)
+        images, targets = theirs(batch.images.clone(), batch.targets.argmax(1))
+        ours = mixup_or_cutmix(batch, partners, alpha=1.0, rng=TimmsOrder(seed))
+        if (images == batch.images).any():  # a box, which leaves the rest
+            ways.append("box")
+            theirs_pasted, pasted = ((each == partners.images)[0, 0] for each in (images, ours[0]))
+            assert not (pasted & ~theirs_pasted).any()
+            for side in (0, 1):
+                assert 0 <= theirs_pasted.any(side).sum() - pasted.any(side).sum() <= 1
+        else:
+            ways.append("blend")
+            assert torch.allclose(ours[0], images, atol=1e-6)
+            assert torch.allclose(ours[1], targets, atol=1e-6)
+    np.random.set_state(before)
+    assert min(ways.count("box"), ways.count("blend")) > 2
+
+
+@pytest.mark.parametrize("name", ["mixup_or_cutmix", "cmo"])
+def test_half_of_the_batches_are_mixed_the_one_way(name):
+    first, second = make_batch(seed=0), make_batch(seed=1)
+    others, rng = [], np.random.default_rng(1)
+    for _ in range(1000):
+        images, _ = MIXINGS[name].mix(first, second, alpha=1.0, rng=rng)
+        others.append(bool((images == first.images).all() if name == "cmo" else (images != first.images).all()))
+    assert np.mean(others) == pytest.approx(0.5, abs=0.06)
+
+
+def test_cmo_pastes_a_box_of_the_rare_image_into_the_frequent_one_by_hand():
+    """A share of 0.75 is a box of half the sides: a quarter of the pixels, and of the target, is the rare image's."""
+    frequent = Batch(torch.zeros(1, 1, 8, 8), torch.tensor([[1.0, 0.0]]))
+    rare = Batch(torch.ones(1, 1, 8, 8), torch.tensor([[0.0, 1.0]]))
+    images, targets = cmo(frequent, rare, alpha=1.0, rng=FixedLam(0.75))
+    assert images[0, 0, 2:6, 2:6].sum() == images.sum() == 16
+    assert targets.tolist() == [[0.75, 0.25]]
 
 
 def test_a_box_at_the_edge_is_cut():

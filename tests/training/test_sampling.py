@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.utils.class_weight import compute_sample_weight
 
 from synaug.errors import OptionError
 from synaug.training.images import make_training_set
@@ -78,6 +79,14 @@ def test_drawn_counts_are_those_of_an_epoch_give_or_take_one(labels, sampler):
     data = labelled(labels)
     drawn = np.bincount(data.labels[order(sampler, data, share=0.5)], minlength=data.num_classes)
     assert drawn == pytest.approx(drawn_counts(sampler, data), abs=1)
+
+
+@settings(max_examples=20, deadline=None)
+@given(LABELS)
+def test_class_balanced_draws_as_scikit_learns_weights_say(labels):
+    weights = compute_sample_weight("balanced", labels)
+    theirs = np.bincount(labels, weights=weights)
+    assert drawn_counts("class_balanced", labelled(labels)) == pytest.approx(theirs)
 
 
 def test_drawn_counts_of_balanced_groups_by_hand(small_set):
