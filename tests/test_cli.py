@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -334,8 +335,25 @@ def test_every_command_takes_json(synaug, name):
 def test_the_help_tells_the_defaults_that_a_recipe_may_change(synaug, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     text = synaug("run", "--help").out
-    assert "[default: (runs/NAME, as the data)]" in text
+    assert "[default: (runs/photos for photos/)]" in text
     assert "[default: (Stable Diffusion 1.5)]" in text
+
+
+def test_the_help_fits_its_paragraphs_to_the_terminal_and_each_command_to_a_line(synaug, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    overview = synaug("--help").out
+    assert all(len(re.findall(rf"^│ {name} +\w.*\.? +│$", overview, re.M)) == 1 for name in COMMANDS)
+    assert not re.search(r"^│ {11}\w", overview, re.M)
+    assert "A rejected image is made again" in " ".join(synaug("review", "--help").out.split())
+    assert not re.search(r"^ .{1,60}\n [a-z]", synaug("review", "--help").out, re.M)
+
+
+def test_the_help_of_generate_does_not_name_a_model_that_the_plan_may_not_have(synaug):
+    assert "Stable Diffusion" not in synaug("generate", "--help").out
+
+
+def test_the_version_is_printed(synaug):
+    assert synaug("--version").out == f"synaug {metadata.version('synaug')}\n"
 
 
 def test_a_misspelt_command_or_option_names_the_nearest(synaug):
