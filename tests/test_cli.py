@@ -49,6 +49,14 @@ def test_a_missing_folder_is_bad_data(synaug, tmp_path):
     assert "Traceback" not in done.err
 
 
+def test_a_misspelt_folder_is_answered_with_the_nearest(synaug, tree):
+    assert f"Did you mean {str(tree)!r}?" in synaug("count", tree.with_name("pest")).err
+
+
+def test_count_says_what_comes_next(synaug, tree):
+    assert synaug("count", tree).out.endswith(f"Next: synaug run {tree} --dry-run\n")
+
+
 def test_an_empty_class_is_named(synaug, tree):
     (tree / "fish").mkdir()
     done = synaug("count", tree)
@@ -300,6 +308,27 @@ def test_a_dry_run_says_how_much_and_writes_nothing(synaug, photos, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_tells_what_is_there_and_how_the_training_will_be(synaug, photos, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = json.loads(synaug("run", photos, "--dry-run", "--json").out)
+    assert done["have"]["bag"] == done["have"]["coat"] + done["num_to_generate"]["coat"]
+    assert (
+        sum(done["have"].values()) + done["test_images"]
+        == json.loads(synaug("count", photos, "--json").out)["num_images"]
+    )
+    assert (done["network"], done["image_size"], done["length"]) == ("resnet32", 28, "60 epochs")
+    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", 96).out.split())
+    assert "resnet50, images of 96 pixels, 60 epochs each" in shown
+
+
+@pytest.mark.parametrize("side", [32, 96])
+def test_a_dry_run_without_a_gpu_warns_of_long_training_and_says_what_is_faster(synaug, photos, monkeypatch, side):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", side).out.split())
+    assert ("no GPU was found" in shown) == ("--image-size 32 is faster" in shown) == (side == 96)
+
+
 def test_a_dry_run_in_a_run_folder_says_what_is_left(synaug, finished, tmp_path):
     before = files_of(finished)
     assert json.loads(synaug("generate", finished, "--dry-run", "--json").out)["to_make"] == 0
@@ -370,6 +399,11 @@ def test_no_color_is_kept_to(synaug, photos, monkeypatch):
     assert "\x1b[3" not in synaug("count", photos).out
 
 
+def test_evaluate_of_a_folder_names_the_file_that_it_wants(synaug, tmp_path):
+    done = synaug("evaluate", tmp_path)
+    assert (done.code, f"is a folder. Give the table of predictions, such as {tmp_path}/" in done.err) == (4, True)
+
+
 def test_evaluate_prints_fairness_as_tables(synaug, tmp_path):
     table = tmp_path / "predictions.csv"
     table.write_text("label,prediction,gender\n0,0,f\n1,1,f\n0,1,m\n1,1,m\n")
@@ -438,6 +472,7 @@ def test_methods_are_listed_with_what_they_do(synaug):
 
     shown = synaug("methods").out
     assert all(name in shown for name in METHODS)
+    assert "Without --methods: cross_entropy, " in shown
     assert json.loads(synaug("methods", "--json").out)["synaug_focal"] == METHODS["synaug_focal"].description
 
 

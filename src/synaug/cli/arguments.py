@@ -33,6 +33,12 @@ Model = Annotated[
         help="'embedded', a diffusers folder, or a Hub id (ID@REVISION).", show_default="Stable Diffusion 1.5"
     ),
 ]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=8, help="Side in pixels for training; smaller is faster.", show_default="the images', at most 224"
+    ),
+]
 OtherModel = Annotated[
     str | None,
     typer.Option(

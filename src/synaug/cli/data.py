@@ -44,7 +44,7 @@ def count(
     else:
         from synaug import console
 
-        console.show_counts(summary, quarantined=manifest.quarantined)
+        console.show_counts(summary, source=data, quarantined=manifest.quarantined)
 
 
 def list_datasets(as_json: Json = False) -> None:

@@ -15,6 +15,7 @@ from synaug.cli.arguments import (
     Data,
     DryRun,
     Engine,
+    ImageSize,
     Json,
     Label,
     Methods,
@@ -76,6 +77,7 @@ def run_all(
     recipe: RecipeFile = None,
     aliases: Aliases = None,
     methods: Methods = None,
+    image_size: ImageSize = None,
     seed: Seed = None,
     engine: Engine = "local",
     workers: Workers = None,
@@ -99,7 +101,7 @@ def run_all(
 
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
-        target=number_or_name(target), model=model, seed=seed,
+        target=number_or_name(target), model=model, image_size=image_size, seed=seed,
     )  # fmt: skip
     if dry_run:
         with session() as progress:

@@ -14,6 +14,7 @@ from synaug.cli.arguments import (
     Data,
     DryRun,
     Engine,
+    ImageSize,
     Json,
     Label,
     Model,
@@ -51,6 +52,7 @@ def plan(
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
     aliases: Aliases = None,
+    image_size: ImageSize = None,
     seed: Seed = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time a batch, and say how long all takes.")
@@ -72,7 +74,8 @@ def plan(
 
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
-        target=number_or_name(target), cap=cap, variant=variant, model=model, seed=seed,
+        target=number_or_name(target), cap=cap, variant=variant, model=model,
+        image_size=image_size, seed=seed,
     )  # fmt: skip
     if dry_run:
         with session() as progress:
@@ -86,7 +89,7 @@ def plan(
         with storage.lock(out):
             drafting.write_run(manifest, made, out, options, source=str(data))
         rate = generation.seconds_per_image(out, progress=progress) if measure else None
-    summary = plan_summary(made, options, rate=rate)
+    summary = plan_summary(made, manifest, options, rate=rate)
     show_plan(summary, out, as_json=as_json)
 
 

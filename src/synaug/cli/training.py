@@ -73,7 +73,7 @@ def list_methods(as_json: Json = False) -> None:
 
     Example:  synaug methods
     """
-    from synaug.methods import METHODS
+    from synaug.methods import DEFAULT_METHODS, METHODS
 
     descriptions = {name: method.description for name, method in METHODS.items()}
     if as_json:
@@ -81,4 +81,4 @@ def list_methods(as_json: Json = False) -> None:
     else:
         from synaug import console
 
-        console.show_methods(descriptions)
+        console.show_methods(descriptions, usual=DEFAULT_METHODS)
