@@ -189,8 +189,8 @@ class TrainOptions(Section):
 
     network: str = Field(
         "auto",
-        description="auto, resnet8, resnet20, resnet32, resnet56, a timm name, timm/local-dir:FOLDER, or your own: "
-        "path/to/net.py:Net or package.module:factory, code that is run",
+        description="auto (ResNet-32 up to 64 pixels, ResNet-18 above), resnet8, resnet20, resnet32, resnet56, a timm "
+        "name, timm/local-dir:FOLDER, or your own: path/to/net.py:Net or package.module:factory, code that is run",
     )
     pretrained: bool = Field(False, description="start from the timm weights")
     image_size: int | None = Field(
