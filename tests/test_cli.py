@@ -318,7 +318,7 @@ def test_a_dry_run_tells_what_is_there_and_how_the_training_will_be(synaug, phot
     )
     assert (done["network"], done["image_size"], done["length"]) == ("resnet32", 28, "60 epochs")
     shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", 96).out.split())
-    assert "resnet50, images of 96 pixels, 60 epochs each" in shown
+    assert "resnet18, images of 96 pixels, 60 epochs each" in shown
 
 
 @pytest.mark.parametrize("side", [32, 96])
