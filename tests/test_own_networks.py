@@ -88,7 +88,7 @@ def test_run_trains_several_seeds_goes_on_after_a_stop_and_reports_mean_and_devi
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json") | {"seed": 5}))
     command = ["run", photos, "--recipe", tmp_path / "recipe.yaml", "--out", out, "--methods", "synaug_stage1"]
     preview = synaug(*command, "--seeds", "2", "--dry-run")
-    assert "Then training and testing: synaug_stage1, each with 2 seeds." in preview.out
+    assert "synaug_stage1, each with 2 seeds;" in " ".join(preview.out.split())
     whole, load = experiment.train_method, experiment.load_sets
     monkeypatch.setattr(experiment, "load_sets", lambda *a, **k: loads.append(1) or load(*a, **k))
 
