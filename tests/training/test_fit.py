@@ -106,6 +106,22 @@ def test_a_damaged_checkpoint_is_named(small_set, tmp_path):
         trained(small_set, checkpoint=tmp_path)
 
 
+def test_averaged_weights_are_those_of_each_step_by_hand(small_set):
+    """The first are taken as they are; from then on half of the average and half of the new ones."""
+    seen, network = [], Dropping()
+
+    def loss(logits, targets, *, context):
+        seen.append(network.inner[2].weight.detach().clone())
+        return nn.functional.cross_entropy(logits, targets)
+
+    options = StageOptions(steps=3, batch_size=8, mixing="none")
+    train_representation(network, small_set, options, seed=0, device="cpu", loss=loss)
+    _, first, second, third = *seen, network.inner[2].weight
+    averaged = Dropping()
+    train_representation(averaged, small_set, options.model_copy(update={"average": 0.5}), seed=0, device="cpu")
+    assert torch.allclose(averaged.inner[2].weight, 0.25 * first + 0.25 * second + 0.5 * third, atol=1e-7)
+
+
 def test_steps_without_a_finite_loss_are_skipped_and_counted(small_set):
     calls = iter(range(100))
 
