@@ -58,6 +58,15 @@ class FairnessReport:
     equalized_odds_difference: Disparity
     equalized_odds_ratio: Disparity
 
+    def disparities(self, *, num_classes: int) -> dict[str, float]:
+        """Return each gap under its name: of class 1 where there are two, else ``_worst`` and ``_mean`` over them."""
+        found: dict[str, float] = {}
+        for name, gap in vars(self).items():
+            if isinstance(gap, Disparity):
+                worst_and_mean = {f"{name}_worst": gap.worst, f"{name}_mean": gap.mean}
+                found |= {name: gap.positive} if num_classes == 2 else worst_and_mean
+        return found
+
 
 def fairness_report(**arrays: Unpack[Predictions]) -> FairnessReport:
     """Measure everything in this module at once.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -174,19 +173,13 @@ def _fairness(
 
 
 def _named(report: FairnessReport, names: Sequence[str], attribute_names: Sequence[str]) -> dict[str, Any]:
-    scores: dict[str, Any] = asdict(report)
-    by_attribute, by_group = scores.pop("accuracy_by_attribute"), scores.pop("accuracy_by_group")
-    gaps = {name: scores.pop(name) for name in list(scores) if isinstance(scores[name], dict)}
-    if len(names) == 2:
-        flat = {name: value["positive"] for name, value in gaps.items()}
-    else:
-        flat = {f"{name}_{over}": value[over] for name, value in gaps.items() for over in ("worst", "mean")}
     return {
-        "accuracy": dict(zip(attribute_names, by_attribute, strict=True)),
-        **scores,
-        **flat,
+        "accuracy": dict(zip(attribute_names, report.accuracy_by_attribute, strict=True)),
+        "worst_group_accuracy": report.worst_group_accuracy,
+        "mean_group_accuracy": report.mean_group_accuracy,
+        **report.disparities(num_classes=len(names)),
         "accuracy_by_group": {
-            f"{name} x {attribute}": by_group[row][place]
+            f"{name} x {attribute}": report.accuracy_by_group[row][place]
             for row, name in enumerate(names)
             for place, attribute in enumerate(attribute_names)
         },

@@ -140,7 +140,5 @@ def group_scores(
         "mean_group_accuracy": report.mean_group_accuracy,
         "train_weighted_accuracy": train_weighted_accuracy(by_group, train_group_counts=train_group_counts),
     }
-    for name in DISPARITIES:
-        gap = getattr(report, name)
-        found |= {name: gap.positive} if num_classes == 2 else {f"{name}_worst": gap.worst, f"{name}_mean": gap.mean}
-    return found
+    gaps = report.disparities(num_classes=num_classes)
+    return found | {name: gap for name, gap in gaps.items() if name.startswith(DISPARITIES)}
