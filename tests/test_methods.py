@@ -90,6 +90,12 @@ def test_the_report_holds_every_method_and_draws_losses(trained):
     assert "Training loss" in (run / "report.html").read_text()
 
 
+def test_what_two_methods_share_is_counted_once_for_each_seed_by_hand():
+    seconds = {"cross_entropy": 10.0, "crt": 12.0}  # the latter begins with the former
+    results = [{"method": name, "seed": seed, "seconds": seconds[name]} for seed in (0, 1) for name in seconds]
+    assert reporting.training_seconds(results, Recipe()) == 24
+
+
 def test_a_curve_is_the_loss_of_a_method_that_trains_features(trained):
     run, results = trained
     curves = exhibits.loss_curves(RunFolder(run), list(results.values()))
