@@ -318,8 +318,13 @@ def part_result(plan: Plan, state: State, quality: QualityOptions, shard: tuple[
 
 def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> bool:
     """Return whether nothing is left to generate."""
+    return not num_unsettled(plan, folder=folder, quality=quality, shard=shard)
+
+
+def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> int:
+    """Return how many slots have neither an accepted image nor used up their attempts."""
     state = read_state(plan, folder)
-    return all(state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
+    return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
 
 
 def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
