@@ -7,11 +7,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from importlib import metadata
 from typing import Annotated, NoReturn
 
 import typer
 
+import synaug
 from synaug.allocation import keep_freed_memory
 from synaug.cli import bench, data, evaluation, runs, synthesis, training
 from synaug.errors import SynaugError
@@ -66,7 +66,7 @@ for _panel, _commands in PANELS.items():
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"synaug {metadata.version('synaug')}")
+        print(f"synaug {synaug.__version__}")
         raise typer.Exit
 
 
