@@ -164,6 +164,11 @@ def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Gener
     """Return one result a task and the seconds it took; plain images are wrapped."""
     from synaug.synthesis.diffusion import Generated
 
+    if not callable(generator):
+        raise OptionError(
+            f"generator must be a callable (prompts, *, seeds) that makes images, got {type(generator).__name__} "
+            f"{generator!r}. A model's folder or name is given as model=."
+        )
     began = time.monotonic()
     starts = [task.guide[1] for task in tasks if task.guide is not None]
     more: dict[str, Any] = {"images": starts} if starts else {}
@@ -171,6 +176,9 @@ def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Gener
     made = list(cast("Iterable[Any]", generator(prompts, seeds=seeds, **more)))
     if len(made) != len(tasks):
         raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
+    for each in made:
+        if not isinstance(each, Generated | Image.Image):
+            raise OptionError(f"The generator returned {type(each).__name__}; it must make Pillow images.")
     wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
     return wrapped, time.monotonic() - began
 
