@@ -25,6 +25,7 @@ LAYERS = (
         "reviewing",
         "drafting",
         "generation",
+        "pace",
         "exporting",
         "experiment",
         "bench",

@@ -15,6 +15,7 @@ from synaug.progress import Progress, silent
 from synaug.reporting import finished_results, plan_section
 from synaug.runs import locked_recipe, open_run
 from synaug.synthesis import plan as planning
+from synaug.synthesis.cost import Pace, estimate
 from synaug.synthesis.models import model_facts
 from synaug.synthesis.synthesize import synthesis_summary, synthetic_manifest
 
@@ -26,10 +27,10 @@ def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -
     return plan_summary(made, recipe)
 
 
-def plan_summary(made: planning.Plan, recipe: Recipe, *, rate: float | None = None) -> dict[str, Any]:
-    """Return what a person should see of a plan before paying for it; ``rate``: seconds an image."""
+def plan_summary(made: planning.Plan, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
+    """Return what a person should see of a plan before paying for it; ``pace``: as measured."""
     return plan_section(made) | {
-        "estimate": planning.estimate(made, rate),
+        "estimate": estimate(made, pace),
         "licence": model_facts(made.options.model)["licence"],
         "doubtful_names": planning.doubtful_names(made, recipe.plan.aliases),
     }

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -22,6 +21,7 @@ from synaug.data.images import Encoding
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError, OptionError, unknown
 from synaug.synthesis.ambiguity import name_warnings, names_in_prompts
+from synaug.synthesis.cost import estimate
 from synaug.synthesis.prompts import MODIFIERS, prompt, readable_name
 from synaug.synthesis.synsets import check_all_named, synsets
 from synaug.synthesis.targets import named_targets, target_counts
@@ -286,22 +286,6 @@ def _slot_id(digest: str, name: str, index: int) -> str:
 def image_seed(slot_id: str, attempt: int) -> int:
     """Return the seed of an attempt at a slot, below 2**53: it depends on what the image is, not on when."""
     return int.from_bytes(hashlib.sha256(f"{slot_id}/{attempt}".encode()).digest()[:8], "big") >> 11
-
-
-_BYTES_PER_VALUE = {"PNG": 0.7, "JPEG": 0.15, "WEBP": 0.1}
-
-
-def estimate(plan: Plan, seconds_per_image: float | None = None) -> dict[str, Any]:
-    """Return the number of images, the disk (in blocks of 4 KiB) and, where measured, the seconds."""
-    width, height = plan.image_size
-    values = width * height * (1 if plan.encoding.mode == "L" else 3)
-    image_bytes = 400 + values * _BYTES_PER_VALUE.get(plan.encoding.format, 1.0)
-    images = plan.num_to_generate
-    return {
-        "images": images,
-        "disk_bytes": images * 4096 * int(-(-image_bytes // 4096)),
-        "seconds": None if seconds_per_image is None else images * seconds_per_image,
-    }
 
 
 def write_plan(plan: Plan, path: Path) -> None:

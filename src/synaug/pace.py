@@ -1,0 +1,57 @@
+"""Time the model of a run on this machine, before anything is paid for."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from synaug.config import with_overrides
+from synaug.data.manifest import read_manifest
+from synaug.generation import loaded_generator
+from synaug.progress import Progress, silent
+from synaug.runs import locked_recipe, open_run
+from synaug.synthesis import plan as planning
+from synaug.synthesis.cost import Pace
+from synaug.synthesis.guides import make_guides
+
+MEASURED_IMAGES = 64
+
+
+def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
+    """Return how long one planned image takes here: batches are made and thrown away, the last of them is timed.
+
+    The batch grows first as far as it does in ``generate``. A fitted model, which is not there before it is trained,
+    is timed by the one that will be fitted: they compute the same.
+
+    Args:
+        out: run folder with a plan.
+        progress: called with how far the timing has come.
+    """
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan = planning.read_plan(run_folder.plan)
+    first = list(itertools.islice(planning.slots(plan), MEASURED_IMAGES))
+    if not first:
+        return Pace(0.0)
+    if recipe.plan.variant == "fitted":
+        recipe = with_overrides(recipe, {"plan.variant": "text"})
+    generator = loaded_generator(out, recipe, plan, progress=progress)
+    guides = make_guides(plan, read_manifest(run_folder.data))
+
+    def timed(batch: Sequence[planning.Slot]) -> float:
+        starts: dict[str, Any] = {"images": [guides(slot)[1] for slot in batch]} if guides else {}
+        prompts, seeds = [slot.prompt for slot in batch], [planning.image_seed(slot.id, 0) for slot in batch]
+        began = time.perf_counter()
+        collections.deque(generator(prompts, seeds=seeds, **starts), maxlen=0)
+        return (time.perf_counter() - began) / len(batch)
+
+    before, size, seconds = -1, 0, 0.0
+    while before != size:
+        progress("timing a batch", 0, 1, f"{size} at once" if size else "")
+        before, size = size, getattr(generator, "batch_size", MEASURED_IMAGES)
+        seconds = timed(first[:size])
+    progress("timing a batch", 1, 1, f"{size} at once")
+    return Pace(seconds, getattr(generator, "about", {}).get("device"))
