@@ -53,5 +53,5 @@ def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
         progress("timing a batch", 0, 1, f"{size} at once" if size else "")
         before, size = size, getattr(generator, "batch_size", MEASURED_IMAGES)
         seconds = timed(first[:size])
-    progress("timing a batch", 1, 1, f"{size} at once")
+    progress("timing a batch", 1, 1, f"{min(size, len(first))} at once")
     return Pace(seconds, getattr(generator, "about", {}).get("device"))

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.silence import quiet
 from synaug.synthesis.families import Family
+from synaug.synthesis.mosaics import Mosaics
 
 Problem = Literal["non_finite", "flagged"]
 _MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
@@ -21,7 +22,7 @@ _LARGEST_BATCH = 64  # where the batch size is found by trying
 
 @dataclass(frozen=True)
 class Generated:
-    """An image, or None with the problem that it has."""
+    """An image, or the problem that it has; then the image is None, or of a flagged one a mosaic to look at."""
 
     image: Image.Image | None
     problem: Problem | None = None
@@ -60,6 +61,7 @@ class DiffusionGenerator:
         self._finite: list[Any] = []  # one truth value an image: what the decoder returned, before it is clamped
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
+        self._mosaics = Mosaics(getattr(pipeline, "safety_checker", None))
         self.about = about
         self.batch_size, self._may_grow = settings.batch_size, settings.batch_may_grow
 
@@ -112,6 +114,7 @@ class DiffusionGenerator:
         import torch
 
         self._finite.clear()
+        self._mosaics.clear()
         wanted = len(prompts)
         if not self._settings.batch_may_vary:
             prompts, seeds = _filled(prompts, self.batch_size), _filled(seeds, self.batch_size)
@@ -133,7 +136,15 @@ class DiffusionGenerator:
             values = (pixels.float().nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
             arrays = values.permute(0, 2, 3, 1).cpu().numpy()
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
-        return [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)][:wanted]
+        made = [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)][:wanted]
+        return [self._with_mosaic(*each) for each in enumerate(made)]
+
+    def _with_mosaic(self, position: int, made: Generated) -> Generated:
+        """Return a flagged image with its mosaic, any other as it is."""
+        if made.problem != "flagged":
+            return made
+        side = self._settings.size or default_size(self._pipeline)
+        return Generated(self._mosaics.image(position, (side, side)), made.problem)
 
     def _steps(self) -> int:
         """Return the steps to ask for: image-to-image does only ``strength`` of them, and at least one."""
