@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 import yaml
+from PIL import Image
 
 from synaug import cli, generation, interruption
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
@@ -198,6 +200,24 @@ def test_engines_are_named():
 def test_ray_divides_the_work_itself(synaug, tmp_path):
     done = synaug("generate", tmp_path, "--engine", "ray", "--shard", "1/2")
     assert (done.code, "leave --shard out" in done.err) == (2, True)
+
+
+@pytest.mark.long
+def test_workers_fit_one_model_and_all_make_images_of_it(planned, tmp_path, ray):
+    more = ("--variant", "fitted", "--cap", "24")
+    alone, folder = (planned(tmp_path / name, *more) for name in ("alone", "run"))
+    shown = []
+    result = generation.generate(folder, cluster=TWO, progress=lambda *a: shown.append(a))
+    assert any("fitting the model" in note for *_, note in shown)
+    assert result.accepted > 0.8 * result.requested
+    assert len(list((folder / "journal").glob("worker-*"))) == 2
+    assert (folder / "fitted-model" / "adapter" / "pytorch_lora_weights.safetensors").exists()
+    generation.generate(alone)
+    images, expected = ({name: Image.open(each / name) for name in contents(each)} for each in (folder, alone))
+    shared = images.keys() & expected.keys()
+    assert len(shared) > 0.8 * len(expected) > 10
+    different = [np.abs(np.asarray(images[name], int) - np.asarray(expected[name], int)).mean() for name in shared]
+    assert np.median(different) < 2  # sums differ in the last bit with the number of threads
 
 
 COMMAND = """

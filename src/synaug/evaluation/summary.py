@@ -26,6 +26,7 @@ TITLES = {
 COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}
 REASONS = {
     "broken": "broken",
+    "non_finite": "not finite",
     "flagged": "flagged by the safety checker",
     "off_class": "off-class",
     "copy": "copies of training images",

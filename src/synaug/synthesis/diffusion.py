@@ -17,6 +17,7 @@ from synaug.synthesis.mosaics import Mosaics
 
 Problem = Literal["non_finite", "flagged"]
 _MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
+_TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # by a pipeline that is given texts
 _LARGEST_BATCH = 64  # where the batch size is found by trying
 
 
@@ -186,6 +187,8 @@ class DiffusionGenerator:
         taken = inspect.signature(encode).parameters
         arguments = {name: value for name, value in offered.items() if name in taken}
         arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
+        own = inspect.signature(type(self._pipeline).__call__).parameters
+        arguments |= {name: own[name].default for name in _TOLD_TO_ENCODERS if name in taken and name in own}
         with torch.inference_mode(), quiet():
             returned = encode(**arguments)
         named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]
