@@ -175,7 +175,7 @@ def folders(text_parts, tmp_path_factory):
 
 
 FAMILIES = [
-    ("sdxl", "SDXL", "DPMSolverMultistepScheduler", True),
+    ("sdxl", "SDXL", "EulerDiscreteScheduler", True),
     ("lcm", "LCM", "LCMScheduler", True),
     ("sd3", "SD 3", "FlowMatchEulerDiscreteScheduler", True),
     ("flux", "FLUX", "FlowMatchEulerDiscreteScheduler", True),

@@ -243,8 +243,15 @@ def _generated(array: np.ndarray, finite: bool, flagged: bool) -> Generated:
     return Generated(Image.fromarray(array))
 
 
+def denoiser_of(pipeline: Any) -> Any:
+    """Return the network that takes the noise away step by step."""
+    unet = getattr(pipeline, "unet", None)
+    return pipeline.transformer if unet is None else unet
+
+
 def default_size(pipeline: Any) -> int:
     """Return the side of the images that a pipeline makes unless told otherwise."""
-    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
-    latent: Any = getattr(denoiser.config, "sample_size", None) or getattr(pipeline, "default_sample_size", 128)
+    latent: Any = getattr(denoiser_of(pipeline).config, "sample_size", None) or getattr(
+        pipeline, "default_sample_size", 128
+    )
     return int(latent if isinstance(latent, int) else latent[0]) * int(pipeline.vae_scale_factor)
