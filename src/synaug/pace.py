@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import itertools
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from synaug.synthesis import plan as planning
 from synaug.synthesis.cost import Pace
 from synaug.synthesis.guides import make_guides
 
-MEASURED_IMAGES = 64
+_BATCH = 16  # of a generator that does not say how many it makes at once, as in synthesize
 
 
 def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
@@ -33,15 +32,15 @@ def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
     """
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
     plan = planning.read_plan(run_folder.plan)
-    first = list(itertools.islice(planning.slots(plan), MEASURED_IMAGES))
-    if not first:
+    if not plan.num_to_generate:
         return Pace(0.0)
     if recipe.plan.variant == "fitted":
         recipe = with_overrides(recipe, {"plan.variant": "text"})
     generator = loaded_generator(out, recipe, plan, progress=progress)
     guides = make_guides(plan, read_manifest(run_folder.data))
 
-    def timed(batch: Sequence[planning.Slot]) -> float:
+    def timed(size: int) -> float:
+        batch = list(itertools.islice(planning.slots(plan), size))
         starts: dict[str, Any] = {"images": [guides(slot)[1] for slot in batch]} if guides else {}
         prompts, seeds = [slot.prompt for slot in batch], [planning.image_seed(slot.id, 0) for slot in batch]
         began = time.perf_counter()
@@ -51,7 +50,7 @@ def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
     before, size, seconds = -1, 0, 0.0
     while before != size:
         progress("timing a batch", 0, 1, f"{size} at once" if size else "")
-        before, size = size, getattr(generator, "batch_size", MEASURED_IMAGES)
-        seconds = timed(first[:size])
-    progress("timing a batch", 1, 1, f"{min(size, len(first))} at once")
+        before, size = size, getattr(generator, "batch_size", _BATCH)
+        seconds = timed(size)
+    progress("timing a batch", 1, 1, f"{min(size, plan.num_to_generate)} at once")
     return Pace(seconds, getattr(generator, "about", {}).get("device"))

@@ -57,7 +57,7 @@ class DiffusionGenerator:
 
     def __init__(self, pipeline: Any, settings: Settings, *, family: Family, about: dict[str, Any]) -> None:
         self._pipeline, self._settings, self._family = pipeline, settings, family
-        self._takes = set(inspect.signature(type(pipeline).__call__).parameters)
+        self._takes = inspect.signature(type(pipeline).__call__).parameters
         self._embedded: dict[str, dict[str, Any]] = {}
         self._finite: list[Any] = []  # one truth value an image: what the decoder returned, before it is clamped
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
@@ -187,8 +187,8 @@ class DiffusionGenerator:
         taken = inspect.signature(encode).parameters
         arguments = {name: value for name, value in offered.items() if name in taken}
         arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
-        own = inspect.signature(type(self._pipeline).__call__).parameters
-        arguments |= {name: own[name].default for name in _TOLD_TO_ENCODERS if name in taken and name in own}
+        told = [name for name in _TOLD_TO_ENCODERS if name in taken and name in self._takes]
+        arguments |= {name: self._takes[name].default for name in told}
         with torch.inference_mode(), quiet():
             returned = encode(**arguments)
         named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]
@@ -251,7 +251,6 @@ def denoiser_of(pipeline: Any) -> Any:
 
 def default_size(pipeline: Any) -> int:
     """Return the side of the images that a pipeline makes unless told otherwise."""
-    latent: Any = getattr(denoiser_of(pipeline).config, "sample_size", None) or getattr(
-        pipeline, "default_sample_size", 128
-    )
+    own = getattr(denoiser_of(pipeline).config, "sample_size", None)
+    latent: Any = own or getattr(pipeline, "default_sample_size", 128)
     return int(latent if isinstance(latent, int) else latent[0]) * int(pipeline.vae_scale_factor)

@@ -4,7 +4,7 @@
 
     fitted-model/                    a folder in the diffusers layout
     fitted-model/fit.json            plan and settings of the training
-    fitted-model/adapter/            pytorch_lora_weights.safetensors and its card, a few hundredths of the size
+    fitted-model/adapter/            pytorch_lora_weights.safetensors and its card
 """
 
 from __future__ import annotations
