@@ -159,9 +159,7 @@ class DiffusionGenerator:
 
         if not self._family.embeddings:
             texts: dict[str, Any] = {"prompt": list(prompts)}
-            if self._guided and "negative_prompt" in self._takes:
-                texts["negative_prompt"] = [self._settings.negative_prompt] * len(prompts)
-            return texts
+            return texts | (self._negative(len(prompts)) if "negative_prompt" in self._takes else {})
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._embedded]
         if missing and _num_bytes(self._embedded) > _MAX_EMBEDDED:
             self._embedded.clear()
@@ -182,8 +180,7 @@ class DiffusionGenerator:
             "device": self._pipeline._execution_device,
             "num_images_per_prompt": 1,
             "do_classifier_free_guidance": self._guided,
-            "negative_prompt": [self._settings.negative_prompt] * len(prompts),
-        }
+        } | self._negative(len(prompts))
         taken = inspect.signature(encode).parameters
         arguments = {name: value for name, value in offered.items() if name in taken}
         arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
@@ -193,6 +190,12 @@ class DiffusionGenerator:
             returned = encode(**arguments)
         named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]
         return {prompt: {name: value[i : i + 1] for name, value in named} for i, prompt in enumerate(prompts)}
+
+    def _negative(self, number: int) -> dict[str, list[str]]:
+        """Return the negative prompt so many times; none where it is empty, which SDXL takes for another thing."""
+        if not self._guided or not self._settings.negative_prompt:
+            return {}
+        return {"negative_prompt": [self._settings.negative_prompt] * number}
 
     @property
     def _guided(self) -> bool:
