@@ -19,11 +19,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from synaug.config import GenerateOptions, PlanOptions, QualityOptions, read_recipe
+from synaug.config import GenerateOptions, PlanOptions, QualityOptions
 from synaug.data.fashion import archive_folder, read_archive, split_positions
 from synaug.data.images import Encoding, read_image
 from synaug.data.readers import read_data
 from synaug.embedded import demo_data, demo_recipe
+from synaug.recipes import read_recipe
 from synaug.runs import machine
 from synaug.synthesis.plan import make_plan
 from synaug.synthesis.quality import Candidate, judged, make_gates

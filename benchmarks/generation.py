@@ -30,7 +30,8 @@ from synaug.silence import quiet
 from synaug.synthesis.diffusion import DiffusionGenerator
 from synaug.synthesis.loading import find_device, load_generator, load_pipeline
 from synaug.synthesis.models import find_model
-from synaug.synthesis.plan import Plan, image_seed, make_plan, slots
+from synaug.synthesis.plan import Plan, make_plan
+from synaug.synthesis.slots import image_seed, slots
 from synaug.synthesis.synthesize import synthesize
 
 CLASSES = ("bag", "coat", "ankle boot", "dress", "shirt")

@@ -37,7 +37,9 @@ from synaug.data.manifest import Manifest
 from synaug.data.verification import verify_dataset
 from synaug.runs import machine
 from synaug.synthesis.journal import journal_path, read_state
-from synaug.synthesis.plan import image_seed, make_plan, read_plan, slots, write_plan
+from synaug.synthesis.plan import make_plan
+from synaug.synthesis.plan_file import read_plan, write_plan
+from synaug.synthesis.slots import image_seed, slots
 from synaug.synthesis.synthesize import provenance, synthesize, synthetic_manifest
 
 NUM_CLASSES = 1000

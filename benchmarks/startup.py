@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 from synaug import drafting
-from synaug.config import make_recipe, read_recipe
 from synaug.embedded import demo_data, demo_recipe
+from synaug.recipes import make_recipe, read_recipe
 from synaug.runs import machine
 
 METHODS = ("cross_entropy", "oversampling", "square_root", "focal")

@@ -15,12 +15,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from synaug import drafting, generation
-from synaug.config import read_recipe, with_overrides
 from synaug.data.images import read_file, read_image
 from synaug.data.manifest import read_manifest
 from synaug.embedded import demo_data, demo_recipe
 from synaug.evaluation.gap import gap_report
 from synaug.evaluation.summary import reason_text
+from synaug.recipes import read_recipe, with_overrides
 from synaug.synthesis.plan import read_plan
 from synaug.synthesis.quality import QualityOptions, References
 from synaug.synthesis.synthesize import accepted_records, rejected_files, synthetic_manifest

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from synaug import drafting, generation, methods, storage
-from synaug.config import Recipe, read_recipe, with_overrides
+from synaug.config import Recipe
 from synaug.data import fashion, readers
 from synaug.data.images import read_image
 from synaug.data.manifest import Manifest, from_arrays, joined
@@ -30,6 +30,7 @@ from synaug.data.mirrors import filled_with_fashion
 from synaug.embedded import demo_data, demo_recipe
 from synaug.evaluation.longtail import longtail_report
 from synaug.progress import ConsoleProgress
+from synaug.recipes import read_recipe, with_overrides
 from synaug.runs import RunFolder
 from synaug.training.classifier import retrain_classifier
 from synaug.training.fit import predict

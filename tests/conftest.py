@@ -22,10 +22,10 @@ import torch
 from PIL import Image
 
 from synaug import cli, experiment, storage
-from synaug.config import make_recipe, read_recipe
 from synaug.data.images import read_image
 from synaug.data.readers import read_data
 from synaug.embedded import demo_data, demo_recipe
+from synaug.recipes import make_recipe, read_recipe
 
 torch.set_num_threads(2)
 

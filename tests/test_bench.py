@@ -11,10 +11,11 @@ from synaug import interruption
 from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
 from synaug.bench.experiments import data_of
 from synaug.bench.grid import CONTENT, RESULTS, cells, collect
-from synaug.config import ArmOptions, with_overrides
+from synaug.config import ArmOptions
 from synaug.embedded import demo_data
 from synaug.errors import DataError, Interrupted, OptionError
 from synaug.methods import METHODS
+from synaug.recipes import with_overrides
 
 COLUMNS = ("accuracy", "many", "medium", "few", "worst_class")
 

@@ -1,7 +1,8 @@
 import pytest
 
-from synaug.config import Recipe, make_recipe, read_recipe, with_overrides
+from synaug.config import Recipe
 from synaug.errors import DataError, OptionError
+from synaug.recipes import make_recipe, read_recipe, with_overrides
 
 
 def test_an_empty_recipe_is_the_default():

@@ -12,10 +12,11 @@ import typer.main
 from nbclient import NotebookClient
 
 from synaug.cli import app
-from synaug.config import Recipe, read_recipe
+from synaug.config import Recipe
 from synaug.data import readers
 from synaug.embedded import demo_recipe
 from synaug.methods import METHODS
+from synaug.recipes import read_recipe
 from synaug.synthesis.quality import GATES
 from synaug.training import heads
 from synaug.training.losses import LOSSES

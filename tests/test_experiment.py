@@ -17,13 +17,13 @@ from PIL import Image
 
 import synaug as package
 from synaug import drafting, experiment, generation
-from synaug.config import make_recipe, with_overrides
 from synaug.data.groups import class_counts
 from synaug.data.images import read_image
 from synaug.data.manifest import read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.gaps import shortcuts
 from synaug.methods import DEFAULT_METHODS, is_finished
+from synaug.recipes import make_recipe, with_overrides
 from synaug.runs import RunFolder, locked_recipe
 from synaug.storage import digest
 
@@ -235,9 +235,9 @@ def test_the_lock_file_says_which_model_made_the_images_and_under_which_licence(
 
 def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(finished):
     from synaug.reporting import IN_DOMAIN, OUT_OF_DOMAIN, warnings
-    from synaug.synthesis import plan as planning
+    from synaug.synthesis.plan_file import read_plan
 
-    plan = planning.read_plan(RunFolder(finished).plan)
+    plan = read_plan(RunFolder(finished).plan)
     made = {"missing": 0}
     assert warnings(plan, made) == [IN_DOMAIN]
     assert warnings(replace(plan, class_names=("one", "two", "three")), made) == [OUT_OF_DOMAIN]

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from synaug import exhibits, experiment, methods, reporting, storage
-from synaug.config import ImagesOptions, Recipe, TrainOptions, make_recipe, with_overrides
+from synaug.config import ImagesOptions, Recipe, TrainOptions
 from synaug.data.manifest import from_arrays
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.methods import (
@@ -25,6 +25,7 @@ from synaug.methods import (
     options_of,
     selected,
 )
+from synaug.recipes import make_recipe, with_overrides
 from synaug.runs import RunFolder, locked_recipe, replace_recipe
 from synaug.training.heads import METHODS as HEADS
 from synaug.training.images import make_training_set

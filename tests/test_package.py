@@ -11,7 +11,18 @@ import synaug
 
 ROOT = Path(synaug.__file__).parent
 LAYERS = (
-    {"errors", "config", "storage", "interruption", "progress", "allocation", "silence", "embedded", "redaction"},
+    {
+        "errors",
+        "config",
+        "recipes",
+        "storage",
+        "interruption",
+        "progress",
+        "allocation",
+        "silence",
+        "embedded",
+        "redaction",
+    },
     {"data"},
     {"synthesis", "training", "evaluation"},
     {

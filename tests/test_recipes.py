@@ -9,10 +9,11 @@ from synaug import drafting
 from synaug.bench import read_experiment, run_bench
 from synaug.bench.experiments import data_of, recipe_of
 from synaug.bench.grid import cells
-from synaug.config import STABLE_DIFFUSION, read_recipe, with_overrides
+from synaug.config import STABLE_DIFFUSION
 from synaug.data.cifar import CIFAR10, CIFAR100
 from synaug.methods import check_methods
-from synaug.synthesis import plan as planning
+from synaug.recipes import read_recipe, with_overrides
+from synaug.synthesis.slots import slots
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -96,7 +97,7 @@ def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
         manifest = drafting.load_data(small.source, recipe)
         plan = drafting.drafted_plan(manifest, recipe)
         assert (plan.num_to_generate == 0) == (recipe.plan.cap == 0)
-        prompts = {slot.prompt for slot in planning.slots(plan)}
+        prompts = {slot.prompt for slot in slots(plan)}
         assert not any("{" in prompt or "_" in prompt for prompt in prompts)
 
 
@@ -104,7 +105,7 @@ def test_the_prompts_of_waterbirds_name_bird_and_background(source, tmp_path):
     small = tiny(FOLDER / "waterbirds.yaml", source("waterbirds"), tmp_path)
     recipe = recipe_of(small, small.arms["groups"], 0)
     plan = drafting.drafted_plan(data_of(small, small.arms["groups"], recipe), recipe)
-    prompts = " ".join(slot.prompt for slot in planning.slots(plan))
+    prompts = " ".join(slot.prompt for slot in slots(plan))
     assert "forest bird on a lake" in prompts
     assert "seabird in a forest" in prompts
 

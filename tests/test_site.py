@@ -16,8 +16,9 @@ import reference_pages
 import site_pages
 import synaug
 from synaug.cli import app
-from synaug.config import Recipe, make_recipe
+from synaug.config import Recipe
 from synaug.methods import METHODS
+from synaug.recipes import make_recipe
 
 ROOT = Path(__file__).parents[1]
 

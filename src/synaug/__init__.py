@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from synaug.config import Recipe, read_recipe
+    from synaug.config import Recipe
     from synaug.data.conversion import to_arrays, to_datasets, to_frame, to_torch
     from synaug.data.groups import class_counts, group_counts, imbalance_factor
     from synaug.data.manifest import Manifest, from_arrays
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from synaug.experiment import balance, run
     from synaug.oversampler import SyntheticOverSampler
     from synaug.publishing import export_classifier
+    from synaug.recipes import read_recipe
     from synaug.synthesis.loading import load_generator
     from synaug.synthesis.plan import make_plan
     from synaug.synthesis.synthesize import synthesize
@@ -53,7 +54,7 @@ _HOMES = {
     "longtail_report": "evaluation.longtail",
     "make_plan": "synthesis.plan",
     "read_data": "data.readers",
-    "read_recipe": "config",
+    "read_recipe": "recipes",
     "retrain_classifier": "training.classifier",
     "run": "experiment",
     "spurious_report": "evaluation.spurious",

@@ -1,26 +1,20 @@
 """Every option, its default and its check, on one page.
 
-A recipe is a YAML file with the sections below; the command line sets the same fields. An unknown key is an
-error that names the nearest known one.
+A recipe is a file with the sections below, which ``recipes`` reads; the command line sets the same fields.
 """
 
 from __future__ import annotations
 
-import reprlib
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from synaug.errors import DataError, OptionError, unknown
-from synaug.redaction import redacted
+from synaug.errors import unknown
 
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SIGLIP = "google/siglip-base-patch16-224"
 EMBEDDED = "embedded"
 MAX_TARGET = 100_000_000
-MAX_VALUES = 100_000  # in a recipe, what its anchors repeat counted each time
 
 
 def _no_url(model: str) -> str:
@@ -36,11 +30,13 @@ def _no_url(model: str) -> str:
 ModelName = Annotated[str, AfterValidator(_no_url)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Options that belong together; an unknown one is refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class DataOptions(_Section):
+class DataOptions(Section):
     """How the images are read."""
 
     label: str | None = Field(None, description="label column of a table")
@@ -65,7 +61,7 @@ class DataOptions(_Section):
     )
 
 
-class PlanOptions(_Section):
+class PlanOptions(Section):
     """How many images are made, from which prompts and by which model."""
 
     by: Literal["class", "group"] = Field("class", description="fill up classes, or class x attribute groups")
@@ -103,7 +99,7 @@ class PlanOptions(_Section):
         return self
 
 
-class GenerateOptions(_Section):
+class GenerateOptions(Section):
     """How the diffusion model is run; what is not given follows the model."""
 
     steps: int | None = Field(None, ge=1, description="denoising steps")
@@ -119,7 +115,7 @@ class GenerateOptions(_Section):
     compile: bool = Field(False, description="torch.compile of the denoiser")
 
 
-class QualityOptions(_Section):
+class QualityOptions(Section):
     """What is checked before an image is accepted."""
 
     gates: tuple[str, ...] = Field(("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order")
@@ -147,7 +143,7 @@ class QualityOptions(_Section):
     max_missing: float = Field(0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3")
 
 
-class StageOptions(_Section):
+class StageOptions(Section):
     """Stage 1: training the representation."""
 
     steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the evened-out set")
@@ -176,7 +172,7 @@ class StageOptions(_Section):
     average: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
 
 
-class RetrainOptions(_Section):
+class RetrainOptions(Section):
     """Stage 2: retraining the classifier on real images, the features frozen."""
 
     data: Literal["balanced_real", "group_balanced_real", "all_real", "evened_out"] = Field(
@@ -188,13 +184,13 @@ class RetrainOptions(_Section):
     regularization: float = Field(1.0, gt=0, description="inverse strength C of the logistic regression")
 
 
-class TrainOptions(_Section):
+class TrainOptions(Section):
     """The classifier."""
 
     network: str = Field(
         "auto",
-        description="auto, resnet8, resnet20, resnet32, resnet56, a timm name, timm/local-dir:FOLDER, or your own: "
-        "path/to/net.py:Net or package.module:factory, code that is run",
+        description="auto (ResNet-32 up to 64 pixels, ResNet-18 above), resnet8, resnet20, resnet32, resnet56, a timm "
+        "name, timm/local-dir:FOLDER, or your own: path/to/net.py:Net or package.module:factory, code that is run",
     )
     pretrained: bool = Field(False, description="start from the timm weights")
     image_size: int | None = Field(
@@ -224,7 +220,7 @@ class TrainOptions(_Section):
         return self
 
 
-class ImagesOptions(_Section):
+class ImagesOptions(Section):
     """Which of the images a method learns from, for studies; by default all."""
 
     synthetic_per_class: int | None = Field(None, ge=0, description="at most so many synthetic images a class")
@@ -234,7 +230,7 @@ class ImagesOptions(_Section):
     replaced_classes: tuple[str, ...] = Field((), description="classes of which no real image is left")
 
 
-class MethodOptions(_Section):
+class MethodOptions(Section):
     """What one method does differently; ``stage1`` and ``retrain`` hold fields of the section of that name."""
 
     method: str | None = Field(None, description="the method that this name is another version of; default: its own")
@@ -262,7 +258,7 @@ class MethodOptions(_Section):
         return self
 
 
-class ArmOptions(_Section):
+class ArmOptions(Section):
     """One way to come by images, and the methods that learn from them."""
 
     methods: tuple[str, ...] = Field((), description="rows of the table, in order")
@@ -273,7 +269,7 @@ class ArmOptions(_Section):
     one_pool: bool = Field(False, description="all seeds train on the images of the first")
 
 
-class CurveOptions(_Section):
+class CurveOptions(Section):
     """A picture of a study: how a column of the table changes along ``x``."""
 
     label: str = Field(description="what x is")
@@ -289,7 +285,7 @@ class CurveOptions(_Section):
         return self
 
 
-class BenchOptions(_Section):
+class BenchOptions(Section):
     """An experiment of several arms, methods and seeds."""
 
     like: str | None = Field(None, description="experiment whose options are taken; 'methods' may add to them")
@@ -305,7 +301,7 @@ class BenchOptions(_Section):
     quick_options: dict[str, Any] = Field({}, description="dotted options of the smaller grid")
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """One experiment: everything that decides its result."""
 
     name: str = Field("custom", description="what reports call the experiment")
@@ -319,90 +315,3 @@ class Recipe(_Section):
     )
     seed: int = Field(0, ge=0, description="of everything that is drawn")
     bench: BenchOptions | None = Field(None, description="what synaug bench makes of the recipe")
-
-
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe file.
-
-    Raises:
-        DataError: the file cannot be read or is not YAML.
-        OptionError: a key is unknown or a value is not allowed.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"The recipe {path} cannot be read: {error}.") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: dates and numbers
-        raise DataError(f"The recipe {path} is not YAML: {error}.") from error
-    except RecursionError:
-        raise DataError(f"The recipe {path} is nested too deeply.") from None
-    if not _is_small(content):
-        raise DataError(f"The recipe {path} holds more than {MAX_VALUES:,} values, or holds itself.")
-    if not isinstance(content, dict):
-        raise OptionError(f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}.")
-    return make_recipe(content, where=str(path))
-
-
-def _is_small(content: Any) -> bool:
-    """Return whether the document is small also when all that its anchors repeat is written out."""
-    waiting, seen = [content], 0
-    while waiting and seen <= MAX_VALUES:
-        value = waiting.pop()
-        seen += 1
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list | tuple | set):
-            waiting += value
-    return not waiting
-
-
-def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
-    """Check a nested dict of options and return them as a recipe.
-
-    Raises:
-        OptionError: a key is unknown or a value is not allowed; the message names all of them.
-    """
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        raise OptionError(f"{where}: {' '.join(_explained(item) for item in error.errors())}") from None
-
-
-def _explained(item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"])
-    if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {reprlib.repr(redacted(item['input']))})."
-    section: Any = Recipe
-    for part in item["loc"][:-1]:
-        if part in section.model_fields:  # else it is a name of the user's, such as a method's
-            section = _section_in(section.model_fields[part].annotation)
-    return str(
-        unknown("option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields])
-    )
-
-
-def _section_in(annotation: Any) -> Any:
-    """Return the section that an annotation such as ``dict[str, Section] | None`` is about.
-
-    >>> _section_in(dict[str, MethodOptions] | None).__name__
-    'MethodOptions'
-    """
-    if isinstance(annotation, type) and issubclass(annotation, _Section):
-        return annotation
-    return next((found for each in get_args(annotation) if (found := _section_in(each))), None)
-
-
-def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
-    """Return the recipe with dotted options replaced, such as ``{"plan.model": "embedded"}``; None is skipped."""
-    content = recipe.model_dump()
-    for name, value in overrides.items():
-        if value is None:
-            continue
-        *sections, last = name.split(".")
-        place = content
-        for section in sections:
-            if not isinstance(place.get(section), dict):
-                raise unknown("option", name, [key for key in place if key != section])
-            place = place[section]
-        place[last] = value
-    return make_recipe(content, where="options")

@@ -194,7 +194,7 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
 
 def show_results(report: dict[str, Any]) -> None:
     """Print one row a method: mean and, over several seeds, standard deviation."""
-    from synaug.evaluation.summary import results_table, shown_columns
+    from synaug.evaluation.results import results_table, shown_columns
 
     rows = results_table(report)
     columns = shown_columns(rows)

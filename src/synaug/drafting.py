@@ -18,7 +18,8 @@ from synaug.errors import DataError
 from synaug.methods import check_methods
 from synaug.progress import Progress, silent
 from synaug.runs import RunFolder, write_lock
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan import Plan, make_plan
+from synaug.synthesis.plan_file import write_plan
 
 if TYPE_CHECKING:
     from synaug.data.memory import Source
@@ -70,12 +71,12 @@ def check_counts(manifest: Manifest, split: str) -> None:
         )
 
 
-def drafted_plan(manifest: Manifest, recipe: Recipe) -> planning.Plan:
+def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
     """Return the plan for the training images; nothing is written."""
     training = manifest.split("train")
     check_counts(manifest, "train")
     look = encoding.detect_encoding(training)
-    return planning.make_plan(
+    return make_plan(
         training,
         options=recipe.plan,
         generate=recipe.generate,
@@ -84,7 +85,7 @@ def drafted_plan(manifest: Manifest, recipe: Recipe) -> planning.Plan:
     )
 
 
-def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe, *, source: str) -> None:
+def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, source: str) -> None:
     """Write the plan, the manifest and the lock file; where those of this run are there, leave them.
 
     Raises:
@@ -96,7 +97,7 @@ def write_run(manifest: Manifest, plan: planning.Plan, out: Path, recipe: Recipe
     write_lock(run_folder, source=manifest.origin or source, recipe=recipe, data_digest=data_digest(manifest))
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)
-        planning.write_plan(plan, run_folder.plan)
+        write_plan(plan, run_folder.plan)
 
 
 def data_digest(manifest: Manifest) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest
 from synaug.runs import RunFolder
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan import Plan
 from synaug.synthesis.synthesize import synthetic_manifest
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MOST_CURVES = 5  # methods whose loss is drawn
 CURVE_POINTS = 200
 
 
-def report_images(manifest: Manifest, plan: planning.Plan, folder: Path) -> ReportImages:
+def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
     """Return examples of each class: real, synthetic and rejected ones."""
     from synaug.evaluation.sections import ReportImages
     from synaug.synthesis.synthesize import provenance
@@ -44,7 +44,7 @@ def report_images(manifest: Manifest, plan: planning.Plan, folder: Path) -> Repo
     )
 
 
-def rejected_images(plan: planning.Plan, folder: Path) -> dict[str, list[tuple[Image.Image, str]]]:
+def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Image, str]]]:
     """Return up to ``EXAMPLES`` rejected images a class, each with the reason."""
     from synaug.synthesis.journal import read_journals
 

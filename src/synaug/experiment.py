@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synaug import interruption, storage
-from synaug.config import STABLE_DIFFUSION, Recipe, with_overrides
+from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.drafting import check_recipe, drafted_plan, load_data, place, write_run
@@ -34,11 +34,12 @@ from synaug.methods import (
     train_method,
 )
 from synaug.progress import Progress, silent
+from synaug.recipes import with_overrides
 from synaug.reporting import report
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_recipe, open_run, write_networks
-from synaug.synthesis import plan as planning
 from synaug.synthesis.models import TRANSFORMERS, find_model
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.scorers import needs_clip
 from synaug.synthesis.synthesize import is_settled, synthetic_manifest
 
@@ -178,7 +179,7 @@ def train(
     recipes = [with_overrides(locked, {"seed": each}) for each in ([seed] if seeds is None else seeds)]
     check_methods(methods, locked)
     wanted = [name for name in methods if retrain or method_named(name, locked).starts_from is None]
-    plan = planning.read_plan(run_folder.plan)
+    plan = read_plan(run_folder.plan)
     check_applied(plan, out)
     if not is_settled(plan, folder=out, quality=locked.quality) and any(
         method_named(n, locked).data == "evened_out" for n in wanted

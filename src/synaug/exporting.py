@@ -11,7 +11,8 @@ from synaug.data.manifest import read_manifest
 from synaug.progress import Progress, silent
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_model, locked_recipe, open_run
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan import Plan
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import provenance, synthesis_summary, synthetic_manifest
 
 
@@ -28,7 +29,7 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
         OptionError: ``target`` is not empty.
     """
     run_folder = open_run(out)
-    plan = planning.read_plan(run_folder.plan)
+    plan = read_plan(run_folder.plan)
     check_applied(plan, out)
     export_dataset(
         read_manifest(run_folder.data),
@@ -53,7 +54,7 @@ def _origin(run_folder: RunFolder) -> dict[str, str | None]:
     }
 
 
-def _card_facts(out: Path, plan: planning.Plan) -> dict[str, Any]:
+def _card_facts(out: Path, plan: Plan) -> dict[str, Any]:
     """Return what the data card tells of the synthetic images."""
     made = synthesis_summary(plan, out)
     rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"

@@ -11,7 +11,7 @@ from synaug.data.manifest import Manifest
 from synaug.methods import Sets, trained_model
 from synaug.progress import Progress, silent
 from synaug.runs import RunFolder
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan_file import read_plan
 
 GAP_METHOD = "synaug_stage1"  # on whose features the gap between real and synthetic is measured
 GAP_IMAGES = 2000  # of each side at most, spread over the classes
@@ -26,7 +26,7 @@ def write_gap(sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Pr
     from synaug.training.fit import extract_features
     from synaug.training.parallel import joined_team
 
-    images, class_names = sets.evened_out, planning.read_plan(run_folder.plan).class_names
+    images, class_names = sets.evened_out, read_plan(run_folder.plan).class_names
     labels, is_synthetic = images.labels.numpy(), images.is_synthetic.numpy()
     team, device = joined_team(recipe.train.device)
     if not is_synthetic.any():

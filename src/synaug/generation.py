@@ -16,8 +16,9 @@ from synaug.errors import EnvironmentFault, IncompleteError
 from synaug.progress import Progress, silent
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_recipe, open_run, write_model
-from synaug.synthesis import plan as planning
 from synaug.synthesis.models import model_facts
+from synaug.synthesis.plan import Plan, class_captions
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def generate(
         progress: called with how far the work has come.
     """
     recipe = locked_recipe(open_run(out))
-    plan = planning.read_plan(open_run(out).plan)
+    plan = read_plan(open_run(out).plan)
     check_applied(plan, out)
     if cluster is None:
         return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
@@ -70,13 +71,13 @@ def image_maker(
     from synaug.synthesis.quality import make_gates
 
     run_folder = RunFolder(out)
-    if not run_folder.plan.is_file() or planning.read_plan(run_folder.plan).digest != plan_digest:
+    if not run_folder.plan.is_file() or read_plan(run_folder.plan).digest != plan_digest:
         raise EnvironmentFault(
             f"The machine {platform.node()} does not see the run folder {out}, or sees another plan there. "
             "All machines have to share its file system, under the same path."
         )
     plan, recipe, manifest = (
-        planning.read_plan(run_folder.plan),
+        read_plan(run_folder.plan),
         locked_recipe(run_folder),
         read_manifest(run_folder.data),
     )
@@ -108,17 +109,17 @@ def image_maker(
     return make
 
 
-def _scorer(out: Path, recipe: Recipe, plan: planning.Plan) -> Scorer | None:
+def _scorer(out: Path, recipe: Recipe, plan: Plan) -> Scorer | None:
     """Return what ``off_class`` asks where that is a model; the lock file tells which once it is loaded."""
     from synaug.synthesis.scorers import chosen_scorer
 
     return chosen_scorer(
-        recipe.quality, planning.class_captions(plan), device=recipe.generate.device,
+        recipe.quality, class_captions(plan), device=recipe.generate.device,
         found=functools.partial(write_model, RunFolder(out), role="scorer"),
     )  # fmt: skip
 
 
-def loaded_generator(out: Path, recipe: Recipe, plan: planning.Plan, *, progress: Progress = silent) -> Generator:
+def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progress = silent) -> Generator:
     """Return the diffusion model that the plan names, fitted to the real images first where the plan says so."""
     from synaug.synthesis.adapt import fit_model
     from synaug.synthesis.loading import load_generator
@@ -145,7 +146,7 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
         out: run folder.
         result: of one shard; default: of all of them.
     """
-    made = asdict(result) if result else synthesis_summary(planning.read_plan(open_run(out).plan), out)
+    made = asdict(result) if result else synthesis_summary(read_plan(open_run(out).plan), out)
     allowed = locked_recipe(open_run(out)).quality.max_missing
     if made["missing"] > allowed * made["requested"]:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items())
@@ -171,7 +172,7 @@ def check(
     from synaug.synthesis.recheck import count_failed, recheck, withdraw
 
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    plan, quality = planning.read_plan(run_folder.plan), recipe.quality
+    plan, quality = read_plan(run_folder.plan), recipe.quality
     if gates is not None:
         quality = quality.model_copy(update={"gates": tuple(gates)})
     with storage.lock(out, name="worker-0-of-1"):

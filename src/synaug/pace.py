@@ -13,9 +13,10 @@ from synaug.data.manifest import read_manifest
 from synaug.generation import loaded_generator
 from synaug.progress import Progress, silent
 from synaug.runs import locked_recipe, open_run
-from synaug.synthesis import plan as planning
 from synaug.synthesis.cost import Pace
 from synaug.synthesis.guides import make_guides
+from synaug.synthesis.plan_file import read_plan
+from synaug.synthesis.slots import image_seed, slots
 
 _BATCH = 16  # of a generator that does not say how many it makes at once, as in synthesize
 
@@ -31,7 +32,7 @@ def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
         progress: called with how far the timing has come.
     """
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    plan = planning.read_plan(run_folder.plan)
+    plan = read_plan(run_folder.plan)
     if not plan.num_to_generate:
         return Pace(0.0)
     if recipe.plan.variant == "fitted":
@@ -40,9 +41,9 @@ def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
     guides = make_guides(plan, read_manifest(run_folder.data))
 
     def timed(size: int) -> float:
-        batch = list(itertools.islice(planning.slots(plan), size))
+        batch = list(itertools.islice(slots(plan), size))
         starts: dict[str, Any] = {"images": [guides(slot)[1] for slot in batch]} if guides else {}
-        prompts, seeds = [slot.prompt for slot in batch], [planning.image_seed(slot.id, 0) for slot in batch]
+        prompts, seeds = [slot.prompt for slot in batch], [image_seed(slot.id, 0) for slot in batch]
         began = time.perf_counter()
         collections.deque(generator(prompts, seeds=seeds, **starts), maxlen=0)
         return (time.perf_counter() - began) / len(batch)

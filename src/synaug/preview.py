@@ -14,9 +14,10 @@ from synaug.methods import check_methods, method_named
 from synaug.progress import Progress, silent
 from synaug.reporting import finished_results, plan_section
 from synaug.runs import locked_recipe, open_run
-from synaug.synthesis import plan as planning
 from synaug.synthesis.cost import Pace, estimate
 from synaug.synthesis.models import model_facts
+from synaug.synthesis.plan import Plan, doubtful_names
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import synthesis_summary, synthetic_manifest
 
 
@@ -27,12 +28,12 @@ def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -
     return plan_summary(made, recipe)
 
 
-def plan_summary(made: planning.Plan, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
+def plan_summary(made: Plan, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
     """Return what a person should see of a plan before paying for it; ``pace``: as measured."""
     return plan_section(made) | {
         "estimate": estimate(made, pace),
         "licence": model_facts(made.options.model)["licence"],
-        "doubtful_names": planning.doubtful_names(made, recipe.plan.aliases),
+        "doubtful_names": doubtful_names(made, recipe.plan.aliases),
     }
 
 
@@ -44,7 +45,7 @@ def preview_run(source: Path, recipe: Recipe, methods: Sequence[str], *, progres
 
 def preview_generation(out: Path) -> dict[str, Any]:
     """Return how many images ``generate`` would go on with."""
-    made = synthesis_summary(planning.read_plan(open_run(out).plan), out)
+    made = synthesis_summary(read_plan(open_run(out).plan), out)
     return {"model": locked_recipe(open_run(out)).plan.model, "planned": made["requested"],
             "there": made["accepted"], "to_make": made["missing"]}  # fmt: skip
 
@@ -64,7 +65,7 @@ def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds:
     stage = recipe.train.stage1
     return {
         "real_images": len(read_manifest(run_folder.data).split("train")),
-        "synthetic_images": len(synthetic_manifest(planning.read_plan(run_folder.plan), out)),
+        "synthetic_images": len(synthetic_manifest(read_plan(run_folder.plan), out)),
         "network": recipe.train.network,
         "length": f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs:,} epochs",
         "to_train": [text for key, text in called.items() if key not in there],
@@ -75,7 +76,7 @@ def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds:
 def preview_export(out: Path) -> dict[str, Any]:
     """Return how many images ``export`` would write: of each class, real and synthetic ones."""
     run_folder = open_run(out)
-    synthetic = synthetic_manifest(planning.read_plan(run_folder.plan), out)
+    synthetic = synthetic_manifest(read_plan(run_folder.plan), out)
     real = read_manifest(run_folder.data)
     counts = class_counts(joined(real.split("train"), synthetic).labels, real.num_classes)
     return {

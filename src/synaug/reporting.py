@@ -20,7 +20,9 @@ from synaug.exhibits import confusions, loss_curves, report_images
 from synaug.gaps import shortcuts
 from synaug.methods import METHODS, method_named
 from synaug.runs import RunFolder, locked_recipe, machine, open_run
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan import Plan, called
+from synaug.synthesis.plan_file import read_plan
+from synaug.synthesis.slots import sample_slots
 from synaug.synthesis.synthesize import synthetic_manifest
 
 IN_DOMAIN = (
@@ -55,7 +57,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     if not command and run_folder.report.exists():
         command = storage.read_json(run_folder.report)["command"]
     manifest = read_manifest(run_folder.data)
-    plan = planning.read_plan(run_folder.plan)
+    plan = read_plan(run_folder.plan)
     made = synthesis_section(plan, out)
     content = {
         "schema_version": 1,
@@ -108,7 +110,7 @@ def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float
     return sum(seconds.values()) - sum(seconds.get(name or "", 0.0) for name in shared)
 
 
-def warnings(plan: planning.Plan, made: dict[str, Any]) -> list[str]:
+def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
     """Return what a reader of the results has to know."""
     notes = []
     if plan.options.model == EMBEDDED:
@@ -149,10 +151,10 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
     } | summary
 
 
-def plan_section(plan: planning.Plan) -> dict[str, Any]:
+def plan_section(plan: Plan) -> dict[str, Any]:
     """Return the report's ``plan``: what was lacking."""
     prompts: dict[str, list[str]] = {}
-    for slot in planning.sample_slots(plan, per_cell=3):
+    for slot in sample_slots(plan, per_cell=3):
         prompts.setdefault(slot.cell.name, []).append(slot.prompt)
     return {
         "by": plan.options.by,
@@ -162,12 +164,12 @@ def plan_section(plan: planning.Plan) -> dict[str, Any]:
         "template": plan.options.template,
         "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
         "digest": plan.digest,
-        "called": planning.called(plan),
+        "called": called(plan),
         "prompts": prompts,
     }
 
 
-def synthesis_section(plan: planning.Plan, out: Path) -> dict[str, Any]:
+def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
     """Return the report's ``synthesis``: what was made, and what was rejected and why."""
     from synaug.synthesis.journal import read_journals
     from synaug.synthesis.review import review_counts

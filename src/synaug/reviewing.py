@@ -16,8 +16,9 @@ from synaug.data.manifest import Manifest, read_manifest
 from synaug.errors import DataError, OptionError
 from synaug.progress import Progress, silent
 from synaug.runs import RunFolder, locked_recipe, open_run
-from synaug.synthesis import plan as planning
 from synaug.synthesis.journal import read_journals, read_state
+from synaug.synthesis.plan import Plan
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.review import (
     FOLDER,
     Decision,
@@ -29,6 +30,7 @@ from synaug.synthesis.review import (
     review_counts,
     write_decisions,
 )
+from synaug.synthesis.slots import safe_names, slots
 from synaug.synthesis.synthesize import rejected_files
 
 REAL_SHOWN = 12
@@ -51,7 +53,7 @@ def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> d
         DataError: there are no images yet, or the table has a line that cannot be used.
     """
     run_folder = open_run(out)
-    plan = planning.read_plan(run_folder.plan)
+    plan = read_plan(run_folder.plan)
     decisions = _decisions(out)
     waiting = pending(plan, out, decisions)
     accepted, rejected = _records_by_label(plan, out)
@@ -59,7 +61,7 @@ def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> d
         raise DataError(f"{out} has no synthetic images to review. Make them first: synaug generate {out}")
     real = read_manifest(run_folder.data).split("train")
     folder = storage.make_folder(out / FOLDER)
-    names = planning.safe_names(plan.class_names)
+    names = safe_names(plan.class_names)
     kept = {path.stem: path for paths in rejected_files(out).values() for path in paths}
     rows, index = [], []
     labels = sorted(accepted.keys() | rejected.keys())
@@ -94,7 +96,7 @@ def apply(out: Path) -> dict[str, Any]:
         DataError: a line cannot be used or followed; nothing was changed.
         OptionError: a process is making images in the run.
     """
-    plan = planning.read_plan(open_run(out).plan)
+    plan = read_plan(open_run(out).plan)
     with contextlib.ExitStack() as stack:
         for name in sorted({"worker-0-of-1"} | {path.name[1:-5] for path in out.glob(".worker-*.lock")}):
             stack.enter_context(storage.lock(out, name=name))
@@ -105,11 +107,11 @@ def apply(out: Path) -> dict[str, Any]:
         "accepted": new["accept"],
         "rejected": new["reject"],
         "review": review_counts(plan, out),
-        "to_make": sum(not state.is_settled(slot, most) for slot in planning.slots(plan)),
+        "to_make": sum(not state.is_settled(slot, most) for slot in slots(plan)),
     }
 
 
-def check_applied(plan: planning.Plan, out: Path) -> None:
+def check_applied(plan: Plan, out: Path) -> None:
     """Raise an OptionError where the table holds decisions that were not followed yet."""
     waiting = len(pending(plan, out, _decisions(out)))
     if waiting:
@@ -124,7 +126,7 @@ def _decisions(out: Path) -> list[Decision]:
     return read_decisions(path) if path.exists() else []
 
 
-def _records_by_label(plan: planning.Plan, out: Path) -> tuple[Records, Records]:
+def _records_by_label(plan: Plan, out: Path) -> tuple[Records, Records]:
     """Return the records of accepted and of rejected images, ordered by name."""
     labels = {cell.name: cell.label for cell in plan.cells}
     accepted: Records = {}
@@ -144,7 +146,7 @@ def _spread(records: Sequence[dict[str, Any]], number: int) -> list[dict[str, An
 
 
 def _sheet(
-    plan: planning.Plan,
+    plan: Plan,
     out: Path,
     real: Manifest,
     label: int,

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from synaug import storage
-from synaug.config import Recipe, make_recipe, with_overrides
+from synaug.config import Recipe
 from synaug.errors import DataError, OptionError
+from synaug.recipes import make_recipe, with_overrides
 from synaug.redaction import redacted
 
 LIBRARIES = (
@@ -215,7 +216,7 @@ def change_model(path: Path, model: str) -> None:
     Raises:
         OptionError: images of the planned model are there already, or the model is no name of one.
     """
-    from synaug.synthesis.plan import read_plan, write_plan
+    from synaug.synthesis.plan_file import read_plan, write_plan
 
     run = open_run(path)
     recipe = locked_recipe(run)

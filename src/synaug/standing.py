@@ -11,7 +11,7 @@ from synaug import storage
 from synaug.methods import DEFAULT_METHODS
 from synaug.reporting import finished_results
 from synaug.runs import RunFolder, locked_recipe, open_run
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import is_settled, synthesis_summary
 
 
@@ -23,7 +23,7 @@ def status(out: Path) -> dict[str, Any]:
     """
     run_folder = open_run(out)
     recipe = locked_recipe(run_folder)
-    plan = planning.read_plan(run_folder.plan)
+    plan = read_plan(run_folder.plan)
     made = synthesis_summary(plan, out)
     results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe)}
     holders = storage.holders(out)

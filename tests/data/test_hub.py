@@ -8,12 +8,13 @@ from huggingface_hub import constants
 from PIL import Image
 
 from synaug import drafting, storage
-from synaug.config import DataOptions, make_recipe
+from synaug.config import DataOptions
 from synaug.data import hub
 from synaug.data.cifar import CIFAR100
 from synaug.data.images import Encoding, encode, read_image
 from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault
+from synaug.recipes import make_recipe
 
 datasets = pytest.importorskip("datasets")
 

@@ -12,7 +12,7 @@ import pytest
 
 from synaug import storage
 from synaug.evaluation.report import make_report
-from synaug.evaluation.summary import recalls
+from synaug.evaluation.results import recalls
 
 CSS = resources.files("synaug").joinpath("assets/report/report.css").read_text()
 OPTIONS = [

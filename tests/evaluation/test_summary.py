@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from synaug.evaluation.summary import compared_methods, percent, recalls, results_table, shown_columns, summary
+from synaug.evaluation.results import compared_methods, percent, recalls, results_table, shown_columns
+from synaug.evaluation.summary import summary
 
 
 def keep(content, *methods):

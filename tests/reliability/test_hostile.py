@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from synaug import experiment, exporting, storage
-from synaug.config import DataOptions, make_recipe, read_recipe
+from synaug.config import DataOptions
 from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault, OptionError, SynaugError
 from synaug.evaluation.predictions import evaluate_predictions, read_predictions
+from synaug.recipes import make_recipe, read_recipe
 from synaug.reporting import finished_results
 from synaug.runs import RunFolder
 from synaug.synthesis.models import find_model

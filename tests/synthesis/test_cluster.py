@@ -17,7 +17,7 @@ from PIL import Image
 from synaug import cli, generation, interruption
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.synthesis.cluster import Cluster, cluster_named
-from synaug.synthesis.plan import read_plan
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import synthetic_manifest
 
 pytestmark = [

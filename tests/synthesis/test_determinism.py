@@ -15,8 +15,9 @@ from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault
 from synaug.synthesis import synthesize as synthesis
 from synaug.synthesis.loading import load_generator
-from synaug.synthesis.plan import image_seed, read_plan, slots, write_plan
+from synaug.synthesis.plan_file import read_plan, write_plan
 from synaug.synthesis.quality import Verdict
+from synaug.synthesis.slots import image_seed, slots
 from synaug.synthesis.synthesize import accepted_records, synthesize
 
 

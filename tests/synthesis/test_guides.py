@@ -11,7 +11,7 @@ from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
 from synaug.synthesis.guides import make_guides, many_shot_class, same_class
 from synaug.synthesis.loading import load_generator
-from synaug.synthesis.plan import slots
+from synaug.synthesis.slots import slots
 from synaug.synthesis.synthesize import provenance, synthesize
 
 

@@ -15,15 +15,9 @@ from synaug.data.images import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.synthesis.cost import Pace, estimate
-from synaug.synthesis.plan import (
-    image_seed,
-    make_plan,
-    read_plan,
-    safe_names,
-    sample_slots,
-    slots,
-    write_plan,
-)
+from synaug.synthesis.plan import make_plan
+from synaug.synthesis.plan_file import read_plan, write_plan
+from synaug.synthesis.slots import image_seed, safe_names, sample_slots, slots
 from synaug.synthesis.targets import target_counts
 
 

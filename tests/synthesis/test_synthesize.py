@@ -245,7 +245,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from test_synthesize import noise, odd_seeds
-from synaug.synthesis.plan import read_plan
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import synthesize
 def slow(prompts, *, seeds):
     time.sleep(0.03)
@@ -258,7 +258,7 @@ synthesize(read_plan(Path(sys.argv[1])), slow, folder=Path(sys.argv[2]), gates=[
 
 @pytest.mark.parametrize("after", [0.02, 0.08])
 def test_a_killed_process_leaves_nothing_torn(plan, tmp_path, expected, after):
-    from synaug.synthesis.plan import write_plan
+    from synaug.synthesis.plan_file import write_plan
 
     write_plan(plan, tmp_path / "plan.json")
     folder = tmp_path / "run"

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synaug.config import ArmOptions, BenchOptions, Recipe, read_recipe, with_overrides
+from synaug.config import ArmOptions, BenchOptions, Recipe
 from synaug.data import mirrors, readers
 from synaug.data.manifest import Manifest
 from synaug.embedded import ASSETS, demo_data
 from synaug.errors import OptionError, unknown
 from synaug.methods import METHODS
+from synaug.recipes import read_recipe, with_overrides
 
 FOLDER = ASSETS / "bench"
 ALL = "all"  # in the place of methods: every one that needs no groups

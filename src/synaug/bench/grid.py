@@ -30,7 +30,7 @@ from synaug.methods import check_methods, images_digest, is_current, is_of_optio
 from synaug.progress import Progress, silent
 from synaug.reporting import is_reported, report
 from synaug.runs import RunFolder, machine
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import is_settled, synthetic_manifest
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
     """
     run_folder, digest, is_made = RunFolder(cell.folder), "", False
     if run_folder.plan.is_file():
-        plan = planning.read_plan(run_folder.plan)
+        plan = read_plan(run_folder.plan)
         digest = images_digest(synthetic_manifest(plan, cell.folder))
         is_made = is_settled(plan, folder=cell.folder, quality=cell.recipe.quality)
     kept = {(line["seed"], line["method"]): line for line in _kept_lines(cell)}
@@ -192,7 +192,7 @@ def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
 def _line(cell: Cell, name: str, seed: int) -> dict[str, Any]:
     """Return a result of a run folder as it stands in ``results.jsonl``: with options, versions and machine."""
     run_folder = RunFolder(cell.folder)
-    lock, plan = storage.read_json(run_folder.lock_file), planning.read_plan(run_folder.plan)
+    lock, plan = storage.read_json(run_folder.lock_file), read_plan(run_folder.plan)
     return storage.read_json(run_folder.result(name, seed)) | {
         "arm": cell.arm,
         "folder": cell.folder.name,
@@ -215,7 +215,7 @@ def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2
     for cell in cells(experiment, out, seeds):
         run_folder = RunFolder(cell.folder)
         methods = experiment.arms[cell.arm].methods
-        plan = planning.read_plan(run_folder.plan) if run_folder.plan.is_file() else None
+        plan = read_plan(run_folder.plan) if run_folder.plan.is_file() else None
         rows.append(
             {
                 "folder": cell.folder.name,

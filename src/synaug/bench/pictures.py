@@ -102,10 +102,11 @@ def study(rows: Sequence[dict[str, Any]], options: CurveOptions) -> Figure | Non
     if any(name not in found for line in options.lines.values() for name in line):
         return None
     figure, axes = _figure(6.0, 3.6)
+    style = "o" if isinstance(options.x[0], str) else "o-"  # between names there is nothing
     for label, line in options.lines.items():
         values = np.array([100 * found[name][options.column] for name in line])
         spreads = np.nan_to_num([100 * found[name][f"{options.column}_std"] for name in line])
-        axes.errorbar(options.x, values, yerr=spreads, fmt="o-", markersize=4, capsize=2, label=label)
+        axes.errorbar(options.x, values, yerr=spreads, fmt=style, markersize=4, capsize=2, label=label)
     axes.set_xlabel(options.label)
     axes.set_ylabel(f"{options.column.replace('_', ' ')}, percent")
     if len(options.lines) > 1:

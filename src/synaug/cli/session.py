@@ -40,7 +40,8 @@ def session() -> Iterator[Progress]:
 
 def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any) -> Recipe:
     """Return the recipe of the file, or the default one, with the options of the command line, named as there."""
-    from synaug.config import Recipe, read_recipe, with_overrides
+    from synaug.config import Recipe
+    from synaug.recipes import read_recipe, with_overrides
 
     changes = {dotted: value for name, value in typed.items() for dotted in _FIELDS[name]}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)

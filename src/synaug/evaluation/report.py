@@ -15,8 +15,9 @@ import jinja2
 from synaug import storage
 from synaug.errors import DataError
 from synaug.evaluation import pictures, sections
-from synaug.evaluation import summary as words
+from synaug.evaluation.results import TITLES, compared_methods, percent, results_table, shown_columns
 from synaug.evaluation.sections import ReportImages
+from synaug.evaluation.summary import summary
 
 __all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
 
@@ -70,8 +71,8 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
     content = storage.without_nan(dict(report))
     check_report(content)
     images = images or ReportImages()
-    before, after = words.compared_methods(content)
-    rows, curves = words.results_table(content), content["training"].get("curves") or {}
+    before, after = compared_methods(content)
+    rows, curves = results_table(content), content["training"].get("curves") or {}
     seconds = {run["method"]: run.get("seconds") for run in content["results"]}
     return page_template("report.html").render(
         report=content,
@@ -79,9 +80,9 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         plan=content["plan"],
         synthesis=content["synthesis"],
         training=content["training"],
-        summary=words.summary(content),
-        titles=words.TITLES,
-        columns=words.shown_columns(rows),
+        summary=summary(content),
+        titles=TITLES,
+        columns=shown_columns(rows),
         rows=rows,
         before=sections.title(before),
         after=sections.title(after),
@@ -119,7 +120,7 @@ def page_template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=words.percent,
+        percent=percent,
         decimal=_decimal,
         number=_number,
         duration=_duration,
@@ -141,7 +142,7 @@ def _range(ends: Sequence[float | None] | None) -> str:
     if not ends or None in ends:
         return ""
     low, high = ends
-    return f"{words.percent(low)[:-2]}\N{EN DASH}{words.percent(high)}".replace(" %", "\N{NO-BREAK SPACE}%")
+    return f"{percent(low)[:-2]}\N{EN DASH}{percent(high)}".replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _unbroken(sentence: str) -> str:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from synaug.errors import DataError
 from synaug.evaluation import pictures
-from synaug.evaluation import summary as words
+from synaug.evaluation.results import TITLES, percent, recalls, results_table
+from synaug.evaluation.summary import reason_text
 
 MAX_CLASSES_WITH_IMAGES = 60
 MAX_CLASSES_IN_MATRIX = 12
@@ -34,25 +35,25 @@ class ReportImages:
 
 def title(method: str | None) -> str:
     """Return what a method is called in the report."""
-    return "" if method is None else words.TITLES.get(method, method)
+    return "" if method is None else TITLES.get(method, method)
 
 
 def facts(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, str]]:
     """Return the large numbers at the top: a value, what it is, and what it was."""
-    rows = {row.method: row for row in words.results_table(report)}
+    rows = {row.method: row for row in results_table(report)}
     facts = []
     for column, label in (("accuracy", "accuracy"), ("few", "accuracy on few-image classes")):
         values = [rows[name].means[column] if name else math.nan for name in (before, after)]
         shown = [value for value in values if not math.isnan(value)]
         if shown:
-            was = f"was {words.percent(shown[0], 1)}" if len(shown) == 2 else ""
-            facts.append({"value": words.percent(shown[-1], 1), "label": label, "was": was})
+            was = f"was {percent(shown[0], 1)}" if len(shown) == 2 else ""
+            facts.append({"value": percent(shown[-1], 1), "label": label, "was": was})
     num_real = sum(report["data"]["class_counts"].values())
     accepted = report["synthesis"].get("accepted") or 0
     facts.append({"value": f"{num_real + accepted:,}", "label": "training images", "was": f"was {num_real:,}"})
     num_rejected = sum((report["synthesis"].get("rejected") or {}).values())
     if num_rejected:
-        share = words.percent(num_rejected / (num_rejected + accepted), 1)
+        share = percent(num_rejected / (num_rejected + accepted), 1)
         facts.append({"value": f"{num_rejected:,}", "label": "images rejected", "was": f"{share} of those made"})
     return facts
 
@@ -64,8 +65,8 @@ def _by_count(report: dict[str, Any]) -> list[str]:
 
 
 def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, Any]]:
-    old = words.recalls(report, before) if before else {}
-    new = words.recalls(report, after) if after else {}
+    old = recalls(report, before) if before else {}
+    new = recalls(report, after) if after else {}
     rows = []
     for name in _by_count(report):
         was, now = old.get(name, math.nan), new.get(name, math.nan)
@@ -140,7 +141,7 @@ def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]
             "real": list(images.real.get(name, ())),
             "synthetic": _with_prompts(images.synthetic.get(name, ()), images.prompts.get(name, ())),
             "prompts": list(images.prompts.get(name) or samples.get(name) or ())[:3],
-            "rejected": [(image, words.reason_text(reason)) for image, reason in images.rejected.get(name, ())],
+            "rejected": [(image, reason_text(reason)) for image, reason in images.rejected.get(name, ())],
         }
         for name in shown[:MAX_CLASSES_WITH_IMAGES]
     ]
@@ -160,7 +161,7 @@ def rejections(report: dict[str, Any]) -> list[dict[str, Any]]:
         hit = {name: reasons.get(reason, 0) for name, reasons in by_class.items() if reasons.get(reason)}
         rows.append(
             {
-                "reason": words.reason_text(reason),
+                "reason": reason_text(reason),
                 "count": counts[reason],
                 "share": counts[reason] / made,
                 "classes": sorted(hit.items(), key=lambda item: -item[1])[:3],

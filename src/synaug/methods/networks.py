@@ -8,10 +8,10 @@ from synaug.config import Recipe, TrainOptions
 from synaug.errors import OptionError
 from synaug.methods.options import network_file, network_of
 from synaug.methods.sets import input_of
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan import Plan
 
 
-def check_networks(methods: Sequence[str], recipe: Recipe, plan: planning.Plan) -> None:
+def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
     """Make the networks of the user's own once, and see that all take the same images, before hours go into others.
 
     Raises:
@@ -34,7 +34,7 @@ def check_networks(methods: Sequence[str], recipe: Recipe, plan: planning.Plan) 
         )
 
 
-def check_inputs(networks: Iterable[str], options: TrainOptions, plan: planning.Plan) -> None:
+def check_inputs(networks: Iterable[str], options: TrainOptions, plan: Plan) -> None:
     """Make sure that all networks of a run take the images as ``train.network`` does.
 
     Raises:

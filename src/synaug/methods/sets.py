@@ -15,7 +15,8 @@ from synaug.data.subsets import balanced_positions, group_balanced_positions
 from synaug.errors import OptionError, unknown
 from synaug.progress import Progress, silent
 from synaug.runs import open_run
-from synaug.synthesis import plan as planning
+from synaug.synthesis.plan import Plan
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import synthetic_manifest
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) 
 
     run_folder = open_run(out)
     manifest = read_manifest(run_folder.data)
-    plan = planning.read_plan(run_folder.plan)
+    plan = read_plan(run_folder.plan)
     real = manifest.split("train")
     synthetic = synthetic_manifest(plan, out)
     channels, side, normalisation = input_of(options.network, options, plan)
@@ -55,7 +56,7 @@ def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) 
     return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test, class_names=manifest.class_names)
 
 
-def input_of(network: str, options: TrainOptions, plan: planning.Plan) -> tuple[int, int, Normalisation | None]:
+def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int, Normalisation | None]:
     """Return channels, side and normalisation of the images that a network is given.
 
     Side and normalisation are the options', else those of the weights that the network starts from, else the data's;

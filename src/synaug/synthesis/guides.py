@@ -11,7 +11,8 @@ from PIL import Image
 from synaug.data.images import read_image
 from synaug.data.manifest import Manifest
 from synaug.errors import OptionError
-from synaug.synthesis.plan import Plan, Slot
+from synaug.synthesis.plan import Plan
+from synaug.synthesis.slots import Slot
 
 MANY = 100  # a class with more training images is many-shot (Liu et al. 2019)
 

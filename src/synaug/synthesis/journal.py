@@ -17,7 +17,8 @@ import numpy as np
 
 from synaug import storage
 from synaug.errors import OptionError
-from synaug.synthesis.plan import Plan, Slot
+from synaug.synthesis.plan import Plan
+from synaug.synthesis.slots import Slot
 
 FOLDER = "journal"
 REVIEW = "review"  # the reason where a person rejected an image

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from synaug import storage
 from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.images import Encoding
 from synaug.data.manifest import Manifest
-from synaug.errors import DataError, OptionError, unknown
+from synaug.errors import OptionError, unknown
 from synaug.synthesis.ambiguity import name_warnings, names_in_prompts
-from synaug.synthesis.cost import estimate
 from synaug.synthesis.prompts import MODIFIERS, prompt, readable_name
 from synaug.synthesis.synsets import check_all_named, synsets
 from synaug.synthesis.targets import named_targets, target_counts
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -39,17 +30,6 @@ class Cell:
     have: int
     target: int
     num_to_generate: int
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """One image to make; ``index`` counts within the cell."""
-
-    id: str
-    cell: Cell
-    index: int
-    prompt: str
-    modifier: str
 
 
 @dataclass(frozen=True)
@@ -80,6 +60,18 @@ class Plan:
             "image_size": self.image_size,
         }
         return storage.digest(json.dumps(content, sort_keys=True).encode())
+
+    def prompt(self, position: int, modifier: str) -> str:
+        """Return the prompt of the cell at a position of ``cells``; without a word for the modifier, none is in it."""
+        cell, options = self.cells[position], self.options
+        attribute = self.attribute_names[cell.attribute] if cell.attribute >= 0 else None
+        return prompt(
+            options.template,
+            class_name=readable_name(self.class_names[cell.label], options.aliases),
+            modifier=modifier,
+            attribute=None if attribute is None else readable_name(attribute, options.aliases),
+            attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
+        )
 
     def _settings_that_count(self) -> set[str]:
         shared = {"steps", "guidance", "size", "dtype"} | ({"scheduler"} if self.generate.scheduler else set())
@@ -126,7 +118,7 @@ def make_plan(
     _check_names(plan)
     plan = replace(plan, options=_with_synset_names(plan))
     for position in range(len(cells)):
-        _prompt(plan, position, "")
+        plan.prompt(position, "")
     return plan
 
 
@@ -188,148 +180,15 @@ def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
     return name_warnings(called(plan), aliases=decided, definitions=definitions)
 
 
-def _prompt(plan: Plan, position: int, modifier: str) -> str:
-    cell, options = plan.cells[position], plan.options
-    attribute = plan.attribute_names[cell.attribute] if cell.attribute >= 0 else None
-    return prompt(
-        options.template,
-        class_name=readable_name(plan.class_names[cell.label], options.aliases),
-        modifier=modifier,
-        attribute=None if attribute is None else readable_name(attribute, options.aliases),
-        attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
-    )
-
-
-def safe_names(names: tuple[str, ...]) -> list[str]:
-    """Return a short ASCII name for each, different for each, for files and folders.
-
-    >>> safe_names(("T-shirt/top", "Été", "大衣", "上衣"))
-    ['t-shirt-top', 't', 'item-2', 'item-3']
-    """
-    short = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") for name in names]
-    uses = Counter(short)
-    return [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]
-
-
-def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = False) -> Iterator[Slot]:
-    """Yield the images to make, one after another; shard ``(i, n)`` gets every n-th of them from the i-th.
-
-    Args:
-        plan: what is to be made.
-        shard: the part.
-        whole_classes: do not divide a class; the parts are as even as the classes allow.
-
-    Raises:
-        OptionError: the shard is none of 0..n-1.
-    """
-    first, step = shard
-    if not 0 <= first < step:
-        raise OptionError(f"shard must be i/n with 0 <= i < n, got {first}/{step}.")
-    if not whole_classes or step == 1:
-        return islice(_all_slots(plan), first, None, step)
-    part_of = _parts_of_classes(plan, step)
-    return _all_slots(plan, lambda cell: part_of[cell.label] == first)
-
-
-def _parts_of_classes(plan: Plan, number: int) -> dict[int, int]:
-    """Give each class to the part that has least so far, the class that lacks most first."""
-    lacking = Counter[int]()
-    for cell in plan.cells:
-        lacking[cell.label] += cell.num_to_generate
-    loads, part_of = [0] * number, {}
-    for label, images in sorted(lacking.items(), key=lambda item: (-item[1], item[0])):
-        part_of[label] = loads.index(min(loads))
-        loads[part_of[label]] += images
-    return part_of
-
-
 def class_prompts(plan: Plan) -> list[list[str]]:
     """Return all prompts of each class, over its cells and the modifiers."""
     modifiers = plan.options.modifiers or MODIFIERS
     prompts: list[list[str]] = [[] for _ in plan.class_names]
     for position, cell in enumerate(plan.cells):
-        prompts[cell.label] += [_prompt(plan, position, word) for word in modifiers]
+        prompts[cell.label] += [plan.prompt(position, word) for word in modifiers]
     return prompts
 
 
 def class_captions(plan: Plan) -> list[str]:
     """Return the prompt of each class without modifier and attribute, for scorers that read."""
     return [prompt(plan.options.template, class_name=name, modifier="") for name in called(plan).values()]
-
-
-def sample_slots(plan: Plan, *, per_cell: int = 3) -> Iterator[Slot]:
-    """Yield the first slots of each cell that gets images, for a person to look at their prompts."""
-    few = [replace(cell, num_to_generate=min(cell.num_to_generate, per_cell)) for cell in plan.cells]
-    whole = dict(zip(few, plan.cells, strict=True))
-    return (replace(slot, cell=whole[slot.cell]) for slot in _all_slots(replace(plan, cells=tuple(few))))
-
-
-def _all_slots(plan: Plan, chosen: Callable[[Cell], bool] = lambda _: True) -> Iterator[Slot]:
-    modifiers = plan.options.modifiers or MODIFIERS
-    names = safe_names(tuple(cell.name for cell in plan.cells))
-    for position, cell in enumerate(plan.cells):
-        if not cell.num_to_generate or not chosen(cell):
-            continue
-        order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(len(modifiers))
-        words = [modifiers[i] for i in order]
-        prompts = [_prompt(plan, position, word) for word in words]
-        for index in range(cell.num_to_generate):
-            k = index % len(words)
-            yield Slot(_slot_id(plan.digest, names[position], index), cell, index, prompts[k], words[k])
-
-
-def _slot_id(digest: str, name: str, index: int) -> str:
-    mark = hashlib.sha256(f"{digest}/{name}/{index}".encode()).hexdigest()[:8]
-    return f"{name}-{index:06d}-{mark}"
-
-
-def image_seed(slot_id: str, attempt: int) -> int:
-    """Return the seed of an attempt at a slot, below 2**53: it depends on what the image is, not on when."""
-    return int.from_bytes(hashlib.sha256(f"{slot_id}/{attempt}".encode()).digest()[:8], "big") >> 11
-
-
-def write_plan(plan: Plan, path: Path) -> None:
-    """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
-    samples: dict[Cell, list[str]] = {}
-    for slot in sample_slots(plan):
-        samples.setdefault(slot.cell, []).append(slot.prompt)
-    content = {
-        "schema_version": SCHEMA_VERSION,
-        "digest": plan.digest,
-        "totals": {"have": sum(cell.have for cell in plan.cells), **estimate(plan)},
-        "cells": [asdict(cell) | {"prompts": samples.get(cell, [])} for cell in plan.cells],
-        "class_names": plan.class_names,
-        "attribute_names": plan.attribute_names,
-        "options": plan.options.model_dump(mode="json"),
-        "generate": plan.generate.model_dump(mode="json"),
-        "encoding": asdict(plan.encoding),
-        "image_size": plan.image_size,
-    }
-    storage.write_json(path, content)
-
-
-def read_plan(path: Path) -> Plan:
-    """Read what ``write_plan`` wrote.
-
-    Raises:
-        DataError: the file is missing, damaged, or of another version.
-    """
-    content = storage.read_json(path)
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise DataError(
-            f"{path} is no plan of version {SCHEMA_VERSION} (it says {version!r}); make it again with 'synaug plan'."
-        )
-    try:
-        encoding = content["encoding"]
-        return Plan(
-            cells=tuple(Cell(**{k: v for k, v in cell.items() if k != "prompts"}) for cell in content["cells"]),
-            class_names=tuple(content["class_names"]),
-            attribute_names=tuple(content["attribute_names"]),
-            options=PlanOptions.model_validate(content["options"]),
-            generate=GenerateOptions.model_validate(content["generate"]),
-            encoding=Encoding(**encoding | {"size": tuple(encoding["size"]) if encoding["size"] else None}),
-            image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
-        )
-    except (KeyError, TypeError, IndexError, AttributeError, ValidationError) as error:
-        raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error

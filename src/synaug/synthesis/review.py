@@ -18,7 +18,8 @@ from synaug import storage
 from synaug.data.names import plain_cell
 from synaug.errors import DataError
 from synaug.synthesis.journal import REVIEW, read_journals, revised_path
-from synaug.synthesis.plan import Plan, safe_names
+from synaug.synthesis.plan import Plan
+from synaug.synthesis.slots import safe_names
 from synaug.synthesis.synthesize import REJECTED, SYNTHETIC, rejected_files
 
 FOLDER, DECISIONS = "review", "decisions.csv"

@@ -25,8 +25,9 @@ from synaug.progress import Progress, silent
 from synaug.synthesis.cost import estimate
 from synaug.synthesis.guides import Guides
 from synaug.synthesis.journal import State, journal_path, read_journals, read_state
-from synaug.synthesis.plan import Plan, Slot, image_seed, safe_names, slots
+from synaug.synthesis.plan import Plan
 from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
+from synaug.synthesis.slots import Slot, image_seed, safe_names, slots
 
 if TYPE_CHECKING:
     from synaug.synthesis.diffusion import Generated, Generator

@@ -115,14 +115,18 @@ class CifarResNet(nn.Module):
 
 
 def network_named(name: str, image_size: int) -> str:
-    """Return the network that ``auto`` stands for: ResNet-32 up to 64 pixels, ResNet-50 above.
+    """Return the network that ``auto`` stands for: ResNet-32 up to 64 pixels, ResNet-18 above.
+
+    Trained from nothing on a set of one's own, a larger one mostly costs more: on 128 images of 177 pixels ResNet-50
+    takes 12 GB.
+
 
     >>> network_named("auto", 28), network_named("auto", 224), network_named("resnet8", 28)
-    ('resnet32', 'timm/resnet50', 'resnet8')
+    ('resnet32', 'timm/resnet18', 'resnet8')
     """
     if name != "auto":
         return name
-    return "resnet32" if image_size <= _TINY_SIDE else "timm/resnet50"
+    return "resnet32" if image_size <= _TINY_SIDE else "timm/resnet18"
 
 
 def make_model(
