@@ -17,10 +17,10 @@ from gates import ALTERATIONS, held_out, plant
 from PIL import Image, ImageOps
 from scipy.fft import dctn
 
-from synaug.config import read_recipe
 from synaug.data.images import read_image
 from synaug.data.readers import read_data
 from synaug.embedded import demo_data, demo_recipe
+from synaug.recipes import read_recipe
 from synaug.runs import machine
 from synaug.silence import quiet
 from synaug.synthesis.likeness import alike_distances, make_prints, make_views

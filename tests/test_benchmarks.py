@@ -47,7 +47,8 @@ def test_operations_of_a_linear_layer_by_hand():
 
 
 @pytest.fixture
-def benchmark(request):
+def benchmark(request, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")  # one may use another
     spec = importlib.util.spec_from_file_location(request.param, ROOT / "benchmarks" / f"{request.param}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -79,6 +80,23 @@ def test_planted_faults_are_found_among_other_images_of_the_demo(benchmark, fash
     assert min(found["faults"][f"{kind} {how}"] for kind in ("copy", "leak") for how in ("exact", "flipped")) == 1
     assert min(found["faults"][f"{kind} shifted"] for kind in ("copy", "leak", "collapse")) > 0.8
     assert found["sound rejected"] < 0.1
+
+
+@pytest.mark.parametrize("benchmark", ["copies"], indirect=True)
+def test_our_way_finds_shifted_copies_that_hashes_and_latents_miss(benchmark, fashion):
+    """A small version of the comparison in docs/quality.md."""
+    rows = np.arange(0, len(fashion), 12)
+    images = np.stack([np.asarray(read_image(fashion, int(row))) for row in rows])
+    known, others = fashion.rows(np.arange(1, len(fashion), 12)), fashion.labels[rows]
+    candidates, faults = benchmark.plant(known, images, others, seed=0, num=300)
+    train = known.split("train")
+    found = benchmark.compared(
+        [each.image for each in candidates], faults, [read_image(train, row) for row in range(len(train))], "copy"
+    )
+    ours = found[benchmark.OURS][0]
+    assert min(ours.values()) > 0.7
+    assert ours["shifted"] > max(found[name][0]["shifted"] for name in ("pHash, 64 bits", "pHash, 256 bits", "latents"))
+    assert {way[0]["exact"] for way in found.values()} == {1.0}
 
 
 @pytest.mark.parametrize("benchmark", ["gates"], indirect=True)

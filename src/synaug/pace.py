@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from synaug.config import with_overrides
 from synaug.data.manifest import read_manifest
 from synaug.generation import loaded_generator
 from synaug.progress import Progress, silent
+from synaug.recipes import with_overrides
 from synaug.runs import locked_recipe, open_run
 from synaug.synthesis.cost import Pace
 from synaug.synthesis.guides import make_guides
