@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import save as save_tensors
 
 from synaug import storage
 from synaug.silence import quiet
 from synaug.synthesis.models import ModelFolder
 
 ADAPTER = "adapter"
+WEIGHTS = "pytorch_lora_weights.safetensors"  # as diffusers looks for it
 INDEX = "model_index.json"
 
 
@@ -34,7 +36,7 @@ def write_fitted(pipeline: Any, model: ModelFolder, target: Path, about: dict[st
     """
     with storage.scratch_folder("fit") as place, quiet():
         pipeline.to("cpu")
-        pipeline.save_lora_weights(place / ADAPTER, unet_lora_layers=_adapter(pipeline), safe_serialization=True)
+        adapter = save_tensors(_adapter(pipeline), metadata={"format": "pt"})
         pipeline.unet.fuse_lora()
         pipeline.unet.unload_lora()
         pipeline.save_pretrained(place, safe_serialization=True)
@@ -43,6 +45,8 @@ def write_fitted(pipeline: Any, model: ModelFolder, target: Path, about: dict[st
             if file.name != INDEX:
                 storage.make_folder((target / file).parent)
                 storage.copy_file(place / file, target / file)
+        storage.make_folder(target / ADAPTER)
+        storage.write_bytes(target / ADAPTER / WEIGHTS, adapter)
         storage.write_json(target / "synaug.json", model.defaults)
         storage.write_json(target / "fit.json", about)
         storage.write_text(target / "README.md", _card(model, about, losses))
@@ -55,7 +59,8 @@ def _adapter(pipeline: Any) -> dict[str, Any]:
     from diffusers.utils import convert_state_dict_to_diffusers
     from peft.utils import get_peft_model_state_dict
 
-    return dict(convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet)))
+    named = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet))
+    return {f"unet.{name}": value.contiguous() for name, value in named.items()}
 
 
 def _card(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str:
