@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -46,6 +47,14 @@ def test_a_missing_folder_is_bad_data(synaug, tmp_path):
     assert done.code == 4
     assert "nowhere" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_misspelt_folder_is_answered_with_the_nearest(synaug, tree):
+    assert f"Did you mean {str(tree)!r}?" in synaug("count", tree.with_name("pest")).err
+
+
+def test_count_says_what_comes_next(synaug, tree):
+    assert synaug("count", tree).out.endswith(f"Next: synaug run {tree} --dry-run\n")
 
 
 def test_an_empty_class_is_named(synaug, tree):
@@ -299,6 +308,27 @@ def test_a_dry_run_says_how_much_and_writes_nothing(synaug, photos, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_tells_what_is_there_and_how_the_training_will_be(synaug, photos, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    done = json.loads(synaug("run", photos, "--dry-run", "--json").out)
+    assert done["have"]["bag"] == done["have"]["coat"] + done["num_to_generate"]["coat"]
+    assert (
+        sum(done["have"].values()) + done["test_images"]
+        == json.loads(synaug("count", photos, "--json").out)["num_images"]
+    )
+    assert (done["network"], done["image_size"], done["length"]) == ("resnet32", 28, "60 epochs")
+    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", 96).out.split())
+    assert "resnet18, images of 96 pixels, 60 epochs each" in shown
+
+
+@pytest.mark.parametrize("side", [32, 96])
+def test_a_dry_run_without_a_gpu_warns_of_long_training_and_says_what_is_faster(synaug, photos, monkeypatch, side):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", side).out.split())
+    assert ("no GPU was found" in shown) == ("--image-size 32 is faster" in shown) == (side == 96)
+
+
 def test_a_dry_run_in_a_run_folder_says_what_is_left(synaug, finished, tmp_path):
     before = files_of(finished)
     assert json.loads(synaug("generate", finished, "--dry-run", "--json").out)["to_make"] == 0
@@ -334,8 +364,25 @@ def test_every_command_takes_json(synaug, name):
 def test_the_help_tells_the_defaults_that_a_recipe_may_change(synaug, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     text = synaug("run", "--help").out
-    assert "[default: (runs/NAME, as the data)]" in text
+    assert "[default: (runs/photos for photos/)]" in text
     assert "[default: (Stable Diffusion 1.5)]" in text
+
+
+def test_the_help_fits_its_paragraphs_to_the_terminal_and_each_command_to_a_line(synaug, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    overview = synaug("--help").out
+    assert all(len(re.findall(rf"^│ {name} +\w.*\.? +│$", overview, re.M)) == 1 for name in COMMANDS)
+    assert not re.search(r"^│ {11}\w", overview, re.M)
+    assert "A rejected image is made again" in " ".join(synaug("review", "--help").out.split())
+    assert not re.search(r"^ .{1,60}\n [a-z]", synaug("review", "--help").out, re.M)
+
+
+def test_the_help_of_generate_does_not_name_a_model_that_the_plan_may_not_have(synaug):
+    assert "Stable Diffusion" not in synaug("generate", "--help").out
+
+
+def test_the_version_is_printed(synaug):
+    assert synaug("--version").out == f"synaug {metadata.version('synaug')}\n"
 
 
 def test_a_misspelt_command_or_option_names_the_nearest(synaug):
@@ -350,6 +397,11 @@ def test_no_color_is_kept_to(synaug, photos, monkeypatch):
     assert "\x1b[32m" in synaug("count", photos).out or "\x1b[31m" in synaug("count", photos).out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[3" not in synaug("count", photos).out
+
+
+def test_evaluate_of_a_folder_names_the_file_that_it_wants(synaug, tmp_path):
+    done = synaug("evaluate", tmp_path)
+    assert (done.code, f"is a folder. Give the table of predictions, such as {tmp_path}/" in done.err) == (4, True)
 
 
 def test_evaluate_prints_fairness_as_tables(synaug, tmp_path):
@@ -434,6 +486,7 @@ def test_methods_are_listed_with_what_they_do(synaug):
 
     shown = synaug("methods").out
     assert all(name in shown for name in METHODS)
+    assert "Without --methods: cross_entropy, " in shown
     assert json.loads(synaug("methods", "--json").out)["synaug_focal"] == METHODS["synaug_focal"].description
 
 

@@ -26,7 +26,7 @@ def test_a_value_out_of_range_says_what_came():
 
 @pytest.mark.parametrize("target", [0, -1, 2.5, float("nan"), float("inf"), 1e300, "unifrom"])
 def test_a_target_must_be_uniform_or_positive(target):
-    with pytest.raises(OptionError, match="target"):
+    with pytest.raises(OptionError, match=r"plan.target: target must be 'uniform', a whole number [^.]*\(got "):
         make_recipe({"plan": {"target": target}})
 
 

@@ -90,8 +90,12 @@ def test_further_columns_are_carried_along():
     made.fit_resample(IMAGES, LABELS, age=np.arange(7), place=list("abcdefg"))
     assert made.columns_["age"].tolist()[:7] == list(range(7))
     assert made.columns_[7:].isna().all(axis=None)
+
+
+def test_a_column_of_another_length_is_refused_before_an_image_is_made():
+    made = sampler().set_params(generator=lambda prompts, *, seeds: pytest.fail("an image was made"))
     with pytest.raises(DataError, match="The column 'age' has 2 values for 7 images"):
-        sampler().fit_resample(IMAGES, LABELS, age=[1, 2])
+        made.fit_resample(IMAGES, LABELS, age=[1, 2])
 
 
 def test_the_random_state_decides_every_pixel():
@@ -202,6 +206,9 @@ LOOKS_AT_NO_IMAGES = (  # of scikit-learn: cloning, parameters, tags; the values
     "check_set_params",
     "check_parameters_default_constructible",
     # those that call fit, which counts labels
+    "check_fit_score_takes_y",
+    "check_requires_y_none",
+    "check_f_contiguous_array_estimator",
     "check_dont_overwrite_parameters",
     "check_estimators_fit_returns_self",
     "check_estimators_overwrite_params",

@@ -19,6 +19,17 @@ def test_a_line_longer_than_the_terminal_is_cut_so_that_it_is_redrawn_in_place(m
     assert len(stream.getvalue().removeprefix("\r\x1b[2K")) == 59
 
 
+def test_the_bar_gives_way_to_what_there_is_to_say(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    stream = Terminal()
+    progress = ConsoleProgress(stream)
+    progress("making images", 213, 213, "57 accepted, 658 rejected")
+    progress("making images", 9, 9)
+    first, second, _ = stream.getvalue().split("\n")
+    assert first.endswith("57 accepted, 658 rejected")
+    assert second.count("━") == 20
+
+
 def test_a_log_file_gets_plain_whole_lines(monkeypatch):
     monkeypatch.setenv("COLUMNS", "60")
     stream = io.StringIO()

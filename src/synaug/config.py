@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synaug.errors import unknown
 
@@ -85,18 +85,18 @@ class PlanOptions(Section):
     negative_prompt: str = Field("", description="what the images should not show")
     seed: int = Field(0, ge=0, description="decides every image's own seed")
 
-    @model_validator(mode="after")
-    def _target_is_allowed(self) -> PlanOptions:
-        if isinstance(self.target, dict):
-            return self
-        if self.target == "uniform" or 0 < self.target < 1:
-            return self
-        if not 1 <= self.target <= MAX_TARGET or self.target != int(self.target):
+    @field_validator("target", mode="before")
+    @classmethod
+    def _target_is_allowed(cls, target: Any) -> Any:
+        is_number = isinstance(target, int | float) and not isinstance(target, bool)
+        if isinstance(target, dict) or target == "uniform" or (is_number and 0 < target < 1):
+            return target
+        if not is_number or not 1 <= target <= MAX_TARGET or target != int(target):
             raise ValueError(
-                f"target must be 'uniform', a whole number from 1 to {MAX_TARGET:,}, or a share of the largest "
-                f"between 0 and 1, got {self.target}"
+                f"target must be 'uniform', a whole number from 1 to {MAX_TARGET:,}, a share of the largest between "
+                "0 and 1, or numbers by name of the class"
             )
-        return self
+        return target
 
 
 class GenerateOptions(Section):

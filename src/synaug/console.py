@@ -18,6 +18,7 @@ from synaug.data.manifest import Quarantined
 from synaug.progress import duration
 
 _BAR = 36  # characters
+_QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
 
 
 def _console() -> Console:
@@ -33,8 +34,8 @@ def percent(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def show_counts(summary: dict[str, Any], *, quarantined: Sequence[Quarantined] = ()) -> None:
-    """Print how many images each class has, with a bar each."""
+def show_counts(summary: dict[str, Any], *, source: Path, quarantined: Sequence[Quarantined] = ()) -> None:
+    """Print how many images each class has, with a bar each, and what comes next."""
     console = _console()
     counts: dict[str, int] = summary["class_counts"]
     table = Table(box=None, pad_edge=False)
@@ -63,6 +64,7 @@ def show_counts(summary: dict[str, Any], *, quarantined: Sequence[Quarantined] =
         console.print(f"[red]{len(quarantined)} unreadable, left out:[/]")
         for item in quarantined[:10]:
             console.print(f"  {escape(item.path)}: {escape(item.reason)}")
+    console.print(f"Next: [bold]synaug run {escape(str(source))} --dry-run[/]", soft_wrap=True)
 
 
 def _bar(share: float, style: str) -> str:
@@ -70,7 +72,7 @@ def _bar(share: float, style: str) -> str:
 
 
 def _factor(value: float | None) -> str:
-    return "n/a" if value is None or math.isnan(value) else f"{value:.4g}"
+    return "n/a" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
 def show_plan(plan: dict[str, Any], out: Path | None) -> None:
@@ -78,17 +80,22 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     console = _console()
     table = Table(box=None, pad_edge=False)
     table.add_column("class" if plan["by"] == "class" else "group")
-    table.add_column("to generate", justify="right")
+    table.add_column("there", justify="right")
+    table.add_column("to make", justify="right")
     table.add_column("prompts")
     for name, number in plan["num_to_generate"].items():
         samples = "; ".join(plan["prompts"].get(name, [])[:2]) or f"({_called(plan, name)})"
-        table.add_row(escape(name), f"{number:,}", f"[dim]{escape(samples)}[/]")
+        table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
+    console.print(
+        f"There: images to train on; {plan['test_images']:,} more are for testing. "
+        "What prompts call a class is changed with --aliases."
+    )
     for warning in plan["doubtful_names"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]
     time = (
-        "time unknown until the model is tried (--measure)"
+        "time unknown until the model is tried (synaug plan --measure)"
         if estimate["seconds"] is None
         else f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
     )
@@ -100,7 +107,15 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"{disk} on disk; {time}."
     )
     if plan.get("methods"):
-        console.print(f"Then training and testing: {', '.join(plan['methods'])}.")
+        console.print(
+            f"Then training and testing: {', '.join(plan['methods'])}; {escape(plan['network'])}, images of "
+            f"{plan['image_size']} pixels, {plan['length']} each."
+        )
+        if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE:
+            console.print(
+                f"[yellow]Note:[/] no GPU was found. Training at {plan['image_size']} pixels can take hours then; "
+                f"--image-size {_QUICK_SIDE} is faster."
+            )
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:
@@ -137,14 +152,16 @@ def show_synthesis(content: dict[str, Any]) -> None:
         console.print(f"  rejected, {reason.replace('_', '-')}: {number:,}")
 
 
-def show_methods(descriptions: dict[str, str]) -> None:
-    """Print one row a method: its name, and what it does."""
+def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
+    """Print one row a method: its name, and what it does; then which are the usual ones and how to name others."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
     for name, description in descriptions.items():
         table.add_row(escape(name), escape(description))
     _console().print(table)
+    _console().print(f"\nWithout --methods: {', '.join(usual)}.")
+    _console().print("Others beside them: [bold]synaug train RUN --methods focal,synaug_focal[/]")
 
 
 def show_datasets(rows: Sequence[dict[str, Any]]) -> None:

@@ -101,13 +101,13 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         holds_paths = isinstance(images[0], str | Path)
         if holds_paths and self.out is None:
             raise OptionError("X holds paths, so the synthetic images need a folder: SyntheticOverSampler(out=...).")
-        made, classes = self._synthetic(images, labels)
-        self.is_synthetic_ = np.repeat([False, True], [len(labels), len(classes)])
-        self.sample_indices_ = np.where(self.is_synthetic_, -1, np.arange(len(self.is_synthetic_)))
         further = {name: pd.Series(list(values)) for name, values in columns.items()}
         for name, values in further.items():
             if len(values) != len(labels):
                 raise DataError(f"The column {name!r} has {len(values)} values for {len(labels)} images.")
+        made, classes = self._synthetic(images, labels)
+        self.is_synthetic_ = np.repeat([False, True], [len(labels), len(classes)])
+        self.sample_indices_ = np.where(self.is_synthetic_, -1, np.arange(len(self.is_synthetic_)))
         self.columns_ = pd.DataFrame(further).reindex(range(len(self.is_synthetic_)))
         return _extended(X, made), _extended_labels(y, labels, classes)
 
@@ -205,6 +205,8 @@ def _of_ratio(have: dict[Any, int], ratio: float) -> dict[Any, int]:
 
 
 def _checked_labels(y: Any) -> np.ndarray:
+    if y is None:
+        raise DataError("fit requires y to be passed, but the target y is None. Give the class of each image.")
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels.ravel()

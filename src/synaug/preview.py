@@ -9,7 +9,7 @@ from typing import Any
 from synaug import drafting, storage
 from synaug.config import Recipe
 from synaug.data.groups import class_counts
-from synaug.data.manifest import joined, read_manifest
+from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.methods import check_methods, method_named
 from synaug.progress import Progress, silent
 from synaug.reporting import finished_results, plan_section
@@ -23,14 +23,20 @@ from synaug.synthesis.synthesize import synthesis_summary, synthetic_manifest
 
 def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
     """Return what ``plan`` would write: the numbers to generate, prompts, and the disk they take."""
+    return plan_summary(*_planned(source, recipe, progress), recipe)
+
+
+def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Manifest]:
     drafting.check_recipe(recipe)
-    made = drafting.drafted_plan(drafting.load_data(source, recipe, progress=progress), recipe)
-    return plan_summary(made, recipe)
+    manifest = drafting.load_data(source, recipe, progress=progress)
+    return drafting.drafted_plan(manifest, recipe), manifest
 
 
-def plan_summary(made: Plan, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
+def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
     """Return what a person should see of a plan before paying for it; ``pace``: as measured."""
     return plan_section(made) | {
+        "have": {cell.name: cell.have for cell in made.cells},
+        "test_images": len(manifest.split("test")),
         "estimate": estimate(made, pace),
         "licence": model_facts(made.options.model)["licence"],
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
@@ -39,8 +45,25 @@ def plan_summary(made: Plan, recipe: Recipe, *, pace: Pace | None = None) -> dic
 
 def preview_run(source: Path, recipe: Recipe, methods: Sequence[str], *, progress: Progress = silent) -> dict[str, Any]:
     """Return what ``run`` would make and train."""
+    from synaug.methods.sets import input_of
+    from synaug.training.devices import chosen_device
+    from synaug.training.models import network_named
+
     check_methods(methods, recipe)
-    return preview_plan(source, recipe, progress=progress) | {"methods": list(methods)}
+    made, manifest = _planned(source, recipe, progress)
+    _, side, _ = input_of(recipe.train.network, recipe.train, made)
+    return plan_summary(made, manifest, recipe) | {
+        "methods": list(methods),
+        "network": network_named(recipe.train.network, side),
+        "image_size": side,
+        "length": _length(recipe),
+        "device": chosen_device(recipe.train.device).type,
+    }
+
+
+def _length(recipe: Recipe) -> str:
+    stage = recipe.train.stage1
+    return f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs:,} epochs"
 
 
 def preview_generation(out: Path) -> dict[str, Any]:
@@ -62,12 +85,11 @@ def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds:
         for seed in seeds
         for result in finished_results(run_folder, recipe.model_copy(update={"seed": seed}))
     }
-    stage = recipe.train.stage1
     return {
         "real_images": len(read_manifest(run_folder.data).split("train")),
         "synthetic_images": len(synthetic_manifest(read_plan(run_folder.plan), out)),
         "network": recipe.train.network,
-        "length": f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs:,} epochs",
+        "length": _length(recipe),
         "to_train": [text for key, text in called.items() if key not in there],
         "there": [text for key, text in called.items() if key in there],
     }

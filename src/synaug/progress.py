@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TextIO
+
+_NAME, _SHORTEST, _LONGEST = 21, 5, 20  # columns: of the stage's name, of the bar
 
 Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, note)``; a stage ends when ``done`` reaches ``total``."""
@@ -34,12 +36,13 @@ class ConsoleProgress:
         if not finished and now - self._shown < self._interval:
             return
         self._shown = now
-        line = self._line(done, total, note, now - self._began)
+        share = done / total if total else 1.0
+        parts = self._parts(done, total, note, now - self._began)
         if self._live:
             width = shutil.get_terminal_size().columns - 1  # a longer line would wrap, and stay when redrawn
-            self._stream.write(f"\r\x1b[2K{line[:width]}" + ("\n" if finished else ""))
+            self._stream.write(f"\r\x1b[2K{_line(parts, share, width)[:width]}" + ("\n" if finished else ""))
         else:
-            self._stream.write(line + "\n")
+            self._stream.write(_line(parts, share) + "\n")
         self._stream.flush()
         if finished:
             self._stage = ""
@@ -51,17 +54,23 @@ class ConsoleProgress:
             self._stream.flush()
             self._stage = ""
 
-    def _line(self, done: int, total: int, note: str, seconds: float) -> str:
-        share = done / total if total else 1.0
-        bar = ("━" * round(20 * share)).ljust(20, "·")
-        parts = [f"{self._stage:<28} {bar} {done:,}/{total:,}"]
+    def _parts(self, done: int, total: int, note: str, seconds: float) -> list[str]:
+        parts = [f"{self._stage:<{_NAME}}", f"{done:,}/{total:,}"]
         rate = (done - self._first) / seconds if seconds > 0.5 else 0.0
         if rate > 0:
             parts.append(f"{rate:,.1f}/s")
             parts.append(f"{duration((total - done) / rate)} left" if done < total else duration(seconds))
         if note:
             parts.append(note)
-        return "  ".join(parts)
+        return parts
+
+
+def _line(parts: Sequence[str], share: float, width: int = sys.maxsize) -> str:
+    """Return the parts in a row, after the first a bar as long as the width leaves room for."""
+    room = width - sum(len(part) + 2 for part in parts)
+    size = max(_SHORTEST, min(_LONGEST, room))
+    bar = ("━" * round(size * share)).ljust(size, "·")
+    return "  ".join((parts[0], bar, *parts[1:]))
 
 
 def duration(seconds: float) -> str:

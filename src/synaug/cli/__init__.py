@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+import synaug
 from synaug.allocation import keep_freed_memory
 from synaug.cli import bench, data, evaluation, runs, synthesis, training
 from synaug.errors import SynaugError
@@ -34,27 +36,47 @@ app = typer.Typer(
     epilog="First look: [bold]synaug demo[/bold]    Your images: [bold]synaug run FOLDER[/bold]",
 )
 
-COMMANDS: dict[str, Callable[..., None]] = {  # in the order of --help
-    "demo": runs.demo,
-    "count": data.count,
-    "plan": synthesis.plan,
-    "generate": synthesis.generate,
-    "check": synthesis.check,
-    "review": synthesis.review,
-    "train": training.train,
-    "retrain": training.retrain,
-    "methods": training.list_methods,
-    "datasets": data.list_datasets,
-    "report": runs.report,
-    "run": runs.run_all,
-    "evaluate": evaluation.evaluate,
-    "export": data.export,
-    "verify": data.verify,
-    "status": runs.status,
-    "bench": bench.bench,
+PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
+    "Start here": {"demo": runs.demo, "run": runs.run_all, "status": runs.status},
+    "The same, step by step": {
+        "count": data.count,
+        "plan": synthesis.plan,
+        "generate": synthesis.generate,
+        "check": synthesis.check,
+        "review": synthesis.review,
+        "train": training.train,
+        "retrain": training.retrain,
+        "report": runs.report,
+    },
+    "Results": {"export": data.export, "verify": data.verify, "evaluate": evaluation.evaluate},
+    "Comparing methods": {"bench": bench.bench, "methods": training.list_methods, "datasets": data.list_datasets},
 }
-for _name, _command in COMMANDS.items():
-    app.command(_name)(_command)
+COMMANDS = {name: command for panel in PANELS.values() for name, command in panel.items()}
+
+
+def _help_of(command: Callable[..., None]) -> str:
+    """Return the docstring with each paragraph on one line, so that the terminal's width decides where it breaks."""
+    return "\n\n".join(part.replace("\n", " ") for part in inspect.cleandoc(command.__doc__ or "").split("\n\n"))
+
+
+for _panel, _commands in PANELS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, help=_help_of(_command), rich_help_panel=_panel)(_command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"synaug {synaug.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 def main() -> NoReturn:

@@ -15,20 +15,35 @@ Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by 
 Out = Annotated[Path, typer.Option("--out", help="Run folder to make, or to go on with.")]
 NewRun = Annotated[
     Path | None,
-    typer.Option("--out", help="Run folder to make, or to go on with.", show_default="runs/NAME, as the data"),
+    typer.Option("--out", help="Run folder to make, or to go on with.", show_default="runs/photos for photos/"),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and how much; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Label = Annotated[str | None, typer.Option(help="Label column of a table.")]
-Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table.")]
-SplitColumn = Annotated[str | None, typer.Option("--split-column", help="Split column of a table.")]
+Label = Annotated[str | None, typer.Option(help="Label column of a table.", show_default="label, class or the like")]
+Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table, such as sex or background.")]
+SplitColumn = Annotated[
+    str | None, typer.Option("--split-column", help="Split column of a table.", show_default="split")
+]
 RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", help="YAML file with options; what is given here goes first.")
+    Path | None, typer.Option("--recipe", help="YAML file with options; the command line goes before it.")
 ]
 Model = Annotated[
     str | None,
     typer.Option(
         help="'embedded', a diffusers folder, or a Hub id (ID@REVISION).", show_default="Stable Diffusion 1.5"
+    ),
+]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=8, help="Side in pixels for training; smaller is faster.", show_default="the images', at most 224"
+    ),
+]
+OtherModel = Annotated[
+    str | None,
+    typer.Option(
+        help="Another model than planned, while no image is there: 'embedded', a folder, or a Hub id.",
+        show_default="the plan's",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Decides all that is drawn.", show_default="0")]
@@ -45,15 +60,21 @@ Aliases = Annotated[
 ]
 Engine = Annotated[str, typer.Option(help="local: this process makes the images; ray: the workers of a Ray cluster.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Of ray.", show_default="one a GPU; without GPUs, one a machine")
+    int | None,
+    typer.Option(
+        min=1, help="How many workers, with --engine ray.", show_default="one per GPU; without GPUs, one per machine"
+    ),
 ]
 Address = Annotated[
-    str | None, typer.Option(help="Of a Ray cluster.", show_default="RAY_ADDRESS, else one is started on this machine")
+    str | None,
+    typer.Option(help="Where the Ray cluster is.", show_default="RAY_ADDRESS, else one is started on this machine"),
 ]
 Seeds = Annotated[
     int | None,
     typer.Option(
-        min=1, help="So many seeds from the run's on, of the training alone; images are read once. [default: 1]"
+        min=1,
+        help="Train with so many seeds, counted from the run's; the synthetic images stay the same.",
+        show_default="1",
     ),
 ]
 Methods = Annotated[

@@ -26,9 +26,11 @@ def bench(
     table_only: Annotated[bool, typer.Option("--table", help="Print the table of what is there; run nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run an experiment over several seeds, beside its upper bound, and print the table.
+    """Run an experiment over several seeds, and print its table.
 
     What has a result is not run again, so it can be interrupted and repeated.
+
+    Example:  synaug bench --list
 
     Example:  synaug bench demo --seeds 3
     """

@@ -25,9 +25,11 @@ def count(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count images per class and group, and say how imbalanced the set is.
+    """Count images per class and group, and say how imbalanced they are.
 
     Example:  synaug count photos/
+
+    Example:  synaug count photos.csv --label species --attribute background
     """
     from synaug.data import groups, readers
 
@@ -42,11 +44,11 @@ def count(
     else:
         from synaug import console
 
-        console.show_counts(summary, quarantined=manifest.quarantined)
+        console.show_counts(summary, source=data, quarantined=manifest.quarantined)
 
 
 def list_datasets(as_json: Json = False) -> None:
-    """List the known data sets: what each is for, its size and licence, where to get it, and what to give as DATA.
+    """List the known benchmark sets: size, licence, where to get each.
 
     Example:  synaug datasets
     """
@@ -68,7 +70,12 @@ def export(
     ] = None,
     licence: Annotated[
         str | None,
-        typer.Option("--license", "--licence", help="For the card, as the Hub spells it.", show_default="unknown"),
+        typer.Option(
+            "--license",
+            "--licence",
+            help="For the card, as the Hub spells it: cc-by-4.0, mit, ...",
+            show_default="unknown",
+        ),
     ] = None,
     push_to_hub: Annotated[
         str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")
@@ -77,13 +84,14 @@ def export(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write the evened-out set as a tree that torchvision's ImageFolder and datasets.load_dataset load alike.
+    """Write the evened-out set, or a classifier, to use or pass on.
 
-    With --classifier, write a trained network with its model card. Nothing is uploaded without --push-to-hub.
+    The set is a folder that torchvision's ImageFolder and datasets.load_dataset load alike, with a card. With
+    --classifier it is a trained network with its model card. Nothing is uploaded without --push-to-hub.
 
     Example:  synaug export runs/photos --out photos-evened-out
 
-    Example:  synaug export runs/photos --classifier synaug --out photos-classifier
+    Example:  synaug export runs/photos --out photos-classifier --classifier synaug
     """
     from synaug import exporting
     from synaug.data.uploads import checked_token, push_folder
@@ -120,7 +128,9 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that 'synaug export' wrote.")],
     as_json: Json = False,
 ) -> None:
-    """Recompute the digests of an exported set, load it with both libraries, and name what is wrong.
+    """Check an exported set: every file's digest, and whether it loads.
+
+    It is loaded with torchvision and with datasets, and what is wrong is named.
 
     Example:  synaug verify photos-evened-out
     """

@@ -22,7 +22,9 @@ def evaluate(
     attribute: Annotated[list[str] | None, typer.Option(help="Attribute column; may be given again.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Score anyone's predictions: accuracy, recall of each class, and fairness between attribute values.
+    """Score anyone's predictions: accuracy, recalls, fairness.
+
+    The table has a row for each image: its true class, the chosen class and, for fairness, columns such as sex.
 
     Example:  synaug evaluate predictions.csv --attribute gender --attribute age
     """

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from synaug.cli.arguments import (
     Address,
     Aliases,
@@ -10,6 +15,7 @@ from synaug.cli.arguments import (
     Data,
     DryRun,
     Engine,
+    ImageSize,
     Json,
     Label,
     Methods,
@@ -27,13 +33,19 @@ from synaug.cli.session import names_of, number_or_name, options_of, run_folder,
 
 
 def demo(
-    out: NewRun = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder to make, or to go on with.", show_default="runs/demo")
+    ] = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Do everything on the embedded data with the embedded generator: a few minutes, no download.
+    """Try it on images that ship with synaug: no GPU, no download.
 
-    Example:  synaug demo --out runs/demo
+    All steps, a few minutes on two cores. The folder gets a report.html to open in a browser.
+
+    Example:  synaug demo
+
+    Example:  synaug demo --out runs/demo --seed 1
     """
     from synaug import experiment, generation
     from synaug.embedded import demo_data, demo_recipe
@@ -65,6 +77,7 @@ def run_all(
     recipe: RecipeFile = None,
     aliases: Aliases = None,
     methods: Methods = None,
+    image_size: ImageSize = None,
     seed: Seed = None,
     engine: Engine = "local",
     workers: Workers = None,
@@ -72,11 +85,15 @@ def run_all(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Count, plan, generate, check, train, retrain, evaluate and report, in one folder that can be gone on with.
+    """Do all steps on your images, in one folder.
+
+    Count, plan, generate, check, train, retrain, evaluate, report. After Ctrl-C the same command goes on.
+
+    Example:  synaug run photos/ --dry-run
 
     Example:  synaug run photos/
 
-    Example:  synaug run photos/ --out runs/photos --model path/to/diffusers-folder --dry-run
+    Example:  synaug run photos.csv --by group --attribute sex --model DIR
     """
     from synaug import experiment, generation
     from synaug.preview import preview_run
@@ -84,7 +101,7 @@ def run_all(
 
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
-        target=number_or_name(target), model=model, seed=seed,
+        target=number_or_name(target), model=model, image_size=image_size, seed=seed,
     )  # fmt: skip
     if dry_run:
         with session() as progress:
@@ -106,7 +123,7 @@ def run_all(
 
 
 def report(run: Run, as_json: Json = False) -> None:
-    """Write report.json and report.html from what the run folder holds.
+    """Write report.html and report.json from what the run folder holds.
 
     Example:  synaug report runs/photos
     """

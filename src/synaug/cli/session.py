@@ -23,6 +23,7 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "cap": ("plan.cap",),
     "variant": ("plan.variant",),
     "model": ("plan.model",),
+    "image_size": ("train.image_size",),
     "seed": ("plan.seed", "seed"),
 }
 

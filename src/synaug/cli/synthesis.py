@@ -14,10 +14,12 @@ from synaug.cli.arguments import (
     Data,
     DryRun,
     Engine,
+    ImageSize,
     Json,
     Label,
     Model,
     NewRun,
+    OtherModel,
     RecipeFile,
     Run,
     Seed,
@@ -36,13 +38,21 @@ def plan(
     by: By = None,
     target: Target = None,
     cap: Annotated[int | None, typer.Option(min=0, help="At most so many synthetic images a class or group.")] = None,
-    variant: Annotated[str | None, typer.Option(help="text, intra, inter or fitted.", show_default="text")] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            help="How images are made: from text; from a real image of the same class (intra) or of a large one "
+            "(inter); by a generator fitted to each class (fitted).",
+            show_default="text",
+        ),
+    ] = None,
     model: Model = None,
     label: Label = None,
     attribute: Attribute = None,
     split_column: SplitColumn = None,
     recipe: RecipeFile = None,
     aliases: Aliases = None,
+    image_size: ImageSize = None,
     seed: Seed = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
@@ -50,9 +60,14 @@ def plan(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Decide how many images each class or group lacks, and show prompts, disk and time before anything is made.
+    """Decide what each class or group lacks, and show the prompts.
 
-    Example:  synaug plan photos/ --out runs/photos --model embedded
+    Shows disk and time too, before anything is made. Only training images are counted; where the data name no
+    test split, a share of each class is held out first.
+
+    Example:  synaug plan photos/
+
+    Example:  synaug plan photos/ --target 100 --cap 50 --model DIR --measure
     """
     from synaug import drafting, storage
     from synaug.pace import measured_pace
@@ -60,7 +75,8 @@ def plan(
 
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
-        target=number_or_name(target), cap=cap, variant=variant, model=model, seed=seed,
+        target=number_or_name(target), cap=cap, variant=variant, model=model,
+        image_size=image_size, seed=seed,
     )  # fmt: skip
     if dry_run:
         with session() as progress:
@@ -74,13 +90,13 @@ def plan(
         with storage.lock(out):
             drafting.write_run(manifest, made, out, options, source=str(data))
         pace = measured_pace(out, progress=progress) if measure else None
-    summary = plan_summary(made, options, pace=pace)
+    summary = plan_summary(made, manifest, options, pace=pace)
     show_plan(summary, out, as_json=as_json)
 
 
 def generate(
     run: Run,
-    model: Model = None,
+    model: OtherModel = None,
     shard: Annotated[
         str, typer.Option(metavar="i/n", help="Make only part i of n (1 to n); 'auto': as the cluster's job says.")
     ] = "1/1",
@@ -93,7 +109,9 @@ def generate(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Make the planned images, check each, and keep what passes; repeat the command to go on.
+    """Make the planned images, check each, and keep what passes.
+
+    What is there already is kept; the same command goes on.
 
     Example:  synaug generate runs/photos
 
@@ -140,9 +158,13 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask the gates again about the images that are there, and count what fails; changes nothing by itself.
+    """Ask the gates again about the images that are there.
+
+    Counts what fails, and changes nothing without --reject.
 
     Example:  synaug check runs/photos
+
+    Example:  synaug check runs/photos --gates copy,leak --reject
     """
     from synaug import generation
 
@@ -165,9 +187,10 @@ def review(
     per_class: Annotated[int, typer.Option(min=1, help="Accepted images to show of each class.")] = 200,
     as_json: Json = False,
 ) -> None:
-    """Write a contact sheet a class and a table to accept or reject images in; with --apply, follow that table.
+    """Look at the images yourself, and accept or reject them.
 
-    A rejected image is made again by 'synaug generate'; an accepted one counts whatever the checks said.
+    Writes a page of images for each class, and a table to fill in; --apply follows the table. A rejected image is
+    made again by 'synaug generate'; an accepted one counts whatever the gates said.
 
     Example:  synaug review runs/photos
 

@@ -14,10 +14,10 @@ from synaug.cli.session import names_of, session
 def train(
     run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Train the methods of stage 1 that have no result yet: on the real images, and on the evened-out set.
+    """Train classifiers on the real images and on the evened-out set.
 
-    Methods that are named are trained whole, their last layer too. Several processes train together when
-    started by 'accelerate launch -m synaug train RUN'.
+    This is stage 1, for the methods that have no result yet. Methods that are named are trained whole, their last
+    layer too. Several processes train together when started by 'accelerate launch -m synaug train RUN'.
 
     Example:  synaug train runs/photos
 
@@ -29,7 +29,9 @@ def train(
 def retrain(
     run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
-    """Retrain the last layers on balanced real images (stage 2), training stage 1 first where it is missing.
+    """Retrain their last layers on balanced real images (stage 2).
+
+    Stage 1 is trained first where it is missing.
 
     Example:  synaug retrain runs/photos
     """
@@ -71,7 +73,7 @@ def list_methods(as_json: Json = False) -> None:
 
     Example:  synaug methods
     """
-    from synaug.methods import METHODS
+    from synaug.methods import DEFAULT_METHODS, METHODS
 
     descriptions = {name: method.description for name, method in METHODS.items()}
     if as_json:
@@ -79,4 +81,4 @@ def list_methods(as_json: Json = False) -> None:
     else:
         from synaug import console
 
-        console.show_methods(descriptions)
+        console.show_methods(descriptions, usual=DEFAULT_METHODS)

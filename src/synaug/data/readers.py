@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -91,7 +92,9 @@ def list_images(path: Path, options: DataOptions) -> Listing:
     if path.is_file():
         raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
     if not path.is_dir():
-        raise DataError(f"{path} does not exist. Give a folder with one folder a class, or a table of images.")
+        near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [], n=1)
+        hint = f" Did you mean {str(path.parent / near[0])!r}?" if near else ""
+        raise DataError(f"{path} does not exist.{hint} Give a folder with one folder a class, or a table of images.")
     if is_saved(path):
         return list_saved(path, options)
     tables = [path / name for name in METADATA if (path / name).is_file()]

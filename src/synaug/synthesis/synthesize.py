@@ -213,7 +213,8 @@ class _Worker:
     def report(self, progress: Progress) -> None:
         """Say how many slots are settled."""
         rejected = sum(self.state.rejected.values())
-        progress("making images", self.total - self.left, self.total, f"{rejected:,} rejected" if rejected else "")
+        note = f"{self.state.accepted:,} accepted, {rejected:,} rejected" if rejected else ""
+        progress("making images", self.total - self.left, self.total, note)
 
     def tasks(self, attempt: int, guides: Guides | None) -> Iterator[_Task]:
         """Yield what is to be done where this attempt is the next one."""

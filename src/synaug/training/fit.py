@@ -38,6 +38,7 @@ SAVE_EVERY = 30.0  # seconds
 CURVES = "training.csv"  # step, loss and learning rate, beside the checkpoint
 MAX_SKIPPED = 20  # steps whose loss was not finite
 _SHOWN_EVERY = 10  # steps
+_SHOWN_AFTER = 5.0  # seconds
 
 Track = Callable[..., None]
 
@@ -166,12 +167,14 @@ class _Run:
         self.class_counts = prior_counts(data, options)
         self.digest = training_digest(self.model, data, options, seed=seed, steps=steps) if checkpoint else ""
         self.losses: list[Tensor | float] = []
-        self.skipped, self.seconds = 0, 0.0
+        self.skipped, self.seconds, self.shown = 0, 0.0, 0.0
 
     def go(self, progress: Progress, track: Track | None, stage: str) -> None:
         """Take all steps that are left."""
         began = saved = time.monotonic()
-        before = self.resume()
+        before = self.shown = self.resume()
+        if self.team.is_first and len(self.losses) < self.steps:
+            progress(stage, len(self.losses), self.steps, "")
         network = self.team.together(self.model)
         stream = batches(
             self.options.sampler,
@@ -189,17 +192,25 @@ class _Run:
             stop = self.take_step(step, self.team.share(rows), network)
             self.seconds = before + time.monotonic() - began
             done = step + 1
-            if self.team.is_first and (done % _SHOWN_EVERY == 0 or done == self.steps):
-                loss = float(self.losses[-1])
-                progress(stage, done, self.steps, f"loss {loss:.3f}")
-                if track is not None:
-                    track({"loss": loss, "learning_rate": self.learning_rate(step)}, step=done)
+            if self.team.is_first:
+                self.show(done, progress, track, stage)
             if stop or done == self.steps or time.monotonic() - saved > SAVE_EVERY:
                 self.save()
                 saved = time.monotonic()
             if stop and done < self.steps:
                 interruption.stop_here()
                 raise Interrupted("Interrupted in another process. Run the same command again to go on.")
+
+    def show(self, done: int, progress: Progress, track: Track | None, stage: str) -> None:
+        """Tell the loss every few steps; where steps are slow, progress alone in between."""
+        regular = done % _SHOWN_EVERY == 0 or done == self.steps
+        if not regular and self.seconds - self.shown < _SHOWN_AFTER:
+            return
+        self.shown = self.seconds
+        loss = float(self.losses[-1])
+        progress(stage, done, self.steps, f"loss {loss:.3f}")
+        if regular and track is not None:
+            track({"loss": loss, "learning_rate": self.learning_rate(done - 1)}, step=done)
 
     def take_step(self, step: int, rows: np.ndarray, network: nn.Module) -> bool:
         """Draw, mix, go forward and back, and change the weights unless the loss is not finite.
