@@ -468,6 +468,7 @@ def test_gpu_hours_are_shown_where_a_gpu_was_timed(capsys):
     from synaug import console
 
     plan = {"by": "class", "num_to_generate": {}, "doubtful_names": [], "model": "m", "licence": "x", "prompts": {}}
+    plan |= {"have": {}, "test_images": 0}
     estimate = {"images": 7200, "disk_bytes": 10**9, "seconds": 3600.0, "images_per_second": 2.0, "gpu_hours": 1.0}
     console.show_plan(plan | {"estimate": estimate}, None)
     assert "(2.0 images a second, 1.00 GPU hours)" in " ".join(capsys.readouterr().out.split())
