@@ -127,3 +127,11 @@ def test_what_a_further_method_costs_is_measured(monkeypatch, capsys):
     found = json.loads(capsys.readouterr().out)
     assert 0 < found["further_method"] < found["first"]
     assert 0 < found["further_seed"] < found["first"]
+
+
+@pytest.mark.long
+def test_an_evened_out_test_set_flatters(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["leakage.py", "--target", "60", "--splits", "3"])
+    runpy.run_path(str(ROOT / "benchmarks" / "leakage.py"), run_name="__main__")
+    found = json.loads(capsys.readouterr().out)
+    assert sum(found["wrong"]) > sum(found["right"])

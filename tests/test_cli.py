@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
-from synaug import experiment, interruption, storage
+from synaug import console, experiment, interruption, storage
 from synaug.cli import COMMANDS
 from synaug.errors import Interrupted
 from synaug.runs import RunFolder
@@ -206,6 +207,8 @@ def test_a_run_whose_images_are_all_rejected_ends_with_3_and_says_so_in_the_repo
     done = synaug("run", photos, "--out", tmp_path / "run", "--recipe", path, "--methods", "cross_entropy")
     assert done.code == 3
     assert "missing because every attempt was rejected" in done.err
+    left = json.loads(synaug("generate", tmp_path / "run", "--dry-run", "--json").out)
+    assert (left["to_make"], left["given_up"]) == (0, left["planned"])
     assert "less even than planned" in json.loads((tmp_path / "run" / "report.json").read_text())["warnings"][-1]
 
 
@@ -266,7 +269,9 @@ def test_status_of_a_run_that_is_only_planned(synaug, photos, tmp_path):
     synaug("plan", photos, "--out", tmp_path / "run")
     content = json.loads(synaug("status", tmp_path / "run", "--json").out)
     assert (content["stage"], content["images"]["per_second"], content["report"]) == ("generate", None, None)
-    assert "none yet" in synaug("status", tmp_path / "run").out
+    shown = synaug("status", tmp_path / "run").out
+    assert "none yet" in shown
+    assert shown.endswith(f"or synaug generate {tmp_path / 'run'}\n")
 
 
 def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, monkeypatch):
@@ -530,6 +535,14 @@ def test_check_counts_what_the_gates_reject_and_changes_nothing(synaug, finished
     assert set(content["rejected"]) <= {"broken", "copy"}
     assert not (finished / "journal" / "revised.jsonl").exists()
     assert "images checked" in synaug("check", finished, "--gates", "broken").out
+
+
+def test_check_says_how_to_take_out_what_fails(capsys):
+    content = {"checked": 9, "rejected": {"off_class": 2}, "rejected_by_class": {"bag": {"off_class": 2}}}
+    console.show_check(content, Path("runs/x"), taken_out=False)
+    assert capsys.readouterr().out.endswith("off-class: 2 (bag 2)\nTo take them out: synaug check runs/x --reject\n")
+    console.show_check(content, Path("runs/x"), taken_out=True)
+    assert capsys.readouterr().out.endswith("They are taken out. Next: synaug generate runs/x\n")
 
 
 def test_check_refuses_an_unknown_gate(synaug, finished):

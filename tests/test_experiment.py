@@ -46,6 +46,7 @@ def test_a_run_leaves_what_the_design_promises(finished):
 def test_the_report_has_the_promised_fields(finished):
     report = json.loads((finished / "report.json").read_text())
     assert report["schema_version"] == 1
+    assert report["name"] == finished.name  # the recipe gives none
     assert set(report["data"]["class_counts"]) == {"bag", "coat", "ankle boot"}
     assert set(report["plan"]["num_to_generate"]) == {"bag", "coat", "ankle boot"}
     assert {"requested", "accepted", "rejected", "seconds"} <= set(report["synthesis"])

@@ -14,6 +14,7 @@ from synaug.errors import unknown
 STABLE_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 SIGLIP = "google/siglip-base-patch16-224"
 EMBEDDED = "embedded"
+UNNAMED = "custom"
 MAX_TARGET = 100_000_000
 
 
@@ -304,7 +305,7 @@ class BenchOptions(Section):
 class Recipe(Section):
     """One experiment: everything that decides its result."""
 
-    name: str = Field("custom", description="what reports call the experiment")
+    name: str = Field(UNNAMED, description="what reports call the experiment; default: as the run folder")
     data: DataOptions = DataOptions()
     plan: PlanOptions = PlanOptions()
     generate: GenerateOptions = GenerateOptions()

@@ -175,8 +175,8 @@ def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
     console.print("Check one with: synaug count DATA --benchmark NAME")
 
 
-def show_check(content: dict[str, Any]) -> None:
-    """Print how many images fail the gates, by reason and by class."""
+def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
+    """Print how many images fail the gates, by reason and by class, and what can be done."""
     console = _console()
     failed = sum(content["rejected"].values())
     console.print(f"{content['checked']:,} images checked, {failed:,} fail.")
@@ -184,6 +184,10 @@ def show_check(content: dict[str, Any]) -> None:
         hit = {name: counts[reason] for name, counts in content["rejected_by_class"].items() if reason in counts}
         where = ", ".join(f"{escape(name)} {count:,}" for name, count in sorted(hit.items(), key=lambda item: -item[1]))
         console.print(f"  {reason.replace('_', '-')}: {number:,} ({where})")
+    if failed and taken_out:
+        console.print(f"They are taken out. Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+    elif failed:
+        console.print(f"To take them out: [bold]synaug check {escape(str(run))} --reject[/]", soft_wrap=True)
 
 
 def show_review(content: dict[str, Any], run: Path) -> None:
@@ -241,8 +245,8 @@ def show_summary(report: dict[str, Any], page: Path) -> None:
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
 
 
-def show_status(content: dict[str, Any]) -> None:
-    """Print how far a run is, and who is at work on it."""
+def show_status(content: dict[str, Any], run: Path) -> None:
+    """Print how far a run is, who is at work on it, and how it goes on where nobody is."""
     images = content["images"]
     rows = {
         "stage": content["stage"],
@@ -251,7 +255,8 @@ def show_status(content: dict[str, Any]) -> None:
     }
     if not math.isnan(images["per_second"]):
         left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
-        rows["rate"] = f"{images['per_second']:.1f} images a second{left}"
+        made = "images a second" if left or content["stage"] == "generate" else "images a second, when they were made"
+        rows["rate"] = f"{images['per_second']:.1f} {made}{left}"
     if training := content["training"]:
         told = [training["method"], f"{training['done']:,} of {training['steps']:,} steps"]
         if not math.isnan(training["per_second"]):
@@ -264,6 +269,11 @@ def show_status(content: dict[str, Any]) -> None:
         held.setdefault(number, []).append(name)
     rows["in use by"] = ", ".join(f"process {n} ({', '.join(names)})" for n, names in held.items()) or "nobody"
     show_facts(rows)
+    if not held and content["stage"] != "done":
+        command = {"generate": "generate", "train": "retrain", "report": "report"}[content["stage"]]
+        _console().print(
+            f"To go on: the command that began it, or [bold]synaug {command} {escape(str(run))}[/]", soft_wrap=True
+        )
 
 
 def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:

@@ -18,7 +18,7 @@ from synaug.synthesis.cost import Pace, estimate
 from synaug.synthesis.models import model_facts
 from synaug.synthesis.plan import Plan, doubtful_names
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import synthesis_summary, synthetic_manifest
+from synaug.synthesis.synthesize import num_unsettled, synthesis_summary, synthetic_manifest
 
 
 def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
@@ -67,15 +67,20 @@ def _length(recipe: Recipe) -> str:
 
 
 def preview_generation(out: Path) -> dict[str, Any]:
-    """Return how many images ``generate`` would go on with."""
-    made = synthesis_summary(read_plan(open_run(out).plan), out)
-    return {"model": locked_recipe(open_run(out)).plan.model, "planned": made["requested"],
-            "there": made["accepted"], "to_make": made["missing"]}  # fmt: skip
+    """Return how many images ``generate`` would go on with, and for how many it has no attempts left."""
+    recipe, plan = locked_recipe(open_run(out)), read_plan(open_run(out).plan)
+    made, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
+    return {"model": recipe.plan.model, "planned": made["requested"], "there": made["accepted"],
+            "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
 
 
 def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = ()) -> dict[str, Any]:
     """Return which methods ``train`` or ``retrain`` would train, and on how many images; default: the run's seed."""
+    from synaug.methods.sets import input_of
+    from synaug.training.models import network_named
+
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan = read_plan(run_folder.plan)
     check_methods(methods, recipe)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
     seeds = seeds or [recipe.seed]
@@ -87,8 +92,8 @@ def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds:
     }
     return {
         "real_images": len(read_manifest(run_folder.data).split("train")),
-        "synthetic_images": len(synthetic_manifest(read_plan(run_folder.plan), out)),
-        "network": recipe.train.network,
+        "synthetic_images": len(synthetic_manifest(plan, out)),
+        "network": network_named(recipe.train.network, input_of(recipe.train.network, recipe.train, plan)[1]),
         "length": _length(recipe),
         "to_train": [text for key, text in called.items() if key not in there],
         "there": [text for key, text in called.items() if key in there],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug import storage
-from synaug.config import EMBEDDED, Recipe
+from synaug.config import EMBEDDED, UNNAMED, Recipe
 from synaug.data import groups
 from synaug.data.fashion import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
@@ -62,7 +62,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     content = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
-        "name": recipe.name,
+        "name": recipe.name if recipe.name != UNNAMED else out.resolve().name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "machine": machine(),

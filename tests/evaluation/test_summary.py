@@ -115,6 +115,12 @@ def test_the_best_is_marked_and_the_upper_bound_is_no_rival(content):
     assert best == ["synaug"]
 
 
+def test_where_all_are_equal_none_is_marked_as_best(content):
+    for result in content["results"]:
+        result["accuracy"] = 0.5
+    assert all("accuracy" not in row.best for row in results_table(content))
+
+
 def test_unknown_methods_are_shown_as_they_are(content):
     content["results"][0]["method"] = "My_method"
     assert results_table(content)[0].title == "My_method"

@@ -211,6 +211,13 @@ def test_a_generator_that_returns_too_few_images_is_named(plan, tmp_path):
         synthesize(plan, lambda prompts, *, seeds: [], folder=tmp_path)
 
 
+def test_what_is_no_generator_or_makes_no_images_is_named(plan, tmp_path):
+    with pytest.raises(OptionError, match=r"generator must be a callable .* got str 'sd15'\. .* given as model="):
+        synthesize(plan, "sd15", folder=tmp_path)
+    with pytest.raises(OptionError, match="The generator returned str; it must make Pillow images"):
+        synthesize(plan, lambda prompts, *, seeds: prompts, folder=tmp_path)
+
+
 @pytest.mark.parametrize(("format", "suffix"), [("JPEG", ".jpg"), ("PNG", ".png"), ("WEBP", ".webp")])
 def test_synthetic_images_are_encoded_like_the_real_ones(plan, tmp_path, format, suffix):
     look = Encoding(format=format, mode="RGB", quality=80)

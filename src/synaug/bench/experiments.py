@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synaug.config import ArmOptions, BenchOptions, Recipe
+from synaug.config import UNNAMED, ArmOptions, BenchOptions, Recipe
 from synaug.data import mirrors, readers
 from synaug.data.manifest import Manifest
 from synaug.embedded import ASSETS, demo_data
@@ -62,7 +62,7 @@ def read_experiment(
     if bench is None or not bench.arms:
         raise OptionError(f"{path} has no section 'bench' with 'arms', so there is nothing to compare.")
     if bench.like is not None:
-        if recipe.model_copy(update={"name": "custom", "bench": None, "methods": {}}) != Recipe():
+        if recipe.model_copy(update={"name": UNNAMED, "bench": None, "methods": {}}) != Recipe():
             raise OptionError(
                 f"{path}: 'bench.like' takes all options of {bench.like}; leave all sections but 'methods' out."
             )

@@ -145,4 +145,4 @@ def status(run: Run, as_json: Json = False) -> None:
     else:
         from synaug import console
 
-        console.show_status(content)
+        console.show_status(content, run)

@@ -176,7 +176,7 @@ def check(
     else:
         from synaug import console
 
-        console.show_check(content)
+        console.show_check(content, run, taken_out=reject)
 
 
 def review(

@@ -138,7 +138,10 @@ def _of_items(dataset: Any) -> Table:
     for position in range(len(dataset)):
         item = dataset[position]
         if not isinstance(item, tuple | list) or len(item) < 2:
-            raise DataError(f"Item {position} of {type(dataset).__name__} is {type(item).__name__}, no (image, label).")
+            raise DataError(
+                f"Item {position} of {type(dataset).__name__} is {type(item).__name__}, no (image, label). "
+                "Images and labels apart are given as a pair (images, labels)."
+            )
         images.append(item[0])
         labels.append(item[1])
     return _of_images(images, _numbers(labels))

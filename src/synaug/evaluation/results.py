@@ -132,6 +132,6 @@ def _deviation(values: list[float]) -> float:
 
 
 def _is_best(value: float, values: list[float]) -> bool:
-    """Return whether the value is the largest of several, at the precision that is shown."""
+    """Return whether the value is the largest of several that differ, at the precision that is shown."""
     known = [round(1000 * other) for other in values if not math.isnan(other)]
-    return len(known) > 1 and not math.isnan(value) and round(1000 * value) == max(known)
+    return len(set(known)) > 1 and not math.isnan(value) and round(1000 * value) == max(known)

@@ -82,7 +82,7 @@ class References:
 
     @cached_property
     def train_pixels(self) -> np.ndarray:
-        return self.pixels(self.train, "reading images to compare with")
+        return self.pixels(self.train, "reading real images")
 
     def pixels(self, manifest: Manifest, stage: str) -> np.ndarray:
         """Return the thumbnails of a manifest's images, read in parts."""
@@ -183,7 +183,7 @@ def copy(references: References) -> Gate:
 def leak(references: References) -> Gate:
     """Reject what is a test image, also an altered one: training on it would spoil the test."""
     held_out = references.manifest.split("test")
-    return _too_near(references.pixels(held_out, "reading test images to compare with"), references, "leak")
+    return _too_near(references.pixels(held_out, "reading test images"), references, "leak")
 
 
 def _too_near(pixels: np.ndarray, references: References, reason: str) -> Gate:

@@ -165,6 +165,11 @@ def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Gener
     """Return one result a task and the seconds it took; plain images are wrapped."""
     from synaug.synthesis.diffusion import Generated
 
+    if not callable(generator):
+        raise OptionError(
+            f"generator must be a callable (prompts, *, seeds) that makes images, got {type(generator).__name__} "
+            f"{generator!r}. A model's folder or name is given as model=."
+        )
     began = time.monotonic()
     starts = [task.guide[1] for task in tasks if task.guide is not None]
     more: dict[str, Any] = {"images": starts} if starts else {}
@@ -172,6 +177,9 @@ def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Gener
     made = list(cast("Iterable[Any]", generator(prompts, seeds=seeds, **more)))
     if len(made) != len(tasks):
         raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
+    for each in made:
+        if not isinstance(each, Generated | Image.Image):
+            raise OptionError(f"The generator returned {type(each).__name__}; it must make Pillow images.")
     wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
     return wrapped, time.monotonic() - began
 
@@ -319,8 +327,13 @@ def part_result(plan: Plan, state: State, quality: QualityOptions, shard: tuple[
 
 def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> bool:
     """Return whether nothing is left to generate."""
+    return not num_unsettled(plan, folder=folder, quality=quality, shard=shard)
+
+
+def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> int:
+    """Return how many slots have neither an accepted image nor used up their attempts."""
     state = read_state(plan, folder)
-    return all(state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
+    return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
 
 
 def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
