@@ -21,7 +21,7 @@ from synaug.embedded import demo_data, demo_recipe
 from synaug.evaluation.gap import gap_report
 from synaug.evaluation.summary import reason_text
 from synaug.recipes import read_recipe, with_overrides
-from synaug.synthesis.plan import read_plan
+from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.quality import QualityOptions, References
 from synaug.synthesis.synthesize import accepted_records, rejected_files, synthetic_manifest
 

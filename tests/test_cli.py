@@ -462,6 +462,21 @@ def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
     assert estimate["seconds"] > 0
     shown = synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded", "--measure").out
     assert re.search(r"MB on disk; about [\d:]+ on this machine \([\d.,]+ images a second\)", " ".join(shown.split()))
+    assert estimate["images_per_second"] == pytest.approx(estimate["images"] / estimate["seconds"])
+    fitted = ["--variant", "fitted", "--cap", "2", "--measure", "--json"]
+    done = synaug("plan", photos, "--out", tmp_path / "fitted", "--model", "embedded", *fitted)
+    assert json.loads(done.out)["estimate"]["seconds"] > 0
+    assert not list((tmp_path / "fitted").glob("fitted-model*"))
+
+
+def test_gpu_hours_are_shown_where_a_gpu_was_timed(capsys):
+    from synaug import console
+
+    plan = {"by": "class", "num_to_generate": {}, "doubtful_names": [], "model": "m", "licence": "x", "prompts": {}}
+    plan |= {"have": {}, "test_images": 0}
+    estimate = {"images": 7200, "disk_bytes": 10**9, "seconds": 3600.0, "images_per_second": 2.0, "gpu_hours": 1.0}
+    console.show_plan(plan | {"estimate": estimate}, None)
+    assert "(2.0 images a second, 1.00 GPU hours)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_another_model_may_be_named_until_images_are_there(synaug, photos, finished, tmp_path):

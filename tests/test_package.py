@@ -36,6 +36,7 @@ LAYERS = (
         "reviewing",
         "drafting",
         "generation",
+        "pace",
         "exporting",
         "experiment",
         "bench",
@@ -94,7 +95,7 @@ INTO = ("save", "write_table", "to_csv", "save_image", "ParquetWriter")  # a pat
 ELSEWHERE_TOO = {"remove", "move", "link", "truncate", "save"}  # methods of lists and tensors: of modules only
 FILE_MODULES = {"os", "shutil", "tempfile", "np", "torch", "fcntl"}
 ALLOWED = {  # what a library writes by itself, outside what the promises are about
-    ("synthesis/adapt.py", "save_pretrained"),  # into a scratch folder; storage copies it from there
+    ("synthesis/fitted.py", "save_pretrained"),  # into a scratch folder; storage copies it from there
 }
 
 

@@ -97,8 +97,7 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     time = (
         "time unknown until the model is tried (synaug plan --measure)"
         if estimate["seconds"] is None
-        else f"about {duration(estimate['seconds'])} on this machine"
-        f" ({estimate['images'] / (estimate['seconds'] or 1):,.1f} images a second)"
+        else f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
     )
     licence = plan["licence"] or "unknown until the model is there"
     megabytes = estimate["disk_bytes"] / 1e6
@@ -122,6 +121,19 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         console.print("Nothing was written: --dry-run.")
     else:
         console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]", soft_wrap=True)
+
+
+def _speed(estimate: dict[str, Any]) -> str:
+    """Return images a second and, of a GPU, its hours.
+
+    >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
+    ('12.0 images a second, less than 0.01 GPU hours', 'nothing to make')
+    """
+    rate, hours = estimate["images_per_second"], estimate["gpu_hours"]
+    if rate is None:
+        return "nothing to make"
+    shown = "" if hours is None else f", {hours:,.2f} GPU hours" if hours >= 0.01 else ", less than 0.01 GPU hours"
+    return f"{rate:,.1f} images a second{shown}"
 
 
 def _called(plan: dict[str, Any], name: str) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import collections
 import functools
-import itertools
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from synaug import interruption, storage
 from synaug.config import Recipe
 from synaug.data.manifest import read_manifest
-from synaug.errors import EnvironmentFault, IncompleteError, OptionError
+from synaug.errors import EnvironmentFault, IncompleteError
 from synaug.progress import Progress, silent
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_recipe, open_run, write_model
 from synaug.synthesis.models import model_facts
 from synaug.synthesis.plan import Plan, class_captions
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.slots import image_seed, slots
 from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
 
 if TYPE_CHECKING:
@@ -30,8 +26,6 @@ if TYPE_CHECKING:
     from synaug.synthesis.diffusion import Generator
     from synaug.synthesis.scorers import Scorer
     from synaug.synthesis.synthesize import SynthesisResult
-
-MEASURED_IMAGES = 64
 
 
 def generate(
@@ -190,35 +184,3 @@ def check(
             withdraw(out, failed)
     rejected, by_class = count_failed(failed)
     return {"checked": num_checked, "rejected": rejected, "rejected_by_class": by_class}
-
-
-def seconds_per_image(out: Path, *, progress: Progress = silent) -> float:
-    """Return how long one planned image takes here: a batch is made and thrown away, a second one is timed.
-
-    Raises:
-        OptionError: the variant is ``fitted``, whose model is not there before it is trained.
-    """
-    from synaug.synthesis.guides import make_guides
-
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    if recipe.plan.variant == "fitted":
-        raise OptionError(
-            "A fitted model cannot be timed before it is fitted. Measure variant 'text' instead: as fast."
-        )
-    plan = read_plan(run_folder.plan)
-    first = list(itertools.islice(slots(plan), MEASURED_IMAGES))
-    if not first:
-        return 0.0
-    generator = loaded_generator(out, recipe, plan, progress=progress)
-    batch = first[: getattr(generator, "batch_size", MEASURED_IMAGES)]
-    guides = make_guides(plan, read_manifest(run_folder.data))
-    starts: dict[str, Any] = {"images": [guides(slot)[1] for slot in batch]} if guides else {}
-    prompts, seeds = [slot.prompt for slot in batch], [image_seed(slot.id, 0) for slot in batch]
-    seconds = 0.0
-    for turn in range(2):
-        progress("timing a batch", turn, 2, "")
-        began = time.perf_counter()
-        collections.deque(generator(prompts, seeds=seeds, **starts), maxlen=0)
-        seconds = time.perf_counter() - began
-    progress("timing a batch", 2, 2, "")
-    return seconds / len(batch)

@@ -14,8 +14,9 @@ from synaug.methods import check_methods, method_named
 from synaug.progress import Progress, silent
 from synaug.reporting import finished_results, plan_section
 from synaug.runs import locked_recipe, open_run
+from synaug.synthesis.cost import Pace, estimate
 from synaug.synthesis.models import model_facts
-from synaug.synthesis.plan import Plan, doubtful_names, estimate
+from synaug.synthesis.plan import Plan, doubtful_names
 from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import num_unsettled, synthesis_summary, synthetic_manifest
 
@@ -31,12 +32,12 @@ def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Ma
     return drafting.drafted_plan(manifest, recipe), manifest
 
 
-def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, rate: float | None = None) -> dict[str, Any]:
-    """Return what a person should see of a plan before paying for it; ``rate``: seconds an image."""
+def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
+    """Return what a person should see of a plan before paying for it; ``pace``: as measured."""
     return plan_section(made) | {
         "have": {cell.name: cell.have for cell in made.cells},
         "test_images": len(manifest.split("test")),
-        "estimate": estimate(made, rate),
+        "estimate": estimate(made, pace),
         "licence": model_facts(made.options.model)["licence"],
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
     }

@@ -8,6 +8,7 @@ import pytest
 from synaug import interruption
 from synaug.config import GenerateOptions
 from synaug.errors import Interrupted, OptionError
+from synaug.silence import quiet
 from synaug.synthesis import adapt
 from synaug.synthesis.adapt import FitSettings, fit_model
 from synaug.synthesis.loading import load_generator
@@ -38,6 +39,21 @@ def test_a_fitted_model_loads_and_says_what_it_is(fitted_plan, real, stable_diff
     one, other = (np.asarray(g(["a photo of a bag"], seeds=[1])[0].image) for g in (generator, base))
     assert (one != other).any()
     assert fit_model(fitted_plan, real, folder=tmp_path, settings=SETTINGS, device="cpu") == folder
+
+
+def test_the_adapter_alone_on_the_model_is_the_fitted_model(fitted_plan, real, stable_diffusion, tmp_path):
+    folder = fit_model(fitted_plan, real, folder=tmp_path, settings=SETTINGS, device="cpu")
+    files = sorted(path.name for path in (folder / "adapter").iterdir())
+    assert files == ["README.md", "pytorch_lora_weights.safetensors"]
+    assert "license: apache-2.0" in (folder / "adapter" / "README.md").read_text()
+    merged = load_generator(str(folder), GenerateOptions(device="cpu"), variant="fitted")
+    adapted = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+    plain = np.asarray(adapted(["a bag"], seeds=[1])[0].image, int)
+    with quiet():
+        adapted._pipeline.load_lora_weights(folder / "adapter")
+    one, other = (np.asarray(each(["a bag"], seeds=[1])[0].image, int) for each in (merged, adapted))
+    assert np.abs(one - other).max() <= 1
+    assert np.abs(one - plain).max() > 1
 
 
 def test_the_loss_falls(fitted_plan, real, tmp_path):

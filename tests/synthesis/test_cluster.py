@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 import yaml
+from PIL import Image
 
 from synaug import cli, generation, interruption
+from synaug.config import QualityOptions
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
-from synaug.synthesis.cluster import Cluster, cluster_named
+from synaug.synthesis import adapt
+from synaug.synthesis.cluster import Cluster, cluster_named, synthesize_on_cluster
 from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import synthetic_manifest
 
@@ -198,6 +202,42 @@ def test_engines_are_named():
 def test_ray_divides_the_work_itself(synaug, tmp_path):
     done = synaug("generate", tmp_path, "--engine", "ray", "--shard", "1/2")
     assert (done.code, "leave --shard out" in done.err) == (2, True)
+
+
+def fitting(out, digest, steps=6):
+    """Return what begins a worker that fits its model in a few steps."""
+
+    def begin(progress=lambda *_: None):
+        import functools
+
+        from synaug.generation import image_maker
+        from synaug.synthesis import adapt
+
+        adapt.FitSettings = functools.partial(adapt.FitSettings, steps=steps, batch_size=2)
+        return image_maker(out, digest, progress=progress)
+
+    return begin
+
+
+@pytest.mark.long
+def test_workers_fit_one_model_and_all_make_images_of_it(planned, tmp_path, ray, monkeypatch):
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"quality": {"gates": []}}))
+    more = ("--variant", "fitted", "--cap", "8", "--recipe", tmp_path / "recipe.yaml")
+    alone, folder = (planned(tmp_path / name, *more) for name in ("alone", "run"))
+    plan, quality = read_plan(folder / "plan.json"), QualityOptions(gates=())
+    shown, begin = [], fitting(folder, plan.digest)
+    result = synthesize_on_cluster(
+        plan, begin, folder=folder, cluster=TWO, quality=quality, progress=lambda *a: shown.append(a)
+    )
+    assert (result.accepted, result.missing) == (24, 0)
+    assert len(list((folder / "journal").glob("worker-*"))) == 2
+    assert (folder / "fitted-model" / "adapter" / "pytorch_lora_weights.safetensors").exists()
+    monkeypatch.setattr(adapt, "FitSettings", adapt.FitSettings)  # put back what the next line changes
+    fitting(alone, plan.digest)()((0, 1), lambda *_: None)
+    images, expected = ({name: Image.open(each / name) for name in contents(each)} for each in (folder, alone))
+    assert images.keys() == expected.keys()
+    different = [np.abs(np.asarray(images[name], int) - np.asarray(expected[name], int)).mean() for name in images]
+    assert np.median(different) < 2  # sums differ in the last bit with the number of threads
 
 
 COMMAND = """

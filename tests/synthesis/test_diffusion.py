@@ -65,6 +65,26 @@ def test_it_equals_the_plain_pipeline(generator, stable_diffusion):
     assert np.abs(np.asarray(expected, int) - np.asarray(got, int)).max() <= 1
 
 
+def test_weights_lie_channels_last(generator):
+    """The layout is the fast one; that it changes no image is tested above, for the plain pipeline has the other."""
+    for network in (generator._pipeline.unet, generator._pipeline.vae):
+        wide = [value for value in network.parameters() if value.dim() == 4 and min(value.shape[1:]) > 1]
+        assert len(wide) > 3
+        assert all(value.is_contiguous(memory_format=torch.channels_last) for value in wide)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_compiled_it_makes_the_same_images(generator, stable_diffusion):
+    compiled = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", compile=True))
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for prompts in (PROMPTS, PROMPTS[:2]):
+        seeds = range(len(prompts))
+        made, expected = (pixels(each(prompts, seeds=seeds)).astype(int) for each in (compiled, generator))
+        assert np.abs(made - expected).max() <= 2
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > graphs
+
+
 def test_each_distinct_prompt_is_encoded_once(stable_diffusion):
     generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
     sizes = []

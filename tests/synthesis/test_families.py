@@ -1,10 +1,12 @@
 """Families of pipelines, built from the libraries' own classes with random weights, through loader and command."""
 
+import inspect
 import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from synaug.config import GenerateOptions
@@ -17,12 +19,13 @@ from synaug.synthesis.loading import load_generator
 @pytest.fixture(scope="session")
 def text_parts(script, tmp_path_factory):
     """Tiny CLIP and T5 text encoders with their tokenizers."""
-    import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import (
         CLIPTextConfig,
         CLIPTextModel,
         CLIPTextModelWithProjection,
+        Gemma2Config,
+        Gemma2Model,
         PreTrainedTokenizerFast,
         T5Config,
         T5EncoderModel,
@@ -42,6 +45,10 @@ def text_parts(script, tmp_path_factory):
             num_attention_heads=2, max_position_embeddings=20, projection_dim=16,
             bos_token_id=clip_tokenizer.bos_token_id, eos_token_id=clip_tokenizer.eos_token_id,
         )  # fmt: skip
+        gemma_config = Gemma2Config(
+            vocab_size=8, hidden_size=8, head_dim=16, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+            num_key_value_heads=2, attn_implementation="eager", pad_token_id=0, bos_token_id=1, eos_token_id=1,
+        )  # fmt: skip
         t5_config = T5Config(vocab_size=8, d_model=32, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
         return {
             "clip_tokenizer": clip_tokenizer,
@@ -49,6 +56,7 @@ def text_parts(script, tmp_path_factory):
             "clip": CLIPTextModelWithProjection(clip_config).eval(),
             "plain_clip": CLIPTextModel(clip_config).eval(),
             "t5": T5EncoderModel(t5_config).eval(),
+            "gemma": Gemma2Model(gemma_config).eval(),
         }
 
 
@@ -75,6 +83,21 @@ def sdxl(parts):
         vae=autoencoder(), unet=unet, scheduler=diffusers.EulerDiscreteScheduler(timestep_spacing="trailing"),
         text_encoder=parts["clip"], text_encoder_2=parts["clip"], tokenizer=parts["clip_tokenizer"],
         tokenizer_2=parts["clip_tokenizer"],
+    )  # fmt: skip
+
+
+def lcm(parts):
+    import diffusers
+
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=16, block_out_channels=(8, 16), layers_per_block=1, cross_attention_dim=16, norm_num_groups=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4, time_cond_proj_dim=32,
+    )  # fmt: skip
+    return diffusers.LatentConsistencyModelPipeline(
+        vae=autoencoder(), unet=unet, scheduler=diffusers.LCMScheduler(), text_encoder=parts["plain_clip"],
+        tokenizer=parts["clip_tokenizer"], safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
     )  # fmt: skip
 
 
@@ -119,12 +142,31 @@ def pixart(parts):
     )  # fmt: skip
 
 
+def sana(parts):
+    import diffusers
+
+    transformer = diffusers.SanaTransformer2DModel(
+        patch_size=1, in_channels=4, out_channels=4, num_layers=1, num_attention_heads=2, attention_head_dim=4,
+        num_cross_attention_heads=2, cross_attention_head_dim=4, cross_attention_dim=8, caption_channels=8,
+        sample_size=16,
+    )  # fmt: skip
+    dims = {"block_types": ("ResBlock", "EfficientViTBlock"), "block_out_channels": (8, 8), "layers_per_block": (1, 1),
+            "qkv_multiscales": ((), (5,))}  # fmt: skip
+    vae = diffusers.AutoencoderDC(
+        latent_channels=4, attention_head_dim=2, downsample_block_type="conv", upsample_block_type="interpolate",
+        decoder_norm_types="rms_norm", decoder_act_fns="silu", scaling_factor=0.4,
+        **{f"{part}_{name}": value for part in ("encoder", "decoder") for name, value in dims.items()},
+    )  # fmt: skip
+    return diffusers.SanaPipeline(
+        transformer=transformer, vae=vae, scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=7.0),
+        text_encoder=parts["gemma"], tokenizer=parts["t5_tokenizer"],
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def folders(text_parts, tmp_path_factory):
-    import torch
-
     made = {}
-    for build in (sdxl, sd3, flux, pixart):
+    for build in (sdxl, lcm, sd3, flux, pixart, sana):
         made[build.__name__] = tmp_path_factory.mktemp("families") / build.__name__
         with quiet(), torch.random.fork_rng():
             torch.manual_seed(0)
@@ -133,24 +175,36 @@ def folders(text_parts, tmp_path_factory):
 
 
 FAMILIES = [
-    ("sdxl", "SDXL", "DPMSolverMultistepScheduler", True),
+    ("sdxl", "SDXL", "EulerDiscreteScheduler", True),
+    ("lcm", "LCM", "LCMScheduler", True),
     ("sd3", "SD 3", "FlowMatchEulerDiscreteScheduler", True),
     ("flux", "FLUX", "FlowMatchEulerDiscreteScheduler", True),
     ("pixart", "PixArt", "DPMSolverMultistepScheduler", False),
+    ("sana", "Sana", "FlowMatchEulerDiscreteScheduler", False),
 ]
 
 
 @pytest.mark.parametrize(("name", "family", "scheduler", "_offers"), FAMILIES)
 def test_a_family_keeps_the_contract(folders, name, family, scheduler, _offers):
+    """An image depends on its own prompt and seed, and is what the plain pipeline makes of them."""
     options = GenerateOptions(device="cpu", steps=2, size=32, batch_size=4)
     generator = load_generator(str(folders[name]), options)
     prompts = ["a photo of a bag", "a photo of a coat", "a photo of a bag"]
     made = [np.asarray(each.image, int) for each in generator(prompts, seeds=[1, 2, 3])]
     assert [image.shape for image in made] == [(32, 32, 3)] * 3
-    assert (generator.about["family"], generator.about["steps"]) == (family, 2)
+    about = generator.about
+    assert (about["family"], about["scheduler"], about["steps"]) == (family, scheduler, 2)
     alone = np.asarray(generator(prompts[1:2], seeds=[2])[0].image, int)
     assert np.abs(alone - made[1]).max() <= 2
     assert np.abs(made[0] - made[2]).max() > 2
+    own, taken = generator._pipeline, inspect.signature(type(generator._pipeline).__call__).parameters
+    plainly = {name: False for name in ("use_resolution_binning", "clean_caption") if name in taken}
+    with quiet():
+        plain = own(
+            prompts[0], num_inference_steps=2, guidance_scale=about["guidance"], height=32, width=32,
+            generator=torch.Generator().manual_seed(1), **plainly,
+        )  # fmt: skip
+    assert np.abs(np.asarray(plain.images[0], int) - made[0]).max() <= 2
 
 
 @pytest.mark.parametrize(("name", "_family", "_scheduler", "offers"), FAMILIES)
@@ -192,6 +246,8 @@ def stable_diffusions(stable_diffusion, tmp_path_factory):
         ("sd3", "SD 3", 28, 7.0),
         ("flux", "FLUX", 28, 3.5),
         ("pixart", "PixArt", 20, 4.5),
+        ("sana", "Sana", 20, 4.5),
+        ("lcm", "LCM", 4, 8.0),
     ],
 )
 def test_the_command_makes_what_is_planned_with_what_the_family_needs(

@@ -33,6 +33,13 @@ def test_an_altered_copy_is_nearer_than_any_other_image(side, mode, alter):
     assert np.median(found) < 0.08 < 0.4 < others.min()
 
 
+def test_what_a_shift_pushes_out_of_the_image_does_not_hide_a_copy():
+    known = pictures(100, 28)
+    shifted = [each.transform(each.size, Image.Transform.AFFINE, (1, 0, 2, 0, 1, -2)) for each in known]
+    found = alike_distances(make_views(shifted), make_prints(thumbnails(known)))
+    assert (found < 0.08).mean() > 0.6  # though a seventh of the border is new
+
+
 def test_a_mirror_image_is_far_from_the_plain_one_pixel_by_pixel():
     known = pictures(20, 28)
     mirrored = thumbnails([ImageOps.mirror(image) for image in known])

@@ -14,7 +14,8 @@ from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.images import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
-from synaug.synthesis.plan import estimate, make_plan
+from synaug.synthesis.cost import Pace, estimate
+from synaug.synthesis.plan import make_plan
 from synaug.synthesis.plan_file import read_plan, write_plan
 from synaug.synthesis.slots import image_seed, safe_names, sample_slots, slots
 from synaug.synthesis.targets import target_counts
@@ -245,5 +246,9 @@ def test_samples_are_the_first_slots_of_each_cell():
 
 
 def test_the_estimate_by_hand():
-    assert estimate(plan_of([5, 1]), 0.5) == {"images": 4, "disk_bytes": 4 * 4096, "seconds": 2.0}
+    found = estimate(plan_of([5, 1]), Pace(0.5, "cpu"))
+    assert found == {
+        "images": 4, "disk_bytes": 4 * 4096, "seconds": 2.0, "images_per_second": 2.0, "gpu_hours": None,
+    }  # fmt: skip
+    assert estimate(plan_of([5, 1]), Pace(900, "cuda"))["gpu_hours"] == 1.0
     assert estimate(plan_of([5, 1]))["seconds"] is None

@@ -1,7 +1,15 @@
-import pytest
+import re
+from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from synaug import generation
 from synaug.errors import OptionError
 from synaug.synthesis.shards import shard_named
+
+SCALING = Path(__file__).parents[2] / "docs" / "scaling.md"
 
 
 def slurm(task, first=0, count=4, step=1):
@@ -40,3 +48,33 @@ def test_an_indexed_job_is_told_how_many_there_are():
 def test_what_is_no_part_is_named(text, shards, environment, words):
     with pytest.raises(OptionError, match=words):
         shard_named(text, shards=shards, environment=environment)
+
+
+def noise(prompts, *, seeds):
+    for seed in seeds:
+        yield Image.fromarray(np.random.default_rng(seed).integers(0, 256, (28, 28), dtype=np.uint8))
+
+
+def test_machines_without_a_shared_disk_meet_in_an_object_store(synaug, photos, tmp_path):
+    """The steps and the code of docs/scaling.md; the store is fsspec's own in memory."""
+    carry, url = {}, f"memory://{tmp_path.name}"
+    exec(re.search(r"^```python\n(.*?)^```", SCALING.read_text(), flags=re.M | re.S)[1], carry)
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text('{"quality": {"gates": []}}')
+    planned = synaug("plan", photos, "--out", tmp_path / "plan", "--model", "embedded", "--recipe", recipe)
+    assert planned.code == 0, planned.err
+    carry["upload"](tmp_path / "plan", url)
+    made = []
+    for part in range(2):
+        machine = tmp_path / f"machine-{part}"
+        carry["download"](url, machine)
+        made.append(generation.generate(machine, generator=noise, shard=(part, 2)).accepted)
+        carry["upload"](machine, url)
+    carry["download"](url, tmp_path / "whole")
+    whole = generation.generate(tmp_path / "whole")  # no model is needed: nothing is left to make
+    assert (whole.accepted, whole.missing) == (sum(made), 0)
+    assert min(made) > 10
+    assert synaug("export", tmp_path / "whole", "--out", tmp_path / "set").code == 0
+    carry["upload"](tmp_path / "set", f"{url}/set")
+    carry["download"](f"{url}/set", tmp_path / "again")
+    assert synaug("verify", tmp_path / "again").code == 0

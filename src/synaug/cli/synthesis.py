@@ -55,7 +55,7 @@ def plan(
     image_size: ImageSize = None,
     seed: Seed = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Load the model, time a batch, and say how long all takes.")
+        bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
     ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -69,7 +69,8 @@ def plan(
 
     Example:  synaug plan photos/ --target 100 --cap 50 --model DIR --measure
     """
-    from synaug import drafting, generation, storage
+    from synaug import drafting, storage
+    from synaug.pace import measured_pace
     from synaug.preview import plan_summary, preview_plan
 
     options = options_of(
@@ -88,8 +89,8 @@ def plan(
         made = drafting.drafted_plan(manifest, options)
         with storage.lock(out):
             drafting.write_run(manifest, made, out, options, source=str(data))
-        rate = generation.seconds_per_image(out, progress=progress) if measure else None
-    summary = plan_summary(made, manifest, options, rate=rate)
+        pace = measured_pace(out, progress=progress) if measure else None
+    summary = plan_summary(made, manifest, options, pace=pace)
     show_plan(summary, out, as_json=as_json)
 
 

@@ -21,6 +21,7 @@ from synaug.evaluation.seeds import by_method, mean_result
 
 REASONS = {
     "broken": "broken",
+    "non_finite": "not finite",
     "flagged": "flagged by the safety checker",
     "off_class": "off-class",
     "copy": "copies of training images",

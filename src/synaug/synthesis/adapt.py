@@ -25,6 +25,7 @@ from synaug.errors import EnvironmentFault, OptionError
 from synaug.progress import Progress, silent
 from synaug.silence import quiet
 from synaug.synthesis.diffusion import default_size
+from synaug.synthesis.fitted import write_fitted
 from synaug.synthesis.loading import find_device, load_pipeline
 from synaug.synthesis.models import ModelFolder, find_model
 from synaug.synthesis.plan import Plan, class_prompts
@@ -61,7 +62,8 @@ def fit_model(
     Args:
         plan: names the model and the prompts.
         manifest: the real images.
-        folder: gets ``fitted-model/`` and, while it is trained, ``fitted-model.safetensors``.
+        folder: gets ``fitted-model/``, with the adapter alone in ``fitted-model/adapter/``; while it is trained,
+            ``fitted-model.safetensors``.
         settings: how the adapter is trained.
         device: where it is trained.
         offline: use only what was downloaded before.
@@ -83,7 +85,7 @@ def fit_model(
         pipeline = load_pipeline(model, torch.float32, from_images=False).to(find_device(device))
     _add_adapter(pipeline, model, settings)
     losses = _train(pipeline, plan, manifest, folder / f"{FITTED}.safetensors", settings, progress)
-    _save(pipeline, model, target, about, losses)
+    write_fitted(pipeline, model, target, about, losses)
     return target
 
 
@@ -211,30 +213,3 @@ def _restored(path: Path, parameters: Sequence[torch.Tensor], optimizer: torch.o
         moments = {name: tensors[f"{i}.{name}"].to(parameter.device) for name in ("exp_avg", "exp_avg_sq")}
         optimizer.state[parameter] = {"step": torch.tensor(float(step)), **moments}
     return step
-
-
-def _save(pipeline: Any, model: ModelFolder, target: Path, about: dict[str, Any], losses: list[float]) -> None:
-    """Write the fitted model with its card; ``model_index.json`` comes last and says that all is there."""
-    pipeline.unet.fuse_lora()
-    pipeline.unet.unload_lora()
-    with storage.scratch_folder("fit") as place, quiet():
-        pipeline.to("cpu").save_pretrained(place, safe_serialization=True)
-        files = sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file())
-        for file in sorted(files, key=lambda file: file.name == "model_index.json"):
-            if file.name == "model_index.json":
-                storage.write_json(target / "synaug.json", model.defaults)
-                storage.write_json(target / "fit.json", about)
-                storage.write_text(target / "README.md", _card(model, about, losses))
-            storage.make_folder((target / file).parent)
-            storage.copy_file(place / file, target / file)
-
-
-def _card(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str:
-    last = f"{np.mean(losses[-50:]):.4f}" if losses else "unknown"
-    return (
-        f"---\nlicense: {model.licence or 'unknown'}\nlibrary_name: diffusers\n---\n\n"
-        f"# {model.name}, fitted by synaug\n\nAll classes in one LoRA (rank {about['rank']}), merged into the UNet: "
-        f"{about['steps']:,} steps of {about['batch_size']}, learning rate {about['learning_rate']}, "
-        f"last mean loss {last}. Base revision: {model.revision or 'none'}. It has seen the real training "
-        "images of one data set and may repeat them; the licences of both hold.\n"
-    )

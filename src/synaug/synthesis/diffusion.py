@@ -13,15 +13,17 @@ from PIL import Image, ImageOps
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.silence import quiet
 from synaug.synthesis.families import Family
+from synaug.synthesis.mosaics import Mosaics
 
 Problem = Literal["non_finite", "flagged"]
 _MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
+_TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # by a pipeline that is given texts
 _LARGEST_BATCH = 64  # where the batch size is found by trying
 
 
 @dataclass(frozen=True)
 class Generated:
-    """An image, or None with the problem that it has."""
+    """An image, or the problem that it has; then the image is None, or of a flagged one a mosaic to look at."""
 
     image: Image.Image | None
     problem: Problem | None = None
@@ -55,11 +57,12 @@ class DiffusionGenerator:
 
     def __init__(self, pipeline: Any, settings: Settings, *, family: Family, about: dict[str, Any]) -> None:
         self._pipeline, self._settings, self._family = pipeline, settings, family
-        self._takes = set(inspect.signature(type(pipeline).__call__).parameters)
+        self._takes = inspect.signature(type(pipeline).__call__).parameters
         self._embedded: dict[str, dict[str, Any]] = {}
         self._finite: list[Any] = []  # one truth value an image: what the decoder returned, before it is clamped
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
+        self._mosaics = Mosaics(getattr(pipeline, "safety_checker", None))
         self.about = about
         self.batch_size, self._may_grow = settings.batch_size, settings.batch_may_grow
 
@@ -112,6 +115,7 @@ class DiffusionGenerator:
         import torch
 
         self._finite.clear()
+        self._mosaics.clear()
         wanted = len(prompts)
         if not self._settings.batch_may_vary:
             prompts, seeds = _filled(prompts, self.batch_size), _filled(seeds, self.batch_size)
@@ -133,7 +137,15 @@ class DiffusionGenerator:
             values = (pixels.float().nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
             arrays = values.permute(0, 2, 3, 1).cpu().numpy()
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
-        return [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)][:wanted]
+        made = [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)][:wanted]
+        return [self._with_mosaic(*each) for each in enumerate(made)]
+
+    def _with_mosaic(self, position: int, made: Generated) -> Generated:
+        """Return a flagged image with its mosaic, any other as it is."""
+        if made.problem != "flagged":
+            return made
+        side = self._settings.size or default_size(self._pipeline)
+        return Generated(self._mosaics.image(position, (side, side)), made.problem)
 
     def _steps(self) -> int:
         """Return the steps to ask for: image-to-image does only ``strength`` of them, and at least one."""
@@ -147,9 +159,7 @@ class DiffusionGenerator:
 
         if not self._family.embeddings:
             texts: dict[str, Any] = {"prompt": list(prompts)}
-            if self._guided and "negative_prompt" in self._takes:
-                texts["negative_prompt"] = [self._settings.negative_prompt] * len(prompts)
-            return texts
+            return texts | (self._negative(len(prompts)) if "negative_prompt" in self._takes else {})
         missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._embedded]
         if missing and _num_bytes(self._embedded) > _MAX_EMBEDDED:
             self._embedded.clear()
@@ -170,15 +180,22 @@ class DiffusionGenerator:
             "device": self._pipeline._execution_device,
             "num_images_per_prompt": 1,
             "do_classifier_free_guidance": self._guided,
-            "negative_prompt": [self._settings.negative_prompt] * len(prompts),
-        }
+        } | self._negative(len(prompts))
         taken = inspect.signature(encode).parameters
         arguments = {name: value for name, value in offered.items() if name in taken}
         arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
+        told = [name for name in _TOLD_TO_ENCODERS if name in taken and name in self._takes]
+        arguments |= {name: self._takes[name].default for name in told}
         with torch.inference_mode(), quiet():
             returned = encode(**arguments)
         named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]
         return {prompt: {name: value[i : i + 1] for name, value in named} for i, prompt in enumerate(prompts)}
+
+    def _negative(self, number: int) -> dict[str, list[str]]:
+        """Return the negative prompt so many times; none where it is empty, which SDXL takes for another thing."""
+        if not self._guided or not self._settings.negative_prompt:
+            return {}
+        return {"negative_prompt": [self._settings.negative_prompt] * number}
 
     @property
     def _guided(self) -> bool:
@@ -229,8 +246,14 @@ def _generated(array: np.ndarray, finite: bool, flagged: bool) -> Generated:
     return Generated(Image.fromarray(array))
 
 
+def denoiser_of(pipeline: Any) -> Any:
+    """Return the network that takes the noise away step by step."""
+    unet = getattr(pipeline, "unet", None)
+    return pipeline.transformer if unet is None else unet
+
+
 def default_size(pipeline: Any) -> int:
     """Return the side of the images that a pipeline makes unless told otherwise."""
-    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
-    latent: Any = getattr(denoiser.config, "sample_size", None) or getattr(pipeline, "default_sample_size", 128)
+    own = getattr(denoiser_of(pipeline).config, "sample_size", None)
+    latent: Any = own or getattr(pipeline, "default_sample_size", 128)
     return int(latent if isinstance(latent, int) else latent[0]) * int(pipeline.vae_scale_factor)

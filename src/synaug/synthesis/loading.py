@@ -8,7 +8,7 @@ from typing import Any
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
 from synaug.silence import quiet
-from synaug.synthesis.diffusion import DiffusionGenerator, Settings, default_size
+from synaug.synthesis.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
 from synaug.synthesis.families import Family, family_of
 from synaug.synthesis.models import ModelFolder, find_model
 
@@ -136,8 +136,7 @@ def _prepare(pipeline: Any, family: Family, *, scheduler: str | None, device: st
         if getattr(pipeline, part, None) is not None:
             getattr(pipeline, part).to(memory_format=torch.channels_last)
     if compiled:
-        part = "unet" if getattr(pipeline, "unet", None) is not None else "transformer"
-        setattr(pipeline, part, torch.compile(getattr(pipeline, part)))
+        denoiser_of(pipeline).compile()
 
 
 def find_device(wanted: str) -> str:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -193,19 +192,3 @@ def class_prompts(plan: Plan) -> list[list[str]]:
 def class_captions(plan: Plan) -> list[str]:
     """Return the prompt of each class without modifier and attribute, for scorers that read."""
     return [prompt(plan.options.template, class_name=name, modifier="") for name in called(plan).values()]
-
-
-_BYTES_PER_VALUE = {"PNG": 0.7, "JPEG": 0.15, "WEBP": 0.1}
-
-
-def estimate(plan: Plan, seconds_per_image: float | None = None) -> dict[str, Any]:
-    """Return the number of images, the disk (in blocks of 4 KiB) and, where measured, the seconds."""
-    width, height = plan.image_size
-    values = width * height * (1 if plan.encoding.mode == "L" else 3)
-    image_bytes = 400 + values * _BYTES_PER_VALUE.get(plan.encoding.format, 1.0)
-    images = plan.num_to_generate
-    return {
-        "images": images,
-        "disk_bytes": images * 4096 * int(-(-image_bytes // 4096)),
-        "seconds": None if seconds_per_image is None else images * seconds_per_image,
-    }

@@ -11,7 +11,8 @@ from synaug import storage
 from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.images import Encoding
 from synaug.errors import DataError
-from synaug.synthesis.plan import Cell, Plan, estimate
+from synaug.synthesis.cost import estimate
+from synaug.synthesis.plan import Cell, Plan
 from synaug.synthesis.slots import sample_slots
 
 SCHEMA_VERSION = 1

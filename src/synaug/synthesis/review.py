@@ -153,6 +153,11 @@ def _check_places(
     for record, each in todo:
         if each.decision == REJECT or record["verdict"] == "accepted":
             continue
+        if record["reason"] == "flagged":
+            problems.append(
+                (each.line, f"{each.id} cannot be accepted: the safety checker flagged it, and only a mosaic was kept.")
+            )
+            continue
         other = taken.setdefault(record["id"], each.id)
         if other != each.id:
             problems.append(

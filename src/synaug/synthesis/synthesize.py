@@ -22,9 +22,10 @@ from synaug.data.images import encode
 from synaug.data.manifest import COLUMNS, Manifest
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.progress import Progress, silent
+from synaug.synthesis.cost import estimate
 from synaug.synthesis.guides import Guides
 from synaug.synthesis.journal import State, journal_path, read_journals, read_state
-from synaug.synthesis.plan import Plan, estimate
+from synaug.synthesis.plan import Plan
 from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 from synaug.synthesis.slots import Slot, image_seed, safe_names, slots
 

@@ -1,0 +1,39 @@
+"""Keep a coarse mosaic of what a pipeline's safety checker looks at: what it flags is never stored as it was made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+CELLS = 8  # a side
+
+
+class Mosaics:
+    """Means of ``CELLS x CELLS`` parts of the images that a checker was shown since the last ``clear``."""
+
+    def __init__(self, checker: Any) -> None:
+        self._means: list[Any] = []
+        if hasattr(checker, "register_forward_pre_hook"):  # before, for the checker blackens what it flags
+            checker.register_forward_pre_hook(self._see, with_kwargs=True)
+
+    def _see(self, _checker: Any, _arguments: Any, named: dict[str, Any]) -> None:
+        import torch
+
+        images = named.get("images")
+        if torch.is_tensor(images):
+            self._means += torch.nn.functional.adaptive_avg_pool2d(images.detach().float().clamp(-1, 1), CELLS)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._means.clear()
+
+    def image(self, position: int, size: tuple[int, int]) -> Image.Image | None:
+        """Return the mosaic of the image at a position, in a size; None where the checker was shown no tensor."""
+        import torch
+
+        if position >= len(self._means):
+            return None
+        values = (self._means[position] / 2 + 0.5).nan_to_num() * 255
+        pixels = values.round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+        return Image.fromarray(pixels).resize(size, Image.Resampling.NEAREST)
