@@ -36,11 +36,12 @@ from synaug.data.images import Encoding
 from synaug.data.manifest import Manifest
 from synaug.data.verification import verify_dataset
 from synaug.runs import machine
+from synaug.synthesis.accepted import provenance, synthetic_manifest
 from synaug.synthesis.journal import journal_path, read_state
 from synaug.synthesis.plan import make_plan
 from synaug.synthesis.plan_file import read_plan, write_plan
 from synaug.synthesis.slots import image_seed, slots
-from synaug.synthesis.synthesize import provenance, synthesize, synthetic_manifest
+from synaug.synthesis.synthesize import synthesize
 
 NUM_CLASSES = 1000
 BATCH = 64

@@ -21,9 +21,10 @@ from synaug.embedded import demo_data, demo_recipe
 from synaug.evaluation.gap import gap_report
 from synaug.evaluation.summary import reason_text
 from synaug.recipes import read_recipe, with_overrides
+from synaug.synthesis.accepted import accepted_records, synthetic_manifest
 from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.quality import QualityOptions, References
-from synaug.synthesis.synthesize import accepted_records, rejected_files, synthetic_manifest
+from synaug.synthesis.synthesize import rejected_files
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 VARIANTS = {

@@ -10,8 +10,8 @@ import pytest
 from synaug import experiment, exporting, reviewing
 from synaug.data.export import METADATA
 from synaug.errors import OptionError
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import synthetic_manifest
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from PIL import Image
 from synaug.data.images import read_file, read_image
 from synaug.data.manifest import Manifest
 from synaug.runs import RunFolder
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.plan import Plan
-from synaug.synthesis.synthesize import synthetic_manifest
 
 if TYPE_CHECKING:
     from synaug.evaluation.sections import ReportImages
@@ -27,7 +27,7 @@ CURVE_POINTS = 200
 def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
     """Return examples of each class: real, synthetic and rejected ones."""
     from synaug.evaluation.sections import ReportImages
-    from synaug.synthesis.synthesize import provenance
+    from synaug.synthesis.accepted import provenance
 
     real, synthetic = manifest.split("train"), synthetic_manifest(plan, folder)
     made = provenance(plan, folder)

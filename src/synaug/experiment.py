@@ -38,10 +38,11 @@ from synaug.recipes import with_overrides
 from synaug.reporting import report
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_recipe, open_run, write_networks
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.models import TRANSFORMERS, find_model
 from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.scorers import needs_clip
-from synaug.synthesis.synthesize import is_settled, synthetic_manifest
+from synaug.synthesis.synthesize import is_settled
 
 if TYPE_CHECKING:
     from synaug.data.memory import Source

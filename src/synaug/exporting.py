@@ -11,9 +11,10 @@ from synaug.data.manifest import read_manifest
 from synaug.progress import Progress, silent
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_model, locked_recipe, open_run
+from synaug.synthesis.accepted import provenance, synthetic_manifest
 from synaug.synthesis.plan import Plan
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import provenance, synthesis_summary, synthetic_manifest
+from synaug.synthesis.synthesize import synthesis_summary
 
 
 def export(out: Path, target: Path, *, licence: str | None = None, progress: Progress = silent) -> None:

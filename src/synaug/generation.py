@@ -16,10 +16,11 @@ from synaug.errors import EnvironmentFault, IncompleteError
 from synaug.progress import Progress, silent
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_recipe, open_run, write_model
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.models import model_facts
 from synaug.synthesis.plan import Plan, class_captions
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize, synthetic_manifest
+from synaug.synthesis.synthesize import is_settled, synthesis_summary, synthesize
 
 if TYPE_CHECKING:
     from synaug.synthesis.cluster import Cluster, PartMaker

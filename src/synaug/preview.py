@@ -14,11 +14,12 @@ from synaug.methods import check_methods, method_named
 from synaug.progress import Progress, silent
 from synaug.reporting import finished_results, plan_section
 from synaug.runs import locked_recipe, open_run
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.cost import Pace, estimate
 from synaug.synthesis.models import model_facts
 from synaug.synthesis.plan import Plan, doubtful_names
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import num_unsettled, synthesis_summary, synthetic_manifest
+from synaug.synthesis.synthesize import num_unsettled, synthesis_summary
 
 
 def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:

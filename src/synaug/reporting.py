@@ -20,10 +20,10 @@ from synaug.exhibits import confusions, loss_curves, report_images
 from synaug.gaps import shortcuts
 from synaug.methods import METHODS, images_digest, is_current, method_named
 from synaug.runs import RunFolder, locked_recipe, machine, open_run
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.plan import Plan, called
 from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.slots import sample_slots
-from synaug.synthesis.synthesize import synthetic_manifest
 
 IN_DOMAIN = (
     "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "

@@ -18,9 +18,9 @@ from synaug import cli, generation, interruption
 from synaug.config import QualityOptions
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.synthesis import adapt
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.cluster import Cluster, cluster_named, synthesize_on_cluster
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import synthetic_manifest
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray's own files and sockets

@@ -14,11 +14,12 @@ from PIL import Image
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault
 from synaug.synthesis import synthesize as synthesis
+from synaug.synthesis.accepted import accepted_records
 from synaug.synthesis.loading import load_generator
 from synaug.synthesis.plan_file import read_plan, write_plan
 from synaug.synthesis.quality import Verdict
 from synaug.synthesis.slots import image_seed, slots
-from synaug.synthesis.synthesize import accepted_records, synthesize
+from synaug.synthesis.synthesize import synthesize
 
 
 def noise(batch_size, calls):

@@ -9,10 +9,11 @@ import pytest
 from synaug.config import GenerateOptions
 from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
+from synaug.synthesis.accepted import provenance
 from synaug.synthesis.guides import make_guides, many_shot_class, same_class
 from synaug.synthesis.loading import load_generator
 from synaug.synthesis.slots import slots
-from synaug.synthesis.synthesize import provenance, synthesize
+from synaug.synthesis.synthesize import synthesize
 
 
 def variant_of(plan, variant):

@@ -9,6 +9,7 @@ from PIL import Image
 from synaug.config import QualityOptions
 from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
+from synaug.synthesis.accepted import accepted_records
 from synaug.synthesis.quality import (
     GATES,
     Candidate,
@@ -18,7 +19,7 @@ from synaug.synthesis.quality import (
     margins,
     nearest_distances,
 )
-from synaug.synthesis.synthesize import accepted_records, synthesize
+from synaug.synthesis.synthesize import synthesize
 
 NUM_TRAIN = 700
 

@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from synaug import storage
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.quality import Verdict
 from synaug.synthesis.recheck import count_failed, recheck, withdraw
-from synaug.synthesis.synthesize import rejected_files, synthesis_summary, synthesize, synthetic_manifest
+from synaug.synthesis.synthesize import rejected_files, synthesis_summary, synthesize
 
 
 def flat(prompts, *, seeds):

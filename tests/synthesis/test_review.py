@@ -8,11 +8,12 @@ from synaug.data.images import read_image
 from synaug.errors import DataError
 from synaug.storage import read_records
 from synaug.synthesis import review
+from synaug.synthesis.accepted import provenance, synthetic_manifest
 from synaug.synthesis.journal import revised_path
 from synaug.synthesis.quality import Verdict
 from synaug.synthesis.recheck import recheck
 from synaug.synthesis.slots import slots
-from synaug.synthesis.synthesize import provenance, rejected_files, synthesis_summary, synthesize, synthetic_manifest
+from synaug.synthesis.synthesize import rejected_files, synthesis_summary, synthesize
 
 
 def flat(prompts, *, seeds):

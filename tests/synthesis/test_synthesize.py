@@ -20,17 +20,11 @@ from synaug.config import QualityOptions
 from synaug.data.images import Encoding, read_image
 from synaug.data.manifest import joined
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
+from synaug.synthesis.accepted import provenance, synthetic_manifest
 from synaug.synthesis.diffusion import Generated
 from synaug.synthesis.loading import load_generator
 from synaug.synthesis.quality import Verdict
-from synaug.synthesis.synthesize import (
-    is_settled,
-    provenance,
-    rejected_files,
-    synthesis_summary,
-    synthesize,
-    synthetic_manifest,
-)
+from synaug.synthesis.synthesize import is_settled, rejected_files, synthesis_summary, synthesize
 
 
 def noise(prompts, *, seeds):

@@ -30,8 +30,9 @@ from synaug.methods import check_methods, images_digest, is_current, is_of_optio
 from synaug.progress import Progress, silent
 from synaug.reporting import is_reported, report
 from synaug.runs import RunFolder, machine
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import is_settled, synthetic_manifest
+from synaug.synthesis.synthesize import is_settled
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event

@@ -15,9 +15,9 @@ from synaug.data.subsets import balanced_positions, group_balanced_positions
 from synaug.errors import OptionError, unknown
 from synaug.progress import Progress, silent
 from synaug.runs import open_run
+from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.plan import Plan
 from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import synthetic_manifest
 
 if TYPE_CHECKING:
     from torch import Tensor

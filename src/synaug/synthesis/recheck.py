@@ -12,10 +12,11 @@ from synaug.data.images import read_image
 from synaug.errors import DataError
 from synaug.interruption import stop_here
 from synaug.progress import Progress, silent
+from synaug.synthesis.accepted import accepted_records, synthetic_manifest
 from synaug.synthesis.journal import revised_path
 from synaug.synthesis.plan import Plan
 from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
-from synaug.synthesis.synthesize import KEPT_PER_REASON, REJECTED, accepted_records, rejected_files, synthetic_manifest
+from synaug.synthesis.synthesize import KEPT_PER_REASON, REJECTED, rejected_files
 
 _BATCH = 256
 UNREADABLE = "unreadable"

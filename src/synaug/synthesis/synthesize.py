@@ -12,19 +12,16 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-import pandas as pd
 from PIL import Image, ImageOps
 
 from synaug import interruption, storage
 from synaug.config import QualityOptions
 from synaug.data.images import encode
-from synaug.data.manifest import COLUMNS, Manifest
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.progress import Progress, silent
 from synaug.synthesis.cost import estimate
 from synaug.synthesis.guides import Guides
-from synaug.synthesis.journal import State, journal_path, read_journals, read_state
+from synaug.synthesis.journal import State, journal_path, read_state
 from synaug.synthesis.plan import Plan
 from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 from synaug.synthesis.slots import Slot, image_seed, safe_names, slots
@@ -36,8 +33,6 @@ SYNTHETIC, REJECTED = "synthetic", "rejected"
 KEPT_PER_REASON = 60
 _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _THREADS = max(4, min(16, os.cpu_count() or 1))  # that resize, encode and write
-_IDENTITY = ("id", "path", "label", "attribute", "sha256")
-_TOLD = (*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores")
 
 
 @dataclass(frozen=True)
@@ -344,49 +339,3 @@ def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
 def rejected_files(folder: Path) -> dict[str, list[Path]]:
     """Return the kept rejected images by reason, in the order of their names."""
     return {place.name: sorted(place.iterdir()) for place in sorted((folder / REJECTED).glob("*")) if place.is_dir()}
-
-
-def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield one journal record an accepted slot, with the ``about`` of the generator that made it."""
-    cells = {cell.name: cell for cell in plan.cells}
-    unseen = {cell.name: np.ones(cell.num_to_generate, bool) for cell in plan.cells}
-    about: dict[str, Any] = {}
-    for record in read_journals(plan, folder):
-        if record["kind"] == "run":
-            about = record["about"]
-        elif record["verdict"] == "accepted" and unseen[record["cell"]][record["index"] :][:1].any():
-            unseen[record["cell"]][record["index"]] = False
-            cell = cells[record["cell"]]
-            yield record | {"label": cell.label, "attribute": cell.attribute, "about": about}
-
-
-def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
-    """Return one row an accepted image, ordered by id: where it lies, and how and by what it was made.
-
-    Kept column by column, and text that many images share once: a table of dicts takes several times the memory.
-    """
-    columns: dict[str, list[Any]] = {name: [] for name in _TOLD}
-    shared: dict[Any, Any] = {}
-    for number, record in enumerate(accepted_records(plan, folder)):
-        told = {name: record.get(name) for name in _TOLD} | record["about"]
-        told |= {name: shared.setdefault(told[name], told[name]) for name in ("prompt", "modifier")}
-        told["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
-        if "reviewed" in record:
-            told["reviewed"] = record["reviewed"]
-        columns |= {name: [None] * number for name in told if name not in columns}
-        for name, values in columns.items():
-            values.append(told.get(name))
-    return pd.DataFrame(columns).sort_values("id", ignore_index=True)
-
-
-def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
-    """Return the accepted images of all workers as training rows, with paths relative to the folder."""
-    rows = [[record[name] for name in _IDENTITY] for record in accepted_records(plan, folder)]
-    frame = pd.DataFrame(rows, columns=list(_IDENTITY)).sort_values(["label", "id"], ignore_index=True)
-    frame = frame.assign(split="train", source="synthetic")[list(COLUMNS)]
-    return Manifest(
-        frame=frame.astype({"label": "int64", "attribute": "int64"}),
-        class_names=plan.class_names,
-        attribute_names=plan.attribute_names,
-        root=folder,
-    )
