@@ -33,7 +33,7 @@ from synaug.progress import ConsoleProgress
 from synaug.recipes import read_recipe, with_overrides
 from synaug.runs import RunFolder
 from synaug.training.classifier import retrain_classifier
-from synaug.training.fit import predict
+from synaug.training.inference import predict
 
 VALIDATION_PER_CLASS = 300
 

@@ -265,11 +265,11 @@ def images_to_test(run):
 
 
 def test_features_of_a_network_are_computed_once_for_all_heads(run, monkeypatch):
-    from synaug.training import fit
+    from synaug.training import inference
 
     calls = []
-    whole = fit.extract_features
-    monkeypatch.setattr(fit, "extract_features", lambda *a, **k: calls.append(1) or whole(*a, **k))
+    whole = inference.extract_features
+    monkeypatch.setattr(inference, "extract_features", lambda *a, **k: calls.append(1) or whole(*a, **k))
     experiment.train(run, methods=["lws", "tau_norm", "nearest_class_mean", "synaug_tau_norm"])
     assert len(calls) == 2
 

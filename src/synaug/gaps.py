@@ -23,7 +23,7 @@ def write_gap(sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Pr
     The features are those of ``GAP_METHOD``'s network; with no synthetic images nothing is measured.
     """
     from synaug.evaluation.gap import gap_report, gap_section
-    from synaug.training.fit import extract_features
+    from synaug.training.inference import extract_features
     from synaug.training.parallel import joined_team
 
     images, class_names = sets.evened_out, read_plan(run_folder.plan).class_names

@@ -10,9 +10,10 @@ from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
 from synaug.training.classifier import own_groups, predicted_groups, retrain_classifier
 from synaug.training.features import LabelledFeatures, labelled_features, last_linear
-from synaug.training.fit import predict, train_representation
+from synaug.training.fit import train_representation
 from synaug.training.heads import METHODS, Head
 from synaug.training.images import make_training_set
+from synaug.training.inference import predict
 from synaug.training.models import make_model
 
 

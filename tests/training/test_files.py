@@ -7,8 +7,9 @@ from synaug.config import StageOptions
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError
 from synaug.training.files import ImageFiles
-from synaug.training.fit import predict, train_representation
+from synaug.training.fit import train_representation
 from synaug.training.images import joined, load_training_set
+from synaug.training.inference import predict
 from synaug.training.models import make_model
 
 OPTIONS = StageOptions(steps=5, batch_size=4, mixing="domain_mixup")

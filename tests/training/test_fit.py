@@ -9,12 +9,8 @@ from synaug.config import StageOptions
 from synaug.errors import DataError, Interrupted, OptionError, SynaugError
 from synaug.training import fit
 from synaug.training.checkpoint import FILE
-from synaug.training.fit import (
-    CURVES,
-    extract_features,
-    predict,
-    train_representation,
-)
+from synaug.training.fit import CURVES, train_representation
+from synaug.training.inference import extract_features, predict
 from synaug.training.models import make_model
 
 OPTIONS = StageOptions(steps=6, batch_size=8, mixing="domain_mixup", loss="group_dro", average=0.5)

@@ -4,8 +4,8 @@ import torch
 from torch.nn import functional as F
 
 from synaug.config import StageOptions
-from synaug.training.fit import predict
 from synaug.training.glmc import TwoHeaded, disagreement, glmc, train_glmc, two_mixtures
+from synaug.training.inference import predict
 from synaug.training.losses import LossContext
 from synaug.training.models import make_model
 

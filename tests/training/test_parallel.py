@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from torch import nn
 from synaug.config import StageOptions
-from synaug.training.fit import predict, train_representation
+from synaug.training.fit import train_representation
+from synaug.training.inference import predict
 from synaug.training.images import make_training_set
 
 generator = torch.Generator().manual_seed(0)

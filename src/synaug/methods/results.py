@@ -54,7 +54,7 @@ def train_method(
         progress: called with how far the training has come.
     """
     from synaug.evaluation.scores import scores
-    from synaug.training.fit import predict
+    from synaug.training.inference import predict
     from synaug.training.parallel import joined_team
     from synaug.training.saving import write_classifier
 

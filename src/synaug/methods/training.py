@@ -89,7 +89,7 @@ def kept_features(
     name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, recipe: Recipe
 ) -> Tensor:
     """Return the features of a set under the network of a method; what was asked for before is not computed again."""
-    from synaug.training.fit import extract_features
+    from synaug.training.inference import extract_features
     from synaug.training.parallel import joined_team
 
     key = name, chosen, recipe.model_dump_json()

@@ -27,9 +27,9 @@ from synaug.training.batching import BatchMaker, MakeBatch, batch_maker
 from synaug.training.checkpoint import Parts, read_checkpoint, write_checkpoint
 from synaug.training.devices import chosen_device, chosen_precision, forked_randomness
 from synaug.training.files import ImageFiles
-from synaug.training.images import TrainingSet, normalised
+from synaug.training.images import TrainingSet
 from synaug.training.losses import Loss, LossContext, loss_named
-from synaug.training.models import ImageClassifier, logit_scale
+from synaug.training.models import logit_scale
 from synaug.training.optimization import learning_rate_share, make_optimizer, num_steps
 from synaug.training.parallel import Team, joined_team
 from synaug.training.sampling import batches, drawn_counts
@@ -349,48 +349,3 @@ def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, 
     for tensor in tensors:
         content.append(storage.digest(tensor.cpu().contiguous().numpy().tobytes()).encode())
     return storage.digest(b"\n".join(content))
-
-
-def predict(
-    model: nn.Module, data: TrainingSet, *, batch_size: int = 512, device: str | torch.device = "auto"
-) -> Tensor:
-    """Return logits, float32 of shape ``(N, num_classes)`` on the CPU, of the images as they are."""
-    return _in_batches(model, model, data, batch_size=batch_size, device=device)
-
-
-def extract_features(
-    model: ImageClassifier,
-    data: TrainingSet,
-    *,
-    batch_size: int = 512,
-    device: str | torch.device = "auto",
-    flip: bool = False,
-) -> Tensor:
-    """Return features, float32 of shape ``(N, D)`` on the CPU; with ``flip`` the mean with the mirrored image's."""
-
-    def features(images: Tensor) -> Tensor:
-        found = model.features(images)
-        return (found + model.features(images.flip(3))) / 2 if flip else found
-
-    return _in_batches(model, features, data, batch_size=batch_size, device=device)
-
-
-def _in_batches(
-    model: nn.Module,
-    function: Callable[[Tensor], Tensor],
-    data: TrainingSet,
-    *,
-    batch_size: int,
-    device: str | torch.device,
-) -> Tensor:
-    place = chosen_device(device)
-    was_training = model.training
-    model.to(place).eval()
-    mean, std = data.mean.to(place), data.std.to(place)
-    with torch.no_grad():
-        parts = [
-            function(normalised(images.to(place), mean=mean, std=std)).float().cpu()
-            for images in (data.batch(positions) for positions in torch.split(torch.arange(len(data)), batch_size))
-        ]
-    model.train(was_training)
-    return torch.cat(parts)
