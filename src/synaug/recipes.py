@@ -82,8 +82,8 @@ def _explained(item: Any) -> str:
 def _section_in(annotation: Any) -> Any:
     """Return the section that an annotation such as ``dict[str, Section] | None`` is about.
 
-    >>> _section_in(dict[str, MethodOptions] | None).__name__
-    'MethodOptions'
+    >>> _section_in(dict[str, Recipe] | None).__name__
+    'Recipe'
     """
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation

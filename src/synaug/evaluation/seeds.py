@@ -40,9 +40,9 @@ def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]
 def mean_result(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the mean of each number of one method's results; of an interval, the means of its ends.
 
-    >>> mean_result([{"accuracy": 0.5, "intervals": {"accuracy": [0.4, 0.6]}},
-    ...              {"accuracy": 1.0, "intervals": {"accuracy": [0.8, 1.0]}}])
-    {'accuracy': 0.75, 'intervals': {'accuracy': [0.6, 0.8]}}
+    >>> mean_result([{"accuracy": 0.5, "intervals": {"accuracy": [0.25, 0.5]}},
+    ...              {"accuracy": 1.0, "intervals": {"accuracy": [0.75, 1.0]}}])
+    {'accuracy': 0.75, 'intervals': {'accuracy': [0.5, 0.75]}}
     """
     return dict(_merged([_without(run, *_NOT_MEASURED) for run in runs], mean))
 
