@@ -87,6 +87,16 @@ def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
     assert gap.stat().st_mtime_ns == before
 
 
+def test_a_gap_that_an_earlier_call_left_out_is_measured_by_the_next(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    gap = RunFolder(run).gap(0)
+    before = gap.read_text()
+    gap.unlink()
+    experiment.train(run, methods=["cross_entropy"])
+    assert gap.read_text() == before
+
+
 def test_where_nothing_is_made_there_is_no_gap(photos, recipe, tmp_path):
     nothing = with_overrides(recipe, {"plan.target": 1})
     report = experiment.run(photos, tmp_path / "run", nothing, methods=("synaug_stage1",))

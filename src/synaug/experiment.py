@@ -27,6 +27,7 @@ from synaug.methods import (
     check_methods,
     check_networks,
     images_digest,
+    is_current,
     is_finished,
     load_sets,
     method_named,
@@ -205,8 +206,10 @@ def train(
         except MemoryError as error:
             raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
         interruption.stop_here()
-    own = locked.seed in [recipe.seed for recipe in recipes]  # the gap that the report shows
-    if own and GAP_METHOD in wanted and not run_folder.gap(locked.seed).exists():
+    team.wait()  # until the results are written
+    has_no_gap = is_current(run_folder, GAP_METHOD, locked, learned_from) and not run_folder.gap(locked.seed).exists()
+    team.wait()  # before it is, so that all see the same
+    if has_no_gap:  # of the run's own seed, which the report shows, whichever call trained the method
         write_gap(sets(), run_folder, locked, progress=shown)
     team.wait()
     return [storage.read_json(run_folder.result(name, recipe.seed)) for recipe in recipes for name in wanted]
