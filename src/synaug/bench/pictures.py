@@ -61,9 +61,9 @@ def bars(rows: Sequence[dict[str, Any]], column: str) -> Figure:
 
 def classes(results: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> Figure | None:
     """Draw the recall of each class of the baseline, of the best row with synthetic images and of the bound."""
-    plain = [row for row in rows if not row["uses_synthetic"] and not row["is_bound"]]
+    plain = [row for row in rows if not row["uses_synthetic"] and not row["is_filled"]]
     best = max((row for row in rows if row["uses_synthetic"]), key=lambda row: row["accuracy"], default=None)
-    bound = max((row for row in rows if row["is_bound"]), key=lambda row: row["accuracy"], default=None)
+    bound = max((row for row in rows if row["is_filled"]), key=lambda row: row["accuracy"], default=None)
     chosen = [row for row in (plain[0] if plain else None, best, bound) if row is not None]
     if len(chosen) < 2:
         return None
@@ -126,7 +126,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
 
 
 def _colour(row: dict[str, Any]) -> str:
-    if row["is_bound"]:
+    if row["is_filled"]:
         return BOUND
     return SYNTHETIC if row["uses_synthetic"] else REAL
 

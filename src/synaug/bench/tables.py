@@ -21,10 +21,11 @@ def row_name(result: dict[str, Any], main_arm: str) -> str:
 
 
 def table(results: Sequence[dict[str, Any]], experiment: Experiment) -> list[dict[str, Any]]:
-    """Return one row an arm and method: mean and standard deviation over seeds; see ``tabulate``."""
+    """Return one row an arm and method; see ``tabulate``. ``is_filled``: trained on other real images, too."""
     bench = experiment.bench
     named = [result | {"row": row_name(result, experiment.main_arm)} for result in results]
-    return tabulate(named, columns=bench.columns, baseline=bench.baseline, bounds=bench.bounds)
+    rows = tabulate(named, columns=bench.columns, baseline=bench.baseline, bounds=bench.bounds)
+    return [row | {"is_filled": experiment.arms[row["arm"]].filled} for row in rows]
 
 
 def tabulate(
