@@ -1,9 +1,16 @@
 import json
 import math
+import multiprocessing
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -205,6 +212,55 @@ def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(sma
     )  # what was begun did not go on to its end
     content = run_bench(small, out, seeds=[0, 1], jobs=2)
     assert [row["seeds"] for row in content["table"]] == [2, 2, 2]
+
+
+def test_processes_that_answer_nothing_are_killed(small, tmp_path, monkeypatch):
+    out, stopped = tmp_path / "out", []
+    monkeypatch.setattr(interruption, "PATIENCE", 0.5)
+
+    def stop_them(*_):
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGSTOP)  # no signal but SIGKILL reaches it now
+            stopped.append(child.pid)
+        interruption.request()
+
+    with interruption.graceful(), pytest.raises(Interrupted):
+        run_bench(small, out, seeds=[0, 1], jobs=2, progress=stop_them)
+    assert stopped
+    assert not any(psutil.pid_exists(number) for number in stopped)
+    assert [row["seeds"] for row in run_bench(small, out, seeds=[0, 1])["table"]] == [2, 2, 2]
+
+
+IN_TWO_PROCESSES = """
+import sys
+from pathlib import Path
+from synaug import interruption
+from synaug.bench.experiments import read_experiment
+from synaug.bench.grid import run_bench
+interruption.PATIENCE = 1.0
+if __name__ == "__main__":
+    recipe, photos, out = map(Path, sys.argv[1:])
+    run_bench(read_experiment(str(recipe), data=photos), out, seeds=[0, 1], jobs=2)
+"""
+
+
+def test_processes_of_a_killed_one_end_by_themselves(small, photos, tmp_path):
+    script, out = tmp_path / "script.py", tmp_path / "out"
+    script.write_text(IN_TWO_PROCESSES)
+    with subprocess.Popen([sys.executable, script, tmp_path / "small.yaml", photos, out]) as process:
+        wait_until(lambda: list(out.rglob("journal")), "images are being made")
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+    assert len(workers) >= 2
+    wait_until(lambda: not any(worker.is_running() for worker in workers), "the others end")
+    assert [row["seeds"] for row in run_bench(small, out, seeds=[0, 1])["table"]] == [2, 2, 2]
+
+
+def wait_until(is_so, what):
+    deadline = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
 
 
 def test_an_experiment_like_another_takes_its_options():

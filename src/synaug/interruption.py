@@ -10,6 +10,7 @@ from types import FrameType
 
 from synaug.errors import Interrupted
 
+PATIENCE = 60.0  # seconds, that other processes of a command have to reach a safe place before they are ended
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _requested = threading.Event()
 _nothing_to_save = threading.Event()

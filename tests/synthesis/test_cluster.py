@@ -33,8 +33,10 @@ RECIPE = {
 }
 
 
-def slow_noise(pause=0.0, victim=None, fault=None):
+def slow_noise(pause=0.0, victim=None, fault=None, stuck=None):
     """Return a generator of noise that waits, may fail, and whose process dies where the file ``victim`` is not yet.
+
+    Where there is a folder ``stuck``, the process leaves its number there and comes no further.
 
     The file is made on dying; in a folder that is not there, it never is.
     """
@@ -55,6 +57,9 @@ def slow_noise(pause=0.0, victim=None, fault=None):
             os.kill(os.getpid(), signal.SIGKILL)
         if fault is not None:
             raise fault
+        if stuck is not None:
+            pathlib.Path(stuck, str(os.getpid())).touch()
+            sleep(3600)
         for seed in seeds:  # few different ones, so that some collapse
             yield Image.fromarray(np.random.default_rng(seed % 40).integers(0, 256, (16, 16, 3), dtype=np.uint8))
 
@@ -157,6 +162,24 @@ def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expe
     with interruption.graceful(), pytest.raises(Interrupted, match="run the same command again"):
         generation.generate(folder, generator=slow_noise(0.3), cluster=TWO, progress=interrupt)
     assert 0 < len(contents(folder)) < len(expected[0])
+    as_expected(folder, generation.generate(folder, generator=slow_noise()), expected)
+
+
+def test_workers_that_never_stop_are_killed(planned, tmp_path, expected, ray, monkeypatch):
+    folder, stuck = planned(tmp_path / "run"), tmp_path / "stuck"
+    stuck.mkdir()
+    monkeypatch.setattr(interruption, "PATIENCE", 1.0)
+
+    def interrupt(*_):
+        if len(list(stuck.iterdir())) == 2:
+            interruption.request()
+
+    with interruption.graceful(), pytest.raises(Interrupted):
+        generation.generate(folder, generator=slow_noise(stuck=str(stuck)), cluster=TWO, progress=interrupt)
+    numbers, deadline = [int(path.name) for path in stuck.iterdir()], time.monotonic() + 60
+    while any(psutil.pid_exists(number) for number in numbers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(psutil.pid_exists(number) for number in numbers)
     as_expected(folder, generation.generate(folder, generator=slow_noise()), expected)
 
 

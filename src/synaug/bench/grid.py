@@ -24,6 +24,7 @@ from synaug.bench.pictures import write_pictures
 from synaug.bench.tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
+from synaug.errors import Interrupted
 from synaug.evaluation.spurious import train_weighted_accuracy
 from synaug.experiment import train
 from synaug.methods import check_methods, images_digest, is_current, is_of_options, method_named, train_group_counts
@@ -35,7 +36,8 @@ from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import is_settled
 
 if TYPE_CHECKING:
-    from multiprocessing.synchronize import Event
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
 
 LOOK_EVERY = 0.5  # seconds, for a request to stop
 RESULTS, TABLE, CONTENT = "results.jsonl", "bench.md", "bench.json"
@@ -105,38 +107,58 @@ def run_bench(
 def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progress: Progress) -> None:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
-    stopping = context.Event()
-    with ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=(threads, stopping)) as pool:
+    told, going_on = context.Pipe(duplex=False)  # an Event would wait for processes that do not answer
+    shared = (threads, told, interruption.PATIENCE)
+    pool = ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=shared)
+    before, workers = set(multiprocessing.active_children()), []
+    try:
         futures = {pool.submit(_run_in_process, experiment, cell): cell for cell in grid}
+        workers = [child for child in multiprocessing.active_children() if child not in before]
         waiting = set(futures)
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-                    progress("running the grid", len(grid) - len(waiting), len(grid), futures[future].folder.name)
-                interruption.stop_here()
-        except BaseException:
-            stopping.set()
-            for future in waiting:
-                future.cancel()
-            raise
+        while waiting:
+            done, waiting = wait(waiting, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+                progress("running the grid", len(grid) - len(waiting), len(grid), futures[future].folder.name)
+            interruption.stop_here()
+    finally:
+        going_on.close()
+        told.close()
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end(workers)
 
 
-def _begin_process(threads: int, stopping: Event) -> None:
-    """Set up a process of the pool; it ends at its next safe place once the first process is stopping."""
+def _end(workers: Sequence[BaseProcess]) -> None:
+    """Wait ``interruption.PATIENCE`` seconds for the processes to end, and kill those that do not; nothing is lost."""
+    deadline = time.monotonic() + interruption.PATIENCE
+    try:
+        for worker in workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+    finally:  # also where a second signal ends the waiting
+        for worker in workers:
+            if worker.is_alive():
+                worker.kill()
+                worker.join()
+
+
+def _begin_process(threads: int, told: Connection, patience: float) -> None:
+    """Set up a process of the pool; it ends at its next safe place once the first one closes its end or is gone."""
     import torch
 
     keep_freed_memory()
     torch.set_num_threads(threads)
-    threading.Thread(target=_watch, args=(stopping,), daemon=True).start()
+    threading.Thread(target=_watch, args=(told, patience), daemon=True).start()
 
 
-def _watch(stopping: Event) -> None:
-    stopping.wait()
-    while True:  # a run folder that is begun after all is to stop too
-        interruption.request()
+def _watch(told: Connection, patience: float) -> None:
+    told.poll(None)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    deadline = time.monotonic() + patience
+    while parent.is_alive() or time.monotonic() < deadline:
+        interruption.request()  # again and again: a run folder that is begun after all is to stop too
         time.sleep(LOOK_EVERY)
+    os._exit(Interrupted.exit_code)  # nobody is left to wait for, and nobody to end this process
 
 
 def _run_in_process(experiment: Experiment, cell: Cell) -> None:

@@ -7,6 +7,7 @@ Ray places and watches the actors; which part is next, how often one is tried ag
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -217,10 +218,14 @@ class _Team:
     deaths: dict[Part | None, int] = field(default_factory=dict)  # in a row; None: before any part
     waits: int = 0
     failure: Exception | None = None
-    is_stopping: bool = False
+    stopped_at: float = math.inf  # by time.monotonic(), when the workers were asked to stop
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.stopped_at < math.inf
 
     def run(self) -> None:
-        """Work until all parts are made; on an error or a signal let all workers stop first."""
+        """Work until all parts are made; on an error or a signal let all workers stop first, if they do so in time."""
         self.waiting = deque(self.parts)
         self.done, self.total = self._settled()
         self._show("")
@@ -228,6 +233,8 @@ class _Team:
             for _ in range(min(self.workers, len(self.parts))):
                 self._hire()
             while self.making or (self.waiting and not self.is_stopping):
+                if time.monotonic() > self.stopped_at + interruption.PATIENCE:
+                    break  # killed below: costs the images in flight
                 self._step()
                 if (self.failure or interruption.is_requested()) and not self.is_stopping:
                     self._stop()
@@ -338,6 +345,6 @@ class _Team:
         self.progress("making images", sum(self.done.values()), self.total, note)
 
     def _stop(self) -> None:
-        self.is_stopping = True
+        self.stopped_at = time.monotonic()
         for actor, _ in self.making.values():
             actor.stop.remote()
