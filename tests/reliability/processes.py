@@ -124,37 +124,38 @@ def mounted(options, target):
     return done.stderr.strip()
 
 
-def full_disk(run):
-    """Run on a small file system until it is full, then with room."""
+def in_memory(run, size, disturb, remedy):
+    """Call ``disturb`` on a file system in memory, remount it by the option ``remedy``, and start the command again."""
     storage.make_folder(run.place)
-    if refusal := mounted(f"size={run.rng.choice([3, 10, 40, 90, 120, 200]) * 4}k", run.place):
+    if refusal := mounted(f"size={size}", run.place):
         return {"skipped": refusal}
     try:
-        code, said, _, _ = faulty.command(run.arguments, run.place)
-        mounted("remount,size=64m", run.place)
+        code, said = disturb()
+        mounted(f"remount,{remedy}", run.place)
         again = faulty.command(run.arguments, run.place)[0]
         return {"codes": [code, again], "said": [said[-300:]], "wrong": run.differing()}
     finally:
         subprocess.run(["umount", run.place], check=True)
 
 
+def full_disk(run):
+    """Run on a small file system until it is full, then with room."""
+    size = f"{run.rng.choice([3, 10, 40, 90, 120, 200]) * 4}k"
+    return in_memory(run, size, lambda: faulty.command(run.arguments, run.place)[:2], "size=64m")
+
+
 def read_only(run):
     """Go on with a killed run on a file system that allows no writing, then with one that does."""
-    storage.make_folder(run.place)
-    if refusal := mounted("size=64m", run.place):
-        return {"skipped": refusal}
-    try:
+
+    def disturb():
         child = faulty.start(run.arguments, run.place)
         time.sleep(run.rng.uniform(0.01, run.seconds))
         os.kill(child.number, signal.SIGKILL)
         child.finish()
         mounted("remount,ro", run.place)
-        code, said, _, _ = faulty.command(run.arguments, run.place)
-        mounted("remount,rw", run.place)
-        again = faulty.command(run.arguments, run.place)[0]
-        return {"codes": [code, again], "said": [said[-300:]], "wrong": run.differing()}
-    finally:
-        subprocess.run(["umount", run.place], check=True)
+        return faulty.command(run.arguments, run.place)[:2]
+
+    return in_memory(run, "64m", disturb, "rw")
 
 
 def slow(*_, **__):
