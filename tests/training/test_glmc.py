@@ -39,6 +39,26 @@ def test_the_rebalanced_classifier_is_weighted_by_inverse_counts():
     assert rare / even == pytest.approx(4 / 2)
 
 
+def test_the_whole_loss_is_that_of_a_plain_derivation_in_numpy():
+    """Two views of two images, mixed targets, uneven counts, at three fifths of the training: every term counts."""
+    found, targets = outputs(), torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.4, 0.6], [0.5, 0.5, 0.0], [0.0, 0.1, 0.9]])
+    plain, rebalanced, projections, predictions = (each.numpy().astype(float) for each in found)
+    weights = np.array([1 / 10, 1 / 4, 1 / 2])
+    weights = weights / weights.sum() * 3
+    total = 0.0
+    for i in range(4):
+        other = projections[(i + 2) % 4]
+        cosine = predictions[i] @ other / np.sqrt((predictions[i] ** 2).sum() * (other**2).sum())
+        for label in range(3):
+            share = targets[i, label].item()
+            first = share * (np.log(np.exp(plain[i]).sum()) - plain[i, label])
+            second = share * weights[label] * (np.log(np.exp(rebalanced[i]).sum()) - rebalanced[i, label])
+            total += (1 - 0.6**2) * first + 0.6**2 * second
+        total -= 6 * cosine
+    loss = glmc(found, targets, context=context(0.6, (10, 4, 2)), consistency=6.0)
+    assert loss.item() == pytest.approx(total / 4, rel=1e-5)
+
+
 def test_both_mixtures_are_of_the_same_pairs(small_set):
     options = StageOptions(flip=False, crop_padding=0, mixup_alpha=1.0)
     targets = two_mixtures(small_set, options)(np.arange(12), np.random.default_rng(0)).targets

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -125,6 +126,25 @@ def test_group_dro_weights_by_hand():
     # group losses 0 and log 2, the unknown group is empty: weights in proportion to 1, 2, 1
     assert criterion.weights.tolist() == pytest.approx([0.25, 0.5, 0.25])
     assert loss.item() == pytest.approx(2 / 3 * math.log(2))
+
+
+def test_group_dro_over_several_steps_is_the_papers_algorithm_in_numpy():
+    """Batches in which groups are missing, and images without a group, which form the last one."""
+    rng, step_size = np.random.default_rng(0), 0.7
+    criterion, weights = GroupDRO(3, step_size=step_size), np.full(4, 1 / 4)
+    for groups in ([0, 0, 1, -1, 2, -1], [1, 1, 1, 0, 0, 0], [-1, -1, 2, 2, 2, 0], [2, 1, 0, -1, 1, 2]):
+        logits, labels = rng.normal(0, 2, (6, 3)), rng.integers(3, size=6)
+        each = np.log(np.exp(logits).sum(1)) - logits[np.arange(6), labels]
+        members = [each[np.array(groups) == group] for group in (0, 1, 2, -1)]
+        losses = np.array([found.mean() if len(found) else 0.0 for found in members])
+        weights = weights * np.exp(step_size * losses)
+        weights /= weights.sum()
+        there = np.array([len(found) > 0 for found in members])
+        expected = (weights * losses)[there].sum() / weights[there].sum()
+        targets = F.one_hot(torch.from_numpy(labels), 3).double()
+        loss = criterion(torch.from_numpy(logits), targets, context=context(groups=groups))
+        assert loss.item() == pytest.approx(expected, rel=1e-5)
+        assert criterion.weights.tolist() == pytest.approx(weights.tolist(), rel=1e-5)
 
 
 @settings(max_examples=20, deadline=None)
