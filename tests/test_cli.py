@@ -265,6 +265,17 @@ def test_status_says_how_far_a_run_is_and_who_holds_it(synaug, finished, tmp_pat
     assert "images a second" in held.out
 
 
+def test_status_names_the_seeds_of_a_run(synaug, finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    assert json.loads(synaug("status", run, "--json").out)["seeds"] == [0]
+    experiment.train(run, methods=["focal"], seeds=[0, 2])
+    content = json.loads(synaug("status", run, "--json").out)
+    assert content["seeds"] == [0, 2]
+    shown = synaug("status", run).out
+    assert re.search(r"^seeds +0, 2 *$", shown, re.M)
+    assert re.search(r"^results of seed 0 ", shown, re.M)
+
+
 def test_status_of_a_run_that_is_only_planned(synaug, photos, tmp_path):
     synaug("plan", photos, "--out", tmp_path / "run")
     content = json.loads(synaug("status", tmp_path / "run", "--json").out)
@@ -293,7 +304,7 @@ def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, mo
     assert (content["stage"], training["method"], training["seed"]) == ("train", "focal", 0)
     assert (training["done"], training["steps"]) == (1, 3)
     assert training["seconds_left"] == pytest.approx(2 / training["per_second"])
-    assert "focal, 1 of 3 steps" in synaug("status", run).out
+    assert "focal, seed 0, 1 of 3 steps" in synaug("status", run).out
     with storage.lock(run):  # somebody goes on, so the time since the checkpoint counts
         for path in run.rglob("training.safetensors"):
             os.utime(path, (0, 9 if "focal-0" in path.parts else 0))

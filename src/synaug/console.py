@@ -259,11 +259,14 @@ def show_status(content: dict[str, Any], run: Path) -> None:
         made = "images a second" if left or content["stage"] == "generate" else "images a second, when they were made"
         rows["rate"] = f"{images['per_second']:.1f} {made}{left}"
     if training := content["training"]:
-        told = [training["method"], f"{training['done']:,} of {training['steps']:,} steps"]
+        told = [training["method"], f"seed {training['seed']}", f"{training['done']:,} of {training['steps']:,} steps"]
         if not math.isnan(training["per_second"]):
             told += [f"{training['per_second']:.1f} a second", f"{duration(training['seconds_left'])} left"]
         rows["training"] = ", ".join(told)
-    rows["results"] = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
+    results = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
+    seeds = content["seeds"]
+    rows["seeds" if len(seeds) > 1 else "seed"] = ", ".join(map(str, seeds))
+    rows[f"results of seed {seeds[0]}" if len(seeds) > 1 else "results"] = results
     rows["report"] = content["report"] or "not yet"
     held: dict[int, list[str]] = {}
     for name, number in content["held_by"].items():

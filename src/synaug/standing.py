@@ -20,6 +20,8 @@ def status(out: Path) -> dict[str, Any]:
 
     The rate is that of all images so far, times the processes that make some now; the time left is for the images.
     ``training`` is the training under way, as of its last checkpoint, or None: its own rate and time left.
+    ``seeds`` has the run's own first, then the others of which a result is finished or a training under way;
+    ``results`` are those of the own one.
     """
     run_folder = open_run(out)
     recipe = locked_recipe(run_folder)
@@ -48,11 +50,17 @@ def status(out: Path) -> dict[str, Any]:
             "per_second": rate,
             "seconds_left": 0.0 if is_made else left,
         },
+        "seeds": _seeds(run_folder, recipe.seed, training),
         "training": training,
         "results": results,
         "report": str(run_folder.page) if run_folder.page.exists() else None,
         "held_by": holders,
     }
+
+
+def _seeds(run_folder: RunFolder, own: int, training: dict[str, Any] | None) -> list[int]:
+    others = {*run_folder.seeds(), *([training["seed"]] if training else [])}
+    return [own, *sorted(others - {own})]
 
 
 def _training(run_folder: RunFolder) -> dict[str, Any] | None:
