@@ -54,3 +54,8 @@ def test_what_is_no_recipe_is_an_error_that_names_the_file(tmp_path, text):
 def test_a_missing_file_is_a_data_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_recipe(tmp_path / "none.yaml")
+
+
+def test_an_unknown_option_of_a_method_named_like_a_field_is_named():
+    with pytest.raises(OptionError, match=r"methods\.stage1\.plan"):
+        make_recipe({"methods": {"stage1": {"plan": None}}})

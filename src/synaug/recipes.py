@@ -73,7 +73,7 @@ def _explained(item: Any) -> str:
     section: Any = Recipe
     for part in item["loc"][:-1]:
         if part in section.model_fields:  # else it is a name of the user's, such as a method's
-            section = _section_in(section.model_fields[part].annotation)
+            section = _section_in(section.model_fields[part].annotation) or section
     return str(
         unknown("option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields])
     )
