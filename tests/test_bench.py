@@ -33,6 +33,7 @@ def result(method, seed, accuracy, arm="text", **more):
             **scores, **more}  # fmt: skip
 
 
+DOCUMENTED = Path(__file__).parents[1] / "docs" / "results"
 RESULTS_BY_HAND = [
     result("cross_entropy", 0, 0.60),
     result("cross_entropy", 1, 0.70),
@@ -334,3 +335,11 @@ def test_the_command_without_a_name_says_which_there_are(synaug):
     ended = synaug("bench")
     assert ended.code == 2
     assert "demo, fashion-fair" in ended.err
+
+
+@pytest.mark.parametrize("name", ["demo", "fashion-lt", "fashion-fair", "fashion-spurious", "replacement", "studies"])
+def test_what_the_pages_show_was_run_with_the_options_of_now(name, tmp_path):
+    lines = (DOCUMENTED / f"{name.replace('-', '_')}.jsonl").read_bytes()
+    (tmp_path / RESULTS).write_bytes(lines)
+    found = status(read_experiment(name), tmp_path, seeds=range(3))
+    assert sum(cell["results"] for cell in found) == lines.count(b"\n")

@@ -33,7 +33,7 @@ def write_pictures(content: dict[str, Any], out: Path, *, curves: dict[str, Curv
         figures["fairness"] = scatter(rows, gap)
     for name, options in (curves or {}).items():
         figures[name] = study(rows, options)
-    return [_written(figure, out / f"{name}.png") for name, figure in figures.items() if figure is not None]
+    return [save(figure, out / f"{name}.png") for name, figure in figures.items() if figure is not None]
 
 
 def bars(rows: Sequence[dict[str, Any]], column: str) -> Figure:
@@ -52,8 +52,9 @@ def bars(rows: Sequence[dict[str, Any]], column: str) -> Figure:
             axes.text(value + spread + 0.5, place, f"{value:.1f}", va="center", fontsize=7)
     axes.set_yticks(places, [row["row"] for row in rows], fontsize=7)
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    shown = [value for value in values if not math.isnan(value)]
-    axes.set_xlim(max(0, min(shown, default=0) - 4), min(100, max(shown, default=100) + 4))
+    lows = [value - spread for value, spread in zip(values, spreads, strict=True) if not math.isnan(value)]
+    highs = [value + spread for value, spread in zip(values, spreads, strict=True) if not math.isnan(value)]
+    axes.set_xlim(max(0, min(lows, default=0) - 2), min(100, max(highs, default=100) + 4))
     axes.set_xlabel(f"{column.replace('_', ' ')}, percent of the real test images")
     _legend(axes)
     return figure
@@ -138,7 +139,7 @@ def _legend(axes: Any) -> None:
     axes.legend(handles=[Patch(color=colour, label=label) for label, colour in kinds], fontsize=7, loc="best")
 
 
-def _written(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     data = io.BytesIO()
