@@ -123,6 +123,28 @@ def test_attempts_are_bounded_and_what_is_missing_is_counted(plan, tmp_path):
     assert len(synthetic_manifest(plan, tmp_path)) == 0
 
 
+@pytest.mark.parametrize("call", [6, 8, 9])
+def test_an_interruption_does_not_change_which_rejected_images_are_kept(plan, tmp_path, monkeypatch, call):
+    def kept(folder):
+        records = [
+            json.loads(line) for path in (folder / "journal").glob("*") for line in path.read_text().splitlines()
+        ]
+        return sorted((each["id"], each["attempt"], each["path"]) for each in records if each["kind"] == "attempt")
+
+    def arguments(folder):
+        return {"folder": folder, "gates": [lambda batch: [Verdict(False, "never")] * len(batch)]}
+
+    synthesize(plan, noise, **arguments(tmp_path / "whole"))
+    calls, append = iter(range(100)), storage.append_records
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "append_records", lambda *a: 1 / 0 if next(calls) == call else append(*a))
+        with pytest.raises(ZeroDivisionError):
+            synthesize(plan, noise, **arguments(tmp_path / "again"))
+    synthesize(plan, noise, **arguments(tmp_path / "again"))
+    assert kept(tmp_path / "again") == kept(tmp_path / "whole")
+    assert len(rejected_files(tmp_path / "again")["never"]) == 60
+
+
 def test_problems_of_the_generator_are_rejected_without_gates(plan, tmp_path):
     def flawed(prompts, *, seeds):
         return [

@@ -296,10 +296,13 @@ class _Worker:
         if verdict.ok:
             return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
         reason = verdict.reason or "unnamed"
+        path = f"{REJECTED}/{reason}/{task.slot.id}-{task.attempt}{suffix}"
+        if (self.folder / path).exists():  # written and counted before an interruption, and not yet journalled
+            return path
         if self._kept.get(reason, 0) >= KEPT_PER_REASON:
             return None
         self._kept[reason] = self._kept.get(reason, 0) + 1
-        return f"{REJECTED}/{reason}/{task.slot.id}-{task.attempt}{suffix}"
+        return path
 
     def _write(self, files: Sequence[tuple[Path, bytes]]) -> None:
         """Write the files beside one another, and make their names durable before the journal tells of them."""
