@@ -36,7 +36,7 @@ from synaug.data.images import Encoding
 from synaug.data.manifest import Manifest
 from synaug.data.verification import verify_dataset
 from synaug.runs import machine
-from synaug.synthesis.accepted import provenance, synthetic_manifest
+from synaug.synthesis.accepted import manifest_of, provenance
 from synaug.synthesis.journal import journal_path, read_state
 from synaug.synthesis.plan import make_plan
 from synaug.synthesis.plan_file import read_plan, write_plan
@@ -191,8 +191,8 @@ def export(folder: Path, number: int) -> None:
 def export_made(folder: Path, number: int) -> None:
     """Export the images that were made, with their provenance."""
     plan = read_plan(folder / "plan.json")
-    facts = provenance(plan, folder)
-    export_dataset(real_images(), synthetic_manifest(plan, folder), folder / "exported", provenance=facts)
+    told = provenance(plan, folder)
+    export_dataset(real_images(), manifest_of(told, plan, folder), folder / "exported", provenance=told)
 
 
 def verify(folder: Path, number: int) -> None:

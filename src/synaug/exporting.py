@@ -11,7 +11,7 @@ from synaug.data.manifest import read_manifest
 from synaug.progress import Progress, silent
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_model, locked_recipe, open_run
-from synaug.synthesis.accepted import provenance, synthetic_manifest
+from synaug.synthesis.accepted import manifest_of, provenance
 from synaug.synthesis.plan import Plan
 from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import synthesis_summary
@@ -32,11 +32,12 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
     run_folder = open_run(out)
     plan = read_plan(run_folder.plan)
     check_applied(plan, out)
+    told = provenance(plan, out).assign(variant=plan.options.variant)
     export_dataset(
         read_manifest(run_folder.data),
-        synthetic_manifest(plan, out),
+        manifest_of(told, plan, out),
         target,
-        provenance=provenance(plan, out).assign(variant=plan.options.variant),
+        provenance=told,
         card={"name": locked_recipe(run_folder).name, "license": licence}
         | _card_facts(out, plan)
         | _origin(run_folder),

@@ -16,7 +16,7 @@ import yaml
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
-from synaug.data import export
+from synaug.data import exported
 from synaug.data.cards import column_kinds, make_card
 from synaug.data.export import export_dataset
 from synaug.data.images import Encoding, encode
@@ -320,7 +320,7 @@ def test_column_kinds():
 
 
 def test_plain_ids_are_file_names_and_others_get_their_own():
-    stems = [export._stem(name) for name in ("made-1", "cat/1.png", "dog/1.png", "☃.png", "a" * 200)]
+    stems = [exported.stem(name) for name in ("made-1", "cat/1.png", "dog/1.png", "☃.png", "a" * 200)]
     assert stems[0] == "made-1"
     assert len(set(stems)) == 5
     assert max(map(len, stems)) < 101

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -47,15 +48,42 @@ def plain_value(value: Any, kind: str) -> Any:
     return {"int": int, "float": float, "bool": bool, "text": str}[kind](value)
 
 
-def metadata_bytes(records: Iterator[Mapping[str, Any]], columns: Mapping[str, str]) -> bytes:
-    """Return the metadata as Parquet: the columns file_name and label, then those given by kind; few rows at a time."""
+def metadata_pieces(records: Iterator[Mapping[str, Any]], columns: Mapping[str, str]) -> Iterator[bytes]:
+    """Yield the metadata as Parquet, piece by piece: the columns file_name and label, then those given by kind."""
     kinds = {"file_name": "text", "label": "text", **columns}
     schema = pa.schema([(name, pa.type_for_alias(KINDS[kind])) for name, kind in kinds.items()])
-    sink = pa.BufferOutputStream()
+    pieces = _Pieces()
+    sink = pa.PythonFile(pieces, "w")
     with pq.ParquetWriter(sink, schema) as writer:
         while part := list(islice(records, ROWS_AT_ONCE)):
             writer.write_table(pa.Table.from_pylist(part, schema))
-    return sink.getvalue().to_pybytes()
+            yield pieces.taken()
+    yield pieces.taken()
+
+
+class _Pieces(io.RawIOBase):
+    """A file to be written to, what was written to be taken out in between."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._length = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        part = bytes(data)
+        self._parts.append(part)
+        self._length += len(part)
+        return len(part)
+
+    def tell(self) -> int:
+        return self._length
+
+    def taken(self) -> bytes:
+        """Return what was written since the last call."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
 
 
 def make_card(

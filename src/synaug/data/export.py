@@ -15,11 +15,12 @@ goes on with an interrupted one, and leaves a finished one of the same content a
 
 from __future__ import annotations
 
+import heapq
 import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ import pandas as pd
 from PIL import Image
 
 from synaug import storage
-from synaug.data.cards import column_kinds, make_card, metadata_bytes, plain_value
+from synaug.data.cards import column_kinds, make_card, metadata_pieces, plain_value
 from synaug.data.croissant import CROISSANT, croissant_text
+from synaug.data.exported import ExportedFiles
 from synaug.data.groups import class_counts
 from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes
 from synaug.data.manifest import SPLITS, Manifest, joined
@@ -48,18 +50,7 @@ KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pg
 SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "PPM": ".ppm"}
 FROM_REAL = ("intra", "inter")  # variants that start from a real image
 _OWN_COLUMNS = ("file_name", "label", "id", "source", "is_synthetic", "attribute", "image")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _CHUNK = 256
-
-
-@dataclass(frozen=True, slots=True)
-class _Written:
-    """A file of the export: the row of its image, where it is, and its digest; one is kept for every image."""
-
-    row: int
-    split: str
-    path: str
-    sha256: str
 
 
 @dataclass(frozen=True)
@@ -109,18 +100,19 @@ def export_dataset(
     """
     out = out.resolve()
     images = real if synthetic is None else joined(real, synthetic)
+    del real, synthetic  # the joined one has all of it
     is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
     if not is_free and not _has_as_many(out, images):
         raise _taken(out)
     _check_images(images)
     facts = _facts_of(images, provenance)
     folder = _work_folder(images, out)
-    written = _write_images(images, facts, folder, progress)
-    _write_rest(written, images, facts, dict(card or {}), folder)
+    files = _write_images(images, facts, folder, progress)
+    _write_rest(files, images, facts, dict(card or {}), folder)
     if is_free:
         storage.move_folder(folder, out)
         return
-    is_same = _digests_of_images(folder) == _digests_of_images(out)
+    is_same = all(mine == theirs for mine, theirs in zip_longest(_digest_lines(folder), _digest_lines(out)))
     storage.remove_tree(folder)
     if not is_same:
         raise _taken(out)
@@ -129,13 +121,14 @@ def export_dataset(
 
 def _has_as_many(out: Path, images: Manifest) -> bool:
     """Return whether the folder is an export of so many files, so that it is worth a closer look."""
-    return (out / DIGESTS).is_file() and len(_digests_of_images(out)) == len(images) + images.frame["split"].nunique()
+    wanted = len(images) + images.frame["split"].nunique()
+    return (out / DIGESTS).is_file() and sum(1 for _ in _digest_lines(out)) == wanted
 
 
-def _digests_of_images(out: Path) -> list[bytes]:
-    """Return the lines of images and tables: not of the card and its like, which hold the day of the export."""
-    lines = (out / DIGESTS).read_bytes().splitlines()
-    return [line for line in lines if line.partition(b"  ")[2].decode() not in OF_THE_WHOLE]
+def _digest_lines(out: Path) -> Iterator[str]:
+    """Yield the lines of images and tables: not of the card and its like, which hold the day of the export."""
+    with open(out / DIGESTS, encoding="utf-8", newline="\n") as file:
+        yield from (line for line in file if line.rstrip("\n").partition("  ")[2] not in OF_THE_WHOLE)
 
 
 def _taken(out: Path) -> OptionError:
@@ -177,44 +170,43 @@ def _work_folder(images: Manifest, out: Path) -> Path:
     return folder
 
 
-def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progress) -> list[_Written]:
+def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progress) -> ExportedFiles:
+    files = ExportedFiles(images)
     for split, label in images.frame[["split", "label"]].drop_duplicates().itertuples(index=False):
         storage.make_folder(folder / split / images.class_names[label])
 
-    def write(row: int) -> _Written:
+    def write(row: int) -> tuple[int, str, str]:
         from_real = "variant" in facts.kinds and facts.of(row, "variant")["variant"] in FROM_REAL
-        return _write_image(images, row, folder, from_real=from_real)
+        return _write_image(images, row, files, folder, from_real=from_real)
 
-    written: list[_Written] = []
     with without_warnings(), ThreadPoolExecutor(16) as pool:
         for start in range(0, len(images), _CHUNK):
             stop_here()
             progress("writing images", start, len(images), "")
-            written += pool.map(write, range(start, min(start + _CHUNK, len(images))))
+            for written in pool.map(write, range(start, min(start + _CHUNK, len(images)))):
+                files.add(*written)
     progress("writing images", len(images), len(images), "")
-    if len({item.path.casefold() for item in written}) < len(written):
-        raise DataError("Two images would have the same file name. Give the images distinct ids.")
-    return sorted(written, key=lambda item: item.path)
+    return files
 
 
-def _write_image(images: Manifest, row: int, folder: Path, *, from_real: bool) -> _Written:
-    frame = images.frame
+def _write_image(
+    images: Manifest, row: int, files: ExportedFiles, folder: Path, *, from_real: bool
+) -> tuple[int, str, str]:
+    """Return the row, the suffix of its file, and the file's digest."""
     data, suffix = _content(images, row)
-    if frame["source"].iat[row] == "synthetic":
+    if images.frame["source"].iat[row] == "synthetic":
         data, suffix = _with_mark(data, suffix, from_real=from_real)
-    split = str(frame["split"].iat[row])
-    path = f"{split}/{images.class_names[images.labels[row]]}/{_stem(str(frame['id'].iat[row]))}{suffix}"
-    sha256 = storage.digest(data)
-    if not (folder / path).exists() or storage.file_digest(folder / path) != sha256:  # after an interrupted call
-        storage.write_bytes(folder / path, data, sync=False)
-    return _Written(row, split, path, sha256)
+    path, sha256 = folder / files.place(row, suffix), storage.digest(data)
+    if not path.exists() or storage.file_digest(path) != sha256:  # after an interrupted call
+        storage.write_bytes(path, data, sync=False)
+    return row, suffix, sha256
 
 
-def _record(images: Manifest, item: _Written, facts: _Facts) -> dict[str, Any]:
-    """Return the row of metadata of a file."""
-    row, frame = item.row, images.frame
+def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[str, Any]:
+    """Return the row of metadata of a file, whose name is relative to its split."""
+    frame = images.frame
     record = {
-        "file_name": item.path.removeprefix(f"{item.split}/"),
+        "file_name": file_name,
         "label": images.class_names[images.labels[row]],
         "id": str(frame["id"].iat[row]),
         "source": str(frame["source"].iat[row]),
@@ -253,36 +245,20 @@ def _with_mark(data: bytes, suffix: str, *, from_real: bool) -> tuple[bytes, str
     return marked(data, from_real=from_real), suffix
 
 
-def _stem(name: str) -> str:
-    """Return a file name for an id: itself where it is plain, else a plain likeness that no other id has.
-
-    >>> _stem("0a1b-3"), _stem("cat/001.png")
-    ('0a1b-3', '001-a27aebec')
-    """
-    if _PLAIN_NAME.fullmatch(name):
-        return name
-    likeness = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:60] or "image"
-    return f"{likeness}-{storage.digest(name.encode())[:8]}"
-
-
-def _write_rest(
-    written: Sequence[_Written], images: Manifest, facts: _Facts, card: dict[str, Any], folder: Path
-) -> None:
+def _write_rest(files: ExportedFiles, images: Manifest, facts: _Facts, card: dict[str, Any], folder: Path) -> None:
     """Write metadata, cards and digests, in this order and after all images, whose names are durable then."""
-    for place in sorted({str(Path(item.path).parent) for item in written}):
+    rows = files.in_order()
+    for place in files.folders():
         storage.sync_folder(folder / place)
-    files = [(item.sha256, item.path) for item in written]
-    tables = {}
     columns = {"id": "text", "source": "text", "is_synthetic": "bool"} | (
         {"attribute": "text"} if images.num_attributes else {}
     )
     columns |= facts.kinds
-    for split in sorted({item.split for item in written}):
-        records = (_record(images, item, facts) for item in written if item.split == split)
-        data = metadata_bytes(records, columns)
-        storage.write_bytes(folder / split / METADATA, data)
-        tables[split] = storage.digest(data)
-        files.append((tables[split], f"{split}/{METADATA}"))
+    tables = {}
+    for split in files.splits:
+        path = folder / split / METADATA
+        storage.write_chunks(path, metadata_pieces(_records(files, rows, split, images, facts), columns))
+        tables[split] = storage.file_digest(path)
     order = sorted(range(images.num_classes), key=images.class_names.__getitem__)
     card_text = make_card(
         counts={name: counts[order] for name, counts in _counts(images)},
@@ -290,12 +266,21 @@ def _write_rest(
         columns=columns,
         about=card,
     )
-    suffixes = {Path(item.path).suffix for item in written}
-    described = croissant_text(about=card, columns=columns, tables=tables, suffixes=sorted(suffixes))
+    described = croissant_text(about=card, columns=columns, tables=tables, suffixes=sorted(files.suffixes))
+    others = [(sha256, f"{split}/{METADATA}") for split, sha256 in tables.items()]
     for name, text in ((CARD, card_text), (CROISSANT, described)):
         storage.write_text(folder / name, text)
-        files.append((storage.digest(text.encode()), name))
-    storage.write_chunks(folder / DIGESTS, (f"{sha256}  {path}\n".encode() for sha256, path in sorted(files)))
+        others.append((storage.digest(text.encode()), name))
+    lines = heapq.merge(files.digest_lines(rows), sorted(others))
+    storage.write_chunks(folder / DIGESTS, (f"{sha256}  {path}\n".encode() for sha256, path in lines))
+
+
+def _records(
+    files: ExportedFiles, rows: np.ndarray, split: str, images: Manifest, facts: _Facts
+) -> Iterator[dict[str, Any]]:
+    """Yield the metadata of a split's files, in the order of the rows."""
+    for row in files.of_split(rows, split):
+        yield _record(images, row, files.path(row).removeprefix(f"{split}/"), facts)
 
 
 def _counts(images: Manifest) -> Iterator[tuple[str, np.ndarray]]:

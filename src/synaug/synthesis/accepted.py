@@ -53,7 +53,12 @@ def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
 def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
     """Return the accepted images of all workers as training rows, with paths relative to the folder."""
     rows = [[record[name] for name in _IDENTITY] for record in accepted_records(plan, folder)]
-    frame = pd.DataFrame(rows, columns=list(_IDENTITY)).sort_values(["label", "id"], ignore_index=True)
+    return manifest_of(pd.DataFrame(rows, columns=list(_IDENTITY)), plan, folder)
+
+
+def manifest_of(told: pd.DataFrame, plan: Plan, folder: Path) -> Manifest:
+    """Return the images of a ``provenance`` table as ``synthetic_manifest`` does, and share its text with it."""
+    frame = told[list(_IDENTITY)].sort_values(["label", "id"], ignore_index=True)
     frame = frame.assign(split="train", source="synthetic")[list(COLUMNS)]
     return Manifest(
         frame=frame.astype({"label": "int64", "attribute": "int64"}),
