@@ -116,6 +116,17 @@ class GenerateOptions(Section):
     compile: bool = Field(False, description="torch.compile of the denoiser")
 
 
+class FitOptions(Section):
+    """How variant ``fitted`` trains its adapter (LoRA) on the real images."""
+
+    steps: int = Field(400, ge=1, description="optimizer steps")
+    batch_size: int = Field(16, ge=1, description="real images a step, each class drawn equally often")
+    rank: int = Field(8, ge=1, description="of the adapter's matrices")
+    learning_rate: float = Field(5e-4, gt=0, description="of AdamW, constant")
+    prompt_dropout: float = Field(0.1, ge=0, lt=1, description="share of images with an empty prompt, for guidance")
+    seed: int = Field(0, ge=0, description="of the adapter's first weights and of what is drawn")
+
+
 class QualityOptions(Section):
     """What is checked before an image is accepted."""
 
@@ -309,6 +320,7 @@ class Recipe(Section):
     data: DataOptions = DataOptions()
     plan: PlanOptions = PlanOptions()
     generate: GenerateOptions = GenerateOptions()
+    fit: FitOptions = FitOptions()
     quality: QualityOptions = QualityOptions()
     train: TrainOptions = TrainOptions()
     methods: dict[str, MethodOptions] = Field(

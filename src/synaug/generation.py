@@ -129,7 +129,10 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     if recipe.plan.variant == "fitted":
         manifest = read_manifest(RunFolder(out).data)
         with storage.lock(out, name="fitting"):
-            model = str(fit_model(plan, manifest, folder=out, device=recipe.generate.device, progress=progress))
+            fitted = fit_model(
+                plan, manifest, folder=out, options=recipe.fit, device=recipe.generate.device, progress=progress
+            )
+            model = str(fitted)
     progress("loading the generator", 0, 1, model)
     with interruption.at_once():
         generator = load_generator(

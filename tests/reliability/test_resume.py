@@ -15,6 +15,7 @@ import yaml
 
 RECIPE = {
     "generate": {"steps": 4, "batch_size": 4},
+    "fit": {"steps": 150},  # its checkpoint is after a hundred
     "quality": {"gates": ["broken", "collapse"], "alike_distance": 0.3, "max_attempts": 2, "max_missing": 1},
 }
 LONGEST = 600  # seconds, of a process

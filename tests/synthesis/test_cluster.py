@@ -1,6 +1,7 @@
 """Ray's workers make what one process makes, whoever dies; with the real Ray, two workers on this machine."""
 
 import contextlib
+import functools
 import hashlib
 import os
 import signal
@@ -17,7 +18,6 @@ from PIL import Image
 from synaug import cli, generation, interruption
 from synaug.config import QualityOptions
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
-from synaug.synthesis import adapt
 from synaug.synthesis.accepted import synthetic_manifest
 from synaug.synthesis.cluster import Cluster, cluster_named, synthesize_on_cluster
 from synaug.synthesis.plan_file import read_plan
@@ -227,36 +227,20 @@ def test_ray_divides_the_work_itself(synaug, tmp_path):
     assert (done.code, "leave --shard out" in done.err) == (2, True)
 
 
-def fitting(out, digest, steps=6):
-    """Return what begins a worker that fits its model in a few steps."""
-
-    def begin(progress=lambda *_: None):
-        import functools
-
-        from synaug.generation import image_maker
-        from synaug.synthesis import adapt
-
-        adapt.FitSettings = functools.partial(adapt.FitSettings, steps=steps, batch_size=2)
-        return image_maker(out, digest, progress=progress)
-
-    return begin
-
-
 @pytest.mark.long
-def test_workers_fit_one_model_and_all_make_images_of_it(planned, tmp_path, ray, monkeypatch):
-    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE | {"quality": {"gates": []}}))
+def test_workers_fit_one_model_and_all_make_images_of_it(planned, tmp_path, ray):
+    (tmp_path / "recipe.yaml").write_text(
+        yaml.safe_dump(RECIPE | {"quality": {"gates": []}, "fit": {"steps": 6, "batch_size": 2}})
+    )
     more = ("--variant", "fitted", "--cap", "8", "--recipe", tmp_path / "recipe.yaml")
     alone, folder = (planned(tmp_path / name, *more) for name in ("alone", "run"))
     plan, quality = read_plan(folder / "plan.json"), QualityOptions(gates=())
-    shown, begin = [], fitting(folder, plan.digest)
-    result = synthesize_on_cluster(
-        plan, begin, folder=folder, cluster=TWO, quality=quality, progress=lambda *a: shown.append(a)
-    )
+    begin = functools.partial(generation.image_maker, folder, plan.digest)
+    result = synthesize_on_cluster(plan, begin, folder=folder, cluster=TWO, quality=quality)
     assert (result.accepted, result.missing) == (24, 0)
     assert len(list((folder / "journal").glob("worker-*"))) == 2
     assert (folder / "fitted-model" / "adapter" / "pytorch_lora_weights.safetensors").exists()
-    monkeypatch.setattr(adapt, "FitSettings", adapt.FitSettings)  # put back what the next line changes
-    fitting(alone, plan.digest)()((0, 1), lambda *_: None)
+    generation.image_maker(alone, plan.digest)((0, 1), lambda *_: None)
     images, expected = ({name: Image.open(each / name) for name in contents(each)} for each in (folder, alone))
     assert images.keys() == expected.keys()
     different = [np.abs(np.asarray(images[name], int) - np.asarray(expected[name], int)).mean() for name in images]

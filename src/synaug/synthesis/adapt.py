@@ -7,7 +7,6 @@ prompt; classes are drawn equally often, so that the few-shot ones count.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from synaug import interruption, storage
+from synaug.config import FitOptions
 from synaug.data.images import read_image
 from synaug.data.manifest import Manifest
 from synaug.errors import EnvironmentFault, OptionError
@@ -35,24 +35,12 @@ _CHECKPOINT_EVERY = 100
 _ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitSettings:
-    """How the adapter is trained."""
-
-    steps: int = 400
-    batch_size: int = 16
-    rank: int = 8
-    learning_rate: float = 5e-4
-    dropped: float = 0.1  # share of empty prompts, for guidance
-    seed: int = 0
-
-
 def fit_model(
     plan: Plan,
     manifest: Manifest,
     *,
     folder: Path,
-    settings: FitSettings | None = None,
+    options: FitOptions | None = None,
     device: str = "auto",
     offline: bool | None = None,
     progress: Progress = silent,
@@ -64,7 +52,7 @@ def fit_model(
         manifest: the real images.
         folder: gets ``fitted-model/``, with the adapter alone in ``fitted-model/adapter/``; while it is trained,
             ``fitted-model.safetensors``.
-        settings: how the adapter is trained.
+        options: how the adapter is trained.
         device: where it is trained.
         offline: use only what was downloaded before.
         progress: called with how far the training has come.
@@ -74,22 +62,22 @@ def fit_model(
         EnvironmentFault: peft is missing, or the model cannot be had.
         Interrupted: a signal asked for an end; the last checkpoint is saved.
     """
-    settings = settings or FitSettings()
-    target, about = folder / FITTED, {"plan": plan.digest, **asdict(settings)}
+    options = options or FitOptions()
+    target, about = folder / FITTED, {"plan": plan.digest, **options.model_dump()}
     if (target / "model_index.json").exists():
         if storage.read_json(target / "fit.json") != about:
-            raise OptionError(f"{target} was fitted to another plan or with other settings; choose another folder.")
+            raise OptionError(f"{target} was fitted to another plan or with other options; choose another folder.")
         return target
     model = find_model(plan.options.model, offline=offline)
     with quiet():
         pipeline = load_pipeline(model, torch.float32, from_images=False).to(find_device(device))
-    _add_adapter(pipeline, model, settings)
-    losses = _train(pipeline, plan, manifest, folder / f"{FITTED}.safetensors", settings, progress)
+    _add_adapter(pipeline, model, options)
+    losses = _train(pipeline, plan, manifest, folder / f"{FITTED}.safetensors", options, progress)
     write_fitted(pipeline, model, target, about, losses)
     return target
 
 
-def _add_adapter(pipeline: Any, model: ModelFolder, settings: FitSettings) -> None:
+def _add_adapter(pipeline: Any, model: ModelFolder, options: FitOptions) -> None:
     try:
         from peft import LoraConfig
     except ModuleNotFoundError as error:
@@ -102,41 +90,39 @@ def _add_adapter(pipeline: Any, model: ModelFolder, settings: FitSettings) -> No
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(options.seed)
         pipeline.unet.add_adapter(
-            LoraConfig(
-                r=settings.rank, lora_alpha=settings.rank, init_lora_weights="gaussian", target_modules=_ATTENTION
-            )
+            LoraConfig(r=options.rank, lora_alpha=options.rank, init_lora_weights="gaussian", target_modules=_ATTENTION)
         )
 
 
 def _train(
-    pipeline: Any, plan: Plan, manifest: Manifest, checkpoint: Path, settings: FitSettings, progress: Progress
+    pipeline: Any, plan: Plan, manifest: Manifest, checkpoint: Path, options: FitOptions, progress: Progress
 ) -> list[float]:
     """Train the adapter's weights; return the loss of each step since the last start."""
     from diffusers import DDPMScheduler
 
     parameters = [value for value in pipeline.unet.parameters() if value.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=0.01)
     real = manifest.split("train")
     real = real.rows(~real.is_synthetic)
     noise = DDPMScheduler.from_config(pipeline.scheduler.config)
     embeddings = _embedded(pipeline, plan)
-    mark = f"{plan.digest}/{asdict(settings)}"
+    mark = f"{plan.digest}/{options.model_dump()}"
     start, losses = _restored(checkpoint, parameters, optimizer, mark), []
-    for step in range(start, settings.steps):
-        rng = np.random.default_rng([settings.seed, step])
-        rows, condition = _batch(real, embeddings, settings, rng)
+    for step in range(start, options.steps):
+        rng = np.random.default_rng([options.seed, step])
+        rows, condition = _batch(real, embeddings, options, rng)
         pixels = _pixels([read_image(real, int(row)) for row in rows], default_size(pipeline))
         loss = _loss(pipeline, noise, pixels, condition, torch.Generator().manual_seed(int(rng.integers(2**53))))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(float(loss.detach()))
-        if (step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == settings.steps or interruption.is_requested():
+        if (step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == options.steps or interruption.is_requested():
             _store(checkpoint, parameters, optimizer, step + 1, mark)
             interruption.stop_here()
-        progress("fitting the model", step + 1, settings.steps, f"loss {np.mean(losses[-50:]):.3f}")
+        progress("fitting the model", step + 1, options.steps, f"loss {np.mean(losses[-50:]):.3f}")
     return losses
 
 
@@ -150,12 +136,12 @@ def _embedded(pipeline: Any, plan: Plan) -> list[list[torch.Tensor]]:
 
 
 def _batch(
-    real: Manifest, embeddings: Sequence[Sequence[torch.Tensor]], settings: FitSettings, rng: np.random.Generator
+    real: Manifest, embeddings: Sequence[Sequence[torch.Tensor]], options: FitOptions, rng: np.random.Generator
 ) -> tuple[np.ndarray, torch.Tensor]:
     """Draw rows, each class equally often, and a prompt for each."""
-    labels = rng.choice(np.unique(real.labels), settings.batch_size)
+    labels = rng.choice(np.unique(real.labels), options.batch_size)
     rows = np.array([rng.choice(np.flatnonzero(real.labels == label)) for label in labels])
-    spoken = np.where(rng.random(len(labels)) < settings.dropped, len(embeddings) - 1, labels)
+    spoken = np.where(rng.random(len(labels)) < options.prompt_dropout, len(embeddings) - 1, labels)
     return rows, torch.cat([embeddings[k][int(rng.integers(len(embeddings[k])))] for k in spoken.tolist()])
 
 
@@ -201,7 +187,7 @@ def _store(
 
 
 def _restored(path: Path, parameters: Sequence[torch.Tensor], optimizer: torch.optim.Optimizer, mark: str) -> int:
-    """Take up the checkpoint; return the step to go on with, 0 where there is none of this plan and settings."""
+    """Take up the checkpoint; return the step to go on with, 0 where there is none of this plan and options."""
     if not path.exists():
         return 0
     tensors = load_tensors(path.read_bytes())
