@@ -48,5 +48,18 @@ def test_a_name_of_two_classes_is_said():
     assert "call a and b all 'bag'" in name_warnings({"a": "bag", "b": "Bag"}, aliases={})[0]
 
 
+def test_plurals_are_said_once_with_an_alias_for_each():
+    names = {"birds": "birds", "ankle_boots": "ankle boots", "fish": "fish", "dress": "dress", "cats": "cats"}
+    (said,) = name_warnings(names, aliases={"cats": "cat"})
+    assert "'a birds'" in said
+    assert said.endswith("birds: bird, ankle_boots: ankle boot.")
+    (said,) = name_warnings({f"{k}_cars": f"{k} cars" for k in range(20)}, aliases={})
+    assert said.endswith("7_cars: 7 car, and 12 more.")
+
+
+def test_names_of_imagenet_are_no_plurals():
+    assert name_warnings({"n1": "parallel bars"}, aliases={}, definitions={"n1": "a gymnastic apparatus"}) == []
+
+
 def test_what_is_proposed_is_not_itself_doubtful():
     assert not {plainer for ways in PLAINER.values() for plainer in ways} & set(PLAINER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from synaug.synthesis.plurals import singular
 from synaug.synthesis.prompts import readable_name
 
 PLAINER: dict[str, tuple[str, ...]] = {
@@ -83,10 +84,15 @@ PLAINER: dict[str, tuple[str, ...]] = {
 }
 
 
+_SHOWN = 8
+
+
 def name_warnings(
     class_names: Mapping[str, str], *, aliases: Mapping[str, str], definitions: Mapping[str, str] | None = None
 ) -> list[str]:
     """Return a sentence for each class whose name in prompts can mean another thing, or is another class's too.
+
+    And one for all that seem to be plurals.
 
     Args:
         class_names: class -> what prompts call it.
@@ -104,7 +110,25 @@ def name_warnings(
         known = f" (meant: {meant})" if meant else ""
         ways = ", or ".join(f"{class_name}: {plainer}" for plainer in PLAINER[called.lower()])
         said.append(f"{called!r}{known} can mean several things; say which by an alias: {ways}.")
-    return said + _shared_names(class_names)
+    undecided = {
+        name: called for name, called in class_names.items() if name not in aliases and name not in (definitions or {})
+    }
+    return said + _plurals(undecided) + _shared_names(class_names)
+
+
+def _plurals(class_names: Mapping[str, str]) -> list[str]:
+    """Return a sentence that names the classes called by a plural: prompts put "a" before it."""
+    found = {}
+    for class_name, called in class_names.items():
+        *before, last = called.split(" ") or [""]
+        if one := singular(last):
+            found[class_name] = " ".join([*before, one])
+    if not found:
+        return []
+    first = next(iter(found))
+    ways = ", ".join(f"{class_name}: {one}" for class_name, one in list(found.items())[:_SHOWN])
+    more = f", and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+    return [f"Prompts say 'a {class_names[first]}'; where a name is a plural, say one of it by an alias: {ways}{more}."]
 
 
 def _shared_names(class_names: Mapping[str, str]) -> list[str]:
