@@ -209,6 +209,16 @@ def test_cost_versions_and_licence_are_there(content):
         assert text in page
 
 
+def test_the_model_is_named_once_unless_images_came_from_another(content):
+    content["plan"]["model"] = "embedded"
+    content["synthesis"]["model"] = {"model": "embedded", "negative_prompt": ""}
+    page = make_report(content)
+    assert page.count("<dt>Model</dt>") == 1
+    assert "Negative prompt" not in page
+    content["synthesis"]["model"] = {"model": "fitted-model"}
+    assert make_report(content).count("<dt>Model</dt>") == 2
+
+
 def test_the_gap_is_shown_where_it_was_measured(content):
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 9], 20)
