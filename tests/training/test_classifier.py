@@ -11,10 +11,11 @@ from synaug.errors import DataError, OptionError
 from synaug.training.classifier import own_groups, predicted_groups, retrain_classifier
 from synaug.training.features import LabelledFeatures, labelled_features, last_linear
 from synaug.training.fit import train_representation
-from synaug.training.heads import METHODS, Head
+from synaug.training.heads import METHODS
 from synaug.training.images import make_training_set
 from synaug.training.inference import predict
 from synaug.training.models import make_model
+from synaug.training.problems import Head
 
 
 @pytest.fixture(scope="module")

@@ -14,23 +14,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from synaug.errors import DataError
-from synaug.training.heads import (
+from synaug.training.convex import (
     DFR_INVERSE_STRENGTHS,
     DFR_REFITS,
-    METHODS,
-    RADII,
-    Head,
-    Problem,
     _sparse_fit,
-    _within,
-    balanced_rows,
     logistic,
-    mean_recall,
-    nearest_class_mean,
     standardised,
-    tau_norm,
     warm_logistic,
 )
+from synaug.training.descent import RADII, _within
+from synaug.training.heads import METHODS, nearest_class_mean, tau_norm
+from synaug.training.problems import Head, Problem, balanced_rows, mean_recall
 
 
 def make_problem(num_classes=3, size=5, counts=(60, 20, 6), *, start=None, seed=0):
@@ -215,7 +209,7 @@ def test_max_norm_keeps_the_rows_inside_the_ball_that_the_validation_images_ask_
     radius = np.median(np.linalg.norm(problem.start.weight, axis=1))
     for factor in (0.5, 2.0):
         tried = iter([factor == radius_factor for radius_factor in RADII])
-        monkeypatch.setattr("synaug.training.heads.mean_recall", lambda head, check, tried=tried: float(next(tried)))
+        monkeypatch.setattr("synaug.training.descent.mean_recall", lambda head, check, tried=tried: float(next(tried)))
         head = METHODS["max_norm"](problem, regularization=1.0, seed=0)
         assert np.linalg.norm(head.weight, axis=1).max() <= factor * radius * (1 + 1e-9)
 
@@ -262,7 +256,7 @@ def test_dfr_chooses_its_strength_on_the_validation_images(monkeypatch):
         asked.append(strength)
         return Head(np.zeros((3, 5)), np.array([0.0, 0.0, 1.0]) if strength == 0.1 else np.zeros(3))
 
-    monkeypatch.setattr("synaug.training.heads._sparse_fit", fit)
+    monkeypatch.setattr("synaug.training.convex._sparse_fit", fit)
     rare = make_problem().rows(np.arange(80, 86))
     METHODS["dfr"](replace(make_problem(), validation=rare), regularization=1.0, seed=0)
     assert asked[:7] == list(DFR_INVERSE_STRENGTHS)

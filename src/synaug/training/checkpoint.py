@@ -17,7 +17,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from synaug import storage
+from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
+from synaug.training.files import ImageFiles
+from synaug.training.images import TrainingSet
 
 FILE = "training.safetensors"
 
@@ -102,3 +105,23 @@ def _load(parts: Parts, tensors: dict[str, Tensor]) -> None:
             number, _, key = rest.partition("/")
             states.setdefault(int(number), {})[key] = value
     parts.optimizer.load_state_dict({**parts.optimizer.state_dict(), "state": states})
+
+
+def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
+    """Return a digest of what decides a training: options, seed, labels, some images, shapes of the weights.
+
+    Where a file of the user's own decides what the network is, the file too; see ``models.network_digest``.
+    """
+    shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
+    facts = [options.model_dump_json(), str((seed, steps, tuple(data.images.shape), shapes))]
+    sources = (getattr(part, "source", "") for part in model.modules())
+    facts += [source for source in sources if isinstance(source, str) and source]
+    content = [fact.encode() for fact in facts]
+    tensors = [data.labels, data.is_synthetic, data.groups, data.mean, data.std]
+    if isinstance(data.images, ImageFiles):
+        content.append(data.images.digest().encode())
+    else:
+        tensors.append(data.images[:: max(1, len(data) // 4096)])
+    for tensor in tensors:
+        content.append(storage.digest(tensor.cpu().contiguous().numpy().tobytes()).encode())
+    return storage.digest(b"\n".join(content))

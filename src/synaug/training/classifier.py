@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import DataError, unknown
+from synaug.training.convex import logistic
 from synaug.training.features import Batches, LabelledFeatures, labelled_features, last_linear, with_labels
-from synaug.training.heads import METHODS, Head, Problem, logistic
+from synaug.training.heads import METHODS
 from synaug.training.images import TrainingSet
 from synaug.training.models import CosineLinear
+from synaug.training.problems import Head, Problem
 
 M = TypeVar("M", bound=nn.Module)
 

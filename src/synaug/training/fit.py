@@ -24,7 +24,7 @@ from synaug.config import StageOptions
 from synaug.errors import Interrupted, SynaugError
 from synaug.progress import Progress, silent
 from synaug.training.batching import BatchMaker, MakeBatch, batch_maker
-from synaug.training.checkpoint import Parts, read_checkpoint, write_checkpoint
+from synaug.training.checkpoint import Parts, read_checkpoint, training_digest, write_checkpoint
 from synaug.training.devices import chosen_device, chosen_precision, forked_randomness
 from synaug.training.files import ImageFiles
 from synaug.training.images import TrainingSet
@@ -329,23 +329,3 @@ def _with_next(stream: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.nd
 
 def _in_float32(outputs: Any) -> Any:
     return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)
-
-
-def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
-    """Return a digest of what decides a training: options, seed, labels, some images, shapes of the weights.
-
-    Where a file of the user's own decides what the network is, the file too; see ``models.network_digest``.
-    """
-    shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
-    facts = [options.model_dump_json(), str((seed, steps, tuple(data.images.shape), shapes))]
-    sources = (getattr(part, "source", "") for part in model.modules())
-    facts += [source for source in sources if isinstance(source, str) and source]
-    content = [fact.encode() for fact in facts]
-    tensors = [data.labels, data.is_synthetic, data.groups, data.mean, data.std]
-    if isinstance(data.images, ImageFiles):
-        content.append(data.images.digest().encode())
-    else:
-        tensors.append(data.images[:: max(1, len(data) // 4096)])
-    for tensor in tensors:
-        content.append(storage.digest(tensor.cpu().contiguous().numpy().tobytes()).encode())
-    return storage.digest(b"\n".join(content))

@@ -1,0 +1,78 @@
+"""What a linear classifier is found from, and what one is: arrays, no network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A linear classifier: ``features @ weight.T + bias``, weight ``(C, D)`` and bias ``(C,)``."""
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Return logits, shape ``(N, C)``."""
+        return features @ self.weight.T + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What a last layer is found from.
+
+    Attributes:
+        features: float64, shape ``(N, D)``.
+        labels: shape ``(N,)``.
+        groups: shape ``(N,)``; the labels where no groups are known.
+        start: the last layer there is.
+        validation: images to choose tau, radius or strength on; None takes some of these images for it.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    num_classes: int
+    start: Head
+    validation: Problem | None = None
+
+    def rows(self, chosen: np.ndarray) -> Problem:
+        """Return the problem of the images at these positions."""
+        return replace(self, features=self.features[chosen], labels=self.labels[chosen], groups=self.groups[chosen])
+
+    def parted(self, rng: np.random.Generator) -> tuple[Problem, Problem]:
+        """Return what to fit on and what to choose on: halves with their share of each class, or all and validation.
+
+        Where every class has a single image, it is both.
+        """
+        if self.validation is not None:
+            return self, self.validation
+        first, second = halves(self.labels, rng)
+        if not len(second):
+            return self, self
+        return self.rows(first), self.rows(second)
+
+
+def mean_recall(head: Head, problem: Problem) -> float:
+    """Return the share of the images that a head has right, as the mean over the classes that there are."""
+    right = head.logits(problem.features).argmax(1) == problem.labels
+    return float(np.mean([right[problem.labels == label].mean() for label in np.unique(problem.labels)]))
+
+
+def halves(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return two halves of the positions, each with its share of every group; a single image is in the first."""
+    first, second = [], []
+    for group in np.unique(groups):
+        rows = rng.permutation(np.flatnonzero(groups == group))
+        first.append(rows[: (len(rows) + 1) // 2])
+        second.append(rows[(len(rows) + 1) // 2 :])
+    return np.concatenate(first), np.concatenate(second)
+
+
+def balanced_rows(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return positions with as many of every group as the smallest has, drawn without replacement."""
+    values, counts = np.unique(groups, return_counts=True)
+    drawn = [rng.permutation(np.flatnonzero(groups == value))[: counts.min()] for value in values]
+    return np.concatenate(drawn)
