@@ -128,8 +128,8 @@ def test_group_dro_weights_by_hand():
     assert loss.item() == pytest.approx(2 / 3 * math.log(2))
 
 
-def test_group_dro_over_several_steps_is_the_papers_algorithm_in_numpy():
-    """Batches in which groups are missing, and images without a group, which form the last one."""
+def test_group_dro_over_several_steps_is_numpys():
+    """The weights grow as in the paper; dividing by those of the groups there are, and a group of the unknown: ours."""
     rng, step_size = np.random.default_rng(0), 0.7
     criterion, weights = GroupDRO(3, step_size=step_size), np.full(4, 1 / 4)
     for groups in ([0, 0, 1, -1, 2, -1], [1, 1, 1, 0, 0, 0], [-1, -1, 2, 2, 2, 0], [2, 1, 0, -1, 1, 2]):

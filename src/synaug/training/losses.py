@@ -152,8 +152,9 @@ def _deferred_weights(context: LossContext) -> Tensor | None:
 class GroupDRO(nn.Module):
     """The loss of the groups, weighted by weights that grow where it is large.
 
-    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1. Images whose
-    group is unknown, as synthetic ones made without an attribute, form one more group of their own.
+    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1. Two things are ours.
+    The weighted sum is divided by the weights of the groups that the batch has, so that a batch without a heavy group
+    is no smaller step. Images whose group is unknown, as synthetic ones made without an attribute, form one more group.
 
     Attributes:
         weights: shape ``(num_groups + 1,)``, the last for images without a known group; they sum to 1.
