@@ -1,3 +1,5 @@
+import contextlib
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -5,6 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from synaug import interruption
+from synaug.errors import Interrupted
 from synaug.training.images import TrainingSet, make_training_set
 
 
@@ -50,3 +54,22 @@ def small_set() -> TrainingSet:
         groups=torch.tensor([0, 0, 0, 1, 2, 4, -1, -1, -1, -1, -1, -1]),
         num_groups=6,
     )
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Return a context in which a signal comes in the n-th step, and stays."""
+
+    @contextlib.contextmanager
+    def within(step):
+        asked = itertools.count(1)
+
+        def stop():
+            raise Interrupted("stopped")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(interruption, "is_requested", lambda: next(asked) >= step)
+            patch.setattr(interruption, "stop_here", stop)
+            yield
+
+    return within

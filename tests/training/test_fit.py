@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from synaug import interruption
 from synaug.config import StageOptions
 from synaug.errors import DataError, Interrupted, OptionError, SynaugError
 from synaug.training import fit
@@ -45,25 +44,26 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(small_set)
 
 
 @pytest.mark.parametrize("stop_after", [1, 3, 5])
-def test_killed_at_any_step_and_resumed_equals_uninterrupted_bit_for_bit(small_set, tmp_path, monkeypatch, stop_after):
-    whole, log = trained(small_set)
-    asked = [0]
-
-    def requested():
-        asked[0] += 1
-        return asked[0] == stop_after
-
-    def stop():
-        raise Interrupted("stopped")
-
-    monkeypatch.setattr(interruption, "is_requested", requested)
-    monkeypatch.setattr(interruption, "stop_here", stop)
-    with pytest.raises(Interrupted):
-        trained(small_set, checkpoint=tmp_path)
-    resumed, resumed_log = trained(small_set, checkpoint=tmp_path)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"mixing": "cmo", "loss": "ldam_drw", "sampler": "progressively_balanced", "average": 0.0},
+        {"mixing": "mixup_or_cutmix", "optimizer": "adamw", "sampler": "square_root", "max_synthetic": 0.25},
+        {"mixing": "cutmix", "augmentations": ("randaugment", "cutout"), "sampler": "group_balanced", "warmup": 0.3},
+    ],
+)
+def test_killed_at_any_step_and_resumed_equals_uninterrupted_bit_for_bit(
+    small_set, tmp_path, stop_at, changes, stop_after
+):
+    options = StageOptions.model_validate(OPTIONS.model_dump() | changes)
+    whole, log = trained(small_set, options)
+    with stop_at(stop_after), pytest.raises(Interrupted):
+        trained(small_set, options, checkpoint=tmp_path)
+    resumed, resumed_log = trained(small_set, options, checkpoint=tmp_path)
     assert bits(resumed) == bits(whole)
     assert resumed_log.losses == log.losses
-    assert asked[0] == 6
+    assert len(log.losses) == 6
 
 
 def test_dropout_follows_from_seed_and_step_and_the_global_state_is_left_alone(small_set):

@@ -1,7 +1,7 @@
 import pytest
 
 from synaug.config import StageOptions
-from synaug.errors import OptionError
+from synaug.errors import Interrupted, OptionError
 from synaug.training.checkpoint import FILE
 from synaug.training.fit import train_representation
 from synaug.training.models import make_model
@@ -28,6 +28,20 @@ def test_a_schedule_repeats_with_the_seed_and_goes_on_from_its_checkpoint(small_
     SCHEDULES[name](other, small_set, OPTIONS, seed=0, device="cpu")
     assert bits(other) == bits(first)
     assert (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("stop_after", range(1, 5))
+def test_a_schedule_killed_at_any_step_and_resumed_equals_the_uninterrupted(
+    small_set, tmp_path, stop_at, name, stop_after
+):
+    whole, resumed = network(), network()
+    log = SCHEDULES[name](whole, small_set, OPTIONS, seed=0, device="cpu")
+    with stop_at(stop_after), pytest.raises(Interrupted):
+        SCHEDULES[name](network(), small_set, OPTIONS, seed=0, device="cpu", checkpoint=tmp_path)
+    again = SCHEDULES[name](resumed, small_set, OPTIONS, seed=0, device="cpu", checkpoint=tmp_path)
+    assert bits(resumed) == bits(whole)
+    assert again.losses == log.losses
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
