@@ -298,6 +298,15 @@ def test_headers_that_mislead(tmp_path, header, words):
         read_data(tmp_path / "t.csv")
 
 
+def test_a_quoted_cell_may_hold_line_ends_separators_and_quotes(tree):
+    head = 'path,label,caption\r\ncat/0.png,cat,"two\r\nlines, and a ""word"""\r\n'
+    (tree / "images.csv").write_bytes(f"{head}dog/0.png,dog,plain\r\n".encode())
+    assert read_data(tree / "images.csv").frame["label"].tolist() == [0, 1]
+    (tree / "images.csv").write_bytes(f'{head}dog/0.png,"dog\nhouse",plain\r\n'.encode())
+    with pytest.raises(DataError, match=r"'dog\\nhouse' has a control character"):
+        read_data(tree / "images.csv")
+
+
 def test_json_lines_that_are_nested_deeply_are_bad_data(tmp_path):
     (tmp_path / "t.jsonl").write_text('{"path": ' + "[" * 100_000 + "\n")
     with pytest.raises(DataError, match="line 1 is not JSON"):
