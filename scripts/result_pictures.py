@@ -44,6 +44,10 @@ def draw_groups() -> None:
     pictures.save(pictures.bars(spurious["table"], spurious["columns"][0]), PICTURES / "fashion-spurious.png")
 
 
+def draw_methods() -> None:
+    pictures.save(pictures.bars(content_of("methods")["table"], "accuracy"), PICTURES / "methods.png")
+
+
 def draw_studies() -> None:
     for name, curves in STUDIES.items():
         content, options = content_of(name), read_experiment(name).bench.curves
@@ -52,5 +56,5 @@ def draw_studies() -> None:
 
 
 if __name__ == "__main__":
-    for draw in (draw_long_tail, draw_groups, draw_studies):
+    for draw in (draw_long_tail, draw_groups, draw_methods, draw_studies):
         draw()

@@ -337,7 +337,7 @@ def test_the_command_without_a_name_says_which_there_are(synaug):
     assert "demo, fashion-fair" in ended.err
 
 
-@pytest.mark.parametrize("name", ["demo", "fashion-lt", "fashion-fair", "fashion-spurious", "replacement", "studies"])
+@pytest.mark.parametrize("name", experiment_names())
 def test_what_the_pages_show_was_run_with_the_options_of_now(name, tmp_path):
     lines = (DOCUMENTED / f"{name.replace('-', '_')}.jsonl").read_bytes()
     (tmp_path / RESULTS).write_bytes(lines)
