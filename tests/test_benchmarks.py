@@ -30,7 +30,8 @@ def measured(monkeypatch, capsys):
 def test_the_ratio_and_the_share_follow_from_the_speeds(measured):
     found = json.loads(measured("--json"))
     assert found["ratio"] == pytest.approx(found["ours"] / found["usual"])
-    assert found["share_in_network"] == pytest.approx(found["ours"] / found["network_alone"])
+    assert found["share_of_network_alone"] == pytest.approx(found["ours"] / found["network_alone"])
+    assert 0 < found["share_inside"] < 1
     assert found["limit"] == pytest.approx(found["matrix_operations_per_second"] / found["operations_per_image"])
 
 
