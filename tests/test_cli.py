@@ -333,8 +333,9 @@ def test_a_dry_run_tells_what_is_there_and_how_the_training_will_be(synaug, phot
         == json.loads(synaug("count", photos, "--json").out)["num_images"]
     )
     assert (done["network"], done["image_size"], done["length"]) == ("resnet32", 28, "60 epochs")
+    assert done["training_seconds"] > 0
     shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", 96).out.split())
-    assert "resnet18, images of 96 pixels, 60 epochs each" in shown
+    assert re.search(r"resnet18, images of 96 pixels, 60 epochs each; about [\d:]+ of training on this machine", shown)
 
 
 @pytest.mark.parametrize("side", [32, 96])

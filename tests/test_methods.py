@@ -11,7 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
-from synaug import exhibits, experiment, methods, reporting, storage
+from synaug import drafting, exhibits, experiment, methods, reporting, storage
 from synaug.config import ImagesOptions, Recipe, TrainOptions
 from synaug.data.manifest import from_arrays
 from synaug.errors import EnvironmentFault, OptionError
@@ -26,6 +26,7 @@ from synaug.methods import (
     options_of,
     selected,
 )
+from synaug.methods.cost import training_seconds
 from synaug.recipes import make_recipe, with_overrides
 from synaug.runs import RunFolder, locked_recipe, replace_recipe
 from synaug.training.heads import METHODS as HEADS
@@ -140,7 +141,7 @@ def test_overrides_of_a_recipe_reach_both_stages(recipe):
         recipe, {"methods": {"focal": {"stage1": {"weight_decay": 0.5}}, "crt": {"retrain": {"regularization": 3.0}}}}
     )
     sets = methods.Sets(real=[], evened_out=range(9), test=[])
-    stage = methods.stage_options("focal", recipe, sets)
+    stage = methods.stage_options("focal", recipe, len(sets.evened_out))
     assert (stage.loss, stage.mixing, stage.weight_decay, stage.steps) == ("focal", "none", 0.5, 3)
     options = methods.retrain_options("crt", recipe)
     assert (options.method, options.regularization) == ("crt", 3.0)
@@ -385,3 +386,29 @@ def test_groups_are_balanced_by_hand_and_only_where_they_are_known():
     assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
     with pytest.raises(OptionError, match="group_balanced_real needs images whose attribute is known"):
         methods.retraining_set(study_sets(), "group_balanced_real", seed=0)
+
+
+def test_the_length_of_a_training_counts_each_network_once_that_several_methods_share(photos, monkeypatch):
+    options = {"plan.model": "embedded", "train.stage1.steps": 10, "train.stage1.batch_size": 8}
+    changes = {"methods.mine": {"method": "cross_entropy", "network": "resnet20"}}
+    recipe = with_overrides(Recipe(), options | changes)
+    plan = drafting.drafted_plan(drafting.load_data(photos, recipe), recipe)
+    asked = []
+
+    def pace(model, *, in_channels, image_size, device, precision):
+        asked.append((in_channels, image_size))
+        return 0.5
+
+    monkeypatch.setattr("synaug.training.pace.seconds_per_image", pace)
+    one = 10 * 8 * 0.5
+    assert training_seconds(["cross_entropy", "cross_entropy_retrained", "crt"], recipe, plan) == one
+    assert training_seconds(["synaug", "synaug_stage1", "cross_entropy", "glmc"], recipe, plan) == 4 * one
+    assert asked == [(1, 28)] * 2
+    assert training_seconds(["mine", "cross_entropy"], recipe, plan) == 2 * one
+    assert len(asked) == 4
+
+
+def test_a_network_of_the_users_own_is_not_run_for_a_preview(photos, tmp_path):
+    recipe = with_overrides(Recipe(), {"plan.model": "embedded", "train.network": f"{tmp_path / 'net.py'}:Net"})
+    plan = drafting.drafted_plan(drafting.load_data(photos, recipe), recipe)
+    assert training_seconds(["cross_entropy"], recipe, plan) is None

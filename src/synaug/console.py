@@ -108,15 +108,14 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     )
     if plan.get("methods"):
         times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
+        seconds = plan["training_seconds"]
+        how_long = "" if seconds is None else f"; about {duration(seconds)} of training on this machine"
         console.print(
             f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(plan['network'])}, images of "
-            f"{plan['image_size']} pixels, {plan['length']} each."
+            f"{plan['image_size']} pixels, {plan['length']} each{how_long}."
         )
         if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE:
-            console.print(
-                f"[yellow]Note:[/] no GPU was found. Training at {plan['image_size']} pixels can take hours then; "
-                f"--image-size {_QUICK_SIDE} is faster."
-            )
+            console.print(f"[yellow]Note:[/] no GPU was found; --image-size {_QUICK_SIDE} is faster.")
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:

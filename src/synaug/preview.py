@@ -48,6 +48,7 @@ def preview_run(
     source: Path, recipe: Recipe, methods: Sequence[str], *, num_seeds: int = 1, progress: Progress = silent
 ) -> dict[str, Any]:
     """Return what ``run`` would make and train."""
+    from synaug.methods.cost import training_seconds
     from synaug.methods.sets import input_of
     from synaug.training.devices import chosen_device
     from synaug.training.models import network_named
@@ -55,6 +56,9 @@ def preview_run(
     check_methods(methods, recipe)
     made, manifest = _planned(source, recipe, progress)
     _, side, _ = input_of(recipe.train.network, recipe.train, made)
+    progress("timing the training", 0, 1, "")
+    seconds = training_seconds(methods, recipe, made)
+    progress("timing the training", 1, 1, "")
     return plan_summary(made, manifest, recipe) | {
         "methods": list(methods),
         "num_seeds": num_seeds,
@@ -62,6 +66,7 @@ def preview_run(
         "image_size": side,
         "length": _length(recipe),
         "device": chosen_device(recipe.train.device).type,
+        "training_seconds": None if seconds is None else num_seeds * seconds,
     }
 
 

@@ -12,7 +12,7 @@ from synaug.errors import OptionError, unknown
 from synaug.methods.table import METHODS, OWN, Method
 
 if TYPE_CHECKING:
-    from synaug.methods.sets import Sets
+    pass
 
 
 def method_named(name: str, recipe: Recipe) -> Method:
@@ -105,15 +105,15 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
     return _deciding(method, train) | kept | start
 
 
-def stage_options(name: str, recipe: Recipe, sets: Sets) -> StageOptions:
+def stage_options(name: str, recipe: Recipe, num_images: int) -> StageOptions:
     """Return the stage-1 options of a method: the recipe's, the method's own, then the recipe's for it.
 
-    The number of steps follows from the evened-out set, so that every method takes equally many.
+    The number of steps follows from the ``num_images`` of the evened-out set, so that every method takes equally many.
     """
     from synaug.training.optimization import num_steps
 
     stage = recipe.train.stage1
-    steps = num_steps(stage, len(sets.evened_out))
+    steps = num_steps(stage, num_images)
     own = recipe.methods[name].stage1 if name in recipe.methods else {}
     return StageOptions.model_validate(
         stage.model_dump() | {"steps": steps} | dict(method_named(name, recipe).stage1) | own
