@@ -1,5 +1,6 @@
 """What is installed and what reaches the network: floors, pins, audit, no telemetry, no connection."""
 
+import importlib.metadata
 import json
 import re
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -20,9 +22,12 @@ FLOORS = {  # versions below have known vulnerabilities
 }  # fmt: skip
 
 
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
 def requirements():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    groups = [project()["dependencies"], *project()["optional-dependencies"].values()]
     found = [Requirement(text) for group in groups for text in group]
     return {canonicalize_name(each.name): each.specifier for each in found if each.name != "synaug"}
 
@@ -44,6 +49,23 @@ def test_every_dependency_has_a_floor_and_a_pin_that_satisfies_it():
         assert any(each.operator == ">=" for each in specifier), name
         assert name in pinned, name
         assert pinned[name] in specifier, name
+
+
+def test_every_pin_can_be_installed_on_the_oldest_python_that_is_allowed():
+    """Else pip looks for other versions until it gives up, which takes it many minutes."""
+    (oldest,) = [each.version for each in SpecifierSet(project()["requires-python"]) if each.operator == ">="]
+    found = {name: wanted_python(name) for name in pins()}
+    assert sum(wanted is not None for wanted in found.values()) > 100
+    assert not {name: str(wanted) for name, wanted in found.items() if wanted and f"{oldest}.0" not in wanted}
+
+
+def wanted_python(name):
+    """Return which Pythons the installed distribution is for; None where it is not installed or does not say."""
+    try:
+        text = importlib.metadata.metadata(name)["Requires-Python"]
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return SpecifierSet(text) if text else None
 
 
 @pytest.mark.long
