@@ -13,6 +13,8 @@ from synaug.data.images import read_image
 from synaug.data.readers import read_data
 from synaug.errors import DataError
 
+SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # Python 3.11.4 and newer
+
 TRIAL = DataOptions(benchmark="cifar100_lt", partial=True, imbalance_factor=10)
 
 
@@ -70,7 +72,7 @@ def test_the_five_batches_of_cifar10_and_its_unpacked_folder(cifar_archive, tmp_
     options = TRIAL.model_copy(update={"benchmark": "cifar10_lt"})
     packed = read_data(path, options)
     with tarfile.open(path) as tar:
-        tar.extractall(tmp_path / "unpacked", filter="data")
+        tar.extractall(tmp_path / "unpacked", **SAFELY)
     with pytest.raises(DataError, match=r"data_batch_1 is not the official file: its MD5 is"):
         read_data(tmp_path / "unpacked", options)
     for name in (*CIFAR10.train, CIFAR10.test, CIFAR10.meta):
