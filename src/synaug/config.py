@@ -182,15 +182,48 @@ class StageOptions(Section):
     max_synthetic: float = Field(1.0, ge=0, le=1, description="largest share of synthetic images in a batch")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
+    crop_smallest: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="random crops show at least this share of an image's area, without padding; default: 0.7 for "
+        "images above 64 pixels, else padding",
+    )
+    decay_all: bool = Field(False, description="weight decay of biases and normalization layers, too")
+    mixing_probability: float = Field(1.0, ge=0, le=1, description="probability that a batch is mixed")
+    autoencoded: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="probability that a real image is replaced by its reconstruction by the generator's autoencoder",
+    )
+    synthetic_weight: float = Field(1.0, ge=0, le=1, description="weight of synthetic images in the loss")
+    synthetic_weight_end: float | None = Field(
+        None, ge=0, le=1, description="their weight in the last step, reached in a line; default: no change"
+    )
+    real_finish: float = Field(
+        0.15, gt=0, lt=1, description="share of the steps on real images only, at the end of schedule mixed_then_real"
+    )
+    group_adjustment: float = Field(
+        0.0, ge=0, description="generalization adjustment C of group_dro: C / sqrt(images of the group)"
+    )
+    glmc_consistency: float = Field(
+        4.0, ge=0, description="weight of the consistency in GLMC; published: 4, 6, 4 at imbalance factor 100, 50, 10"
+    )
+    glmc_exponent: float = Field(1.2, ge=0, description="class weights n^-exponent in GLMC; published: 1.2")
+    glmc_scale: float = Field(
+        2.0, gt=0, description="factor of the GLMC loss: 2 adds its two mixtures as published, 1 is their mean"
+    )
 
 
 class RetrainOptions(Section):
     """Stage 2: retraining the classifier on real images, the features frozen."""
 
-    data: Literal["balanced_real", "group_balanced_real", "all_real", "evened_out"] = Field(
-        "balanced_real",
-        description="an equal number of real images a class, or of each class x attribute group; all real images; or "
-        "real and synthetic ones",
+    data: Literal["auto", "balanced_real", "group_balanced_real", "all_real", "evened_out", "validation"] = Field(
+        "auto",
+        description="balanced_real: equally many real images per class; group_balanced_real: per class x attribute "
+        "group; all_real; evened_out: the balanced set (real and synthetic); validation: the validation split. auto: "
+        "group_balanced_real if an attribute is known, else the balanced set",
     )
     method: str = Field("logistic", description="how the last layer is found")
     regularization: float = Field(1.0, gt=0, description="inverse strength C of the logistic regression")
@@ -207,6 +240,12 @@ class TrainOptions(Section):
     pretrained: bool = Field(False, description="start from the timm weights")
     image_size: int | None = Field(
         None, ge=8, description="side in pixels; default: the data's, or with pretrained that of the weights"
+    )
+    load_size: int | None = Field(
+        None,
+        ge=8,
+        description="side in pixels at which images are kept, larger than image_size: training crops a random part, "
+        "testing the center",
     )
     mean: tuple[float, ...] | None = Field(
         None,

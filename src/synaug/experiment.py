@@ -33,6 +33,7 @@ from synaug.methods import (
     method_named,
     network_digests,
     train_method,
+    uses_autoencoder,
 )
 from synaug.progress import Progress, of_seed, silent
 from synaug.recipes import with_overrides
@@ -40,6 +41,7 @@ from synaug.reporting import report
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_recipe, open_run, write_networks
 from synaug.synthesis.accepted import synthetic_manifest
+from synaug.synthesis.autoencoder import autoencode
 from synaug.synthesis.models import TRANSFORMERS, find_model
 from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.scorers import needs_clip
@@ -194,7 +196,13 @@ def train(
     team, _ = joined_team(locked.train.device)
     shown = progress if team.is_first else silent
     missing = _without_result(itertools.product(recipes, wanted), run_folder, learned_from, team)
-    sets = functools.cache(lambda: load_sets(out, locked.train, progress=shown))
+    autoencoded = uses_autoencoder([name for _, name in missing], locked)
+    sets = functools.cache(lambda: load_sets(out, locked.train, autoencoded=autoencoded, progress=shown))
+    if autoencoded:
+        if team.is_first:
+            real = read_manifest(run_folder.data).split("train")
+            autoencode(plan, real, out, device=locked.generate.device, progress=shown)
+        team.wait()  # until the images are written
     if missing:
         check_methods(wanted, locked, num_attributes=read_manifest(run_folder.data).num_attributes)
         if team.is_first:

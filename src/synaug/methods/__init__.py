@@ -9,8 +9,9 @@ from synaug.methods.options import (
     options_of,
     retrain_options,
     stage_options,
+    uses_autoencoder,
 )
-from synaug.methods.results import is_current, is_finished, train_group_counts, train_method
+from synaug.methods.results import is_current, is_finished, registered, train_group_counts, train_method
 from synaug.methods.sets import Sets, images_digest, load_sets, retraining_set, selected
 from synaug.methods.table import DEFAULT_METHODS, METHODS, OWN, Method
 from synaug.methods.training import trained_model
@@ -32,6 +33,7 @@ __all__ = [
     "network_digests",
     "network_of",
     "options_of",
+    "registered",
     "retrain_options",
     "retraining_set",
     "selected",
@@ -39,4 +41,5 @@ __all__ = [
     "train_group_counts",
     "train_method",
     "trained_model",
+    "uses_autoencoder",
 ]

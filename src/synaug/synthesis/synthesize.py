@@ -35,6 +35,11 @@ _SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _THREADS = max(4, min(16, os.cpu_count() or 1))  # that resize, encode and write
 
 
+def suffix_of(image_format: str) -> str:
+    """Return the suffix of files of a format, such as ``.jpg``."""
+    return _SUFFIXES.get(image_format, f".{image_format.lower()}")
+
+
 @dataclass(frozen=True)
 class SynthesisResult:
     """What came of the slots: ``rejected`` counts attempts by reason, ``missing`` the slots that stay empty."""
@@ -292,7 +297,7 @@ class _Worker:
 
     def _path(self, task: _Task, verdict: Verdict) -> str | None:
         """Return where the image goes; of the rejected ones only the first are kept, to be looked at."""
-        suffix = _SUFFIXES.get(self.plan.encoding.format, f".{self.plan.encoding.format.lower()}")
+        suffix = suffix_of(self.plan.encoding.format)
         if verdict.ok:
             return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
         reason = verdict.reason or "unnamed"

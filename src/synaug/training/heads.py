@@ -12,6 +12,7 @@ import numpy as np
 
 from synaug.training.convex import dfr, logistic, warm_logistic
 from synaug.training.descent import crt, crt_warm, lws, max_norm
+from synaug.training.feature_sampling import balanced_by_sampling
 from synaug.training.problems import Head, Problem, mean_recall
 
 TAUS = tuple(tenth / 10 for tenth in range(11))
@@ -39,6 +40,16 @@ def nearest_class_mean(problem: Problem, *, regularization: float, seed: int) ->
     return Head(means / np.maximum(norms, 1e-12), np.zeros(problem.num_classes))
 
 
+def feature_sampling(problem: Problem, *, regularization: float, seed: int) -> Head:
+    """Return the logistic regression on features with sampled ones, as many per class as the largest class has.
+
+    See ``feature_sampling.balanced_by_sampling``: a baseline that generates features, not images.
+    """
+    return logistic(
+        balanced_by_sampling(problem, np.random.default_rng([seed, 8])), regularization=regularization, seed=seed
+    )
+
+
 METHODS: dict[str, Callable[..., Head]] = {
     "logistic": logistic,
     "warm_logistic": warm_logistic,
@@ -49,4 +60,7 @@ METHODS: dict[str, Callable[..., Head]] = {
     "tau_norm": tau_norm,
     "nearest_class_mean": nearest_class_mean,
     "dfr": dfr,
+    "feature_sampling": feature_sampling,
 }
+WITHOUT_REGULARIZATION = ("lws", "tau_norm", "nearest_class_mean", "dfr")
+"""Methods that ignore ``regularization``: they have a grid of their own, or no strength at all."""
