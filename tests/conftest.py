@@ -21,11 +21,12 @@ import pytest
 import torch
 from PIL import Image
 
-from synaug import cli, experiment, storage
-from synaug.data.images import read_image
+from synaug import cli, experiment
+from synaug.data.manifest import read_image
 from synaug.data.readers import read_data
-from synaug.embedded import demo_data, demo_recipe
 from synaug.recipes import make_recipe, read_recipe
+from synaug.runtime import storage
+from synaug.runtime.embedded import demo_data, demo_recipe
 
 torch.set_num_threads(2)
 
