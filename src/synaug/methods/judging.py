@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synaug.synthesis.quality import class_thresholds, margins
+from synaug.synthesis.quality.gates import class_thresholds, margins
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from synaug.training.images import TrainingSet
+    from synaug.training.training_set import TrainingSet
 
 FOLDS = 5
 STRENGTH = 0.1  # C of the logistic regression
@@ -41,7 +41,9 @@ def judged(data: TrainingSet, features: Tensor, *, by: str, quantile: float = 0.
     return data.rows(real | fits)
 
 
-def agreement(probabilities: np.ndarray, labels: np.ndarray, is_synthetic: np.ndarray, *, num_classes: int) -> np.ndarray:
+def agreement(
+    probabilities: np.ndarray, labels: np.ndarray, is_synthetic: np.ndarray, *, num_classes: int
+) -> np.ndarray:
     """Return the weight of each image, float of shape ``(N,)``: 1 for real ones.
 
     A synthetic one has the probability of its class divided by the median of the real images of that class, at most 1.
@@ -82,7 +84,7 @@ def class_probabilities(data: TrainingSet, features: Tensor, *, seed: int = 0) -
     fill(real, np.flatnonzero(is_synthetic))
     counts = np.bincount(labels[real], minlength=data.num_classes)
     folds = max(2, min(FOLDS, int(counts[counts > 0].min(initial=FOLDS))))
-    from synaug.silence import without_warnings
+    from synaug.runtime.quiet import without_warnings
 
     with without_warnings():  # a class with a single image is in one fold only, which is right here
         parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(real, labels[real]))

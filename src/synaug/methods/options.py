@@ -9,7 +9,7 @@ from typing import Any
 
 from synaug.config import MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
 from synaug.errors import OptionError, unknown
-from synaug.methods.table import METHODS, OWN, Method
+from synaug.methods.registry import METHODS, OWN, Method
 
 REVISED = {
     ("loss", "ldam_drw"): 1,  # divided by the sum of weights
@@ -58,7 +58,7 @@ def network_file(name: str, recipe: Recipe) -> dict[str, str]:
     network = network_of(name, recipe)
     if ":" not in network:  # so that nothing heavy is loaded
         return {}
-    from synaug.training.models import network_digest
+    from synaug.training.networks.classifiers import network_digest
 
     return {"network_digest": network_digest(network)}
 
@@ -80,8 +80,8 @@ def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int
         _check_last_layer(name, recipe)
         if method.needs_pretrained and not recipe.train.pretrained:
             raise OptionError(
-                f"The method {name} uses pretrained features as they are, but train.pretrained is false. Set it to true "
-                "with a network that has weights, or leave the method out."
+                f"The method {name} uses pretrained features as they are, but train.pretrained is false. Set it to "
+                "true with a network that has weights, or leave the method out."
             )
         if num_attributes is not None and num_attributes < 2 and needs_groups(name, recipe):
             raise OptionError(
@@ -98,11 +98,13 @@ def needs_groups(name: str, recipe: Recipe) -> bool:
 
 def _check_last_layer(name: str, recipe: Recipe) -> None:
     """Refuse a strength for a last layer that would ignore it."""
-    from synaug.training.heads import WITHOUT_REGULARIZATION
-
     own = recipe.methods.get(name, MethodOptions()).retrain
+    if "regularization" not in own:
+        return
+    from synaug.training.last_layer.solvers import WITHOUT_REGULARIZATION
+
     head = str((dict(method_named(name, recipe).retrain) | own).get("method"))
-    if "regularization" in own and head in WITHOUT_REGULARIZATION:
+    if head in WITHOUT_REGULARIZATION:
         raise OptionError(
             f"methods.{name}.retrain.regularization: {head} has no such strength or chooses it from a grid of its own; "
             "leave it out."

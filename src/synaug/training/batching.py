@@ -12,16 +12,16 @@ from torch.nn import functional as F
 from synaug.config import StageOptions
 from synaug.errors import unknown
 from synaug.training.augmentation import AUGMENTATIONS, crop_and_flip, random_resized_crop
-from synaug.training.images import TrainingSet
 from synaug.training.losses import loss_named
 from synaug.training.mixing import Batch, PartnerDraw, mixing_named
 from synaug.training.sampling import sampler_named
+from synaug.training.training_set import TrainingSet
 
 LARGEST_PADDED = 64  # pixels; padding of an eighth of a larger side would make much of each image black
 SMALLEST_PART = 0.7  # of a larger image's area, that a random crop shows
 
 MakeBatch = Callable[..., Batch]
-"""Called as ``make(rows, rng, share)``, the share of the training that is done; may return several views of the rows, one
+"""Called as ``make(rows, rng, share)``; ``share`` of the training is done. It may return several views of the rows, one
 view after the other."""
 
 BatchMaker = Callable[[TrainingSet, StageOptions], MakeBatch]

@@ -1,0 +1,82 @@
+"""What the results of several seeds say together: the mean and the standard deviation of every number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+_NOT_MEASURED = ("method", "seed", "synthetic", "options", "uses_synthetic", "is_bound", "problem", "validation")
+
+
+def by_method(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the results of each method, one a seed, in the order in which they come."""
+    methods: dict[str, list[Mapping[str, Any]]] = {}
+    for result in results:
+        methods.setdefault(str(result["method"]), []).append(result)
+    return methods
+
+
+def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return what a report says of several seeds: ``num_seeds``, ``mean`` and ``deviation`` of each method.
+
+    The last two have the numbers of a result under the names that they have there; empty where no method has two seeds.
+    """
+    methods = by_method(results)
+    if all(len(runs) < 2 for runs in methods.values()):
+        return {}
+    return {
+        name: {
+            "num_seeds": len(runs),
+            "mean": _without(mean_result(runs), "intervals"),
+            "deviation": deviations(runs),
+        }
+        for name, runs in methods.items()
+    }
+
+
+def mean_result(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean of each number of one method's results; of an interval, the means of its ends.
+
+    >>> mean_result([{"accuracy": 0.5, "intervals": {"accuracy": [0.25, 0.5]}},
+    ...              {"accuracy": 1.0, "intervals": {"accuracy": [0.75, 1.0]}}])
+    {'accuracy': 0.75, 'intervals': {'accuracy': [0.5, 0.75]}}
+    """
+    return dict(_merged([_without(run, *_NOT_MEASURED) for run in runs], mean))
+
+
+def deviations(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the standard deviation (n - 1) of each number of one method's results; NaN of a single one.
+
+    >>> deviations([{"accuracy": 0.5}, {"accuracy": 0.75}, {"accuracy": 1.0}]), deviations([{"accuracy": 0.5}])
+    ({'accuracy': 0.25}, {'accuracy': nan})
+    """
+    return dict(_merged([_without(run, *_NOT_MEASURED, "intervals") for run in runs], deviation))
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; NaN of nothing, or where one of them is."""
+    return float(np.mean(values)) if values else math.nan
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation (n - 1); NaN of a single number, or where one of them is."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def _without(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in run.items() if key not in names}
+
+
+def _merged(values: Sequence[Any], combine: Callable[[Sequence[float]], float]) -> Any:
+    """Return nested dicts and lists of the same form as one, numbers combined; None is NaN."""
+    first = next((value for value in values if value is not None), None)
+    if isinstance(first, Mapping):
+        names = dict.fromkeys(name for value in values for name in value or ())
+        return {name: _merged([(value or {}).get(name) for value in values], combine) for name in names}
+    if isinstance(first, list | tuple):
+        ends = [value if value is not None else [None] * len(first) for value in values]
+        return [_merged(each, combine) for each in zip(*ends, strict=True)]
+    return combine([math.nan if value is None else float(value) for value in values])
