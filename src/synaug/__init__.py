@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from synaug.evaluation.spurious import spurious_report
     from synaug.experiment import balance, run
     from synaug.oversampler import SyntheticOverSampler
+    from synaug.predicting import load_classifier
     from synaug.publishing import export_classifier
     from synaug.recipes import read_recipe
     from synaug.synthesis.loading import load_generator
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from synaug.training.classifier import retrain_classifier
     from synaug.training.features import labelled_features
     from synaug.training.fit import train_representation
-    from synaug.training.saving import load_classifier
 
 _HOMES = {
     "Manifest": "data.manifest",
@@ -49,7 +49,7 @@ _HOMES = {
     "group_counts": "data.groups",
     "imbalance_factor": "data.groups",
     "labelled_features": "training.features",
-    "load_classifier": "training.saving",
+    "load_classifier": "predicting",
     "load_generator": "synthesis.loading",
     "longtail_report": "evaluation.longtail",
     "make_plan": "synthesis.plan",

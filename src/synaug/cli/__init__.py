@@ -13,7 +13,7 @@ import typer
 
 import synaug
 from synaug.allocation import keep_freed_memory
-from synaug.cli import bench, data, evaluation, runs, synthesis, training
+from synaug.cli import bench, data, evaluation, prediction, runs, synthesis, training
 from synaug.errors import SynaugError
 
 INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
@@ -48,7 +48,12 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
         "retrain": training.retrain,
         "report": runs.report,
     },
-    "Results": {"export": data.export, "verify": data.verify, "evaluate": evaluation.evaluate},
+    "Results": {
+        "predict": prediction.predict,
+        "evaluate": evaluation.evaluate,
+        "export": data.export,
+        "verify": data.verify,
+    },
     "Comparing methods": {"bench": bench.bench, "methods": training.list_methods, "datasets": data.list_datasets},
 }
 COMMANDS = {name: command for panel in PANELS.values() for name, command in panel.items()}

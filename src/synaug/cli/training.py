@@ -42,6 +42,7 @@ def _train(
     run: Path, methods: str | None, num_seeds: int | None, *, retrain: bool, dry_run: bool, as_json: bool
 ) -> None:
     from synaug import console, experiment, storage
+    from synaug.evaluation.usage import usage_lines
     from synaug.preview import preview_training
     from synaug.runs import locked_recipe, open_run
     from synaug.training.parallel import is_first_process
@@ -60,6 +61,8 @@ def _train(
         print_json(results)
     else:
         console.show_results({"results": results})
+        if results:
+            console.show_usage(usage_lines(run))
 
 
 def list_methods(as_json: Json = False) -> None:
