@@ -1,0 +1,205 @@
+"""Keep a finished classifier, and load it again for use elsewhere."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from synaug.data.formats.image_inputs import ImageInputs, iterate_images
+from synaug.errors import DataError, OptionError
+from synaug.runtime import storage
+from synaug.runtime.devices import chosen_device
+from synaug.training.lazy_images import pixels
+from synaug.training.networks.classifiers import ImageClassifier, make_model, network_digest, network_named
+from synaug.training.networks.custom import Factory, is_own, shown
+from synaug.training.networks.timm_networks import architecture
+from synaug.training.training_set import TrainingSet, normalised
+
+FILE = "classifier.safetensors"
+BATCH = 256  # images at once, for predictions
+
+
+@dataclass(frozen=True, eq=False)
+class SavedClassifier:
+    """A classifier with what it needs to be used: names, image size and normalization.
+
+    ``method`` and ``seed`` are those of the run that it was loaded from, where that is known.
+    """
+
+    model: ImageClassifier
+    class_names: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    mean: Tensor
+    std: Tensor
+    network: str = ""
+    method: str = ""
+    seed: int | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.model.parameters()).device
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return logits, shape ``(N, num_classes)`` on the CPU, of uint8 images ``(N, C, H, W)`` of any size."""
+        values = images.to(self.device).float() / 255
+        if values.shape[-2:] != self.image_shape[1:]:
+            values = F.interpolate(values, self.image_shape[1:], mode="bilinear", antialias=True)
+        mean, std = self.mean.to(self.device), self.std.to(self.device)
+        with torch.inference_mode():
+            return self.model((values - mean[:, None, None]) / std[:, None, None]).cpu()
+
+    def predict(self, images: ImageInputs, *, batch_size: int = BATCH) -> list[str]:
+        """Return the class name of each image; of a single image, a list of one.
+
+        Args:
+            images: one or many paths, Pillow images, arrays or tensors; see ``data.formats.image_inputs``. They are
+                prepared as the test images of the run were: scaled and cropped to a centered square.
+            batch_size: images at once.
+
+        Raises:
+            DataError: an image cannot be read, or its shape or type is not allowed.
+        """
+        return [self.class_names[label] for label in self.predict_proba(images, batch_size=batch_size).argmax(1)]
+
+    def predict_proba(self, images: ImageInputs, *, batch_size: int = BATCH) -> np.ndarray:
+        """Return the probability of each class, float64 of shape ``(N, num_classes)`` in the order of ``class_names``.
+
+        The arguments and errors are those of ``predict``; each row sums to 1.
+        """
+        parts = list(self.probabilities(iterate_images(images, channels=self.image_shape[0]), batch_size=batch_size))
+        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)))
+
+    def probabilities(self, images: Iterable[Image.Image], *, batch_size: int = BATCH) -> Iterator[np.ndarray]:
+        """Yield the probabilities of one batch of decoded images after another, as ``predict_proba`` returns them.
+
+        Raises:
+            OptionError: ``batch_size`` is below 1.
+        """
+        if batch_size < 1:
+            raise OptionError(f"batch_size must be at least 1, got {batch_size}.")
+        channels, height, width = self.image_shape
+        prepared = (pixels(image, channels=channels, size=(width, height)) for image in images)
+        mean, std = self.mean.to(self.device), self.std.to(self.device)
+        while batch := list(itertools.islice(prepared, batch_size)):
+            inputs = normalised(torch.from_numpy(np.stack(batch)).to(self.device), mean=mean, std=std)
+            with torch.inference_mode():
+                yield self.model(inputs).cpu().double().softmax(1).numpy()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What a person or another program has to know to use the weights."""
+        return {
+            "network": self.network,
+            "class_names": list(self.class_names),
+            "image_shape": list(self.image_shape),
+            "mean": self.mean.tolist(),
+            "std": self.std.tolist(),
+        }
+
+
+def write_classifier(
+    model: nn.Module, folder: Path, *, data: TrainingSet, network: str, class_names: Sequence[str]
+) -> None:
+    """Write weights and description into one safetensors file.
+
+    Args:
+        model: the trained network.
+        folder: where ``classifier.safetensors`` goes.
+        data: a set of the size and normalisation that the network was trained with.
+        network: the name that makes it; see ``make_model``. Of a network of the user's own the digest is kept, too.
+        class_names: one name an output.
+    """
+    source = getattr(getattr(model, "backbone", None), "source", "")
+    about = {
+        "network": portable(network),
+        **({"network_digest": source} if is_own(network) else {}),
+        "head": getattr(model, "head", "linear"),
+        "class_names": list(class_names),
+        "image_shape": list(data.images.shape[1:]),
+        "mean": data.mean.tolist(),
+        "std": data.std.tolist(),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    storage.write_bytes(folder / FILE, save(tensors, metadata={"synaug": json.dumps(about)}))
+
+
+def portable(network: str) -> str:
+    """Return the name of a network as other machines may know it, too: without folders of this one."""
+    return shown(network) if is_own(network) else architecture(network)
+
+
+def load_classifier(
+    folder: str | Path, *, network: str | Factory | nn.Module | None = None, device: str | torch.device = "auto"
+) -> SavedClassifier:
+    """Load the classifier of a folder such as ``RUN/checkpoints/synaug-0``.
+
+    Args:
+        folder: holds ``classifier.safetensors``.
+        network: what makes it where the network is its maker's own, whose code a file of weights neither holds nor may
+            name: ``path/to/net.py:Net``, or the class or function itself.
+        device: where it runs: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        OptionError: the network is somebody's own and was not given, or the device is not available.
+        DataError: there is none, the file is damaged, or the network that was given is another.
+    """
+    path = Path(folder) / FILE
+    if not path.exists():
+        raise DataError(f"{folder} holds no classifier ({FILE}). Finished ones lie in RUN/checkpoints/METHOD-SEED.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["synaug"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}.") from error
+    channels, height, width = about["image_shape"]
+    model = make_model(
+        _network(about, path, network),
+        num_classes=len(about["class_names"]),
+        in_channels=channels,
+        image_size=width,
+        head=about.get("head", "linear"),
+    )
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(f"The weights in {path} are of another network: {error}") from error
+    return SavedClassifier(
+        model=model.to(chosen_device(device)).eval(),
+        class_names=tuple(about["class_names"]),
+        image_shape=(channels, height, width),
+        mean=torch.tensor(about["mean"]),
+        std=torch.tensor(about["std"]),
+        network=network_named(about["network"], width),
+    )
+
+
+def _network(about: dict[str, Any], path: Path, given: str | Factory | nn.Module | None) -> str | Factory | nn.Module:
+    """Return what makes the network of a file; code runs only where the caller gave it."""
+    name: str = about["network"]
+    if given is None:
+        if is_own(name):
+            raise OptionError(
+                f"The classifier {path} is of its maker's own network {name}, whose code is not in it. If you have "
+                "that code and trust it: load_classifier(folder, network='path/to/net.py:Net')."
+            )
+        return name
+    if isinstance(given, str) and network_digest(given) != about.get("network_digest", ""):
+        raise DataError(
+            f"{given} is not the file that {path} was trained with ({name}). Take that one, or give the class or "
+            "function itself to load it nevertheless."
+        )
+    return given
