@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,17 +66,17 @@ def fit_pixel_scorer(
     return FittedScorer(score, out_of_fold)
 
 
-def _folds(labels: np.ndarray, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield the rows to fit on and the rows to judge; each class is spread over the folds as evenly as possible."""
+def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows to fit on and to judge, fold by fold; each class is spread as evenly as possible."""
     from sklearn.model_selection import StratifiedKFold
 
     largest = int(np.bincount(labels).max(initial=0))
     if largest < 2:  # no class has an image to fit on and another one to judge
-        return
+        return []
     folds = StratifiedKFold(min(FOLDS, largest), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        yield from folds.split(labels[:, None], labels)
+        return list(folds.split(labels[:, None], labels))
 
 
 def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
