@@ -22,12 +22,13 @@ import torch
 from PIL import Image
 
 from photographs import write_photographs
-from synaug import cli, experiment, storage
-from synaug.data.images import read_image
+from synaug import cli, experiment
+from synaug.data.manifest import read_image
 from synaug.data.readers import read_data
-from synaug.embedded import demo_data, demo_recipe
 from synaug.recipes import make_recipe, read_recipe
-from synaug.training.packaged_weights import write_packaged_weights
+from synaug.runtime import storage
+from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.training.networks.packaged_weights import write_packaged_weights
 
 torch.set_num_threads(2)
 
