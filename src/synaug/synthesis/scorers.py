@@ -44,6 +44,8 @@ def fit_pixel_scorer(
 ) -> FittedScorer:
     """Fit a class-balanced logistic regression on the principal components of thumbnails.
 
+    Images of fewer than two classes show no difference to learn: then every class is equally probable.
+
     Args:
         pixels: ``thumbnails`` of the real images, shape ``(N, D)``.
         labels: shape ``(N,)``.
@@ -59,6 +61,8 @@ def fit_pixel_scorer(
         if len(np.unique(labels[seen])) > 1 and len(seen) < len(labels):
             model = _fit(pixels[_at_most(seen, labels, rng)], labels[_at_most(seen, labels, rng)])
             out_of_fold[folds == fold] = _probabilities(model, pixels[folds == fold], num_classes)
+    if len(np.unique(labels)) < 2:
+        return FittedScorer(lambda images: np.full((len(images), num_classes), 1 / num_classes), out_of_fold)
     everything = _at_most(np.arange(len(labels)), labels, rng)
     model = _fit(pixels[everything], labels[everything])
 
@@ -101,7 +105,8 @@ def _fit(pixels: np.ndarray, labels: np.ndarray) -> Any:
         StandardScaler(),
         LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
     )
-    return model.fit(pixels.astype(np.float32) / 255, labels)
+    with np.errstate(invalid="ignore"):  # PCA divides by the total variance, which is 0 if all images are equal
+        return model.fit(pixels.astype(np.float32) / 255, labels)
 
 
 def _probabilities(model: Any, pixels: np.ndarray, num_classes: int) -> np.ndarray:
