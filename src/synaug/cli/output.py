@@ -9,14 +9,14 @@ from typing import Any
 
 def print_json(content: Any) -> None:
     """Print JSON on stdout; NaN becomes null."""
-    from synaug.storage import without_nan
+    from synaug.runtime.storage import without_nan
 
     print(json.dumps(without_nan(content), indent=2, ensure_ascii=False))
 
 
 def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
     """Print what will be made and, where it is planned in a folder, what comes next."""
-    from synaug import console
+    from synaug.cli import console
 
     if as_json:
         print_json(content)
@@ -26,7 +26,7 @@ def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> No
 
 def print_facts(content: dict[str, Any], *, as_json: bool) -> None:
     """Print what would be done, or was done: a line a fact, or JSON."""
-    from synaug import console
+    from synaug.cli import console
 
     if as_json:
         print_json(content)
@@ -39,7 +39,7 @@ def show_report(content: dict[str, Any], out: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    from synaug import console
+    from synaug.cli import console
 
     console.show_results(content)
     console.show_summary(content, out / "report.html")

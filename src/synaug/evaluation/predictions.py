@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from synaug.data.names import cell_text
-from synaug.data.tablefiles import read_table
-from synaug.data.tables import named_column
+from synaug.data.class_names import cell_text
+from synaug.data.formats.table_files import read_table
+from synaug.data.formats.tables import named_column
 from synaug.errors import DataError
+from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.fairness import FairnessReport, fairness_report
-from synaug.evaluation.intervals import intervals_of, resamples
 from synaug.evaluation.longtail import class_recalls
 from synaug.evaluation.scores import RESAMPLES
 

@@ -1,0 +1,70 @@
+"""The stage that writes a run's real and synthetic images as a data set of its own, with its card."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from synaug.data.export.writer import export_dataset
+from synaug.data.manifest import read_manifest
+from synaug.pipeline.review import check_applied
+from synaug.run import RunFolder, locked_model, locked_recipe, open_run
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.provenance import manifest_of, provenance
+from synaug.synthesis.execution.worker import synthesis_summary
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning.plan_file import read_plan
+
+
+def export(out: Path, target: Path, *, licence: str | None = None, progress: Progress = silent) -> None:
+    """Write the run's real and synthetic images as a tree that torchvision and ``datasets`` load alike.
+
+    Args:
+        out: run folder with its synthetic images.
+        target: a folder that does not exist or is empty.
+        licence: of the set, as the Hub spells it, for the data card; default: unknown.
+        progress: called with how far the work has come.
+
+    Raises:
+        OptionError: ``target`` is not empty.
+    """
+    run_folder = open_run(out)
+    plan = read_plan(run_folder.plan)
+    check_applied(plan, out)
+    told = provenance(plan, out).assign(variant=plan.options.variant)
+    export_dataset(
+        read_manifest(run_folder.data),
+        manifest_of(told, plan, out),
+        target,
+        provenance=told,
+        card={"name": locked_recipe(run_folder).name, "license": licence}
+        | _card_facts(out, plan)
+        | _origin(run_folder),
+        progress=progress,
+    )
+
+
+def _origin(run_folder: RunFolder) -> dict[str, str | None]:
+    """Return the day and the generator for the data card; a model of this machine is named without its path."""
+    model = locked_model(run_folder)
+    return {
+        "created": datetime.date.today().isoformat(),
+        "generator": Path(name).name if Path(name := str(model.get("model"))).is_absolute() else name,
+        "generator revision": model.get("revision"),
+        "generator licence": model.get("licence"),
+    }
+
+
+def _card_facts(out: Path, plan: Plan) -> dict[str, Any]:
+    """Return what the data card tells of the synthetic images."""
+    made = synthesis_summary(plan, out)
+    rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
+    return {
+        "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
+        "rejected attempts": rejected,
+        "checks": ", ".join(locked_recipe(open_run(out)).quality.gates),
+        "prompt": plan.options.template,
+        "variant": plan.options.variant,
+        "seed": plan.options.seed,
+    }

@@ -1,0 +1,210 @@
+"""Say how probable each class is for an image: from small pictures of the real images, or by CLIP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synaug.config import SIGLIP, QualityOptions
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.loading import find_device
+from synaug.synthesis.generators.model_sources import TRANSFORMERS, ModelFolder, find_model
+
+SIDE = 16
+FOLDS = 5
+MAX_FITTED = 20_000
+_SMALLEST = 1e-12
+
+Scorer = Callable[[Sequence[Image.Image]], np.ndarray]
+"""Returns probabilities of shape ``(N, C)`` for N images."""
+
+
+def thumbnails(images: Sequence[Image.Image], *, mode: str = "L") -> np.ndarray:
+    """Return the images as small as ``SIDE``, uint8 of shape ``(N, D)``."""
+    size = (SIDE, SIDE)
+    small = [np.asarray(image.convert(mode).resize(size, Image.Resampling.BOX)).ravel() for image in images]
+    return np.stack(small) if small else np.zeros((0, SIDE * SIDE * len(mode)), np.uint8)
+
+
+@dataclass(frozen=True)
+class FittedScorer:
+    """A scorer, and what it would say of each real image had it not seen that image, shape ``(N, C)``."""
+
+    scorer: Scorer
+    out_of_fold: np.ndarray
+
+
+def fit_pixel_scorer(
+    pixels: np.ndarray, labels: np.ndarray, *, num_classes: int, mode: str = "L", seed: int = 0
+) -> FittedScorer:
+    """Fit a class-balanced logistic regression on the principal components of thumbnails.
+
+    Images of fewer than two classes show no difference to learn: then every class is equally probable.
+
+    Args:
+        pixels: ``thumbnails`` of the real images, shape ``(N, D)``.
+        labels: shape ``(N,)``.
+        num_classes: C; also classes without an image count.
+        mode: the colour mode of the thumbnails.
+        seed: decides the folds.
+    """
+    rng = np.random.default_rng(seed)
+    folds = _folds(labels, rng)
+    out_of_fold = np.full((len(labels), num_classes), _SMALLEST)
+    for fold in range(FOLDS):
+        seen = np.flatnonzero(folds != fold)
+        if len(np.unique(labels[seen])) > 1 and len(seen) < len(labels):
+            model = _fit(pixels[_at_most(seen, labels, rng)], labels[_at_most(seen, labels, rng)])
+            out_of_fold[folds == fold] = _probabilities(model, pixels[folds == fold], num_classes)
+    if len(np.unique(labels)) < 2:
+        return FittedScorer(lambda images: np.full((len(images), num_classes), 1 / num_classes), out_of_fold)
+    everything = _at_most(np.arange(len(labels)), labels, rng)
+    model = _fit(pixels[everything], labels[everything])
+
+    def score(images: Sequence[Image.Image]) -> np.ndarray:
+        return _probabilities(model, thumbnails(images, mode=mode), num_classes)
+
+    return FittedScorer(score, out_of_fold)
+
+
+def _folds(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a fold for each image; each class is spread over the folds as evenly as it goes."""
+    folds = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        mine = rng.permutation(np.flatnonzero(labels == label))
+        folds[mine] = (np.arange(len(mine)) + rng.integers(FOLDS)) % FOLDS
+    return folds
+
+
+def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return up to ``MAX_FITTED`` of the rows, those of large classes first left out."""
+    if len(rows) <= MAX_FITTED:
+        return rows
+    mixed = rng.permutation(rows)
+    rank = np.zeros(len(mixed), np.int64)
+    for label in np.unique(labels[rows]):
+        mine = labels[mixed] == label
+        rank[mine] = np.arange(mine.sum())
+    return mixed[np.argsort(rank, kind="stable")[:MAX_FITTED]]
+
+
+def _fit(pixels: np.ndarray, labels: np.ndarray) -> Any:
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    components = min(64, len(labels) - 1, pixels.shape[1])
+    model = make_pipeline(
+        PCA(components, whiten=False, svd_solver="covariance_eigh"),
+        StandardScaler(),
+        LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
+    )
+    with np.errstate(invalid="ignore"):  # PCA divides by the total variance, which is 0 if all images are equal
+        return model.fit(pixels.astype(np.float32) / 255, labels)
+
+
+def _probabilities(model: Any, pixels: np.ndarray, num_classes: int) -> np.ndarray:
+    probabilities = np.full((len(pixels), num_classes), _SMALLEST)
+    if len(pixels):
+        probabilities[:, model.classes_] = model.predict_proba(pixels.astype(np.float32) / 255)
+    return np.maximum(probabilities, _SMALLEST)
+
+
+def needs_clip(quality: QualityOptions) -> bool:
+    """Return whether a gate will ask CLIP."""
+    return quality.scorer == "clip" and "off_class" in quality.gates
+
+
+def chosen_scorer(
+    quality: QualityOptions,
+    captions: Sequence[str],
+    *,
+    device: str = "auto",
+    found: Callable[[dict[str, str | None]], None] = lambda _: None,
+) -> Scorer | None:
+    """Return CLIP where the options want it, loaded when it is first asked; None stands for the fitted classifier.
+
+    Args:
+        quality: names scorer and model.
+        captions: one a class, such as "a photo of a bag".
+        device: where it runs.
+        found: told model, revision and licence.
+    """
+    if not needs_clip(quality):
+        return None
+    loaded: list[Scorer] = []
+
+    def score(images: Sequence[Image.Image]) -> np.ndarray:
+        if not loaded:
+            folder = find_model(quality.scorer_model, layout=TRANSFORMERS)
+            loaded.append(clip_scorer(folder, captions, device=device))
+            found(folder.facts)
+        return loaded[0](images)
+
+    return score
+
+
+def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "auto", batch_size: int = 64) -> Scorer:
+    """Return a zero-shot scorer: CLIP's (or SigLIP's) softmax over one caption a class.
+
+    Args:
+        model: a ``CLIPModel`` or alike with its tokenizer and image processor; see ``find_model``.
+        captions: one a class, such as "a photo of a bag".
+        device: where it runs.
+        batch_size: images or captions at once.
+
+    Raises:
+        EnvironmentFault: the model cannot be loaded.
+        OptionError: it does not compare images with texts.
+    """
+    import torch
+
+    network, processor = _loaded_clip(model)
+    network = network.to(find_device(device))
+
+    def embedded(texts: Sequence[str], pictures: Sequence[Image.Image]) -> Any:
+        inputs = processor(
+            text=list(texts), images=list(pictures), return_tensors="pt", padding="max_length", truncation=True
+        )
+        with torch.inference_mode():
+            return network(**inputs.to(network.device))
+
+    blank, parts = [Image.new("RGB", (32, 32))], range(0, len(captions), batch_size)
+    classes = torch.cat([embedded(captions[i : i + batch_size], blank).text_embeds for i in parts]).T
+    scale = network.logit_scale.detach().exp()  # a bias, which SigLIP has, is the same for all classes
+
+    def score(images: Sequence[Image.Image]) -> np.ndarray:
+        found = [np.zeros((0, len(captions)), np.float32)]
+        for start in range(0, len(images), batch_size):
+            pictures = [image.convert("RGB") for image in images[start : start + batch_size]]
+            logits = scale * embedded(captions[:1], pictures).image_embeds @ classes
+            found.append(logits.softmax(1).cpu().numpy())
+        return np.concatenate(found)
+
+    return score
+
+
+def _loaded_clip(model: ModelFolder) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModel, AutoProcessor
+
+    safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            network = AutoModel.from_pretrained(model.path, use_safetensors=True, dtype=torch.float32, **safely)
+            if not hasattr(network, "logit_scale"):
+                raise OptionError(
+                    f"{model.name} is a {type(network).__name__}, which does not compare images with texts; "
+                    f"name a CLIP or SigLIP model with quality.scorer_model, such as {SIGLIP}."
+                )
+            return network.eval(), AutoProcessor.from_pretrained(model.path, **safely)
+    except OptionError:
+        raise
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"The model {model.name} cannot be loaded: {error}") from error
