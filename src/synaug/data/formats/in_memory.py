@@ -18,6 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from synaug.data.formats.table_files import Table
+from synaug.data.labels import flat_labels
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 
@@ -61,7 +62,7 @@ def table_in_memory(source: Any) -> Table:
 
 def _of_images(images: Sequence[Any] | np.ndarray, labels: Sequence[Any] | np.ndarray | pd.Series[Any]) -> Table:
     """Take an array (N, H, W) or (N, H, W, 3), or a sequence of paths, Pillow images and single arrays."""
-    labels = list(labels)
+    labels = flat_labels(labels, where="The label column")
     if len(images) != len(labels):
         raise DataError(f"There are {len(images)} images but {len(labels)} labels.")
     return _with_images(pd.DataFrame({"label": labels}), "image", images)
