@@ -28,6 +28,9 @@ def _no_url(model: str) -> str:
     return model
 
 
+CLASS_SPREAD = "class"  # the name of plan.spread whose phrases take the place of the class
+Spread = dict[str, tuple[str, ...] | dict[str, tuple[str, ...]]]
+
 ModelName = Annotated[str, AfterValidator(_no_url)]
 
 
@@ -83,8 +86,24 @@ class PlanOptions(Section):
     attribute_phrases: dict[str, str] = Field(
         {}, description="attribute name -> phrase with {class}, such as 'red {class}' or '{class} on water'"
     )
+    spread: Spread = Field(
+        {},
+        description="phrases that the images of each class take in turn, such as background: [on land, on water], "
+        "after the class or at {background}; or lists by class; under the name 'class', what the prompt calls it",
+    )
     negative_prompt: str = Field("", description="what the images should not show")
     seed: int = Field(0, ge=0, description="decides every image's own seed")
+
+    @field_validator("spread")
+    @classmethod
+    def _spread_has_phrases(cls, spread: Spread) -> Spread:
+        for name, phrases in spread.items():
+            if not name.isidentifier() or name in ("modifier", "attribute"):
+                raise ValueError(f"spread: {name!r} is no free name; use a word such as background")
+            for each in phrases.values() if isinstance(phrases, dict) else [phrases]:
+                if not each or not all(phrase.strip() for phrase in each):
+                    raise ValueError(f"spread.{name} needs at least one phrase, and no empty ones")
+        return spread
 
     @field_validator("target", mode="before")
     @classmethod
@@ -343,13 +362,31 @@ class BenchOptions(Section):
     mirror: str | None = Field(None, description="fashion_lt, fashion_fair or fashion_spurious; default: DATA")
     arms: dict[str, ArmOptions] = Field({}, description="name -> arm; rows of the first one carry no name")
     baseline: str = Field("cross_entropy", description="row from which the closed gap is counted")
-    bounds: tuple[str, ...] = Field(("upper_bound", "upper_bound_retrained"), description="rows it is counted to")
-    columns: tuple[str, ...] = Field(
-        ("accuracy", "many", "medium", "few", "worst_class", "calibration_error"), description="of the table"
+    bounds: tuple[str, ...] = Field(
+        ("upper_bound", "upper_bound_retrained", "upper_bound_mixup"), description="rows it is counted to"
     )
+    columns: tuple[str, ...] = Field(
+        ("accuracy", "many", "medium", "few", "worst_class", "calibration_error"),
+        description="of the table; the gap is counted in the first one",
+    )
+    tuned: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="row -> the rows of which the one with the best validation score takes its place; each row has as "
+        "many candidates",
+    )
+    tuned_by: str = Field("mean_recall", description="the validation score that decides, such as worst_group_accuracy")
     curves: dict[str, CurveOptions] = Field({}, description="name -> picture of a study")
     quick: dict[str, tuple[str, ...]] = Field({}, description="arm -> methods of the smaller grid")
     quick_options: dict[str, Any] = Field({}, description="dotted options of the smaller grid")
+
+    @field_validator("tuned")
+    @classmethod
+    def _budgets_are_equal(cls, tuned: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        numbers = {name: len(rows) for name, rows in tuned.items()}
+        if len(set(numbers.values())) > 1:
+            listed = ", ".join(f"{name} {number}" for name, number in numbers.items())
+            raise ValueError(f"every row of 'tuned' needs as many candidates as any other, but got {listed}")
+        return tuned
 
 
 class Recipe(Section):

@@ -12,6 +12,7 @@ from synaug.evaluation.bootstrap import intervals_of, recall_intervals, resample
 from synaug.evaluation.calibration import expected_calibration_error
 from synaug.evaluation.fairness import accuracy_by_group, fairness_report
 from synaug.evaluation.longtail import longtail_report
+from synaug.evaluation.paired import worst_interval
 from synaug.evaluation.spurious import train_weighted_accuracy
 
 DISPARITIES = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")
@@ -84,6 +85,8 @@ def scores(
     drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
     found["per_group"] = per_group
     found["intervals"] |= {"per_group": ends} | intervals_of(drawn)
+    right = np.bincount(strata, weights=labels[known] == predictions[known])
+    found["intervals"]["worst_group_accuracy"] = worst_interval(right, np.bincount(strata))
     return found
 
 

@@ -287,6 +287,7 @@ class _Worker:
             "sha256": None if data is None else storage.digest(data),
             "seconds": round(seconds, 6),
         }
+        record |= {"spread": dict(slot.phrases)} if slot.phrases else {}
         return record if task.guide is None else record | {"guide": task.guide[0]}
 
     def _path(self, task: _Task, verdict: Verdict) -> str | None:
