@@ -25,6 +25,8 @@ _NOTE = (
 
 def show_scores(scores: dict[str, Any]) -> None:
     """Print the scores of ``evaluate_predictions``, in percent, each with its interval."""
+    for note in scores["notes"]:
+        Console(highlight=False).print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
     show_facts({"images": scores["num_images"]} | {name: _measured(scores, name) for name in _OVERALL})
     ends = scores["intervals"]["per_class"]
     _table("class", ["recall"], {name: [_cell(value, ends[name])] for name, value in scores["per_class"].items()})

@@ -18,6 +18,7 @@ import pandas as pd
 from PIL import Image
 
 from synaug.data.formats.table_files import Table
+from synaug.data.labels import flat_labels
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 
@@ -61,7 +62,7 @@ def table_in_memory(source: Any) -> Table:
 
 def _of_images(images: Sequence[Any] | np.ndarray, labels: Sequence[Any] | np.ndarray | pd.Series[Any]) -> Table:
     """Take an array (N, H, W) or (N, H, W, 3), or a sequence of paths, Pillow images and single arrays."""
-    labels = list(labels)
+    labels = flat_labels(labels, where="The label column")
     if len(images) != len(labels):
         raise DataError(f"There are {len(images)} images but {len(labels)} labels.")
     return _with_images(pd.DataFrame({"label": labels}), "image", images)
@@ -125,7 +126,7 @@ def _of_map_style(dataset: Any) -> Table:
     if isinstance(samples, list) and len(samples) == len(dataset) and isinstance(samples[0], tuple):
         table = _of_images([Path(path) for path, _ in samples], [label for _, label in samples])
     elif data is not None and hasattr(dataset, "targets") and len(data) == len(dataset):
-        table = _of_images([_array(image, channels_last=True) for image in data], _numbers(dataset.targets))
+        table = _of_images([eight_bit_array(image, channels_last=True) for image in data], _numbers(dataset.targets))
     else:
         table = _of_items(dataset)
     names = getattr(dataset, "classes", None)
@@ -177,7 +178,7 @@ def _content(image: Any, position: int) -> tuple[str, Content]:
     if isinstance(image, Image.Image):
         return "", _pillow(image)
     try:
-        return "", _array(image)
+        return "", eight_bit_array(image)
     except DataError as error:
         raise DataError(f"Image {position} {error}.") from error
 
@@ -190,7 +191,7 @@ def _pillow(image: Image.Image) -> bytes | np.ndarray:
     return buffer.getvalue()
 
 
-def _array(image: Any, *, channels_last: bool = False) -> np.ndarray:
+def eight_bit_array(image: Any, *, channels_last: bool = False) -> np.ndarray:
     """Return an array or tensor as uint8 (H, W) or (H, W, 3); tensors have their channels first."""
     array = np.asarray(image)
     first = hasattr(image, "detach") and not channels_last

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from synaug.config import DataOptions
 from synaug.data.class_names import sorted_names
 from synaug.data.formats.listing import SPLIT_NAMES, Listing, PathGuard, check_classes_present
 from synaug.data.formats.table_files import Table, read_table
+from synaug.data.labels import label_texts
 from synaug.data.manifest import Quarantined
 from synaug.errors import DataError
 
@@ -120,24 +120,12 @@ def _optional(asked: str | None, usual: str | None, names: list[str], kind: str,
 
 def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = False) -> pd.Series[str]:
     """Return a column as text: class names for the numbers of a ClassLabel, '3' for 3 and for 3.0."""
-    values = table.frame[column]
-    class_names = table.class_names.get(column)
-    lacking = values.isna() | (values.astype(str) == "")
-    if class_names is not None and pd.api.types.is_numeric_dtype(values):
-        lacking |= ~values.isin(range(len(class_names)))
-    if lacking.any() and not may_lack:
-        raise DataError(
-            f"{where}: the column {column!r} has no value in {int(lacking.sum()):,} of {len(values):,} rows, "
-            f"first in row {int(np.flatnonzero(lacking)[0]) + 1}. Fill them in or remove the rows."
-        )
-    present = values[~lacking]
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        if not (present == present.round()).all():
-            raise DataError(f"{where}: the column {column!r} has fractions such as {present.iloc[0]}, not names.")
-        present = present.astype("int64")
-        if class_names is not None:
-            present = present.map(dict(enumerate(class_names)))
-    return present.astype(str).reindex(values.index, fill_value="")
+    return label_texts(
+        table.frame[column],
+        where=f"{where}: the column {column!r}",
+        class_names=table.class_names.get(column, ()),
+        may_lack=may_lack,
+    )
 
 
 def _splits(values: pd.Series[str], column: str, where: Path | str) -> pd.Series[str]:
