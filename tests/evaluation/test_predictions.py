@@ -125,7 +125,7 @@ def test_intervals_have_the_names_of_the_numbers_and_follow_the_seed():
     assert set(fairness["intervals"]) == set(fairness) - {"num_images", "num_images_by_value", "intervals"}
     assert fairness["intervals"]["accuracy_by_group"]["cat x m"] == (0.0, pytest.approx(0.1332, abs=1e-4))  # 0 of 25
     other, again = (evaluate_predictions(many, attributes=["gender"], seed=seed) for seed in (1, 0))
-    assert other["fairness"] != found["fairness"] == again["fairness"]  # gaps are bootstrapped
+    assert again == found
     assert other["intervals"] == found["intervals"]  # shares are not
 
 
