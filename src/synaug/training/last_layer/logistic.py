@@ -77,8 +77,8 @@ def warm_path(
     """Yield the warm logistic regression of each strength; each search starts from the solution before it.
 
     All ``cells``, shape ``(N,)``, get the same total weight; default: the classes. With ``hold_bias`` the bias is
-    pulled towards the one there is, too; free, as in scikit-learn, a few images move it far. A search ends when the loss
-    changes by less than ``tolerance``, relatively.
+    pulled towards the one there is, too; free, as in scikit-learn, a few images move it far. A search ends when the
+    loss changes by less than ``tolerance``, relatively.
 
     The loss is convex, so where a search starts changes its duration and not its end.
     """
