@@ -244,7 +244,11 @@ class RetrainOptions(Section):
         "group; all_real; evened_out: the balanced set (real and synthetic); validation: the validation split. auto: "
         "group_balanced_real if an attribute is known, else the balanced set",
     )
-    method: str = Field("logistic", description="how the last layer is found")
+    method: str = Field(
+        "cross_fitted",
+        description="how the last layer is found: cross_fitted (as far from the trained layer as "
+        "held-out real images justify), logistic, warm_logistic, crt, dfr, ...",
+    )
     regularization: float = Field(1.0, gt=0, description="inverse strength C of the logistic regression")
 
 

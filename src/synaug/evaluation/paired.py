@@ -85,35 +85,3 @@ def mcnemar(*, labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
     from scipy.stats import binomtest
 
     return float(binomtest(better, better + worse).pvalue)
-
-
-def worst_interval(right: ArrayLike, totals: ArrayLike, *, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the ends of an interval for the smallest of several rates, such as the accuracy of the worst group.
-
-    Resampled images give an interval of the smallest *measured* rate, which is too low by selection: it covers the true
-    one in 66 % of cases instead of 95 %. Here every group gets Wilson's interval at a level at which all of them hold
-    together (Sidak), and the ends are the smallest ones.
-
-    Args:
-        right: correctly classified images of each group, shape ``(G,)``.
-        totals: images of each group, shape ``(G,)``; groups without images are left out.
-        confidence: with which it covers the smallest true rate, at least.
-
-    Returns:
-        both ends, NaN without images.
-
-    >>> low, high = worst_interval([80, 95], [100, 100])
-    >>> round(low, 3), round(high, 3)
-    (0.697, 0.874)
-    """
-    from scipy.stats import norm
-
-    hits, nums = np.asarray(right, float), np.asarray(totals, float)
-    hits, nums = hits[nums > 0], nums[nums > 0]
-    if not len(nums):
-        return math.nan, math.nan
-    z = float(norm.ppf((1 + confidence ** (1 / len(nums))) / 2))
-    rates = hits / nums
-    center = (rates + z**2 / (2 * nums)) / (1 + z**2 / nums)
-    half = z / (1 + z**2 / nums) * np.sqrt(rates * (1 - rates) / nums + z**2 / (4 * nums**2))
-    return float((center - half).min()), float((center + half).min())

@@ -80,7 +80,7 @@ def retrained_model(
 
     def known(chosen: str, data: TrainingSet) -> LabelledFeatures:
         features = kept_features(starts_from, base, chosen, data, sets=sets, recipe=recipe)
-        return LabelledFeatures(features, data.labels, data.groups)
+        return LabelledFeatures(features, data.labels, data.groups, data.is_synthetic)
 
     options = retrain_options(name, recipe)
     chosen = retraining_data(options.data, sets.real, uses_synthetic=method_named(name, recipe).uses_synthetic)

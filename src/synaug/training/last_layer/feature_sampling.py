@@ -32,8 +32,17 @@ def balanced_by_sampling(problem: Problem, rng: np.random.Generator) -> Problem:
         drawn = rng.choice(np.flatnonzero(lenders), missing)
         sampled.append(means[label] + residuals[drawn])
         classes.append(np.full(missing, label))
-    groups = np.concatenate([problem.groups, *classes[1:]])
-    return replace(problem, features=np.concatenate(sampled), labels=np.concatenate(classes), groups=groups)
+    num_sampled = sum(map(len, classes[1:]))
+    return replace(
+        problem,
+        features=np.concatenate(sampled),
+        labels=np.concatenate(classes),
+        groups=np.concatenate([problem.groups, *classes[1:]]),
+        is_synthetic=np.append(
+            np.zeros(len(labels), bool) if problem.is_synthetic is None else problem.is_synthetic,
+            np.ones(num_sampled, bool),
+        ),
+    )
 
 
 def _nearest_with_more(label: int, *, means: np.ndarray, counts: np.ndarray) -> np.ndarray:

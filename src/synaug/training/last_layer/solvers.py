@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from synaug.training.last_layer.cross_fitting import cross_fitted
 from synaug.training.last_layer.feature_sampling import balanced_by_sampling
 from synaug.training.last_layer.logistic import dfr, logistic, warm_logistic
 from synaug.training.last_layer.problem import Head, Problem, mean_recall
@@ -51,6 +52,7 @@ def feature_sampling(problem: Problem, *, regularization: float, seed: int) -> H
 
 
 METHODS: dict[str, Callable[..., Head]] = {
+    "cross_fitted": cross_fitted,
     "logistic": logistic,
     "warm_logistic": warm_logistic,
     "crt": crt,
@@ -62,5 +64,5 @@ METHODS: dict[str, Callable[..., Head]] = {
     "dfr": dfr,
     "feature_sampling": feature_sampling,
 }
-WITHOUT_REGULARIZATION = ("lws", "tau_norm", "nearest_class_mean", "dfr")
+WITHOUT_REGULARIZATION = ("cross_fitted", "lws", "tau_norm", "nearest_class_mean", "dfr")
 """Methods that ignore ``regularization``: they have a grid of their own, or no strength at all."""
