@@ -79,6 +79,20 @@ def image_kinds(images: Sequence[Any], *, channels_last: bool = False) -> list[I
     return [None if each is None else ImageKind(*each[:3], whites[each[3]]) for each in found]
 
 
+def eight_bit_image(image: Any) -> Image.Image:
+    """Return a single array, tensor or Pillow image as gray (``L``) or ``RGB``; its own range decides on its scale.
+
+    Raises:
+        DataError: it has a shape, type or range of values that no image has; the message lacks its subject.
+    """
+    layout, channels = _layout(image, channels_last=False)
+    key, white = _number_type(image), EIGHT_BIT
+    if key:
+        values = plain_array(image)
+        white = white_level(float(values.min()), float(values.max()), is_float="float" in key)
+    return Image.fromarray(to_pixels(image, ImageKind(image, layout, channels, white)))
+
+
 def plain_array(image: Any) -> np.ndarray:
     """Return an array, tensor, Pillow image or nested lists as a numpy array."""
     if hasattr(image, "detach"):
