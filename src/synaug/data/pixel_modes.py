@@ -45,7 +45,7 @@ def _on_white(rgba: Image.Image, *, grey: bool) -> Image.Image:
 @functools.cache
 def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
     lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.buildTransform(lab, rgb, "LAB", "RGB")  # type: ignore[arg-type]
+    return ImageCms.buildTransform(lab, rgb, "LAB", "RGB")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
