@@ -14,8 +14,8 @@ from synaug.data.manifest import read_image, read_manifest
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model, wanted_files
 from synaug.synthesis.quality.class_scorers import (
-    _at_most,
-    _folds,
+    MAX_FITTED,
+    SIDE,
     chosen_scorer,
     clip_scorer,
     fit_pixel_scorer,
@@ -53,18 +53,26 @@ def test_classes_of_one_image_or_none_are_borne():
     assert np.isfinite(np.log(fitted.out_of_fold)).all()
 
 
-def test_each_class_is_spread_over_the_folds():
-    labels = np.repeat([0, 1], [50, 5])
-    folds = _folds(labels, np.random.default_rng(0))
-    assert np.bincount(folds[labels == 0]).tolist() == [10] * 5
-    assert sorted(folds[labels == 1]) == [0, 1, 2, 3, 4]
+def test_a_rare_class_is_judged_by_models_that_saw_the_rest_of_it():
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1], [60, 2])
+    fitted = fit_pixel_scorer(thumbnails(pictures(labels, rng)), labels, num_classes=2)
+    assert (fitted.out_of_fold.argmax(1) == labels).all()
 
 
-def test_large_classes_are_cut_first(monkeypatch):
-    monkeypatch.setattr("synaug.synthesis.quality.class_scorers.MAX_FITTED", 20)
-    labels = np.repeat([0, 1], [100, 5])
-    chosen = _at_most(np.arange(105), labels, np.random.default_rng(0))
-    assert np.bincount(labels[chosen]).tolist() == [15, 5]
+def test_above_the_limit_the_scorer_still_tells_classes_apart():
+    """21,000 images, more than MAX_FITTED: images and labels have to be cut by the same draw."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat([0, 1, 2], [18_000, 2_700, 300]))
+    pixels = rng.integers(0, 80, (len(labels), SIDE, SIDE)).astype(np.uint8)
+    for label in range(3):
+        pixels[labels == label, :, 5 * label : 5 * label + 5] += np.uint8(30)
+    pixels = pixels.reshape(len(labels), -1)
+    fitted = fit_pixel_scorer(pixels, labels, num_classes=3)
+    assert len(labels) > MAX_FITTED
+    for label in range(3):
+        assert (fitted.out_of_fold[labels == label].argmax(1) == label).mean() > 0.95
+    images = [Image.fromarray(pixels[row].reshape(SIDE, SIDE)) for row in range(0, len(labels), 40)]
+    assert (fitted.scorer(images).argmax(1) == labels[::40]).mean() > 0.95
 
 
 # ---------------------------------------------------------------- CLIP and SigLIP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,8 @@ def fit_pixel_scorer(
 ) -> FittedScorer:
     """Fit a class-balanced logistic regression on the principal components of thumbnails.
 
+    Images of fewer than two classes show no difference to learn: then every class is equally probable.
+
     Args:
         pixels: ``thumbnails`` of the real images, shape ``(N, D)``.
         labels: shape ``(N,)``.
@@ -52,15 +55,14 @@ def fit_pixel_scorer(
         seed: decides the folds.
     """
     rng = np.random.default_rng(seed)
-    folds = _folds(labels, rng)
     out_of_fold = np.full((len(labels), num_classes), _SMALLEST)
-    for fold in range(FOLDS):
-        seen = np.flatnonzero(folds != fold)
-        if len(np.unique(labels[seen])) > 1 and len(seen) < len(labels):
-            model = _fit(pixels[_at_most(seen, labels, rng)], labels[_at_most(seen, labels, rng)])
-            out_of_fold[folds == fold] = _probabilities(model, pixels[folds == fold], num_classes)
-    everything = _at_most(np.arange(len(labels)), labels, rng)
-    model = _fit(pixels[everything], labels[everything])
+    if len(np.unique(labels)) < 2:
+        return FittedScorer(lambda images: np.full((len(images), num_classes), 1 / num_classes), out_of_fold)
+    for seen, unseen in _folds(labels, seed):
+        if len(np.unique(labels[seen])) > 1:
+            model = _fit(pixels, labels, _at_most(seen, labels, rng))
+            out_of_fold[unseen] = _probabilities(model, pixels[unseen], num_classes)
+    model = _fit(pixels, labels, _at_most(np.arange(len(labels)), labels, rng))
 
     def score(images: Sequence[Image.Image]) -> np.ndarray:
         return _probabilities(model, thumbnails(images, mode=mode), num_classes)
@@ -68,13 +70,17 @@ def fit_pixel_scorer(
     return FittedScorer(score, out_of_fold)
 
 
-def _folds(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a fold for each image; each class is spread over the folds as evenly as it goes."""
-    folds = np.zeros(len(labels), np.int64)
-    for label in np.unique(labels):
-        mine = rng.permutation(np.flatnonzero(labels == label))
-        folds[mine] = (np.arange(len(mine)) + rng.integers(FOLDS)) % FOLDS
-    return folds
+def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows to fit on and to judge, fold by fold; each class is spread as evenly as possible."""
+    from sklearn.model_selection import StratifiedKFold
+
+    largest = int(np.bincount(labels).max(initial=0))
+    if largest < 2:  # no class has an image to fit on and another one to judge
+        return []
+    folds = StratifiedKFold(min(FOLDS, largest), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return list(folds.split(labels[:, None], labels))
 
 
 def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -89,19 +95,21 @@ def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
     return mixed[np.argsort(rank, kind="stable")[:MAX_FITTED]]
 
 
-def _fit(pixels: np.ndarray, labels: np.ndarray) -> Any:
+def _fit(pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
+    """Fit on the rows given: drawn once, so that images and labels cannot come from two draws."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    components = min(64, len(labels) - 1, pixels.shape[1])
+    components = min(64, len(rows) - 1, pixels.shape[1])
     model = make_pipeline(
         PCA(components, whiten=False, svd_solver="covariance_eigh"),
         StandardScaler(),
         LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
     )
-    return model.fit(pixels.astype(np.float32) / 255, labels)
+    with np.errstate(invalid="ignore"):  # PCA divides by the total variance, which is 0 if all images are equal
+        return model.fit(pixels[rows].astype(np.float32) / 255, labels[rows])
 
 
 def _probabilities(model: Any, pixels: np.ndarray, num_classes: int) -> np.ndarray:
