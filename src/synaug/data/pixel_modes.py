@@ -1,4 +1,4 @@
-"""Turn an image of any Pillow mode into 8-bit grey or RGB, as a person expects it to look."""
+"""Turn an image of any Pillow mode into 8-bit gray or RGB, as a person expects it to look."""
 
 from __future__ import annotations
 
@@ -7,39 +7,56 @@ import functools
 import numpy as np
 from PIL import Image, ImageCms
 
-from synaug.errors import DataError
+from synaug.data.pixel_range import white_level
 
-_ALMOST_ONE = 1.05  # resampling a picture from 0 to 1 overshoots a little
-_LEAST_EIGHT_BIT = 16  # floats between both may be radiance, or anything else
-_SIXTEEN_BIT = 65535
+_GRAY = ("1", "L", "LA", "La")
+_WIDE = ("I", "F")  # starts of the modes of more than 8 bits
 
 
-def plain_mode(image: Image.Image) -> Image.Image:
+def is_gray_mode(mode: str) -> bool:
+    """Return whether ``plain_mode`` makes an image of this mode gray.
+
+    >>> [is_gray_mode(mode) for mode in ("I;16", "LA", "P", "CMYK")]
+    [True, True, False, False]
+    """
+    return mode in _GRAY or mode.startswith(_WIDE)
+
+
+def is_wide_mode(mode: str) -> bool:
+    """Return whether a mode has pixels of more than 8 bits."""
+    return mode.startswith(_WIDE)
+
+
+def plain_mode(image: Image.Image, *, white: float | None = None) -> Image.Image:
     """Return the image as ``L`` or ``RGB``: transparent pixels become white, 16 bits and floats become 8 bits.
+
+    Args:
+        image: of any mode.
+        white: the value of full brightness in modes of more than 8 bits; default: found from the image's range.
 
     Raises:
         DataError: the range of the pixels is not one that can be scaled without guessing.
     """
-    if image.mode.startswith(("I", "F")):
-        return _eight_bits(image)
+    if is_wide_mode(image.mode):
+        return _eight_bits(image, white)
     if "transparency" in image.info and image.mode in ("1", "L", "RGB", "P"):
         rgba = image.convert("RGBA")
-        return _on_white(rgba, grey=image.mode in ("1", "L"))
+        return _on_white(rgba, gray=image.mode in ("1", "L"))
     if image.mode in ("L", "RGB"):
         return image
     if image.mode == "1":
         return image.convert("L")
     if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa"):
         straight = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
-        return _on_white(straight.convert("RGBA"), grey=image.mode in ("LA", "La"))
+        return _on_white(straight.convert("RGBA"), gray=image.mode in ("LA", "La"))
     if image.mode == "LAB":
         return ImageCms.applyTransform(image, _lab_to_rgb()) or image
     return image.convert("RGB")
 
 
-def _on_white(rgba: Image.Image, *, grey: bool) -> Image.Image:
+def _on_white(rgba: Image.Image, *, gray: bool) -> Image.Image:
     white = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(white, rgba).convert("L" if grey else "RGB")
+    return Image.alpha_composite(white, rgba).convert("L" if gray else "RGB")
 
 
 @functools.cache
@@ -48,20 +65,13 @@ def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
     return ImageCms.buildTransform(lab, rgb, "LAB", "RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, white: float | None) -> Image.Image:
     """Scale by the range that the values are of: 0 to 1 (floats), 0 to 255, or 0 to 65,535."""
     values = np.asarray(image, np.float64)
-    if not np.isfinite(values).all():
-        raise DataError("has pixels that are not numbers")
-    low, high = float(values.min(initial=0)), float(values.max(initial=0))
-    if low < 0 or high > _SIXTEEN_BIT:
-        raise DataError(f"has pixels from {low:g} to {high:g}; allowed are 0 to 1 (floats), 0 to 255 and 0 to 65,535")
-    if image.mode.startswith("F") and _ALMOST_ONE < high < _LEAST_EIGHT_BIT:
-        raise DataError(f"has floating-point pixels up to {high:g}, neither of the range 0 to 1 nor 0 to 255")
-    scale = 1.0 if high <= 255 else 255 / _SIXTEEN_BIT
-    if image.mode.startswith("F") and high <= _ALMOST_ONE:
-        scale = 255.0
-    grey = np.clip(values * scale, 0, 255).round().astype(np.uint8)
+    if white is None:
+        low, high = values.min(initial=0), values.max(initial=0)
+        white = white_level(float(low), float(high), is_float=image.mode.startswith("F"))
+    gray = np.clip(values * (255 / white), 0, 255).round().astype(np.uint8)
     if isinstance(clear := image.info.get("transparency"), int):
-        grey[values == clear] = 255
-    return Image.fromarray(grey)
+        gray[values == clear] = 255
+    return Image.fromarray(gray)
