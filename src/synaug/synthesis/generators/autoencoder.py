@@ -21,7 +21,7 @@ from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
-from synaug.synthesis.generators.loading import find_device, load_pipeline
+from synaug.synthesis.generators.loading import load_pipeline
 from synaug.synthesis.generators.model_sources import find_model
 from synaug.synthesis.planning.plan import Plan
 
@@ -97,6 +97,8 @@ def _autoencoder(plan: Plan, device: str) -> Any:
     """Return a function that encodes and decodes images of one size, and returns them in that size."""
     import torch
 
+    from synaug.runtime.devices import chosen_device
+
     folder = find_model(plan.options.model)
     with quiet():
         pipeline = load_pipeline(folder, torch.float32, from_images=False)
@@ -106,7 +108,7 @@ def _autoencoder(plan: Plan, device: str) -> Any:
             f"train.stage1.autoencoded needs a latent diffusion model, and {folder.name} has no autoencoder. Set the "
             "option to 0, or choose another model."
         )
-    place = find_device(device)
+    place = chosen_device(device)
     vae = vae.to(place).eval()
     side = plan.generate.size or folder.defaults.get("size") or default_size(pipeline)
     factor = int(getattr(pipeline, "vae_scale_factor", 8))
