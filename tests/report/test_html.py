@@ -43,7 +43,7 @@ def parsed(page):
 def test_the_page_holds_the_key_texts(content, images):
     page = make_report(content, images=images)
     for text in ("Your rarest class, ankle boot", "80.7", "Rejected images", "a photo of a worn coat", "make demo",
-                 "in-domain generator", "0017.png", "Cross-entropy, classifier retrained"):  # fmt: skip
+                 "in-domain generator", "0017.png", "Cross-entropy with retrained last layer"):  # fmt: skip
         assert text in page
 
 

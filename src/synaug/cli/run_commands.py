@@ -25,8 +25,10 @@ from synaug.cli.arguments import (
     Run,
     Seed,
     Seeds,
+    Settings,
     SplitColumn,
     Target,
+    TestFraction,
     Workers,
 )
 from synaug.cli.output import print_json, show_plan, show_report
@@ -82,6 +84,8 @@ def run_all(
     image_size: ImageSize = None,
     seed: Seed = None,
     seeds: Seeds = None,
+    test_fraction: TestFraction = None,
+    settings: Settings = None,
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
@@ -107,7 +111,8 @@ def run_all(
 
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
-        target=number_or_name(target), model=model, image_size=image_size, seed=seed,
+        target=number_or_name(target), model=model, image_size=image_size, seed=seed, test_fraction=test_fraction,
+        settings=settings,
     )  # fmt: skip
     if dry_run:
         with session() as progress:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "variant": ("plan.variant",),
     "model": ("plan.model",),
     "image_size": ("train.image_size",),
+    "test_fraction": ("data.test_fraction",),
     "seed": ("plan.seed", "seed"),
 }
 
@@ -39,18 +40,23 @@ def session() -> Iterator[Progress]:
         yield progress
 
 
-def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any) -> Recipe:
-    """Return the recipe of the file, or the default one, with the options of the command line, named as there."""
+def options_of(
+    recipe: Path | None, *, aliases: Path | None = None, settings: Sequence[str] | None = None, **typed: Any
+) -> Recipe:
+    """Return the recipe of the file, or the default one, with the options of the command line, named as there.
+
+    ``settings`` are those of ``--set``, which go before all others.
+    """
     from synaug.config import Recipe
-    from synaug.recipes import read_recipe, with_overrides
+    from synaug.recipes import read_recipe, with_overrides, with_settings
 
     changes = {dotted: value for name, value in typed.items() for dotted in _FIELDS[name]}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
-    if aliases is None:
-        return chosen
-    from synaug.data.formats.aliases import read_aliases
+    if aliases is not None:
+        from synaug.data.formats.aliases import read_aliases
 
-    return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+        chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+    return with_settings(chosen, settings or [])
 
 
 def number_or_name(target: str | None) -> float | int | str | None:

@@ -23,8 +23,10 @@ from synaug.cli.arguments import (
     RecipeFile,
     Run,
     Seed,
+    Settings,
     SplitColumn,
     Target,
+    TestFraction,
     Workers,
 )
 from synaug.cli.output import print_facts, print_json, show_plan
@@ -54,6 +56,8 @@ def plan(
     aliases: Aliases = None,
     image_size: ImageSize = None,
     seed: Seed = None,
+    test_fraction: TestFraction = None,
+    settings: Settings = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
     ] = False,
@@ -77,7 +81,7 @@ def plan(
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
         target=number_or_name(target), cap=cap, variant=variant, model=model,
-        image_size=image_size, seed=seed,
+        image_size=image_size, seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
         with session() as progress:

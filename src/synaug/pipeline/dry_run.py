@@ -84,12 +84,18 @@ def preview_generation(out: Path) -> dict[str, Any]:
             "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
 
 
-def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = ()) -> dict[str, Any]:
-    """Return which methods ``train`` or ``retrain`` would train, and on how many images; default: the run's seed."""
+def preview_training(
+    out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = (), recipe: Recipe | None = None
+) -> dict[str, Any]:
+    """Return which methods ``train`` or ``retrain`` would train, and on how many images.
+
+    By default with the run's own seed and options; ``recipe`` holds others.
+    """
     from synaug.methods.datasets import input_of
     from synaug.training.networks.classifiers import network_named
 
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    run_folder = open_run(out)
+    recipe = recipe or locked_recipe(run_folder)
     plan = read_plan(run_folder.plan)
     check_methods(methods, recipe)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]

@@ -15,7 +15,8 @@ from synaug.data import groups
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, method_named
+from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named
+from synaug.pipeline.comparison import compared
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.run import RunFolder, locked_recipe, machine, open_run
@@ -78,6 +79,9 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "training": training_section(recipe, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
+        "comparison": compared(
+            run_folder, results, chosen_result(own)["method"], uses_synthetic=lambda name: _uses_synthetic(name, recipe)
+        ),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
         "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
@@ -136,15 +140,23 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
 
 
 def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the results that are there, in the order of ``METHODS``; then those of the recipe's own versions."""
+    """Return the results of these options, in the order of ``METHODS``; then those of the recipe's own versions.
+
+    What was trained with other options, which ``train --set`` changes, is left out until it is trained again.
+    """
     names = dict.fromkeys([*METHODS, *recipe.methods])
     paths = [run_folder.result(name, recipe.seed) for name in names]
-    return [storage.read_json(path) for path in paths if path.exists()]
+    results = (storage.read_json(path) for path in paths if path.exists())
+    return [result for result in results if is_of_options(result, recipe)]
 
 
 def chosen_result(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it."""
     return next((result for result in results if result["method"] == "synaug"), results[-1])
+
+
+def _uses_synthetic(name: str, recipe: Recipe) -> bool:
+    return method_named(name, recipe).data != "real"
 
 
 def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
@@ -175,6 +187,7 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
         "source": source,
         "num_test_images": len(test),
         "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
+        "test_group_counts": groups.summary(test)["group_counts"] if len(test) else {},
         "class_names": list(manifest.class_names),
         "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
     } | summary
