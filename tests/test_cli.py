@@ -383,8 +383,8 @@ def test_every_command_takes_json(synaug, name):
 def test_the_help_tells_the_defaults_that_a_recipe_may_change(synaug, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     text = synaug("run", "--help").out
-    assert "[default: (runs/photos for photos/)]" in text
-    assert "[default: (Stable Diffusion 1.5)]" in text
+    assert "[default: runs/photos for photos/]" in text
+    assert "[default: Stable Diffusion 1.5]" in text
 
 
 def test_the_help_fits_its_paragraphs_to_the_terminal_and_each_command_to_a_line(synaug, monkeypatch):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synaug.config import Recipe
+from synaug.config import UNNAMED, Recipe
 from synaug.errors import DataError, OptionError
 from synaug.recipes import make_recipe, with_overrides
 from synaug.runtime import storage
@@ -182,6 +182,11 @@ def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[Any, Any]]:
 def locked_recipe(run: RunFolder) -> Recipe:
     """Return the options that the run was planned with."""
     return make_recipe(storage.read_json(run.lock_file)["recipe"], where=str(run.lock_file))
+
+
+def run_name(run: RunFolder, recipe: Recipe) -> str:
+    """Return what pages and cards call a run: the recipe's name, or the folder's if it has none."""
+    return recipe.name if recipe.name != UNNAMED else run.path.resolve().name
 
 
 def write_model(run: RunFolder, about: Mapping[str, Any], *, role: str = "model") -> None:

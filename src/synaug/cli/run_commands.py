@@ -40,11 +40,13 @@ from synaug.cli.session import (
     names_of,
     number_or_name,
     options_of,
+    program,
     run_folder,
     seeds_from,
     session,
     split_names,
     typed_command,
+    warn,
 )
 
 
@@ -79,6 +81,8 @@ def demo(
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
+    if not as_json:
+        print(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     generate_stage.check_complete(out)
 
 
@@ -147,6 +151,7 @@ def run_all(
             methods=names_of(methods),
             seeds=seeds_from(options, seeds),
             command=typed_command(),
+            notify=warn,
             progress=progress,
         )
     show_report(made, out, as_json=as_json)

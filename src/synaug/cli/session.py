@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -115,6 +117,23 @@ def names_of(methods: str | None) -> tuple[str, ...]:
 def seeds_from(recipe: Recipe, number: int | None) -> range:
     """Return so many seeds from the recipe's own on; one where no number is given."""
     return range(recipe.seed, recipe.seed + (number or 1))
+
+
+def warn(note: str) -> None:
+    """Print a warning to stderr, where it stands apart from results."""
+    print(f"Note: {note}", file=sys.stderr)
+
+
+def program() -> str:
+    """Return how synaug is called here: its name if the shell finds this one, else the path that was typed.
+
+    ``make demo`` calls ``.venv/bin/synaug`` without activating its environment.
+    """
+    typed = Path(sys.argv[0])
+    found = shutil.which("synaug")
+    if typed.name != "synaug" or len(typed.parts) == 1 or (found and Path(found).resolve() == typed.resolve()):
+        return "synaug"
+    return os.path.relpath(typed) if typed.is_absolute() and typed.is_relative_to(Path.cwd()) else str(typed)
 
 
 def typed_command() -> str:

@@ -12,7 +12,7 @@ from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.methods import check_methods, method_named
 from synaug.pipeline import plan as plan_stage
-from synaug.pipeline.report import finished_results, plan_section
+from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
@@ -40,10 +40,12 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
     return plan_section(made) | {
         "have": {cell.name: cell.have for cell in made.cells},
         "test_images": len(manifest.split("test")),
+        "validation_images": len(manifest.split("validation")),
         "data": reading_account(manifest),
         "estimate": estimate(made, pace),
         "licence": model_facts(made.options.model)["licence"],
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
+        "model_note": model_note(made),
     }
 
 
