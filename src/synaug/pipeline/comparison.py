@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -13,31 +13,25 @@ from synaug.evaluation.proportions import Interval, paired_interval, paired_mean
 from synaug.run import RunFolder
 
 
-def compared(
-    run: RunFolder, results: Sequence[Mapping[str, Any]], chosen: str, *, uses_synthetic: Callable[[str], bool]
-) -> dict[str, Any]:
+def compared(run: RunFolder, results: Sequence[Mapping[str, Any]], chosen: str) -> dict[str, Any]:
     """Return how the chosen method differs from the best method of the other kind, with and without synthetic images.
 
     Args:
         run: where the predictions lie.
-        results: of all methods and seeds; upper bounds are left out.
+        results: of all methods and seeds, each with ``uses_synthetic`` and ``is_bound``; bounds are left out.
         chosen: the method whose classifier the run hands over.
-        uses_synthetic: whether a method learns from synthetic images.
 
     Returns:
         ``method``, ``other``, ``other_uses_synthetic``, ``num_images``, ``num_seeds``, and for ``accuracy`` and
         ``mean_recall`` the ``difference`` (chosen - other, mean over the seeds that both have) and its 95 %
         ``interval``, whose ends are means over the seeds. Empty if there is no method of the other kind.
     """
-    kind = uses_synthetic(chosen)
+    kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
+    kind = kinds[chosen]
     accuracies: dict[str, list[float]] = {}
     for result in results:
         accuracies.setdefault(result["method"], []).append(result["accuracy"])
-    others = {
-        name: float(np.mean(values))
-        for name, values in accuracies.items()
-        if uses_synthetic(name) != kind and not name.startswith("upper_bound")
-    }
+    others = {name: float(np.mean(values)) for name, values in accuracies.items() if kinds.get(name, kind) != kind}
     if not others:
         return {}
     other = max(others, key=lambda name: others[name])

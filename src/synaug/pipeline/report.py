@@ -16,7 +16,7 @@ from synaug.data.account import reading_account
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named
+from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, registered
 from synaug.pipeline.comparison import compared
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
@@ -80,9 +80,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "training": training_section(recipe, plan, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
-        "comparison": compared(
-            run_folder, results, chosen_result(own)["method"], uses_synthetic=lambda name: _uses_synthetic(name, recipe)
-        ),
+        "comparison": compared(run_folder, results, chosen_result(own)["method"]),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
         "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
@@ -153,17 +151,14 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     """
     names = dict.fromkeys([*METHODS, *recipe.methods])
     paths = [run_folder.result(name, recipe.seed) for name in names]
-    results = (storage.read_json(path) for path in paths if path.exists())
-    return [result for result in results if is_of_options(result, recipe)]
+    found = [storage.read_json(path) for path in paths if path.exists()]
+    current = [result for result in found if is_of_options(result, recipe)]
+    return [registered(result["method"], recipe) | result for result in current]  # results of older versions lack these
 
 
 def chosen_result(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it."""
     return next((result for result in results if result["method"] == "synaug"), results[-1])
-
-
-def _uses_synthetic(name: str, recipe: Recipe) -> bool:
-    return method_named(name, recipe).data != "real"
 
 
 def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
