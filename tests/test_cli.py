@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from synaug import experiment
-from synaug.cli import COMMANDS, console
+from synaug.cli import COMMANDS, console, session
 from synaug.errors import Interrupted
 from synaug.run import RunFolder
 from synaug.runtime import signals, storage
@@ -562,3 +562,20 @@ def test_check_says_how_to_take_out_what_fails(capsys):
 def test_check_refuses_an_unknown_gate(synaug, finished):
     done = synaug("check", finished, "--gates", "beauty")
     assert (done.code, "Unknown gate 'beauty'" in done.err) == (2, True)
+
+
+def test_a_generator_that_does_not_know_the_classes_is_warned_of_before_it_is_used(synaug, tmp_path, save_image):
+    for name in ("zebra", "lion"):
+        for number in range(4):
+            save_image(tmp_path / "animals" / name / f"{number}.png", seed=10 * len(name) + number, size=(16, 16))
+    done = synaug("plan", tmp_path / "animals", "--model", "embedded", "--dry-run")
+    assert "knows the ten kinds of clothes" in " ".join(done.out.split())
+    assert "knows the ten kinds" not in synaug("plan", tmp_path / "animals", "--dry-run").out
+
+
+def test_the_command_for_ones_own_images_can_be_typed(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv/bin/synaug"), "demo"])
+    assert session.program() == ".venv/bin/synaug"
+    monkeypatch.setattr("sys.argv", ["synaug", "demo"])
+    assert session.program() == "synaug"

@@ -27,6 +27,8 @@ def compared(run: RunFolder, results: Sequence[Mapping[str, Any]], chosen: str) 
         ``interval``, whose ends are means over the seeds. Empty if there is no method of the other kind.
     """
     kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
+    if chosen not in kinds:
+        return {}
     kind = kinds[chosen]
     accuracies: dict[str, list[float]] = {}
     for result in results:
