@@ -105,10 +105,8 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         samples = "; ".join(plan["prompts"].get(name, [])[:2]) or f"({_called(plan, name)})"
         table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
-    number = plan["validation_images"]
-    validation = f", and {number:,} in the validation split are for choosing options" if number else ""
     console.print(
-        f"There: images to train on; {plan['test_images']:,} more are for testing{validation}. "
+        f"There: images to train on; {plan['test_images']:,} more are for testing. "
         "What prompts call a class is changed with --aliases."
     )
     show_reading(plan["data"])
