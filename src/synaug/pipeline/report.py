@@ -12,10 +12,11 @@ from typing import Any
 
 from synaug.config import EMBEDDED, UNNAMED, Recipe
 from synaug.data import groups
+from synaug.data.account import reading_account
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, method_named
+from synaug.methods import METHODS, images_digest, is_current, method_named, registered
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.run import RunFolder, locked_recipe, machine, open_run
@@ -139,7 +140,8 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     """Return the results that are there, in the order of ``METHODS``; then those of the recipe's own versions."""
     names = dict.fromkeys([*METHODS, *recipe.methods])
     paths = [run_folder.result(name, recipe.seed) for name in names]
-    return [storage.read_json(path) for path in paths if path.exists()]
+    found = [storage.read_json(path) for path in paths if path.exists()]
+    return [registered(result["method"], recipe) | result for result in found]  # results of older versions lack these
 
 
 def chosen_result(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -171,13 +173,17 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
     summary = groups.summary(manifest.split("train"))
     test = manifest.split("test")
     tested = groups.class_counts(test.labels, manifest.num_classes)
-    return {
-        "source": source,
-        "num_test_images": len(test),
-        "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
-        "class_names": list(manifest.class_names),
-        "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
-    } | summary
+    return (
+        {
+            "source": source,
+            "num_test_images": len(test),
+            "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
+            "class_names": list(manifest.class_names),
+            "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
+        }
+        | summary
+        | reading_account(manifest)
+    )
 
 
 def plan_section(plan: Plan) -> dict[str, Any]:
