@@ -13,8 +13,8 @@ from typing import Any
 from synaug.config import EMBEDDED, UNNAMED, Recipe
 from synaug.data import groups
 from synaug.data.account import reading_account
-from synaug.data.duplicates import duplicate_notes
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
+from synaug.data.duplicates import duplicate_notes
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, method_named, registered
