@@ -57,6 +57,12 @@ class DataOptions(Section):
     splits: dict[str, Literal["train", "validation", "test", "none"]] = Field(
         {}, description="what names of folders, or values of a split column, stand for; none leaves them out"
     )
+    duplicates: Literal["warn", "drop", "error"] = Field(
+        "warn",
+        description="images in training that are (nearly) equal to held-out ones or to ones of another class: report "
+        "them, leave them out of training, or stop",
+    )
+    near_duplicates: bool = Field(True, description="look for nearly equal images, too, not only for equal ones")
     incomplete_classes: Literal["error", "drop"] = Field(
         "error", description="classes without a training image or without an image to test on: stop, or leave them out"
     )
