@@ -130,7 +130,9 @@ class FitOptions(Section):
 class QualityOptions(Section):
     """What is checked before an image is accepted."""
 
-    gates: tuple[str, ...] = Field(("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order")
+    gates: tuple[str, ...] = Field(
+        ("broken", "noise", "flagged", "off_class", "copy", "leak"), description="checks, in order"
+    )
     off_class_quantile: float = Field(
         0.02, ge=0, lt=1, description="share of each class's real images that may score below the threshold"
     )

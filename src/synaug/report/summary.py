@@ -21,6 +21,7 @@ from synaug.report.seeds import by_method, mean_result
 
 REASONS = {
     "broken": "broken",
+    "noise": "noise",
     "non_finite": "not finite",
     "flagged": "flagged by the safety checker",
     "off_class": "off-class",

@@ -1,4 +1,4 @@
-"""Check images before they are accepted: broken, off-class, copied, leaked or collapsed ones are rejected."""
+"""Check images before they are accepted: broken, noisy, off-class, copied, leaked or collapsed ones are rejected."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import QualityOptions
+from synaug.data.image_statistics import noise_limit, spectral_flatness
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import unknown
 from synaug.runtime import signals
@@ -20,6 +21,7 @@ from synaug.synthesis.quality.near_duplicates import Prints, alike_distances, ma
 _CHUNK = 8192
 _ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together
 _LOWEST_CONTRAST = 0.5  # of the flattest real images'
+_SAMPLE = 300  # real images whose spectrum is measured
 _PER_CLASS = 200  # real images a class on which a foreign scorer is calibrated
 
 
@@ -109,6 +111,19 @@ def broken(references: References) -> Gate:
 def _contrasts(pixels: np.ndarray) -> np.ndarray:
     """Return the standard deviation of each image's brightness, of a 0 to 1 range, shape ``(N,)``."""
     return pixels.std(1, dtype=np.float32) / 255
+
+
+def noise(references: References) -> Gate:
+    """Reject images whose spectrum is as flat as that of white noise; real images that are as flat raise the limit."""
+    train = references.train
+    rows = np.unique(np.linspace(0, len(train) - 1, min(_SAMPLE, len(train)), dtype=int))
+    limit = noise_limit(spectral_flatness([read_image(train, int(row)) for row in rows]))
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        found = spectral_flatness([each.image for each in candidates])
+        return [_verdict(not value > limit, "noise", flatness=value) for value in found]
+
+    return judge
 
 
 def off_class(references: References) -> Gate:
@@ -264,6 +279,7 @@ def _verdict(ok: bool | np.bool_, reason: str, **scores: float | np.floating) ->
 
 GATES: dict[str, Callable[[References], Gate]] = {
     "broken": broken,
+    "noise": noise,
     "off_class": off_class,
     "copy": copy,
     "leak": leak,

@@ -1,0 +1,182 @@
+"""Judge by absolute limits whether synthetic images can be trained on: a traffic light over all and per class.
+
+The gates compare single images with thresholds that follow from the real ones, so that a set as a whole can pass them
+and be useless: noise, one picture many times, or pictures of something else. These checks look at the set. Their limits
+were chosen on planted sets; ``benchmarks/planted_sets.py`` measures them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synaug.evaluation.domain_gap import Gap, GapReport
+
+MIN_JUDGED = 10  # images per side below which a class is not judged
+MIN_COMPARED = 20  # images per side below which the sets as a whole are not compared
+_MOST = 0.5  # share of a fault from which on the images are unusable
+_SOME = 0.1  # share of a fault that is worth a warning
+_APART, _FOREIGN_COVERAGE = 0.97, 0.05  # real-vs-synthetic accuracy from, coverage up to: another kind of picture
+_CLOSE, _CLOSE_COVERAGE = 0.85, 0.4  # accuracy up to, coverage from: close to the real images
+_KNOWN, _LOST = 0.6, 0.2  # recall on real images from which a judge is believed; share of it below which a class is lost
+_FAULTS = {
+    "noise": "noise",
+    "constant": "images of one color",
+    "duplicates": "near-duplicates of one another",
+}
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What was measured of each synthetic image, one value per image.
+
+    ``noise``, ``constant`` and ``duplicates`` are true where an image has the fault; ``labels`` are the classes asked
+    for, and ``taken_for`` those that a classifier of real images chose.
+    """
+
+    labels: np.ndarray
+    noise: np.ndarray
+    constant: np.ndarray
+    duplicates: np.ndarray
+    taken_for: np.ndarray
+
+    def of_class(self, label: int) -> Looks:
+        """Return the values of the images of one class."""
+        mine = self.labels == label
+        names = ("labels", "noise", "constant", "duplicates", "taken_for")
+        return Looks(**{name: getattr(self, name)[mine] for name in names})
+
+
+@dataclass(frozen=True)
+class Light:
+    """A traffic light and its reasons: ``green``, ``amber``, ``red``, or ``grey`` for too few images to judge.
+
+    Shares are fractions of the synthetic images. ``recognized`` is the share that a classifier of real images takes for
+    their class, ``real_recognized`` the same of held-out real images; NaN if undefined. ``findings`` name the faults.
+    """
+
+    color: str
+    findings: tuple[str, ...]
+    noise: float
+    constant: float
+    duplicates: float
+    recognized: float
+    real_recognized: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The light of all images with one plain sentence, and that of each class."""
+
+    overall: Light
+    sentence: str
+    per_class: tuple[Light, ...]
+
+    @property
+    def is_unusable(self) -> bool:
+        """Whether a model must not be trained on these images."""
+        return self.overall.color == "red"
+
+
+def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, class_names: Sequence[str]) -> Audit:
+    """Judge a set of synthetic images.
+
+    Args:
+        gaps: the gap to the real images on each kind of features; an image set is called foreign only if it is on all.
+        looks: what was measured of each synthetic image.
+        real_recalls: of each class, the share of held-out real images that the classifier recognizes, shape ``(C,)``;
+            NaN for a class with too few images.
+        class_names: one name per class.
+    """
+    classes = tuple(
+        _light([report.per_class[label] for report in gaps], looks.of_class(label), real_recalls[label], MIN_JUDGED)
+        for label in range(len(class_names))
+    )
+    known = np.isfinite(real_recalls[looks.labels]) if len(looks.labels) else np.zeros(0, bool)
+    recall = float(real_recalls[looks.labels][known].mean()) if known.any() else math.nan
+    overall = _light([report.overall for report in gaps], looks, recall, MIN_COMPARED)
+    counts = np.bincount(looks.labels, minlength=len(class_names))
+    red = [label for label, light in enumerate(classes) if light.color == "red"]
+    if overall.color not in ("red", "grey") and red:
+        most = 2 * counts[red].sum() >= counts.sum()
+        overall = _with_color(overall, "red" if most else "amber")
+    return Audit(overall, _sentence(overall, gaps, [class_names[label] for label in red]), classes)
+
+
+def _light(gaps: Sequence[Gap], looks: Looks, real_recall: float, least: int) -> Light:
+    shares = {name: _share(getattr(looks, name)) for name in _FAULTS}
+    recognized = _share(looks.taken_for == looks.labels)
+    findings = [name for name, share in shares.items() if share >= _MOST]
+    enough = len(looks.labels) >= least
+    compared = [gap for gap in gaps if min(gap.num_real, gap.num_synthetic) >= least]
+    if compared and all(_is_foreign(gap) for gap in compared):
+        findings.append("foreign")
+    if enough and real_recall >= _KNOWN and recognized <= _LOST * real_recall:
+        findings.append("wrong_class")
+    color = _color(findings, shares, compared) if enough else "grey"
+    return Light(color, tuple(findings), **shares, recognized=recognized, real_recognized=real_recall)
+
+
+def _color(findings: Sequence[str], shares: dict[str, float], compared: Sequence[Gap]) -> str:
+    if findings:
+        return "red"
+    if max(shares.values()) >= _SOME:
+        return "amber"
+    if not compared:
+        return "grey"
+    return "green" if all(_is_close(gap) for gap in compared) else "amber"
+
+
+def _is_foreign(gap: Gap) -> bool:
+    return gap.probe_accuracy >= _APART and gap.manifold.coverage <= _FOREIGN_COVERAGE
+
+
+def _is_close(gap: Gap) -> bool:
+    return gap.probe_accuracy <= _CLOSE and gap.manifold.coverage >= _CLOSE_COVERAGE
+
+
+def _share(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _with_color(light: Light, color: str) -> Light:
+    from dataclasses import replace
+
+    return replace(light, color=color)
+
+
+def _sentence(light: Light, gaps: Sequence[GapReport], red_classes: Sequence[str]) -> str:
+    """Return what the light means, in one or two plain sentences."""
+    faults = [f"{getattr(light, name):.0%} are {_FAULTS[name]}" for name in _FAULTS if name in light.findings]
+    if faults:
+        return f"The synthetic images are unusable: {', '.join(faults)}."
+    numbers = _numbers([report.overall for report in gaps])
+    if "foreign" in light.findings:
+        return f"The synthetic images are unusable: they show something else than the real images. {numbers}"
+    if "wrong_class" in light.findings:
+        return (
+            "The synthetic images are unusable: a classifier of the real images recognizes the class of "
+            f"{light.recognized:.0%} of them, and of {light.real_recognized:.0%} of real images."
+        )
+    classes = f" The images of {', '.join(red_classes[:5])} are unusable." if red_classes else ""
+    if light.color == "red":
+        return f"Most synthetic images are unusable.{classes}"
+    if light.color == "grey":
+        return f"There are too few images to compare the synthetic ones with the real ones.{classes}"
+    if light.color == "green":
+        return f"The synthetic images are close to the real ones. {numbers}{classes}"
+    some = [f"{getattr(light, name):.0%} are {_FAULTS[name]}" for name in _FAULTS if getattr(light, name) >= _SOME]
+    mixed = f" Of the synthetic images, {', '.join(some)}." if some else ""
+    return f"The synthetic images differ visibly from the real ones, but can help. {numbers}{mixed}{classes}"
+
+
+def _numbers(gaps: Sequence[Gap]) -> str:
+    gap = next((gap for gap in gaps if not math.isnan(gap.probe_accuracy)), None)
+    if gap is None:
+        return ""
+    coverage = gap.manifold.coverage
+    near = "" if math.isnan(coverage) else f", and {coverage:.0%} of the real images have a synthetic one nearby"
+    return f"A simple classifier tells the two apart in {gap.probe_accuracy:.0%} of cases (50 % is chance){near}."
