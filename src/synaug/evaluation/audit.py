@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,10 @@ _MOST = 0.5  # share of a fault from which on the images are unusable
 _SOME = 0.1  # share of a fault that is worth a warning
 _APART, _FOREIGN_COVERAGE = 0.97, 0.05  # real-vs-synthetic accuracy from, coverage up to: another kind of picture
 _CLOSE, _CLOSE_COVERAGE = 0.85, 0.4  # accuracy up to, coverage from: close to the real images
-_KNOWN, _LOST = 0.6, 0.2  # recall on real images from which a judge is believed; share of it below which a class is lost
+_KNOWN, _LOST = (
+    0.6,
+    0.2,
+)  # recall on real images from which a judge is believed; share of it below which a class is lost
 _FAULTS = {
     "noise": "noise",
     "constant": "images of one color",
@@ -106,6 +110,13 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
     return Audit(overall, _sentence(overall, gaps, [class_names[label] for label in red]), classes)
 
 
+def audit_section(found: Audit, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the audit as the ``audit`` of ``report.json``."""
+    lights = {name: asdict(light) for name, light in zip(class_names, found.per_class, strict=True)}
+    overall = asdict(found.overall)
+    return {"sentence": found.sentence, "usable": not found.is_unusable, "overall": overall, "per_class": lights}
+
+
 def _light(gaps: Sequence[Gap], looks: Looks, real_recall: float, least: int) -> Light:
     shares = {name: _share(getattr(looks, name)) for name in _FAULTS}
     recognized = _share(looks.taken_for == looks.labels)
@@ -143,8 +154,6 @@ def _share(values: np.ndarray) -> float:
 
 
 def _with_color(light: Light, color: str) -> Light:
-    from dataclasses import replace
-
     return replace(light, color=color)
 
 

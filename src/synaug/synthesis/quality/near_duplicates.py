@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from synaug.synthesis.quality.class_scorers import SIDE
+from synaug.synthesis.quality.class_scorers import SIDE, thumbnails
 
 _FINE = 64  # side in pixels at which images are shifted
 _FARTHEST = 14  # an image is shifted by up to a 14th of its side
@@ -139,3 +139,19 @@ def _nearest(spectra: np.ndarray, known: np.ndarray) -> np.ndarray:
         order = np.argpartition(-best, min(_NEIGHBOURS, best.shape[1]) - 1, 1)[:, :_NEIGHBOURS]
         best, places = np.take_along_axis(best, order, 1), np.take_along_axis(places, order, 1)
     return places
+
+
+def has_twin(images: Sequence[Image.Image], limit: float) -> np.ndarray:
+    """Return whether each image is a near-duplicate of another one of them, bool of shape ``(N,)``.
+
+    Args:
+        images: of one class.
+        limit: distance up to which two images are near-duplicates; see ``alike_distances``.
+    """
+    views, prints = make_views(images), make_prints(thumbnails(images))
+    others = [np.arange(len(images)) != position for position in range(len(images))]
+    distances = [
+        alike_distances(views.only(position), Prints(prints.thumbnails[rest], prints.spectra[rest]))[0]
+        for position, rest in enumerate(others)
+    ]
+    return np.array(distances) <= limit
