@@ -235,12 +235,13 @@ def show_results(report: dict[str, Any]) -> None:
 
 def show_summary(report: dict[str, Any], page: Path) -> None:
     """Print the report's plain words and where the page lies."""
-    from synaug.report.summary import summary
+    from synaug.report.summary import ALARM, summary
 
     console = _console()
     console.print()
     for sentence in summary(report):
-        console.print(escape(sentence))
+        is_alarm = sentence.startswith(ALARM)
+        console.print(f"[bold red]{escape(sentence)}[/]" if is_alarm else escape(sentence))
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")

@@ -159,7 +159,7 @@ def _with_color(light: Light, color: str) -> Light:
 
 def _sentence(light: Light, gaps: Sequence[GapReport], red_classes: Sequence[str]) -> str:
     """Return what the light means, in one or two plain sentences."""
-    faults = [f"{getattr(light, name):.0%} are {_FAULTS[name]}" for name in _FAULTS if name in light.findings]
+    faults = [f"{_percent(getattr(light, name))} are {_FAULTS[name]}" for name in _FAULTS if name in light.findings]
     if faults:
         return f"The synthetic images are unusable: {', '.join(faults)}."
     numbers = _numbers([report.overall for report in gaps])
@@ -168,7 +168,7 @@ def _sentence(light: Light, gaps: Sequence[GapReport], red_classes: Sequence[str
     if "wrong_class" in light.findings:
         return (
             "The synthetic images are unusable: a classifier of the real images recognizes the class of "
-            f"{light.recognized:.0%} of them, and of {light.real_recognized:.0%} of real images."
+            f"{_percent(light.recognized)} of them, and of {_percent(light.real_recognized)} of real images."
         )
     classes = f" The images of {', '.join(red_classes[:5])} are unusable." if red_classes else ""
     if light.color == "red":
@@ -177,7 +177,9 @@ def _sentence(light: Light, gaps: Sequence[GapReport], red_classes: Sequence[str
         return f"There are too few images to compare the synthetic ones with the real ones.{classes}"
     if light.color == "green":
         return f"The synthetic images are close to the real ones. {numbers}{classes}"
-    some = [f"{getattr(light, name):.0%} are {_FAULTS[name]}" for name in _FAULTS if getattr(light, name) >= _SOME]
+    some = [
+        f"{_percent(getattr(light, name))} are {_FAULTS[name]}" for name in _FAULTS if getattr(light, name) >= _SOME
+    ]
     mixed = f" Of the synthetic images, {', '.join(some)}." if some else ""
     return f"The synthetic images differ visibly from the real ones, but can help. {numbers}{mixed}{classes}"
 
@@ -187,5 +189,9 @@ def _numbers(gaps: Sequence[Gap]) -> str:
     if gap is None:
         return ""
     coverage = gap.manifold.coverage
-    near = "" if math.isnan(coverage) else f", and {coverage:.0%} of the real images have a synthetic one nearby"
-    return f"A simple classifier tells the two apart in {gap.probe_accuracy:.0%} of cases (50 % is chance){near}."
+    near = "" if math.isnan(coverage) else f", and {_percent(coverage)} of the real images have a synthetic one nearby"
+    return f"A simple classifier tells the two apart in {_percent(gap.probe_accuracy)} of cases (50 % is chance){near}."
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

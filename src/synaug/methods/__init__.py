@@ -10,6 +10,7 @@ from synaug.methods.options import (
     options_of,
     retrain_options,
     stage_options,
+    uses_synthetic,
 )
 from synaug.methods.registry import DEFAULT_METHODS, METHODS, OWN, Method
 from synaug.methods.results import is_current, is_finished, train_group_counts, train_method
@@ -39,4 +40,5 @@ __all__ = [
     "train_group_counts",
     "train_method",
     "trained_model",
+    "uses_synthetic",
 ]

@@ -37,6 +37,16 @@ def method_named(name: str, recipe: Recipe) -> Method:
     )
 
 
+def uses_synthetic(name: str, recipe: Recipe) -> bool:
+    """Return whether a method learns from synthetic images, in its features or in its last layer."""
+    method = method_named(name, recipe)
+    if method.data == "evened_out":
+        return True
+    if method.starts_from is None:
+        return False
+    return retrain_options(name, recipe).data == "evened_out" or uses_synthetic(method.starts_from, recipe)
+
+
 def network_of(name: str, recipe: Recipe) -> str:
     """Return the network that a method trains, or whose last layer it retrains."""
     start = method_named(name, recipe).starts_from

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from synaug.config import Recipe
 from synaug.data.manifest import read_manifest
 from synaug.errors import EnvironmentFault, IncompleteError
+from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
 from synaug.run import RunFolder, locked_recipe, open_run, write_model
 from synaug.runtime import signals, storage
@@ -144,7 +145,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
 
 
 def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
-    """Raise an IncompleteError where more slots stayed empty than ``quality.max_missing`` allows.
+    """Raise an IncompleteError if the images are unusable, or more are missing than ``quality.max_missing`` allows.
 
     Args:
         out: run folder.
@@ -158,6 +159,11 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
             f"{made['missing']:,} of {made['requested']:,} images are missing because every attempt was rejected "
             f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
             "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
+        )
+    if reason := unusable(open_run(out)):
+        raise IncompleteError(
+            f"{reason} Do not use a classifier that learned from them. Look at {out / 'synthetic'}, then choose a "
+            "model that knows your classes with --model, or change what prompts call them with --aliases."
         )
 
 

@@ -72,6 +72,12 @@ def is_measured(run_folder: RunFolder, digest: str) -> bool:
     return run_folder.gap.is_file() and storage.read_json(run_folder.gap).get("images") == digest
 
 
+def unusable(run_folder: RunFolder) -> str:
+    """Return why the run's synthetic images must not be trained on; empty if they may be, or were not judged."""
+    found = storage.read_json(run_folder.gap).get("audit") if run_folder.gap.is_file() else None
+    return "" if not found or found["usable"] else str(found["sentence"])
+
+
 def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
     """Return ``gap`` and ``audit`` as the report has them, from at most ``IMAGES`` images per side."""
     from synaug.evaluation.audit import audit, audit_section

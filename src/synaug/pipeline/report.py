@@ -15,8 +15,8 @@ from synaug.data import groups
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, method_named
-from synaug.pipeline.measure_gap import shortcuts
+from synaug.methods import METHODS, images_digest, is_current, method_named, uses_synthetic
+from synaug.pipeline.measure_gap import shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.run import RunFolder, locked_recipe, machine, open_run
 from synaug.runtime import storage
@@ -24,6 +24,7 @@ from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
 from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.slots import sample_slots
+from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
 IN_DOMAIN = (
     "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
@@ -61,7 +62,9 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         command = storage.read_json(run_folder.report)["command"]
     manifest = read_manifest(run_folder.data)
     plan = read_plan(run_folder.plan)
-    made = synthesis_section(plan, out)
+    data = data_section(manifest, lock["source"])
+    made, gap = synthesis_section(plan, out), storage.read_json(run_folder.gap) if run_folder.gap.is_file() else {}
+    final = chosen_result(own, recipe, run_folder)["method"]
     content = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
@@ -72,7 +75,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "versions": lock["versions"],
         "seconds": made["seconds"] + training_seconds(results, recipe),
         "disk": disk_section(run_folder),
-        "data": data_section(manifest, lock["source"]),
+        "data": data,
         "plan": plan_section(plan),
         "synthesis": made,
         "training": training_section(recipe, [result["method"] for result in own])
@@ -80,12 +83,14 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "results": results,
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
-        "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
+        "gap": gap.get("gap", {}),
+        "classifier": "" if unusable(run_folder) and uses_synthetic(final, recipe) else final,
+        "audit": gap.get("audit", {}),
+        "cannot_judge": classes_without_judge(recipe.quality, data["class_counts"]),
         "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
         "usage": usage_lines(out, suffix=SUFFIX_OF[plan.encoding.format]),
     }
-    final = chosen_result(own)["method"]
     storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
     pictures = report_images(manifest, plan, out)
     storage.write_text(
@@ -142,8 +147,15 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     return [storage.read_json(path) for path in paths if path.exists()]
 
 
-def chosen_result(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it."""
+def chosen_result(results: Sequence[dict[str, Any]], recipe: Recipe, run_folder: RunFolder) -> dict[str, Any]:
+    """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
+
+    If the synthetic images are unusable, it is the best one that learned from real images alone.
+    """
+    if unusable(run_folder):
+        alone = [each for each in results if not uses_synthetic(each["method"], recipe)]
+        if alone:
+            return max(alone, key=lambda each: each["accuracy"])
     return next((result for result in results if result["method"] == "synaug"), results[-1])
 
 

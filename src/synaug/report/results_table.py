@@ -91,9 +91,16 @@ def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]
     methods = list(by_method(report["results"]))
     plain = [method for method in methods if not is_synthetic_method(method) and method != UPPER_BOUND]
     filled = [method for method in methods if is_synthetic_method(method)]
+    if is_unusable(report):
+        filled = []  # nothing is to be said for a model that learned from them
     before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
     after = "synaug" if "synaug" in filled else next(reversed(filled), None)
     return before, after
+
+
+def is_unusable(report: Mapping[str, Any]) -> bool:
+    """Return whether the report's audit found that the synthetic images must not be trained on."""
+    return not (report.get("audit") or {}).get("usable", True)
 
 
 def percent(value: float | None, digits: int = 0) -> str:

@@ -12,6 +12,7 @@ from synaug.report.results_table import (
     ResultRow,
     compared_methods,
     is_synthetic_method,
+    is_unusable,
     number_or_nan,
     percent,
     recalls,
@@ -30,6 +31,7 @@ REASONS = {
     "collapse": "near-duplicates of one another",
     "review": "turned down by a person",
 }
+ALARM = "Warning:"  # begins the one sentence that has to be read
 FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
 _NAN = float("nan")
 
@@ -48,6 +50,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     """Return what was found, a sentence or two an item, the most important first."""
     before, after = compared_methods(report)
     said = [
+        _unusable(report),
         _rarest_class(report, before, after),
         _overall(report, before, after),
         _worst_group(report, before, after),
@@ -58,6 +61,15 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         _quarantine(report),
     ]
     return [sentence for sentence in said if sentence]
+
+
+def _unusable(report: Mapping[str, Any]) -> str:
+    """Return the warning about synthetic images that must not be used, and which classifier is left."""
+    if not is_unusable(report):
+        return ""
+    text = f"{ALARM} {report['audit']['sentence']} Do not use a classifier that learned from them."
+    chosen = report.get("classifier")
+    return f"{text} This run hands over {spoken(chosen)}, which learned from real images alone." if chosen else text
 
 
 def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | None) -> str:

@@ -16,7 +16,7 @@ from synaug.errors import unknown
 from synaug.runtime import signals
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.quality.class_scorers import SIDE, Scorer, fit_pixel_scorer, thumbnails
-from synaug.synthesis.quality.near_duplicates import Prints, alike_distances, make_prints, make_views
+from synaug.synthesis.quality.near_duplicates import EQUAL, Prints, alike_distances, make_prints, make_views
 
 _CHUNK = 8192
 _ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together
@@ -267,6 +267,8 @@ def collapse(references: References) -> Gate:
             others = kept.setdefault(candidate.label, [])
             known = _joined(others)
             distance = alike_distances(views.only(i), known)[0]
+            if nearest_distances(prints.thumbnails[i : i + 1], known.thumbnails)[0] <= EQUAL:
+                distance = 0.0  # finely patterned images: views and thumbnails round differently
             verdicts.append(_verdict(distance > limit, "collapse", collapse_alike=distance))
             if verdicts[-1].ok:
                 kept[candidate.label] = [known, Prints(prints.thumbnails[i : i + 1], prints.spectra[i : i + 1])]

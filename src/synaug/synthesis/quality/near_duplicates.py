@@ -21,6 +21,7 @@ _FARTHEST = 14  # an image is shifted by up to a 14th of its side
 _STEPS = 5  # places across and down
 _NEIGHBOURS = 16  # that are looked at closely
 _LOWEST_SPREAD = 8.0  # of 255; below it contrast is not taken out, else noise would be compared
+EQUAL = 0.005  # mean absolute difference (0 to 1) up to which two thumbnails are equal
 _CHUNK = 8192
 _NO_SPECTRA = np.zeros((0, SIDE * (SIDE // 2 + 1)), np.float32)
 _WHOLE = np.ones(SIDE * SIDE, np.float32)
@@ -154,4 +155,18 @@ def has_twin(images: Sequence[Image.Image], limit: float) -> np.ndarray:
         alike_distances(views.only(position), Prints(prints.thumbnails[rest], prints.spectra[rest]))[0]
         for position, rest in enumerate(others)
     ]
-    return np.array(distances) <= limit
+    return (np.array(distances) <= limit) | _has_equal(prints.thumbnails)
+
+
+def _has_equal(thumbnails: np.ndarray) -> np.ndarray:
+    """Return whether a thumbnail is all but equal to another one.
+
+    In finely patterned images, views and thumbnails round differently, so that equal images can look different.
+    """
+    from sklearn.metrics import pairwise_distances
+
+    if len(thumbnails) < 2:
+        return np.zeros(len(thumbnails), bool)
+    differences = pairwise_distances(thumbnails.astype(np.float32), metric="manhattan") / (255 * thumbnails.shape[1])
+    np.fill_diagonal(differences, np.inf)
+    return differences.min(1) <= EQUAL
