@@ -23,6 +23,12 @@ def features(*, shift=0.0, seed=0, spread=1.0):
 LABELS = np.repeat([0, 1], PER_CLASS)
 
 
+def gap_of(synthetic):
+    return gap_report(
+        real=features(), synthetic=synthetic, real_labels=LABELS, synthetic_labels=LABELS, class_names=NAMES
+    ).overall
+
+
 def judged(synthetic, *, taken_for=LABELS, recalls=(0.9, 0.9), labels=LABELS, **faults):
     none = np.zeros(len(labels), bool)
     looks = Looks(
@@ -69,6 +75,15 @@ def test_images_are_foreign_only_if_they_are_on_all_kinds_of_features():
     none = np.zeros(80, bool)
     looks = Looks(labels=LABELS, noise=none, constant=none, duplicates=none, taken_for=LABELS)
     assert audit(reports, looks, real_recalls=np.ones(2), class_names=NAMES).overall.color == "amber"
+
+
+def test_images_nearly_foreign_are_red_only_without_a_trace_of_their_classes():
+    almost = features(seed=1, shift=1.8)
+    lost = judged(almost, taken_for=np.zeros(80, int))
+    assert gap_of(almost).probe_accuracy >= 0.95
+    assert 0.05 < gap_of(almost).manifold.coverage <= 0.15
+    assert lost.overall.findings == ("foreign",)
+    assert judged(almost).overall.color == "amber"
 
 
 def test_images_of_another_class_are_red():

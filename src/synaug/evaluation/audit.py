@@ -21,6 +21,8 @@ MIN_COMPARED = 20  # images per side below which the sets as a whole are not com
 _MOST = 0.5  # share of a fault from which on the images are unusable
 _SOME = 0.1  # share of a fault that is worth a warning
 _APART, _FOREIGN_COVERAGE = 0.97, 0.05  # real-vs-synthetic accuracy from, coverage up to: another kind of picture
+_NEARLY, _LITTLE_COVERAGE = 0.95, 0.15  # the same if the images also show nothing of their classes
+_LOST_SKILL = 0.25  # share of a classifier's advantage over chance up to which classes cannot be recognized
 _CLOSE, _CLOSE_COVERAGE = 0.85, 0.4  # accuracy up to, coverage from: close to the real images
 _KNOWN, _LOST = (
     0.6,
@@ -96,12 +98,16 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
         class_names: one name per class.
     """
     classes = tuple(
-        _light([report.per_class[label] for report in gaps], looks.of_class(label), real_recalls[label], MIN_JUDGED)
+        _class_light([report.per_class[label] for report in gaps], looks.of_class(label), float(real_recalls[label]))
         for label in range(len(class_names))
     )
-    known = np.isfinite(real_recalls[looks.labels]) if len(looks.labels) else np.zeros(0, bool)
-    recall = float(real_recalls[looks.labels][known].mean()) if known.any() else math.nan
-    overall = _light([report.overall for report in gaps], looks, recall, MIN_COMPARED)
+    known = [label for label in np.unique(looks.labels).tolist() if np.isfinite(real_recalls[label])]
+    skill = _Skill(
+        float(np.mean([classes[label].recognized for label in known])) if known else math.nan,
+        float(np.mean(real_recalls[known])) if known else math.nan,
+        chance=1 / len(class_names) if len(class_names) > 1 else math.nan,
+    )
+    overall = _light([report.overall for report in gaps], looks, skill, MIN_COMPARED)
     counts = np.bincount(looks.labels, minlength=len(class_names))
     red = [label for label, light in enumerate(classes) if light.color == "red"]
     if overall.color not in ("red", "grey") and red:
@@ -117,18 +123,36 @@ def audit_section(found: Audit, class_names: Sequence[str]) -> dict[str, Any]:
     return {"sentence": found.sentence, "usable": not found.is_unusable, "overall": overall, "per_class": lights}
 
 
-def _light(gaps: Sequence[Gap], looks: Looks, real_recall: float, least: int) -> Light:
+@dataclass(frozen=True)
+class _Skill:
+    """Shares of synthetic and of held-out real images whose class is recognized, and the share by chance."""
+
+    synthetic: float
+    real: float
+    chance: float = math.nan
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether synthetic images are hardly recognized better than by chance, but real ones are."""
+        return self.real >= 2 * self.chance and self.synthetic - self.chance <= _LOST_SKILL * (self.real - self.chance)
+
+
+def _class_light(gaps: Sequence[Gap], looks: Looks, real_recall: float) -> Light:
+    """Return the light of one class; by chance it may be recognized always or never, so skill is not asked for."""
+    return _light(gaps, looks, _Skill(_share(looks.taken_for == looks.labels), real_recall), MIN_JUDGED)
+
+
+def _light(gaps: Sequence[Gap], looks: Looks, skill: _Skill, least: int) -> Light:
     shares = {name: _share(getattr(looks, name)) for name in _FAULTS}
-    recognized = _share(looks.taken_for == looks.labels)
     findings = [name for name, share in shares.items() if share >= _MOST]
     enough = len(looks.labels) >= least
     compared = [gap for gap in gaps if min(gap.num_real, gap.num_synthetic) >= least]
-    if compared and all(_is_foreign(gap) for gap in compared):
+    if compared and all(_is_foreign(gap, skill) for gap in compared):
         findings.append("foreign")
-    if enough and real_recall >= _KNOWN and recognized <= _LOST * real_recall:
+    if enough and skill.real >= _KNOWN and skill.synthetic <= _LOST * skill.real:
         findings.append("wrong_class")
     color = _color(findings, shares, compared) if enough else "grey"
-    return Light(color, tuple(findings), **shares, recognized=recognized, real_recognized=real_recall)
+    return Light(color, tuple(findings), **shares, recognized=skill.synthetic, real_recognized=skill.real)
 
 
 def _color(findings: Sequence[str], shares: dict[str, float], compared: Sequence[Gap]) -> str:
@@ -141,8 +165,10 @@ def _color(findings: Sequence[str], shares: dict[str, float], compared: Sequence
     return "green" if all(_is_close(gap) for gap in compared) else "amber"
 
 
-def _is_foreign(gap: Gap) -> bool:
-    return gap.probe_accuracy >= _APART and gap.manifold.coverage <= _FOREIGN_COVERAGE
+def _is_foreign(gap: Gap, skill: _Skill) -> bool:
+    """Return whether the images are of another kind: clearly so, or nearly so and without a trace of their classes."""
+    is_far = gap.probe_accuracy >= _APART and gap.manifold.coverage <= _FOREIGN_COVERAGE
+    return is_far or (gap.probe_accuracy >= _NEARLY and gap.manifold.coverage <= _LITTLE_COVERAGE and skill.is_lost)
 
 
 def _is_close(gap: Gap) -> bool:

@@ -14,6 +14,7 @@ from synaug.data.manifest import read_manifest
 from synaug.errors import EnvironmentFault, IncompleteError
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
+from synaug.pipeline.scorer import gate_embedder
 from synaug.run import RunFolder, locked_recipe, open_run, write_model
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
@@ -88,7 +89,8 @@ def image_maker(
         for last in (False, True)
     )
     scorer = _scorer(out, recipe, plan)
-    gates = make_gates(manifest, early, seed=recipe.seed, scorer=scorer, progress=progress)
+    embed = gate_embedder(recipe)
+    gates = make_gates(manifest, early, seed=recipe.seed, scorer=scorer, progress=progress, embed=embed)
     guides, loaded = make_guides(plan, manifest), [generator] if generator else []
 
     def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
@@ -186,8 +188,11 @@ def check(
     if gates is not None:
         quality = quality.model_copy(update={"gates": tuple(gates)})
     with storage.lock(out, name="worker-0-of-1"):
-        scorer = _scorer(out, recipe.model_copy(update={"quality": quality}), plan)
-        asked = make_gates(read_manifest(run_folder.data), quality, seed=recipe.seed, scorer=scorer, progress=progress)
+        changed = recipe.model_copy(update={"quality": quality})
+        asked = make_gates(
+            read_manifest(run_folder.data), quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
+            progress=progress, embed=gate_embedder(changed),
+        )  # fmt: skip
         num_checked = len(synthetic_manifest(plan, out))
         failed = list(recheck(plan, out, asked, progress=progress))
         if reject:
