@@ -92,6 +92,13 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"There: images to train on; {plan['test_images']:,} more are for testing. "
         "What prompts call a class is changed with --aliases."
     )
+    if lacking := plan.get("cannot_judge"):
+        names = ", ".join(
+            f"{name} ({number:,} {'image' if number == 1 else 'images'})" for name, number in lacking.items()
+        )
+        console.print(f"[yellow]Note:[/] The off-class check cannot judge {escape(names)}: too few real images.")
+        if plan["scorer"] == "classifier":
+            console.print("A pretrained judge needs fewer images: quality.scorer: pretrained or clip in the recipe.")
     for warning in plan["doubtful_names"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]

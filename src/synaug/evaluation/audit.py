@@ -22,6 +22,7 @@ _MOST = 0.5  # share of a fault from which on the images are unusable
 _SOME = 0.1  # share of a fault that is worth a warning
 _APART, _FOREIGN_COVERAGE = 0.97, 0.05  # real-vs-synthetic accuracy from, coverage up to: another kind of picture
 _NEARLY, _LITTLE_COVERAGE = 0.95, 0.15  # the same if the images also show nothing of their classes
+_ADVANTAGE = 0.2  # over chance, on real images, from which a classifier is trusted at all
 _LOST_SKILL = 0.25  # share of a classifier's advantage over chance up to which classes cannot be recognized
 _CLOSE, _CLOSE_COVERAGE = 0.85, 0.4  # accuracy up to, coverage from: close to the real images
 _KNOWN, _LOST = (
@@ -134,7 +135,8 @@ class _Skill:
     @property
     def is_lost(self) -> bool:
         """Whether synthetic images are hardly recognized better than by chance, but real ones are."""
-        return self.real >= 2 * self.chance and self.synthetic - self.chance <= _LOST_SKILL * (self.real - self.chance)
+        is_known = self.real - self.chance >= _ADVANTAGE
+        return is_known and self.synthetic - self.chance <= _LOST_SKILL * (self.real - self.chance)
 
 
 def _class_light(gaps: Sequence[Gap], looks: Looks, real_recall: float) -> Light:
