@@ -28,11 +28,11 @@ from synaug.data.benchmarks.fashion_mnist import read_archive, split_positions
 from synaug.data.manifest import from_arrays, read_image
 from synaug.data.readers import read_data
 from synaug.pipeline.measure_gap import measured_gap
+from synaug.pipeline.scorer import gate_embedder
 from synaug.recipes import read_recipe, with_overrides
 from synaug.runtime.embedded import demo_data, demo_recipe
-from synaug.synthesis.quality.class_scorers import fit_scorer
 from synaug.synthesis.quality.gates import Candidate, judged, make_gates
-from synaug.training.networks.embedding import make_embedder, network_at_hand
+from synaug.training.networks.embedding import network_at_hand
 
 PER_CLASS = 30
 PHOTOGRAPHS = Path(__file__).parents[1] / "tests" / "photographs.py"
@@ -100,35 +100,66 @@ def planted_sets(real, others, *, seed=0):
     }
 
 
-def judge(real, images, recipe, embed=None):
-    """Return how many images each gate rejects, and the audit of the set as it was before the gates."""
+def judge(real, images, recipe):
+    """Return which share of the images each gate rejects, and the audit of the set as it was before the gates."""
     labels = np.repeat(np.arange(real.num_classes), [len(each) for each in images])
     flat = [image for each in images for image in each]
-    candidates = [Candidate(image, f"c-{i}", int(label)) for i, (image, label) in enumerate(zip(flat, labels, strict=True))]
-    scorer = None
-    if embed is not None:
-        train = real.split("train")
-        features = embed([read_image(train, row) for row in range(len(train))])
-        scorer = fit_scorer(features, train.labels, embed=embed, num_classes=real.num_classes)
-    gates = make_gates(real, recipe.quality, **({"fitted": scorer} if scorer else {}))
+    pairs = enumerate(zip(flat, labels, strict=True))
+    candidates = [Candidate(image, f"c-{i}", int(label)) for i, (image, label) in pairs]
+    gates = make_gates(real, recipe.quality, embed=gate_embedder(recipe))
     reasons = [verdict.reason or "accepted" for verdict in judged(gates, candidates)]
     synthetic = from_arrays(np.stack([np.asarray(image) for image in flat]), labels, class_names=real.class_names)
     found = measured_gap(real.split("train"), synthetic, recipe)
+    overall = found["gap"]["overall"]
     return {
         "gates": {reason: reasons.count(reason) / len(reasons) for reason in sorted(set(reasons))},
         "light": found["audit"]["overall"]["color"],
         "sentence": found["audit"]["sentence"],
-        "per_class": {name: light["color"] for name, light in found["audit"]["per_class"].items()},
-        "gap": {key: found["gap"]["overall"][key] for key in ("probe_accuracy",)}
-        | {"kid": found["gap"]["overall"]["kid"]["mean"], "coverage": found["gap"]["overall"]["manifold"]["coverage"]},
+        "recognized": found["audit"]["overall"]["recognized"],
+        "probe_accuracy": overall["probe_accuracy"],
+        "kid": overall["kid"]["mean"],
+        "coverage": overall["manifold"]["coverage"],
     }
 
 
+def recipe_for(network):
+    """Return the default options; with a network, judged by its features."""
+    quality = {"quality.scorer": "pretrained", "quality.scorer_network": network} if network else {}
+    return with_overrides(Recipe(), quality)
+
+
+def table_row(data, name, found):
+    rejected = ", ".join(f"{gate} {100 * share:.0f}" for gate, share in found["gates"].items() if gate != "accepted")
+    numbers = [f"{100 * found[key]:.0f}" for key in ("probe_accuracy", "coverage", "recognized")]
+    cells = [data, name, f"{100 * found['gates'].get('accepted', 0):.0f}", rejected, *numbers, f"{found['kid']:.2f}"]
+    return f"| {' | '.join([*cells, found['light']])} |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = {
+        "grey": (grey_items, None),
+        "photographs": (photographs, None),
+        "pretrained": (photographs, network_at_hand),
+    }
+    parser.add_argument("--only", choices=kinds)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not options.json:
+        print("| data | set | accepted | rejected by | told apart | coverage | recognized | KID | light |")
+        print("|---|---|---:|---|---:|---:|---:|---:|---|")
+    for kind, (make, network) in kinds.items():
+        if options.only not in (None, kind):
+            continue
+        real, others = make()
+        recipe = recipe_for(network() if network else None)
+        for name, images in planted_sets(real, others).items():
+            found = judge(real, images, recipe)
+            print(
+                json.dumps({"data": kind, "set": name} | found) if options.json else table_row(kind, name, found),
+                flush=True,
+            )
+
+
 if __name__ == "__main__":
-    import sys
-    real, others = {"grey": grey_items, "photographs": photographs}[sys.argv[1]]()
-    network = network_at_hand() if sys.argv[1]=="photographs" and len(sys.argv)>2 else None
-    recipe = with_overrides(Recipe(), {"quality.scorer_network": network})
-    for name, images in planted_sets(real, others).items():
-        found = judge(real, images, recipe)
-        print(name, {k: round(v,2) for k,v in found["gates"].items()}, found["light"], found["per_class"].values(), {k: round(v,3) for k,v in found["gap"].items()}); print("   ", found["sentence"], flush=True)
+    main()

@@ -112,7 +112,9 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
     counts = np.bincount(looks.labels, minlength=len(class_names))
     red = [label for label, light in enumerate(classes) if light.color == "red"]
     if overall.color not in ("red", "grey") and red:
-        most = 2 * counts[red].sum() >= counts.sum()
+        # whether the set is foreign was measured on all of it, with more images than a class has
+        sure = [label for label in red if classes[label].findings != ("foreign",)]
+        most = 2 * counts[sure].sum() >= counts.sum()
         overall = _with_color(overall, "red" if most else "amber")
     return Audit(overall, _sentence(overall, gaps, [class_names[label] for label in red]), classes)
 
@@ -149,7 +151,8 @@ def _light(gaps: Sequence[Gap], looks: Looks, skill: _Skill, least: int) -> Ligh
     findings = [name for name, share in shares.items() if share >= _MOST]
     enough = len(looks.labels) >= least
     compared = [gap for gap in gaps if min(gap.num_real, gap.num_synthetic) >= least]
-    if compared and all(_is_foreign(gap, skill) for gap in compared):
+    many = [gap for gap in compared if min(gap.num_real, gap.num_synthetic) >= MIN_COMPARED]
+    if many and all(_is_foreign(gap, skill) for gap in many):
         findings.append("foreign")
     if enough and skill.real >= _KNOWN and skill.synthetic <= _LOST * skill.real:
         findings.append("wrong_class")
