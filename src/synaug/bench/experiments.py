@@ -18,7 +18,7 @@ from synaug.runtime.embedded import ASSETS, demo_data
 
 FOLDER = ASSETS / "bench"
 PHOTOS = "photos"  # has no recipe: it runs on frozen features, see ``bench.photographs``
-ALL = "all"  # in the place of methods: every one that needs no groups
+ALL = "all"  # in the place of methods: every one that is general
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _smaller(name: str, bench: BenchOptions) -> dict[str, ArmOptions]:
 def _with_methods(arm: ArmOptions) -> ArmOptions:
     if arm.methods != (ALL,):
         return arm
-    found = (name for name, method in METHODS.items() if method.groups_from is None and not name.startswith("upper"))
+    found = (name for name, method in METHODS.items() if method.is_general)
     return arm.model_copy(update={"methods": tuple(found)})
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from synaug.config import EMBEDDED, UNNAMED, Recipe
 from synaug.data import groups
+from synaug.data.account import reading_account
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, method_named, uses_synthetic
+from synaug.methods import METHODS, images_digest, is_current, method_named, registered
 from synaug.pipeline.measure_gap import shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.run import RunFolder, locked_recipe, machine, open_run
@@ -64,7 +65,8 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     plan = read_plan(run_folder.plan)
     data = data_section(manifest, lock["source"])
     made, gap = synthesis_section(plan, out), storage.read_json(run_folder.gap) if run_folder.gap.is_file() else {}
-    final = chosen_result(own, recipe, run_folder)["method"]
+    chosen = chosen_result(own, run_folder)
+    final = chosen["method"]
     content = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
@@ -84,7 +86,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
         "gap": gap.get("gap", {}),
-        "classifier": "" if unusable(run_folder) and uses_synthetic(final, recipe) else final,
+        "classifier": "" if unusable(run_folder) and chosen["uses_synthetic"] else final,
         "audit": gap.get("audit", {}),
         "cannot_judge": classes_without_judge(recipe.quality, data["class_counts"]),
         "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
@@ -144,16 +146,17 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     """Return the results that are there, in the order of ``METHODS``; then those of the recipe's own versions."""
     names = dict.fromkeys([*METHODS, *recipe.methods])
     paths = [run_folder.result(name, recipe.seed) for name in names]
-    return [storage.read_json(path) for path in paths if path.exists()]
+    found = [storage.read_json(path) for path in paths if path.exists()]
+    return [registered(result["method"], recipe) | result for result in found]  # results of older versions lack these
 
 
-def chosen_result(results: Sequence[dict[str, Any]], recipe: Recipe, run_folder: RunFolder) -> dict[str, Any]:
+def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunFolder) -> dict[str, Any]:
     """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
 
     If the synthetic images are unusable, it is the best one that learned from real images alone.
     """
     if unusable(run_folder):
-        alone = [each for each in results if not uses_synthetic(each["method"], recipe)]
+        alone = [each for each in results if not each["uses_synthetic"] and not each["is_bound"]]
         if alone:
             return max(alone, key=lambda each: each["accuracy"])
     return next((result for result in results if result["method"] == "synaug"), results[-1])
@@ -183,13 +186,17 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
     summary = groups.summary(manifest.split("train"))
     test = manifest.split("test")
     tested = groups.class_counts(test.labels, manifest.num_classes)
-    return {
-        "source": source,
-        "num_test_images": len(test),
-        "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
-        "class_names": list(manifest.class_names),
-        "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
-    } | summary
+    return (
+        {
+            "source": source,
+            "num_test_images": len(test),
+            "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
+            "class_names": list(manifest.class_names),
+            "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
+        }
+        | summary
+        | reading_account(manifest)
+    )
 
 
 def plan_section(plan: Plan) -> dict[str, Any]:
