@@ -45,3 +45,13 @@ def test_a_random_pipeline_ends_with_the_warning_and_the_real_only_model(folder,
     status = synaug("predict", run, next((folder / "cat").iterdir()))
     assert "cross_entropy" in status.out
     assert storage.read_json(run / "gap.json")["audit"]["overall"]["color"] == "red"
+
+
+def test_the_plan_names_classes_that_cannot_be_judged(tmp_path, synaug):
+    from photographs import write_photographs
+
+    data = write_photographs(tmp_path / "data", sizes={"cat": 14, "temple": 14, "motorcycle": 5}, side=48)
+    done = synaug("plan", data, "--out", tmp_path / "run", "--model", "embedded")
+    assert "Cannot judge motorcycle (4 images)" in " ".join(done.out.split())
+    as_json = synaug("plan", data, "--out", tmp_path / "other", "--model", "embedded", "--json")
+    assert json.loads(as_json.out)["cannot_judge"] == {"motorcycle": 4}

@@ -112,7 +112,7 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         names = ", ".join(
             f"{name} ({number:,} {'image' if number == 1 else 'images'})" for name, number in lacking.items()
         )
-        console.print(f"[yellow]Note:[/] The off-class check cannot judge {escape(names)}: too few real images.")
+        console.print(f"[yellow]Cannot judge[/] {escape(names)}: the off-class check has too few real images.")
         if plan["scorer"] == "classifier":
             console.print("A pretrained judge needs fewer images: quality.scorer: pretrained or clip in the recipe.")
     show_reading(plan["data"])

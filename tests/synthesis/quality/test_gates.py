@@ -125,7 +125,7 @@ def test_an_unknown_gate_names_the_nearest(manifest):
 
 def test_gates_read_nothing_before_they_are_asked(manifest, monkeypatch):
     monkeypatch.setattr("synaug.synthesis.quality.gates.read_image", lambda *_: pytest.fail("an image was read"))
-    assert len(make_gates(manifest, QualityOptions())) == 4
+    assert len(make_gates(manifest, QualityOptions())) == 5
 
 
 def test_with_gates_off_nothing_is_read_scored_or_asked(real, plan, tmp_path, monkeypatch):
