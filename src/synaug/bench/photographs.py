@@ -17,9 +17,9 @@ from synaug.config import QualityOptions
 from synaug.data.benchmarks.stamps import ATTRIBUTES, SIDE, Stamps, is_cutout, read_stamps
 from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, read_image
+from synaug.data.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.quality.class_scorers import thumbnails
 from synaug.synthesis.quality.gates import Candidate, judged, make_gates
 from synaug.training.networks.embedding import make_embedder, network_at_hand
 from synaug.training.networks.packaged_weights import PACKAGE

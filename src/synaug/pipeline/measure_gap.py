@@ -13,11 +13,11 @@ from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.image_statistics import contrasts, image_statistics, noise_limit, spectral_flatness
 from synaug.data.manifest import Manifest, read_image
+from synaug.data.near_duplicates import has_twin
 from synaug.run import RunFolder
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.quality.class_scorers import Embed, fit_features
-from synaug.synthesis.quality.near_duplicates import has_twin
 from synaug.synthesis.quality.scorer_choice import LEAST_IMAGES
 
 IMAGES = 1000  # of each side at most, spread over the classes

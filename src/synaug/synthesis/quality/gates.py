@@ -13,11 +13,12 @@ from synaug.config import QualityOptions
 from synaug.data.color_mode import color_mode
 from synaug.data.image_statistics import noise_limit, spectral_flatness
 from synaug.data.manifest import Manifest, read_image
+from synaug.data.near_duplicates import EQUAL, Prints, alike_distances, make_prints, make_views
+from synaug.data.thumbnails import SIDE, thumbnails
 from synaug.errors import unknown
 from synaug.runtime import signals
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.quality.class_scorers import SIDE, Embed, Scorer, fit_pixel_scorer, fit_scorer, thumbnails
-from synaug.synthesis.quality.near_duplicates import EQUAL, Prints, alike_distances, make_prints, make_views
+from synaug.synthesis.quality.class_scorers import Embed, Scorer, fit_pixel_scorer, fit_scorer
 from synaug.synthesis.quality.thresholds import class_thresholds, margins
 
 _CHUNK = 8192
