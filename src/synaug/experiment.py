@@ -38,6 +38,8 @@ from synaug.pipeline.review import check_applied, check_present
 from synaug.recipes import with_overrides
 from synaug.run import RunFolder, locked_recipe, open_run, write_networks
 from synaug.runtime import signals, storage
+from synaug.runtime.memory import is_out_of_memory
+from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, of_seed, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled
@@ -85,8 +87,10 @@ def run(
         progress: called with how far the work has come.
 
     Raises:
-        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
+        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept. Nothing is
+            written if ``out`` is neither empty nor a run directory.
     """
+    check_free(out, "run")
     check_recipe(recipe)
     check_methods(methods, recipe)
     manifest = load_data(source, recipe, progress=progress)
@@ -100,7 +104,7 @@ def run(
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
     if note := model_note(plan):
         notify(note)
-    with storage.lock(out):
+    with storage.lock(claim(out, "run")):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
         generate(out, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
@@ -145,7 +149,7 @@ def balance(
     manifest = readers.read_data(data, recipe.data, progress=progress)
     with contextlib.ExitStack() as stack:
         folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))
-        stack.enter_context(storage.lock(folder))
+        stack.enter_context(storage.lock(claim(folder, "run")))
         plan = drafted_plan(manifest, recipe)
         write_run(manifest, plan, folder, recipe, source=place(data))
         generate(folder, generator=generator, progress=progress)
@@ -216,7 +220,9 @@ def train(
         told = of_seed(shown, recipe.seed) if len(recipes) > 1 else shown
         try:
             train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=told)
-        except MemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
         signals.stop_here()
     team.wait()  # until the results are written

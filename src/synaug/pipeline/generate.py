@@ -17,6 +17,7 @@ from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
 from synaug.run import RunFolder, locked_recipe, open_run, write_model
 from synaug.runtime import signals, storage
+from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
@@ -73,7 +74,7 @@ def image_maker(
     from synaug.synthesis.generators.init_images import make_guides
     from synaug.synthesis.quality.gates import make_gates
 
-    run_folder = RunFolder(out)
+    run_folder = RunFolder(directories.own(out))
     if not run_folder.plan.is_file() or read_plan(run_folder.plan).digest != plan_digest:
         raise EnvironmentFault(
             f"The machine {platform.node()} does not see the run folder {out}, or sees another plan there. "

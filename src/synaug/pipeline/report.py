@@ -227,6 +227,7 @@ def plan_section(plan: Plan) -> dict[str, Any]:
         "variant": plan.options.variant,
         "model": plan.options.model,
         "template": plan.options.template,
+        "class_of": {cell.name: plan.class_names[cell.label] for cell in plan.cells},
         "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
         "digest": plan.digest,
         "called": called(plan),
