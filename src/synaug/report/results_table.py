@@ -11,17 +11,17 @@ from synaug.report.seeds import by_method, deviation, mean
 
 TITLES = {
     "cross_entropy": "Cross-entropy",
-    "cross_entropy_retrained": "Cross-entropy, classifier retrained",
+    "cross_entropy_retrained": "Cross-entropy with retrained last layer",
     "cross_entropy_mixup": "Cross-entropy with Mixup",
-    "classifier_only": "Cross-entropy, classifier retrained on the evened-out set",
+    "classifier_only": "Cross-entropy with last layer retrained on the balanced set",
     "oversampling": "Oversampling",
     "oversampling_mixup": "Oversampling with Mixup",
-    "synaug_stage1": "SYNAuG, stage 1",
+    "synaug_stage1": "SYNAuG stage 1",
     "synaug": "SYNAuG",
-    "synaug_balanced_real": "SYNAuG, classifier retrained on balanced real images",
-    "upper_bound_retrained": "Filled with real images, classifier retrained",
+    "synaug_balanced_real": "SYNAuG with last layer retrained on balanced real images",
+    "upper_bound_retrained": "Filled with real images and last layer retrained",
     "upper_bound": "Filled with real images (upper bound)",
-    "upper_bound_mixup": "Filled with real images, with Mixup (upper bound)",
+    "upper_bound_mixup": "Filled with real images with Mixup (upper bound)",
 }
 COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}
 _NAN = float("nan")
@@ -95,9 +95,16 @@ def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]
     rivals = {method: run for method, run in firsts.items() if not run.get("is_bound")}
     plain = [method for method, run in rivals.items() if not run.get("uses_synthetic")]
     filled = [method for method, run in rivals.items() if run.get("uses_synthetic")]
+    if is_unusable(report):
+        filled = []  # nothing is to be said for a model that learned from them
     before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
     after = "synaug" if "synaug" in filled else next(reversed(filled), None)
     return before, after
+
+
+def is_unusable(report: Mapping[str, Any]) -> bool:
+    """Return whether the report's audit found that the synthetic images must not be trained on."""
+    return not (report.get("audit") or {}).get("usable", True)
 
 
 def percent(value: float | None, digits: int = 0) -> str:
