@@ -5,6 +5,7 @@ A recipe is a file with the sections below, which ``recipes`` reads; the command
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -27,6 +28,9 @@ def _no_url(model: str) -> str:
         )
     return model
 
+
+CLASS_SPREAD = "class"  # the name of plan.spread whose phrases take the place of the class
+Spread = dict[str, tuple[str, ...] | dict[str, tuple[str, ...]]]
 
 ModelName = Annotated[str, AfterValidator(_no_url)]
 
@@ -53,6 +57,12 @@ class DataOptions(Section):
     splits: dict[str, Literal["train", "validation", "test", "none"]] = Field(
         {}, description="what names of folders, or values of a split column, stand for; none leaves them out"
     )
+    duplicates: Literal["warn", "drop", "error"] = Field(
+        "warn",
+        description="images in training that are (nearly) equal to held-out ones or to ones of another class: report "
+        "them, leave them out of training, or stop",
+    )
+    near_duplicates: bool = Field(True, description="look for nearly equal images, too, not only for equal ones")
     incomplete_classes: Literal["error", "drop"] = Field(
         "error", description="classes without a training image or without an image to test on: stop, or leave them out"
     )
@@ -85,7 +95,10 @@ class PlanOptions(Section):
     )
     cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
     variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
-    model: ModelName = Field(STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)")
+    model: ModelName = Field(
+        STABLE_DIFFUSION,
+        description="'embedded', a diffusers folder, a Hub id (ID@REVISION), or a service (openai:, api:, comfyui:)",
+    )
     template: str = Field(
         "a photo of a {modifier} {class}",
         description="prompt; {modifier}, {class} and {attribute} are replaced",
@@ -95,8 +108,24 @@ class PlanOptions(Section):
     attribute_phrases: dict[str, str] = Field(
         {}, description="attribute name -> phrase with {class}, such as 'red {class}' or '{class} on water'"
     )
+    spread: Spread = Field(
+        {},
+        description="phrases that the images of each class take in turn, such as background: [on land, on water], "
+        "after the class or at {background}; or lists by class; under the name 'class', what the prompt calls it",
+    )
     negative_prompt: str = Field("", description="what the images should not show")
     seed: int = Field(0, ge=0, description="decides every image's own seed")
+
+    @field_validator("spread")
+    @classmethod
+    def _spread_has_phrases(cls, spread: Spread) -> Spread:
+        for name, phrases in spread.items():
+            if not name.isidentifier() or name in ("modifier", "attribute"):
+                raise ValueError(f"spread: {name!r} is no free name; use a word such as background")
+            for each in phrases.values() if isinstance(phrases, dict) else [phrases]:
+                if not each or not all(phrase.strip() for phrase in each):
+                    raise ValueError(f"spread.{name} needs at least one phrase, and no empty ones")
+        return spread
 
     @field_validator("target", mode="before")
     @classmethod
@@ -126,6 +155,26 @@ class GenerateOptions(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
     compile: bool = Field(False, description="torch.compile of the denoiser")
+
+
+class ApiOptions(Section):
+    """How an image service is called, if ``plan.model`` names one: openai:MODEL, api:MODEL or comfyui:NAME."""
+
+    endpoint: str | None = Field(
+        None,
+        description="address of the service; default: OpenAI's, or http://127.0.0.1:8188 for comfyui:NAME",
+    )
+    key_variable: str = Field("OPENAI_API_KEY", description="environment variable that contains the key")
+    price: Decimal = Field(Decimal(0), ge=0, description="price per image, in any currency")
+    max_cost: Decimal | None = Field(None, ge=0, description="budget of the run, in the same currency; default: none")
+    size: str | None = Field("1024x1024", description="size that is requested, such as 1024x1024; null: not sent")
+    parameters: dict[str, Any] = Field({}, description="further fields of the request, such as {quality: low}")
+    workflow: str | None = Field(None, description="ComfyUI workflow (API format) with {prompt} and {seed}")
+    concurrency: int = Field(4, ge=1, le=256, description="requests at once")
+    requests_per_minute: float | None = Field(None, gt=0, description="rate limit; default: none")
+    timeout: float = Field(180.0, gt=0, description="seconds to wait for an answer")
+    retries: int = Field(6, ge=0, description="repetitions of a request that fails for a while")
+    backoff: float = Field(1.0, gt=0, description="seconds before the first repetition; doubled each time")
 
 
 class FitOptions(Section):
@@ -194,15 +243,48 @@ class StageOptions(Section):
     max_synthetic: float = Field(1.0, ge=0, le=1, description="largest share of synthetic images in a batch")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
+    crop_smallest: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="random crops show at least this share of an image's area, without padding; default: 0.7 for "
+        "images above 64 pixels, else padding",
+    )
+    decay_all: bool = Field(False, description="weight decay of biases and normalization layers, too")
+    mixing_probability: float = Field(1.0, ge=0, le=1, description="probability that a batch is mixed")
+    autoencoded: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="probability that a real image is replaced by its reconstruction by the generator's autoencoder",
+    )
+    synthetic_weight: float = Field(1.0, ge=0, le=1, description="weight of synthetic images in the loss")
+    synthetic_weight_end: float | None = Field(
+        None, ge=0, le=1, description="their weight in the last step, reached in a line; default: no change"
+    )
+    real_finish: float = Field(
+        0.15, gt=0, lt=1, description="share of the steps on real images only, at the end of schedule mixed_then_real"
+    )
+    group_adjustment: float = Field(
+        0.0, ge=0, description="generalization adjustment C of group_dro: C / sqrt(images of the group)"
+    )
+    glmc_consistency: float = Field(
+        4.0, ge=0, description="weight of the consistency in GLMC; published: 4, 6, 4 at imbalance factor 100, 50, 10"
+    )
+    glmc_exponent: float = Field(1.2, ge=0, description="class weights n^-exponent in GLMC; published: 1.2")
+    glmc_scale: float = Field(
+        2.0, gt=0, description="factor of the GLMC loss: 2 adds its two mixtures as published, 1 is their mean"
+    )
 
 
 class RetrainOptions(Section):
     """Stage 2: retraining the classifier on real images, the features frozen."""
 
-    data: Literal["balanced_real", "group_balanced_real", "all_real", "evened_out"] = Field(
-        "balanced_real",
-        description="an equal number of real images a class, or of each class x attribute group; all real images; or "
-        "real and synthetic ones",
+    data: Literal["auto", "balanced_real", "group_balanced_real", "all_real", "evened_out", "validation"] = Field(
+        "auto",
+        description="balanced_real: equally many real images per class; group_balanced_real: per class x attribute "
+        "group; all_real; evened_out: the balanced set (real and synthetic); validation: the validation split. auto: "
+        "group_balanced_real if an attribute is known, else the balanced set",
     )
     method: str = Field(
         "cross_fitted",
@@ -223,6 +305,12 @@ class TrainOptions(Section):
     pretrained: bool = Field(False, description="start from the timm weights")
     image_size: int | None = Field(
         None, ge=8, description="side in pixels; default: the data's, or with pretrained that of the weights"
+    )
+    load_size: int | None = Field(
+        None,
+        ge=8,
+        description="side in pixels at which images are kept, larger than image_size: training crops a random part, "
+        "testing the center",
     )
     mean: tuple[float, ...] | None = Field(
         None,
@@ -320,13 +408,31 @@ class BenchOptions(Section):
     mirror: str | None = Field(None, description="fashion_lt, fashion_fair or fashion_spurious; default: DATA")
     arms: dict[str, ArmOptions] = Field({}, description="name -> arm; rows of the first one carry no name")
     baseline: str = Field("cross_entropy", description="row from which the closed gap is counted")
-    bounds: tuple[str, ...] = Field(("upper_bound", "upper_bound_retrained"), description="rows it is counted to")
-    columns: tuple[str, ...] = Field(
-        ("accuracy", "many", "medium", "few", "worst_class", "calibration_error"), description="of the table"
+    bounds: tuple[str, ...] = Field(
+        ("upper_bound", "upper_bound_retrained", "upper_bound_mixup"), description="rows it is counted to"
     )
+    columns: tuple[str, ...] = Field(
+        ("accuracy", "many", "medium", "few", "worst_class", "calibration_error"),
+        description="of the table; the gap is counted in the first one",
+    )
+    tuned: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="row -> the rows of which the one with the best validation score takes its place; each row has as "
+        "many candidates",
+    )
+    tuned_by: str = Field("mean_recall", description="the validation score that decides, such as worst_group_accuracy")
     curves: dict[str, CurveOptions] = Field({}, description="name -> picture of a study")
     quick: dict[str, tuple[str, ...]] = Field({}, description="arm -> methods of the smaller grid")
     quick_options: dict[str, Any] = Field({}, description="dotted options of the smaller grid")
+
+    @field_validator("tuned")
+    @classmethod
+    def _budgets_are_equal(cls, tuned: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        numbers = {name: len(rows) for name, rows in tuned.items()}
+        if len(set(numbers.values())) > 1:
+            listed = ", ".join(f"{name} {number}" for name, number in numbers.items())
+            raise ValueError(f"every row of 'tuned' needs as many candidates as any other, but got {listed}")
+        return tuned
 
 
 class Recipe(Section):
@@ -335,6 +441,7 @@ class Recipe(Section):
     name: str = Field(UNNAMED, description="what reports call the experiment; default: as the run folder")
     data: DataOptions = DataOptions()
     plan: PlanOptions = PlanOptions()
+    api: ApiOptions = ApiOptions()
     generate: GenerateOptions = GenerateOptions()
     fit: FitOptions = FitOptions()
     quality: QualityOptions = QualityOptions()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,18 +29,22 @@ from synaug.methods import (
     method_named,
     network_digests,
     train_method,
+    uses_autoencoder,
 )
-from synaug.pipeline.generate import check_complete, generate
+from synaug.pipeline.generate import check_complete, check_generator, generate
 from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
-from synaug.pipeline.report import report
-from synaug.pipeline.review import check_applied
+from synaug.pipeline.report import model_note, report
+from synaug.pipeline.review import check_applied, check_present
 from synaug.recipes import with_overrides
 from synaug.run import RunFolder, locked_recipe, open_run, write_networks
 from synaug.runtime import signals, storage
+from synaug.runtime.memory import is_out_of_memory
+from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, of_seed, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled
+from synaug.synthesis.generators.autoencoder import autoencode
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
 from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.quality.class_scorers import needs_clip
@@ -65,6 +69,7 @@ def run(
     seeds: Sequence[int] | None = None,
     command: str = "",
     source_name: str = "",
+    notify: Callable[[str], None] = lambda _: None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Do the whole method in the folder ``out`` and return the report.
@@ -79,11 +84,14 @@ def run(
         seeds: of the training, the recipe's own among them, on the same images; the report has the means.
         command: what a person types to repeat it, for the report.
         source_name: what the report calls the data; default: their path.
+        notify: called before the first image is made with each warning that is better read then than in the report.
         progress: called with how far the work has come.
 
     Raises:
-        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
+        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept. Nothing is
+            written if ``out`` is neither empty nor a run directory.
     """
+    check_free(out, "run")
     check_recipe(recipe)
     check_methods(methods, recipe)
     manifest = load_data(source, recipe, progress=progress)
@@ -92,10 +100,12 @@ def run(
     check_networks(methods, recipe, plan)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
         # before anything is written, so that a model that cannot be had leaves nothing behind
-        find_model(recipe.plan.model)
+        check_generator(recipe)
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
-    with storage.lock(out):
+    if note := model_note(plan):
+        notify(note)
+    with storage.lock(claim(out, "run")):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
         generate(out, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
@@ -141,7 +151,7 @@ def balance(
     manifest = readers.read_data(data, recipe.data, progress=progress)
     with contextlib.ExitStack() as stack:
         folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))
-        stack.enter_context(storage.lock(folder))
+        stack.enter_context(storage.lock(claim(folder, "run")))
         plan = drafted_plan(manifest, recipe)
         write_run(manifest, plan, folder, recipe, source=place(data))
         generate(folder, generator=generator, progress=progress)
@@ -197,11 +207,19 @@ def train(
     ):
         raise DataError(f"Some images of {out} are not generated yet. Go on with: synaug generate {out}")
     check_networks(wanted, locked, plan)
-    learned_from = images_digest(synthetic_manifest(plan, out))
+    made = synthetic_manifest(plan, out)
+    check_present(made, out)
+    learned_from = images_digest(made)
     team, _ = joined_team(locked.train.device)
     shown = progress if team.is_first else silent
     missing = _without_result(itertools.product(recipes, wanted), run_folder, learned_from, team)
-    sets = functools.cache(lambda: load_sets(out, locked.train, progress=shown))
+    autoencoded = uses_autoencoder([name for _, name in missing], locked)
+    sets = functools.cache(lambda: load_sets(out, locked.train, autoencoded=autoencoded, progress=shown))
+    if autoencoded:
+        if team.is_first:
+            real = read_manifest(run_folder.data).split("train")
+            autoencode(plan, real, out, device=locked.generate.device, progress=shown)
+        team.wait()  # until the images are written
     if missing:
         check_methods(wanted, locked, num_attributes=read_manifest(run_folder.data).num_attributes)
         if team.is_first:
@@ -210,7 +228,9 @@ def train(
         told = of_seed(shown, recipe.seed) if len(recipes) > 1 else shown
         try:
             train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=told)
-        except MemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
         signals.stop_here()
     team.wait()  # until the results are written

@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synaug.config import Recipe
+from synaug.config import UNNAMED, Recipe
 from synaug.errors import DataError, OptionError
 from synaug.recipes import make_recipe, with_overrides
-from synaug.runtime import storage
+from synaug.runtime import ownership, storage
+from synaug.runtime.files import directories
+from synaug.runtime.files.names import component
 from synaug.runtime.secrets import redacted
 
 LIBRARIES = (
@@ -27,8 +30,24 @@ LIBRARIES = (
     "numpy",
     "Pillow",
 )
+ENTRIES = {
+    "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
+    "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model", "fitted-model.safetensors",
+}  # fmt: skip
+"""What synaug writes at the top of a run directory."""
+CHECKPOINT_FILES = (
+    "result.json", "predictions.csv", "gap.json", "classifier.safetensors", "training.safetensors", "training.csv",
+)  # fmt: skip
+"""What synaug writes into the folder of a method and seed, and into ``start`` in it."""
+MAX_DIGITS = 20  # of a seed
 _OF_MODEL = ("model", "revision", "licence")
 _OF_METHODS = ("methods.",)
+_OF_SERVICE = tuple(  # what changes no image of a service
+    f"api.{name} "
+    for name in (
+        *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
+    )
+)
 _OF_TRAINING = ("train.", "methods.", "name ")
 
 
@@ -72,7 +91,7 @@ class RunFolder:
 
     def checkpoint(self, method: str, seed: int) -> Path:
         """Return the folder that holds the training state of one method and seed."""
-        return self.checkpoints / f"{method}-{seed}"
+        return self.checkpoints / f"{component(method, kind='method', where=self.path)}-{seed}"
 
     def gap(self, seed: int) -> Path:
         """Return the file that says how far the synthetic images are from the real ones."""
@@ -84,12 +103,43 @@ class RunFolder:
 
     def seeds(self) -> list[int]:
         """Return the seeds of which any method has a finished result, in ascending order."""
-        paths = self.checkpoints.glob("*-*/result.json")
-        return sorted({int(path.parent.name.rpartition("-")[2]) for path in paths})
+        names = (path.parent.name for path in self.checkpoints.glob("*-*/result.json"))
+        return sorted({parsed[1] for name in names if (parsed := method_and_seed(name)) is not None})
 
     def method_predictions(self, method: str, seed: int) -> Path:
         """Return the predictions of one method and seed on the test images."""
         return self.checkpoint(method, seed) / "predictions.csv"
+
+
+def method_and_seed(name: str) -> tuple[str, int] | None:
+    """Return what ``RunFolder.checkpoint`` made the name of, or None for a folder that is not ours.
+
+    >>> method_and_seed("synaug-0"), method_and_seed("my notes"), method_and_seed("old-copy")
+    (('synaug', 0), None, None)
+    """
+    method, _, seed = name.rpartition("-")
+    is_number = seed.isascii() and seed.isdigit() and (seed == "0" or not seed.startswith("0"))
+    return (method, int(seed)) if method and is_number and len(seed) <= MAX_DIGITS else None
+
+
+def foreign_files(path: Path) -> list[str]:
+    """Return what is not of synaug in a run directory, relative to it: at its top and among its checkpoints.
+
+    All of it is left alone by every command. A folder that is no run directory has nothing foreign.
+    """
+    if ownership.kind_of(path) != "run":
+        return []
+    found = ownership.foreign_entries(path, ENTRIES)
+    checkpoints = RunFolder(path).checkpoints
+    if checkpoints.is_symlink() or not checkpoints.is_dir():
+        return found
+    for folder in sorted(checkpoints.iterdir()):
+        if method_and_seed(folder.name) is None or folder.is_symlink() or not folder.is_dir():
+            found.append(f"checkpoints/{folder.name}")
+            continue
+        names = ownership.foreign_entries(folder, (*CHECKPOINT_FILES, "start"))
+        found += [f"checkpoints/{folder.name}/{name}" for name in names]
+    return found
 
 
 def open_run(path: Path) -> RunFolder:
@@ -98,7 +148,7 @@ def open_run(path: Path) -> RunFolder:
     Raises:
         DataError: there is no plan in it.
     """
-    run = RunFolder(path)
+    run = RunFolder(directories.own(path))
     if not run.plan.is_file() or not run.lock_file.is_file():
         raise DataError(
             f"{path} is not a run folder: it has no plan.json. Make one with: synaug plan DATA --out {path}"
@@ -124,21 +174,68 @@ def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str)
     }
     if run.lock_file.exists():
         differing = _differences(storage.read_json(run.lock_file), content)
-        allowed = _OF_METHODS if run.checkpoints.exists() else _OF_TRAINING
+        allowed = _OF_SERVICE + (_OF_METHODS if run.checkpoints.exists() else _OF_TRAINING)
         if differing and all(name.startswith(allowed) for name in differing):
             replace_recipe(run, recipe)
         elif differing:
             raise OptionError(
-                f"{run.path} already holds another run ({'; '.join(differing)}). "
-                "Choose another folder with --out, or give the options of that run to go on with it."
+                f"{run.path} already holds another run ({'; '.join(differing[:6])}). {_way_out(run, recipe)}"
             )
         return
     storage.write_json(run.lock_file, redacted(content))
 
 
+def _way_out(run: RunFolder, recipe: Recipe) -> str:
+    """Return what to do about options that differ from those of a run: train again, or use another folder."""
+    differing = changed_options(locked_recipe(run), recipe)
+    settings = [f"{name}={'null' if value is None else value}" for name, (_, value) in differing.items()]
+    if settings and all(setting.startswith(_OF_TRAINING) for setting in settings):
+        command = shlex.join(["synaug", "train", str(run.path), *(f"--set={setting}" for setting in settings)])
+        return f"To train again on the same images: {command}. To keep both, choose another folder with --out."
+    return (
+        "Choose another folder with --out, or repeat the options of that run to resume it. Only options of training "
+        f"may change on the same images: synaug train {run.path} --set train.SECTION.OPTION=VALUE"
+    )
+
+
+def change_training(run: RunFolder, recipe: Recipe) -> Recipe:
+    """Replace the options of training of a run; its images stay, and methods of other options are trained again.
+
+    Returns the recipe, as the lock file has it then.
+
+    Raises:
+        OptionError: another option differs, on which the images depend.
+    """
+    differing = changed_options(locked_recipe(run), recipe)
+    outside = [name for name in differing if not name.startswith(("train.", "methods."))]
+    if outside:
+        raise OptionError(
+            f"{outside[0]} cannot change in {run.path}: the images there depend on it. Allowed are the options below "
+            "train and methods. For others start a new run: synaug run DATA --out OTHER --set ..."
+        )
+    if differing:
+        replace_recipe(run, recipe)
+    return recipe
+
+
+def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Return the dotted options that differ, each with its value before and now."""
+    old, new = (_flat(recipe.model_dump(mode="json")) for recipe in (before, now))
+    return {
+        name: (old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    }
+
+
 def locked_recipe(run: RunFolder) -> Recipe:
     """Return the options that the run was planned with."""
     return make_recipe(storage.read_json(run.lock_file)["recipe"], where=str(run.lock_file))
+
+
+def run_name(run: RunFolder, recipe: Recipe) -> str:
+    """Return what pages and cards call a run: the recipe's name, or the folder's if it has none."""
+    return recipe.name if recipe.name != UNNAMED else run.path.resolve().name
 
 
 def write_model(run: RunFolder, about: Mapping[str, Any], *, role: str = "model") -> None:
@@ -175,12 +272,9 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     if before.get("data_digest") != now["data_digest"]:
         found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
-    old = _flat(make_recipe(before.get("recipe", {})).model_dump(mode="json"))  # with what has a default since
-    new = _flat(now["recipe"])
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            found.append(f"{name} was {old.get(name)!r}, now {new.get(name)!r}")
-    return found[:6]
+    changed = changed_options(make_recipe(before.get("recipe", {})), make_recipe(now["recipe"]))  # with new defaults
+    found += [f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items()]
+    return found
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

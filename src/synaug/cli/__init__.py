@@ -7,9 +7,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 import synaug
 from synaug.cli import (
@@ -23,9 +24,10 @@ from synaug.cli import (
     training_commands,
 )
 from synaug.errors import SynaugError
-from synaug.runtime.memory import keep_freed_memory
+from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
 
 INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
+OUT_OF_MEMORY = "Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size."
 KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
 
 QUIET = {  # what the libraries would print, start or send by themselves
@@ -78,9 +80,19 @@ def _help_of(command: Callable[..., None]) -> str:
     return "\n\n".join(part.replace("\n", " ") for part in inspect.cleandoc(command.__doc__ or "").split("\n\n"))
 
 
+class PlainDefaults(TyperCommand):
+    """A command whose help shows a described default as it is: ``[default: 1]``, where typer has ``[default: (1)]``."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for parameter in self.params:
+            if isinstance(described := getattr(parameter, "show_default", None), str):
+                parameter._get_default_string = lambda *, text=described, **_: text  # type: ignore[attr-defined]
+
+
 for _panel, _commands in PANELS.items():
     for _name, _command in _commands.items():
-        app.command(_name, help=_help_of(_command), rich_help_panel=_panel)(_command)
+        app.command(_name, cls=PlainDefaults, help=_help_of(_command), rich_help_panel=_panel)(_command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -117,8 +129,10 @@ def main() -> NoReturn:
         place = f": {error.filename}" if error.filename else ""
         fail(f"{error.strerror or error}{place}. Mend it and run the same command again.", 5)
     except MemoryError:
-        fail("Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size.", 5)
-    except Exception:
+        fail(OUT_OF_MEMORY, 5)
+    except Exception as error:
+        if is_out_of_memory(error):
+            fail(OUT_OF_MEMORY, 5)
         print(_without_secrets(traceback.format_exc()), end="", file=sys.stderr)
         fail("This is a bug of synaug. Please report it with the lines above.", 1)
     sys.exit(0)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from synaug.errors import SynaugError
 
 if TYPE_CHECKING:
     from synaug.config import Recipe
@@ -28,6 +32,7 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "variant": ("plan.variant",),
     "model": ("plan.model",),
     "image_size": ("train.image_size",),
+    "test_fraction": ("data.test_fraction",),
     "seed": ("plan.seed", "seed"),
 }
 
@@ -43,18 +48,23 @@ def session() -> Iterator[Progress]:
         yield progress
 
 
-def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any) -> Recipe:
-    """Return the recipe of the file, or the default one, with the options of the command line, named as there."""
+def options_of(
+    recipe: Path | None, *, aliases: Path | None = None, settings: Sequence[str] | None = None, **typed: Any
+) -> Recipe:
+    """Return the recipe of the file, or the default one, with the options of the command line, named as there.
+
+    ``settings`` are those of ``--set``, which go before all others.
+    """
     from synaug.config import Recipe
-    from synaug.recipes import read_recipe, with_overrides
+    from synaug.recipes import read_recipe, with_overrides, with_settings
 
     changes = {dotted: value for name, value in typed.items() for dotted in _FIELDS[name]}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
-    if aliases is None:
-        return chosen
-    from synaug.data.formats.aliases import read_aliases
+    if aliases is not None:
+        from synaug.data.formats.aliases import read_aliases
 
-    return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+        chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+    return with_settings(chosen, settings or [])
 
 
 def split_names(pairs: list[str] | None) -> dict[str, str] | None:
@@ -96,7 +106,21 @@ def run_folder(out: Path | None, name: str) -> Path:
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
     chosen = Path("runs") / (named or "run")
     print(f"Run folder: {chosen} (choose another with --out)", file=sys.stderr)
+    with_foreign_files_named(chosen)
     return chosen
+
+
+def with_foreign_files_named(run: Path | None) -> Path | None:
+    """Return the run folder; if it has files that are not of synaug, say on stderr which are left alone."""
+    if run is None:
+        return None
+    from synaug.run import foreign_files
+    from synaug.runtime.ownership import listed
+
+    with contextlib.suppress(OSError, SynaugError):  # whatever is wrong with it, the command says
+        if found := foreign_files(run):
+            print(f"Not of synaug, left alone in {run}: {listed(found)}", file=sys.stderr)
+    return run
 
 
 def names_of(methods: str | None) -> tuple[str, ...]:
@@ -109,6 +133,23 @@ def names_of(methods: str | None) -> tuple[str, ...]:
 def seeds_from(recipe: Recipe, number: int | None) -> range:
     """Return so many seeds from the recipe's own on; one where no number is given."""
     return range(recipe.seed, recipe.seed + (number or 1))
+
+
+def warn(note: str) -> None:
+    """Print a warning to stderr, where it stands apart from results."""
+    print(f"Note: {note}", file=sys.stderr)
+
+
+def program() -> str:
+    """Return how synaug is called here: its name if the shell finds this one, else the path that was typed.
+
+    ``make demo`` calls ``.venv/bin/synaug`` without activating its environment.
+    """
+    typed = Path(sys.argv[0])
+    found = shutil.which("synaug")
+    if typed.name != "synaug" or len(typed.parts) == 1 or (found and Path(found).resolve() == typed.resolve()):
+        return "synaug"
+    return os.path.relpath(typed) if typed.is_absolute() and typed.is_relative_to(Path.cwd()) else str(typed)
 
 
 def typed_command() -> str:

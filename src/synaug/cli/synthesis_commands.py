@@ -26,9 +26,11 @@ from synaug.cli.arguments import (
     RecipeFile,
     Run,
     Seed,
+    Settings,
     SplitColumn,
     Splits,
     Target,
+    TestFraction,
     Workers,
 )
 from synaug.cli.output import print_facts, print_json, show_plan
@@ -62,6 +64,8 @@ def plan(
     aliases: Aliases = None,
     image_size: ImageSize = None,
     seed: Seed = None,
+    test_fraction: TestFraction = None,
+    settings: Settings = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
     ] = False,
@@ -81,23 +85,25 @@ def plan(
     from synaug.pipeline.dry_run import plan_summary, preview_plan
     from synaug.pipeline.model_timing import measured_pace
     from synaug.runtime import storage
+    from synaug.runtime.ownership import check_free, claim
 
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), cap=cap, variant=variant, model=model,
-        image_size=image_size, seed=seed,
+        image_size=image_size, seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
         with session() as progress:
             show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
         return
     out = run_folder(out, str(data))
+    check_free(out, "run")
     with session() as progress:
         plan_stage.check_recipe(options)
         manifest = plan_stage.load_data(data, options, progress=progress)
         made = plan_stage.drafted_plan(manifest, options)
-        with storage.lock(out):
+        with storage.lock(claim(out, "run")):
             plan_stage.write_run(manifest, made, out, options, source=str(data))
         pace = measured_pace(out, progress=progress) if measure else None
     summary = plan_summary(made, manifest, options, pace=pace)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from PIL import Image
 
 from synaug.config import DataOptions
 from synaug.data.ai_mark import is_marked
@@ -19,17 +20,22 @@ from synaug.data.benchmarks.catalog import list_benchmark
 from synaug.data.benchmarks.utkface import FIELDS, is_faces, list_faces
 from synaug.data.codec import decoded, file_bytes
 from synaug.data.completeness import complete_classes, without_synthetic_tests
+from synaug.data.duplicates import with_duplicates
 from synaug.data.formats.folders import is_image_name, list_folders, subfolders
 from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
 from synaug.data.formats.in_memory import Source, table_in_memory
-from synaug.data.formats.listing import Listing, check_listing
+from synaug.data.formats.listing import Listing, PathGuard, check_listing
 from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table
 from synaug.data.formats.tree import is_ours
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
+from synaug.data.manifest_checks import check_stays_in
+from synaug.data.thumbnails import thumbnails
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
+from synaug.runtime.ownership import KINDS, kind_of
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import without_warnings
 from synaug.runtime.signals import stop_here
@@ -70,7 +76,7 @@ def read_data(
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
         if path.is_file() and _is_manifest(path):
-            return read_manifest(path)
+            return _checked_manifest(path)
         where, listing = str(path), list_images(path, options)
     else:
         where = f"The {type(source).__name__}"
@@ -78,6 +84,17 @@ def read_data(
     check_listing(listing, where=where)
     checks = list(_checks(listing, progress)) if check else [Checked()] * len(listing.frame)
     return _manifest(listing, checks, options, where)
+
+
+def _checked_manifest(path: Path) -> Manifest:
+    """Return a manifest that was given as data: like any table, it names images in its own folder only."""
+    manifest = read_manifest(path)
+    check_stays_in(path.parent, manifest.root, path)
+    guard = PathGuard(path.parent if manifest.root is None else manifest.root)
+    for place in manifest.frame["path"]:
+        if place:
+            guard.check(place)
+    return manifest
 
 
 def list_images(path: Path, options: DataOptions) -> Listing:
@@ -98,6 +115,8 @@ def list_images(path: Path, options: DataOptions) -> Listing:
         near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [], n=1)
         hint = f" Did you mean {str(path.parent / near[0])!r}?" if near else ""
         raise DataError(f"{path} does not exist.{hint} Give a folder with one folder a class, or a table of images.")
+    if (kind := kind_of(path)) in ("run", "bench", "classifier"):
+        raise DataError(f"{path} is a {KINDS[kind]} of synaug, not a data set. Give the images that it was made from.")
     if is_saved(path):
         return list_saved(path, options)
     if is_ours(path) and not (path / "train").is_dir():
@@ -153,6 +172,7 @@ class Checked:
     sha256: str = ""
     fault: str = ""
     is_synthetic: bool = False
+    thumbnail: np.ndarray | None = None
 
 
 def _checks(listing: Listing, progress: Progress) -> Iterator[Checked]:
@@ -174,13 +194,13 @@ def _checks(listing: Listing, progress: Progress) -> Iterator[Checked]:
 
 def _check_image(image: bytes | np.ndarray | Path) -> Checked:
     if isinstance(image, np.ndarray):
-        return Checked(sha256=storage.digest(image.tobytes()))
+        return Checked(sha256=storage.digest(image.tobytes()), thumbnail=thumbnails([Image.fromarray(image)])[0])
     try:
         data = image if isinstance(image, bytes) else file_bytes(image)
-        decoded(data)
+        picture = decoded(data)
     except DataError as error:
         return Checked(fault=str(error))
-    return Checked(sha256=storage.digest(data), is_synthetic=is_marked(data))
+    return Checked(sha256=storage.digest(data), is_synthetic=is_marked(data), thumbnail=thumbnails([picture])[0])
 
 
 def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions, where: str) -> Manifest:
@@ -210,6 +230,15 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
         notes=listing.notes,
         left_out=listing.left_out,
     )
+    small = [check.thumbnail for check in checks if check.thumbnail is not None]
+    if len(small) == len(manifest):  # every image was opened
+        manifest = with_duplicates(
+            manifest,
+            np.stack(small) if options.near_duplicates and small else None,
+            frame.loc[~broken, "group"].tolist() if "group" in frame else None,
+            options.duplicates,
+            where=where,
+        )
     manifest = without_synthetic_tests(manifest)
     return complete_classes(manifest, "train", options.incomplete_classes, where=where)
 
@@ -232,6 +261,6 @@ def _is_manifest(path: Path) -> bool:
     if path.suffix != ".parquet":
         return False
     try:
-        return b"synaug" in (pq.read_schema(path).metadata or {})
+        return b"synaug" in (pq.read_schema(directories.checked(path)).metadata or {})
     except (OSError, ValueError):
         return False

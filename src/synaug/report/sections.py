@@ -14,7 +14,7 @@ from synaug.errors import DataError
 from synaug.report import svg
 from synaug.report.results_table import COLUMNS, TITLES, percent, recalls, results_table
 from synaug.report.seeds import by_method, deviations, mean_result
-from synaug.report.summary import reason_text
+from synaug.report.summary import MIN_TEST_IMAGES, num_tested, reason_text
 
 MAX_CLASSES_WITH_IMAGES = 60
 MAX_CLASSES_IN_MATRIX = 12
@@ -46,6 +46,8 @@ def facts(report: dict[str, Any], before: str | None, after: str | None) -> list
     rows = {row.method: row for row in results_table(report)}
     facts = []
     for column, label in (("accuracy", "accuracy"), ("few", "accuracy on few-image classes")):
+        if num_tested(report, few_only=column == "few") < MIN_TEST_IMAGES:
+            continue
         values = [rows[name].means[column] if name else math.nan for name in (before, after)]
         shown = [value for value in values if not math.isnan(value)]
         if shown:
@@ -71,6 +73,7 @@ def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -
     old = recalls(report, before) if before else {}
     new = recalls(report, after) if after else {}
     intervals, rows = _recall_intervals(report, after), []
+    tested = report["data"].get("test_class_counts") or {}
     for name in _by_count(report):
         was, now = old.get(name, math.nan), new.get(name, math.nan)
         interval = intervals.get(name)
@@ -78,6 +81,7 @@ def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -
             {
                 "name": name,
                 "count": report["data"]["class_counts"].get(name),
+                "tested": tested.get(name),
                 "before": was,
                 "after": now,
                 "change": _points(now - was),
@@ -123,18 +127,27 @@ def _accepted_by_class(report: dict[str, Any]) -> dict[str, int]:
     """Return the synthetic images of each class: those accepted, or those planned where that was not recorded."""
     accepted = report["synthesis"].get("accepted_by_class")
     cells = accepted if accepted is not None else report["plan"].get("num_to_generate") or {}
-    names = report["data"]["class_names"]
-    if report["plan"].get("by") != "group":
-        return {name: cells.get(name, 0) for name in names}
-    return {name: sum(n for cell, n in cells.items() if cell.startswith(f"{name} | ")) for name in names}
+    classes = _class_of_cells(report)
+    return {
+        name: sum(n for cell, n in cells.items() if classes.get(cell) == name) for name in report["data"]["class_names"]
+    }
+
+
+def _class_of_cells(report: dict[str, Any]) -> dict[str, str]:
+    """Return the class of each class or group of the plan; reports of before name none, and their groups have a bar."""
+    plan = report["plan"]
+    cells = {*(plan.get("num_to_generate") or {}), *(plan.get("prompts") or {})}
+    is_grouped = plan.get("by") == "group"
+    return {cell: cell.split(" | ")[0] if is_grouped else cell for cell in cells} | (plan.get("class_of") or {})
 
 
 def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]]:
     """Return the classes with their example images, the rarest first."""
     shown = [name for name in reversed(_by_count(report)) if images.real.get(name) or images.synthetic.get(name)]
     samples: dict[str, list[str]] = {}
+    classes = _class_of_cells(report)
     for cell, prompts in (report["plan"].get("prompts") or {}).items():
-        samples.setdefault(cell.split(" | ")[0], []).extend(prompts)
+        samples.setdefault(classes[cell], []).extend(prompts)
     return [
         {
             "name": name,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 from synaug.training.lazy_images import ImageFiles
 from synaug.training.training_set import TrainingSet
 
@@ -51,7 +52,7 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(directories.checked(path), framework="pt") as file:
             about: dict[str, Any] = json.loads((file.metadata() or {})["synaug"])
             if about["digest"] != digest:
                 raise OptionError(
@@ -74,7 +75,7 @@ def read_about(path: Path) -> dict[str, Any]:
         DataError: the file is damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(directories.checked(path), framework="pt") as file:
             about: dict[str, Any] = json.loads((file.metadata() or {})["synaug"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise DataError(f"The checkpoint {path} is damaged: {error}. Remove it to train anew.") from error
@@ -113,7 +114,7 @@ def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, 
     Where a file of the user's own decides what the network is, the file too; see ``models.network_digest``.
     """
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
-    facts = [options.model_dump_json(), str((seed, steps, tuple(data.images.shape), shapes))]
+    facts = [options.model_dump_json(exclude_defaults=True), str((seed, steps, tuple(data.images.shape), shapes))]
     sources = (getattr(part, "source", "") for part in model.modules())
     facts += [source for source in sources if isinstance(source, str) and source]
     content = [fact.encode() for fact in facts]
@@ -122,6 +123,9 @@ def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, 
         content.append(data.images.digest().encode())
     else:
         tensors.append(data.images[:: max(1, len(data) // 4096)])
+    if data.autoencoded is not None and options.autoencoded:
+        tensors.append(data.twins if data.twins is not None else data.labels)
+    tensors += [] if data.weights is None else [data.weights]
     for tensor in tensors:
         content.append(storage.digest(tensor.cpu().contiguous().numpy().tobytes()).encode())
     return storage.digest(b"\n".join(content))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from PIL import Image, ImageOps
 
 from synaug.config import QualityOptions
-from synaug.data.codec import encode
+from synaug.data.codec import encode, suffix_of
 from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SYNTHETIC, REJECTED = "synthetic", "rejected"
 KEPT_PER_REASON = 60
-_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _THREADS = max(4, min(16, os.cpu_count() or 1))  # that resize, encode and write
 
 
@@ -100,7 +100,8 @@ def synthesize(
             if generator is None:
                 raise OptionError(f"Images are left to make, first {first.id}, but there is no generator.")
             with ThreadPoolExecutor(_THREADS, "synaug-images") as pool:
-                worker = _Worker(plan, folder, gates, quality, shard, state, pool)
+                note = functools.partial(getattr, generator, "note", "")
+                worker = _Worker(plan, folder, gates, quality, shard, state, pool, note)
                 worker.count_left()
                 check_space(plan, worker.left, folder)
                 worker.begin(getattr(generator, "about", {}))
@@ -132,10 +133,16 @@ def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progre
     """Make the first attempts of all slots, then the second ones, and so on, until none is left."""
     worker.report(progress)
     with ThreadPoolExecutor(1, "synaug-finish") as pool:
-        for attempt in count():
+        for attempt in range(worker.most_attempts):  # no slot has more, so the rounds end whatever a journal says
             if not worker.left:
                 return
+            signals.stop_here()
             _run_round(worker, generator, worker.tasks(attempt, guides), pool, progress)
+    if worker.left:
+        raise DataError(
+            f"{worker.left:,} images of {worker.folder} are neither accepted nor can be tried again: its plan and its "
+            "journal do not fit together. Plan into another folder."
+        )
 
 
 def _run_round(
@@ -191,6 +198,7 @@ class _Worker:
     shard: tuple[int, int]
     state: State
     pool: ThreadPoolExecutor
+    note: Callable[[], str] = str  # what the generator adds to the progress
     left: int = 0
     total: int = 0
 
@@ -214,10 +222,16 @@ class _Worker:
             self.total += 1
             self.left += not self.state.is_settled(slot, self.quality.max_attempts)
 
+    @property
+    def most_attempts(self) -> int:
+        """How many attempts any slot may have: what a person rejected does not count."""
+        return self.quality.max_attempts + max(self.state.reviewed.values(), default=0)
+
     def report(self, progress: Progress) -> None:
         """Say how many slots are settled."""
         rejected = sum(self.state.rejected.values())
-        note = f"{self.state.accepted:,} accepted, {rejected:,} rejected" if rejected else ""
+        parts = [f"{self.state.accepted:,} accepted, {rejected:,} rejected"] if rejected else []
+        note = ", ".join(filter(None, [*parts, self.note()]))
         progress("making images", self.total - self.left, self.total, note)
 
     def tasks(self, attempt: int, guides: Guides | None) -> Iterator[_Task]:
@@ -292,11 +306,12 @@ class _Worker:
             "sha256": None if data is None else storage.digest(data),
             "seconds": round(seconds, 6),
         }
+        record |= {"spread": dict(slot.phrases)} if slot.phrases else {}
         return record if task.guide is None else record | {"guide": task.guide[0]}
 
     def _path(self, task: _Task, verdict: Verdict) -> str | None:
         """Return where the image goes; of the rejected ones only the first are kept, to be looked at."""
-        suffix = _SUFFIXES.get(self.plan.encoding.format, f".{self.plan.encoding.format.lower()}")
+        suffix = suffix_of(self.plan.encoding.format)
         if verdict.ok:
             return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
         reason = verdict.reason or "unnamed"

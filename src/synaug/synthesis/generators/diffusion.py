@@ -11,11 +11,12 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.families import Family
 from synaug.synthesis.generators.safety_checker import Mosaics
 
-Problem = Literal["non_finite", "flagged"]
+Problem = Literal["non_finite", "flagged", "refused", "unusable"]
 _MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
 _TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # by a pipeline that is given texts
 _LARGEST_BATCH = 64  # where the batch size is found by trying
@@ -79,14 +80,14 @@ class DiffusionGenerator:
         Raises:
             EnvironmentFault: not even one image fits into the memory.
         """
-        import torch
-
         made: list[Generated] = []
         while len(made) < len(prompts):
             part = slice(len(made), len(made) + self.batch_size)
             try:
                 made += self._batch(prompts[part], seeds[part], None if images is None else images[part])
-            except torch.cuda.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 self._halve(error)
             else:
                 self._grow(len(prompts[part]))

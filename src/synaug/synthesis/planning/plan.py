@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,10 +13,11 @@ import numpy as np
 from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.codec import Encoding
 from synaug.data.manifest import Manifest
-from synaug.errors import OptionError, unknown
+from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
 from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
 from synaug.synthesis.planning.prompts import MODIFIERS, prompt, readable_name
+from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, check_spread, combinations, phrases_of
 from synaug.synthesis.planning.targets import named_targets, target_counts
 from synaug.synthesis.planning.wordnet import check_all_named, synsets
 
@@ -51,8 +53,9 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what decides the images, 64 hexadecimal digits; counts and targets do not."""
+        new = set() if self.options.spread else {"spread"}  # an option that came later changes no image without it
         content = {
-            "options": self.options.model_dump(mode="json", exclude={"target", "cap"}),
+            "options": self.options.model_dump(mode="json", exclude={"target", "cap"} | new),
             "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
             "names": [self.class_names, self.attribute_names],
             "cells": [[cell.label, cell.attribute] for cell in self.cells],
@@ -61,14 +64,22 @@ class Plan:
         }
         return storage.digest(json.dumps(content, sort_keys=True).encode())
 
-    def prompt(self, position: int, modifier: str) -> str:
-        """Return the prompt of the cell at a position of ``cells``; without a word for the modifier, none is in it."""
+    def prompt(self, position: int, modifier: str, phrases: Phrases = ()) -> str:
+        """Return the prompt of the cell at a position of ``cells``.
+
+        Args:
+            position: of the cell.
+            modifier: a word, or nothing.
+            phrases: of ``plan.spread``.
+        """
+        told = dict(phrases)
         cell, options = self.cells[position], self.options
         attribute = self.attribute_names[cell.attribute] if cell.attribute >= 0 else None
         return prompt(
             options.template,
-            class_name=readable_name(self.class_names[cell.label], options.aliases),
+            class_name=told.get(CLASS_SPREAD) or readable_name(self.class_names[cell.label], options.aliases),
             modifier=modifier,
+            phrases={name: told.get(name, "") for name in options.spread if name != CLASS_SPREAD},
             attribute=None if attribute is None else readable_name(attribute, options.aliases),
             attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
         )
@@ -114,12 +125,18 @@ def make_plan(
         Cell(label, attribute, _cell_name(manifest, label, attribute), int(have), int(have + lack), int(lack))
         for (label, attribute), have, lack in zip(identities, counts, missing, strict=True)
     )
+    check_distinct(cells)
     plan = Plan(cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size)
     _check_names(plan)
     plan = replace(plan, options=_with_synset_names(plan))
     for position in range(len(cells)):
         plan.prompt(position, "")
     return plan
+
+
+def phrases_in_turn(plan: Plan, cell: Cell) -> dict[str, tuple[str, ...]]:
+    """Return the phrases of ``plan.spread`` that the images of a cell take in turn, by name."""
+    return phrases_of(plan.options.spread, plan.class_names[cell.label])
 
 
 def _identities(manifest: Manifest, options: PlanOptions) -> list[tuple[int, int]]:
@@ -142,11 +159,33 @@ def _count(manifest: Manifest, label: int, attribute: int) -> int:
 
 def _cell_name(manifest: Manifest, label: int, attribute: int) -> str:
     name = manifest.class_names[label]
-    return name if attribute < 0 else f"{name} | {manifest.attribute_names[attribute]}"
+    return name if attribute < 0 else f"{_without_bars(name)} | {_without_bars(manifest.attribute_names[attribute])}"
+
+
+def _without_bars(name: str) -> str:
+    r"""Return the name with every bar escaped, so that one bar alone stands between class and attribute.
+
+    >>> _without_bars("a | b")
+    'a \\| b'
+    """
+    return name.replace("\\", "\\\\").replace("|", "\\|")
+
+
+def check_distinct(cells: Sequence[Cell]) -> None:
+    """Check that every cell has a name of its own, by which journals and targets know it.
+
+    Raises:
+        DataError: two cells have one name.
+    """
+    names = Counter(cell.name for cell in cells)
+    twice = [name for name, number in names.items() if number > 1]
+    if twice:
+        raise DataError(f"Two classes or groups of the plan are called {twice[0]!r}. Rename one of them.")
 
 
 def _check_names(plan: Plan) -> None:
     """Refuse aliases and phrases of classes and attributes that are not there: they would do nothing."""
+    check_spread(plan.options, plan.class_names)
     known = {*plan.class_names, *plan.attribute_names}
     for name in plan.options.aliases:
         if name not in known:
@@ -191,10 +230,12 @@ def class_prompts(plan: Plan) -> list[list[str]]:
     modifiers = plan.options.modifiers or MODIFIERS
     prompts: list[list[str]] = [[] for _ in plan.class_names]
     for position, cell in enumerate(plan.cells):
-        prompts[cell.label] += [plan.prompt(position, word) for word in modifiers]
+        told = combinations(phrases_in_turn(plan, cell))
+        prompts[cell.label] += [plan.prompt(position, word, phrases) for word in modifiers for phrases in told]
     return prompts
 
 
 def class_captions(plan: Plan) -> list[str]:
     """Return the prompt of each class without modifier and attribute, for scorers that read."""
-    return [prompt(plan.options.template, class_name=name, modifier="") for name in called(plan).values()]
+    nothing = {name: "" for name in plan.options.spread if name != CLASS_SPREAD}
+    return [prompt(plan.options.template, class_name=name, phrases=nothing) for name in called(plan).values()]

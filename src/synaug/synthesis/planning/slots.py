@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections import Counter
@@ -11,9 +12,11 @@ from itertools import islice
 
 import numpy as np
 
-from synaug.errors import OptionError
-from synaug.synthesis.planning.plan import Cell, Plan
+from synaug.errors import DataError, OptionError
+from synaug.runtime import storage
+from synaug.synthesis.planning.plan import Cell, Plan, phrases_in_turn
 from synaug.synthesis.planning.prompts import MODIFIERS
+from synaug.synthesis.planning.spread import Phrases, ordered, turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class Slot:
     index: int
     prompt: str
     modifier: str
+    phrases: Phrases = ()
 
 
 def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = False) -> Iterator[Slot]:
@@ -74,10 +78,14 @@ def _all_slots(plan: Plan, chosen: Callable[[Cell], bool] = lambda _: True) -> I
             continue
         order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(len(modifiers))
         words = [modifiers[i] for i in order]
-        prompts = [plan.prompt(position, word) for word in words]
-        for index in range(cell.num_to_generate):
-            k = index % len(words)
-            yield Slot(_slot_id(plan.digest, names[position], index), cell, index, prompts[k], words[k])
+        told = ordered(phrases_in_turn(plan, cell), [plan.options.seed, cell.label, cell.attribute + 1])
+        prompt = functools.cache(functools.partial(plan.prompt, position))
+        places = turns([*map(len, told.values()), len(words)])
+        for index, (*ranks, k) in zip(range(cell.num_to_generate), places, strict=False):
+            phrases = tuple((name, told[name][i]) for name, i in zip(told, ranks, strict=True))
+            yield Slot(
+                _slot_id(plan.digest, names[position], index), cell, index, prompt(words[k], phrases), words[k], phrases
+            )
 
 
 def _slot_id(digest: str, name: str, index: int) -> str:
@@ -95,7 +103,19 @@ def safe_names(names: tuple[str, ...]) -> list[str]:
 
     >>> safe_names(("T-shirt/top", "Été", "大衣", "上衣"))
     ['t-shirt-top', 't', 'item-2', 'item-3']
+
+    Raises:
+        DataError: a name is given twice.
     """
+    if again := [name for name, number in Counter(names).items() if number > 1]:
+        raise DataError(f"The name {again[0]!r} is given twice. Rename one of them.")
     short = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") for name in names]
     uses = Counter(short)
-    return [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]
+    safe = [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]
+    taken = Counter(safe)
+    for i, name in enumerate(names):  # "type 2" beside the second of two names that are shortened to "type"
+        if taken[safe[i]] > 1:
+            safe[i] = f"{short[i] or 'item'}-{storage.digest(name.encode(errors='surrogatepass'))[:16]}"
+    if len(set(safe)) < len(safe):  # two digests that begin alike, or a name that was made to look like one
+        raise DataError(f"Two of the names {', '.join(names)} would be one folder. Rename one of them.")
+    return safe

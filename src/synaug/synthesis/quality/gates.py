@@ -12,11 +12,12 @@ from PIL import Image
 from synaug.config import QualityOptions
 from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
+from synaug.data.near_duplicates import Prints, alike_distances, make_prints, make_views
+from synaug.data.thumbnails import SIDE, thumbnails
 from synaug.errors import unknown
 from synaug.runtime import signals
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.quality.class_scorers import SIDE, Scorer, fit_pixel_scorer, thumbnails
-from synaug.synthesis.quality.near_duplicates import Prints, alike_distances, make_prints, make_views
+from synaug.synthesis.quality.class_scorers import Scorer, fit_pixel_scorer
 
 _CHUNK = 8192
 _ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together
@@ -188,9 +189,11 @@ def copy(references: References) -> Gate:
 
 
 def leak(references: References) -> Gate:
-    """Reject what is a test image, also an altered one: training on it would spoil the test."""
-    held_out = references.manifest.split("test")
-    return _too_near(references.pixels(held_out, "reading test images"), references, "leak")
+    """Reject what is a test or validation image, also an altered one: training on it would spoil test or choice."""
+    parts = [
+        references.pixels(references.manifest.split(name), f"reading {name} images") for name in ("test", "validation")
+    ]
+    return _too_near(np.concatenate(parts), references, "leak")
 
 
 def _too_near(pixels: np.ndarray, references: References, reason: str) -> Gate:

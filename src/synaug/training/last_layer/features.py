@@ -175,7 +175,7 @@ def _batches_of(data: Batches) -> Iterator[tuple[Tensor, dict[str, Any]]]:
     """
     if isinstance(data, TrainingSet):
         for rows in torch.split(torch.arange(len(data)), _BATCH):
-            images = data.normalised(data.batch(rows))
+            images = data.normalised(data.centers(rows))
             yield images, {"labels": data.labels[rows], "groups": data.groups[rows]}
         return
     if not isinstance(data, Iterable | Dataset) or getattr(data, "ndim", 1) == 0:
