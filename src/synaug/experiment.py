@@ -23,7 +23,6 @@ from synaug.methods import (
     check_methods,
     check_networks,
     images_digest,
-    is_current,
     is_finished,
     load_sets,
     method_named,
@@ -32,7 +31,7 @@ from synaug.methods import (
     uses_autoencoder,
 )
 from synaug.pipeline.generate import check_complete, check_generator, generate
-from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
+from synaug.pipeline.measure_gap import is_measured, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
 from synaug.pipeline.report import model_note, report
 from synaug.pipeline.review import check_applied, check_present
@@ -234,10 +233,9 @@ def train(
             raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
         signals.stop_here()
     team.wait()  # until the results are written
-    has_no_gap = is_current(run_folder, GAP_METHOD, locked, learned_from) and not run_folder.gap(locked.seed).exists()
-    team.wait()  # before it is, so that all see the same
-    if has_no_gap:  # of the run's own seed, which the report shows, whichever call trained the method
-        write_gap(sets(), run_folder, locked, progress=shown)
+    if team.is_first and not is_measured(run_folder, learned_from):
+        real, synthetic = read_manifest(run_folder.data).split("train"), synthetic_manifest(plan, out)
+        write_gap(run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, progress=shown)
     team.wait()
     return [storage.read_json(run_folder.result(name, recipe.seed)) for recipe in recipes for name in wanted]
 

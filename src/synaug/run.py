@@ -93,9 +93,10 @@ class RunFolder:
         """Return the folder that holds the training state of one method and seed."""
         return self.checkpoints / f"{component(method, kind='method', where=self.path)}-{seed}"
 
-    def gap(self, seed: int) -> Path:
-        """Return the file that says how far the synthetic images are from the real ones."""
-        return self.checkpoint("synaug_stage1", seed) / "gap.json"
+    @property
+    def gap(self) -> Path:
+        """The file that holds the comparison of the synthetic images with the real ones."""
+        return self.path / "gap.json"
 
     def result(self, method: str, seed: int) -> Path:
         """Return the file that holds the finished result of one method and seed."""

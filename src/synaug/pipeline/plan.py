@@ -16,6 +16,7 @@ from synaug.data.manifest import Manifest, write_manifest
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
 from synaug.methods import check_methods
+from synaug.pipeline.scorer import with_scorer
 from synaug.run import RunFolder, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
@@ -92,7 +93,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     """
     run_folder = RunFolder(out)
     storage.remove_temporary(storage.make_folder(out))
-    recipe = recipe.model_copy(update={"bench": None})
+    recipe = with_scorer(recipe.model_copy(update={"bench": None}), plan, run_folder)
     write_lock(run_folder, source=manifest.origin or source, recipe=recipe, data_digest=data_digest(manifest))
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)

@@ -244,7 +244,25 @@ def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     found = report.get("gap") or {}
     by_class = [(name, gap) for name, gap in (found.get("per_class") or {}).items() if gap.get("num_synthetic")]
     overall = [("All", found["overall"])] if found.get("overall") else []
-    return [{"name": name} | gap for name, gap in overall + by_class]
+    lights = (report.get("audit") or {}).get("per_class") or {}
+    lights = lights | {"All": (report.get("audit") or {}).get("overall")}
+    return [{"name": name, "light": (lights.get(name) or {}).get("color")} | gap for name, gap in overall + by_class]
+
+
+def light(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the traffic light over all synthetic images: its color, one sentence, and on which features; or nothing.
+
+    ``cannot_judge`` says of which classes the gate ``off_class`` could not judge an image.
+    """
+    audit = report.get("audit") or {}
+    lacking = ", ".join(f"{name} ({number:,})" for name, number in (report.get("cannot_judge") or {}).items())
+    return {
+        "color": (audit.get("overall") or {}).get("color"),
+        "sentence": audit.get("sentence"),
+        "usable": audit.get("usable", True),
+        "features": (report.get("gap") or {}).get("features"),
+        "cannot_judge": lacking,
+    }
 
 
 def settings(content: Mapping[str, Any], *, prefix: str = "") -> list[tuple[str, Any]]:
