@@ -30,7 +30,7 @@ def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
     >>> class_counts(np.array([0, 2, 2]), 3).tolist()
     [1, 0, 2]
     """
-    labels, num_classes = whole_numbers(labels, kind="label"), count_of(num_classes, kind="num_classes")
+    labels, num_classes = whole_numbers(labels, kind="label"), count_of(num_classes, kind="num_classes", lowest=0)
     _check_range("label", labels, num_classes)
     return np.bincount(labels, minlength=num_classes).astype(np.int64)
 

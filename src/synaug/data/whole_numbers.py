@@ -54,12 +54,12 @@ def number_array(values: Any, *, kind: str) -> np.ndarray:
     return array
 
 
-def count_of(value: Any, *, kind: str) -> int:
-    """Return a number of things, at least 1.
+def count_of(value: Any, *, kind: str, lowest: int = 1) -> int:
+    """Return a number of things, at least ``lowest``.
 
     Raises:
-        OptionError: it is no whole number, or below 1.
+        OptionError: it is no whole number, or below ``lowest``.
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral) or value < 1:
-        raise OptionError(f"{kind} must be at least 1, got {value!r:.80}.")
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral) or value < lowest:
+        raise OptionError(f"{kind} must be at least {lowest}, got {value!r:.80}.")
     return int(value)
