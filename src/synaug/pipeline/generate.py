@@ -24,6 +24,7 @@ from synaug.synthesis.execution.worker import is_settled, synthesis_summary, syn
 from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.planning.plan import Plan, class_captions
 from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.planning.prompt_length import check_prompt_length
 
 if TYPE_CHECKING:
     from synaug.synthesis.execution.ray_cluster import Cluster, PartMaker
@@ -143,16 +144,23 @@ def check_generator(recipe: Recipe) -> None:
 
 
 def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progress = silent) -> Generator:
-    """Return the diffusion model that the plan names, fitted to the real images first where the plan says so."""
+    """Return the diffusion model that the plan names, fitted to the real images first where the plan says so.
+
+    Raises:
+        OptionError: a prompt is so long that its class would not reach the model.
+    """
     from synaug.synthesis.generators.image_api import load_service
     from synaug.synthesis.generators.loading import load_generator
     from synaug.synthesis.generators.lora import fit_model
+    from synaug.synthesis.generators.text_encoders import limit_at_hand
 
     model = recipe.plan.model
     if is_service(model):
         service = load_service(model, recipe.api, run=out)
         write_model(RunFolder(out), service.about)
         return service
+    if limit := limit_at_hand(recipe.plan.model):
+        check_prompt_length(plan, limit)
     if recipe.plan.variant == "fitted":
         manifest = read_manifest(RunFolder(out).data)
         with storage.lock(out, name="fitting"):
@@ -166,6 +174,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
             model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
         )
     progress("loading the generator", 1, 1, model)
+    check_prompt_length(plan, generator.prompt_limit)
     write_model(RunFolder(out), model_facts(recipe.plan.model) if recipe.plan.variant == "fitted" else generator.about)
     return generator
 
