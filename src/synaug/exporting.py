@@ -6,15 +6,20 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from synaug.data.export import export_dataset
 from synaug.data.manifest import read_manifest
 from synaug.progress import Progress, silent
 from synaug.reviewing import check_applied
 from synaug.runs import RunFolder, locked_model, locked_recipe, open_run
+from synaug.runtime.escaping import is_machine_path, portable_name
 from synaug.synthesis.accepted import manifest_of, provenance
 from synaug.synthesis.plan import Plan
 from synaug.synthesis.plan_file import read_plan
 from synaug.synthesis.synthesize import synthesis_summary
+
+OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns that hold no path of a machine
 
 
 def export(out: Path, target: Path, *, licence: str | None = None, progress: Progress = silent) -> None:
@@ -32,7 +37,7 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
     run_folder = open_run(out)
     plan = read_plan(run_folder.plan)
     check_applied(plan, out)
-    told = provenance(plan, out).assign(variant=plan.options.variant)
+    told = without_paths(provenance(plan, out).assign(variant=plan.options.variant))
     export_dataset(
         read_manifest(run_folder.data),
         manifest_of(told, plan, out),
@@ -45,12 +50,22 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
     )
 
 
+def without_paths(told: pd.DataFrame) -> pd.DataFrame:
+    """Return a ``provenance`` table in which what lies on this machine is named without its folders."""
+
+    def portable(value: Any) -> Any:
+        return portable_name(value) if isinstance(value, str) and is_machine_path(value) else value
+
+    texts = [name for name in told.columns if name not in OWN_TEXTS and told[name].dtype == object]
+    return told.assign(**{name: told[name].map(portable) for name in texts})
+
+
 def _origin(run_folder: RunFolder) -> dict[str, str | None]:
     """Return the day and the generator for the data card; a model of this machine is named without its path."""
     model = locked_model(run_folder)
     return {
         "created": datetime.date.today().isoformat(),
-        "generator": Path(name).name if Path(name := str(model.get("model"))).is_absolute() else name,
+        "generator": portable_name(str(model.get("model"))),
         "generator revision": model.get("revision"),
         "generator licence": model.get("licence"),
     }

@@ -12,6 +12,7 @@ from synaug import storage
 from synaug.errors import DataError, OptionError
 from synaug.methods import METHODS, check_methods, network_of
 from synaug.runs import locked_recipe, open_run
+from synaug.runtime.escaping import markdown, markdown_code, portable_name
 
 CARD, CONFIG = "README.md", "config.json"
 UNKNOWN_LICENCE = "unknown"
@@ -85,9 +86,9 @@ def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str,
     kind = METHODS.get(result["method"])
     sections = [
         f"---\n{yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=1000)}---\n",
-        f"# {name}\n",
-        f"A {config['network']} that tells {len(config['class_names'])} classes apart: "
-        f"{', '.join(config['class_names'])}.\n",
+        f"# {markdown(name)}\n",
+        f"A {markdown(config['network'])} that tells {len(config['class_names'])} classes apart: "
+        f"{', '.join(map(markdown, config['class_names']))}.\n",
         _method_section(report, result, kind.description if kind else ""),
         _metrics_section(measured),
         _LIMITS,
@@ -112,11 +113,13 @@ def _method_section(report: dict[str, Any], result: dict[str, Any], description:
     lines = [
         "## Training",
         "",
-        f"- Method: `{result['method']}`, seed {result['seed']}{f': {description}' if description else ''}",
-        f"- Data: {Path(report['data']['source']).name}, "  # where they lie is nobody's business
+        f"- Method: {markdown_code(result['method'])}, seed {result['seed']}"
+        f"{f': {markdown(description)}' if description else ''}",
+        f"- Data: {markdown(Path(report['data']['source']).name)}, "  # where they lie is nobody's business
         f"{sum(report['data']['class_counts'].values()):,} real training images",
         f"- Synthetic images of the run: {made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected, "
-        f"by `{plan['model']}`, prompted with `{plan['template']}`; that model's terms apply too",
+        f"by {markdown_code(portable_name(plan['model']))}, prompted with {markdown_code(plan['template'])}; "
+        "that model's terms apply too",
         f"- Made by synaug {report['synaug_version']}",
         "",
         "| class | real training images | synthetic planned | recall |",
@@ -124,7 +127,7 @@ def _method_section(report: dict[str, Any], result: dict[str, Any], description:
     ]  # fmt: skip
     for name, number in report["data"]["class_counts"].items():
         planned = sum(n for cell, n in plan["num_to_generate"].items() if f"{cell} | ".startswith(f"{name} | "))
-        lines.append(f"| {_cell(name)} | {number:,} | {planned:,} | {_percent(result['per_class'].get(name))} |")
+        lines.append(f"| {markdown(name)} | {number:,} | {planned:,} | {_percent(result['per_class'].get(name))} |")
     return "\n".join([*lines, ""])
 
 
@@ -136,10 +139,6 @@ def _metrics_section(measured: dict[str, float]) -> str:
 
 def _percent(value: Any) -> str:
     return f"{value:.1%}" if _is_number(value) else "n/a"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 
 _LIMITS = """## Limits

@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from synaug.console import percent, show_facts
+from synaug.console import Console, escape, percent, show_facts
 from synaug.evaluation.scores import DISPARITIES
 
 _OVERALL = ("accuracy", "mean_recall", "worst_class")
@@ -36,7 +34,7 @@ def show_scores(scores: dict[str, Any]) -> None:
 
 
 def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
-    print(f"\nBetween the values of {attribute} ({found['num_images']:,} images)")
+    Console(highlight=False).print(f"\nBetween the values of {escape(attribute)} ({found['num_images']:,} images)")
     classes = list(dict.fromkeys(cell.rsplit(" x ", 1)[0] for cell in found["accuracy_by_group"]))
     _show_accuracies(classes, found)
     _table("", [], {name.replace("_", " "): [_measured(found, name)] for name in _AVERAGES})

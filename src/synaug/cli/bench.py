@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synaug.cli.arguments import Json
-from synaug.cli.output import print_json
+from synaug.cli.output import print_json, print_text
 from synaug.cli.session import session
 from synaug.errors import OptionError
 
@@ -55,7 +55,7 @@ def bench(
         if as_json:
             print_json(rows)
         else:
-            print("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in rows.items()))
+            print_text("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in rows.items()))
         return
     if progress_only:
         cells = grid_status(chosen, folder, seeds=numbers)
@@ -72,4 +72,4 @@ def bench(
     if as_json:
         print_json(content)
     else:
-        print(markdown(content))
+        print_text(markdown(content))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from synaug.cli.arguments import Attribute, Data, DryRun, Json, Label, RecipeFile, Run, SplitColumn
-from synaug.cli.output import print_facts, print_json
+from synaug.cli.output import print_facts, print_json, print_text
 from synaug.cli.session import options_of, session
 from synaug.errors import DataError, OptionError
 
@@ -114,14 +114,14 @@ def export(
             export_classifier(run, out, method=classifier, licence=licence or "unknown")
             said = f"{out}: written. Load it with: synaug.load_classifier({str(out)!r})"
         if not as_json:
-            print(said)
+            print_text(said)
         if push_to_hub is not None:
             kind: Literal["dataset", "model"] = "dataset" if classifier is None else "model"
             facts["repository"] = push_folder(out, push_to_hub, kind=kind, private=private)
     if as_json:
         print_json(facts)
     elif push_to_hub is not None:
-        print(facts["repository"])
+        print_text(facts["repository"])
 
 
 def verify(
@@ -141,6 +141,6 @@ def verify(
     if as_json:
         print_json({"problems": problems})
     else:
-        print("\n".join(problems) or f"{folder}: nothing is wrong.")
+        print_text("\n".join(problems) or f"{folder}: nothing is wrong.")
     if problems:
         raise DataError(f"{folder}: {len(problems)} problems found.")

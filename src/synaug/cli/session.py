@@ -69,8 +69,10 @@ def run_folder(out: Path | None, name: str) -> Path:
     """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
     if out is not None:
         return out
+    from synaug.runtime.escaping import visible
+
     chosen = Path("runs") / (Path(name).resolve().stem or "run")
-    print(f"Run folder: {chosen} (choose another with --out)", file=sys.stderr)
+    print(f"Run folder: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
     return chosen
 
 

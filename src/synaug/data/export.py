@@ -31,7 +31,7 @@ from PIL import Image
 from synaug import storage
 from synaug.data.cards import column_kinds, make_card, metadata_pieces, plain_value
 from synaug.data.croissant import CROISSANT, croissant_text
-from synaug.data.exported import ExportedFiles
+from synaug.data.exported import ExportedFiles, public_id
 from synaug.data.groups import class_counts
 from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes
 from synaug.data.manifest import SPLITS, Manifest, joined
@@ -208,14 +208,17 @@ def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[s
     record = {
         "file_name": file_name,
         "label": images.class_names[images.labels[row]],
-        "id": str(frame["id"].iat[row]),
+        "id": public_id(str(frame["id"].iat[row])),
         "source": str(frame["source"].iat[row]),
         "is_synthetic": bool(frame["source"].iat[row] == "synthetic"),
     }
     if images.num_attributes:
         attribute = images.attributes[row]
         record["attribute"] = images.attribute_names[attribute] if attribute >= 0 else None
-    return record | facts.of(row)
+    told = facts.of(row)
+    if isinstance(told.get("guide"), str):
+        told["guide"] = public_id(told["guide"])
+    return record | told
 
 
 def _content(images: Manifest, row: int) -> tuple[bytes, str]:

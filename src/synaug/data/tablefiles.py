@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import warnings
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synaug.data.csv_rows import csv_rows
 from synaug.errors import DataError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -57,6 +59,8 @@ def _read_separated(path: Path) -> pd.DataFrame:
     separator = max(_SEPARATORS, key=header.count)
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
     _check_distinct(names, path)
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        deque(csv_rows(file, separator=separator, where=path), maxlen=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
         frame = pd.read_csv(

@@ -19,6 +19,7 @@ from synaug.evaluation import pictures, sections
 from synaug.evaluation.results import TITLES, compared_methods, percent, results_table, shown_columns
 from synaug.evaluation.sections import ReportImages
 from synaug.evaluation.summary import summary
+from synaug.runtime.escaping import visible
 
 __all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
 
@@ -118,6 +119,7 @@ def page_template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("synaug", "assets/report"),
         autoescape=True,
+        finalize=_visible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -134,6 +136,11 @@ def page_template(name: str) -> jinja2.Template:
         spread=_spread,
     )
     return environment.get_template(name)
+
+
+def _visible(value: Any) -> Any:
+    """Return text or markup with control characters shown as escapes; anything else as it is."""
+    return type(value)(visible(value, keep="\n\t")) if isinstance(value, str) else value
 
 
 def _decimal(value: float | None) -> str:
