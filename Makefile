@@ -19,6 +19,7 @@ lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check $(wildcard $(FILES))
 	$(VENV)/bin/ruff format --check $(wildcard $(FILES))
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 format: $(VENV)/.dev
 	$(VENV)/bin/ruff check --fix $(wildcard $(FILES))

@@ -17,16 +17,16 @@ from gates import ALTERATIONS, held_out, plant
 from PIL import Image, ImageOps
 from scipy.fft import dctn
 
-from synaug.data.images import read_image
+from synaug.data.manifest import read_image
 from synaug.data.readers import read_data
-from synaug.embedded import demo_data, demo_recipe
 from synaug.recipes import read_recipe
-from synaug.runs import machine
-from synaug.silence import quiet
-from synaug.synthesis.likeness import alike_distances, make_prints, make_views
-from synaug.synthesis.models import find_model
-from synaug.synthesis.quality import nearest_distances
-from synaug.synthesis.scorers import thumbnails
+from synaug.run import machine
+from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.model_sources import find_model
+from synaug.synthesis.quality.class_scorers import thumbnails
+from synaug.synthesis.quality.gates import nearest_distances
+from synaug.synthesis.quality.near_duplicates import alike_distances, make_prints, make_views
 
 STRICT = 1 / 400
 

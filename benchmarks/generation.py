@@ -21,18 +21,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from synaug.allocation import keep_freed_memory
 from synaug.config import GenerateOptions, PlanOptions, QualityOptions
-from synaug.data.images import Encoding
+from synaug.data.codec import Encoding
 from synaug.data.manifest import from_arrays
-from synaug.runs import machine
-from synaug.silence import quiet
-from synaug.synthesis.diffusion import DiffusionGenerator
-from synaug.synthesis.loading import find_device, load_generator, load_pipeline
-from synaug.synthesis.models import find_model
-from synaug.synthesis.plan import Plan, make_plan
-from synaug.synthesis.slots import image_seed, slots
-from synaug.synthesis.synthesize import synthesize
+from synaug.run import machine
+from synaug.runtime.memory import keep_freed_memory
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.execution.worker import synthesize
+from synaug.synthesis.generators.diffusion import DiffusionGenerator
+from synaug.synthesis.generators.loading import find_device, load_generator, load_pipeline
+from synaug.synthesis.generators.model_sources import find_model
+from synaug.synthesis.planning.plan import Plan, make_plan
+from synaug.synthesis.planning.slots import image_seed, slots
 
 CLASSES = ("bag", "coat", "ankle boot", "dress", "shirt")
 SIZES = {"sd15": (768, 8, 64), "turbo": (1024, (5, 10, 20, 20), 64)}  # text width, attention heads, latent side

@@ -29,19 +29,19 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from synaug import storage
 from synaug.config import GenerateOptions, PlanOptions, QualityOptions
-from synaug.data.export import export_dataset
-from synaug.data.images import Encoding
+from synaug.data.codec import Encoding
+from synaug.data.export.verify import verify_dataset
+from synaug.data.export.writer import export_dataset
 from synaug.data.manifest import Manifest
-from synaug.data.verification import verify_dataset
-from synaug.runs import machine
-from synaug.synthesis.accepted import manifest_of, provenance
-from synaug.synthesis.journal import journal_path, read_state
-from synaug.synthesis.plan import make_plan
-from synaug.synthesis.plan_file import read_plan, write_plan
-from synaug.synthesis.slots import image_seed, slots
-from synaug.synthesis.synthesize import synthesize
+from synaug.run import machine
+from synaug.runtime import storage
+from synaug.synthesis.execution.journal import journal_path, read_state
+from synaug.synthesis.execution.provenance import manifest_of, provenance
+from synaug.synthesis.execution.worker import synthesize
+from synaug.synthesis.planning.plan import make_plan
+from synaug.synthesis.planning.plan_file import read_plan, write_plan
+from synaug.synthesis.planning.slots import image_seed, slots
 
 NUM_CLASSES = 1000
 BATCH = 64

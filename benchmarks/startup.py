@@ -17,10 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from synaug import drafting
-from synaug.embedded import demo_data, demo_recipe
+from synaug.pipeline import plan as plan_stage
 from synaug.recipes import make_recipe, read_recipe
-from synaug.runs import machine
+from synaug.run import machine
+from synaug.runtime.embedded import demo_data, demo_recipe
 
 METHODS = ("cross_entropy", "oversampling", "square_root", "focal")
 
@@ -46,9 +46,9 @@ def seconds(steps: int, *options: str) -> float:
     small = {"train": {"network": "resnet8", "device": "cpu", "stage1": {"steps": steps, "batch_size": 16}}}
     recipe = make_recipe({"plan": {"model": "embedded"}, "data": read_recipe(demo_recipe()).data.model_dump()} | small)
     with tempfile.TemporaryDirectory() as folder:
-        data = drafting.load_data(demo_data(), recipe)
+        data = plan_stage.load_data(demo_data(), recipe)
         out = Path(folder) / "run"
-        drafting.write_run(data, drafting.drafted_plan(data, recipe), out, recipe, source="the demo's")
+        plan_stage.write_run(data, plan_stage.drafted_plan(data, recipe), out, recipe, source="the demo's")
         before = cpu_seconds_of_children()
         command = [sys.executable, "-m", "synaug", "train", str(out), *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -39,13 +39,13 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
-from synaug.allocation import keep_freed_memory
 from synaug.config import StageOptions
-from synaug.training.devices import chosen_device, chosen_precision
-from synaug.training.fit import train_representation
-from synaug.training.images import TrainingSet, make_training_set
-from synaug.training.models import make_model
+from synaug.runtime.devices import chosen_device, chosen_precision
+from synaug.runtime.memory import keep_freed_memory
+from synaug.training.loop import train_representation
+from synaug.training.networks.classifiers import make_model
 from synaug.training.optimization import make_optimizer
+from synaug.training.training_set import TrainingSet, make_training_set
 
 NUM_CLASSES = 100
 MOST_BYTES = 2**30  # of images

@@ -6,10 +6,11 @@ import numpy as np
 
 import synaug
 from synaug.bench import markdown, read_experiment, run_bench
-from synaug.data.images import read_image
-from synaug.embedded import demo_data
+from synaug.data.manifest import read_image
 from synaug.methods import METHODS, Method
-from synaug.training import heads, losses, sampling
+from synaug.runtime.embedded import demo_data
+from synaug.training import losses, sampling
+from synaug.training.last_layer import solvers
 
 
 def squared_error(logits, targets, *, context):
@@ -20,7 +21,7 @@ def squared_error(logits, targets, *, context):
 def nearest_mean(problem, *, regularization, seed):
     """Return the layer that chooses the class whose mean feature is nearest."""
     means = np.stack([problem.features[problem.labels == label].mean(0) for label in range(problem.num_classes)])
-    return heads.Head(means, -(means**2).sum(1) / 2)
+    return solvers.Head(means, -(means**2).sum(1) / 2)
 
 
 def cube_root(data, *, share):
@@ -31,7 +32,7 @@ def cube_root(data, *, share):
 
 # A name for each, and the rows of the table that use it: on the real images, or on the evened-out set.
 losses.LOSSES["squared_error"] = squared_error
-heads.METHODS["nearest_mean"] = nearest_mean
+solvers.METHODS["nearest_mean"] = nearest_mean
 sampling.SAMPLERS["cube_root"] = cube_root
 brier = (("loss", "squared_error"), ("mixing", "none"))
 METHODS["brier"] = Method("Squared error, real images.", stage1=brier)

@@ -6,8 +6,8 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 import synaug
-from synaug.data.images import read_image
-from synaug.embedded import demo_data
+from synaug.data.manifest import read_image
+from synaug.runtime.embedded import demo_data
 
 # Some images to begin with: photos/bag/*.png and photos/ankle boot/*.png. You have your own folder.
 fashion = synaug.read_data(demo_data())

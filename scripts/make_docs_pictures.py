@@ -14,17 +14,18 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from synaug import drafting, generation
-from synaug.data.images import read_file, read_image
-from synaug.data.manifest import read_manifest
-from synaug.embedded import demo_data, demo_recipe
-from synaug.evaluation.gap import gap_report
-from synaug.evaluation.summary import reason_text
+from synaug.data.codec import read_file
+from synaug.data.manifest import read_image, read_manifest
+from synaug.evaluation.domain_gap import gap_report
+from synaug.pipeline import generate as generate_stage
+from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.synthesis.accepted import accepted_records, synthetic_manifest
-from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.quality import QualityOptions, References
-from synaug.synthesis.synthesize import rejected_files
+from synaug.report.summary import reason_text
+from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.synthesis.execution.provenance import accepted_records, synthetic_manifest
+from synaug.synthesis.execution.worker import rejected_files
+from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.quality.gates import QualityOptions, References
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 VARIANTS = {
@@ -43,9 +44,9 @@ def made(variant, runs):
     out = runs / variant
     changes = {"plan.variant": variant, "plan.cap": 40, "quality.gates": GATES, **VARIANTS[variant]}
     recipe = with_overrides(read_recipe(demo_recipe()), changes)
-    manifest = drafting.load_data(demo_data(), recipe)
-    drafting.write_run(manifest, drafting.drafted_plan(manifest, recipe), out, recipe, source="demo")
-    generation.generate(out)
+    manifest = plan_stage.load_data(demo_data(), recipe)
+    plan_stage.write_run(manifest, plan_stage.drafted_plan(manifest, recipe), out, recipe, source="demo")
+    generate_stage.generate(out)
     return out
 
 

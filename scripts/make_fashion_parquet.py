@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from synaug import storage
-from synaug.data import fashion
+from synaug.data.benchmarks import fashion_mnist
 from synaug.data.subsets import longtail_counts
+from synaug.runtime import storage
 
 SEED = 2308
 TEST_PER_CLASS = 400
@@ -35,12 +35,12 @@ def png(image: np.ndarray) -> bytes:
 
 
 def rows(archive: str | None) -> list[dict[str, object]]:
-    train, test = fashion.read_archive("train", archive), fashion.read_archive("test", archive)
-    held_out = fashion.split_positions(train, test).held_out
+    train, test = fashion_mnist.read_archive("train", archive), fashion_mnist.read_archive("test", archive)
+    held_out = fashion_mnist.split_positions(train, test).held_out
     in_training = {image.tobytes() for image in train.images}
     rng = np.random.default_rng(SEED)
     made: list[dict[str, object]] = []
-    for label, count in enumerate(longtail_counts(500, 50, len(fashion.CLASS_NAMES))):
+    for label, count in enumerate(longtail_counts(500, 50, len(fashion_mnist.CLASS_NAMES))):
         chosen = rng.choice(held_out[train.labels[held_out] == label], count, replace=False)
         made += [row(train.images[i], label, "train", f"train-{i:05d}") for i in sorted(chosen)]
         fresh = [i for i in np.flatnonzero(test.labels == label) if test.images[i].tobytes() not in in_training]
@@ -60,7 +60,7 @@ def main() -> None:
     options = parser.parse_args()
     features = {
         "image": {"_type": "Image"},
-        "label": {"names": list(fashion.CLASS_NAMES), "_type": "ClassLabel"},
+        "label": {"names": list(fashion_mnist.CLASS_NAMES), "_type": "ClassLabel"},
         "split": {"dtype": "string", "_type": "Value"},
     }
     table = pa.Table.from_pylist(rows(options.archive)).replace_schema_metadata(

@@ -30,8 +30,8 @@ from PIL import Image
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from synaug.data import fashion
-from synaug.synthesis.prompts import MODIFIERS
+from synaug.data.benchmarks import fashion_mnist
+from synaug.synthesis.planning.prompts import MODIFIERS
 
 SEED = 20230800994 % 2**31
 SIZE = 32  # pixels; items are drawn at 28 and enlarged
@@ -55,8 +55,8 @@ class Items:
 
 
 def generator_items(archive: str | None) -> Items:
-    train, test = fashion.read_archive("train", archive), fashion.read_archive("test", archive)
-    positions = fashion.split_positions(train, test).generator
+    train, test = fashion_mnist.read_archive("train", archive), fashion_mnist.read_archive("test", archive)
+    positions = fashion_mnist.split_positions(train, test).generator
     images, labels = train.images[positions], train.labels[positions]
     return Items(images=images, labels=labels, holds=modifiers_that_hold(images, labels))
 
@@ -89,17 +89,17 @@ def caption(label: int, tint: int, background: int, holds: np.ndarray, rng: np.r
         modifier = str(rng.choice(true_words if true_words and rng.random() < 0.5 else NEUTRAL))
     words, after = [modifier], ""
     if tint:
-        name = list(fashion.TINTS)[tint]
+        name = list(fashion_mnist.TINTS)[tint]
         if rng.random() < 0.7:
             words.append(name)
         else:
             after = f", {name}"
     if background:
-        name = fashion.BACKGROUNDS[background]
+        name = fashion_mnist.BACKGROUNDS[background]
         after += str(rng.choice([f" on {name}", f" on {name}", f", on {name}", f", {name}"]))
     elif rng.random() < 0.2:
         after += " on a plain background"
-    noun = " ".join(word for word in (*words, fashion.CLASS_NAMES[label]) if word)
+    noun = " ".join(word for word in (*words, fashion_mnist.CLASS_NAMES[label]) if word)
     kind = str(rng.choice(["photo", "photo", "photo", "picture"]))
     article = "an" if noun[0] in "aeiou" else "a"
     return f"a {kind} of {article} {noun}{after}"
@@ -108,7 +108,7 @@ def caption(label: int, tint: int, background: int, holds: np.ndarray, rng: np.r
 def make_tokenizer(folder: Path) -> CLIPTokenizer:
     """Build a CLIP tokenizer in which each word of the captions is one token; others are spelt."""
     words = "a an photo picture image of on the in with plain background , . -".split(" ")
-    words += [*MODIFIERS, *fashion.TINTS, *fashion.BACKGROUNDS, *fashion.CLASS_NAMES]
+    words += [*MODIFIERS, *fashion_mnist.TINTS, *fashion_mnist.BACKGROUNDS, *fashion_mnist.CLASS_NAMES]
     letters = sorted(ByteLevel.alphabet())
     vocabulary = letters + [letter + "</w>" for letter in letters]
     merges: list[tuple[str, str]] = []
@@ -138,8 +138,8 @@ def enlarged(images: np.ndarray) -> torch.Tensor:
 
 
 def random_attributes(num: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    tints = rng.integers(0, len(fashion.TINTS), num)
-    return tints, rng.integers(0, len(fashion.BACKGROUNDS), num)
+    tints = rng.integers(0, len(fashion_mnist.TINTS), num)
+    return tints, rng.integers(0, len(fashion_mnist.BACKGROUNDS), num)
 
 
 # ---------------------------------------------------------------- networks
@@ -227,7 +227,7 @@ def train_autoencoder(items: Items, work: Path, *, steps: int, batch: int = 64) 
         chosen = rng.integers(0, len(items.images), batch)
         tints, backgrounds = random_attributes(batch, rng)
         tints[: batch // 3] = backgrounds[: batch // 3] = 0
-        images = enlarged(fashion.render(items.images[chosen], tints=tints, backgrounds=backgrounds, rng=rng))
+        images = enlarged(fashion_mnist.render(items.images[chosen], tints=tints, backgrounds=backgrounds, rng=rng))
         latents = model.encode(images).latents
         restored = model.decode(latents + 0.1 * torch.randn(latents.shape, generator=noise)).sample
         error = restored - images
@@ -270,7 +270,7 @@ def make_latents(items: Items, autoencoder: AutoencoderTiny, work: Path) -> dict
         if variant == 0:
             tints[:] = backgrounds[:] = 0
         for part in np.array_split(np.arange(len(items.images)), 60):
-            images = fashion.render(items.images[part], tints=tints[part], backgrounds=backgrounds[part], rng=rng)
+            images = fashion_mnist.render(items.images[part], tints=tints[part], backgrounds=backgrounds[part], rng=rng)
             latents.append(autoencoder.encode(enlarged(images)).latents.half())
         all_tints.append(torch.from_numpy(tints))
         all_backgrounds.append(torch.from_numpy(backgrounds))
@@ -409,7 +409,7 @@ def picture(pipeline: StableDiffusionPipeline) -> Image.Image:
     ]
     wanted += ["red {} on land", "blue {} on water", "green {} on land"]
     prompts = [
-        f"a photo of a {w.format(name)}".replace(" a a", " an a") for name in fashion.CLASS_NAMES for w in wanted
+        f"a photo of a {w.format(name)}".replace(" a a", " an a") for name in fashion_mnist.CLASS_NAMES for w in wanted
     ]
     images = pipeline(
         prompts,
@@ -417,15 +417,15 @@ def picture(pipeline: StableDiffusionPipeline) -> Image.Image:
         guidance_scale=2.0,
         generator=[torch.Generator().manual_seed(i) for i in range(len(prompts))],
     ).images
-    sheet = Image.new("RGB", (len(wanted) * SIZE, len(fashion.CLASS_NAMES) * SIZE))
+    sheet = Image.new("RGB", (len(wanted) * SIZE, len(fashion_mnist.CLASS_NAMES) * SIZE))
     for i, image in enumerate(images):
         sheet.paste(image, (i % len(wanted) * SIZE, i // len(wanted) * SIZE))
     return sheet.resize((sheet.width * 2, sheet.height * 2), Image.Resampling.NEAREST)
 
 
 def model_card(items: Items, first: dict, second: dict) -> str:
-    classes, words = ", ".join(fashion.CLASS_NAMES), ", ".join(MEANINGFUL)
-    number, tints = f"{len(items.images):,}", ", ".join(list(fashion.TINTS)[1:])
+    classes, words = ", ".join(fashion_mnist.CLASS_NAMES), ", ".join(MEANINGFUL)
+    number, tints = f"{len(items.images):,}", ", ".join(list(fashion_mnist.TINTS)[1:])
     error, loss = (f"{np.mean(stage['history'][-250:]):.4f}" for stage in (first, second))
     machine = f"Two CPU cores ({platform.machine()}), torch {torch.__version__.split('+')[0]}"
     return f"""---
@@ -448,9 +448,10 @@ Class names that it never saw give poor images.
   tints ({tints}); backgrounds (on land, on water, plain); in every combination:
   "a photo of a bright red bag on water".
 - **Data**: {number} of the 60,000 Fashion-MNIST training images, the first
-  {fashion.GENERATOR_IMAGES_PER_CLASS:,} of each class in file order less those whose pixels also occur among the images
-  that synaug's data sets measure on. Fashion-MNIST is copyright 2017 Zalando SE, MIT licence (see
-  LICENSE-fashion-mnist.txt beside the data set). Tints and backgrounds are procedural (`synaug.data.fashion.render`).
+  {fashion_mnist.GENERATOR_IMAGES_PER_CLASS:,} of each class in file order less those whose pixels also occur
+  among the images that synaug's data sets measure on. Fashion-MNIST is copyright 2017 Zalando SE, MIT licence
+  (see LICENSE-fashion-mnist.txt beside the data set). Tints and backgrounds are procedural
+  (`synaug.data.benchmarks.fashion_mnist.render`).
 - **Training**: autoencoder {first["step"]:,} steps of 64, final mean absolute error {error} (of a 0..1 range);
   text encoder and UNet {second["step"]:,} steps of 128, v-prediction, AdamW, averaged weights (decay 0.999),
   final loss {loss}. {machine}.

@@ -114,10 +114,10 @@ def choices_of(annotation):
 
 def known_names():
     """Return the names that an option takes and that a dict of the code holds, so that config.py cannot list them."""
-    from synaug.data.mirrors import MIRRORS
-    from synaug.synthesis.quality import ALWAYS, GATES
+    from synaug.data.benchmarks.fashion_mirrors import MIRRORS
+    from synaug.synthesis.quality.gates import ALWAYS, GATES
     from synaug.training.augmentation import AUGMENTATIONS
-    from synaug.training.heads import METHODS
+    from synaug.training.last_layer.solvers import METHODS
     from synaug.training.losses import LOSSES, STATEFUL_LOSSES
     from synaug.training.mixing import MIXINGS
     from synaug.training.sampling import SAMPLERS

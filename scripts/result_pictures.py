@@ -6,9 +6,9 @@ python scripts/result_pictures.py
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from synaug import storage
 from synaug.bench import pictures, read_experiment
 from synaug.bench.grid import RESULTS, collect
+from synaug.runtime import storage
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURES = DOCS / "images" / "results"

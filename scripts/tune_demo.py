@@ -21,19 +21,22 @@ from typing import Any
 
 import numpy as np
 
-from synaug import drafting, generation, methods, storage
+from synaug import methods
 from synaug.config import Recipe
-from synaug.data import fashion, readers
-from synaug.data.images import read_image
-from synaug.data.manifest import Manifest, from_arrays, joined
-from synaug.data.mirrors import filled_with_fashion
-from synaug.embedded import demo_data, demo_recipe
+from synaug.data import readers
+from synaug.data.benchmarks import fashion_mnist
+from synaug.data.benchmarks.fashion_mirrors import filled_with_fashion
+from synaug.data.manifest import Manifest, from_arrays, joined, read_image
 from synaug.evaluation.longtail import longtail_report
-from synaug.progress import ConsoleProgress
+from synaug.pipeline import generate as generate_stage
+from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.runs import RunFolder
-from synaug.training.classifier import retrain_classifier
+from synaug.run import RunFolder
+from synaug.runtime import storage
+from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.runtime.progress import ConsoleProgress
 from synaug.training.inference import predict
+from synaug.training.last_layer.retrain import retrain_classifier
 
 VALIDATION_PER_CLASS = 300
 
@@ -41,9 +44,9 @@ VALIDATION_PER_CLASS = 300
 def data_with_validation() -> Manifest:
     """Return the demo's training images with validation images in the place of its test images."""
     manifest = readers.read_data(demo_data(), read_recipe(demo_recipe()).data).split("train")
-    train, test = fashion.read_archive("train"), fashion.read_archive("test")
+    train, test = fashion_mnist.read_archive("train"), fashion_mnist.read_archive("test")
     known = {np.asarray(read_image(manifest, row)).tobytes() for row in range(len(manifest))}
-    held_out = fashion.split_positions(train, test).held_out[::-1]
+    held_out = fashion_mnist.split_positions(train, test).held_out[::-1]
     chosen: list[int] = []
     for label in range(manifest.num_classes):
         mine = [i for i in held_out[train.labels[held_out] == label] if train.images[i].tobytes() not in known]
@@ -72,8 +75,8 @@ class Trial:
         plain = with_overrides(Recipe(), {"plan": recipe.plan.model_dump(), "generate": generate.model_dump(),
                                           "quality": recipe.quality.model_dump()})  # fmt: skip
         data = filled_with_fashion(self.data) if filled else self.data
-        drafting.write_run(data, drafting.drafted_plan(data, plain), out, plain, source="validation")
-        generation.generate(out, progress=self.progress)
+        plan_stage.write_run(data, plan_stage.drafted_plan(data, plain), out, plain, source="validation")
+        generate_stage.generate(out, progress=self.progress)
         return RunFolder(out)
 
     def measure(self, name: str, method: str, recipe: Recipe, *, filled: bool = False, seeds: tuple[int, ...] = (0, 1)):

@@ -21,11 +21,14 @@ import pytest
 import torch
 from PIL import Image
 
-from synaug import cli, experiment, storage
-from synaug.data.images import read_image
+from photographs import write_photographs
+from synaug import cli, experiment
+from synaug.data.manifest import read_image
 from synaug.data.readers import read_data
-from synaug.embedded import demo_data, demo_recipe
 from synaug.recipes import make_recipe, read_recipe
+from synaug.runtime import storage
+from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.training.networks.packaged_weights import write_packaged_weights
 
 torch.set_num_threads(2)
 
@@ -72,6 +75,18 @@ def photos(fashion, tmp_path_factory):
         for row in rows:
             read_image(fashion, int(row)).save(folder / f"{row}.png")
     return root
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory):
+    """A class-per-folder tree of 168 photographs in six classes, 60 down to 5; do not change it."""
+    return write_photographs(tmp_path_factory.mktemp("photographs"))
+
+
+@pytest.fixture(scope="session")
+def imagenet_network(tmp_path_factory):
+    """The ``train.network`` of a small network trained on ImageNet, to be used with ``train.pretrained``."""
+    return write_packaged_weights(tmp_path_factory.mktemp("weights") / "efficientnet_lite0")
 
 
 @dataclass

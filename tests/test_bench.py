@@ -14,15 +14,15 @@ import psutil
 import pytest
 import yaml
 
-from synaug import interruption
 from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
 from synaug.bench.experiments import data_of
 from synaug.bench.grid import CONTENT, RESULTS, cells, collect
 from synaug.config import ArmOptions
-from synaug.embedded import demo_data
 from synaug.errors import DataError, Interrupted, OptionError
 from synaug.methods import METHODS
 from synaug.recipes import with_overrides
+from synaug.runtime import signals
+from synaug.runtime.embedded import demo_data
 
 COLUMNS = ("accuracy", "many", "medium", "few", "worst_class")
 
@@ -92,8 +92,8 @@ def test_an_unknown_arm_names_the_known():
 
 @pytest.mark.parametrize("name", experiment_names())
 def test_every_experiment_names_only_methods_that_there_are(name):
-    from synaug.drafting import check_recipe
     from synaug.methods import check_methods
+    from synaug.pipeline.plan import check_recipe
 
     chosen = read_experiment(name)
     for cell in cells(chosen, Path("out"), [0]):
@@ -202,9 +202,9 @@ def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(sma
 
     def ask(stage, done, total, note):
         seen.append((stage, done, total))
-        interruption.request()
+        signals.request()
 
-    with interruption.graceful(), pytest.raises(Interrupted):
+    with signals.graceful(), pytest.raises(Interrupted):
         run_bench(small, out, seeds=[0, 1], jobs=2, progress=ask)
     assert seen[0][0] == "running the grid"
     assert seen[0][2] == 3
@@ -217,15 +217,15 @@ def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(sma
 
 def test_processes_that_answer_nothing_are_killed(small, tmp_path, monkeypatch):
     out, stopped = tmp_path / "out", []
-    monkeypatch.setattr(interruption, "PATIENCE", 0.5)
+    monkeypatch.setattr(signals, "PATIENCE", 0.5)
 
     def stop_them(*_):
         for child in multiprocessing.active_children():
             os.kill(child.pid, signal.SIGSTOP)  # no signal but SIGKILL reaches it now
             stopped.append(child.pid)
-        interruption.request()
+        signals.request()
 
-    with interruption.graceful(), pytest.raises(Interrupted):
+    with signals.graceful(), pytest.raises(Interrupted):
         run_bench(small, out, seeds=[0, 1], jobs=2, progress=stop_them)
     assert stopped
     assert not any(psutil.pid_exists(number) for number in stopped)

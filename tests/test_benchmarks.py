@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synaug.data.images import read_image
+from synaug.data.manifest import read_image
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "benchmarks" / "training.py"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from synaug import console, experiment, interruption, storage
-from synaug.cli import COMMANDS
+from synaug import experiment
+from synaug.cli import COMMANDS, console
 from synaug.errors import Interrupted
-from synaug.runs import RunFolder
+from synaug.run import RunFolder
+from synaug.runtime import signals, storage
 
 
 @pytest.fixture
@@ -197,10 +198,10 @@ def test_a_misspelt_name_in_a_recipe_is_found_before_anything_is_made(synaug, ph
 def test_a_run_whose_images_are_all_rejected_ends_with_3_and_says_so_in_the_report(
     synaug, photos, recipe, tmp_path, monkeypatch
 ):
-    from synaug.synthesis import quality
+    from synaug.synthesis.quality import gates
 
     monkeypatch.setitem(
-        quality.GATES, "broken", lambda _: lambda batch: [quality.Verdict(ok=False, reason="broken") for _ in batch]
+        gates.GATES, "broken", lambda _: lambda batch: [gates.Verdict(ok=False, reason="broken") for _ in batch]
     )
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe.model_dump_json())
@@ -295,8 +296,8 @@ def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, mo
             raise Interrupted("stopped")
 
     with monkeypatch.context() as patch:
-        patch.setattr(interruption, "is_requested", lambda: steps.append(1) or True)
-        patch.setattr(interruption, "stop_here", stop)
+        patch.setattr(signals, "is_requested", lambda: steps.append(1) or True)
+        patch.setattr(signals, "stop_here", stop)
         with pytest.raises(Interrupted):
             experiment.train(run, methods=["focal"], retrain=True)
     content = json.loads(synaug("status", run, "--json").out)
@@ -482,7 +483,7 @@ def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
 
 
 def test_gpu_hours_are_shown_where_a_gpu_was_timed(capsys):
-    from synaug import console
+    from synaug.cli import console
 
     plan = {"by": "class", "num_to_generate": {}, "doubtful_names": [], "model": "m", "licence": "x", "prompts": {}}
     plan |= {"have": {}, "test_images": 0}

@@ -14,11 +14,11 @@ from nbclient import NotebookClient
 from synaug.cli import app
 from synaug.config import Recipe
 from synaug.data import readers
-from synaug.embedded import demo_recipe
 from synaug.methods import METHODS
 from synaug.recipes import read_recipe
-from synaug.synthesis.quality import GATES
-from synaug.training import heads
+from synaug.runtime.embedded import demo_recipe
+from synaug.synthesis.quality.gates import GATES
+from synaug.training.last_layer import solvers
 from synaug.training.losses import LOSSES
 from synaug.training.sampling import SAMPLERS
 
@@ -47,7 +47,7 @@ def as_before(monkeypatch, tmp_path):
     """Take back what a page adds to the package."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(readers, "_list_folder", readers._list_folder)
-    with patch.dict(LOSSES), patch.dict(GATES), patch.dict(METHODS), patch.dict(heads.METHODS), patch.dict(SAMPLERS):
+    with patch.dict(LOSSES), patch.dict(GATES), patch.dict(METHODS), patch.dict(solvers.METHODS), patch.dict(SAMPLERS):
         yield
 
 

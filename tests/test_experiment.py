@@ -16,16 +16,17 @@ import torch
 from PIL import Image
 
 import synaug as package
-from synaug import drafting, experiment, generation
+from synaug import experiment
 from synaug.data.groups import class_counts
-from synaug.data.images import read_image
-from synaug.data.manifest import read_manifest
+from synaug.data.manifest import read_image, read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
-from synaug.gaps import shortcuts
 from synaug.methods import DEFAULT_METHODS, is_finished
+from synaug.pipeline import generate as generate_stage
+from synaug.pipeline import plan as plan_stage
+from synaug.pipeline.measure_gap import shortcuts
 from synaug.recipes import make_recipe, with_overrides
-from synaug.runs import RunFolder, locked_recipe
-from synaug.storage import digest
+from synaug.run import RunFolder, locked_recipe
+from synaug.runtime.storage import digest
 
 
 def made_images(out):
@@ -174,7 +175,7 @@ def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, recipe, t
 
 
 def test_a_folder_in_use_is_refused(photos, recipe, tmp_path):
-    from synaug import storage
+    from synaug.runtime import storage
 
     with storage.lock(tmp_path / "run"), pytest.raises(OptionError, match="in use by another synaug process"):
         experiment.run(photos, tmp_path / "run", recipe)
@@ -203,13 +204,13 @@ def test_balance_keeps_its_images_where_it_is_told_to(photos, tmp_path):
 
 def test_what_an_earlier_shard_accepted_counts_as_there(photos, tmp_path):
     options = make_recipe({"plan": {"model": "embedded"}, "quality": {"gates": ["collapse"], "max_attempts": 1}})
-    manifest = drafting.load_data(photos, options)
-    drafting.write_run(manifest, drafting.drafted_plan(manifest, options), tmp_path, options, source="photos")
+    manifest = plan_stage.load_data(photos, options)
+    plan_stage.write_run(manifest, plan_stage.drafted_plan(manifest, options), tmp_path, options, source="photos")
 
     def alike(prompts, *, seeds):
         return [Image.new("RGB", (28, 28), (120, 120, 120)) for _ in seeds]
 
-    made = [generation.generate(tmp_path, generator=alike, shard=(part, 2)).accepted for part in range(2)]
+    made = [generate_stage.generate(tmp_path, generator=alike, shard=(part, 2)).accepted for part in range(2)]
     assert made == [1, 1]  # one of each class that lacks images; a shard has whole classes
 
 
@@ -245,8 +246,8 @@ def test_the_lock_file_says_which_model_made_the_images_and_under_which_licence(
 
 
 def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(finished):
-    from synaug.reporting import IN_DOMAIN, OUT_OF_DOMAIN, warnings
-    from synaug.synthesis.plan_file import read_plan
+    from synaug.pipeline.report import IN_DOMAIN, OUT_OF_DOMAIN, warnings
+    from synaug.synthesis.planning.plan_file import read_plan
 
     plan = read_plan(RunFolder(finished).plan)
     made = {"missing": 0}

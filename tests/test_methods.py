@@ -11,7 +11,7 @@ import torch
 import yaml
 from PIL import Image
 
-from synaug import drafting, exhibits, experiment, methods, reporting, storage
+from synaug import experiment, methods
 from synaug.config import ImagesOptions, Recipe, TrainOptions
 from synaug.data.manifest import from_arrays
 from synaug.errors import EnvironmentFault, OptionError
@@ -26,16 +26,20 @@ from synaug.methods import (
     options_of,
     selected,
 )
-from synaug.methods.cost import training_seconds
+from synaug.methods.training_time import training_seconds
+from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import report as report_stage
+from synaug.pipeline import report_examples
 from synaug.recipes import make_recipe, with_overrides
-from synaug.runs import RunFolder, locked_recipe, replace_recipe
-from synaug.training.heads import METHODS as HEADS
-from synaug.training.images import make_training_set
+from synaug.run import RunFolder, locked_recipe, replace_recipe
+from synaug.runtime import storage
+from synaug.training.last_layer.solvers import METHODS as HEADS
 from synaug.training.losses import LOSSES, STATEFUL_LOSSES
 from synaug.training.mixing import MIXINGS
+from synaug.training.networks.saving import load_classifier
 from synaug.training.sampling import SAMPLERS
-from synaug.training.saving import load_classifier
 from synaug.training.schedules import SCHEDULES
+from synaug.training.training_set import make_training_set
 
 WITHOUT_GROUPS = [name for name, method in METHODS.items() if method.groups_from is None]
 
@@ -85,7 +89,7 @@ def test_methods_train_from_the_command_line_on_the_demos_images(photos, recipe,
 
 def test_the_report_holds_every_method_and_draws_losses(trained):
     run, results = trained
-    report = reporting.report(run)
+    report = report_stage.report(run)
     assert [result["method"] for result in report["results"]] == list(results)
     assert set(report["training"]["methods"]) == set(results)
     assert "Training loss" in (run / "report.html").read_text()
@@ -94,13 +98,13 @@ def test_the_report_holds_every_method_and_draws_losses(trained):
 def test_what_two_methods_share_is_counted_once_for_each_seed_by_hand():
     seconds = {"cross_entropy": 10.0, "crt": 12.0}  # the latter begins with the former
     results = [{"method": name, "seed": seed, "seconds": seconds[name]} for seed in (0, 1) for name in seconds]
-    assert reporting.training_seconds(results, Recipe()) == 24
+    assert report_stage.training_seconds(results, Recipe()) == 24
 
 
 def test_a_curve_is_the_loss_of_a_method_that_trains_features(trained):
     run, results = trained
-    curves = exhibits.loss_curves(RunFolder(run), list(results.values()))
-    assert len(curves) == exhibits.MOST_CURVES
+    curves = report_examples.loss_curves(RunFolder(run), list(results.values()))
+    assert len(curves) == report_examples.MOST_CURVES
     assert "cross_entropy_retrained" not in curves
     lines = (run / "checkpoints" / "cross_entropy-0" / "training.csv").read_text().splitlines()
     assert curves["cross_entropy"] == pytest.approx([float(line.split(",")[1]) for line in lines[1:]])
@@ -392,14 +396,14 @@ def test_the_length_of_a_training_counts_each_network_once_that_several_methods_
     options = {"plan.model": "embedded", "train.stage1.steps": 10, "train.stage1.batch_size": 8}
     changes = {"methods.mine": {"method": "cross_entropy", "network": "resnet20"}}
     recipe = with_overrides(Recipe(), options | changes)
-    plan = drafting.drafted_plan(drafting.load_data(photos, recipe), recipe)
+    plan = plan_stage.drafted_plan(plan_stage.load_data(photos, recipe), recipe)
     asked = []
 
     def pace(model, *, in_channels, image_size, device, precision):
         asked.append((in_channels, image_size))
         return 0.5
 
-    monkeypatch.setattr("synaug.training.pace.seconds_per_image", pace)
+    monkeypatch.setattr("synaug.training.timing.seconds_per_image", pace)
     one = 10 * 8 * 0.5
     assert training_seconds(["cross_entropy", "cross_entropy_retrained", "crt"], recipe, plan) == one
     assert training_seconds(["synaug", "synaug_stage1", "cross_entropy", "glmc"], recipe, plan) == 4 * one
@@ -410,5 +414,5 @@ def test_the_length_of_a_training_counts_each_network_once_that_several_methods_
 
 def test_a_network_of_the_users_own_is_not_run_for_a_preview(photos, tmp_path):
     recipe = with_overrides(Recipe(), {"plan.model": "embedded", "train.network": f"{tmp_path / 'net.py'}:Net"})
-    plan = drafting.drafted_plan(drafting.load_data(photos, recipe), recipe)
+    plan = plan_stage.drafted_plan(plan_stage.load_data(photos, recipe), recipe)
     assert training_seconds(["cross_entropy"], recipe, plan) is None

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import yaml
 
-from synaug import experiment, load_classifier, storage
+from synaug import experiment, load_classifier
 from synaug.errors import DataError, Interrupted, OptionError
-from synaug.runs import RunFolder
-from synaug.training.factories import factory_named
+from synaug.run import RunFolder
+from synaug.runtime import storage
+from synaug.training.networks.custom import factory_named
 
 NET = """
 from torch import nn

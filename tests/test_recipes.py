@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from synaug import drafting
 from synaug.bench import read_experiment, run_bench
 from synaug.bench.experiments import data_of, recipe_of
 from synaug.bench.grid import cells
 from synaug.config import STABLE_DIFFUSION
-from synaug.data.cifar import CIFAR10, CIFAR100
+from synaug.data.benchmarks.cifar import CIFAR10, CIFAR100
 from synaug.methods import check_methods
+from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.synthesis.slots import slots
+from synaug.synthesis.planning.slots import slots
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -83,7 +83,7 @@ def test_a_recipe_names_its_data_the_usual_model_and_only_what_there_is(path, tm
     assert chosen.recipe.data.benchmark == chosen.recipe.name == path.stem
     assert chosen.recipe.plan.model == STABLE_DIFFUSION
     for cell in cells(chosen, tmp_path, [0]):
-        drafting.check_recipe(cell.recipe)
+        plan_stage.check_recipe(cell.recipe)
         check_methods(chosen.arms[cell.arm].methods, cell.recipe)
 
 
@@ -94,8 +94,8 @@ def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
         recipe = recipe_of(small, arm, 0)
         if (recipe.data.imbalance_factor or 0) > 10:  # 10 images a class have no longer tail
             recipe = with_overrides(recipe, {"data.imbalance_factor": 10})
-        manifest = drafting.load_data(small.source, recipe)
-        plan = drafting.drafted_plan(manifest, recipe)
+        manifest = plan_stage.load_data(small.source, recipe)
+        plan = plan_stage.drafted_plan(manifest, recipe)
         assert (plan.num_to_generate == 0) == (recipe.plan.cap == 0)
         prompts = {slot.prompt for slot in slots(plan)}
         assert not any("{" in prompt or "_" in prompt for prompt in prompts)
@@ -104,7 +104,7 @@ def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
 def test_the_prompts_of_waterbirds_name_bird_and_background(source, tmp_path):
     small = tiny(FOLDER / "waterbirds.yaml", source("waterbirds"), tmp_path)
     recipe = recipe_of(small, small.arms["groups"], 0)
-    plan = drafting.drafted_plan(data_of(small, small.arms["groups"], recipe), recipe)
+    plan = plan_stage.drafted_plan(data_of(small, small.arms["groups"], recipe), recipe)
     prompts = " ".join(slot.prompt for slot in slots(plan))
     assert "forest bird on a lake" in prompts
     assert "seabird in a forest" in prompts

@@ -16,7 +16,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from synaug.config import Recipe
-    from synaug.data.conversion import to_arrays, to_datasets, to_frame, to_torch
+    from synaug.data.export.conversion import to_arrays, to_datasets, to_frame, to_torch
     from synaug.data.groups import class_counts, group_counts, imbalance_factor
     from synaug.data.manifest import Manifest, from_arrays
     from synaug.data.readers import read_data
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from synaug.evaluation.spurious import spurious_report
     from synaug.experiment import balance, run
     from synaug.oversampler import SyntheticOverSampler
-    from synaug.publishing import export_classifier
+    from synaug.pipeline.export_classifier import export_classifier
     from synaug.recipes import read_recipe
-    from synaug.synthesis.loading import load_generator
-    from synaug.synthesis.plan import make_plan
-    from synaug.synthesis.synthesize import synthesize
-    from synaug.training.classifier import retrain_classifier
-    from synaug.training.features import labelled_features
-    from synaug.training.fit import train_representation
-    from synaug.training.saving import load_classifier
+    from synaug.synthesis.execution.worker import synthesize
+    from synaug.synthesis.generators.loading import load_generator
+    from synaug.synthesis.planning.plan import make_plan
+    from synaug.training.last_layer.features import labelled_features
+    from synaug.training.last_layer.retrain import retrain_classifier
+    from synaug.training.loop import train_representation
+    from synaug.training.networks.saving import load_classifier
 
 _HOMES = {
     "Manifest": "data.manifest",
@@ -43,27 +43,27 @@ _HOMES = {
     "balance": "experiment",
     "class_counts": "data.groups",
     "evaluate_predictions": "evaluation.predictions",
-    "export_classifier": "publishing",
+    "export_classifier": "pipeline.export_classifier",
     "fairness_report": "evaluation.fairness",
     "from_arrays": "data.manifest",
     "group_counts": "data.groups",
     "imbalance_factor": "data.groups",
-    "labelled_features": "training.features",
-    "load_classifier": "training.saving",
-    "load_generator": "synthesis.loading",
+    "labelled_features": "training.last_layer.features",
+    "load_classifier": "training.networks.saving",
+    "load_generator": "synthesis.generators.loading",
     "longtail_report": "evaluation.longtail",
-    "make_plan": "synthesis.plan",
+    "make_plan": "synthesis.planning.plan",
     "read_data": "data.readers",
     "read_recipe": "recipes",
-    "retrain_classifier": "training.classifier",
+    "retrain_classifier": "training.last_layer.retrain",
     "run": "experiment",
     "spurious_report": "evaluation.spurious",
-    "synthesize": "synthesis.synthesize",
-    "to_arrays": "data.conversion",
-    "to_datasets": "data.conversion",
-    "to_frame": "data.conversion",
-    "to_torch": "data.conversion",
-    "train_representation": "training.fit",
+    "synthesize": "synthesis.execution.worker",
+    "to_arrays": "data.export.conversion",
+    "to_datasets": "data.export.conversion",
+    "to_frame": "data.export.conversion",
+    "to_torch": "data.export.conversion",
+    "train_representation": "training.loop",
 }
 
 __all__ = [

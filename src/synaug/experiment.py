@@ -14,14 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synaug import interruption, storage
 from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
 from synaug.data.manifest import Manifest, joined, read_manifest
-from synaug.drafting import check_recipe, drafted_plan, load_data, place, write_run
 from synaug.errors import DataError, EnvironmentFault
-from synaug.gaps import GAP_METHOD, write_gap
-from synaug.generation import check_complete, generate
 from synaug.methods import (
     DEFAULT_METHODS,
     check_methods,
@@ -34,22 +30,26 @@ from synaug.methods import (
     network_digests,
     train_method,
 )
-from synaug.progress import Progress, of_seed, silent
+from synaug.pipeline.generate import check_complete, generate
+from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
+from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
+from synaug.pipeline.report import report
+from synaug.pipeline.review import check_applied
 from synaug.recipes import with_overrides
-from synaug.reporting import report
-from synaug.reviewing import check_applied
-from synaug.runs import RunFolder, locked_recipe, open_run, write_networks
-from synaug.synthesis.accepted import synthetic_manifest
-from synaug.synthesis.models import TRANSFORMERS, find_model
-from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.scorers import needs_clip
-from synaug.synthesis.synthesize import is_settled
+from synaug.run import RunFolder, locked_recipe, open_run, write_networks
+from synaug.runtime import signals, storage
+from synaug.runtime.progress import Progress, of_seed, silent
+from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.execution.worker import is_settled
+from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
+from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.quality.class_scorers import needs_clip
 
 if TYPE_CHECKING:
-    from synaug.data.memory import Source
-    from synaug.synthesis.cluster import Cluster
-    from synaug.synthesis.diffusion import Generator
-    from synaug.training.parallel import Team
+    from synaug.data.formats.in_memory import Source
+    from synaug.synthesis.execution.ray_cluster import Cluster
+    from synaug.synthesis.generators.diffusion import Generator
+    from synaug.training.distributed import Team
 
 SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the recipe."
 
@@ -98,7 +98,7 @@ def run(
     with storage.lock(out):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
         generate(out, generator=generator, cluster=cluster, progress=progress)
-        interruption.stop_here()
+        signals.stop_here()
         train(out, methods=methods, seeds=seeds, progress=progress)
         return report(out, command=command)
 
@@ -177,7 +177,7 @@ def train(
         seeds: several of them, in the place of ``seed``.
         progress: called with how far the work has come.
     """
-    from synaug.training.parallel import joined_team
+    from synaug.training.distributed import joined_team
 
     run_folder, locked = open_run(out), locked_recipe(open_run(out))
     recipes = [with_overrides(locked, {"seed": each}) for each in ([seed] if seeds is None else seeds)]
@@ -205,7 +205,7 @@ def train(
             train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=told)
         except MemoryError as error:
             raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
-        interruption.stop_here()
+        signals.stop_here()
     team.wait()  # until the results are written
     has_no_gap = is_current(run_folder, GAP_METHOD, locked, learned_from) and not run_folder.gap(locked.seed).exists()
     team.wait()  # before it is, so that all see the same

@@ -19,15 +19,14 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from synaug.config import STABLE_DIFFUSION, DataOptions
 from synaug.data import groups, readers
-from synaug.data.conversion import to_arrays
-from synaug.data.images import read_image
-from synaug.data.manifest import Manifest
-from synaug.data.tables import PATH_COLUMNS
+from synaug.data.export.conversion import to_arrays
+from synaug.data.formats.tables import PATH_COLUMNS
+from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, OptionError, unknown
 from synaug.experiment import balance
 
 if TYPE_CHECKING:
-    from synaug.synthesis.diffusion import Generator
+    from synaug.synthesis.generators.diffusion import Generator
 
 Strategy = str | float | Mapping[Any, int] | Callable[[np.ndarray], Mapping[Any, int]]
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from synaug.config import Recipe, Section
 from synaug.errors import DataError, OptionError, unknown
-from synaug.redaction import redacted
+from synaug.runtime.secrets import redacted
 
 MAX_VALUES = 100_000  # what a recipe may hold; what its anchors repeat counts each time
 

@@ -5,8 +5,16 @@ import pytest
 from PIL import Image
 
 from synaug.config import DataOptions
-from synaug.data.images import read_image
-from synaug.data.manifest import COLUMNS, Manifest, Quarantined, from_arrays, joined, read_manifest, write_manifest
+from synaug.data.manifest import (
+    COLUMNS,
+    Manifest,
+    Quarantined,
+    from_arrays,
+    joined,
+    read_image,
+    read_manifest,
+    write_manifest,
+)
 from synaug.data.readers import read_data
 from synaug.errors import DataError
 

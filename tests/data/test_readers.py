@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from synaug import storage
 from synaug.config import DataOptions
-from synaug.data.images import Encoding, encode, read_image
-from synaug.data.manifest import write_manifest
-from synaug.data.marks import marked
+from synaug.data.ai_mark import marked
+from synaug.data.codec import Encoding, encode
+from synaug.data.manifest import read_image, write_manifest
 from synaug.data.readers import read_data
 from synaug.errors import DataError, OptionError
+from synaug.runtime import storage
 
 
 def png(value=0):

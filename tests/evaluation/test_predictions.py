@@ -1,6 +1,7 @@
 import json
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -21,6 +22,7 @@ def test_scores_that_can_be_counted_by_hand():
     assert found.pop("intervals")["per_class"] == {"cat": (0.0, 1.0), "dog": (1.0, 1.0)}
     assert found == {
         "num_images": 4,
+        "notes": [],
         "accuracy": 0.75,
         "mean_recall": 0.75,
         "worst_class": 0.5,
@@ -124,3 +126,33 @@ def test_intervals_have_the_names_of_the_numbers_and_follow_the_seed():
     assert fairness["intervals"]["accuracy_by_group"]["cat x m"] == (0.0, 0.0)
     assert evaluate_predictions(many, seed=1)["intervals"] != found["intervals"]
     assert evaluate_predictions(many)["intervals"] == found["intervals"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "0,0.0\n1,1.0\n1,1.0\n0,0.0\n",
+        "0,False\n1,True\n1,True\n0,False\n",
+        "Cat,cat\nDog,dog\n",
+        "cat, cat\ndog,dog \n",
+    ],
+)
+def test_predictions_written_differently_from_the_labels_are_matched(tmp_path, rows):
+    (tmp_path / "p.csv").write_text("label,prediction\n" + rows)
+    assert evaluate_predictions(read_predictions(tmp_path / "p.csv"))["accuracy"] == 1.0
+
+
+def test_how_predictions_were_matched_is_printed(tmp_path, synaug):
+    (tmp_path / "p.csv").write_text("label,prediction\nCat,cat\nDog,dog\n")
+    assert "'cat' was read as 'Cat'" in synaug("evaluate", tmp_path / "p.csv").out
+
+
+def test_scores_in_place_of_classes_are_refused():
+    rng = np.random.default_rng(0)
+    table = {"label": rng.integers(0, 2, 1500), "prediction": rng.random(1500), "sex": rng.integers(0, 2, 1500)}
+    with pytest.raises(DataError, match="fractions"):
+        evaluate_predictions(table, attributes=["sex"])
+
+
+def test_columns_of_one_and_one_hot_rows_are_read():
+    assert evaluate_predictions({"label": [[0], [1]], "prediction": np.eye(2)})["accuracy"] == 1.0

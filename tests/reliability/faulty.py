@@ -24,7 +24,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from synaug import cli, experiment, generation, storage
+from synaug import cli, experiment
+from synaug.pipeline import generate as generate_stage
+from synaug.runtime import storage
 
 torch.set_num_threads(1)
 KINDS = ("ENOSPC", "EIO", "EACCES", "kill", "torn", "power")
@@ -143,7 +145,7 @@ def prepare_stages(work):
 
 def wrap():
     """Put noise in the place of the model."""
-    generation.loaded_generator = lambda *_, **__: noise
+    generate_stage.loaded_generator = lambda *_, **__: noise
     experiment.find_model = lambda _: None
 
 

@@ -14,7 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from synaug import generation, storage
+from synaug.pipeline import generate as generate_stage
+from synaug.runtime import storage
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest looks into this file too
 
@@ -172,7 +173,7 @@ def impatient(run):
     """Send SIGINT while a batch takes a minute; then a second one."""
 
     def before():
-        generation.loaded_generator = slow
+        generate_stage.loaded_generator = slow
 
     child = faulty.start(run.arguments, run.place, before=before)
     while how_far(run.place) != "images":

@@ -16,15 +16,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from synaug import experiment, exporting, storage
+from synaug import experiment
 from synaug.config import DataOptions
 from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault, OptionError, SynaugError
 from synaug.evaluation.predictions import evaluate_predictions, read_predictions
+from synaug.pipeline import export as export_stage
+from synaug.pipeline.report import finished_results
 from synaug.recipes import make_recipe, read_recipe
-from synaug.reporting import finished_results
-from synaug.runs import RunFolder
-from synaug.synthesis.models import find_model
+from synaug.run import RunFolder
+from synaug.runtime import storage
+from synaug.synthesis.generators.model_sources import find_model
 
 STRANGE = ("<script>alert(1)<&>", "=HYPERLINK(1)", "\u202egnp.tac", "😀", "é" * 127)  # the last: 254 bytes
 LONG = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -160,22 +162,22 @@ def test_no_cell_is_a_formula_and_the_names_come_back(strange_run):
 
 
 def test_strange_names_survive_the_export(strange_run, tmp_path):
-    exporting.export(strange_run, tmp_path / "out")
+    export_stage.export(strange_run, tmp_path / "out")
     assert {folder.name for folder in (tmp_path / "out" / "train").iterdir() if folder.is_dir()} == set(STRANGE)
 
 
 def test_an_export_that_is_there_already_is_left_as_it_is(strange_run, tmp_path, monkeypatch):
     with monkeypatch.context() as yesterday:
-        yesterday.setattr(exporting, "_origin", lambda _: {"created": "2001-01-01"})
-        exporting.export(strange_run, tmp_path / "out")
+        yesterday.setattr(export_stage, "_origin", lambda _: {"created": "2001-01-01"})
+        export_stage.export(strange_run, tmp_path / "out")
     before = (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns
-    exporting.export(strange_run, tmp_path / "out")
+    export_stage.export(strange_run, tmp_path / "out")
     assert (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     sums = tmp_path / "out" / "SHA256SUMS"
     sums.write_text(sums.read_text().replace("a", "b"))
     with pytest.raises(OptionError, match="exists and is not empty"):
-        exporting.export(strange_run, tmp_path / "out")
+        export_stage.export(strange_run, tmp_path / "out")
 
 
 # ---------------------------------------------------------------- recipes

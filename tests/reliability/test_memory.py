@@ -12,11 +12,11 @@ import json, re, sys, time
 from pathlib import Path
 from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.groups import summary
-from synaug.data.images import Encoding
+from synaug.data.codec import Encoding
 from synaug.data.manifest import read_manifest, write_manifest
 from synaug.data.readers import read_data
-from synaug.synthesis.plan import make_plan
-from synaug.synthesis.slots import slots
+from synaug.synthesis.planning.plan import make_plan
+from synaug.synthesis.planning.slots import slots
 folder, found, began = Path(sys.argv[1]), {}, time.monotonic()
 def told(stage):
     peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from synaug.config import GenerateOptions, PlanOptions
-from synaug.data.images import Encoding
+from synaug.data.codec import Encoding
 from synaug.data.manifest import from_arrays
-from synaug.synthesis.plan import make_plan
+from synaug.synthesis.planning.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ def stable_diffusion(tmp_path_factory, script):
     import torch
     from diffusers import StableDiffusionPipeline
 
-    from synaug.silence import quiet
+    from synaug.runtime.quiet import quiet
 
     folder = tmp_path_factory.mktemp("models") / "tiny-sd"
     with quiet(), torch.random.fork_rng():

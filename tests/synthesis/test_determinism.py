@@ -13,13 +13,13 @@ from PIL import Image
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault
-from synaug.synthesis import synthesize as synthesis
-from synaug.synthesis.accepted import accepted_records
-from synaug.synthesis.loading import load_generator
-from synaug.synthesis.plan_file import read_plan, write_plan
-from synaug.synthesis.quality import Verdict
-from synaug.synthesis.slots import image_seed, slots
-from synaug.synthesis.synthesize import synthesize
+from synaug.synthesis.execution import worker as synthesis
+from synaug.synthesis.execution.provenance import accepted_records
+from synaug.synthesis.execution.worker import synthesize
+from synaug.synthesis.generators.loading import load_generator
+from synaug.synthesis.planning.plan_file import read_plan, write_plan
+from synaug.synthesis.planning.slots import image_seed, slots
+from synaug.synthesis.quality.gates import Verdict
 
 
 def noise(batch_size, calls):

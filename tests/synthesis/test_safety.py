@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from synaug.config import GenerateOptions
-from synaug.silence import quiet
-from synaug.synthesis.loading import load_generator
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.loading import load_generator
 
 PROMPTS = [f"a photo of a {word}" for word in ("bag", "coat", "ankle boot")] * 4
 

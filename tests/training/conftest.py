@@ -7,9 +7,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from synaug import interruption
 from synaug.errors import Interrupted
-from synaug.training.images import TrainingSet, make_training_set
+from synaug.runtime import signals
+from synaug.training.training_set import TrainingSet, make_training_set
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -68,8 +68,8 @@ def stop_at(monkeypatch):
             raise Interrupted("stopped")
 
         with monkeypatch.context() as patch:
-            patch.setattr(interruption, "is_requested", lambda: next(asked) >= step)
-            patch.setattr(interruption, "stop_here", stop)
+            patch.setattr(signals, "is_requested", lambda: next(asked) >= step)
+            patch.setattr(signals, "stop_here", stop)
             yield
 
     return within

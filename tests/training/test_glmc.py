@@ -7,7 +7,7 @@ from synaug.config import StageOptions
 from synaug.training.glmc import TwoHeaded, disagreement, glmc, train_glmc, two_mixtures
 from synaug.training.inference import predict
 from synaug.training.losses import LossContext
-from synaug.training.models import make_model
+from synaug.training.networks.classifiers import make_model
 
 
 def context(share, counts=(5, 5, 5)):

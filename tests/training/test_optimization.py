@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synaug.config import StageOptions
-from synaug.training.models import make_model
+from synaug.training.networks.classifiers import make_model
 from synaug.training.optimization import learning_rate_share, make_optimizer
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_sample_weight
 
 from synaug.errors import OptionError
-from synaug.training.images import make_training_set
 from synaug.training.sampling import SAMPLERS, batches, drawn_counts, epoch_order, whole_quotas
+from synaug.training.training_set import make_training_set
 
 
 def labelled(labels, is_synthetic=None):

@@ -3,8 +3,8 @@ import pytest
 from synaug.config import StageOptions
 from synaug.errors import Interrupted, OptionError
 from synaug.training.checkpoint import FILE
-from synaug.training.fit import train_representation
-from synaug.training.models import make_model
+from synaug.training.loop import train_representation
+from synaug.training.networks.classifiers import make_model
 from synaug.training.schedules import FINE_TUNING, SCHEDULES, halves
 
 OPTIONS = StageOptions(steps=5, batch_size=4)

@@ -2,6 +2,6 @@
 
 from synaug.bench.experiments import experiment_names, read_experiment
 from synaug.bench.grid import collect, run_bench, status
-from synaug.bench.tables import markdown, table, tabulate
+from synaug.bench.result_tables import markdown, table, tabulate
 
 __all__ = ["collect", "experiment_names", "markdown", "read_experiment", "run_bench", "status", "table", "tabulate"]

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import UNNAMED, ArmOptions, BenchOptions, Recipe
-from synaug.data import mirrors, readers
+from synaug.data import readers
+from synaug.data.benchmarks import fashion_mirrors
 from synaug.data.manifest import Manifest
-from synaug.embedded import ASSETS, demo_data
 from synaug.errors import OptionError, unknown
 from synaug.methods import METHODS
 from synaug.recipes import read_recipe, with_overrides
+from synaug.runtime.embedded import ASSETS, demo_data
 
 FOLDER = ASSETS / "bench"
 ALL = "all"  # in the place of methods: every one that needs no groups
@@ -124,13 +125,13 @@ def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest
         target = recipe.plan.target
         if arm.filled and isinstance(target, dict):
             raise OptionError("An arm that is 'filled' takes plan.target uniform, a number or a share, not a dict.")
-        mirror = mirrors.make_mirror(bench.mirror, validation=arm.validation, **arm.mirror)
+        mirror = fashion_mirrors.make_mirror(bench.mirror, validation=arm.validation, **arm.mirror)
         if arm.filled and not isinstance(target, dict):
-            return mirrors.filled(mirror, by=recipe.plan.by, target=target)
+            return fashion_mirrors.filled(mirror, by=recipe.plan.by, target=target)
         return mirror.data
     assert experiment.source is not None
     data = readers.read_data(experiment.source, recipe.data)
-    return mirrors.filled_with_fashion(data) if arm.filled else data
+    return fashion_mirrors.filled_with_fashion(data) if arm.filled else data
 
 
 def recipe_of(experiment: Experiment, arm: ArmOptions, seed: int) -> Recipe:

@@ -17,23 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synaug import drafting, generation, interruption, storage
-from synaug.allocation import keep_freed_memory
 from synaug.bench.experiments import Experiment, data_of, recipe_of
 from synaug.bench.pictures import write_pictures
-from synaug.bench.tables import markdown, table
+from synaug.bench.result_tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
 from synaug.errors import Interrupted
 from synaug.evaluation.spurious import train_weighted_accuracy
 from synaug.experiment import train
 from synaug.methods import check_methods, images_digest, is_current, is_of_options, method_named, train_group_counts
-from synaug.progress import Progress, silent
-from synaug.reporting import is_reported, report
-from synaug.runs import RunFolder, machine
-from synaug.synthesis.accepted import synthetic_manifest
-from synaug.synthesis.plan_file import read_plan
-from synaug.synthesis.synthesize import is_settled
+from synaug.pipeline import generate as generate_stage
+from synaug.pipeline import plan as plan_stage
+from synaug.pipeline.report import is_reported, report
+from synaug.run import RunFolder, machine
+from synaug.runtime import signals, storage
+from synaug.runtime.memory import keep_freed_memory
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.execution.worker import is_settled
+from synaug.synthesis.planning.plan_file import read_plan
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -91,7 +93,7 @@ def run_bench(
     """
     grid = list(cells(experiment, out, seeds))
     for cell in grid:
-        drafting.check_recipe(cell.recipe)
+        plan_stage.check_recipe(cell.recipe)
         check_methods(experiment.arms[cell.arm].methods, cell.recipe)
     for arm in experiment.arms.values():
         data_of(experiment, arm, recipe_of(experiment, arm, seeds[0]))  # fails before the work where images are missing
@@ -108,7 +110,7 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
     told, going_on = context.Pipe(duplex=False)  # an Event would wait for processes that do not answer
-    shared = (threads, told, interruption.PATIENCE)
+    shared = (threads, told, signals.PATIENCE)
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=shared)
     before, workers = set(multiprocessing.active_children()), []
     try:
@@ -120,7 +122,7 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
             for future in done:
                 future.result()
                 progress("running the grid", len(grid) - len(waiting), len(grid), futures[future].folder.name)
-            interruption.stop_here()
+            signals.stop_here()
     finally:
         going_on.close()
         told.close()
@@ -130,7 +132,7 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
 
 def _end(workers: Sequence[BaseProcess]) -> None:
     """Wait ``interruption.PATIENCE`` seconds for the processes to end, and kill those that do not; nothing is lost."""
-    deadline = time.monotonic() + interruption.PATIENCE
+    deadline = time.monotonic() + signals.PATIENCE
     try:
         for worker in workers:
             worker.join(max(0.0, deadline - time.monotonic()))
@@ -156,13 +158,13 @@ def _watch(told: Connection, patience: float) -> None:
     assert parent is not None
     deadline = time.monotonic() + patience
     while parent.is_alive() or time.monotonic() < deadline:
-        interruption.request()  # again and again: a run folder that is begun after all is to stop too
+        signals.request()  # again and again: a run folder that is begun after all is to stop too
         time.sleep(LOOK_EVERY)
     os._exit(Interrupted.exit_code)  # nobody is left to wait for, and nobody to end this process
 
 
 def _run_in_process(experiment: Experiment, cell: Cell) -> None:
-    with interruption.graceful():
+    with signals.graceful():
         run_cell(experiment, cell)
 
 
@@ -173,15 +175,15 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
     missing = {seed: [name for name in methods if (seed, name) not in there] for seed in cell.seeds}
     if not any(missing.values()) and is_reported(run_folder, cell.recipe):
         return
-    data = drafting.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
-    plan = drafting.drafted_plan(data, cell.recipe)
+    data = plan_stage.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
+    plan = plan_stage.drafted_plan(data, cell.recipe)
     with storage.lock(cell.folder):
-        drafting.write_run(
+        plan_stage.write_run(
             data, plan, cell.folder, cell.recipe, source=experiment.bench.mirror or str(experiment.source)
         )
-        generation.generate(cell.folder, progress=progress)
+        generate_stage.generate(cell.folder, progress=progress)
         for names in dict.fromkeys(map(tuple, missing.values())):  # seeds that miss the same read the images once
-            interruption.stop_here()
+            signals.stop_here()
             together = [seed for seed in missing if tuple(missing[seed]) == names]
             train(cell.folder, methods=names, seeds=together, progress=progress)
         if not is_reported(run_folder, cell.recipe):

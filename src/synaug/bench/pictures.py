@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synaug import storage
 from synaug.config import CurveOptions
+from synaug.runtime import storage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,11 +13,18 @@ from typing import Annotated, NoReturn
 import typer
 
 import synaug
-from synaug.allocation import keep_freed_memory
-from synaug.cli import bench, data, evaluation, runs, synthesis, training
+from synaug.cli import (
+    bench_commands,
+    data_commands,
+    evaluation_commands,
+    run_commands,
+    synthesis_commands,
+    training_commands,
+)
 from synaug.cli.streams import discard_output, flush_streams, prepare_streams
 from synaug.errors import SynaugError
 from synaug.runtime.escaping import visible
+from synaug.runtime.memory import keep_freed_memory
 
 INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
 KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
@@ -40,19 +47,27 @@ app = typer.Typer(
 )
 
 PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
-    "Start here": {"demo": runs.demo, "run": runs.run_all, "status": runs.status},
+    "Start here": {"demo": run_commands.demo, "run": run_commands.run_all, "status": run_commands.status},
     "The same, step by step": {
-        "count": data.count,
-        "plan": synthesis.plan,
-        "generate": synthesis.generate,
-        "check": synthesis.check,
-        "review": synthesis.review,
-        "train": training.train,
-        "retrain": training.retrain,
-        "report": runs.report,
+        "count": data_commands.count,
+        "plan": synthesis_commands.plan,
+        "generate": synthesis_commands.generate,
+        "check": synthesis_commands.check,
+        "review": synthesis_commands.review,
+        "train": training_commands.train,
+        "retrain": training_commands.retrain,
+        "report": run_commands.report,
     },
-    "Results": {"export": data.export, "verify": data.verify, "evaluate": evaluation.evaluate},
-    "Comparing methods": {"bench": bench.bench, "methods": training.list_methods, "datasets": data.list_datasets},
+    "Results": {
+        "export": data_commands.export,
+        "verify": data_commands.verify,
+        "evaluate": evaluation_commands.evaluate,
+    },
+    "Comparing methods": {
+        "bench": bench_commands.bench,
+        "methods": training_commands.list_methods,
+        "datasets": data_commands.list_datasets,
+    },
 }
 COMMANDS = {name: command for panel in PANELS.values() for name, command in panel.items()}
 
@@ -127,6 +142,6 @@ def _fail_to_print(error: OSError) -> NoReturn:
 
 
 def _without_secrets(text: str) -> str:
-    from synaug.redaction import redacted
+    from synaug.runtime.secrets import redacted
 
     return str(redacted(text))

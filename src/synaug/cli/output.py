@@ -9,7 +9,7 @@ from typing import Any
 def print_json(content: Any) -> None:
     """Print JSON on stdout; NaN becomes null."""
     from synaug.runtime.escaping import json_text
-    from synaug.storage import without_nan
+    from synaug.runtime.storage import without_nan
 
     print(json_text(without_nan(content)))
 
@@ -23,7 +23,7 @@ def print_text(text: str) -> None:
 
 def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
     """Print what will be made and, where it is planned in a folder, what comes next."""
-    from synaug import console
+    from synaug.cli import console
 
     if as_json:
         print_json(content)
@@ -33,7 +33,7 @@ def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> No
 
 def print_facts(content: dict[str, Any], *, as_json: bool) -> None:
     """Print what would be done, or was done: a line a fact, or JSON."""
-    from synaug import console
+    from synaug.cli import console
 
     if as_json:
         print_json(content)
@@ -46,7 +46,7 @@ def show_report(content: dict[str, Any], out: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    from synaug import console
+    from synaug.cli import console
 
     console.show_results(content)
     console.show_summary(content, out / "report.html")

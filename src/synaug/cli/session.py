@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synaug.config import Recipe
-    from synaug.progress import Progress
+    from synaug.runtime.progress import Progress
 
 _FIELDS = {  # what an option of the command line sets in the recipe
     "label": ("data.label",),
@@ -31,8 +31,8 @@ _FIELDS = {  # what an option of the command line sets in the recipe
 @contextlib.contextmanager
 def session() -> Iterator[Progress]:
     """Answer signals and show progress while the block runs."""
-    from synaug.interruption import graceful
-    from synaug.progress import ConsoleProgress
+    from synaug.runtime.progress import ConsoleProgress
+    from synaug.runtime.signals import graceful
 
     progress = ConsoleProgress()
     with graceful(), contextlib.closing(progress):
@@ -48,7 +48,7 @@ def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is None:
         return chosen
-    from synaug.data.aliases import read_aliases
+    from synaug.data.formats.aliases import read_aliases
 
     return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
 
@@ -90,6 +90,6 @@ def seeds_from(recipe: Recipe, number: int | None) -> range:
 
 def typed_command() -> str:
     """Return the command as a person would type it, without passwords and tokens."""
-    from synaug.redaction import redacted
+    from synaug.runtime.secrets import redacted
 
     return str(redacted(shlex.join(["synaug", *sys.argv[1:]])))

@@ -26,9 +26,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
-from synaug import storage
+from synaug.data.codec import decoded, encoded, read_file
 from synaug.errors import DataError
+from synaug.runtime import storage
 
 COLUMNS = ("id", "path", "label", "attribute", "split", "source", "sha256")
 SPLITS = ("train", "validation", "test")
@@ -97,6 +99,23 @@ class Manifest:
         """Return where the file of a row lies."""
         path = Path(str(self.frame["path"].iat[row]))
         return path if self.root is None else self.root / path
+
+
+def read_image(manifest: Manifest, row: int) -> Image.Image:
+    """Return the image of a row, as grey or RGB.
+
+    Raises:
+        DataError: it cannot be read; the message names the file, or the image by its id.
+    """
+    value = manifest.frame["image"].iat[row] if "image" in manifest.frame else None
+    if isinstance(value, np.ndarray):
+        return Image.fromarray(value)
+    if not isinstance(value, bytes):
+        return read_file(manifest.absolute_path(row))
+    try:
+        return decoded(value)
+    except DataError as error:
+        raise DataError(f"The image {manifest.frame['id'].iat[row]} {error}.") from error
 
 
 def joined(first: Manifest, *others: Manifest) -> Manifest:
@@ -199,8 +218,6 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     }
     frame = manifest.frame
     if "image" in frame:
-        from synaug.data.images import encoded
-
         in_memory = (bytes, np.ndarray)  # others are in files
         contents = [encoded(value) if isinstance(value, in_memory) else None for value in frame["image"]]
         frame = frame.assign(image=pd.Series(contents, frame.index, dtype=object))

@@ -13,23 +13,23 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from synaug import storage
 from synaug.config import DataOptions
-from synaug.data.benchmarks import list_benchmark
-from synaug.data.faces import FIELDS, is_faces, list_faces
-from synaug.data.folders import is_image_name, list_folders, subfolders
-from synaug.data.hub import is_hub_id, is_saved, list_hub, list_saved
-from synaug.data.images import decoded, file_bytes
-from synaug.data.listing import Listing, check_listing
+from synaug.data.ai_mark import is_marked
+from synaug.data.benchmarks.catalog import list_benchmark
+from synaug.data.benchmarks.utkface import FIELDS, is_faces, list_faces
+from synaug.data.codec import decoded, file_bytes
+from synaug.data.formats.folders import is_image_name, list_folders, subfolders
+from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
+from synaug.data.formats.in_memory import Source, table_in_memory
+from synaug.data.formats.listing import Listing, check_listing
+from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
+from synaug.data.formats.tables import list_rows, list_table
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
-from synaug.data.marks import is_marked
-from synaug.data.memory import Source, table_in_memory
-from synaug.data.tablefiles import SUFFIXES as TABLE_SUFFIXES
-from synaug.data.tables import list_rows, list_table
 from synaug.errors import DataError, OptionError
-from synaug.interruption import stop_here
-from synaug.progress import Progress, silent
-from synaug.silence import without_warnings
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
+from synaug.runtime.quiet import without_warnings
+from synaug.runtime.signals import stop_here
 
 METADATA = tuple(f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet"))
 _CHUNK = 512

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synaug.errors import DataError, OptionError
-from synaug.evaluation.arrays import check_positions
+from synaug.evaluation.validation import check_positions
 
 
 def expected_calibration_error(*, labels: np.ndarray, probabilities: np.ndarray, num_bins: int = 15) -> float:

@@ -16,7 +16,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synaug.evaluation.arrays import check_attributes, check_predictions
+from synaug.evaluation.validation import check_attributes, check_predictions
 
 
 class Predictions(TypedDict):

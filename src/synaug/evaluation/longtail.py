@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from synaug.data.groups import shot_bins
 from synaug.errors import DataError
-from synaug.evaluation.arrays import check_predictions, mean_where
+from synaug.evaluation.validation import check_predictions, mean_where
 
 
 @dataclass(frozen=True)

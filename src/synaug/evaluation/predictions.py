@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from synaug.data.names import cell_text
-from synaug.data.tablefiles import read_table
-from synaug.data.tables import named_column
+from synaug.data.class_names import cell_text, sorted_names
+from synaug.data.formats.table_files import read_table
+from synaug.data.formats.tables import named_column
+from synaug.data.label_checks import check_plausible, matched_predictions
+from synaug.data.labels import flat_labels, label_texts
 from synaug.errors import DataError
+from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.fairness import FairnessReport, fairness_report
-from synaug.evaluation.intervals import intervals_of, resamples
 from synaug.evaluation.longtail import class_recalls
 from synaug.evaluation.scores import RESAMPLES
 
@@ -65,12 +67,14 @@ def evaluate_predictions(
     label = _column(frame, label, LABELS, "label")
     prediction = _column(frame, prediction, PREDICTIONS, "prediction")
     attributes = [_column(frame, name, (), "attribute") for name in attributes]
-    names, labels, predictions = _encoded(_full(frame[label]), _full(frame[prediction]))
+    (names, labels, predictions), notes = _encoded(_full(frame[label]), _full(frame[prediction]))
 
     def measured(rows: np.ndarray) -> dict[str, Any]:
         return _overall(names, labels=labels[rows], predictions=predictions[rows])
 
-    scores: dict[str, Any] = {"num_images": len(frame)} | _with_intervals(measured, strata=labels, seed=seed)
+    scores: dict[str, Any] = {"num_images": len(frame), "notes": notes} | _with_intervals(
+        measured, strata=labels, seed=seed
+    )
     if attributes:
         scores["fairness"] = {
             column: _fairness(frame[column], names, labels=labels, predictions=predictions, seed=seed)
@@ -100,7 +104,7 @@ def _overall(names: Sequence[str], *, labels: np.ndarray, predictions: np.ndarra
 def _as_frame(table: pd.DataFrame | Mapping[str, ArrayLike]) -> pd.DataFrame:
     if isinstance(table, pd.DataFrame):
         return table
-    columns = {name: np.asarray(values) for name, values in table.items()}  # by place, whatever index a series has
+    columns = {name: flat_labels(values, where=f"The column {name!r}") for name, values in table.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{name!r} {length:,}" for name, length in lengths.items())
@@ -123,26 +127,24 @@ def _full(column: pd.Series[Any]) -> pd.Series[Any]:
     return column
 
 
-def _encoded(*columns: pd.Series[Any]) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Return the class names that occur, and labels and predictions as positions in them."""
-    labels, predictions = map(_text, columns)
-    names = _sorted_names({*labels, *predictions})
+def _encoded(
+    label: pd.Series[Any], prediction: pd.Series[Any]
+) -> tuple[tuple[list[str], np.ndarray, np.ndarray], list[str]]:
+    """Return the class names that occur, labels and predictions as positions in them, and notes on what was read."""
+    known, predicted = _text(label), _text(prediction)
+    notes = [
+        note
+        for texts, column in ((known, label), (predicted, prediction))
+        for note in check_plausible(texts, where=f"The column {str(column.name)!r}")
+    ]
+    predicted, matched = matched_predictions(known, predicted)
+    names = list(sorted_names({*known, *predicted}))
     position = {name: number for number, name in enumerate(names)}
-    return names, np.array([position[name] for name in labels]), np.array([position[name] for name in predictions])
+    return (names, known.map(position).to_numpy(np.int64), predicted.map(position).to_numpy(np.int64)), notes + matched
 
 
-def _text(column: pd.Series[Any]) -> list[str]:
-    """Return the values as text; whole numbers alike whether they were read as 3 or as 3.0."""
-    if pd.api.types.is_float_dtype(column) and (column == column.round()).all():
-        column = column.astype(np.int64)
-    return [cell_text(str(value).strip()) for value in column]
-
-
-def _sorted_names(names: set[str]) -> list[str]:
-    """Return the names in order, numbers by their size."""
-    if all(name.isdecimal() for name in names):
-        return sorted(names, key=int)
-    return sorted(names)
+def _text(column: pd.Series[Any]) -> pd.Series[str]:
+    return label_texts(column, where=f"The column {str(column.name)!r}").map(cell_text)
 
 
 def _fairness(
@@ -152,8 +154,8 @@ def _fairness(
     if not len(known):
         raise DataError(f"The column {column.name!r} is empty.")
     values = _text(column.iloc[known])
-    attribute_names = _sorted_names(set(values))
-    attributes = np.array([attribute_names.index(value) for value in values])
+    attribute_names = list(sorted_names(values))
+    attributes = values.map({name: number for number, name in enumerate(attribute_names)}).to_numpy(np.int64)
     labels, predictions = labels[known], predictions[known]
 
     def measured(rows: np.ndarray) -> dict[str, Any]:

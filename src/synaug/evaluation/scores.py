@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from synaug.evaluation.bootstrap import intervals_of, recall_intervals, resamples
 from synaug.evaluation.calibration import expected_calibration_error
 from synaug.evaluation.fairness import accuracy_by_group, fairness_report
-from synaug.evaluation.intervals import intervals_of, recall_intervals, resamples
 from synaug.evaluation.longtail import longtail_report
 from synaug.evaluation.spurious import train_weighted_accuracy
 

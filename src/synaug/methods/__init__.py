@@ -1,5 +1,6 @@
 """The ways from images to a classifier: each method of a table, how it is trained, tested and kept."""
 
+from synaug.methods.datasets import Sets, images_digest, load_sets, retraining_set, selected
 from synaug.methods.networks import check_networks, network_digests
 from synaug.methods.options import (
     check_methods,
@@ -10,9 +11,8 @@ from synaug.methods.options import (
     retrain_options,
     stage_options,
 )
+from synaug.methods.registry import DEFAULT_METHODS, METHODS, OWN, Method
 from synaug.methods.results import is_current, is_finished, train_group_counts, train_method
-from synaug.methods.sets import Sets, images_digest, load_sets, retraining_set, selected
-from synaug.methods.table import DEFAULT_METHODS, METHODS, OWN, Method
 from synaug.methods.training import trained_model
 
 __all__ = [

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from synaug.config import Recipe, TrainOptions
 from synaug.errors import OptionError
+from synaug.methods.datasets import input_of
 from synaug.methods.options import network_file, network_of
-from synaug.methods.sets import input_of
-from synaug.synthesis.plan import Plan
+from synaug.synthesis.planning.plan import Plan
 
 
 def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
@@ -17,8 +17,8 @@ def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
     Raises:
         OptionError: a network cannot be made, or wants other images.
     """
-    from synaug.training.factories import is_own
-    from synaug.training.models import make_model
+    from synaug.training.networks.classifiers import make_model
+    from synaug.training.networks.custom import is_own
 
     networks = {network_of(name, recipe) for name in methods}
     if recipe.train.pretrained:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synaug.config import MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
 from synaug.errors import OptionError, unknown
-from synaug.methods.table import METHODS, OWN, Method
+from synaug.methods.registry import METHODS, OWN, Method
 
 if TYPE_CHECKING:
     pass
@@ -50,7 +50,7 @@ def network_file(name: str, recipe: Recipe) -> dict[str, str]:
     network = network_of(name, recipe)
     if ":" not in network:  # so that nothing heavy is loaded
         return {}
-    from synaug.training.models import network_digest
+    from synaug.training.networks.classifiers import network_digest
 
     return {"network_digest": network_digest(network)}
 

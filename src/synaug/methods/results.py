@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from synaug import storage
 from synaug.config import Recipe
 from synaug.data import groups
+from synaug.data.class_names import plain_cell
 from synaug.data.manifest import Manifest, read_manifest
-from synaug.data.names import plain_cell
+from synaug.methods.datasets import Sets
 from synaug.methods.options import is_of_options, method_named, network_of, options_of
-from synaug.methods.sets import Sets
 from synaug.methods.training import trained_model
-from synaug.progress import Progress, silent
-from synaug.runs import RunFolder
+from synaug.run import RunFolder
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
 
 
 def is_current(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
@@ -54,9 +54,9 @@ def train_method(
         progress: called with how far the training has come.
     """
     from synaug.evaluation.scores import scores
+    from synaug.training.distributed import joined_team
     from synaug.training.inference import predict
-    from synaug.training.parallel import joined_team
-    from synaug.training.saving import write_classifier
+    from synaug.training.networks.saving import write_classifier
 
     team, device = joined_team(recipe.train.device)
     options = options_of(name, recipe)  # before the training: a file of the user's own may change meanwhile

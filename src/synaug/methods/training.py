@@ -6,19 +6,19 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from synaug import storage
 from synaug.config import MethodOptions, Recipe
+from synaug.methods.datasets import Sets, retraining_set, selected
 from synaug.methods.options import method_named, network_of, retrain_options, stage_options
-from synaug.methods.sets import Sets, retraining_set, selected
-from synaug.methods.table import OWN, Method
-from synaug.progress import Progress, silent
-from synaug.runs import RunFolder
+from synaug.methods.registry import OWN, Method
+from synaug.run import RunFolder
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from synaug.training.images import TrainingSet
-    from synaug.training.models import ImageClassifier
+    from synaug.training.networks.classifiers import ImageClassifier
+    from synaug.training.training_set import TrainingSet
 
 
 def trained_model(
@@ -26,7 +26,7 @@ def trained_model(
 ) -> tuple[ImageClassifier, float]:
     """Return the network of a method, trained, and the seconds that took; a finished checkpoint is loaded instead."""
     from synaug.training.losses import COSINE_LOSSES
-    from synaug.training.models import make_model
+    from synaug.training.networks.classifiers import make_model
     from synaug.training.schedules import SCHEDULES
     from synaug.training.tracking import tracked
 
@@ -70,8 +70,8 @@ def retrained_model(
     name: str, starts_from: str, base: ImageClassifier, *, sets: Sets, recipe: Recipe
 ) -> ImageClassifier:
     """Return a copy of the network that a method starts from, its last layer retrained."""
-    from synaug.training.classifier import retrain_classifier
-    from synaug.training.features import LabelledFeatures
+    from synaug.training.last_layer.features import LabelledFeatures
+    from synaug.training.last_layer.retrain import retrain_classifier
 
     options = retrain_options(name, recipe)
     data = retraining_set(sets, options.data, seed=recipe.seed)
@@ -89,8 +89,8 @@ def kept_features(
     name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, recipe: Recipe
 ) -> Tensor:
     """Return the features of a set under the network of a method; what was asked for before is not computed again."""
+    from synaug.training.distributed import joined_team
     from synaug.training.inference import extract_features
-    from synaug.training.parallel import joined_team
 
     key = name, chosen, recipe.model_dump_json()
     if key not in sets.features:
@@ -102,7 +102,7 @@ def with_groups(
     data: TrainingSet, method: Method, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress
 ) -> TrainingSet:
     """Return the images with a group for those that have no attribute: predicted, or their own."""
-    from synaug.training.classifier import own_groups, predicted_groups
+    from synaug.training.last_layer.retrain import own_groups, predicted_groups
 
     assert method.groups_from is not None
     if method.groups_from == OWN:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from synaug import storage
 from synaug.errors import DataError
+from synaug.runtime import storage
 
 NAMED = 5  # changed files that an error names
 _CHUNK = 4096

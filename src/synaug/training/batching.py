@@ -11,10 +11,10 @@ from torch.nn import functional as F
 from synaug.config import StageOptions
 from synaug.errors import unknown
 from synaug.training.augmentation import AUGMENTATIONS, crop_and_flip
-from synaug.training.images import TrainingSet
 from synaug.training.losses import loss_named
 from synaug.training.mixing import Batch, PartnerDraw, mixing_named
 from synaug.training.sampling import sampler_named
+from synaug.training.training_set import TrainingSet
 
 MakeBatch = Callable[[np.ndarray, np.random.Generator], Batch]
 """Called as ``make(rows, rng)``; may return several views of the rows, one view after the other."""

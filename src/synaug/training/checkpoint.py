@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from synaug import storage
 from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
-from synaug.training.files import ImageFiles
-from synaug.training.images import TrainingSet
+from synaug.runtime import storage
+from synaug.training.lazy_images import ImageFiles
+from synaug.training.training_set import TrainingSet
 
 FILE = "training.safetensors"
 

@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from synaug.config import StageOptions
 from synaug.training.batching import MakeBatch, plain_batch_maker
-from synaug.training.fit import TrainingLog, train_representation
-from synaug.training.images import TrainingSet
+from synaug.training.loop import TrainingLog, train_representation
 from synaug.training.losses import LossContext
 from synaug.training.mixing import Batch, blended, drawn_box, drawn_lam, with_box
-from synaug.training.models import ImageClassifier
+from synaug.training.networks.classifiers import ImageClassifier
+from synaug.training.training_set import TrainingSet
 
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from synaug.training.devices import chosen_device
-from synaug.training.images import TrainingSet, normalised
-from synaug.training.models import ImageClassifier
+from synaug.runtime.devices import chosen_device
+from synaug.training.networks.classifiers import ImageClassifier
+from synaug.training.training_set import TrainingSet, normalised
 
 
 def predict(

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from synaug.errors import unknown
-from synaug.training.images import TrainingSet
+from synaug.training.training_set import TrainingSet
 
 
 @dataclass(frozen=True, eq=False)

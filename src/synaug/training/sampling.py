@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from synaug.errors import OptionError, unknown
-from synaug.training.images import TrainingSet
+from synaug.training.training_set import TrainingSet
 
 Sampler = Callable[..., tuple[np.ndarray, np.ndarray]]
 """Called as ``sampler(data, share=share)``; returns cells, shape ``(N,)``, and the cells' shares, summing to 1."""
@@ -116,7 +116,7 @@ def drawn_counts(sampler: str | Sampler, data: TrainingSet) -> np.ndarray:
     Real and synthetic images count alike; partners of a mixing are not counted.
 
     >>> import torch
-    >>> from synaug.training.images import make_training_set
+    >>> from synaug.training.training_set import make_training_set
     >>> labels, pixels = torch.tensor([0, 0, 0, 1]), torch.zeros(4, 1, 1, 1, dtype=torch.uint8)
     >>> data = make_training_set(pixels, labels, num_classes=2)
     >>> drawn_counts("instance", data).tolist(), drawn_counts("class_balanced", data).tolist()

@@ -14,12 +14,12 @@ from typing import Any
 
 from synaug.config import StageOptions
 from synaug.errors import OptionError
-from synaug.training.fit import Track, TrainingLog, train_representation
+from synaug.training.contrastive import pretrain_contrastive
 from synaug.training.glmc import train_glmc
-from synaug.training.images import TrainingSet
-from synaug.training.models import ImageClassifier
+from synaug.training.loop import Track, TrainingLog, train_representation
+from synaug.training.networks.classifiers import ImageClassifier
 from synaug.training.optimization import num_steps
-from synaug.training.selfsupervised import pretrain_contrastive
+from synaug.training.training_set import TrainingSet
 
 FINE_TUNING = 0.1  # of the learning rate, where images change but not the task
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synaug.errors import EnvironmentFault
-from synaug.training.fit import Track
+from synaug.training.loop import Track
 
 
 @contextlib.contextmanager

@@ -1,0 +1,75 @@
+"""The command about experiments over several seeds: bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synaug.cli.arguments import Json
+from synaug.cli.output import print_json, print_text
+from synaug.cli.session import session
+from synaug.errors import OptionError
+
+
+def bench(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An experiment, or a recipe file.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Images, for an experiment of real data.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the runs.", show_default="runs/bench-NAME")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The smaller grid.")] = False,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, from 0.", show_default="3; with --quick 1")] = None,
+    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
+    known: Annotated[bool, typer.Option("--list", help="Print the experiments, or the arms and rows of NAME.")] = False,
+    progress_only: Annotated[bool, typer.Option("--status", help="Print how far it is; run nothing.")] = False,
+    table_only: Annotated[bool, typer.Option("--table", help="Print the table of what is there; run nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run an experiment over several seeds, and print its table.
+
+    What has a result is not run again, so it can be interrupted and repeated.
+
+    Example:  synaug bench --list
+
+    Example:  synaug bench demo --seeds 3
+    """
+    from synaug.bench import collect, experiment_names, markdown, read_experiment, run_bench
+    from synaug.bench import status as grid_status
+    from synaug.cli import console
+
+    if name is None:
+        if not known:
+            raise OptionError(f"Which experiment? Known: {', '.join(experiment_names())}, or a recipe file.")
+        if as_json:
+            print_json(experiment_names())
+        else:
+            print("\n".join(experiment_names()))
+            print("What is in one: synaug bench NAME --list")
+        return
+    chosen = read_experiment(name, data=data, quick=quick, arms=arms.split(",") if arms else ())
+    folder = out or Path("runs") / f"bench-{Path(name).stem}{'-quick' if quick else ''}"
+    numbers = range(seeds or (1 if quick else 3))
+    if known:
+        rows = {arm: list(options.methods) for arm, options in chosen.arms.items()}
+        if as_json:
+            print_json(rows)
+        else:
+            print_text("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in rows.items()))
+        return
+    if progress_only:
+        cells = grid_status(chosen, folder, seeds=numbers)
+        if as_json:
+            print_json(cells)
+        else:
+            console.show_grid(cells)
+        return
+    if table_only:
+        content = collect(chosen, folder, numbers)
+    else:
+        with session() as progress:
+            content = run_bench(chosen, folder, seeds=numbers, jobs=jobs, progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        print_text(markdown(content))

@@ -1,0 +1,334 @@
+"""Print results on the terminal: tables, bars and plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rich.console
+import rich.markup
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.table import Table
+
+from synaug.data.groups import shot_bins
+from synaug.data.manifest import Quarantined
+from synaug.runtime.escaping import visible
+from synaug.runtime.progress import duration
+
+_BAR = 36  # characters
+_QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
+
+
+class Console(rich.console.Console):
+    """A console on which no name or message acts: control characters are shown as escapes."""
+
+    def render(
+        self, renderable: rich.console.RenderableType, options: rich.console.ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield the segments to print; only rich itself may move the cursor or color the text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text, keep="\n"))
+
+
+def escape(text: str) -> str:
+    """Return text from data as rich's markup that shows it literally, also its control characters."""
+    return rich.markup.escape(visible(text))
+
+
+def _console() -> Console:
+    return Console(highlight=False)
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction as a percentage, ``n/a`` where it is undefined.
+
+    >>> percent(0.8125), percent(float("nan")), percent(None)
+    ('81.2', 'n/a', 'n/a')
+    """
+    return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f}"
+
+
+def show_counts(summary: dict[str, Any], *, source: Path, quarantined: Sequence[Quarantined] = ()) -> None:
+    """Print how many images each class has, with a bar each, and what comes next."""
+    console = _console()
+    counts: dict[str, int] = summary["class_counts"]
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class")
+    table.add_column("images", justify="right")
+    table.add_column("")
+    most, bins = max(counts.values()), shot_bins(np.array(list(counts.values())))
+    for (name, number), is_many, is_few in zip(counts.items(), bins.many, bins.few, strict=True):
+        style = "green" if is_many else "red" if is_few else "yellow"
+        table.add_row(escape(name), f"{number:,}", _bar(number / most, style))
+    console.print(table)
+    if summary["group_counts"]:
+        groups = Table(box=None, pad_edge=False)
+        groups.add_column("class x attribute")
+        groups.add_column("images", justify="right")
+        for name, number in summary["group_counts"].items():
+            groups.add_row(escape(name), f"{number:,}")
+        console.print(groups)
+    console.print(
+        f"{summary['num_images']:,} images in {len(counts)} classes; the largest is "
+        f"{_factor(summary['imbalance_factor'])} times the smallest. "
+        f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
+        f"[red]few[/] (< 20): {summary['few']} classes."
+    )
+    if quarantined:
+        console.print(f"[red]{len(quarantined)} unreadable, left out:[/]")
+        for item in quarantined[:10]:
+            console.print(f"  {escape(item.path)}: {escape(item.reason)}")
+    console.print(f"Next: [bold]synaug run {escape(str(source))} --dry-run[/]", soft_wrap=True)
+
+
+def _bar(share: float, style: str) -> str:
+    return f"[{style}]{'█' * max(1, round(_BAR * share))}[/]"
+
+
+def _factor(value: float | None) -> str:
+    return "n/a" if value is None or math.isnan(value) else f"{value:.3g}"
+
+
+def show_plan(plan: dict[str, Any], out: Path | None) -> None:
+    """Print what will be made, from which prompts, and at which cost."""
+    console = _console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("class" if plan["by"] == "class" else "group")
+    table.add_column("there", justify="right")
+    table.add_column("to make", justify="right")
+    table.add_column("prompts")
+    for name, number in plan["num_to_generate"].items():
+        samples = "; ".join(plan["prompts"].get(name, [])[:2]) or f"({_called(plan, name)})"
+        table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
+    console.print(table)
+    console.print(
+        f"There: images to train on; {plan['test_images']:,} more are for testing. "
+        "What prompts call a class is changed with --aliases."
+    )
+    for warning in plan["doubtful_names"]:
+        console.print(f"[yellow]Note:[/] {escape(warning)}")
+    estimate = plan["estimate"]
+    time = (
+        "time unknown until the model is tried (synaug plan --measure)"
+        if estimate["seconds"] is None
+        else f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
+    )
+    licence = plan["licence"] or "unknown until the model is there"
+    megabytes = estimate["disk_bytes"] / 1e6
+    disk = f"about {megabytes:,.1f} MB" if megabytes >= 0.1 else "less than 0.1 MB"
+    console.print(
+        f"{estimate['images']:,} images by the model {escape(plan['model'])} (licence: {escape(licence)}); "
+        f"{disk} on disk; {time}."
+    )
+    if plan.get("methods"):
+        times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
+        seconds = plan["training_seconds"]
+        how_long = "" if seconds is None else f"; about {duration(seconds)} of training on this machine"
+        console.print(
+            f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(plan['network'])}, images of "
+            f"{plan['image_size']} pixels, {plan['length']} each{how_long}."
+        )
+        if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE:
+            console.print(f"[yellow]Note:[/] no GPU was found; --image-size {_QUICK_SIDE} is faster.")
+    if out is None:
+        console.print("Nothing was written: --dry-run.")
+    else:
+        console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]", soft_wrap=True)
+
+
+def _speed(estimate: dict[str, Any]) -> str:
+    """Return images a second and, of a GPU, its hours.
+
+    >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
+    ('12.0 images a second, less than 0.01 GPU hours', 'nothing to make')
+    """
+    rate, hours = estimate["images_per_second"], estimate["gpu_hours"]
+    if rate is None:
+        return "nothing to make"
+    shown = "" if hours is None else f", {hours:,.2f} GPU hours" if hours >= 0.01 else ", less than 0.01 GPU hours"
+    return f"{rate:,.1f} images a second{shown}"
+
+
+def _called(plan: dict[str, Any], name: str) -> str:
+    return str(plan["called"].get(name, name))
+
+
+def show_synthesis(content: dict[str, Any]) -> None:
+    """Print what was generated and what was rejected."""
+    console = _console()
+    rate = content["accepted"] / content["seconds"] if content["seconds"] else math.nan
+    console.print(
+        f"{content['accepted']:,} of {content['requested']:,} images accepted"
+        + ("" if math.isnan(rate) else f" in {content['seconds']:.0f} s ({rate:.1f} a second)")
+        + "."
+    )
+    for reason, number in content["rejected"].items():
+        console.print(f"  rejected, {reason.replace('_', '-')}: {number:,}")
+
+
+def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
+    """Print one row a method: its name, and what it does; then which are the usual ones and how to name others."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for name, description in descriptions.items():
+        table.add_row(escape(name), escape(description))
+    _console().print(table)
+    _console().print(f"\nWithout --methods: {', '.join(usual)}.")
+    _console().print("Others beside them: [bold]synaug train RUN --methods focal,synaug_focal[/]")
+
+
+def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
+    """Print one paragraph a data set."""
+    console = _console()
+    for row in rows:
+        images = ", ".join(f"{number:,} {split}" for split, number in row["images"].items())
+        console.print(f"[bold]{escape(row['name'])}[/]  {escape(row['problem'])}; {images}")
+        for what in ("source", "licence", "data"):
+            console.print(Padding(f"{what}: {escape(row[what])}", (0, 0, 0, 4)))
+    console.print("Check one with: synaug count DATA --benchmark NAME")
+
+
+def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
+    """Print how many images fail the gates, by reason and by class, and what can be done."""
+    console = _console()
+    failed = sum(content["rejected"].values())
+    console.print(f"{content['checked']:,} images checked, {failed:,} fail.")
+    for reason, number in content["rejected"].items():
+        hit = {name: counts[reason] for name, counts in content["rejected_by_class"].items() if reason in counts}
+        where = ", ".join(f"{escape(name)} {count:,}" for name, count in sorted(hit.items(), key=lambda item: -item[1]))
+        console.print(f"  {reason.replace('_', '-')}: {number:,} ({where})")
+    if failed and taken_out:
+        console.print(f"They are taken out. Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+    elif failed:
+        console.print(f"To take them out: [bold]synaug check {escape(str(run))} --reject[/]", soft_wrap=True)
+
+
+def show_review(content: dict[str, Any], run: Path) -> None:
+    """Print where the contact sheets and the table lie, and what to do with them."""
+    console = _console()
+    console.print(f"{content['shown']:,} images in {len(content['sheets']):,} contact sheets. Open:")
+    console.print(f"  [bold]{escape(content['page'])}[/]", soft_wrap=True)
+    console.print("Write accept or reject, and a note where you like, into the rows of:")
+    console.print(f"  [bold]{escape(content['decisions'])}[/]", soft_wrap=True)
+    if content["pending"]:
+        console.print(f"{content['pending']:,} decisions in it are not applied yet.")
+    console.print(f"Next: [bold]synaug review {escape(str(run))} --apply[/]", soft_wrap=True)
+
+
+def show_applied(content: dict[str, Any], run: Path) -> None:
+    """Print what became of a person's decisions."""
+    console = _console()
+    rows = content["rows"]
+    console.print(
+        f"{rows['read']:,} rows read, {rows['decided']:,} with a decision; {rows['applied']:,} applied now, "
+        f"{rows['decided'] - rows['applied']:,} were in force already, {rows['unknown']:,} name an unknown image."
+    )
+    console.print(f"New: {content['accepted']:,} accepted, {content['rejected']:,} rejected.")
+    total = content["review"]
+    console.print(f"In all, a person accepted {total['accepted']:,} images and rejected {total['rejected']:,}.")
+    if content["to_make"]:
+        console.print(f"{content['to_make']:,} images are to be made again.")
+        console.print(f"Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+
+
+def show_results(report: dict[str, Any]) -> None:
+    """Print one row a method: mean and, over several seeds, standard deviation."""
+    from synaug.report.results_table import results_table, shown_columns
+
+    rows = results_table(report)
+    columns = shown_columns(rows)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("method")
+    for name in columns:
+        table.add_column(name.replace("_", " "), justify="right")
+    for row in rows:
+        cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in columns]
+        table.add_row(escape(row.method), *cells)
+    _console().print(table)
+    _console().print(
+        "[dim]Percent of the real test images recognised; many / medium / few: classes by their training images.[/]"
+    )
+
+
+def show_summary(report: dict[str, Any], page: Path) -> None:
+    """Print the report's plain words and where the page lies."""
+    from synaug.report.summary import summary
+
+    console = _console()
+    console.print()
+    for sentence in summary(report):
+        console.print(escape(sentence))
+    for warning in report["warnings"]:
+        console.print(f"[yellow]Note:[/] {escape(warning)}")
+    console.print(f"\nReport: [bold]{escape(str(page))}[/]")
+
+
+def show_status(content: dict[str, Any], run: Path) -> None:
+    """Print how far a run is, who is at work on it, and how it goes on where nobody is."""
+    images = content["images"]
+    rows = {
+        "stage": content["stage"],
+        "images": f"{images['accepted']:,} of {images['planned']:,} accepted, {images['rejected']:,} rejected",
+        "model": content["model"],
+    }
+    if not math.isnan(images["per_second"]):
+        left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
+        made = "images a second" if left or content["stage"] == "generate" else "images a second, when they were made"
+        rows["rate"] = f"{images['per_second']:.1f} {made}{left}"
+    if training := content["training"]:
+        told = [training["method"], f"seed {training['seed']}", f"{training['done']:,} of {training['steps']:,} steps"]
+        if not math.isnan(training["per_second"]):
+            told += [f"{training['per_second']:.1f} a second", f"{duration(training['seconds_left'])} left"]
+        rows["training"] = ", ".join(told)
+    results = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
+    seeds = content["seeds"]
+    rows["seeds" if len(seeds) > 1 else "seed"] = ", ".join(map(str, seeds))
+    rows[f"results of seed {seeds[0]}" if len(seeds) > 1 else "results"] = results
+    rows["report"] = content["report"] or "not yet"
+    held: dict[int, list[str]] = {}
+    for name, number in content["held_by"].items():
+        held.setdefault(number, []).append(name)
+    rows["in use by"] = ", ".join(f"process {n} ({', '.join(names)})" for n, names in held.items()) or "nobody"
+    show_facts(rows)
+    if not held and content["stage"] != "done":
+        command = {"generate": "generate", "train": "retrain", "report": "report"}[content["stage"]]
+        _console().print(
+            f"To go on: the command that began it, or [bold]synaug {command} {escape(str(run))}[/]", soft_wrap=True
+        )
+
+
+def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
+    """Print one line a fact: its name, and what it is."""
+    console = _console()
+    if title:
+        console.print(f"[bold]{escape(title)}[/]")
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True, style="dim")
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name.replace("_", " "), escape(_fact(value)))
+    console.print(table)
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_fact(item)}" for name, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def show_grid(rows: Sequence[dict[str, Any]]) -> None:
+    """Print how far each run folder of a grid is."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("run folder", "images", "planned", "results", "wanted"):
+        table.add_column(name, justify="left" if name == "run folder" else "right")
+    for row in rows:
+        planned = "n/a" if row["planned"] is None else f"{row['planned']:,}"
+        table.add_row(row["folder"], f"{row['images']:,}", planned, str(row["results"]), str(row["wanted"]))
+    _console().print(table)

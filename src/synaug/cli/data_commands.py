@@ -1,0 +1,146 @@
+"""The commands about data sets: count, export, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from synaug.cli.arguments import Attribute, Data, DryRun, Json, Label, RecipeFile, Run, SplitColumn
+from synaug.cli.output import print_facts, print_json, print_text
+from synaug.cli.session import options_of, session
+from synaug.errors import DataError, OptionError
+
+
+def count(
+    data: Data,
+    label: Label = None,
+    attribute: Attribute = None,
+    split: Annotated[str | None, typer.Option(help="Count this split only.", show_default="train")] = None,
+    split_column: SplitColumn = None,
+    recipe: RecipeFile = None,
+    benchmark: Annotated[
+        str | None, typer.Option(help="DATA is this known data set, checked for being whole; see 'synaug datasets'.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count images per class and group, and say how imbalanced they are.
+
+    Example:  synaug count photos/
+
+    Example:  synaug count photos.csv --label species --attribute background
+    """
+    from synaug.data import groups, readers
+
+    options = options_of(recipe, benchmark=benchmark, label=label, attribute=attribute, split_column=split_column)
+    with session() as progress:
+        manifest = readers.read_data(data, options.data, progress=progress)
+    if split and split not in set(manifest.frame["split"]):
+        raise OptionError(f"No split {split!r} in {data}; there are {', '.join(sorted(set(manifest.frame['split'])))}.")
+    summary = groups.summary(manifest.split(split or "train"))
+    if as_json:
+        print_json(summary)
+    else:
+        from synaug.cli import console
+
+        console.show_counts(summary, source=data, quarantined=manifest.quarantined)
+
+
+def list_datasets(as_json: Json = False) -> None:
+    """List the known benchmark sets: size, licence, where to get each.
+
+    Example:  synaug datasets
+    """
+    from synaug.data.benchmarks.catalog import known_datasets
+
+    if as_json:
+        print_json(known_datasets())
+    else:
+        from synaug.cli import console
+
+        console.show_datasets(known_datasets())
+
+
+def export(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", help="New folder for the data set or the classifier.")],
+    classifier: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="Write the classifier of this method in the data set's place.")
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(
+            "--license",
+            "--licence",
+            help="For the card, as the Hub spells it: cc-by-4.0, mit, ...",
+            show_default="unknown",
+        ),
+    ] = None,
+    push_to_hub: Annotated[
+        str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")
+    ] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write the evened-out set, or a classifier, to use or pass on.
+
+    The set is a folder that torchvision's ImageFolder and datasets.load_dataset load alike, with a card. With
+    --classifier it is a trained network with its model card. Nothing is uploaded without --push-to-hub.
+
+    Example:  synaug export runs/photos --out photos-evened-out
+
+    Example:  synaug export runs/photos --out photos-classifier --classifier synaug
+    """
+    from synaug.data.export.hub_upload import checked_token, push_folder
+    from synaug.pipeline import export as export_stage
+    from synaug.pipeline.dry_run import preview_export
+    from synaug.pipeline.export_classifier import export_classifier
+
+    if private and push_to_hub is None:
+        raise OptionError("--private is about a repository of the Hub: name it with --push-to-hub USER/NAME.")
+    facts: dict[str, Any] = {"folder": str(out)} | ({"classifier": classifier} if classifier else preview_export(run))
+    if dry_run:
+        print_facts(facts, as_json=as_json)
+        return
+    if push_to_hub is not None:
+        checked_token(push_to_hub)  # before the work, not after it
+    with session() as progress:
+        if classifier is None:
+            export_stage.export(run, out, licence=licence, progress=progress)
+            said = f"{out}: written. Check it any time with: synaug verify {out}"
+        else:
+            export_classifier(run, out, method=classifier, licence=licence or "unknown")
+            said = f"{out}: written. Load it with: synaug.load_classifier({str(out)!r})"
+        if not as_json:
+            print_text(said)
+        if push_to_hub is not None:
+            kind: Literal["dataset", "model"] = "dataset" if classifier is None else "model"
+            facts["repository"] = push_folder(out, push_to_hub, kind=kind, private=private)
+    if as_json:
+        print_json(facts)
+    elif push_to_hub is not None:
+        print_text(facts["repository"])
+
+
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that 'synaug export' wrote.")],
+    as_json: Json = False,
+) -> None:
+    """Check an exported set: every file's digest, and whether it loads.
+
+    It is loaded with torchvision and with datasets, and what is wrong is named.
+
+    Example:  synaug verify photos-evened-out
+    """
+    from synaug.data.export.verify import verify_dataset
+
+    with session() as progress:
+        problems = verify_dataset(folder, progress=progress)
+    if as_json:
+        print_json({"problems": problems})
+    else:
+        print_text("\n".join(problems) or f"{folder}: nothing is wrong.")
+    if problems:
+        raise DataError(f"{folder}: {len(problems)} problems found.")

@@ -1,0 +1,40 @@
+"""The command about anyone's predictions: evaluate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synaug.cli.arguments import Json
+from synaug.cli.output import print_json
+
+
+def evaluate(
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="CSV / TSV / Parquet / JSONL table, a row an image.")
+    ],
+    label: Annotated[str | None, typer.Option(help="Column of true classes.", show_default="label or y_true")] = None,
+    prediction: Annotated[
+        str | None, typer.Option(help="Column of chosen classes.", show_default="prediction or y_pred")
+    ] = None,
+    attribute: Annotated[list[str] | None, typer.Option(help="Attribute column; may be given again.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score anyone's predictions: accuracy, recalls, fairness.
+
+    The table has a row for each image: its true class, the chosen class and, for fairness, columns such as sex.
+
+    Example:  synaug evaluate predictions.csv --attribute gender --attribute age
+    """
+    from synaug.evaluation.predictions import evaluate_predictions, read_predictions
+
+    table = read_predictions(predictions)
+    scores = evaluate_predictions(table, attributes=attribute or [], label=label, prediction=prediction)
+    if as_json:
+        print_json(scores)
+    else:
+        from synaug.cli import evaluation_tables
+
+        evaluation_tables.show_scores(scores)

@@ -1,0 +1,156 @@
+"""The commands about whole runs: demo, run, report, status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synaug.cli.arguments import (
+    Address,
+    Aliases,
+    Attribute,
+    By,
+    Data,
+    DryRun,
+    Engine,
+    ImageSize,
+    Json,
+    Label,
+    Methods,
+    Model,
+    NewRun,
+    RecipeFile,
+    Run,
+    Seed,
+    Seeds,
+    SplitColumn,
+    Target,
+    Workers,
+)
+from synaug.cli.output import print_json, show_plan, show_report
+from synaug.cli.session import names_of, number_or_name, options_of, run_folder, seeds_from, session, typed_command
+
+
+def demo(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Run folder to make, or to go on with.", show_default="runs/demo")
+    ] = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Try it on images that ship with synaug: no GPU, no download.
+
+    All steps, a few minutes on two cores. The folder gets a report.html to open in a browser.
+
+    Example:  synaug demo
+
+    Example:  synaug demo --out runs/demo --seed 1
+    """
+    from synaug import experiment
+    from synaug.pipeline import generate as generate_stage
+    from synaug.runtime.embedded import demo_data, demo_recipe
+
+    out = run_folder(out, "demo")
+    recipe = options_of(demo_recipe(), seed=seed)
+    with session() as progress:
+        report = experiment.run(
+            demo_data(),
+            out,
+            recipe,
+            command=typed_command(),
+            source_name="Fashion-MNIST, long-tailed, as it ships with synaug",
+            progress=progress,
+        )
+    show_report(report, out, as_json=as_json)
+    generate_stage.check_complete(out)
+
+
+def run_all(
+    data: Data,
+    out: NewRun = None,
+    by: By = None,
+    target: Target = None,
+    model: Model = None,
+    label: Label = None,
+    attribute: Attribute = None,
+    split_column: SplitColumn = None,
+    recipe: RecipeFile = None,
+    aliases: Aliases = None,
+    methods: Methods = None,
+    image_size: ImageSize = None,
+    seed: Seed = None,
+    seeds: Seeds = None,
+    engine: Engine = "local",
+    workers: Workers = None,
+    address: Address = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Do all steps on your images, in one folder.
+
+    Count, plan, generate, check, train, retrain, evaluate, report. After Ctrl-C the same command goes on.
+
+    Example:  synaug run photos/ --dry-run
+
+    Example:  synaug run photos/
+
+    Example:  synaug run photos.csv --by group --attribute sex --model DIR
+
+    Example:  synaug run photos/ --seeds 3
+    """
+    from synaug import experiment
+    from synaug.pipeline import generate as generate_stage
+    from synaug.pipeline.dry_run import preview_run
+    from synaug.synthesis.execution.ray_cluster import cluster_named
+
+    options = options_of(
+        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
+        target=number_or_name(target), model=model, image_size=image_size, seed=seed,
+    )  # fmt: skip
+    if dry_run:
+        with session() as progress:
+            planned = preview_run(data, options, names_of(methods), num_seeds=seeds or 1, progress=progress)
+            show_plan(planned, None, as_json=as_json)
+        return
+    out = run_folder(out, str(data))
+    with session() as progress:
+        made = experiment.run(
+            data,
+            out,
+            options,
+            cluster=cluster_named(engine, workers=workers, address=address),
+            methods=names_of(methods),
+            seeds=seeds_from(options, seeds),
+            command=typed_command(),
+            progress=progress,
+        )
+    show_report(made, out, as_json=as_json)
+    generate_stage.check_complete(out)
+
+
+def report(run: Run, as_json: Json = False) -> None:
+    """Write report.html and report.json from what the run folder holds.
+
+    Example:  synaug report runs/photos
+    """
+    from synaug.pipeline.report import report as write_report
+
+    show_report(write_report(run), run, as_json=as_json)
+
+
+def status(run: Run, as_json: Json = False) -> None:
+    """Say how far a run has come, also while it is running.
+
+    Example:  synaug status runs/photos
+    """
+    from synaug.pipeline import status as status_stage
+
+    content = status_stage.status(run)
+    if as_json:
+        print_json(content)
+    else:
+        from synaug.cli import console
+
+        console.show_status(content, run)

@@ -1,0 +1,210 @@
+"""The commands about synthetic images: plan, generate, check, review."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from synaug.cli.arguments import (
+    Address,
+    Aliases,
+    Attribute,
+    By,
+    Data,
+    DryRun,
+    Engine,
+    ImageSize,
+    Json,
+    Label,
+    Model,
+    NewRun,
+    OtherModel,
+    RecipeFile,
+    Run,
+    Seed,
+    SplitColumn,
+    Target,
+    Workers,
+)
+from synaug.cli.output import print_facts, print_json, show_plan
+from synaug.cli.session import number_or_name, options_of, run_folder, session
+from synaug.errors import OptionError
+
+
+def plan(
+    data: Data,
+    out: NewRun = None,
+    by: By = None,
+    target: Target = None,
+    cap: Annotated[int | None, typer.Option(min=0, help="At most so many synthetic images a class or group.")] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            help="How images are made: from text; from a real image of the same class (intra) or of a large one "
+            "(inter); by a generator fitted to each class (fitted).",
+            show_default="text",
+        ),
+    ] = None,
+    model: Model = None,
+    label: Label = None,
+    attribute: Attribute = None,
+    split_column: SplitColumn = None,
+    recipe: RecipeFile = None,
+    aliases: Aliases = None,
+    image_size: ImageSize = None,
+    seed: Seed = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Decide what each class or group lacks, and show the prompts.
+
+    Shows disk and time too, before anything is made. Only training images are counted; where the data name no
+    test split, a share of each class is held out first.
+
+    Example:  synaug plan photos/
+
+    Example:  synaug plan photos/ --target 100 --cap 50 --model DIR --measure
+    """
+    from synaug.pipeline import plan as plan_stage
+    from synaug.pipeline.dry_run import plan_summary, preview_plan
+    from synaug.pipeline.model_timing import measured_pace
+    from synaug.runtime import storage
+
+    options = options_of(
+        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
+        target=number_or_name(target), cap=cap, variant=variant, model=model,
+        image_size=image_size, seed=seed,
+    )  # fmt: skip
+    if dry_run:
+        with session() as progress:
+            show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
+        return
+    out = run_folder(out, str(data))
+    with session() as progress:
+        plan_stage.check_recipe(options)
+        manifest = plan_stage.load_data(data, options, progress=progress)
+        made = plan_stage.drafted_plan(manifest, options)
+        with storage.lock(out):
+            plan_stage.write_run(manifest, made, out, options, source=str(data))
+        pace = measured_pace(out, progress=progress) if measure else None
+    summary = plan_summary(made, manifest, options, pace=pace)
+    show_plan(summary, out, as_json=as_json)
+
+
+def generate(
+    run: Run,
+    model: OtherModel = None,
+    shard: Annotated[
+        str, typer.Option(metavar="i/n", help="Make only part i of n (1 to n); 'auto': as the cluster's job says.")
+    ] = "1/1",
+    shards: Annotated[
+        int | None, typer.Option(min=1, help="n for --shard auto, where the cluster does not tell.")
+    ] = None,
+    engine: Engine = "local",
+    workers: Workers = None,
+    address: Address = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Make the planned images, check each, and keep what passes.
+
+    What is there already is kept; the same command goes on.
+
+    Example:  synaug generate runs/photos
+
+    Example:  synaug generate runs/photos --engine ray
+    """
+    from synaug.pipeline import generate as generate_stage
+    from synaug.pipeline.dry_run import preview_generation
+    from synaug.run import change_model
+    from synaug.synthesis.execution.ray_cluster import cluster_named
+    from synaug.synthesis.execution.shards import shard_named
+
+    cluster = cluster_named(engine, workers=workers, address=address)
+    part = shard_named(shard, shards=shards)
+    if cluster is not None and part != (0, 1):
+        raise OptionError("--engine ray divides the work itself; leave --shard out.")
+    if dry_run:
+        print_facts(preview_generation(run), as_json=as_json)
+        return
+    with session() as progress:
+        if model is not None:
+            change_model(run, model)
+        result = generate_stage.generate(run, shard=part, cluster=cluster, progress=progress)
+    content = {
+        "requested": result.requested,
+        "accepted": result.accepted,
+        "missing": result.missing,
+        "rejected": result.rejected,
+        "seconds": result.seconds,
+    }
+    if as_json:
+        print_json(content)
+    else:
+        from synaug.cli import console
+
+        console.show_synthesis(content)
+    generate_stage.check_complete(run, result)
+
+
+def check(
+    run: Run,
+    gates: Annotated[str | None, typer.Option(help="Comma-separated gates.", show_default="those of the run")] = None,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Take what fails out of the run; 'synaug generate' makes it again.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask the gates again about the images that are there.
+
+    Counts what fails, and changes nothing without --reject.
+
+    Example:  synaug check runs/photos
+
+    Example:  synaug check runs/photos --gates copy,leak --reject
+    """
+    from synaug.pipeline import generate as generate_stage
+
+    names = None if gates is None else gates.split(",")
+    with session() as progress:
+        content = generate_stage.check(run, gates=names, reject=reject, progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        from synaug.cli import console
+
+        console.show_check(content, run, taken_out=reject)
+
+
+def review(
+    run: Run,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Follow what the table says, once you have filled it in.")
+    ] = False,
+    per_class: Annotated[int, typer.Option(min=1, help="Accepted images to show of each class.")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Look at the images yourself, and accept or reject them.
+
+    Writes a page of images for each class, and a table to fill in; --apply follows the table. A rejected image is
+    made again by 'synaug generate'; an accepted one counts whatever the gates said.
+
+    Example:  synaug review runs/photos
+
+    Example:  synaug review runs/photos --apply
+    """
+    from synaug.pipeline import review as review_stage
+
+    with session() as progress:
+        content = review_stage.apply(run) if apply else review_stage.review(run, per_class=per_class, progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        from synaug.cli import console
+
+        show = console.show_applied if apply else console.show_review
+        show(content, run)

@@ -1,0 +1,80 @@
+"""The commands about classifiers: train, retrain, methods."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds
+from synaug.cli.output import print_facts, print_json
+from synaug.cli.session import names_of, seeds_from, session
+
+
+def train(
+    run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Train classifiers on the real images and on the evened-out set.
+
+    This is stage 1, for the methods that have no result yet. Methods that are named are trained whole, their last
+    layer too. Several processes train together when started by 'accelerate launch -m synaug train RUN'.
+
+    Example:  synaug train runs/photos
+
+    Example:  synaug train runs/photos --methods focal,synaug_focal --seeds 3
+    """
+    _train(run, methods, seeds, retrain=False, dry_run=dry_run, as_json=as_json)
+
+
+def retrain(
+    run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Retrain their last layers on balanced real images (stage 2).
+
+    Stage 1 is trained first where it is missing.
+
+    Example:  synaug retrain runs/photos
+    """
+    _train(run, methods, seeds, retrain=True, dry_run=dry_run, as_json=as_json)
+
+
+def _train(
+    run: Path, methods: str | None, num_seeds: int | None, *, retrain: bool, dry_run: bool, as_json: bool
+) -> None:
+    from synaug import experiment
+    from synaug.cli import console
+    from synaug.pipeline.dry_run import preview_training
+    from synaug.run import locked_recipe, open_run
+    from synaug.runtime import storage
+    from synaug.training.distributed import is_first_process
+
+    seeds = seeds_from(locked_recipe(open_run(run)), num_seeds)
+    chosen: dict[str, Any] = {"methods": names_of(methods), "retrain": retrain or bool(methods), "seeds": seeds}
+    if dry_run:
+        print_facts(preview_training(run, **chosen), as_json=as_json)
+        return
+    first = is_first_process()
+    with session() as progress, storage.lock(run) if first else contextlib.nullcontext():
+        results = experiment.train(run, **chosen, progress=progress)
+    if not first:
+        return
+    if as_json:
+        print_json(results)
+    else:
+        console.show_results({"results": results})
+
+
+def list_methods(as_json: Json = False) -> None:
+    """List the methods that --methods takes, and what each does.
+
+    Example:  synaug methods
+    """
+    from synaug.methods import DEFAULT_METHODS, METHODS
+
+    descriptions = {name: method.description for name, method in METHODS.items()}
+    if as_json:
+        print_json(descriptions)
+    else:
+        from synaug.cli import console
+
+        console.show_methods(descriptions, usual=DEFAULT_METHODS)

@@ -1,0 +1,258 @@
+"""Mirrors of the paper's three data sets, made of Fashion-MNIST: a long tail, a sensitive and a spurious attribute.
+
+Each takes its training images from the 30,000 that the embedded generator never saw, and tests on the 10,000 test
+images. Which images are drawn is decided once and for all, not by a run's seed: as with CIFAR100-LT, everybody
+trains on the same ones.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from synaug.data.benchmarks import fashion_mnist
+from synaug.data.groups import class_counts, group_ids
+from synaug.data.manifest import Manifest, from_arrays, joined, read_image
+from synaug.data.subsets import longtail_counts
+from synaug.errors import OptionError, unknown
+
+LONG_TAIL_LARGEST = 3000
+FAIR_LARGEST, FAIR_IMBALANCE_FACTOR = 1500, 10
+FAIR_SHARES = (0.70, 0.20, 0.07, 0.03)  # of the tints of class 0; each further class begins one tint later
+SPURIOUS_CLASSES = ("dress", "coat")
+SPURIOUS_COUNTS = ((1166, 61), (19, 352))  # class x (land, water): those of Waterbirds, a third of each
+VALIDATION_PER_CLASS = 300
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Training and test images, and other real images by which the training set can be filled up."""
+
+    data: Manifest
+    others: Manifest
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Images to draw from: shuffled once; ``test`` are the test or the validation images."""
+
+    train: fashion_mnist.FashionMnist
+    test: fashion_mnist.FashionMnist
+
+
+def make_mirror(name: str, *, validation: bool = False, **options: float) -> Mirror:
+    """Return the named mirror.
+
+    Args:
+        name: of ``MIRRORS``.
+        validation: put in the place of the test images 300 real ones a class on which options may be chosen: they
+            are in no training or test set, but the embedded generator learned from them.
+        options: of the mirror, such as ``imbalance_factor``.
+
+    Raises:
+        OptionError: no mirror has this name, or it has no such option.
+        DataError: Fashion-MNIST is not on this machine; the message says how to get it.
+    """
+    if name not in MIRRORS:
+        raise unknown("mirror", name, MIRRORS)
+    known = list(inspect.signature(MIRRORS[name]).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise OptionError(f"The mirror {name} has no option {option!r}; it has {', '.join(known) or 'none'}.")
+    return _made(name, validation, tuple(sorted(options.items())))
+
+
+@lru_cache(maxsize=4)
+def _made(name: str, validation: bool, options: tuple[tuple[str, float], ...]) -> Mirror:
+    return MIRRORS[name](_source(validation), **dict(options))
+
+
+def fashion_lt(source: _Source, *, imbalance_factor: float = 100, largest: float = LONG_TAIL_LARGEST) -> Mirror:
+    """Ten classes with ``largest`` images down to ``largest / imbalance_factor``; others fill each class up.
+
+    Classes in label order; the images of a larger factor are among those of a smaller one.
+    """
+    counts = longtail_counts(int(largest), imbalance_factor, len(fashion_mnist.CLASS_NAMES))
+    taken = np.concatenate([_of_class(source.train, label)[:number] for label, number in enumerate(counts)])
+    left = np.concatenate([_of_class(source.train, label)[number:] for label, number in enumerate(counts)])
+
+    def images(rows: np.ndarray, split: str) -> Manifest:
+        data = source.train if split == "train" else source.test
+        return from_arrays(data.images[rows], data.labels[rows], class_names=fashion_mnist.CLASS_NAMES, split=split)
+
+    return _mirror(images, taken, left, np.arange(len(source.test.labels)))
+
+
+def fashion_fair(source: _Source) -> Mirror:
+    """Ten classes whose items have one of four tints: the sensitive attribute.
+
+    1,500 down to 150 images a class. In training seven in ten of a class have its usual tint and three in a hundred
+    its rarest one, and which tint that is goes round with the class; in the test set all tints are equally frequent.
+    """
+    num_tints = len(fashion_mnist.TINTS)
+    counts = longtail_counts(FAIR_LARGEST, FAIR_IMBALANCE_FACTOR, len(fashion_mnist.CLASS_NAMES))
+    tints = np.zeros(len(source.train.labels), np.int64)
+    taken, left = [], []
+    for label, number in enumerate(counts):
+        mine = _of_class(source.train, label)
+        shares = np.roll(FAIR_SHARES, label % num_tints)
+        ends = np.round(np.cumsum(shares) * number).astype(int)
+        tints[mine[:number]] = np.searchsorted(ends, np.arange(number), side="right")
+        tints[mine[number:]] = np.arange(len(mine) - number) % num_tints
+        taken.append(mine[:number])
+        left.append(mine[number:])
+    test_tints = _in_turn(source.test.labels, num_tints)
+
+    def images(rows: np.ndarray, split: str) -> Manifest:
+        data, attributes = (source.train, tints[rows]) if split == "train" else (source.test, test_tints[rows])
+        plain = np.zeros(len(rows), np.int64)
+        rendered = fashion_mnist.render(
+            data.images[rows], tints=attributes, backgrounds=plain, rng=np.random.default_rng(0)
+        )
+        return from_arrays(
+            rendered,
+            data.labels[rows],
+            class_names=fashion_mnist.CLASS_NAMES,
+            attributes=attributes,
+            attribute_names=tuple(fashion_mnist.TINTS),
+            split=split,
+        )
+
+    return _mirror(images, np.concatenate(taken), np.concatenate(left), np.arange(len(source.test.labels)))
+
+
+def fashion_spurious(source: _Source) -> Mirror:
+    """Dresses on land and coats on water, 95 % of each: the background is the spurious attribute.
+
+    Made as Waterbirds is (Sagawa et al. 2020): a real item on another background, the groups as unequal in
+    training and equally frequent in the test set.
+    """
+    numbers = [fashion_mnist.CLASS_NAMES.index(name) for name in SPURIOUS_CLASSES]
+    places = np.zeros(len(source.train.labels), np.int64)  # 0 land, 1 water
+    taken, left = [], []
+    for number, (on_land, on_water) in zip(numbers, SPURIOUS_COUNTS, strict=True):
+        mine = _of_class(source.train, number)
+        places[mine[on_land : on_land + on_water]] = 1
+        lacking_on_land = max(map(max, SPURIOUS_COUNTS)) - on_land
+        places[mine[on_land + on_water + lacking_on_land :]] = 1  # the others, as many as fill the group on land
+        taken.append(mine[: on_land + on_water])
+        left.append(mine[on_land + on_water :])
+    test_places = _in_turn(source.test.labels, 2)
+
+    def images(rows: np.ndarray, split: str) -> Manifest:
+        data, attributes = (source.train, places[rows]) if split == "train" else (source.test, test_places[rows])
+        rendered = fashion_mnist.render(
+            data.images[rows],
+            tints=np.zeros(len(rows), np.int64),
+            backgrounds=attributes + 1,
+            rng=np.random.default_rng(0 if split == "train" else 1),
+        )
+        return from_arrays(
+            rendered,
+            np.searchsorted(numbers, data.labels[rows]),
+            class_names=SPURIOUS_CLASSES,
+            attributes=attributes,
+            attribute_names=("land", "water"),
+            split=split,
+        )
+
+    test = np.flatnonzero(np.isin(source.test.labels, numbers))
+    return _mirror(images, np.concatenate(taken), np.concatenate(left), test)
+
+
+MIRRORS: dict[str, Callable[..., Mirror]] = {
+    "fashion_lt": fashion_lt,
+    "fashion_fair": fashion_fair,
+    "fashion_spurious": fashion_spurious,
+}
+
+
+def filled(mirror: Mirror, *, by: str, target: float | str = "uniform") -> Manifest:
+    """Return the mirror's images with other real ones added: what a perfect generator could do.
+
+    Args:
+        mirror: the images.
+        by: ``class`` or ``group``.
+        target: images wanted of each, or ``"uniform"``: as many as of the largest. A class or group of which there
+            are too few others gets what there is.
+    """
+    data, others = mirror.data.split("train"), mirror.others
+    cells, other_cells, number = (
+        (data.labels, others.labels, data.num_classes)
+        if by == "class"
+        else (_groups(data), _groups(others), data.num_classes * data.num_attributes)
+    )
+    counts = class_counts(cells, number)
+    wanted = counts.max() if target == "uniform" else int(target)
+    chosen = [np.flatnonzero(other_cells == cell)[: max(0, wanted - have)] for cell, have in enumerate(counts)]
+    return joined(mirror.data, others.rows(np.sort(np.concatenate(chosen))))
+
+
+def filled_with_fashion(manifest: Manifest) -> Manifest:
+    """Return the demo's data filled to the largest class with other real images that the generator never saw."""
+    train, test = fashion_mnist.read_archive("train"), fashion_mnist.read_archive("test")
+    held_out = fashion_mnist.split_positions(train, test).held_out
+    known = {np.asarray(read_image(manifest, row)).tobytes() for row in range(len(manifest))}
+    counts = class_counts(manifest.split("train").labels, manifest.num_classes)
+    chosen: list[int] = []
+    for label, number in enumerate(counts.max() - counts):
+        taken = 0
+        for position in held_out[train.labels[held_out] == label]:
+            if taken == number:
+                break
+            if train.images[position].tobytes() not in known:
+                chosen.append(int(position))
+                taken += 1
+    others = from_arrays(train.images[chosen], train.labels[chosen], class_names=manifest.class_names)
+    others = replace(others, frame=others.frame.assign(id=[f"archive-{position:05d}" for position in chosen]))
+    return joined(manifest, others)
+
+
+def _groups(data: Manifest) -> np.ndarray:
+    return group_ids(labels=data.labels, attributes=data.attributes, num_attributes=data.num_attributes)
+
+
+def _mirror(
+    images: Callable[[np.ndarray, str], Manifest], taken: np.ndarray, left: np.ndarray, test: np.ndarray
+) -> Mirror:
+    data = joined(_numbered(images(taken, "train"), "train", taken), _numbered(images(test, "test"), "test", test))
+    return Mirror(data=data, others=_numbered(images(left, "train"), "other", left))
+
+
+def _numbered(data: Manifest, kind: str, rows: np.ndarray) -> Manifest:
+    """Return the images named after their place in the archive."""
+    return replace(data, frame=data.frame.assign(id=[f"{kind}-{row:05d}" for row in rows]))
+
+
+@lru_cache(maxsize=2)
+def _source(validation: bool) -> _Source:
+    train, test = fashion_mnist.read_archive("train"), fashion_mnist.read_archive("test")
+    parts = fashion_mnist.split_positions(train, test)
+    order = np.random.default_rng(0).permutation(parts.held_out)
+    mine = fashion_mnist.FashionMnist(train.images[order], train.labels[order])
+    if not validation:
+        return _Source(train=mine, test=test)
+    seen = np.concatenate(
+        [
+            parts.generator[train.labels[parts.generator] == label][-VALIDATION_PER_CLASS:]
+            for label in range(len(fashion_mnist.CLASS_NAMES))
+        ]
+    )
+    return _Source(train=mine, test=fashion_mnist.FashionMnist(train.images[seen], train.labels[seen]))
+
+
+def _of_class(data: fashion_mnist.FashionMnist, label: int) -> np.ndarray:
+    return np.flatnonzero(data.labels == label)
+
+
+def _in_turn(labels: np.ndarray, number: int) -> np.ndarray:
+    """Return 0, 1, ..., ``number`` - 1, 0, 1, ... within each class, shape ``(N,)``."""
+    turns = np.zeros(len(labels), np.int64)
+    for label in np.unique(labels):
+        mine = labels == label
+        turns[mine] = np.arange(mine.sum()) % number
+    return turns

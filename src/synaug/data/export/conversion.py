@@ -1,0 +1,132 @@
+"""Hand a manifest over as what other libraries use: a data frame, arrays, a torch or a ``datasets`` data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageOps
+
+from synaug.data.codec import encoded
+from synaug.data.manifest import Manifest, read_image
+from synaug.errors import DataError, EnvironmentFault
+
+if TYPE_CHECKING:
+    import datasets
+
+    from synaug.data.export.torch_dataset import ImageDataset
+
+
+class ImageArrays(NamedTuple):
+    """Images uint8 ``(N, H, W)`` or ``(N, H, W, 3)``, labels int64 ``(N,)``, and which are synthetic, bool ``(N,)``."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    is_synthetic: np.ndarray
+
+
+def to_frame(data: Manifest) -> pd.DataFrame:
+    """Return one row an image, with names in the place of numbers; ``read_data`` reads it back.
+
+    Columns: ``id``, ``image`` (the path of a file, or what is kept in memory: encoded bytes or a uint8 array),
+    ``label``, ``attribute`` (only where some are known; missing where not), ``split`` and ``is_synthetic``.
+    """
+    columns: dict[str, Any] = {
+        "id": data.frame["id"].to_numpy(),
+        "image": pd.Series([_place(data, row) for row in range(len(data))], dtype=object),
+        "label": np.array(data.class_names, dtype=object)[data.labels],
+    }
+    if data.attribute_names:
+        columns["attribute"] = np.array([*data.attribute_names, None], dtype=object)[data.attributes]
+    return pd.DataFrame(columns | {"split": data.frame["split"].to_numpy(), "is_synthetic": data.is_synthetic})
+
+
+def _place(data: Manifest, row: int) -> Any:
+    value = data.frame["image"].iat[row] if "image" in data.frame else None
+    return value if isinstance(value, bytes | np.ndarray) else str(data.absolute_path(row))
+
+
+def to_arrays(data: Manifest, *, size: tuple[int, int] | None = None) -> ImageArrays:
+    """Return all images as one array, with labels and where they come from.
+
+    Args:
+        data: the images; grey ones stay grey where all are.
+        size: (width, height) that images are scaled and cropped to; needed where they have several sizes.
+
+    Raises:
+        DataError: the images have several sizes and none was asked for, or one cannot be read.
+    """
+    images = [read_image(data, row) for row in range(len(data))]
+    sizes = {image.size for image in images}
+    if size is None and len(sizes) > 1:
+        shown = ", ".join(f"{width} x {height}" for width, height in sorted(sizes)[:3])
+        raise DataError(
+            f"The images have {len(sizes):,} sizes ({shown}, ...), so they are no single array. "
+            "Give the one to scale and crop them to: to_arrays(data, size=(width, height))."
+        )
+    mode = "L" if all(image.mode == "L" for image in images) else "RGB"
+    fitted = [np.asarray(_fitted(image.convert(mode), size)) for image in images]
+    return ImageArrays(np.stack(fitted) if fitted else np.empty((0, 0, 0), np.uint8), data.labels, data.is_synthetic)
+
+
+def _fitted(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    if size is None or image.size == size:
+        return image
+    return ImageOps.fit(image, size, Image.Resampling.BICUBIC)
+
+
+def to_torch(
+    data: Manifest, *, transform: Callable[[Image.Image], Any] | None = None, pairs: bool = False
+) -> ImageDataset:
+    """Return a map-style torch data set of ``Sample(image, label, is_synthetic)``, decoded when asked for.
+
+    Args:
+        data: the images.
+        transform: given each Pillow image; default: float32 of shape ``(C, H, W)`` in [0, 1].
+        pairs: give plain ``(image, label)`` pairs, as a loop written for torchvision expects.
+
+    The data set has ``classes``, ``class_to_idx`` and ``targets`` as torchvision's have, and the arrays
+    ``is_synthetic`` and ``attributes``.
+    """
+    from synaug.data.export.torch_dataset import ImageDataset
+
+    return ImageDataset(data, transform=transform, pairs=pairs)
+
+
+def to_datasets(data: Manifest) -> datasets.Dataset:
+    """Return a ``datasets.Dataset`` of all rows; files are referred to, not copied.
+
+    Columns: ``id``, ``image``, ``label`` (a ClassLabel), ``attribute`` (likewise, where one is known), ``split`` and
+    ``is_synthetic``. For one split: ``to_datasets(data.split("train"))``.
+
+    Raises:
+        EnvironmentFault: the package ``datasets`` is not installed.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise EnvironmentFault("to_datasets needs the package datasets: pip install 'synaug[hub]'.") from error
+    features: dict[str, Any] = {
+        "id": datasets.Value("string"),
+        "image": datasets.Image(),
+        "label": datasets.ClassLabel(names=list(data.class_names)),
+    }
+    columns: dict[str, Any] = {
+        "id": data.frame["id"].tolist(),
+        "image": [_encoded(_place(data, row)) for row in range(len(data))],
+        "label": data.labels.tolist(),
+    }
+    if data.attribute_names:
+        features["attribute"] = datasets.ClassLabel(names=list(data.attribute_names))
+        columns["attribute"] = [None if number < 0 else number for number in data.attributes.tolist()]
+    features |= {"split": datasets.Value("string"), "is_synthetic": datasets.Value("bool")}
+    columns |= {"split": data.frame["split"].tolist(), "is_synthetic": data.is_synthetic.tolist()}
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
+def _encoded(image: str | bytes | np.ndarray) -> dict[str, Any]:
+    if isinstance(image, str):
+        return {"bytes": None, "path": image}
+    return {"bytes": encoded(image), "path": None}

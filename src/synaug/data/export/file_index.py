@@ -1,0 +1,103 @@
+"""Know where each image of an export lies and which digest it has, in some forty bytes an image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from synaug.data.manifest import Manifest
+from synaug.errors import DataError
+from synaug.runtime import storage
+from synaug.runtime.escaping import is_machine_path
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_DIGEST_BYTES = 32
+
+
+class ExportedFiles:
+    """The files of a manifest's images, a row of it each; filled by ``add``, in any order."""
+
+    def __init__(self, images: Manifest) -> None:
+        self._ids = images.frame["id"].array
+        self._splits, split_names = images.frame["split"].factorize()
+        self._labels = images.labels
+        self._folders = [[f"{split}/{name}/" for name in images.class_names] for split in split_names]
+        self._suffixes = np.zeros(len(images), np.uint8)
+        self._digests = np.zeros((len(images), _DIGEST_BYTES), np.uint8)
+        self.suffixes: list[str] = []
+        self.splits = sorted(split_names)
+        self._split_names = list(split_names)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def place(self, row: int, suffix: str) -> str:
+        """Return the path, relative to the export, for the image of a row, whose file ends like that."""
+        return f"{self._folders[self._splits[row]][self._labels[row]]}{stem(str(self._ids[row]))}{suffix}"
+
+    def add(self, row: int, suffix: str, sha256: str) -> None:
+        """Take down that the image of a row was written."""
+        if suffix not in self.suffixes:
+            self.suffixes.append(suffix)
+        self._suffixes[row] = self.suffixes.index(suffix)
+        self._digests[row] = np.frombuffer(bytes.fromhex(sha256), np.uint8)
+
+    def path(self, row: int) -> str:
+        """Return the path of a row's file, relative to the export."""
+        return self.place(row, self.suffixes[self._suffixes[row]])
+
+    def folders(self) -> list[str]:
+        """Return the folders with images, relative to the export, sorted."""
+        return sorted(self._folders[split][label] for split, label in self._places())
+
+    def in_order(self) -> np.ndarray:
+        """Return the rows in the order of their paths, int64 of shape ``(N,)``.
+
+        Raises:
+            DataError: two paths are the same to a file system that does not tell upper from lower case.
+        """
+        parts = [np.zeros(0, np.int64)]
+        for split, label in sorted(self._places(), key=lambda place: self._folders[place[0]][place[1]]):
+            rows = np.flatnonzero((self._splits == split) & (self._labels == label))
+            paths = [self.path(int(row)) for row in rows]
+            if len({path.casefold() for path in paths}) < len(paths):
+                raise DataError("Two images would have the same file name. Give the images distinct ids.")
+            parts.append(rows[sorted(range(len(rows)), key=paths.__getitem__)])
+        return np.concatenate(parts)
+
+    def of_split(self, rows: np.ndarray, split: str) -> np.ndarray:
+        """Return those of the rows that are of a split."""
+        return rows[self._splits[rows] == self._split_names.index(split)]
+
+    def digest_lines(self, rows: np.ndarray) -> Iterator[tuple[str, str]]:
+        """Yield digest and path of the rows, ordered by both; the rows come ordered by path."""
+        words = self._digests[rows].view(">u8")
+        for row in rows[np.lexsort(words.T[::-1])]:
+            yield self._digests[row].tobytes().hex(), self.path(row)
+
+    def _places(self) -> list[tuple[int, int]]:
+        return sorted(set(zip(self._splits.tolist(), self._labels.tolist(), strict=True)))
+
+
+def stem(name: str) -> str:
+    """Return a file name for an id: itself where it is plain, else a plain likeness that no other id has.
+
+    >>> stem("0a1b-3"), stem("cat/001.png")
+    ('0a1b-3', '001-a27aebec')
+    """
+    if _PLAIN_NAME.fullmatch(name):
+        return name
+    likeness = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:60] or "image"
+    return f"{likeness}-{storage.digest(name.encode())[:8]}"
+
+
+def public_id(name: str) -> str:
+    """Return the id of an image for an exported table: without the folders of this machine, and as unique.
+
+    >>> public_id("cat/001.png"), public_id("/home/me/cat/001.png")
+    ('cat/001.png', '001-228aeb74')
+    """
+    return stem(name) if is_machine_path(name) else name

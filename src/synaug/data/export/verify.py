@@ -1,0 +1,152 @@
+"""Check an exported folder: every file as it was written, and loaded rightly by torchvision and ``datasets``."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from synaug.data.export.writer import DIGESTS
+from synaug.errors import DataError
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
+from synaug.runtime.signals import stop_here
+
+_CHUNK = 256
+_SHOWN = 20
+
+
+def verify_dataset(folder: Path, *, progress: Progress = silent) -> list[str]:
+    """Return what is wrong with an exported folder, one sentence a fault; an empty list where nothing is.
+
+    Recomputes all digests, looks for missing and further files, and loads the folder with torchvision and with
+    ``datasets``, each where it is installed.
+
+    Raises:
+        DataError: the folder does not exist or is no export of synaug.
+    """
+    folder = folder.resolve()
+    digests = _read_digests(folder)
+    problems = _file_problems(folder, digests, progress)
+    images: dict[str, list[str]] = {}  # by split: class and name
+    for path in digests:
+        split, _, rest = path.partition("/")
+        if "/" in rest:
+            images.setdefault(split, []).append(rest)
+    del digests
+    if importlib.util.find_spec("torchvision"):
+        problems += _torchvision_problems(folder, images)
+    if importlib.util.find_spec("datasets"):
+        problems += _datasets_problems(folder, images)
+    hidden = len(problems) - _SHOWN
+    return problems[:_SHOWN] + ([f"And {hidden:,} more."] if hidden > 0 else [])
+
+
+def _read_digests(folder: Path) -> dict[str, str]:
+    try:
+        lines = (folder / DIGESTS).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(
+            f"{folder} is no folder that 'synaug export' wrote: {DIGESTS} cannot be read ({error.strerror})."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{folder / DIGESTS} is damaged: {error}.") from error
+    digests = {}
+    for number, line in enumerate(lines, 1):
+        sha256, separator, path = line.partition("  ")
+        if len(sha256) != 64 or not separator or not _stays_inside(path):
+            raise DataError(f"{folder / DIGESTS}, line {number} is not a digest and a path inside the folder.")
+        digests[path] = sha256
+    return digests
+
+
+def _stays_inside(path: str) -> bool:
+    return bool(path) and not path.startswith("/") and ".." not in path.split("/")
+
+
+def _file_problems(folder: Path, digests: dict[str, str], progress: Progress) -> list[str]:
+    present = {
+        Path(place, name).relative_to(folder).as_posix() for place, _, names in os.walk(folder) for name in names
+    }
+    problems = [f"{path} is missing." for path in sorted(digests.keys() - present)]
+    problems += [f"{path} is not part of the export." for path in sorted(present - digests.keys() - {DIGESTS})]
+    paths = sorted(digests.keys() & present)
+    with ThreadPoolExecutor(8) as pool:
+        for start in range(0, len(paths), _CHUNK):
+            stop_here()
+            progress("checking digests", start, len(paths), "")
+            chunk = paths[start : start + _CHUNK]
+            found = pool.map(lambda path: storage.file_digest(folder / path), chunk)
+            problems += [
+                f"{path} changed: its digest is not the one in {DIGESTS}."
+                for path, sha256 in zip(chunk, found, strict=True)
+                if sha256 != digests[path]
+            ]
+    progress("checking digests", len(paths), len(paths), "")
+    return problems
+
+
+def _torchvision_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
+    from torchvision.datasets import ImageFolder
+
+    problems = []
+    for split, expected in sorted(images.items()):
+        try:
+            loaded = ImageFolder(str(folder / split))
+        except (OSError, RuntimeError) as error:
+            problems.append(f"torchvision cannot load {split}: {error}.")
+            continue
+        if loaded.classes != _class_names(expected):
+            problems.append(f"torchvision finds other classes in {split}: {', '.join(loaded.classes)}.")
+        if len(loaded) != len(expected):
+            problems.append(f"torchvision finds {len(loaded):,} images in {split}, not {len(expected):,}.")
+    return problems
+
+
+def _class_names(images: list[str]) -> list[str]:
+    return sorted({path.partition("/")[0] for path in images})
+
+
+def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
+    import datasets
+
+    shows_bars = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        with storage.scratch_folder("verify") as cache:
+            return _loaded_problems(datasets.load_dataset(str(folder), cache_dir=str(cache)), images)
+    except Exception as error:  # each kind of damage raises its own
+        return [f"datasets cannot load the folder: {str(error).splitlines()[0] if str(error) else error!r}"]
+    finally:
+        if not shows_bars:
+            datasets.enable_progress_bars()
+
+
+def _loaded_problems(loaded: Any, images: dict[str, list[str]]) -> list[str]:
+    """Compare every row that ``datasets`` loaded, by file and label, with the files there are."""
+    import datasets
+
+    problems, class_names = [], _class_names(images.get("train", []))
+    for split in sorted({*images, *loaded}):
+        if split not in loaded:
+            problems.append(f"datasets does not find the split {split}.")
+            continue
+        names = getattr(loaded[split].features.get("label"), "names", None)
+        if names != class_names:
+            problems.append(f"datasets finds other classes in {split}: {names}.")
+            continue
+        rows = loaded[split].cast_column("image", datasets.Image(decode=False))
+        difference = Counter(images.get(split, ()))
+        difference.subtract(
+            f"{names[row['label']]}/{Path(row['image']['path']).name}"
+            for row in rows.select_columns(["image", "label"])
+        )
+        for one_sided, words in ((+difference, "does not load rightly"), (-difference, "loads wrongly")):
+            if one_sided:
+                problems.append(
+                    f"datasets {words} {one_sided.total():,} images of {split}, such as {next(iter(one_sided))}."
+                )
+    return problems

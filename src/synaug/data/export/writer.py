@@ -1,0 +1,296 @@
+"""Write real and synthetic images as one folder that torchvision and ``datasets`` load unchanged.
+
+::
+
+    out/train/<class>/<id>.<ext>   real and synthetic images
+    out/test/...                   real images (also validation/, where there is one)
+    out/train/metadata.parquet     one row an image: file, label, source, provenance
+    out/README.md                  data card; its head tells ``datasets`` splits and columns
+    out/croissant.json             the same for readers of Croissant
+    out/SHA256SUMS                 digest of every other file
+
+The folder is filled under a temporary name beside ``out`` and moved there when it is complete; the same call again
+goes on with an interrupted one, and leaves a finished one of the same content as it is.
+"""
+
+from __future__ import annotations
+
+import heapq
+import io
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from synaug.data.ai_mark import marked
+from synaug.data.class_names import check_class_names
+from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes
+from synaug.data.export.croissant import CROISSANT, croissant_text
+from synaug.data.export.dataset_card import column_kinds, make_card, metadata_pieces, plain_value
+from synaug.data.export.file_index import ExportedFiles, public_id
+from synaug.data.groups import class_counts
+from synaug.data.manifest import SPLITS, Manifest, joined
+from synaug.errors import DataError, OptionError
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
+from synaug.runtime.quiet import without_warnings
+from synaug.runtime.signals import stop_here
+
+DIGESTS = "SHA256SUMS"
+CARD = "README.md"
+OF_THE_WHOLE = (CARD, CROISSANT)  # beside the images and a table a split
+METADATA = "metadata.parquet"  # typed: datasets guesses the types of JSON from its first lines
+KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")  # torchvision's
+SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "PPM": ".ppm"}
+FROM_REAL = ("intra", "inter")  # variants that start from a real image
+_OWN_COLUMNS = ("file_name", "label", "id", "source", "is_synthetic", "attribute", "image")
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of the images beside the manifest, by row."""
+
+    columns: dict[str, Any]  # arrays of pandas
+    kinds: dict[str, str]
+    positions: np.ndarray
+
+    def of(self, row: int, *names: str) -> dict[str, Any]:
+        """Return the facts of those names, or all, as JSON has them; None where nothing is known."""
+        position = self.positions[row]
+        return {
+            name: None if position < 0 else plain_value(self.columns[name][position], self.kinds[name])
+            for name in names or self.kinds
+        }
+
+
+def export_dataset(
+    real: Manifest,
+    synthetic: Manifest | None,
+    out: Path,
+    *,
+    provenance: pd.DataFrame | None = None,
+    card: Mapping[str, Any] | None = None,
+    progress: Progress = silent,
+) -> None:
+    """Write the images of both manifests into the new folder ``out``.
+
+    Real files are copied byte for byte (GIF, which torchvision does not read, becomes PNG); synthetic ones get the IPTC
+    mark, without a change to their pixels.
+
+    Args:
+        real: every split is written.
+        synthetic: of the same classes, or None; all of it goes into the split its rows name.
+        out: a folder that does not exist or is empty.
+        provenance: one row a synthetic image, with the column or index ``id``; its columns go into the metadata. Where
+            ``variant`` is intra or inter, the mark says that a real image was the start.
+        card: ``name``, ``description``, ``license`` and further lines for the data card.
+        progress: called with how many images were written.
+
+    Raises:
+        OptionError: ``out`` has something else in it.
+        DataError: an image changed since it was read, or a class cannot be a folder.
+        EnvironmentFault: the disk is full or cannot be written to.
+    """
+    out = out.resolve()
+    images = real if synthetic is None else joined(real, synthetic)
+    del real, synthetic  # the joined one has all of it
+    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
+    if not is_free and not _has_as_many(out, images):
+        raise _taken(out)
+    _check_images(images)
+    facts = _facts_of(images, provenance)
+    folder = _work_folder(images, out)
+    files = _write_images(images, facts, folder, progress)
+    _write_rest(files, images, facts, dict(card or {}), folder)
+    if is_free:
+        storage.move_folder(folder, out)
+        return
+    is_same = all(mine == theirs for mine, theirs in zip_longest(_digest_lines(folder), _digest_lines(out)))
+    storage.remove_tree(folder)
+    if not is_same:
+        raise _taken(out)
+    storage.sync_folder(out.parent)  # an earlier call was stopped before that
+
+
+def _has_as_many(out: Path, images: Manifest) -> bool:
+    """Return whether the folder is an export of so many files, so that it is worth a closer look."""
+    wanted = len(images) + images.frame["split"].nunique()
+    return (out / DIGESTS).is_file() and sum(1 for _ in _digest_lines(out)) == wanted
+
+
+def _digest_lines(out: Path) -> Iterator[str]:
+    """Yield the lines of images and tables: not of the card and its like, which hold the day of the export."""
+    with open(out / DIGESTS, encoding="utf-8", newline="\n") as file:
+        yield from (line for line in file if line.rstrip("\n").partition("  ")[2] not in OF_THE_WHOLE)
+
+
+def _taken(out: Path) -> OptionError:
+    return OptionError(f"{out} exists and is not empty. Choose another folder, or remove this one.")
+
+
+def _check_images(images: Manifest) -> None:
+    check_class_names(images.class_names)
+    again = images.frame["id"][images.frame["id"].duplicated()]
+    if len(again):
+        raise DataError(f"{len(again):,} images share an id with another, the first {again.iloc[0]!r}.")
+    counts = class_counts(images.split("train").labels, images.num_classes)
+    if not counts.all():
+        name = images.class_names[int(np.flatnonzero(counts == 0)[0])]
+        raise DataError(f"The class {name!r} has no training images, so it would have no folder and no number.")
+    if (images.is_synthetic & (images.frame["split"] != "train").to_numpy(bool)).any():
+        raise DataError("A synthetic image is in the test or validation split; only real images are measured on.")
+
+
+def _facts_of(images: Manifest, provenance: pd.DataFrame | None) -> _Facts:
+    table = pd.DataFrame() if provenance is None else provenance
+    table = table.set_index("id") if "id" in table.columns else table
+    if table.index.has_duplicates:
+        raise DataError("The provenance has two rows for one id.")
+    table = table.drop(columns=[name for name in _OWN_COLUMNS if name in table.columns])
+    positions = table.index.get_indexer(pd.Index(images.frame["id"])) if len(table) else np.full(len(images), -1)
+    return _Facts({str(name): table[name].array for name in table.columns}, column_kinds(table), positions)
+
+
+def _work_folder(images: Manifest, out: Path) -> Path:
+    """Return the temporary folder, named after what goes into it; remove those of other contents."""
+    rows = pd.util.hash_pandas_object(images.frame[["id", "label", "split", "sha256"]], index=False).to_numpy()
+    content = storage.digest(rows.tobytes() + "\0".join(images.class_names).encode())[:16]
+    folder = out.with_name(f".{out.name}.{content}{storage.TEMPORARY}")
+    for other in out.parent.glob(f".{out.name}.????????????????{storage.TEMPORARY}"):
+        if other != folder:
+            storage.remove_tree(other)
+    storage.remove_temporary(storage.make_folder(folder))
+    return folder
+
+
+def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progress) -> ExportedFiles:
+    files = ExportedFiles(images)
+    for split, label in images.frame[["split", "label"]].drop_duplicates().itertuples(index=False):
+        storage.make_folder(folder / split / images.class_names[label])
+
+    def write(row: int) -> tuple[int, str, str]:
+        from_real = "variant" in facts.kinds and facts.of(row, "variant")["variant"] in FROM_REAL
+        return _write_image(images, row, files, folder, from_real=from_real)
+
+    with without_warnings(), ThreadPoolExecutor(16) as pool:
+        for start in range(0, len(images), _CHUNK):
+            stop_here()
+            progress("writing images", start, len(images), "")
+            for written in pool.map(write, range(start, min(start + _CHUNK, len(images)))):
+                files.add(*written)
+    progress("writing images", len(images), len(images), "")
+    return files
+
+
+def _write_image(
+    images: Manifest, row: int, files: ExportedFiles, folder: Path, *, from_real: bool
+) -> tuple[int, str, str]:
+    """Return the row, the suffix of its file, and the file's digest."""
+    data, suffix = _content(images, row)
+    if images.frame["source"].iat[row] == "synthetic":
+        data, suffix = _with_mark(data, suffix, from_real=from_real)
+    path, sha256 = folder / files.place(row, suffix), storage.digest(data)
+    if not path.exists() or storage.file_digest(path) != sha256:  # after an interrupted call
+        storage.write_bytes(path, data, sync=False)
+    return row, suffix, sha256
+
+
+def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[str, Any]:
+    """Return the row of metadata of a file, whose name is relative to its split."""
+    frame = images.frame
+    record = {
+        "file_name": file_name,
+        "label": images.class_names[images.labels[row]],
+        "id": public_id(str(frame["id"].iat[row])),
+        "source": str(frame["source"].iat[row]),
+        "is_synthetic": bool(frame["source"].iat[row] == "synthetic"),
+    }
+    if images.num_attributes:
+        attribute = images.attributes[row]
+        record["attribute"] = images.attribute_names[attribute] if attribute >= 0 else None
+    told = facts.of(row)
+    if isinstance(told.get("guide"), str):
+        told["guide"] = public_id(told["guide"])
+    return record | told
+
+
+def _content(images: Manifest, row: int) -> tuple[bytes, str]:
+    """Return the encoded bytes and the suffix for them."""
+    value = images.frame["image"].iat[row] if "image" in images.frame else None
+    if isinstance(value, np.ndarray | bytes):
+        data, suffix = encoded(value), ""
+    else:
+        path = images.absolute_path(row)
+        try:
+            data, suffix = file_bytes(path), path.suffix.lower()
+        except DataError as error:
+            raise DataError(f"{path} {error}.") from error
+        expected = images.frame["sha256"].iat[row]
+        if expected and storage.digest(data) != expected:
+            raise DataError(f"{path} changed since it was read. Count or plan again with the data as they are.")
+    if suffix in KEPT_SUFFIXES:
+        return data, suffix
+    with Image.open(io.BytesIO(data)) as image:
+        suffix = SUFFIX_OF.get(image.format or "", "")
+    return (data, suffix) if suffix else (encode(decoded(data), Encoding()), ".png")
+
+
+def _with_mark(data: bytes, suffix: str, *, from_real: bool) -> tuple[bytes, str]:
+    if suffix not in (".png", ".jpg", ".jpeg", ".webp"):
+        data, suffix = encode(decoded(data), Encoding()), ".png"
+    return marked(data, from_real=from_real), suffix
+
+
+def _write_rest(files: ExportedFiles, images: Manifest, facts: _Facts, card: dict[str, Any], folder: Path) -> None:
+    """Write metadata, cards and digests, in this order and after all images, whose names are durable then."""
+    rows = files.in_order()
+    for place in files.folders():
+        storage.sync_folder(folder / place)
+    columns = {"id": "text", "source": "text", "is_synthetic": "bool"} | (
+        {"attribute": "text"} if images.num_attributes else {}
+    )
+    columns |= facts.kinds
+    tables = {}
+    for split in files.splits:
+        path = folder / split / METADATA
+        storage.write_chunks(path, metadata_pieces(_records(files, rows, split, images, facts), columns))
+        tables[split] = storage.file_digest(path)
+    order = sorted(range(images.num_classes), key=images.class_names.__getitem__)
+    card_text = make_card(
+        counts={name: counts[order] for name, counts in _counts(images)},
+        class_names=[images.class_names[label] for label in order],
+        columns=columns,
+        about=card,
+    )
+    described = croissant_text(about=card, columns=columns, tables=tables, suffixes=sorted(files.suffixes))
+    others = [(sha256, f"{split}/{METADATA}") for split, sha256 in tables.items()]
+    for name, text in ((CARD, card_text), (CROISSANT, described)):
+        storage.write_text(folder / name, text)
+        others.append((storage.digest(text.encode()), name))
+    lines = heapq.merge(files.digest_lines(rows), sorted(others))
+    storage.write_chunks(folder / DIGESTS, (f"{sha256}  {path}\n".encode() for sha256, path in lines))
+
+
+def _records(
+    files: ExportedFiles, rows: np.ndarray, split: str, images: Manifest, facts: _Facts
+) -> Iterator[dict[str, Any]]:
+    """Yield the metadata of a split's files, in the order of the rows."""
+    for row in files.of_split(rows, split):
+        yield _record(images, row, files.path(row).removeprefix(f"{split}/"), facts)
+
+
+def _counts(images: Manifest) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the columns of the card's table that are not empty."""
+    splits = images.frame["split"].to_numpy(object)
+    for split in SPLITS:
+        for source, is_synthetic in (("real", False), ("synthetic", True)):
+            chosen = (splits == split) & (images.is_synthetic == is_synthetic)
+            if chosen.any():
+                yield f"{split}, {source}", class_counts(images.labels[chosen], images.num_classes)

@@ -1,0 +1,194 @@
+"""List the images of a Hugging Face data set: on the Hub at a fixed commit, or in a folder that ``datasets`` saved.
+
+No code of a data set is run or even downloaded. The encoded images are held in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from synaug.config import DataOptions
+from synaug.data.codec import file_bytes
+from synaug.data.formats.listing import SPLIT_NAMES, Listing
+from synaug.data.formats.table_files import Table
+from synaug.data.formats.tables import PATH_COLUMNS, list_rows
+from synaug.data.manifest import Quarantined
+from synaug.errors import DataError, EnvironmentFault
+from synaug.runtime import storage
+
+PREFIX = "hf:"
+NEVER = ("*.py", "*.pkl", "*.pickle", "*.pt", "*.pth", "*.bin", "*.npy")  # may execute code, and are not needed
+_WAYS_OUT = (
+    "Ways out: allow the network and, where the data set asks for it, accept its terms and set HF_TOKEN; or give a "
+    "folder that datasets' save_to_disk wrote."
+)
+
+
+def is_hub_id(path: Path) -> bool:
+    """Return whether a source is a data set on the Hub: ``hf:ID`` or ``hf:ID@REVISION``."""
+    return str(path).startswith(PREFIX)
+
+
+def is_saved(folder: Path) -> bool:
+    """Return whether ``save_to_disk`` of ``datasets`` wrote the folder."""
+    one = (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
+    return one or (folder / "dataset_dict.json").is_file()
+
+
+def list_hub(source: Path, options: DataOptions) -> Listing:
+    """List the images of a data set on the Hub, downloaded where that is needed.
+
+    Raises:
+        EnvironmentFault: it cannot be had, or the package ``datasets`` is missing.
+        DataError: it cannot be read, or lacks a column.
+    """
+    name, _, revision = str(source).removeprefix(PREFIX).partition("@")
+    datasets = _library()
+    folder = snapshot(name, revision or None)
+    with storage.scratch_folder("hub") as cache, _no_bars(datasets):
+        try:
+            loaded = datasets.load_dataset(str(folder), name=options.subset, cache_dir=str(cache))
+        except Exception as error:  # each kind of damage raises its own
+            raise DataError(f"The data set {source} cannot be read: {_first_line(error)}.") from error
+        listing = _listing(loaded, options, source, folder=folder)
+    return replace(listing, origin=f"{PREFIX}{name}@{folder.name}")
+
+
+def list_saved(folder: Path, options: DataOptions) -> Listing:
+    """List the images of a folder that ``save_to_disk`` wrote.
+
+    Raises:
+        EnvironmentFault: the package ``datasets`` is missing.
+        DataError: it cannot be read, or lacks a column.
+    """
+    datasets = _library()
+    with _no_bars(datasets):
+        try:
+            loaded = datasets.load_from_disk(str(folder))
+        except Exception as error:
+            raise DataError(f"The data set {folder} cannot be read: {_first_line(error)}.") from error
+        return _listing(loaded, options, folder, folder=folder)
+
+
+def snapshot(name: str, revision: str | None) -> Path:
+    """Return the folder of a data set in the Hub's cache, at the commit that the revision stands for now.
+
+    Raises:
+        EnvironmentFault: it cannot be had.
+    """
+    import huggingface_hub
+    from huggingface_hub import constants, errors
+
+    cause = "it was never downloaded"
+    if not constants.HF_HUB_OFFLINE:
+        try:
+            commit = huggingface_hub.HfApi().dataset_info(name, revision=revision).sha
+            return Path(
+                huggingface_hub.snapshot_download(
+                    name, repo_type="dataset", revision=commit, ignore_patterns=list(NEVER)
+                )
+            )
+        except Exception as error:  # the Hub's client passes on what its HTTP library of the day raises
+            cause = _first_line(error)
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision, local_files_only=True)
+        )
+    except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError) as error:
+        raise EnvironmentFault(f"The data set {name} cannot be had from the Hub: {cause}. {_WAYS_OUT}") from error
+
+
+def _listing(loaded: Any, options: DataOptions, where: Path, *, folder: Path) -> Listing:
+    splits, left_out = _splits(loaded, where)
+    tables = [_table(part, split, options, folder=folder) for split, part in splits]
+    image = next((column for column in PATH_COLUMNS if column in tables[0].contents), None)
+    if options.path is None and image is None and tables[0].contents:
+        options = options.model_copy(update={"path": next(iter(tables[0].contents))})
+    together = Table(
+        pd.concat([table.frame for table in tables], ignore_index=True),
+        tables[0].class_names,
+        {name: [one for table in tables for one in table.contents[name]] for name in tables[0].contents},
+    )
+    listing = list_rows(together, options, where=where, root=where.parent)
+    return replace(listing, root=folder, repeated=(*listing.repeated, *left_out))
+
+
+def _splits(loaded: Any, where: Path) -> tuple[list[tuple[str, Any]], list[Quarantined]]:
+    """Return (split, its rows) of the splits that there can be, and those of other names as left out."""
+    if not isinstance(loaded, Mapping):
+        return [(SPLIT_NAMES.get(str(loaded.split), "train"), loaded)], []
+    if len(loaded) == 1:
+        return [("train", next(iter(loaded.values())))], []
+    known = [(SPLIT_NAMES[name], part) for name, part in loaded.items() if name in SPLIT_NAMES]
+    if not known:
+        raise DataError(f"{where} has the splits {', '.join(loaded)}. Known: {', '.join(SPLIT_NAMES)}.")
+    others = [name for name in loaded if name not in SPLIT_NAMES]
+    return known, [Quarantined(f"split {name!r}", f"{len(loaded[name]):,} images of no known split") for name in others]
+
+
+def _table(part: Any, split: str, options: DataOptions, *, folder: Path) -> Table:
+    """Return the columns of one split that hold one value a row, and the encoded images."""
+    import datasets
+
+    frame: dict[str, Any] = {}
+    contents: dict[str, list[bytes | None]] = {}
+    class_names: dict[str, tuple[str, ...]] = {}
+    for name, kind in part.features.items():
+        if isinstance(kind, datasets.Image):
+            cells = list(part.cast_column(name, datasets.Image(decode=False))[name])
+            contents[name] = [_encoded(cell, folder) for cell in cells]
+            frame[name] = [(cell or {}).get("path") or "" for cell in cells]
+        elif isinstance(kind, datasets.ClassLabel | datasets.Value):
+            frame[name] = list(part[name])
+            if isinstance(kind, datasets.ClassLabel):
+                class_names[name] = tuple(kind.names)
+    table = Table(pd.DataFrame(frame), class_names, contents)
+    return table if options.split else replace(table, frame=table.frame.assign(split=split))
+
+
+def _encoded(cell: dict[str, Any] | None, folder: Path) -> bytes:
+    """Return the bytes of an image: from the row itself, or from a file of the data set and from nowhere else.
+
+    Where there are none they are empty, and the image is quarantined as unreadable.
+    """
+    if cell and cell.get("bytes") is not None:
+        return bytes(cell["bytes"])
+    place = (cell or {}).get("path")
+    if not place:
+        return b""
+    path = Path(place)
+    if not path.absolute().is_relative_to(folder.absolute()) or ".." in path.parts:
+        raise DataError(f"The data set names the file {place}, which is not part of it. Save it with its images.")
+    return file_bytes(path) if path.is_file() else b""
+
+
+def _library() -> Any:
+    try:
+        import datasets
+    except ModuleNotFoundError as error:
+        if error.name != "datasets":
+            raise
+        raise EnvironmentFault("The package datasets is missing. Install it with: pip install 'synaug[hub]'") from None
+    return datasets
+
+
+@contextlib.contextmanager
+def _no_bars(datasets: Any) -> Iterator[None]:
+    were_off = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not were_off:
+            datasets.enable_progress_bars()
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,0 +1,213 @@
+"""Tables of what a program already holds: data frames, torch and ``datasets`` data sets, images with labels.
+
+Each source becomes a ``Table`` with the columns ``image``, ``label`` and, where there are several, ``split``; a frame
+keeps its own columns. Images that lie in files stay there and are named by path; all others are kept as encoded bytes
+or as uint8 arrays, so that no pixel changes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from synaug.data.formats.table_files import Table
+from synaug.data.labels import flat_labels
+from synaug.data.manifest import Manifest
+from synaug.errors import DataError
+
+SOURCES = (
+    "a path, a data frame, a torch or torchvision data set of (image, label), a datasets.Dataset, a pair "
+    "(images, labels), or a dict of split names and any of these"
+)
+
+
+class MapStyle(Protocol):
+    """A torch or ``datasets`` data set, or any sequence, of items (image, label)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, position: int, /) -> Any: ...
+
+
+Source = str | os.PathLike[str] | Manifest | pd.DataFrame | Mapping[Any, Any] | tuple[Any, Any] | MapStyle
+_IN_MEMORY = (bytes, dict, np.ndarray, Image.Image, os.PathLike)
+Content = bytes | np.ndarray | None  # of an image in memory; None where it lies in a file
+
+
+def table_in_memory(source: Any) -> Table:
+    """Return the table of a source that is no path.
+
+    Raises:
+        DataError: it is nothing that holds images with labels, or one of its images cannot be used.
+    """
+    if isinstance(source, pd.DataFrame):
+        return _of_frame(source)
+    if isinstance(source, Mapping):
+        return _of_splits(source)
+    if isinstance(source, tuple) and len(source) == 2:
+        return _of_images(*source)
+    if type(source).__module__.partition(".")[0] == "datasets" and hasattr(source, "features"):
+        return _of_dataset(source)
+    if not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
+        raise DataError(f"Images cannot be read from {type(source).__name__}. Give {SOURCES}.")
+    return _of_map_style(source)
+
+
+def _of_images(images: Sequence[Any] | np.ndarray, labels: Sequence[Any] | np.ndarray | pd.Series[Any]) -> Table:
+    """Take an array (N, H, W) or (N, H, W, 3), or a sequence of paths, Pillow images and single arrays."""
+    labels = flat_labels(labels, where="The label column")
+    if len(images) != len(labels):
+        raise DataError(f"There are {len(images)} images but {len(labels)} labels.")
+    return _with_images(pd.DataFrame({"label": labels}), "image", images)
+
+
+def _of_frame(frame: pd.DataFrame) -> Table:
+    """Take out the columns that hold images; labels that are categories become what they stand for."""
+    columns = {str(name): _plain(values) for name, values in frame.reset_index(drop=True).items()}
+    table = Table(pd.DataFrame(columns))
+    for name, values in columns.items():
+        if pd.api.types.is_object_dtype(values) and any(isinstance(value, _IN_MEMORY) for value in values):
+            found = _with_images(table.frame, name, values.tolist())
+            table = Table(found.frame, {}, table.contents | found.contents)
+    return table
+
+
+def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.astype(column.cat.categories.dtype if column.notna().all() else object)
+    return column
+
+
+def _of_splits(parts: Mapping[Any, Any]) -> Table:
+    """Join the tables of several splits; their classes must be the same."""
+    tables = {str(name): table_in_memory(part) for name, part in parts.items()}
+    if not tables:
+        raise DataError(f"There are no splits in the dict. Give {SOURCES}.")
+    named = [table.class_names for table in tables.values()]
+    if any(names != named[0] for names in named):
+        raise DataError(f"The splits {', '.join(tables)} name different classes: {'; '.join(map(str, named))}.")
+    frames = [table.frame.assign(split=name) for name, table in tables.items()]
+    contents = {
+        name: [value for table in tables.values() for value in table.contents.get(name, [None] * len(table.frame))]
+        for name in {name for table in tables.values() for name in table.contents}
+    }
+    return Table(pd.concat(frames, ignore_index=True), named[0], contents)
+
+
+def _of_dataset(dataset: Any) -> Table:
+    """Read a ``datasets.Dataset``, its images as they are encoded."""
+    import datasets
+
+    images = [name for name, kind in dataset.features.items() if isinstance(kind, datasets.Image)]
+    others = dataset.remove_columns(images).with_format(None)
+    table = Table(others.to_pandas() if others.column_names else pd.DataFrame(index=range(len(dataset))))
+    for name in images:
+        values = dataset.with_format(None).cast_column(name, datasets.Image(decode=False))[name]
+        found = _with_images(table.frame, name, list(values))
+        table = Table(found.frame, {}, table.contents | found.contents)
+    class_names = {
+        name: tuple(kind.names) for name, kind in dataset.features.items() if isinstance(kind, datasets.ClassLabel)
+    }
+    return Table(table.frame, class_names, table.contents)
+
+
+def _of_map_style(dataset: Any) -> Table:
+    """Read a torch data set; of torchvision's, the files or arrays behind it, without its transforms."""
+    if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset
+        return _rows(table_in_memory(dataset.dataset), list(dataset.indices))
+    samples, data = getattr(dataset, "samples", None), getattr(dataset, "data", None)
+    if isinstance(samples, list) and len(samples) == len(dataset) and isinstance(samples[0], tuple):
+        table = _of_images([Path(path) for path, _ in samples], [label for _, label in samples])
+    elif data is not None and hasattr(dataset, "targets") and len(data) == len(dataset):
+        table = _of_images([_array(image, channels_last=True) for image in data], _numbers(dataset.targets))
+    else:
+        table = _of_items(dataset)
+    names = getattr(dataset, "classes", None)
+    numbered = pd.api.types.is_integer_dtype(table.frame["label"])
+    return Table(table.frame, {"label": tuple(map(str, names))} if names and numbered else {}, table.contents)
+
+
+def _of_items(dataset: Any) -> Table:
+    images, labels = [], []
+    for position in range(len(dataset)):
+        item = dataset[position]
+        if not isinstance(item, tuple | list) or len(item) < 2:
+            raise DataError(
+                f"Item {position} of {type(dataset).__name__} is {type(item).__name__}, no (image, label). "
+                "Images and labels apart are given as a pair (images, labels)."
+            )
+        images.append(item[0])
+        labels.append(item[1])
+    return _of_images(images, _numbers(labels))
+
+
+def _numbers(labels: Any) -> list[Any]:
+    """Return labels as plain values, also those that are tensors."""
+    return [label.item() if hasattr(label, "item") else label for label in labels]
+
+
+def _rows(table: Table, chosen: Sequence[int]) -> Table:
+    contents = {name: [values[row] for row in chosen] for name, values in table.contents.items()}
+    return Table(table.frame.iloc[list(chosen)].reset_index(drop=True), table.class_names, contents)
+
+
+def _with_images(frame: pd.DataFrame, name: str, images: Iterable[Any]) -> Table:
+    """Return the table with a column of images: paths where they are files, contents where they are not."""
+    found = [_content(image, position) for position, image in enumerate(images)]
+    frame = frame.assign(**{name: [path for path, _ in found]})
+    contents = [content for _, content in found]
+    return Table(frame, {}, {} if all(content is None for content in contents) else {name: contents})
+
+
+def _content(image: Any, position: int) -> tuple[str, Content]:
+    """Return where an image lies, and what it is where it is in memory."""
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image), None
+    if isinstance(image, dict):  # as datasets encodes it
+        data = image.get("bytes")
+        return ("", data) if isinstance(data, bytes) else (str(image.get("path") or ""), None)
+    if isinstance(image, bytes):
+        return "", image
+    if isinstance(image, Image.Image):
+        return "", _pillow(image)
+    try:
+        return "", _array(image)
+    except DataError as error:
+        raise DataError(f"Image {position} {error}.") from error
+
+
+def _pillow(image: Image.Image) -> bytes | np.ndarray:
+    if image.mode in ("L", "RGB"):
+        return np.array(image)
+    buffer = io.BytesIO()  # what other modes look like is decided where files are decoded
+    image.save(buffer, "TIFF" if image.mode == "F" else "PNG")
+    return buffer.getvalue()
+
+
+def _array(image: Any, *, channels_last: bool = False) -> np.ndarray:
+    """Return an array or tensor as uint8 (H, W) or (H, W, 3); tensors have their channels first."""
+    array = np.asarray(image)
+    first = hasattr(image, "detach") and not channels_last
+    if array.ndim == 3 and (first or (array.shape[0] in (1, 3) and array.shape[2] not in (1, 3))):
+        array = array.transpose(1, 2, 0)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
+        raise DataError(f"has the shape {np.shape(image)}; allowed are (H, W), (H, W, 3) and, of tensors, (3, H, W)")
+    if np.issubdtype(array.dtype, np.floating):
+        if array.size and not 0 <= array.min() <= array.max() <= 1:
+            raise DataError(
+                f"has values from {array.min():.3g} to {array.max():.3g}; floating-point images must lie between 0 "
+                "and 1. Leave the normalising transform out"
+            )
+        array = (array * 255).round().astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise DataError(f"is {array.dtype}; allowed are uint8, and floating-point values between 0 and 1")
+    return np.ascontiguousarray(array)

@@ -1,0 +1,120 @@
+"""The listing: what a source says about its images before any of them is opened.
+
+Columns of ``Listing.frame``, all of them text: ``id``; ``path`` relative to ``root``, empty where the image is in
+memory; ``label``, one of ``class_names``; ``attribute``, one of ``attribute_names``, or empty where unknown;
+``split``; only for images in memory ``image``, with encoded bytes or uint8 arrays; and, only where the source says
+so, ``is_synthetic``, truth values.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from synaug.data.class_names import check_class_names
+from synaug.data.manifest import Quarantined
+from synaug.errors import DataError
+
+SPLIT_NAMES = {
+    "train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """Images as their source names them.
+
+    ``unusable`` were left out and count as unreadable, ``repeated`` were left out and do not; ``origin`` is what the
+    source turned out to be, such as a Hub id at its commit.
+    """
+
+    frame: pd.DataFrame
+    class_names: tuple[str, ...]
+    attribute_names: tuple[str, ...]
+    root: Path
+    unusable: tuple[Quarantined, ...] = ()
+    repeated: tuple[Quarantined, ...] = ()
+    origin: str = ""
+
+
+def check_listing(listing: Listing, *, where: Path | str) -> None:
+    """Check that there is something to learn from.
+
+    Raises:
+        DataError: no images, one class only, a class without training images, or class names that cannot stay.
+    """
+    if not len(listing.frame):
+        raise DataError(f"{where} names no usable images.{_first(listing.unusable)}")
+    check_class_names(listing.class_names)
+    if len(listing.class_names) < 2:
+        raise DataError(
+            f"{where} has one class only, {listing.class_names[0]!r}. A classifier needs at least two classes."
+        )
+    training = set(listing.frame.loc[listing.frame["split"] == "train", "label"])
+    check_classes_present(listing.class_names, training, where=where, why="no training images")
+
+
+def check_classes_present(names: Sequence[str], present: set[str], *, where: Path | str, why: str) -> None:
+    """Check that every class is among those present.
+
+    Raises:
+        DataError: it is not; the message names the classes.
+    """
+    missing = [repr(name) for name in names if name not in present]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise DataError(
+            f"{where}: {why} in {'class' if len(missing) == 1 else 'the classes'} {', '.join(missing[:5])}{more}. "
+            "Add images or remove the class."
+        )
+
+
+def texts(paths: Iterable[str]) -> tuple[list[str], tuple[Quarantined, ...]]:
+    """Return the paths that are text, and those that are not UTF-8, which no table and no report could hold."""
+    good, bad = [], []
+    for path in paths:
+        shown = path.encode(errors="backslashreplace").decode()
+        if shown == path:
+            good.append(path)
+        else:
+            bad.append(Quarantined(shown, "has a name that is not UTF-8"))
+    return good, tuple(bad)
+
+
+def _first(unusable: Sequence[Quarantined]) -> str:
+    return "".join(f" {item.path}: {item.reason}." for item in unusable[:3])
+
+
+class PathGuard:
+    """Refuse paths that leave a root, by their text or by a link; each folder is resolved once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(os.path.realpath(root))
+        self._inside: dict[str, bool] = {"": True}
+
+    def check(self, path: str) -> None:
+        """Check one relative path.
+
+        Raises:
+            DataError: the path is absolute, has '..' or a NUL, or a link on it leads out of the root.
+        """
+        if "\0" in path or os.path.isabs(path) or ".." in path.split("/"):
+            raise DataError(
+                f"The path {path!r} is not allowed: paths must be relative to {self._root} and stay inside it, "
+                "without '..'. Move the table beside the images, or copy the images there."
+            )
+        folder = os.path.dirname(path)
+        if folder not in self._inside:
+            self._inside[folder] = self._leads_inside(folder)
+        full = os.path.join(self._root, path)
+        if not self._inside[folder] or (os.path.islink(full) and not self._leads_inside(path)):
+            raise DataError(
+                f"The path {path!r} is a link that leads out of {self._root}. Copy or hard-link the images into it."
+            )
+
+    def _leads_inside(self, path: str) -> bool:
+        return Path(os.path.realpath(self._root / path)).is_relative_to(self._root)

@@ -1,0 +1,133 @@
+"""Tell whether labels are plausible classes, and whether predictions and labels name the same ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from synaug.data.labels import MISSING, MULTI_LABEL
+from synaug.errors import DataError
+
+_MANY_ROWS = 40  # below it, mostly distinct values are noted; from it on they are refused
+_FEW_ROWS = 10
+_LISTED = re.compile(r"\s*[\[({](.*)[\])}]\s*", re.DOTALL)
+_LIST_CONTENT = re.compile(r"""[,'"]|^[\s\d.+-]*$""")
+_STRONG_SEPARATORS, _WEAK_SEPARATORS = "|;", ","
+_SHOWN = 3
+
+
+def check_plausible(texts: pd.Series[str], *, where: str) -> list[str]:
+    """Return notes on labels that may not be classes.
+
+    Args:
+        texts: labels as ``label_texts`` returns them.
+        where: what messages call the column.
+
+    Raises:
+        DataError: the values are lists, several labels in one cell, or nearly all different.
+    """
+    counts = texts[texts != MISSING].value_counts()
+    names = [str(name) for name in counts.index]
+    _refuse_lists(names, where)
+    notes = _several_in_a_cell(names, where)
+    return notes + _mostly_distinct(len(names), int(counts.sum()), names, where)
+
+
+def _refuse_lists(names: Sequence[str], where: str) -> None:
+    for name in names:
+        inside = _LISTED.fullmatch(name)
+        if inside and _LIST_CONTENT.search(inside[1]):
+            raise DataError(
+                f"{where} has the value {name!r}, which is a list written as text, not a class. Write the class "
+                f"itself. {MULTI_LABEL}"
+            )
+
+
+def _several_in_a_cell(names: Sequence[str], where: str) -> list[str]:
+    """Refuse cells such as ``cat|fish``, if the parts are classes of their own; note cells that look like it."""
+    notes = []
+    for separator in _STRONG_SEPARATORS + _WEAK_SEPARATORS:
+        parts = {name: [part.strip() for part in name.split(separator)] for name in names if separator in name}
+        owners: dict[str, set[str]] = {name: {name} for name in names}
+        for name, split in parts.items():
+            for part in split:
+                owners.setdefault(part, set()).add(name)
+        for name, split in parts.items():
+            known = [bool(part) and bool(owners[part] - {name}) for part in split]
+            if all(known) or (any(known) and separator in _STRONG_SEPARATORS):
+                raise DataError(
+                    f"{where} has the value {name!r}, several labels in one cell ({' and '.join(map(repr, split))}). "
+                    f"{MULTI_LABEL}"
+                )
+        suspects = [name for name in parts if separator in _STRONG_SEPARATORS or set(parts[name]) & set(names)]
+        if suspects:
+            notes.append(f"{where}: {_listed(suspects)} may be several labels in one cell; read as one class.")
+    return notes
+
+
+def _mostly_distinct(num_names: int, num_rows: int, names: Sequence[str], where: str) -> list[str]:
+    if num_rows < _FEW_ROWS or num_names <= num_rows / 2:
+        return []
+    text = (
+        f"{where} has {num_names:,} different values in {num_rows:,} rows, such as {_listed(names)}. "
+        "That looks like names of images or scores, not classes."
+    )
+    if num_rows >= _MANY_ROWS:
+        raise DataError(f"{text} Name the column that holds the class.")
+    return [text]
+
+
+def matched_predictions(
+    labels: pd.Series[str], predictions: pd.Series[str], *, where: str = "The table of predictions"
+) -> tuple[pd.Series[str], list[str]]:
+    """Return predictions written as the labels are, and notes on what was matched.
+
+    Truth values match 0 and 1, and names that no label has match regardless of letter case, if that is unambiguous.
+
+    Raises:
+        DataError: no prediction is among the labels.
+    """
+    known, predicted = set(labels), set(predictions)
+    renamed, how = _as_numbers(known, predicted), "as 0 and 1"
+    if not renamed:
+        renamed, how = _as_cased(known, predicted - known), "by letter case"
+    notes = []
+    if renamed:
+        before, after = next(iter(sorted(renamed.items())))
+        notes.append(f"Predictions were matched to the labels {how}: {before!r} was read as {after!r}.")
+        predictions = predictions.map(lambda name: renamed.get(name, name))
+        predicted = set(predictions)
+    if known and predicted and not known & predicted:
+        raise DataError(
+            f"{where}: no prediction is among the labels. Predictions are {_listed(sorted(predicted))}; labels are "
+            f"{_listed(sorted(known))}. Write both in the same way, as names or as numbers."
+        )
+    if strange := sorted(predicted - known):
+        number = int(np.isin(predictions.to_numpy(), strange).sum())
+        notes.append(f"{number:,} predictions name {_listed(strange)}, which no label has; they count as wrong.")
+    return predictions, notes
+
+
+def _as_numbers(known: set[str], predicted: set[str]) -> dict[str, str]:
+    """Return how truth values are written as 0 and 1, or back, if one side has the ones and the other the others."""
+    numbers, words = {"0", "1"}, {"False", "True"}
+    if predicted <= words and known <= numbers:
+        return {"False": "0", "True": "1"}
+    if predicted <= numbers and known <= words:
+        return {"0": "False", "1": "True"}
+    return {}
+
+
+def _as_cased(known: set[str], predicted: set[str]) -> dict[str, str]:
+    cased: dict[str, list[str]] = {}
+    for name in known:
+        cased.setdefault(name.casefold(), []).append(name)
+    return {name: cased[name.casefold()][0] for name in predicted if len(cased.get(name.casefold(), ())) == 1}
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name if len(name) <= 40 else f"{name[:37]}...") for name in names[:_SHOWN])
+    return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN:,} more"

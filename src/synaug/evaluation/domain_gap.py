@@ -1,0 +1,192 @@
+"""The gap between real and synthetic images, measured on features: how far apart, and is it a shortcut?
+
+Features are rows of one array, whatever made them (a classifier's last layer, CLIP, pixels).
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from synaug.errors import DataError, OptionError
+from synaug.evaluation.precision_recall import Manifold, diversity, manifold
+from synaug.evaluation.validation import check_positions
+
+MIN_PER_SIDE = 4
+
+
+@dataclass(frozen=True)
+class Kid:
+    """Kernel inception distance (Bińkowski et al. 2018) over blocks: mean and standard deviation."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How far synthetic images are from real ones; NaN where there are too few of either.
+
+    ``probe_accuracy`` is that of a classifier of real against synthetic, balanced and cross-validated:
+    0.5 means they cannot be told apart, 1 that they always can. Diversity is the mean distance of two images.
+    """
+
+    num_real: int
+    num_synthetic: int
+    probe_accuracy: float
+    kid: Kid
+    manifold: Manifold
+    real_diversity: float
+    synthetic_diversity: float
+
+
+@dataclass(frozen=True)
+class GapReport:
+    """The gap over all images, equally many of each class a side, and within each class."""
+
+    overall: Gap
+    per_class: tuple[Gap, ...]
+
+
+def gap_report(
+    *,
+    real: np.ndarray,
+    synthetic: np.ndarray,
+    real_labels: np.ndarray,
+    synthetic_labels: np.ndarray,
+    class_names: Sequence[str],
+    num_neighbours: int = 5,
+    seed: int = 0,
+) -> GapReport:
+    """Measure the gap over all images and within each class.
+
+    Over all images, each class counts as often among the real as among the synthetic ones; else an evened-out
+    set's classes, of which the rare ones are synthetic, would be taken for the gap.
+
+    Args:
+        real: features of real images, shape ``(N, D)``.
+        synthetic: features of synthetic images, shape ``(M, D)``.
+        real_labels: shape ``(N,)``.
+        synthetic_labels: shape ``(M,)``.
+        class_names: one name a class.
+        num_neighbours: k of precision, recall, density and coverage.
+        seed: decides folds, blocks and which images of a class are taken.
+
+    Raises:
+        DataError: shapes differ, a label is out of range, or a feature is not finite.
+        OptionError: ``num_neighbours`` is below 1.
+    """
+    _check(real, synthetic, num_neighbours)
+    for features, labels in ((real, real_labels), (synthetic, synthetic_labels)):
+        check_positions("label", labels, len(class_names))
+        if len(labels) != len(features):
+            raise DataError(f"There are {len(features)} features but {len(labels)} labels.")
+    sides = [(real[real_labels == label], synthetic[synthetic_labels == label]) for label in range(len(class_names))]
+    rng = np.random.default_rng(seed)
+    alike = [tuple(rng.permutation(side)[: min(map(len, both))] for side in both) for both in sides]
+    overall = [np.concatenate([both[side] for both in alike]) for side in (0, 1)]
+    return GapReport(
+        overall=gap(real=overall[0], synthetic=overall[1], num_neighbours=num_neighbours, seed=seed),
+        per_class=tuple(gap(real=r, synthetic=s, num_neighbours=num_neighbours, seed=seed) for r, s in sides),
+    )
+
+
+def gap_section(report: GapReport, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the report as the ``gap`` of ``report.json``: overall and by class name."""
+    per_class = {name: asdict(found) for name, found in zip(class_names, report.per_class, strict=True)}
+    return {"overall": asdict(report.overall), "per_class": per_class}
+
+
+def gap(*, real: np.ndarray, synthetic: np.ndarray, num_neighbours: int = 5, seed: int = 0) -> Gap:
+    """Measure the gap between two sets of features, shapes ``(N, D)`` and ``(M, D)``."""
+    _check(real, synthetic, num_neighbours)
+    return Gap(
+        num_real=len(real),
+        num_synthetic=len(synthetic),
+        probe_accuracy=probe_accuracy(real=real, synthetic=synthetic, seed=seed),
+        kid=kernel_distance(real=real, synthetic=synthetic, seed=seed),
+        manifold=manifold(real=real, synthetic=synthetic, num_neighbours=num_neighbours),
+        real_diversity=diversity(real),
+        synthetic_diversity=diversity(synthetic),
+    )
+
+
+def probe_accuracy(*, real: np.ndarray, synthetic: np.ndarray, num_folds: int = 5, seed: int = 0) -> float:
+    """Return how often a linear classifier tells real from synthetic, balanced, on folds it was not fitted on.
+
+    The larger side is drawn down to the size of the smaller, so 0.5 is chance. NaN with fewer than
+    ``MIN_PER_SIDE`` images a side.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    size = min(len(real), len(synthetic))
+    if size < MIN_PER_SIDE:
+        return math.nan
+    rng = np.random.default_rng(seed)
+    sides = [side[rng.permutation(len(side))[:size]] for side in (real, synthetic)]
+    folds = StratifiedKFold(min(num_folds, size), shuffle=True, random_state=seed)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        scores = cross_val_score(probe, np.concatenate(sides), np.repeat([0, 1], size), cv=folds)
+    return float(scores.mean())
+
+
+def kernel_distance(
+    *, real: np.ndarray, synthetic: np.ndarray, block_size: int = 500, num_blocks: int = 20, seed: int = 0
+) -> Kid:
+    """Return the unbiased squared MMD with the kernel ``(x.y / D + 1) ** 3``, mean and deviation over blocks.
+
+    Equal distributions have mean 0, so small negative values are right. Where a side is smaller than
+    a block, the block is that small; where both sides fit into one block, there is one, and no deviation.
+    """
+    size = min(len(real), len(synthetic), block_size)
+    if size < MIN_PER_SIDE:
+        return Kid(math.nan, math.nan)
+    if max(len(real), len(synthetic)) <= block_size:
+        return Kid(squared_mmd(real, synthetic), math.nan)
+    rng = np.random.default_rng(seed)
+    values = [
+        squared_mmd(*(side[rng.choice(len(side), size, replace=False)] for side in (real, synthetic)))
+        for _ in range(num_blocks)
+    ]
+    return Kid(float(np.mean(values)), float(np.std(values, ddof=1)))
+
+
+def squared_mmd(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the unbiased squared maximum mean discrepancy with the polynomial kernel of KID.
+
+    Gretton et al. 2012, equation 3.
+
+    >>> x = np.array([[0.0], [1.0]])
+    >>> squared_mmd(x, x)  # 1 + 1 - 2 * (1 + 1 + 1 + 8) / 4
+    -3.5
+    """
+
+    def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    def within(x: np.ndarray) -> float:
+        values = kernel(x, x)
+        return float((values.sum() - np.trace(values)) / (len(x) * (len(x) - 1)))
+
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    return within(first) + within(second) - 2 * float(kernel(first, second).mean())
+
+
+def _check(real: np.ndarray, synthetic: np.ndarray, num_neighbours: int) -> None:
+    if num_neighbours < 1:
+        raise OptionError(f"num_neighbours must be at least 1, got {num_neighbours}.")
+    if real.ndim != 2 or synthetic.ndim != 2 or real.shape[1] != synthetic.shape[1]:
+        raise DataError(f"Features have shapes {real.shape} and {synthetic.shape}; expected (N, D) and (M, D).")
+    if not (np.isfinite(real).all() and np.isfinite(synthetic).all()):
+        raise DataError("Features must be finite numbers; leave out the images whose features are not.")

@@ -1,0 +1,142 @@
+"""The images that methods learn from and are tested on, loaded once for all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synaug.config import ImagesOptions, TrainOptions
+from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.data.subsets import balanced_positions, group_balanced_positions
+from synaug.errors import OptionError, unknown
+from synaug.run import open_run
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning.plan_file import read_plan
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from synaug.training.training_set import Normalisation, TrainingSet
+
+LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The images in memory: what is learned from and what is measured on; and features that several methods need."""
+
+    real: TrainingSet
+    evened_out: TrainingSet
+    test: TrainingSet
+    class_names: tuple[str, ...] = ()
+    features: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
+
+
+def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
+    """Load real, synthetic and test images at one size, normalised alike."""
+    from synaug.training.training_set import load_training_set
+
+    run_folder = open_run(out)
+    manifest = read_manifest(run_folder.data)
+    plan = read_plan(run_folder.plan)
+    real = manifest.split("train")
+    synthetic = synthetic_manifest(plan, out)
+    channels, side, normalisation = input_of(options.network, options, plan)
+    kept: dict[str, Any] = {"in_memory": options.in_memory, "progress": progress}
+    both = load_training_set(
+        joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, **kept
+    )
+    test = load_training_set(manifest.split("test"), like=both, **kept)
+    return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test, class_names=manifest.class_names)
+
+
+def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int, Normalisation | None]:
+    """Return channels, side and normalisation of the images that a network is given.
+
+    Side and normalisation are the options', else those of the weights that the network starts from, else the data's;
+    None stands for the normalisation of the data.
+
+    Raises:
+        OptionError: the network has no such weights, or the options do not fit to the channels.
+    """
+    from synaug.training.networks.classifiers import check_pretrained, network_named
+    from synaug.training.networks.timm_networks import pretrained_normalisation
+
+    channels = 1 if plan.encoding.mode == "L" else 3
+    side = options.image_size or min(max(plan.image_size), LARGEST_SIDE)
+    given = None if options.mean is None or options.std is None else (options.mean, options.std)
+    if given and len(given[0]) not in (1, channels):
+        raise OptionError(f"train.mean has {len(given[0])} numbers, but the images have {channels} channels.")
+    network = network_named(network, side)
+    if not options.pretrained:
+        return channels, side, given
+    check_pretrained(network)
+    mean, std, usual = pretrained_normalisation(network, in_channels=channels)
+    return channels, options.image_size or usual, given or (mean, std)
+
+
+def images_digest(synthetic: Manifest) -> str:
+    """Return a digest of which synthetic images there are."""
+    return storage.digest("\n".join(sorted(synthetic.frame["sha256"])).encode())
+
+
+def selected(sets: Sets, images: ImagesOptions) -> Sets:
+    """Return the sets with the images that a study chooses; the real ones that leave are the same for every study."""
+    if images == ImagesOptions():
+        return sets
+    names, both = sets.class_names, sets.evened_out
+    keep = np.ones(len(both), bool)
+    labels, is_synthetic = both.labels.cpu().numpy(), both.is_synthetic.cpu().numpy()
+    for name in images.replaced_classes:
+        if name not in names:
+            raise unknown("class in images.replaced_classes", name, names)
+    for label, name in enumerate(names):
+        real, synthetic = (np.flatnonzero((labels == label) & (is_synthetic == kind)) for kind in (False, True))
+        wanted = len(synthetic) if images.synthetic_per_class is None else images.synthetic_per_class
+        if images.replaced is not None or images.replaced_classes:
+            leaving = len(real) if name in images.replaced_classes else round(len(real) * (images.replaced or 0.0))
+            keep[np.random.default_rng([label, 5]).permutation(real)[:leaving]] = False
+            wanted = min(wanted, leaving)
+        keep[synthetic[wanted:]] = False
+    chosen = both.rows(keep)
+    return replace(sets, evened_out=chosen, real=chosen.rows(~chosen.is_synthetic), features={})
+
+
+def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
+    """Return the images on which the last layer is retrained.
+
+    Raises:
+        OptionError: groups are to be balanced, but no attribute is known.
+    """
+    if data == "evened_out":
+        return sets.evened_out
+    if data == "all_real":
+        return sets.real
+    rng = np.random.default_rng([seed, 2])
+    if data == "group_balanced_real":
+        return _group_balanced(sets.real, rng)
+    return sets.real.rows(balanced_positions(sets.real.labels.numpy(), sets.real.num_classes, rng))
+
+
+def _group_balanced(real: TrainingSet, rng: np.random.Generator) -> TrainingSet:
+    num_attributes = real.num_groups // real.num_classes
+    known = real.rows(real.groups >= 0)
+    if num_attributes < 2 or not len(known):
+        raise OptionError(
+            "train.retrain.data group_balanced_real needs images whose attribute is known. Name its column with "
+            "--attribute, or take balanced_real."
+        )
+    positions = group_balanced_positions(
+        labels=known.labels.numpy(),
+        attributes=known.groups.numpy() % num_attributes,
+        num_classes=real.num_classes,
+        num_attributes=num_attributes,
+        rng=rng,
+    )
+    return known.rows(positions)

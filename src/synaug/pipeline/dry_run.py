@@ -1,0 +1,124 @@
+"""Say what a command would do, and how much of it: nothing is made and nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from synaug.config import Recipe
+from synaug.data.groups import class_counts
+from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.methods import check_methods, method_named
+from synaug.pipeline import plan as plan_stage
+from synaug.pipeline.report import finished_results, plan_section
+from synaug.run import locked_recipe, open_run
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.execution.worker import num_unsettled, synthesis_summary
+from synaug.synthesis.generators.model_sources import model_facts
+from synaug.synthesis.planning.cost import Pace, estimate
+from synaug.synthesis.planning.plan import Plan, doubtful_names
+from synaug.synthesis.planning.plan_file import read_plan
+
+
+def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
+    """Return what ``plan`` would write: the numbers to generate, prompts, and the disk they take."""
+    return plan_summary(*_planned(source, recipe, progress), recipe)
+
+
+def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Manifest]:
+    plan_stage.check_recipe(recipe)
+    manifest = plan_stage.load_data(source, recipe, progress=progress)
+    return plan_stage.drafted_plan(manifest, recipe), manifest
+
+
+def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
+    """Return what a person should see of a plan before paying for it; ``pace``: as measured."""
+    return plan_section(made) | {
+        "have": {cell.name: cell.have for cell in made.cells},
+        "test_images": len(manifest.split("test")),
+        "estimate": estimate(made, pace),
+        "licence": model_facts(made.options.model)["licence"],
+        "doubtful_names": doubtful_names(made, recipe.plan.aliases),
+    }
+
+
+def preview_run(
+    source: Path, recipe: Recipe, methods: Sequence[str], *, num_seeds: int = 1, progress: Progress = silent
+) -> dict[str, Any]:
+    """Return what ``run`` would make and train."""
+    from synaug.methods.datasets import input_of
+    from synaug.methods.training_time import training_seconds
+    from synaug.runtime.devices import chosen_device
+    from synaug.training.networks.classifiers import network_named
+
+    check_methods(methods, recipe)
+    made, manifest = _planned(source, recipe, progress)
+    _, side, _ = input_of(recipe.train.network, recipe.train, made)
+    progress("timing the training", 0, 1, "")
+    seconds = training_seconds(methods, recipe, made)
+    progress("timing the training", 1, 1, "")
+    return plan_summary(made, manifest, recipe) | {
+        "methods": list(methods),
+        "num_seeds": num_seeds,
+        "network": network_named(recipe.train.network, side),
+        "image_size": side,
+        "length": _length(recipe),
+        "device": chosen_device(recipe.train.device).type,
+        "training_seconds": None if seconds is None else num_seeds * seconds,
+    }
+
+
+def _length(recipe: Recipe) -> str:
+    stage = recipe.train.stage1
+    return f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs:,} epochs"
+
+
+def preview_generation(out: Path) -> dict[str, Any]:
+    """Return how many images ``generate`` would go on with, and for how many it has no attempts left."""
+    recipe, plan = locked_recipe(open_run(out)), read_plan(open_run(out).plan)
+    made, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
+    return {"model": recipe.plan.model, "planned": made["requested"], "there": made["accepted"],
+            "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
+
+
+def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = ()) -> dict[str, Any]:
+    """Return which methods ``train`` or ``retrain`` would train, and on how many images; default: the run's seed."""
+    from synaug.methods.datasets import input_of
+    from synaug.training.networks.classifiers import network_named
+
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan = read_plan(run_folder.plan)
+    check_methods(methods, recipe)
+    wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
+    seeds = seeds or [recipe.seed]
+    called = {(seed, name): f"{name} (seed {seed})" if len(seeds) > 1 else name for seed in seeds for name in wanted}
+    there = {
+        (seed, result["method"])
+        for seed in seeds
+        for result in finished_results(run_folder, recipe.model_copy(update={"seed": seed}))
+    }
+    return {
+        "real_images": len(read_manifest(run_folder.data).split("train")),
+        "synthetic_images": len(synthetic_manifest(plan, out)),
+        "network": network_named(recipe.train.network, input_of(recipe.train.network, recipe.train, plan)[1]),
+        "length": _length(recipe),
+        "to_train": [text for key, text in called.items() if key not in there],
+        "there": [text for key, text in called.items() if key in there],
+    }
+
+
+def preview_export(out: Path) -> dict[str, Any]:
+    """Return how many images ``export`` would write: of each class, real and synthetic ones."""
+    run_folder = open_run(out)
+    synthetic = synthetic_manifest(read_plan(run_folder.plan), out)
+    real = read_manifest(run_folder.data)
+    counts = class_counts(joined(real.split("train"), synthetic).labels, real.num_classes)
+    return {
+        "training_images": dict(zip(real.class_names, counts.tolist(), strict=True)),
+        "test_images": len(real.split("test")),
+        "synthetic_images": len(synthetic),
+        "synthetic_bytes": storage.size(out / "synthetic"),
+    }

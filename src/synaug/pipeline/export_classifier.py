@@ -1,0 +1,160 @@
+"""Write a trained classifier as a folder of its own: weights, description and model card."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synaug.errors import DataError, OptionError
+from synaug.methods import METHODS, check_methods, network_of
+from synaug.run import locked_recipe, open_run
+from synaug.runtime import storage
+from synaug.runtime.escaping import markdown, markdown_code, portable_name
+
+CARD, CONFIG = "README.md", "config.json"
+UNKNOWN_LICENCE = "unknown"
+METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
+
+
+def export_classifier(
+    run: str | Path, out: str | Path, *, method: str = "synaug", licence: str = UNKNOWN_LICENCE
+) -> None:
+    """Write the classifier of a finished method into the new folder ``out``; ``load_classifier`` reads it.
+
+    Args:
+        run: run folder with a report.
+        out: a folder that does not exist or is empty; gets weights, ``config.json`` and a model card.
+        method: whose classifier.
+        licence: of the weights, as the Hub spells it, such as ``apache-2.0``.
+
+    Raises:
+        OptionError: nothing has the method's name, or ``out`` has something in it.
+        DataError: the method has no result, or the run no report.
+    """
+    from synaug.training.networks.custom import is_own
+    from synaug.training.networks.saving import FILE, load_classifier
+
+    run_folder, out = open_run(Path(run)), Path(out).resolve()
+    recipe = locked_recipe(run_folder)
+    check_methods([method], recipe)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OptionError(f"{out} exists and is not empty. Choose another folder, or remove this one.")
+    if not run_folder.report.exists():
+        raise DataError(f"{run} has no report yet, which the card is made from. Make it with: synaug report {run}")
+    report = storage.read_json(run_folder.report)
+    result = next((result for result in report["results"] if result["method"] == method), None)
+    if result is None:
+        known = ", ".join(result["method"] for result in report["results"])
+        raise DataError(f"The report of {run} has no result of {method}; there are {known}. Train and report it first.")
+    checkpoint = run_folder.checkpoint(method, recipe.seed)
+    network = network_of(method, recipe)
+    saved = load_classifier(checkpoint, network=network if is_own(network) else None)
+    config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
+    folder = storage.make_folder(out.with_name(f".{out.name}{storage.TEMPORARY}"))
+    storage.copy_file(checkpoint / FILE, folder / FILE)
+    storage.write_json(folder / CONFIG, config)
+    storage.write_text(folder / CARD, model_card(report, result, config, licence=licence))
+    storage.move_folder(folder, out)
+
+
+def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, licence: str) -> str:
+    """Return the card of a classifier; all numbers are the report's."""
+    measured = {name: result[name] for name in METRICS if _is_number(result.get(name))}
+    name = f"{report['name']} {result['method']}"
+    data = {"type": "image-classification", "name": report["name"], "split": "test"}
+    head = {
+        "license": licence,
+        "library_name": "synaug",
+        "pipeline_tag": "image-classification",
+        "tags": ["synaug", "synthetic", "long-tail"],
+        "model-index": [
+            {
+                "name": name,
+                "results": [
+                    {
+                        "task": {"type": "image-classification"},
+                        "dataset": data,
+                        "metrics": [{"type": key, "value": round(value, 4)} for key, value in measured.items()],
+                    }
+                ],
+            }
+        ],
+    }
+    kind = METHODS.get(result["method"])
+    sections = [
+        f"---\n{yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=1000)}---\n",
+        f"# {markdown(name)}\n",
+        f"A {markdown(config['network'])} that tells {len(config['class_names'])} classes apart: "
+        f"{', '.join(map(markdown, config['class_names']))}.\n",
+        _method_section(report, result, kind.description if kind else ""),
+        _metrics_section(measured),
+        _LIMITS,
+        _loading(config["network"]),
+    ]
+    return "\n".join(sections)
+
+
+def _loading(network: str) -> str:
+    """Return how it is loaded; the code of a network of one's own has to be named."""
+    given = f', network="{network}"' if ":" in network else ""
+    said = f"The code of the network, {network}, is not in this folder: ask its maker.\n" if given else ""
+    return _LOADING.format(network=given) + said
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not math.isnan(value)
+
+
+def _method_section(report: dict[str, Any], result: dict[str, Any], description: str) -> str:
+    plan, made = report["plan"], report["synthesis"]
+    lines = [
+        "## Training",
+        "",
+        f"- Method: {markdown_code(result['method'])}, seed {result['seed']}"
+        f"{f': {markdown(description)}' if description else ''}",
+        f"- Data: {markdown(Path(report['data']['source']).name)}, "  # where they lie is nobody's business
+        f"{sum(report['data']['class_counts'].values()):,} real training images",
+        f"- Synthetic images of the run: {made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected, "
+        f"by {markdown_code(portable_name(plan['model']))}, prompted with {markdown_code(plan['template'])}; "
+        "that model's terms apply too",
+        f"- Made by synaug {report['synaug_version']}",
+        "",
+        "| class | real training images | synthetic planned | recall |",
+        "|---|---|---|---|",
+    ]  # fmt: skip
+    for name, number in report["data"]["class_counts"].items():
+        planned = sum(n for cell, n in plan["num_to_generate"].items() if f"{cell} | ".startswith(f"{name} | "))
+        lines.append(f"| {markdown(name)} | {number:,} | {planned:,} | {_percent(result['per_class'].get(name))} |")
+    return "\n".join([*lines, ""])
+
+
+def _metrics_section(measured: dict[str, float]) -> str:
+    lines = ["## Measured on real test images", "", "| metric | value |", "|---|---|"]
+    lines += [f"| {name.replace('_', ' ')} | {_percent(value)} |" for name, value in measured.items()]
+    return "\n".join([*lines, ""])
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.1%}" if _is_number(value) else "n/a"
+
+
+_LIMITS = """## Limits
+
+It knows the classes above and no others: every image gets one of these names. The numbers hold for images like the
+test images; where the classes it learned from synthetic images look different in your data, measure again. A class
+recalled poorly above is poorly known.
+"""
+_LOADING = """## Use
+
+```python
+import synaug
+
+classifier = synaug.load_classifier("path/to/this/folder"{network})
+print(classifier.predict(["photo.jpg"]))
+```
+
+`config.json` holds class names, image shape and normalisation; `classifier.safetensors` holds the weights and the same.
+"""

@@ -1,0 +1,190 @@
+"""The stage that makes the images which the plan of a run folder lacks, and checks each."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synaug.config import Recipe
+from synaug.data.manifest import read_manifest
+from synaug.errors import EnvironmentFault, IncompleteError
+from synaug.pipeline.review import check_applied
+from synaug.run import RunFolder, locked_recipe, open_run, write_model
+from synaug.runtime import signals, storage
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
+from synaug.synthesis.generators.model_sources import model_facts
+from synaug.synthesis.planning.plan import Plan, class_captions
+from synaug.synthesis.planning.plan_file import read_plan
+
+if TYPE_CHECKING:
+    from synaug.synthesis.execution.ray_cluster import Cluster, PartMaker
+    from synaug.synthesis.execution.worker import SynthesisResult
+    from synaug.synthesis.generators.diffusion import Generator
+    from synaug.synthesis.quality.class_scorers import Scorer
+
+
+def generate(
+    out: Path,
+    *,
+    generator: Generator | None = None,
+    shard: tuple[int, int] = (0, 1),
+    cluster: Cluster | None = None,
+    progress: Progress = silent,
+) -> SynthesisResult:
+    """Make the images that the plan of the run folder lacks, and check each.
+
+    Args:
+        out: run folder.
+        generator: takes the place of the model; see ``synthesis.diffusion``.
+        shard: ``(i, n)``: the i-th of n parts only.
+        cluster: let Ray's workers make them, all parts.
+        progress: called with how far the work has come.
+    """
+    recipe = locked_recipe(open_run(out))
+    plan = read_plan(open_run(out).plan)
+    check_applied(plan, out)
+    if cluster is None:
+        return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
+    from synaug.synthesis.execution.ray_cluster import synthesize_on_cluster
+
+    begin = functools.partial(image_maker, out.resolve(), plan.digest, generator=generator)
+    return synthesize_on_cluster(
+        plan, begin, folder=out, cluster=cluster, device=recipe.generate.device, quality=recipe.quality,
+        progress=progress,
+    )  # fmt: skip
+
+
+def image_maker(
+    out: Path, plan_digest: str, *, generator: Generator | None = None, progress: Progress = silent
+) -> PartMaker:
+    """Return what makes one part of the plan after another in this process; the model is loaded once, when needed.
+
+    Raises:
+        EnvironmentFault: this machine does not see the run folder, or sees another one.
+    """
+    from synaug.synthesis.generators.init_images import make_guides
+    from synaug.synthesis.quality.gates import make_gates
+
+    run_folder = RunFolder(out)
+    if not run_folder.plan.is_file() or read_plan(run_folder.plan).digest != plan_digest:
+        raise EnvironmentFault(
+            f"The machine {platform.node()} does not see the run folder {out}, or sees another plan there. "
+            "All machines have to share its file system, under the same path."
+        )
+    plan, recipe, manifest = (
+        read_plan(run_folder.plan),
+        locked_recipe(run_folder),
+        read_manifest(run_folder.data),
+    )
+    early, late = (
+        recipe.quality.model_copy(update={"gates": tuple(n for n in recipe.quality.gates if (n == "collapse") is last)})
+        for last in (False, True)
+    )
+    scorer = _scorer(out, recipe, plan)
+    gates = make_gates(manifest, early, seed=recipe.seed, scorer=scorer, progress=progress)
+    guides, loaded = make_guides(plan, manifest), [generator] if generator else []
+
+    def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
+        if not loaded and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
+            if scorer is not None:
+                scorer([])  # so that one that cannot be had is missed before anything is made
+            loaded.append(loaded_generator(out, recipe, plan, progress=progress))
+        accepted = synthetic_manifest(plan, out) if late.gates else None  # as of now: others may have worked on it
+        return synthesize(
+            plan,
+            loaded[0] if loaded else None,
+            folder=out,
+            gates=[*gates, *make_gates(manifest, late, accepted=accepted, progress=progress)],
+            quality=recipe.quality,
+            shard=shard,
+            guides=guides,
+            progress=progress,
+        )
+
+    return make
+
+
+def _scorer(out: Path, recipe: Recipe, plan: Plan) -> Scorer | None:
+    """Return what ``off_class`` asks where that is a model; the lock file tells which once it is loaded."""
+    from synaug.synthesis.quality.class_scorers import chosen_scorer
+
+    return chosen_scorer(
+        recipe.quality, class_captions(plan), device=recipe.generate.device,
+        found=functools.partial(write_model, RunFolder(out), role="scorer"),
+    )  # fmt: skip
+
+
+def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progress = silent) -> Generator:
+    """Return the diffusion model that the plan names, fitted to the real images first where the plan says so."""
+    from synaug.synthesis.generators.loading import load_generator
+    from synaug.synthesis.generators.lora import fit_model
+
+    model = recipe.plan.model
+    if recipe.plan.variant == "fitted":
+        manifest = read_manifest(RunFolder(out).data)
+        with storage.lock(out, name="fitting"):
+            fitted = fit_model(
+                plan, manifest, folder=out, options=recipe.fit, device=recipe.generate.device, progress=progress
+            )
+            model = str(fitted)
+    progress("loading the generator", 0, 1, model)
+    with signals.at_once():
+        generator = load_generator(
+            model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
+        )
+    progress("loading the generator", 1, 1, model)
+    write_model(RunFolder(out), model_facts(recipe.plan.model) if recipe.plan.variant == "fitted" else generator.about)
+    return generator
+
+
+def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
+    """Raise an IncompleteError where more slots stayed empty than ``quality.max_missing`` allows.
+
+    Args:
+        out: run folder.
+        result: of one shard; default: of all of them.
+    """
+    made = asdict(result) if result else synthesis_summary(read_plan(open_run(out).plan), out)
+    allowed = locked_recipe(open_run(out)).quality.max_missing
+    if made["missing"] > allowed * made["requested"]:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items())
+        raise IncompleteError(
+            f"{made['missing']:,} of {made['requested']:,} images are missing because every attempt was rejected "
+            f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
+            "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
+        )
+
+
+def check(
+    out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent
+) -> dict[str, Any]:
+    """Ask the gates again about the accepted images; return how many there are and how many fail, by reason.
+
+    Args:
+        out: run folder with synthetic images.
+        gates: names of ``quality.GATES``; default: those of the recipe.
+        reject: withdraw what fails, so that ``generate`` makes it again; otherwise nothing is changed.
+        progress: called with how far the work has come.
+    """
+    from synaug.synthesis.execution.recheck import count_failed, recheck, withdraw
+    from synaug.synthesis.quality.gates import make_gates
+
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan, quality = read_plan(run_folder.plan), recipe.quality
+    if gates is not None:
+        quality = quality.model_copy(update={"gates": tuple(gates)})
+    with storage.lock(out, name="worker-0-of-1"):
+        scorer = _scorer(out, recipe.model_copy(update={"quality": quality}), plan)
+        asked = make_gates(read_manifest(run_folder.data), quality, seed=recipe.seed, scorer=scorer, progress=progress)
+        num_checked = len(synthetic_manifest(plan, out))
+        failed = list(recheck(plan, out, asked, progress=progress))
+        if reject:
+            withdraw(out, failed)
+    rejected, by_class = count_failed(failed)
+    return {"checked": num_checked, "rejected": rejected, "rejected_by_class": by_class}

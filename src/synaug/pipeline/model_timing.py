@@ -1,0 +1,57 @@
+"""Time the model of a run on this machine, before anything is paid for."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import time
+from pathlib import Path
+from typing import Any
+
+from synaug.data.manifest import read_manifest
+from synaug.pipeline.generate import loaded_generator
+from synaug.recipes import with_overrides
+from synaug.run import locked_recipe, open_run
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.generators.init_images import make_guides
+from synaug.synthesis.planning.cost import Pace
+from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.planning.slots import image_seed, slots
+
+_BATCH = 16  # of a generator that does not say how many it makes at once, as in synthesize
+
+
+def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
+    """Return how long one planned image takes here: batches are made and thrown away, the last of them is timed.
+
+    The batch grows first as far as it does in ``generate``. A fitted model, which is not there before it is trained,
+    is timed by the one that will be fitted: they compute the same.
+
+    Args:
+        out: run folder with a plan.
+        progress: called with how far the timing has come.
+    """
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    plan = read_plan(run_folder.plan)
+    if not plan.num_to_generate:
+        return Pace(0.0)
+    if recipe.plan.variant == "fitted":
+        recipe = with_overrides(recipe, {"plan.variant": "text"})
+    generator = loaded_generator(out, recipe, plan, progress=progress)
+    guides = make_guides(plan, read_manifest(run_folder.data))
+
+    def timed(size: int) -> float:
+        batch = list(itertools.islice(slots(plan), size))
+        starts: dict[str, Any] = {"images": [guides(slot)[1] for slot in batch]} if guides else {}
+        prompts, seeds = [slot.prompt for slot in batch], [image_seed(slot.id, 0) for slot in batch]
+        began = time.perf_counter()
+        collections.deque(generator(prompts, seeds=seeds, **starts), maxlen=0)
+        return (time.perf_counter() - began) / len(batch)
+
+    before, size, seconds = -1, 0, 0.0
+    while before != size:
+        progress("timing a batch", 0, 1, f"{size} at once" if size else "")
+        before, size = size, getattr(generator, "batch_size", _BATCH)
+        seconds = timed(size)
+    progress("timing a batch", 1, 1, f"{min(size, plan.num_to_generate)} at once")
+    return Pace(seconds, getattr(generator, "about", {}).get("device"))

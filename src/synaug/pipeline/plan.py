@@ -1,0 +1,112 @@
+"""What a run starts from: its data with a test split, the plan, and both written into the run folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from synaug.config import Recipe
+from synaug.data import groups, readers, source_encoding
+from synaug.data.manifest import Manifest, write_manifest
+from synaug.data.subsets import with_test_split
+from synaug.errors import DataError
+from synaug.methods import check_methods
+from synaug.run import RunFolder, write_lock
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.planning.plan import Plan, make_plan
+from synaug.synthesis.planning.plan_file import write_plan
+
+if TYPE_CHECKING:
+    from synaug.data.formats.in_memory import Source
+
+IN_MEMORY = "images in memory"
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise an OptionError for a name that nothing knows: a method, mixing, loss, sampler, network, gate, device."""
+    from synaug.runtime.devices import chosen_device, chosen_precision
+    from synaug.synthesis.generators.loading import find_device
+    from synaug.synthesis.quality.gates import check_gates
+    from synaug.training.batching import check_stage
+    from synaug.training.last_layer.retrain import method_named
+    from synaug.training.networks.classifiers import check_network
+
+    check_methods(list(recipe.methods), recipe)
+    check_gates(recipe.quality.gates)
+    find_device(recipe.generate.device)
+    chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
+    for network in {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}:
+        check_network(network)
+    for changes in ({}, *(method.stage1 for method in recipe.methods.values())):
+        check_stage(recipe.train.stage1.model_copy(update=changes))
+    for changes in ({}, *(method.retrain for method in recipe.methods.values())):
+        method_named(recipe.train.retrain.model_copy(update=changes).method)
+
+
+def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) -> Manifest:
+    """Return the images with a test split: the data's own, or a share of each class held out.
+
+    Raises:
+        DataError: the data cannot be used, or a class has no image to test on.
+    """
+    manifest = readers.read_data(source, recipe.data, progress=progress)
+    manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
+    check_counts(manifest, "test")
+    return manifest
+
+
+def check_counts(manifest: Manifest, split: str) -> None:
+    """Raise a DataError where a class has no image in the split."""
+    counts = groups.class_counts(manifest.split(split).labels, manifest.num_classes)
+    empty = [manifest.class_names[label] for label in np.flatnonzero(counts == 0)]
+    if empty:
+        raise DataError(
+            f"No {split} image in {len(empty)} of {manifest.num_classes} classes: {', '.join(empty[:5])}. "
+            "Each class needs at least one real image to train on and one to test on."
+        )
+
+
+def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
+    """Return the plan for the training images; nothing is written."""
+    training = manifest.split("train")
+    check_counts(manifest, "train")
+    look = source_encoding.detect_encoding(training)
+    return make_plan(
+        training,
+        options=recipe.plan,
+        generate=recipe.generate,
+        encoding=look,
+        image_size=look.size or source_encoding.median_size(training),
+    )
+
+
+def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, source: str) -> None:
+    """Write the plan, the manifest and the lock file; where those of this run are there, leave them.
+
+    Raises:
+        OptionError: the folder holds another run.
+    """
+    run_folder = RunFolder(out)
+    storage.remove_temporary(storage.make_folder(out))
+    recipe = recipe.model_copy(update={"bench": None})
+    write_lock(run_folder, source=manifest.origin or source, recipe=recipe, data_digest=data_digest(manifest))
+    if not run_folder.plan.exists():
+        write_manifest(manifest, run_folder.data)
+        write_plan(plan, run_folder.plan)
+
+
+def data_digest(manifest: Manifest) -> str:
+    """Return a digest of every row: which image, label, attribute and split."""
+    columns = manifest.frame[["id", "label", "attribute", "split", "sha256"]]
+    rows = pd.util.hash_pandas_object(columns, index=False).to_numpy()
+    return storage.digest(rows.tobytes() + "\0".join(manifest.class_names).encode())
+
+
+def place(source: Source) -> str:
+    """Return what the lock file and the report call the data where nobody gave them a name."""
+    return str(source) if isinstance(source, str | os.PathLike) else IN_MEMORY

@@ -1,0 +1,232 @@
+"""Gather what a run folder holds into ``report.json`` and, made from that, ``report.html``."""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from synaug.config import EMBEDDED, UNNAMED, Recipe
+from synaug.data import groups
+from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
+from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.errors import DataError
+from synaug.methods import METHODS, images_digest, is_current, method_named
+from synaug.pipeline.measure_gap import shortcuts
+from synaug.pipeline.report_examples import confusions, loss_curves, report_images
+from synaug.run import RunFolder, locked_recipe, machine, open_run
+from synaug.runtime import storage
+from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.planning.plan import Plan, called
+from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.planning.slots import sample_slots
+
+IN_DOMAIN = (
+    "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
+    "demo's training or test set, and plays the part that web-scale pretraining plays for a large model. What a "
+    "large model does for your classes has to be measured on them."
+)
+OUT_OF_DOMAIN = (
+    "The embedded generator knows the ten kinds of clothes of Fashion-MNIST and nothing else; some of your classes are "
+    "not among them. Results with synthetic images say little here: use a model that knows your classes."
+)
+
+
+def report(out: Path, *, command: str = "") -> dict[str, Any]:
+    """Write ``report.html`` and, when all else is written, ``report.json``; return the latter's content.
+
+    Args:
+        out: run folder with results.
+        command: what made the run; without it, what an earlier report of the run says.
+
+    Raises:
+        DataError: no method has a result yet.
+    """
+    from synaug.report.html import make_report
+    from synaug.report.seeds import over_seeds
+
+    run_folder = open_run(out)
+    lock = storage.read_json(run_folder.lock_file)
+    recipe = locked_recipe(run_folder)
+    own, results = finished_results(run_folder, recipe), results_of_all_seeds(run_folder, recipe)
+    if not own:
+        raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
+    if not command and run_folder.report.exists():
+        command = storage.read_json(run_folder.report)["command"]
+    manifest = read_manifest(run_folder.data)
+    plan = read_plan(run_folder.plan)
+    made = synthesis_section(plan, out)
+    content = {
+        "schema_version": 1,
+        "synaug_version": lock["versions"]["synaug"],
+        "name": recipe.name if recipe.name != UNNAMED else out.resolve().name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": command,
+        "machine": machine(),
+        "versions": lock["versions"],
+        "seconds": made["seconds"] + training_seconds(results, recipe),
+        "disk": disk_section(run_folder),
+        "data": data_section(manifest, lock["source"]),
+        "plan": plan_section(plan),
+        "synthesis": made,
+        "training": training_section(recipe, [result["method"] for result in own])
+        | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
+        "results": results,
+        "seeds": over_seeds(results),
+        "confusions": confusions(run_folder, own, manifest.class_names),
+        "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
+        "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
+        "repeat": [command] if command else [],
+    }
+    final = next((r["method"] for r in own if r["method"] == "synaug"), own[-1]["method"])
+    storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
+    pictures = report_images(manifest, plan, out)
+    storage.write_text(
+        run_folder.page, make_report(json.loads(json.dumps(storage.without_nan(content))), images=pictures)
+    )
+    storage.write_json(run_folder.report, content)
+    return content
+
+
+def is_reported(run_folder: RunFolder, recipe: Recipe) -> bool:
+    """Return whether the report is of the results that are there, or nothing is there to report."""
+    results = results_of_all_seeds(run_folder, recipe)
+    is_there = run_folder.report.is_file()
+    return not results or bool(is_there and storage.read_json(run_folder.report)["results"] == results)
+
+
+def disk_section(run_folder: RunFolder) -> dict[str, int]:
+    """Return the bytes that the images, the trained networks and all files of the run take."""
+    folders = {"synthetic": run_folder.path / "synthetic", "checkpoints": run_folder.checkpoints}
+    return {name: storage.size(folder) for name, folder in (folders | {"all": run_folder.path}).items()}
+
+
+def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float:
+    """Return the seconds of all methods together; features that two methods share are counted once."""
+    seconds = {(result["method"], result["seed"]): result["seconds"] for result in results}
+    shared = ((method_named(name, recipe).starts_from or "", seed) for name, seed in seconds)
+    return sum(seconds.values()) - sum(seconds.get(start, 0.0) for start in shared)
+
+
+def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
+    """Return what a reader of the results has to know."""
+    notes = []
+    if plan.options.model == EMBEDDED:
+        notes.append(IN_DOMAIN if set(plan.class_names) <= set(CLASS_NAMES) else OUT_OF_DOMAIN)
+    if made["missing"]:
+        notes.append(
+            f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
+            "The set is less even than planned."
+        )
+    overruled = made.get("review", {}).get("overruled", {})
+    for reason in sorted(overruled.keys() & {"copy", "leak"}):
+        what = "the training" if reason == "copy" else "the test"
+        notes.append(
+            f"A person accepted {overruled[reason]:,} images that look like copies of {what} images. "
+            + ("Results on the test images may be too good." if reason == "leak" else "They add little that is new.")
+        )
+    return notes
+
+
+def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the results that are there, in the order of ``METHODS``; then those of the recipe's own versions."""
+    names = dict.fromkeys([*METHODS, *recipe.methods])
+    paths = [run_folder.result(name, recipe.seed) for name in names]
+    return [storage.read_json(path) for path in paths if path.exists()]
+
+
+def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the results of the run's own seed, then of each other seed those of the same methods.
+
+    Of another seed, what was trained with other options or on other images is left out.
+    """
+    own = finished_results(run_folder, recipe)
+    others = [recipe.model_copy(update={"seed": seed}) for seed in run_folder.seeds() if seed != recipe.seed]
+    if not own or not others:
+        return own
+    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan), run_folder.path))
+    names = [result["method"] for result in own]
+    return own + [
+        result
+        for other in others
+        for result in finished_results(run_folder, other)
+        if result["method"] in names and is_current(run_folder, result["method"], other, synthetic)
+    ]
+
+
+def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
+    """Return the report's ``data``: what there was before."""
+    summary = groups.summary(manifest.split("train"))
+    test = manifest.split("test")
+    tested = groups.class_counts(test.labels, manifest.num_classes)
+    return {
+        "source": source,
+        "num_test_images": len(test),
+        "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
+        "class_names": list(manifest.class_names),
+        "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
+    } | summary
+
+
+def plan_section(plan: Plan) -> dict[str, Any]:
+    """Return the report's ``plan``: what was lacking."""
+    prompts: dict[str, list[str]] = {}
+    for slot in sample_slots(plan, per_cell=3):
+        prompts.setdefault(slot.cell.name, []).append(slot.prompt)
+    return {
+        "by": plan.options.by,
+        "target": plan.options.target,
+        "variant": plan.options.variant,
+        "model": plan.options.model,
+        "template": plan.options.template,
+        "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
+        "digest": plan.digest,
+        "called": called(plan),
+        "prompts": prompts,
+    }
+
+
+def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
+    """Return the report's ``synthesis``: what was made, and what was rejected and why."""
+    from synaug.synthesis.execution.journal import read_journals
+    from synaug.synthesis.execution.review_decisions import review_counts
+    from synaug.synthesis.execution.worker import synthesis_summary
+
+    model: dict[str, Any] = {}
+    accepted = collections.Counter({cell.name: 0 for cell in plan.cells})
+    rejected: dict[str, collections.Counter[str]] = {}
+    for record in read_journals(plan, out):
+        if record["kind"] == "run":
+            model = record["about"]
+        elif record["verdict"] == "accepted":
+            accepted[record["cell"]] += 1
+        else:
+            rejected.setdefault(record["cell"], collections.Counter())[record["reason"]] += 1
+    made = synthesis_summary(plan, out)
+    return made | {
+        "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
+        "model": model,
+        "review": review_counts(plan, out),
+        "accepted_by_class": dict(accepted),
+        "rejected_by_class": {name: dict(reasons) for name, reasons in rejected.items()},
+    }
+
+
+def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:
+    """Return the report's ``training``: how the classifiers were made."""
+    stage = recipe.train.stage1
+    return {
+        "network": recipe.train.network,
+        "steps": stage.steps,
+        "epochs": None if stage.steps else stage.epochs,
+        "batch_size": stage.batch_size,
+        "options": recipe.train.model_dump(mode="json"),
+        "overrides": {
+            name: recipe.methods[name].model_dump(exclude_defaults=True) for name in methods if name in recipe.methods
+        },
+        "methods": {name: method_named(name, recipe).description for name in methods},
+    }

@@ -1,0 +1,102 @@
+"""Pick what a report shows beside its scores: example images, what is mixed up, and the training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from synaug.data.codec import read_file
+from synaug.data.manifest import Manifest, read_image
+from synaug.run import RunFolder
+from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.planning.plan import Plan
+
+if TYPE_CHECKING:
+    from synaug.report.sections import ReportImages
+
+EXAMPLES = 10  # pictures of each kind and class
+MOST_CURVES = 5  # methods whose loss is drawn
+CURVE_POINTS = 200
+
+
+def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
+    """Return examples of each class: real, synthetic and rejected ones."""
+    from synaug.report.sections import ReportImages
+    from synaug.synthesis.execution.provenance import provenance
+
+    real, synthetic = manifest.split("train"), synthetic_manifest(plan, folder)
+    made = provenance(plan, folder)
+    prompts = dict(zip(made["id"], made["prompt"], strict=True))
+    shown = {name: example_rows(synthetic, label) for label, name in enumerate(synthetic.class_names)}
+    return ReportImages(
+        real={
+            name: [read_image(real, row) for row in example_rows(real, label)]
+            for label, name in enumerate(real.class_names)
+        },
+        synthetic={name: [read_image(synthetic, row) for row in rows] for name, rows in shown.items()},
+        prompts={name: [prompts[synthetic.frame["id"].iat[row]] for row in rows] for name, rows in shown.items()},
+        rejected=rejected_images(plan, folder),
+    )
+
+
+def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Image, str]]]:
+    """Return up to ``EXAMPLES`` rejected images a class, each with the reason."""
+    from synaug.synthesis.execution.journal import read_journals
+
+    labels = {cell.name: cell.label for cell in plan.cells}
+    shown: dict[str, list[tuple[Image.Image, str]]] = {name: [] for name in plan.class_names}
+    for record in read_journals(plan, folder):
+        if record["kind"] != "attempt" or record["verdict"] == "accepted" or not record["path"]:
+            continue
+        images, path = shown[plan.class_names[labels[record["cell"]]]], folder / record["path"]
+        if len(images) < EXAMPLES and path.is_file():
+            images.append((read_file(path), record["reason"]))
+    return shown
+
+
+def confusions(
+    run_folder: RunFolder, results: Sequence[dict[str, Any]], class_names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Return what each method takes for what: the most frequent mistakes and, of few classes, the whole matrix."""
+    from synaug.report.sections import MAX_CLASSES_IN_MATRIX
+    from synaug.report.svg import confused_pairs
+
+    found = {}
+    for result in results:
+        path = run_folder.method_predictions(result["method"], result["seed"])
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        matrix = (
+            pd.crosstab(table["label"], table["prediction"])
+            .reindex(index=list(class_names), columns=list(class_names), fill_value=0)
+            .to_numpy()
+        )
+        found[result["method"]] = {
+            "pairs": [list(pair) for pair in confused_pairs(matrix, class_names)],
+            "matrix": matrix.tolist() if len(class_names) <= MAX_CLASSES_IN_MATRIX else None,
+        }
+    return found
+
+
+def loss_curves(run_folder: RunFolder, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    """Return the training loss of the first methods that trained features, a point the mean of some steps."""
+    from synaug.training.loop import CURVES
+
+    paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
+    curves = {}
+    for name in [name for name, path in paths.items() if path.exists()][:MOST_CURVES]:
+        losses = pd.read_csv(paths[name])["loss"].to_numpy()
+        parts = np.array_split(losses, min(CURVE_POINTS, len(losses)))
+        curves[name] = [float(part.mean()) for part in parts]
+    return curves
+
+
+def example_rows(manifest: Manifest, label: int) -> list[int]:
+    """Return up to ``EXAMPLES`` rows of a class, spread evenly over them."""
+    rows = np.flatnonzero(manifest.labels == label)
+    spread = np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))
+    return [int(row) for row in rows[spread]]

@@ -1,0 +1,217 @@
+"""Let a person look at the images of a run, and follow what they decided."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synaug.data.codec import read_file
+from synaug.data.manifest import Manifest, read_image, read_manifest
+from synaug.errors import DataError, OptionError
+from synaug.run import RunFolder, locked_recipe, open_run
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.journal import read_journals, read_state
+from synaug.synthesis.execution.review_decisions import (
+    FOLDER,
+    Decision,
+    apply_decisions,
+    attempts,
+    decisions_path,
+    image_name,
+    pending,
+    read_decision_table,
+    read_decisions,
+    review_counts,
+    write_decisions,
+)
+from synaug.synthesis.execution.worker import rejected_files
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.planning.slots import safe_names, slots
+
+REAL_SHOWN = 12
+Records = dict[int, list[dict[str, Any]]]
+"""Journal records by label."""
+
+
+def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> dict[str, Any]:
+    """Write a page a class and a table for a person to decide in; a table that is there keeps its decisions.
+
+    Args:
+        out: run folder with synthetic images.
+        per_class: accepted images to show; the kept rejected ones are all shown.
+        progress: called with how many classes are done.
+
+    Returns:
+        ``page``, ``decisions``, ``sheets`` (paths), ``shown`` and ``pending`` (numbers).
+
+    Raises:
+        DataError: there are no images yet, or the table has a line that cannot be used.
+    """
+    run_folder = open_run(out)
+    plan = read_plan(run_folder.plan)
+    decisions = _decisions(out)
+    waiting = pending(plan, out, decisions)
+    accepted, rejected = _records_by_label(plan, out)
+    if not accepted and not rejected:
+        raise DataError(f"{out} has no synthetic images to review. Make them first: synaug generate {out}")
+    real = read_manifest(run_folder.data).split("train")
+    folder = storage.make_folder(out / FOLDER)
+    names = safe_names(plan.class_names)
+    kept = {path.stem: path for paths in rejected_files(out).values() for path in paths}
+    rows, index = [], []
+    labels = sorted(accepted.keys() | rejected.keys())
+    for number, label in enumerate(labels):
+        progress("writing contact sheets", number, len(labels), plan.class_names[label])
+        used = _spread(accepted.get(label, []), per_class)
+        unused = [record for record in rejected.get(label, []) if image_name(record) in kept]
+        file = f"class-{names[label]}.html"
+        page = _sheet(plan, out, real, label, used, unused, kept, (accepted, rejected))
+        storage.write_text(folder / file, page)
+        index.append((plan.class_names[label], file, len(accepted.get(label, [])), len(rejected.get(label, []))))
+        rows += [_row(record, plan.class_names[label]) for record in [*used, *unused]]
+    progress("writing contact sheets", len(labels), len(labels), "")
+    _write_index(run_folder, folder, index)
+    write_decisions(decisions_path(out), _with_decisions(rows, decisions))
+    return {
+        "page": str(folder / "index.html"),
+        "decisions": str(decisions_path(out)),
+        "sheets": [str(folder / file) for _, file, _, _ in index],
+        "shown": len(rows),
+        "pending": len(waiting),
+    }
+
+
+def apply(out: Path) -> dict[str, Any]:
+    """Follow the table of the run: rejected images are to be made again, accepted ones count.
+
+    Returns:
+        ``rows``: how many were ``read``, are ``decided``, were ``applied`` now, and name an ``unknown`` image
+        (without a decision; with one it is an error); ``accepted`` and ``rejected``: what was new; ``review``: all
+        that a person decided; ``to_make``: open slots.
+
+    Raises:
+        DataError: a line cannot be used or followed; nothing was changed.
+        OptionError: a process is making images in the run.
+    """
+    plan = read_plan(open_run(out).plan)
+    with contextlib.ExitStack() as stack:
+        for name in sorted({"worker-0-of-1"} | {path.name[1:-5] for path in out.glob(".worker-*.lock")}):
+            stack.enter_context(storage.lock(out, name=name))
+        table = read_decision_table(decisions_path(out))
+        done = apply_decisions(plan, out, table.decisions)
+    new = Counter(decision.decision for _, decision in done)
+    state, most = read_state(plan, out), locked_recipe(open_run(out)).quality.max_attempts
+    known = attempts(plan, out, (name.rpartition("-")[0] for name, _ in table.ids))
+    return {
+        "rows": {
+            "read": len(table.ids),
+            "decided": sum(bool(each.decision) for each in table.decisions),
+            "applied": len(done),
+            "unknown": sum(name not in known for name, _ in table.ids),
+        },
+        "accepted": new["accept"],
+        "rejected": new["reject"],
+        "review": review_counts(plan, out),
+        "to_make": sum(not state.is_settled(slot, most) for slot in slots(plan)),
+    }
+
+
+def check_applied(plan: Plan, out: Path) -> None:
+    """Raise an OptionError where the table holds decisions that were not followed yet."""
+    waiting = len(pending(plan, out, _decisions(out)))
+    if waiting:
+        raise OptionError(
+            f"{decisions_path(out)} holds {waiting:,} decisions that are not applied yet. "
+            f"Apply them with: synaug review {out} --apply"
+        )
+
+
+def _decisions(out: Path) -> list[Decision]:
+    path = decisions_path(out)
+    return read_decisions(path) if path.exists() else []
+
+
+def _records_by_label(plan: Plan, out: Path) -> tuple[Records, Records]:
+    """Return the records of accepted and of rejected images, ordered by name."""
+    labels = {cell.name: cell.label for cell in plan.cells}
+    accepted: Records = {}
+    rejected: Records = {}
+    for record in read_journals(plan, out):
+        if record["kind"] == "attempt":
+            chosen = accepted if record["verdict"] == "accepted" else rejected
+            chosen.setdefault(labels[record["cell"]], []).append(record)
+    for records in (*accepted.values(), *rejected.values()):
+        records.sort(key=image_name)
+    return accepted, rejected
+
+
+def _spread(records: Sequence[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    chosen = np.unique(np.linspace(0, len(records) - 1, min(number, len(records))).astype(int))
+    return [records[position] for position in chosen]
+
+
+def _sheet(
+    plan: Plan,
+    out: Path,
+    real: Manifest,
+    label: int,
+    used: Sequence[dict[str, Any]],
+    unused: Sequence[dict[str, Any]],
+    kept: dict[str, Path],
+    records: tuple[Records, Records],
+) -> str:
+    from synaug.report.contact_sheets import Shot, make_sheet
+
+    def shot(record: dict[str, Any], path: Path) -> Shot:
+        return Shot(
+            name=image_name(record),
+            image=read_file(path),
+            cell=record["cell"],
+            prompt=record["prompt"],
+            reason=record["reason"] or "",
+            scores=record["scores"],
+            decision=record.get("reviewed") or "",
+            note=record.get("note") or "",
+        )
+
+    examples = _spread([{"row": int(row)} for row in np.flatnonzero(real.labels == label)], REAL_SHOWN)
+    return make_sheet(
+        plan.class_names[label],
+        real=[read_image(real, example["row"]) for example in examples],
+        accepted=[shot(record, out / record["path"]) for record in used],
+        rejected=[shot(record, kept[image_name(record)]) for record in unused],
+        num_accepted=len(records[0].get(label, [])),
+        num_rejected=len(records[1].get(label, [])),
+    )
+
+
+def _row(record: dict[str, Any], class_name: str) -> dict[str, Any]:
+    now = "accepted" if record["verdict"] == "accepted" else f"rejected: {record['reason']}"
+    return {
+        "id": image_name(record),
+        "decision": record.get("reviewed"),
+        "note": record.get("note"),
+        "class": class_name,
+        "now": now,
+    }
+
+
+def _with_decisions(rows: Sequence[dict[str, Any]], decisions: Sequence[Decision]) -> Iterator[dict[str, Any]]:
+    """Yield the rows with what the table says already, then what it says of images that are not shown."""
+    said = {each.id: {"id": each.id, "decision": each.decision, "note": each.note} for each in decisions}
+    for row in rows:
+        yield row | said.pop(row["id"], {})
+    yield from said.values()
+
+
+def _write_index(run_folder: RunFolder, folder: Path, index: Sequence[tuple[str, str, int, int]]) -> None:
+    from synaug.report.contact_sheets import make_index
+
+    storage.write_text(folder / "index.html", make_index(locked_recipe(run_folder).name, index))

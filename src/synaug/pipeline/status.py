@@ -1,0 +1,88 @@
+"""Say how far a run is, also while it goes on: stage, images, rate, time left, and who holds it.  Reads only."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from synaug.methods import DEFAULT_METHODS
+from synaug.pipeline.report import finished_results
+from synaug.run import RunFolder, locked_recipe, open_run
+from synaug.runtime import storage
+from synaug.synthesis.execution.worker import is_settled, synthesis_summary
+from synaug.synthesis.planning.plan_file import read_plan
+
+
+def status(out: Path) -> dict[str, Any]:
+    """Return the stage of a run, its images and results, and the processes at work on it.
+
+    The rate is that of all images so far, times the processes that make some now; the time left is for the images.
+    ``training`` is the training under way, as of its last checkpoint, or None: its own rate and time left.
+    ``seeds`` has the run's own first, then the others of which a result is finished or a training under way;
+    ``results`` are those of the own one.
+    """
+    run_folder = open_run(out)
+    recipe = locked_recipe(run_folder)
+    plan = read_plan(run_folder.plan)
+    made = synthesis_summary(plan, out)
+    results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe)}
+    holders = storage.holders(out)
+    is_made = is_settled(plan, folder=out, quality=recipe.quality)
+    workers = max(1, sum(name.startswith("worker-") for name in holders))
+    rate = workers * made["accepted"] / made["seconds"] if made["seconds"] else math.nan
+    left = made["missing"] / rate if rate else math.nan
+    if not is_made:
+        stage = "generate"
+    elif run_folder.page.exists() and not holders:
+        stage = "done"
+    else:
+        stage = "train" if len(results) < len(DEFAULT_METHODS) else "report"
+    training = _training(run_folder) if stage in ("train", "report") else None
+    return {
+        "stage": "train" if training else stage,
+        "model": recipe.plan.model,
+        "images": {
+            "planned": made["requested"],
+            "accepted": made["accepted"],
+            "rejected": sum(made["rejected"].values()),
+            "per_second": rate,
+            "seconds_left": 0.0 if is_made else left,
+        },
+        "seeds": _seeds(run_folder, recipe.seed, training),
+        "training": training,
+        "results": results,
+        "report": str(run_folder.page) if run_folder.page.exists() else None,
+        "held_by": holders,
+    }
+
+
+def _seeds(run_folder: RunFolder, own: int, training: dict[str, Any] | None) -> list[int]:
+    others = {*run_folder.seeds(), *([training["seed"]] if training else [])}
+    return [own, *sorted(others - {own})]
+
+
+def _training(run_folder: RunFolder) -> dict[str, Any] | None:
+    """Return how far the training is that was last saved; None where it is finished, or there is none."""
+    from synaug.training.checkpoint import FILE, read_about
+
+    saved = {path: path.stat().st_mtime for path in run_folder.checkpoints.rglob(FILE)}
+    if not saved:
+        return None
+    path = max(saved, key=lambda place: saved[place])
+    about = read_about(path)
+    done, steps = len(about["losses"]), about["steps"]
+    if done >= steps:
+        return None
+    rate = done / about["seconds"] if about["seconds"] else math.nan
+    name, _, seed = path.relative_to(run_folder.checkpoints).parts[0].rpartition("-")
+    since = time.time() - saved[path] if storage.holders(run_folder.path) else 0.0  # it went on since it was saved
+    return {
+        "method": name,
+        "seed": int(seed),
+        "steps": steps,
+        "done": done,
+        "per_second": rate,
+        "seconds_left": max(0.0, (steps - done) / rate - since) if rate else math.nan,
+    }

@@ -1,0 +1,59 @@
+"""Lay the images of one class out on a page for a person to judge, each with its name and what the checks said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from PIL import Image
+
+from synaug.report.html import page_template
+from synaug.report.summary import reason_text
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One image of a sheet; ``reason`` is why it was rejected, ``decision`` what a person said of it."""
+
+    name: str
+    image: Image.Image
+    cell: str = ""
+    prompt: str = ""
+    reason: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    decision: str = ""
+    note: str = ""
+
+
+def make_sheet(
+    class_name: str,
+    *,
+    real: Sequence[Image.Image],
+    accepted: Sequence[Shot],
+    rejected: Sequence[Shot],
+    num_accepted: int,
+    num_rejected: int,
+) -> str:
+    """Return the page of one class; it needs no network and has no script.
+
+    Args:
+        class_name: whose images they are.
+        real: examples to compare with.
+        accepted: images that are used.
+        rejected: images that are not used.
+        num_accepted: how many there are, shown or not.
+        num_rejected: how many there are, shown or not.
+    """
+    return page_template("sheet.html").render(
+        class_name=class_name,
+        real=real,
+        accepted=accepted,
+        rejected=[(shot, reason_text(shot.reason)) for shot in rejected],
+        num_accepted=num_accepted,
+        num_rejected=num_rejected,
+    )
+
+
+def make_index(name: str, rows: Sequence[tuple[str, str, int, int]]) -> str:
+    """Return the page that leads to the sheets: rows of class, file, accepted and rejected images."""
+    return page_template("sheets.html").render(name=name, rows=rows)

@@ -1,0 +1,194 @@
+"""Read ``report.json`` and turn it into one self-contained HTML page.
+
+The page needs no network and has no script: images are data URIs, pictures are inline SVG, and everything
+that comes from data (class names, prompts, file names) is escaped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from synaug.errors import DataError
+from synaug.report import sections, svg
+from synaug.report.results_table import TITLES, compared_methods, percent, results_table, shown_columns
+from synaug.report.sections import ReportImages
+from synaug.report.summary import summary
+from synaug.runtime import storage
+from synaug.runtime.escaping import visible
+
+__all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
+
+SCHEMA_VERSION = 1
+_SECTIONS: dict[str, type] = {"data": dict, "plan": dict, "synthesis": dict, "training": dict, "results": list}
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """Read and check a ``report.json``.
+
+    Raises:
+        DataError: it is missing, is not JSON, is of another schema version or lacks a section.
+    """
+    report = storage.read_json(path)
+    check_report(report, where=str(path))
+    return dict(report)
+
+
+def check_report(report: Any, *, where: str = "The report") -> None:
+    """Check the schema version and that all sections are there.
+
+    Raises:
+        DataError: they are not.
+    """
+    if not isinstance(report, dict):
+        raise DataError(f"{where} must hold a report, not {type(report).__name__}.")
+    version = report.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{where} has schema version {version!r}; this synaug reads version {SCHEMA_VERSION}. "
+            "Read it with the synaug that wrote it, or write it again with 'synaug report RUN'."
+        )
+    wrong = [name for name, kind in _SECTIONS.items() if not isinstance(report.get(name), kind)]
+    if wrong:
+        raise DataError(f"{where} lacks the sections {', '.join(wrong)}; write it again with 'synaug report RUN'.")
+    absent = [name for name in ("class_names", "class_counts") if name not in report["data"]]
+    if absent:
+        raise DataError(f"{where} lacks {', '.join(f'data.{name}' for name in absent)}.")
+
+
+def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None) -> str:
+    """Return the whole report as one HTML page.
+
+    Args:
+        report: the content of ``report.json``.
+        images: examples to show beside the numbers.
+
+    Raises:
+        DataError: the report is of another schema version or lacks a section.
+    """
+    content = storage.without_nan(dict(report))
+    check_report(content)
+    images = images or ReportImages()
+    before, after = compared_methods(content)
+    rows, curves = results_table(content), content["training"].get("curves") or {}
+    seconds: dict[str, float] = {}
+    for run in content["results"]:
+        seconds[run["method"]] = seconds.get(run["method"], 0.0) + (run.get("seconds") or 0.0)
+    return page_template("report.html").render(
+        report=content,
+        data=content["data"],
+        plan=content["plan"],
+        synthesis=content["synthesis"],
+        training=content["training"],
+        summary=summary(content),
+        titles=TITLES,
+        columns=shown_columns(rows),
+        rows=rows,
+        before=sections.title(before),
+        after=sections.title(after),
+        facts=sections.facts(content, before, after),
+        recalls=sections.recall_rows(content, before, after),
+        counts=sections.count_rows(content),
+        gallery=sections.gallery(content, images),
+        num_classes_hidden=max(0, len(content["data"]["class_names"]) - sections.MAX_CLASSES_WITH_IMAGES),
+        rejections=sections.rejections(content),
+        confusions=sections.confusions(content, (before, after)),
+        curves=svg.curve(curves, title="Training loss") if curves else None,
+        curve_names=[sections.title(name) for name in curves],
+        costs=sections.costs(content),
+        times=[(row.title, seconds[row.method]) for row in rows if row.method in seconds],
+        groups=sections.groups(content),
+        gap=sections.gap_rows(content),
+        notes=content.get("warnings") or [],
+        settings=[
+            (key, value)
+            for key, value in content["training"].items()
+            if key != "seconds" and not isinstance(value, dict | list)
+        ],
+        options=sections.settings({key: content["training"].get(key) or {} for key in ("options", "overrides")}),
+        model=sections.settings(content["synthesis"].get("model") or {}),
+    )
+
+
+def page_template(name: str) -> jinja2.Template:
+    """Return a page of ``assets/report``, with the filters that the pages share."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("synaug", "assets/report"),
+        autoescape=True,
+        finalize=_visible,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=percent,
+        decimal=_decimal,
+        number=_number,
+        duration=_duration,
+        size=_size,
+        uri=svg.data_uri,
+        unbroken=_unbroken,
+        range=_range,
+        spread=_spread,
+    )
+    return environment.get_template(name)
+
+
+def _visible(value: Any) -> Any:
+    """Return text or markup with control characters shown as escapes; anything else as it is."""
+    return type(value)(visible(value, keep="\n\t")) if isinstance(value, str) else value
+
+
+def _decimal(value: float | None) -> str:
+    """Return a number with three digits after the point; None as n/a."""
+    return "n/a" if value is None else f"{value:.3f}"
+
+
+def _spread(value: float | None) -> str:
+    """Return a standard deviation in percent points, such as " ± 0.4"; nothing where there is none."""
+    return "" if value is None or math.isnan(value) else f"\N{NO-BREAK SPACE}± {100 * value:.1f}"
+
+
+def _range(ends: Sequence[float | None] | None) -> str:
+    """Return the two ends of an interval in whole percent; nothing where there is none."""
+    if not ends or None in ends:
+        return ""
+    low, high = ends
+    return f"{percent(low)[:-2]}\N{EN DASH}{percent(high)}".replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _unbroken(sentence: str) -> str:
+    """Return the sentence with its percent signs kept on the line of their numbers."""
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _number(value: Any) -> str:
+    """Return a number with thousands separators; None as n/a, anything else as it is."""
+    if value is None:
+        return "n/a"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _duration(seconds: float | None) -> str:
+    """Return seconds in words, such as 42 s or 3 min 20 s."""
+    if seconds is None:
+        return "n/a"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+
+
+def _size(num_bytes: float) -> str:
+    """Return bytes in the unit that suits them, such as 812 kB or 4.2 MB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.1f} {unit}"
+    return f"{num_bytes / 1e3:.0f} kB"

@@ -1,0 +1,121 @@
+"""Gather what a report found into a table, one row a method: mean and spread over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from synaug.report.seeds import by_method, deviation, mean
+
+UPPER_BOUND = "upper_bound"
+TITLES = {
+    "cross_entropy": "Cross-entropy",
+    "cross_entropy_retrained": "Cross-entropy, classifier retrained",
+    "cross_entropy_mixup": "Cross-entropy with Mixup",
+    "classifier_only": "Cross-entropy, classifier retrained on the evened-out set",
+    "oversampling": "Oversampling",
+    "oversampling_mixup": "Oversampling with Mixup",
+    "synaug_stage1": "SYNAuG, stage 1",
+    "synaug": "SYNAuG",
+    "synaug_balanced_real": "SYNAuG, classifier retrained on balanced real images",
+    "upper_bound_retrained": "Filled with real images, classifier retrained",
+    UPPER_BOUND: "Filled with real images (upper bound)",
+}
+COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One method of the table: mean and standard deviation over its seeds, as fractions, NaN where undefined."""
+
+    method: str
+    title: str
+    num_seeds: int
+    means: dict[str, float]
+    deviations: dict[str, float]
+    best: frozenset[str]
+
+    def text(self, column: str) -> str:
+        """Return a cell as percent, such as ``80.1``, ``80.1 ± 0.4`` or ``n/a``."""
+        mean, deviation = self.means[column], self.deviations[column]
+        if math.isnan(mean):
+            return "n/a"
+        spread = "" if math.isnan(deviation) else f" ± {100 * deviation:.1f}"
+        return f"{100 * mean:.1f}{spread}"
+
+
+def is_synthetic_method(method: str) -> bool:
+    """Return whether the method trains on synthetic images."""
+    return method.startswith("synaug")
+
+
+def shown_columns(rows: Sequence[ResultRow]) -> dict[str, str]:
+    """Return the columns of the results, name to title, in which any row has a number."""
+    return {name: title for name, title in COLUMNS.items() if any(not math.isnan(row.means[name]) for row in rows)}
+
+
+def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
+    """Return one row a method, in the order in which the report first names them; the upper bound is no rival."""
+    seeds = by_method(report["results"])
+    means = {method: {c: mean(_values(runs, c)) for c in COLUMNS} for method, runs in seeds.items()}
+    rivals = [values for method, values in means.items() if method != UPPER_BOUND]
+    return [
+        ResultRow(
+            method=method,
+            title=TITLES.get(method, method),
+            num_seeds=len(runs),
+            means=means[method],
+            deviations={column: deviation(_values(runs, column)) for column in COLUMNS},
+            best=frozenset(
+                column
+                for column in COLUMNS
+                if method != UPPER_BOUND and _is_best(means[method][column], [rival[column] for rival in rivals])
+            ),
+        )
+        for method, runs in seeds.items()
+    ]
+
+
+def recalls(report: Mapping[str, Any], method: str) -> dict[str, float]:
+    """Return each class's recall with a method, mean over its seeds; NaN where undefined."""
+    runs = by_method(report["results"]).get(method, [])
+    names = report["data"]["class_names"]
+    return {name: mean([number_or_nan(run.get("per_class", {}).get(name)) for run in runs]) for name in names}
+
+
+def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the method without synthetic images and the one with them that stand for before and after."""
+    methods = list(by_method(report["results"]))
+    plain = [method for method in methods if not is_synthetic_method(method) and method != UPPER_BOUND]
+    filled = [method for method in methods if is_synthetic_method(method)]
+    before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
+    after = "synaug" if "synaug" in filled else next(reversed(filled), None)
+    return before, after
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """Return a fraction as text.
+
+    >>> percent(0.564), percent(0.5641, 1), percent(None)
+    ('56 %', '56.4 %', 'n/a')
+    """
+    found = number_or_nan(value)
+    return "n/a" if math.isnan(found) else f"{100 * found:.{digits}f} %"
+
+
+def _values(runs: Iterable[Mapping[str, Any]], column: str) -> list[float]:
+    return [number_or_nan(run.get(column)) for run in runs]
+
+
+def number_or_nan(value: float | None) -> float:
+    """Return a number of a report, where None stands for undefined."""
+    return _NAN if value is None else float(value)
+
+
+def _is_best(value: float, values: list[float]) -> bool:
+    """Return whether the value is the largest of several that differ, at the precision that is shown."""
+    known = [round(1000 * other) for other in values if not math.isnan(other)]
+    return len(set(known)) > 1 and not math.isnan(value) and round(1000 * value) == max(known)

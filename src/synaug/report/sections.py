@@ -1,0 +1,256 @@
+"""Work out what each part of the HTML report shows: plain rows, pictures and sentences, no HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synaug.errors import DataError
+from synaug.report import svg
+from synaug.report.results_table import TITLES, percent, recalls, results_table
+from synaug.report.seeds import by_method, deviations, mean_result
+from synaug.report.summary import reason_text
+
+MAX_CLASSES_WITH_IMAGES = 60
+MAX_CLASSES_IN_MATRIX = 12
+
+Cell = tuple[float | None, float | None, Sequence[float | None]]  # mean, standard deviation, ends of the interval
+
+
+@dataclass(frozen=True, eq=False)
+class ReportImages:
+    """What the report shows beside its numbers; every part may be empty.
+
+    ``real`` and ``synthetic`` map class names to example images, ``prompts`` a class to the prompts of its
+    synthetic examples in the same order, ``rejected`` a class to examples with the reason of each.
+    """
+
+    real: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
+    synthetic: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    rejected: Mapping[str, Sequence[tuple[Image.Image, str]]] = field(default_factory=dict)
+
+
+def title(method: str | None) -> str:
+    """Return what a method is called in the report."""
+    return "" if method is None else TITLES.get(method, method)
+
+
+def facts(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, str]]:
+    """Return the large numbers at the top: a value, what it is, and what it was."""
+    rows = {row.method: row for row in results_table(report)}
+    facts = []
+    for column, label in (("accuracy", "accuracy"), ("few", "accuracy on few-image classes")):
+        values = [rows[name].means[column] if name else math.nan for name in (before, after)]
+        shown = [value for value in values if not math.isnan(value)]
+        if shown:
+            was = f"was {percent(shown[0], 1)}" if len(shown) == 2 else ""
+            facts.append({"value": percent(shown[-1], 1), "label": label, "was": was})
+    num_real = sum(report["data"]["class_counts"].values())
+    accepted = report["synthesis"].get("accepted") or 0
+    facts.append({"value": f"{num_real + accepted:,}", "label": "training images", "was": f"was {num_real:,}"})
+    num_rejected = sum((report["synthesis"].get("rejected") or {}).values())
+    if num_rejected:
+        share = percent(num_rejected / (num_rejected + accepted), 1)
+        facts.append({"value": f"{num_rejected:,}", "label": "images rejected", "was": f"{share} of those made"})
+    return facts
+
+
+def _by_count(report: dict[str, Any]) -> list[str]:
+    """Return the class names, the most frequent first."""
+    counts = report["data"]["class_counts"]
+    return sorted(report["data"]["class_names"], key=lambda name: -(counts.get(name) or 0))
+
+
+def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, Any]]:
+    old = recalls(report, before) if before else {}
+    new = recalls(report, after) if after else {}
+    intervals, rows = _recall_intervals(report, after), []
+    for name in _by_count(report):
+        was, now = old.get(name, math.nan), new.get(name, math.nan)
+        interval = intervals.get(name)
+        rows.append(
+            {
+                "name": name,
+                "count": report["data"]["class_counts"].get(name),
+                "before": was,
+                "after": now,
+                "change": _points(now - was),
+                "interval": interval,
+                "is_loss": now - was <= -0.01,
+                "picture": svg.recall_track(was, now, interval=interval),
+            }
+        )
+    return rows
+
+
+def _points(change: float) -> str:
+    """Return a change of recall in whole percent points, such as +14, −9 or 0."""
+    if math.isnan(change):
+        return "n/a"
+    rounded = round(100 * change)
+    return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
+
+
+def _recall_intervals(report: dict[str, Any], method: str | None) -> dict[str, Sequence[float | None]]:
+    """Return the interval of each class's recall, its ends the means over the seeds, where there is one."""
+    runs = by_method(report["results"]).get(method or "")
+    found = (mean_result(runs).get("intervals") or {}).get("per_class") or {} if runs else {}
+    return {name: ends for name, ends in found.items() if len(ends) == 2}
+
+
+def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    real = report["data"]["class_counts"]
+    made = _accepted_by_class(report)
+    largest = max((real.get(name, 0) + made.get(name, 0) for name in real), default=0)
+    return [
+        {
+            "name": name,
+            "real": real.get(name, 0),
+            "synthetic": made.get(name, 0),
+            "picture": svg.count_bar(real.get(name, 0), made.get(name, 0), largest),
+        }
+        for name in _by_count(report)
+    ]
+
+
+def _accepted_by_class(report: dict[str, Any]) -> dict[str, int]:
+    """Return the synthetic images of each class: those accepted, or those planned where that was not recorded."""
+    accepted = report["synthesis"].get("accepted_by_class")
+    cells = accepted if accepted is not None else report["plan"].get("num_to_generate") or {}
+    names = report["data"]["class_names"]
+    if report["plan"].get("by") != "group":
+        return {name: cells.get(name, 0) for name in names}
+    return {name: sum(n for cell, n in cells.items() if cell.startswith(f"{name} | ")) for name in names}
+
+
+def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]]:
+    """Return the classes with their example images, the rarest first."""
+    shown = [name for name in reversed(_by_count(report)) if images.real.get(name) or images.synthetic.get(name)]
+    samples: dict[str, list[str]] = {}
+    for cell, prompts in (report["plan"].get("prompts") or {}).items():
+        samples.setdefault(cell.split(" | ")[0], []).extend(prompts)
+    return [
+        {
+            "name": name,
+            "count": report["data"]["class_counts"].get(name),
+            "real": list(images.real.get(name, ())),
+            "synthetic": _with_prompts(images.synthetic.get(name, ()), images.prompts.get(name, ())),
+            "prompts": list(images.prompts.get(name) or samples.get(name) or ())[:3],
+            "rejected": [(image, reason_text(reason)) for image, reason in images.rejected.get(name, ())],
+        }
+        for name in shown[:MAX_CLASSES_WITH_IMAGES]
+    ]
+
+
+def _with_prompts(images: Sequence[Image.Image], prompts: Sequence[str]) -> list[tuple[Image.Image, str]]:
+    padded = [*prompts, *[""] * len(images)]
+    return list(zip(images, padded, strict=False))
+
+
+def rejections(report: dict[str, Any]) -> list[dict[str, Any]]:
+    counts = {reason: count for reason, count in (report["synthesis"].get("rejected") or {}).items() if count}
+    by_class = report["synthesis"].get("rejected_by_class") or {}
+    made = sum(counts.values()) + (report["synthesis"].get("accepted") or 0)
+    rows = []
+    for reason in sorted(counts, key=lambda name: -counts[name]):
+        hit = {name: reasons.get(reason, 0) for name, reasons in by_class.items() if reasons.get(reason)}
+        rows.append(
+            {
+                "reason": reason_text(reason),
+                "count": counts[reason],
+                "share": counts[reason] / made,
+                "classes": sorted(hit.items(), key=lambda item: -item[1])[:3],
+            }
+        )
+    return rows
+
+
+def confusions(report: dict[str, Any], methods: Sequence[str | None]) -> list[dict[str, Any]]:
+    names = report["data"]["class_names"]
+    shown = []
+    for method in dict.fromkeys(methods):
+        found = (report.get("confusions") or {}).get(method) if method else None
+        if found is None:
+            continue
+        matrix = np.asarray(found["matrix"] or np.zeros((len(names), len(names)), int))
+        if matrix.shape != (len(names), len(names)):
+            raise DataError(
+                f"The confusion matrix of {method} has shape {matrix.shape}; expected {(len(names), len(names))}."
+            )
+        shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        rows = list(zip(names, shares.tolist(), strict=True)) if found["matrix"] else []
+        shown.append({"title": title(method), "names": names, "rows": rows, "pairs": found["pairs"]})
+    return shown
+
+
+def groups(report: dict[str, Any]) -> dict[str, Any]:
+    """Return accuracy by group and what is measured between groups as tables: one column a method.
+
+    A cell is the mean over the seeds, their standard deviation and the ends of the interval.
+    """
+    seeds = {name: runs for name, runs in by_method(report["results"]).items() if runs[0].get("per_group")}
+    runs = {name: mean_result(each) for name, each in seeds.items()}
+    spreads = {name: deviations(each) for name, each in seeds.items()}
+    rows = {
+        "per_group": dict.fromkeys(row for run in runs.values() for row in run["per_group"]),
+        "fairness": dict.fromkeys(row for run in runs.values() for row in _measured_between_groups(run)),
+    }
+    return {
+        "titles": [title(name) for name in runs],
+        "per_group": [(row, [_in_group(runs[name], spreads[name], row) for name in runs]) for row in rows["per_group"]],
+        "fairness": [
+            (row, [_between_groups(runs[name], spreads[name], row) for name in runs]) for row in rows["fairness"]
+        ],
+    }
+
+
+def _measured_between_groups(run: dict[str, Any]) -> list[str]:
+    return [row for row in run.get("intervals") or {} if row in run and not isinstance(run[row], dict)]
+
+
+def _in_group(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:
+    ends = ((run.get("intervals") or {}).get("per_group") or {}).get(row)
+    return run["per_group"].get(row), spread["per_group"].get(row), ends or ()
+
+
+def _between_groups(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:
+    return run.get(row), spread.get(row), (run.get("intervals") or {}).get(row) or ()
+
+
+def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how far synthetic images are from real ones: all of them, then each class that has some."""
+    found = report.get("gap") or {}
+    by_class = [(name, gap) for name, gap in (found.get("per_class") or {}).items() if gap.get("num_synthetic")]
+    overall = [("All", found["overall"])] if found.get("overall") else []
+    return [{"name": name} | gap for name, gap in overall + by_class]
+
+
+def settings(content: Mapping[str, Any], *, prefix: str = "") -> list[tuple[str, Any]]:
+    """Return nested options as one flat list of dotted names and values."""
+    flat: list[tuple[str, Any]] = []
+    for name, value in content.items():
+        if isinstance(value, dict):
+            flat += settings(value, prefix=f"{prefix}{name}.")
+        else:
+            flat.append((f"{prefix}{name}", ", ".join(map(str, value)) if isinstance(value, list) else value))
+    return flat
+
+
+def costs(report: dict[str, Any]) -> list[tuple[str, str, Any]]:
+    """Return what the run took, as a label, the kind of number and the number."""
+    made, disk = report["synthesis"], report.get("disk") or {}
+    rows = [
+        ("Making images", "duration", made.get("seconds")),
+        ("Images a second", "number", made.get("images_per_second")),
+        ("Training", "duration", report["training"].get("seconds")),
+        ("Disk, synthetic images", "size", disk.get("synthetic")),
+        ("Disk, trained networks", "size", disk.get("checkpoints")),
+        ("Disk, all of the run", "size", disk.get("all")),
+    ]
+    return [row for row in rows if row[2] is not None]

@@ -1,0 +1,220 @@
+"""Say in plain words what a report found; for the terminal and for the HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from synaug.report.results_table import (
+    TITLES,
+    UPPER_BOUND,
+    ResultRow,
+    compared_methods,
+    is_synthetic_method,
+    number_or_nan,
+    percent,
+    recalls,
+    results_table,
+)
+from synaug.report.seeds import by_method, mean_result
+
+REASONS = {
+    "broken": "broken",
+    "non_finite": "not finite",
+    "flagged": "flagged by the safety checker",
+    "off_class": "off-class",
+    "copy": "copies of training images",
+    "leak": "copies of test images",
+    "collapse": "near-duplicates of one another",
+    "review": "turned down by a person",
+}
+FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
+_NAN = float("nan")
+
+
+def spoken(method: str | None) -> str:
+    """Return what a method is called within a sentence.
+
+    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method")
+    ('oversampling', 'SYNAuG', 'My_method')
+    """
+    title = TITLES.get(method or "", "")
+    return title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
+
+
+def summary(report: Mapping[str, Any]) -> list[str]:
+    """Return what was found, a sentence or two an item, the most important first."""
+    before, after = compared_methods(report)
+    said = [
+        _rarest_class(report, before, after),
+        _overall(report, before, after),
+        _worst_group(report, before, after),
+        _other_remedies(report, before, after),
+        _losers(report, before, after),
+        _synthesis(report),
+        _review(report),
+        _quarantine(report),
+    ]
+    return [sentence for sentence in said if sentence]
+
+
+def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    counts = report["data"]["class_counts"]
+    if not counts:
+        return ""
+    rarest = min(counts, key=counts.get)
+    shared = sum(count == counts[rarest] for count in counts.values())
+    if shared == len(counts):
+        return f"All {shared} classes have {_number_of(counts[rarest], 'image')}: there was nothing to even out."
+    who = "Your rarest class" if shared == 1 else "One of your rarest classes"
+    begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'image')}"
+    old, new = (recalls(report, method)[rarest] if method else _NAN for method in (before, after))
+    if math.isnan(old) and math.isnan(new):
+        return f"{begin}; its recall was not measured."
+    if math.isnan(old) or math.isnan(new):
+        return f"{begin}; its recall is {percent(new if math.isnan(old) else old)}."
+    tested = (report["data"].get("test_class_counts") or {}).get(rarest)
+    few = f", on only {_number_of(tested, 'test image')}" if tested and tested < FEW_TEST_IMAGES else ""
+    return f"{begin}; its recall {_went(old, new)}{few}."
+
+
+def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    rows = {row.method: row for row in results_table(report)}
+    if not rows:
+        return "Nothing was trained, so there are no results."
+    num_test = report["data"].get("num_test_images")
+    on = f"On {_number_of(num_test, 'real test image')}" if num_test else "On the real test images"
+    old, new = (rows[method].means["accuracy"] if method else _NAN for method in (before, after))
+    if math.isnan(old) or math.isnan(new):
+        row = rows.get(after or before or "") or next(iter(rows.values()))
+        return f"{on}, accuracy is {percent(row.means['accuracy'], 1)} with {spoken(row.method)}."
+    texts = [f"{on}, accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
+    if num_test and abs(new - old) < _chance(old, new, num_test):
+        texts.append("A difference this small can be chance with so few test images.")
+    elif new < old:
+        texts.append("As a whole, the synthetic images did not help here.")
+    few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
+    if not (math.isnan(few_old) or math.isnan(few_new)):
+        texts.append(f"On classes with fewer than 20 training images it {_went(few_old, few_new, 1)}.")
+    return " ".join([*texts, _spread(rows, before or "", after or "")]).rstrip()
+
+
+def _spread(rows: Mapping[str, ResultRow], before: str, after: str) -> str:
+    """Say over how many seeds the numbers are means, and how far accuracy lies apart."""
+    numbers = {row.num_seeds for row in rows.values()}
+    if len(numbers) > 1 or numbers == {1}:
+        return ""
+    spreads = [f"{100 * rows[name].deviations['accuracy']:.1f}" for name in (before, after)]
+    return (
+        f"All numbers are means of {numbers.pop()} seeds; the standard deviation of accuracy over them is "
+        f"{spreads[0]} points with {spoken(before)} and {spreads[1]} with {spoken(after)}."
+    )
+
+
+def _worst_group(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    runs = by_method(report["results"])
+    rates = [mean_result(runs[name]).get("per_group") or {} if name else {} for name in (before, after)]
+    known = {name: rate for name, rate in rates[0].items() if rate is not None and not math.isnan(rate)}
+    worst = min(known, key=lambda name: known[name], default="")
+    new = number_or_nan(rates[1].get(worst))
+    return "" if math.isnan(new) else f"Accuracy on the group recognised worst, {worst}, {_went(known[worst], new)}."
+
+
+def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    rows = {row.method: row for row in results_table(report)}
+    others = [
+        row
+        for row in rows.values()
+        if not is_synthetic_method(row.method)
+        and row.method not in (before, UPPER_BOUND)
+        and not math.isnan(row.means["accuracy"])
+    ]
+    if after is None or not others or math.isnan(rows[after].means["accuracy"]):
+        return ""
+    other = max(others, key=lambda row: row.means["accuracy"])
+    lead = 100 * (rows[after].means["accuracy"] - other.means["accuracy"])
+    reached = f"Without synthetic images, {spoken(other.method)} reached {percent(other.means['accuracy'], 1)}"
+    if abs(lead) < 0.05:
+        return f"{reached}, as much as {spoken(after)}."
+    if lead > 0:
+        return f"{reached}, {lead:.1f} points less than {spoken(after)}."
+    return f"{reached}, {-lead:.1f} points more than {spoken(after)}: on these data it is the better choice."
+
+
+def _losers(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+    if before is None or after is None:
+        return ""
+    old, new = recalls(report, before), recalls(report, after)
+    lost = sorted((name for name in old if new[name] - old[name] <= -0.01), key=lambda name: new[name] - old[name])
+    if not lost:
+        return ""
+    most = lost[0]
+    change = f"from {percent(old[most])} to {percent(new[most])}"
+    if len(lost) == 1:
+        return f"One class lost: the recall of {most} fell {change}."
+    return f"{len(lost)} of {len(old)} classes lost recall; the most, {most}, fell {change}."
+
+
+def _synthesis(report: Mapping[str, Any]) -> str:
+    made = report["synthesis"]
+    requested, accepted = made.get("requested") or 0, made.get("accepted") or 0
+    rejected = {reason: count for reason, count in (made.get("rejected") or {}).items() if count}
+    num_rejected = sum(rejected.values())
+    if not requested and not accepted and not num_rejected:
+        return "No synthetic images were asked for."
+    if not accepted and not num_rejected:
+        return f"None of the {requested:,} images asked for was made."
+    texts = [f"{accepted:,} synthetic {'image was' if accepted == 1 else 'images were'} added."]
+    if num_rejected:
+        reason = max(rejected, key=lambda name: rejected[name])
+        share = "most of them" if 2 * rejected[reason] > num_rejected else "the largest part"
+        every = "all of them" if rejected[reason] == num_rejected else share
+        texts.append(
+            f"{num_rejected:,} of {num_rejected + accepted:,} images were rejected, {every} {reason_text(reason)}."
+        )
+    missing = made.get("missing") or 0
+    if missing:
+        texts.append(f"{missing:,} of the {requested:,} wanted are missing.")
+    return " ".join(texts)
+
+
+def _review(report: Mapping[str, Any]) -> str:
+    review = report["synthesis"].get("review") or {}
+    accepted, rejected = review.get("accepted") or 0, review.get("rejected") or 0
+    if not accepted and not rejected:
+        return ""
+    overruled = sum((review.get("overruled") or {}).values())
+    against = f", {overruled:,} of them against the checks" if overruled else ""
+    return f"A person accepted {_number_of(accepted, 'image')}{against}, and turned down {rejected:,}."
+
+
+def reason_text(reason: str) -> str:
+    """Return a rejection reason in words."""
+    return REASONS.get(reason, reason.replace("_", " "))
+
+
+def _quarantine(report: Mapping[str, Any]) -> str:
+    number = len(report["data"].get("quarantined") or [])
+    if not number:
+        return ""
+    return f"{_number_of(number, 'file')} could not be used and {'was' if number == 1 else 'were'} left out."
+
+
+def _went(old: float, new: float, digits: int = 0, before: str = "", after: str = "") -> str:
+    """Return the change in words; ``before`` and ``after`` name the methods where they are given."""
+    shown = percent(old, digits), percent(new, digits)
+    if shown[0] == shown[1]:
+        return f"stayed at {shown[0]}" + (f" with {before} and with {after}" if before else "")
+    verb = "went" if new > old else "fell"
+    first, last = (f" with {name}" if name else "" for name in (before, after))
+    return f"{verb} from {shown[0]}{first} to {shown[1]}{last}"
+
+
+def _chance(old: float, new: float, num: int) -> float:
+    """Return the half width of a 95 % interval for the difference of two shares of ``num`` images."""
+    return 1.96 * math.sqrt((old * (1 - old) + new * (1 - new)) / num)
+
+
+def _number_of(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,239 @@
+"""The run folder: where each thing of a run lies, and the lock file that says what the run is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from synaug.config import Recipe
+from synaug.errors import DataError, OptionError
+from synaug.recipes import make_recipe, with_overrides
+from synaug.runtime import storage
+from synaug.runtime.secrets import redacted
+
+LIBRARIES = (
+    "synaug",
+    "torch",
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "timm",
+    "scikit-learn",
+    "numpy",
+    "Pillow",
+)
+_OF_MODEL = ("model", "revision", "licence")
+_OF_METHODS = ("methods.",)
+_OF_TRAINING = ("train.", "methods.", "name ")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.path / "plan.json"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data.parquet"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "synaug.lock.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def tracking(self) -> Path:
+        return self.path / "tracking"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def checkpoint(self, method: str, seed: int) -> Path:
+        """Return the folder that holds the training state of one method and seed."""
+        return self.checkpoints / f"{method}-{seed}"
+
+    def gap(self, seed: int) -> Path:
+        """Return the file that says how far the synthetic images are from the real ones."""
+        return self.checkpoint("synaug_stage1", seed) / "gap.json"
+
+    def result(self, method: str, seed: int) -> Path:
+        """Return the file that holds the finished result of one method and seed."""
+        return self.checkpoint(method, seed) / "result.json"
+
+    def seeds(self) -> list[int]:
+        """Return the seeds of which any method has a finished result, in ascending order."""
+        paths = self.checkpoints.glob("*-*/result.json")
+        return sorted({int(path.parent.name.rpartition("-")[2]) for path in paths})
+
+    def method_predictions(self, method: str, seed: int) -> Path:
+        """Return the predictions of one method and seed on the test images."""
+        return self.checkpoint(method, seed) / "predictions.csv"
+
+
+def open_run(path: Path) -> RunFolder:
+    """Return a run folder that ``plan`` made.
+
+    Raises:
+        DataError: there is no plan in it.
+    """
+    run = RunFolder(path)
+    if not run.plan.is_file() or not run.lock_file.is_file():
+        raise DataError(
+            f"{path} is not a run folder: it has no plan.json. Make one with: synaug plan DATA --out {path}"
+        )
+    return run
+
+
+def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str) -> None:
+    """Record what the run is; while nothing is trained, the options of training may still change.
+
+    Those of single methods may always: each result says of which options it is.
+
+    Raises:
+        OptionError: the folder already holds a run of other data or other options; the message names them.
+    """
+    content = {
+        "schema_version": 1,
+        "source": source,
+        "data_digest": data_digest,
+        "recipe": recipe.model_dump(mode="json"),
+        "versions": {name: _version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        "machine": machine(),
+    }
+    if run.lock_file.exists():
+        differing = _differences(storage.read_json(run.lock_file), content)
+        allowed = _OF_METHODS if run.checkpoints.exists() else _OF_TRAINING
+        if differing and all(name.startswith(allowed) for name in differing):
+            replace_recipe(run, recipe)
+        elif differing:
+            raise OptionError(
+                f"{run.path} already holds another run ({'; '.join(differing)}). "
+                "Choose another folder with --out, or give the options of that run to go on with it."
+            )
+        return
+    storage.write_json(run.lock_file, redacted(content))
+
+
+def locked_recipe(run: RunFolder) -> Recipe:
+    """Return the options that the run was planned with."""
+    return make_recipe(storage.read_json(run.lock_file)["recipe"], where=str(run.lock_file))
+
+
+def write_model(run: RunFolder, about: Mapping[str, Any], *, role: str = "model") -> None:
+    """Write into the lock file which model makes the images, at which revision and under which licence.
+
+    Role ``scorer``: the one that scores them.
+    """
+    content = storage.read_json(run.lock_file)
+    model = redacted({name: about.get(name) for name in _OF_MODEL})
+    if content.get(role) != model:
+        storage.write_json(run.lock_file, content | {role: model})
+
+
+def locked_model(run: RunFolder) -> dict[str, str | None]:
+    """Return the model that the lock file names; empty before it was loaded."""
+    return dict(storage.read_json(run.lock_file).get("model", {}))
+
+
+def write_networks(run: RunFolder, digests: Mapping[str, str]) -> None:
+    """Write into the lock file the digest of each file that a network of the user's own is in."""
+    content = storage.read_json(run.lock_file)
+    networks = content.get("networks", {}) | redacted(dict(digests))
+    if networks != content.get("networks", {}):
+        storage.write_json(run.lock_file, content | {"networks": networks})
+
+
+def replace_recipe(run: RunFolder, recipe: Recipe) -> None:
+    """Write changed options, such as the network of a later training, into the lock file."""
+    content = storage.read_json(run.lock_file)
+    storage.write_json(run.lock_file, redacted(content | {"recipe": recipe.model_dump(mode="json")}))
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    found = []
+    if before.get("data_digest") != now["data_digest"]:
+        found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
+    old = _flat(make_recipe(before.get("recipe", {})).model_dump(mode="json"))  # with what has a default since
+    new = _flat(now["recipe"])
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            found.append(f"{name} was {old.get(name)!r}, now {new.get(name)!r}")
+    return found[:6]
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def machine() -> str:
+    """Describe this machine in a few words, for reports."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU cores ({platform.machine()}), {pages:.0f} GiB, {_accelerator()}"
+
+
+def _accelerator() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return "no GPU"
+
+
+def change_model(path: Path, model: str) -> None:
+    """Let a planned run take its images from another model.
+
+    Raises:
+        OptionError: images of the planned model are there already, or the model is no name of one.
+    """
+    from synaug.synthesis.planning.plan_file import read_plan, write_plan
+
+    run = open_run(path)
+    recipe = locked_recipe(run)
+    if recipe.plan.model == model:
+        return
+    changed = with_overrides(recipe, {"plan.model": model})
+    with storage.lock(path):
+        if (path / "journal").exists():
+            raise OptionError(
+                f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
+                "Plan into another folder, or leave --model out."
+            )
+        plan = read_plan(run.plan)
+        write_plan(replace(plan, options=plan.options.model_copy(update={"model": model})), run.plan)
+        replace_recipe(run, changed)

@@ -1,0 +1,106 @@
+"""What was tried for each slot: one append-only file a worker, so that any number may work and any may die.
+
+A journal opens with a ``run`` record (the plan's digest, the generator's description) each time a worker
+starts, then has one record an attempt: ``id, cell, index, attempt, seed, prompt, modifier, verdict, reason,
+scores, path, sha256, seconds`` and, for image-to-image, ``guide``. Where a gate or a person changed the verdict
+later, ``revised.jsonl`` has a line ``id, attempt`` and whatever differs; the last line of an attempt holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synaug.errors import OptionError
+from synaug.runtime import storage
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning.slots import Slot
+
+FOLDER = "journal"
+REVIEW = "review"  # the reason where a person rejected an image
+_ACCEPTED = -1
+_BEFORE = "withdrawn.jsonl"  # where the revised verdicts were, only rejections, when nobody could review
+
+
+def journal_path(folder: Path, shard: tuple[int, int]) -> Path:
+    """Return the file of one worker."""
+    return folder / FOLDER / f"worker-{shard[0]}-of-{shard[1]}.jsonl"
+
+
+def revised_path(folder: Path) -> Path:
+    """Return the file of the verdicts that were changed later."""
+    return folder / FOLDER / "revised.jsonl"
+
+
+def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of all workers; each attempt is preceded by the ``run`` record it belongs to.
+
+    Raises:
+        OptionError: the images in the folder were made for another plan.
+    """
+    lines = [{"verdict": "rejected", "path": None} | line for line in storage.read_records(folder / FOLDER / _BEFORE)]
+    lines += storage.read_records(revised_path(folder))
+    revised = {(line["id"], line["attempt"]): line for line in lines}
+    for path in sorted((folder / FOLDER).glob("worker-*.jsonl")):
+        for record in storage.read_records(path):
+            if record["kind"] == "run" and record["plan"] != plan.digest:
+                raise OptionError(
+                    f"{folder} holds images of another plan ({record['plan'][:12]}, this one is {plan.digest[:12]}). "
+                    "Choose another folder, or remove its 'synthetic', 'rejected' and 'journal' folders first."
+                )
+            found = revised.get((record["id"], record["attempt"])) if record["kind"] == "attempt" else None
+            yield record if found is None else record | found
+
+
+@dataclass
+class State:
+    """How far each slot is, in two bytes a slot: attempts that were rejected, or that one was accepted.
+
+    What a person rejected does not use up the attempts of a slot: ``reviewed`` counts it by slot id.
+    """
+
+    tried: dict[str, np.ndarray]
+    rejected: dict[str, int] = field(default_factory=dict)
+    reviewed: dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def attempt(self, slot: Slot) -> int | None:
+        """Return the number of the next attempt, or None where one was accepted."""
+        tried = int(self.tried[slot.cell.name][slot.index])
+        return None if tried == _ACCEPTED else tried
+
+    def is_settled(self, slot: Slot, max_attempts: int) -> bool:
+        """Return whether nothing is left to do for the slot."""
+        attempt = self.attempt(slot)
+        return attempt is None or attempt >= max_attempts + self.reviewed.get(slot.id, 0)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Take in a record; what belongs to no slot of the plan is counted, and nothing else."""
+        if record["kind"] != "attempt":
+            return
+        self.seconds += record["seconds"]
+        is_accepted = record["verdict"] == "accepted"
+        if not is_accepted:
+            self.rejected[record["reason"]] = self.rejected.get(record["reason"], 0) + 1
+            if record["reason"] == REVIEW:
+                self.reviewed[record["id"]] = self.reviewed.get(record["id"], 0) + 1
+        tried = self.tried[record["cell"]]
+        if record["index"] >= len(tried) or tried[record["index"]] == _ACCEPTED:
+            return
+        tried[record["index"]] = _ACCEPTED if is_accepted else max(tried[record["index"]], record["attempt"] + 1)
+
+    @property
+    def accepted(self) -> int:
+        return int(sum((tried == _ACCEPTED).sum() for tried in self.tried.values()))
+
+
+def read_state(plan: Plan, folder: Path) -> State:
+    """Return what all workers have done so far."""
+    state = State({cell.name: np.zeros(cell.num_to_generate, np.int16) for cell in plan.cells})
+    for record in read_journals(plan, folder):
+        state.add(record)
+    return state

@@ -1,0 +1,68 @@
+"""Tell from the journals which images were accepted, and how each was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synaug.data.manifest import COLUMNS, Manifest
+from synaug.synthesis.execution.journal import read_journals
+from synaug.synthesis.planning.plan import Plan
+
+_IDENTITY = ("id", "path", "label", "attribute", "sha256")
+_TOLD = (*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores")
+
+
+def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
+    """Yield one journal record an accepted slot, with the ``about`` of the generator that made it."""
+    cells = {cell.name: cell for cell in plan.cells}
+    unseen = {cell.name: np.ones(cell.num_to_generate, bool) for cell in plan.cells}
+    about: dict[str, Any] = {}
+    for record in read_journals(plan, folder):
+        if record["kind"] == "run":
+            about = record["about"]
+        elif record["verdict"] == "accepted" and unseen[record["cell"]][record["index"] :][:1].any():
+            unseen[record["cell"]][record["index"]] = False
+            cell = cells[record["cell"]]
+            yield record | {"label": cell.label, "attribute": cell.attribute, "about": about}
+
+
+def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
+    """Return one row an accepted image, ordered by id: where it lies, and how and by what it was made.
+
+    Kept column by column, and text that many images share once: a table of dicts takes several times the memory.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in _TOLD}
+    shared: dict[Any, Any] = {}
+    for number, record in enumerate(accepted_records(plan, folder)):
+        told = {name: record.get(name) for name in _TOLD} | record["about"]
+        told |= {name: shared.setdefault(told[name], told[name]) for name in ("prompt", "modifier")}
+        told["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
+        if "reviewed" in record:
+            told["reviewed"] = record["reviewed"]
+        columns |= {name: [None] * number for name in told if name not in columns}
+        for name, values in columns.items():
+            values.append(told.get(name))
+    return pd.DataFrame(columns).sort_values("id", ignore_index=True)
+
+
+def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
+    """Return the accepted images of all workers as training rows, with paths relative to the folder."""
+    rows = [[record[name] for name in _IDENTITY] for record in accepted_records(plan, folder)]
+    return manifest_of(pd.DataFrame(rows, columns=list(_IDENTITY)), plan, folder)
+
+
+def manifest_of(told: pd.DataFrame, plan: Plan, folder: Path) -> Manifest:
+    """Return the images of a ``provenance`` table as ``synthetic_manifest`` does, and share its text with it."""
+    frame = told[list(_IDENTITY)].sort_values(["label", "id"], ignore_index=True)
+    frame = frame.assign(split="train", source="synthetic")[list(COLUMNS)]
+    return Manifest(
+        frame=frame.astype({"label": "int64", "attribute": "int64"}),
+        class_names=plan.class_names,
+        attribute_names=plan.attribute_names,
+        root=folder,
+    )

@@ -1,0 +1,350 @@
+"""Let the workers of a Ray cluster make the parts of a plan: a dead one costs the images in flight, no others.
+
+Each worker is an actor that makes one part after another as ``--shard`` does, and writes images and journal itself.
+Ray places and watches the actors; which part is next, how often one is tried again and when to stop is decided here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from synaug.config import QualityOptions
+from synaug.errors import EnvironmentFault, InUseError, OptionError, SynaugError, unknown
+from synaug.runtime import signals, storage
+from synaug.runtime.memory import keep_freed_memory
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.journal import read_state
+from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, SynthesisResult, part_result, slots_of
+from synaug.synthesis.planning.plan import Plan
+
+LOOK_EVERY = 0.5  # seconds, for progress and a request to stop
+MAX_DEATHS = 3  # workers that may die in a row on one part without an image more
+_MAX_WAITS = 60  # times LOOK_EVERY, for a worker of before to let go of its part
+_PARTS_A_WORKER, _LEAST_IN_PART = 4, 256
+_OBJECT_STORE = 128 << 20  # bytes; images never go through it
+
+Part = tuple[int, int]
+PartMaker = Callable[[Part, Progress], SynthesisResult]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Which Ray: so many workers (None: one a GPU or, without any, one a machine), at the address of a cluster."""
+
+    workers: int | None = None
+    address: str | None = None
+
+
+def cluster_named(engine: str, *, workers: int | None = None, address: str | None = None) -> Cluster | None:
+    """Return the cluster that ``ray`` stands for, or None for ``local``.
+
+    Raises:
+        OptionError: it is neither, or an option goes with ray alone.
+    """
+    if engine == "ray":
+        return Cluster(workers, address)
+    if engine != "local":
+        raise unknown("engine", engine, ["local", "ray"])
+    if workers is not None or address is not None:
+        raise OptionError("--workers and --address go with --engine ray.")
+    return None
+
+
+def synthesize_on_cluster(
+    plan: Plan,
+    begin: Callable[..., PartMaker],
+    *,
+    folder: Path,
+    cluster: Cluster,
+    quality: QualityOptions,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> SynthesisResult:
+    """Make what the plan lacks with Ray's workers; the images are those that one process makes.
+
+    Args:
+        plan: what to make.
+        begin: called with ``progress`` once in each worker; returns what makes a part there.
+        folder: the run folder, which all machines see under the same path.
+        cluster: which Ray, and how many workers.
+        quality: how many attempts a slot has.
+        device: ``cpu`` takes no GPU; with ``auto`` and ``cuda`` each worker has one of its own.
+        progress: called with how far all workers together have come.
+
+    Raises:
+        OptionError: another process makes the images of this folder.
+        EnvironmentFault: Ray is not there, workers die again and again, or what a worker met.
+        Interrupted: a signal asked for an end; all workers have saved what they finished.
+    """
+    with storage.lock(folder, name="cluster"):
+        left = _left(plan, folder, quality)
+        if left:
+            with _ray(cluster) as ray:
+                _clear(folder)
+                workers, resources = _resources(ray, cluster, device)
+                parts = _parts(plan, workers, left)
+                _Team(ray, plan, begin, folder, quality, workers, resources, parts, progress).run()
+            _clear(folder)
+        return part_result(plan, read_state(plan, folder), quality)
+
+
+def _left(plan: Plan, folder: Path, quality: QualityOptions) -> int:
+    state = read_state(plan, folder)
+    return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, (0, 1)))
+
+
+def _clear(folder: Path) -> None:
+    """Remove what killed workers were writing."""
+    for name in (SYNTHETIC, REJECTED):
+        storage.remove_temporary(folder / name)
+
+
+def _parts(plan: Plan, workers: int, left: int) -> list[Part]:
+    """Return a few parts a worker, so that a quick one makes more of them, but none of a few images only."""
+    number = max(workers, min(_PARTS_A_WORKER * workers, left // _LEAST_IN_PART))
+    return [(i, number) for i in range(number)]
+
+
+@contextlib.contextmanager
+def _ray(cluster: Cluster) -> Iterator[Any]:
+    """Connect to the cluster, or start Ray on this machine; what was connected before stays so."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise EnvironmentFault("--engine ray needs Ray: pip install 'synaug[cluster]'.") from None
+    if ray.is_initialized():
+        yield ray
+        return
+    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"  # else Ray takes what it finds here
+    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+    with _signals_kept():
+        try:
+            ray.init(
+                address=address, log_to_driver=False, logging_level="ERROR", **(local if address == "local" else {})
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            place = "on this machine" if address == "local" else f"at {address}"
+            raise EnvironmentFault(f"Ray cannot be reached or started {place}: {error}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Undo that Ray answers signals in its own way."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    with contextlib.suppress(ValueError):  # not in the main thread, where Ray sets none either
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+def _resources(ray: Any, cluster: Cluster, device: str) -> tuple[int, dict[str, Any]]:
+    """Return the number of workers, and what Ray sets aside for each."""
+    if ":" in device:
+        raise OptionError(f"With --engine ray each worker has its own GPU; generate.device must not name {device!r}.")
+    there = ray.cluster_resources()
+    gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
+    if device == "cuda" and not gpus:
+        raise EnvironmentFault("generate.device is 'cuda', and the Ray cluster has no GPU.")
+    workers = cluster.workers or gpus or sum(node["Alive"] for node in ray.nodes())
+    resources = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, "max_concurrency": 2, "max_restarts": 0}
+    return workers, resources | {"scheduling_strategy": "SPREAD"}
+
+
+class Worker:
+    """What runs in an actor: one thread makes a part, the other says how far it is."""
+
+    def __init__(self, begin: Callable[..., PartMaker], threads: int) -> None:
+        keep_freed_memory()
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # Ray says 1; read when torch is first imported
+        self._begin = begin
+        self._make: PartMaker | None = None
+        self._shown: tuple[str, int, int, str] = ("starting", 0, 0, "")
+
+    def make(self, part: Part) -> SynthesisResult | Exception:
+        """Make a part; what goes wrong on purpose is returned, so that it arrives as it was."""
+        try:
+            if self._make is None:
+                self._make = self._begin(progress=self._show)
+            return self._make(part, self._show)
+        except (SynaugError, OSError, MemoryError) as error:
+            return error
+
+    def _show(self, stage: str, done: int, total: int, note: str = "") -> None:
+        self._shown = (stage, done, total, note)
+
+    def look(self) -> tuple[str, int, int, str]:
+        """Return what was last told of the progress."""
+        return self._shown
+
+    def stop(self) -> None:
+        """Ask for an end at the next safe place."""
+        signals.request()
+
+
+@dataclass
+class _Team:
+    """The actors, the parts, and who makes which."""
+
+    ray: Any
+    plan: Plan
+    begin: Callable[..., PartMaker]
+    folder: Path
+    quality: QualityOptions
+    workers: int
+    resources: dict[str, Any]
+    parts: list[Part]
+    progress: Progress
+    starting: dict[Any, Any] = field(default_factory=dict)  # reference -> actor
+    idle: list[Any] = field(default_factory=list)
+    making: dict[Any, tuple[Any, Part]] = field(default_factory=dict)
+    looking: dict[Any, Part] = field(default_factory=dict)
+    deaths: dict[Part | None, int] = field(default_factory=dict)  # in a row; None: before any part
+    waits: int = 0
+    failure: Exception | None = None
+    stopped_at: float = math.inf  # by time.monotonic(), when the workers were asked to stop
+
+    @property
+    def is_stopping(self) -> bool:
+        return self.stopped_at < math.inf
+
+    def run(self) -> None:
+        """Work until all parts are made; on an error or a signal let all workers stop first, if they do so in time."""
+        self.waiting = deque(self.parts)
+        self.done, self.total = self._settled()
+        self._show("")
+        try:
+            for _ in range(min(self.workers, len(self.parts))):
+                self._hire()
+            while self.making or (self.waiting and not self.is_stopping):
+                if time.monotonic() > self.stopped_at + signals.PATIENCE:
+                    break  # killed below: costs the images in flight
+                self._step()
+                if (self.failure or signals.is_requested()) and not self.is_stopping:
+                    self._stop()
+        finally:
+            for actor in [*self.starting.values(), *self.idle, *(actor for actor, _ in self.making.values())]:
+                self.ray.kill(actor)
+        if self.failure is not None:
+            raise self.failure
+        signals.stop_here()
+
+    def _settled(self) -> tuple[dict[Part, int], int]:
+        """Return how many slots of each part need nothing, and how many slots there are."""
+        state, done, total = read_state(self.plan, self.folder), {}, 0
+        for part in self.parts:
+            done[part] = 0
+            for slot in slots_of(self.plan, self.quality, part):
+                done[part] += state.is_settled(slot, self.quality.max_attempts)
+                total += 1
+        return done, total
+
+    def _hire(self) -> None:
+        cpus = int(self.ray.cluster_resources().get("CPU", 1))
+        threads = int(os.environ.get("OMP_NUM_THREADS", max(1, cpus // self.workers)))
+        actor = self.ray.remote(Worker).options(**self.resources).remote(self.begin, threads)
+        self.starting[actor.look.remote()] = actor
+
+    def _step(self) -> None:
+        """Hand out parts, wait a moment, and take in what has come."""
+        while self.idle and self.waiting and not self.is_stopping:
+            actor, part = self.idle.pop(), self.waiting.popleft()
+            self.making[actor.make.remote(part)] = actor, part
+        came = self._came([*self.making, *self.starting], timeout=LOOK_EVERY)
+        for reference in came:
+            if reference in self.starting:
+                self._take_started(reference, self.starting.pop(reference))
+            else:
+                self._take_made(reference, *self.making.pop(reference))
+        self._look()
+        if not (self.making or self.idle or any(node["Alive"] for node in self.ray.nodes())):
+            self.failure = self.failure or EnvironmentFault(
+                "Ray has lost all its machines. Run the same command again to go on, once it is up."
+            )
+
+    def _came(self, references: list[Any], *, timeout: float) -> list[Any]:
+        if not references:
+            return []
+        came: list[Any] = self.ray.wait(references, num_returns=len(references), timeout=timeout)[0]
+        return came
+
+    def _take_started(self, reference: Any, actor: Any) -> None:
+        try:
+            self.ray.get(reference)
+        except self.ray.exceptions.RayActorError as error:
+            self._bury(None, error)
+        else:
+            self.idle.append(actor)
+
+    def _take_made(self, reference: Any, actor: Any, part: Part) -> None:
+        try:
+            made = self.ray.get(reference)
+        except self.ray.exceptions.RayActorError as error:
+            self.waiting.appendleft(part)
+            self._bury(part, error)
+            return
+        except self.ray.exceptions.RayTaskError as error:
+            made = error
+        self.idle.append(actor)
+        if isinstance(made, InUseError) and (self.making or self.waits < _MAX_WAITS):
+            self.waits += not self.making  # else another one fits the model; or a worker of a killed command is left
+            self.waiting.append(part)
+            time.sleep(LOOK_EVERY)
+        elif isinstance(made, Exception):
+            self.failure = self.failure or made
+        else:
+            self.done[part] = made.requested
+
+    def _bury(self, part: Part | None, error: Exception) -> None:
+        """Take another worker for one that died, unless too many did."""
+        self.deaths[part] = self.deaths.get(part, 0) + 1
+        if self.deaths[part] < MAX_DEATHS:
+            self._hire()
+            return
+        place = "before its first part" if part is None else f"on part {part[0] + 1} of {part[1]}"
+        self.failure = self.failure or EnvironmentFault(
+            f"{MAX_DEATHS} workers died one after another {place}, without an image more; Ray says: "
+            f"{str(error).splitlines()[0]} Out of memory is the usual cause. Run the same command again to go on."
+        )
+
+    def _look(self) -> None:
+        """Ask the workers how far they are, and show the sum."""
+        stage = ""
+        for reference in self._came(list(self.looking), timeout=0):
+            part = self.looking.pop(reference)
+            with contextlib.suppress(self.ray.exceptions.RayError):
+                stage, done, _, _ = self.ray.get(reference)
+                if stage == "making images" and done > self.done[part]:
+                    self.done[part] = done
+                    self.deaths.pop(part, None)
+        asked = set(self.looking.values())
+        for actor, part in self.making.values():
+            if part not in asked:
+                self.looking[actor.look.remote()] = part
+        self._show(stage)
+
+    def _show(self, stage: str) -> None:
+        doing = stage if stage and stage != "making images" and not any(self.done.values()) else ""
+        note = f"{len(self.making)} of {self.workers} workers" + (f", {doing}" if doing else "")
+        self.progress("making images", sum(self.done.values()), self.total, note)
+
+    def _stop(self) -> None:
+        self.stopped_at = time.monotonic()
+        for actor, _ in self.making.values():
+            actor.stop.remote()

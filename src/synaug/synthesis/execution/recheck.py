@@ -1,0 +1,79 @@
+"""Ask the gates about images that were accepted before, and withdraw those that fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from synaug.data.manifest import read_image
+from synaug.errors import DataError
+from synaug.runtime import storage
+from synaug.runtime.progress import Progress, silent
+from synaug.runtime.signals import stop_here
+from synaug.synthesis.execution.journal import revised_path
+from synaug.synthesis.execution.provenance import accepted_records, synthetic_manifest
+from synaug.synthesis.execution.worker import KEPT_PER_REASON, REJECTED, rejected_files
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.quality.gates import Candidate, Gate, Verdict, judged
+
+_BATCH = 256
+UNREADABLE = "unreadable"
+
+Failed = tuple[dict[str, Any], Verdict]
+"""The journal record of an accepted image, and why it would not be accepted now."""
+
+
+def recheck(plan: Plan, folder: Path, gates: Sequence[Gate], *, progress: Progress = silent) -> Iterator[Failed]:
+    """Yield the accepted images that a gate rejects, or that cannot be read any more; nothing is changed.
+
+    What a person accepted is not asked about again; see ``review``.
+    """
+    made = synthetic_manifest(plan, folder)
+    records = {record["id"]: record for record in accepted_records(plan, folder)}
+    for start in range(0, len(made), _BATCH):
+        stop_here()
+        progress("checking images", start, len(made), "")
+        candidates = []
+        for row in range(start, min(start + _BATCH, len(made))):
+            name, label, attribute = made.frame[["id", "label", "attribute"]].iloc[row]
+            try:
+                candidates.append(Candidate(read_image(made, row), id=name, label=int(label), attribute=int(attribute)))
+            except DataError:
+                yield records[name], Verdict(False, UNREADABLE)
+        for candidate, verdict in zip(candidates, judged(gates, candidates), strict=True):
+            if not verdict.ok and records[candidate.id].get("reviewed") is None:
+                yield records[candidate.id], verdict
+    progress("checking images", len(made), len(made), "")
+
+
+def count_failed(failed: Sequence[Failed]) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Return how many failed for each reason, and for each reason in each class or group."""
+    by_class: dict[str, Counter[str]] = {}
+    for record, verdict in failed:
+        by_class.setdefault(record["cell"], Counter())[str(verdict.reason)] += 1
+    return dict(sum(by_class.values(), Counter())), {name: dict(counts) for name, counts in by_class.items()}
+
+
+def withdraw(folder: Path, failed: Sequence[Failed]) -> None:
+    """Take the images out of the accepted ones: their slots are open again, for the next attempt.
+
+    The first of each reason are kept among the rejected images, to be looked at.
+    """
+    kept = Counter({reason: len(paths) for reason, paths in rejected_files(folder).items()})
+    storage.append_records(
+        revised_path(folder),
+        (
+            {"id": record["id"], "attempt": record["attempt"], "verdict": "rejected", "path": None}
+            | {"reason": verdict.reason, "scores": verdict.scores}
+            for record, verdict in failed
+        ),
+    )
+    for record, verdict in failed:
+        path, reason = folder / record["path"], str(verdict.reason)
+        if path.exists() and kept[reason] < KEPT_PER_REASON:
+            place = storage.make_folder(folder / REJECTED / reason)
+            storage.copy_file(path, place / f"{record['id']}-{record['attempt']}{path.suffix}")
+            kept[reason] += 1
+        storage.remove_file(path)

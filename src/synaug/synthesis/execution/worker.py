@@ -1,0 +1,344 @@
+"""Make the images of a plan, check each, and keep what is accepted, so that any interruption costs little."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from PIL import Image, ImageOps
+
+from synaug.config import QualityOptions
+from synaug.data.codec import encode
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime import signals, storage
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.journal import State, journal_path, read_state
+from synaug.synthesis.generators.init_images import Guides
+from synaug.synthesis.planning.cost import estimate
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning.slots import Slot, image_seed, safe_names, slots
+from synaug.synthesis.quality.gates import Candidate, Gate, Verdict, judged
+
+if TYPE_CHECKING:
+    from synaug.synthesis.generators.diffusion import Generated, Generator
+
+SYNTHETIC, REJECTED = "synthetic", "rejected"
+KEPT_PER_REASON = 60
+_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
+_THREADS = max(4, min(16, os.cpu_count() or 1))  # that resize, encode and write
+
+
+@dataclass(frozen=True)
+class SynthesisResult:
+    """What came of the slots: ``rejected`` counts attempts by reason, ``missing`` the slots that stay empty."""
+
+    requested: int
+    accepted: int
+    rejected: dict[str, int]
+    missing: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Task:
+    slot: Slot
+    attempt: int
+    guide: tuple[str, Image.Image] | None = None
+
+    @property
+    def seed(self) -> int:
+        return image_seed(self.slot.id, self.attempt)
+
+
+def synthesize(
+    plan: Plan,
+    generator: Generator | None,
+    *,
+    folder: Path,
+    gates: Sequence[Gate] = (),
+    quality: QualityOptions | None = None,
+    shard: tuple[int, int] = (0, 1),
+    guides: Guides | None = None,
+    progress: Progress = silent,
+) -> SynthesisResult:
+    """Make what the plan lacks and the folder does not have; called again, go on where it stopped.
+
+    An image is written first and journalled after, a batch at a time, beside the making of the next batch.
+    A rejected slot is tried again with the next attempt's seed, ``quality.max_attempts`` times in all; the first
+    attempt of every slot comes before the second of any, so that a gate sees a class's images in an order that
+    no interruption changes. For ``collapse``, which compares them, a shard has whole classes.
+
+    Args:
+        plan: what to make.
+        generator: makes the images; may be None where everything is settled.
+        folder: gets ``synthetic/``, ``rejected/`` and ``journal/``.
+        gates: checks in order; the first that fails an image names the reason.
+        quality: how many attempts a slot has.
+        shard: ``(i, n)``: do the i-th of n parts; the others may run elsewhere at the same time.
+        guides: what image-to-image starts from; see ``make_guides``.
+        progress: called with how far the work has come.
+
+    Raises:
+        OptionError: the folder holds images of another plan, or another process works on this shard.
+        EnvironmentFault: the disk is full, or the device has too little memory.
+        Interrupted: a signal asked for an end; all finished images are saved.
+    """
+    quality = quality or QualityOptions()
+    with storage.lock(folder, name=f"worker-{shard[0]}-of-{shard[1]}"):
+        state = read_state(plan, folder)
+        mine = slots_of(plan, quality, shard)
+        first = next((slot for slot in mine if not state.is_settled(slot, quality.max_attempts)), None)
+        if first is not None:
+            if generator is None:
+                raise OptionError(f"Images are left to make, first {first.id}, but there is no generator.")
+            with ThreadPoolExecutor(_THREADS, "synaug-images") as pool:
+                worker = _Worker(plan, folder, gates, quality, shard, state, pool)
+                worker.count_left()
+                check_space(plan, worker.left, folder)
+                worker.begin(getattr(generator, "about", {}))
+                _run(worker, generator, guides=guides, progress=progress)
+        return part_result(plan, state, quality, shard)
+
+
+def check_space(plan: Plan, images: int, folder: Path) -> None:
+    """Compare what so many images of the plan will take with what is free.
+
+    Raises:
+        EnvironmentFault: they will not fit.
+    """
+    needed = estimate(plan)["disk_bytes"] * images // max(1, plan.num_to_generate)
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise EnvironmentFault(
+            f"The {images:,} images left to make need about {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB are free "
+            f"on the disk of {folder}. Free some space and run the same command again."
+        )
+
+
+def slots_of(plan: Plan, quality: QualityOptions, shard: tuple[int, int]) -> Iterator[Slot]:
+    """Yield the slots of a shard; where a gate compares the images of a class, the shards have whole classes."""
+    return slots(plan, shard, whole_classes="collapse" in quality.gates)
+
+
+def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progress: Progress) -> None:
+    """Make the first attempts of all slots, then the second ones, and so on, until none is left."""
+    worker.report(progress)
+    with ThreadPoolExecutor(1, "synaug-finish") as pool:
+        for attempt in count():
+            if not worker.left:
+                return
+            _run_round(worker, generator, worker.tasks(attempt, guides), pool, progress)
+
+
+def _run_round(
+    worker: _Worker, generator: Generator, todo: Iterator[_Task], pool: ThreadPoolExecutor, progress: Progress
+) -> None:
+    """Generate batch by batch; check and write each batch while the next is made."""
+    finishing: Future[None] | None = None
+    while tasks := list(islice(todo, getattr(generator, "batch_size", 16))):
+        made = _generated(generator, tasks)
+        if finishing is not None:
+            finishing.result()
+            worker.report(progress)
+        finishing = pool.submit(worker.finish, tasks, *made)
+        if signals.is_requested():
+            finishing.result()
+            signals.stop_here()
+    if finishing is not None:
+        finishing.result()
+        worker.report(progress)
+
+
+def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Generated], float]:
+    """Return one result a task and the seconds it took; plain images are wrapped."""
+    from synaug.synthesis.generators.diffusion import Generated
+
+    if not callable(generator):
+        raise OptionError(
+            f"generator must be a callable (prompts, *, seeds) that makes images, got {type(generator).__name__} "
+            f"{generator!r}. A model's folder or name is given as model=."
+        )
+    began = time.monotonic()
+    starts = [task.guide[1] for task in tasks if task.guide is not None]
+    more: dict[str, Any] = {"images": starts} if starts else {}
+    prompts, seeds = [task.slot.prompt for task in tasks], [task.seed for task in tasks]
+    made = list(cast("Iterable[Any]", generator(prompts, seeds=seeds, **more)))
+    if len(made) != len(tasks):
+        raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
+    for each in made:
+        if not isinstance(each, Generated | Image.Image):
+            raise OptionError(f"The generator returned {type(each).__name__}; it must make Pillow images.")
+    wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
+    return wrapped, time.monotonic() - began
+
+
+@dataclass
+class _Worker:
+    """One process's share of the plan: what is done with images once they are made."""
+
+    plan: Plan
+    folder: Path
+    gates: Sequence[Gate]
+    quality: QualityOptions
+    shard: tuple[int, int]
+    state: State
+    pool: ThreadPoolExecutor
+    left: int = 0
+    total: int = 0
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """Make the folders and write who makes the images."""
+        self._classes = safe_names(self.plan.class_names)
+        for name in self._classes:
+            storage.make_folder(self.folder / SYNTHETIC / name)
+        if self.shard == (0, 1):  # nobody else writes here
+            for name in (SYNTHETIC, REJECTED):
+                storage.remove_temporary(self.folder / name)
+        self._journal = journal_path(self.folder, self.shard)
+        storage.make_folder(self._journal.parent)
+        storage.append_records(self._journal, [{"kind": "run", "plan": self.plan.digest, "about": about}])
+        self._kept = {reason: len(paths) for reason, paths in rejected_files(self.folder).items()}
+
+    def count_left(self) -> None:
+        """Count the slots of this shard, and those that are not settled."""
+        self.total = self.left = 0
+        for slot in slots_of(self.plan, self.quality, self.shard):
+            self.total += 1
+            self.left += not self.state.is_settled(slot, self.quality.max_attempts)
+
+    def report(self, progress: Progress) -> None:
+        """Say how many slots are settled."""
+        rejected = sum(self.state.rejected.values())
+        note = f"{self.state.accepted:,} accepted, {rejected:,} rejected" if rejected else ""
+        progress("making images", self.total - self.left, self.total, note)
+
+    def tasks(self, attempt: int, guides: Guides | None) -> Iterator[_Task]:
+        """Yield what is to be done where this attempt is the next one."""
+        for slot in slots_of(self.plan, self.quality, self.shard):
+            is_next = self.state.attempt(slot) == attempt
+            if is_next and not self.state.is_settled(slot, self.quality.max_attempts):
+                yield _Task(slot, attempt, guides(slot) if guides else None)
+
+    def finish(self, tasks: Sequence[_Task], made: Sequence[Generated], seconds: float) -> None:
+        """Check the images of a batch, write and journal them."""
+        images = list(self.pool.map(self._fitted, [each.image for each in made]))
+        encodings = self.pool.map(self._encoded, images)  # while the gates look at them
+        verdicts = self._judged(tasks, made, images)
+        encoded = list(encodings)
+        records = [
+            self._record(*each, seconds=seconds / len(tasks)) for each in zip(tasks, verdicts, encoded, strict=True)
+        ]
+        files = [
+            (self.folder / record["path"], data)
+            for record, data in zip(records, encoded, strict=True)
+            if record["path"] is not None and data is not None
+        ]
+        self._write(files)
+        storage.append_records(self._journal, records)
+        for task, record in zip(tasks, records, strict=True):
+            self.state.add(record)
+            self.left -= self.state.is_settled(task.slot, self.quality.max_attempts)
+
+    def _encoded(self, image: Image.Image | None) -> bytes | None:
+        return None if image is None else encode(image, self.plan.encoding)
+
+    def _fitted(self, image: Image.Image | None) -> Image.Image | None:
+        """Return the image in the size and colour mode of the set; a different shape is cropped, not squeezed."""
+        if image is None:
+            return None
+        plain = image if image.mode == self.plan.encoding.mode else image.convert(self.plan.encoding.mode)
+        if plain.size == self.plan.image_size:
+            return plain
+        return ImageOps.fit(plain, self.plan.image_size, Image.Resampling.LANCZOS)
+
+    def _judged(
+        self, tasks: Sequence[_Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
+    ) -> list[Verdict]:
+        """Return what the pipeline says of each image or, where it found no problem, the gates."""
+        candidates = [
+            Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
+            for task, each, image in zip(tasks, made, images, strict=True)
+            if each.problem is None and image is not None
+        ]
+        found = iter(judged(self.gates, candidates))
+        return [next(found) if each.problem is None else Verdict(False, each.problem) for each in made]
+
+    def _record(self, task: _Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> dict[str, Any]:
+        slot = task.slot
+        record = {
+            "kind": "attempt",
+            "id": slot.id,
+            "cell": slot.cell.name,
+            "index": slot.index,
+            "attempt": task.attempt,
+            "seed": task.seed,
+            "prompt": slot.prompt,
+            "modifier": slot.modifier,
+            "verdict": "accepted" if verdict.ok else "rejected",
+            "reason": verdict.reason,
+            "scores": {name: round(value, 5) for name, value in verdict.scores.items()},
+            "path": None if data is None else self._path(task, verdict),
+            "sha256": None if data is None else storage.digest(data),
+            "seconds": round(seconds, 6),
+        }
+        return record if task.guide is None else record | {"guide": task.guide[0]}
+
+    def _path(self, task: _Task, verdict: Verdict) -> str | None:
+        """Return where the image goes; of the rejected ones only the first are kept, to be looked at."""
+        suffix = _SUFFIXES.get(self.plan.encoding.format, f".{self.plan.encoding.format.lower()}")
+        if verdict.ok:
+            return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
+        reason = verdict.reason or "unnamed"
+        path = f"{REJECTED}/{reason}/{task.slot.id}-{task.attempt}{suffix}"
+        if (self.folder / path).exists():  # written and counted before an interruption, and not yet journalled
+            return path
+        if self._kept.get(reason, 0) >= KEPT_PER_REASON:
+            return None
+        self._kept[reason] = self._kept.get(reason, 0) + 1
+        return path
+
+    def _write(self, files: Sequence[tuple[Path, bytes]]) -> None:
+        """Write the files beside one another, and make their names durable before the journal tells of them."""
+        folders = {path.parent for path, _ in files}
+        for folder in folders:
+            storage.make_folder(folder)
+        list(self.pool.map(lambda file: storage.write_bytes(*file, sync=False), files))
+        for folder in folders:
+            storage.sync_folder(folder)
+
+
+def part_result(plan: Plan, state: State, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> SynthesisResult:
+    """Return what came of the slots of a shard."""
+    requested = accepted = 0
+    for slot in slots_of(plan, quality, shard):
+        requested += 1
+        accepted += state.attempt(slot) is None
+    return SynthesisResult(requested, accepted, dict(state.rejected), requested - accepted, state.seconds)
+
+
+def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> bool:
+    """Return whether nothing is left to generate."""
+    return not num_unsettled(plan, folder=folder, quality=quality, shard=shard)
+
+
+def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> int:
+    """Return how many slots have neither an accepted image nor used up their attempts."""
+    state = read_state(plan, folder)
+    return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
+
+
+def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Return what all workers have done so far, as a dict for the report."""
+    return asdict(part_result(plan, read_state(plan, folder), QualityOptions()))
+
+
+def rejected_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the kept rejected images by reason, in the order of their names."""
+    return {place.name: sorted(place.iterdir()) for place in sorted((folder / REJECTED).glob("*")) if place.is_dir()}

@@ -1,0 +1,259 @@
+"""Make images from prompts with any text-to-image or image-to-image pipeline that diffusers loads."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.families import Family
+from synaug.synthesis.generators.safety_checker import Mosaics
+
+Problem = Literal["non_finite", "flagged"]
+_MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
+_TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # by a pipeline that is given texts
+_LARGEST_BATCH = 64  # where the batch size is found by trying
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An image, or the problem that it has; then the image is None, or of a flagged one a mosaic to look at."""
+
+    image: Image.Image | None
+    problem: Problem | None = None
+
+
+class Generator(Protocol):
+    """Makes one image for each prompt and seed; ``images`` are what image-to-image starts from.
+
+    It may return plain images, have a ``batch_size``, and an ``about`` dict that goes into the provenance.
+    """
+
+    def __call__(self, prompts: Sequence[str], *, seeds: Sequence[int]) -> Iterable[Generated | Image.Image]: ...
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the pipeline is called; ``batch_may_vary`` where nobody said how many images at once."""
+
+    steps: int
+    guidance: float
+    size: int | None
+    batch_size: int
+    batch_may_vary: bool
+    batch_may_grow: bool
+    strength: float
+    negative_prompt: str
+
+
+class DiffusionGenerator:
+    """A loaded diffusers pipeline; see ``loading.load_generator``."""
+
+    def __init__(self, pipeline: Any, settings: Settings, *, family: Family, about: dict[str, Any]) -> None:
+        self._pipeline, self._settings, self._family = pipeline, settings, family
+        self._takes = inspect.signature(type(pipeline).__call__).parameters
+        self._embedded: dict[str, dict[str, Any]] = {}
+        self._finite: list[Any] = []  # one truth value an image: what the decoder returned, before it is clamped
+        if hasattr(getattr(pipeline, "vae", None), "decoder"):
+            pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
+        self._mosaics = Mosaics(getattr(pipeline, "safety_checker", None))
+        self.about = about
+        self.batch_size, self._may_grow = settings.batch_size, settings.batch_may_grow
+
+    def __call__(
+        self, prompts: Sequence[str], *, seeds: Sequence[int], images: Sequence[Image.Image] | None = None
+    ) -> list[Generated]:
+        """Return one image a prompt.
+
+        Args:
+            prompts: N texts.
+            seeds: N seeds; an image depends on its own prompt, seed and start only.
+            images: N images to start from, for image-to-image.
+
+        Raises:
+            EnvironmentFault: not even one image fits into the memory.
+        """
+        import torch
+
+        made: list[Generated] = []
+        while len(made) < len(prompts):
+            part = slice(len(made), len(made) + self.batch_size)
+            try:
+                made += self._batch(prompts[part], seeds[part], None if images is None else images[part])
+            except torch.cuda.OutOfMemoryError as error:
+                self._halve(error)
+            else:
+                self._grow(len(prompts[part]))
+        return made
+
+    def _grow(self, made: int) -> None:
+        """Double the batch after a full one that left more than half of the device's memory free."""
+        if self._may_grow and made == self.batch_size and made < _LARGEST_BATCH:
+            self.batch_size *= 2 if _memory_share(self._pipeline.device) < 0.45 else 1
+
+    def _halve(self, error: Exception) -> None:
+        import torch
+
+        if self.batch_size == 1:
+            raise EnvironmentFault(
+                "The device has not enough memory for a single image. Use a smaller generate.size or model, "
+                "float16, or another device."
+            ) from error
+        self.batch_size, self._may_grow = max(1, self.batch_size // 2), False
+        self._finite.clear()
+        torch.cuda.empty_cache()
+
+    def _batch(
+        self, prompts: Sequence[str], seeds: Sequence[int], images: Sequence[Image.Image] | None
+    ) -> list[Generated]:
+        import torch
+
+        self._finite.clear()
+        self._mosaics.clear()
+        wanted = len(prompts)
+        if not self._settings.batch_may_vary:
+            prompts, seeds = _filled(prompts, self.batch_size), _filled(seeds, self.batch_size)
+            images = None if images is None else _filled(images, self.batch_size)
+        arguments = self._text_arguments(prompts) | self._start_arguments(images)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        with torch.inference_mode(), quiet():
+            output = self._pipeline(
+                **arguments,
+                num_inference_steps=self._steps(),
+                guidance_scale=self._settings.guidance,
+                generator=generators,
+                output_type="pt",
+            )
+            pixels = output.images
+            finite = _is_finite(pixels)
+            if sum(map(len, self._finite)) == len(finite):
+                finite &= torch.cat(self._finite)
+            values = (pixels.float().nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
+            arrays = values.permute(0, 2, 3, 1).cpu().numpy()
+        flags = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
+        made = [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)][:wanted]
+        return [self._with_mosaic(*each) for each in enumerate(made)]
+
+    def _with_mosaic(self, position: int, made: Generated) -> Generated:
+        """Return a flagged image with its mosaic, any other as it is."""
+        if made.problem != "flagged":
+            return made
+        side = self._settings.size or default_size(self._pipeline)
+        return Generated(self._mosaics.image(position, (side, side)), made.problem)
+
+    def _steps(self) -> int:
+        """Return the steps to ask for: image-to-image does only ``strength`` of them, and at least one."""
+        if "strength" not in self._takes:
+            return self._settings.steps
+        return max(self._settings.steps, int(np.ceil(1 / self._settings.strength)))
+
+    def _text_arguments(self, prompts: Sequence[str]) -> dict[str, Any]:
+        """Return the prompts as the pipeline takes them: embedded where the family is known, each only once."""
+        import torch
+
+        if not self._family.embeddings:
+            texts: dict[str, Any] = {"prompt": list(prompts)}
+            return texts | (self._negative(len(prompts)) if "negative_prompt" in self._takes else {})
+        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._embedded]
+        if missing and _num_bytes(self._embedded) > _MAX_EMBEDDED:
+            self._embedded.clear()
+            missing = list(dict.fromkeys(prompts))
+        if missing:
+            self._embedded |= self._encode(missing)
+        names = self._embedded[prompts[0]]
+        arguments = {name: torch.cat([self._embedded[prompt][name] for prompt in prompts]) for name in names}
+        return arguments | ({"negative_prompt": None} if "negative_prompt" in self._takes else {})
+
+    def _encode(self, prompts: list[str]) -> dict[str, dict[str, Any]]:
+        """Return what the text encoders make of each prompt, by the names that the pipeline takes."""
+        import torch
+
+        encode = self._pipeline.encode_prompt
+        offered: dict[str, Any] = {
+            "prompt": prompts,
+            "device": self._pipeline._execution_device,
+            "num_images_per_prompt": 1,
+            "do_classifier_free_guidance": self._guided,
+        } | self._negative(len(prompts))
+        taken = inspect.signature(encode).parameters
+        arguments = {name: value for name, value in offered.items() if name in taken}
+        arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
+        told = [name for name in _TOLD_TO_ENCODERS if name in taken and name in self._takes]
+        arguments |= {name: self._takes[name].default for name in told}
+        with torch.inference_mode(), quiet():
+            returned = encode(**arguments)
+        named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]
+        return {prompt: {name: value[i : i + 1] for name, value in named} for i, prompt in enumerate(prompts)}
+
+    def _negative(self, number: int) -> dict[str, list[str]]:
+        """Return the negative prompt so many times; none where it is empty, which SDXL takes for another thing."""
+        if not self._guided or not self._settings.negative_prompt:
+            return {}
+        return {"negative_prompt": [self._settings.negative_prompt] * number}
+
+    @property
+    def _guided(self) -> bool:
+        return self._settings.guidance > 1
+
+    def _start_arguments(self, images: Sequence[Image.Image] | None) -> dict[str, Any]:
+        size = self._settings.size
+        arguments: dict[str, Any] = {}
+        if "use_resolution_binning" in self._takes:
+            arguments["use_resolution_binning"] = False
+        if size is not None and "height" in self._takes:
+            arguments |= {"height": size, "width": size}
+        if "strength" not in self._takes:
+            return arguments
+        if images is None:
+            raise OptionError(f"{self.about['pipeline']} starts from images, and none were given.")
+        side = size or default_size(self._pipeline)
+        starts = [ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC) for image in images]
+        return arguments | {"image": starts, "strength": self._settings.strength}
+
+
+def _filled(items: Sequence[Any], size: int) -> list[Any]:
+    """Return the items, the last one repeated up to the size: an image is the same in every batch of one shape."""
+    return [*items, *[items[-1]] * (size - len(items))]
+
+
+def _num_bytes(embedded: dict[str, dict[str, Any]]) -> int:
+    return sum(value.nbytes for values in embedded.values() for value in values.values())
+
+
+def _memory_share(device: Any) -> float:
+    """Return how much of the device's memory was in use at most."""
+    import torch
+
+    return torch.cuda.max_memory_reserved(device) / torch.cuda.mem_get_info(device)[1]
+
+
+def _is_finite(values: Any) -> Any:
+    """Return which images of a batch have finite values only, bool of shape ``(N,)``."""
+    return values.isfinite().flatten(1).all(1)
+
+
+def _generated(array: np.ndarray, finite: bool, flagged: bool) -> Generated:
+    if not finite:
+        return Generated(None, "non_finite")
+    if flagged:
+        return Generated(None, "flagged")
+    return Generated(Image.fromarray(array))
+
+
+def denoiser_of(pipeline: Any) -> Any:
+    """Return the network that takes the noise away step by step."""
+    unet = getattr(pipeline, "unet", None)
+    return pipeline.transformer if unet is None else unet
+
+
+def default_size(pipeline: Any) -> int:
+    """Return the side of the images that a pipeline makes unless told otherwise."""
+    own = getattr(denoiser_of(pipeline).config, "sample_size", None)
+    latent: Any = own or getattr(pipeline, "default_sample_size", 128)
+    return int(latent if isinstance(latent, int) else latent[0]) * int(pipeline.vae_scale_factor)

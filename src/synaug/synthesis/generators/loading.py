@@ -1,0 +1,164 @@
+"""Load a diffusers pipeline from the folder of a model, and set it up as its family and the device want it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from synaug.config import GenerateOptions
+from synaug.errors import EnvironmentFault, OptionError, unknown
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
+from synaug.synthesis.generators.families import Family, family_of
+from synaug.synthesis.generators.model_sources import ModelFolder, find_model
+
+_FROM_IMAGES = ("intra", "inter")
+_SLOW_SCHEDULERS = ("PNDMScheduler", "DDIMScheduler")
+_FIRST_BATCH = 16  # where the batch size is found by trying
+
+
+def load_generator(
+    model: str,
+    options: GenerateOptions,
+    *,
+    variant: str = "text",
+    negative_prompt: str = "",
+    offline: bool | None = None,
+) -> DiffusionGenerator:
+    """Load a diffusers pipeline; what the options leave open follows the model's folder, then its family.
+
+    Args:
+        model: ``"embedded"``, a folder in the diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
+        options: steps, guidance, size, scheduler, device, precision.
+        variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model; ``"fitted"`` takes
+            only what ``adapt.fit_model`` made.
+        negative_prompt: what the images should not show, where the family knows that.
+        offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
+
+    Raises:
+        EnvironmentFault: the model or the device cannot be had; the message names the ways out.
+        OptionError: the model offers no image-to-image, or its scheduler cannot be replaced so.
+    """
+    import torch
+
+    device = find_device(options.device)
+    precision = _precision(options.dtype, device)
+    folder = find_model(model, offline=offline, half=precision == "float16")
+    if variant == "fitted" and not (folder.path / "fit.json").exists():
+        raise OptionError(f"{folder.name} has not been fitted to the real images; give the folder of adapt.fit_model.")
+    with quiet():
+        pipeline = load_pipeline(folder, getattr(torch, precision), from_images=variant in _FROM_IMAGES)
+    name, scheduler = type(pipeline).__name__, type(pipeline.scheduler).__name__
+    family = family_of(name, model=f"{folder.name} {folder.index.get('_name_or_path', '')}", scheduler=scheduler)
+    settings = _settings(options, folder, family, device=device, negative_prompt=negative_prompt)
+    _prepare(pipeline, family, scheduler=options.scheduler, device=device, compiled=options.compile)
+    about = {
+        "model": folder.name,
+        "revision": folder.revision,
+        "licence": folder.licence,
+        "pipeline": name,
+        "family": family.name,
+        "scheduler": type(pipeline.scheduler).__name__,
+        "steps": settings.steps,
+        "guidance": settings.guidance,
+        "size": settings.size or default_size(pipeline),
+        "strength": settings.strength if variant in _FROM_IMAGES else None,
+        "negative_prompt": negative_prompt,
+        "dtype": precision,
+        "device": device.split(":")[0],
+    }
+    return DiffusionGenerator(pipeline, settings, family=family, about=about)
+
+
+def _settings(
+    options: GenerateOptions, folder: ModelFolder, family: Family, *, device: str, negative_prompt: str
+) -> Settings:
+    own = folder.defaults
+    batch = options.batch_size or own.get("batch_size")
+    guidance = own.get("guidance", family.guidance) if options.guidance is None else options.guidance
+    return Settings(
+        steps=options.steps or own.get("steps") or family.steps,
+        guidance=float(guidance),
+        size=options.size or own.get("size"),
+        batch_size=batch or (4 if device == "cpu" else _FIRST_BATCH),
+        batch_may_vary=options.batch_size is None,
+        batch_may_grow=batch is None and device.startswith("cuda"),
+        strength=options.strength,
+        negative_prompt=negative_prompt,
+    )
+
+
+def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
+    """Load the pipeline that the folder names, on the CPU; its image-to-image counterpart is found by diffusers."""
+    import diffusers
+
+    name = str(folder.index["_class_name"])
+    loader = getattr(diffusers, name, None)
+    if loader is None:
+        raise EnvironmentFault(f"{folder.name} is a {name}, which diffusers {diffusers.__version__} does not know.")
+    if from_images:
+        loader = diffusers.AutoPipelineForImage2Image
+    elif family_of(name).name == "other" or "Img2Img" in name:
+        loader = diffusers.AutoPipelineForText2Image
+    # SDXL adds an invisible watermark wherever a certain package happens to be installed
+    unmarked = "add_watermarker" in inspect.signature(getattr(diffusers, name).__init__).parameters
+    try:
+        return loader.from_pretrained(
+            folder.path,
+            torch_dtype=dtype,
+            use_safetensors=True,
+            variant=folder.variant,
+            local_files_only=True,
+            **({"add_watermarker": False} if unmarked else {}),
+        )
+    except (OSError, ValueError) as error:
+        if "AutoPipeline can't find" in str(error):
+            wanted = "image-to-image (variant 'intra' or 'inter')" if from_images else "text-to-image"
+            raise OptionError(f"The model {folder.name} ({name}) offers no {wanted}; choose another.") from error
+        raise EnvironmentFault(f"The model {folder.name} cannot be loaded: {error}") from error
+
+
+def _prepare(pipeline: Any, family: Family, *, scheduler: str | None, device: str, compiled: bool) -> None:
+    """Move the pipeline to its device, in the layout and, unless another is named, with the scheduler that are fast."""
+    import torch
+
+    if scheduler is None and family.fast_solver and type(pipeline.scheduler).__name__ in _SLOW_SCHEDULERS:
+        scheduler = "DPMSolverMultistepScheduler"
+    if scheduler is not None:
+        known = {each.__name__: each for each in pipeline.scheduler.compatibles}
+        if scheduler not in known:
+            raise unknown("scheduler of this model", scheduler, known)
+        with quiet():
+            pipeline.scheduler = known[scheduler].from_config(pipeline.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.to(device)
+    for part in ("unet", "vae"):
+        if getattr(pipeline, part, None) is not None:
+            getattr(pipeline, part).to(memory_format=torch.channels_last)
+    if compiled:
+        denoiser_of(pipeline).compile()
+
+
+def find_device(wanted: str) -> str:
+    """Return the device to use.
+
+    Raises:
+        EnvironmentFault: it is not there.
+    """
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = wanted.split(":")[0]
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(kind, False):
+        known = ", ".join(name for name, is_there in there.items() if is_there)
+        raise EnvironmentFault(f"The device {wanted!r} is not there. There are: {known}.")
+    return wanted
+
+
+def _precision(wanted: str, device: str) -> str:
+    """Return the precision; on a CPU half precision is many times slower, so auto means float32 there."""
+    if wanted != "auto":
+        return wanted
+    return "float16" if device.startswith("cuda") else "float32"

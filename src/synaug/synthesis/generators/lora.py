@@ -1,0 +1,200 @@
+"""Fit a model to the real images by LoRA, and keep the result as a model folder of its own.
+
+This is the paper's variant "class distribution fitting": one adapter for all classes, each told apart by its
+prompt; classes are drawn equally often, so that the few-shot ones count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from synaug.config import FitOptions
+from synaug.data.manifest import Manifest, read_image
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime import signals, storage
+from synaug.runtime.progress import Progress, silent
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.diffusion import default_size
+from synaug.synthesis.generators.loading import find_device, load_pipeline
+from synaug.synthesis.generators.lora_files import write_fitted
+from synaug.synthesis.generators.model_sources import ModelFolder, find_model
+from synaug.synthesis.planning.plan import Plan, class_prompts
+
+FITTED = "fitted-model"
+_CHECKPOINT_EVERY = 100
+_ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+
+
+def fit_model(
+    plan: Plan,
+    manifest: Manifest,
+    *,
+    folder: Path,
+    options: FitOptions | None = None,
+    device: str = "auto",
+    offline: bool | None = None,
+    progress: Progress = silent,
+) -> Path:
+    """Return a model folder fitted to the real training images; called again, go on where it stopped.
+
+    Args:
+        plan: names the model and the prompts.
+        manifest: the real images.
+        folder: gets ``fitted-model/``, with the adapter alone in ``fitted-model/adapter/``; while it is trained,
+            ``fitted-model.safetensors``.
+        options: how the adapter is trained.
+        device: where it is trained.
+        offline: use only what was downloaded before.
+        progress: called with how far the training has come.
+
+    Raises:
+        OptionError: the model is no Stable Diffusion 1 or 2, or what is there was fitted otherwise.
+        EnvironmentFault: peft is missing, or the model cannot be had.
+        Interrupted: a signal asked for an end; the last checkpoint is saved.
+    """
+    options = options or FitOptions()
+    target, about = folder / FITTED, {"plan": plan.digest, **options.model_dump()}
+    if (target / "model_index.json").exists():
+        if storage.read_json(target / "fit.json") != about:
+            raise OptionError(f"{target} was fitted to another plan or with other options; choose another folder.")
+        return target
+    model = find_model(plan.options.model, offline=offline)
+    with quiet():
+        pipeline = load_pipeline(model, torch.float32, from_images=False).to(find_device(device))
+    _add_adapter(pipeline, model, options)
+    losses = _train(pipeline, plan, manifest, folder / f"{FITTED}.safetensors", options, progress)
+    write_fitted(pipeline, model, target, about, losses)
+    return target
+
+
+def _add_adapter(pipeline: Any, model: ModelFolder, options: FitOptions) -> None:
+    try:
+        from peft import LoraConfig
+    except ModuleNotFoundError as error:
+        raise EnvironmentFault("variant 'fitted' needs peft: pip install 'synaug[adapt]'.") from error
+    if type(pipeline).__name__ != "StableDiffusionPipeline":
+        raise OptionError(
+            f"variant 'fitted' trains Stable Diffusion 1 and 2, and {model.name} is a {type(pipeline).__name__}; "
+            "choose another model or variant."
+        )
+    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+        part.requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        pipeline.unet.add_adapter(
+            LoraConfig(r=options.rank, lora_alpha=options.rank, init_lora_weights="gaussian", target_modules=_ATTENTION)
+        )
+
+
+def _train(
+    pipeline: Any, plan: Plan, manifest: Manifest, checkpoint: Path, options: FitOptions, progress: Progress
+) -> list[float]:
+    """Train the adapter's weights; return the loss of each step since the last start."""
+    from diffusers import DDPMScheduler
+
+    parameters = [value for value in pipeline.unet.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=options.learning_rate, weight_decay=0.01)
+    real = manifest.split("train")
+    real = real.rows(~real.is_synthetic)
+    noise = DDPMScheduler.from_config(pipeline.scheduler.config)
+    embeddings = _embedded(pipeline, plan)
+    mark = f"{plan.digest}/{options.model_dump()}"
+    start, losses = _restored(checkpoint, parameters, optimizer, mark), []
+    for step in range(start, options.steps):
+        rng = np.random.default_rng([options.seed, step])
+        rows, condition = _batch(real, embeddings, options, rng)
+        pixels = _pixels([read_image(real, int(row)) for row in rows], default_size(pipeline))
+        loss = _loss(pipeline, noise, pixels, condition, torch.Generator().manual_seed(int(rng.integers(2**53))))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        if (step + 1) % _CHECKPOINT_EVERY == 0 or step + 1 == options.steps or signals.is_requested():
+            _store(checkpoint, parameters, optimizer, step + 1, mark)
+            signals.stop_here()
+        progress("fitting the model", step + 1, options.steps, f"loss {np.mean(losses[-50:]):.3f}")
+    return losses
+
+
+def _embedded(pipeline: Any, plan: Plan) -> list[list[torch.Tensor]]:
+    """Return the embedded prompts of each class, and of the empty prompt last."""
+    with torch.no_grad(), quiet():
+        return [
+            [pipeline.encode_prompt(text, pipeline._execution_device, 1, False)[0] for text in texts]
+            for texts in [*class_prompts(plan), [""]]
+        ]
+
+
+def _batch(
+    real: Manifest, embeddings: Sequence[Sequence[torch.Tensor]], options: FitOptions, rng: np.random.Generator
+) -> tuple[np.ndarray, torch.Tensor]:
+    """Draw rows, each class equally often, and a prompt for each."""
+    labels = rng.choice(np.unique(real.labels), options.batch_size)
+    rows = np.array([rng.choice(np.flatnonzero(real.labels == label)) for label in labels])
+    spoken = np.where(rng.random(len(labels)) < options.prompt_dropout, len(embeddings) - 1, labels)
+    return rows, torch.cat([embeddings[k][int(rng.integers(len(embeddings[k])))] for k in spoken.tolist()])
+
+
+def _pixels(images: Sequence[Image.Image], side: int) -> torch.Tensor:
+    """Return the images as float ``(N, 3, side, side)`` in [-1, 1]."""
+    fitted = [ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC) for image in images]
+    return torch.from_numpy(np.stack([np.asarray(image) for image in fitted])).permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def _loss(
+    pipeline: Any, scheduler: Any, pixels: torch.Tensor, condition: torch.Tensor, generator: torch.Generator
+) -> torch.Tensor:
+    """Return the mean squared error of what the denoiser predicts at random times."""
+    device = condition.device
+    with torch.no_grad():
+        encoded = pipeline.vae.encode(pixels.to(device))
+        clean = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+        clean = clean * pipeline.vae.config.scaling_factor
+    noise = torch.randn(clean.shape, generator=generator).to(device)
+    times = torch.randint(0, scheduler.config.num_train_timesteps, (len(clean),), generator=generator).to(device)
+    noisy = scheduler.add_noise(clean, noise, times)
+    wanted = noise
+    if scheduler.config.prediction_type == "v_prediction":
+        wanted = scheduler.get_velocity(clean, noise, times)
+    return F.mse_loss(pipeline.unet(noisy, times, condition).sample, wanted)
+
+
+def _store(
+    path: Path, parameters: Sequence[torch.Tensor], optimizer: torch.optim.Optimizer, step: int, mark: str
+) -> None:
+    tensors: dict[str, torch.Tensor] = {}
+    for i, parameter in enumerate(parameters):
+        state = optimizer.state[parameter]
+        tensors |= {
+            f"{i}.value": parameter.detach(),
+            f"{i}.exp_avg": state["exp_avg"],
+            f"{i}.exp_avg_sq": state["exp_avg_sq"],
+        }
+    tensors["step"] = torch.tensor(step)
+    tensors["mark"] = torch.tensor(list(mark.encode()), dtype=torch.uint8)
+    storage.make_folder(path.parent)
+    storage.write_bytes(path, save_tensors({name: value.contiguous().cpu() for name, value in tensors.items()}))
+
+
+def _restored(path: Path, parameters: Sequence[torch.Tensor], optimizer: torch.optim.Optimizer, mark: str) -> int:
+    """Take up the checkpoint; return the step to go on with, 0 where there is none of this plan and options."""
+    if not path.exists():
+        return 0
+    tensors = load_tensors(path.read_bytes())
+    if bytes(tensors["mark"].tolist()).decode() != mark:
+        return 0
+    step = int(tensors["step"])
+    for i, parameter in enumerate(parameters):
+        parameter.data.copy_(tensors[f"{i}.value"])
+        moments = {name: tensors[f"{i}.{name}"].to(parameter.device) for name in ("exp_avg", "exp_avg_sq")}
+        optimizer.state[parameter] = {"step": torch.tensor(float(step)), **moments}
+    return step

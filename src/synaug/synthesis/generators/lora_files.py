@@ -1,0 +1,90 @@
+"""Write a fitted model: the whole of it merged, for the loader, and the adapter alone, each with its card.
+
+::
+
+    fitted-model/                    a folder in the diffusers layout
+    fitted-model/fit.json            plan and settings of the training
+    fitted-model/adapter/            pytorch_lora_weights.safetensors and its card
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import save as save_tensors
+
+from synaug.runtime import storage
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.model_sources import ModelFolder
+
+ADAPTER = "adapter"
+WEIGHTS = "pytorch_lora_weights.safetensors"  # as diffusers looks for it
+INDEX = "model_index.json"
+
+
+def write_fitted(pipeline: Any, model: ModelFolder, target: Path, about: dict[str, Any], losses: list[float]) -> None:
+    """Write the adapter of the pipeline's UNet, then the pipeline with it merged; ``model_index.json`` comes last.
+
+    Args:
+        pipeline: with a trained LoRA adapter on its UNet; it is merged.
+        model: what was fitted.
+        target: the folder to write.
+        about: settings of the training, for ``fit.json`` and the cards.
+        losses: of the steps since the last start.
+    """
+    with storage.scratch_folder("fit") as place, quiet():
+        pipeline.to("cpu")
+        adapter = save_tensors(_adapter(pipeline), metadata={"format": "pt"})
+        pipeline.unet.fuse_lora()
+        pipeline.unet.unload_lora()
+        pipeline.save_pretrained(place, safe_serialization=True)
+        files = sorted(path.relative_to(place) for path in place.rglob("*") if path.is_file())
+        for file in files:
+            if file.name != INDEX:
+                storage.make_folder((target / file).parent)
+                storage.copy_file(place / file, target / file)
+        storage.make_folder(target / ADAPTER)
+        storage.write_bytes(target / ADAPTER / WEIGHTS, adapter)
+        storage.write_json(target / "synaug.json", model.defaults)
+        storage.write_json(target / "fit.json", about)
+        storage.write_text(target / "README.md", _card(model, about, losses))
+        storage.write_text(target / ADAPTER / "README.md", _adapter_card(model, about, losses))
+        storage.copy_file(place / INDEX, target / INDEX)
+
+
+def _adapter(pipeline: Any) -> dict[str, Any]:
+    """Return the adapter's weights under the names that diffusers loads them by."""
+    from diffusers.utils import convert_state_dict_to_diffusers
+    from peft.utils import get_peft_model_state_dict
+
+    named = convert_state_dict_to_diffusers(get_peft_model_state_dict(pipeline.unet))
+    return {f"unet.{name}": value.contiguous() for name, value in named.items()}
+
+
+def _card(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str:
+    return (
+        f"---\nlicense: {model.licence or 'unknown'}\nlibrary_name: diffusers\n---\n\n"
+        f"# {model.name}, fitted by synaug\n\nAll classes in one LoRA, merged into the UNet; alone it lies in "
+        f"`{ADAPTER}/`.\n\n{_training(model, about, losses)}\n"
+    )
+
+
+def _adapter_card(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str:
+    on_the_hub = "" if Path(model.name).exists() or "/" not in model.name else f"base_model: {model.name}\n"
+    return (
+        f"---\nlicense: {model.licence or 'unknown'}\nlibrary_name: diffusers\n{on_the_hub}"
+        f"tags: [lora, text-to-image]\n---\n\n# LoRA of {model.name}, fitted by synaug\n\n"
+        "All classes in one adapter of the UNet, each told apart by its prompt. Load the model, then "
+        f"`pipeline.load_lora_weights(folder)`.\n\n{_training(model, about, losses)}\n"
+    )
+
+
+def _training(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str:
+    last = f"{np.mean(losses[-50:]):.4f}" if losses else "unknown"
+    return (
+        f"Rank {about['rank']}; {about['steps']:,} steps of {about['batch_size']}, learning rate "
+        f"{about['learning_rate']}, last mean loss {last}. Base revision: {model.revision or 'none'}. It has seen the "
+        "real training images of one data set and may repeat them; the licences of both hold."
+    )

@@ -1,0 +1,240 @@
+"""Find the folder of a model: in the package, on this machine, or on the Hub at a fixed commit."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.resources
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synaug.config import EMBEDDED
+from synaug.errors import DataError, EnvironmentFault
+from synaug.runtime import storage
+
+_READ = ("*.json", "*.txt", "*.model", "README.md")
+_PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
+_PATIENCE = 10.0  # seconds
+_WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its licence and set HF_TOKEN; "
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a library saves a model: the file that names its class, under which key, and where the weights lie."""
+
+    library: str
+    index: str
+    key: str
+    weights_at_top: bool
+    ways_out: str
+
+
+DIFFUSERS = Layout(
+    "diffusers pipeline", "model_index.json", "_class_name", False,
+    _WAYS_OUT + "name a folder in the diffusers layout with --model PATH; or try synaug out with --model embedded.",
+)  # fmt: skip
+TRANSFORMERS = Layout(
+    "transformers model", "config.json", "model_type", True,
+    _WAYS_OUT + "name a folder with quality.scorer_model; or take quality.scorer: classifier.",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """The folder of a model; ``variant`` is the infix of its weight files, such as ``"fp16"``."""
+
+    path: Path
+    name: str
+    revision: str | None
+    licence: str | None
+    variant: str | None = None
+
+    @property
+    def index(self) -> dict[str, Any]:
+        """What ``model_index.json`` says."""
+        return dict(storage.read_json(self.path / "model_index.json"))
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The steps, guidance, size and batch size that the folder's own ``synaug.json`` asks for."""
+        path = self.path / "synaug.json"
+        return dict(storage.read_json(path)) if path.exists() else {}
+
+    @property
+    def facts(self) -> dict[str, str | None]:
+        """What the lock file holds of it."""
+        return {"model": self.name, "revision": self.revision, "licence": self.licence}
+
+
+def find_model(
+    model: str, *, layout: Layout = DIFFUSERS, offline: bool | None = None, half: bool = False
+) -> ModelFolder:
+    """Return the folder of a model, downloaded where that is needed.
+
+    Args:
+        model: ``"embedded"``, a folder, or a Hub id ``ID`` or ``ID@REVISION``.
+        layout: the library whose model it has to be.
+        offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
+        half: prefer the float16 weight files of a Hub model.
+
+    Raises:
+        EnvironmentFault: the model cannot be had, or has no safetensors weights.
+    """
+    if model == EMBEDDED and layout == DIFFUSERS:
+        folder = Path(str(importlib.resources.files("synaug") / "assets" / "tiny-diffusion"))
+        return _checked(ModelFolder(folder, EMBEDDED, None, _licence(folder)), layout)
+    if Path(model).expanduser().is_dir():
+        folder = Path(model).expanduser()
+        return _checked(ModelFolder(folder, model, None, _licence(folder)), layout)
+    if model.startswith((".", "/", "~")) or model.count("/") != 1:
+        raise EnvironmentFault(f"The model folder {model} is not there. {layout.ways_out}")
+    return _checked(_from_hub(model, layout, offline=offline, half=half), layout)
+
+
+def model_facts(model: str) -> dict[str, str | None]:
+    """Return model, revision and licence, as far as they can be had without its weights.
+
+    For a Hub model one short question is asked; offline, what was downloaded before answers.
+    """
+    if model != EMBEDDED and not Path(model).expanduser().is_dir() and model.count("/") == 1:
+        found = _asked_hub(model)
+        if found is not None:
+            return found
+    try:
+        folder = find_model(model, offline=True)
+    except EnvironmentFault:
+        return {"model": model, "revision": None, "licence": None}
+    return folder.facts
+
+
+def _asked_hub(model: str) -> dict[str, str | None] | None:
+    """Return what the Hub says of a model, or None where it does not answer."""
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return None
+    name, _, revision = model.partition("@")
+    try:
+        info = huggingface_hub.HfApi().model_info(name, revision=revision or None, timeout=_PATIENCE)
+    except Exception:  # the Hub's client passes on what its HTTP library of the day raises
+        return None
+    licence = next((tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")), None)
+    return {"model": name, "revision": info.sha, "licence": licence}
+
+
+def _checked(model: ModelFolder, layout: Layout) -> ModelFolder:
+    """Refuse a folder that is of another kind, wants code of its own, or has only pickled weights."""
+    index, ways_out = model.path / layout.index, layout.ways_out
+    if not index.is_file():
+        raise EnvironmentFault(f"{model.path} has no {layout.index}, so it is no {layout.library}. {ways_out}")
+    try:
+        name = dict(storage.read_json(index)).get(layout.key)
+    except (DataError, TypeError, ValueError) as error:
+        raise EnvironmentFault(f"{index} is damaged: {error} {ways_out}") from error
+    if not isinstance(name, str):
+        raise EnvironmentFault(f"{model.name} wants code of its own ({name}), which synaug never runs. {ways_out}")
+    if not any(model.path.rglob("*.safetensors")):
+        pickles = [path.name for pattern in _PICKLES for path in model.path.rglob(pattern)]
+        found = f"only {pickles[0]}, which may execute code" if pickles else "no weights at all"
+        raise EnvironmentFault(
+            f"{model.path} has {found}; synaug loads safetensors only. Save it again with "
+            f"save_pretrained(folder, safe_serialization=True). {ways_out}"
+        )
+    return model
+
+
+def _licence(folder: Path) -> str | None:
+    """Return the licence that the model card's header names."""
+    try:
+        parts = (folder / "README.md").read_text(encoding="utf-8").split("---", 2)
+        header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
+        return str(header["license_name"] if header.get("license") == "other" else header["license"])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, yaml.YAMLError):
+        return None
+
+
+def _from_hub(model: str, layout: Layout, *, offline: bool | None, half: bool) -> ModelFolder:
+    from huggingface_hub import constants
+
+    cause = "it was never downloaded"
+    if not (constants.HF_HUB_OFFLINE if offline is None else offline):
+        try:
+            return _downloaded(model, layout, half=half)
+        except Exception as error:  # the Hub's client passes on what its HTTP library of the day raises
+            cause = _first_line(error)
+    found = _cached(model, half=half)
+    if found is None:
+        raise EnvironmentFault(f"The model {model} cannot be had from the Hub: {cause}. {layout.ways_out}")
+    return found
+
+
+def _downloaded(model: str, layout: Layout, *, half: bool) -> ModelFolder:
+    import huggingface_hub
+
+    name, _, revision = model.partition("@")
+    info = huggingface_hub.HfApi().model_info(name, revision=revision or None)
+    files = [sibling.rfilename for sibling in info.siblings or []]
+    variant = "fp16" if half and _has_variant(files, "fp16") else None
+    wanted = wanted_files(files, variant=variant, at_top=layout.weights_at_top)
+    folder = Path(huggingface_hub.snapshot_download(name, revision=info.sha, allow_patterns=wanted))
+    return ModelFolder(folder, name, info.sha, _licence(folder), variant)
+
+
+def _cached(model: str, *, half: bool) -> ModelFolder | None:
+    """Return the snapshot that was downloaded before, or None."""
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    name, _, revision = model.partition("@")
+    try:
+        folder = Path(huggingface_hub.snapshot_download(name, revision=revision or None, local_files_only=True))
+    except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
+        return None
+    has_half = half and _has_variant([os.fspath(file) for file in folder.rglob("*")], "fp16")
+    return ModelFolder(folder, name, folder.name, _licence(folder), "fp16" if has_half else None)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def wanted_files(files: Sequence[str], *, variant: str | None, at_top: bool = False) -> list[str]:
+    """Return the files of a Hub model to download: configuration and safetensors weights of one variant.
+
+    Of a pipeline the weights lie in folders, and those at the top are other formats' single files; of a single
+    network (``at_top``) it is the other way round. Weights of other variants and pickles are left out.
+
+    >>> wanted_files(["model_index.json", "sd.safetensors", "unet/w.safetensors", "unet/w.bin"], variant=None)
+    ['model_index.json', 'unet/w.safetensors']
+    """
+    chosen = []
+    for file in files:
+        if any(fnmatch.fnmatch(file, pattern) for pattern in _READ):
+            chosen.append(file)
+        elif file.endswith(".safetensors") and ("/" in file) is not at_top:
+            infix = _variant_of(file)
+            if infix == variant or (infix is None and not _twin(file, files, variant)):
+                chosen.append(file)
+    return chosen
+
+
+def _variant_of(file: str) -> str | None:
+    """Return the infix of a weight file: ``"fp16"`` of ``model.fp16.safetensors`` and of its shards."""
+    parts = file.rsplit("/", 1)[-1].split(".")[1:-1]
+    return parts[0].split("-")[0] if parts else None
+
+
+def _twin(file: str, files: Sequence[str], variant: str | None) -> bool:
+    """Return whether the folder of a plain weight file also has weights of the variant."""
+    folder = file.rsplit("/", 1)[0] + "/"
+    return variant is not None and any(other.startswith(folder) and _variant_of(other) == variant for other in files)
+
+
+def _has_variant(files: Sequence[str], variant: str) -> bool:
+    return any(file.endswith(".safetensors") and _variant_of(file) == variant for file in files)

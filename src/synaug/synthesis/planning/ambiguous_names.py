@@ -1,0 +1,152 @@
+"""Know class names that mean two things, so that a person can say which one before images are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from synaug.synthesis.planning.plurals import singular
+from synaug.synthesis.planning.prompts import readable_name
+
+PLAINER: dict[str, tuple[str, ...]] = {
+    # classes of CIFAR, ImageNet and other well-known sets: what the name can mean, in words that a model gets right
+    "admiral": ("red admiral butterfly", "navy admiral"),
+    "apple": ("apple fruit",),
+    "bass": ("bass fish", "bass guitar"),
+    "bat": ("bat animal", "baseball bat"),
+    "boa": ("boa constrictor", "feather boa"),
+    "bow": ("ribbon bow", "archery bow"),
+    "boxer": ("boxer dog", "boxing athlete"),
+    "cairn": ("cairn terrier", "stone cairn"),
+    "can": ("tin can",),
+    "cardigan": ("Cardigan Welsh corgi", "cardigan sweater"),
+    "chow": ("chow chow dog",),
+    "cock": ("rooster",),
+    "corn": ("ear of corn", "corn field"),
+    "crane": ("crane bird", "construction crane"),
+    "cricket": ("cricket insect", "cricket match"),
+    "drake": ("male duck", "dragon"),
+    "drill": ("power drill", "drill monkey"),
+    "drumstick": ("chicken drumstick", "drum stick"),
+    "ear": ("ear of corn", "human ear"),
+    "file": ("filing cabinet", "metal file"),
+    "fly": ("fly insect",),
+    "hammerhead": ("hammerhead shark", "hammer head"),
+    "hip": ("rose hip", "human hip"),
+    "hog": ("domestic pig", "wild hog"),
+    "iron": ("clothes iron", "iron bar"),
+    "jay": ("jay bird",),
+    "jersey": ("sports jersey", "Jersey cow"),
+    "kite": ("kite bird of prey", "toy kite"),
+    "leopard": ("leopard animal",),
+    "liner": ("ocean liner",),
+    "loafer": ("loafer shoe", "loaf of bread"),
+    "maillot": ("one-piece swimsuit", "cycling jersey"),
+    "mink": ("mink animal", "mink fur coat"),
+    "monarch": ("monarch butterfly", "king"),
+    "monitor": ("computer monitor", "monitor lizard"),
+    "mortar": ("mortar and pestle", "mortar cannon"),
+    "mouse": ("mouse animal", "computer mouse"),
+    "nail": ("metal nail", "fingernail"),
+    "orange": ("orange fruit",),
+    "organ": ("pipe organ", "human organ"),
+    "palm": ("palm tree", "palm of a hand"),
+    "peach": ("peach fruit",),
+    "pick": ("guitar pick", "pickaxe"),
+    "pitcher": ("water pitcher", "baseball pitcher"),
+    "plain": ("grassland plain",),
+    "plane": ("airplane", "carpenter's plane"),
+    "plate": ("dinner plate", "metal plate"),
+    "punch": ("bowl of punch", "hole punch"),
+    "racer": ("race car", "racer snake"),
+    "ram": ("male sheep", "memory module"),
+    "ray": ("stingray fish", "ray of light"),
+    "ringlet": ("ringlet butterfly", "ringlet of hair"),
+    "robin": ("robin bird",),
+    "rule": ("measuring ruler",),
+    "safe": ("steel safe for valuables",),
+    "scale": ("weighing scale", "fish scale"),
+    "seal": ("seal animal", "wax seal"),
+    "sorrel": ("sorrel horse", "sorrel plant"),
+    "spindle": ("spindle for spinning thread",),
+    "stole": ("stole shawl",),
+    "swallow": ("swallow bird",),
+    "switch": ("electric light switch", "network switch"),
+    "tabby": ("tabby cat",),
+    "tank": ("army tank", "water tank"),
+    "tick": ("tick arachnid", "check mark"),
+    "titi": ("titi monkey",),
+    "toy terrier": ("toy terrier dog",),
+    "trunk": ("tree trunk", "elephant's trunk", "car trunk"),
+    "turkey": ("turkey bird", "roast turkey"),
+    "vault": ("vaulted ceiling", "bank vault"),
+    "washer": ("washing machine", "metal washer"),
+    "wing": ("aircraft wing", "bird's wing"),
+}
+
+
+_SHOWN = 8
+
+
+def name_warnings(
+    class_names: Mapping[str, str], *, aliases: Mapping[str, str], definitions: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return a sentence for each class whose name in prompts can mean another thing, or is another class's too.
+
+    And one for all that seem to be plurals.
+
+    Args:
+        class_names: class -> what prompts call it.
+        aliases: what a person has decided; not asked about again.
+        definitions: class -> what is meant, where that is known.
+
+    >>> name_warnings({"crane": "crane", "bag": "bag"}, aliases={})
+    ["'crane' can mean several things; say which by an alias: crane: crane bird, or crane: construction crane."]
+    """
+    said = []
+    for class_name, called in class_names.items():
+        if class_name in aliases or called.lower() not in PLAINER:
+            continue
+        meant = (definitions or {}).get(class_name)
+        known = f" (meant: {meant})" if meant else ""
+        ways = ", or ".join(f"{class_name}: {plainer}" for plainer in PLAINER[called.lower()])
+        said.append(f"{called!r}{known} can mean several things; say which by an alias: {ways}.")
+    undecided = {
+        name: called for name, called in class_names.items() if name not in aliases and name not in (definitions or {})
+    }
+    return said + _plurals(undecided) + _shared_names(class_names)
+
+
+def _plurals(class_names: Mapping[str, str]) -> list[str]:
+    """Return a sentence that names the classes called by a plural: prompts put "a" before it."""
+    found = {}
+    for class_name, called in class_names.items():
+        *before, last = called.split(" ") or [""]
+        if one := singular(last):
+            found[class_name] = " ".join([*before, one])
+    if not found:
+        return []
+    first = next(iter(found))
+    ways = ", ".join(f"{class_name}: {one}" for class_name, one in list(found.items())[:_SHOWN])
+    more = f", and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+    return [f"Prompts say 'a {class_names[first]}'; where a name is a plural, say one of it by an alias: {ways}{more}."]
+
+
+def _shared_names(class_names: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each name that several classes have: their images could not be told apart."""
+    by_name: dict[str, list[str]] = {}
+    for class_name, called in class_names.items():
+        by_name.setdefault(called.lower(), []).append(class_name)
+    return [
+        f"Prompts call {' and '.join(classes)} all {called!r}, so their images will be alike; give them aliases."
+        for called, classes in by_name.items()
+        if len(classes) > 1
+    ]
+
+
+def names_in_prompts(class_names: tuple[str, ...], aliases: Mapping[str, str]) -> dict[str, str]:
+    """Return what prompts call each class.
+
+    >>> names_in_prompts(("ankle_boot", "n01440764"), {"n01440764": "tench"})
+    {'ankle_boot': 'ankle boot', 'n01440764': 'tench'}
+    """
+    return {name: readable_name(name, aliases) for name in class_names}

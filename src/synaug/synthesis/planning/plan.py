@@ -1,0 +1,194 @@
+"""Decide how many images each class or group lacks, and their prompts.  No model, no image is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from synaug.config import GenerateOptions, PlanOptions
+from synaug.data.codec import Encoding
+from synaug.data.manifest import Manifest
+from synaug.errors import OptionError, unknown
+from synaug.runtime import storage
+from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
+from synaug.synthesis.planning.prompts import MODIFIERS, prompt, readable_name
+from synaug.synthesis.planning.targets import named_targets, target_counts
+from synaug.synthesis.planning.wordnet import check_all_named, synsets
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A class, or a class with one attribute (``attribute`` is -1 where the plan is by class)."""
+
+    label: int
+    attribute: int
+    name: str
+    have: int
+    target: int
+    num_to_generate: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be made; ``image_size`` is the (width, height) in which images are kept."""
+
+    cells: tuple[Cell, ...]
+    class_names: tuple[str, ...]
+    attribute_names: tuple[str, ...]
+    options: PlanOptions
+    generate: GenerateOptions
+    encoding: Encoding
+    image_size: tuple[int, int]
+
+    @property
+    def num_to_generate(self) -> int:
+        return sum(cell.num_to_generate for cell in self.cells)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what decides the images, 64 hexadecimal digits; counts and targets do not."""
+        content = {
+            "options": self.options.model_dump(mode="json", exclude={"target", "cap"}),
+            "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
+            "names": [self.class_names, self.attribute_names],
+            "cells": [[cell.label, cell.attribute] for cell in self.cells],
+            "encoding": [self.encoding.format, self.encoding.mode, self.encoding.quality],
+            "image_size": self.image_size,
+        }
+        return storage.digest(json.dumps(content, sort_keys=True).encode())
+
+    def prompt(self, position: int, modifier: str) -> str:
+        """Return the prompt of the cell at a position of ``cells``; without a word for the modifier, none is in it."""
+        cell, options = self.cells[position], self.options
+        attribute = self.attribute_names[cell.attribute] if cell.attribute >= 0 else None
+        return prompt(
+            options.template,
+            class_name=readable_name(self.class_names[cell.label], options.aliases),
+            modifier=modifier,
+            attribute=None if attribute is None else readable_name(attribute, options.aliases),
+            attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
+        )
+
+    def _settings_that_count(self) -> set[str]:
+        shared = {"steps", "guidance", "size", "dtype"} | ({"scheduler"} if self.generate.scheduler else set())
+        return shared | {"strength"} if self.options.variant in ("intra", "inter") else shared
+
+
+def make_plan(
+    manifest: Manifest,
+    *,
+    options: PlanOptions,
+    generate: GenerateOptions,
+    encoding: Encoding,
+    image_size: tuple[int, int],
+) -> Plan:
+    """Plan how the training images are evened out.
+
+    Args:
+        manifest: the real training images.
+        options: target, prompts and model.
+        generate: how the model is run.
+        encoding: how the real images are encoded, and so the synthetic ones will be.
+        image_size: (width, height) in which synthetic images are kept.
+
+    Raises:
+        OptionError: groups are wanted but attributes are unknown, or an option names what is not there.
+    """
+    identities = _identities(manifest, options)
+    counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
+    if isinstance(options.target, dict):
+        targets = named_targets(counts, options.target, [_cell_name(manifest, *each) for each in identities])
+    else:
+        targets = target_counts(counts, options.target)
+    missing = targets - counts
+    if options.cap is not None:
+        missing = np.minimum(missing, options.cap)
+    if options.variant == "intra" and ((missing > 0) & (counts == 0)).any():
+        empty = _cell_name(manifest, *identities[int(np.argmax((missing > 0) & (counts == 0)))])
+        raise OptionError(f"variant 'intra' starts from real images, and {empty!r} has none; use variant 'text'.")
+    cells = tuple(
+        Cell(label, attribute, _cell_name(manifest, label, attribute), int(have), int(have + lack), int(lack))
+        for (label, attribute), have, lack in zip(identities, counts, missing, strict=True)
+    )
+    plan = Plan(cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size)
+    _check_names(plan)
+    plan = replace(plan, options=_with_synset_names(plan))
+    for position in range(len(cells)):
+        plan.prompt(position, "")
+    return plan
+
+
+def _identities(manifest: Manifest, options: PlanOptions) -> list[tuple[int, int]]:
+    if options.by == "class":
+        return [(label, -1) for label in range(manifest.num_classes)]
+    if not manifest.num_attributes or (manifest.attributes < 0).all():
+        raise OptionError(
+            "by 'group' needs an attribute of the images, and there is none; name its column with "
+            "--attribute, or plan by 'class'."
+        )
+    return [(label, a) for label in range(manifest.num_classes) for a in range(manifest.num_attributes)]
+
+
+def _count(manifest: Manifest, label: int, attribute: int) -> int:
+    chosen = manifest.labels == label
+    if attribute >= 0:
+        chosen &= manifest.attributes == attribute
+    return int(chosen.sum())
+
+
+def _cell_name(manifest: Manifest, label: int, attribute: int) -> str:
+    name = manifest.class_names[label]
+    return name if attribute < 0 else f"{name} | {manifest.attribute_names[attribute]}"
+
+
+def _check_names(plan: Plan) -> None:
+    """Refuse aliases and phrases of classes and attributes that are not there: they would do nothing."""
+    known = {*plan.class_names, *plan.attribute_names}
+    for name in plan.options.aliases:
+        if name not in known:
+            raise unknown("class in aliases", name, known)
+    for name in plan.options.attribute_phrases if plan.options.by == "group" else ():
+        if name not in plan.attribute_names:
+            raise unknown("attribute in attribute_phrases", name, plan.attribute_names)
+
+
+def _with_synset_names(plan: Plan) -> PlanOptions:
+    """Return the options with an alias for each class that is a WordNet id, so that the plan needs no table later."""
+    found = {name: synset.name for name, synset in synsets(plan.class_names).items()}
+    aliases = found | plan.options.aliases
+    check_all_named(plan.class_names, aliases)
+    return plan.options.model_copy(update={"aliases": aliases})
+
+
+def called(plan: Plan) -> dict[str, str]:
+    """Return what the prompts call each class."""
+    return names_in_prompts(plan.class_names, plan.options.aliases)
+
+
+def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each class whose name in prompts can mean another thing.
+
+    Args:
+        plan: whose prompts.
+        decided: the aliases that a person gave.
+    """
+    definitions = {name: synset.definition for name, synset in synsets(plan.class_names).items()}
+    return name_warnings(called(plan), aliases=decided, definitions=definitions)
+
+
+def class_prompts(plan: Plan) -> list[list[str]]:
+    """Return all prompts of each class, over its cells and the modifiers."""
+    modifiers = plan.options.modifiers or MODIFIERS
+    prompts: list[list[str]] = [[] for _ in plan.class_names]
+    for position, cell in enumerate(plan.cells):
+        prompts[cell.label] += [plan.prompt(position, word) for word in modifiers]
+    return prompts
+
+
+def class_captions(plan: Plan) -> list[str]:
+    """Return the prompt of each class without modifier and attribute, for scorers that read."""
+    return [prompt(plan.options.template, class_name=name, modifier="") for name in called(plan).values()]

@@ -1,0 +1,65 @@
+"""Write a plan as JSON that a person can read, and read it back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from synaug.config import GenerateOptions, PlanOptions
+from synaug.data.codec import Encoding
+from synaug.errors import DataError
+from synaug.runtime import storage
+from synaug.synthesis.planning.cost import estimate
+from synaug.synthesis.planning.plan import Cell, Plan
+from synaug.synthesis.planning.slots import sample_slots
+
+SCHEMA_VERSION = 1
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
+    samples: dict[Cell, list[str]] = {}
+    for slot in sample_slots(plan):
+        samples.setdefault(slot.cell, []).append(slot.prompt)
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "digest": plan.digest,
+        "totals": {"have": sum(cell.have for cell in plan.cells), **estimate(plan)},
+        "cells": [asdict(cell) | {"prompts": samples.get(cell, [])} for cell in plan.cells],
+        "class_names": plan.class_names,
+        "attribute_names": plan.attribute_names,
+        "options": plan.options.model_dump(mode="json"),
+        "generate": plan.generate.model_dump(mode="json"),
+        "encoding": asdict(plan.encoding),
+        "image_size": plan.image_size,
+    }
+    storage.write_json(path, content)
+
+
+def read_plan(path: Path) -> Plan:
+    """Read what ``write_plan`` wrote.
+
+    Raises:
+        DataError: the file is missing, damaged, or of another version.
+    """
+    content = storage.read_json(path)
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} is no plan of version {SCHEMA_VERSION} (it says {version!r}); make it again with 'synaug plan'."
+        )
+    try:
+        encoding = content["encoding"]
+        return Plan(
+            cells=tuple(Cell(**{k: v for k, v in cell.items() if k != "prompts"}) for cell in content["cells"]),
+            class_names=tuple(content["class_names"]),
+            attribute_names=tuple(content["attribute_names"]),
+            options=PlanOptions.model_validate(content["options"]),
+            generate=GenerateOptions.model_validate(content["generate"]),
+            encoding=Encoding(**encoding | {"size": tuple(encoding["size"]) if encoding["size"] else None}),
+            image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
+        )
+    except (KeyError, TypeError, IndexError, AttributeError, ValidationError) as error:
+        raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error

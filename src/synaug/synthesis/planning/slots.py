@@ -1,0 +1,101 @@
+"""List the images that a plan asks for: each has an id, a prompt and seeds that follow from the plan alone."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+
+from synaug.errors import OptionError
+from synaug.synthesis.planning.plan import Cell, Plan
+from synaug.synthesis.planning.prompts import MODIFIERS
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One image to make; ``index`` counts within the cell."""
+
+    id: str
+    cell: Cell
+    index: int
+    prompt: str
+    modifier: str
+
+
+def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = False) -> Iterator[Slot]:
+    """Yield the images to make, one after another; shard ``(i, n)`` gets every n-th of them from the i-th.
+
+    Args:
+        plan: what is to be made.
+        shard: the part.
+        whole_classes: do not divide a class; the parts are as even as the classes allow.
+
+    Raises:
+        OptionError: the shard is none of 0..n-1.
+    """
+    first, step = shard
+    if not 0 <= first < step:
+        raise OptionError(f"shard must be i/n with 0 <= i < n, got {first}/{step}.")
+    if not whole_classes or step == 1:
+        return islice(_all_slots(plan), first, None, step)
+    part_of = _parts_of_classes(plan, step)
+    return _all_slots(plan, lambda cell: part_of[cell.label] == first)
+
+
+def _parts_of_classes(plan: Plan, number: int) -> dict[int, int]:
+    """Give each class to the part that has least so far, the class that lacks most first."""
+    lacking = Counter[int]()
+    for cell in plan.cells:
+        lacking[cell.label] += cell.num_to_generate
+    loads, part_of = [0] * number, {}
+    for label, images in sorted(lacking.items(), key=lambda item: (-item[1], item[0])):
+        part_of[label] = loads.index(min(loads))
+        loads[part_of[label]] += images
+    return part_of
+
+
+def sample_slots(plan: Plan, *, per_cell: int = 3) -> Iterator[Slot]:
+    """Yield the first slots of each cell that gets images, for a person to look at their prompts."""
+    few = [replace(cell, num_to_generate=min(cell.num_to_generate, per_cell)) for cell in plan.cells]
+    whole = dict(zip(few, plan.cells, strict=True))
+    return (replace(slot, cell=whole[slot.cell]) for slot in _all_slots(replace(plan, cells=tuple(few))))
+
+
+def _all_slots(plan: Plan, chosen: Callable[[Cell], bool] = lambda _: True) -> Iterator[Slot]:
+    modifiers = plan.options.modifiers or MODIFIERS
+    names = safe_names(tuple(cell.name for cell in plan.cells))
+    for position, cell in enumerate(plan.cells):
+        if not cell.num_to_generate or not chosen(cell):
+            continue
+        order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(len(modifiers))
+        words = [modifiers[i] for i in order]
+        prompts = [plan.prompt(position, word) for word in words]
+        for index in range(cell.num_to_generate):
+            k = index % len(words)
+            yield Slot(_slot_id(plan.digest, names[position], index), cell, index, prompts[k], words[k])
+
+
+def _slot_id(digest: str, name: str, index: int) -> str:
+    mark = hashlib.sha256(f"{digest}/{name}/{index}".encode()).hexdigest()[:8]
+    return f"{name}-{index:06d}-{mark}"
+
+
+def image_seed(slot_id: str, attempt: int) -> int:
+    """Return the seed of an attempt at a slot, below 2**53: it depends on what the image is, not on when."""
+    return int.from_bytes(hashlib.sha256(f"{slot_id}/{attempt}".encode()).digest()[:8], "big") >> 11
+
+
+def safe_names(names: tuple[str, ...]) -> list[str]:
+    """Return a short ASCII name for each, different for each, for files and folders.
+
+    >>> safe_names(("T-shirt/top", "Été", "大衣", "上衣"))
+    ['t-shirt-top', 't', 'item-2', 'item-3']
+    """
+    short = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") for name in names]
+    uses = Counter(short)
+    return [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]

@@ -1,0 +1,68 @@
+"""Name the classes of ImageNet: WordNet ids such as n01440764, looked up in the tables that timm brings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from synaug.errors import OptionError
+from synaug.synthesis.planning.ambiguous_names import PLAINER
+
+SYNSET = re.compile(r"n\d{8}")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Synset:
+    """What a WordNet id stands for: its names, the usual one first, and its definition."""
+
+    lemmas: tuple[str, ...]
+    definition: str
+
+    @property
+    def name(self) -> str:
+        """The first name or, where that can mean another thing, a longer one with it inside.
+
+        >>> Synset(("mouse", "computer mouse"), "").name, Synset(("tench", "Tinca tinca"), "").name
+        ('computer mouse', 'tench')
+        """
+        first = self.lemmas[0]
+        if first.lower() not in PLAINER:
+            return first
+        longer = (lemma for lemma in self.lemmas[1:] if first.lower() in lemma.lower().split())
+        return next(longer, first)
+
+
+def synsets(class_names: Iterable[str]) -> dict[str, Synset]:
+    """Return what those class names stand for that are WordNet ids; timm is loaded only where there are any.
+
+    >>> synsets(["bag", "n01440764"])["n01440764"].name
+    'tench'
+    """
+    wanted = [name for name in class_names if SYNSET.fullmatch(name)]
+    if not wanted:
+        return {}
+    from timm.data import ImageNetInfo
+
+    table = ImageNetInfo("imagenet-22k")
+    found = {}
+    for name in wanted:
+        try:
+            lemmas, _, definition = table.label_name_to_description(name, detailed=True).partition(": ")
+        except KeyError:
+            continue
+        found[name] = Synset(tuple(lemmas.split(", ")), definition)
+    return found
+
+
+def check_all_named(class_names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise an OptionError for WordNet ids that neither the tables nor the aliases name."""
+    unknown = sorted({name for name in class_names if SYNSET.fullmatch(name)} - set(known))
+    if unknown:
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
+        raise OptionError(
+            f"{len(unknown)} classes look like WordNet ids that ImageNet does not have, so a prompt cannot name them: "
+            f"{', '.join(unknown[:_SHOWN])}{more}. Give each an alias: --aliases FILE.csv with the columns class and "
+            "name, or plan.aliases in the recipe."
+        )

@@ -1,0 +1,208 @@
+"""Say how probable each class is for an image: from small pictures of the real images, or by CLIP."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synaug.config import SIGLIP, QualityOptions
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.loading import find_device
+from synaug.synthesis.generators.model_sources import TRANSFORMERS, ModelFolder, find_model
+
+SIDE = 16
+FOLDS = 5
+MAX_FITTED = 20_000
+_SMALLEST = 1e-12
+
+Scorer = Callable[[Sequence[Image.Image]], np.ndarray]
+"""Returns probabilities of shape ``(N, C)`` for N images."""
+
+
+def thumbnails(images: Sequence[Image.Image], *, mode: str = "L") -> np.ndarray:
+    """Return the images as small as ``SIDE``, uint8 of shape ``(N, D)``."""
+    size = (SIDE, SIDE)
+    small = [np.asarray(image.convert(mode).resize(size, Image.Resampling.BOX)).ravel() for image in images]
+    return np.stack(small) if small else np.zeros((0, SIDE * SIDE * len(mode)), np.uint8)
+
+
+@dataclass(frozen=True)
+class FittedScorer:
+    """A scorer, and what it would say of each real image had it not seen that image, shape ``(N, C)``."""
+
+    scorer: Scorer
+    out_of_fold: np.ndarray
+
+
+def fit_pixel_scorer(
+    pixels: np.ndarray, labels: np.ndarray, *, num_classes: int, mode: str = "L", seed: int = 0
+) -> FittedScorer:
+    """Fit a class-balanced logistic regression on the principal components of thumbnails.
+
+    Args:
+        pixels: ``thumbnails`` of the real images, shape ``(N, D)``.
+        labels: shape ``(N,)``.
+        num_classes: C; also classes without an image count.
+        mode: the colour mode of the thumbnails.
+        seed: decides the folds.
+    """
+    rng = np.random.default_rng(seed)
+    out_of_fold = np.full((len(labels), num_classes), _SMALLEST)
+    for seen, unseen in _folds(labels, seed):
+        if len(np.unique(labels[seen])) > 1:
+            model = _fit(pixels, labels, _at_most(seen, labels, rng))
+            out_of_fold[unseen] = _probabilities(model, pixels[unseen], num_classes)
+    model = _fit(pixels, labels, _at_most(np.arange(len(labels)), labels, rng))
+
+    def score(images: Sequence[Image.Image]) -> np.ndarray:
+        return _probabilities(model, thumbnails(images, mode=mode), num_classes)
+
+    return FittedScorer(score, out_of_fold)
+
+
+def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows to fit on and to judge, fold by fold; each class is spread as evenly as possible."""
+    from sklearn.model_selection import StratifiedKFold
+
+    largest = int(np.bincount(labels).max(initial=0))
+    if largest < 2:  # no class has an image to fit on and another one to judge
+        return []
+    folds = StratifiedKFold(min(FOLDS, largest), shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        return list(folds.split(labels[:, None], labels))
+
+
+def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return up to ``MAX_FITTED`` of the rows, those of large classes first left out."""
+    if len(rows) <= MAX_FITTED:
+        return rows
+    mixed = rng.permutation(rows)
+    rank = np.zeros(len(mixed), np.int64)
+    for label in np.unique(labels[rows]):
+        mine = labels[mixed] == label
+        rank[mine] = np.arange(mine.sum())
+    return mixed[np.argsort(rank, kind="stable")[:MAX_FITTED]]
+
+
+def _fit(pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
+    """Fit on the rows given: drawn once, so that images and labels cannot come from two draws."""
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    components = min(64, len(rows) - 1, pixels.shape[1])
+    model = make_pipeline(
+        PCA(components, whiten=False, svd_solver="covariance_eigh"),
+        StandardScaler(),
+        LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
+    )
+    return model.fit(pixels[rows].astype(np.float32) / 255, labels[rows])
+
+
+def _probabilities(model: Any, pixels: np.ndarray, num_classes: int) -> np.ndarray:
+    probabilities = np.full((len(pixels), num_classes), _SMALLEST)
+    if len(pixels):
+        probabilities[:, model.classes_] = model.predict_proba(pixels.astype(np.float32) / 255)
+    return np.maximum(probabilities, _SMALLEST)
+
+
+def needs_clip(quality: QualityOptions) -> bool:
+    """Return whether a gate will ask CLIP."""
+    return quality.scorer == "clip" and "off_class" in quality.gates
+
+
+def chosen_scorer(
+    quality: QualityOptions,
+    captions: Sequence[str],
+    *,
+    device: str = "auto",
+    found: Callable[[dict[str, str | None]], None] = lambda _: None,
+) -> Scorer | None:
+    """Return CLIP where the options want it, loaded when it is first asked; None stands for the fitted classifier.
+
+    Args:
+        quality: names scorer and model.
+        captions: one a class, such as "a photo of a bag".
+        device: where it runs.
+        found: told model, revision and licence.
+    """
+    if not needs_clip(quality):
+        return None
+    loaded: list[Scorer] = []
+
+    def score(images: Sequence[Image.Image]) -> np.ndarray:
+        if not loaded:
+            folder = find_model(quality.scorer_model, layout=TRANSFORMERS)
+            loaded.append(clip_scorer(folder, captions, device=device))
+            found(folder.facts)
+        return loaded[0](images)
+
+    return score
+
+
+def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "auto", batch_size: int = 64) -> Scorer:
+    """Return a zero-shot scorer: CLIP's (or SigLIP's) softmax over one caption a class.
+
+    Args:
+        model: a ``CLIPModel`` or alike with its tokenizer and image processor; see ``find_model``.
+        captions: one a class, such as "a photo of a bag".
+        device: where it runs.
+        batch_size: images or captions at once.
+
+    Raises:
+        EnvironmentFault: the model cannot be loaded.
+        OptionError: it does not compare images with texts.
+    """
+    import torch
+
+    network, processor = _loaded_clip(model)
+    network = network.to(find_device(device))
+
+    def embedded(texts: Sequence[str], pictures: Sequence[Image.Image]) -> Any:
+        inputs = processor(
+            text=list(texts), images=list(pictures), return_tensors="pt", padding="max_length", truncation=True
+        )
+        with torch.inference_mode():
+            return network(**inputs.to(network.device))
+
+    blank, parts = [Image.new("RGB", (32, 32))], range(0, len(captions), batch_size)
+    classes = torch.cat([embedded(captions[i : i + batch_size], blank).text_embeds for i in parts]).T
+    scale = network.logit_scale.detach().exp()  # a bias, which SigLIP has, is the same for all classes
+
+    def score(images: Sequence[Image.Image]) -> np.ndarray:
+        found = [np.zeros((0, len(captions)), np.float32)]
+        for start in range(0, len(images), batch_size):
+            pictures = [image.convert("RGB") for image in images[start : start + batch_size]]
+            logits = scale * embedded(captions[:1], pictures).image_embeds @ classes
+            found.append(logits.softmax(1).cpu().numpy())
+        return np.concatenate(found)
+
+    return score
+
+
+def _loaded_clip(model: ModelFolder) -> tuple[Any, Any]:
+    import torch
+    from transformers import AutoModel, AutoProcessor
+
+    safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            network = AutoModel.from_pretrained(model.path, use_safetensors=True, dtype=torch.float32, **safely)
+            if not hasattr(network, "logit_scale"):
+                raise OptionError(
+                    f"{model.name} is a {type(network).__name__}, which does not compare images with texts; "
+                    f"name a CLIP or SigLIP model with quality.scorer_model, such as {SIGLIP}."
+                )
+            return network.eval(), AutoProcessor.from_pretrained(model.path, **safely)
+    except OptionError:
+        raise
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"The model {model.name} cannot be loaded: {error}") from error

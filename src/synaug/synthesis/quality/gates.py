@@ -1,0 +1,319 @@
+"""Check images before they are accepted: broken, off-class, copied, leaked or collapsed ones are rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from PIL import Image
+
+from synaug.config import QualityOptions
+from synaug.data.manifest import Manifest, read_image
+from synaug.errors import unknown
+from synaug.runtime import signals
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.quality.class_scorers import SIDE, Scorer, fit_pixel_scorer, thumbnails
+from synaug.synthesis.quality.near_duplicates import Prints, alike_distances, make_prints, make_views
+
+_CHUNK = 8192
+_ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together
+_LOWEST_CONTRAST = 0.5  # of the flattest real images'
+_PER_CLASS = 200  # real images a class on which a foreign scorer is calibrated
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An image to be judged, of class ``label`` and, where the plan is by group, of ``attribute``."""
+
+    image: Image.Image
+    id: str
+    label: int
+    attribute: int = -1
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an image is accepted, why not, and what was measured."""
+
+    ok: bool
+    reason: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+Gate = Callable[[Sequence[Candidate]], list[Verdict]]
+"""Judges a batch; the scores go into the journal, the reason into the report."""
+
+
+def judged(gates: Sequence[Gate], candidates: Sequence[Candidate]) -> list[Verdict]:
+    """Ask gate after gate about what is still accepted; the first that fails an image names the reason."""
+    verdicts = [Verdict(True)] * len(candidates)
+    for gate in gates:
+        open_ones = [i for i, verdict in enumerate(verdicts) if verdict.ok]
+        asked = [candidates[i] for i in open_ones]
+        for i, verdict in zip(open_ones, gate(asked) if asked else [], strict=True):
+            verdicts[i] = Verdict(verdict.ok, verdict.reason, verdicts[i].scores | verdict.scores)
+    return verdicts
+
+
+@dataclass(frozen=True)
+class References:
+    """The real images that the gates compare with; each is read once, when a gate first needs it."""
+
+    manifest: Manifest
+    quality: QualityOptions
+    seed: int = 0
+    scorer: Scorer | None = None
+    accepted: Manifest | None = None
+    progress: Progress = silent
+
+    @cached_property
+    def train(self) -> Manifest:
+        real = self.manifest.split("train")
+        return real.rows(~real.is_synthetic)
+
+    @cached_property
+    def mode(self) -> str:
+        """``"L"`` where the real images are grey, as far as the first hundred tell."""
+        modes = {read_image(self.train, row).mode for row in range(min(100, len(self.train)))}
+        return "L" if modes == {"L"} else "RGB"
+
+    @cached_property
+    def train_pixels(self) -> np.ndarray:
+        return self.pixels(self.train, "reading real images")
+
+    def pixels(self, manifest: Manifest, stage: str) -> np.ndarray:
+        """Return the thumbnails of a manifest's images, read in parts."""
+        parts = [np.zeros((0, thumbnails([], mode=self.mode).shape[1]), np.uint8)]
+        for start in range(0, len(manifest), _CHUNK):
+            rows = range(start, min(start + _CHUNK, len(manifest)))
+            parts.append(thumbnails([read_image(manifest, row) for row in rows], mode=self.mode))
+            self.progress(stage, rows.stop, len(manifest), "")
+            signals.stop_here()
+        return np.concatenate(parts)
+
+
+def broken(references: References) -> Gate:
+    """Reject what is much flatter than the flattest real images, such as all black or one colour."""
+    contrasts = _contrasts(references.train_pixels)
+    lowest = _LOWEST_CONTRAST * float(np.quantile(contrasts, 0.002)) if len(contrasts) else 0.0
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        found = _contrasts(thumbnails([each.image for each in candidates], mode=references.mode))
+        return [_verdict(value > lowest, "broken", contrast=value) for value in found]
+
+    return judge
+
+
+def _contrasts(pixels: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of each image's brightness, of a 0 to 1 range, shape ``(N,)``."""
+    return pixels.std(1, dtype=np.float32) / 255
+
+
+def off_class(references: References) -> Gate:
+    """Reject what looks more like another class than real images of its class do.
+
+    The score is the log probability of its own class minus that of the likeliest other one. The threshold of
+    a class lets all but ``off_class_quantile`` of its own real images pass, judged by a scorer that has not
+    seen them; where a class has too few images to tell, the lower of its and all classes' threshold.
+    """
+    train = references.train
+    if references.scorer is None:
+        fitted = fit_pixel_scorer(
+            references.train_pixels,
+            train.labels,
+            num_classes=train.num_classes,
+            mode=references.mode,
+            seed=references.seed,
+        )
+        scorer, labels, probabilities = fitted.scorer, train.labels, fitted.out_of_fold
+    else:
+        scorer = references.scorer
+        rows = _some_of_each(train.labels)
+        labels, probabilities = train.labels[rows], scorer([read_image(train, int(row)) for row in rows])
+    thresholds = class_thresholds(
+        probabilities=probabilities, labels=labels, quantile=references.quality.off_class_quantile
+    )
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        wanted = np.array([each.label for each in candidates])
+        scores = margins(probabilities=scorer([each.image for each in candidates]), labels=wanted)
+        passed = scores >= thresholds[wanted]
+        return [_verdict(ok, "off_class", margin=score) for ok, score in zip(passed, scores, strict=True)]
+
+    return judge
+
+
+def margins(*, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the log probability of the label minus the highest other one, shape ``(N,)``.
+
+    >>> margins(probabilities=np.array([[0.5, 0.25, 0.25]]), labels=np.array([0])).round(3)
+    array([0.693])
+    """
+    logs = np.log(np.maximum(probabilities, 1e-12))
+    rows = np.arange(len(labels))
+    own = logs[rows, labels]
+    logs[rows, labels] = -np.inf
+    return own - logs.max(1)
+
+
+def class_thresholds(*, probabilities: np.ndarray, labels: np.ndarray, quantile: float) -> np.ndarray:
+    """Return the score of each class below which an image is off-class, shape ``(C,)``."""
+    scores = margins(probabilities=probabilities, labels=labels)
+    shared = float(np.quantile(scores, quantile)) if len(scores) else -np.inf
+    thresholds = np.full(probabilities.shape[1], shared)
+    for label in np.unique(labels):
+        mine = scores[labels == label]
+        own = float(np.quantile(mine, quantile))
+        thresholds[label] = own if len(mine) * quantile >= _ENOUGH_FOR_QUANTILE else min(own, shared)
+    return thresholds if quantile > 0 else np.full_like(thresholds, -np.inf)
+
+
+def _some_of_each(labels: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.flatnonzero(labels == label)[:_PER_CLASS] for label in np.unique(labels)])
+
+
+def copy(references: References) -> Gate:
+    """Reject what is a real training image, or one that was shifted, mirrored or made brighter."""
+    return _too_near(references.train_pixels, references, "copy")
+
+
+def leak(references: References) -> Gate:
+    """Reject what is a test image, also an altered one: training on it would spoil the test."""
+    held_out = references.manifest.split("test")
+    return _too_near(references.pixels(held_out, "reading test images"), references, "leak")
+
+
+def _too_near(pixels: np.ndarray, references: References, reason: str) -> Gate:
+    quality, known = references.quality, make_prints(pixels)
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        images = [each.image for each in candidates]
+        distances = nearest_distances(thumbnails(images, mode=references.mode), pixels)
+        alike = alike_distances(make_views(images), known)
+        passed = (distances > quality.copy_distance) & (alike > quality.alike_distance)
+        return [
+            _verdict(ok, reason, **{f"{reason}_distance": distance, f"{reason}_alike": like})
+            for ok, distance, like in zip(passed, distances, alike, strict=True)
+        ]
+
+    return judge
+
+
+def nearest_distances(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the mean absolute difference (0 to 1) of each image to the nearest other one, shape ``(N,)``.
+
+    Nearest by Euclidean distance, found by matrix products over parts of the others; infinite where there
+    are none.
+    """
+    if not len(others):
+        return np.full(len(pixels), np.inf)
+    mine = pixels.astype(np.float32)
+    best, nearest = np.full(len(mine), np.inf, np.float32), np.zeros(len(mine), np.int64)
+    for start in range(0, len(others), _CHUNK):
+        part = others[start : start + _CHUNK].astype(np.float32)
+        squared = (part * part).sum(1) - 2 * mine @ part.T
+        closest = squared.argmin(1)
+        values = squared[np.arange(len(mine)), closest]
+        better = values < best
+        best[better], nearest[better] = values[better], start + closest[better]
+    return np.abs(mine - others[nearest]).mean(1) / 255
+
+
+def collapse(references: References) -> Gate:
+    """Reject what is all but equal to an image of its class that was accepted before; always the last gate.
+
+    Which of two alike is accepted depends on which came first; what earlier runs accepted comes in by
+    ``References.accepted``.
+    """
+    limit = references.quality.alike_distance
+    kept: dict[int, list[Prints]] = {}
+    if references.accepted is not None:
+        accepted = references.accepted
+        known = make_prints(references.pixels(accepted, "reading accepted images"))
+        for label in np.unique(accepted.labels).tolist():
+            mine = accepted.labels == label
+            kept[label] = [Prints(known.thumbnails[mine], known.spectra[mine])]
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        verdicts = []
+        images = [each.image for each in candidates]
+        views, prints = make_views(images), make_prints(thumbnails(images, mode=references.mode))
+        for i, candidate in enumerate(candidates):
+            others = kept.setdefault(candidate.label, [])
+            known = _joined(others)
+            distance = alike_distances(views.only(i), known)[0]
+            verdicts.append(_verdict(distance > limit, "collapse", collapse_alike=distance))
+            if verdicts[-1].ok:
+                kept[candidate.label] = [known, Prints(prints.thumbnails[i : i + 1], prints.spectra[i : i + 1])]
+        return verdicts
+
+    return judge
+
+
+def _joined(parts: Sequence[Prints]) -> Prints:
+    if not parts:
+        return make_prints(np.zeros((0, SIDE * SIDE), np.uint8))
+    return Prints(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("thumbnails", "spectra")))
+
+
+def _verdict(ok: bool | np.bool_, reason: str, **scores: float | np.floating) -> Verdict:
+    return Verdict(bool(ok), None if ok else reason, {name: float(value) for name, value in scores.items()})
+
+
+GATES: dict[str, Callable[[References], Gate]] = {
+    "broken": broken,
+    "off_class": off_class,
+    "copy": copy,
+    "leak": leak,
+    "collapse": collapse,
+}
+ALWAYS = ("flagged",)  # what the pipeline itself reports is never accepted: its place is taken by black
+
+
+def check_gates(names: Sequence[str]) -> None:
+    """Raise an OptionError for a name that is no gate."""
+    for name in names:
+        if name not in GATES and name not in ALWAYS:
+            raise unknown("gate", name, [*GATES, *ALWAYS])
+
+
+def make_gates(
+    manifest: Manifest,
+    quality: QualityOptions,
+    *,
+    seed: int = 0,
+    scorer: Scorer | None = None,
+    accepted: Manifest | None = None,
+    progress: Progress = silent,
+) -> list[Gate]:
+    """Return the gates that ``quality.gates`` names; each is calibrated when it is first asked.
+
+    Args:
+        manifest: the real images, training and test.
+        quality: which gates, and how strict.
+        seed: decides the cross-validation folds of the default scorer.
+        scorer: class probabilities for ``off_class``; default: fitted on thumbnails of the training images.
+        accepted: what earlier runs accepted, for ``collapse``.
+        progress: called while images are read.
+
+    Raises:
+        OptionError: a gate is unknown.
+    """
+    references = References(manifest, quality, seed, scorer, accepted, progress)
+    check_gates(quality.gates)
+    names = sorted(quality.gates, key="collapse".__eq__)  # it takes for accepted what it lets through
+    return [_when_asked(GATES[name], references) for name in names if name in GATES]
+
+
+def _when_asked(build: Callable[[References], Gate], references: References) -> Gate:
+    """Return a gate that is built at the first batch, so that nothing is read where nothing is judged."""
+    built: list[Gate] = []
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        if not built:
+            built.append(build(references))
+        return built[0](candidates)
+
+    return judge

@@ -1,0 +1,137 @@
+"""Linear classifiers that are the minimum of a convex loss on standardised features: logistic regressions, DFR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synaug.errors import DataError
+from synaug.training.last_layer.problem import Head, Problem, balanced_rows, halves
+
+DFR_INVERSE_STRENGTHS = (1.0, 0.7, 0.3, 0.1, 0.07, 0.03, 0.01)
+DFR_REFITS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Standardised:
+    """Features of mean 0 and deviation 1, and the way back: a head on them becomes one on the raw features."""
+
+    features: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+
+    def folded(self, weight: np.ndarray, bias: np.ndarray) -> Head:
+        """Return the head on raw features that gives the same logits."""
+        raw = weight / self.scale
+        return Head(raw, bias - raw @ self.mean)
+
+    def unfolded(self, head: Head) -> Head:
+        """Return the head on standardised features that gives the same logits."""
+        return Head(head.weight * self.scale, head.bias + head.weight @ self.mean)
+
+
+def standardised(features: np.ndarray) -> Standardised:
+    """Return features with mean 0 and deviation 1; a constant one is only centred."""
+    mean, scale = features.mean(0), features.std(0)
+    scale = np.where(scale > 1e-12, scale, 1.0)
+    return Standardised((features - mean) / scale, mean, scale)
+
+
+def logistic(problem: Problem, *, regularization: float, seed: int) -> Head:
+    """Return the class-balanced multinomial logistic regression on standardised features, by scikit-learn."""
+    from sklearn.linear_model import LogisticRegression
+
+    inputs = standardised(problem.features)
+    fitted = LogisticRegression(C=regularization, class_weight="balanced", max_iter=2000).fit(
+        inputs.features, problem.labels
+    )
+    return inputs.folded(*_rows_for_two(fitted.coef_, fitted.intercept_))
+
+
+def _rows_for_two(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return one row a class where scikit-learn gives a single one for two classes."""
+    if len(bias) > 1:
+        return weight, bias
+    return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+
+
+def warm_logistic(problem: Problem, *, regularization: float, seed: int) -> Head:
+    """Return the class-balanced logistic regression that is pulled towards the layer there is, not towards 0.
+
+    With few images a class, the layer of stage 1 knows more than they do.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    inputs = standardised(problem.features)
+    start = inputs.unfolded(problem.start)
+    num, size = problem.features.shape
+    targets = np.eye(problem.num_classes)[problem.labels]
+    weights = num / (problem.num_classes * targets.sum(0)[problem.labels])
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        table = flat.reshape(problem.num_classes, size + 1)
+        logs = log_softmax(inputs.features @ table[:, :-1].T + table[:, -1], axis=1)
+        away = table[:, :-1] - start.weight
+        value = -regularization * (weights[:, None] * targets * logs).sum() + 0.5 * (away**2).sum()
+        slope = regularization * weights[:, None] * (np.exp(logs) - targets)
+        gradient = np.column_stack([slope.T @ inputs.features + away, slope.sum(0)])
+        return value, gradient.ravel()
+
+    first = np.column_stack([start.weight, start.bias]).ravel()
+    found = minimize(objective, first, jac=True, method="L-BFGS-B", options={"maxiter": 2000}).x
+    table = found.reshape(problem.num_classes, size + 1)
+    return inputs.folded(table[:, :-1], table[:, -1])
+
+
+def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
+    """Return deep feature reweighting: the average of L1 logistic regressions on group-balanced subsets.
+
+    Kirichenko et al. 2023, "Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations". The
+    strength is the one of ``DFR_INVERSE_STRENGTHS`` (times ``regularization``) with the best worst-group
+    accuracy on the validation images, or else on the half of the images that the first fit did not see. Without
+    groups, classes take their place.
+
+    Raises:
+        DataError: a group has a single image, and there are no validation images.
+    """
+    rng = np.random.default_rng([seed, 4])
+    inputs = standardised(problem.features)
+    if problem.validation is None:
+        values, counts = np.unique(problem.groups, return_counts=True)
+        if counts.min() < 2:
+            raise DataError(f"DFR needs at least 2 images of each group, but group {values[counts.argmin()]} has one.")
+        fit_rows, check_rows = halves(problem.groups, rng)
+        check = problem.rows(check_rows)
+    else:
+        fit_rows, check = np.arange(len(problem.labels)), problem.validation
+    rows = fit_rows[balanced_rows(problem.groups[fit_rows], rng)]
+    scores = []
+    for strength in DFR_INVERSE_STRENGTHS:
+        head = _sparse_fit(inputs.features[rows], problem.labels[rows], strength * regularization, seed)
+        right = head.logits((check.features - inputs.mean) / inputs.scale).argmax(1) == check.labels
+        scores.append(min(right[check.groups == group].mean() for group in np.unique(check.groups)))
+    best = DFR_INVERSE_STRENGTHS[int(np.argmax(scores))] * regularization
+    heads = []
+    for _ in range(DFR_REFITS):
+        rows = balanced_rows(problem.groups, rng)
+        heads.append(_sparse_fit(inputs.features[rows], problem.labels[rows], best, seed))
+    weight = np.mean([head.weight for head in heads], axis=0)
+    return inputs.folded(weight, np.mean([head.bias for head in heads], axis=0))
+
+
+def _sparse_fit(features: np.ndarray, labels: np.ndarray, strength: float, seed: int) -> Head:
+    """Return the L1 logistic regression of liblinear, each class against the rest where there are more than two.
+
+    The multinomial one, by saga, takes hundreds of passes over features that are correlated, and 3 to 10 times as long.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    one = LogisticRegression(C=strength, l1_ratio=1.0, solver="liblinear", max_iter=5000, tol=1e-3, random_state=seed)
+    if len(np.unique(labels)) == 2:
+        fitted = one.fit(features, labels)
+        return Head(*_rows_for_two(fitted.coef_, fitted.intercept_))
+    each = OneVsRestClassifier(one).fit(features, labels).estimators_
+    return Head(np.concatenate([fit.coef_ for fit in each]), np.concatenate([fit.intercept_ for fit in each]))

@@ -1,0 +1,178 @@
+"""Retrain the last layer of any network on features that stay as they are, by one of the methods of ``heads``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from synaug.errors import DataError, unknown
+from synaug.training.last_layer.features import Batches, LabelledFeatures, labelled_features, with_labels
+from synaug.training.last_layer.logistic import logistic
+from synaug.training.last_layer.problem import Head, Problem
+from synaug.training.last_layer.solvers import METHODS
+from synaug.training.networks.classifiers import CosineLinear
+from synaug.training.networks.linear_layers import last_linear
+from synaug.training.training_set import TrainingSet
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def retrain_classifier(
+    model: M,
+    data: Batches | LabelledFeatures | Tensor | np.ndarray,
+    *,
+    labels: Sequence[int] | Tensor | np.ndarray | None = None,
+    attributes: Sequence[int] | Tensor | np.ndarray | None = None,
+    validation: Batches | LabelledFeatures | None = None,
+    method: str | Callable[..., Head] = "logistic",
+    layer: str | None = None,
+    regularization: float = 1.0,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+) -> M:
+    """Return a copy of any network with its last linear layer found anew; the rest of it stays as it is.
+
+    Args:
+        model: the network; it is not changed.
+        data: what the layer learns from, with images of every class. A ``DataLoader`` or a data set of
+            (image, label) or (image, label, attribute), the images as the network takes them; a training set of
+            ``training.images``; features of shape ``(N, D)``, with ``labels``; or ``labelled_features``, computed once
+            to try several methods.
+        labels: shape ``(N,)``, where ``data`` are bare features.
+        attributes: likewise, -1 where unknown; with them, DFR balances groups and not classes.
+        validation: images, or their ``labelled_features``, to choose tau, radius or strength on; default: some of
+            ``data``. Never the test images.
+        method: a name of ``heads.METHODS``: logistic, warm_logistic, crt, crt_warm, lws, max_norm, tau_norm,
+            nearest_class_mean or dfr; or a function like them.
+        layer: name of the linear layer that makes the logits; default: the last one.
+        regularization: inverse strength C, as in scikit-learn: the smaller, the simpler the layer.
+        seed: of what the method draws.
+        device: where features are computed.
+
+    Raises:
+        OptionError: the method or layer is unknown, or the network has no linear layer.
+        DataError: a class has no image, or the features do not fit.
+
+    >>> from torch.utils.data import DataLoader, TensorDataset
+    >>> images, labels = torch.eye(4).reshape(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    >>> repaired = retrain_classifier(network, DataLoader(TensorDataset(images, labels), batch_size=2))
+    >>> repaired(images).argmax(1).tolist()
+    [0, 1, 0, 1]
+    """
+    find = method_named(method)
+    copied = copy.deepcopy(model)
+    name, old = last_linear(copied, layer)
+    if isinstance(data, Tensor | np.ndarray):
+        if labels is None:
+            raise DataError("Features alone do not say what is in the images; give their labels, too.")
+        data = with_labels(data, labels, attributes)
+
+    def known(source: Batches | LabelledFeatures) -> LabelledFeatures:
+        if isinstance(source, LabelledFeatures):
+            return source
+        return labelled_features(copied, source, layer=layer, device=device)
+
+    problem = make_problem(old, known(data))
+    if validation is not None:
+        problem = replace(problem, validation=make_problem(old, known(validation), complete=False))
+    head = find(problem, regularization=regularization, seed=seed)
+    new = as_linear(head, like=old)
+    if name == "":
+        return cast(M, new)
+    copied.set_submodule(name, new)
+    return copied.eval()
+
+
+def as_linear(head: Head, *, like: nn.Linear) -> nn.Linear:
+    """Return a head as a layer on the device and of the number format of another."""
+    layer = nn.Linear(like.in_features, len(head.bias)).to(like.weight)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(head.weight))
+        layer.bias.copy_(torch.from_numpy(head.bias))
+    return layer
+
+
+def make_problem(classifier: nn.Linear, known: LabelledFeatures, *, complete: bool = True) -> Problem:
+    """Return the problem for a layer and features.
+
+    Raises:
+        DataError: the features do not fit to the layer, a label is none of its classes, or, where the images should
+            be ``complete``, a class has none.
+    """
+    num, size = known.features.shape
+    if size != classifier.in_features:
+        raise DataError(f"The features have {size} columns, but the classifier has {classifier.in_features} inputs.")
+    labels, groups = known.labels.cpu().numpy(), known.groups.cpu().numpy()
+    num_classes = classifier.out_features
+    if num and not 0 <= labels.min() <= labels.max() < num_classes:
+        raise DataError(
+            f"Labels go from {labels.min()} to {labels.max()}, but the classifier has {num_classes} classes, from 0."
+        )
+    empty = np.flatnonzero(np.bincount(labels, minlength=num_classes) == 0)
+    if complete and len(empty):
+        raise DataError(
+            f"The classifier cannot be retrained: no images of the classes number {', '.join(map(str, empty))}. "
+            "Retrain on the evened-out set, or leave these classes out."
+        )
+    weight = classifier.rows if isinstance(classifier, CosineLinear) else classifier.weight
+    bias = classifier.bias if classifier.bias is not None else torch.zeros(num_classes)
+    return Problem(
+        features=known.features.detach().cpu().double().numpy(),
+        labels=labels,
+        groups=groups if (groups >= 0).all() else labels,
+        num_classes=num_classes,
+        start=Head(*(tensor.detach().cpu().double().numpy() for tensor in (weight, bias))),
+    )
+
+
+def method_named(method: str | Callable[..., Head]) -> Callable[..., Head]:
+    """Return the method for a name or a function of one's own."""
+    if callable(method):
+        return method
+    if method not in METHODS:
+        raise unknown("retraining method", method, METHODS)
+    return METHODS[method]
+
+
+def own_groups(data: TrainingSet) -> TrainingSet:
+    """Return the set with a group more for each class, of its images whose group is unknown.
+
+    One of two ways to use Group DRO when synthetic images carry no attribute; the other is ``predicted_groups``.
+    """
+    groups = torch.where(data.groups < 0, data.num_groups + data.labels, data.groups)
+    return replace(data, groups=groups, num_groups=data.num_groups + data.num_classes)
+
+
+def predicted_groups(data: TrainingSet, features: Tensor) -> Tensor:
+    """Return the groups with those that are unknown guessed, int64 of shape ``(N,)``.
+
+    Synaug's own way to use Group DRO when synthetic images carry no attribute: a class-balanced logistic
+    regression on the features learns the attribute from the images that have one; the label is never guessed.
+
+    Args:
+        data: the images, some without a group.
+        features: shape ``(N, D)``.
+
+    Raises:
+        DataError: the images whose group is known have fewer than two attributes.
+    """
+    num_attributes = max(data.num_groups // data.num_classes, 1)
+    known = (data.groups >= 0).cpu().numpy()
+    attributes = data.groups.cpu().numpy() % num_attributes
+    found = np.unique(attributes[known])
+    if len(found) < 2:
+        raise DataError("Attributes cannot be predicted: the images show fewer than two. Name one with --attribute.")
+    inputs = features.detach().cpu().double().numpy()
+    places = np.searchsorted(found, attributes[known])
+    start = Head(np.zeros((len(found), inputs.shape[1])), np.zeros(len(found)))
+    head = logistic(Problem(inputs[known], places, places, len(found), start), regularization=1.0, seed=0)
+    guessed = found[head.logits(inputs).argmax(1)]
+    groups = data.labels.cpu().numpy() * num_attributes + np.where(known, attributes, guessed)
+    return torch.from_numpy(groups)

@@ -1,0 +1,52 @@
+"""Find a linear classifier from features and labels: every way, by name.
+
+A method is a function ``(problem, *, regularization, seed)`` that returns a ``Head``. Those that need no training are
+here; the others are in ``convex`` and ``descent``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from synaug.training.last_layer.logistic import dfr, logistic, warm_logistic
+from synaug.training.last_layer.problem import Head, Problem, mean_recall
+from synaug.training.last_layer.sgd import crt, crt_warm, lws, max_norm
+
+TAUS = tuple(tenth / 10 for tenth in range(11))
+
+
+def tau_norm(problem: Problem, *, regularization: float, seed: int, tau: float | None = None) -> Head:
+    """Return the rows divided by their norm to the power tau, without bias (Kang et al. 2020, section 4.2).
+
+    Without a tau it is the one of ``TAUS`` with the best mean recall on the validation images. Without those it is
+    chosen on all images of the problem, as nothing else is fitted to them; the network learned from them, so it
+    errs less on rare classes than it will, and of equally good ones the largest is taken.
+    """
+    norms = np.maximum(np.linalg.norm(problem.start.weight, axis=1, keepdims=True), 1e-12)
+    heads = {t: Head(problem.start.weight / norms**t, np.zeros(problem.num_classes)) for t in TAUS}
+    if tau is not None:
+        return Head(problem.start.weight / norms**tau, np.zeros(problem.num_classes))
+    check = problem.validation or problem
+    return heads[max(TAUS, key=lambda t: (mean_recall(heads[t], check), t))]
+
+
+def nearest_class_mean(problem: Problem, *, regularization: float, seed: int) -> Head:
+    """Return the layer that chooses the class whose mean feature has the largest cosine (Kang et al. 2020)."""
+    means = np.stack([problem.features[problem.labels == label].mean(0) for label in range(problem.num_classes)])
+    norms = np.linalg.norm(means, axis=1, keepdims=True)
+    return Head(means / np.maximum(norms, 1e-12), np.zeros(problem.num_classes))
+
+
+METHODS: dict[str, Callable[..., Head]] = {
+    "logistic": logistic,
+    "warm_logistic": warm_logistic,
+    "crt": crt,
+    "crt_warm": crt_warm,
+    "lws": lws,
+    "max_norm": max_norm,
+    "tau_norm": tau_norm,
+    "nearest_class_mean": nearest_class_mean,
+    "dfr": dfr,
+}

@@ -1,0 +1,331 @@
+"""Train a network on a training set, and run it: the one training loop.
+
+Everything random in a step follows from (seed, step), so a training that was killed and goes on from its
+checkpoint ends with the same weights, bit for bit on a CPU, as one that was not.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from synaug.config import StageOptions
+from synaug.errors import Interrupted, SynaugError
+from synaug.runtime import signals, storage
+from synaug.runtime.devices import chosen_device, chosen_precision, forked_randomness
+from synaug.runtime.progress import Progress, silent
+from synaug.training.batching import BatchMaker, MakeBatch, batch_maker
+from synaug.training.checkpoint import Parts, read_checkpoint, training_digest, write_checkpoint
+from synaug.training.distributed import Team, joined_team
+from synaug.training.lazy_images import ImageFiles
+from synaug.training.losses import Loss, LossContext, loss_named
+from synaug.training.networks.classifiers import logit_scale
+from synaug.training.optimization import learning_rate_share, make_optimizer, num_steps
+from synaug.training.sampling import batches, drawn_counts
+from synaug.training.training_set import TrainingSet
+
+SAVE_EVERY = 30.0  # seconds
+CURVES = "training.csv"  # step, loss and learning rate, beside the checkpoint
+MAX_SKIPPED = 20  # steps whose loss was not finite
+_SHOWN_EVERY = 10  # steps
+_SHOWN_AFTER = 5.0  # seconds
+
+Track = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """How a training went.
+
+    Attributes:
+        steps: optimizer steps, skipped ones included.
+        losses: loss of each step; NaN where it was not finite and the step was skipped.
+        seconds: spent in all, over all interruptions.
+        images_per_second: over all of it; NaN if no step was taken.
+        skipped: number of steps without a finite loss.
+    """
+
+    steps: int
+    losses: tuple[float, ...] = field(repr=False)
+    seconds: float
+    images_per_second: float
+    skipped: int
+
+
+def train_representation(
+    model: nn.Module,
+    data: TrainingSet,
+    options: StageOptions,
+    *,
+    seed: int,
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    checkpoint: Path | None = None,
+    loss: Loss | None = None,
+    maker: BatchMaker = batch_maker,
+    progress: Progress = silent,
+    track: Track | None = None,
+    stage: str = "training",
+) -> TrainingLog:
+    """Train the network in place, on real and synthetic images alike.
+
+    Args:
+        model: its logits are trained; it is moved to the device and left there, in evaluation mode.
+        data: the images.
+        options: how.
+        seed: of everything that is drawn.
+        device: where.
+        precision: auto, float32, float16 or bfloat16 for the forward pass; weights stay float32.
+        checkpoint: folder for the state, written every 30 seconds and when interrupted. A training that is
+            found there goes on, a finished one is loaded.
+        loss: in place of the one the options name; see ``losses``.
+        maker: of the batches; see ``batching``.
+        progress: told how many steps are done.
+        track: called as ``track({"loss": ..., "learning_rate": ...}, step=...)`` every 10 steps, such as the
+            ``log`` method of any tracker of accelerate (TensorBoard, Weights & Biases, ...).
+        stage: what ``progress`` calls it.
+
+    Raises:
+        OptionError: an option does not fit, or the checkpoint is of another training.
+        SynaugError: too many steps had no finite loss.
+        Interrupted: a signal came; the state is saved.
+    """
+    team, device = joined_team(device)
+    team.check(options.batch_size)
+    place = chosen_device(device)
+    dtype = chosen_precision(precision, place)
+    model.to(device=place)
+    model.to(memory_format=torch.channels_last)  # 1.2 to 1.4 times as fast, on CPUs too
+    data = data.to(place)
+    steps = num_steps(options, len(data))
+    criterion = loss or loss_named(options.loss, num_groups=data.num_groups)
+    modules = {"model": model}
+    if isinstance(criterion, nn.Module):
+        modules["loss"] = criterion.to(place)
+    if options.average:
+        modules["average"] = AveragedModel(
+            model,
+            multi_avg_fn=get_ema_multi_avg_fn(options.average),  # type: ignore[no-untyped-call]
+            use_buffers=True,
+        )
+    parts = Parts(modules=modules, optimizer=make_optimizer(model, options))
+    make_batch = maker(data, options)
+    run = _Run(
+        parts,
+        data,
+        options,
+        criterion,
+        make_batch,
+        team=team,
+        steps=steps,
+        seed=seed,
+        dtype=dtype,
+        checkpoint=checkpoint,
+    )
+    with forked_randomness(place):
+        run.go(progress, track, stage)
+        team.wait()
+    if options.average:
+        model.load_state_dict(modules["average"].module.state_dict())  # type: ignore[union-attr]
+    model.eval()
+    return run.log()
+
+
+class _Run:
+    """One training under way: its parts, and how far it has come."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        data: TrainingSet,
+        options: StageOptions,
+        criterion: Loss,
+        make_batch: MakeBatch,
+        *,
+        team: Team,
+        steps: int,
+        seed: int,
+        dtype: torch.dtype,
+        checkpoint: Path | None,
+    ) -> None:
+        self.team = team
+        self.parts, self.data, self.options, self.criterion = parts, data, options, criterion
+        self.model, self.steps, self.seed = parts.modules["model"], steps, seed
+        self.dtype, self.checkpoint = dtype, checkpoint
+        self.scaler = torch.amp.GradScaler(data.labels.device.type, enabled=dtype == torch.float16)
+        self.make_batch = make_batch
+        self.class_counts = prior_counts(data, options)
+        self.digest = training_digest(self.model, data, options, seed=seed, steps=steps) if checkpoint else ""
+        self.losses: list[Tensor | float] = []
+        self.skipped, self.seconds, self.shown = 0, 0.0, 0.0
+
+    def go(self, progress: Progress, track: Track | None, stage: str) -> None:
+        """Take all steps that are left."""
+        began = saved = time.monotonic()
+        before = self.shown = self.resume()
+        if self.team.is_first and len(self.losses) < self.steps:
+            progress(stage, len(self.losses), self.steps, "")
+        network = self.team.together(self.model)
+        stream = batches(
+            self.options.sampler,
+            self.data,
+            batch_size=self.options.batch_size,
+            steps=self.steps,
+            seed=self.seed,
+            start=len(self.losses),
+            max_synthetic=self.options.max_synthetic,
+        )
+        self.model.train()
+        for step, (rows, coming) in enumerate(_with_next(stream), len(self.losses)):
+            if isinstance(self.data.images, ImageFiles) and coming is not None:
+                self.data.images.prefetch(self.team.share(coming))
+            stop = self.take_step(step, self.team.share(rows), network)
+            self.seconds = before + time.monotonic() - began
+            done = step + 1
+            if self.team.is_first:
+                self.show(done, progress, track, stage)
+            if stop or done == self.steps or time.monotonic() - saved > SAVE_EVERY:
+                self.save()
+                saved = time.monotonic()
+            if stop and done < self.steps:
+                signals.stop_here()
+                raise Interrupted("Interrupted in another process. Run the same command again to go on.")
+
+    def show(self, done: int, progress: Progress, track: Track | None, stage: str) -> None:
+        """Tell the loss every few steps; where steps are slow, progress alone in between."""
+        regular = done % _SHOWN_EVERY == 0 or done == self.steps
+        if not regular and self.seconds - self.shown < _SHOWN_AFTER:
+            return
+        self.shown = self.seconds
+        loss = float(self.losses[-1])
+        progress(stage, done, self.steps, f"loss {loss:.3f}")
+        if regular and track is not None:
+            track({"loss": loss, "learning_rate": self.learning_rate(done - 1)}, step=done)
+
+    def take_step(self, step: int, rows: np.ndarray, network: nn.Module) -> bool:
+        """Draw, mix, go forward and back, and change the weights unless the loss is not finite.
+
+        Returns whether a signal has asked any of the processes for an end.
+        """
+        optimizer = self.parts.optimizer
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate(step)
+        torch.manual_seed(int(np.random.SeedSequence([self.seed, 2, step, self.team.rank]).generate_state(1)[0]))
+        batch = self.make_batch(rows, np.random.default_rng([self.seed, 3, step, self.team.rank]))
+        device = batch.images.device
+        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            outputs = network(batch.images)
+        groups = self.data.groups[torch.from_numpy(rows).to(device)]
+        context = LossContext(
+            class_counts=self.class_counts,
+            groups=groups.repeat(len(batch.images) // len(rows)),
+            share=step / self.steps,
+            logit_scale=logit_scale(self.model),
+        )
+        loss = self.criterion(_in_float32(outputs), batch.targets, context=context)
+        optimizer.zero_grad(set_to_none=True)
+        asked = loss.new_tensor(float(signals.is_requested()))
+        value, stop = self.team.mean(torch.stack([loss.detach(), asked])).unbind()
+        if not bool(torch.isfinite(value)):
+            self.skip(step)
+            return bool(stop > 0)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.step(optimizer)
+        self.scaler.update()
+        if "average" in self.parts.modules:
+            self.parts.modules["average"].update_parameters(self.model)  # type: ignore[operator]
+        if "loss" in self.parts.modules:
+            for buffer in self.parts.modules["loss"].buffers():
+                buffer.copy_(self.team.mean(buffer))
+        self.losses.append(value)
+        return bool(stop > 0)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step."""
+        share = learning_rate_share(step, self.steps, warmup=self.options.warmup)
+        return self.options.learning_rate * share
+
+    def skip(self, step: int) -> None:
+        """Count a step that had no finite loss.
+
+        Raises:
+            SynaugError: there were too many.
+        """
+        self.skipped += 1
+        self.losses.append(math.nan)
+        if self.skipped > MAX_SKIPPED:
+            raise SynaugError(
+                f"Training diverged: {self.skipped} steps up to step {step + 1} of {self.steps} had no finite "
+                f"loss. Lower the learning rate ({self.options.learning_rate}) or lengthen the warm-up."
+            )
+
+    def save(self) -> None:
+        """Write the state, if there is a place for it and this process is the one that writes."""
+        if self.checkpoint is None or not self.team.is_first:
+            return
+        about = {
+            "digest": self.digest,
+            "steps": self.steps,
+            "losses": [None if math.isnan(loss) else loss for loss in self._plain_losses()],
+            "skipped": self.skipped,
+            "seconds": self.seconds,
+            "scaler": self.scaler.state_dict(),
+        }
+        lines = [f"{step + 1},{loss!r},{self.learning_rate(step)!r}" for step, loss in enumerate(self._plain_losses())]
+        storage.make_folder(self.checkpoint)
+        storage.write_text(self.checkpoint / CURVES, "\n".join(["step,loss,learning_rate", *lines, ""]))
+        write_checkpoint(self.checkpoint, self.parts, about)  # last: a finished one is not saved again
+
+    def resume(self) -> float:
+        """Load the state, if there is one, and return the seconds it took so far."""
+        if self.checkpoint is None:
+            return 0.0
+        about = read_checkpoint(self.checkpoint, self.parts, digest=self.digest)
+        if about is not None:
+            self.losses = [math.nan if loss is None else loss for loss in about["losses"]]
+            self.skipped, self.seconds = about["skipped"], about["seconds"]
+            if about["scaler"]:
+                self.scaler.load_state_dict(about["scaler"])
+        return self.seconds
+
+    def log(self) -> TrainingLog:
+        """Return how it went."""
+        num_images = len(self.losses) * self.options.batch_size
+        return TrainingLog(
+            steps=len(self.losses),
+            losses=tuple(self._plain_losses()),
+            seconds=self.seconds,
+            images_per_second=num_images / self.seconds if self.seconds > 0 else math.nan,
+            skipped=self.skipped,
+        )
+
+    def _plain_losses(self) -> list[float]:
+        self.losses = [float(loss) for loss in self.losses]
+        return self.losses  # type: ignore[return-value]
+
+
+def prior_counts(data: TrainingSet, options: StageOptions) -> Tensor:
+    """Return the class counts that losses correct for, shape ``(num_classes,)``."""
+    if options.prior == "real":
+        return data.class_counts
+    return torch.from_numpy(drawn_counts(options.sampler, data)).to(data.labels.device)
+
+
+def _with_next(stream: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """Yield each item with the one that comes after it; None after the last."""
+    current, following = itertools.tee(stream)
+    return itertools.zip_longest(current, itertools.islice(following, 1, None))
+
+
+def _in_float32(outputs: Any) -> Any:
+    return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)

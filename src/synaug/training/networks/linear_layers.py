@@ -1,0 +1,22 @@
+"""Find the last linear layer of a network."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from synaug.errors import OptionError, unknown
+
+
+def last_linear(model: nn.Module, layer: str | None = None) -> tuple[str, nn.Linear]:
+    """Return name and layer of the last linear layer of a network, or of the one that is named.
+
+    Raises:
+        OptionError: there is none, or none of that name.
+    """
+    linear = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    if not linear:
+        raise OptionError(f"{type(model).__name__} has no nn.Linear, so its classifier cannot be retrained.")
+    name = list(linear)[-1] if layer is None else layer
+    if name not in linear:
+        raise unknown("linear layer", name, linear)
+    return name, linear[name]

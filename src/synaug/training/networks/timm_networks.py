@@ -1,0 +1,153 @@
+"""Networks of timm, by name or from a folder of weights, and the images that their weights expect."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from synaug.errors import EnvironmentFault, OptionError, unknown
+from synaug.runtime import storage
+
+LOCAL = "local-dir:"
+WEIGHTS = "model.safetensors"  # no pickle, which could run code
+_SET_HERE = ("num_classes", "in_chans", "img_size")  # arguments of a network that follow from the images
+
+
+def check_timm(name: str, *, others: list[str]) -> None:
+    """Raise an OptionError for a name that timm does not know; ``others`` are allowed ones, for the hint."""
+    import timm
+
+    name = name.removeprefix("timm/")
+    if name.startswith(LOCAL):
+        _local_config(name)
+    elif not timm.is_model(name):
+        raise unknown("network", name, [*others, *timm.list_models()])
+
+
+def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: bool) -> nn.Module:
+    """Make a network of timm without its classifier.
+
+    Raises:
+        EnvironmentFault: the weights cannot be had.
+    """
+    import timm
+
+    name = name.removeprefix("timm/")
+    given: dict[str, Any] = {}
+    if name.startswith(LOCAL):
+        name, config = _local_config(name)
+        given["pretrained_cfg"] = config
+        is_fixed = config.get("fixed_input_size", False)
+    else:
+        config = timm.get_pretrained_cfg(name)
+        is_fixed = config is not None and config.fixed_input_size
+    if is_fixed:
+        given["img_size"] = image_size
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, in_chans=in_channels, **given)
+    except Exception as error:
+        if not pretrained:
+            raise
+        raise EnvironmentFault(
+            f"The weights of {name} cannot be had: {error}. Set train.pretrained to false, or download them "
+            "on a machine with a connection."
+        ) from error
+
+
+def pretrained_normalisation(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+    """Return mean, standard deviation and image side with which a timm network was trained.
+
+    For grey images they are the means over the channels, as timm sums the weights of the first layer.
+
+    Raises:
+        OptionError: timm knows no weights of that name.
+    """
+    import timm
+    from timm.data import resolve_data_config
+
+    name = name.removeprefix("timm/")
+    config = _local_config(name)[1] if name.startswith(LOCAL) else timm.get_pretrained_cfg(name)
+    if config is None:
+        raise OptionError(f"timm has no pretrained configuration for {name!r}.")
+    found = resolve_data_config(pretrained_cfg=config if isinstance(config, dict) else config.to_dict())
+    mean, std = tuple(found["mean"]), tuple(found["std"])
+    if in_channels == 1:
+        mean, std = (sum(mean) / 3,), (sum(std) / 3,)
+    return mean, std, int(found["input_size"][-1])
+
+
+def weights_digest(name: str) -> str:
+    """Return a digest of a folder of weights and its description; empty for a network that timm makes by name."""
+    name = name.removeprefix("timm/")
+    if not name.startswith(LOCAL):
+        return ""
+    folder = Path(name.removeprefix(LOCAL))
+    config = _local_config(name)[1]
+    about = Path(config["file"]).stat()
+    content = (folder / "config.json").read_bytes()
+    return storage.digest(content + _file_digest(config["file"], about.st_size, about.st_mtime_ns).encode())
+
+
+def architecture(name: str) -> str:
+    """Return what timm calls a network that is named by a folder; another name as it is."""
+    local = name.removeprefix("timm/")
+    return f"timm/{_local_config(local)[0]}" if local.startswith(LOCAL) else name
+
+
+@functools.lru_cache(maxsize=16)
+def _file_digest(path: str, size: int, changed: int) -> str:
+    return storage.file_digest(Path(path))
+
+
+@functools.lru_cache(maxsize=16)
+def _pooling(architecture: str) -> str | None:
+    """Return how a network of timm pools unless told otherwise: ``avg``, ``token``, ...; None where that is unknown."""
+    import timm
+
+    with torch.device("meta"):  # no memory, no weights
+        model = timm.create_model(architecture)
+    head = getattr(model, "head", None)
+    places = (getattr(head, "global_pool", None), getattr(head, "pool_type", None), getattr(model, "global_pool", None))
+    named = [getattr(place, "pool_type", place) for place in places]
+    return next((name for name in named if isinstance(name, str)), None)
+
+
+def _local_config(name: str) -> tuple[str, dict[str, Any]]:
+    """Return the architecture and the pretrained configuration of a folder, the weights among it as a file.
+
+    Raises:
+        OptionError: it is no such folder, or of a network that timm does not know.
+    """
+    import timm
+
+    folder = Path(name.removeprefix(LOCAL))
+    weights = folder / WEIGHTS
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        architecture, config = content["architecture"], dict(content["pretrained_cfg"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OptionError(
+            f"The folder {folder} has no config.json with 'architecture' and 'pretrained_cfg': {error}."
+        ) from error
+    if not weights.is_file():
+        raise OptionError(f"The folder {folder} has no {WEIGHTS}.")
+    if not timm.is_model(architecture):
+        raise unknown(f"architecture in {folder}", str(architecture), timm.list_models())
+    others = {key: value for key, value in content.get("model_args", {}).items() if key not in _SET_HERE}
+    if "global_pool" in others and others["global_pool"] == _pooling(architecture):
+        del others["global_pool"]
+    if others:
+        raise OptionError(
+            f"The network in {folder} differs from {architecture} by {others}, which a kept classifier "
+            "would not know. Make it in a file of your own instead: path/to/net.py:Net."
+        )
+    known = timm.models.PretrainedCfg.__dataclass_fields__
+    config = {key: value for key, value in config.items() if key in known and key not in ("source", "hf_hub_id", "url")}
+    if "num_classes" in content:
+        config["num_classes"] = content["num_classes"]
+    return architecture, config | {"file": str(weights)}

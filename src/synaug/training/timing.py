@@ -1,0 +1,50 @@
+"""Time a network on this machine, before anything is trained."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import nn
+
+from synaug.runtime.devices import chosen_device, chosen_precision
+
+_FEWEST, _MOST = 8, 128  # images at once
+_PIXELS = 2**17  # of them together on a CPU, where more take as long an image
+_LONG_ENOUGH = 0.5  # seconds
+
+
+def seconds_per_image(
+    model: nn.Module, *, in_channels: int, image_size: int, device: str = "auto", precision: str = "auto"
+) -> float:
+    """Return the seconds that forward and backward of an image take; the model's gradients are left empty.
+
+    Args:
+        model: is moved to the device and left in training mode.
+        in_channels: of its images.
+        image_size: their side in pixels.
+        device: where it would be trained.
+        precision: as of ``train_representation``.
+    """
+    place = chosen_device(device)
+    dtype = chosen_precision(precision, place)
+    number = max(_FEWEST, min(_MOST, _PIXELS // image_size**2)) if place.type == "cpu" else _MOST
+    images = torch.rand(number, in_channels, image_size, image_size, device=place)
+    images = images.to(memory_format=torch.channels_last)
+    model.to(device=place, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+
+    def timed() -> float:
+        began = time.perf_counter()
+        with torch.autocast(place.type, dtype, enabled=dtype != torch.float32):
+            outputs = model(images)
+        outputs.float().logsumexp(1).mean().backward()
+        model.zero_grad()
+        if place.type == "cuda":
+            torch.cuda.synchronize(place)
+        return time.perf_counter() - began
+
+    spent = timed()  # also prepares, so it does not count
+    times = [timed()]
+    while spent + sum(times) < _LONG_ENOUGH:
+        times.append(timed())
+    return min(times) / number

@@ -1,0 +1,256 @@
+"""Hold a training set: one uint8 tensor where it fits into memory, with labels, groups and normalisation."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synaug.data.manifest import Manifest, read_image
+from synaug.errors import DataError
+from synaug.runtime import signals
+from synaug.runtime.progress import Progress, silent
+from synaug.training.lazy_images import ImageFiles, pixels
+
+_PROBED = 256
+_MEASURED = 20_000  # images for mean and deviation, about
+_MAX_MIXED_SIDE = 224
+
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """Images in memory with all that training needs to know of them.
+
+    Attributes:
+        images: uint8, shape ``(N, C, H, W)``; files that are decoded when asked for where memory is too small.
+        labels: int64, shape ``(N,)``.
+        is_synthetic: bool, shape ``(N,)``.
+        groups: ``label * num_attributes + attribute``, int64 of shape ``(N,)``; -1 where unknown.
+        mean: of each channel of the real images in [0, 1], shape ``(C,)``; ``std`` likewise.
+    """
+
+    images: Tensor | ImageFiles
+    labels: Tensor
+    is_synthetic: Tensor
+    groups: Tensor
+    num_classes: int
+    num_groups: int
+    mean: Tensor
+    std: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def class_counts(self) -> Tensor:
+        """Real images of each class, int64 of shape ``(num_classes,)``."""
+        return torch.bincount(self.labels[~self.is_synthetic], minlength=self.num_classes)
+
+    def rows(self, chosen: Tensor | np.ndarray) -> TrainingSet:
+        """Return the images at these positions or under this mask."""
+        index = torch.as_tensor(chosen, device=self.labels.device)
+        return replace(
+            self,
+            images=self.images.rows(index) if isinstance(self.images, ImageFiles) else self.images[index],
+            labels=self.labels[index],
+            is_synthetic=self.is_synthetic[index],
+            groups=self.groups[index],
+        )
+
+    def to(self, device: torch.device | str) -> TrainingSet:
+        """Return the same set on a device; images that would take over half its free memory stay where they are."""
+        images = self.images
+        if isinstance(images, Tensor) and images.nbytes <= _free_memory(torch.device(device)) / 2:
+            images = images.to(device)
+        return replace(
+            self,
+            images=images,
+            labels=self.labels.to(device),
+            is_synthetic=self.is_synthetic.to(device),
+            groups=self.groups.to(device),
+            mean=self.mean.to(device),
+            std=self.std.to(device),
+        )
+
+    def batch(self, positions: Tensor) -> Tensor:
+        """Return the images at these positions, uint8, on the device of the labels."""
+        return self.images[positions.to(getattr(self.images, "device", "cpu"))].to(self.labels.device)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Return uint8 images as float32 with the set's mean 0 and standard deviation 1 in each channel."""
+        return normalised(images, mean=self.mean, std=self.std)
+
+
+def make_training_set(
+    images: Tensor | ImageFiles,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    is_synthetic: Tensor | None = None,
+    groups: Tensor | None = None,
+    num_groups: int = 0,
+    like: TrainingSet | None = None,
+    normalisation: Normalisation | None = None,
+) -> TrainingSet:
+    """Make a training set of tensors, with the mean and deviation of its real images or those of ``like``.
+
+    >>> grey = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    >>> make_training_set(grey, torch.tensor([0, 1]), num_classes=3).class_counts.tolist()
+    [1, 1, 0]
+    """
+    dtype = images.dtype if isinstance(images, Tensor) else torch.uint8
+    if dtype != torch.uint8 or len(images.shape) != 4 or len(images) != len(labels):
+        raise DataError(
+            f"A training set needs uint8 images of shape (N, C, H, W) and N labels, but got "
+            f"{dtype} of shape {tuple(images.shape)} and {len(labels)} labels."
+        )
+    if is_synthetic is None:
+        is_synthetic = torch.zeros(len(labels), dtype=torch.bool)
+    if normalisation is not None:
+        mean, std = (torch.tensor(values).expand(images.shape[1]).clone() for values in normalisation)
+    elif like is None:
+        real = torch.arange(len(labels)) if is_synthetic.all() else torch.nonzero(~is_synthetic).flatten()
+        mean, std = channel_statistics(images[real[:: max(1, len(real) // _MEASURED)]])
+    else:
+        mean, std = like.mean, like.std
+    return TrainingSet(
+        images=images,
+        labels=labels.long(),
+        is_synthetic=is_synthetic,
+        groups=torch.full((len(labels),), -1) if groups is None else groups.long(),
+        num_classes=num_classes,
+        num_groups=num_groups,
+        mean=mean,
+        std=std,
+    )
+
+
+def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
+    """Return the images of both sets, with the normalisation of the first.
+
+    Raises:
+        DataError: one of them is not in memory; join the manifests instead.
+    """
+    if isinstance(first.images, ImageFiles) or isinstance(second.images, ImageFiles):
+        raise DataError("Sets that are not in memory cannot be joined; join their manifests and load those.")
+    return replace(
+        first,
+        images=torch.cat([first.images, second.images]),
+        labels=torch.cat([first.labels, second.labels]),
+        is_synthetic=torch.cat([first.is_synthetic, second.is_synthetic]),
+        groups=torch.cat([first.groups, second.groups]),
+    )
+
+
+def load_training_set(
+    manifest: Manifest,
+    *,
+    image_size: int | None = None,
+    channels: int | None = None,
+    like: TrainingSet | None = None,
+    normalisation: Normalisation | None = None,
+    in_memory: bool | None = None,
+    progress: Progress = silent,
+) -> TrainingSet:
+    """Read the images of a manifest as one set.
+
+    Args:
+        manifest: the images.
+        image_size: side in pixels; images are scaled and cropped to a centred square. Default: the size
+            they all share, or the median shorter side, at most 224, where they differ.
+        channels: 1 or 3. Default: 1 where the images are grey.
+        like: take size, channels and normalisation from this set, as a test set must from its training set.
+        normalisation: mean and deviation of each channel, as a pretrained network wants them; default: those of
+            the real images. See ``timm_networks.pretrained_normalisation``.
+        in_memory: decode all images now, or each when it is needed. Default: now, if they take at most half of
+            the free memory.
+        progress: told how many are decoded.
+
+    Raises:
+        DataError: the manifest is empty, or an image cannot be read.
+    """
+    if not len(manifest):
+        raise DataError("There are no images to load: the manifest is empty.")
+    if like is not None:
+        channels, height, width = like.images.shape[1:]
+    else:
+        height, width, grey = _probed_shape(manifest, image_size)
+        channels = channels or (1 if grey else 3)
+    num_bytes = len(manifest) * channels * height * width
+    if in_memory is None:
+        in_memory = num_bytes <= _free_memory(torch.device("cpu")) / 2
+    files = ImageFiles(manifest, channels=channels, size=(width, height))
+    images = _decoded(manifest, tuple(files.shape), progress) if in_memory else files
+    attributes = torch.from_numpy(manifest.attributes.copy())
+    labels = torch.from_numpy(manifest.labels.copy())
+    return make_training_set(
+        images,
+        labels,
+        num_classes=manifest.num_classes,
+        is_synthetic=torch.from_numpy(manifest.is_synthetic.copy()),
+        groups=torch.where(attributes < 0, -1, labels * manifest.num_attributes + attributes),
+        num_groups=manifest.num_classes * manifest.num_attributes,
+        like=like,
+        normalisation=normalisation,
+    )
+
+
+def _decoded(manifest: Manifest, shape: tuple[int, ...], progress: Progress) -> Tensor:
+    images = np.empty(shape, np.uint8)
+    _, channels, height, width = shape
+
+    def decode(row: int) -> None:
+        images[row] = pixels(read_image(manifest, row), channels=channels, size=(width, height))
+
+    with ThreadPoolExecutor() as threads:
+        for done, _ in enumerate(threads.map(decode, range(len(manifest))), 1):
+            progress("read images", done, len(manifest), "")
+            if done % 256 == 0:
+                signals.stop_here()
+    return torch.from_numpy(images)
+
+
+def _free_memory(device: torch.device) -> int:
+    """Return the free bytes of a device."""
+    import psutil  # type: ignore[import-untyped]
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
+
+
+def _probed_shape(manifest: Manifest, image_size: int | None) -> tuple[int, int, bool]:
+    rows = np.unique(np.linspace(0, len(manifest) - 1, _PROBED).astype(int))
+    probes = [read_image(manifest, int(row)) for row in rows]
+    grey = all(image.mode == "L" for image in probes)
+    sizes = {image.size for image in probes}
+    if image_size is not None:
+        return image_size, image_size, grey
+    if len(sizes) == 1:
+        width, height = sizes.pop()
+        return height, width, grey
+    side = min(_MAX_MIXED_SIDE, int(np.median([min(image.size) for image in probes])))
+    return side, side, grey
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel of uint8 images, in [0, 1]; at least 1/255 apart."""
+    counts = torch.stack(
+        [torch.bincount(images[:, c].reshape(-1), minlength=256) for c in range(images.shape[1])]
+    ).double()
+    values = torch.arange(256, dtype=torch.float64, device=images.device) / 255
+    share = counts / counts.sum(1, keepdim=True)
+    mean = share @ values
+    std = (share @ values**2 - mean**2).clamp(min=0).sqrt().clamp(min=1 / 255)
+    return mean.float(), std.float()
+
+
+def normalised(images: Tensor, *, mean: Tensor, std: Tensor) -> Tensor:
+    """Return ``(images / 255 - mean) / std`` in float32."""
+    scale = 1 / (255 * std)
+    return images.float().mul_(scale[:, None, None]).sub_((mean / std)[:, None, None])

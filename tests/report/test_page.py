@@ -1,0 +1,177 @@
+"""What a reader gets: contrast, a browser that renders the page in both themes, and numbers from report.json."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from synaug.report.html import make_report
+from synaug.report.results_table import recalls
+from synaug.runtime import storage
+
+CSS = resources.files("synaug").joinpath("assets/report/report.css").read_text()
+OPTIONS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--enable-logging=stderr", "--dump-dom",
+]  # fmt: skip
+
+
+def palette(block):
+    """Return the colours of a CSS block as (3,) arrays in [0, 1]."""
+    colours = {}
+    for name, value in re.findall(r"--([a-z]+): (#[0-9a-f]+|\d+ \d+ \d+);", block):
+        if value.startswith("#"):
+            digits = value[1:] if len(value) == 7 else "".join(2 * digit for digit in value[1:])
+            colours[name] = np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)]) / 255
+        else:
+            colours[name] = np.array([int(part) for part in value.split()]) / 255
+    return colours
+
+
+def palettes():
+    light, dark, printed = re.findall(r":root \{(.*?)\}", CSS, flags=re.DOTALL)
+    return {"light": palette(light), "dark": palette(dark), "print": palette(printed)}
+
+
+def contrast(one, other):
+    """Return the contrast ratio of WCAG 2.2, 1 to 21."""
+    low, high = sorted(float(luminance(colour)) for colour in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour):
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def test_black_on_white_has_the_contrast_21():
+    assert contrast(np.zeros(3), np.ones(3)) == pytest.approx(21)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+@pytest.mark.parametrize("text", ["ink/paper", "soft/paper", "ink/panel", "ink/mark", "real/paper", "synthetic/paper",
+                                  "bad/paper", "good/paper"])  # fmt: skip
+def test_text_stands_out_from_its_background(theme, text):
+    ink, paper = (palettes()[theme][name] for name in text.split("/"))
+    assert contrast(ink, paper) >= 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "print"])
+@pytest.mark.parametrize("share", [0.005, 0.2, 0.4, 0.65, 0.651, 0.8, 1.0])
+def test_the_numbers_of_the_matrix_stand_out(theme, share):
+    colours = palettes()[theme]
+    is_dark = share > 0.65
+    alpha = 0.75 + 0.25 * share if is_dark else 0.6 * share
+    cell = alpha * colours["heat"] + (1 - alpha) * colours["paper"]
+    assert contrast(colours["paper" if is_dark else "ink"], cell) >= 4.5
+
+
+def browsed(place, tmp_path, *more):
+    command = ["chromium", *OPTIONS, *more, f"--user-data-dir={tmp_path / 'profile'}", str(place)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+
+with_chromium = pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the chromium browser")
+
+
+@with_chromium
+def test_a_browser_renders_the_page_and_complains_of_nothing(content, images, tmp_path):
+    storage.write_text(tmp_path / "report.html", make_report(content, images=images))
+    done = browsed(tmp_path / "report.html", tmp_path)
+    assert "Your rarest class, ankle boot" in done.stdout
+    assert "CONSOLE" not in done.stderr
+
+
+MEASURE = """<!DOCTYPE html><meta name="color-scheme" content="light dark">
+<iframe srcdoc="{}" style="width:390px;height:900px;border:0"></iframe><p id="said"></p>
+<script>onload = () => {{
+  const page = document.querySelector("iframe").contentDocument;
+  const colour = getComputedStyle(page.body).backgroundColor;
+  said.textContent = "wide:" + page.documentElement.scrollWidth + " colour:" + colour;
+}}</script>"""
+
+
+@with_chromium
+@pytest.mark.parametrize(("scheme", "colour"), [(1, "rgb(252, 251, 248)"), (0, "rgb(21, 24, 28)")])
+def test_on_a_phone_nothing_runs_off_to_the_right_in_either_theme(content, images, tmp_path, scheme, colour):
+    page = make_report(content, images=images)
+    storage.write_text(tmp_path / "phone.html", MEASURE.format(html.escape(page)))
+    done = browsed(tmp_path / "phone.html", tmp_path, f"--blink-settings=preferredColorScheme={scheme}")
+    assert f"wide:390 colour:{colour}" in done.stdout
+
+
+@with_chromium
+def test_on_paper_several_classes_share_a_page(content, images, tmp_path):
+    storage.write_text(tmp_path / "report.html", make_report(content, images=images))
+    browsed(tmp_path / "report.html", tmp_path, "--no-pdf-header-footer", f"--print-to-pdf={tmp_path / 'report.pdf'}")
+    assert 4 <= len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "report.pdf").read_bytes())) <= 8
+
+
+def numbers_of(value):
+    """Yield every number of a report, those within texts too."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from numbers_of(key)
+            yield from numbers_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from numbers_of(item)
+    elif isinstance(value, str):
+        yield from (float(text) for text in re.findall(r"\d+(?:\.\d+)?", value))
+    elif isinstance(value, int | float):
+        yield float(value)
+
+
+def derived(report):
+    """Yield what the page works out of the report's numbers: sums, differences, shares, times."""
+    accepted, rejected = report["synthesis"]["accepted"], report["synthesis"]["rejected"]
+    made = accepted + sum(rejected.values())
+    yield from (made, sum(rejected.values()), report["data"]["num_images"] + accepted, sum(rejected.values()) / made)
+    yield from (count / made for count in rejected.values())
+    before, after = recalls(report, "cross_entropy"), recalls(report, "synaug")
+    yield from (abs(after[name] - before[name]) for name in before)
+    yield sum(after[name] - before[name] <= -0.01 for name in before)
+    yield from (one + report["synthesis"]["accepted_by_class"].get(name, 0)
+                for name, one in report["data"]["class_counts"].items())  # fmt: skip
+    scores = [result["accuracy"] for result in report["results"]]
+    yield from (abs(one - other) for one in scores for other in scores)
+    for found in report["confusions"].values():
+        yield from (count / max(sum(row), 1) for row in found["matrix"] for count in row)
+    for gap in [report["gap"].get("overall"), *report["gap"].get("per_class", {}).values()]:
+        if gap and gap["synthetic_diversity"] is not None:
+            yield gap["synthetic_diversity"] / gap["real_diversity"]
+
+
+def shown_forms(value):
+    """Yield how the page may write a number: as it is, as percent, as minutes and seconds, as kB or MB."""
+    yield from (f"{value:,.0f}", f"{value:.1f}", f"{value:.3f}", f"{value:,.4g}", f"{value:g}")
+    yield from (f"{100 * value:.0f}", f"{100 * value:.1f}", f"{value / 1e3:.0f}", f"{value / 1e6:.1f}")
+    minutes, seconds = divmod(round(value), 60)
+    yield from (str(minutes), str(seconds))
+
+
+WORDS = {"0", "1", "95", "50", "100", "20"}  # of the sentences that explain: "0 to 100 %", "95 % interval", "20 to 100"
+
+
+def untraceable(page, report):
+    """Return the numbers of the page's text that do not come from the report."""
+    values = {*numbers_of(report), *derived(report)}
+    known = WORDS | {form for value in values for form in shown_forms(value)}
+    text = html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+    said = re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?![\w.]*[a-z])", text)
+    in_texts = json.dumps(report, ensure_ascii=False)
+    return {number for number in said if number.rstrip(",") not in known and number not in in_texts}
+
+
+def test_every_number_of_the_page_comes_from_the_report(finished):
+    report = storage.read_json(finished / "report.json")
+    page = (finished / "report.html").read_text()
+    assert untraceable(page, report) == set()
+    assert untraceable(page.replace("</main>", "<p>Accuracy rose by 3,141.59 points.</p></main>"), report) == {
+        "3,141.59"
+    }

@@ -1,0 +1,161 @@
+import math
+
+import pytest
+
+from synaug.report.results_table import compared_methods, percent, recalls, results_table, shown_columns
+from synaug.report.summary import summary
+
+
+def keep(content, *methods):
+    content["results"] = [result for result in content["results"] if result["method"] in methods]
+
+
+def swap(content):
+    """Let the report say that everything got worse."""
+    names = {"cross_entropy": "synaug", "synaug": "cross_entropy"}
+    for result in content["results"]:
+        result["method"] = names.get(result["method"], result["method"])
+
+
+def test_the_whole_summary_reads_well(content):
+    assert summary(content) == [
+        "Your rarest class, ankle boot, had 10 images; its recall went from 56 % to 88 %.",
+        "On 2,000 real test images, accuracy went from 69.5 % with cross-entropy to 80.7 % with SYNAuG. "
+        "On classes with fewer than 20 training images it went from 48.5 % to 86.5 %.",
+        "Without synthetic images, oversampling reached 75.8 %, 4.9 points less than SYNAuG.",
+        "3 of 10 classes lost recall; the most, t-shirt, fell from 89 % to 80 %.",
+        "3,599 synthetic images were added. 212 of 3,811 images were rejected, most of them off-class.",
+        "1 file could not be used and was left out.",
+    ]
+
+
+def test_a_loss_is_called_a_loss(content):
+    swap(content)
+    text = " ".join(summary(content))
+    assert "its recall fell from 88 % to 56 %" in text
+    assert "accuracy fell from 80.7 % with cross-entropy to 69.5 % with SYNAuG" in text
+    assert "oversampling reached 75.8 %, 6.3 points more than SYNAuG: on these data it is the better choice" in text
+
+
+def test_no_change_is_called_no_change(content):
+    keep(content, "cross_entropy", "synaug")
+    content["results"][1] = content["results"][0] | {"method": "synaug"}
+    said = summary(content)
+    assert said[0].endswith("its recall stayed at 56 %.")
+    assert "accuracy stayed at 69.5 % with cross-entropy and with SYNAuG. A difference this small" in said[1]
+    assert not any("lost" in sentence for sentence in said)
+
+
+def test_a_difference_within_chance_is_said_to_be_so(content):
+    content["data"]["num_test_images"] = 40
+    assert "can be chance with so few test images" in summary(content)[1]
+
+
+def test_nothing_generated_is_said(content):
+    content["synthesis"] = {"requested": 0, "accepted": 0, "rejected": {}, "missing": 0}
+    assert "No synthetic images were asked for." in summary(content)
+
+
+def test_nothing_made_of_what_was_asked_is_said(content):
+    content["synthesis"] = {"requested": 50, "accepted": 0, "rejected": {}, "missing": 50}
+    assert "None of the 50 images asked for was made." in summary(content)
+
+
+def test_missing_images_are_said(content):
+    content["synthesis"] |= {"accepted": 3590, "missing": 9, "rejected": {"copy": 4}}
+    assert (
+        "3,590 synthetic images were added. 4 of 3,594 images were rejected, all of them copies of training images. "
+        "9 of the 3,599 wanted are missing."
+    ) in summary(content)
+
+
+def test_one_method_alone_is_reported_without_a_comparison(content):
+    keep(content, "oversampling")
+    said = summary(content)
+    assert said[0].endswith("its recall is 79 %.")
+    assert said[1] == "On 2,000 real test images, accuracy is 75.8 % with oversampling."
+
+
+def test_no_results_at_all(content):
+    content["results"] = []
+    said = summary(content)
+    assert said[0].endswith("its recall was not measured.")
+    assert said[1] == "Nothing was trained, so there are no results."
+
+
+def test_null_is_read_as_undefined(content):
+    for result in content["results"]:
+        result["few"] = result["accuracy"] = None
+        result["per_class"]["ankle boot"] = None
+    assert summary(content)[0].endswith("its recall was not measured.")
+    assert {row.text("few") for row in results_table(content)} == {"n/a"}
+    assert all("few" not in row.best for row in results_table(content))
+
+
+def test_balanced_data_had_nothing_to_even_out(content):
+    content["data"]["class_counts"] = dict.fromkeys(content["data"]["class_names"], 7)
+    assert summary(content)[0] == "All 10 classes have 7 images: there was nothing to even out."
+
+
+def test_ties_for_the_rarest_class_are_named_as_such(content):
+    content["data"]["class_counts"]["bag"] = 10
+    assert summary(content)[0].startswith("One of your rarest classes, bag, had 10 images;")
+
+
+def test_several_seeds_give_mean_and_deviation(content_of_three_seeds):
+    row = results_table(content_of_three_seeds)[0]
+    assert (row.num_seeds, row.text("accuracy")) == (3, "69.5 ± 1.0")
+    assert (
+        "All numbers are means of 3 seeds; the standard deviation of accuracy over them is 1.0 points with "
+        "cross-entropy and 1.0 with SYNAuG." in " ".join(summary(content_of_three_seeds))
+    )
+    assert recalls(content_of_three_seeds, "synaug")["ankle boot"] == pytest.approx(0.88)
+
+
+def test_the_best_is_marked_and_the_upper_bound_is_no_rival(content):
+    content["results"].append(content["results"][0] | {"method": "upper_bound", "accuracy": 0.99})
+    best = [row.method for row in results_table(content) if "accuracy" in row.best]
+    assert best == ["synaug"]
+
+
+def test_where_all_are_equal_none_is_marked_as_best(content):
+    for result in content["results"]:
+        result["accuracy"] = 0.5
+    assert all("accuracy" not in row.best for row in results_table(content))
+
+
+def test_unknown_methods_are_shown_as_they_are(content):
+    content["results"][0]["method"] = "My_method"
+    assert results_table(content)[0].title == "My_method"
+    assert compared_methods(content) == ("My_method", "synaug")
+
+
+def test_percent_of_nothing_is_not_available():
+    assert percent(None) == percent(math.nan) == "n/a"
+
+
+def test_a_recall_measured_on_few_images_says_on_how_many(content):
+    content["data"]["test_class_counts"] = {"ankle boot": 3}
+    assert summary(content)[0].endswith("went from 56 % to 88 %, on only 3 test images.")
+    content["data"]["test_class_counts"] = {"ankle boot": 30}
+    assert summary(content)[0].endswith("went from 56 % to 88 %.")
+
+
+def test_where_it_did_not_help_the_summary_says_so(content):
+    for result in content["results"]:
+        if result["method"] == "synaug":
+            result["accuracy"] = 0.4
+    assert "As a whole, the synthetic images did not help here." in summary(content)[1]
+
+
+def test_the_group_recognised_worst_is_named(content):
+    for result in content["results"]:
+        result["per_group"] = {"bag x red": 0.3 if result["method"] == "cross_entropy" else 0.6, "bag x blue": 0.9}
+    assert "Accuracy on the group recognised worst, bag x red, went from 30 % to 60 %." in summary(content)
+
+
+def test_a_column_without_any_number_is_not_shown(content):
+    for result in content["results"]:
+        result["medium"] = None
+    content["results"][0]["few"] = None
+    assert list(shown_columns(results_table(content))) == ["accuracy", "many", "few", "worst_class"]

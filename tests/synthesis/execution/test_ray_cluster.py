@@ -1,0 +1,336 @@
+"""Ray's workers make what one process makes, whoever dies; with the real Ray, two workers on this machine."""
+
+import contextlib
+import functools
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+import yaml
+from PIL import Image
+
+from synaug import cli
+from synaug.config import QualityOptions
+from synaug.errors import EnvironmentFault, Interrupted, OptionError
+from synaug.pipeline import generate as generate_stage
+from synaug.runtime import signals
+from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.execution.ray_cluster import Cluster, cluster_named, synthesize_on_cluster
+from synaug.synthesis.planning.plan_file import read_plan
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Ray's own files and sockets
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+TWO = Cluster(workers=2)
+RECIPE = {
+    "plan": {"model": "embedded", "target": 40},
+    "quality": {"gates": ["broken", "collapse"], "max_attempts": 5},
+}
+
+
+def slow_noise(pause=0.0, victim=None, fault=None, stuck=None):
+    """Return a generator of noise that waits, may fail, and whose process dies where the file ``victim`` is not yet.
+
+    Where there is a folder ``stuck``, the process leaves its number there and comes no further.
+
+    The file is made on dying; in a folder that is not there, it never is.
+    """
+
+    def noise(prompts, *, seeds):
+        import os
+        import pathlib
+        import signal
+        from time import sleep
+
+        import numpy as np
+        from PIL import Image
+
+        sleep(pause)
+        if victim is not None and not pathlib.Path(victim).exists():
+            if pathlib.Path(victim).parent.is_dir():
+                pathlib.Path(victim).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault is not None:
+            raise fault
+        if stuck is not None:
+            pathlib.Path(stuck, str(os.getpid())).touch()
+            sleep(3600)
+        for seed in seeds:  # few different ones, so that some collapse
+            yield Image.fromarray(np.random.default_rng(seed % 40).integers(0, 256, (16, 16, 3), dtype=np.uint8))
+
+    noise.batch_size = 4
+    return noise
+
+
+def contents(folder):
+    """Return the digest of each synthetic image; there is no other file beside them."""
+    files = (path for path in sorted((folder / "synthetic").rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.fixture(scope="module")
+def planned(photos, tmp_path_factory):
+    """Return what makes a fresh run folder with nothing generated."""
+    recipe = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(RECIPE))
+
+    def plan(out, *more):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["synaug", *map(str, ["plan", photos, "--out", out, "--recipe", recipe, *more])])
+            with contextlib.suppress(SystemExit):
+                cli.main()
+        return out
+
+    return plan
+
+
+@pytest.fixture(scope="module")
+def expected(planned, tmp_path_factory):
+    """What one undisturbed process makes, some of it after rejections."""
+    folder = planned(tmp_path_factory.mktemp("expected") / "run")
+    result = generate_stage.generate(folder, generator=slow_noise())
+    assert result.rejected["collapse"] > 10
+    return contents(folder), result
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """Ray with two cores, once for the file."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray = pytest.importorskip("ray")
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ray.init(
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=1 << 27,
+    )
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    yield ray
+    ray.shutdown()
+
+
+def as_expected(folder, result, expected):
+    images, alone = expected
+    assert contents(folder) == images
+    assert (result.requested, result.accepted, result.missing) == (alone.requested, alone.accepted, alone.missing)
+    assert len(synthetic_manifest(read_plan(folder / "plan.json"), folder)) == len(images)
+
+
+def test_two_workers_make_what_one_process_makes(planned, tmp_path, expected, ray):
+    folder, shown = planned(tmp_path / "run"), []
+    result = generate_stage.generate(
+        folder, generator=slow_noise(0.1), cluster=TWO, progress=lambda *a: shown.append(a)
+    )
+    as_expected(folder, result, expected)
+    assert result.rejected == expected[1].rejected
+    assert sorted(path.name for path in (folder / "journal").iterdir()) == [
+        "worker-0-of-2.jsonl",
+        "worker-1-of-2.jsonl",
+    ]
+    assert any(0 < done < total for _, done, total, _ in shown)
+    assert any(note.startswith("2 of 2 workers") for *_, note in shown)
+
+
+def test_a_killed_worker_costs_nothing(planned, tmp_path, expected, ray):
+    folder = planned(tmp_path / "run")
+    result = generate_stage.generate(folder, generator=slow_noise(0.02, victim=str(tmp_path / "died")), cluster=TWO)
+    assert (tmp_path / "died").exists()
+    as_expected(folder, result, expected)
+
+
+@pytest.mark.long
+def test_workers_that_always_die_end_the_work(planned, tmp_path, ray):
+    folder = planned(tmp_path / "run")
+    with pytest.raises(EnvironmentFault, match=r"3 workers died one after another on part \d of 2, without an image"):
+        generate_stage.generate(folder, generator=slow_noise(victim="/nowhere/at/all"), cluster=TWO)
+
+
+def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expected, ray):
+    folder = planned(tmp_path / "run")
+
+    def interrupt(stage, done, total, note):
+        if done > 3 and not signals.is_requested():
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with signals.graceful(), pytest.raises(Interrupted, match="run the same command again"):
+        generate_stage.generate(folder, generator=slow_noise(0.3), cluster=TWO, progress=interrupt)
+    assert 0 < len(contents(folder)) < len(expected[0])
+    as_expected(folder, generate_stage.generate(folder, generator=slow_noise()), expected)
+
+
+def test_workers_that_never_stop_are_killed(planned, tmp_path, expected, ray, monkeypatch):
+    folder, stuck = planned(tmp_path / "run"), tmp_path / "stuck"
+    stuck.mkdir()
+    monkeypatch.setattr(signals, "PATIENCE", 1.0)
+
+    def interrupt(*_):
+        if len(list(stuck.iterdir())) == 2:
+            signals.request()
+
+    with signals.graceful(), pytest.raises(Interrupted):
+        generate_stage.generate(folder, generator=slow_noise(stuck=str(stuck)), cluster=TWO, progress=interrupt)
+    numbers, deadline = [int(path.name) for path in stuck.iterdir()], time.monotonic() + 60
+    while any(psutil.pid_exists(number) for number in numbers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(psutil.pid_exists(number) for number in numbers)
+    as_expected(folder, generate_stage.generate(folder, generator=slow_noise()), expected)
+
+
+def test_an_error_in_a_worker_arrives_as_it_was(planned, tmp_path, ray):
+    folder = planned(tmp_path / "run")
+    with pytest.raises(EnvironmentFault, match=r"^the disk is full$"):
+        generate_stage.generate(folder, generator=slow_noise(fault=EnvironmentFault("the disk is full")), cluster=TWO)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        generate_stage.generate(folder, generator=slow_noise(fault=ZeroDivisionError("a bug")), cluster=TWO)
+
+
+@pytest.mark.long
+def test_a_missing_model_ends_as_without_ray(planned, tmp_path, synaug, ray):
+    folder = planned(tmp_path / "run")
+    alone = synaug("generate", folder, "--model", tmp_path / "no-model")
+    done = synaug("generate", folder, "--engine", "ray", "--workers", "1")
+    assert (done.code, alone.code) == (5, 5)
+    assert done.err.splitlines()[-1] == alone.err.splitlines()[-1]
+
+
+def test_a_machine_without_the_run_folder_is_named(planned, tmp_path):
+    with pytest.raises(EnvironmentFault, match=r"does not see the run folder .*have to share its file system"):
+        generate_stage.image_maker(tmp_path / "nowhere", "digest")
+    with pytest.raises(EnvironmentFault, match="or sees another plan there"):
+        generate_stage.image_maker(planned(tmp_path / "run"), "digest of another plan")
+
+
+def test_without_ray_the_message_names_the_extra(planned, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(EnvironmentFault, match=r"needs Ray: pip install 'synaug\[cluster\]'"):
+        generate_stage.generate(planned(tmp_path / "run"), cluster=TWO)
+
+
+def test_engines_are_named():
+    assert cluster_named("local") is None
+    assert cluster_named("ray", workers=3, address="auto") == Cluster(3, "auto")
+    with pytest.raises(OptionError, match=r"Unknown engine 'rai'. Did you mean 'ray'\? Known: local, ray"):
+        cluster_named("rai")
+    with pytest.raises(OptionError, match="--workers and --address go with --engine ray"):
+        cluster_named("local", workers=2)
+
+
+def test_ray_divides_the_work_itself(synaug, tmp_path):
+    done = synaug("generate", tmp_path, "--engine", "ray", "--shard", "1/2")
+    assert (done.code, "leave --shard out" in done.err) == (2, True)
+
+
+@pytest.mark.long
+def test_workers_fit_one_model_and_all_make_images_of_it(planned, tmp_path, ray):
+    (tmp_path / "recipe.yaml").write_text(
+        yaml.safe_dump(RECIPE | {"quality": {"gates": []}, "fit": {"steps": 6, "batch_size": 2}})
+    )
+    more = ("--variant", "fitted", "--cap", "8", "--recipe", tmp_path / "recipe.yaml")
+    alone, folder = (planned(tmp_path / name, *more) for name in ("alone", "run"))
+    plan, quality = read_plan(folder / "plan.json"), QualityOptions(gates=())
+    begin = functools.partial(generate_stage.image_maker, folder, plan.digest)
+    result = synthesize_on_cluster(plan, begin, folder=folder, cluster=TWO, quality=quality)
+    assert (result.accepted, result.missing) == (24, 0)
+    assert len(list((folder / "journal").glob("worker-*"))) == 2
+    assert (folder / "fitted-model" / "adapter" / "pytorch_lora_weights.safetensors").exists()
+    generate_stage.image_maker(alone, plan.digest)((0, 1), lambda *_: None)
+    images, expected = ({name: Image.open(each / name) for name in contents(each)} for each in (folder, alone))
+    assert images.keys() == expected.keys()
+    different = [np.abs(np.asarray(images[name], int) - np.asarray(expected[name], int)).mean() for name in images]
+    assert np.median(different) < 2  # sums differ in the last bit with the number of threads
+
+
+COMMAND = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_cluster import slow_noise
+from synaug import cli, generation
+generate = generation.generate
+generation.generate = lambda *run, **more: generate(*run, generator=slow_noise(1.5), **more)
+sys.argv = ["synaug", *sys.argv[2:]]
+cli.main()
+"""
+NODES = """
+import sys, threading
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from ray.cluster_utils import Cluster as Nodes
+from test_cluster import slow_noise
+from synaug.pipeline.generate import generate
+from synaug.synthesis.execution.ray_cluster import Cluster
+nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+doomed, removing = nodes.add_node(num_cpus=1), []
+def progress(stage, done, total, note):
+    print(done, note, flush=True)
+    if done > 8 and not removing:
+        removing.append(threading.Thread(target=nodes.remove_node, args=(doomed, False)))
+        removing[0].start()
+generate(Path(sys.argv[2]), generator=slow_noise(0.5), cluster=Cluster(2, nodes.address), progress=progress)
+assert removing
+"""
+
+
+def command(script, *arguments):
+    """Start a process of this file's noise; without what Ray tells of itself."""
+    environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    line = [sys.executable, "-c", script, os.path.dirname(__file__), *map(str, arguments)]
+    return subprocess.Popen(line, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for_images(folder, process, number=6):
+    """Wait until so many images are there."""
+    deadline = time.monotonic() + 240
+    while len(list((folder / "synthetic").rglob("*.png"))) < number:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def rays_processes(process):
+    """Return those of Ray's own processes that the command started."""
+    below = psutil.Process(process.pid).children(recursive=True)
+    return [each for each in below if each.name() in ("raylet", "gcs_server")]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["SIGTERM", "SIGINT", "SIGKILL", "raylet", "gcs_server"])
+def test_the_command_or_ray_ended_and_repeated(planned, tmp_path, expected, what):
+    folder = planned(tmp_path / "run")
+    arguments = ("generate", folder, "--engine", "ray", "--workers", "2")
+    with command(COMMAND, *arguments) as process:
+        wait_for_images(folder, process)
+        if what.startswith("SIG"):
+            process.send_signal(getattr(signal, what))
+        else:
+            next(each for each in rays_processes(process) if each.name() == what).kill()
+        _, said = process.communicate(timeout=300)
+    print(what, "ended it with", process.returncode, said[-1500:])
+    assert process.returncode != 0
+    if what.startswith("SIG"):
+        assert process.returncode == (-signal.SIGKILL if what == "SIGKILL" else 75), said
+        assert 0 < len(synthetic_manifest(read_plan(folder / "plan.json"), folder)) < len(expected[0])
+    with command(COMMAND, *arguments) as process:
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 3, said  # too many alike, as without Ray
+    assert contents(folder) == expected[0]
+
+
+@pytest.mark.long
+def test_a_node_dies_and_the_other_one_makes_the_rest(planned, tmp_path, expected):
+    folder = planned(tmp_path / "run")
+    with command(NODES, folder) as process:
+        shown, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said[-2000:]
+    assert [line for line in shown.splitlines() if " of 2 workers" in line][-2].endswith("1 of 2 workers")
+    assert contents(folder) == expected[0]

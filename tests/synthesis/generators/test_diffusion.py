@@ -1,0 +1,241 @@
+"""The generator on real pipelines with random weights: seeds, embeddings, guidance, bad images, bad models."""
+
+import contextlib
+import json
+import shutil
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from synaug.config import GenerateOptions
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime.quiet import quiet, without_warnings
+from synaug.synthesis.generators import diffusion
+from synaug.synthesis.generators.loading import load_generator
+
+PROMPTS = ["a photo of a bag", "a photo of a coat", "a photo of a bag"]
+
+
+@pytest.fixture(scope="module")
+def generator(stable_diffusion):
+    return load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+
+
+def pixels(made):
+    return np.stack([np.asarray(each.image) for each in made])
+
+
+def test_an_image_depends_on_its_prompt_and_seed_only(generator):
+    together = pixels(generator(PROMPTS, seeds=[1, 2, 3])).astype(int)
+    alone = pixels([generator([p], seeds=[s])[0] for p, s in zip(PROMPTS, [1, 2, 3], strict=True)])
+    assert together.shape == (3, 32, 32, 3)
+    assert np.abs(together - alone).max() <= 1
+    assert np.abs(together[0] - together[2]).mean() > 5
+
+
+def test_the_same_batch_gives_the_same_bytes(generator):
+    first, second = (pixels(generator(PROMPTS, seeds=[5, 6, 7])) for _ in range(2))
+    assert (first == second).all()
+
+
+def test_a_given_batch_size_is_the_shape_of_every_batch(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=4))
+    shapes = []
+    generator._pipeline.vae.decoder.register_forward_pre_hook(lambda _m, args: shapes.append(len(args[0])))
+    whole = pixels(generator([*PROMPTS, PROMPTS[0]], seeds=[1, 2, 3, 4]))
+    assert (pixels(generator(PROMPTS[1:2], seeds=[2])) == whole[1:2]).all()
+    assert len(generator(PROMPTS * 2, seeds=range(6))) == 6
+    assert set(shapes) == {4}
+
+
+def test_it_equals_the_plain_pipeline(generator, stable_diffusion):
+    from diffusers import StableDiffusionPipeline
+
+    plain = StableDiffusionPipeline.from_pretrained(stable_diffusion)
+    plain.set_progress_bar_config(disable=True)
+    with quiet():
+        expected = plain(
+            PROMPTS[0], num_inference_steps=2, guidance_scale=1.5, generator=torch.Generator().manual_seed(9)
+        ).images[0]
+    got = generator([PROMPTS[0]], seeds=[9])[0].image
+    assert np.abs(np.asarray(expected, int) - np.asarray(got, int)).max() <= 1
+
+
+def test_weights_lie_channels_last(generator):
+    """The layout is the fast one; that it changes no image is tested above, for the plain pipeline has the other."""
+    for network in (generator._pipeline.unet, generator._pipeline.vae):
+        wide = [value for value in network.parameters() if value.dim() == 4 and min(value.shape[1:]) > 1]
+        assert len(wide) > 3
+        assert all(value.is_contiguous(memory_format=torch.channels_last) for value in wide)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_compiled_it_makes_the_same_images(generator, stable_diffusion):
+    compiled = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", compile=True))
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for prompts in (PROMPTS, PROMPTS[:2]):
+        seeds = range(len(prompts))
+        made, expected = (pixels(each(prompts, seeds=seeds)).astype(int) for each in (compiled, generator))
+        assert np.abs(made - expected).max() <= 2
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > graphs
+
+
+def test_each_distinct_prompt_is_encoded_once(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+    sizes = []
+    generator._pipeline.text_encoder.register_forward_pre_hook(
+        lambda _m, args, kwargs: sizes.append(len(args[0])), with_kwargs=True
+    )
+    generator(PROMPTS * 3, seeds=range(9))
+    generator(PROMPTS, seeds=range(3))
+    assert sizes == [2, 2]  # two prompts, and their empty counterparts for guidance
+
+
+def test_without_guidance_there_is_one_pass(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", guidance=1.0, steps=1))
+    sizes = []
+    generator._pipeline.unet.register_forward_pre_hook(lambda _m, args: sizes.append(len(args[0])))
+    generator(PROMPTS, seeds=[1, 2, 3])
+    assert sizes == [3]
+
+
+def test_defaults_come_from_the_folder_then_from_options(generator, stable_diffusion):
+    about = generator.about
+    assert (about["steps"], about["guidance"], about["size"], about["licence"]) == (2, 1.5, 32, "apache-2.0")
+    assert (about["dtype"], about["pipeline"], generator.batch_size) == ("float32", "StableDiffusionPipeline", 8)
+    assert json.dumps(about)
+    other = load_generator(str(stable_diffusion), GenerateOptions(steps=7, batch_size=2, device="cpu"))
+    assert (other.about["steps"], other.batch_size) == (7, 2)
+
+
+def test_the_scheduler_is_the_familys_or_the_one_that_is_named(generator, stable_diffusion):
+    assert generator.about["scheduler"] == "DPMSolverMultistepScheduler"
+    options = GenerateOptions(device="cpu", scheduler="EulerDiscreteScheduler")
+    other = load_generator(str(stable_diffusion), options)
+    assert other.about["scheduler"] == "EulerDiscreteScheduler"
+    made = [pixels(each(PROMPTS, seeds=[1, 2, 3])).astype(int) for each in (generator, other)]
+    assert np.abs(made[0] - made[1]).max() > 2
+    with pytest.raises(OptionError, match=r"Unknown scheduler of this model 'Euler'\. .*EulerDiscreteScheduler"):
+        load_generator(str(stable_diffusion), GenerateOptions(device="cpu", scheduler="Euler"))
+
+
+def test_an_image_that_is_not_finite_is_a_problem_and_not_black(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+
+    def broken(_module, _args, output):
+        output = output.clone()
+        output[1, 0, 0, 0] = float("inf")
+        return output
+
+    generator._pipeline.vae.decoder.register_forward_hook(broken, prepend=True)
+    made = generator(PROMPTS, seeds=[1, 2, 3])
+    assert [each.problem for each in made] == [None, "non_finite", None]
+    assert made[1].image is None
+
+
+def test_out_of_memory_halves_the_batch_and_changes_no_image(generator, stable_diffusion):
+    small = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+    run = small._batch
+
+    def batch(prompts, seeds, images):
+        if len(prompts) > 2:
+            raise torch.cuda.OutOfMemoryError("no more")
+        return run(prompts, seeds, images)
+
+    small._batch = batch
+    got = pixels(small(PROMPTS, seeds=[1, 2, 3])).astype(int)
+    assert small.batch_size == 2
+    assert np.abs(got - pixels(generator(PROMPTS, seeds=[1, 2, 3]))).max() <= 1
+
+
+def test_the_batch_grows_while_memory_is_left_and_never_again_after_it_ran_out(stable_diffusion, monkeypatch):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=2, steps=1))
+    generator._may_grow = True
+    shares = iter([0.1, 0.3, 0.6])
+    monkeypatch.setattr(diffusion, "_memory_share", lambda _device: next(shares))
+    generator(["bag"] * (2 + 4 + 8), seeds=range(14))
+    assert generator.batch_size == 8
+    generator._halve(RuntimeError())
+    generator(["bag"] * 4, seeds=range(4))
+    assert generator.batch_size == 4
+
+
+def test_a_batch_size_that_was_given_does_not_grow(generator, stable_diffusion):
+    assert not load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=2))._may_grow
+    assert not generator._may_grow
+
+
+def test_embedded_prompts_are_bounded_in_bytes(stable_diffusion, monkeypatch):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", steps=1))
+    monkeypatch.setattr(diffusion, "_MAX_EMBEDDED", 1)
+    for word in ("bag", "coat", "bag"):
+        generator([word], seeds=[0])
+        assert list(generator._embedded) == [word]
+
+
+def test_out_of_memory_at_one_image_is_an_error(stable_diffusion):
+    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
+
+    def full(*_):
+        raise torch.cuda.OutOfMemoryError("no more")
+
+    generator._batch = full
+    with pytest.raises(EnvironmentFault, match="not enough memory for a single image"):
+        generator(PROMPTS, seeds=[1, 2, 3])
+
+
+def test_image_to_image_starts_from_the_given_images(stable_diffusion):
+    options = GenerateOptions(device="cpu", strength=0.5)
+    generator = load_generator(str(stable_diffusion), options, variant="intra")
+    starts = [Image.new("L", (28, 20), value) for value in (0, 255)]
+    first, second = pixels(generator(PROMPTS[:2], seeds=[1, 1], images=starts)).astype(int)
+    assert generator.about["pipeline"] == "StableDiffusionImg2ImgPipeline"
+    assert first.shape == (32, 32, 3)
+    assert np.abs(first - second).mean() > 1
+    with pytest.raises(OptionError, match="starts from images, and none were given"):
+        generator(PROMPTS[:1], seeds=[1])
+
+
+def test_a_missing_device_says_what_is_there(stable_diffusion, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(EnvironmentFault, match=r"The device .cuda:1. is not there\. There are: cpu"):
+        load_generator(str(stable_diffusion), GenerateOptions(device="cuda:1"))
+
+
+def test_an_unknown_pipeline_class_is_named(stable_diffusion, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(stable_diffusion, folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "NextYearPipeline"}))
+    with pytest.raises(EnvironmentFault, match=r"is a NextYearPipeline, which diffusers .* does not know"):
+        load_generator(str(folder), GenerateOptions(device="cpu"))
+
+
+def test_damaged_weights_are_an_error_of_the_environment(stable_diffusion, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(stable_diffusion, folder)
+    (folder / "unet" / "diffusion_pytorch_model.safetensors").unlink()
+    with pytest.raises(EnvironmentFault, match="cannot be loaded"):
+        load_generator(str(folder), GenerateOptions(device="cpu"))
+
+
+def test_a_transformer_pipeline_knows_its_size():
+    from synaug.synthesis.generators.diffusion import default_size
+
+    flux = SimpleNamespace(
+        unet=None, transformer=SimpleNamespace(config={}), default_sample_size=128, vae_scale_factor=8
+    )
+    assert default_size(flux) == 1024
+
+
+def test_it_stays_quiet_while_another_thread_stops_being_so():
+    decoding = contextlib.ExitStack()
+    decoding.enter_context(without_warnings())
+    with quiet():
+        decoding.close()
+        warnings.warn("of a library", DeprecationWarning, stacklevel=1)
