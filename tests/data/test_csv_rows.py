@@ -6,9 +6,9 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synaug.data.formats.aliases import read_aliases
 
 from synaug.data.csv_rows import csv_rows, separator_of
+from synaug.data.formats.aliases import read_aliases
 from synaug.data.formats.table_files import read_table
 from synaug.errors import DataError
 from synaug.evaluation.predictions import read_predictions
