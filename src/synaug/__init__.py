@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from synaug.experiment import balance, run
     from synaug.oversampler import SyntheticOverSampler
     from synaug.pipeline.export_classifier import export_classifier
+    from synaug.pipeline.predict import load_classifier
     from synaug.recipes import read_recipe
     from synaug.synthesis.execution.worker import synthesize
     from synaug.synthesis.generators.loading import load_generator
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from synaug.training.last_layer.features import labelled_features
     from synaug.training.last_layer.retrain import retrain_classifier
     from synaug.training.loop import train_representation
-    from synaug.training.networks.saving import load_classifier
 
 _HOMES = {
     "Manifest": "data.manifest",
@@ -49,7 +49,7 @@ _HOMES = {
     "group_counts": "data.groups",
     "imbalance_factor": "data.groups",
     "labelled_features": "training.last_layer.features",
-    "load_classifier": "training.networks.saving",
+    "load_classifier": "pipeline.predict",
     "load_generator": "synthesis.generators.loading",
     "longtail_report": "evaluation.longtail",
     "make_plan": "synthesis.planning.plan",

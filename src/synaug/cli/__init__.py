@@ -17,6 +17,7 @@ from synaug.cli import (
     bench_commands,
     data_commands,
     evaluation_commands,
+    prediction_commands,
     run_commands,
     synthesis_commands,
     training_commands,
@@ -59,9 +60,10 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
         "report": run_commands.report,
     },
     "Results": {
+        "predict": prediction_commands.predict,
+        "evaluate": evaluation_commands.evaluate,
         "export": data_commands.export,
         "verify": data_commands.verify,
-        "evaluate": evaluation_commands.evaluate,
     },
     "Comparing methods": {
         "bench": bench_commands.bench,

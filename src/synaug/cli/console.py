@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import rich.console
 import rich.markup
 from rich.padding import Padding
@@ -266,6 +267,38 @@ def show_summary(report: dict[str, Any], page: Path) -> None:
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
+    show_usage(report["usage"])
+
+
+def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) -> None:
+    """Print one row per image with its classes, or their number per class if the rows are in the file ``out``."""
+    console = _console()
+    if out is None:
+        shown = Table(box=None, pad_edge=False, show_header=False)
+        shown.add_column(overflow="fold")
+        endings = [name.removeprefix("prediction") for name in table.columns if name.startswith("prediction")]
+        for row in table.to_dict("records"):
+            cells = [(row[f"prediction{ending}"], f"{percent(row[f'probability{ending}'])} %") for ending in endings]
+            shown.add_row(escape(row["image"]), *(escape(cell) for pair in cells for cell in pair))
+        console.print(shown)
+    else:
+        counts = ", ".join(
+            f"{escape(str(name))} {number:,}" for name, number in table["prediction"].value_counts().items()
+        )
+        console.print(f"{len(table):,} images: {counts}.")
+        console.print(f"Predictions: [bold]{escape(str(out))}[/]", soft_wrap=True)
+        if "label" in table:
+            console.print(f"Score them: [bold]synaug evaluate {escape(str(out))}[/]", soft_wrap=True)
+    if classifier:
+        console.print(f"[dim]Classifier: {escape(classifier)}[/]")
+
+
+def show_usage(lines: Sequence[str]) -> None:
+    """Print how a classifier is used; see ``usage_lines``."""
+    console = _console()
+    console.print("\nUse it:")
+    for line in lines:
+        console.print(f"  [bold]{escape(line)}[/]", soft_wrap=True)
 
 
 def show_status(content: dict[str, Any], run: Path) -> None:

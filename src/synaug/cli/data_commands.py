@@ -97,6 +97,7 @@ def export(
     from synaug.pipeline import export as export_stage
     from synaug.pipeline.dry_run import preview_export
     from synaug.pipeline.export_classifier import export_classifier
+    from synaug.report.usage import data_usage_lines, usage_lines
 
     if private and push_to_hub is None:
         raise OptionError("--private is about a repository of the Hub: name it with --push-to-hub USER/NAME.")
@@ -109,19 +110,22 @@ def export(
     with session() as progress:
         if classifier is None:
             export_stage.export(run, out, licence=licence, progress=progress)
-            said = f"{out}: written. Check it any time with: synaug verify {out}"
+            usage = data_usage_lines(out)
         else:
             export_classifier(run, out, method=classifier, licence=licence or "unknown")
-            said = f"{out}: written. Load it with: synaug.load_classifier({str(out)!r})"
-        if not as_json:
-            print_text(said)
+            usage = usage_lines(out)
         if push_to_hub is not None:
             kind: Literal["dataset", "model"] = "dataset" if classifier is None else "model"
             facts["repository"] = push_folder(out, push_to_hub, kind=kind, private=private)
     if as_json:
         print_json(facts)
-    elif push_to_hub is not None:
+        return
+    from synaug.cli import console
+
+    print_text(f"{out}: written.")
+    if push_to_hub is not None:
         print_text(facts["repository"])
+    console.show_usage(usage)
 
 
 def verify(

@@ -44,6 +44,7 @@ def _train(
     from synaug import experiment
     from synaug.cli import console
     from synaug.pipeline.dry_run import preview_training
+    from synaug.report.usage import usage_lines
     from synaug.run import locked_recipe, open_run
     from synaug.runtime import storage
     from synaug.training.distributed import is_first_process
@@ -62,6 +63,8 @@ def _train(
         print_json(results)
     else:
         console.show_results({"results": results})
+        if results:
+            console.show_usage(usage_lines(run))
 
 
 def list_methods(as_json: Json = False) -> None:

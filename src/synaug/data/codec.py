@@ -57,10 +57,10 @@ def decoded(data: bytes) -> Image.Image:
         raise DataError(f"is not an image of the formats {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise DataError(f"cannot be decoded: {error}") from error
-    return _plain_mode(upright)
+    return plain_mode(upright)
 
 
-def _plain_mode(image: Image.Image) -> Image.Image:
+def plain_mode(image: Image.Image) -> Image.Image:
     """Return the image as ``L`` or ``RGB``; what is transparent becomes white, 16 bits become 8."""
     if image.mode in ("L", "RGB"):
         return image

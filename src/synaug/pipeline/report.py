@@ -46,8 +46,10 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     Raises:
         DataError: no method has a result yet.
     """
+    from synaug.data.export.writer import SUFFIX_OF
     from synaug.report.html import make_report
     from synaug.report.seeds import over_seeds
+    from synaug.report.usage import usage_lines
 
     run_folder = open_run(out)
     lock = storage.read_json(run_folder.lock_file)
@@ -81,8 +83,9 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
         "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
+        "usage": usage_lines(out, suffix=SUFFIX_OF[plan.encoding.format]),
     }
-    final = next((r["method"] for r in own if r["method"] == "synaug"), own[-1]["method"])
+    final = chosen_result(own)["method"]
     storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
     pictures = report_images(manifest, plan, out)
     storage.write_text(
@@ -137,6 +140,11 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     names = dict.fromkeys([*METHODS, *recipe.methods])
     paths = [run_folder.result(name, recipe.seed) for name in names]
     return [storage.read_json(path) for path in paths if path.exists()]
+
+
+def chosen_result(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it."""
+    return next((result for result in results if result["method"] == "synaug"), results[-1])
 
 
 def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:

@@ -126,7 +126,7 @@ def _of_map_style(dataset: Any) -> Table:
     if isinstance(samples, list) and len(samples) == len(dataset) and isinstance(samples[0], tuple):
         table = _of_images([Path(path) for path, _ in samples], [label for _, label in samples])
     elif data is not None and hasattr(dataset, "targets") and len(data) == len(dataset):
-        table = _of_images([_array(image, channels_last=True) for image in data], _numbers(dataset.targets))
+        table = _of_images([eight_bit_array(image, channels_last=True) for image in data], _numbers(dataset.targets))
     else:
         table = _of_items(dataset)
     names = getattr(dataset, "classes", None)
@@ -178,7 +178,7 @@ def _content(image: Any, position: int) -> tuple[str, Content]:
     if isinstance(image, Image.Image):
         return "", _pillow(image)
     try:
-        return "", _array(image)
+        return "", eight_bit_array(image)
     except DataError as error:
         raise DataError(f"Image {position} {error}.") from error
 
@@ -191,7 +191,7 @@ def _pillow(image: Image.Image) -> bytes | np.ndarray:
     return buffer.getvalue()
 
 
-def _array(image: Any, *, channels_last: bool = False) -> np.ndarray:
+def eight_bit_array(image: Any, *, channels_last: bool = False) -> np.ndarray:
     """Return an array or tensor as uint8 (H, W) or (H, W, 3); tensors have their channels first."""
     array = np.asarray(image)
     first = hasattr(image, "detach") and not channels_last

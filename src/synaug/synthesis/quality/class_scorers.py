@@ -45,6 +45,8 @@ def fit_pixel_scorer(
 ) -> FittedScorer:
     """Fit a class-balanced logistic regression on the principal components of thumbnails.
 
+    Images of fewer than two classes show no difference to learn: then every class is equally probable.
+
     Args:
         pixels: ``thumbnails`` of the real images, shape ``(N, D)``.
         labels: shape ``(N,)``.
@@ -54,6 +56,8 @@ def fit_pixel_scorer(
     """
     rng = np.random.default_rng(seed)
     out_of_fold = np.full((len(labels), num_classes), _SMALLEST)
+    if len(np.unique(labels)) < 2:
+        return FittedScorer(lambda images: np.full((len(images), num_classes), 1 / num_classes), out_of_fold)
     for seen, unseen in _folds(labels, seed):
         if len(np.unique(labels[seen])) > 1:
             model = _fit(pixels, labels, _at_most(seen, labels, rng))
@@ -104,7 +108,8 @@ def _fit(pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
         StandardScaler(),
         LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
     )
-    return model.fit(pixels[rows].astype(np.float32) / 255, labels[rows])
+    with np.errstate(invalid="ignore"):  # PCA divides by the total variance, which is 0 if all images are equal
+        return model.fit(pixels[rows].astype(np.float32) / 255, labels[rows])
 
 
 def _probabilities(model: Any, pixels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -131,13 +131,15 @@ def off_class(references: References) -> Gate:
     else:
         scorer = references.scorer
         rows = _some_of_each(train.labels)
-        labels, probabilities = train.labels[rows], scorer([read_image(train, int(row)) for row in rows])
+        labels, probabilities = train.labels[rows], np.zeros((0, train.num_classes))
+        if len(rows):  # a scorer of a user's own need not accept an empty batch
+            probabilities = scorer([read_image(train, int(row)) for row in rows])
     thresholds = class_thresholds(
         probabilities=probabilities, labels=labels, quantile=references.quality.off_class_quantile
     )
 
     def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
-        wanted = np.array([each.label for each in candidates])
+        wanted = np.array([each.label for each in candidates], np.int64)
         scores = margins(probabilities=scorer([each.image for each in candidates]), labels=wanted)
         passed = scores >= thresholds[wanted]
         return [_verdict(ok, "off_class", margin=score) for ok, score in zip(passed, scores, strict=True)]
@@ -146,7 +148,7 @@ def off_class(references: References) -> Gate:
 
 
 def margins(*, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the log probability of the label minus the highest other one, shape ``(N,)``.
+    """Return the log probability of the label minus the highest other one, shape ``(N,)``; infinite for one class.
 
     >>> margins(probabilities=np.array([[0.5, 0.25, 0.25]]), labels=np.array([0])).round(3)
     array([0.693])
@@ -159,19 +161,25 @@ def margins(*, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def class_thresholds(*, probabilities: np.ndarray, labels: np.ndarray, quantile: float) -> np.ndarray:
-    """Return the score of each class below which an image is off-class, shape ``(C,)``."""
+    """Return the score of each class below which an image is off-class, shape ``(C,)``.
+
+    It is minus infinity, so that every image passes, if there is nothing to compare: no image, or a single class.
+    """
+    if quantile == 0 or not len(labels) or probabilities.shape[1] < 2:
+        return np.full(probabilities.shape[1], -np.inf)
     scores = margins(probabilities=probabilities, labels=labels)
-    shared = float(np.quantile(scores, quantile)) if len(scores) else -np.inf
+    shared = float(np.quantile(scores, quantile))
     thresholds = np.full(probabilities.shape[1], shared)
     for label in np.unique(labels):
         mine = scores[labels == label]
         own = float(np.quantile(mine, quantile))
         thresholds[label] = own if len(mine) * quantile >= _ENOUGH_FOR_QUANTILE else min(own, shared)
-    return thresholds if quantile > 0 else np.full_like(thresholds, -np.inf)
+    return thresholds
 
 
 def _some_of_each(labels: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.flatnonzero(labels == label)[:_PER_CLASS] for label in np.unique(labels)])
+    rows = [np.flatnonzero(labels == label)[:_PER_CLASS] for label in np.unique(labels)]
+    return np.concatenate([np.zeros(0, np.int64), *rows])
 
 
 def copy(references: References) -> Gate:

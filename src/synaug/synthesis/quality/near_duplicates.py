@@ -59,7 +59,8 @@ def make_prints(pixels: np.ndarray) -> Prints:
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(pixels.reshape(len(pixels), -1, 3) @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
+    colors = pixels.reshape(len(pixels), SIDE * SIDE, 3)  # in full: -1 is ambiguous without images
+    return np.rint(colors @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
 
 
 def make_views(images: Sequence[Image.Image]) -> Views:

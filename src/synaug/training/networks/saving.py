@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synaug.data.codec import read_file
+from synaug.data.formats.image_inputs import ImageInputs, iterate_images
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.runtime.devices import chosen_device
 from synaug.training.lazy_images import pixels
 from synaug.training.networks.classifiers import ImageClassifier, make_model, network_digest, network_named
 from synaug.training.networks.custom import Factory, is_own, shown
@@ -27,11 +28,15 @@ from synaug.training.networks.timm_networks import architecture
 from synaug.training.training_set import TrainingSet, normalised
 
 FILE = "classifier.safetensors"
+BATCH = 256  # images at once, for predictions
 
 
 @dataclass(frozen=True, eq=False)
 class SavedClassifier:
-    """A classifier with what it needs to be used: names, image size and normalisation."""
+    """A classifier with what it needs to be used: names, image size and normalization.
+
+    ``method`` and ``seed`` are those of the run that it was loaded from, where that is known.
+    """
 
     model: ImageClassifier
     class_names: tuple[str, ...]
@@ -39,30 +44,59 @@ class SavedClassifier:
     mean: Tensor
     std: Tensor
     network: str = ""
+    method: str = ""
+    seed: int | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.model.parameters()).device
 
     def logits(self, images: Tensor) -> Tensor:
-        """Return logits, shape ``(N, num_classes)``, of uint8 images ``(N, C, H, W)`` of any size."""
-        values = images.float() / 255
+        """Return logits, shape ``(N, num_classes)`` on the CPU, of uint8 images ``(N, C, H, W)`` of any size."""
+        values = images.to(self.device).float() / 255
         if values.shape[-2:] != self.image_shape[1:]:
             values = F.interpolate(values, self.image_shape[1:], mode="bilinear", antialias=True)
+        mean, std = self.mean.to(self.device), self.std.to(self.device)
         with torch.inference_mode():
-            return self.model((values - self.mean[:, None, None]) / self.std[:, None, None])
+            return self.model((values - mean[:, None, None]) / std[:, None, None]).cpu()
 
-    def predict(self, images: Iterable[str | Path | Image.Image | np.ndarray], *, batch_size: int = 256) -> list[str]:
-        """Return the class name of each image, prepared as the test images of the run were.
+    def predict(self, images: ImageInputs, *, batch_size: int = BATCH) -> list[str]:
+        """Return the class name of each image; of a single image, a list of one.
 
         Args:
-            images: paths, Pillow images or uint8 arrays ``(H, W)`` or ``(H, W, 3)``.
+            images: one or many paths, Pillow images, arrays or tensors; see ``data.formats.image_inputs``. They are
+                prepared as the test images of the run were: scaled and cropped to a centered square.
             batch_size: images at once.
+
+        Raises:
+            DataError: an image cannot be read, or its shape or type is not allowed.
         """
+        return [self.class_names[label] for label in self.predict_proba(images, batch_size=batch_size).argmax(1)]
+
+    def predict_proba(self, images: ImageInputs, *, batch_size: int = BATCH) -> np.ndarray:
+        """Return the probability of each class, float64 of shape ``(N, num_classes)`` in the order of ``class_names``.
+
+        The arguments and errors are those of ``predict``; each row sums to 1.
+        """
+        parts = list(self.probabilities(iterate_images(images, channels=self.image_shape[0]), batch_size=batch_size))
+        return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)))
+
+    def probabilities(self, images: Iterable[Image.Image], *, batch_size: int = BATCH) -> Iterator[np.ndarray]:
+        """Yield the probabilities of one batch of decoded images after another, as ``predict_proba`` returns them.
+
+        Raises:
+            OptionError: ``batch_size`` is below 1.
+        """
+        if batch_size < 1:
+            raise OptionError(f"batch_size must be at least 1, got {batch_size}.")
         channels, height, width = self.image_shape
-        prepared = (pixels(_opened(image), channels=channels, size=(width, height)) for image in images)
-        found: list[str] = []
+        prepared = (pixels(image, channels=channels, size=(width, height)) for image in images)
+        mean, std = self.mean.to(self.device), self.std.to(self.device)
         while batch := list(itertools.islice(prepared, batch_size)):
-            inputs = normalised(torch.from_numpy(np.stack(batch)), mean=self.mean, std=self.std)
+            inputs = normalised(torch.from_numpy(np.stack(batch)).to(self.device), mean=mean, std=std)
             with torch.inference_mode():
-                found += [self.class_names[number] for number in self.model(inputs).argmax(1).tolist()]
-        return found
+                yield self.model(inputs).cpu().double().softmax(1).numpy()
 
     @property
     def about(self) -> dict[str, Any]:
@@ -74,12 +108,6 @@ class SavedClassifier:
             "mean": self.mean.tolist(),
             "std": self.std.tolist(),
         }
-
-
-def _opened(image: str | Path | Image.Image | np.ndarray) -> Image.Image:
-    if isinstance(image, str | Path):
-        return read_file(Path(image))
-    return Image.fromarray(image) if isinstance(image, np.ndarray) else image
 
 
 def write_classifier(
@@ -113,16 +141,19 @@ def portable(network: str) -> str:
     return shown(network) if is_own(network) else architecture(network)
 
 
-def load_classifier(folder: str | Path, *, network: str | Factory | nn.Module | None = None) -> SavedClassifier:
+def load_classifier(
+    folder: str | Path, *, network: str | Factory | nn.Module | None = None, device: str | torch.device = "auto"
+) -> SavedClassifier:
     """Load the classifier of a folder such as ``RUN/checkpoints/synaug-0``.
 
     Args:
         folder: holds ``classifier.safetensors``.
         network: what makes it where the network is its maker's own, whose code a file of weights neither holds nor may
             name: ``path/to/net.py:Net``, or the class or function itself.
+        device: where it runs: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
-        OptionError: the network is somebody's own and was not given.
+        OptionError: the network is somebody's own and was not given, or the device is not available.
         DataError: there is none, the file is damaged, or the network that was given is another.
     """
     path = Path(folder) / FILE
@@ -147,7 +178,7 @@ def load_classifier(folder: str | Path, *, network: str | Factory | nn.Module | 
     except RuntimeError as error:
         raise DataError(f"The weights in {path} are of another network: {error}") from error
     return SavedClassifier(
-        model=model.eval(),
+        model=model.to(chosen_device(device)).eval(),
         class_names=tuple(about["class_names"]),
         image_shape=(channels, height, width),
         mean=torch.tensor(about["mean"]),

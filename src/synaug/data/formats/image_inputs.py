@@ -1,0 +1,116 @@
+"""Images as a caller holds them: one or many paths, Pillow images, arrays or tensors, decoded one after another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from synaug.data.codec import decoded, plain_mode, read_file
+from synaug.data.formats.in_memory import eight_bit_array
+from synaug.errors import DataError
+
+
+class ArrayLike(Protocol):
+    """A numpy array, a torch tensor, or anything with a shape that numpy reads."""
+
+    @property
+    def shape(self) -> Any: ...
+
+    def __array__(self, *arguments: Any) -> Any: ...
+
+
+OneImage = str | os.PathLike[str] | bytes | Image.Image | ArrayLike
+ImageInputs = OneImage | Iterable[OneImage]
+
+_CHANNELS = (1, 3)
+ALLOWED = (
+    "a path, a Pillow image, encoded bytes, an array (H, W), (H, W, 1) or (H, W, 3), a tensor (C, H, W), "
+    "or several of these"
+)
+
+
+def iterate_images(images: ImageInputs, *, channels: int = 3) -> Iterator[Image.Image]:
+    """Yield each image as grey (``L``) or ``RGB``, without holding more than one.
+
+    Args:
+        images: one image or an iterable of them; an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` is many.
+            Floating-point values lie in [0, 1], whole numbers are uint8. Tensors have their channels first.
+        channels: 1 or 3, of the images that are expected. It decides whether an array ``(3, H, W)`` is one color
+            image (3) or three grey ones (1).
+
+    Raises:
+        DataError: an image cannot be read or has a shape or type that is not allowed; the message names it.
+    """
+    for position, image in enumerate(_several(images, channels)):
+        yield open_image(image, where=f"Image {position}")
+
+
+def open_image(image: Any, *, where: str = "The image") -> Image.Image:
+    """Return one image as grey (``L``) or ``RGB``; see ``iterate_images`` for what is allowed.
+
+    Raises:
+        DataError: it cannot be used; the message starts with ``where`` or names the file.
+    """
+    if isinstance(image, str | os.PathLike):
+        return read_file(Path(image))
+    try:
+        if isinstance(image, Mapping) and isinstance(image.get("bytes"), bytes):  # as ``datasets`` encodes it
+            image = image["bytes"]
+        if isinstance(image, bytes):
+            return decoded(image)
+        if isinstance(image, Image.Image):
+            return plain_mode(ImageOps.exif_transpose(image))
+        if not _has_shape(image):
+            raise DataError(f"is {type(image).__name__}; allowed: {ALLOWED}")
+        return Image.fromarray(eight_bit_array(_channels_last(image), channels_last=True))
+    except DataError as error:
+        raise DataError(f"{where} {error}.") from error
+
+
+def _several(images: Any, channels: int) -> Iterable[Any]:
+    """Return the images one by one, whether there is one or many."""
+    if isinstance(images, str | os.PathLike | bytes | Image.Image | Mapping):
+        return [images]
+    if _has_shape(images) and len(images.shape) != 1:
+        return [images] if _is_one(images, channels) else images
+    if not isinstance(images, Iterable):
+        raise DataError(f"Images cannot be read from {type(images).__name__}. Give {ALLOWED}.")
+    return images
+
+
+def _is_one(array: Any, channels: int) -> bool:
+    """Return whether an array is a single image."""
+    shape = tuple(array.shape)
+    if len(shape) == 3:
+        first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
+        if _is_tensor(array):
+            return first and (shape[0] == 1 or channels == 3)
+        return last or (first and (shape[0] == 1 or channels == 3))
+    return len(shape) != 4  # of any shape that is not allowed, the message is that of a single image
+
+
+def _channels_last(array: Any) -> np.ndarray:
+    """Return one image as an array ``(H, W)`` or ``(H, W, C)``, wherever its channels were."""
+    if _is_tensor(array):
+        array = array.detach().cpu()
+        if array.is_floating_point():
+            array = array.float()  # numpy has no bfloat16
+        array = array.numpy()
+        is_first = array.ndim == 3 and array.shape[0] in _CHANNELS
+    else:
+        array = np.asarray(array)
+        is_first = array.ndim == 3 and array.shape[2] not in _CHANNELS and array.shape[0] in _CHANNELS
+    return array.transpose(1, 2, 0) if is_first else array
+
+
+def _has_shape(image: Any) -> bool:
+    return hasattr(image, "shape") and hasattr(image, "__array__")
+
+
+def _is_tensor(image: Any) -> bool:
+    return hasattr(image, "detach")

@@ -1,0 +1,263 @@
+"""Use a finished classifier on new images: load it from a run or an exported folder, and predict files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from synaug.data.class_names import plain_cell
+from synaug.data.codec import read_file
+from synaug.data.formats.folders import image_files
+from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
+from synaug.data.formats.table_files import read_table
+from synaug.data.formats.tables import LABEL_COLUMNS, PATH_COLUMNS, named_column
+from synaug.errors import DataError, OptionError
+from synaug.pipeline.report import chosen_result, finished_results
+from synaug.run import RunFolder, locked_recipe
+from synaug.runtime import signals, storage
+from synaug.runtime.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from torch import nn
+
+    from synaug.training.networks.custom import Factory
+    from synaug.training.networks.saving import SavedClassifier
+
+OUTPUTS = (".csv", ".tsv", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a classifier predicts for a list of images.
+
+    ``table`` has one row per image that could be read: ``image`` (its path), ``label`` (only if the class of every
+    image is known), then ``prediction`` and ``probability``, ``prediction_2`` and ``probability_2``, and so on.
+    ``unreadable`` holds one sentence per image that could not be read.
+    """
+
+    table: pd.DataFrame
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Images per predicted class, the most frequent first."""
+        return dict(Counter(self.table["prediction"]).most_common())
+
+
+@dataclass(frozen=True)
+class _Named:
+    """An image file, and the name of its class if something states it."""
+
+    path: Path
+    label: str | None = None
+
+
+def load_classifier(
+    path: str | Path,
+    *,
+    method: str | None = None,
+    seed: int | None = None,
+    network: str | Factory | nn.Module | None = None,
+    device: str | torch.device = "auto",
+) -> SavedClassifier:
+    """Return the classifier of a run directory or of a folder that ``synaug export --classifier`` wrote.
+
+    Args:
+        path: run directory, exported folder, ``RUN/checkpoints/METHOD-SEED``, or the ``classifier.safetensors`` in it.
+        method: of a run, whose classifier; default: the one that the report recommends.
+        seed: of a run with several seeds; default: the run's own.
+        network: what makes the network if it is its author's own: ``path/to/net.py:Net``, a class or a function. Its
+            code is run, so it is never taken from the files alone.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        OptionError: ``method`` or ``seed`` is given for a folder of one classifier, ``network`` is missing, or the
+            device is not available.
+        DataError: there is no finished classifier, or its file is damaged.
+    """
+    from synaug.training.networks.saving import FILE
+    from synaug.training.networks.saving import load_classifier as load_folder
+
+    path = Path(path).expanduser()
+    if path.name == FILE and path.is_file():
+        path = path.parent
+    run = RunFolder(path)
+    if not (run.plan.is_file() and run.lock_file.is_file()):
+        if method is not None or seed is not None:
+            raise OptionError(f"{path} is not a run directory, so there is no method or seed to choose; leave it out.")
+        if not path.exists():
+            raise DataError(f"{path} does not exist. Give a run directory or an exported classifier.")
+        return load_folder(path, network=network, device=device)
+    result = _result_of(run, method, seed)
+    loaded = load_folder(run.checkpoint(result["method"], result["seed"]), network=network, device=device)
+    return replace(loaded, method=result["method"], seed=result["seed"])
+
+
+def _result_of(run: RunFolder, method: str | None, seed: int | None) -> dict[str, Any]:
+    """Return the finished result whose classifier is to be used."""
+    recipe = locked_recipe(run)
+    chosen = recipe.seed if seed is None else seed
+    results = finished_results(run, recipe.model_copy(update={"seed": chosen}))
+    if not results:
+        seeds = ", ".join(map(str, run.seeds()))
+        there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {run.path}"
+        raise DataError(f"{run.path} has no finished classifier of seed {chosen}.{there}")
+    if method is None:
+        return chosen_result(results)
+    found = next((result for result in results if result["method"] == method), None)
+    if found is None:
+        known = ", ".join(result["method"] for result in results)
+        raise DataError(
+            f"{run.path} has no finished classifier {method!r} of seed {chosen}. Finished: {known}. "
+            f"Train it with: synaug train {run.path} --methods {method}"
+        )
+    return found
+
+
+def predict_files(
+    classifier: SavedClassifier,
+    sources: Sequence[str | Path],
+    *,
+    top: int = 1,
+    batch_size: int = 64,
+    progress: Progress = silent,
+) -> Predictions:
+    """Predict image files.
+
+    Args:
+        classifier: as ``load_classifier`` returns it.
+        sources: image files, folders (searched to the bottom) and tables with a path column and, possibly, a label
+            column. In folders, an image is labeled if a folder above it is named like a class.
+        top: how many classes per image, the most probable first; at most all of them.
+        batch_size: images at once.
+        progress: called with the number of images done.
+
+    Raises:
+        OptionError: ``top`` or ``batch_size`` is below 1.
+        DataError: a source does not exist, or there is no image at all.
+        Interrupted: a signal arrived between two batches.
+    """
+    if top < 1:
+        raise OptionError(f"top must be at least 1, got {top}.")
+    images = named_images(sources, classifier.class_names)
+    reader = _Reader(images)
+    parts = []
+    for part in classifier.probabilities(reader.images(), batch_size=batch_size):
+        parts.append(part)
+        progress("predicting", len(reader.unreadable) + sum(map(len, parts)), len(images), "")
+        signals.stop_here()
+    probabilities = np.concatenate(parts) if parts else np.empty((0, len(classifier.class_names)))
+    return Predictions(_table(reader.read, probabilities, classifier.class_names, top), tuple(reader.unreadable))
+
+
+@dataclass
+class _Reader:
+    """Decodes files one after another; those that fail are set aside, so that one of thousands stops nothing."""
+
+    files: Sequence[_Named]
+    read: list[_Named] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def images(self) -> Iterator[Image.Image]:
+        for file in self.files:
+            try:
+                image = read_file(file.path)
+            except DataError as error:
+                self.unreadable.append(str(error))
+                continue
+            self.read.append(file)
+            yield image
+
+
+def _table(images: Sequence[_Named], probabilities: np.ndarray, names: Sequence[str], top: int) -> pd.DataFrame:
+    columns: dict[str, Any] = {"image": [str(image.path) for image in images]}
+    labels = [image.label for image in images]
+    if labels and None not in labels:
+        columns["label"] = labels
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+    for place in range(order.shape[1]):
+        ending = "" if place == 0 else f"_{place + 1}"
+        columns[f"prediction{ending}"] = [names[label] for label in order[:, place]]
+        columns[f"probability{ending}"] = probabilities[np.arange(len(order)), order[:, place]]
+    return pd.DataFrame(columns)
+
+
+def named_images(sources: Sequence[str | Path], class_names: Sequence[str]) -> list[_Named]:
+    """Return the image files that the sources name, each once, in their order.
+
+    Raises:
+        DataError: a source does not exist, or no image is found.
+    """
+    found: dict[Path, _Named] = {}
+    for source in map(Path, sources):
+        if source.is_dir():
+            images = _in_folder(source, class_names)
+        elif source.suffix.lower() in TABLE_SUFFIXES:
+            images = _in_table(source)
+        elif not source.exists():
+            raise DataError(f"{source} does not exist. Give image files, folders of images, or a table of them.")
+        else:
+            images = [_Named(source, source.parent.name if source.parent.name in class_names else None)]
+        for image in images:
+            found.setdefault(image.path, image)
+    if not found:
+        raise DataError(f"No images are found in {', '.join(map(str, sources)) or 'an empty list'}.")
+    return list(found.values())
+
+
+def _in_folder(folder: Path, class_names: Sequence[str]) -> list[_Named]:
+    known = set(class_names)
+    images = []
+    for place in image_files(folder):
+        above = [folder.resolve().name, *Path(place).parent.parts]
+        label = next((name for name in reversed(above) if name in known), None)
+        images.append(_Named(folder / place, label))
+    return images
+
+
+def _in_table(path: Path) -> list[_Named]:
+    if not path.exists():
+        raise DataError(f"{path} does not exist.")
+    frame = read_table(path).frame
+    column = named_column(None, PATH_COLUMNS, list(frame.columns), "path", path)
+    label = next((name for name in frame.columns if str(name).lower() in LABEL_COLUMNS), None)
+    labels = [None] * len(frame) if label is None else [str(value) or None for value in frame[label]]
+    places = [Path(str(place)) for place in frame[column]]
+    return [_Named(path.parent / place, name) for place, name in zip(places, labels, strict=True)]
+
+
+def write_predictions(predictions: Predictions, path: Path) -> None:
+    """Write the table as CSV, TSV or JSON lines, by the suffix; ``synaug evaluate`` reads each.
+
+    Raises:
+        OptionError: the suffix is another.
+        EnvironmentFault: the file cannot be written.
+    """
+    table = predictions.table
+    suffix = path.suffix.lower()
+    check_output(path)
+    if suffix == ".jsonl":
+        content = "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in table.to_dict("records"))
+    else:
+        texts = table.select_dtypes(exclude="number").columns
+        cells = table.assign(**{name: table[name].map(plain_cell) for name in texts})
+        content = cells.to_csv(index=False, sep="\t" if suffix == ".tsv" else ",")
+    storage.write_text(path, content)
+
+
+def check_output(path: Path) -> None:
+    """Raise an OptionError for a file that ``write_predictions`` cannot write: another suffix, or a folder."""
+    if path.suffix.lower() not in OUTPUTS:
+        raise OptionError(f"--out is {os.fspath(path)!r}; allowed are the suffixes {', '.join(OUTPUTS)}.")
+    if path.is_dir():
+        raise OptionError(f"--out {path} is a folder. Give a file, such as {path / 'predictions.csv'}.")

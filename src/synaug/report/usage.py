@@ -1,0 +1,39 @@
+"""How a finished classifier or an exported data set is used, as lines to type: for the terminal and the report."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+
+def usage_lines(model: str | Path, *, suffix: str = ".jpg") -> list[str]:
+    r"""Return a command and two lines of Python that predict new images with a run or an exported classifier.
+
+    >>> print(*usage_lines("runs/photos"), sep="\n")
+    synaug predict runs/photos new/*.jpg
+    import synaug
+    synaug.load_classifier("runs/photos").predict(["new/photo.jpg"])
+    """
+    return [
+        f"synaug predict {shlex.quote(str(model))} new/*{suffix}",
+        "import synaug",
+        f'synaug.load_classifier({_quoted(model)}).predict(["new/photo{suffix}"])',
+    ]
+
+
+def data_usage_lines(folder: str | Path) -> list[str]:
+    r"""Return a command and a line of Python that check and load an exported data set.
+
+    >>> print(*data_usage_lines("balanced"), sep="\n")
+    synaug verify balanced
+    torchvision.datasets.ImageFolder("balanced/train")
+    """
+    return [
+        f"synaug verify {shlex.quote(str(folder))}",
+        f"torchvision.datasets.ImageFolder({_quoted(Path(folder) / 'train')})",
+    ]
+
+
+def _quoted(path: str | Path) -> str:
+    """Return the path as a literal of Python."""
+    return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
