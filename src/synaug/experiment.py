@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
+from synaug.data.codec import recorded_bytes
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError, EnvironmentFault
 from synaug.methods import (
@@ -28,6 +29,7 @@ from synaug.methods import (
     load_sets,
     method_named,
     network_digests,
+    read_result,
     train_method,
 )
 from synaug.pipeline.generate import check_complete, generate
@@ -151,7 +153,8 @@ def balance(
 
 def in_memory(manifest: Manifest) -> Manifest:
     """Return the manifest with each file's bytes in it, so that the files may go."""
-    contents = [manifest.absolute_path(row).read_bytes() for row in range(len(manifest))]
+    digests = manifest.frame["sha256"]
+    contents = [recorded_bytes(manifest.absolute_path(row), str(digests.iat[row])) for row in range(len(manifest))]
     return replace(manifest, frame=manifest.frame.assign(image=contents, path=""), root=None)
 
 
@@ -212,7 +215,7 @@ def train(
     if has_no_gap:  # of the run's own seed, which the report shows, whichever call trained the method
         write_gap(sets(), run_folder, locked, progress=shown)
     team.wait()
-    return [storage.read_json(run_folder.result(name, recipe.seed)) for recipe in recipes for name in wanted]
+    return [read_result(run_folder, name, recipe.seed) for recipe in recipes for name in wanted]
 
 
 def _without_result(

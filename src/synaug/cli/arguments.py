@@ -77,6 +77,21 @@ Seeds = Annotated[
         show_default="1",
     ),
 ]
+Network = Annotated[
+    str | None,
+    typer.Option(
+        help="Network to train: resnet8, a timm name, or your own code, path/to/net.py:Net, which is run.",
+        show_default="the recipe's",
+    ),
+]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE|SHA256",
+        help="Run the code of networks that the recipe names from this file, module or digest. May be repeated.",
+        show_default="none",
+    ),
+]
 Methods = Annotated[
     str | None,
     typer.Option(help="Comma-separated methods to train; see 'synaug methods'.", show_default="the report's five"),

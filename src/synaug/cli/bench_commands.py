@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synaug.cli.arguments import Json
+from synaug.cli.arguments import Json, Trust
 from synaug.cli.output import print_json, print_text
 from synaug.cli.session import session
 from synaug.errors import OptionError
@@ -24,6 +24,7 @@ def bench(
     known: Annotated[bool, typer.Option("--list", help="Print the experiments, or the arms and rows of NAME.")] = False,
     progress_only: Annotated[bool, typer.Option("--status", help="Print how far it is; run nothing.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Print the table of what is there; run nothing.")] = False,
+    trust: Trust = None,
     as_json: Json = False,
 ) -> None:
     """Run an experiment over several seeds, and print its table.
@@ -67,7 +68,7 @@ def bench(
     if table_only:
         content = collect(chosen, folder, numbers)
     else:
-        with session() as progress:
+        with session(trust=trust) as progress:
             content = run_bench(chosen, folder, seeds=numbers, jobs=jobs, progress=progress)
     if as_json:
         print_json(content)

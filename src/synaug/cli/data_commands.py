@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from synaug.cli.arguments import Attribute, Data, DryRun, Json, Label, RecipeFile, Run, SplitColumn
+from synaug.cli.arguments import Attribute, Data, DryRun, Json, Label, RecipeFile, Run, SplitColumn, Trust
 from synaug.cli.output import print_facts, print_json, print_text
 from synaug.cli.session import options_of, session
 from synaug.errors import DataError, OptionError
@@ -81,6 +81,7 @@ def export(
         str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -107,7 +108,7 @@ def export(
         return
     if push_to_hub is not None:
         checked_token(push_to_hub)  # before the work, not after it
-    with session() as progress:
+    with session(trust=trust) as progress:
         if classifier is None:
             export_stage.export(run, out, licence=licence, progress=progress)
             usage = data_usage_lines(out)

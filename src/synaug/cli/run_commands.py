@@ -20,6 +20,7 @@ from synaug.cli.arguments import (
     Label,
     Methods,
     Model,
+    Network,
     NewRun,
     RecipeFile,
     Run,
@@ -27,10 +28,20 @@ from synaug.cli.arguments import (
     Seeds,
     SplitColumn,
     Target,
+    Trust,
     Workers,
 )
 from synaug.cli.output import print_json, show_plan, show_report
-from synaug.cli.session import names_of, number_or_name, options_of, run_folder, seeds_from, session, typed_command
+from synaug.cli.session import (
+    named_code,
+    names_of,
+    number_or_name,
+    options_of,
+    run_folder,
+    seeds_from,
+    session,
+    typed_command,
+)
 
 
 def demo(
@@ -80,6 +91,8 @@ def run_all(
     aliases: Aliases = None,
     methods: Methods = None,
     image_size: ImageSize = None,
+    network: Network = None,
+    trust: Trust = None,
     seed: Seed = None,
     seeds: Seeds = None,
     engine: Engine = "local",
@@ -107,15 +120,15 @@ def run_all(
 
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
-        target=number_or_name(target), model=model, image_size=image_size, seed=seed,
+        target=number_or_name(target), model=model, image_size=image_size, network=network, seed=seed,
     )  # fmt: skip
     if dry_run:
-        with session() as progress:
+        with session(trust=named_code(network, trust)) as progress:
             planned = preview_run(data, options, names_of(methods), num_seeds=seeds or 1, progress=progress)
             show_plan(planned, None, as_json=as_json)
         return
     out = run_folder(out, str(data))
-    with session() as progress:
+    with session(trust=named_code(network, trust)) as progress:
         made = experiment.run(
             data,
             out,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +24,20 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "variant": ("plan.variant",),
     "model": ("plan.model",),
     "image_size": ("train.image_size",),
+    "network": ("train.network",),
     "seed": ("plan.seed", "seed"),
 }
 
 
 @contextlib.contextmanager
-def session() -> Iterator[Progress]:
-    """Answer signals and show progress while the block runs."""
+def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
+    """Answer signals and show progress while the block runs; the code named in ``trust`` may run in it."""
     from synaug.runtime.progress import ConsoleProgress
     from synaug.runtime.signals import graceful
+    from synaug.runtime.trust import trusting
 
     progress = ConsoleProgress()
-    with graceful(), contextlib.closing(progress):
+    with graceful(), trusting(*(trust or ())), contextlib.closing(progress):
         yield progress
 
 
@@ -51,6 +53,11 @@ def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any
     from synaug.data.formats.aliases import read_aliases
 
     return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+
+
+def named_code(network: str | None, trust: Sequence[str] | None) -> list[str]:
+    """Return what code the command line names: that of the network, and what it confirms."""
+    return [*(trust or ()), *([network] if network is not None else [])]
 
 
 def number_or_name(target: str | None) -> float | int | str | None:

@@ -18,6 +18,7 @@ from synaug.cli.arguments import (
     Json,
     Label,
     Model,
+    Network,
     NewRun,
     OtherModel,
     RecipeFile,
@@ -25,10 +26,11 @@ from synaug.cli.arguments import (
     Seed,
     SplitColumn,
     Target,
+    Trust,
     Workers,
 )
 from synaug.cli.output import print_facts, print_json, show_plan
-from synaug.cli.session import number_or_name, options_of, run_folder, session
+from synaug.cli.session import named_code, number_or_name, options_of, run_folder, session
 from synaug.errors import OptionError
 
 
@@ -53,6 +55,8 @@ def plan(
     recipe: RecipeFile = None,
     aliases: Aliases = None,
     image_size: ImageSize = None,
+    network: Network = None,
+    trust: Trust = None,
     seed: Seed = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
@@ -77,14 +81,14 @@ def plan(
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
         target=number_or_name(target), cap=cap, variant=variant, model=model,
-        image_size=image_size, seed=seed,
+        image_size=image_size, network=network, seed=seed,
     )  # fmt: skip
     if dry_run:
-        with session() as progress:
+        with session(trust=named_code(network, trust)) as progress:
             show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
         return
     out = run_folder(out, str(data))
-    with session() as progress:
+    with session(trust=named_code(network, trust)) as progress:
         plan_stage.check_recipe(options)
         manifest = plan_stage.load_data(data, options, progress=progress)
         made = plan_stage.drafted_plan(manifest, options)

@@ -6,13 +6,18 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds
+from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds, Trust
 from synaug.cli.output import print_facts, print_json
 from synaug.cli.session import names_of, seeds_from, session
 
 
 def train(
-    run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
+    run: Run,
+    methods: Methods = None,
+    seeds: Seeds = None,
+    trust: Trust = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Train classifiers on the real images and on the evened-out set.
 
@@ -23,11 +28,16 @@ def train(
 
     Example:  synaug train runs/photos --methods focal,synaug_focal --seeds 3
     """
-    _train(run, methods, seeds, retrain=False, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, trust, retrain=False, dry_run=dry_run, as_json=as_json)
 
 
 def retrain(
-    run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
+    run: Run,
+    methods: Methods = None,
+    seeds: Seeds = None,
+    trust: Trust = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Retrain their last layers on balanced real images (stage 2).
 
@@ -35,11 +45,18 @@ def retrain(
 
     Example:  synaug retrain runs/photos
     """
-    _train(run, methods, seeds, retrain=True, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, trust, retrain=True, dry_run=dry_run, as_json=as_json)
 
 
 def _train(
-    run: Path, methods: str | None, num_seeds: int | None, *, retrain: bool, dry_run: bool, as_json: bool
+    run: Path,
+    methods: str | None,
+    num_seeds: int | None,
+    trust: list[str] | None,
+    *,
+    retrain: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     from synaug import experiment
     from synaug.cli import console
@@ -55,7 +72,7 @@ def _train(
         print_facts(preview_training(run, **chosen), as_json=as_json)
         return
     first = is_first_process()
-    with session() as progress, storage.lock(run) if first else contextlib.nullcontext():
+    with session(trust=trust) as progress, storage.lock(run) if first else contextlib.nullcontext():
         results = experiment.train(run, **chosen, progress=progress)
     if not first:
         return

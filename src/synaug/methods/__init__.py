@@ -1,7 +1,7 @@
 """The ways from images to a classifier: each method of a table, how it is trained, tested and kept."""
 
 from synaug.methods.datasets import Sets, images_digest, load_sets, retraining_set, selected
-from synaug.methods.networks import check_networks, network_digests
+from synaug.methods.networks import check_code, check_networks, network_digests
 from synaug.methods.options import (
     check_methods,
     is_of_options,
@@ -12,7 +12,7 @@ from synaug.methods.options import (
     stage_options,
 )
 from synaug.methods.registry import DEFAULT_METHODS, METHODS, OWN, Method
-from synaug.methods.results import is_current, is_finished, train_group_counts, train_method
+from synaug.methods.results import is_current, is_finished, read_result, train_group_counts, train_method
 from synaug.methods.training import trained_model
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "OWN",
     "Method",
     "Sets",
+    "check_code",
     "check_methods",
     "check_networks",
     "images_digest",
@@ -32,6 +33,7 @@ __all__ = [
     "network_digests",
     "network_of",
     "options_of",
+    "read_result",
     "retrain_options",
     "retraining_set",
     "selected",

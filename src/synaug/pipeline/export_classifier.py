@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from synaug.errors import DataError, OptionError
-from synaug.methods import METHODS, check_methods, network_of
+from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
+from synaug.report.html import read_report
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
 from synaug.runtime.escaping import markdown, markdown_code, portable_name
@@ -44,13 +45,18 @@ def export_classifier(
         raise OptionError(f"{out} exists and is not empty. Choose another folder, or remove this one.")
     if not run_folder.report.exists():
         raise DataError(f"{run} has no report yet, which the card is made from. Make it with: synaug report {run}")
-    report = storage.read_json(run_folder.report)
+    report = read_report(run_folder.report)
     result = next((result for result in report["results"] if result["method"] == method), None)
     if result is None:
         known = ", ".join(result["method"] for result in report["results"])
         raise DataError(f"The report of {run} has no result of {method}; there are {known}. Train and report it first.")
+    if result != read_result(run_folder, method, recipe.seed):
+        raise DataError(
+            f"The report of {run} is not of the result that is there now. Write it again: synaug report {run}"
+        )
     checkpoint = run_folder.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)
+    check_code([network])
     saved = load_classifier(checkpoint, network=network if is_own(network) else None)
     config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
     folder = storage.make_folder(out.with_name(f".{out.name}{storage.TEMPORARY}"))

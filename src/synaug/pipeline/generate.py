@@ -13,7 +13,7 @@ from synaug.config import Recipe
 from synaug.data.manifest import read_manifest
 from synaug.errors import EnvironmentFault, IncompleteError
 from synaug.pipeline.review import check_applied
-from synaug.run import RunFolder, locked_recipe, open_run, write_model
+from synaug.run import RunFolder, locked_model, locked_recipe, open_run, write_model
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
@@ -125,7 +125,8 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     from synaug.synthesis.generators.loading import load_generator
     from synaug.synthesis.generators.lora import fit_model
 
-    model = recipe.plan.model
+    run_folder = RunFolder(out)
+    model = _source_of(run_folder, recipe.plan.model)
     if recipe.plan.variant == "fitted":
         manifest = read_manifest(RunFolder(out).data)
         with storage.lock(out, name="fitting"):
@@ -139,8 +140,21 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
             model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
         )
     progress("loading the generator", 1, 1, model)
-    write_model(RunFolder(out), model_facts(recipe.plan.model) if recipe.plan.variant == "fitted" else generator.about)
+    weights = {"model": recipe.plan.model, "weights": generator.about["weights"]}
+    if recipe.plan.variant == "fitted":  # the weights are the fitted model's, all else is about what was fitted
+        write_model(run_folder, model_facts(recipe.plan.model) | weights)
+    else:
+        write_model(run_folder, dict(locked_model(run_folder)) | generator.about | weights)
     return generator
+
+
+def _source_of(run_folder: RunFolder, model: str) -> str:
+    """Return where to load the model from: its folder when the run was planned, if that is still there.
+
+    A relative path is of the directory in which the run was planned, not of the one in which images are made.
+    """
+    planned = locked_model(run_folder).get("path")
+    return planned if planned is not None and Path(planned).is_dir() else model
 
 
 def check_complete(out: Path, result: SynthesisResult | None = None) -> None:

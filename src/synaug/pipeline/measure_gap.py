@@ -9,8 +9,8 @@ from synaug.data import groups
 from synaug.data.manifest import Manifest
 from synaug.methods import Sets, trained_model
 from synaug.run import RunFolder
-from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
+from synaug.runtime.sealed import write_sealed
 from synaug.synthesis.planning.plan_file import read_plan
 
 GAP_METHOD = "synaug_stage1"  # on whose features the gap between real and synthetic is measured
@@ -31,7 +31,7 @@ def write_gap(sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Pr
     team, device = joined_team(recipe.train.device)
     if not is_synthetic.any():
         if team.is_first:
-            storage.write_json(run_folder.gap(recipe.seed), {})
+            write_sealed(run_folder.gap(recipe.seed), {})
         return
     progress("measuring the gap", 0, 1, "")
     model, _ = trained_model(GAP_METHOD, sets, run_folder, recipe)
@@ -50,7 +50,7 @@ def write_gap(sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Pr
         class_names=class_names,
         seed=recipe.seed,
     )
-    storage.write_json(run_folder.gap(recipe.seed), gap_section(found, class_names))
+    write_sealed(run_folder.gap(recipe.seed), gap_section(found, class_names))
     progress("measuring the gap", 1, 1, "")
 
 

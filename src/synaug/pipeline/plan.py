@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,16 @@ import pandas as pd
 
 from synaug.config import Recipe
 from synaug.data import groups, readers, source_encoding
-from synaug.data.manifest import Manifest, write_manifest
+from synaug.data.manifest import Manifest, Quarantined, manifest_bytes
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
-from synaug.methods import check_methods
-from synaug.run import RunFolder, write_lock
+from synaug.methods import check_code, check_methods
+from synaug.run import RunFolder, write_files, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.generators.model_sources import place_of
 from synaug.synthesis.planning.plan import Plan, make_plan
-from synaug.synthesis.planning.plan_file import write_plan
+from synaug.synthesis.planning.plan_file import plan_bytes
 
 if TYPE_CHECKING:
     from synaug.data.formats.in_memory import Source
@@ -40,7 +42,9 @@ def check_recipe(recipe: Recipe) -> None:
     check_gates(recipe.quality.gates)
     find_device(recipe.generate.device)
     chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
-    for network in {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}:
+    networks = {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}
+    check_code(networks)
+    for network in networks:
         check_network(network)
     for changes in ({}, *(method.stage1 for method in recipe.methods.values())):
         check_stage(recipe.train.stage1.model_copy(update=changes))
@@ -55,9 +59,24 @@ def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) ->
         DataError: the data cannot be used, or a class has no image to test on.
     """
     manifest = readers.read_data(source, recipe.data, progress=progress)
+    manifest = without_generated_tests(manifest)
     manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
     check_counts(manifest, "test")
     return manifest
+
+
+def without_generated_tests(manifest: Manifest) -> Manifest:
+    """Return the manifest with the generated images of its test and validation splits set aside, each by name.
+
+    They carry the mark of generated images, or the data say so. Only real images can show what a classifier is worth.
+    """
+    is_held_out = manifest.frame["split"].isin(("test", "validation")).to_numpy(bool)
+    unusable = is_held_out & manifest.is_synthetic
+    if not unusable.any():
+        return manifest
+    why = "is marked as generated, so it cannot stand among the real images for testing"
+    named = tuple(Quarantined(str(name), why) for name in manifest.frame["id"][unusable])
+    return replace(manifest.rows(~unusable), quarantined=(*manifest.quarantined, *named))
 
 
 def check_counts(manifest: Manifest, split: str) -> None:
@@ -86,7 +105,10 @@ def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
 
 
 def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, source: str) -> None:
-    """Write the plan, the manifest and the lock file; where those of this run are there, leave them.
+    """Write the lock file, the manifest and the plan; those of this run that are missing or damaged are written again.
+
+    If the same data lie under another path now, the manifest names that path from here on: what is compared is what is
+    trained on.
 
     Raises:
         OptionError: the folder holds another run.
@@ -94,10 +116,16 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     run_folder = RunFolder(out)
     storage.remove_temporary(storage.make_folder(out))
     recipe = recipe.model_copy(update={"bench": None})
-    write_lock(run_folder, source=manifest.origin or source, recipe=recipe, data_digest=data_digest(manifest))
-    if not run_folder.plan.exists():
-        write_manifest(manifest, run_folder.data)
-        write_plan(plan, run_folder.plan)
+    folder = place_of(recipe.plan.model)
+    write_lock(
+        run_folder,
+        source=manifest.origin or source,
+        recipe=recipe,
+        data_digest=data_digest(manifest),
+        model={"model": recipe.plan.model} | folder if folder else None,
+    )
+    contents = {run_folder.data.name: manifest_bytes(manifest), run_folder.plan.name: plan_bytes(plan)}
+    write_files(run_folder, contents)
 
 
 def data_digest(manifest: Manifest) -> str:

@@ -15,11 +15,13 @@ from synaug.data import groups
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, method_named
+from synaug.methods import METHODS, images_digest, is_current, method_named, read_result
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
-from synaug.run import RunFolder, locked_recipe, machine, open_run
+from synaug.report.html import read_report
+from synaug.run import RunFolder, locked_recipe, machine, open_run, read_lock
 from synaug.runtime import storage
+from synaug.runtime.sealed import read_sealed
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
 from synaug.synthesis.planning.plan_file import read_plan
@@ -52,13 +54,12 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     from synaug.report.usage import usage_lines
 
     run_folder = open_run(out)
-    lock = storage.read_json(run_folder.lock_file)
+    lock = read_lock(run_folder)
     recipe = locked_recipe(run_folder)
     own, results = finished_results(run_folder, recipe), results_of_all_seeds(run_folder, recipe)
     if not own:
         raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
-    if not command and run_folder.report.exists():
-        command = storage.read_json(run_folder.report)["command"]
+    command = command or _earlier_command(run_folder)
     manifest = read_manifest(run_folder.data)
     plan = read_plan(run_folder.plan)
     made = synthesis_section(plan, out)
@@ -80,7 +81,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "results": results,
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
-        "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
+        "gap": read_gap(run_folder, recipe.seed),
         "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
         "usage": usage_lines(out, suffix=SUFFIX_OF[plan.encoding.format]),
@@ -98,8 +99,32 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
 def is_reported(run_folder: RunFolder, recipe: Recipe) -> bool:
     """Return whether the report is of the results that are there, or nothing is there to report."""
     results = results_of_all_seeds(run_folder, recipe)
-    is_there = run_folder.report.is_file()
-    return not results or bool(is_there and storage.read_json(run_folder.report)["results"] == results)
+    return not results or _earlier_report(run_folder).get("results") == results
+
+
+def _earlier_report(run_folder: RunFolder) -> dict[str, Any]:
+    """Return what a report of the run says; nothing if there is none, or if it is damaged and to be written again."""
+    try:
+        return read_report(run_folder.report)
+    except DataError:
+        return {}
+
+
+def _earlier_command(run_folder: RunFolder) -> str:
+    command = _earlier_report(run_folder).get("command")
+    return command if isinstance(command, str) else ""
+
+
+def read_gap(run_folder: RunFolder, seed: int) -> dict[str, Any]:
+    """Return how far synthetic images are from real ones; empty if that was not measured.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = run_folder.gap(seed)
+    if not path.exists():
+        return {}
+    return read_sealed(path, way_out=f"Remove it and run: synaug retrain {run_folder.path}")
 
 
 def disk_section(run_folder: RunFolder) -> dict[str, int]:
@@ -138,8 +163,8 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
 def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
     """Return the results that are there, in the order of ``METHODS``; then those of the recipe's own versions."""
     names = dict.fromkeys([*METHODS, *recipe.methods])
-    paths = [run_folder.result(name, recipe.seed) for name in names]
-    return [storage.read_json(path) for path in paths if path.exists()]
+    finished = [name for name in names if run_folder.result(name, recipe.seed).exists()]
+    return [read_result(run_folder, name, recipe.seed) for name in finished]
 
 
 def chosen_result(results: Sequence[dict[str, Any]]) -> dict[str, Any]:

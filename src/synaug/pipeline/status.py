@@ -9,7 +9,7 @@ from typing import Any
 
 from synaug.methods import DEFAULT_METHODS
 from synaug.pipeline.report import finished_results
-from synaug.run import RunFolder, locked_recipe, open_run
+from synaug.run import RunFolder, locked_recipe, open_run, seed_of
 from synaug.runtime import storage
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary
 from synaug.synthesis.planning.plan_file import read_plan
@@ -67,7 +67,9 @@ def _training(run_folder: RunFolder) -> dict[str, Any] | None:
     """Return how far the training is that was last saved; None where it is finished, or there is none."""
     from synaug.training.checkpoint import FILE, read_about
 
-    saved = {path: path.stat().st_mtime for path in run_folder.checkpoints.rglob(FILE)}
+    found = (path for path in run_folder.checkpoints.rglob(FILE) if path.is_file())
+    is_ours = (path for path in found if seed_of(path.relative_to(run_folder.checkpoints).parts[0]) >= 0)
+    saved = {path: path.stat().st_mtime for path in is_ours}
     if not saved:
         return None
     path = max(saved, key=lambda place: saved[place])

@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from synaug.errors import DataError
+from synaug.errors import ChangedFileError, DataError
 from synaug.runtime import storage
 
 NAMED = 5  # changed files that an error names
@@ -30,19 +30,19 @@ def signature(about: os.stat_result) -> Signature:
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
-def is_recorded(path: Path, about: os.stat_result, sha256: str, content: Callable[[], bytes]) -> bool:
-    """Return whether a file has the recorded digest; its content is asked for and hashed only once per process.
+def is_recorded(path: Path, about: os.stat_result, sha256: str, data: bytes) -> bool:
+    """Return whether a file has the recorded digest; its content is hashed only once per process.
 
     Args:
         path: of the file.
-        about: its ``os.stat``, taken before the content is read.
+        about: its ``os.stat``, equal before and after the content was read.
         sha256: the recorded digest.
-        content: returns the bytes that are about to be used.
+        data: the content, which is about to be used.
     """
     key, now = os.fspath(path), signature(about)
     known = _known.get(key)
     if known is None or known[0] != now:
-        known = now, storage.digest(content())
+        known = now, storage.digest(data)
         with _lock:
             _known[key] = known
     return known[1] == sha256
@@ -91,14 +91,15 @@ def changed_files(files: Iterable[tuple[Path, str]]) -> list[Path]:
     return changed
 
 
-def check_file(path: Path, sha256: str | None, *, way_out: str) -> None:
-    """Check that a file is the one that was recorded; without a recorded digest nothing is checked.
+def check_file(path: Path, *recorded: str, way_out: str) -> None:
+    """Check that a file is one that was recorded; without a recorded digest nothing is checked.
 
     Raises:
-        DataError: it changed, or cannot be read; the message ends with the way out.
+        ChangedFileError: it changed; the message ends with the way out.
+        DataError: it cannot be read.
     """
-    if sha256 is not None and current_digest(path) != sha256:
-        raise DataError(f"{path} changed since it was recorded. {way_out}")
+    if recorded and current_digest(path) not in recorded:
+        raise ChangedFileError(f"{path} changed: its content is not what was recorded. {way_out}", path)
 
 
 def named(paths: Iterable[Path]) -> str:

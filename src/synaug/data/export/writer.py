@@ -29,14 +29,15 @@ import pandas as pd
 from PIL import Image
 
 from synaug.data.ai_mark import marked
+from synaug.data.changed_files import naming_changed_files
 from synaug.data.class_names import check_class_names
-from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes
+from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes, recorded_bytes
 from synaug.data.export.croissant import CROISSANT, croissant_text
 from synaug.data.export.dataset_card import column_kinds, make_card, metadata_pieces, plain_value
 from synaug.data.export.file_index import ExportedFiles, public_id
 from synaug.data.groups import class_counts
 from synaug.data.manifest import SPLITS, Manifest, joined
-from synaug.errors import DataError, OptionError
+from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import without_warnings
@@ -107,7 +108,8 @@ def export_dataset(
     _check_images(images)
     facts = _facts_of(images, provenance)
     folder = _work_folder(images, out)
-    files = _write_images(images, facts, folder, progress)
+    with naming_changed_files(images):
+        files = _write_images(images, facts, folder, progress)
     _write_rest(files, images, facts, dict(card or {}), folder)
     if is_free:
         storage.move_folder(folder, out)
@@ -228,13 +230,13 @@ def _content(images: Manifest, row: int) -> tuple[bytes, str]:
         data, suffix = encoded(value), ""
     else:
         path = images.absolute_path(row)
+        expected = str(images.frame["sha256"].iat[row] or "")
         try:
-            data, suffix = file_bytes(path), path.suffix.lower()
+            data, suffix = recorded_bytes(path, expected) if expected else file_bytes(path), path.suffix.lower()
+        except ChangedFileError:
+            raise
         except DataError as error:
             raise DataError(f"{path} {error}.") from error
-        expected = images.frame["sha256"].iat[row]
-        if expected and storage.digest(data) != expected:
-            raise DataError(f"{path} changed since it was read. Count or plan again with the data as they are.")
     if suffix in KEPT_SUFFIXES:
         return data, suffix
     with Image.open(io.BytesIO(data)) as image:

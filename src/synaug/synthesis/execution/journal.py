@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from synaug.errors import OptionError
+from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.slots import Slot
@@ -45,8 +45,11 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
     lines = [{"verdict": "rejected", "path": None} | line for line in storage.read_records(folder / FOLDER / _BEFORE)]
     lines += storage.read_records(revised_path(folder))
     revised = {(line["id"], line["attempt"]): line for line in lines}
+    weights: str | None = None
     for path in sorted((folder / FOLDER).glob("worker-*.jsonl")):
         for record in storage.read_records(path):
+            if record["kind"] == "run":
+                weights = _same_weights(record["about"].get("weights"), weights, folder)
             if record["kind"] == "run" and record["plan"] != plan.digest:
                 raise OptionError(
                     f"{folder} holds images of another plan ({record['plan'][:12]}, this one is {plan.digest[:12]}). "
@@ -54,6 +57,20 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
                 )
             found = revised.get((record["id"], record["attempt"])) if record["kind"] == "attempt" else None
             yield record if found is None else record | found
+
+
+def _same_weights(now: str | None, before: str | None, folder: Path) -> str | None:
+    """Return the digest of the weights that made the images; those of generators of one's own are unknown.
+
+    Raises:
+        DataError: the images in the folder were made with two different weights.
+    """
+    if now is not None and before is not None and now != before:
+        raise DataError(
+            f"The images of {folder} were made with two different weights of one model ({before[:12]} and {now[:12]}). "
+            "Remove its 'synthetic', 'rejected' and 'journal' folders, and generate with one of them."
+        )
+    return now or before
 
 
 @dataclass

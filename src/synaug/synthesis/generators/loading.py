@@ -56,6 +56,7 @@ def load_generator(
         "model": folder.name,
         "revision": folder.revision,
         "licence": folder.licence,
+        "weights": folder.weights,
         "pipeline": name,
         "family": family.name,
         "scheduler": type(pipeline.scheduler).__name__,

@@ -20,6 +20,11 @@ SCHEMA_VERSION = 1
 
 def write_plan(plan: Plan, path: Path) -> None:
     """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
+    storage.write_bytes(path, plan_bytes(plan))
+
+
+def plan_bytes(plan: Plan) -> bytes:
+    """Return the file of a plan; equal plans give equal bytes."""
     samples: dict[Cell, list[str]] = {}
     for slot in sample_slots(plan):
         samples.setdefault(slot.cell, []).append(slot.prompt)
@@ -35,7 +40,7 @@ def write_plan(plan: Plan, path: Path) -> None:
         "encoding": asdict(plan.encoding),
         "image_size": plan.image_size,
     }
-    storage.write_json(path, content)
+    return storage.json_bytes(content)
 
 
 def read_plan(path: Path) -> Plan:
