@@ -1,23 +1,38 @@
-"""Draw what imports what: the layers of tests/test_package.py as bands, an arrow for each import, as SVG."""
+"""Draw the imports of the package as SVG: a band per layer, an arrow per import."""
 
 import ast
 import graphlib
 import html
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "synaug"
-TITLES = ("what all rest on", "images", "three that never meet", "an experiment", "the command line")
+TITLES = {
+    "errors": "foundation",
+    "data": "images",
+    "synthesis": "four siblings",
+    "run": "one run",
+    "experiment": "the whole",
+    "cli": "command line",
+}
+"""The first package of each band, from the bottom up, and the band's title; a band holds the layers up to the next."""
 WIDTH, ROW, BOX, GAP, LEFT, ASIDE = 760, 62, 34, 36, 170, 60
 
 
 def layers():
-    """Return the layers that the test enforces, lowest first: its own constant, so there is one home of them."""
-    tree = ast.parse((ROOT / "tests" / "test_package.py").read_text(encoding="utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "LAYERS":
-            return [sorted(each) for each in ast.literal_eval(node.value)]
-    raise LookupError("tests/test_package.py has no LAYERS")
+    """Return the packages of each band, lowest first: the layers that import-linter checks, from pyproject.toml."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    contract = next(each for each in contracts if each["containers"] == ["synaug"])
+    bands = []
+    for layer in reversed(contract["layers"]):
+        parts = [part.strip() for part in layer.split("|")]
+        if TITLES.keys() & parts:
+            bands.append([])
+        bands[-1] += parts
+    bands[-1] += ["__init__", "__main__"]
+    return [sorted(band) for band in bands]
 
 
 def imports():
@@ -80,7 +95,7 @@ def picture():
     places = {part: place for number, row in enumerate(drawn[::-1]) for part, place in in_row(row, number)}
     arrows = [arrow(places[start], places[end]) for start, end in without_detours(graph)]
     boxes = [box(part, *place) for part, place in places.items()]
-    described = "; ".join(f"{title}: {', '.join(band)}" for title, band in zip(TITLES, bands, strict=True))
+    described = "; ".join(f"{title}: {', '.join(band)}" for title, band in zip(TITLES.values(), bands, strict=True))
     return "\n".join(
         [
             '<div class="imports">',
@@ -97,7 +112,7 @@ def picture():
 def bands_behind(heights):
     """Yield a band and a title for each layer, from the top."""
     top = 0
-    for number, (title, height) in enumerate(zip(TITLES[::-1], heights, strict=True)):
+    for number, (title, height) in enumerate(zip(reversed(TITLES.values()), heights, strict=True)):
         yield f'<rect class="band{number % 2}" x="0" y="{top}" width="{WIDTH}" height="{height * ROW}"/>'
         yield f'<text class="layer" x="12" y="{top + height * ROW / 2 + 5:.0f}">{title}</text>'
         top += height * ROW

@@ -12,7 +12,7 @@ import synaug
 from synaug.config import Recipe
 
 PACKAGE = Path(synaug.__file__).parent
-PARTS = ("data", "synthesis", "training", "evaluation")
+PARTS = ("runtime", "data", "synthesis", "training", "evaluation", "report", "methods", "pipeline")
 LIMITS = {"Gt": ("gt", "above"), "Ge": ("ge", "at least"), "Lt": ("lt", "below"), "Le": ("le", "at most")}
 
 
@@ -204,15 +204,16 @@ def public_names():
 
 
 def modules(part):
-    """Return a heading and directives for each module of a sub-package: what its file defines, less _private."""
-    paths = sorted((PACKAGE / part).glob("*.py"))
-    return "\n\n".join(module_section(part, path) for path in paths if path.stem != "__init__")
+    """Return a section for each module of a package and of the packages inside it."""
+    paths = sorted((PACKAGE / part).rglob("*.py"), key=lambda path: (len(path.parts), path))
+    return "\n\n".join(module_section(path) for path in paths if path.stem != "__init__")
 
 
-def module_section(part, path):
-    """Return the section of one module."""
+def module_section(path):
+    """Return the section of one module: its docstring and a directive for each public function and class."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     defined = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
     names = [node.name for node in defined if not node.name.startswith("_")]
-    directives = [f"::: synaug.{part}.{path.stem}.{name}" for name in names]
-    return "\n\n".join([f"## {path.stem}", ast.get_docstring(tree) or "", *directives])
+    directives = [f"::: synaug.{module}.{name}" for name in names]
+    return "\n\n".join([f"## {module.partition('.')[2]}", ast.get_docstring(tree) or "", *directives])

@@ -235,10 +235,10 @@ def test_processes_that_answer_nothing_are_killed(small, tmp_path, monkeypatch):
 IN_TWO_PROCESSES = """
 import sys
 from pathlib import Path
-from synaug import interruption
+from synaug.runtime import signals
 from synaug.bench.experiments import read_experiment
 from synaug.bench.grid import run_bench
-interruption.PATIENCE = 1.0
+signals.PATIENCE = 1.0
 if __name__ == "__main__":
     recipe, photos, out = map(Path, sys.argv[1:])
     run_bench(read_experiment(str(recipe), data=photos), out, seeds=[0, 1], jobs=2)

@@ -118,6 +118,25 @@ def test_links_lead_somewhere(page):
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+def test_the_architecture_page_names_files_and_constants_that_exist():
+    table = (ROOT / "docs" / "architecture.md").read_text().split("## Where a change goes")[1].split("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 20
+    for row in rows:
+        names = re.findall(r"`([^`]+)`", row.replace("\\", ""))
+        places = [place(name) for name in names if "/" in name or name.endswith(".py")]
+        assert places, row
+        assert all(each.exists() for each in places), row
+        code = "".join(each.read_text() for each in places if each.is_file())
+        assert all(re.search(rf"^{name}\b", code, flags=re.M) for name in names if name.isupper()), row
+
+
+def place(name):
+    """Return where a path of the documents lies: below the package, or below the project's root."""
+    inside = ROOT / "src" / "synaug" / name
+    return inside if inside.exists() else ROOT / name
+
+
 @pytest.mark.parametrize("path", [demo_recipe(), *sorted(ROOT.glob("recipes/*.yaml"))], ids=lambda p: p.name)
 def test_a_recipe_is_read(path):
     assert read_recipe(path).name

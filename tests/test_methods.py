@@ -118,7 +118,7 @@ def test_every_loss_mixing_sampler_head_and_schedule_has_a_method():
     assert used["loss"] | {"cross_entropy", "ldam"} == {*LOSSES, *STATEFUL_LOSSES}
     assert used["mixing"] | {"mixup"} == {"none", *MIXINGS}
     assert used["sampler"] | {"instance"} == set(SAMPLERS)
-    assert used["method"] | {"logistic", "warm_logistic", "crt_warm"} == set(HEADS)
+    assert used["method"] | {"cross_fitted", "logistic", "warm_logistic", "crt_warm"} == set(HEADS)
     assert {method.schedule for method in METHODS.values()} == set(SCHEDULES)
 
 

@@ -116,8 +116,8 @@ def test_the_picture_shows_every_part_and_how_the_layers_import():
     parts = {path.relative_to(import_picture.PACKAGE).parts[0] for path in import_picture.PACKAGE.rglob("*.py")}
     drawn = re.findall(r'text-anchor="middle">([^<]+)<', import_picture.picture())
     assert sorted(drawn) == sorted(part.removesuffix(".py") for part in parts)
-    assert "storage" in import_picture.imports()["data"]
-    assert ("data", "storage") in import_picture.without_detours(import_picture.imports())
+    assert "runtime" in import_picture.imports()["data"]
+    assert ("data", "config") in import_picture.without_detours(import_picture.imports())
     assert ("cli", "errors") not in import_picture.without_detours(import_picture.imports())
 
 

@@ -192,7 +192,11 @@ class RetrainOptions(Section):
         description="an equal number of real images a class, or of each class x attribute group; all real images; or "
         "real and synthetic ones",
     )
-    method: str = Field("logistic", description="how the last layer is found")
+    method: str = Field(
+        "cross_fitted",
+        description="how the last layer is found: cross_fitted (as far from the trained layer as "
+        "held-out real images justify), logistic, warm_logistic, crt, dfr, ...",
+    )
     regularization: float = Field(1.0, gt=0, description="inverse strength C of the logistic regression")
 
 

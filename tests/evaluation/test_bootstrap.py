@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom
 
 from synaug.errors import DataError, OptionError
-from synaug.evaluation.bootstrap import bootstrap_interval, recall_intervals
+from synaug.evaluation.bootstrap import bootstrap_interval
 
 RIGHT = np.array([1.0] * 70 + [0.0] * 30)
 ONE = np.zeros(100, int)
@@ -19,12 +19,6 @@ def test_the_interval_of_a_share_is_that_of_the_binomial():
     found = bootstrap_interval(accuracy, strata=ONE, num_resamples=4000)
     assert found.low == pytest.approx(binom.ppf(0.025, 100, 0.7) / 100, abs=0.011)
     assert found.high == pytest.approx(binom.ppf(0.975, 100, 0.7) / 100, abs=0.011)
-
-
-def test_recalls_have_the_interval_of_the_general_way():
-    found = recall_intervals(labels=ONE, predictions=1 - RIGHT.astype(int), num_classes=2, num_resamples=4000)[0]
-    general = bootstrap_interval(accuracy, strata=ONE, num_resamples=4000)
-    assert (found.low, found.high) == (pytest.approx(general.low, abs=0.011), pytest.approx(general.high, abs=0.011))
 
 
 def test_the_same_seed_gives_the_same_interval():
@@ -48,12 +42,6 @@ def test_strata_narrow_the_interval_where_they_explain_the_outcome():
 def test_a_higher_confidence_is_wider():
     narrow, wide = (bootstrap_interval(accuracy, strata=ONE, confidence=c) for c in (0.5, 0.99))
     assert wide.low < narrow.low < narrow.high < wide.high
-
-
-def test_a_class_without_test_images_has_no_interval():
-    found = recall_intervals(labels=np.array([0, 0]), predictions=np.array([0, 1]), num_classes=2)
-    assert math.isnan(found[1].low)
-    assert math.isnan(found[1].high)
 
 
 def test_an_undefined_metric_has_an_undefined_interval():

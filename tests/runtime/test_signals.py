@@ -12,10 +12,10 @@ from synaug.runtime import signals
 
 WAITING = """
 import time
-from synaug import interruption
-with interruption.graceful():
+from synaug.runtime import signals
+with signals.graceful():
     print("ready", flush=True)
-    while not interruption.is_requested():
+    while not signals.is_requested():
         time.sleep(0.01)
     print("asked", flush=True)
     time.sleep(60)

@@ -143,7 +143,7 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / "a"
     storage.write_text(path, "old")
     script = (
-        "import os, signal, sys; from pathlib import Path; from synaug import storage\n"
+        "import os, signal, sys; from pathlib import Path; from synaug.runtime import storage\n"
         "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "storage.write_text(Path(sys.argv[1]), 'new')"
     )
@@ -241,7 +241,7 @@ def test_a_damaged_line_inside_is_named(tmp_path):
 # ---------------------------------------------------------------- locks
 
 HOLDER = """
-import sys; from pathlib import Path; from synaug import storage
+import sys; from pathlib import Path; from synaug.runtime import storage
 with storage.lock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

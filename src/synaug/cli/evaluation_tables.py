@@ -16,8 +16,9 @@ _AVERAGES = ("worst_group_accuracy", "mean_group_accuracy")
 _GAPS = ("difference", "ratio")
 _KINDS = {"": "", "_worst": ", worst class", "_mean": ", mean"}
 _NOTE = (
-    "In brackets: 95 % bootstrap interval over the images. Resampling exaggerates a worst value and a gap, so its "
-    "interval may lie beside it. A table that is too wide shows none: see --json."
+    "In brackets: 95 % interval (Wilson; of gaps between groups: bootstrap). The worst of several measured shares is "
+    "too low on average, and a gap too large, so their intervals are not centered on them. A table that is too wide "
+    "shows no intervals: see --json."
 )
 
 

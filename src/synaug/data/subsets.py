@@ -149,3 +149,33 @@ def _spread(members: np.ndarray, attributes: np.ndarray, fraction: float, rng: n
     shuffled = rng.permutation(members)
     ordered = shuffled[np.argsort(attributes[shuffled], kind="stable")]
     return ordered[((np.arange(num) + rng.random()) * len(members) / num).astype(np.int64)]
+
+
+def fold_numbers(strata: np.ndarray, num_folds: int, rng: np.random.Generator, *, contents: np.ndarray) -> np.ndarray:
+    """Return the fold of each image, int64 of shape ``(N,)``, from 0 to ``num_folds - 1``; -1: never held out.
+
+    Every stratum (class or group) is spread evenly over the folds. Images of equal content share a fold, so that none
+    is judged by a model that learned from its twin. A stratum with a single content is never held out, since nothing
+    of it would be left to learn from.
+
+    Args:
+        strata: class or group of each image, shape ``(N,)``.
+        num_folds: at least 2.
+        rng: shuffles the images.
+        contents: number of each image's content, shape ``(N,)``, equal for duplicates.
+
+    >>> rng, contents = np.random.default_rng(0), np.array([5, 5, 6, 7, 8])
+    >>> fold_numbers(np.array([0, 0, 0, 0, 1]), 2, rng, contents=contents).tolist()
+    [1, 1, 0, 0, -1]
+    """
+    dealt: dict[int, int] = {}
+    start = 0
+    for stratum in np.unique(strata):
+        distinct = rng.permutation(np.unique(contents[strata == stratum]))
+        if len(distinct) < 2:
+            dealt |= {int(content): -1 for content in distinct}
+            continue
+        new = [int(content) for content in distinct if int(content) not in dealt]
+        dealt |= {content: (start + position) % num_folds for position, content in enumerate(new)}
+        start += len(new)  # so that the images of small strata do not all lie in the first folds
+    return np.array([dealt[int(content)] for content in contents], np.int64)

@@ -1,23 +1,15 @@
-"""Bootstrap intervals: how much a number would move if other test images had been drawn."""
+"""Bootstrap intervals of numbers that are no shares, such as a gap between groups; for shares see ``proportions``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
 from synaug.errors import DataError, OptionError
-from synaug.evaluation.validation import check_predictions
-
-
-@dataclass(frozen=True)
-class Interval:
-    """The ends of a percentile interval; NaN where the number is undefined."""
-
-    low: float
-    high: float
+from synaug.evaluation.proportions import Interval, check_confidence
 
 
 def bootstrap_interval(
@@ -62,40 +54,10 @@ def resamples(strata: np.ndarray, num_resamples: int, *, seed: int) -> Iterator[
         yield np.concatenate([part[rng.integers(0, len(part), len(part))] for part in rows])
 
 
-def recall_intervals(
-    *,
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    num_classes: int,
-    num_resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[Interval, ...]:
-    """Return the interval of each class's recall; NaN ends where a class has no test image.
-
-    Drawing a class's images anew gives binomial counts, which are drawn directly.
-
-    Raises:
-        OptionError: ``num_resamples`` or ``confidence`` is not allowed.
-        DataError: shapes differ or a value is out of range.
-    """
-    _check(num_resamples, confidence)
-    check_predictions(labels=labels, predictions=predictions, num_classes=num_classes)
-    rng = np.random.default_rng(seed)
-    totals = np.bincount(labels, minlength=num_classes)
-    right = np.bincount(labels[labels == predictions], minlength=num_classes)
-    undefined = Interval(float("nan"), float("nan"))
-    return tuple(
-        percentiles(rng.binomial(total, hits / total, num_resamples) / total, confidence) if total else undefined
-        for total, hits in zip(totals.tolist(), right.tolist(), strict=True)
-    )
-
-
 def _check(num_resamples: int, confidence: float) -> None:
     if num_resamples < 1:
         raise OptionError(f"num_resamples must be at least 1, got {num_resamples}.")
-    if not 0 < confidence < 1:
-        raise OptionError(f"confidence must be between 0 and 1, got {confidence}.")
+    check_confidence(confidence)
 
 
 def percentiles(values: np.ndarray, confidence: float = 0.95) -> Interval:

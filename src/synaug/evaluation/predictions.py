@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ from synaug.errors import DataError
 from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.fairness import FairnessReport, fairness_report
 from synaug.evaluation.longtail import class_recalls
-from synaug.evaluation.scores import RESAMPLES
+from synaug.evaluation.proportions import (
+    Share,
+    mean_interval,
+    named_intervals,
+    shares_of,
+    wilson_interval,
+    worst_interval,
+)
+from synaug.evaluation.scores import RESAMPLES, group_intervals
 
 LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of their columns
 
@@ -57,8 +66,8 @@ def evaluate_predictions(
     Returns:
         ``num_images``, ``accuracy``, ``mean_recall``, ``worst_class``, ``per_class`` (of the classes that occur as
         labels) and, where attributes are given, ``fairness`` with one entry an attribute, NaN where undefined.
-        ``intervals``, here and in each such entry, has the ends of the 95 % bootstrap interval of each number, by the
-        same names; images are drawn anew within each class, or class x attribute group.
+        ``intervals``, here and in each such entry, has the ends of the 95 % interval of each number, by the same names:
+        Wilson's for shares and their averages, the bootstrap's for gaps between attribute values.
 
     Raises:
         DataError: a column is not there, the table is empty, or a label or prediction is missing.
@@ -69,12 +78,8 @@ def evaluate_predictions(
     attributes = [_column(frame, name, (), "attribute") for name in attributes]
     (names, labels, predictions), notes = _encoded(_full(frame[label]), _full(frame[prediction]))
 
-    def measured(rows: np.ndarray) -> dict[str, Any]:
-        return _overall(names, labels=labels[rows], predictions=predictions[rows])
-
-    scores: dict[str, Any] = {"num_images": len(frame), "notes": notes} | _with_intervals(
-        measured, strata=labels, seed=seed
-    )
+    scores: dict[str, Any] = {"num_images": len(frame), "notes": notes}
+    scores |= _overall(names, labels=labels, predictions=predictions)
     if attributes:
         scores["fairness"] = {
             column: _fairness(frame[column], names, labels=labels, predictions=predictions, seed=seed)
@@ -83,21 +88,23 @@ def evaluate_predictions(
     return scores
 
 
-def _with_intervals(
-    measured: Callable[[np.ndarray], dict[str, Any]], *, strata: np.ndarray, seed: int
-) -> dict[str, Any]:
-    drawn = [measured(rows) for rows in resamples(strata, RESAMPLES, seed=seed)]
-    return measured(np.arange(len(strata))) | {"intervals": intervals_of(drawn)}
-
-
 def _overall(names: Sequence[str], *, labels: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
     recalls = class_recalls(labels=labels, predictions=predictions, num_classes=len(names))
     per_class = {name: recall for name, recall in zip(names, recalls.tolist(), strict=True) if recall == recall}
+    right = labels == predictions
+    shares = [share for share in shares_of(labels, right, len(names)) if share.total]
+    found = {
+        "accuracy": wilson_interval(Share(int(right.sum()), len(right))),
+        "mean_recall": mean_interval(shares),
+        "worst_class": worst_interval(shares),
+    }
+    ends: dict[str, Any] = {name: astuple(interval) for name, interval in found.items()}
     return {
         "accuracy": float((labels == predictions).mean()),
         "mean_recall": float(np.mean(list(per_class.values()))),
         "worst_class": min(per_class.values()),
         "per_class": per_class,
+        "intervals": ends | {"per_class": named_intervals(shares, list(per_class))},
     }
 
 
@@ -170,8 +177,15 @@ def _fairness(
 
     counts = dict(zip(attribute_names, np.bincount(attributes).tolist(), strict=True))
     strata = labels * len(attribute_names) + attributes
-    found = _with_intervals(measured, strata=strata, seed=seed)
-    return {"num_images": len(known), "num_images_by_value": counts} | found
+    found = measured(np.arange(len(known)))
+    intervals = intervals_of([measured(rows) for rows in resamples(strata, RESAMPLES, seed=seed)])
+    right = labels == predictions
+    cells = shares_of(strata, right, len(names) * len(attribute_names))
+    intervals |= group_intervals(cells, weights=[share.total for share in cells])
+    intervals["accuracy"] = named_intervals(shares_of(attributes, right, len(attribute_names)), attribute_names)
+    intervals["accuracy_by_group"] = named_intervals(cells, list(found["accuracy_by_group"]))
+    intervals = {name: ends for name, ends in intervals.items() if name in found}
+    return {"num_images": len(known), "num_images_by_value": counts} | found | {"intervals": intervals}
 
 
 def _named(report: FairnessReport, names: Sequence[str], attribute_names: Sequence[str]) -> dict[str, Any]:

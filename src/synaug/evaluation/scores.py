@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
-from synaug.evaluation.bootstrap import intervals_of, recall_intervals, resamples
+from synaug.data.groups import ShotBins, shot_bins
+from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.calibration import expected_calibration_error
 from synaug.evaluation.fairness import accuracy_by_group, fairness_report
 from synaug.evaluation.longtail import longtail_report
+from synaug.evaluation.proportions import (
+    Share,
+    mean_interval,
+    named_intervals,
+    shares_of,
+    wilson_interval,
+    worst_interval,
+)
 from synaug.evaluation.spurious import train_weighted_accuracy
 
 DISPARITIES = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")
@@ -29,7 +39,10 @@ def scores(
     train_group_counts: np.ndarray,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return accuracies and gaps as fractions, NaN where undefined, and 95 % bootstrap intervals.
+    """Return accuracies and gaps as fractions, NaN where undefined, and 95 % intervals.
+
+    Intervals of shares and of their means are Wilson's (see ``proportions``), those of gaps between groups are
+    bootstrapped.
 
     Args:
         labels: true classes, shape ``(N,)``.
@@ -39,7 +52,7 @@ def scores(
         attribute_names: one an attribute value; none where no attribute is known.
         class_counts: real training images a class, shape ``(C,)``.
         train_group_counts: real training images a group, shape ``(C, A)``.
-        seed: of the intervals.
+        seed: of the bootstrap.
 
     Returns:
         ``accuracy``, ``mean_recall``, ``many``, ``medium``, ``few``, ``worst_class``, ``per_class``,
@@ -50,7 +63,7 @@ def scores(
     report = longtail_report(
         labels=labels, predictions=predictions, num_classes=len(class_names), class_counts=class_counts
     )
-    recalls = recall_intervals(labels=labels, predictions=predictions, num_classes=len(class_names), seed=seed)
+    shares = shares_of(labels, labels == predictions, len(class_names))
     found: dict[str, Any] = {
         "accuracy": report.accuracy,
         "mean_recall": report.mean_recall,
@@ -60,7 +73,8 @@ def scores(
         "worst_class": report.worst_class,
         "calibration_error": expected_calibration_error(labels=labels, probabilities=probabilities),
         "per_class": dict(zip(class_names, report.per_class, strict=True)),
-        "intervals": {"per_class": dict(zip(class_names, map(astuple, recalls), strict=True))},
+        "intervals": class_intervals(shares, shot_bins(class_counts))
+        | {"per_class": named_intervals(shares, class_names)},
     }
     known = np.flatnonzero(attributes >= 0)
     if len(np.unique(attributes[known])) < 2:
@@ -77,40 +91,42 @@ def scores(
         )
 
     found |= between_groups(known)
-    per_group, ends = _by_group(
-        labels[known], predictions[known], attributes[known], class_names, attribute_names, seed=seed
-    )
     strata = labels[known] * len(attribute_names) + attributes[known]
-    drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
-    found["per_group"] = per_group
-    found["intervals"] |= {"per_group": ends} | intervals_of(drawn)
-    return found
-
-
-def _by_group(
-    labels: np.ndarray,
-    predictions: np.ndarray,
-    attributes: np.ndarray,
-    class_names: Sequence[str],
-    attribute_names: Sequence[str],
-    *,
-    seed: int,
-) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Return the accuracy of each class with each attribute value, and the ends of its interval, by name."""
+    groups = [f"{name} x {attribute}" for name in class_names for attribute in attribute_names]
     rates = accuracy_by_group(
-        labels=labels,
-        predictions=predictions,
-        attributes=attributes,
+        labels=labels[known],
+        predictions=predictions[known],
+        attributes=attributes[known],
         num_classes=len(class_names),
         num_attributes=len(attribute_names),
     )
-    names = [f"{name} x {attribute}" for name in class_names for attribute in attribute_names]
-    strata = labels * len(attribute_names) + attributes
-    right = labels == predictions
-    ends = recall_intervals(
-        labels=strata, predictions=np.where(right, strata, (strata + 1) % len(names)), num_classes=len(names), seed=seed
-    )
-    return dict(zip(names, rates.ravel().tolist(), strict=True)), dict(zip(names, map(astuple, ends), strict=True))
+    cells = shares_of(strata, (labels == predictions)[known], len(groups))
+    drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
+    found["per_group"] = dict(zip(groups, rates.ravel().tolist(), strict=True))
+    found["intervals"] |= intervals_of(drawn) | {"per_group": named_intervals(cells, groups)}
+    averages = group_intervals(cells, weights=train_group_counts.ravel().tolist())
+    found["intervals"] |= {name: ends for name, ends in averages.items() if not math.isnan(found[name])}
+    return found
+
+
+def class_intervals(shares: Sequence[Share], bins: ShotBins) -> dict[str, tuple[float, float]]:
+    """Return the ends of the intervals of the averages over classes, by their names in ``LongtailReport``."""
+    whole = Share(sum(share.right for share in shares), sum(share.total for share in shares))
+    averaged = {"mean_recall": np.ones(len(shares), bool), "many": bins.many, "medium": bins.medium, "few": bins.few}
+    ends = {name: mean_interval(shares, chosen.astype(float).tolist()) for name, chosen in averaged.items()}
+    every = shares if all(share.total for share in shares) else []  # else nobody knows the worst class
+    found = {"accuracy": wilson_interval(whole)} | ends | {"worst_class": worst_interval(every)}
+    return {name: astuple(interval) for name, interval in found.items()}
+
+
+def group_intervals(shares: Sequence[Share], *, weights: Sequence[float]) -> dict[str, tuple[float, float]]:
+    """Return the ends of the intervals of the averages over groups, by their names in ``group_scores``."""
+    found = {
+        "worst_group_accuracy": worst_interval(shares),
+        "mean_group_accuracy": mean_interval(shares),
+        "train_weighted_accuracy": mean_interval(shares, weights),
+    }
+    return {name: astuple(interval) for name, interval in found.items()}
 
 
 def group_scores(

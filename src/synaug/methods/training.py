@@ -80,7 +80,7 @@ def retrained_model(
     features = kept_features(starts_from, base, options.data, data, sets=sets, recipe=recipe)
     return retrain_classifier(
         base,
-        LabelledFeatures(features, data.labels, data.groups),
+        LabelledFeatures(features, data.labels, data.groups, data.is_synthetic),
         method=options.method,
         regularization=options.regularization,
         seed=recipe.seed,

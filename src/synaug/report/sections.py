@@ -12,7 +12,7 @@ from PIL import Image
 
 from synaug.errors import DataError
 from synaug.report import svg
-from synaug.report.results_table import TITLES, percent, recalls, results_table
+from synaug.report.results_table import COLUMNS, TITLES, percent, recalls, results_table
 from synaug.report.seeds import by_method, deviations, mean_result
 from synaug.report.summary import reason_text
 
@@ -211,7 +211,10 @@ def groups(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measured_between_groups(run: dict[str, Any]) -> list[str]:
-    return [row for row in run.get("intervals") or {} if row in run and not isinstance(run[row], dict)]
+    own = {"mean_recall", *COLUMNS}  # in the table of results
+    return [
+        row for row in run.get("intervals") or {} if row in run and row not in own and not isinstance(run[row], dict)
+    ]
 
 
 def _in_group(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:

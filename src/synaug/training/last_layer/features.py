@@ -25,11 +25,15 @@ Batches = TrainingSet | Dataset[Any] | Iterable[Sequence[Tensor]]
 
 @dataclass(frozen=True, eq=False)
 class LabelledFeatures:
-    """Features, float of shape ``(N, D)``, labels and groups, both ``(N,)``; -1 where a group is unknown."""
+    """Features, float of shape ``(N, D)``, labels and groups, both ``(N,)``; -1 where a group is unknown.
+
+    ``is_synthetic``: bool, shape ``(N,)``; None: all are real.
+    """
 
     features: Tensor
     labels: Tensor
     groups: Tensor
+    is_synthetic: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.features.ndim != 2 or not len(self.features) == len(self.labels) == len(self.groups):
@@ -88,7 +92,7 @@ def labelled_features(
         raise DataError("There are no images to compute features of.")
     columns = [torch.cat(parts) for parts in zip(*found, strict=True)]
     if isinstance(data, TrainingSet):
-        return LabelledFeatures(*columns)
+        return LabelledFeatures(columns[0], columns[1], columns[2], data.is_synthetic.cpu())
     return with_labels(columns[0], columns[1], columns[2] if len(columns) > 2 else None)
 
 

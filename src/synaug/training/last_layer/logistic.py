@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,28 +62,65 @@ def warm_logistic(problem: Problem, *, regularization: float, seed: int) -> Head
 
     With few images a class, the layer of stage 1 knows more than they do.
     """
+    *_, head = warm_path(problem, (regularization,))
+    return head
+
+
+def warm_path(
+    problem: Problem,
+    strengths: Sequence[float],
+    *,
+    cells: np.ndarray | None = None,
+    hold_bias: bool = False,
+    tolerance: float = 2.2e-9,
+) -> Iterator[Head]:
+    """Yield the warm logistic regression of each strength; each search starts from the solution before it.
+
+    All ``cells``, shape ``(N,)``, get the same total weight; default: the classes. With ``hold_bias`` the bias is
+    pulled towards the one there is, too; free, as in scikit-learn, a few images move it far. A search ends when the
+    loss changes by less than ``tolerance``, relatively.
+
+    The loss is convex, so where a search starts changes its duration and not its end.
+    """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
     inputs = standardised(problem.features)
     start = inputs.unfolded(problem.start)
-    num, size = problem.features.shape
+    num = len(problem.labels)
     targets = np.eye(problem.num_classes)[problem.labels]
-    weights = num / (problem.num_classes * targets.sum(0)[problem.labels])
+    _, numbers, counts = np.unique(problem.labels if cells is None else cells, return_inverse=True, return_counts=True)
+    weights = num / (len(counts) * counts[numbers.reshape(-1)])
+    features, basis = _in_their_span(inputs.features)
+    offsets = start.logits(inputs.features) - start.bias
 
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        table = flat.reshape(problem.num_classes, size + 1)
-        logs = log_softmax(inputs.features @ table[:, :-1].T + table[:, -1], axis=1)
-        away = table[:, :-1] - start.weight
-        value = -regularization * (weights[:, None] * targets * logs).sum() + 0.5 * (away**2).sum()
-        slope = regularization * weights[:, None] * (np.exp(logs) - targets)
-        gradient = np.column_stack([slope.T @ inputs.features + away, slope.sum(0)])
-        return value, gradient.ravel()
+    def objective(flat: np.ndarray, strength: float) -> tuple[float, np.ndarray]:
+        moved, bias = flat[: -problem.num_classes].reshape(problem.num_classes, -1), flat[-problem.num_classes :]
+        logs = log_softmax(offsets + features @ moved.T + bias, axis=1)
+        away = hold_bias * (bias - start.bias)
+        value = -strength * (weights[:, None] * targets * logs).sum() + 0.5 * ((moved**2).sum() + (away**2).sum())
+        slope = strength * weights[:, None] * (np.exp(logs) - targets)
+        return value, np.concatenate([(slope.T @ features + moved).ravel(), slope.sum(0) + away])
 
-    first = np.column_stack([start.weight, start.bias]).ravel()
-    found = minimize(objective, first, jac=True, method="L-BFGS-B", options={"maxiter": 2000}).x
-    table = found.reshape(problem.num_classes, size + 1)
-    return inputs.folded(table[:, :-1], table[:, -1])
+    options = {"maxiter": 2000, "ftol": tolerance}
+    found = np.concatenate([np.zeros(problem.num_classes * features.shape[1]), start.bias])
+    for strength in strengths:
+        found = minimize(objective, found, args=(strength,), jac=True, method="L-BFGS-B", options=options).x
+        moved = found[: -problem.num_classes].reshape(problem.num_classes, -1) @ basis
+        yield inputs.folded(start.weight + moved, found[-problem.num_classes :])
+
+
+def _in_their_span(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return coordinates ``(N, R)`` of the features and an orthonormal basis ``(R, D)``, with R the smaller of N and D.
+
+    A row that an L2 penalty pulls to 0 never leaves the span of the features, so the solution is the same in these
+    coordinates, and the search is faster if there are more columns than images.
+    """
+    num, size = features.shape
+    if size <= num:
+        return features, np.eye(size)
+    basis = np.linalg.qr(features.T)[0].T
+    return features @ basis.T, basis
 
 
 def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:

@@ -29,6 +29,7 @@ class Problem:
         groups: shape ``(N,)``; the labels where no groups are known.
         start: the last layer there is.
         validation: images to choose tau, radius or strength on; None takes some of these images for it.
+        is_synthetic: bool, shape ``(N,)``; None: all are real.
     """
 
     features: np.ndarray
@@ -37,10 +38,17 @@ class Problem:
     num_classes: int
     start: Head
     validation: Problem | None = None
+    is_synthetic: np.ndarray | None = None
 
     def rows(self, chosen: np.ndarray) -> Problem:
         """Return the problem of the images at these positions."""
-        return replace(self, features=self.features[chosen], labels=self.labels[chosen], groups=self.groups[chosen])
+        return replace(
+            self,
+            features=self.features[chosen],
+            labels=self.labels[chosen],
+            groups=self.groups[chosen],
+            is_synthetic=None if self.is_synthetic is None else self.is_synthetic[chosen],
+        )
 
     def parted(self, rng: np.random.Generator) -> tuple[Problem, Problem]:
         """Return what to fit on and what to choose on: halves with their share of each class, or all and validation.

@@ -48,8 +48,8 @@ def retrain_classifier(
         attributes: likewise, -1 where unknown; with them, DFR balances groups and not classes.
         validation: images, or their ``labelled_features``, to choose tau, radius or strength on; default: some of
             ``data``. Never the test images.
-        method: a name of ``heads.METHODS``: logistic, warm_logistic, crt, crt_warm, lws, max_norm, tau_norm,
-            nearest_class_mean or dfr; or a function like them.
+        method: a name of ``solvers.METHODS``: cross_fitted, logistic, warm_logistic, crt, crt_warm, lws, max_norm,
+            tau_norm, nearest_class_mean or dfr; or a function like them.
         layer: name of the linear layer that makes the logits; default: the last one.
         regularization: inverse strength C, as in scikit-learn: the smaller, the simpler the layer.
         seed: of what the method draws.
@@ -129,6 +129,7 @@ def make_problem(classifier: nn.Linear, known: LabelledFeatures, *, complete: bo
         groups=groups if (groups >= 0).all() else labels,
         num_classes=num_classes,
         start=Head(*(tensor.detach().cpu().double().numpy() for tensor in (weight, bias))),
+        is_synthetic=None if known.is_synthetic is None else known.is_synthetic.cpu().numpy(),
     )
 
 

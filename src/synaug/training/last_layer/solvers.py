@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from synaug.training.last_layer.cross_fitting import cross_fitted
 from synaug.training.last_layer.logistic import dfr, logistic, warm_logistic
 from synaug.training.last_layer.problem import Head, Problem, mean_recall
 from synaug.training.last_layer.sgd import crt, crt_warm, lws, max_norm
@@ -40,6 +41,7 @@ def nearest_class_mean(problem: Problem, *, regularization: float, seed: int) ->
 
 
 METHODS: dict[str, Callable[..., Head]] = {
+    "cross_fitted": cross_fitted,
     "logistic": logistic,
     "warm_logistic": warm_logistic,
     "crt": crt,

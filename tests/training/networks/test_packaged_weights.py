@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from synaug.training.models import make_model
 
 from photographs import SIZES, crops, write_photographs
-from synaug import storage
 from synaug.data.readers import read_data
 from synaug.errors import EnvironmentFault
-from synaug.training import packaged_weights
+from synaug.runtime import storage
+from synaug.training.networks import packaged_weights
+from synaug.training.networks.classifiers import make_model
 
 
 def test_168_photographs_in_six_classes(photographs):
