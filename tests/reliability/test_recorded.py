@@ -17,6 +17,7 @@ from synaug.data.ai_mark import marked
 from synaug.data.manifest import read_image
 from synaug.data.readers import read_data
 from synaug.errors import ChangedFileError, DataError, OptionError
+from synaug.recipes import with_overrides
 from synaug.run import RunFolder, locked_model, read_lock, write_lock
 from synaug.runtime import recorded, storage
 from synaug.training.training_set import load_training_set
@@ -198,13 +199,12 @@ def test_a_damaged_classifier_result_or_checkpoint_stops_its_users(planned, syna
 def test_every_difference_between_recipes_is_examined(tmp_path, recipe):
     run = RunFolder(tmp_path)
     write_lock(run, source="a", recipe=recipe, data_digest="d")
-    train = {"network": "resnet20", "image_size": 16, "pretrained": False, "precision": "float32", "in_memory": True}
-    methods = {f"a{i}": {"method": "cross_entropy"} for i in range(9)}
-    other = recipe.model_copy(
-        update={"train": recipe.train.model_copy(update=train), "methods": methods, "seed": recipe.seed + 1}
-    )
+    changes = {f"train.{name}": value for name, value in (("network", "resnet20"), ("image_size", 16))}
+    changes |= {f"methods.a{i}": {"method": "cross_entropy"} for i in range(9)}
+    other = with_overrides(recipe, changes | {"seed": recipe.seed + 1})
     with pytest.raises(OptionError, match=r"already holds another run .* and \d+ more"):
-        write_lock(run, source="a", recipe=type(recipe).model_validate(other.model_dump()), data_digest="d")
+        write_lock(run, source="a", recipe=other, data_digest="d")
+    write_lock(run, source="a", recipe=with_overrides(recipe, changes), data_digest="d")
 
 
 def test_generated_images_never_stand_among_the_test_images(small, photos, synaug, tmp_path):

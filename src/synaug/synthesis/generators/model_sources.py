@@ -64,7 +64,16 @@ class ModelFolder:
     def defaults(self) -> dict[str, Any]:
         """The steps, guidance, size and batch size that the folder's own ``synaug.json`` asks for."""
         path = self.path / "synaug.json"
-        return dict(storage.read_json(path)) if path.exists() else {}
+        if not path.exists():
+            return {}
+        own = storage.read_json(path)
+        if not isinstance(own, dict):
+            raise EnvironmentFault(f"{path} is damaged: it is no object. Get the model's folder again.")
+        for name in ("steps", "guidance", "size", "batch_size"):
+            value = own.get(name, 0)
+            if not isinstance(value, int | float) or value < 0 or (name != "guidance" and value != int(value)):
+                raise EnvironmentFault(f"{path} is damaged: {name!r} is {value!r}. Get the model's folder again.")
+        return own
 
     @property
     def facts(self) -> dict[str, str | None]:

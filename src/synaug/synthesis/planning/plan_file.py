@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from synaug.config import GenerateOptions, PlanOptions
+from synaug.config import MAX_TARGET, GenerateOptions, PlanOptions
 from synaug.data.codec import Encoding
 from synaug.errors import DataError
 from synaug.runtime import storage
@@ -16,6 +16,8 @@ from synaug.synthesis.planning.plan import Cell, Plan
 from synaug.synthesis.planning.slots import sample_slots
 
 SCHEMA_VERSION = 1
+ENCODED = ("PNG", "JPEG", "WEBP")  # the formats that source_encoding.detect_encoding returns
+MAX_SIDE = 20_000  # pixels
 
 
 def write_plan(plan: Plan, path: Path) -> None:
@@ -57,7 +59,7 @@ def read_plan(path: Path) -> Plan:
         )
     try:
         encoding = content["encoding"]
-        return Plan(
+        plan = Plan(
             cells=tuple(Cell(**{k: v for k, v in cell.items() if k != "prompts"}) for cell in content["cells"]),
             class_names=tuple(content["class_names"]),
             attribute_names=tuple(content["attribute_names"]),
@@ -66,5 +68,34 @@ def read_plan(path: Path) -> Plan:
             encoding=Encoding(**encoding | {"size": tuple(encoding["size"]) if encoding["size"] else None}),
             image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
         )
-    except (KeyError, TypeError, IndexError, AttributeError, ValidationError) as error:
+        fault = _fault(plan)
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ValidationError) as error:
         raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error
+    if fault:
+        raise DataError(f"{path} is damaged: {fault}. Restore it, or make it again with 'synaug plan'.")
+    return plan
+
+
+def _fault(plan: Plan) -> str:
+    """Return what cannot be in a plan, whoever wrote it; empty if it can be used."""
+    names = (*plan.class_names, *plan.attribute_names)
+    if not plan.class_names or not all(isinstance(name, str) for name in names):
+        return "class_names and attribute_names must be texts"
+    if len(set(plan.class_names)) < len(plan.class_names):
+        return "a class name occurs twice"
+    for cell in plan.cells:
+        counts = (cell.label, cell.attribute, cell.have, cell.target, cell.num_to_generate)
+        if not all(type(number) is int for number in counts) or not isinstance(cell.name, str):
+            return f"the cell {cell.name!r} has a number or name of another type"
+        if not 0 <= cell.label < len(plan.class_names) or not -1 <= cell.attribute < max(len(plan.attribute_names), 1):
+            return f"the cell {cell.name!r} is of class {cell.label}, attribute {cell.attribute}, which is not there"
+        if min(cell.have, cell.num_to_generate) < 0 or cell.num_to_generate > MAX_TARGET:
+            return f"the cell {cell.name!r} has {cell.have} images and lacks {cell.num_to_generate}"
+    if len({(cell.label, cell.attribute) for cell in plan.cells}) < len(plan.cells):
+        return "a class or group occurs twice"
+    look = plan.encoding
+    if look.format not in ENCODED or look.mode not in ("L", "RGB") or not 1 <= look.quality <= 100:
+        return f"images cannot be encoded as {look.format!r}, {look.mode!r}, quality {look.quality!r}"
+    if not all(1 <= side <= MAX_SIDE for side in (*plan.image_size, *(look.size or ()))):
+        return f"images cannot have the size {plan.image_size}"
+    return ""
