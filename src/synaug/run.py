@@ -30,6 +30,11 @@ LIBRARIES = (
     "Pillow",
 )
 SCHEMA_VERSION = 1
+_FILES = {
+    "plan.json", "data.parquet", "synaug.lock.json", "report.json", "report.html", "predictions.csv", "result.json",
+    "gap.json", "classifier.safetensors", "training.safetensors", "training.csv", "decisions.csv",
+    "fitted-model.safetensors",
+}  # fmt: skip
 _OF_MODEL = ("model", "revision", "licence", "path", "weights")
 _OF_METHODS = ("methods.",)
 _OF_TRAINING = ("train.", "methods.", "name ")
@@ -120,8 +125,22 @@ def open_run(path: Path) -> RunFolder:
         raise DataError(
             f"{path} is not a run folder: it has no {missing.name}. Make one with: synaug plan DATA --out {path}"
         )
+    check_regular(run)
     check_recorded(run)
     return run
+
+
+def check_regular(run: RunFolder) -> None:
+    """Check that what bears the name of a file of a run is one: a pipe would be read from for ever.
+
+    Raises:
+        DataError: one is a folder, a pipe, a device or a link to nothing; the message names it.
+    """
+    for path in (run.path, *run.path.glob("journal"), *run.path.glob("review"), *run.path.glob("checkpoints/*/**")):
+        for entry in os.scandir(path) if path.is_dir() else ():
+            is_ours = entry.name in _FILES or entry.name.endswith(".jsonl")
+            if is_ours and not entry.is_file():
+                raise DataError(f"{entry.path} is not a regular file. Remove it, or restore the file from a copy.")
 
 
 def check_recorded(run: RunFolder) -> None:

@@ -46,18 +46,30 @@ def base(tmp_path_factory):
     return work
 
 
+class Hangs(BaseException):
+    """A command did not end."""
+
+
+def hangs(*_):
+    raise Hangs
+
+
 def call(*arguments):
     """Run the command line in this process; return its exit code and all that it printed."""
     said, before = io.StringIO(), sys.argv
     sys.argv = ["synaug", *map(str, arguments)]
+    handler = signal.signal(signal.SIGALRM, hangs)
     signal.alarm(PATIENCE)
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             cli.main()
     except SystemExit as ended:
         return ended.code or 0, said.getvalue()
+    except Hangs:
+        return "hangs", said.getvalue()
     finally:
         signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
         sys.argv = before
 
 

@@ -31,6 +31,8 @@ def unpack(path: Path, *, way_out: str) -> tuple[dict[str, Tensor], dict[str, An
     Raises:
         DataError: the file cannot be read, or its content changed since it was written.
     """
+    if not path.is_file():
+        raise DataError(f"{path} is not a regular file. {way_out}")
     try:
         with safe_open(path, framework="pt") as file:
             header = dict(file.metadata() or {})
