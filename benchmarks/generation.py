@@ -35,12 +35,13 @@ from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest
 from synaug.data.readers import read_data
 from synaug.run import machine
+from synaug.runtime.devices import chosen_device
 from synaug.runtime.embedded import demo_data
 from synaug.runtime.memory import keep_freed_memory
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.execution.worker import synthesize
 from synaug.synthesis.generators.diffusion import DiffusionGenerator
-from synaug.synthesis.generators.loading import find_device, load_generator, load_pipeline
+from synaug.synthesis.generators.loading import load_generator, load_pipeline
 from synaug.synthesis.generators.model_sources import find_model
 from synaug.synthesis.planning.plan import Plan, make_plan
 from synaug.synthesis.planning.slots import Slot, image_seed, slots
@@ -65,7 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         model = chosen.model if chosen.size is None else str(random_pipeline(chosen.size, folder / chosen.size))
-        options = GenerateOptions(device=find_device(chosen.device), batch_size=chosen.batch_size)
+        options = GenerateOptions(device=str(chosen_device(chosen.device)), batch_size=chosen.batch_size)
         numbers = measured(model, options, folder, chosen)
     print_table(numbers)
     if chosen.out:

@@ -19,6 +19,7 @@ from synaug.cli import (
     evaluation_commands,
     prediction_commands,
     run_commands,
+    schema_commands,
     synthesis_commands,
     training_commands,
 )
@@ -69,6 +70,7 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
         "bench": bench_commands.bench,
         "methods": training_commands.list_methods,
         "datasets": data_commands.list_datasets,
+        "schema": schema_commands.schema,
     },
 }
 COMMANDS = {name: command for panel in PANELS.values() for name, command in panel.items()}

@@ -32,7 +32,6 @@ IN_MEMORY = "images in memory"
 def check_recipe(recipe: Recipe) -> None:
     """Raise an OptionError for a name that nothing knows: a method, mixing, loss, sampler, network, gate, device."""
     from synaug.runtime.devices import chosen_device, chosen_precision
-    from synaug.synthesis.generators.loading import find_device
     from synaug.synthesis.quality.gates import check_gates
     from synaug.training.batching import check_stage
     from synaug.training.last_layer.retrain import method_named
@@ -40,7 +39,7 @@ def check_recipe(recipe: Recipe) -> None:
 
     check_methods(list(recipe.methods), recipe)
     check_gates(recipe.quality.gates)
-    find_device(recipe.generate.device)
+    chosen_precision(recipe.generate.dtype, chosen_device(recipe.generate.device))
     chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
     networks = {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}
     check_code(networks)
