@@ -153,7 +153,7 @@ PUBLIC = """
     from_arrays group_counts imbalance_factor labelled_features load_classifier load_generator longtail_report
     make_plan read_data
     read_recipe retrain_classifier run spurious_report synthesize to_arrays to_datasets to_frame to_torch
-    train_representation
+    train_representation trusting
 """
 
 
