@@ -15,18 +15,22 @@ from synaug.cli.arguments import (
     Data,
     DryRun,
     Engine,
+    GroupColumn,
     ImageSize,
     Json,
     Label,
+    Layout,
     Methods,
     Model,
     Network,
     NewRun,
+    PathColumn,
     RecipeFile,
     Run,
     Seed,
     Seeds,
     SplitColumn,
+    Splits,
     Target,
     Trust,
     Workers,
@@ -40,6 +44,7 @@ from synaug.cli.session import (
     run_folder,
     seeds_from,
     session,
+    split_names,
     typed_command,
 )
 
@@ -87,6 +92,10 @@ def run_all(
     label: Label = None,
     attribute: Attribute = None,
     split_column: SplitColumn = None,
+    path: PathColumn = None,
+    group_column: GroupColumn = None,
+    layout: Layout = None,
+    splits: Splits = None,
     recipe: RecipeFile = None,
     aliases: Aliases = None,
     methods: Methods = None,
@@ -119,7 +128,8 @@ def run_all(
     from synaug.synthesis.execution.ray_cluster import cluster_named
 
     options = options_of(
-        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
+        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
+        group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), model=model, image_size=image_size, network=network, seed=seed,
     )  # fmt: skip
     if dry_run:

@@ -17,6 +17,10 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "label": ("data.label",),
     "attribute": ("data.attribute",),
     "split_column": ("data.split",),
+    "path": ("data.path",),
+    "group_column": ("data.group",),
+    "layout": ("data.layout",),
+    "splits": ("data.splits",),
     "benchmark": ("data.benchmark",),
     "by": ("plan.by",),
     "target": ("plan.target",),
@@ -60,6 +64,25 @@ def named_code(network: str | None, trust: Sequence[str] | None) -> list[str]:
     return [*(trust or ()), *([network] if network is not None else [])]
 
 
+def split_names(pairs: list[str] | None) -> dict[str, str] | None:
+    """Read what names stand for which splits, each as ``NAME=SPLIT``.
+
+    Raises:
+        OptionError: a pair has no name or no split.
+    """
+    if pairs is None:
+        return None
+    from synaug.errors import OptionError
+
+    named = {}
+    for pair in pairs:
+        name, _, split = pair.rpartition("=")
+        if not name or not split:
+            raise OptionError(f"--splits takes NAME=SPLIT, such as part2=test, got {pair!r}.")
+        named[name] = split
+    return named
+
+
 def number_or_name(target: str | None) -> float | int | str | None:
     """Read a target: a whole number, a share, or a name."""
     if target is None:
@@ -78,7 +101,9 @@ def run_folder(out: Path | None, name: str) -> Path:
         return out
     from synaug.runtime.escaping import visible
 
-    chosen = Path("runs") / (Path(name).resolve().stem or "run")
+    source = Path(name).resolve()
+    named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
+    chosen = Path("runs") / (named or "run")
     print(f"Run folder: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
     return chosen
 

@@ -18,19 +18,22 @@ def separator_of(header: str, candidates: Sequence[str] = (",", ";", "\t")) -> s
     return max(candidates, key=header.count)
 
 
-def csv_rows(lines: Iterable[str], *, separator: str, where: Path | str) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(
+    lines: Iterable[str], *, separator: str, where: Path | str, skip_spaces: bool = False
+) -> Iterator[tuple[int, list[str]]]:
     """Yield the line number and the cells of each row, the header first; empty lines are left out.
 
     Args:
         lines: of the file, with their line ends.
         separator: between the cells.
         where: what errors call the file.
+        skip_spaces: whether spaces after a separator do not count, so that a quote may follow them.
 
     Raises:
         DataError: a quote has no end or stands inside a cell, a row has more or fewer cells than the header, or a
             line contains a NUL character; the message has the number of the line.
     """
-    rows = csv.reader(lines, delimiter=separator, strict=True)
+    rows = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=skip_spaces)
     num_columns, end = 0, 0
     while True:
         start = end + 1

@@ -12,6 +12,7 @@ import pandas as pd
 
 from synaug.config import Recipe
 from synaug.data import groups, readers, source_encoding
+from synaug.data.completeness import complete_classes
 from synaug.data.manifest import Manifest, Quarantined, manifest_bytes
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
@@ -60,8 +61,7 @@ def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) ->
     manifest = readers.read_data(source, recipe.data, progress=progress)
     manifest = without_generated_tests(manifest)
     manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
-    check_counts(manifest, "test")
-    return manifest
+    return complete_classes(manifest, "test", recipe.data.incomplete_classes, where=place(source))
 
 
 def without_generated_tests(manifest: Manifest) -> Manifest:
