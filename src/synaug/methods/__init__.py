@@ -10,9 +10,17 @@ from synaug.methods.options import (
     options_of,
     retrain_options,
     stage_options,
+    uses_autoencoder,
 )
 from synaug.methods.registry import DEFAULT_METHODS, METHODS, OWN, Method
-from synaug.methods.results import is_current, is_finished, read_result, train_group_counts, train_method
+from synaug.methods.results import (
+    is_current,
+    is_finished,
+    read_result,
+    registered,
+    train_group_counts,
+    train_method,
+)
 from synaug.methods.training import trained_model
 
 __all__ = [
@@ -34,6 +42,7 @@ __all__ = [
     "network_of",
     "options_of",
     "read_result",
+    "registered",
     "retrain_options",
     "retraining_set",
     "selected",
@@ -41,4 +50,5 @@ __all__ = [
     "train_group_counts",
     "train_method",
     "trained_model",
+    "uses_autoencoder",
 ]

@@ -50,7 +50,8 @@ def export_classifier(
     if result is None:
         known = ", ".join(result["method"] for result in report["results"])
         raise DataError(f"The report of {run} has no result of {method}; there are {known}. Train and report it first.")
-    if result != read_result(run_folder, method, recipe.seed):
+    current = read_result(run_folder, method, recipe.seed)
+    if {name: result.get(name) for name in current} != current:
         raise DataError(
             f"The report of {run} is not of the result that is there now. Write it again: synaug report {run}"
         )
