@@ -136,11 +136,12 @@ def check_regular(run: RunFolder) -> None:
     Raises:
         DataError: one is a folder, a pipe, a device or a link to nothing; the message names it.
     """
-    for path in (run.path, *run.path.glob("journal"), *run.path.glob("review"), *run.path.glob("checkpoints/*/**")):
-        for entry in os.scandir(path) if path.is_dir() else ():
-            is_ours = entry.name in _FILES or entry.name.endswith(".jsonl")
+    folders = (run.path, *run.path.glob("journal"), *run.path.glob("review"), *run.path.glob("checkpoints/*/**"))
+    for path in filter(Path.is_dir, folders):
+        for entry in path.iterdir():
+            is_ours = entry.name in _FILES or entry.suffix == ".jsonl"
             if is_ours and not entry.is_file():
-                raise DataError(f"{entry.path} is not a regular file. Remove it, or restore the file from a copy.")
+                raise DataError(f"{entry} is not a regular file. Remove it, or restore the file from a copy.")
 
 
 def check_recorded(run: RunFolder) -> None:
