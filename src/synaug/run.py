@@ -37,6 +37,12 @@ _FILES = {
 }  # fmt: skip
 _OF_MODEL = ("model", "revision", "licence", "path", "weights")
 _OF_METHODS = ("methods.",)
+_OF_SERVICE = tuple(  # what changes no image of a service
+    f"api.{name} "
+    for name in (
+        *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
+    )
+)
 _OF_TRAINING = ("train.", "methods.", "name ")
 _SHOWN_DIFFERENCES = 6
 _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug plan DATA --out OTHER"
@@ -211,7 +217,7 @@ def write_lock(
     }
     if run.lock_file.exists():
         differing = _differences(read_lock(run), content)
-        allowed = _OF_METHODS if run.checkpoints.exists() else _OF_TRAINING
+        allowed = _OF_SERVICE + (_OF_METHODS if run.checkpoints.exists() else _OF_TRAINING)
         if differing and all(name.startswith(allowed) for name in differing):
             replace_recipe(run, recipe)
         elif differing:
