@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,8 @@ import pandas as pd
 
 from synaug.config import Recipe
 from synaug.data import groups, readers, source_encoding
-from synaug.data.completeness import complete_classes
-from synaug.data.manifest import Manifest, Quarantined, manifest_bytes
+from synaug.data.completeness import complete_classes, without_synthetic_tests
+from synaug.data.manifest import Manifest, manifest_bytes
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
 from synaug.methods import check_code, check_methods
@@ -59,23 +58,9 @@ def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) ->
         DataError: the data cannot be used, or a class has no image to test on.
     """
     manifest = readers.read_data(source, recipe.data, progress=progress)
-    manifest = without_generated_tests(manifest)
+    manifest = without_synthetic_tests(manifest)  # a manifest that was handed over did not pass a reader
     manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
     return complete_classes(manifest, "test", recipe.data.incomplete_classes, where=place(source))
-
-
-def without_generated_tests(manifest: Manifest) -> Manifest:
-    """Return the manifest with the generated images of its test and validation splits set aside, each by name.
-
-    They carry the mark of generated images, or the data say so. Only real images can show what a classifier is worth.
-    """
-    is_held_out = manifest.frame["split"].isin(("test", "validation")).to_numpy(bool)
-    unusable = is_held_out & manifest.is_synthetic
-    if not unusable.any():
-        return manifest
-    why = "is marked as generated, so it cannot stand among the real images for testing"
-    named = tuple(Quarantined(str(name), why) for name in manifest.frame["id"][unusable])
-    return replace(manifest.rows(~unusable), quarantined=(*manifest.quarantined, *named))
 
 
 def check_counts(manifest: Manifest, split: str) -> None:
