@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,8 @@ from synaug.methods import (
 from synaug.pipeline.generate import check_complete, check_generator, generate
 from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
-from synaug.pipeline.report import report
-from synaug.pipeline.review import check_applied
+from synaug.pipeline.report import model_note, report
+from synaug.pipeline.review import check_applied, check_present
 from synaug.recipes import with_overrides
 from synaug.run import RunFolder, locked_recipe, open_run, write_networks
 from synaug.runtime import signals, storage
@@ -69,6 +69,7 @@ def run(
     seeds: Sequence[int] | None = None,
     command: str = "",
     source_name: str = "",
+    notify: Callable[[str], None] = lambda _: None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Do the whole method in the folder ``out`` and return the report.
@@ -83,6 +84,7 @@ def run(
         seeds: of the training, the recipe's own among them, on the same images; the report has the means.
         command: what a person types to repeat it, for the report.
         source_name: what the report calls the data; default: their path.
+        notify: called before the first image is made with each warning that is better read then than in the report.
         progress: called with how far the work has come.
 
     Raises:
@@ -99,6 +101,8 @@ def run(
         check_generator(recipe)
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
+    if note := model_note(plan):
+        notify(note)
     with storage.lock(out):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
         generate(out, generator=generator, cluster=cluster, progress=progress)
@@ -195,7 +199,9 @@ def train(
     ):
         raise DataError(f"Some images of {out} are not generated yet. Go on with: synaug generate {out}")
     check_networks(wanted, locked, plan)
-    learned_from = images_digest(synthetic_manifest(plan, out))
+    made = synthetic_manifest(plan, out)
+    check_present(made, out)
+    learned_from = images_digest(made)
     team, _ = joined_team(locked.train.device)
     shown = progress if team.is_first else silent
     missing = _without_result(itertools.product(recipes, wanted), run_folder, learned_from, team)

@@ -29,9 +29,11 @@ from synaug.cli.arguments import (
     Run,
     Seed,
     Seeds,
+    Settings,
     SplitColumn,
     Splits,
     Target,
+    TestFraction,
     Trust,
     Workers,
 )
@@ -41,11 +43,13 @@ from synaug.cli.session import (
     names_of,
     number_or_name,
     options_of,
+    program,
     run_folder,
     seeds_from,
     session,
     split_names,
     typed_command,
+    warn,
 )
 
 
@@ -80,6 +84,8 @@ def demo(
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
+    if not as_json:
+        print(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     generate_stage.check_complete(out)
 
 
@@ -104,6 +110,8 @@ def run_all(
     trust: Trust = None,
     seed: Seed = None,
     seeds: Seeds = None,
+    test_fraction: TestFraction = None,
+    settings: Settings = None,
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
@@ -131,6 +139,7 @@ def run_all(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), model=model, image_size=image_size, network=network, seed=seed,
+        test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
         with session(trust=named_code(network, trust)) as progress:
@@ -147,6 +156,7 @@ def run_all(
             methods=names_of(methods),
             seeds=seeds_from(options, seeds),
             command=typed_command(),
+            notify=warn,
             progress=progress,
         )
     show_report(made, out, as_json=as_json)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,6 +31,7 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "model": ("plan.model",),
     "image_size": ("train.image_size",),
     "network": ("train.network",),
+    "test_fraction": ("data.test_fraction",),
     "seed": ("plan.seed", "seed"),
 }
 
@@ -45,18 +48,23 @@ def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
         yield progress
 
 
-def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any) -> Recipe:
-    """Return the recipe of the file, or the default one, with the options of the command line, named as there."""
+def options_of(
+    recipe: Path | None, *, aliases: Path | None = None, settings: Sequence[str] | None = None, **typed: Any
+) -> Recipe:
+    """Return the recipe of the file, or the default one, with the options of the command line, named as there.
+
+    ``settings`` are those of ``--set``, which go before all others.
+    """
     from synaug.config import Recipe
-    from synaug.recipes import read_recipe, with_overrides
+    from synaug.recipes import read_recipe, with_overrides, with_settings
 
     changes = {dotted: value for name, value in typed.items() for dotted in _FIELDS[name]}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
-    if aliases is None:
-        return chosen
-    from synaug.data.formats.aliases import read_aliases
+    if aliases is not None:
+        from synaug.data.formats.aliases import read_aliases
 
-    return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+        chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+    return with_settings(chosen, settings or [])
 
 
 def named_code(network: str | None, trust: Sequence[str] | None) -> list[str]:
@@ -118,6 +126,23 @@ def names_of(methods: str | None) -> tuple[str, ...]:
 def seeds_from(recipe: Recipe, number: int | None) -> range:
     """Return so many seeds from the recipe's own on; one where no number is given."""
     return range(recipe.seed, recipe.seed + (number or 1))
+
+
+def warn(note: str) -> None:
+    """Print a warning to stderr, where it stands apart from results."""
+    print(f"Note: {note}", file=sys.stderr)
+
+
+def program() -> str:
+    """Return how synaug is called here: its name if the shell finds this one, else the path that was typed.
+
+    ``make demo`` calls ``.venv/bin/synaug`` without activating its environment.
+    """
+    typed = Path(sys.argv[0])
+    found = shutil.which("synaug")
+    if typed.name != "synaug" or len(typed.parts) == 1 or (found and Path(found).resolve() == typed.resolve()):
+        return "synaug"
+    return os.path.relpath(typed) if typed.is_absolute() and typed.is_relative_to(Path.cwd()) else str(typed)
 
 
 def typed_command() -> str:

@@ -27,9 +27,11 @@ from synaug.cli.arguments import (
     RecipeFile,
     Run,
     Seed,
+    Settings,
     SplitColumn,
     Splits,
     Target,
+    TestFraction,
     Trust,
     Workers,
 )
@@ -66,6 +68,8 @@ def plan(
     network: Network = None,
     trust: Trust = None,
     seed: Seed = None,
+    test_fraction: TestFraction = None,
+    settings: Settings = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
     ] = False,
@@ -90,7 +94,7 @@ def plan(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), cap=cap, variant=variant, model=model,
-        image_size=image_size, network=network, seed=seed,
+        image_size=image_size, network=network, seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
         with session(trust=named_code(network, trust)) as progress:

@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds, Trust
+from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds, Settings, Trust
 from synaug.cli.output import print_facts, print_json
 from synaug.cli.session import names_of, seeds_from, session
 
@@ -15,6 +15,7 @@ def train(
     run: Run,
     methods: Methods = None,
     seeds: Seeds = None,
+    settings: Settings = None,
     trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -26,15 +27,21 @@ def train(
 
     Example:  synaug train runs/photos
 
+    With --set, options of training change on the same images; a method is then trained again when it is next asked
+    for, and the report leaves it out until then.
+
     Example:  synaug train runs/photos --methods focal,synaug_focal --seeds 3
+
+    Example:  synaug train runs/photos --set train.stage1.learning_rate=0.01
     """
-    _train(run, methods, seeds, trust, retrain=False, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, settings, trust, retrain=False, dry_run=dry_run, as_json=as_json)
 
 
 def retrain(
     run: Run,
     methods: Methods = None,
     seeds: Seeds = None,
+    settings: Settings = None,
     trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -45,13 +52,14 @@ def retrain(
 
     Example:  synaug retrain runs/photos
     """
-    _train(run, methods, seeds, trust, retrain=True, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, settings, trust, retrain=True, dry_run=dry_run, as_json=as_json)
 
 
 def _train(
     run: Path,
     methods: str | None,
     num_seeds: int | None,
+    settings: list[str] | None,
     trust: list[str] | None,
     *,
     retrain: bool,
@@ -61,18 +69,27 @@ def _train(
     from synaug import experiment
     from synaug.cli import console
     from synaug.pipeline.dry_run import preview_training
+    from synaug.pipeline.plan import check_recipe
+    from synaug.recipes import with_settings
     from synaug.report.usage import usage_lines
-    from synaug.run import locked_recipe, open_run
+    from synaug.run import change_training, locked_recipe, open_run
     from synaug.runtime import storage
-    from synaug.training.distributed import is_first_process
+    from synaug.training.distributed import is_first_process, joined_team
 
-    seeds = seeds_from(locked_recipe(open_run(run)), num_seeds)
+    recipe = with_settings(locked_recipe(open_run(run)), settings or [])
+    if settings:
+        check_recipe(recipe)
+    seeds = seeds_from(recipe, num_seeds)
     chosen: dict[str, Any] = {"methods": names_of(methods), "retrain": retrain or bool(methods), "seeds": seeds}
     if dry_run:
-        print_facts(preview_training(run, **chosen), as_json=as_json)
+        print_facts(preview_training(run, **chosen, recipe=recipe), as_json=as_json)
         return
     first = is_first_process()
     with session(trust=trust) as progress, storage.lock(run) if first else contextlib.nullcontext():
+        if settings:
+            if first:
+                change_training(open_run(run), recipe)
+            joined_team(recipe.train.device)[0].wait()  # the other processes read what the first one wrote
         results = experiment.train(run, **chosen, progress=progress)
     if not first:
         return
