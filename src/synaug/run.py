@@ -14,7 +14,9 @@ from typing import Any
 from synaug.config import UNNAMED, Recipe
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import make_recipe, with_overrides
-from synaug.runtime import storage
+from synaug.runtime import ownership, storage
+from synaug.runtime.files import directories
+from synaug.runtime.files.names import component
 from synaug.runtime.recorded import check_file, current_digest
 from synaug.runtime.sealed import read_sealed, required, write_sealed
 from synaug.runtime.secrets import redacted
@@ -30,6 +32,17 @@ LIBRARIES = (
     "numpy",
     "Pillow",
 )
+ENTRIES = {
+    "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
+    "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
+    "fitted-model.safetensors",
+}  # fmt: skip
+"""What synaug writes at the top of a run directory."""
+CHECKPOINT_FILES = (
+    "result.json", "predictions.csv", "gap.json", "classifier.safetensors", "training.safetensors", "training.csv",
+)  # fmt: skip
+"""What synaug writes into the folder of a method and seed, and into ``start`` in it."""
+MAX_DIGITS = 20  # of a seed
 SCHEMA_VERSION = 1
 _FILES = {
     "plan.json", "data.parquet", "synaug.lock.json", "report.json", "report.html", "predictions.csv", "result.json",
@@ -89,11 +102,12 @@ class RunFolder:
 
     def checkpoint(self, method: str, seed: int) -> Path:
         """Return the folder that holds the training state of one method and seed."""
-        return self.checkpoints / f"{method}-{seed}"
+        return self.checkpoints / f"{component(method, kind='method', where=self.path)}-{seed}"
 
-    def gap(self, seed: int) -> Path:
-        """Return the file that says how far the synthetic images are from the real ones."""
-        return self.checkpoint("synaug_stage1", seed) / "gap.json"
+    @property
+    def gap(self) -> Path:
+        """The file that holds the comparison of the synthetic images with the real ones."""
+        return self.path / "gap.json"
 
     def result(self, method: str, seed: int) -> Path:
         """Return the file that holds the finished result of one method and seed."""
@@ -101,22 +115,43 @@ class RunFolder:
 
     def seeds(self) -> list[int]:
         """Return the seeds of which any method has a finished result, in ascending order."""
-        found = {seed for path in self.checkpoints.glob("*-*/result.json") if (seed := seed_of(path.parent.name)) >= 0}
-        return sorted(found)
+        names = (path.parent.name for path in self.checkpoints.glob("*-*/result.json"))
+        return sorted({parsed[1] for name in names if (parsed := method_and_seed(name)) is not None})
 
     def method_predictions(self, method: str, seed: int) -> Path:
         """Return the predictions of one method and seed on the test images."""
         return self.checkpoint(method, seed) / "predictions.csv"
 
 
-def seed_of(folder: str) -> int:
-    """Return the seed that the name of a checkpoint folder ends with; -1 if it is not a name of synaug's.
+def method_and_seed(name: str) -> tuple[str, int] | None:
+    """Return what ``RunFolder.checkpoint`` made the name of, or None for a folder that is not ours.
 
-    >>> seed_of("synaug-0"), seed_of("synaug-0-backup"), seed_of("synaug-007")
-    (0, -1, -1)
+    >>> method_and_seed("synaug-0"), method_and_seed("my notes"), method_and_seed("old-copy")
+    (('synaug', 0), None, None)
     """
-    digits = folder.rpartition("-")[2]
-    return int(digits) if digits.isdecimal() and digits.isascii() and str(int(digits)) == digits else -1
+    method, _, seed = name.rpartition("-")
+    is_number = seed.isascii() and seed.isdigit() and (seed == "0" or not seed.startswith("0"))
+    return (method, int(seed)) if method and is_number and len(seed) <= MAX_DIGITS else None
+
+
+def foreign_files(path: Path) -> list[str]:
+    """Return what is not of synaug in a run directory, relative to it: at its top and among its checkpoints.
+
+    All of it is left alone by every command. A folder that is no run directory has nothing foreign.
+    """
+    if ownership.kind_of(path) != "run":
+        return []
+    found = ownership.foreign_entries(path, ENTRIES)
+    checkpoints = RunFolder(path).checkpoints
+    if checkpoints.is_symlink() or not checkpoints.is_dir():
+        return found
+    for folder in sorted(checkpoints.iterdir()):
+        if method_and_seed(folder.name) is None or folder.is_symlink() or not folder.is_dir():
+            found.append(f"checkpoints/{folder.name}")
+            continue
+        names = ownership.foreign_entries(folder, (*CHECKPOINT_FILES, "start"))
+        found += [f"checkpoints/{folder.name}/{name}" for name in names]
+    return found
 
 
 def open_run(path: Path) -> RunFolder:
@@ -126,7 +161,7 @@ def open_run(path: Path) -> RunFolder:
         DataError: there is no plan in it, or its lock file is damaged.
         ChangedFileError: the plan or the manifest is not the one that was recorded.
     """
-    run = RunFolder(path)
+    run = RunFolder(directories.own(path))
     if not run.plan.is_file() or not run.lock_file.is_file():
         missing = run.lock_file if run.plan.is_file() else run.plan
         raise DataError(

@@ -16,6 +16,7 @@ from synaug.data.manifest import Manifest, manifest_bytes
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
 from synaug.methods import check_code, check_methods
+from synaug.pipeline.scorer import with_scorer
 from synaug.run import RunFolder, write_files, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
@@ -99,7 +100,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     """
     run_folder = RunFolder(out)
     storage.remove_temporary(storage.make_folder(out))
-    recipe = recipe.model_copy(update={"bench": None})
+    recipe = with_scorer(recipe.model_copy(update={"bench": None}), plan, run_folder)
     folder = place_of(recipe.plan.model)
     write_lock(
         run_folder,

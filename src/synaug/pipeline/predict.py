@@ -114,7 +114,7 @@ def _result_of(run: RunFolder, method: str | None, seed: int | None) -> dict[str
         there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {run.path}"
         raise DataError(f"{run.path} has no finished classifier of seed {chosen}.{there}")
     if method is None:
-        return chosen_result(results)
+        return chosen_result(results, run)
     found = next((result for result in results if result["method"] == method), None)
     if found is None:
         known = ", ".join(result["method"] for result in results)

@@ -19,16 +19,16 @@ from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
 from synaug.pipeline.comparison import compared
-from synaug.pipeline.measure_gap import shortcuts
+from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report.html import read_report
 from synaug.run import RunFolder, locked_recipe, machine, open_run, read_lock, run_name
 from synaug.runtime import storage
-from synaug.runtime.sealed import read_sealed
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
 from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.slots import sample_slots
+from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
 IN_DOMAIN = (
     "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
@@ -65,7 +65,10 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     command = command or _earlier_command(run_folder)
     manifest = read_manifest(run_folder.data)
     plan = read_plan(run_folder.plan)
-    made = synthesis_section(plan, out)
+    data = data_section(manifest, lock["source"])
+    made, gap = synthesis_section(plan, out), read_gap(run_folder)
+    chosen = chosen_result(own, run_folder)
+    final = chosen["method"]
     content = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
@@ -76,23 +79,25 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "versions": lock["versions"],
         "seconds": made["seconds"] + training_seconds(results, recipe),
         "disk": disk_section(run_folder),
-        "data": data_section(manifest, lock["source"]),
+        "data": data,
         "plan": plan_section(plan),
         "synthesis": made,
         "training": training_section(recipe, plan, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
-        "comparison": compared(run_folder, results, chosen_result(own)["method"]),
+        "comparison": {} if unusable(run_folder) else compared(run_folder, results, final),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
-        "gap": read_gap(run_folder, recipe.seed),
+        "gap": gap.get("gap", {}),
+        "classifier": "" if unusable(run_folder) and chosen["uses_synthetic"] else final,
+        "audit": gap.get("audit", {}),
+        "cannot_judge": classes_without_judge(recipe.quality, data["class_counts"]),
         "warnings": duplicate_notes(manifest.duplicates)
         + warnings(plan, made)
         + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
         "usage": usage_lines(out, suffix=SUFFIX_OF[plan.encoding.format]),
     }
-    final = chosen_result(own)["method"]
     storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
     pictures = report_images(manifest, plan, out)
     storage.write_text(
@@ -119,18 +124,6 @@ def _earlier_report(run_folder: RunFolder) -> dict[str, Any]:
 def _earlier_command(run_folder: RunFolder) -> str:
     command = _earlier_report(run_folder).get("command")
     return command if isinstance(command, str) else ""
-
-
-def read_gap(run_folder: RunFolder, seed: int) -> dict[str, Any]:
-    """Return how far synthetic images are from real ones; empty if that was not measured.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    path = run_folder.gap(seed)
-    if not path.exists():
-        return {}
-    return read_sealed(path, way_out=f"Remove it and run: synaug retrain {run_folder.path}")
 
 
 def disk_section(run_folder: RunFolder) -> dict[str, int]:
@@ -184,8 +177,15 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     return [registered(result["method"], recipe) | result for result in current]  # results of older versions lack these
 
 
-def chosen_result(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it."""
+def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunFolder) -> dict[str, Any]:
+    """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
+
+    If the synthetic images are unusable, it is the best one that learned from real images alone.
+    """
+    if unusable(run_folder):
+        alone = [each for each in results if not each["uses_synthetic"] and not each["is_bound"]]
+        if alone:
+            return max(alone, key=lambda each: each["accuracy"])
     return next((result for result in results if result["method"] == "synaug"), results[-1])
 
 
@@ -239,6 +239,7 @@ def plan_section(plan: Plan) -> dict[str, Any]:
         "variant": plan.options.variant,
         "model": plan.options.model,
         "template": plan.options.template,
+        "class_of": {cell.name: plan.class_names[cell.label] for cell in plan.cells},
         "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
         "digest": plan.digest,
         "called": called(plan),

@@ -79,6 +79,13 @@ class Result(Section):
     seconds: float
 
 
+class Audit(Section):
+    """Whether the synthetic images are usable, in one sentence; lights are ``overall`` and ``per_class``."""
+
+    sentence: str = ""
+    usable: bool = True
+
+
 class Report(Section):
     """``report.json``: what a run counted, planned, generated, trained and measured."""
 
@@ -95,4 +102,7 @@ class Report(Section):
     synthesis: Synthesis
     training: Training
     results: list[Result]
+    classifier: str = Field("", description="method whose classifier the run hands over; empty if none may be used")
+    audit: Audit | None = Field(None, description="judgment of the synthetic images; empty without any")
+    cannot_judge: dict[str, Count] = Field({}, description="classes with too few real images for off_class to judge")
     warnings: list[str]

@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from synaug.errors import DataError
+from synaug.runtime.files import directories
 
 _KEY, _DIGEST = "synaug", "sha256"  # entries of the header: plain values as JSON, and the digest
 
@@ -31,10 +32,8 @@ def unpack(path: Path, *, way_out: str) -> tuple[dict[str, Tensor], dict[str, An
     Raises:
         DataError: the file cannot be read, or its content changed since it was written.
     """
-    if not path.is_file():
-        raise DataError(f"{path} is not a regular file. {way_out}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(directories.checked(path), framework="pt") as file:
             header = dict(file.metadata() or {})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = json.loads(header[_KEY])
@@ -54,7 +53,7 @@ def read_about(path: Path, *, way_out: str) -> dict[str, Any]:
         DataError: the file cannot be read.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(directories.checked(path), framework="pt") as file:
             about = json.loads((file.metadata() or {})[_KEY])
         if not isinstance(about, dict):
             raise ValueError("its header holds no object")

@@ -8,7 +8,7 @@ later, ``revised.jsonl`` has a line ``id, attempt`` and whatever differs; the la
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,13 @@ import numpy as np
 
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.synthesis.execution.journal_records import checked_records, revision_fault
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.slots import Slot, image_seed
+from synaug.synthesis.planning.slots import Slot
 
 FOLDER = "journal"
 REVIEW = "review"  # the reason where a person rejected an image
 _ACCEPTED = -1
-_Kinds = Mapping[str, Mapping[str, type | tuple[type, ...]]]
-_MAYBE_TEXT = (str, type(None))
-_KINDS: _Kinds = {  # what readers of each kind of record rely on
-    "run": {"plan": str, "about": dict},
-    "attempt": {
-        "id": str, "cell": str, "index": int, "attempt": int, "seed": int, "verdict": str, "reason": _MAYBE_TEXT,
-        "scores": dict, "path": _MAYBE_TEXT, "sha256": _MAYBE_TEXT, "seconds": (int, float), "prompt": str,
-    },
-}  # fmt: skip
-_REVISED: _Kinds = {"": {"id": str, "attempt": int, "verdict": str, "path": _MAYBE_TEXT}}
 _BEFORE = "withdrawn.jsonl"  # where the revised verdicts were, only rejections, when nobody could review
 
 
@@ -53,66 +44,27 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
         OptionError: the images in the folder were made for another plan.
         DataError: a line is damaged, or images were made with two different weights.
     """
-    lines = [{"verdict": "rejected", "path": None} | line for line in _records(folder / FOLDER / _BEFORE, _REVISED)]
-    lines += _records(revised_path(folder), _REVISED)
+    lines = [{"verdict": "rejected", "path": None} | dict(line) for line in _lines(folder / FOLDER / _BEFORE)]
+    lines += _lines(revised_path(folder))
+    for line in lines:
+        if fault := revision_fault(line):
+            raise DataError(f"{revised_path(folder)}: {fault}. The journal was damaged or changed.")
     revised = {(line["id"], line["attempt"]): line for line in lines}
+    cells = {cell.name: cell for cell in plan.cells}
     weights: str | None = None
-    cells = {cell.name for cell in plan.cells}
     for path in sorted((folder / FOLDER).glob("worker-*.jsonl")):
-        for record in _records(path, _KINDS, cells=cells):
+        for record in checked_records(_of_plan(_lines(path), plan, folder), path, cells):
             if record["kind"] == "run":
                 weights = _same_weights(record["about"].get("weights"), weights, folder)
-            if record["kind"] == "run" and record["plan"] != plan.digest:
-                raise OptionError(
-                    f"{folder} holds images of another plan ({record['plan'][:12]}, this one is {plan.digest[:12]}). "
-                    "Choose another folder, or remove its 'synthetic', 'rejected' and 'journal' folders first."
-                )
             found = revised.get((record["id"], record["attempt"])) if record["kind"] == "attempt" else None
             yield record if found is None else record | found
 
 
-def _records(path: Path, kinds: _Kinds, *, cells: Collection[str] = ()) -> Iterator[dict[str, Any]]:
-    """Yield the records of a file, each with the keys and types that readers rely on.
-
-    Raises:
-        DataError: a line is no such record; the message has its number.
-    """
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
     for number, record in enumerate(storage.read_records(path), 1):
-        fault = _fault(record, kinds, cells)
-        if fault:
-            raise DataError(
-                f"{path}, line {number} is damaged: {fault}. Restore the file, or remove the line; "
-                "'synaug generate' makes its image again."
-            )
+        if not isinstance(record, dict):
+            raise DataError(f"{path}, line {number} holds {type(record).__name__}, not an object. It was damaged.")
         yield record
-
-
-def _fault(record: Any, kinds: _Kinds, cells: Collection[str]) -> str:
-    if not isinstance(record, dict):
-        return f"it holds {type(record).__name__}, not an object"
-    kind = record.get("kind", "")
-    wanted = kinds.get(kind) if isinstance(kind, str) else None
-    if wanted is None:
-        return f"its kind is {kind!r}"
-    for key, types in wanted.items():
-        if not isinstance(record.get(key), types) or isinstance(record.get(key), bool):
-            return f"{key!r} is {record.get(key)!r}" if key in record else f"{key!r} is missing"
-    if kind == "run":
-        return ""
-    if record["verdict"] not in ("accepted", "rejected"):
-        return f"the verdict is {record['verdict']!r}"
-    if record["path"] is None and record["verdict"] == "accepted":
-        return "an accepted image has no path"
-    if record["attempt"] < 0 or record.get("index", 0) < 0:
-        return "a number is negative"
-    if "cell" in wanted:
-        if record["cell"] not in cells:
-            return f"the plan has no cell {record['cell']!r}"
-        if record["seed"] != image_seed(record["id"], record["attempt"]):
-            return "id, attempt and seed do not belong together"
-        if not record["id"].endswith(f"-{record['index']:06d}-{record['id'][-8:]}"):
-            return "id and index do not belong together"
-    return ""
 
 
 def _same_weights(now: str | None, before: str | None, folder: Path) -> str | None:
@@ -127,6 +79,17 @@ def _same_weights(now: str | None, before: str | None, folder: Path) -> str | No
             "Remove its 'synthetic', 'rejected' and 'journal' folders, and generate with one of them."
         )
     return now or before
+
+
+def _of_plan(records: Iterator[dict[str, Any]], plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
+    for record in records:
+        if record.get("kind") == "run" and record.get("plan") != plan.digest:
+            raise OptionError(
+                f"{folder} holds images of another plan ({str(record.get('plan'))[:12]}, this one is "
+                f"{plan.digest[:12]}). Choose another folder, or remove its 'synthetic', 'rejected' and 'journal' "
+                "folders first."
+            )
+        yield record
 
 
 @dataclass

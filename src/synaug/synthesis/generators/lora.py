@@ -23,6 +23,7 @@ from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
 from synaug.runtime.devices import chosen_device
+from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
@@ -192,7 +193,7 @@ def _restored(path: Path, parameters: Sequence[torch.Tensor], optimizer: torch.o
     if not path.exists():
         return 0
     try:
-        tensors = load_tensors(path.read_bytes())
+        tensors = load_tensors(directories.read_bytes(path))
         if bytes(tensors["mark"].tolist()).decode() != mark:
             return 0
         step = int(tensors["step"])

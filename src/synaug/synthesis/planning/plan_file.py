@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from synaug.config import MAX_TARGET, GenerateOptions, PlanOptions
-from synaug.data.codec import Encoding
+from synaug.data.codec import FORMATS, Encoding
 from synaug.errors import DataError
 from synaug.runtime import storage
 from synaug.synthesis.planning.cost import estimate
-from synaug.synthesis.planning.plan import Cell, Plan
+from synaug.synthesis.planning.plan import Cell, Plan, check_distinct
 from synaug.synthesis.planning.slots import sample_slots, slots
 from synaug.synthesis.planning.spread import Phrases, phrase_counts
 
 SCHEMA_VERSION = 1
-ENCODED = ("PNG", "JPEG", "WEBP")  # the formats that source_encoding.detect_encoding returns
 MAX_SIDE = 20_000  # pixels
 
 
@@ -72,10 +70,18 @@ def read_plan(path: Path) -> Plan:
         )
     try:
         encoding = content["encoding"]
-        plan = Plan(
-            cells=tuple(
-                Cell(**{k: v for k, v in cell.items() if k not in ("prompts", "spread")}) for cell in content["cells"]
-            ),
+        if encoding["format"] not in FORMATS:  # it becomes the suffix of file names
+            raise ValueError(f"encoding.format is {encoding['format']!r}; allowed: {', '.join(FORMATS)}")
+        cells = tuple(
+            Cell(**{k: v for k, v in cell.items() if k not in ("prompts", "spread")}) for cell in content["cells"]
+        )
+        if encoding["mode"] not in ("L", "RGB") or not 1 <= encoding["quality"] <= 100:
+            raise ValueError(f"images cannot be encoded as {encoding}")
+        if not all(1 <= side <= MAX_SIDE for side in (*content["image_size"], *(encoding["size"] or ()))):
+            raise ValueError(f"images cannot have the size {content['image_size']}")
+        _check_cells(cells, len(content["class_names"]), len(content["attribute_names"]))
+        return Plan(
+            cells=cells,
             class_names=tuple(content["class_names"]),
             attribute_names=tuple(content["attribute_names"]),
             options=PlanOptions.model_validate(content["options"]),
@@ -83,34 +89,17 @@ def read_plan(path: Path) -> Plan:
             encoding=Encoding(**encoding | {"size": tuple(encoding["size"]) if encoding["size"] else None}),
             image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
         )
-        fault = _fault(plan)
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError, ValidationError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:  # a ValidationError is one
         raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error
-    if fault:
-        raise DataError(f"{path} is damaged: {fault}. Restore it, or make it again with 'synaug plan'.")
-    return plan
 
 
-def _fault(plan: Plan) -> str:
-    """Return what cannot be in a plan, whoever wrote it; empty if it can be used."""
-    names = (*plan.class_names, *plan.attribute_names)
-    if not plan.class_names or not all(isinstance(name, str) for name in names):
-        return "class_names and attribute_names must be texts"
-    if len(set(plan.class_names)) < len(plan.class_names):
-        return "a class name occurs twice"
-    for cell in plan.cells:
-        counts = (cell.label, cell.attribute, cell.have, cell.target, cell.num_to_generate)
-        if not all(type(number) is int for number in counts) or not isinstance(cell.name, str):
-            return f"the cell {cell.name!r} has a number or name of another type"
-        if not 0 <= cell.label < len(plan.class_names) or not -1 <= cell.attribute < max(len(plan.attribute_names), 1):
-            return f"the cell {cell.name!r} is of class {cell.label}, attribute {cell.attribute}, which is not there"
-        if min(cell.have, cell.num_to_generate) < 0 or cell.num_to_generate > MAX_TARGET:
-            return f"the cell {cell.name!r} has {cell.have} images and lacks {cell.num_to_generate}"
-    if len({(cell.label, cell.attribute) for cell in plan.cells}) < len(plan.cells):
-        return "a class or group occurs twice"
-    look = plan.encoding
-    if look.format not in ENCODED or look.mode not in ("L", "RGB") or not 1 <= look.quality <= 100:
-        return f"images cannot be encoded as {look.format!r}, {look.mode!r}, quality {look.quality!r}"
-    if not all(1 <= side <= MAX_SIDE for side in (*plan.image_size, *(look.size or ()))):
-        return f"images cannot have the size {plan.image_size}"
-    return ""
+def _check_cells(cells: Sequence[Cell], num_classes: int, num_attributes: int) -> None:
+    """Raise a ValueError if a cell is of no class or attribute, or its numbers are none that ``make_plan`` gives."""
+    check_distinct(cells)
+    for cell in cells:
+        numbers = (cell.label, cell.attribute, cell.have, cell.target, cell.num_to_generate)
+        if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+            raise ValueError(f"the cell {cell.name!r} has something else than whole numbers")
+        is_known = 0 <= cell.label < num_classes and -1 <= cell.attribute < num_attributes
+        if not is_known or not 0 <= cell.num_to_generate <= MAX_TARGET:
+            raise ValueError(f"the cell {cell.name!r} has a number that is out of range")
