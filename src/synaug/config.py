@@ -236,6 +236,21 @@ class TrainOptions(Section):
         return self
 
 
+class ChooseOptions(Section):
+    """How the one classifier of a run is chosen, on real images that it did not learn from."""
+
+    candidates: tuple[str, ...] | None = Field(
+        None, description="methods to choose among; default: a few, or those of --methods"
+    )
+    metric: Literal["auto", "mean_recall", "worst_group_accuracy"] = Field(
+        "auto", description="auto: the accuracy of the worst group if attributes are known, else mean recall"
+    )
+    folds: int = Field(2, ge=2, le=20, description="of cross-fitting, if the data have no validation images")
+    effort: float = Field(
+        0.25, gt=0, le=1, description="share of the training steps that each candidate takes per fold"
+    )
+
+
 class ImagesOptions(Section):
     """Which of the images a method learns from, for studies; by default all."""
 
@@ -330,5 +345,6 @@ class Recipe(Section):
     methods: dict[str, MethodOptions] = Field(
         {}, description="differing options of single methods, such as the tuned weight decay of a baseline"
     )
+    choose: ChooseOptions = ChooseOptions()
     seed: int = Field(0, ge=0, description="of everything that is drawn")
     bench: BenchOptions | None = Field(None, description="what synaug bench makes of the recipe")

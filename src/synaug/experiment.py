@@ -1,6 +1,7 @@
 """The whole method, one stage a line.  Start reading here.
 
-``run`` counts, plans, generates, trains, retrains, evaluates and reports in one run folder. Each stage is a
+``run`` counts, plans, trains the remedies that need no synthetic images, generates, trains on the balanced set,
+retrains, chooses one classifier, evaluates and reports in one run folder. Each stage is a
 function of its own, reads what the stage before it wrote, and does nothing again that is already there.
 """
 
@@ -9,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
+from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError, EnvironmentFault
 from synaug.methods import (
@@ -30,12 +33,16 @@ from synaug.methods import (
     network_digests,
     train_method,
 )
+from synaug.pipeline.candidates import uses_synthetic
+from synaug.pipeline.choose import choose
 from synaug.pipeline.generate import check_complete, generate
 from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
 from synaug.pipeline.report import report
 from synaug.pipeline.review import check_applied
 from synaug.recipes import with_overrides
+from synaug.report.choice import may_not_need
+from synaug.report.results_table import number_or_nan
 from synaug.run import RunFolder, locked_recipe, open_run, write_networks
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, of_seed, silent
@@ -65,6 +72,7 @@ def run(
     seeds: Sequence[int] | None = None,
     command: str = "",
     source_name: str = "",
+    notify: Callable[[str], None] = lambda sentence: None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Do the whole method in the folder ``out`` and return the report.
@@ -79,6 +87,7 @@ def run(
         seeds: of the training, the recipe's own among them, on the same images; the report has the means.
         command: what a person types to repeat it, for the report.
         source_name: what the report calls the data; default: their path.
+        notify: called with a sentence that should be read before images are paid for.
         progress: called with how far the work has come.
 
     Raises:
@@ -97,10 +106,34 @@ def run(
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
     with storage.lock(out):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
+        without = [name for name in methods if not uses_synthetic(name, recipe)]
+        results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap, and images may not be needed
+        notify(may_not_need_images(manifest, results))
         generate(out, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
         train(out, methods=methods, seeds=seeds, progress=progress)
+        chosen = choose_classifier(out, methods=methods, progress=progress)["chosen"]
+        train(out, methods=[chosen], seeds=seeds, progress=progress)
         return report(out, command=command)
+
+
+def choose_classifier(
+    out: Path, *, methods: Sequence[str] = DEFAULT_METHODS, progress: Progress = silent
+) -> dict[str, Any]:
+    """Choose the classifier of a run whose synthetic images are there; see ``pipeline.choose``."""
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    return choose(run_folder, recipe, load_sets(out, recipe.train, progress=progress), methods, progress=progress)
+
+
+def may_not_need_images(manifest: Manifest, results: Sequence[dict[str, Any]]) -> str:
+    """Return that a method of real images alone recognizes the rarest class already, or nothing."""
+    counts = class_counts(manifest.split("train").labels, manifest.num_classes)
+    rarest = manifest.class_names[int(counts.argmin())]
+    recalls = {result["method"]: number_or_nan(result["per_class"].get(rarest)) for result in results}
+    known = {method: recall for method, recall in recalls.items() if not math.isnan(recall)}
+    best = max(known, key=lambda method: known[method], default="")
+    num_tested = int((manifest.split("test").labels == counts.argmin()).sum())
+    return may_not_need(rarest, best, known.get(best, math.nan), num_tested=num_tested)
 
 
 def balance(

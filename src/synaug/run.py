@@ -28,8 +28,8 @@ LIBRARIES = (
     "Pillow",
 )
 _OF_MODEL = ("model", "revision", "licence")
-_OF_METHODS = ("methods.",)
-_OF_TRAINING = ("train.", "methods.", "name ")
+_OF_METHODS = ("methods.", "choose.")
+_OF_TRAINING = ("train.", "methods.", "choose.", "name ")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,10 @@ class RunFolder:
     @property
     def lock_file(self) -> Path:
         return self.path / "synaug.lock.json"
+
+    @property
+    def choice(self) -> Path:
+        return self.path / "choice.json"
 
     @property
     def predictions(self) -> Path:

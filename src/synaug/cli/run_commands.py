@@ -30,7 +30,16 @@ from synaug.cli.arguments import (
     Workers,
 )
 from synaug.cli.output import print_json, show_plan, show_report
-from synaug.cli.session import names_of, number_or_name, options_of, run_folder, seeds_from, session, typed_command
+from synaug.cli.session import (
+    names_of,
+    note,
+    number_or_name,
+    options_of,
+    run_folder,
+    seeds_from,
+    session,
+    typed_command,
+)
 
 
 def demo(
@@ -61,6 +70,7 @@ def demo(
             recipe,
             command=typed_command(),
             source_name="Fashion-MNIST, long-tailed, as it ships with synaug",
+            notify=note,
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
@@ -124,6 +134,7 @@ def run_all(
             methods=names_of(methods),
             seeds=seeds_from(options, seeds),
             command=typed_command(),
+            notify=note,
             progress=progress,
         )
     show_report(made, out, as_json=as_json)

@@ -53,6 +53,12 @@ def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any
     return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
 
 
+def note(sentence: str) -> None:
+    """Print a sentence that should be read now, not at the end, to stderr; nothing for an empty one."""
+    if sentence:
+        print(f"Note: {sentence}", file=sys.stderr)
+
+
 def number_or_name(target: str | None) -> float | int | str | None:
     """Read a target: a whole number, a share, or a name."""
     if target is None:

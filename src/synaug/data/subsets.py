@@ -122,7 +122,7 @@ def with_test_split(manifest: Manifest, fraction: float, seed: int) -> Manifest:
         return manifest
     rng = np.random.default_rng([seed, 1])
     candidates = np.flatnonzero((splits == "train") & ~manifest.is_synthetic)
-    contents = _content_numbers(manifest, candidates)
+    contents = content_numbers(manifest, candidates)
     attributes = manifest.attributes[candidates]
     chosen = np.zeros(len(candidates), bool)
     for members in _members(manifest.labels[candidates], manifest.num_classes):
@@ -134,7 +134,7 @@ def with_test_split(manifest: Manifest, fraction: float, seed: int) -> Manifest:
     return replace(manifest, frame=manifest.frame.assign(split=splits.astype(str)))
 
 
-def _content_numbers(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
+def content_numbers(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
     """Return a number for every row, equal where the images are."""
     digests = manifest.frame["sha256"].to_numpy(object)[rows]
     known = digests != ""

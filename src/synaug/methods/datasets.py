@@ -29,13 +29,23 @@ LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is tr
 
 @dataclass(frozen=True)
 class Sets:
-    """The images in memory: what is learned from and what is measured on; and features that several methods need."""
+    """The images in memory: what is learned from and what is measured on; and features that several methods need.
+
+    ``num_planned``: images of the balanced set once it is complete, from which the number of steps
+    follows; None: those that there are.
+    """
 
     real: TrainingSet
     evened_out: TrainingSet
     test: TrainingSet
     class_names: tuple[str, ...] = ()
+    num_planned: int | None = None
     features: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
+
+    @property
+    def num_counted(self) -> int:
+        """Images that an epoch of every method counts: those of the complete balanced set."""
+        return len(self.evened_out) if self.num_planned is None else self.num_planned
 
 
 def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
@@ -53,7 +63,13 @@ def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) 
         joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, **kept
     )
     test = load_training_set(manifest.split("test"), like=both, **kept)
-    return Sets(real=both.rows(~both.is_synthetic), evened_out=both, test=test, class_names=manifest.class_names)
+    return Sets(
+        real=both.rows(~both.is_synthetic),
+        evened_out=both,
+        test=test,
+        class_names=manifest.class_names,
+        num_planned=max(len(both), sum(cell.have + cell.num_to_generate for cell in plan.cells)),
+    )
 
 
 def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int, Normalisation | None]:
@@ -105,7 +121,9 @@ def selected(sets: Sets, images: ImagesOptions) -> Sets:
             wanted = min(wanted, leaving)
         keep[synthetic[wanted:]] = False
     chosen = both.rows(keep)
-    return replace(sets, evened_out=chosen, real=chosen.rows(~chosen.is_synthetic), features={})
+    return replace(
+        sets, evened_out=chosen, real=chosen.rows(~chosen.is_synthetic), num_planned=len(chosen), features={}
+    )
 
 
 def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:

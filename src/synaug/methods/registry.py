@@ -88,6 +88,11 @@ METHODS = {
         "Oversampling with Mixup.",
         stage1=(("sampler", "class_balanced"),),
     ),
+    "oversampling_retrained": Method(
+        "Features of oversampling; its last layer retrained on all real images, the classes weighted equally.",
+        starts_from="oversampling",
+        retrain=(("data", "all_real"),),
+    ),
     "upper_bound": Method("Cross-entropy on the set filled with other real images: what a perfect generator could do."),
     "upper_bound_retrained": Method(
         "Features of upper_bound; the last layer retrained on the same set.",
@@ -101,6 +106,16 @@ METHODS = {
         "Features of synaug_stage1; the last layer retrained as train.retrain says.",
         data="evened_out",
         starts_from="synaug_stage1",
+    ),
+    "synaug_tenth": Method(
+        "Cross-entropy with Mixup; at most a tenth of each batch is synthetic.",
+        data="evened_out",
+        stage1=(("mixing", "mixup"), ("mixup_alpha", 0.2), ("max_synthetic", 0.1)),
+    ),
+    "synaug_tenth_retrained": Method(
+        "Features of synaug_tenth; the last layer retrained as train.retrain says.",
+        data="evened_out",
+        starts_from="synaug_tenth",
     ),
     "synaug_balanced_real": Method(
         "Features of synaug_stage1; the last layer retrained on equally many real images of each class.",

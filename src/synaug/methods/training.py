@@ -40,7 +40,7 @@ def trained_model(
     data = sets.evened_out if method.data == "evened_out" else sets.real
     if method.groups_from is not None and bool((data.groups < 0).any()):
         data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
-    options = stage_options(name, recipe, len(sets.evened_out))
+    options = stage_options(name, recipe, sets.num_counted)
     model = make_model(
         network_of(name, recipe),
         num_classes=data.num_classes,

@@ -6,7 +6,7 @@ import collections
 import datetime
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, method_named
+from synaug.pipeline.choose import read_choice
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.run import RunFolder, locked_recipe, machine, open_run
@@ -78,6 +79,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "training": training_section(recipe, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
+        "choice": read_choice(out),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
         "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
@@ -85,7 +87,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "repeat": [command] if command else [],
         "usage": usage_lines(out, suffix=SUFFIX_OF[plan.encoding.format]),
     }
-    final = chosen_result(own)["method"]
+    final = chosen_result(own, read_choice(out))["method"]
     storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
     pictures = report_images(manifest, plan, out)
     storage.write_text(
@@ -142,9 +144,13 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     return [storage.read_json(path) for path in paths if path.exists()]
 
 
-def chosen_result(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it."""
-    return next((result for result in results if result["method"] == "synaug"), results[-1])
+def chosen_result(results: Sequence[dict[str, Any]], choice: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
+
+    It is the chosen one; that of ``synaug``, or the last one, if no choice was made.
+    """
+    by_method = {result["method"]: result for result in results}
+    return next((by_method[name] for name in (choice.get("chosen"), "synaug") if name in by_method), results[-1])
 
 
 def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from synaug.report.choice import choice_sentences, need_sentence
 from synaug.report.results_table import (
     TITLES,
     UPPER_BOUND,
@@ -47,6 +48,8 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     """Return what was found, a sentence or two an item, the most important first."""
     before, after = compared_methods(report)
     said = [
+        need_sentence(report),
+        *choice_sentences(report),
         _rarest_class(report, before, after),
         _overall(report, before, after),
         _worst_group(report, before, after),
