@@ -30,6 +30,7 @@ def measured(monkeypatch, capsys):
 def test_the_ratio_and_the_share_follow_from_the_speeds(measured):
     found = json.loads(measured("--json"))
     assert found["ratio"] == pytest.approx(found["ours"] / found["usual"])
+    assert found["ratio_to_plain"] == pytest.approx(found["ours"] / found["plain"])
     assert found["share_of_network_alone"] == pytest.approx(found["ours"] / found["network_alone"])
     assert 0 < found["share_inside"] < 1
     assert found["limit"] == pytest.approx(found["matrix_operations_per_second"] / found["operations_per_image"])
@@ -110,6 +111,18 @@ def test_the_cost_of_each_gate_is_set_beside_no_gate(benchmark, fashion):
     assert found["images"] > 10
     assert "| none | " in benchmark.speed_table(found)
     assert found["CPU ms an image"]["all"] > found["CPU ms an image"]["broken"] > found["CPU ms an image"]["none"]
+
+
+@pytest.mark.long
+def test_generation_is_timed_beside_a_loop_and_batched_calls(monkeypatch, tmp_path):
+    out = tmp_path / "numbers.json"
+    monkeypatch.setattr(sys, "argv", f"generation.py --images 20 --repeats 1 --batches 4 8 --out {out}".split())
+    runpy.run_path(str(ROOT / "benchmarks" / "generation.py"), run_name="__main__")
+    found = json.loads(out.read_text())
+    rates = found["images_per_second"]
+    assert found["ratio_to_batched"] == pytest.approx(rates["synaug"] / rates["batched"])
+    assert found["ratio_to_loop"] == pytest.approx(rates["synaug"] / rates["loop"])
+    assert found["rival_batch_size"] in (4, 8)
 
 
 @pytest.mark.long

@@ -125,7 +125,8 @@ def test_the_architecture_page_names_files_and_constants_that_exist():
     for row in rows:
         names = re.findall(r"`([^`]+)`", row.replace("\\", ""))
         places = [place(name) for name in names if "/" in name or name.endswith(".py")]
-        assert places and all(each.exists() for each in places), row
+        assert places, row
+        assert all(each.exists() for each in places), row
         code = "".join(each.read_text() for each in places if each.is_file())
         assert all(re.search(rf"^{name}\b", code, flags=re.M) for name in names if name.isupper()), row
 

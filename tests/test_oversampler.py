@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from imblearn.pipeline import make_pipeline
@@ -171,7 +172,10 @@ def test_names_are_what_the_generator_is_prompted_with():
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (IMAGES.astype(float), r"X is float64 of shape \(7, 6, 5, 3\); allowed are uint8"),
+        (IMAGES[0, ..., 0].repeat(2, 0)[:7], r"X is uint8 of shape \(7, 5\); allowed are images of shape \(N, H, W\)"),
+        (IMAGES - 300.0, r"The set of float64 images has pixels from -300"),
+        ([[1.0]] * 7, "Image 0 has the shape"),
+        (3, "X is int, not a collection"),
         (pd.DataFrame({"picture": range(7)}), "X has no column of images"),
         (["a.png"] * 7, r"X holds paths, so the synthetic images need a folder"),
         (IMAGES[:3], "X has 3 images but y has 7 labels"),
@@ -190,6 +194,134 @@ def test_it_stands_in_a_pipeline_of_imbalanced_learn():
     pipeline = make_pipeline(sampler(), flat, LogisticRegression(max_iter=200))
     pipeline.fit(images[rows], digits.target[rows])
     assert pipeline.score(images[rows], digits.target[rows]) > 0.9
+
+
+COLOR, GRAY = IMAGES, IMAGES[..., 0]
+
+
+def kinds():
+    """Return collections of the same images in many types, scales and layouts."""
+    first = COLOR.transpose(0, 3, 1, 2)
+    for name, images in {
+        "uint8": COLOR,
+        "channels first": first,
+        "one channel first": GRAY[:, None],
+        "gray": GRAY,
+        "opacity": np.concatenate([COLOR, np.full_like(COLOR[..., :1], 255)], 3),
+        "floats": COLOR / 255,
+        "floats to 255": COLOR.astype(np.float32),
+        "uint16": COLOR.astype(np.uint16) * 257,
+        "int64": COLOR.astype(np.int64),
+        "truth values": GRAY > 127,
+    }.items():
+        yield name, images
+        yield f"list of {name}", list(images)
+        yield f"object array of {name}", np.array([*map(Image.fromarray, COLOR), None], object)[:7]
+        yield f"frame of {name}", pd.DataFrame({"image": list(images), "age": range(7)})
+        if images.dtype != np.uint16:
+            yield f"tensor of {name}", torch.from_numpy(images)
+    for mode in ("1", "L", "P", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "LA"):
+        plain = [Image.fromarray(image) for image in (GRAY if mode in ("I", "F") else COLOR)]
+        yield f"Pillow {mode}", [image.convert(mode) for image in plain]
+    yield "Pillow I;16", [Image.fromarray(image.astype(np.uint16) * 257) for image in GRAY]
+    yield "Pillow F, 0 to 1", [Image.fromarray((image / 255).astype(np.float32)) for image in GRAY]
+
+
+@pytest.mark.parametrize(("name", "images"), [pytest.param(*each, id=each[0]) for each in kinds()])
+def test_what_comes_back_has_the_type_scale_and_shape_of_what_went_in(name, images):
+    found, _ = sampler().fit_resample(images, LABELS)
+    assert type(found) is type(images)
+    if isinstance(images, pd.DataFrame):
+        found, images = found["image"].tolist(), images["image"].tolist()
+    assert len(found) == 12
+    assert getattr(found, "dtype", None) == getattr(images, "dtype", None)
+    real, synthetic = found[0], found[-1]
+    assert type(synthetic) is type(real)
+    if isinstance(real, Image.Image):
+        assert synthetic.mode == real.mode
+    real, synthetic = np.asarray(real), np.asarray(synthetic)
+    assert (real == np.asarray(images[0])).all()  # real images stay as they are
+    assert (synthetic.shape, synthetic.dtype) == (real.shape, real.dtype)
+    assert 0.5 < synthetic.max() / real.max() <= 2
+
+
+@pytest.mark.parametrize("kind", ["list", "frame", "object array", "tensors", "Pillow"])
+def test_gray_images_among_color_ones_come_back_in_color(kind):
+    mixed = [GRAY[0], *COLOR[1:]]
+    given_x = {
+        "list": mixed,
+        "frame": pd.DataFrame({"image": mixed}),
+        "object array": np.array([*mixed, None], object)[:7],
+        "tensors": [torch.from_numpy(np.atleast_3d(image)).permute(2, 0, 1) for image in mixed],
+        "Pillow": [Image.fromarray(image) for image in mixed],
+    }[kind]
+    found, _ = sampler().fit_resample(given_x, LABELS)
+    found = found["image"].tolist() if kind == "frame" else found
+    stacked = np.stack([np.asarray(image) for image in found])
+    assert stacked.shape == ((12, 3, 6, 5) if kind == "tensors" else (12, 6, 5, 3))
+    assert (stacked[0].reshape(-1) == np.asarray(given_x["image"][0] if kind == "frame" else given_x[0]).max()).any()
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.array([0] * 4 + [1] * 3)[:, None],
+        np.eye(2, dtype=np.float32)[[0] * 4 + [1] * 3],
+        torch.tensor([0] * 4 + [1] * 3),
+        pd.DataFrame({"y": [0] * 4 + [1] * 3}),
+        pd.Series([0] * 4 + [1] * 3, dtype="category"),
+        [False] * 4 + [True] * 3,
+        np.array([0.0] * 4 + [1.0] * 3),
+        ["cat "] + ["cat"] * 3 + ["dog"] * 3,
+    ],
+    ids=["column", "one-hot", "tensor", "frame", "categories", "truth values", "floats", "blanks"],
+)
+def test_labels_come_back_as_they_came(y):
+    _, labels = sampler().fit_resample(IMAGES, y)
+    assert type(labels) is type(y)
+    assert len(labels) == 8
+    assert np.array_equal(np.ravel(y[-1:]), np.ravel(labels[-1:]))
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [
+        (np.eye(3)[[0] * 4 + [1] * 3] + 1, "one-hot"),
+        (np.linspace(0, 1, 7), "fractions"),
+        ([1, "a"] * 3 + [1], "mixes values of the types"),
+        (["a"] * 6 + [None], "no value in 1 of 7 rows"),
+        ([["a", "b"]] * 7, "several values"),
+        (None, "the target y is None"),
+        (5, "not one label per image"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(y, words):
+    with pytest.raises(DataError, match=words):
+        sampler().fit_resample(IMAGES, y)
+
+
+def test_names_belong_to_labels_and_not_to_positions():
+    asked = []
+
+    def draw(prompts, *, seeds):
+        asked.extend(prompts)
+        return noise(prompts, seeds=seeds)
+
+    labels = np.array([0] * 4 + [3] * 3)  # a subset without the classes 1 and 2
+    for names in (
+        ["cat", "dog", "eel", "fox"],
+        {0: "cat", 3: "fox"},
+        {"0": "cat", "3": "fox"},
+        {0.0: "cat", 3.0: "fox"},
+    ):
+        made = SyntheticOverSampler(generator=draw, class_names=names, options=NO_GATES, random_state=0)
+        assert made.fit_resample(IMAGES, labels)[1].tolist()[7:] == [3]
+    assert {prompt.split()[-1] for prompt in asked} == {"fox"}
+    for names in (["cat", "dog"], {0: "cat"}, {0: "cat", 3: "cat"}, {0: "cat", 3: " "}, "cf", 5):
+        with pytest.raises(OptionError, match="class_names"):
+            sampler(class_names=names).fit_resample(IMAGES, labels)
+    with pytest.raises(OptionError, match="Give a dict"):
+        sampler(class_names=["Katze", "Hund", "Aal"]).fit_resample(IMAGES, LABELS)
 
 
 # ---------------------------------------------------------------- the libraries' own checks

@@ -44,6 +44,18 @@ class DataOptions(Section):
     path: str | None = Field(None, description="path column of a table; default: image, path, file_name, ...")
     attribute: str | None = Field(None, description="attribute column of a table")
     split: str | None = Field(None, description="split column of a table")
+    group: str | None = Field(
+        None, description="column of a table whose values stay in one split, such as patient, person or video"
+    )
+    layout: Literal["auto", "classes", "splits"] = Field(
+        "auto", description="what the top folders are; auto recognizes splits, parts and a folder around the classes"
+    )
+    splits: dict[str, Literal["train", "validation", "test", "none"]] = Field(
+        {}, description="what names of folders, or values of a split column, stand for; none leaves them out"
+    )
+    incomplete_classes: Literal["error", "drop"] = Field(
+        "error", description="classes without a training image or without an image to test on: stop, or leave them out"
+    )
     benchmark: str | None = Field(None, description="the data are this known data set; see 'synaug datasets'")
     imbalance_factor: float | None = Field(
         None, ge=1, description="largest / smallest class drawn from CIFAR; default: 100"

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
 
 from synaug.config import STABLE_DIFFUSION, DataOptions
 from synaug.data import groups, readers
-from synaug.data.export.conversion import to_arrays
-from synaug.data.formats.tables import PATH_COLUMNS
-from synaug.data.manifest import Manifest, read_image
+from synaug.data.formats.collections import as_given, extended, extended_labels, image_column, in_one_mode, num_images
+from synaug.data.formats.image_kinds import image_kinds
+from synaug.data.labels import flat_labels, label_texts
+from synaug.data.manifest import Manifest
 from synaug.errors import DataError, OptionError, unknown
 from synaug.experiment import balance
 
@@ -41,8 +40,8 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         random_state: a whole number, a numpy random state or generator; None draws afresh.
         model: ``embedded``, a diffusers folder or a Hub id.
         generator: takes the place of the model; see ``synthesis.diffusion``.
-        class_names: what the prompts call each class: one name for each class in sorted order, or a dict. Needed where
-            y holds numbers and a model draws.
+        class_names: what the prompts call each class: a dict of class and name, or a list whose k-th name belongs to
+            class k, whether or not all classes occur in y. Needed if y holds numbers and a model draws.
         options: further dotted options of a recipe, such as ``{"generate.steps": 20}``.
         out: run folder that keeps the images; needed where X holds paths.
 
@@ -73,10 +72,15 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         self.out = out
 
     def fit(self, X: Any, y: Any) -> SyntheticOverSampler:
-        """Find out how many images of each class will be made; no image is read."""
+        """Find out how many images of each class will be made; no image is read.
+
+        Raises:
+            DataError: y holds no classes, or X and y differ in length.
+            OptionError: the strategy does not go with y.
+        """
         labels = _checked_labels(y)
-        if len(X) != len(labels):
-            raise DataError(f"X has {len(X)} images but y has {len(labels)} labels.")
+        if num_images(X) != len(labels):
+            raise DataError(f"X has {num_images(X)} images but y has {len(labels)} labels.")
         self.classes_ = np.unique(labels)
         self.sampling_strategy_ = images_to_make(labels, self.sampling_strategy)
         return self
@@ -85,9 +89,12 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         """Return X and y with the synthetic images after the real ones, each of the kind that it came as.
 
         Args:
-            X: uint8 images of shape ``(N, H, W)`` or ``(N, H, W, C)``; a list or column of paths, Pillow images or
-                arrays; or a frame with such a column, whose other columns are missing where a row is synthetic.
-            y: classes, shape ``(N,)``.
+            X: images as an array or tensor of shape ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` with 1, 3 or 4
+                channels; a list, column or object array of paths, Pillow images, arrays or tensors; or a frame with
+                such a column, whose other columns are missing in synthetic rows. Values run from 0 to 255, from 0 to 1
+                (floats) or to 65,535. Synthetic images have the type, scale, layout and mode of the real ones; if some
+                are gray and others color, all come back in color.
+            y: classes, shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``.
             columns: further values for each image; see ``columns_``.
 
         Raises:
@@ -96,27 +103,29 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         """
         self.fit(X, y)
         labels = _checked_labels(y)
-        images = _image_column(X)
-        holds_paths = isinstance(images[0], str | Path)
-        if holds_paths and self.out is None:
+        images = image_column(X)
+        kinds = image_kinds(images)
+        known = [kind for kind in kinds if kind is not None]
+        if len(known) < len(images) and self.out is None:
             raise OptionError("X holds paths, so the synthetic images need a folder: SyntheticOverSampler(out=...).")
         further = {name: pd.Series(list(values)) for name, values in columns.items()}
         for name, values in further.items():
             if len(values) != len(labels):
                 raise DataError(f"The column {name!r} has {len(values)} values for {len(labels)} images.")
-        made, classes = self._synthetic(images, labels)
+        data, classes = self._synthetic(images, labels)
+        made = [] if data is None else as_given(data, images, known)
         self.is_synthetic_ = np.repeat([False, True], [len(labels), len(classes)])
         self.sample_indices_ = np.where(self.is_synthetic_, -1, np.arange(len(self.is_synthetic_)))
         self.columns_ = pd.DataFrame(further).reindex(range(len(self.is_synthetic_)))
-        return _extended(X, made), _extended_labels(y, labels, classes)
+        return extended(in_one_mode(X, kinds), made), extended_labels(y, labels, classes)
 
-    def _synthetic(self, images: Sequence[Any], labels: np.ndarray) -> tuple[list[Any], np.ndarray]:
-        """Return the synthetic images, each of the kind of the first real one, and their classes."""
+    def _synthetic(self, images: Sequence[Any], labels: np.ndarray) -> tuple[Manifest | None, np.ndarray]:
+        """Return the synthetic images, or None if none are wanted, and their classes."""
         names = self._names()
         wanted = {names[label]: number for label, number in self.sampling_strategy_.items() if number}
         if not wanted:
-            return [], labels[:0]
-        data = readers.read_data((images, [names[label] for label in labels]), DataOptions(max_unreadable=0))
+            return None, labels[:0]
+        data = readers.read_data((images, [names[label] for label in labels.tolist()]), DataOptions(max_unreadable=0))
         counts = dict(zip(data.class_names, groups.class_counts(data.labels, data.num_classes), strict=True))
         both = balance(
             data,
@@ -129,8 +138,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         )
         made = both.rows(np.arange(len(data), len(both)))
         label_named = {name: label for label, name in names.items()}
-        classes = np.array([label_named[made.class_names[number]] for number in made.labels], labels.dtype)
-        return _as(images[0], made), classes
+        return made, np.array([label_named[made.class_names[number]] for number in made.labels], labels.dtype)
 
     def _names(self) -> dict[Any, str]:
         """Return what the prompts call each class."""
@@ -139,15 +147,37 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
             if self.generator is None and any(not isinstance(label, str) for label in classes):
                 raise OptionError(
                     f"y holds numbers such as {classes[0]!r}, and the model draws what a name says. "
-                    "Give class_names, one for each class in sorted order, or a dict."
+                    "Give class_names: a dict, or a list whose k-th name belongs to class k."
                 )
-            return {label: str(label) for label in classes}
+            return dict(zip(classes, label_texts(classes, where="y"), strict=True))
         given = self.class_names
-        names = dict(given) if isinstance(given, Mapping) else dict(zip(classes, given, strict=False))
-        missing = [label for label in classes if label not in names]
-        if missing or len(set(names.values())) < len(names):
-            raise OptionError(f"class_names must give each of the classes {classes} one name of its own; got {given}.")
-        return {label: str(names[label]) for label in classes}
+        if not isinstance(given, Mapping):
+            given = dict(enumerate(_listed(given)))
+            if any(isinstance(label, str) for label in classes):
+                raise OptionError(
+                    f"class_names is a list, so class_names[k] belongs to class k, but the classes are {classes}. "
+                    f"Give a dict, such as {{{classes[0]!r}: 'a name'}}."
+                )
+        by_text = {_key(label): str(name).strip() for label, name in given.items()}
+        names = {label: by_text.get(_key(label), "") for label in classes}
+        if not all(names.values()) or len(set(names.values())) < len(names):
+            raise OptionError(
+                f"class_names must give each of the classes {classes} one name of its own; got {self.class_names}. "
+                "In a list, class_names[k] belongs to class k; in a dict, each key is a class."
+            )
+        return names
+
+
+def _listed(names: Any) -> list[Any]:
+    if isinstance(names, str) or not hasattr(names, "__iter__"):
+        raise OptionError(f"class_names must be a list or a dict of names, got {names!r}.")
+    return list(names)
+
+
+def _key(label: Any) -> str:
+    """Return a class as text, so that 1, 1.0, True and "1" name the same class."""
+    is_whole = isinstance(label, Real) and float(label).is_integer()
+    return str(int(label)) if is_whole else str(label).strip()
 
 
 def images_to_make(labels: np.ndarray, strategy: Strategy) -> dict[Any, int]:
@@ -204,15 +234,18 @@ def _of_ratio(have: dict[Any, int], ratio: float) -> dict[Any, int]:
 
 
 def _checked_labels(y: Any) -> np.ndarray:
+    """Return y as an array of classes, shape ``(N,)``, in their own type."""
     if y is None:
         raise DataError("fit requires y to be passed, but the target y is None. Give the class of each image.")
-    labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels.ravel()
-    if labels.ndim != 1:
-        raise DataError(f"Multilabel and multioutput targets are not supported; y has the shape {labels.shape}.")
-    check_classification_targets(labels)
-    return labels
+    texts = label_texts(y, where="y").to_numpy(object)  # refuses missing, continuous and multi-label values
+    labels = y.ravel() if isinstance(y, np.ndarray) and y.size == len(y) else flat_labels(y, where="y").to_numpy()
+    if labels.dtype.kind not in "OU":
+        return labels
+    first = dict(zip(texts[::-1], labels[::-1], strict=True))  # " cat" and "cat" are one class
+    kinds = sorted({type(value).__name__ for value in first.values()})
+    if len(kinds) > 1:
+        raise DataError(f"y mixes values of the types {', '.join(kinds)}. Give classes of one type.")
+    return np.array([first[text] for text in texts], labels.dtype)
 
 
 def _seed(random_state: Any) -> int:
@@ -223,51 +256,3 @@ def _seed(random_state: Any) -> int:
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     return int(check_random_state(random_state).randint(2**31 - 1))
-
-
-def _column_of(frame: pd.DataFrame) -> str:
-    found = [name for name in PATH_COLUMNS if name in frame.columns]
-    if not found:
-        raise DataError(f"X has no column of images with one of the usual names: {', '.join(PATH_COLUMNS)}.")
-    return found[0]
-
-
-def _image_column(X: Any) -> Sequence[Any]:
-    """Return the images of X one by one."""
-    if isinstance(X, pd.DataFrame):
-        return X[_column_of(X)].tolist()
-    if isinstance(X, np.ndarray) and X.dtype.kind in "OUT":
-        return X.reshape(len(X)).tolist()
-    if isinstance(X, np.ndarray) and (X.ndim < 3 or X.dtype != np.uint8):
-        raise DataError(
-            f"X is {X.dtype} of shape {X.shape}; allowed are uint8 of shape (N, H, W) or (N, H, W, C), and paths."
-        )
-    return list(X)
-
-
-def _as(kind: Any, made: Manifest) -> list[Any]:
-    """Return images of the kind of ``kind``: paths, Pillow images, or arrays of the same shape."""
-    if isinstance(kind, str | Path):
-        return [type(kind)(made.absolute_path(row)) for row in range(len(made))]
-    if isinstance(kind, Image.Image):
-        return [read_image(made, row).convert(kind.mode) for row in range(len(made))]
-    size = (kind.shape[1], kind.shape[0])
-    return [image.reshape(kind.shape) for image in to_arrays(made, size=size).images]
-
-
-def _extended(X: Any, made: list[Any]) -> Any:
-    if isinstance(X, pd.DataFrame):
-        more = pd.DataFrame({_column_of(X): pd.Series(made, dtype=object)})
-        return pd.concat([X, more], ignore_index=True) if made else X.reset_index(drop=True)
-    if isinstance(X, pd.Series):
-        return pd.Series([*X, *made], name=X.name)
-    if isinstance(X, np.ndarray):
-        return np.concatenate([X, np.array(made, X.dtype if X.dtype.kind != "U" else None).reshape(-1, *X.shape[1:])])
-    return [*X, *made]
-
-
-def _extended_labels(y: Any, labels: np.ndarray, classes: np.ndarray) -> Any:
-    both = np.concatenate([labels, classes])
-    if isinstance(y, pd.Series):
-        return pd.Series(both, name=y.name).astype(y.dtype)
-    return both.tolist() if isinstance(y, list) else both

@@ -61,9 +61,31 @@ def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
         OptionError: a key is unknown or a value is not allowed; the message names all of them.
     """
     try:
-        return Recipe.model_validate(content)
+        return Recipe.model_validate(with_text_keys(content, where=where))
     except ValidationError as error:
         raise OptionError(f"{where}: {' '.join(_explained(item) for item in error.errors())}") from None
+
+
+def with_text_keys(content: Any, *, where: str, place: str = "") -> Any:
+    """Return nested content with keys as text: YAML reads the class name ``0`` as a number.
+
+    Raises:
+        OptionError: a key is a truth value, as YAML reads ``no`` and ``off``, or a date; what was written is lost.
+
+    >>> with_text_keys({"target": {0: 12, "cat": 3}}, where="recipe")
+    {'target': {'0': 12, 'cat': 3}}
+    """
+    if not isinstance(content, dict):
+        return content
+    texts = {}
+    for key, value in content.items():
+        if isinstance(key, bool) or not isinstance(key, str | int):
+            raise OptionError(
+                f"{where}: the key {key!r}{f' in {place}' if place else ''} is no text; YAML reads unquoted words such "
+                "as yes, no, on and off as truth values. Write the name in quotes."
+            )
+        texts[str(key)] = with_text_keys(value, where=where, place=f"{place}.{key}" if place else str(key))
+    return texts
 
 
 def _explained(item: Any) -> str:

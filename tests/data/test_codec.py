@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import sys
 import threading
 import warnings
 
@@ -14,6 +15,7 @@ from PIL import Image
 from synaug.data import codec
 from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes, read_file
 from synaug.data.manifest import from_arrays, read_image
+from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError
 from synaug.runtime.quiet import without_warnings
 
@@ -196,3 +198,95 @@ def test_overlapping_threads_leave_the_warnings_as_they_were():
     for thread in threads:
         thread.join()
     assert warnings.filters == before
+
+
+# ---------------------------------------------------------------- every mode and format
+
+GRADIENT = np.linspace(0, 255, 256, dtype=np.uint8).reshape(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (GRADIENT.astype(np.float32) / 255, "TIFF"),
+        (GRADIENT.astype(np.float32), "TIFF"),
+        (GRADIENT.astype(np.float32) * 257, "TIFF"),
+        (GRADIENT.astype(np.int32), "TIFF"),
+        (GRADIENT.astype(np.int32) * 257, "TIFF"),
+        (GRADIENT.astype(np.uint16) * 257, "TIFF"),
+        (GRADIENT.astype(np.uint16) * 257, "PNG"),
+        (GRADIENT.astype(np.uint16), "PNG"),  # eight bits in a file of sixteen
+    ],
+)
+def test_other_ranges_are_scaled_to_eight_bits(values, kind):
+    image = decoded(saved(Image.fromarray(values), kind))
+    assert image.mode == "L"
+    assert np.abs(np.asarray(image, int) - GRADIENT).max() <= 1
+
+
+@pytest.mark.parametrize("values", [[-1.0, 1.0], [0.0, np.nan], [0.0, np.inf], [0.0, 4.0], [0.0, 1e6]])
+def test_ranges_that_would_have_to_be_guessed_are_refused(values):
+    with pytest.raises(DataError, match="pixels"):
+        decoded(saved(Image.fromarray(np.array([values], np.float32)), "TIFF"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "LA", "PA", "I", "F", "I;16"])
+def test_every_mode_that_a_file_can_have_looks_right(mode):
+    grey = Image.fromarray(np.where(GRADIENT > 127, 255, 0).astype(np.uint8))
+    if mode == "LAB":
+        image = Image.merge("LAB", [grey, Image.new("L", (16, 16), 128), Image.new("L", (16, 16), 128)])
+    else:
+        image = grey.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr") else grey.convert(mode)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(grey, np.uint16) * 257)
+    back = (
+        decoded(saved(image, "PNG" if mode in ("1", "P", "LA", "I;16") else "TIFF"))
+        if mode != "PA"
+        else plain_mode(image)
+    )
+    assert back.mode in ("L", "RGB")
+    assert np.abs(np.asarray(back.convert("L"), int) - np.asarray(grey)).max() <= 2
+
+
+@pytest.mark.parametrize(("mode", "clear"), [("L", 7), ("RGB", (7, 7, 7)), ("I;16", 7)])
+def test_a_color_key_is_transparent(mode, clear):
+    values = np.full((2, 2) if mode != "RGB" else (2, 2, 3), 7, np.uint16 if mode == "I;16" else np.uint8)
+    values[0, 0] = 100
+    back = decoded(saved(Image.fromarray(values), transparency=clear))
+    assert np.asarray(back.convert("L")).tolist() == [[100, 255], [255, 255]]
+
+
+@pytest.mark.parametrize("kind", ["AVIF", "JPEG2000", "PCX", "SGI", "QOI", "TGA", "DIB", "MPO"])
+def test_further_formats_are_read(kind):
+    smooth = Image.fromarray(np.repeat(GRADIENT[..., None], 3, 2))
+    image = decoded(saved(smooth, kind))
+    assert (image.mode, image.size) == ("RGB", (16, 16))
+    assert np.abs(np.asarray(image, int) - np.asarray(smooth)).mean() < 8
+
+
+def heic():
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(NOISE // 4 + 96).resize((64, 64))).save(buffer)
+    return buffer.getvalue()
+
+
+def test_photos_of_phones_are_read():
+    image = decoded(heic())
+    assert (image.mode, image.size) == ("RGB", (64, 64))
+
+
+def test_photos_of_phones_name_the_extra_that_reads_them(monkeypatch):
+    data = heic()
+    codec._register_heif.cache_clear()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(DataError, match=r"synaug\[heic\]"):
+        decoded(data)
+    codec._register_heif.cache_clear()
+
+
+def test_content_tells_an_image(tmp_path):
+    for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "QOI"):
+        assert codec.is_image_start(saved(Image.fromarray(NOISE), kind)[:64])
+    for data in (b"", b"text", b"%PDF-1.4", b"PK\3\4", b"<html>", b"\0" * 64):
+        assert not codec.is_image_start(data)

@@ -81,7 +81,7 @@ def test_split_folders_beside_others_are_unclear(tmp_path):
 
 def test_split_folders_without_training_images(tmp_path):
     place(tmp_path, "test/cat/1.png", "val/cat/1.png")
-    with pytest.raises(DataError, match=r"but no 'train'"):
+    with pytest.raises(DataError, match=r"no 'train'"):
         read_data(tmp_path)
 
 
@@ -149,11 +149,14 @@ def test_missing_folder(tmp_path):
         read_data(tmp_path / "nowhere")
 
 
-def test_empty_class_folder(tmp_path):
+def test_a_class_folder_without_images_is_left_out_and_noted(tmp_path):
     place(tmp_path, "cat/1.png", "dog/1.png")
     (tmp_path / "cow").mkdir()
-    with pytest.raises(DataError, match=r"cow is empty: it has no file that ends in \.png, \.jpg"):
-        read_data(tmp_path)
+    (tmp_path / "cow" / "notes.txt").write_text("none yet")
+    manifest = read_data(tmp_path)
+    assert manifest.class_names == ("cat", "dog")
+    assert manifest.notes == ("The folder 'cow' has no images, so it is left out.",)
+    assert [(item.suffix, item.number) for item in manifest.left_out] == [(".txt", 1)]
 
 
 def test_no_table(tmp_path):
@@ -188,7 +191,7 @@ def test_too_many_unreadable_images_are_an_error(tmp_path):
 def test_a_class_whose_images_are_all_unreadable(tmp_path):
     place(tmp_path, "cat/1.png", "dog/1.png", "cow/1.png")
     (tmp_path / "cow/1.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"No training image .* can be read in 'cow'"):
+    with pytest.raises(DataError, match=r"no training images in class 'cow'"):
         read_data(tmp_path, DataOptions(max_unreadable=0.5))
 
 
@@ -318,7 +321,7 @@ def test_a_manifest_is_returned_as_it_is_or_read_back(tmp_path):
     [
         ("", "is empty or starts with an empty line"),
         ("path,label\n", "has no rows"),
-        ("path,kind\na.png,x\n", "no label column with one of the usual names.*Its columns: path, kind.*'label'"),
+        ("path,kind\na.png,x\n", "no label column with one of the usual names.*Its columns: path, kind.*--label"),
         ("where,label\na.png,x\n", "no path column with one of the usual names"),
         ("path,label,label\na.png,x,y\n", "has the column 'label' twice"),
         ("path,label\na.png,x\nb.png,\n", "column 'label' has no value in 1 of 2 rows, first in row 2"),
@@ -328,7 +331,10 @@ def test_a_manifest_is_returned_as_it_is_or_read_back(tmp_path):
         ("path,label\na.png,x\nb.png,x\n", "one class only, 'x'"),
         ("path,label\na.png,x\na.png,y\n", "1 images with several labels; the first, 'a.png', has 'x' and 'y'"),
         ("path,label,split\na.png,x,0\na.png,x,2\n", "1 images with several splits"),
-        ("path,label,split\na.png,x,1st\nb.png,y,0\n", "split column 'split' has '1st'. Known: train, val"),
+        (
+            "path,label,split\na.png,x,1st\nb.png,y,0\n",
+            "has values that name no split: '1st'. Known: train, val",
+        ),
         ("path,label\n../a.png,x\nb.png,y\n", "'../a.png' is not allowed"),
         ("path,label\n/etc/a.png,x\nb.png,y\n", "'/etc/a.png' is not allowed"),
         ("path,label\na.png,t-shirt/top\nb.png,y\n", "'t-shirt/top' has a path separator"),

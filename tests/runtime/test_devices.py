@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from synaug.errors import OptionError
+from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.devices import chosen_device, chosen_precision
 
 
@@ -20,6 +20,16 @@ def test_unknown_precision_names_the_nearest():
         chosen_precision("bfloat", torch.device("cpu"))
 
 
-def test_a_device_that_is_not_there_is_refused():
-    with pytest.raises(OptionError, match=r"The device 'cuda:77' cannot be used"):
+def test_a_missing_device_is_a_fault_of_the_environment_and_lists_the_available_ones():
+    with pytest.raises(EnvironmentFault, match=r"'cuda:77' is not available. Available: cpu"):
         chosen_device("cuda:77")
+
+
+def test_a_name_that_is_no_device_is_an_option_error():
+    with pytest.raises(OptionError, match=r"device is 'gpu'; allowed: auto, cpu, cuda"):
+        chosen_device("gpu")
+
+
+def test_generation_and_training_may_prefer_different_formats_on_a_gpu():
+    assert chosen_precision("auto", torch.device("cuda"), on_gpu=torch.float16) == torch.float16
+    assert chosen_precision("auto", torch.device("cpu"), on_gpu=torch.float16) == torch.float32

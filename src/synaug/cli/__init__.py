@@ -15,9 +15,11 @@ import synaug
 from synaug.cli import (
     bench_commands,
     data_commands,
+    doctor_commands,
     evaluation_commands,
     prediction_commands,
     run_commands,
+    schema_commands,
     synthesis_commands,
     training_commands,
 )
@@ -45,7 +47,12 @@ app = typer.Typer(
 )
 
 PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
-    "Start here": {"demo": run_commands.demo, "run": run_commands.run_all, "status": run_commands.status},
+    "Start here": {
+        "demo": run_commands.demo,
+        "doctor": doctor_commands.doctor,
+        "run": run_commands.run_all,
+        "status": run_commands.status,
+    },
     "The same, step by step": {
         "count": data_commands.count,
         "plan": synthesis_commands.plan,
@@ -66,6 +73,7 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
         "bench": bench_commands.bench,
         "methods": training_commands.list_methods,
         "datasets": data_commands.list_datasets,
+        "schema": schema_commands.schema,
     },
 }
 COMMANDS = {name: command for panel in PANELS.values() for name, command in panel.items()}

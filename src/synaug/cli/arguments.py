@@ -24,6 +24,27 @@ Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table
 SplitColumn = Annotated[
     str | None, typer.Option("--split-column", help="Split column of a table.", show_default="split")
 ]
+PathColumn = Annotated[
+    str | None,
+    typer.Option("--path", help="Path column of a table.", show_default="path, image, file_name or the like"),
+]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--group-column", help="Column of a table whose values stay in one split, such as patient, person or video."
+    ),
+]
+Layout = Annotated[
+    str | None, typer.Option(help="What the top folders are: 'classes' or 'splits'.", show_default="recognized")
+]
+Splits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--splits",
+        metavar="NAME=SPLIT",
+        help="What a folder or split value stands for: train, validation, test, none (left out); repeatable.",
+    ),
+]
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", help="YAML file with options; the command line goes before it.")
 ]

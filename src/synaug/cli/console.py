@@ -14,11 +14,12 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from synaug.data.account import left_out_sentences
 from synaug.data.groups import shot_bins
-from synaug.data.manifest import Quarantined
 from synaug.runtime.progress import duration
 
 _BAR = 36  # characters
+_LINES = 12
 _QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
 
 
@@ -35,8 +36,8 @@ def percent(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def show_counts(summary: dict[str, Any], *, source: Path, quarantined: Sequence[Quarantined] = ()) -> None:
-    """Print how many images each class has, with a bar each, and what comes next."""
+def show_counts(summary: dict[str, Any], *, source: Path) -> None:
+    """Print how many images each class has, with a bar each, how the data were read, and what comes next."""
     console = _console()
     counts: dict[str, int] = summary["class_counts"]
     table = Table(box=None, pad_edge=False)
@@ -61,11 +62,26 @@ def show_counts(summary: dict[str, Any], *, source: Path, quarantined: Sequence[
         f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
-    if quarantined:
-        console.print(f"[red]{len(quarantined)} unreadable, left out:[/]")
-        for item in quarantined[:10]:
-            console.print(f"  {escape(item.path)}: {escape(item.reason)}")
+    show_reading(summary)
     console.print(f"Next: [bold]synaug run {escape(str(source))} --dry-run[/]", soft_wrap=True)
+
+
+def show_reading(account: dict[str, Any]) -> None:
+    """Print how data were read: the layout, what was left out and why, and notes."""
+    console = _console()
+    if account["layout"]:
+        splits = ", ".join(f"{name} {number:,}" for name, number in account["splits"].items())
+        console.print(escape(f"Read as {account['layout']}: {splits}."), soft_wrap=True)
+    if account["synthetic"]:
+        console.print(f"{sum(account['synthetic'].values()):,} synthetic images are counted apart.")
+    if account["left_out"]:
+        console.print("[yellow]Not read:[/]")
+        for sentence in left_out_sentences(account["left_out"])[:_LINES]:
+            console.print(f"  {escape(sentence)}", soft_wrap=True)
+        if len(account["left_out"]) > _LINES:
+            console.print(f"  and {len(account['left_out']) - _LINES} more kinds; --json lists all.")
+    for note in account["notes"]:
+        console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
 
 
 def _bar(share: float, style: str) -> str:
@@ -92,6 +108,7 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"There: images to train on; {plan['test_images']:,} more are for testing. "
         "What prompts call a class is changed with --aliases."
     )
+    show_reading(plan["data"])
     for warning in plan["doubtful_names"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]

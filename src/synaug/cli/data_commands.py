@@ -7,9 +7,22 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from synaug.cli.arguments import Attribute, Data, DryRun, Json, Label, RecipeFile, Run, SplitColumn
+from synaug.cli.arguments import (
+    Attribute,
+    Data,
+    DryRun,
+    GroupColumn,
+    Json,
+    Label,
+    Layout,
+    PathColumn,
+    RecipeFile,
+    Run,
+    SplitColumn,
+    Splits,
+)
 from synaug.cli.output import print_facts, print_json
-from synaug.cli.session import options_of, session
+from synaug.cli.session import options_of, session, split_names
 from synaug.errors import DataError, OptionError
 
 
@@ -19,6 +32,10 @@ def count(
     attribute: Attribute = None,
     split: Annotated[str | None, typer.Option(help="Count this split only.", show_default="train")] = None,
     split_column: SplitColumn = None,
+    path: PathColumn = None,
+    group_column: GroupColumn = None,
+    layout: Layout = None,
+    splits: Splits = None,
     recipe: RecipeFile = None,
     benchmark: Annotated[
         str | None, typer.Option(help="DATA is this known data set, checked for being whole; see 'synaug datasets'.")
@@ -32,19 +49,23 @@ def count(
     Example:  synaug count photos.csv --label species --attribute background
     """
     from synaug.data import groups, readers
+    from synaug.data.account import reading_account
 
-    options = options_of(recipe, benchmark=benchmark, label=label, attribute=attribute, split_column=split_column)
+    options = options_of(
+        recipe, benchmark=benchmark, label=label, attribute=attribute, split_column=split_column, path=path,
+        group_column=group_column, layout=layout, splits=split_names(splits),
+    )  # fmt: skip
     with session() as progress:
         manifest = readers.read_data(data, options.data, progress=progress)
     if split and split not in set(manifest.frame["split"]):
         raise OptionError(f"No split {split!r} in {data}; there are {', '.join(sorted(set(manifest.frame['split'])))}.")
-    summary = groups.summary(manifest.split(split or "train"))
+    summary = groups.summary(manifest.split(split or "train")) | reading_account(manifest)
     if as_json:
         print_json(summary)
     else:
         from synaug.cli import console
 
-        console.show_counts(summary, source=data, quarantined=manifest.quarantined)
+        console.show_counts(summary, source=data)
 
 
 def list_datasets(as_json: Json = False) -> None:

@@ -53,18 +53,23 @@ def show_doctor(content: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
-    for title, justify in (("class", "left"), ("images", "right"), ("¼", "right"), ("½", "right"), ("all", "right"), ("", "left")):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    table.add_column("class")
+    for title in ("images", "¼", "½", "all"):
+        table.add_column(title, justify="right")
+    table.add_column("")
     for name, row in content["classes"].items():
         recalls = ["n/a" if math.isnan(value) else f"{100 * value:.0f}" for value in row["recalls"]]
         verdict = f"[{STYLES[row['verdict']]}]{VERDICTS[row['verdict']]}[/]"
         table.add_row(escape(name), f"{row['images']:,}", *recalls, verdict)
     console.print(table)
     baseline = content["baseline"]
-    what = f"frozen features of {baseline['network']}" if baseline["network"] else "thumbnails (no pretrained weights at hand)"
+    what = (
+        f"frozen features of {baseline['network']}"
+        if baseline["network"]
+        else "thumbnails (no pretrained weights at hand)"
+    )
     console.print(
         f"[dim]Percent recognized with a quarter, half and all of the training images: a linear classifier on "
         f"{escape(what)}, judged on {baseline['num_images']:,} images that it did not learn from.[/]"

@@ -15,17 +15,21 @@ from synaug.cli.arguments import (
     Data,
     DryRun,
     Engine,
+    GroupColumn,
     ImageSize,
     Json,
     Label,
+    Layout,
     Methods,
     Model,
     NewRun,
+    PathColumn,
     RecipeFile,
     Run,
     Seed,
     Seeds,
     SplitColumn,
+    Splits,
     Target,
     Workers,
 )
@@ -38,6 +42,7 @@ from synaug.cli.session import (
     run_folder,
     seeds_from,
     session,
+    split_names,
     typed_command,
 )
 
@@ -86,6 +91,10 @@ def run_all(
     label: Label = None,
     attribute: Attribute = None,
     split_column: SplitColumn = None,
+    path: PathColumn = None,
+    group_column: GroupColumn = None,
+    layout: Layout = None,
+    splits: Splits = None,
     recipe: RecipeFile = None,
     aliases: Aliases = None,
     methods: Methods = None,
@@ -116,7 +125,8 @@ def run_all(
     from synaug.synthesis.execution.ray_cluster import cluster_named
 
     options = options_of(
-        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
+        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
+        group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), model=model, image_size=image_size, seed=seed,
     )  # fmt: skip
     if dry_run:

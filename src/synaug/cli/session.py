@@ -17,6 +17,10 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "label": ("data.label",),
     "attribute": ("data.attribute",),
     "split_column": ("data.split",),
+    "path": ("data.path",),
+    "group_column": ("data.group",),
+    "layout": ("data.layout",),
+    "splits": ("data.splits",),
     "benchmark": ("data.benchmark",),
     "by": ("plan.by",),
     "target": ("plan.target",),
@@ -59,6 +63,25 @@ def note(sentence: str) -> None:
         print(f"Note: {sentence}", file=sys.stderr)
 
 
+def split_names(pairs: list[str] | None) -> dict[str, str] | None:
+    """Read what names stand for which splits, each as ``NAME=SPLIT``.
+
+    Raises:
+        OptionError: a pair has no name or no split.
+    """
+    if pairs is None:
+        return None
+    from synaug.errors import OptionError
+
+    named = {}
+    for pair in pairs:
+        name, _, split = pair.rpartition("=")
+        if not name or not split:
+            raise OptionError(f"--splits takes NAME=SPLIT, such as part2=test, got {pair!r}.")
+        named[name] = split
+    return named
+
+
 def number_or_name(target: str | None) -> float | int | str | None:
     """Read a target: a whole number, a share, or a name."""
     if target is None:
@@ -75,7 +98,9 @@ def run_folder(out: Path | None, name: str) -> Path:
     """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
     if out is not None:
         return out
-    chosen = Path("runs") / (Path(name).resolve().stem or "run")
+    source = Path(name).resolve()
+    named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
+    chosen = Path("runs") / (named or "run")
     print(f"Run folder: {chosen} (choose another with --out)", file=sys.stderr)
     return chosen
 

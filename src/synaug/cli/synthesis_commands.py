@@ -14,21 +14,25 @@ from synaug.cli.arguments import (
     Data,
     DryRun,
     Engine,
+    GroupColumn,
     ImageSize,
     Json,
     Label,
+    Layout,
     Model,
     NewRun,
     OtherModel,
+    PathColumn,
     RecipeFile,
     Run,
     Seed,
     SplitColumn,
+    Splits,
     Target,
     Workers,
 )
 from synaug.cli.output import print_facts, print_json, show_plan
-from synaug.cli.session import number_or_name, options_of, run_folder, session
+from synaug.cli.session import number_or_name, options_of, run_folder, session, split_names
 from synaug.errors import OptionError
 
 
@@ -50,6 +54,10 @@ def plan(
     label: Label = None,
     attribute: Attribute = None,
     split_column: SplitColumn = None,
+    path: PathColumn = None,
+    group_column: GroupColumn = None,
+    layout: Layout = None,
+    splits: Splits = None,
     recipe: RecipeFile = None,
     aliases: Aliases = None,
     image_size: ImageSize = None,
@@ -75,7 +83,8 @@ def plan(
     from synaug.runtime import storage
 
     options = options_of(
-        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, by=by,
+        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
+        group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), cap=cap, variant=variant, model=model,
         image_size=image_size, seed=seed,
     )  # fmt: skip

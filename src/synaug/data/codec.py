@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import stat
@@ -9,13 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
+from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError
 from synaug.runtime.quiet import without_warnings
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm")
+FORMATS = (
+    "PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "DIB", "PCX", "SGI", "QOI", "TGA", "HEIF",
+)  # fmt: skip
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".pgm", ".ppm", ".pbm", ".pnm",
+    ".pfm", ".apng", ".mpo", ".avif", ".avifs", ".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".dib", ".pcx", ".sgi",
+    ".qoi", ".tga", ".heic", ".heif", ".hif",
+)  # fmt: skip
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_TGA_FOOTER = b"TRUEVISION-XFILE."
+_WITHOUT_MARK = ("DIB", "PCX", "SGI", "TGA", "HEIF")  # other files start like these, too
+_LONGEST_START = 64  # bytes of a file that tell its format
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100_000_000
 
@@ -46,40 +58,65 @@ def decoded(data: bytes) -> Image.Image:
         raise DataError(f"has {len(data):,} bytes; allowed are {MAX_BYTES:,}")
     try:
         with without_warnings():
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = Image.open(io.BytesIO(data), formats=_formats_for(data))
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"has {image.width} x {image.height} pixels; allowed are {MAX_PIXELS:,} in all")
             image.load()
-            upright = ImageOps.exif_transpose(image)
+            return plain_mode(ImageOps.exif_transpose(image))
     except DataError:
         raise
     except UnidentifiedImageError:
         raise DataError(f"is not an image of the formats {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise DataError(f"cannot be decoded: {error}") from error
-    return plain_mode(upright)
 
 
-def plain_mode(image: Image.Image) -> Image.Image:
-    """Return the image as ``L`` or ``RGB``; what is transparent becomes white, 16 bits become 8."""
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode.startswith(("I", "F")):
-        return _eight_bits(image)
-    if image.mode == "1":
-        return image.convert("L")
-    if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa"):
-        straight = {"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode)
-        rgba = image.convert(straight).convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("L" if straight == "LA" else "RGB")
-    return image.convert("RGB")
+def is_image_start(start: bytes) -> bool:
+    """Return whether a file that starts with these bytes is an image, by the mark that its format starts with."""
+    if len(start) < 16:
+        return False
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
+        return True
+    accepts = [Image.OPEN[name][1] for name in _installed() if name not in _WITHOUT_MARK and name in Image.OPEN]
+    return any(accept is not None and accept(start[:16]) is True for accept in accepts)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image, np.float64))
-    is_wide = image.mode.startswith("I;16") or values.max(initial=0) > 255
-    return Image.fromarray(np.clip(values / (257 if is_wide else 1), 0, 255).round().astype(np.uint8))
+def starts_like_an_image(path: Path) -> bool:
+    """Return whether the content of a file is an image's, whatever its name; False if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return is_image_start(file.read(_LONGEST_START))
+    except OSError:
+        return False
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    """Return the allowed formats that the installed Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN and (name != "AVIF" or features.check("avif")))
+
+
+def _formats_for(data: bytes) -> tuple[str, ...]:
+    """Return the formats that encoded bytes may be of.
+
+    Raises:
+        DataError: they are HEIC, and the package that reads it is missing.
+    """
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        _register_heif()
+        return ("HEIF",)
+    # TGA has no mark at its start, so almost anything may look like it; its footer is a mark
+    return tuple(name for name in _installed() if name != "TGA" or data[-18:].startswith(_TGA_FOOTER))
+
+
+@functools.cache
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        raise DataError("is a HEIC image; to read it, install pillow-heif with: pip install 'synaug[heic]'") from None
+    pillow_heif.register_heif_opener(thumbnails=False)
 
 
 def encoded(value: bytes | np.ndarray) -> bytes:

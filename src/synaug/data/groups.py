@@ -80,7 +80,8 @@ def shot_bins(class_counts: np.ndarray) -> ShotBins:
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:
-    """Return what ``synaug count --json`` prints, of all rows of the manifest; give it one split."""
+    """Return what ``synaug count --json`` prints, of the real images of the manifest; give it one split."""
+    manifest = manifest.rows(~manifest.is_synthetic)
     counts = class_counts(manifest.labels, manifest.num_classes)
     bins = shot_bins(counts)
     return {

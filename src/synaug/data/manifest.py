@@ -44,6 +44,16 @@ class Quarantined:
     reason: str
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Files or rows of one kind that were not read: why, their suffix (empty if none), how many, and a few of them."""
+
+    reason: str
+    suffix: str
+    number: int
+    examples: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """Images with their labels, attributes and splits; see the module for the columns."""
@@ -54,6 +64,9 @@ class Manifest:
     root: Path | None = None
     quarantined: tuple[Quarantined, ...] = field(default=())
     origin: str = ""  # what the source turned out to be, such as a Hub id at its commit
+    layout: str = ""  # how the source was understood, in a sentence
+    notes: tuple[str, ...] = ()  # what a person should know before trusting the counts
+    left_out: tuple[LeftOut, ...] = ()  # what was not read, apart from the quarantined images
 
     def __post_init__(self) -> None:
         missing = [column for column in COLUMNS if column not in self.frame.columns]
@@ -89,7 +102,7 @@ class Manifest:
     def rows(self, chosen: np.ndarray) -> Manifest:
         """Return the rows at these positions or under this mask, in that order."""
         picked = self.frame.loc[chosen] if chosen.dtype == bool else self.frame.iloc[chosen]
-        return replace(self, frame=picked.reset_index(drop=True), quarantined=())
+        return replace(self, frame=picked.reset_index(drop=True), quarantined=(), notes=(), left_out=())
 
     def split(self, name: str) -> Manifest:
         """Return the rows of one split."""
@@ -215,6 +228,9 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "attribute_names": list(manifest.attribute_names),
         "root": None if manifest.root is None else str(manifest.root.resolve()),
         "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
+        "layout": manifest.layout,
+        "notes": list(manifest.notes),
+        "left_out": [[item.reason, item.suffix, item.number, list(item.examples)] for item in manifest.left_out],
     }
     frame = manifest.frame
     if "image" in frame:
@@ -245,4 +261,10 @@ def read_manifest(path: Path) -> Manifest:
         attribute_names=tuple(about["attribute_names"]),
         root=None if about["root"] is None else Path(about["root"]),
         quarantined=tuple(Quarantined(*item) for item in about["quarantined"]),
+        layout=about.get("layout", ""),  # absent from manifests of earlier versions, as the two below
+        notes=tuple(about.get("notes", ())),
+        left_out=tuple(
+            LeftOut(reason, suffix, number, tuple(examples))
+            for reason, suffix, number, examples in about.get("left_out", ())
+        ),
     )

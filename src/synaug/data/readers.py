@@ -6,7 +6,7 @@ import difflib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,15 @@ from synaug.data.ai_mark import is_marked
 from synaug.data.benchmarks.catalog import list_benchmark
 from synaug.data.benchmarks.utkface import FIELDS, is_faces, list_faces
 from synaug.data.codec import decoded, file_bytes
+from synaug.data.completeness import complete_classes, without_synthetic_tests
 from synaug.data.formats.folders import is_image_name, list_folders, subfolders
 from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
 from synaug.data.formats.in_memory import Source, table_in_memory
 from synaug.data.formats.listing import Listing, check_listing
 from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
-from synaug.data.formats.tables import list_rows, list_table
+from synaug.data.formats.table_files import read_table
+from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table
+from synaug.data.formats.tree import is_ours
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
@@ -97,18 +100,37 @@ def list_images(path: Path, options: DataOptions) -> Listing:
         raise DataError(f"{path} does not exist.{hint} Give a folder with one folder a class, or a table of images.")
     if is_saved(path):
         return list_saved(path, options)
-    tables = [path / name for name in METADATA if (path / name).is_file()]
+    if is_ours(path) and not (path / "train").is_dir():
+        raise DataError(f"{path} was written by synaug and is not a data set. Give the folder of the real images.")
+    return _list_metadata(path, options) or _list_folder(path, options)
+
+
+def _list_metadata(path: Path, options: DataOptions) -> Listing | None:
+    """List the images that a metadata file in a folder names; None if classes are to be read from folders.
+
+    Raises:
+        DataError: there are two such files, or the one has no label column and there are no class folders.
+    """
+    inside = subfolders(path)
+    within = [path / inside[0]] if len(inside) == 1 else []  # a folder around all
+    found = ([folder / name for name in METADATA if (folder / name).is_file()] for folder in (path, *within))
+    tables = next((tables for tables in found if tables), [])
     if len(tables) > 1:
         raise DataError(f"{path} has {tables[0].name} and {tables[1].name}; name the one to read.")
-    if tables:
-        return list_table(tables[0], options)
-    return _list_folder(path, options)
+    if not tables:
+        return None
+    columns = [str(name).casefold() for name in read_table(tables[0]).frame.columns]
+    if options.label is None and not set(columns) & set(LABEL_COLUMNS) and subfolders(path):
+        listing = _list_folder(path, options)
+        note = f"{tables[0].name} has no label column, so the classes are the folders."
+        return replace(listing, notes=(note, *listing.notes))
+    return list_table(tables[0], options)
 
 
 def _list_folder(path: Path, options: DataOptions) -> Listing:
     if is_faces(path) or (options.label in FIELDS and not subfolders(path)):
         return list_faces(path, options)
-    columns = {kind: getattr(options, kind) for kind in ("label", "attribute", "path", "split")}
+    columns = {kind: getattr(options, kind) for kind in ("label", "attribute", "path", "split", "group")}
     given = [f"{kind} {value!r}" for kind, value in columns.items() if value is not None]
     if given:
         raise OptionError(
@@ -121,7 +143,7 @@ def _list_folder(path: Path, options: DataOptions) -> Listing:
             f"{path} has {'images but no class folders' if lying else 'no images'}. Put the images of each class "
             "into a folder named after it, or list them in a table with a path and a label column."
         )
-    return list_folders(path)
+    return list_folders(path, options)
 
 
 @dataclass(frozen=True)
@@ -184,9 +206,12 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
         root=listing.root,
         quarantined=(*unusable, *listing.repeated),
         origin=listing.origin,
+        layout=listing.layout,
+        notes=listing.notes,
+        left_out=listing.left_out,
     )
-    _check_classes_left(manifest, where)
-    return manifest
+    manifest = without_synthetic_tests(manifest)
+    return complete_classes(manifest, "train", options.incomplete_classes, where=where)
 
 
 def _positions(values: pd.Series[str], names: Sequence[str]) -> pd.Series[int]:
@@ -201,13 +226,6 @@ def _check_budget(unusable: Sequence[Quarantined], total: int, allowed: float, w
             f"{len(unusable):,} of {total:,} images in {where} cannot be used; allowed are {allowed:.1%}. "
             f"The first: {first}. Repair or remove them, or allow more with max_unreadable."
         )
-
-
-def _check_classes_left(manifest: Manifest, where: str) -> None:
-    left = set(manifest.split("train").labels.tolist())
-    lost = [repr(name) for label, name in enumerate(manifest.class_names) if label not in left]
-    if lost:
-        raise DataError(f"No training image in {where} can be read in {', '.join(lost[:5])}. Repair the images.")
 
 
 def _is_manifest(path: Path) -> bool:

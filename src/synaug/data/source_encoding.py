@@ -12,6 +12,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from synaug.data.codec import Encoding, file_bytes
+from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError
 from synaug.runtime.quiet import without_warnings
@@ -23,7 +24,6 @@ _LOSSLESS = "PNG"
 @dataclass(frozen=True)
 class _Look:
     format: str
-    mode: str
     size: tuple[int, int]
     quality: int | None = None
     subsampling: int | None = None
@@ -33,20 +33,21 @@ def detect_encoding(manifest: Manifest) -> Encoding:
     """Return the encoding of the training images, from at most ``SAMPLE`` of them, evenly spaced.
 
     The format is the most frequent one of PNG, JPEG and WebP; all others, and arrays in memory, count as PNG.
-    The mode is grey only where all are grey; the size is None where there are several; the JPEG quality is the
-    median of those that the quantisation tables show, its colour subsampling the most frequent one.
+    The mode is gray only if all training images are; the size is None if there are several; the JPEG quality is the
+    median of those that the quantization tables show, its color subsampling the most frequent one.
 
     Raises:
         DataError: no training image can be read.
     """
     looks = _looks(manifest)
+    real = manifest.split("train")
     kind = Counter(look.format for look in looks).most_common(1)[0][0]
     sizes = {look.size for look in looks}
     qualities = [look.quality for look in looks if look.format == kind and look.quality is not None]
     samplings = [look.subsampling for look in looks if look.format == kind and look.subsampling is not None]
     return Encoding(
         format=kind,
-        mode="L" if all(look.mode == "L" for look in looks) else "RGB",
+        mode=color_mode(real.rows(~real.is_synthetic)),
         size=sizes.pop() if len(sizes) == 1 else None,
         quality=int(np.median(qualities)) if qualities else Encoding.quality,
         subsampling=Counter(samplings).most_common(1)[0][0] if samplings else Encoding.subsampling,
@@ -75,15 +76,15 @@ def _look(manifest: Manifest, row: int) -> _Look:
     image = read_image(manifest, row)
     value = manifest.frame["image"].iat[row] if "image" in manifest.frame else None
     if isinstance(value, np.ndarray):
-        return _Look(_LOSSLESS, image.mode, image.size)
+        return _Look(_LOSSLESS, image.size)
     data = value if isinstance(value, bytes) else file_bytes(manifest.absolute_path(row))
     with without_warnings(), Image.open(io.BytesIO(data)) as opened:
         kind = {"MPO": "JPEG"}.get(opened.format or "", opened.format)
         tables = getattr(opened, "quantization", None)
         sampling = get_sampling(opened) if isinstance(opened, JpegImageFile) and opened.mode == "RGB" else -1
     if kind == "JPEG" and tables:
-        return _Look("JPEG", image.mode, image.size, jpeg_quality(tables), sampling if sampling >= 0 else None)
-    return _Look("WEBP" if kind == "WEBP" else _LOSSLESS, image.mode, image.size)
+        return _Look("JPEG", image.size, jpeg_quality(tables), sampling if sampling >= 0 else None)
+    return _Look("WEBP" if kind == "WEBP" else _LOSSLESS, image.size)
 
 
 def jpeg_quality(tables: dict[int, list[int]]) -> int:

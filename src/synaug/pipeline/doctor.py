@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +92,8 @@ def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict
         "device": {"name": features.device, "images_per_second": features.images_per_second},
         "images_to_make": int((counts.max() - counts).sum()),
     }
-    content |= {"findings": findings(content), "next": next_command(content, source), "seconds": time.monotonic() - began}
-    return content
+    content |= {"findings": findings(content), "next": next_command(source)}
+    return content | {"seconds": time.monotonic() - began}
 
 
 def class_verdict(num_images: int, recalls: np.ndarray) -> str:
@@ -109,13 +110,19 @@ def findings(content: dict[str, Any]) -> list[str]:
     said = []
     duplicates, layout = content["duplicates"], content["layout"]
     if duplicates["across_splits"]:
-        said.append(f"{duplicates['across_splits']:,} training images are in the test split, too: results would flatter.")
+        said.append(
+            f"{duplicates['across_splits']:,} training images are in the test split, too: results would flatter."
+        )
     if duplicates["contradictory"]:
         said.append(f"{duplicates['contradictory']:,} equal images carry different labels. Keep one label each.")
     if duplicates["exact"] or duplicates["near"]:
-        said.append(f"{duplicates['exact']:,} training images repeat another one exactly, {duplicates['near']:,} nearly.")
+        said.append(
+            f"{duplicates['exact']:,} training images repeat another one exactly, {duplicates['near']:,} nearly."
+        )
     if content["label_suspects"]:
-        said.append(f"{len(content['label_suspects'])} labels look wrong to a model that did not see them; check them first.")
+        said.append(
+            f"{len(content['label_suspects'])} labels look wrong to a model that did not see them; check them first."
+        )
     if layout["quarantined"]:
         said.append(f"{layout['quarantined']:,} files cannot be read and are left out.")
     if not layout["test"]:
@@ -131,7 +138,9 @@ def findings(content: dict[str, Any]) -> list[str]:
             f"rarest class, {rarest} ({row['images']} images)."
         )
     if gaining := by_verdict.get("would gain"):
-        said.append(f"More images would help most: {', '.join(gaining[:8])}{' and others' if len(gaining) > 8 else ''}.")
+        said.append(
+            f"More images would help most: {', '.join(gaining[:8])}{' and others' if len(gaining) > 8 else ''}."
+        )
     if flat := by_verdict.get("flat"):
         said.append(
             f"More images alone hardly help: {', '.join(flat[:8])}. Look for wrong labels and classes that overlap."
@@ -141,12 +150,13 @@ def findings(content: dict[str, Any]) -> list[str]:
     return said
 
 
-def next_command(content: dict[str, Any], source: Path) -> str:
-    """Return the command to type next."""
-    import shlex
+def next_command(source: Path) -> str:
+    """Return the command to type next.
 
-    place = shlex.quote(str(source))
-    return f"synaug run {place} --dry-run"
+    >>> next_command(Path("my photos"))
+    "synaug run 'my photos' --dry-run"
+    """
+    return f"synaug run {shlex.quote(str(source))} --dry-run"
 
 
 def _layout(manifest: Manifest) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import Recipe
+from synaug.data.account import reading_account
 from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.methods import check_methods, method_named
@@ -39,6 +40,7 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
     return plan_section(made) | {
         "have": {cell.name: cell.have for cell in made.cells},
         "test_images": len(manifest.split("test")),
+        "data": reading_account(manifest),
         "estimate": estimate(made, pace),
         "licence": model_facts(made.options.model)["licence"],
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),

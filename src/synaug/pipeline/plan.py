@@ -11,6 +11,7 @@ import pandas as pd
 
 from synaug.config import Recipe
 from synaug.data import groups, readers, source_encoding
+from synaug.data.completeness import complete_classes
 from synaug.data.manifest import Manifest, write_manifest
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
@@ -30,7 +31,6 @@ IN_MEMORY = "images in memory"
 def check_recipe(recipe: Recipe) -> None:
     """Raise an OptionError for a name that nothing knows: a method, mixing, loss, sampler, network, gate, device."""
     from synaug.runtime.devices import chosen_device, chosen_precision
-    from synaug.synthesis.generators.loading import find_device
     from synaug.synthesis.quality.gates import check_gates
     from synaug.training.batching import check_stage
     from synaug.training.last_layer.retrain import method_named
@@ -38,7 +38,7 @@ def check_recipe(recipe: Recipe) -> None:
 
     check_methods(list(recipe.methods), recipe)
     check_gates(recipe.quality.gates)
-    find_device(recipe.generate.device)
+    chosen_precision(recipe.generate.dtype, chosen_device(recipe.generate.device))
     chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
     for network in {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}:
         check_network(network)
@@ -56,8 +56,7 @@ def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) ->
     """
     manifest = readers.read_data(source, recipe.data, progress=progress)
     manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
-    check_counts(manifest, "test")
-    return manifest
+    return complete_classes(manifest, "test", recipe.data.incomplete_classes, where=place(source))
 
 
 def check_counts(manifest: Manifest, split: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from synaug.config import EMBEDDED, UNNAMED, Recipe
 from synaug.data import groups
+from synaug.data.account import reading_account
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
@@ -177,13 +178,17 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
     summary = groups.summary(manifest.split("train"))
     test = manifest.split("test")
     tested = groups.class_counts(test.labels, manifest.num_classes)
-    return {
-        "source": source,
-        "num_test_images": len(test),
-        "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
-        "class_names": list(manifest.class_names),
-        "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
-    } | summary
+    return (
+        {
+            "source": source,
+            "num_test_images": len(test),
+            "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
+            "class_names": list(manifest.class_names),
+            "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
+        }
+        | summary
+        | reading_account(manifest)
+    )
 
 
 def plan_section(plan: Plan) -> dict[str, Any]:

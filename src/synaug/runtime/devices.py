@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from synaug.errors import OptionError, unknown
+from synaug.errors import EnvironmentFault, OptionError, unknown
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -16,30 +16,37 @@ def chosen_device(device: str | torch.device) -> torch.device:
     """Return the device; ``auto`` is the first GPU, else Apple's, else the CPU.
 
     Raises:
-        OptionError: this machine has no such device.
+        OptionError: this is not the name of a device.
+        EnvironmentFault: this machine has no such device.
     """
     if str(device) == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(available_kinds()[-1])
     try:
         chosen = torch.device(device)
+    except RuntimeError as error:
+        raise OptionError(f"device is {str(device)!r}; allowed: auto, cpu, cuda, cuda:1, mps and the like.") from error
+    try:
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
-        raise OptionError(
-            f"The device {str(device)!r} cannot be used: {error}. Allowed: auto, cpu, or one of this machine."
-        ) from error
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        known = ", ".join(available_kinds())
+        raise EnvironmentFault(f"Device {str(device)!r} is not available. Available: {known}.") from error
     return chosen
 
 
-def chosen_precision(precision: str, device: torch.device) -> torch.dtype:
-    """Return the number format of the forward pass; ``auto`` is bfloat16 on CUDA, else float32.
+def available_kinds() -> list[str]:
+    """Return the kinds of device of this machine, the fastest last."""
+    found = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
+    return ["cpu", *(kind for kind, is_available in found.items() if is_available)]
+
+
+def chosen_precision(precision: str, device: torch.device, *, on_gpu: torch.dtype = torch.bfloat16) -> torch.dtype:
+    """Return the number format of the forward pass; ``auto`` is ``on_gpu`` on CUDA, else float32.
 
     Raises:
-        OptionError: half precision was asked for on a CPU, where it is slower by far.
+        OptionError: it is no known format, or half precision on a CPU, where it is slower by far.
     """
     if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        return on_gpu if device.type == "cuda" else torch.float32
     if precision not in _DTYPES:
         raise unknown("precision", precision, ["auto", *_DTYPES])
     if device.type == "cpu" and precision != "float32":

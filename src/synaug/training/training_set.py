@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError
 from synaug.runtime import signals
@@ -179,8 +180,8 @@ def load_training_set(
     if like is not None:
         channels, height, width = like.images.shape[1:]
     else:
-        height, width, grey = _probed_shape(manifest, image_size)
-        channels = channels or (1 if grey else 3)
+        height, width = _probed_shape(manifest, image_size)
+        channels = channels or (1 if color_mode(_real_or_all(manifest)) == "L" else 3)
     num_bytes = len(manifest) * channels * height * width
     if in_memory is None:
         in_memory = num_bytes <= _free_memory(torch.device("cpu")) / 2
@@ -224,18 +225,23 @@ def _free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _probed_shape(manifest: Manifest, image_size: int | None) -> tuple[int, int, bool]:
+def _probed_shape(manifest: Manifest, image_size: int | None) -> tuple[int, int]:
+    if image_size is not None:
+        return image_size, image_size
     rows = np.unique(np.linspace(0, len(manifest) - 1, _PROBED).astype(int))
     probes = [read_image(manifest, int(row)) for row in rows]
-    grey = all(image.mode == "L" for image in probes)
     sizes = {image.size for image in probes}
-    if image_size is not None:
-        return image_size, image_size, grey
     if len(sizes) == 1:
         width, height = sizes.pop()
-        return height, width, grey
+        return height, width
     side = min(_MAX_MIXED_SIDE, int(np.median([min(image.size) for image in probes])))
-    return side, side, grey
+    return side, side
+
+
+def _real_or_all(manifest: Manifest) -> Manifest:
+    """Return the real images, which decide on gray or color, or all if there are none."""
+    is_real = ~manifest.is_synthetic
+    return manifest.rows(is_real) if is_real.any() else manifest
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:

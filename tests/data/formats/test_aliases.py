@@ -26,7 +26,7 @@ def test_aliases_are_read(tmp_path, name, text):
         ("a.csv", "class,name\ncrane,a\ncrane,b\n", "gives the class 'crane' two names: 'a' and 'b'"),
         ("a.csv", "class,name\ncrane,\n", "must give each class a name in words"),
         ("a.yaml", "- crane\n", "must hold lines 'class: name', not list"),
-        ("a.yaml", "1: one\n", "quote numbers"),
+        ("a.yaml", "yes: one\n", "quote numbers"),
         ("a.yaml", "a: [\n", "cannot be read"),
     ],
 )

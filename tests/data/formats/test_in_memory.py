@@ -179,7 +179,8 @@ def test_balance_takes_what_a_program_holds(tree):
         ((IMAGES, [0]), r"6 images but 1 labels"),
         (Items(["a", "b"], [0]), r"The Items has one class only|cannot be used"),
         (pd.DataFrame({"picture": ["a.png"], "label": ["cat"]}), r"The DataFrame has no path column"),
-        ((IMAGES.astype(np.int32), LABELS), r"Image 0 is int32; allowed are uint8"),
+        ((IMAGES.astype(np.int32) - 9, LABELS), r"The set of int32 images has pixels from -9"),
+        ((IMAGES.astype(str), LABELS), r"Image 0 is <U"),
         ((IMAGES[..., :2], LABELS), r"Image 0 has the shape \(5, 4, 2\); allowed are"),
         ({"train": Arrays(), "test": Items(IMAGES)}, r"The splits train, test name different classes"),
     ],
@@ -192,7 +193,7 @@ def test_what_cannot_be_read_is_named(source, words):
 def test_a_normalising_transform_is_found_out(tree):
     transform = Compose([ToTensor(), Normalize([0.5] * 3, [0.5] * 3)])
     items = Items([transform(Image.fromarray(image)) for image in IMAGES])
-    with pytest.raises(DataError, match=r"values from -.* must lie between 0 and 1\. Leave the normalising transform"):
+    with pytest.raises(DataError, match=r"pixels from -.* Leave the normalizing transform"):
         read_data(items)
 
 
@@ -205,3 +206,79 @@ def test_an_item_without_label_is_named():
         DataError, match=r"Item 0 of Bare is ndarray, no \(image, label\)\. .* as a pair \(images, labels\)"
     ):
         read_data(Bare(IMAGES))
+
+
+PLAIN = [Image.fromarray(image) for image in IMAGES]
+GRAY = np.stack([np.asarray(image.convert("L")) for image in PLAIN])
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        (IMAGES.transpose(0, 3, 1, 2), IMAGES),
+        (torch.from_numpy(IMAGES), IMAGES),  # a tensor with its channels last, as .data of torchvision
+        (torch.from_numpy(IMAGES).permute(0, 3, 1, 2).bfloat16() / 255, IMAGES),
+        ((torch.from_numpy(IMAGES).permute(0, 3, 1, 2) / 255).requires_grad_(), IMAGES),
+        (IMAGES / 255, IMAGES),
+        (IMAGES.astype(np.float32), IMAGES),  # floats from 0 to 255
+        (IMAGES.astype(np.uint16) * 257, IMAGES),
+        (IMAGES.astype(np.int64), IMAGES),
+        (IMAGES.tolist(), IMAGES),
+        (np.concatenate([IMAGES, np.full_like(IMAGES[..., :1], 255)], 3), IMAGES),  # opaque
+        (np.concatenate([IMAGES, np.zeros_like(IMAGES[..., :1])], 3), np.full_like(IMAGES, 255)),  # transparent
+        (GRAY > 128, (GRAY > 128) * 255),
+        (GRAY[:, None], GRAY),
+        (GRAY[..., None] / 255.0, GRAY),
+        (pd.Series(list(IMAGES / 255)), IMAGES),
+    ],
+)
+def test_arrays_of_any_type_scale_and_layout_are_read_as_a_person_expects(images, expected):
+    found = pixels(read_data((images, LABELS)))
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= (1 if "bfloat16" in str(getattr(images, "dtype", "")) else 0)
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "LA", "La", "PA", "RGBX", "RGBa"])
+def test_pillow_images_of_any_mode_look_as_before(mode):
+    through = {"PA": "P", "La": "LA", "RGBa": "RGBA"}.get(mode, mode)
+    given = [image.convert(through).convert(mode) for image in PLAIN]
+    gray = mode in ("1", "LA", "La")
+    expected = GRAY if gray else IMAGES
+    if mode in ("1", "P", "PA"):  # few colors: what is left of them
+        expected = np.stack([np.asarray(image.convert(through).convert("L" if gray else "RGB")) for image in PLAIN])
+    found = pixels(read_data((given, LABELS)))
+    assert np.abs(found.astype(int) - expected).max() <= {"LAB": 24, "HSV": 6, "YCbCr": 6}.get(mode, 0)
+
+
+@pytest.mark.parametrize("dark", [0, 3, 255])
+def test_a_dark_image_has_the_scale_of_its_set(dark):
+    wide = [Image.fromarray(image.astype(np.uint16) * 257) for image in GRAY]
+    wide[0] = Image.fromarray(np.full((5, 4), dark, np.uint16))
+    found = pixels(read_data((wide, LABELS)))
+    assert (found[0] == round(dark / 257)).all()
+    assert (found[1:] == GRAY[1:]).all()
+
+
+def test_an_image_in_memory_is_upright_as_in_a_file(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    PLAIN[0].save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        in_memory = read_data(([image] * 2, [0, 1]))
+    in_file = read_data(([tmp_path / "a.png", np.zeros((5, 4), np.uint8)], [0, 1]))
+    assert (np.asarray(read_image(in_memory, 0)) == np.asarray(read_image(in_file, 0))).all()
+
+
+def test_a_damaged_pillow_image_is_named(tmp_path):
+    PLAIN[0].resize((99, 99)).save(tmp_path / "a.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:900])
+    with Image.open(tmp_path / "cut.jpg") as image, pytest.raises(DataError, match="Image 1 cannot be decoded"):
+        read_data(([PLAIN[0], image], [0, 1]))
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((0, 5)), np.zeros(5), np.zeros((1, 2, 3, 4)), None, object(), [[1, 2], [3]]]
+)
+def test_an_image_that_is_none_is_named(image):
+    with pytest.raises(DataError, match="Image 1 "):
+        read_data(([IMAGES[0], image], [0, 1]))

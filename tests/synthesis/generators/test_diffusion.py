@@ -201,9 +201,9 @@ def test_image_to_image_starts_from_the_given_images(stable_diffusion):
         generator(PROMPTS[:1], seeds=[1])
 
 
-def test_a_missing_device_says_what_is_there(stable_diffusion, monkeypatch):
+def test_a_missing_device_lists_the_available_ones(stable_diffusion, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(EnvironmentFault, match=r"The device .cuda:1. is not there\. There are: cpu"):
+    with pytest.raises(EnvironmentFault, match=r"Device .cuda:1. is not available\. Available: cpu"):
         load_generator(str(stable_diffusion), GenerateOptions(device="cuda:1"))
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from synaug.data.codec import encoded
+from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, EnvironmentFault
 
@@ -52,7 +53,7 @@ def to_arrays(data: Manifest, *, size: tuple[int, int] | None = None) -> ImageAr
     """Return all images as one array, with labels and where they come from.
 
     Args:
-        data: the images; grey ones stay grey where all are.
+        data: the images; gray ones stay gray if all are.
         size: (width, height) that images are scaled and cropped to; needed where they have several sizes.
 
     Raises:
@@ -66,7 +67,7 @@ def to_arrays(data: Manifest, *, size: tuple[int, int] | None = None) -> ImageAr
             f"The images have {len(sizes):,} sizes ({shown}, ...), so they are no single array. "
             "Give the one to scale and crop them to: to_arrays(data, size=(width, height))."
         )
-    mode = "L" if all(image.mode == "L" for image in images) else "RGB"
+    mode = color_mode(data)
     fitted = [np.asarray(_fitted(image.convert(mode), size)) for image in images]
     return ImageArrays(np.stack(fitted) if fitted else np.empty((0, 0, 0), np.uint8), data.labels, data.is_synthetic)
 
@@ -84,7 +85,8 @@ def to_torch(
 
     Args:
         data: the images.
-        transform: given each Pillow image; default: float32 of shape ``(C, H, W)`` in [0, 1].
+        transform: given each Pillow image, gray (``L``) if all are, else ``RGB``; default: float32 of shape
+            ``(C, H, W)`` in [0, 1].
         pairs: give plain ``(image, label)`` pairs, as a loop written for torchvision expects.
 
     The data set has ``classes``, ``class_to_idx`` and ``targets`` as torchvision's have, and the arrays
@@ -110,7 +112,7 @@ def to_datasets(data: Manifest) -> datasets.Dataset:
         raise EnvironmentFault("to_datasets needs the package datasets: pip install 'synaug[hub]'.") from error
     features: dict[str, Any] = {
         "id": datasets.Value("string"),
-        "image": datasets.Image(),
+        "image": datasets.Image(mode=color_mode(data)),  # one for all, as everywhere
         "label": datasets.ClassLabel(names=list(data.class_names)),
     }
     columns: dict[str, Any] = {

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 
 
@@ -29,6 +30,7 @@ class ImageDataset(Dataset[Any]):
         self, data: Manifest, *, transform: Callable[[Image.Image], Any] | None = None, pairs: bool = False
     ) -> None:
         self._data, self._pairs = data, pairs
+        self._mode = color_mode(data)  # one for all, so that a loader can stack gray and color images
         self.transform = transform or as_tensor
         self.classes = list(data.class_names)
         self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
@@ -40,8 +42,9 @@ class ImageDataset(Dataset[Any]):
         return len(self.targets)
 
     def __getitem__(self, position: int) -> Sample | tuple[Any, int]:
-        """Return one image, transformed, with its label and, unless only pairs are wanted, where it comes from."""
-        image, label = self.transform(read_image(self._data, position)), self.targets[position]
+        """Return one image, transformed, with its label and, unless only pairs are wanted, its origin."""
+        image = self.transform(read_image(self._data, position).convert(self._mode))
+        label = self.targets[position]
         return (image, label) if self._pairs else Sample(image, label, bool(self.is_synthetic[position]))
 
 

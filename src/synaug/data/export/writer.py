@@ -26,11 +26,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from synaug.data.ai_mark import marked
 from synaug.data.class_names import check_class_names
 from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes
+from synaug.data.color_mode import color_mode
 from synaug.data.export.croissant import CROISSANT, croissant_text
 from synaug.data.export.dataset_card import column_kinds, make_card, metadata_pieces, plain_value
 from synaug.data.export.file_index import ExportedFiles
@@ -81,8 +82,9 @@ def export_dataset(
 ) -> None:
     """Write the images of both manifests into the new folder ``out``.
 
-    Real files are copied byte for byte (GIF, which torchvision does not read, becomes PNG); synthetic ones get the IPTC
-    mark, without a change to their pixels.
+    All images have one mode, gray only if all are. Real files of that mode are copied byte for byte. Others become PNG,
+    so that every library sees the same pixels: gray images in a color set, 16-bit, CMYK and transparent ones, and
+    formats that torchvision does not read. Synthetic ones get the IPTC mark, without a change to their pixels.
 
     Args:
         real: every split is written.
@@ -171,13 +173,13 @@ def _work_folder(images: Manifest, out: Path) -> Path:
 
 
 def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progress) -> ExportedFiles:
-    files = ExportedFiles(images)
+    files, mode = ExportedFiles(images), color_mode(images)
     for split, label in images.frame[["split", "label"]].drop_duplicates().itertuples(index=False):
         storage.make_folder(folder / split / images.class_names[label])
 
     def write(row: int) -> tuple[int, str, str]:
         from_real = "variant" in facts.kinds and facts.of(row, "variant")["variant"] in FROM_REAL
-        return _write_image(images, row, files, folder, from_real=from_real)
+        return _write_image(images, row, files, folder, mode=mode, from_real=from_real)
 
     with without_warnings(), ThreadPoolExecutor(16) as pool:
         for start in range(0, len(images), _CHUNK):
@@ -190,10 +192,10 @@ def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progr
 
 
 def _write_image(
-    images: Manifest, row: int, files: ExportedFiles, folder: Path, *, from_real: bool
+    images: Manifest, row: int, files: ExportedFiles, folder: Path, *, mode: str, from_real: bool
 ) -> tuple[int, str, str]:
     """Return the row, the suffix of its file, and the file's digest."""
-    data, suffix = _content(images, row)
+    data, suffix = _content(images, row, mode)
     if images.frame["source"].iat[row] == "synthetic":
         data, suffix = _with_mark(data, suffix, from_real=from_real)
     path, sha256 = folder / files.place(row, suffix), storage.digest(data)
@@ -218,8 +220,8 @@ def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[s
     return record | facts.of(row)
 
 
-def _content(images: Manifest, row: int) -> tuple[bytes, str]:
-    """Return the encoded bytes and the suffix for them."""
+def _content(images: Manifest, row: int, mode: str) -> tuple[bytes, str]:
+    """Return the encoded bytes and the suffix for them; images of another mode become PNG."""
     value = images.frame["image"].iat[row] if "image" in images.frame else None
     if isinstance(value, np.ndarray | bytes):
         data, suffix = encoded(value), ""
@@ -232,11 +234,20 @@ def _content(images: Manifest, row: int) -> tuple[bytes, str]:
         expected = images.frame["sha256"].iat[row]
         if expected and storage.digest(data) != expected:
             raise DataError(f"{path} changed since it was read. Count or plan again with the data as they are.")
-    if suffix in KEPT_SUFFIXES:
-        return data, suffix
-    with Image.open(io.BytesIO(data)) as image:
-        suffix = SUFFIX_OF.get(image.format or "", "")
-    return (data, suffix) if suffix else (encode(decoded(data), Encoding()), ".png")
+    kind, is_plain = _header(data, mode)
+    kept = suffix if suffix in KEPT_SUFFIXES else SUFFIX_OF.get(kind, "")
+    if kept and is_plain:
+        return data, kept
+    return encode(decoded(data).convert(mode), Encoding()), ".png"
+
+
+def _header(data: bytes, mode: str) -> tuple[str, bool]:
+    """Return the format, and whether every library sees the same pixels in this mode without a conversion."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            return image.format or "", image.mode == mode and "transparency" not in image.info
+    except UnidentifiedImageError:  # a format that only a further package reads
+        return "", False
 
 
 def _with_mark(data: bytes, suffix: str, *, from_real: bool) -> tuple[bytes, str]:

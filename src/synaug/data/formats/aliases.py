@@ -32,6 +32,8 @@ def read_aliases(path: Path) -> dict[str, str]:
         raise OptionError(f"An aliases file ends in {', '.join((*SUFFIXES, *_YAML))}, got {path.name}.")
     aliases: dict[str, str] = {}
     for class_name, name in pairs:
+        if isinstance(class_name, int) and not isinstance(class_name, bool):  # as YAML reads the class name 0
+            class_name = str(class_name)
         if not isinstance(class_name, str) or not isinstance(name, str) or not name.strip():
             raise DataError(
                 f"{path} must give each class a name in words, got {class_name!r}: {name!r}; quote numbers."

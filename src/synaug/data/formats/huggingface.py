@@ -15,7 +15,8 @@ import pandas as pd
 
 from synaug.config import DataOptions
 from synaug.data.codec import file_bytes
-from synaug.data.formats.listing import SPLIT_NAMES, Listing
+from synaug.data.formats.listing import Listing
+from synaug.data.formats.split_names import NOT_READ, SPLIT_NAMES, split_of
 from synaug.data.formats.table_files import Table
 from synaug.data.formats.tables import PATH_COLUMNS, list_rows
 from synaug.data.manifest import Quarantined
@@ -105,7 +106,7 @@ def snapshot(name: str, revision: str | None) -> Path:
 
 
 def _listing(loaded: Any, options: DataOptions, where: Path, *, folder: Path) -> Listing:
-    splits, left_out = _splits(loaded, where)
+    splits, left_out = _splits(loaded, where, options.splits)
     tables = [_table(part, split, options, folder=folder) for split, part in splits]
     image = next((column for column in PATH_COLUMNS if column in tables[0].contents), None)
     if options.path is None and image is None and tables[0].contents:
@@ -119,17 +120,21 @@ def _listing(loaded: Any, options: DataOptions, where: Path, *, folder: Path) ->
     return replace(listing, root=folder, repeated=(*listing.repeated, *left_out))
 
 
-def _splits(loaded: Any, where: Path) -> tuple[list[tuple[str, Any]], list[Quarantined]]:
+def _splits(loaded: Any, where: Path, given: Mapping[str, str]) -> tuple[list[tuple[str, Any]], list[Quarantined]]:
     """Return (split, its rows) of the splits that there can be, and those of other names as left out."""
     if not isinstance(loaded, Mapping):
-        return [(SPLIT_NAMES.get(str(loaded.split), "train"), loaded)], []
+        return [(split_of(str(loaded.split), given) or "train", loaded)], []
     if len(loaded) == 1:
         return [("train", next(iter(loaded.values())))], []
-    known = [(SPLIT_NAMES[name], part) for name, part in loaded.items() if name in SPLIT_NAMES]
-    if not known:
-        raise DataError(f"{where} has the splits {', '.join(loaded)}. Known: {', '.join(SPLIT_NAMES)}.")
-    others = [name for name in loaded if name not in SPLIT_NAMES]
-    return known, [Quarantined(f"split {name!r}", f"{len(loaded[name]):,} images of no known split") for name in others]
+    named = {name: split for name in loaded if (split := split_of(name, given)) not in (None, NOT_READ)}
+    if not named:
+        raise DataError(
+            f"{where} has the splits {', '.join(loaded)}. Known: {', '.join(SPLIT_NAMES)} and their usual spellings; "
+            f"say what others stand for with --splits {next(iter(loaded))}=train (data.splits)."
+        )
+    others = [name for name in loaded if name not in named]
+    left_out = [Quarantined(f"split {name!r}", f"{len(loaded[name]):,} images of no known split") for name in others]
+    return [(split, loaded[name]) for name, split in named.items() if split], left_out
 
 
 def _table(part: Any, split: str, options: DataOptions, *, folder: Path) -> Table:

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from synaug.data.codec import decoded, plain_mode, read_file
-from synaug.data.formats.in_memory import eight_bit_array
+from synaug.data.codec import decoded, read_file
+from synaug.data.formats.image_kinds import eight_bit_image
 from synaug.errors import DataError
 
 
@@ -39,7 +38,7 @@ def iterate_images(images: ImageInputs, *, channels: int = 3) -> Iterator[Image.
 
     Args:
         images: one image or an iterable of them; an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` is many.
-            Floating-point values lie in [0, 1], whole numbers are uint8. Tensors have their channels first.
+            See ``image_kinds`` for types, scales and layouts.
         channels: 1 or 3, of the images that are expected. It decides whether an array ``(3, H, W)`` is one color
             image (3) or three grey ones (1).
 
@@ -63,11 +62,9 @@ def open_image(image: Any, *, where: str = "The image") -> Image.Image:
             image = image["bytes"]
         if isinstance(image, bytes):
             return decoded(image)
-        if isinstance(image, Image.Image):
-            return plain_mode(ImageOps.exif_transpose(image))
-        if not _has_shape(image):
+        if not isinstance(image, Image.Image) and not _has_shape(image):
             raise DataError(f"is {type(image).__name__}; allowed: {ALLOWED}")
-        return Image.fromarray(eight_bit_array(_channels_last(image), channels_last=True))
+        return eight_bit_image(image)
     except DataError as error:
         raise DataError(f"{where} {error}.") from error
 
@@ -92,20 +89,6 @@ def _is_one(array: Any, channels: int) -> bool:
             return first and (shape[0] == 1 or channels == 3)
         return last or (first and (shape[0] == 1 or channels == 3))
     return len(shape) != 4  # of any shape that is not allowed, the message is that of a single image
-
-
-def _channels_last(array: Any) -> np.ndarray:
-    """Return one image as an array ``(H, W)`` or ``(H, W, C)``, wherever its channels were."""
-    if _is_tensor(array):
-        array = array.detach().cpu()
-        if array.is_floating_point():
-            array = array.float()  # numpy has no bfloat16
-        array = array.numpy()
-        is_first = array.ndim == 3 and array.shape[0] in _CHANNELS
-    else:
-        array = np.asarray(array)
-        is_first = array.ndim == 3 and array.shape[2] not in _CHANNELS and array.shape[0] in _CHANNELS
-    return array.transpose(1, 2, 0) if is_first else array
 
 
 def _has_shape(image: Any) -> bool:

@@ -7,7 +7,6 @@ or as uint8 arrays, so that no pixel changes.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from synaug.data.formats.image_kinds import ImageKind, image_kinds, to_pixels
 from synaug.data.formats.table_files import Table
 from synaug.data.labels import flat_labels
 from synaug.data.manifest import Manifest
@@ -37,7 +37,7 @@ class MapStyle(Protocol):
 
 
 Source = str | os.PathLike[str] | Manifest | pd.DataFrame | Mapping[Any, Any] | tuple[Any, Any] | MapStyle
-_IN_MEMORY = (bytes, dict, np.ndarray, Image.Image, os.PathLike)
+_IN_MEMORY = (bytes, dict, Image.Image, os.PathLike)
 Content = bytes | np.ndarray | None  # of an image in memory; None where it lies in a file
 
 
@@ -60,12 +60,17 @@ def table_in_memory(source: Any) -> Table:
     return _of_map_style(source)
 
 
-def _of_images(images: Sequence[Any] | np.ndarray, labels: Sequence[Any] | np.ndarray | pd.Series[Any]) -> Table:
-    """Take an array (N, H, W) or (N, H, W, 3), or a sequence of paths, Pillow images and single arrays."""
+def _of_images(
+    images: Sequence[Any] | np.ndarray,
+    labels: Sequence[Any] | np.ndarray | pd.Series[Any],
+    *,
+    channels_last: bool = False,
+) -> Table:
+    """Take an array of images, or a sequence of paths, Pillow images, arrays and tensors; see ``image_kinds``."""
     labels = flat_labels(labels, where="The label column")
     if len(images) != len(labels):
         raise DataError(f"There are {len(images)} images but {len(labels)} labels.")
-    return _with_images(pd.DataFrame({"label": labels}), "image", images)
+    return _with_images(pd.DataFrame({"label": labels}), "image", images, channels_last=channels_last)
 
 
 def _of_frame(frame: pd.DataFrame) -> Table:
@@ -73,10 +78,15 @@ def _of_frame(frame: pd.DataFrame) -> Table:
     columns = {str(name): _plain(values) for name, values in frame.reset_index(drop=True).items()}
     table = Table(pd.DataFrame(columns))
     for name, values in columns.items():
-        if pd.api.types.is_object_dtype(values) and any(isinstance(value, _IN_MEMORY) for value in values):
+        if pd.api.types.is_object_dtype(values) and any(_is_image(value) for value in values):
             found = _with_images(table.frame, name, values.tolist())
             table = Table(found.frame, {}, table.contents | found.contents)
     return table
+
+
+def _is_image(value: Any) -> bool:
+    """Return whether a cell of a frame holds an image; arrays of one dimension can be one-hot labels."""
+    return isinstance(value, _IN_MEMORY) or getattr(value, "ndim", 0) > 1
 
 
 def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -126,7 +136,7 @@ def _of_map_style(dataset: Any) -> Table:
     if isinstance(samples, list) and len(samples) == len(dataset) and isinstance(samples[0], tuple):
         table = _of_images([Path(path) for path, _ in samples], [label for _, label in samples])
     elif data is not None and hasattr(dataset, "targets") and len(data) == len(dataset):
-        table = _of_images([eight_bit_array(image, channels_last=True) for image in data], _numbers(dataset.targets))
+        table = _of_images(data, _numbers(dataset.targets), channels_last=True)
     else:
         table = _of_items(dataset)
     names = getattr(dataset, "classes", None)
@@ -158,56 +168,28 @@ def _rows(table: Table, chosen: Sequence[int]) -> Table:
     return Table(table.frame.iloc[list(chosen)].reset_index(drop=True), table.class_names, contents)
 
 
-def _with_images(frame: pd.DataFrame, name: str, images: Iterable[Any]) -> Table:
+def _with_images(frame: pd.DataFrame, name: str, images: Iterable[Any], *, channels_last: bool = False) -> Table:
     """Return the table with a column of images: paths where they are files, contents where they are not."""
-    found = [_content(image, position) for position, image in enumerate(images)]
+    images = list(images)
+    kinds = image_kinds(images, channels_last=channels_last)
+    found = [_content(image, kind, position) for position, (image, kind) in enumerate(zip(images, kinds, strict=True))]
     frame = frame.assign(**{name: [path for path, _ in found]})
     contents = [content for _, content in found]
     return Table(frame, {}, {} if all(content is None for content in contents) else {name: contents})
 
 
-def _content(image: Any, position: int) -> tuple[str, Content]:
+def _content(image: Any, kind: ImageKind | None, position: int) -> tuple[str, Content]:
     """Return where an image lies, and what it is where it is in memory."""
+    if kind is not None:
+        try:
+            return "", to_pixels(image, kind)
+        except DataError as error:
+            raise DataError(f"Image {position} {error}.") from error
     if isinstance(image, str | os.PathLike):
         return os.fspath(image), None
     if isinstance(image, dict):  # as datasets encodes it
         data = image.get("bytes")
         return ("", data) if isinstance(data, bytes) else (str(image.get("path") or ""), None)
-    if isinstance(image, bytes):
-        return "", image
-    if isinstance(image, Image.Image):
-        return "", _pillow(image)
-    try:
-        return "", eight_bit_array(image)
-    except DataError as error:
-        raise DataError(f"Image {position} {error}.") from error
-
-
-def _pillow(image: Image.Image) -> bytes | np.ndarray:
-    if image.mode in ("L", "RGB"):
-        return np.array(image)
-    buffer = io.BytesIO()  # what other modes look like is decided where files are decoded
-    image.save(buffer, "TIFF" if image.mode == "F" else "PNG")
-    return buffer.getvalue()
-
-
-def eight_bit_array(image: Any, *, channels_last: bool = False) -> np.ndarray:
-    """Return an array or tensor as uint8 (H, W) or (H, W, 3); tensors have their channels first."""
-    array = np.asarray(image)
-    first = hasattr(image, "detach") and not channels_last
-    if array.ndim == 3 and (first or (array.shape[0] in (1, 3) and array.shape[2] not in (1, 3))):
-        array = array.transpose(1, 2, 0)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
-        raise DataError(f"has the shape {np.shape(image)}; allowed are (H, W), (H, W, 3) and, of tensors, (3, H, W)")
-    if np.issubdtype(array.dtype, np.floating):
-        if array.size and not 0 <= array.min() <= array.max() <= 1:
-            raise DataError(
-                f"has values from {array.min():.3g} to {array.max():.3g}; floating-point images must lie between 0 "
-                "and 1. Leave the normalising transform out"
-            )
-        array = (array * 255).round().astype(np.uint8)
-    if array.dtype != np.uint8:
-        raise DataError(f"is {array.dtype}; allowed are uint8, and floating-point values between 0 and 1")
-    return np.ascontiguousarray(array)
+    if image is None:
+        raise DataError(f"Image {position} is missing: it is None. Remove the row or fill it in.")
+    return "", image

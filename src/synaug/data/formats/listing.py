@@ -16,12 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 from synaug.data.class_names import check_class_names
-from synaug.data.manifest import Quarantined
+from synaug.data.manifest import LeftOut, Quarantined
 from synaug.errors import DataError
-
-SPLIT_NAMES = {
-    "train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +25,7 @@ class Listing:
     """Images as their source names them.
 
     ``unusable`` were left out and count as unreadable, ``repeated`` were left out and do not; ``origin`` is what the
-    source turned out to be, such as a Hub id at its commit.
+    source turned out to be, such as a Hub id at its commit. ``layout``, ``notes`` and ``left_out`` are the manifest's.
     """
 
     frame: pd.DataFrame
@@ -39,13 +35,16 @@ class Listing:
     unusable: tuple[Quarantined, ...] = ()
     repeated: tuple[Quarantined, ...] = ()
     origin: str = ""
+    layout: str = ""
+    notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def check_listing(listing: Listing, *, where: Path | str) -> None:
     """Check that there is something to learn from.
 
     Raises:
-        DataError: no images, one class only, a class without training images, or class names that cannot stay.
+        DataError: no images, one class only, or class names that cannot stay.
     """
     if not len(listing.frame):
         raise DataError(f"{where} names no usable images.{_first(listing.unusable)}")
@@ -53,23 +52,6 @@ def check_listing(listing: Listing, *, where: Path | str) -> None:
     if len(listing.class_names) < 2:
         raise DataError(
             f"{where} has one class only, {listing.class_names[0]!r}. A classifier needs at least two classes."
-        )
-    training = set(listing.frame.loc[listing.frame["split"] == "train", "label"])
-    check_classes_present(listing.class_names, training, where=where, why="no training images")
-
-
-def check_classes_present(names: Sequence[str], present: set[str], *, where: Path | str, why: str) -> None:
-    """Check that every class is among those present.
-
-    Raises:
-        DataError: it is not; the message names the classes.
-    """
-    missing = [repr(name) for name in names if name not in present]
-    if missing:
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise DataError(
-            f"{where}: {why} in {'class' if len(missing) == 1 else 'the classes'} {', '.join(missing[:5])}{more}. "
-            "Add images or remove the class."
         )
 
 

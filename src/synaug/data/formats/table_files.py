@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import warnings
@@ -50,20 +51,30 @@ def read_table(path: Path) -> Table:
 
 
 def _read_separated(path: Path) -> pd.DataFrame:
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    encoding = _encoding(path)
+    with open(path, encoding=encoding, newline="") as file:
         header = file.readline()
     if not header.strip():
         raise DataError(f"The table {path} is empty or starts with an empty line; its first line must name columns.")
     separator = max(_SEPARATORS, key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
-    _check_distinct(names, path)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=separator, skipinitialspace=True))]
+    named = [name or f"column {number}" for number, name in enumerate(names, 1)]
+    _check_distinct(named, path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
         frame = pd.read_csv(
-            path, sep=separator, names=names, header=0, index_col=False, dtype=str, keep_default_na=False,
-            encoding="utf-8-sig",
+            path, sep=separator, names=named, header=0, index_col=False, dtype=str, keep_default_na=False,
+            encoding=encoding, skipinitialspace=True,
         )  # fmt: skip
-    return frame
+    unnamed = [new for name, new in zip(names, named, strict=True) if not name]
+    return frame.drop(columns=[name for name in unnamed if (frame[name].str.strip() == "").all()])
+
+
+def _encoding(path: Path) -> str:
+    """Return the encoding that the first bytes of a text file tell: UTF-16 as Excel writes it, or UTF-8."""
+    with open(path, "rb") as file:
+        start = file.read(2)
+    return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _check_distinct(names: list[str], path: Path) -> None:

@@ -7,7 +7,7 @@ Hugging Face writes it (image bytes in a struct column, class names in the schem
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,30 @@ import pandas as pd
 
 from synaug.config import DataOptions
 from synaug.data.class_names import sorted_names
-from synaug.data.formats.listing import SPLIT_NAMES, Listing, PathGuard, check_classes_present
+from synaug.data.formats.listing import Listing
+from synaug.data.formats.split_names import NOT_READ, SPLIT_NAMES, SPLIT_NUMBERS, is_unlabeled_name, split_of
 from synaug.data.formats.table_files import Table, read_table
+from synaug.data.formats.table_paths import file_paths
+from synaug.data.label_checks import check_plausible
 from synaug.data.labels import label_texts
+from synaug.data.left_out import LeftOutCounter
 from synaug.data.manifest import Quarantined
 from synaug.errors import DataError
 
 PATH_COLUMNS = (
     "image", "path", "file_name", "filename", "img_filename", "image_path", "img_path", "file_path", "filepath",
-    "file", "img",
+    "file", "img", "image_name", "img_name", "image_id", "id_code",
 )  # fmt: skip
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "y", "fine_label")
-SPLIT_NUMBERS = {"0": "train", "1": "validation", "2": "test"}
+ORIGIN_COLUMN = "is_synthetic"
+_OPTIONS = {
+    "path": "--path (data.path in a recipe)",
+    "label": "--label (data.label)",
+    "split": "--split-column (data.split)",
+    "group": "--group-column (data.group)",
+}
+_SHOWN = 5
+_TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 WATERBIRDS = {
     "y": {"0": "landbird", "1": "waterbird"},
     "place": {"0": "land", "1": "water"},
@@ -55,21 +67,78 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     Raises:
         DataError: a column is absent or has no value in a row, a path leaves the folder, or an image has two labels.
     """
-    table = _with_known_names(table, options)
+    table, left_out, notes = _with_known_names(table, options), LeftOutCounter(), list[str]()
     names = list(table.frame.columns)
     place = named_column(options.path, PATH_COLUMNS, names, "path", where)
     label = named_column(options.label, LABEL_COLUMNS, names, "label", where)
     attribute = _optional(options.attribute, _usual_attribute(names, label), names, "attribute", where)
     split = _optional(options.split, "split", names, "split", where)
-    frame = pd.DataFrame({"label": _texts(table, label, where)})
+    group = _optional(options.group, None, names, "group", where)
+    frame = pd.DataFrame({"label": _texts(table, label, where, may_lack=True)})
     frame["attribute"] = "" if attribute is None else _texts(table, attribute, where, may_lack=True)
-    frame["split"] = "train" if split is None else _splits(_texts(table, split, where), split, where)
-    frame = frame.assign(**_places(table, place, where, root), **_origins(table))
+    frame["split"] = "train" if split is None else _splits(_texts(table, split, where), split, options.splits, where)
+    if group is not None:
+        frame["group"] = _texts(table, group, where)
+    places, found = _places(table, place, where, root)
+    frame = frame.assign(**places, **_origins(table, where))
+    frame = _labeled(_of_read_splits(frame, left_out), left_out, label, where)
+    notes += found + check_plausible(frame["label"], where=f"{where}: the column {label!r}")
+    if attribute is not None and (number := int((frame["attribute"] == "").sum())):
+        notes.append(f"{number:,} of {len(frame):,} rows have no {attribute!r}, so they belong to no group.")
     class_names = table.class_names.get(label) or sorted_names(frame["label"])
-    check_classes_present(class_names, set(frame["label"]), where=where, why="no rows")
+    class_names, missing = _present(class_names, set(frame["label"]))
+    if missing:
+        shown = ", ".join(map(repr, missing[:_SHOWN])) + (" ..." if len(missing) > _SHOWN else "")
+        notes.append(f"{len(missing):,} classes have a name but no images and are left out: {shown}.")
     frame, repeated = _each_image_once(frame, where)
     attribute_names = table.class_names.get(attribute or "") or sorted_names(set(frame["attribute"]) - {""})
-    return Listing(frame, tuple(class_names), tuple(attribute_names), root=root or Path.cwd(), repeated=repeated)
+    columns = {"label": label, "attribute": attribute, "split": split, "group": group, "path": place}
+    return Listing(
+        frame,
+        tuple(class_names),
+        tuple(attribute_names),
+        root=root or Path.cwd(),
+        repeated=repeated,
+        layout=f"a table with the columns {', '.join(f'{n!r} ({k})' for k, n in columns.items() if n is not None)}",
+        notes=tuple(notes),
+        left_out=left_out.result(),
+    )
+
+
+def _of_read_splits(frame: pd.DataFrame, left_out: LeftOutCounter) -> pd.DataFrame:
+    """Return the rows of splits that are read."""
+    unread = frame["split"].str.startswith(NOT_READ)
+    for value, part in frame[unread].groupby("split"):
+        reason = f"is in the split {str(value).removeprefix(NOT_READ).strip()!r}, which is not read"
+        left_out.add(reason, *part["id"], suffix="row")
+    return frame[~unread].reset_index(drop=True)
+
+
+def _labeled(frame: pd.DataFrame, left_out: LeftOutCounter, label: str, where: Path | str) -> pd.DataFrame:
+    """Return the rows with a label; only a validation or test split may be without any.
+
+    Raises:
+        DataError: a row of another split has no label.
+    """
+    lacking = frame["label"] == ""
+    unlabeled = [split for split, rows in lacking.groupby(frame["split"]) if rows.all() and split != "train"]
+    for split in unlabeled:
+        left_out.add(
+            f"has no label, as the whole {split} split", *frame.loc[frame["split"] == split, "id"], suffix="row"
+        )
+    kept = ~frame["split"].isin(unlabeled)
+    frame, lacking = frame[kept].reset_index(drop=True), lacking[kept].reset_index(drop=True)
+    if lacking.any():
+        raise DataError(
+            f"{where}: the column {label!r} has no value in {int(lacking.sum()):,} of {len(frame):,} rows, "
+            f"first in row {int(lacking.to_numpy().argmax()) + 1}. Fill them in or remove the rows."
+        )
+    return frame
+
+
+def _present(names: Sequence[str], present: set[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the names of classes that have rows, and those that have none."""
+    return tuple(name for name in names if name in present), [name for name in names if name not in present]
 
 
 def _with_known_names(table: Table, options: DataOptions) -> Table:
@@ -107,7 +176,7 @@ def named_column(asked: str | None, usual: Sequence[str], names: list[str], kind
     if found is None:
         raise DataError(
             f"{where} has no {kind} column with one of the usual names ({', '.join(usual)}). "
-            f"Its columns: {', '.join(names)}. Name the right one with the option {kind!r}."
+            f"Its columns: {', '.join(names)}. Name the right one with {_OPTIONS.get(kind, f'--{kind}')}."
         )
     return found
 
@@ -128,47 +197,71 @@ def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = Fal
     )
 
 
-def _splits(values: pd.Series[str], column: str, where: Path | str) -> pd.Series[str]:
-    known = SPLIT_NAMES | SPLIT_NUMBERS
-    named = values.str.casefold().map(known)
-    if named.isna().any():
-        got = sorted(set(values[named.isna()]))[:5]
+def _splits(values: pd.Series[str], column: str, given: Mapping[str, str], where: Path | str) -> pd.Series[str]:
+    """Return the split of each row; ``none`` and the value for rows that are not read."""
+    distinct = set(values)
+    others = {value for value in distinct - given.keys() if value.isdecimal()} - SPLIT_NUMBERS.keys()
+    numbers = {} if others else SPLIT_NUMBERS  # 0 to 4 are folds
+    named: dict[str, str] = {}
+    for value in distinct:
+        split = given.get(value) or numbers.get(value) or split_of(value)
+        if split is None and is_unlabeled_name(value):
+            split = NOT_READ
+        named[value] = f"{NOT_READ} {value}" if split == NOT_READ else split or ""
+    if unknown := sorted(value for value in distinct if not named[value]):
+        what = "numbers of folds" if all(value.isdecimal() for value in distinct) else "values that name no split"
         raise DataError(
-            f"{where}: the split column {column!r} has {', '.join(map(repr, got))}. Known: {', '.join(known)}."
+            f"{where}: the split column {column!r} has {what}: {', '.join(map(repr, unknown[:5]))}. "
+            f"Known: {', '.join(SPLIT_NAMES)} and their usual spellings; 0, 1, 2. Say what others stand for with "
+            f"--splits {unknown[0]}=train (data.splits), or choose another column with --split-column (data.split)."
         )
-    return named
+    return values.map(named)
 
 
-def _origins(table: Table) -> dict[str, Any]:
-    """Return the column is_synthetic where the table has one of truth values."""
-    kind = table.frame.get("is_synthetic")
-    return {"is_synthetic": kind} if kind is not None and pd.api.types.is_bool_dtype(kind) else {}
+def _origins(table: Table, where: Path | str) -> dict[str, Any]:
+    """Return the column is_synthetic as truth values, if the table has one.
+
+    Raises:
+        DataError: a row has no such value or another one.
+    """
+    if ORIGIN_COLUMN not in table.frame:
+        return {}
+    values = table.frame[ORIGIN_COLUMN]
+    if pd.api.types.is_float_dtype(values) and (values.dropna() == values.dropna().round()).all():
+        values = values.astype("Int64")
+    texts = values.astype(str).str.strip().str.casefold()
+    strange = texts[~texts.isin(_TRUE + _FALSE)]
+    if len(strange):
+        raise DataError(
+            f"{where}: the column {ORIGIN_COLUMN!r} says which images are synthetic and has {str(strange.iloc[0])!r} "
+            f"in row {strange.index[0] + 1}; allowed are {', '.join(_TRUE)} and {', '.join(_FALSE)}. Correct the "
+            "value, or rename the column if it means something else."
+        )
+    return {ORIGIN_COLUMN: texts.isin(_TRUE)}
 
 
-def _places(table: Table, column: str, where: Path | str, root: Path | None) -> dict[str, Any]:
-    """Return the columns id, path and, where images are inside the table, image."""
+def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, Any], list[str]]:
+    """Return the columns id, path and, where images are inside the table, image; and notes on the paths."""
     contents = pd.Series(table.contents.get(column, [None] * len(table.frame)), dtype=object)
     in_files = contents.isna().to_numpy()
-    paths = _paths(table.frame[column][in_files], column, where, root)
+    paths, notes = _paths(table.frame[column][in_files], column, where, root)
     if in_files.all():
-        return {"id": paths, "path": paths}
+        return {"id": paths, "path": paths}, notes
     inner = table.frame[column].astype(str)
     numbered = pd.Series([f"row-{row:07d}" for row in range(len(inner))])
     ids = inner if inner.ne("").all() and inner.is_unique else numbered
-    return {"id": ids, "path": paths.reindex(inner.index, fill_value=""), "image": contents}
+    return {"id": ids, "path": paths.reindex(inner.index, fill_value=""), "image": contents}, notes
 
 
-def _paths(places: pd.Series[Any], column: str, where: Path | str, root: Path | None) -> pd.Series[str]:
-    if places.isna().any() or (places.astype(str) == "").any():
+def _paths(
+    places: pd.Series[Any], column: str, where: Path | str, root: Path | None
+) -> tuple[pd.Series[str], list[str]]:
+    if places.isna().any() or (places.astype(str).str.strip() == "").any():
         raise DataError(f"{where}: the column {column!r} has no value in some rows.")
-    if places.dtype == object and not places.map(lambda value: isinstance(value, str)).all():
+    if places.dtype == object and not places.map(lambda value: isinstance(value, str | int)).all():
         raise DataError(f"{where}: the column {column!r} holds {type(places.iloc[0]).__name__}, not paths.")
-    tidy = places.astype(str).str.removeprefix("./")
-    if root is not None:
-        guard = PathGuard(root)
-        for place in tidy:
-            guard.check(place)
-    return tidy
+    texts = places.astype(str)
+    return (texts.str.removeprefix("./"), []) if root is None else file_paths(texts, root=root, where=where)
 
 
 def _each_image_once(frame: pd.DataFrame, where: Path | str) -> tuple[pd.DataFrame, tuple[Quarantined, ...]]:

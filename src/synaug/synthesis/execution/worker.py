@@ -16,7 +16,8 @@ from PIL import Image, ImageOps
 
 from synaug.config import QualityOptions
 from synaug.data.codec import encode
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.data.pixel_modes import plain_mode
+from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.journal import State, journal_path, read_state
@@ -253,7 +254,10 @@ class _Worker:
         """Return the image in the size and colour mode of the set; a different shape is cropped, not squeezed."""
         if image is None:
             return None
-        plain = image if image.mode == self.plan.encoding.mode else image.convert(self.plan.encoding.mode)
+        try:
+            plain = plain_mode(image).convert(self.plan.encoding.mode)
+        except DataError as error:
+            raise OptionError(f"The generator returned an image of mode {image.mode} that {error}.") from error
         if plain.size == self.plan.image_size:
             return plain
         return ImageOps.fit(plain, self.plan.image_size, Image.Resampling.LANCZOS)

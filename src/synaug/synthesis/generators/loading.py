@@ -36,22 +36,24 @@ def load_generator(
         offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
 
     Raises:
-        EnvironmentFault: the model or the device cannot be had; the message names the ways out.
+        EnvironmentFault: the model or the device is not available; the message names the ways out.
         OptionError: the model offers no image-to-image, or its scheduler cannot be replaced so.
     """
     import torch
 
-    device = find_device(options.device)
-    precision = _precision(options.dtype, device)
-    folder = find_model(model, offline=offline, half=precision == "float16")
+    from synaug.runtime.devices import chosen_device, chosen_precision
+
+    device = chosen_device(options.device)
+    dtype = chosen_precision(options.dtype, device, on_gpu=torch.float16)
+    folder = find_model(model, offline=offline, half=dtype == torch.float16)
     if variant == "fitted" and not (folder.path / "fit.json").exists():
         raise OptionError(f"{folder.name} has not been fitted to the real images; give the folder of adapt.fit_model.")
     with quiet():
-        pipeline = load_pipeline(folder, getattr(torch, precision), from_images=variant in _FROM_IMAGES)
+        pipeline = load_pipeline(folder, dtype, from_images=variant in _FROM_IMAGES)
     name, scheduler = type(pipeline).__name__, type(pipeline.scheduler).__name__
     family = family_of(name, model=f"{folder.name} {folder.index.get('_name_or_path', '')}", scheduler=scheduler)
-    settings = _settings(options, folder, family, device=device, negative_prompt=negative_prompt)
-    _prepare(pipeline, family, scheduler=options.scheduler, device=device, compiled=options.compile)
+    settings = _settings(options, folder, family, device=str(device), negative_prompt=negative_prompt)
+    _prepare(pipeline, family, scheduler=options.scheduler, device=str(device), compiled=options.compile)
     about = {
         "model": folder.name,
         "revision": folder.revision,
@@ -64,8 +66,8 @@ def load_generator(
         "size": settings.size or default_size(pipeline),
         "strength": settings.strength if variant in _FROM_IMAGES else None,
         "negative_prompt": negative_prompt,
-        "dtype": precision,
-        "device": device.split(":")[0],
+        "dtype": str(dtype).removeprefix("torch."),
+        "device": device.type,
     }
     return DiffusionGenerator(pipeline, settings, family=family, about=about)
 
@@ -137,28 +139,3 @@ def _prepare(pipeline: Any, family: Family, *, scheduler: str | None, device: st
             getattr(pipeline, part).to(memory_format=torch.channels_last)
     if compiled:
         denoiser_of(pipeline).compile()
-
-
-def find_device(wanted: str) -> str:
-    """Return the device to use.
-
-    Raises:
-        EnvironmentFault: it is not there.
-    """
-    import torch
-
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = wanted.split(":")[0]
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(kind, False):
-        known = ", ".join(name for name, is_there in there.items() if is_there)
-        raise EnvironmentFault(f"The device {wanted!r} is not there. There are: {known}.")
-    return wanted
-
-
-def _precision(wanted: str, device: str) -> str:
-    """Return the precision; on a CPU half precision is many times slower, so auto means float32 there."""
-    if wanted != "auto":
-        return wanted
-    return "float16" if device.startswith("cuda") else "float32"

@@ -21,10 +21,11 @@ from synaug.config import FitOptions
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
+from synaug.runtime.devices import chosen_device
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
-from synaug.synthesis.generators.loading import find_device, load_pipeline
+from synaug.synthesis.generators.loading import load_pipeline
 from synaug.synthesis.generators.lora_files import write_fitted
 from synaug.synthesis.generators.model_sources import ModelFolder, find_model
 from synaug.synthesis.planning.plan import Plan, class_prompts
@@ -69,7 +70,7 @@ def fit_model(
         return target
     model = find_model(plan.options.model, offline=offline)
     with quiet():
-        pipeline = load_pipeline(model, torch.float32, from_images=False).to(find_device(device))
+        pipeline = load_pipeline(model, torch.float32, from_images=False).to(chosen_device(device))
     _add_adapter(pipeline, model, options)
     losses = _train(pipeline, plan, manifest, folder / f"{FITTED}.safetensors", options, progress)
     write_fitted(pipeline, model, target, about, losses)

@@ -177,6 +177,12 @@ def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
         decided: the aliases that a person gave.
     """
     definitions = {name: synset.definition for name, synset in synsets(plan.class_names).items()}
+    numbers = [name for name in called(plan).values() if name.isdecimal()]
+    if numbers:
+        return [
+            f"{len(numbers):,} class names are numbers, such as {numbers[0]!r}, and a model draws what a name says. "
+            "Name the classes with --aliases."
+        ]
     return name_warnings(called(plan), aliases=decided, definitions=definitions)
 
 

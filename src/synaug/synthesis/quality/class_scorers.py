@@ -13,7 +13,6 @@ from PIL import Image
 from synaug.config import SIGLIP, QualityOptions
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators.loading import find_device
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, ModelFolder, find_model
 
 SIDE = 16
@@ -168,8 +167,10 @@ def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "a
     """
     import torch
 
+    from synaug.runtime.devices import chosen_device
+
     network, processor = _loaded_clip(model)
-    network = network.to(find_device(device))
+    network = network.to(chosen_device(device))
 
     def embedded(texts: Sequence[str], pictures: Sequence[Image.Image]) -> Any:
         inputs = processor(

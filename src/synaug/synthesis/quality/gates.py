@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import QualityOptions
+from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import unknown
 from synaug.runtime import signals
@@ -75,9 +76,8 @@ class References:
 
     @cached_property
     def mode(self) -> str:
-        """``"L"`` where the real images are grey, as far as the first hundred tell."""
-        modes = {read_image(self.train, row).mode for row in range(min(100, len(self.train)))}
-        return "L" if modes == {"L"} else "RGB"
+        """``"L"`` if all real training images are gray, else ``"RGB"``."""
+        return color_mode(self.train)
 
     @cached_property
     def train_pixels(self) -> np.ndarray:

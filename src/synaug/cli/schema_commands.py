@@ -1,0 +1,36 @@
+"""The command that prints the form of a file that synaug reads or writes: schema."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+
+class File(StrEnum):
+    """The files whose form can be printed."""
+
+    RECIPE = "recipe"
+    REPORT = "report"
+
+
+def schema(file: Annotated[File, typer.Argument(help="Which file: a recipe (YAML) or report.json.")]) -> None:
+    """Print the JSON schema of a recipe or of report.json.
+
+    Editors use it to complete and check recipes: save it as synaug.schema.json and begin the recipe with the line
+    '# yaml-language-server: $schema=synaug.schema.json'.
+    """
+    print(json.dumps(content_of(file), indent=2))
+
+
+def content_of(file: File) -> dict[str, Any]:
+    """Return the JSON schema of a file."""
+    if file is File.RECIPE:
+        from synaug.config import Recipe
+
+        return Recipe.model_json_schema()
+    from synaug.report.schema import Report
+
+    return Report.model_json_schema()

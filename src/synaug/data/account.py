@@ -1,0 +1,47 @@
+"""Give an account of how data were read: the layout, what was not read and why, and what to know before trusting it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from synaug.data.groups import class_counts
+from synaug.data.left_out import by_reason
+from synaug.data.manifest import SPLITS, LeftOut, Manifest
+
+
+def reading_account(manifest: Manifest) -> dict[str, Any]:
+    """Return ``layout``, ``splits`` (images per split), ``synthetic``, ``left_out`` and ``notes`` as JSON holds them.
+
+    ``synthetic`` counts the images that are marked as synthetic, by class; they are in no count of real images.
+    ``left_out`` has one entry per reason and suffix: files and rows that are not read, unreadable images among them.
+    """
+    splits = manifest.frame["split"].value_counts()
+    synthetic = class_counts(manifest.labels[manifest.is_synthetic], manifest.num_classes)
+    return {
+        "layout": manifest.layout,
+        "splits": {name: int(splits[name]) for name in SPLITS if name in splits},
+        "synthetic": {manifest.class_names[label]: int(synthetic[label]) for label in np.flatnonzero(synthetic)},
+        "left_out": [
+            {"reason": item.reason, "suffix": item.suffix, "number": item.number, "examples": list(item.examples)}
+            for item in (*by_reason(manifest.quarantined), *manifest.left_out)
+        ],
+        "notes": list(manifest.notes),
+    }
+
+
+def left_out_sentences(left_out: Sequence[dict[str, Any] | LeftOut]) -> list[str]:
+    """Return one sentence per reason and suffix of the entries of ``reading_account``.
+
+    >>> left_out_sentences([LeftOut("is not an image", ".txt", 2, ("a.txt", "b.txt"))])
+    ['2 .txt: is not an image (a.txt, b.txt)']
+    """
+    sentences = []
+    for entry in left_out:
+        item = entry if isinstance(entry, dict) else vars(entry)
+        more = ", ..." if item["number"] > len(item["examples"]) else ""
+        suffix = item["suffix"] or "without suffix"
+        sentences.append(f"{item['number']:,} {suffix}: {item['reason']} ({', '.join(item['examples'])}{more})")
+    return sentences

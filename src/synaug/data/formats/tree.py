@@ -1,0 +1,136 @@
+"""Look at a folder of images: which folders and images are in it, and what else is there and is not read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from synaug.data.codec import SUFFIXES, starts_like_an_image
+from synaug.data.formats.listing import PathGuard
+from synaug.data.left_out import LeftOutCounter
+from synaug.errors import DataError
+
+_OF_SYSTEMS = frozenset(
+    ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__", "thumbs")
+)
+_NO_IMAGES = frozenset((  # suffixes whose files are not opened to see whether they are images
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".htm", ".pdf", ".py",
+    ".ipynb", ".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".parquet", ".npy", ".npz", ".mat", ".pkl",
+    ".pickle", ".pt", ".pth", ".h5", ".hdf5", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".mp3", ".db",
+    ".ini", ".log", ".sh", ".names", ".cfg",
+))  # fmt: skip
+NOT_AN_IMAGE = "is not an image"
+_OURS = (".synaug", "synaug.lock.json")
+
+
+@dataclass(frozen=True)
+class _Folder:
+    folders: list[str]
+    images: list[str]
+
+
+class ImageTree:
+    """The folders and images below a root, each folder looked into once; paths are relative to the root.
+
+    Raises:
+        DataError: from every method, if a folder cannot be read, is a link, or a file is a link out of the root.
+    """
+
+    def __init__(self, root: Path, left_out: LeftOutCounter) -> None:
+        self.root = root
+        self._left_out = left_out
+        self._guard = PathGuard(root)
+        self._seen: dict[str, _Folder] = {}
+
+    def folders(self, place: str) -> list[str]:
+        """Return the names of the folders in a place that may hold images, sorted."""
+        return self._look(place).folders
+
+    def images(self, place: str) -> list[str]:
+        """Return the paths of the images that lie directly in a place, sorted."""
+        return self._look(place).images
+
+    def below(self, place: str) -> list[str]:
+        """Return the paths of all images below a place, sorted."""
+        found, waiting = [], [place]
+        while waiting:
+            here = waiting.pop()
+            found += self.images(here)
+            waiting += [os.path.join(here, name) for name in self.folders(here)]
+        return sorted(found)
+
+    def has_images(self, place: str) -> bool:
+        """Return whether there is an image anywhere below a place."""
+        waiting = [place]
+        while waiting:
+            here = waiting.pop()
+            if self.images(here):
+                return True
+            waiting += [os.path.join(here, name) for name in self.folders(here)]
+        return False
+
+    def leave_out(self, reason: str, paths: list[str]) -> None:
+        """Count images as not read."""
+        self._left_out.add(reason, *paths)
+
+    def _look(self, place: str) -> _Folder:
+        if place not in self._seen:
+            self._seen[place] = self._scan(place)
+        return self._seen[place]
+
+    def _scan(self, place: str) -> _Folder:
+        folders, images = [], []
+        try:
+            with os.scandir(self.root / place) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            raise DataError(f"{self.root / place} cannot be read: {error.strerror}.") from error
+        for entry in entries:
+            path = os.path.join(place, entry.name)
+            if entry.is_dir():
+                if reason := _unread_folder(entry):
+                    self._left_out.add(reason, path, suffix="folder")
+                    continue
+                refuse_folder_link(entry, self.root)
+                folders.append(entry.name)
+            elif entry.name.startswith("."):
+                self._left_out.add("is a hidden file", path)
+            elif self._is_image(entry, path):
+                images.append(path)
+            else:
+                self._left_out.add(NOT_AN_IMAGE, path)
+        return _Folder(folders, images)
+
+    def _is_image(self, entry: os.DirEntry[str], path: str) -> bool:
+        suffix = os.path.splitext(entry.name)[1].lower()
+        if suffix in _NO_IMAGES:
+            return False
+        if entry.is_symlink():
+            self._guard.check(path)
+        return suffix in SUFFIXES or (entry.is_file() and starts_like_an_image(self.root / path))
+
+
+def _unread_folder(entry: os.DirEntry[str]) -> str | None:
+    """Return why a folder is not looked into, or None."""
+    if entry.name.startswith("."):
+        return "is a hidden folder"
+    if entry.name.casefold() in _OF_SYSTEMS:
+        return "is a folder of the operating system"
+    if not entry.is_symlink() and is_ours(Path(entry.path)):
+        return "was written by synaug"
+    return None
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether synaug wrote a folder: a run directory, or an export."""
+    return any(os.path.lexists(folder / name) for name in _OURS)
+
+
+def refuse_folder_link(entry: os.DirEntry[str], root: Path) -> None:
+    """Raise a DataError if a folder is a link."""
+    if entry.is_symlink():
+        raise DataError(
+            f"{entry.path} is a link to a folder. Such links can lead out of {root} and are not followed by every "
+            "library; use a real folder whose files may be links to files inside the data folder."
+        )

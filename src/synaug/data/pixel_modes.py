@@ -1,0 +1,77 @@
+"""Turn an image of any Pillow mode into 8-bit gray or RGB, as a person expects it to look."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from synaug.data.pixel_range import white_level
+
+_GRAY = ("1", "L", "LA", "La")
+_WIDE = ("I", "F")  # starts of the modes of more than 8 bits
+
+
+def is_gray_mode(mode: str) -> bool:
+    """Return whether ``plain_mode`` makes an image of this mode gray.
+
+    >>> [is_gray_mode(mode) for mode in ("I;16", "LA", "P", "CMYK")]
+    [True, True, False, False]
+    """
+    return mode in _GRAY or mode.startswith(_WIDE)
+
+
+def is_wide_mode(mode: str) -> bool:
+    """Return whether a mode has pixels of more than 8 bits."""
+    return mode.startswith(_WIDE)
+
+
+def plain_mode(image: Image.Image, *, white: float | None = None) -> Image.Image:
+    """Return the image as ``L`` or ``RGB``: transparent pixels become white, 16 bits and floats become 8 bits.
+
+    Args:
+        image: of any mode.
+        white: the value of full brightness in modes of more than 8 bits; default: found from the image's range.
+
+    Raises:
+        DataError: the range of the pixels is not one that can be scaled without guessing.
+    """
+    if is_wide_mode(image.mode):
+        return _eight_bits(image, white)
+    if "transparency" in image.info and image.mode in ("1", "L", "RGB", "P"):
+        rgba = image.convert("RGBA")
+        return _on_white(rgba, gray=image.mode in ("1", "L"))
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode in ("P", "PA", "LA", "RGBA", "La", "RGBa"):
+        straight = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
+        return _on_white(straight.convert("RGBA"), gray=image.mode in ("LA", "La"))
+    if image.mode == "LAB":
+        return ImageCms.applyTransform(image, _lab_to_rgb()) or image
+    return image.convert("RGB")
+
+
+def _on_white(rgba: Image.Image, *, gray: bool) -> Image.Image:
+    white = Image.new("RGBA", rgba.size, "white")
+    return Image.alpha_composite(white, rgba).convert("L" if gray else "RGB")
+
+
+@functools.cache
+def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
+    lab, rgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return ImageCms.buildTransform(lab, rgb, "LAB", "RGB")
+
+
+def _eight_bits(image: Image.Image, white: float | None) -> Image.Image:
+    """Scale by the range that the values are of: 0 to 1 (floats), 0 to 255, or 0 to 65,535."""
+    values = np.asarray(image, np.float64)
+    if white is None:
+        low, high = values.min(initial=0), values.max(initial=0)
+        white = white_level(float(low), float(high), is_float=image.mode.startswith("F"))
+    gray = np.clip(values * (255 / white), 0, 255).round().astype(np.uint8)
+    if isinstance(clear := image.info.get("transparency"), int):
+        gray[values == clear] = 255
+    return Image.fromarray(gray)

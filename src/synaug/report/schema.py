@@ -1,0 +1,98 @@
+"""The form of ``report.json``, as models that check it and print its JSON schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of the report; later versions may add keys without a new schema version."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Data(Section):
+    """The real images, before anything was generated."""
+
+    source: str
+    class_names: list[str]
+    class_counts: dict[str, Count] = Field(description="training images per class")
+    group_counts: dict[str, Count] = Field(description="training images per class x attribute group")
+    num_images: Count = Field(description="training images")
+    num_test_images: Count
+    test_class_counts: dict[str, Count] = Field(default_factory=dict)
+    imbalance_factor: float | None = Field(description="largest / smallest class; null if a class is empty")
+    many: Count = Field(description="classes with more than 100 training images")
+    medium: Count = Field(description="classes with 20 to 100 training images")
+    few: Count = Field(description="classes with fewer than 20 training images")
+    quarantined: list[tuple[str, str]] = Field(description="images that cannot be used: path and reason")
+
+
+class Plan(Section):
+    """What was missing, and how it was to be generated."""
+
+    by: Literal["class", "group"]
+    target: str | float | dict[str, int]
+    variant: str
+    model: str
+    template: str
+    num_to_generate: dict[str, Count] = Field(description="images to generate per class or group")
+    digest: str
+
+
+class Synthesis(Section):
+    """What was generated and rejected."""
+
+    requested: Count
+    accepted: Count
+    missing: Count
+    rejected: dict[str, Count] = Field(description="rejected images per reason")
+    seconds: float | None
+    images_per_second: float | None = None
+
+
+class Training(Section):
+    """How the classifiers were trained."""
+
+    network: str
+    steps: int | None
+    batch_size: int
+    methods: dict[str, str] = Field(description="description of each method")
+
+
+class Result(Section):
+    """The scores of one method and seed on the real test images; undefined values are null."""
+
+    method: str
+    seed: int
+    accuracy: Fraction | None
+    many: Fraction | None = Field(description="mean recall of the classes with many training images")
+    medium: Fraction | None
+    few: Fraction | None
+    worst_class: Fraction | None = Field(description="lowest recall of any class with test images")
+    per_class: dict[str, Fraction | None] = Field(description="recall per class")
+    seconds: float
+
+
+class Report(Section):
+    """``report.json``: what a run counted, planned, generated, trained and measured."""
+
+    schema_version: Literal[1]
+    synaug_version: str
+    name: str
+    created: str = Field(description="ISO 8601, UTC")
+    command: str
+    machine: str
+    versions: dict[str, str | None]
+    seconds: float | None
+    data: Data
+    plan: Plan
+    synthesis: Synthesis
+    training: Training
+    results: list[Result]
+    warnings: list[str]
