@@ -28,6 +28,7 @@ FIRST = 32  # images that are timed
 GAINS, GOOD = 0.03, 0.95  # recall gained by a doubling that is worth images; recall that needs none
 NEAR = 0.02  # mean absolute pixel difference of thumbnails, 0 to 1, below which two images are near-duplicates
 SHOWN = 20
+FEWEST = 10  # images of the rarest class from which a baseline may speak against generating
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ def findings(content: dict[str, Any]) -> list[str]:
         by_verdict.setdefault(row["verdict"], []).append(name)
     rarest = min(content["classes"], key=lambda name: content["classes"][name]["images"])
     row = content["classes"][rarest]
-    if row["verdict"] == "good":
+    if row["verdict"] == "good" and row["images"] >= FEWEST:
         said.append(
             f"You may not need synthetic images: simple features recognize {100 * row['recalls'][-1]:.0f} % of the "
             f"rarest class, {rarest} ({row['images']} images)."
@@ -256,7 +257,8 @@ def _features(real: Manifest, recipe: Recipe, pixels: np.ndarray, progress: Prog
         done += len(chosen)
         progress("computing features", done, len(rows), "")
         signals.stop_here()
-    progress("computing features", len(rows), len(rows), "")
+    if done < len(rows):
+        progress("computing features", len(rows), len(rows), f"{done:,} are enough")
     return Features(
         np.concatenate(parts).astype(np.float64), rows[:done], network, device.type, done / (time.monotonic() - began)
     )
