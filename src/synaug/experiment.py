@@ -112,8 +112,8 @@ def run(
         generate(out, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
         train(out, methods=methods, seeds=seeds, progress=progress)
-        chosen = choose_classifier(out, methods=methods, progress=progress)["chosen"]
-        train(out, methods=[chosen], seeds=seeds, progress=progress)
+        if chosen := choose_classifier(out, methods=methods, progress=progress).get("chosen"):
+            train(out, methods=[chosen], seeds=seeds, progress=progress)
         return report(out, command=command)
 
 

@@ -109,6 +109,8 @@ def test_candidates_are_real_only_first_and_never_a_bound():
     assert {"synaug", "synaug_tenth", "oversampling_retrained", "group_balanced"} <= set(names)
     asked = candidates(["focal", "upper_bound", "synaug"], Recipe(), with_groups=False, with_synthetic=True)
     assert asked == ["focal", "synaug"]
+    assert candidates(["synaug"], Recipe(), with_groups=False, with_synthetic=False) == ["synaug"]
+    assert candidates(["upper_bound"], Recipe(), with_groups=False, with_synthetic=True) == []
     assert candidates(["focal", "synaug"], Recipe(), with_groups=False, with_synthetic=False) == ["focal"]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 SHARES = (0.25, 0.5, 1.0)
 COMPONENTS = 128
-STRENGTH = 0.1  # C of the logistic regression on standardized components
+STRENGTH = 0.1  # C of the logistic regression on components of standardized features
 LEAST = 1e-12
 
 
@@ -92,8 +92,7 @@ def _fitted_probabilities(features: np.ndarray, labels: np.ndarray, held: np.nda
     components = max(1, min(COMPONENTS, len(features) - 1, features.shape[1]))
     model = make_pipeline(
         StandardScaler(),
-        PCA(components, svd_solver="full", random_state=0),
-        StandardScaler(),
+        PCA(components, svd_solver="full"),  # not whitened: with few images, directions of noise would count as much
         LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500),
     ).fit(features, labels)
     found = np.full((len(held), num_classes), LEAST)

@@ -36,5 +36,6 @@ def candidates(methods: Sequence[str], recipe: Recipe, *, with_groups: bool, wit
     else:
         names = tuple(methods)
     known = [name for name in names if name in recipe.methods or name in METHODS]
-    allowed = [name for name in known if name not in BOUNDS and (with_synthetic or not uses_synthetic(name, recipe))]
-    return sorted(allowed, key=lambda name: uses_synthetic(name, recipe))
+    rivals = [name for name in known if name not in BOUNDS]
+    useful = [name for name in rivals if with_synthetic or not uses_synthetic(name, recipe)]
+    return sorted(useful or rivals, key=lambda name: uses_synthetic(name, recipe))

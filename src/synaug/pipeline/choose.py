@@ -59,14 +59,16 @@ def choose(
         progress: called with how far the work has come.
 
     Returns:
-        ``chosen``, ``best`` (names), ``metric``, ``judged_on`` (``validation`` or ``folds``), ``num_images``,
-        ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of the other
-        kind, real-only or with synthetic images, and how far it is behind), ``seconds``.
+        Empty if nothing can be chosen; else ``chosen``, ``best`` (names), ``metric``, ``judged_on`` (``validation`` or
+        ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
+        the other kind, real-only or with synthetic images, and how far it is behind), ``seconds``.
     """
     manifest = read_manifest(run_folder.data)
     with_groups = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
     with_synthetic = bool(sets.evened_out.is_synthetic.any())
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
+    if not names:  # bounds only, which nobody can use
+        return {}
     held_out = _validation(manifest, sets, with_groups=with_groups)
     key = _key(names, recipe, manifest, run_folder)
     if run_folder.choice.exists() and (there := storage.read_json(run_folder.choice)).get("key") == key:
