@@ -41,7 +41,7 @@ from synaug.training.sampling import SAMPLERS
 from synaug.training.schedules import SCHEDULES
 from synaug.training.training_set import make_training_set
 
-WITHOUT_GROUPS = [name for name, method in METHODS.items() if method.groups_from is None]
+WITHOUT_GROUPS = [name for name, method in METHODS.items() if method.is_general or method.is_bound]
 
 
 @pytest.fixture

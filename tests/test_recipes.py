@@ -96,7 +96,8 @@ def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
             recipe = with_overrides(recipe, {"data.imbalance_factor": 10})
         manifest = plan_stage.load_data(small.source, recipe)
         plan = plan_stage.drafted_plan(manifest, recipe)
-        assert (plan.num_to_generate == 0) == (recipe.plan.cap == 0)
+        is_even = len({cell.have for cell in plan.cells}) == 1
+        assert (plan.num_to_generate == 0) == (recipe.plan.cap == 0 or is_even)
         prompts = {slot.prompt for slot in slots(plan)}
         assert not any("{" in prompt or "_" in prompt for prompt in prompts)
 
@@ -106,8 +107,9 @@ def test_the_prompts_of_waterbirds_name_bird_and_background(source, tmp_path):
     recipe = recipe_of(small, small.arms["groups"], 0)
     plan = plan_stage.drafted_plan(data_of(small, small.arms["groups"], recipe), recipe)
     prompts = " ".join(slot.prompt for slot in slots(plan))
-    assert "forest bird on a lake" in prompts
-    assert "seabird in a forest" in prompts
+    assert "warbler on a lake" in prompts or "wren on a lake" in prompts
+    assert "gull in a bamboo forest" in prompts or "albatross in a bamboo forest" in prompts
+    assert not any(word in prompts for word in ("seabird", "forest bird", "landbird", "waterbird"))
 
 
 def test_a_recipe_is_run(source, tmp_path):

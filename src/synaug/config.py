@@ -28,6 +28,9 @@ def _no_url(model: str) -> str:
     return model
 
 
+CLASS_SPREAD = "class"  # the name of plan.spread whose phrases take the place of the class
+Spread = dict[str, tuple[str, ...] | dict[str, tuple[str, ...]]]
+
 ModelName = Annotated[str, AfterValidator(_no_url)]
 
 
@@ -95,8 +98,24 @@ class PlanOptions(Section):
     attribute_phrases: dict[str, str] = Field(
         {}, description="attribute name -> phrase with {class}, such as 'red {class}' or '{class} on water'"
     )
+    spread: Spread = Field(
+        {},
+        description="phrases that the images of each class take in turn, such as background: [on land, on water], "
+        "after the class or at {background}; or lists by class; under the name 'class', what the prompt calls it",
+    )
     negative_prompt: str = Field("", description="what the images should not show")
     seed: int = Field(0, ge=0, description="decides every image's own seed")
+
+    @field_validator("spread")
+    @classmethod
+    def _spread_has_phrases(cls, spread: Spread) -> Spread:
+        for name, phrases in spread.items():
+            if not name.isidentifier() or name in ("modifier", "attribute"):
+                raise ValueError(f"spread: {name!r} is no free name; use a word such as background")
+            for each in phrases.values() if isinstance(phrases, dict) else [phrases]:
+                if not each or not all(phrase.strip() for phrase in each):
+                    raise ValueError(f"spread.{name} needs at least one phrase, and no empty ones")
+        return spread
 
     @field_validator("target", mode="before")
     @classmethod
@@ -194,15 +213,48 @@ class StageOptions(Section):
     max_synthetic: float = Field(1.0, ge=0, le=1, description="largest share of synthetic images in a batch")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
+    crop_smallest: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="random crops show at least this share of an image's area, without padding; default: 0.7 for "
+        "images above 64 pixels, else padding",
+    )
+    decay_all: bool = Field(False, description="weight decay of biases and normalization layers, too")
+    mixing_probability: float = Field(1.0, ge=0, le=1, description="probability that a batch is mixed")
+    autoencoded: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="probability that a real image is replaced by its reconstruction by the generator's autoencoder",
+    )
+    synthetic_weight: float = Field(1.0, ge=0, le=1, description="weight of synthetic images in the loss")
+    synthetic_weight_end: float | None = Field(
+        None, ge=0, le=1, description="their weight in the last step, reached in a line; default: no change"
+    )
+    real_finish: float = Field(
+        0.15, gt=0, lt=1, description="share of the steps on real images only, at the end of schedule mixed_then_real"
+    )
+    group_adjustment: float = Field(
+        0.0, ge=0, description="generalization adjustment C of group_dro: C / sqrt(images of the group)"
+    )
+    glmc_consistency: float = Field(
+        4.0, ge=0, description="weight of the consistency in GLMC; published: 4, 6, 4 at imbalance factor 100, 50, 10"
+    )
+    glmc_exponent: float = Field(1.2, ge=0, description="class weights n^-exponent in GLMC; published: 1.2")
+    glmc_scale: float = Field(
+        2.0, gt=0, description="factor of the GLMC loss: 2 adds its two mixtures as published, 1 is their mean"
+    )
 
 
 class RetrainOptions(Section):
     """Stage 2: retraining the classifier on real images, the features frozen."""
 
-    data: Literal["balanced_real", "group_balanced_real", "all_real", "evened_out"] = Field(
-        "balanced_real",
-        description="an equal number of real images a class, or of each class x attribute group; all real images; or "
-        "real and synthetic ones",
+    data: Literal["auto", "balanced_real", "group_balanced_real", "all_real", "evened_out", "validation"] = Field(
+        "auto",
+        description="balanced_real: equally many real images per class; group_balanced_real: per class x attribute "
+        "group; all_real; evened_out: the balanced set (real and synthetic); validation: the validation split. auto: "
+        "group_balanced_real if an attribute is known, else the balanced set",
     )
     method: str = Field(
         "cross_fitted",
@@ -223,6 +275,12 @@ class TrainOptions(Section):
     pretrained: bool = Field(False, description="start from the timm weights")
     image_size: int | None = Field(
         None, ge=8, description="side in pixels; default: the data's, or with pretrained that of the weights"
+    )
+    load_size: int | None = Field(
+        None,
+        ge=8,
+        description="side in pixels at which images are kept, larger than image_size: training crops a random part, "
+        "testing the center",
     )
     mean: tuple[float, ...] | None = Field(
         None,
@@ -335,13 +393,31 @@ class BenchOptions(Section):
     mirror: str | None = Field(None, description="fashion_lt, fashion_fair or fashion_spurious; default: DATA")
     arms: dict[str, ArmOptions] = Field({}, description="name -> arm; rows of the first one carry no name")
     baseline: str = Field("cross_entropy", description="row from which the closed gap is counted")
-    bounds: tuple[str, ...] = Field(("upper_bound", "upper_bound_retrained"), description="rows it is counted to")
-    columns: tuple[str, ...] = Field(
-        ("accuracy", "many", "medium", "few", "worst_class", "calibration_error"), description="of the table"
+    bounds: tuple[str, ...] = Field(
+        ("upper_bound", "upper_bound_retrained", "upper_bound_mixup"), description="rows it is counted to"
     )
+    columns: tuple[str, ...] = Field(
+        ("accuracy", "many", "medium", "few", "worst_class", "calibration_error"),
+        description="of the table; the gap is counted in the first one",
+    )
+    tuned: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="row -> the rows of which the one with the best validation score takes its place; each row has as "
+        "many candidates",
+    )
+    tuned_by: str = Field("mean_recall", description="the validation score that decides, such as worst_group_accuracy")
     curves: dict[str, CurveOptions] = Field({}, description="name -> picture of a study")
     quick: dict[str, tuple[str, ...]] = Field({}, description="arm -> methods of the smaller grid")
     quick_options: dict[str, Any] = Field({}, description="dotted options of the smaller grid")
+
+    @field_validator("tuned")
+    @classmethod
+    def _budgets_are_equal(cls, tuned: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        numbers = {name: len(rows) for name, rows in tuned.items()}
+        if len(set(numbers.values())) > 1:
+            listed = ", ".join(f"{name} {number}" for name, number in numbers.items())
+            raise ValueError(f"every row of 'tuned' needs as many candidates as any other, but got {listed}")
+        return tuned
 
 
 class Recipe(Section):

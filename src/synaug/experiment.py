@@ -32,6 +32,7 @@ from synaug.methods import (
     method_named,
     network_digests,
     train_method,
+    uses_autoencoder,
 )
 from synaug.pipeline.candidates import uses_synthetic
 from synaug.pipeline.choose import choose
@@ -48,6 +49,7 @@ from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, of_seed, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled
+from synaug.synthesis.generators.autoencoder import autoencode
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
 from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.quality.class_scorers import needs_clip
@@ -227,7 +229,13 @@ def train(
     team, _ = joined_team(locked.train.device)
     shown = progress if team.is_first else silent
     missing = _without_result(itertools.product(recipes, wanted), run_folder, learned_from, team)
-    sets = functools.cache(lambda: load_sets(out, locked.train, progress=shown))
+    autoencoded = uses_autoencoder([name for _, name in missing], locked)
+    sets = functools.cache(lambda: load_sets(out, locked.train, autoencoded=autoencoded, progress=shown))
+    if autoencoded:
+        if team.is_first:
+            real = read_manifest(run_folder.data).split("train")
+            autoencode(plan, real, out, device=locked.generate.device, progress=shown)
+        team.wait()  # until the images are written
     if missing:
         check_methods(wanted, locked, num_attributes=read_manifest(run_folder.data).num_attributes)
         if team.is_first:

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from synaug.errors import DataError
 from synaug.evaluation.predictions import evaluate_predictions, read_predictions
@@ -122,7 +123,8 @@ def test_intervals_have_the_names_of_the_numbers_and_follow_the_seed():
     assert low < found["accuracy"] == 0.75 < high
     fairness = found["fairness"]["gender"]
     assert fairness["num_images_by_value"] == {"f": 50, "m": 50}
-    assert set(fairness["intervals"]) == set(fairness) - {"num_images", "num_images_by_value", "intervals"}
+    facts = {name for name in fairness if name.startswith("num_")} | {"min_cell", "notes", "intervals"}
+    assert set(fairness["intervals"]) == set(fairness) - facts
     assert fairness["intervals"]["accuracy_by_group"]["cat x m"] == (0.0, pytest.approx(0.1332, abs=1e-4))  # 0 of 25
     other, again = (evaluate_predictions(many, attributes=["gender"], seed=seed) for seed in (1, 0))
     assert again == found
@@ -157,3 +159,50 @@ def test_scores_in_place_of_classes_are_refused():
 
 def test_columns_of_one_and_one_hot_rows_are_read():
     assert evaluate_predictions({"label": [[0], [1]], "prediction": np.eye(2)})["accuracy"] == 1.0
+
+
+def column(values):
+    return {"label": [0, 1] * 10, "prediction": values}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        column(np.random.default_rng(0).random((20, 2))),
+        column(np.where(np.arange(20) == 0, np.inf, 1.0)),
+        column(["cat", None] * 10),
+        column([0, 1]),
+        column(None),
+        column(5),
+        column([object()] * 20),
+        {"label": [0, 1]},
+        pd.DataFrame(np.zeros((3, 3)), columns=["label", "prediction", "prediction"]),
+        pd.DataFrame({"label": [], "prediction": []}),
+        [[0, 1]],
+        None,
+        "predictions.csv",
+    ],
+)
+def test_what_holds_no_predictions_is_refused_in_words(table):
+    with pytest.raises(DataError):
+        evaluate_predictions(table)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([0, 1] * 10)[:, None],
+        torch.tensor([0.0, 1.0] * 10, requires_grad=True),
+        np.eye(2)[[0, 1] * 10],
+        pd.Categorical([0, 1] * 10),
+        [np.int8(0), np.float32(1)] * 10,
+        [False, True] * 10,
+    ],
+)
+def test_any_holder_of_classes_is_a_column(values):
+    assert evaluate_predictions(column(values))["accuracy"] == 1
+
+
+def test_columns_can_be_numbered():
+    frame = pd.DataFrame({0: [0, 1], 1: [0, 1], 2: ["f", "m"]})
+    assert evaluate_predictions(frame, label=0, prediction=1, attributes=[2])["accuracy"] == 1

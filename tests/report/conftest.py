@@ -29,6 +29,8 @@ def make_results(seeds: int = 1) -> list[dict[str, Any]]:
                 {
                     "method": method,
                     "seed": seed,
+                    "uses_synthetic": method.startswith("synaug"),
+                    "is_bound": method.startswith("upper_bound"),
                     "accuracy": float(np.mean(moved)),
                     "many": float(np.mean(moved[:4])),
                     "medium": float(np.mean(moved[4:8])),

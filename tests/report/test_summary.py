@@ -15,6 +15,7 @@ def swap(content):
     names = {"cross_entropy": "synaug", "synaug": "cross_entropy"}
     for result in content["results"]:
         result["method"] = names.get(result["method"], result["method"])
+        result["uses_synthetic"] = result["method"].startswith("synaug")
 
 
 def test_the_whole_summary_reads_well(content):
@@ -39,7 +40,7 @@ def test_a_loss_is_called_a_loss(content):
 
 def test_no_change_is_called_no_change(content):
     keep(content, "cross_entropy", "synaug")
-    content["results"][1] = content["results"][0] | {"method": "synaug"}
+    content["results"][1] = content["results"][0] | {"method": "synaug", "uses_synthetic": True}
     said = summary(content)
     assert said[0].endswith("its recall stayed at 56 %.")
     assert "accuracy stayed at 69.5 % with cross-entropy and with SYNAuG. A difference this small" in said[1]
@@ -113,9 +114,18 @@ def test_several_seeds_give_mean_and_deviation(content_of_three_seeds):
 
 
 def test_the_best_is_marked_and_the_upper_bound_is_no_rival(content):
-    content["results"].append(content["results"][0] | {"method": "upper_bound", "accuracy": 0.99})
+    content["results"].append(content["results"][0] | {"method": "filled", "is_bound": True, "accuracy": 0.99})
     best = [row.method for row in results_table(content) if "accuracy" in row.best]
     assert best == ["synaug"]
+    assert not any("filled" in sentence for sentence in summary(content))
+
+
+def test_results_and_not_names_tell_what_used_synthetic_images(content):
+    keep(content, "cross_entropy", "synaug")
+    content["results"][1] |= {"method": "mine"}
+    assert compared_methods(content) == ("cross_entropy", "mine")
+    content["results"][1] |= {"uses_synthetic": False}
+    assert compared_methods(content) == ("cross_entropy", None)
 
 
 def test_where_all_are_equal_none_is_marked_as_best(content):

@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -28,15 +30,29 @@ def test_the_loss_goes_from_the_plain_to_the_rebalanced_classifier():
     found, labels = outputs(), torch.tensor([0, 1, 2, 2])
     targets = F.one_hot(labels, 3).float()
     for share, head in ((0.0, 0), (1.0, 1)):
-        loss = glmc(found, targets, context=context(share), consistency=0.0)
+        loss = glmc(found, targets, context=context(share), consistency=0.0, scale=1.0)
         assert loss.item() == pytest.approx(F.cross_entropy(found[head], labels).item())
 
 
-def test_the_rebalanced_classifier_is_weighted_by_inverse_counts():
+@pytest.mark.parametrize(("exponent", "weight"), [(1.0, 4 / 2), (0.5, 2 * 3 / 4), (1.2, 4**1.2 * 3 / (2 + 4**1.2))])
+def test_the_rebalanced_classifier_is_weighted_by_a_power_of_the_counts(exponent, weight):
     found, targets = outputs(), torch.eye(3)[[2, 2, 2, 2]]
-    even = glmc(found, targets, context=context(1.0), consistency=0.0).item()
-    rare = glmc(found, targets, context=context(1.0, (4, 4, 1)), consistency=0.0).item()
-    assert rare / even == pytest.approx(4 / 2)
+    more = {"consistency": 0.0, "exponent": exponent}
+    even = glmc(found, targets, context=context(1.0), **more).item()
+    rare = glmc(found, targets, context=context(1.0, (4, 4, 1)), **more).item()
+    assert rare / even == pytest.approx(weight)
+
+
+def test_options_reach_the_loss_of_a_training(small_set):
+    network = make_model("resnet8", num_classes=3, in_channels=1, image_size=8)
+    options = StageOptions(steps=1, batch_size=8, learning_rate=1e-9, flip=False, crop_padding=0)
+    usual, halved = (
+        train_glmc(copy.deepcopy(network), small_set, options.model_copy(update=changes), seed=0, device="cpu").losses[
+            0
+        ]
+        for changes in ({}, {"glmc_scale": 1.0})
+    )
+    assert usual == pytest.approx(2 * halved)
 
 
 def test_the_whole_loss_is_that_of_a_plain_derivation_in_numpy():
@@ -55,7 +71,7 @@ def test_the_whole_loss_is_that_of_a_plain_derivation_in_numpy():
             second = share * weights[label] * (np.log(np.exp(rebalanced[i]).sum()) - rebalanced[i, label])
             total += (1 - 0.6**2) * first + 0.6**2 * second
         total -= 6 * cosine
-    loss = glmc(found, targets, context=context(0.6, (10, 4, 2)), consistency=6.0)
+    loss = glmc(found, targets, context=context(0.6, (10, 4, 2)), consistency=6.0, exponent=1.0, scale=1.0)
     assert loss.item() == pytest.approx(total / 4, rel=1e-5)
 
 

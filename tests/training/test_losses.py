@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,16 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from synaug.errors import OptionError
-from synaug.training.losses import LOSSES, GroupDRO, LossContext, focal, ldam, logit_adjustment, loss_named
+from synaug.training.losses import (
+    LOSSES,
+    GroupDRO,
+    LossContext,
+    effective_number_weights,
+    focal,
+    ldam,
+    logit_adjustment,
+    loss_named,
+)
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0], [0.0, 1.0, 0.0], [1.0, -2.0, 0.3]])
 LABELS = torch.tensor([0, 1, 1, 2])
@@ -100,7 +110,39 @@ def test_ldam_of_a_mixed_target_is_the_mixture():
 def test_deferred_reweighting_begins_after_four_fifths():
     assert value("ldam_drw", (100, 10, 1), share=0.79) == value("ldam", (100, 10, 1))
     assert value("ldam_drw", (100, 10, 1), share=0.8) != value("ldam", (100, 10, 1))
-    assert value("cross_entropy_drw", (100, 10, 1), share=0.8) == pytest.approx(value("class_balanced", (100, 10, 1)))
+
+
+def test_deferred_reweighting_divides_by_the_weights_that_were_drawn():
+    """Cao et al. 2019, algorithm 1, line 11; torch's weighted mean does the same."""
+    weights = effective_number_weights(torch.tensor([100, 10, 1]))
+    theirs = F.cross_entropy(LOGITS, LABELS, weight=weights)
+    assert value("cross_entropy_drw", (100, 10, 1), share=0.8) == pytest.approx(theirs.item(), rel=1e-5)
+    margins = torch.tensor([100.0, 10.0, 1.0]) ** -0.25 * 0.5
+    theirs = F.cross_entropy(LOGITS - TARGETS * margins, LABELS, weight=weights)
+    assert value("ldam_drw", (100, 10, 1), share=0.8) == pytest.approx(theirs.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_an_image_of_weight_half_counts_half(name):
+    """Two copies of an image of weight 1/2 are one of weight 1, in any loss and with mixed targets."""
+    at = replace(context((100, 10, 1), share=0.9), is_weighted=True)
+    targets = 0.7 * TARGETS + 0.3 * TARGETS.roll(1, 1)
+    double, rows = torch.cat([LOGITS[:1], LOGITS]), torch.cat([0.5 * targets[:1], targets])
+    rows[1] *= 0.5
+    assert LOSSES[name](double, rows, context=at).item() == pytest.approx(
+        LOSSES[name](LOGITS, targets, context=replace(at, is_weighted=False)).item(), rel=1e-5
+    )
+
+
+def test_the_adjustment_of_group_dro_by_hand():
+    """Equal losses, 1 and 4 images: weights grow by exp(C / sqrt(n))."""
+    criterion = GroupDRO(2, step_size=1.0, adjustment=2.0, group_counts=torch.tensor([1, 4, 0]))
+    logits, targets = torch.zeros(2, 2), torch.eye(2)
+    criterion(logits, targets, context=LossContext(class_counts=torch.ones(2), groups=torch.tensor([0, 1])))
+    grown = np.exp([math.log(2) + 2, math.log(2) + 1, 2.0])
+    assert criterion.weights.numpy() == pytest.approx(grown / grown.sum(), rel=1e-5)
+    with pytest.raises(OptionError, match="needs the number of images of each group"):
+        GroupDRO(2, adjustment=1.0)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -8,13 +8,17 @@ from synaug.training.mixing import (
     MIXINGS,
     Batch,
     PartnerDraw,
+    balanced,
     cmo,
     cutmix,
     drawn_box,
+    few_shot,
     mixing_named,
     mixup,
     mixup_or_cutmix,
+    real_balanced,
 )
+from synaug.training.training_set import make_training_set
 
 
 def make_batch(num=6, num_classes=3, seed=0):
@@ -193,9 +197,49 @@ def test_a_class_without_real_images_gets_real_partners_of_any_class(small_set):
 
 
 def test_cmo_draws_few_shot_partners_more_often(small_set):
+    """Each class as often: an image of the smaller class as much more often as its class is smaller."""
     _, partners = partners_of(small_set, "cmo")
-    counts = np.bincount(partners, minlength=12)
-    assert counts[4] / counts[0] == pytest.approx(4, rel=0.4)
+    drawn = np.bincount(small_set.labels[partners], minlength=3) / len(partners)
+    assert drawn == pytest.approx(np.full(3, 1 / 3), abs=0.1)
+
+
+def test_cmo_on_a_balanced_set_draws_each_class_as_often():
+    """50 real images of class 0 and one of class 1, filled with 49 synthetic ones."""
+    labels = torch.arange(2).repeat_interleave(50)
+    data = make_training_set(
+        torch.zeros(100, 1, 4, 4, dtype=torch.uint8), labels, num_classes=2, is_synthetic=torch.arange(100) > 50
+    )
+    assert few_shot(data) == pytest.approx(np.full(100, 1 / 50))
+
+
+def groups_set(groups):
+    """Six real images of two classes and two places, and two synthetic ones."""
+    return make_training_set(
+        torch.zeros(8, 1, 4, 4, dtype=torch.uint8),
+        torch.tensor([0, 0, 0, 1, 1, 1, 0, 1]),
+        num_classes=2,
+        is_synthetic=torch.tensor([False] * 6 + [True] * 2),
+        groups=torch.tensor(groups),
+        num_groups=4,
+    )
+
+
+@pytest.mark.parametrize(
+    ("groups", "weights"),
+    [
+        ([0, 0, 1, 2, 2, 3, 1, 2], [1 / 4, 1 / 4, 1 / 4, 1 / 6, 1 / 6, 1 / 2, 1 / 4, 1 / 6]),
+        ([0, 0, 1, 2, 2, 3, -1, -1], [1 / 6, 1 / 6, 1 / 3, 1 / 6, 1 / 6, 1 / 3, 1 / 3, 1 / 3]),
+        ([-1] * 8, [1 / 4] * 8),
+    ],
+)
+def test_partners_are_balanced_by_group_or_by_class_by_hand(groups, weights):
+    assert balanced(groups_set(groups)) == pytest.approx(weights)
+
+
+def test_real_partners_are_balanced_by_group_if_groups_are_known():
+    """Drawn by class, partners would carry the correlation of class and attribute into every image."""
+    assert real_balanced(groups_set([0, 0, 1, 2, 2, 3, 1, 2])) == pytest.approx([0.25, 0.25, 0.5] * 2 + [0, 0])
+    assert real_balanced(groups_set([-1] * 8)) == pytest.approx([1 / 3] * 6 + [0, 0])
 
 
 def test_misspelt_mixing_names_the_nearest():

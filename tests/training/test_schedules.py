@@ -7,7 +7,8 @@ from synaug.training.loop import train_representation
 from synaug.training.networks.classifiers import make_model
 from synaug.training.schedules import FINE_TUNING, SCHEDULES, halves
 
-OPTIONS = StageOptions(steps=5, batch_size=4)
+OPTIONS = StageOptions(steps=5, batch_size=4, real_finish=0.4)
+TRAINING = sorted(SCHEDULES.keys() - {"frozen"})
 
 
 def network():
@@ -18,7 +19,7 @@ def bits(model):
     return {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", TRAINING)
 def test_a_schedule_repeats_with_the_seed_and_goes_on_from_its_checkpoint(small_set, tmp_path, name):
     first, again = network(), network()
     SCHEDULES[name](first, small_set, OPTIONS, seed=0, device="cpu", checkpoint=tmp_path)
@@ -30,7 +31,7 @@ def test_a_schedule_repeats_with_the_seed_and_goes_on_from_its_checkpoint(small_
     assert (tmp_path / FILE).exists()
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", TRAINING)
 @pytest.mark.parametrize("stop_after", range(1, 5))
 def test_a_schedule_killed_at_any_step_and_resumed_equals_the_uninterrupted(
     small_set, tmp_path, stop_at, name, stop_after
@@ -44,7 +45,7 @@ def test_a_schedule_killed_at_any_step_and_resumed_equals_the_uninterrupted(
     assert again.losses == log.losses
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", TRAINING)
 def test_every_schedule_takes_the_same_steps(small_set, name):
     told = {}
     SCHEDULES[name](
@@ -68,6 +69,23 @@ def test_synthetic_first_then_real_are_two_trainings(small_set):
     for chosen, options in ((small_set.is_synthetic, first), (~small_set.is_synthetic, second)):
         train_representation(alone, small_set.rows(chosen), options, seed=0, device="cpu")
     assert bits(model) == bits(alone)
+
+
+def test_the_last_steps_are_on_real_images_balanced_and_slow(small_set):
+    model, alone = network(), network()
+    SCHEDULES["mixed_then_real"](model, small_set, OPTIONS, seed=0, device="cpu")
+    train_representation(alone, small_set, OPTIONS.model_copy(update={"steps": 3}), seed=0, device="cpu")
+    last = {"steps": 2, "learning_rate": FINE_TUNING * OPTIONS.learning_rate, "sampler": "group_balanced", "warmup": 0}
+    real = small_set.rows(~small_set.is_synthetic)
+    train_representation(alone, real, OPTIONS.model_copy(update=last), seed=0, device="cpu")
+    assert bits(model) == bits(alone)
+
+
+def test_frozen_features_stay_as_they_are(small_set):
+    model = network()
+    before = bits(model)
+    assert SCHEDULES["frozen"](model, small_set, OPTIONS, seed=0, device="cpu").steps == 0
+    assert bits(model) == before
 
 
 def test_without_synthetic_images_there_is_nothing_to_start_from(small_set):

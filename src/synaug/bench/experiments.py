@@ -17,7 +17,7 @@ from synaug.recipes import read_recipe, with_overrides
 from synaug.runtime.embedded import ASSETS, demo_data
 
 FOLDER = ASSETS / "bench"
-ALL = "all"  # in the place of methods: every one that needs no groups
+ALL = "all"  # in the place of methods: every one that is general
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _smaller(name: str, bench: BenchOptions) -> dict[str, ArmOptions]:
 def _with_methods(arm: ArmOptions) -> ArmOptions:
     if arm.methods != (ALL,):
         return arm
-    found = (name for name, method in METHODS.items() if method.groups_from is None and not name.startswith("upper"))
+    found = (name for name, method in METHODS.items() if method.is_general)
     return arm.model_copy(update={"methods": tuple(found)})
 
 

@@ -22,6 +22,7 @@ from synaug.bench.pictures import write_pictures
 from synaug.bench.result_tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
+from synaug.data.benchmarks.fashion_mirrors import deciding_options
 from synaug.errors import Interrupted
 from synaug.evaluation.spurious import train_weighted_accuracy
 from synaug.experiment import train
@@ -65,7 +66,8 @@ def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[C
         for together in [tuple(seeds)] if arm.one_pool else [(seed,) for seed in seeds]:
             recipe = recipe_of(experiment, arm, together[0])
             deciding = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"}, exclude_defaults=True)
-            content = [deciding, experiment.bench.mirror, arm.mirror, arm.filled, arm.validation]
+            mirror = deciding_options(experiment.bench.mirror or "", arm.mirror)
+            content = [deciding, experiment.bench.mirror, mirror, arm.filled, arm.validation]
             digest = storage.digest(json.dumps(content, sort_keys=True).encode())[:8]
             which = "all-seeds" if arm.one_pool else f"seed-{together[0]}"
             yield Cell(name, together, recipe, out / "runs" / f"{name}-{which}-{digest}")
@@ -221,7 +223,7 @@ def _line(cell: Cell, name: str, seed: int) -> dict[str, Any]:
     return storage.read_json(run_folder.result(name, seed)) | {
         "arm": cell.arm,
         "folder": cell.folder.name,
-        "uses_synthetic": plan.num_to_generate > 0 and method_named(name, cell.recipe).data != "real",
+        "uses_synthetic": plan.num_to_generate > 0 and method_named(name, cell.recipe).uses_synthetic,
         "recipe": lock["recipe"],
         "versions": lock["versions"],
         "machine": lock["machine"],

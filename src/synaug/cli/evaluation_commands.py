@@ -19,7 +19,13 @@ def evaluate(
     prediction: Annotated[
         str | None, typer.Option(help="Column of chosen classes.", show_default="prediction or y_pred")
     ] = None,
-    attribute: Annotated[list[str] | None, typer.Option(help="Attribute column; may be given again.")] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(help="Attribute column; repeatable. 'sex,age' compares by each and by their intersection."),
+    ] = None,
+    min_cell: Annotated[
+        int, typer.Option(min=1, help="Images that a group needs to count in differences between groups.")
+    ] = 10,
     as_json: Json = False,
 ) -> None:
     """Score anyone's predictions: accuracy, recalls, fairness.
@@ -31,7 +37,9 @@ def evaluate(
     from synaug.evaluation.predictions import evaluate_predictions, read_predictions
 
     table = read_predictions(predictions)
-    scores = evaluate_predictions(table, attributes=attribute or [], label=label, prediction=prediction)
+    scores = evaluate_predictions(
+        table, attributes=attribute or [], label=label, prediction=prediction, min_cell=min_cell
+    )
     if as_json:
         print_json(scores)
     else:

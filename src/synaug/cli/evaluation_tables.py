@@ -26,8 +26,7 @@ _NOTE = (
 
 def show_scores(scores: dict[str, Any]) -> None:
     """Print the scores of ``evaluate_predictions``, in percent, each with its interval."""
-    for note in scores["notes"]:
-        Console(highlight=False).print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+    _show_notes(scores["notes"])
     show_facts({"images": scores["num_images"]} | {name: _measured(scores, name) for name in _OVERALL})
     ends = scores["intervals"]["per_class"]
     _table("class", ["recall"], {name: [_cell(value, ends[name])] for name, value in scores["per_class"].items()})
@@ -38,8 +37,14 @@ def show_scores(scores: dict[str, Any]) -> None:
         print("Fairness between the values of a column: add --attribute COLUMN.")
 
 
+def _show_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        Console(highlight=False).print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+
+
 def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
     print(f"\nBetween the values of {attribute} ({found['num_images']:,} images)")
+    _show_notes(found["notes"])
     classes = list(dict.fromkeys(cell.rsplit(" x ", 1)[0] for cell in found["accuracy_by_group"]))
     _show_accuracies(classes, found)
     _table("", [], {name.replace("_", " "): [_measured(found, name)] for name in _AVERAGES})

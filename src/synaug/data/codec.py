@@ -126,6 +126,15 @@ def encoded(value: bytes | np.ndarray) -> bytes:
     return encode(Image.fromarray(value), Encoding())
 
 
+def suffix_of(image_format: str) -> str:
+    """Return the suffix of the files of a format.
+
+    >>> suffix_of("JPEG"), suffix_of("PNG")
+    ('.jpg', '.png')
+    """
+    return {"JPEG": ".jpg", "TIFF": ".tif"}.get(image_format, f".{image_format.lower()}")
+
+
 def encode(image: Image.Image, encoding: Encoding) -> bytes:
     """Encode an image in the format, quality and colour mode of a set, without changing its size."""
     buffer = io.BytesIO()

@@ -57,6 +57,8 @@ class FairnessReport:
     equal_opportunity_ratio: Disparity
     equalized_odds_difference: Disparity
     equalized_odds_ratio: Disparity
+    num_unmeasured_groups: int = 0
+    num_small_groups: int = 0
 
     def disparities(self, *, num_classes: int) -> dict[str, float]:
         """Return each gap under its name: of class 1 where there are two, else ``_worst`` and ``_mean`` over them."""
@@ -68,25 +70,47 @@ class FairnessReport:
         return found
 
 
-def fairness_report(**arrays: Unpack[Predictions]) -> FairnessReport:
+def fairness_report(*, min_cell: int = 0, **arrays: Unpack[Predictions]) -> FairnessReport:
     """Measure everything in this module at once.
+
+    Args:
+        min_cell: 0: everything made from a group without images is NaN. Above: the worst and the mean are those of the
+            groups with images, and gaps are between rates of at least so many images.
+        arrays: see ``Predictions``.
 
     Raises:
         DataError: shapes differ or a value is out of range; an unknown attribute (-1) is out of range.
     """
-    by_group = accuracy_by_group(**arrays)
+    counts = confusions_by_attribute(**arrays)
+    by_group, sizes = _true_positive_rates(counts).T, counts.sum(axis=2)
+    kept = by_group.ravel() if min_cell == 0 else by_group[~np.isnan(by_group)]
     return FairnessReport(
-        accuracy_by_attribute=tuple(accuracy_by_attribute(**arrays).tolist()),
+        accuracy_by_attribute=tuple(_accuracies(counts).tolist()),
         accuracy_by_group=tuple(tuple(row) for row in by_group.tolist()),
-        worst_group_accuracy=float(by_group.min()),
-        mean_group_accuracy=float(by_group.mean()),
-        demographic_parity_difference=demographic_parity_difference(**arrays),
-        demographic_parity_ratio=demographic_parity_ratio(**arrays),
-        equal_opportunity_difference=equal_opportunity_difference(**arrays),
-        equal_opportunity_ratio=equal_opportunity_ratio(**arrays),
-        equalized_odds_difference=equalized_odds_difference(**arrays),
-        equalized_odds_ratio=equalized_odds_ratio(**arrays),
+        worst_group_accuracy=float(kept.min()) if len(kept) else float("nan"),
+        mean_group_accuracy=float(kept.mean()) if len(kept) else float("nan"),
+        **_gaps(counts, min_cell),
+        num_unmeasured_groups=int((sizes == 0).sum()),
+        num_small_groups=int(((sizes > 0) & (sizes < min_cell)).sum()),
     )
+
+
+def _gaps(counts: np.ndarray, least: int) -> dict[str, Disparity]:
+    """Return the gaps by their names in ``FairnessReport``; see there for ``least``."""
+    selected = _selection_rates(counts, least)
+    positive, negative = _true_positive_rates(counts, least), _false_positive_rates(counts, least)
+    found: dict[str, Disparity] = {}
+    for kind, between, join, worst in (
+        ("difference", _differences, np.maximum, np.max),
+        ("ratio", _ratios, np.minimum, np.min),
+    ):
+        by_class = {
+            "demographic_parity": between(selected, least > 0),
+            "equal_opportunity": between(positive, least > 0),
+            "equalized_odds": join(between(positive, least > 0), between(negative, least > 0)),
+        }
+        found |= {f"{name}_{kind}": _disparity(gaps, worst, least > 0) for name, gaps in by_class.items()}
+    return found
 
 
 def accuracy_by_attribute(**arrays: Unpack[Predictions]) -> np.ndarray:
@@ -98,7 +122,10 @@ def accuracy_by_attribute(**arrays: Unpack[Predictions]) -> np.ndarray:
     ... )
     array([0.5, 1. , nan])
     """
-    counts = confusions_by_attribute(**arrays)
+    return _accuracies(confusions_by_attribute(**arrays))
+
+
+def _accuracies(counts: np.ndarray) -> np.ndarray:
     return _share(np.trace(counts, axis1=1, axis2=2), counts.sum(axis=(1, 2)))
 
 
@@ -119,36 +146,32 @@ def mean_group_accuracy(**arrays: Unpack[Predictions]) -> float:
 
 def demographic_parity_difference(**arrays: Unpack[Predictions]) -> Disparity:
     """Return how far the attribute values are apart in how often the class is chosen."""
-    return _disparity(_differences(_selection_rates(confusions_by_attribute(**arrays))), np.max)
+    return _gaps(confusions_by_attribute(**arrays), 0)["demographic_parity_difference"]
 
 
 def demographic_parity_ratio(**arrays: Unpack[Predictions]) -> Disparity:
     """Return the smallest over the largest rate at which the class is chosen."""
-    return _disparity(_ratios(_selection_rates(confusions_by_attribute(**arrays))), np.min)
+    return _gaps(confusions_by_attribute(**arrays), 0)["demographic_parity_ratio"]
 
 
 def equal_opportunity_difference(**arrays: Unpack[Predictions]) -> Disparity:
     """Return how far the attribute values are apart in how often the class is recognised."""
-    return _disparity(_differences(_true_positive_rates(confusions_by_attribute(**arrays))), np.max)
+    return _gaps(confusions_by_attribute(**arrays), 0)["equal_opportunity_difference"]
 
 
 def equal_opportunity_ratio(**arrays: Unpack[Predictions]) -> Disparity:
     """Return the smallest over the largest rate at which the class is recognised."""
-    return _disparity(_ratios(_true_positive_rates(confusions_by_attribute(**arrays))), np.min)
+    return _gaps(confusions_by_attribute(**arrays), 0)["equal_opportunity_ratio"]
 
 
 def equalized_odds_difference(**arrays: Unpack[Predictions]) -> Disparity:
     """Return the larger of the gaps in true and in false positive rate."""
-    counts = confusions_by_attribute(**arrays)
-    gaps = _differences(_true_positive_rates(counts)), _differences(_false_positive_rates(counts))
-    return _disparity(np.maximum(*gaps), np.max)
+    return _gaps(confusions_by_attribute(**arrays), 0)["equalized_odds_difference"]
 
 
 def equalized_odds_ratio(**arrays: Unpack[Predictions]) -> Disparity:
     """Return the smaller of the ratios of true and of false positive rates."""
-    counts = confusions_by_attribute(**arrays)
-    found = _ratios(_true_positive_rates(counts)), _ratios(_false_positive_rates(counts))
-    return _disparity(np.minimum(*found), np.min)
+    return _gaps(confusions_by_attribute(**arrays), 0)["equalized_odds_ratio"]
 
 
 def confusions_by_attribute(
@@ -167,38 +190,53 @@ def confusions_by_attribute(
     return counts.reshape(num_attributes, num_classes, num_classes)
 
 
-def _selection_rates(counts: np.ndarray) -> np.ndarray:
+def _selection_rates(counts: np.ndarray, least: int = 0) -> np.ndarray:
     """Return P(prediction = c | attribute = a), shape ``(A, C)``."""
-    return _share(counts.sum(axis=1), counts.sum(axis=(1, 2))[:, None])
+    return _share(counts.sum(axis=1), counts.sum(axis=(1, 2))[:, None], least)
 
 
-def _true_positive_rates(counts: np.ndarray) -> np.ndarray:
+def _true_positive_rates(counts: np.ndarray, least: int = 0) -> np.ndarray:
     """Return P(prediction = c | label = c, attribute = a), shape ``(A, C)``."""
-    return _share(np.diagonal(counts, axis1=1, axis2=2), counts.sum(axis=2))
+    return _share(np.diagonal(counts, axis1=1, axis2=2), counts.sum(axis=2), least)
 
 
-def _false_positive_rates(counts: np.ndarray) -> np.ndarray:
+def _false_positive_rates(counts: np.ndarray, least: int = 0) -> np.ndarray:
     """Return P(prediction = c | label is not c, attribute = a), shape ``(A, C)``."""
     wrong = counts.sum(axis=1) - np.diagonal(counts, axis1=1, axis2=2)
-    return _share(wrong, counts.sum(axis=(1, 2))[:, None] - counts.sum(axis=2))
+    return _share(wrong, counts.sum(axis=(1, 2))[:, None] - counts.sum(axis=2), least)
 
 
-def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Return part / whole, NaN where the whole is 0."""
+def _share(part: np.ndarray, whole: np.ndarray, least: int = 0) -> np.ndarray:
+    """Return part / whole, NaN where the whole is 0 or below ``least``."""
     whole = np.broadcast_to(whole, part.shape)
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole >= max(1, least))
 
 
-def _differences(rates: np.ndarray) -> np.ndarray:
+def _differences(rates: np.ndarray, known_only: bool) -> np.ndarray:
     """Return the largest minus the smallest rate of each class, shape ``(C,)``."""
-    return rates.max(axis=0) - rates.min(axis=0)
+    low, high = _ends(rates, known_only)
+    return high - low
 
 
-def _ratios(rates: np.ndarray) -> np.ndarray:
+def _ratios(rates: np.ndarray, known_only: bool) -> np.ndarray:
     """Return the smallest over the largest rate of each class, shape ``(C,)``; NaN where both are 0."""
-    return _share(rates.min(axis=0), rates.max(axis=0))
+    low, high = _ends(rates, known_only)
+    return np.divide(low, high, out=np.full(low.shape, np.nan), where=high > 0)
 
 
-def _disparity(by_class: np.ndarray, worst: Callable[[np.ndarray], float]) -> Disparity:
+def _ends(rates: np.ndarray, known_only: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smallest and largest rate of each class; NaN if one is NaN or, of the known ones, fewer than two."""
+    if not known_only:
+        return rates.min(axis=0), rates.max(axis=0)
+    known = ~np.isnan(rates)
+    several = known.sum(axis=0) > 1
+    low, high = np.where(known, rates, np.inf).min(axis=0), np.where(known, rates, -np.inf).max(axis=0)
+    return np.where(several, low, np.nan), np.where(several, high, np.nan)
+
+
+def _disparity(by_class: np.ndarray, worst: Callable[[np.ndarray], float], known_only: bool) -> Disparity:
     positive = float(by_class[1]) if len(by_class) == 2 else float("nan")
-    return Disparity(positive=positive, worst=float(worst(by_class)), mean=float(by_class.mean()))
+    kept = by_class[~np.isnan(by_class)] if known_only else by_class
+    if not len(kept):
+        return Disparity(positive, float("nan"), float("nan"))
+    return Disparity(positive=positive, worst=float(worst(kept)), mean=float(kept.mean()))

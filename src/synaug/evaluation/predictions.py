@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import named_column
 from synaug.data.label_checks import check_plausible, matched_predictions
 from synaug.data.labels import flat_labels, label_texts
-from synaug.errors import DataError
+from synaug.errors import DataError, OptionError
 from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.fairness import FairnessReport, fairness_report
 from synaug.evaluation.longtail import class_recalls
@@ -29,7 +30,9 @@ from synaug.evaluation.proportions import (
     worst_interval,
 )
 from synaug.evaluation.scores import RESAMPLES, group_intervals
+from synaug.evaluation.sensitive_columns import JOINT, SensitiveColumn, sensitive_columns
 
+MIN_CELL = 10  # images below which a rate does not drive a difference
 LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of their columns
 
 
@@ -52,38 +55,48 @@ def evaluate_predictions(
     attributes: Sequence[str] = (),
     label: str | None = None,
     prediction: str | None = None,
+    min_cell: int = MIN_CELL,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return the scores of predictions as nested dicts of numbers, ready for the terminal and for JSON.
 
     Args:
         table: a frame, or a dict of columns: labels and predictions, names or numbers, and any attributes.
-        attributes: the columns between whose values fairness is measured. Rows without a value are left out.
+        attributes: the columns between whose values fairness is measured. ``"sex,age"`` stands for each of both and
+            for their intersection. Rows without a value are left out; numbers of many values become ranges.
         label: the column of true classes; without it, ``label`` or ``y_true``.
         prediction: the column of chosen classes; without it, ``prediction`` or ``y_pred``.
+        min_cell: images that a rate needs to count in differences and ratios between attribute values; smaller groups
+            are shown only. If no group has so many, all count, and a note says so.
         seed: of the intervals.
 
     Returns:
         ``num_images``, ``accuracy``, ``mean_recall``, ``worst_class``, ``per_class`` (of the classes that occur as
-        labels) and, where attributes are given, ``fairness`` with one entry an attribute, NaN where undefined.
+        labels) and, if attributes are given, ``fairness`` with one entry per attribute, NaN where undefined. Its worst
+        and mean are those of the groups with images; ``num_unmeasured_groups`` have none, ``num_small_groups`` have
+        fewer than ``min_cell``.
         ``intervals``, here and in each such entry, has the ends of the 95 % interval of each number, by the same names:
         Wilson's for shares and their averages, the bootstrap's for gaps between attribute values.
 
     Raises:
         DataError: a column is not there, the table is empty, or a label or prediction is missing.
     """
+    if isinstance(min_cell, bool) or not isinstance(min_cell, Integral) or min_cell < 1:
+        raise OptionError(f"min_cell must be a whole number of at least 1, got {min_cell!r}.")
     frame = _as_frame(table)
     label = _column(frame, label, LABELS, "label")
     prediction = _column(frame, prediction, PREDICTIONS, "prediction")
-    attributes = [_column(frame, name, (), "attribute") for name in attributes]
+    for name in (asked := [attributes] if isinstance(attributes, str) else [str(name) for name in attributes]):
+        for part in [name] if name in frame.columns else name.split(JOINT):
+            _column(frame, part.strip(), (), "attribute")
     (names, labels, predictions), notes = _encoded(_full(frame[label]), _full(frame[prediction]))
 
     scores: dict[str, Any] = {"num_images": len(frame), "notes": notes}
     scores |= _overall(names, labels=labels, predictions=predictions)
-    if attributes:
+    if asked:
         scores["fairness"] = {
-            column: _fairness(frame[column], names, labels=labels, predictions=predictions, seed=seed)
-            for column in attributes
+            name: _fairness(column, names, labels=labels, predictions=predictions, min_cell=int(min_cell), seed=seed)
+            for name, column in sensitive_columns(frame, asked).items()
         }
     return scores
 
@@ -109,9 +122,16 @@ def _overall(names: Sequence[str], *, labels: np.ndarray, predictions: np.ndarra
 
 
 def _as_frame(table: pd.DataFrame | Mapping[str, ArrayLike]) -> pd.DataFrame:
+    """Return a frame whose columns have texts as their names."""
     if isinstance(table, pd.DataFrame):
-        return table
-    columns = {name: flat_labels(values, where=f"The column {name!r}") for name, values in table.items()}
+        frame = table.set_axis([str(name) for name in table.columns], axis=1)
+        twice = frame.columns[frame.columns.duplicated()]
+        if len(twice):
+            raise DataError(f"The table of predictions has two columns {twice[0]!r}. Rename or remove one of them.")
+        return frame
+    if not isinstance(table, Mapping):
+        raise DataError(f"The predictions are {type(table).__name__}; give a data frame or a dict of columns.")
+    columns = {str(name): flat_labels(values, where=f"The column {name!r}") for name, values in table.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{name!r} {length:,}" for name, length in lengths.items())
@@ -119,9 +139,9 @@ def _as_frame(table: pd.DataFrame | Mapping[str, ArrayLike]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _column(frame: pd.DataFrame, asked: str | None, usual: Sequence[str], kind: str) -> str:
-    names = [name for name in frame.columns if isinstance(name, str)]
-    return named_column(asked, usual, names, kind, "The table of predictions")
+def _column(frame: pd.DataFrame, asked: object, usual: Sequence[str], kind: str) -> str:
+    wanted = None if asked is None else str(asked)  # columns may be numbered
+    return named_column(wanted, usual, list(frame.columns), kind, "The table of predictions")
 
 
 def _full(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -155,29 +175,46 @@ def _text(column: pd.Series[Any]) -> pd.Series[str]:
 
 
 def _fairness(
-    column: pd.Series[Any], names: Sequence[str], *, labels: np.ndarray, predictions: np.ndarray, seed: int
+    column: SensitiveColumn,
+    names: Sequence[str],
+    *,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    min_cell: int,
+    seed: int,
 ) -> dict[str, Any]:
-    known = np.flatnonzero(column.notna() & (column.astype(str).str.strip() != ""))
-    if not len(known):
-        raise DataError(f"The column {column.name!r} is empty.")
-    values = _text(column.iloc[known])
-    attribute_names = list(sorted_names(values))
-    attributes = values.map({name: number for number, name in enumerate(attribute_names)}).to_numpy(np.int64)
-    labels, predictions = labels[known], predictions[known]
+    known, attribute_names, notes = column.positions >= 0, column.names, list(column.notes)
+    labels, predictions, attributes = labels[known], predictions[known], column.positions[known]
+    strata = labels * len(attribute_names) + attributes
+    sizes = np.bincount(strata, minlength=len(names) * len(attribute_names))
+    if sizes.max() < min_cell:
+        notes.append(f"No group has {min_cell} images, so differences are between groups of fewer and can be chance.")
+        min_cell = 1
 
-    def measured(rows: np.ndarray) -> dict[str, Any]:
-        report = fairness_report(
+    def report_of(rows: np.ndarray) -> FairnessReport:
+        return fairness_report(
             labels=labels[rows],
             predictions=predictions[rows],
             attributes=attributes[rows],
             num_classes=len(names),
             num_attributes=len(attribute_names),
+            min_cell=min_cell,
         )
-        return _named(report, names, attribute_names)
 
-    counts = dict(zip(attribute_names, np.bincount(attributes).tolist(), strict=True))
-    strata = labels * len(attribute_names) + attributes
-    found = measured(np.arange(len(known)))
+    def measured(rows: np.ndarray) -> dict[str, Any]:
+        return _named(report_of(rows), names, attribute_names)
+
+    whole = report_of(np.arange(len(labels)))
+    missing, small = whole.num_unmeasured_groups, whole.num_small_groups
+    if missing:
+        notes.append(f"Groups without images: {missing} of {sizes.size}. Worst and mean are of the others.")
+    if small:
+        notes.append(
+            f"Groups with fewer than {min_cell} images: {small} of {sizes.size}. They are shown, but do not count in "
+            "differences and ratios."
+        )
+    counts = dict(zip(attribute_names, np.bincount(attributes, minlength=len(attribute_names)).tolist(), strict=True))
+    found = _named(whole, names, attribute_names)
     intervals = intervals_of([measured(rows) for rows in resamples(strata, RESAMPLES, seed=seed)])
     right = labels == predictions
     cells = shares_of(strata, right, len(names) * len(attribute_names))
@@ -185,7 +222,16 @@ def _fairness(
     intervals["accuracy"] = named_intervals(shares_of(attributes, right, len(attribute_names)), attribute_names)
     intervals["accuracy_by_group"] = named_intervals(cells, list(found["accuracy_by_group"]))
     intervals = {name: ends for name, ends in intervals.items() if name in found}
-    return {"num_images": len(known), "num_images_by_value": counts} | found | {"intervals": intervals}
+    facts = {
+        "num_images": len(labels),
+        "num_images_by_value": counts,
+        "num_without_value": int((~known).sum()),
+        "num_unmeasured_groups": missing,
+        "num_small_groups": small,
+        "min_cell": min_cell,
+        "notes": notes,
+    }
+    return facts | found | {"intervals": intervals}
 
 
 def _named(report: FairnessReport, names: Sequence[str], attribute_names: Sequence[str]) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from synaug.methods.options import (
     options_of,
     retrain_options,
     stage_options,
+    uses_autoencoder,
 )
 from synaug.methods.registry import DEFAULT_METHODS, METHODS, OWN, Method
-from synaug.methods.results import is_current, is_finished, train_group_counts, train_method
+from synaug.methods.results import is_current, is_finished, registered, train_group_counts, train_method
 from synaug.methods.training import trained_model
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "network_digests",
     "network_of",
     "options_of",
+    "registered",
     "retrain_options",
     "retraining_set",
     "selected",
@@ -39,4 +41,5 @@ __all__ = [
     "train_group_counts",
     "train_method",
     "trained_model",
+    "uses_autoencoder",
 ]

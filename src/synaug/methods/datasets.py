@@ -16,6 +16,7 @@ from synaug.run import open_run
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.synthesis.generators.autoencoder import autoencoded_manifest
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.plan_file import read_plan
 
@@ -33,11 +34,14 @@ class Sets:
 
     ``num_planned``: images of the balanced set once it is complete, from which the number of steps
     follows; None: those that there are.
+    ``validation`` are the images of the data's validation split, None if it has none: options, checkpoints and last
+    layers may be chosen on them.
     """
 
     real: TrainingSet
     evened_out: TrainingSet
     test: TrainingSet
+    validation: TrainingSet | None = None
     class_names: tuple[str, ...] = ()
     num_planned: int | None = None
     features: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
@@ -48,8 +52,17 @@ class Sets:
         return len(self.evened_out) if self.num_planned is None else self.num_planned
 
 
-def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) -> Sets:
-    """Load real, synthetic and test images at one size, normalised alike."""
+def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, progress: Progress = silent) -> Sets:
+    """Load real, synthetic, validation and test images at one size, normalized alike.
+
+    Args:
+        out: run directory.
+        options: size and normalization.
+        autoencoded: load the real images as the generator's autoencoder returns them, too.
+        progress: called with how far it is.
+    """
+    import torch
+
     from synaug.training.training_set import load_training_set
 
     run_folder = open_run(out)
@@ -59,17 +72,41 @@ def load_sets(out: Path, options: TrainOptions, *, progress: Progress = silent) 
     synthetic = synthetic_manifest(plan, out)
     channels, side, normalisation = input_of(options.network, options, plan)
     kept: dict[str, Any] = {"in_memory": options.in_memory, "progress": progress}
+    stored = stored_side(side, options)
     both = load_training_set(
-        joined(real, synthetic), image_size=side, channels=channels, normalisation=normalisation, **kept
+        joined(real, synthetic), image_size=stored, channels=channels, normalisation=normalisation, **kept
     )
-    test = load_training_set(manifest.split("test"), like=both, **kept)
+    if stored != side:
+        both = replace(both, side=side)
+    if autoencoded:
+        twins = load_training_set(autoencoded_manifest(plan, real, out), like=both, **kept)
+        places = torch.where(both.is_synthetic, -1, torch.cumsum(~both.is_synthetic, 0) - 1)
+        both = replace(both, autoencoded=twins.images, twins=places)
+    test, held_out = manifest.split("test"), manifest.split("validation")
     return Sets(
         real=both.rows(~both.is_synthetic),
         evened_out=both,
-        test=test,
+        test=load_training_set(test, like=both, **kept),
+        validation=load_training_set(held_out, like=both, **kept) if len(held_out) else None,
         class_names=manifest.class_names,
         num_planned=max(len(both), sum(cell.have + cell.num_to_generate for cell in plan.cells)),
     )
+
+
+def stored_side(side: int, options: TrainOptions) -> int:
+    """Return the side at which images are kept, not smaller than what a network is given.
+
+    Raises:
+        OptionError: ``train.load_size`` is smaller.
+    """
+    if options.load_size is None:
+        return side
+    if options.load_size < side:
+        raise OptionError(
+            f"train.load_size is {options.load_size}, but networks are given images of {side} pixels. Make it at least "
+            f"{side}, or lower train.image_size."
+        )
+    return options.load_size
 
 
 def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int, Normalisation | None]:
@@ -126,12 +163,39 @@ def selected(sets: Sets, images: ImagesOptions) -> Sets:
     )
 
 
+def retraining_data(data: str, real: TrainingSet, *, uses_synthetic: bool) -> str:
+    """Return which images a last layer is retrained on, with ``auto`` decided by what is known.
+
+    As soon as an attribute is known, equally many real images of each group: class-balanced or all images carry the
+    very correlation of class and attribute that retraining is to remove. Else the balanced set or, for a method
+    without synthetic images, all real ones.
+    """
+    if data != "auto":
+        return data
+    if _knows_groups(real):
+        return "group_balanced_real"
+    return "evened_out" if uses_synthetic else "all_real"
+
+
+def _knows_groups(real: TrainingSet) -> bool:
+    num_attributes = real.num_groups // max(real.num_classes, 1)
+    return num_attributes > 1 and len(np.unique(real.groups[real.groups >= 0].numpy() % num_attributes)) > 1
+
+
 def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
     """Return the images on which the last layer is retrained.
 
     Raises:
-        OptionError: groups are to be balanced, but no attribute is known.
+        OptionError: groups are to be balanced, but no attribute is known, or there is no validation split.
     """
+    data = retraining_data(data, sets.real, uses_synthetic=True)
+    if data == "validation":
+        if sets.validation is None:
+            raise OptionError(
+                "train.retrain.data validation needs a validation split, and the data have none. Add rows of the split "
+                "'validation', or choose all_real."
+            )
+        return sets.validation
     if data == "evened_out":
         return sets.evened_out
     if data == "all_real":
@@ -139,10 +203,12 @@ def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
     rng = np.random.default_rng([seed, 2])
     if data == "group_balanced_real":
         return _group_balanced(sets.real, rng)
+    if data == "group_weighted_real":
+        return _of_known_groups(sets.real)
     return sets.real.rows(balanced_positions(sets.real.labels.numpy(), sets.real.num_classes, rng))
 
 
-def _group_balanced(real: TrainingSet, rng: np.random.Generator) -> TrainingSet:
+def _of_known_groups(real: TrainingSet) -> TrainingSet:
     num_attributes = real.num_groups // real.num_classes
     known = real.rows(real.groups >= 0)
     if num_attributes < 2 or not len(known):
@@ -150,6 +216,12 @@ def _group_balanced(real: TrainingSet, rng: np.random.Generator) -> TrainingSet:
             "train.retrain.data group_balanced_real needs images whose attribute is known. Name its column with "
             "--attribute, or take balanced_real."
         )
+    return known
+
+
+def _group_balanced(real: TrainingSet, rng: np.random.Generator) -> TrainingSet:
+    num_attributes = real.num_groups // real.num_classes
+    known = _of_known_groups(real)
     positions = group_balanced_positions(
         labels=known.labels.numpy(),
         attributes=known.groups.numpy() % num_attributes,

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from synaug.config import MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
 from synaug.errors import OptionError, unknown
 from synaug.methods.registry import METHODS, OWN, Method
 
-if TYPE_CHECKING:
-    pass
+REVISED = {
+    ("loss", "ldam_drw"): 1,  # divided by the sum of weights
+    ("loss", "cross_entropy_drw"): 1,
+    ("schedule", "glmc"): 1,  # exponent, consistency and factor as published
+    ("mixing", "cmo"): 1,  # partners by the counts of the set
+}
+"""Formulas that changed, and how often: results of an older one are trained again."""
+
+_DECIDING = ("data", "stage1", "schedule", "starts_from", "retrain", "groups_from", "judged_from", "judged_by")
+_NOT_DECIDING = {"device", "track", "in_memory"}
 
 
 def method_named(name: str, recipe: Recipe) -> Method:
@@ -67,42 +75,110 @@ def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int
             check_methods([method.starts_from], recipe)
         if method.groups_from not in (None, OWN):
             check_methods([str(method.groups_from)], recipe)
-        if num_attributes is not None and num_attributes < 2 and method.groups_from is not None:
+        if method.judged_from is not None:
+            check_methods([method.judged_from], recipe)
+        _check_last_layer(name, recipe)
+        if method.needs_pretrained and not recipe.train.pretrained:
+            raise OptionError(
+                f"The method {name} uses pretrained features as they are, but train.pretrained is false. Set it to "
+                "true with a network that has weights, or leave the method out."
+            )
+        if num_attributes is not None and num_attributes < 2 and needs_groups(name, recipe):
             raise OptionError(
                 f"The method {name} needs groups, but the images have no attribute with two values. "
                 "Name its column with --attribute, or leave the method out."
             )
 
 
+def needs_groups(name: str, recipe: Recipe) -> bool:
+    """Return whether a method cannot do without an attribute, as the registry or the recipe has it."""
+    own = recipe.methods.get(name, MethodOptions()).retrain
+    return method_named(name, recipe).needs_groups or own.get("data") == "group_balanced_real"
+
+
+def _check_last_layer(name: str, recipe: Recipe) -> None:
+    """Refuse a strength for a last layer that would ignore it."""
+    own = recipe.methods.get(name, MethodOptions()).retrain
+    if "regularization" not in own:
+        return
+    from synaug.training.last_layer.solvers import WITHOUT_REGULARIZATION
+
+    head = str((dict(method_named(name, recipe).retrain) | own).get("method"))
+    if head in WITHOUT_REGULARIZATION:
+        raise OptionError(
+            f"methods.{name}.retrain.regularization: {head} has no such strength or chooses it from a grid of its own; "
+            "leave it out."
+        )
+
+
+def uses_autoencoder(names: Sequence[str], recipe: Recipe) -> bool:
+    """Return whether a method, or one whose features it needs, trains on autoencoded real images."""
+    for name in names:
+        method = method_named(name, recipe)
+        others = [other for other in (method.starts_from, method.judged_from, method.groups_from) if other]
+        if uses_autoencoder([other for other in others if other != OWN], recipe):
+            return True
+        if method.starts_from is None and stage_options(name, recipe, 1).autoencoded > 0:
+            return True
+    return False
+
+
 def options_of(name: str, recipe: Recipe) -> dict[str, Any]:
-    """Return all that decides the result of a method, apart from images and seed, as JSON keeps it."""
+    """Return the options that decide the result of a method, apart from images and seed, as JSON keeps them."""
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     start = {"starts_from": options_of(method.starts_from, recipe)} if method.starts_from is not None else {}
     changed = {"own": own.model_dump(mode="json", exclude_defaults=True)}
-    return _deciding(method, recipe.train) | changed | start | network_file(name, recipe)
+    entry = json.loads(json.dumps({key: getattr(method, key) for key in _DECIDING}))
+    train = recipe.train.model_dump(mode="json", exclude=_NOT_DECIDING)
+    found = {"method": entry, "train": train} | changed | start | network_file(name, recipe)
+    revised = formulas(_stage(found), method) if method.starts_from is None else {}
+    return found | ({"formulas": revised} if revised else {})
 
 
-def _deciding(method: Method, train: TrainOptions) -> dict[str, Any]:
-    changes = {key: value for key, value in asdict(method).items() if key != "description"}
-    return {
-        "method": json.loads(json.dumps(changes)),
-        "train": train.model_dump(mode="json", exclude={"device", "track", "in_memory"}),
-    }
+def formulas(stage: StageOptions, method: Method) -> dict[str, int]:
+    """Return the revisions of the formulas that stage 1 uses, so that results of an older one are out of date."""
+    used = {"loss": stage.loss, "schedule": method.schedule}
+    if method.uses_synthetic:
+        used["mixing"] = stage.mixing
+    return {name: REVISED[kind, name] for kind, name in used.items() if (kind, name) in REVISED}
 
 
 def is_of_options(result: dict[str, Any], recipe: Recipe) -> bool:
-    """Return whether a result is of these options; one that came into being later counts as its default then."""
+    """Return whether a result is of these options, by the values that they come to.
+
+    Which of registry and recipe sets a value makes no difference, nor does an option of a stage that the method does
+    not have. An option that was added later counts as its default.
+    """
     try:
-        return _completed(result["options"]) == options_of(result["method"], recipe)
-    except (KeyError, TypeError, ValueError):  # an option of then is there no more
+        return _resolved(result["options"]) == _resolved(options_of(result["method"], recipe))
+    except (KeyError, TypeError, ValueError):  # an option of an older version no longer exists
         return False
 
 
-def _completed(options: dict[str, Any]) -> dict[str, Any]:
-    method, train = Method(description="", **options["method"]), TrainOptions.model_validate(options["train"])
-    start = {"starts_from": _completed(options["starts_from"])} if "starts_from" in options else {}
-    kept = {key: options[key] for key in ("own", "network_digest") if key in options}
-    return _deciding(method, train) | kept | start
+def _resolved(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that the options of a result come to."""
+    method = Method(description="", **options["method"])
+    own = MethodOptions.model_validate(options.get("own", {}))
+    found: dict[str, Any] = {
+        "learns_from": [method.data, method.groups_from, method.judged_from, method.judged_from and method.judged_by],
+        "images": own.images.model_dump(mode="json"),
+        "network": [own.network, options.get("network_digest")],
+        "train": TrainOptions.model_validate(options["train"]).model_dump(
+            mode="json", exclude=_NOT_DECIDING | {"stage1", "retrain"}
+        ),
+    }
+    if method.starts_from is None:
+        stage = {"schedule": method.schedule, "formulas": options.get("formulas", {})}
+        return found | stage | {"stage1": _stage(options).model_dump(mode="json")}
+    retrain = _retrain(method, TrainOptions.model_validate(options["train"]).retrain, own)
+    return found | {"starts_from": _resolved(options["starts_from"]), "retrain": retrain.model_dump(mode="json")}
+
+
+def _stage(options: dict[str, Any]) -> StageOptions:
+    """Return the stage-1 options of a result, without the number of steps that follows from epochs."""
+    own = MethodOptions.model_validate(options.get("own", {}))
+    shared = TrainOptions.model_validate(options["train"]).stage1.model_dump()
+    return StageOptions.model_validate(shared | dict(options["method"]["stage1"]) | own.stage1)
 
 
 def stage_options(name: str, recipe: Recipe, num_images: int) -> StageOptions:
@@ -123,11 +199,13 @@ def stage_options(name: str, recipe: Recipe, num_images: int) -> StageOptions:
 def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
     """Return the stage-2 options of a method: the recipe's, the method's own, then the recipe's for it.
 
-    Where the recipe names the evened-out set, a method without synthetic images takes all real ones.
+    Where the recipe names the balanced set, a method without synthetic images takes all real ones.
     """
-    shared = recipe.train.retrain.model_dump()
-    method = method_named(name, recipe)
-    if method.data == "real" and shared["data"] == "evened_out":
+    return _retrain(method_named(name, recipe), recipe.train.retrain, recipe.methods.get(name, MethodOptions()))
+
+
+def _retrain(method: Method, options: RetrainOptions, own: MethodOptions) -> RetrainOptions:
+    shared = options.model_dump()
+    if not method.uses_synthetic and shared["data"] == "evened_out":
         shared["data"] = "all_real"
-    own = recipe.methods[name].retrain if name in recipe.methods else {}
-    return RetrainOptions.model_validate(shared | dict(method.retrain) | own)
+    return RetrainOptions.model_validate(shared | dict(method.retrain) | own.retrain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,9 @@ from synaug.methods.training import trained_model
 from synaug.run import RunFolder
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def is_current(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
@@ -53,7 +57,6 @@ def train_method(
         synthetic: which synthetic images there are; see ``images_digest``.
         progress: called with how far the training has come.
     """
-    from synaug.evaluation.scores import scores
     from synaug.training.distributed import joined_team
     from synaug.training.inference import predict
     from synaug.training.networks.saving import write_classifier
@@ -66,17 +69,10 @@ def train_method(
     logits = predict(model, sets.test, device=device)
     manifest = read_manifest(run_folder.data)
     test = manifest.split("test")
-    training = manifest.split("train")
-    measured = scores(
-        labels=test.labels,
-        probabilities=logits.double().softmax(1).numpy(),
-        attributes=test.attributes,
-        class_names=manifest.class_names,
-        attribute_names=manifest.attribute_names,
-        class_counts=groups.class_counts(training.labels, manifest.num_classes),
-        train_group_counts=train_group_counts(training),
-        seed=recipe.seed,
-    )
+    measured = scores_of(logits, test, manifest, recipe)
+    if sets.validation is not None:
+        held_out = manifest.split("validation")
+        measured["validation"] = scores_of(predict(model, sets.validation, device=device), held_out, manifest, recipe)
     folder = storage.make_folder(run_folder.checkpoint(name, recipe.seed))
     network = network_of(name, recipe)
     write_classifier(model, folder, data=sets.real, network=network, class_names=manifest.class_names)
@@ -84,12 +80,40 @@ def train_method(
     result = {
         "method": name,
         "seed": recipe.seed,
+        **registered(name, recipe),
         **measured,
         "seconds": seconds,
         "synthetic": synthetic,
         "options": options,
     }
     storage.write_json(run_folder.result(name, recipe.seed), result)
+
+
+def registered(name: str, recipe: Recipe) -> dict[str, Any]:
+    """Return what a reader of results has to know of a method, so that nothing is derived from its name.
+
+    ``uses_synthetic``: whether anything of it learned from synthetic images; ``is_bound``: whether it needs images that
+    nobody has, so that it is no rival; ``problem``: what it is for, ``long_tail`` or ``groups``, None for both.
+    """
+    method = method_named(name, recipe)
+    return {"uses_synthetic": method.uses_synthetic, "is_bound": method.is_bound, "problem": method.problem}
+
+
+def scores_of(logits: Tensor, images: Manifest, manifest: Manifest, recipe: Recipe) -> dict[str, Any]:
+    """Return what is measured of logits for real images that were not trained on; see ``evaluation.scores``."""
+    from synaug.evaluation.scores import scores
+
+    training = manifest.split("train")
+    return scores(
+        labels=images.labels,
+        probabilities=logits.double().softmax(1).numpy(),
+        attributes=images.attributes,
+        class_names=manifest.class_names,
+        attribute_names=manifest.attribute_names,
+        class_counts=groups.class_counts(training.labels, manifest.num_classes),
+        train_group_counts=train_group_counts(training),
+        seed=recipe.seed,
+    )
 
 
 def train_group_counts(training: Manifest) -> np.ndarray:

@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from synaug.config import MethodOptions, Recipe
-from synaug.methods.datasets import Sets, retraining_set, selected
+from synaug.methods.datasets import Sets, retraining_data, retraining_set, selected
+from synaug.methods.judging import judged
 from synaug.methods.options import method_named, network_of, retrain_options, stage_options
 from synaug.methods.registry import OWN, Method
 from synaug.run import RunFolder
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
+
+WEIGHTS_GROUPS = "cross_fitted"
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +40,11 @@ def trained_model(
         began = time.monotonic()
         model = retrained_model(name, method.starts_from, base, sets=sets, recipe=recipe)
         return model, seconds + time.monotonic() - began
-    data = sets.evened_out if method.data == "evened_out" else sets.real
+    data = sets.evened_out if method.uses_synthetic else sets.real
+    if method.judged_from is not None:
+        base, _ = trained_model(method.judged_from, sets, run_folder, recipe, progress=progress)
+        features = kept_features(method.judged_from, base, method.data, data, sets=sets, recipe=recipe)
+        data = judged(data, features, by=method.judged_by, quantile=recipe.quality.off_class_quantile)
     if method.groups_from is not None and bool((data.groups < 0).any()):
         data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
     options = stage_options(name, recipe, sets.num_counted)
@@ -45,7 +52,7 @@ def trained_model(
         network_of(name, recipe),
         num_classes=data.num_classes,
         in_channels=data.images.shape[1],
-        image_size=data.images.shape[-1],
+        image_size=data.size[1],
         pretrained=recipe.train.pretrained,
         head="cosine" if method.schedule != "glmc" and options.loss in COSINE_LOSSES else "linear",
         seed=recipe.seed,
@@ -73,12 +80,19 @@ def retrained_model(
     from synaug.training.last_layer.features import LabelledFeatures
     from synaug.training.last_layer.retrain import retrain_classifier
 
+    def known(chosen: str, data: TrainingSet) -> LabelledFeatures:
+        features = kept_features(starts_from, base, chosen, data, sets=sets, recipe=recipe)
+        return LabelledFeatures(features, data.labels, data.groups, data.is_synthetic)
+
     options = retrain_options(name, recipe)
-    data = retraining_set(sets, options.data, seed=recipe.seed)
-    features = kept_features(starts_from, base, options.data, data, sets=sets, recipe=recipe)
+    chosen = retraining_data(options.data, sets.real, uses_synthetic=method_named(name, recipe).uses_synthetic)
+    if chosen == "group_balanced_real" and options.method == WEIGHTS_GROUPS:
+        chosen = "group_weighted_real"  # all of them, since the method weights groups equally itself
+    held_out = sets.validation if chosen != "validation" else None  # else it would choose on what it learned from
     return retrain_classifier(
         base,
-        LabelledFeatures(features, data.labels, data.groups, data.is_synthetic),
+        known(chosen, retraining_set(sets, chosen, seed=recipe.seed)),
+        validation=None if held_out is None else known("held out", held_out),
         method=options.method,
         regularization=options.regularization,
         seed=recipe.seed,

@@ -10,14 +10,12 @@ from synaug.methods import DEFAULT_METHODS, METHODS, method_named
 REAL = ("cross_entropy", "oversampling", "cross_entropy_retrained", "oversampling_retrained")
 REAL_GROUPS = ("group_balanced", "group_retrained")
 SYNTHETIC = ("classifier_only", "synaug_tenth", "synaug_tenth_retrained", "synaug_stage1", "synaug")
-BOUNDS = ("upper_bound", "upper_bound_retrained")
-"""Methods that need images that nobody has."""
 
 
 def uses_synthetic(name: str, recipe: Recipe) -> bool:
     """Return whether a method learns from synthetic images, also where only the features that it starts from do."""
     method = method_named(name, recipe)
-    return method.data != "real" or (method.starts_from is not None and uses_synthetic(method.starts_from, recipe))
+    return method.uses_synthetic or (method.starts_from is not None and uses_synthetic(method.starts_from, recipe))
 
 
 def candidates(methods: Sequence[str], recipe: Recipe, *, with_groups: bool, with_synthetic: bool) -> list[str]:
@@ -36,6 +34,6 @@ def candidates(methods: Sequence[str], recipe: Recipe, *, with_groups: bool, wit
     else:
         names = tuple(methods)
     known = [name for name in names if name in recipe.methods or name in METHODS]
-    rivals = [name for name in known if name not in BOUNDS]
+    rivals = [name for name in known if not method_named(name, recipe).is_bound]
     useful = [name for name in rivals if with_synthetic or not uses_synthetic(name, recipe)]
     return sorted(useful or rivals, key=lambda name: uses_synthetic(name, recipe))

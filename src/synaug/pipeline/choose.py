@@ -136,12 +136,10 @@ def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: R
 
 def _validation(manifest: Manifest, sets: Sets, *, with_groups: bool) -> TrainingSet | None:
     """Return the validation images, if there are some of each class and, if they count, of known groups."""
-    from synaug.training.training_set import load_training_set
-
     rows = manifest.split("validation")
     if len(np.unique(rows.labels)) < manifest.num_classes or (with_groups and (rows.attributes < 0).any()):
         return None
-    return load_training_set(rows, like=sets.evened_out)
+    return sets.validation
 
 
 def _on_validation(

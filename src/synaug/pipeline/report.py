@@ -16,7 +16,7 @@ from synaug.data.account import reading_account
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, method_named
+from synaug.methods import METHODS, images_digest, is_current, method_named, registered
 from synaug.pipeline.choose import read_choice
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
@@ -142,7 +142,8 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     """Return the results that are there, in the order of ``METHODS``; then those of the recipe's own versions."""
     names = dict.fromkeys([*METHODS, *recipe.methods])
     paths = [run_folder.result(name, recipe.seed) for name in names]
-    return [storage.read_json(path) for path in paths if path.exists()]
+    found = [storage.read_json(path) for path in paths if path.exists()]
+    return [registered(result["method"], recipe) | result for result in found]  # results of older versions lack these
 
 
 def chosen_result(results: Sequence[dict[str, Any]], choice: Mapping[str, Any]) -> dict[str, Any]:

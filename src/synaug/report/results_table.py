@@ -9,7 +9,6 @@ from typing import Any
 
 from synaug.report.seeds import by_method, deviation, mean
 
-UPPER_BOUND = "upper_bound"
 TITLES = {
     "cross_entropy": "Cross-entropy",
     "cross_entropy_retrained": "Cross-entropy, classifier retrained",
@@ -26,7 +25,8 @@ TITLES = {
     "synaug": "SYNAuG",
     "synaug_balanced_real": "SYNAuG, classifier retrained on balanced real images",
     "upper_bound_retrained": "Filled with real images, classifier retrained",
-    UPPER_BOUND: "Filled with real images (upper bound)",
+    "upper_bound": "Filled with real images (upper bound)",
+    "upper_bound_mixup": "Filled with real images, with Mixup (upper bound)",
 }
 COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}
 _NAN = float("nan")
@@ -42,6 +42,8 @@ class ResultRow:
     means: dict[str, float]
     deviations: dict[str, float]
     best: frozenset[str]
+    uses_synthetic: bool = False
+    is_bound: bool = False
 
     def text(self, column: str) -> str:
         """Return a cell as percent, such as ``80.1``, ``80.1 ± 0.4`` or ``n/a``."""
@@ -52,21 +54,20 @@ class ResultRow:
         return f"{100 * mean:.1f}{spread}"
 
 
-def is_synthetic_method(method: str) -> bool:
-    """Return whether the method trains on synthetic images."""
-    return method.startswith("synaug")
-
-
 def shown_columns(rows: Sequence[ResultRow]) -> dict[str, str]:
     """Return the columns of the results, name to title, in which any row has a number."""
     return {name: title for name, title in COLUMNS.items() if any(not math.isnan(row.means[name]) for row in rows)}
 
 
 def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
-    """Return one row a method, in the order in which the report first names them; the upper bound is no rival."""
+    """Return one row a method, in the order in which the report first names them; a bound is no rival.
+
+    Whether a method used synthetic images, and whether it is a bound, is what its results say.
+    """
     seeds = by_method(report["results"])
     means = {method: {c: mean(_values(runs, c)) for c in COLUMNS} for method, runs in seeds.items()}
-    rivals = [values for method, values in means.items() if method != UPPER_BOUND]
+    bounds = {method for method, runs in seeds.items() if runs[0].get("is_bound")}
+    rivals = [values for method, values in means.items() if method not in bounds]
     return [
         ResultRow(
             method=method,
@@ -77,8 +78,10 @@ def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
             best=frozenset(
                 column
                 for column in COLUMNS
-                if method != UPPER_BOUND and _is_best(means[method][column], [rival[column] for rival in rivals])
+                if method not in bounds and _is_best(means[method][column], [rival[column] for rival in rivals])
             ),
+            uses_synthetic=bool(runs[0].get("uses_synthetic")),
+            is_bound=method in bounds,
         )
         for method, runs in seeds.items()
     ]
@@ -93,9 +96,10 @@ def recalls(report: Mapping[str, Any], method: str) -> dict[str, float]:
 
 def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return the method without synthetic images and the one with them that stand for before and after."""
-    methods = list(by_method(report["results"]))
-    plain = [method for method in methods if not is_synthetic_method(method) and method != UPPER_BOUND]
-    filled = [method for method in methods if is_synthetic_method(method)]
+    firsts = {method: runs[0] for method, runs in by_method(report["results"]).items()}
+    rivals = {method: run for method, run in firsts.items() if not run.get("is_bound")}
+    plain = [method for method, run in rivals.items() if not run.get("uses_synthetic")]
+    filled = [method for method, run in rivals.items() if run.get("uses_synthetic")]
     before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
     after = "synaug" if "synaug" in filled else next(reversed(filled), None)
     return before, after

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-_NOT_MEASURED = ("method", "seed", "synthetic", "options")
+_NOT_MEASURED = ("method", "seed", "synthetic", "options", "uses_synthetic", "is_bound", "problem", "validation")
 
 
 def by_method(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

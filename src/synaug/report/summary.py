@@ -9,10 +9,8 @@ from typing import Any
 from synaug.report.choice import choice_sentences, need_sentence
 from synaug.report.results_table import (
     TITLES,
-    UPPER_BOUND,
     ResultRow,
     compared_methods,
-    is_synthetic_method,
     number_or_nan,
     percent,
     recalls,
@@ -129,9 +127,7 @@ def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | 
     others = [
         row
         for row in rows.values()
-        if not is_synthetic_method(row.method)
-        and row.method not in (before, UPPER_BOUND)
-        and not math.isnan(row.means["accuracy"])
+        if not (row.uses_synthetic or row.is_bound) and row.method != before and not math.isnan(row.means["accuracy"])
     ]
     if after is None or not others or math.isnan(rows[after].means["accuracy"]):
         return ""

@@ -70,9 +70,14 @@ def cutout(images: Tensor, *, rng: np.random.Generator, share: float = 0.5) -> T
 
 
 def random_resized_crop(
-    images: Tensor, *, rng: np.random.Generator, smallest: float = 0.08, max_ratio: float = 4 / 3
+    images: Tensor,
+    *,
+    rng: np.random.Generator,
+    smallest: float = 0.08,
+    max_ratio: float = 4 / 3,
+    size: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return each image's own random part, 8 to 100 % of its area, stretched to the full size.
+    """Return each image's own random part, 8 to 100 % of its area, stretched to ``size``, by default the images' own.
 
     Szegedy et al. 2015; area and aspect ratio are drawn as by torchvision's ``RandomResizedCrop``, and a part
     that would reach over the edge is cut to it.
@@ -86,7 +91,8 @@ def random_resized_crop(
     theta[:, 0, 0], theta[:, 1, 1] = across, along
     theta[:, 0, 2] = rng.uniform(-1, 1, num) * (1 - across)
     theta[:, 1, 2] = rng.uniform(-1, 1, num) * (1 - along)
-    grid = F.affine_grid(torch.from_numpy(theta).to(images.device), list(images.shape), align_corners=False)
+    shape = [*images.shape[:2], *(size or images.shape[2:])]
+    grid = F.affine_grid(torch.from_numpy(theta).to(images.device), shape, align_corners=False)
     parts = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     return parts.round().clamp(0, 255).to(torch.uint8)
 

@@ -6,18 +6,23 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from synaug.config import StageOptions
 from synaug.errors import unknown
-from synaug.training.augmentation import AUGMENTATIONS, crop_and_flip
+from synaug.training.augmentation import AUGMENTATIONS, crop_and_flip, random_resized_crop
 from synaug.training.losses import loss_named
 from synaug.training.mixing import Batch, PartnerDraw, mixing_named
 from synaug.training.sampling import sampler_named
 from synaug.training.training_set import TrainingSet
 
-MakeBatch = Callable[[np.ndarray, np.random.Generator], Batch]
-"""Called as ``make(rows, rng)``; may return several views of the rows, one view after the other."""
+LARGEST_PADDED = 64  # pixels; padding of an eighth of a larger side would make much of each image black
+SMALLEST_PART = 0.7  # of a larger image's area, that a random crop shows
+
+MakeBatch = Callable[..., Batch]
+"""Called as ``make(rows, rng, share)``; ``share`` of the training is done. It may return several views of the rows, one
+view after the other."""
 
 BatchMaker = Callable[[TrainingSet, StageOptions], MakeBatch]
 
@@ -28,15 +33,17 @@ def batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
     mixing = mixing_named(options.mixing) if options.mixup_alpha > 0 else None
     draw = PartnerDraw(data, mixing) if mixing is not None and mixing.weights is not None else None
 
-    def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
-        batch = plain(rows, rng)
+    def make(rows: np.ndarray, rng: np.random.Generator, share: float = 0.0) -> Batch:
+        batch = plain(rows, rng, share)
         if mixing is None:
+            return batch
+        if options.mixing_probability < 1 and rng.random() >= options.mixing_probability:
             return batch
         if draw is None:
             order = torch.from_numpy(rng.permutation(len(rows))).to(batch.images.device)
             partners = Batch(batch.images[order], batch.targets[order])
         else:
-            partners = plain(draw(rows, rng), rng)
+            partners = plain(draw(rows, rng), rng, share)
         return Batch(*mixing.mix(batch, partners, alpha=options.mixup_alpha, rng=rng))
 
     return make
@@ -64,25 +71,71 @@ def plain_batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
         OptionError: an augmentation is unknown.
     """
     check_augmentations(options)
-    padding = data.images.shape[-1] // 8 if options.crop_padding is None else options.crop_padding
+    crop = cropping(data, options)
+    factors = synthetic_factor(options)
 
-    def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
+    def make(rows: np.ndarray, rng: np.random.Generator, share: float = 0.0) -> Batch:
         index = torch.from_numpy(rows).to(data.labels.device)
-        images = crop_and_flip(data.batch(index), padding=padding, flip=options.flip, rng=rng)
+        if options.autoencoded and data.twins is not None:
+            images = data.with_twins(index, torch.from_numpy(rng.random(len(rows)) < options.autoencoded))
+        else:
+            images = data.batch(index)
+        images = crop(images, rng)
         for name in options.augmentations:
             images = AUGMENTATIONS[name](images, rng=rng)
         targets = F.one_hot(data.labels[index], data.num_classes).float()
+        if factors is not None:
+            targets = targets * torch.where(data.is_synthetic[index], factors(share), 1.0)[:, None]
+        if data.weights is not None:
+            targets = targets * data.weights[index, None]
         return Batch(data.normalised(images), targets)
 
     return make
+
+
+def is_weighted(data: TrainingSet, options: StageOptions) -> bool:
+    """Return whether images count differently in the loss, so that targets sum to their weights."""
+    return data.weights is not None or synthetic_factor(options) is not None
+
+
+def synthetic_factor(options: StageOptions) -> Callable[[float], float] | None:
+    """Return what a synthetic image counts in the loss by the share of the training; None where always 1."""
+    first = options.synthetic_weight
+    last = first if options.synthetic_weight_end is None else options.synthetic_weight_end
+    return None if first == last == 1 else lambda share: first + (last - first) * share
+
+
+def cropping(data: TrainingSet, options: StageOptions) -> Callable[[Tensor, np.random.Generator], Tensor]:
+    """Return the random crop and flip of a training.
+
+    A window of the black-padded image, by default with an eighth of its side, for small images. Images above
+    ``LARGEST_PADDED`` pixels, and those that are kept larger than a network sees them, give a random part of their area
+    (Szegedy et al. 2015), since the border of a photograph is not black.
+    """
+    side = max(data.size)
+    if options.crop_padding is not None and data.side is None:
+        padding, smallest = options.crop_padding, None
+    elif side <= LARGEST_PADDED and data.side is None:
+        padding, smallest = data.images.shape[-1] // 8, None
+    else:
+        padding, smallest = 0, SMALLEST_PART
+    smallest = smallest if options.crop_smallest is None else options.crop_smallest
+
+    def crop(images: Tensor, rng: np.random.Generator) -> Tensor:
+        if smallest is not None:
+            images = random_resized_crop(images, rng=rng, smallest=smallest, size=data.size)
+            return crop_and_flip(images, padding=0, flip=options.flip, rng=rng)
+        return crop_and_flip(images, padding=padding, flip=options.flip, rng=rng)
+
+    return crop
 
 
 def two_views(data: TrainingSet, options: StageOptions) -> MakeBatch:
     """Return a function that gives two augmentations of the images, the second ones after the first ones."""
     plain = plain_batch_maker(data, options)
 
-    def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
-        first, second = plain(rows, rng), plain(rows, rng)
+    def make(rows: np.ndarray, rng: np.random.Generator, share: float = 0.0) -> Batch:
+        first, second = plain(rows, rng, share), plain(rows, rng, share)
         return Batch(torch.cat([first.images, second.images]), torch.cat([first.targets, second.targets]))
 
     return make

@@ -113,7 +113,7 @@ def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, 
     Where a file of the user's own decides what the network is, the file too; see ``models.network_digest``.
     """
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
-    facts = [options.model_dump_json(), str((seed, steps, tuple(data.images.shape), shapes))]
+    facts = [options.model_dump_json(exclude_defaults=True), str((seed, steps, tuple(data.images.shape), shapes))]
     sources = (getattr(part, "source", "") for part in model.modules())
     facts += [source for source in sources if isinstance(source, str) and source]
     content = [fact.encode() for fact in facts]
@@ -122,6 +122,9 @@ def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, 
         content.append(data.images.digest().encode())
     else:
         tensors.append(data.images[:: max(1, len(data) // 4096)])
+    if data.autoencoded is not None and options.autoencoded:
+        tensors.append(data.twins if data.twins is not None else data.labels)
+    tensors += [] if data.weights is None else [data.weights]
     for tensor in tensors:
         content.append(storage.digest(tensor.cpu().contiguous().numpy().tobytes()).encode())
     return storage.digest(b"\n".join(content))

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from synaug.config import StageOptions
 from synaug.training.batching import MakeBatch, plain_batch_maker
 from synaug.training.loop import TrainingLog, train_representation
-from synaug.training.losses import LossContext
+from synaug.training.losses import LossContext, mean_loss
 from synaug.training.mixing import Batch, blended, drawn_box, drawn_lam, with_box
 from synaug.training.networks.classifiers import ImageClassifier
 from synaug.training.training_set import TrainingSet
@@ -55,7 +55,6 @@ def train_glmc(
     data: TrainingSet,
     options: StageOptions,
     *,
-    consistency: float = 6.0,
     seed: int,
     checkpoint: Path | None = None,
     **more: Any,
@@ -65,8 +64,8 @@ def train_glmc(
     Args:
         model: the network.
         data: the images, real and synthetic.
-        options: loss and mixing are not used; ``mixup_alpha`` is that of both mixtures.
-        consistency: weight of the agreement of the two mixtures.
+        options: loss and mixing are not used; ``mixup_alpha`` is that of both mixtures, and ``glmc_consistency``,
+            ``glmc_exponent`` and ``glmc_scale`` are those of the loss.
         seed: of everything that is drawn.
         checkpoint: folder for the state.
         more: as for ``train_representation``.
@@ -77,10 +76,15 @@ def train_glmc(
     log = train_representation(
         network,
         data,
-        options.model_copy(update={"loss": f"glmc {consistency}", "mixing": "glmc"}),
+        options.model_copy(update={"loss": "glmc", "mixing": "glmc"}),
         seed=seed,
         checkpoint=checkpoint,
-        loss=partial(glmc, consistency=consistency),
+        loss=partial(
+            glmc,
+            consistency=options.glmc_consistency,
+            exponent=options.glmc_exponent,
+            scale=options.glmc_scale,
+        ),
         maker=two_mixtures,
         **more,
     )
@@ -95,28 +99,46 @@ def two_mixtures(data: TrainingSet, options: StageOptions) -> MakeBatch:
     correct for the class counts.
     """
     plain = plain_batch_maker(data, options)
-    height, width = data.images.shape[2:]
+    height, width = data.size
 
-    def make(rows: np.ndarray, rng: np.random.Generator) -> Batch:
+    def make(rows: np.ndarray, rng: np.random.Generator, share: float = 0.0) -> Batch:
         partners = rng.integers(len(data), size=len(rows))
         lam = drawn_lam(options.mixup_alpha, rng)
         box = drawn_box(height, width, lam, rng)
-        mixed = blended(plain(rows, rng), plain(partners, rng), lam)
-        pasted = with_box(plain(rows, rng), plain(partners, rng), box)
+        mixed = blended(plain(rows, rng, share), plain(partners, rng, share), lam)
+        pasted = with_box(plain(rows, rng, share), plain(partners, rng, share), box)
         return Batch(torch.cat([mixed.images, pasted.images]), torch.cat([mixed.targets, pasted.targets]))
 
     return make
 
 
-def glmc(outputs: Outputs, targets: Tensor, *, context: LossContext, consistency: float) -> Tensor:
-    """Return the plain loss, giving way to the rebalanced one as the training goes on, and the disagreement."""
+def glmc(
+    outputs: Outputs,
+    targets: Tensor,
+    *,
+    context: LossContext,
+    consistency: float = 4.0,
+    exponent: float = 1.2,
+    scale: float = 2.0,
+) -> Tensor:
+    """Return the plain loss, giving way to the rebalanced one as the training goes on, and the disagreement.
+
+    Args:
+        outputs: of ``TwoHeaded``, for both mixtures, one after the other.
+        targets: soft targets, shape ``(2N, C)``.
+        context: class counts and share of the training.
+        consistency: weight of the disagreement; published: 4, 6 and 4 at imbalance factors 100, 50 and 10.
+        exponent: of the class weights ``n ** -exponent``; published: 1.2.
+        scale: 2 adds the losses of the two mixtures, as the published code does; 1 is their mean.
+    """
     plain, rebalanced, projections, predictions = outputs
-    weights = 1 / context.prior
+    weights = context.prior**-exponent
     weights = weights / weights.mean()
-    first = -(targets * plain.log_softmax(1)).sum(1).mean()
-    second = -(targets * weights * rebalanced.log_softmax(1)).sum(1).mean()
+    first = mean_loss(-(targets * plain.log_softmax(1)).sum(1), targets, context=context)
+    second = mean_loss(-(targets * weights * rebalanced.log_softmax(1)).sum(1), targets, context=context)
     early = 1 - context.share**2
-    return early * first + (1 - early) * second + consistency * disagreement(projections, predictions)
+    total = early * first + (1 - early) * second + consistency * disagreement(projections, predictions)
+    return scale * total
 
 
 def disagreement(projections: Tensor, predictions: Tensor) -> Tensor:

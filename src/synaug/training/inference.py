@@ -51,7 +51,7 @@ def _in_batches(
     with torch.no_grad():
         parts = [
             function(normalised(images.to(place), mean=mean, std=std)).float().cpu()
-            for images in (data.batch(positions) for positions in torch.split(torch.arange(len(data)), batch_size))
+            for images in (data.centers(positions) for positions in torch.split(torch.arange(len(data)), batch_size))
         ]
     model.train(was_training)
     return torch.cat(parts)

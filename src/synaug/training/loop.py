@@ -24,7 +24,7 @@ from synaug.errors import Interrupted, SynaugError
 from synaug.runtime import signals, storage
 from synaug.runtime.devices import chosen_device, chosen_precision, forked_randomness
 from synaug.runtime.progress import Progress, silent
-from synaug.training.batching import BatchMaker, MakeBatch, batch_maker
+from synaug.training.batching import BatchMaker, MakeBatch, batch_maker, is_weighted
 from synaug.training.checkpoint import Parts, read_checkpoint, training_digest, write_checkpoint
 from synaug.training.distributed import Team, joined_team
 from synaug.training.lazy_images import ImageFiles
@@ -108,7 +108,12 @@ def train_representation(
     model.to(memory_format=torch.channels_last)  # 1.2 to 1.4 times as fast, on CPUs too
     data = data.to(place)
     steps = num_steps(options, len(data))
-    criterion = loss or loss_named(options.loss, num_groups=data.num_groups)
+    criterion = loss or loss_named(
+        options.loss,
+        num_groups=data.num_groups,
+        adjustment=options.group_adjustment,
+        group_counts=group_counts(data),
+    )
     modules = {"model": model}
     if isinstance(criterion, nn.Module):
         modules["loss"] = criterion.to(place)
@@ -165,6 +170,7 @@ class _Run:
         self.scaler = torch.amp.GradScaler(data.labels.device.type, enabled=dtype == torch.float16)
         self.make_batch = make_batch
         self.class_counts = prior_counts(data, options)
+        self.is_weighted = is_weighted(data, options)
         self.digest = training_digest(self.model, data, options, seed=seed, steps=steps) if checkpoint else ""
         self.losses: list[Tensor | float] = []
         self.skipped, self.seconds, self.shown = 0, 0.0, 0.0
@@ -221,7 +227,7 @@ class _Run:
         for group in optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
         torch.manual_seed(int(np.random.SeedSequence([self.seed, 2, step, self.team.rank]).generate_state(1)[0]))
-        batch = self.make_batch(rows, np.random.default_rng([self.seed, 3, step, self.team.rank]))
+        batch = self.make_batch(rows, np.random.default_rng([self.seed, 3, step, self.team.rank]), step / self.steps)
         device = batch.images.device
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
             outputs = network(batch.images)
@@ -231,6 +237,7 @@ class _Run:
             groups=groups.repeat(len(batch.images) // len(rows)),
             share=step / self.steps,
             logit_scale=logit_scale(self.model),
+            is_weighted=self.is_weighted,
         )
         loss = self.criterion(_in_float32(outputs), batch.targets, context=context)
         optimizer.zero_grad(set_to_none=True)
@@ -319,6 +326,12 @@ def prior_counts(data: TrainingSet, options: StageOptions) -> Tensor:
     if options.prior == "real":
         return data.class_counts
     return torch.from_numpy(drawn_counts(options.sampler, data)).to(data.labels.device)
+
+
+def group_counts(data: TrainingSet) -> Tensor:
+    """Return the images of each group, and of unknown group last, shape ``(num_groups + 1,)``."""
+    groups = torch.where(data.groups < 0, data.num_groups, data.groups)
+    return torch.bincount(groups, minlength=data.num_groups + 1)
 
 
 def _with_next(stream: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:

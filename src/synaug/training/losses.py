@@ -25,12 +25,14 @@ class LossContext:
         groups: group of each image of the batch (the first of a mixed pair), shape ``(N,)``; -1 where unknown.
         share: of the training that is done, 0 to 1.
         logit_scale: by what cosines were multiplied to be the logits; 1 for a plain linear layer.
+        is_weighted: whether targets sum to the weight of their image instead of 1.
     """
 
     class_counts: Tensor
     groups: Tensor
     share: float = 0.0
     logit_scale: float = 1.0
+    is_weighted: bool = False
 
     @property
     def prior(self) -> Tensor:
@@ -47,9 +49,17 @@ def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     return -(targets * logits.log_softmax(1)).sum(1)
 
 
+def mean_loss(losses: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
+    """Return the mean of each image's loss, shape ``(N,)``; where images have weights, the weighted mean.
+
+    A loss that is linear in its targets carries the weight of an image already, since its targets sum to it.
+    """
+    return losses.sum() / targets.sum() if context.is_weighted else losses.mean()
+
+
 def cross_entropy(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
     """Return the mean cross-entropy."""
-    return cross_entropies(logits, targets).mean()
+    return mean_loss(cross_entropies(logits, targets), targets, context=context)
 
 
 def label_smoothing(logits: Tensor, targets: Tensor, *, context: LossContext, smoothing: float = 0.1) -> Tensor:
@@ -57,7 +67,9 @@ def label_smoothing(logits: Tensor, targets: Tensor, *, context: LossContext, sm
 
     Szegedy et al. 2016, "Rethinking the Inception Architecture", section 7.
     """
-    return cross_entropies(logits, (1 - smoothing) * targets + smoothing / targets.shape[1]).mean()
+    spread = targets.sum(1, keepdim=True) if context.is_weighted else 1.0
+    smoothed = (1 - smoothing) * targets + smoothing * spread / targets.shape[1]
+    return mean_loss(cross_entropies(logits, smoothed), targets, context=context)
 
 
 def focal(logits: Tensor, targets: Tensor, *, context: LossContext, gamma: float = 2.0) -> Tensor:
@@ -66,7 +78,7 @@ def focal(logits: Tensor, targets: Tensor, *, context: LossContext, gamma: float
     Lin et al. 2017, "Focal Loss for Dense Object Detection", equation 4, with a softmax.
     """
     logs = logits.log_softmax(1)
-    return -(targets * (1 - logs.exp()) ** gamma * logs).sum(1).mean()
+    return mean_loss(-(targets * (1 - logs.exp()) ** gamma * logs).sum(1), targets, context=context)
 
 
 def effective_number_weights(class_counts: Tensor, *, beta: float = 0.9999) -> Tensor:
@@ -84,7 +96,7 @@ def effective_number_weights(class_counts: Tensor, *, beta: float = 0.9999) -> T
 def class_balanced(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
     """Return the mean cross-entropy, each class weighted by its effective number of images (Cui et al. 2019)."""
     weights = effective_number_weights(context.class_counts)
-    return -(targets * weights * logits.log_softmax(1)).sum(1).mean()
+    return mean_loss(-(targets * weights * logits.log_softmax(1)).sum(1), targets, context=context)
 
 
 def balanced_softmax(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
@@ -100,7 +112,8 @@ def logit_adjustment(logits: Tensor, targets: Tensor, *, context: LossContext, t
 
     Menon et al. 2021, "Long-tail Learning via Logit Adjustment", equation 10.
     """
-    return cross_entropies(logits + tau * context.prior.log(), targets).mean()
+    losses = cross_entropies(logits + tau * context.prior.log(), targets)
+    return mean_loss(losses, targets, context=context)
 
 
 def ldam(
@@ -121,8 +134,7 @@ def ldam(
     margins = context.class_counts.clamp(min=1).float() ** -0.25
     margins = margins * (context.logit_scale * max_margin / margins.max())
     sums = torch.logaddexp(_log_sums_of_others(logits), logits - margins)
-    losses = targets * (sums - (logits - margins))
-    return (losses if weights is None else losses * weights).sum(1).mean()
+    return _weighted_mean(targets * (sums - (logits - margins)), targets, context=context, weights=weights)
 
 
 def _log_sums_of_others(logits: Tensor) -> Tensor:
@@ -140,13 +152,23 @@ def ldam_drw(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor
 
 def cross_entropy_drw(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
     """Return cross-entropy, in the last fifth of the training with effective-number weights."""
-    weights = _deferred_weights(context)
     losses = -targets * logits.log_softmax(1)
-    return (losses if weights is None else losses * weights).sum(1).mean()
+    return _weighted_mean(losses, targets, context=context, weights=_deferred_weights(context))
 
 
 def _deferred_weights(context: LossContext) -> Tensor | None:
     return None if context.share < 0.8 else effective_number_weights(context.class_counts)
+
+
+def _weighted_mean(losses: Tensor, targets: Tensor, *, context: LossContext, weights: Tensor | None) -> Tensor:
+    """Return the mean of losses of shape ``(N, C)``, weighted by class and divided by the weights that were drawn.
+
+    Algorithm 1, line 11, of Cao et al. 2019 re-normalizes. Divided by N instead, the steps of a long-tailed batch
+    shrink: most of its images are of classes with small weights.
+    """
+    if weights is None:
+        return mean_loss(losses.sum(1), targets, context=context)
+    return (losses * weights).sum() / (targets * weights).sum()
 
 
 class GroupDRO(nn.Module):
@@ -156,27 +178,47 @@ class GroupDRO(nn.Module):
     The weighted sum is divided by the weights of the groups that the batch has, so that a batch without a heavy group
     is no smaller step. Images whose group is unknown, as synthetic ones made without an attribute, form one more group.
 
+    Args:
+        num_groups: known groups.
+        step_size: how fast weights grow.
+        adjustment: the generalization adjustment C: weights grow by the loss plus ``C / sqrt(images of the group)``.
+        group_counts: training images of each group, shape ``(num_groups + 1,)``, the last of unknown group; needed
+            with an adjustment.
+
     Attributes:
         weights: shape ``(num_groups + 1,)``, the last for images without a known group; they sum to 1.
     """
 
     weights: Tensor
+    adjustments: Tensor
 
-    def __init__(self, num_groups: int, *, step_size: float = 0.01) -> None:
+    def __init__(
+        self,
+        num_groups: int,
+        *,
+        step_size: float = 0.01,
+        adjustment: float = 0.0,
+        group_counts: Tensor | None = None,
+    ) -> None:
         super().__init__()
+        if adjustment and group_counts is None:
+            raise OptionError("The generalization adjustment of Group DRO needs the number of images of each group.")
         self.step_size = step_size
         self.register_buffer("weights", torch.full((num_groups + 1,), 1 / (num_groups + 1)))
+        counts = torch.ones(num_groups + 1) if group_counts is None else group_counts.clamp(min=1).float()
+        self.register_buffer("adjustments", adjustment / counts.sqrt(), persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
         """Return the weighted sum of group losses, scaled so that equal weights give a mean over groups."""
         losses = cross_entropies(logits, targets)
         num = len(self.weights)
         groups = torch.where(context.groups < 0, num - 1, context.groups)
-        counts = torch.bincount(groups, minlength=num)
-        sums = torch.zeros(num, dtype=losses.dtype, device=losses.device).index_add(0, groups, losses)
-        group_losses = sums / counts.clamp(min=1)
+        shares = targets.sum(1) if context.is_weighted else torch.ones_like(losses)
+        zeros = torch.zeros(num, dtype=losses.dtype, device=losses.device)
+        counts, sums = zeros.index_add(0, groups, shares), zeros.index_add(0, groups, losses)
+        group_losses = sums / torch.where(counts > 0, counts, 1.0)
         if self.training:
-            grown = self.weights * torch.exp(self.step_size * group_losses.detach().float())
+            grown = self.weights * torch.exp(self.step_size * (group_losses.detach().float() + self.adjustments))
             self.weights = grown / grown.sum()
         weights = self.weights * (counts > 0)
         return (weights * group_losses).sum() / weights.sum()
@@ -196,12 +238,20 @@ LOSSES: dict[str, Loss] = {
 COSINE_LOSSES = ("ldam", "ldam_drw")
 """Losses that are made for a network that ends in a layer of cosines."""
 
-STATEFUL_LOSSES: dict[str, Callable[[int], nn.Module]] = {"group_dro": GroupDRO}
-"""Losses that are made for a number of groups and remember from batch to batch."""
+STATEFUL_LOSSES: dict[str, Callable[..., nn.Module]] = {"group_dro": GroupDRO}
+"""Losses that remember from batch to batch, made for a number of groups, their images, and an adjustment."""
 
 
-def loss_named(loss: str | Loss, *, num_groups: int) -> Loss:
+def loss_named(
+    loss: str | Loss, *, num_groups: int, adjustment: float = 0.0, group_counts: Tensor | None = None
+) -> Loss:
     """Return the loss for a name or a function of one's own.
+
+    Args:
+        loss: the name or function.
+        num_groups: known groups; 0 if no attribute is known.
+        adjustment: of Group DRO.
+        group_counts: training images of each group, and of unknown group last.
 
     Raises:
         OptionError: the name is unknown, or the loss needs groups and there are none.
@@ -214,4 +264,4 @@ def loss_named(loss: str | Loss, *, num_groups: int) -> Loss:
         raise unknown("loss", loss, [*LOSSES, *STATEFUL_LOSSES])
     if num_groups < 1:
         raise OptionError(f"The loss {loss} needs groups, but the data have no attribute. Name one with --attribute.")
-    return STATEFUL_LOSSES[loss](num_groups)
+    return STATEFUL_LOSSES[loss](num_groups, adjustment=adjustment, group_counts=group_counts)

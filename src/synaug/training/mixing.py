@@ -99,18 +99,48 @@ def drawn_box(height: int, width: int, lam: float, rng: np.random.Generator) -> 
 
 
 def few_shot(data: TrainingSet) -> np.ndarray:
-    """Return drawing weights 1 / (real images of the class): the fewer, the more often."""
-    return 1 / _real_counts(data)
+    """Return drawing weights 1 / (images of the class in the set): each class as often, whatever is synthetic.
+
+    By the real images alone, the rarest of 100 classes would be drawn a hundred times as often as the largest from a
+    set that is balanced.
+    """
+    return 1 / _counts_of(data.labels.cpu().numpy())
+
+
+def balanced(data: TrainingSet) -> np.ndarray:
+    """Return drawing weights under which each group comes as often; each class where groups are unknown.
+
+    Partners drawn by class carry the correlation of class and attribute into every mixed image.
+    """
+    return _balanced_within(data, np.ones(len(data), bool))
 
 
 def real_balanced(data: TrainingSet) -> np.ndarray:
-    """Return drawing weights under which only real images come, each class as often; all images if none is real."""
+    """Return the same weights of the real images, 0 for the synthetic ones; all images alike if none is real."""
     real = ~data.is_synthetic.cpu().numpy()
-    return real / _real_counts(data) if real.any() else np.ones(len(data))
+    return _balanced_within(data, real) if real.any() else np.ones(len(data))
 
 
-def _real_counts(data: TrainingSet) -> np.ndarray:
-    return data.class_counts.clamp(min=1).cpu().numpy()[data.labels.cpu().numpy()].astype(float)
+def _balanced_within(data: TrainingSet, chosen: np.ndarray) -> np.ndarray:
+    """Return weights of the chosen images: every class alike and, within a class, each of its groups alike.
+
+    The images of a class whose group is unknown count as one more group of it.
+    """
+    labels, groups = data.labels.cpu().numpy()[chosen], data.groups.cpu().numpy()[chosen]
+    weights = np.zeros(len(data))
+    weights[chosen] = 1 / _counts_of(labels)
+    if (groups >= 0).any():
+        cells = np.where(groups < 0, -1 - labels, groups)
+        first = np.unique(cells, return_index=True)[1]
+        cells_of_class = np.bincount(labels[first], minlength=data.num_classes)
+        weights[chosen] = 1 / (_counts_of(cells) * cells_of_class[labels])
+    return weights
+
+
+def _counts_of(values: np.ndarray) -> np.ndarray:
+    """Return how often each value occurs, for each entry, float of shape ``(N,)``."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return counts[places].astype(float)
 
 
 class Mixing(NamedTuple):
@@ -128,10 +158,14 @@ MIXINGS: dict[str, Mixing] = {
     "cutmix": Mixing(cutmix),
     "mixup_or_cutmix": Mixing(mixup_or_cutmix),
     "cmo": Mixing(cmo, few_shot),
+    "balanced_mixup": Mixing(mixup, balanced),
     "domain_mixup": Mixing(mixup, real_balanced),
     "domain_mixup_same_class": Mixing(mixup, real_balanced, same_class=True),
 }
-"""Mixings by name. Domain Mixup mixes every image with a real one, of any class drawn evenly or of its own."""
+"""Mixings by name. Domain Mixup mixes every image with a real one, of any class or of its own.
+
+``balanced_mixup`` and the domain mixings draw partners group-balanced where attributes are known, else class-balanced.
+"""
 
 
 def mixing_named(mixing: str | Mixing | Callable[..., tuple[Tensor, Tensor]]) -> Mixing | None:

@@ -11,11 +11,11 @@ from synaug.config import StageOptions
 
 
 def make_optimizer(model: nn.Module, options: StageOptions) -> torch.optim.Optimizer:
-    """Return the optimizer; biases and normalisation layers have no weight decay."""
+    """Return the optimizer; biases and normalization layers have no weight decay unless ``decay_all``."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": options.weight_decay * options.decay_all},
     ]
     if options.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=options.learning_rate)

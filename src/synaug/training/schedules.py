@@ -56,6 +56,46 @@ def synthetic_then_real(
     return replace(last, seconds=first.seconds + last.seconds)
 
 
+def mixed_then_real(
+    model: ImageClassifier,
+    data: TrainingSet,
+    options: StageOptions,
+    *,
+    checkpoint: Path | None = None,
+    track: Track | None = None,
+    stage: str = "training",
+    **more: Any,
+) -> TrainingLog:
+    """Train on all images, then the whole network on real ones, balanced, for the last ``real_finish`` of the steps.
+
+    As the second stages of Gen2Balance and Fill-Up (arXiv 2306.07200). The last steps draw real images group-balanced
+    if groups are known and class-balanced otherwise, at a tenth of the learning rate, which is a choice of ours.
+
+    Raises:
+        OptionError: there are no synthetic images.
+    """
+    if not bool(data.is_synthetic.any()):
+        raise OptionError("There are no synthetic images to mix with; choose a method that needs none.")
+    real = data.rows(~data.is_synthetic)
+    start, main = parts(options, len(data), first=1 - options.real_finish)
+    first = train_representation(model, data, start, **_of_start(checkpoint, track, stage), **more)
+    changes = {
+        "learning_rate": FINE_TUNING * options.learning_rate,
+        "sampler": "group_balanced" if bool((real.groups >= 0).any()) else "class_balanced",
+        "max_synthetic": 1.0,
+        "warmup": 0.0,
+    }
+    main = main.model_copy(update=changes)
+    last = train_representation(model, real, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+    return replace(last, seconds=first.seconds + last.seconds)
+
+
+def frozen(model: ImageClassifier, data: TrainingSet, options: StageOptions, **more: Any) -> TrainingLog:
+    """Leave the network as it is: its pretrained features, for a linear probe."""
+    model.eval()
+    return TrainingLog(steps=0, losses=(), seconds=0.0, images_per_second=float("nan"), skipped=0)
+
+
 def contrastive_start(
     model: ImageClassifier,
     data: TrainingSet,
@@ -80,11 +120,20 @@ def halves(options: StageOptions, num_images: int) -> tuple[StageOptions, StageO
     >>> [stage.steps for stage in halves(StageOptions(steps=5), 100)]
     [2, 3]
     """
+    return parts(options, num_images, first=0.5)
+
+
+def parts(options: StageOptions, num_images: int, *, first: float) -> tuple[StageOptions, StageOptions]:
+    """Return the options of two stages, the first with a share of the steps, at least one each.
+
+    >>> [stage.steps for stage in parts(StageOptions(steps=20), 100, first=0.85)]
+    [17, 3]
+    """
     steps = num_steps(options, num_images)
-    first = max(steps // 2, 1)
+    start = max(int(steps * first + 1e-9), 1)
     return (
-        options.model_copy(update={"steps": first}),
-        options.model_copy(update={"steps": max(steps - first, 1)}),
+        options.model_copy(update={"steps": start}),
+        options.model_copy(update={"steps": max(steps - start, 1)}),
     )
 
 
@@ -106,6 +155,8 @@ SCHEDULES: dict[str, Schedule] = {
     "usual": train_representation,
     "glmc": train_glmc,
     "synthetic_then_real": synthetic_then_real,
+    "mixed_then_real": mixed_then_real,
+    "frozen": frozen,
     "simclr_start": contrastive_start,
     "balanced_contrastive_start": partial(contrastive_start, loss="balanced"),
 }

@@ -33,6 +33,12 @@ class TrainingSet:
         is_synthetic: bool, shape ``(N,)``.
         groups: ``label * num_attributes + attribute``, int64 of shape ``(N,)``; -1 where unknown.
         mean: of each channel of the real images in [0, 1], shape ``(C,)``; ``std`` likewise.
+        side: of the square that a network is given, where images are kept larger: a part of them in training, the
+            center otherwise. None: the whole image.
+        weights: of each image in the loss, from 0 to 1, float32 of shape ``(N,)``; None: all 1.
+        autoencoded: the real images as the generator's autoencoder returns them, of the shape of ``images`` but for
+            their number; ``twins`` says where each image has its own.
+        twins: position in ``autoencoded`` of each image's own, int64 of shape ``(N,)``; -1 where it has none.
     """
 
     images: Tensor | ImageFiles
@@ -43,6 +49,10 @@ class TrainingSet:
     num_groups: int
     mean: Tensor
     std: Tensor
+    side: int | None = None
+    weights: Tensor | None = None
+    autoencoded: Tensor | ImageFiles | None = None
+    twins: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,6 +61,12 @@ class TrainingSet:
     def class_counts(self) -> Tensor:
         """Real images of each class, int64 of shape ``(num_classes,)``."""
         return torch.bincount(self.labels[~self.is_synthetic], minlength=self.num_classes)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what a network is given."""
+        height, width = self.images.shape[2:]
+        return (height, width) if self.side is None else (self.side, self.side)
 
     def rows(self, chosen: Tensor | np.ndarray) -> TrainingSet:
         """Return the images at these positions or under this mask."""
@@ -61,6 +77,8 @@ class TrainingSet:
             labels=self.labels[index],
             is_synthetic=self.is_synthetic[index],
             groups=self.groups[index],
+            weights=None if self.weights is None else self.weights[index],
+            twins=None if self.twins is None else self.twins[index],
         )
 
     def to(self, device: torch.device | str) -> TrainingSet:
@@ -76,15 +94,47 @@ class TrainingSet:
             groups=self.groups.to(device),
             mean=self.mean.to(device),
             std=self.std.to(device),
+            weights=None if self.weights is None else self.weights.to(device),
+            twins=None if self.twins is None else self.twins.to(device),
         )
 
     def batch(self, positions: Tensor) -> Tensor:
-        """Return the images at these positions, uint8, on the device of the labels."""
-        return self.images[positions.to(getattr(self.images, "device", "cpu"))].to(self.labels.device)
+        """Return the images at these positions as they are kept, uint8, on the device of the labels."""
+        return _taken(self.images, positions).to(self.labels.device)
+
+    def centers(self, positions: Tensor) -> Tensor:
+        """Return the images at these positions as a network is given them outside training, uint8."""
+        images = self.batch(positions)
+        if self.side is None:
+            return images
+        top, left = ((length - self.side) // 2 for length in images.shape[2:])
+        return images[:, :, top : top + self.side, left : left + self.side]
+
+    def with_twins(self, positions: Tensor, wanted: Tensor) -> Tensor:
+        """Return the images, those under the mask ``wanted`` as the autoencoder returns them if they have such a twin.
+
+        Args:
+            positions: of the images, shape ``(B,)``.
+            wanted: bool, shape ``(B,)``.
+        """
+        images = self.batch(positions)
+        if self.twins is None or self.autoencoded is None:
+            return images
+        twins = self.twins[positions]
+        chosen = wanted.to(twins.device) & (twins >= 0)
+        if bool(chosen.any()):
+            images = images.clone()
+            images[chosen] = _taken(self.autoencoded, twins[chosen]).to(images.device)
+        return images
 
     def normalised(self, images: Tensor) -> Tensor:
         """Return uint8 images as float32 with the set's mean 0 and standard deviation 1 in each channel."""
         return normalised(images, mean=self.mean, std=self.std)
+
+
+def _taken(images: Tensor | ImageFiles, positions: Tensor) -> Tensor:
+    """Return the images at these positions, wherever they are kept."""
+    return images[positions.to(getattr(images, "device", "cpu"))]
 
 
 def make_training_set(
@@ -145,6 +195,9 @@ def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
         labels=torch.cat([first.labels, second.labels]),
         is_synthetic=torch.cat([first.is_synthetic, second.is_synthetic]),
         groups=torch.cat([first.groups, second.groups]),
+        weights=None,
+        autoencoded=None,
+        twins=None,
     )
 
 

@@ -109,7 +109,7 @@ def test_utkface_takes_gender_and_race_where_nothing_is_said_and_leaves_bad_name
 
 def test_utkface_takes_any_two_fields(utkface):
     manifest = read_data(utkface, trial("utkface", label="age_band", attribute="gender", max_unreadable=0.1))
-    assert manifest.class_names == ("20-39", "40-59")
+    assert manifest.class_names == ("0-19", "20-39", "40-59", "60+")
     assert manifest.attribute_names == ("female", "male")
 
 
@@ -121,6 +121,7 @@ def test_list_files_name_images_and_number_the_synsets(imagenet100):
     assert manifest.class_names == ("n02869837", "n01440764")
     assert summary(manifest.split("train"))["class_counts"] == {"n02869837": 8, "n01440764": 3}
     assert len(manifest.split("test")) == 4
+    assert len(manifest.split("validation")) == 2
 
 
 def test_list_files_may_lie_elsewhere_and_a_missing_image_is_named(imagenet100, tmp_path):
@@ -131,9 +132,9 @@ def test_list_files_may_lie_elsewhere_and_a_missing_image_is_named(imagenet100, 
         path.rename(lists / path.name)
     with pytest.raises(DataError, match=r"imageNet_100_LT_train.txt cannot be read.*name its folder in data.lists"):
         read_data(imagenet100, trial("imagenet100_lt"))
-    with pytest.raises(DataError, match=r"1 of 15 images .*the first: train/n02869837/n02869837_3.JPEG"):
+    with pytest.raises(DataError, match=r"1 of 17 images .*the first: train/n02869837/n02869837_3.JPEG"):
         read_data(imagenet100, DataOptions(benchmark="imagenet100_lt", lists=str(lists)))
-    assert len(read_data(imagenet100, trial("imagenet100_lt", lists=str(lists)))) == 14
+    assert len(read_data(imagenet100, trial("imagenet100_lt", lists=str(lists)))) == 16
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,16 @@ from synaug.errors import OptionError
 
 @pytest.fixture(autouse=True)
 def archive(monkeypatch):
-    """Noise in the shape of the archive: 3,000 training and 20 test images a class."""
+    """Noise in the shape of the archive: 2,700 training, 20 test and 12 validation images per class."""
     rng = np.random.default_rng(0)
 
     def images(per_class):
         labels = rng.permutation(np.repeat(np.arange(10), per_class))
         return fashion_mnist.FashionMnist(rng.integers(0, 256, (len(labels), 28, 28), dtype=np.uint8), labels)
 
-    source = _Source(train=images(3000), test=images(20))
-    monkeypatch.setattr(fashion_mirrors, "_source", lambda validation: source)
+    source = _Source(train=images(2700), test=images(20), validation=images(12))
+    monkeypatch.setattr(fashion_mirrors, "_source", lambda: source)
+    fashion_mirrors._made.cache_clear()
 
 
 def counts(manifest):
@@ -24,10 +25,18 @@ def counts(manifest):
     return np.bincount(data.labels, minlength=data.num_classes).tolist()
 
 
-def test_the_long_tail_falls_from_3000_to_30():
+def test_the_long_tail_falls_from_2700_to_27():
     mirror = make_mirror("fashion_lt")
-    assert counts(mirror.data) == [3000, 1798, 1078, 646, 387, 232, 139, 83, 50, 30]
-    assert counts(filled(mirror, by="class")) == [3000] * 10
+    assert counts(mirror.data) == [2700, 1618, 970, 581, 348, 209, 125, 75, 45, 27]
+    assert counts(filled(mirror, by="class")) == [2700] * 10
+
+
+@pytest.mark.parametrize("name", MIRRORS)
+def test_options_are_chosen_on_images_of_their_own_split_or_in_the_place_of_the_test(name):
+    usual, chosen = make_mirror(name).data, make_mirror(name, validation=True).data
+    assert len(usual.split("validation")) == len(chosen.split("test")) > 0
+    assert not len(chosen.split("validation"))
+    assert counts(usual) == counts(chosen)
 
 
 def test_a_longer_tail_is_part_of_a_shorter_one():

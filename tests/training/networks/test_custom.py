@@ -132,7 +132,7 @@ def test_its_weights_are_its_own_affair(net):
         make_model(f"{net}:Net", **GREY, pretrained=True)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", sorted(SCHEDULES.keys() - {"frozen"}))
 def test_it_trains_by_every_schedule(net, small_set, schedule):
     model = make_model(f"{net}:Net", **GREY)
     before = copy.deepcopy(model.state_dict())

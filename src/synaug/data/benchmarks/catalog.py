@@ -89,8 +89,12 @@ BENCHMARKS = {
     ),
     "imagenet100_lt": _imagenet(
         "Jiang et al. 2021 (https://github.com/VITA-Group/SDCLR, split/imagenet-100)",
-        {"train": "imageNet_100_LT_train.txt", "test": "ImageNet_100_test.txt"},
-        {"train": 12_205, "test": 5_000},
+        {
+            "train": "imageNet_100_LT_train.txt",
+            "validation": "ImageNet_100_val.txt",
+            "test": "ImageNet_100_test.txt",
+        },
+        {"train": 12_205, "validation": 2_000, "test": 5_000},
     ),
     "utkface": Benchmark(
         problem="fairness",

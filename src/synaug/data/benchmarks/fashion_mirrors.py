@@ -8,7 +8,7 @@ trains on the same ones.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -20,12 +20,13 @@ from synaug.data.manifest import Manifest, from_arrays, joined, read_image
 from synaug.data.subsets import longtail_counts
 from synaug.errors import OptionError, unknown
 
-LONG_TAIL_LARGEST = 3000
+LONG_TAIL_LARGEST = 2700  # of 3,000: the other 300 of each class are for validation
 FAIR_LARGEST, FAIR_IMBALANCE_FACTOR = 1500, 10
 FAIR_SHARES = (0.70, 0.20, 0.07, 0.03)  # of the tints of class 0; each further class begins one tint later
 SPURIOUS_CLASSES = ("dress", "coat")
 SPURIOUS_COUNTS = ((1166, 61), (19, 352))  # class x (land, water): those of Waterbirds, a third of each
 VALIDATION_PER_CLASS = 300
+HELD_OUT = ("test", "validation")
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,15 @@ class Mirror:
 
 @dataclass(frozen=True)
 class _Source:
-    """Images to draw from: shuffled once; ``test`` are the test or the validation images."""
+    """Images to draw from, shuffled once; no image is in two parts."""
 
     train: fashion_mnist.FashionMnist
     test: fashion_mnist.FashionMnist
+    validation: fashion_mnist.FashionMnist
+
+    def part(self, split: str) -> fashion_mnist.FashionMnist:
+        """Return the images of a split."""
+        return {"train": self.train, "test": self.test, "validation": self.validation}[split]
 
 
 def make_mirror(name: str, *, validation: bool = False, **options: float) -> Mirror:
@@ -49,8 +55,8 @@ def make_mirror(name: str, *, validation: bool = False, **options: float) -> Mir
 
     Args:
         name: of ``MIRRORS``.
-        validation: put in the place of the test images 300 real ones a class on which options may be chosen: they
-            are in no training or test set, but the embedded generator learned from them.
+        validation: test on the validation split instead of the test images, to choose options. It has 300 real images
+            per class that are in no training or test set, and that the embedded generator did not learn from.
         options: of the mirror, such as ``imbalance_factor``.
 
     Raises:
@@ -68,7 +74,16 @@ def make_mirror(name: str, *, validation: bool = False, **options: float) -> Mir
 
 @lru_cache(maxsize=4)
 def _made(name: str, validation: bool, options: tuple[tuple[str, float], ...]) -> Mirror:
-    return MIRRORS[name](_source(validation), **dict(options))
+    source = _source()
+    if validation:
+        nothing = fashion_mnist.FashionMnist(source.validation.images[:0], source.validation.labels[:0])
+        source = replace(source, test=source.validation, validation=nothing)
+    return MIRRORS[name](source, **dict(options))
+
+
+def deciding_options(name: str, options: Mapping[str, float]) -> dict[str, float]:
+    """Return the options of a mirror that decide its images, with the defaults that are not what they once were."""
+    return ({"largest": LONG_TAIL_LARGEST} if name == "fashion_lt" else {}) | dict(options)
 
 
 def fashion_lt(source: _Source, *, imbalance_factor: float = 100, largest: float = LONG_TAIL_LARGEST) -> Mirror:
@@ -81,10 +96,10 @@ def fashion_lt(source: _Source, *, imbalance_factor: float = 100, largest: float
     left = np.concatenate([_of_class(source.train, label)[number:] for label, number in enumerate(counts)])
 
     def images(rows: np.ndarray, split: str) -> Manifest:
-        data = source.train if split == "train" else source.test
+        data = source.part(split)
         return from_arrays(data.images[rows], data.labels[rows], class_names=fashion_mnist.CLASS_NAMES, split=split)
 
-    return _mirror(images, taken, left, np.arange(len(source.test.labels)))
+    return _mirror(images, taken, left, held_out={name: np.arange(len(source.part(name).labels)) for name in HELD_OUT})
 
 
 def fashion_fair(source: _Source) -> Mirror:
@@ -105,10 +120,10 @@ def fashion_fair(source: _Source) -> Mirror:
         tints[mine[number:]] = np.arange(len(mine) - number) % num_tints
         taken.append(mine[:number])
         left.append(mine[number:])
-    test_tints = _in_turn(source.test.labels, num_tints)
+    tints_of = {"train": tints} | {name: _in_turn(source.part(name).labels, num_tints) for name in HELD_OUT}
 
     def images(rows: np.ndarray, split: str) -> Manifest:
-        data, attributes = (source.train, tints[rows]) if split == "train" else (source.test, test_tints[rows])
+        data, attributes = source.part(split), tints_of[split][rows]
         plain = np.zeros(len(rows), np.int64)
         rendered = fashion_mnist.render(
             data.images[rows], tints=attributes, backgrounds=plain, rng=np.random.default_rng(0)
@@ -122,7 +137,8 @@ def fashion_fair(source: _Source) -> Mirror:
             split=split,
         )
 
-    return _mirror(images, np.concatenate(taken), np.concatenate(left), np.arange(len(source.test.labels)))
+    held_out = {name: np.arange(len(source.part(name).labels)) for name in HELD_OUT}
+    return _mirror(images, np.concatenate(taken), np.concatenate(left), held_out=held_out)
 
 
 def fashion_spurious(source: _Source) -> Mirror:
@@ -141,15 +157,15 @@ def fashion_spurious(source: _Source) -> Mirror:
         places[mine[on_land + on_water + lacking_on_land :]] = 1  # the others, as many as fill the group on land
         taken.append(mine[: on_land + on_water])
         left.append(mine[on_land + on_water :])
-    test_places = _in_turn(source.test.labels, 2)
+    places_of = {"train": places} | {name: _in_turn(source.part(name).labels, 2) for name in HELD_OUT}
 
     def images(rows: np.ndarray, split: str) -> Manifest:
-        data, attributes = (source.train, places[rows]) if split == "train" else (source.test, test_places[rows])
+        data, attributes = source.part(split), places_of[split][rows]
         rendered = fashion_mnist.render(
             data.images[rows],
             tints=np.zeros(len(rows), np.int64),
             backgrounds=attributes + 1,
-            rng=np.random.default_rng(0 if split == "train" else 1),
+            rng=np.random.default_rng(["train", "test", "validation"].index(split)),
         )
         return from_arrays(
             rendered,
@@ -160,8 +176,8 @@ def fashion_spurious(source: _Source) -> Mirror:
             split=split,
         )
 
-    test = np.flatnonzero(np.isin(source.test.labels, numbers))
-    return _mirror(images, np.concatenate(taken), np.concatenate(left), test)
+    held_out = {name: np.flatnonzero(np.isin(source.part(name).labels, numbers)) for name in HELD_OUT}
+    return _mirror(images, np.concatenate(taken), np.concatenate(left), held_out=held_out)
 
 
 MIRRORS: dict[str, Callable[..., Mirror]] = {
@@ -217,9 +233,15 @@ def _groups(data: Manifest) -> np.ndarray:
 
 
 def _mirror(
-    images: Callable[[np.ndarray, str], Manifest], taken: np.ndarray, left: np.ndarray, test: np.ndarray
+    images: Callable[[np.ndarray, str], Manifest],
+    taken: np.ndarray,
+    left: np.ndarray,
+    *,
+    held_out: Mapping[str, np.ndarray],
 ) -> Mirror:
-    data = joined(_numbered(images(taken, "train"), "train", taken), _numbered(images(test, "test"), "test", test))
+    data = _numbered(images(taken, "train"), "train", taken)
+    for name, rows in held_out.items():
+        data = joined(data, _numbered(images(rows, name), name, rows)) if len(rows) else data
     return Mirror(data=data, others=_numbered(images(left, "train"), "other", left))
 
 
@@ -228,21 +250,20 @@ def _numbered(data: Manifest, kind: str, rows: np.ndarray) -> Manifest:
     return replace(data, frame=data.frame.assign(id=[f"{kind}-{row:05d}" for row in rows]))
 
 
-@lru_cache(maxsize=2)
-def _source(validation: bool) -> _Source:
+@lru_cache(maxsize=1)
+def _source() -> _Source:
     train, test = fashion_mnist.read_archive("train"), fashion_mnist.read_archive("test")
     parts = fashion_mnist.split_positions(train, test)
     order = np.random.default_rng(0).permutation(parts.held_out)
-    mine = fashion_mnist.FashionMnist(train.images[order], train.labels[order])
-    if not validation:
-        return _Source(train=mine, test=test)
-    seen = np.concatenate(
-        [
-            parts.generator[train.labels[parts.generator] == label][-VALIDATION_PER_CLASS:]
-            for label in range(len(fashion_mnist.CLASS_NAMES))
-        ]
+    is_validation = np.zeros(len(order), bool)
+    for label in range(len(fashion_mnist.CLASS_NAMES)):
+        is_validation[np.flatnonzero(train.labels[order] == label)[-VALIDATION_PER_CLASS:]] = True
+    mine, held_out = order[~is_validation], order[is_validation]
+    return _Source(
+        train=fashion_mnist.FashionMnist(train.images[mine], train.labels[mine]),
+        test=test,
+        validation=fashion_mnist.FashionMnist(train.images[held_out], train.labels[held_out]),
     )
-    return _Source(train=mine, test=fashion_mnist.FashionMnist(train.images[seen], train.labels[seen]))
 
 
 def _of_class(data: fashion_mnist.FashionMnist, label: int) -> np.ndarray:

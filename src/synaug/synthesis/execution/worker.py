@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from PIL import Image, ImageOps
 
 from synaug.config import QualityOptions
-from synaug.data.codec import encode
+from synaug.data.codec import encode, suffix_of
 from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 SYNTHETIC, REJECTED = "synthetic", "rejected"
 KEPT_PER_REASON = 60
-_SUFFIXES = {"JPEG": ".jpg", "TIFF": ".tif"}
 _THREADS = max(4, min(16, os.cpu_count() or 1))  # that resize, encode and write
 
 
@@ -292,11 +291,12 @@ class _Worker:
             "sha256": None if data is None else storage.digest(data),
             "seconds": round(seconds, 6),
         }
+        record |= {"spread": dict(slot.phrases)} if slot.phrases else {}
         return record if task.guide is None else record | {"guide": task.guide[0]}
 
     def _path(self, task: _Task, verdict: Verdict) -> str | None:
         """Return where the image goes; of the rejected ones only the first are kept, to be looked at."""
-        suffix = _SUFFIXES.get(self.plan.encoding.format, f".{self.plan.encoding.format.lower()}")
+        suffix = suffix_of(self.plan.encoding.format)
         if verdict.ok:
             return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
         reason = verdict.reason or "unnamed"

@@ -16,6 +16,7 @@ from synaug.errors import OptionError, unknown
 from synaug.runtime import storage
 from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
 from synaug.synthesis.planning.prompts import MODIFIERS, prompt, readable_name
+from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, check_spread, combinations, phrases_of
 from synaug.synthesis.planning.targets import named_targets, target_counts
 from synaug.synthesis.planning.wordnet import check_all_named, synsets
 
@@ -51,8 +52,9 @@ class Plan:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of what decides the images, 64 hexadecimal digits; counts and targets do not."""
+        new = set() if self.options.spread else {"spread"}  # an option that came later changes no image without it
         content = {
-            "options": self.options.model_dump(mode="json", exclude={"target", "cap"}),
+            "options": self.options.model_dump(mode="json", exclude={"target", "cap"} | new),
             "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
             "names": [self.class_names, self.attribute_names],
             "cells": [[cell.label, cell.attribute] for cell in self.cells],
@@ -61,14 +63,22 @@ class Plan:
         }
         return storage.digest(json.dumps(content, sort_keys=True).encode())
 
-    def prompt(self, position: int, modifier: str) -> str:
-        """Return the prompt of the cell at a position of ``cells``; without a word for the modifier, none is in it."""
+    def prompt(self, position: int, modifier: str, phrases: Phrases = ()) -> str:
+        """Return the prompt of the cell at a position of ``cells``.
+
+        Args:
+            position: of the cell.
+            modifier: a word, or nothing.
+            phrases: of ``plan.spread``.
+        """
+        told = dict(phrases)
         cell, options = self.cells[position], self.options
         attribute = self.attribute_names[cell.attribute] if cell.attribute >= 0 else None
         return prompt(
             options.template,
-            class_name=readable_name(self.class_names[cell.label], options.aliases),
+            class_name=told.get(CLASS_SPREAD) or readable_name(self.class_names[cell.label], options.aliases),
             modifier=modifier,
+            phrases={name: told.get(name, "") for name in options.spread if name != CLASS_SPREAD},
             attribute=None if attribute is None else readable_name(attribute, options.aliases),
             attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
         )
@@ -122,6 +132,11 @@ def make_plan(
     return plan
 
 
+def phrases_in_turn(plan: Plan, cell: Cell) -> dict[str, tuple[str, ...]]:
+    """Return the phrases of ``plan.spread`` that the images of a cell take in turn, by name."""
+    return phrases_of(plan.options.spread, plan.class_names[cell.label])
+
+
 def _identities(manifest: Manifest, options: PlanOptions) -> list[tuple[int, int]]:
     if options.by == "class":
         return [(label, -1) for label in range(manifest.num_classes)]
@@ -147,6 +162,7 @@ def _cell_name(manifest: Manifest, label: int, attribute: int) -> str:
 
 def _check_names(plan: Plan) -> None:
     """Refuse aliases and phrases of classes and attributes that are not there: they would do nothing."""
+    check_spread(plan.options, plan.class_names)
     known = {*plan.class_names, *plan.attribute_names}
     for name in plan.options.aliases:
         if name not in known:
@@ -191,10 +207,12 @@ def class_prompts(plan: Plan) -> list[list[str]]:
     modifiers = plan.options.modifiers or MODIFIERS
     prompts: list[list[str]] = [[] for _ in plan.class_names]
     for position, cell in enumerate(plan.cells):
-        prompts[cell.label] += [plan.prompt(position, word) for word in modifiers]
+        told = combinations(phrases_in_turn(plan, cell))
+        prompts[cell.label] += [plan.prompt(position, word, phrases) for word in modifiers for phrases in told]
     return prompts
 
 
 def class_captions(plan: Plan) -> list[str]:
     """Return the prompt of each class without modifier and attribute, for scorers that read."""
-    return [prompt(plan.options.template, class_name=name, modifier="") for name in called(plan).values()]
+    nothing = {name: "" for name in plan.options.spread if name != CLASS_SPREAD}
+    return [prompt(plan.options.template, class_name=name, phrases=nothing) for name in called(plan).values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,7 +14,8 @@ from synaug.errors import DataError
 from synaug.runtime import storage
 from synaug.synthesis.planning.cost import estimate
 from synaug.synthesis.planning.plan import Cell, Plan
-from synaug.synthesis.planning.slots import sample_slots
+from synaug.synthesis.planning.slots import sample_slots, slots
+from synaug.synthesis.planning.spread import Phrases, phrase_counts
 
 SCHEMA_VERSION = 1
 
@@ -21,13 +23,14 @@ SCHEMA_VERSION = 1
 def write_plan(plan: Plan, path: Path) -> None:
     """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
     samples: dict[Cell, list[str]] = {}
+    spread = spread_counts(plan)
     for slot in sample_slots(plan):
         samples.setdefault(slot.cell, []).append(slot.prompt)
     content = {
         "schema_version": SCHEMA_VERSION,
         "digest": plan.digest,
         "totals": {"have": sum(cell.have for cell in plan.cells), **estimate(plan)},
-        "cells": [asdict(cell) | {"prompts": samples.get(cell, [])} for cell in plan.cells],
+        "cells": [asdict(cell) | {"prompts": samples.get(cell, [])} | spread.get(cell.name, {}) for cell in plan.cells],
         "class_names": plan.class_names,
         "attribute_names": plan.attribute_names,
         "options": plan.options.model_dump(mode="json"),
@@ -36,6 +39,16 @@ def write_plan(plan: Plan, path: Path) -> None:
         "image_size": plan.image_size,
     }
     storage.write_json(path, content)
+
+
+def spread_counts(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Return, per cell, how many images each phrase of ``plan.spread`` gets; empty without one."""
+    if not plan.options.spread:
+        return {}
+    told: dict[str, list[Phrases]] = {}
+    for slot in slots(plan):
+        told.setdefault(slot.cell.name, []).append(slot.phrases)
+    return {name: {"spread": phrase_counts(phrases)} for name, phrases in told.items()}
 
 
 def read_plan(path: Path) -> Plan:
@@ -53,7 +66,9 @@ def read_plan(path: Path) -> Plan:
     try:
         encoding = content["encoding"]
         return Plan(
-            cells=tuple(Cell(**{k: v for k, v in cell.items() if k != "prompts"}) for cell in content["cells"]),
+            cells=tuple(
+                Cell(**{k: v for k, v in cell.items() if k not in ("prompts", "spread")}) for cell in content["cells"]
+            ),
             class_names=tuple(content["class_names"]),
             attribute_names=tuple(content["attribute_names"]),
             options=PlanOptions.model_validate(content["options"]),

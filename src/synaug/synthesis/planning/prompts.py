@@ -31,6 +31,7 @@ def prompt(
     modifier: str = "",
     attribute_phrase: str | None = None,
     attribute: str | None = None,
+    phrases: Mapping[str, str] | None = None,
 ) -> str:
     """Return the template with its placeholders replaced, white space collapsed and articles made right.
 
@@ -41,6 +42,7 @@ def prompt(
         attribute_phrase: the class with its attribute, such as ``"red {class}"``; where it is missing, the
             attribute is put behind the class, unless the template has a place for it.
         attribute: what the prompt calls the attribute.
+        phrases: further phrases by name; one whose placeholder the texts lack is put behind the class.
 
     Raises:
         OptionError: the template or the phrase has an unknown placeholder.
@@ -49,13 +51,19 @@ def prompt(
     'a photo of an ankle boot'
     >>> prompt("a {class}", class_name="bag", attribute_phrase="orange {class} on water")
     'an orange bag on water'
+    >>> prompt("a {class}", class_name="bag", phrases={"background": "on land"})
+    'a bag on land'
     """
-    given = {"class": class_name, "modifier": modifier, "attribute": attribute or ""}
+    further = dict(phrases or {})
+    given = further | {"class": class_name, "modifier": modifier, "attribute": attribute or ""}
     words = {name: word.replace(_MARK, "") for name, word in given.items()}
     if attribute_phrase is None and attribute and "{attribute}" not in template:
         attribute_phrase = DEFAULT_PHRASE
     if attribute_phrase is not None:
-        words["class"] = _replaced(attribute_phrase, {name: words[name] for name in ("class", "attribute")})
+        words["class"] = _replaced(attribute_phrase, {name: words[name] for name in ("class", "attribute", *further)})
+    texts = f"{template} {attribute_phrase or ''}"
+    behind = [words[name] for name in further if f"{{{name}}}" not in texts]
+    words["class"] += "".join(phrase if phrase.startswith(",") else f" {phrase}" for phrase in behind)
     return _with_articles(" ".join(_replaced(template, words).split()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections import Counter
@@ -12,8 +13,9 @@ from itertools import islice
 import numpy as np
 
 from synaug.errors import OptionError
-from synaug.synthesis.planning.plan import Cell, Plan
+from synaug.synthesis.planning.plan import Cell, Plan, phrases_in_turn
 from synaug.synthesis.planning.prompts import MODIFIERS
+from synaug.synthesis.planning.spread import Phrases, ordered, turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Slot:
     index: int
     prompt: str
     modifier: str
+    phrases: Phrases = ()
 
 
 def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = False) -> Iterator[Slot]:
@@ -74,10 +77,14 @@ def _all_slots(plan: Plan, chosen: Callable[[Cell], bool] = lambda _: True) -> I
             continue
         order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(len(modifiers))
         words = [modifiers[i] for i in order]
-        prompts = [plan.prompt(position, word) for word in words]
-        for index in range(cell.num_to_generate):
-            k = index % len(words)
-            yield Slot(_slot_id(plan.digest, names[position], index), cell, index, prompts[k], words[k])
+        told = ordered(phrases_in_turn(plan, cell), [plan.options.seed, cell.label, cell.attribute + 1])
+        prompt = functools.cache(functools.partial(plan.prompt, position))
+        places = turns([*map(len, told.values()), len(words)])
+        for index, (*ranks, k) in zip(range(cell.num_to_generate), places, strict=False):
+            phrases = tuple((name, told[name][i]) for name, i in zip(told, ranks, strict=True))
+            yield Slot(
+                _slot_id(plan.digest, names[position], index), cell, index, prompt(words[k], phrases), words[k], phrases
+            )
 
 
 def _slot_id(digest: str, name: str, index: int) -> str:

@@ -188,9 +188,11 @@ def copy(references: References) -> Gate:
 
 
 def leak(references: References) -> Gate:
-    """Reject what is a test image, also an altered one: training on it would spoil the test."""
-    held_out = references.manifest.split("test")
-    return _too_near(references.pixels(held_out, "reading test images"), references, "leak")
+    """Reject what is a test or validation image, also an altered one: training on it would spoil test or choice."""
+    parts = [
+        references.pixels(references.manifest.split(name), f"reading {name} images") for name in ("test", "validation")
+    ]
+    return _too_near(np.concatenate(parts), references, "leak")
 
 
 def _too_near(pixels: np.ndarray, references: References, reason: str) -> Gate:

@@ -123,7 +123,7 @@ def _batches_of(data: Batches) -> Iterator[Sequence[Tensor]]:
     """Yield images, labels and, of a training set, groups, of anything else the attributes if there are any."""
     if isinstance(data, TrainingSet):
         for rows in torch.split(torch.arange(len(data)), _BATCH):
-            yield data.normalised(data.batch(rows)), data.labels[rows], data.groups[rows]
+            yield data.normalised(data.centers(rows)), data.labels[rows], data.groups[rows]
         return
     for batch in DataLoader(data, batch_size=_BATCH) if isinstance(data, Dataset) else data:
         if not isinstance(batch, list | tuple) or len(batch) not in (2, 3) or not isinstance(batch[0], Tensor):

@@ -127,9 +127,9 @@ def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
     """Return deep feature reweighting: the average of L1 logistic regressions on group-balanced subsets.
 
     Kirichenko et al. 2023, "Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations". The
-    strength is the one of ``DFR_INVERSE_STRENGTHS`` (times ``regularization``) with the best worst-group
-    accuracy on the validation images, or else on the half of the images that the first fit did not see. Without
-    groups, classes take their place.
+    strength is the one of ``DFR_INVERSE_STRENGTHS``, the paper's grid, with the best worst-group accuracy on the
+    validation images, or else on the half of the images that the first fit did not see. ``regularization`` is not
+    used: it belongs to heads without a grid of their own. Without groups, classes take their place.
 
     Raises:
         DataError: a group has a single image, and there are no validation images.
@@ -147,10 +147,10 @@ def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
     rows = fit_rows[balanced_rows(problem.groups[fit_rows], rng)]
     scores = []
     for strength in DFR_INVERSE_STRENGTHS:
-        head = _sparse_fit(inputs.features[rows], problem.labels[rows], strength * regularization, seed)
+        head = _sparse_fit(inputs.features[rows], problem.labels[rows], strength, seed)
         right = head.logits((check.features - inputs.mean) / inputs.scale).argmax(1) == check.labels
         scores.append(min(right[check.groups == group].mean() for group in np.unique(check.groups)))
-    best = DFR_INVERSE_STRENGTHS[int(np.argmax(scores))] * regularization
+    best = DFR_INVERSE_STRENGTHS[int(np.argmax(scores))]
     heads = []
     for _ in range(DFR_REFITS):
         rows = balanced_rows(problem.groups, rng)

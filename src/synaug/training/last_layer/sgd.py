@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from synaug.training.last_layer.problem import Head, Problem, mean_recall
 
-RADII = (0.5, 1.0, 2.0, 4.0)  # times the median norm of the rows there are
+RADII = (0.5, 1.0, 2.0, 4.0)  # times the median norm of the existing rows; our choice, the paper tunes by hand
 _SGD_STEPS, _SGD_BATCH = 500, 128
 
 
@@ -41,8 +41,9 @@ def max_norm(problem: Problem, *, regularization: float, seed: int) -> Head:
     """Return the layer trained on, its rows kept inside a ball and decayed: weight balancing.
 
     Alshammari et al. 2022, "Long-Tailed Recognition via Weight Balancing", equation 6. The radius is that of
-    ``RADII``, times the median norm of the rows there are, with the best mean recall on the validation images, or
-    else on half of each class while the other half is fitted on.
+    ``RADII``, times the median norm of the existing rows, with the best mean recall on the validation images, or
+    else on half of each class while the other half is fitted on. The radii are ours: the paper gives none that
+    carry over to other features.
     """
     fit, check = problem.parted(np.random.default_rng([seed, 7]))
     radii = np.median(np.linalg.norm(problem.start.weight, axis=1)) * np.array(RADII)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from synaug.training.last_layer.cross_fitting import cross_fitted
+from synaug.training.last_layer.feature_sampling import balanced_by_sampling
 from synaug.training.last_layer.logistic import dfr, logistic, warm_logistic
 from synaug.training.last_layer.problem import Head, Problem, mean_recall
 from synaug.training.last_layer.sgd import crt, crt_warm, lws, max_norm
@@ -40,6 +41,16 @@ def nearest_class_mean(problem: Problem, *, regularization: float, seed: int) ->
     return Head(means / np.maximum(norms, 1e-12), np.zeros(problem.num_classes))
 
 
+def feature_sampling(problem: Problem, *, regularization: float, seed: int) -> Head:
+    """Return the logistic regression on features with sampled ones, as many per class as the largest class has.
+
+    See ``feature_sampling.balanced_by_sampling``: a baseline that generates features, not images.
+    """
+    return logistic(
+        balanced_by_sampling(problem, np.random.default_rng([seed, 8])), regularization=regularization, seed=seed
+    )
+
+
 METHODS: dict[str, Callable[..., Head]] = {
     "cross_fitted": cross_fitted,
     "logistic": logistic,
@@ -51,4 +62,7 @@ METHODS: dict[str, Callable[..., Head]] = {
     "tau_norm": tau_norm,
     "nearest_class_mean": nearest_class_mean,
     "dfr": dfr,
+    "feature_sampling": feature_sampling,
 }
+WITHOUT_REGULARIZATION = ("cross_fitted", "lws", "tau_norm", "nearest_class_mean", "dfr")
+"""Methods that ignore ``regularization``: they have a grid of their own, or no strength at all."""

@@ -1,0 +1,147 @@
+"""Pass real images through the generator's autoencoder, once, and keep the results beside the images of a run.
+
+What a network tells synthetic images by is mostly the autoencoder: a probe finds them in 91.5 % of cases, and in 72.7 %
+if the real ones went through the same autoencoder. Trained on some of those, it cannot use that difference.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from synaug.data.codec import encode, suffix_of
+from synaug.data.manifest import Manifest, read_image
+from synaug.errors import OptionError
+from synaug.runtime import signals, storage
+from synaug.runtime.progress import Progress, silent
+from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.diffusion import default_size
+from synaug.synthesis.generators.loading import load_pipeline
+from synaug.synthesis.generators.model_sources import find_model
+from synaug.synthesis.planning.plan import Plan
+
+FOLDER = "autoencoded"
+_ABOUT = "about.json"
+_BATCH = 32
+
+
+def autoencoded_manifest(plan: Plan, real: Manifest, folder: Path) -> Manifest:
+    """Return the real images as the autoencoder returns them, row by row, with paths relative to the folder."""
+    paths = [_path(plan, image_id) for image_id in real.frame["id"]]
+    frame = real.frame.drop(columns=["image"], errors="ignore").assign(path=paths)
+    return Manifest(
+        frame=frame.assign(sha256=[storage.digest(path.encode()) for path in paths]),
+        class_names=real.class_names,
+        attribute_names=real.attribute_names,
+        root=folder,
+    )
+
+
+def autoencode(plan: Plan, real: Manifest, folder: Path, *, device: str = "auto", progress: Progress = silent) -> None:
+    """Write the real images that are not there yet as the autoencoder of ``plan.model`` returns them.
+
+    Each is written atomically under a name that follows from its id, so an interrupted call resumes.
+
+    Args:
+        plan: names the model, the size it works at, and the encoding of images.
+        real: the real training images.
+        folder: run folder; gets ``autoencoded/``.
+        device: where the autoencoder runs.
+        progress: called with how many are done.
+
+    Raises:
+        OptionError: the model has no autoencoder, or the folder holds images of another model.
+        EnvironmentFault: the model cannot be loaded.
+        Interrupted: a signal asked for an end; what is written stays.
+    """
+    wanted = list(real.frame["id"])
+    missing = [row for row, image_id in enumerate(wanted) if not (folder / _path(plan, image_id)).is_file()]
+    if not missing:
+        return
+    model = find_model(plan.options.model)
+    about = model.facts | {"size": plan.generate.size}
+    storage.make_folder(folder / FOLDER)
+    if (folder / FOLDER / _ABOUT).is_file() and storage.read_json(folder / FOLDER / _ABOUT) != about:
+        raise OptionError(
+            f"{folder / FOLDER} holds images of another model or size. Remove that folder to compute them again."
+        )
+    storage.write_json(folder / FOLDER / _ABOUT, about)
+    reconstruct = _autoencoder(plan, device)
+    for rows in _batches_of_one_size(real, missing):
+        images = [read_image(real, row) for row in rows]
+        for row, image in zip(rows, reconstruct(images), strict=True):
+            converted = image if image.mode == plan.encoding.mode else image.convert(plan.encoding.mode)
+            storage.write_bytes(folder / _path(plan, wanted[row]), encode(converted, plan.encoding))
+        progress("passing real images through the autoencoder", rows[-1] + 1, len(wanted), "")
+        signals.stop_here()
+
+
+def _path(plan: Plan, image_id: str) -> str:
+    return f"{FOLDER}/{storage.digest(str(image_id).encode())[:24]}{suffix_of(plan.encoding.format)}"
+
+
+def _batches_of_one_size(real: Manifest, rows: Sequence[int]) -> Iterator[list[int]]:
+    """Yield rows in parts whose images have one size, at most ``_BATCH`` each."""
+    for _, same in itertools.groupby(rows, lambda row: read_image(real, row).size):
+        together = list(same)
+        for start in range(0, len(together), _BATCH):
+            yield together[start : start + _BATCH]
+
+
+def _autoencoder(plan: Plan, device: str) -> Any:
+    """Return a function that encodes and decodes images of one size, and returns them in that size."""
+    import torch
+
+    from synaug.runtime.devices import chosen_device
+
+    folder = find_model(plan.options.model)
+    with quiet():
+        pipeline = load_pipeline(folder, torch.float32, from_images=False)
+    vae = getattr(pipeline, "vae", None)
+    if vae is None or not hasattr(vae, "encode"):
+        raise OptionError(
+            f"train.stage1.autoencoded needs a latent diffusion model, and {folder.name} has no autoencoder. Set the "
+            "option to 0, or choose another model."
+        )
+    place = chosen_device(device)
+    vae = vae.to(place).eval()
+    side = plan.generate.size or folder.defaults.get("size") or default_size(pipeline)
+    factor = int(getattr(pipeline, "vae_scale_factor", 8))
+    takes_video = any(isinstance(module, torch.nn.Conv3d) for module in vae.modules())
+
+    def reconstruct(images: Sequence[Image.Image]) -> list[Image.Image]:
+        size = images[0].size
+        inner = _inner_size(size, side=side, factor=factor)
+        pixels = [np.asarray(image.convert("RGB").resize(inner, Image.Resampling.BICUBIC)) for image in images]
+        inputs = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float().to(place) / 127.5 - 1
+        with torch.inference_mode(), quiet():
+            decoded = vae.decode(_latents(vae.encode(inputs[:, :, None] if takes_video else inputs))).sample
+        decoded = decoded[:, :, 0] if takes_video else decoded
+        values = ((decoded.float().nan_to_num() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        arrays = values.permute(0, 2, 3, 1).cpu().numpy()
+        return [Image.fromarray(array).resize(size, Image.Resampling.LANCZOS) for array in arrays]
+
+    return reconstruct
+
+
+def _latents(encoded: Any) -> Any:
+    """Return the latents of what an autoencoder returns: the mode of a distribution, or the latents themselves."""
+    if hasattr(encoded, "latent_dist"):
+        return encoded.latent_dist.mode()
+    return encoded.latents if hasattr(encoded, "latents") else encoded.latent
+
+
+def _inner_size(size: tuple[int, int], *, side: int, factor: int) -> tuple[int, int]:
+    """Return the size at which an image is encoded: its shorter side as the model's, both in whole latents.
+
+    >>> _inner_size((500, 375), side=512, factor=8)
+    (680, 512)
+    """
+    scale = side / min(size)
+    width, height = (max(factor, round(length * scale / factor) * factor) for length in size)
+    return width, height
