@@ -226,7 +226,8 @@ def test_images_that_are_all_rejected_are_an_error_that_says_so(photos, tmp_path
 
 
 def test_a_kept_classifier_predicts_what_the_run_predicted(finished, photos):
-    saved = package.load_classifier(finished / "checkpoints" / "synaug-0")
+    chosen = json.loads((finished / "choice.json").read_text())["chosen"]
+    saved = package.load_classifier(finished / "checkpoints" / f"{chosen}-0")
     manifest = read_manifest(finished / "data.parquet").split("test")
     images = torch.stack([torch.from_numpy(np.array(read_image(manifest, i)))[None] for i in range(len(manifest))])
     predicted = [saved.class_names[k] for k in saved.logits(images).argmax(1)]

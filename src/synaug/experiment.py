@@ -39,6 +39,7 @@ from synaug.pipeline.choose import choose
 from synaug.pipeline.generate import check_complete, generate
 from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
+from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import report
 from synaug.pipeline.review import check_applied
 from synaug.recipes import with_overrides
@@ -74,6 +75,7 @@ def run(
     seeds: Sequence[int] | None = None,
     command: str = "",
     source_name: str = "",
+    preset: str = "good",
     notify: Callable[[str], None] = lambda sentence: None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -89,6 +91,8 @@ def run(
         seeds: of the training, the recipe's own among them, on the same images; the report has the means.
         command: what a person types to repeat it, for the report.
         source_name: what the report calls the data; default: their path.
+        preset: ``quick`` leaves out all but the last layers if pretrained weights are at hand. The options that a
+            preset changes, ``pipeline.pretraining.PRESETS``, are not set here.
         notify: called with a sentence that should be read before images are paid for.
         progress: called with how far the work has come.
 
@@ -100,6 +104,9 @@ def run(
     manifest = load_data(source, recipe, progress=progress)
     check_methods(methods, recipe, num_attributes=manifest.num_attributes)
     plan = drafted_plan(manifest, recipe)
+    recipe, sentence = resolve_pretraining(recipe, plan, out)
+    notify(sentence)
+    methods = usual_methods(methods, recipe, preset=preset)
     check_networks(methods, recipe, plan)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
         # before anything is written, so that a model that cannot be had leaves nothing behind

@@ -13,8 +13,10 @@ from synaug.cli.arguments import (
     Attribute,
     By,
     Data,
+    Device,
     DryRun,
     Engine,
+    Epochs,
     GroupColumn,
     ImageSize,
     Json,
@@ -22,8 +24,11 @@ from synaug.cli.arguments import (
     Layout,
     Methods,
     Model,
+    Network,
     NewRun,
     PathColumn,
+    Preset,
+    Pretrained,
     RecipeFile,
     Run,
     Seed,
@@ -99,6 +104,11 @@ def run_all(
     aliases: Aliases = None,
     methods: Methods = None,
     image_size: ImageSize = None,
+    pretrained: Pretrained = None,
+    network: Network = None,
+    epochs: Epochs = None,
+    device: Device = None,
+    preset: Preset = "good",
     seed: Seed = None,
     seeds: Seeds = None,
     engine: Engine = "local",
@@ -117,6 +127,8 @@ def run_all(
 
     Example:  synaug run photos.csv --by group --attribute sex --model DIR
 
+    Example:  synaug run photos/ --preset quick
+
     Example:  synaug run photos/ --seeds 3
     """
     from synaug import experiment
@@ -128,10 +140,13 @@ def run_all(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), model=model, image_size=image_size, seed=seed,
+        preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
     )  # fmt: skip
     if dry_run:
         with session() as progress:
-            planned = preview_run(data, options, names_of(methods), num_seeds=seeds or 1, progress=progress)
+            planned = preview_run(
+                data, options, names_of(methods), num_seeds=seeds or 1, preset=preset, progress=progress
+            )
             show_plan(planned, None, as_json=as_json)
         return
     out = run_folder(out, str(data))
@@ -144,6 +159,7 @@ def run_all(
             methods=names_of(methods),
             seeds=seeds_from(options, seeds),
             command=typed_command(),
+            preset=preset,
             notify=note,
             progress=progress,
         )

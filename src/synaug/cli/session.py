@@ -28,6 +28,10 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "variant": ("plan.variant",),
     "model": ("plan.model",),
     "image_size": ("train.image_size",),
+    "pretrained": ("train.pretrained",),
+    "network": ("train.network",),
+    "epochs": ("train.stage1.epochs",),
+    "device": ("train.device", "generate.device"),
     "seed": ("plan.seed", "seed"),
 }
 
@@ -43,18 +47,32 @@ def session() -> Iterator[Progress]:
         yield progress
 
 
-def options_of(recipe: Path | None, *, aliases: Path | None = None, **typed: Any) -> Recipe:
-    """Return the recipe of the file, or the default one, with the options of the command line, named as there."""
+def options_of(recipe: Path | None, *, aliases: Path | None = None, preset: str = "good", **typed: Any) -> Recipe:
+    """Return the recipe of the file, or the default one, with the preset, then the options of the command line.
+
+    Raises:
+        OptionError: there is no such preset.
+    """
     from synaug.config import Recipe
     from synaug.recipes import read_recipe, with_overrides
 
-    changes = {dotted: value for name, value in typed.items() for dotted in _FIELDS[name]}
+    changes = _preset_options(preset) if preset != "good" else {}  # the usual one changes nothing
+    changes |= {dotted: v for name, v in typed.items() for dotted in _FIELDS[name] if v is not None}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is None:
         return chosen
     from synaug.data.formats.aliases import read_aliases
 
     return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+
+
+def _preset_options(preset: str) -> dict[str, Any]:
+    from synaug.errors import unknown
+    from synaug.pipeline.pretraining import PRESETS
+
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    return dict(PRESETS[preset])
 
 
 def note(sentence: str) -> None:

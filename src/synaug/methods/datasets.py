@@ -127,7 +127,7 @@ def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int,
     if given and len(given[0]) not in (1, channels):
         raise OptionError(f"train.mean has {len(given[0])} numbers, but the images have {channels} channels.")
     network = network_named(network, side)
-    if not options.pretrained:
+    if options.pretrained is not True:
         return channels, side, given
     check_pretrained(network)
     mean, std, usual = pretrained_normalisation(network, in_channels=channels)

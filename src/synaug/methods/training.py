@@ -53,7 +53,7 @@ def trained_model(
         num_classes=data.num_classes,
         in_channels=data.images.shape[1],
         image_size=data.size[1],
-        pretrained=recipe.train.pretrained,
+        pretrained=recipe.train.pretrained is True,
         head="cosine" if method.schedule != "glmc" and options.loss in COSINE_LOSSES else "linear",
         seed=recipe.seed,
     )
