@@ -18,15 +18,15 @@ from PIL import Image, ImageOps
 from scipy.fft import dctn
 
 from synaug.data.manifest import read_image
+from synaug.data.near_duplicates import alike_distances, make_prints, make_views
 from synaug.data.readers import read_data
+from synaug.data.thumbnails import thumbnails
 from synaug.recipes import read_recipe
 from synaug.run import machine
 from synaug.runtime.embedded import demo_data, demo_recipe
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.model_sources import find_model
-from synaug.synthesis.quality.class_scorers import thumbnails
 from synaug.synthesis.quality.gates import nearest_distances
-from synaug.synthesis.quality.near_duplicates import alike_distances, make_prints, make_views
 
 STRICT = 1 / 400
 

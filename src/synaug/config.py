@@ -5,6 +5,7 @@ A recipe is a file with the sections below, which ``recipes`` reads; the command
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -56,6 +57,12 @@ class DataOptions(Section):
     splits: dict[str, Literal["train", "validation", "test", "none"]] = Field(
         {}, description="what names of folders, or values of a split column, stand for; none leaves them out"
     )
+    duplicates: Literal["warn", "drop", "error"] = Field(
+        "warn",
+        description="images in training that are (nearly) equal to held-out ones or to ones of another class: report "
+        "them, leave them out of training, or stop",
+    )
+    near_duplicates: bool = Field(True, description="look for nearly equal images, too, not only for equal ones")
     incomplete_classes: Literal["error", "drop"] = Field(
         "error", description="classes without a training image or without an image to test on: stop, or leave them out"
     )
@@ -88,7 +95,10 @@ class PlanOptions(Section):
     )
     cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
     variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
-    model: ModelName = Field(STABLE_DIFFUSION, description="'embedded', a diffusers folder, or a Hub id (ID@REVISION)")
+    model: ModelName = Field(
+        STABLE_DIFFUSION,
+        description="'embedded', a diffusers folder, a Hub id (ID@REVISION), or a service (openai:, api:, comfyui:)",
+    )
     template: str = Field(
         "a photo of a {modifier} {class}",
         description="prompt; {modifier}, {class} and {attribute} are replaced",
@@ -145,6 +155,26 @@ class GenerateOptions(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
     compile: bool = Field(False, description="torch.compile of the denoiser")
+
+
+class ApiOptions(Section):
+    """How an image service is called, if ``plan.model`` names one: openai:MODEL, api:MODEL or comfyui:NAME."""
+
+    endpoint: str | None = Field(
+        None,
+        description="address of the service; default: OpenAI's, or http://127.0.0.1:8188 for comfyui:NAME",
+    )
+    key_variable: str = Field("OPENAI_API_KEY", description="environment variable that contains the key")
+    price: Decimal = Field(Decimal(0), ge=0, description="price per image, in any currency")
+    max_cost: Decimal | None = Field(None, ge=0, description="budget of the run, in the same currency; default: none")
+    size: str | None = Field("1024x1024", description="size that is requested, such as 1024x1024; null: not sent")
+    parameters: dict[str, Any] = Field({}, description="further fields of the request, such as {quality: low}")
+    workflow: str | None = Field(None, description="ComfyUI workflow (API format) with {prompt} and {seed}")
+    concurrency: int = Field(4, ge=1, le=256, description="requests at once")
+    requests_per_minute: float | None = Field(None, gt=0, description="rate limit; default: none")
+    timeout: float = Field(180.0, gt=0, description="seconds to wait for an answer")
+    retries: int = Field(6, ge=0, description="repetitions of a request that fails for a while")
+    backoff: float = Field(1.0, gt=0, description="seconds before the first repetition; doubled each time")
 
 
 class FitOptions(Section):
@@ -429,6 +459,7 @@ class Recipe(Section):
     name: str = Field(UNNAMED, description="what reports call the experiment; default: as the run folder")
     data: DataOptions = DataOptions()
     plan: PlanOptions = PlanOptions()
+    api: ApiOptions = ApiOptions()
     generate: GenerateOptions = GenerateOptions()
     fit: FitOptions = FitOptions()
     quality: QualityOptions = QualityOptions()

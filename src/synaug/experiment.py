@@ -36,7 +36,7 @@ from synaug.methods import (
 )
 from synaug.pipeline.candidates import uses_synthetic
 from synaug.pipeline.choose import choose
-from synaug.pipeline.generate import check_complete, generate
+from synaug.pipeline.generate import check_complete, check_generator, generate
 from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
@@ -110,7 +110,7 @@ def run(
     check_networks(methods, recipe, plan)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
         # before anything is written, so that a model that cannot be had leaves nothing behind
-        find_model(recipe.plan.model)
+        check_generator(recipe)
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
     with storage.lock(out):

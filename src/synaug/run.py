@@ -29,6 +29,12 @@ LIBRARIES = (
 )
 _OF_MODEL = ("model", "revision", "licence")
 _OF_METHODS = ("methods.", "choose.")
+_OF_SERVICE = tuple(  # what changes no image of a service
+    f"api.{name} "
+    for name in (
+        *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
+    )
+)
 _OF_TRAINING = ("train.", "methods.", "choose.", "name ")
 
 
@@ -128,7 +134,7 @@ def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str)
     }
     if run.lock_file.exists():
         differing = _differences(storage.read_json(run.lock_file), content)
-        allowed = _OF_METHODS if run.checkpoints.exists() else _OF_TRAINING
+        allowed = _OF_SERVICE + (_OF_METHODS if run.checkpoints.exists() else _OF_TRAINING)
         if differing and all(name.startswith(allowed) for name in differing):
             replace_recipe(run, recipe)
         elif differing:

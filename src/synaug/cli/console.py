@@ -124,6 +124,11 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"{estimate['images']:,} images by the model {escape(plan['model'])} (licence: {escape(licence)}); "
         f"{disk} on disk; {time}."
     )
+    if plan.get("cost") is not None:
+        budget = (
+            "no budget is set (api.max_cost)" if plan["max_cost"] is None else f"the budget is {plan['max_cost']:,.2f}"
+        )
+        console.print(f"Cost of the service: about {plan['cost']:,.2f} plus rejected images; {budget}.")
     if plan.get("methods"):
         times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
         seconds = plan["training_seconds"]

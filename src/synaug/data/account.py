@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from synaug.data.manifest import SPLITS, LeftOut, Manifest
 
 
 def reading_account(manifest: Manifest) -> dict[str, Any]:
-    """Return ``layout``, ``splits`` (images per split), ``synthetic``, ``left_out`` and ``notes`` as JSON holds them.
+    """Return how data were read, as JSON holds it.
+
+    Keys: ``layout``, ``splits`` (images per split), ``synthetic``, ``left_out``, ``notes`` and ``duplicates``.
 
     ``synthetic`` counts the images that are marked as synthetic, by class; they are in no count of real images.
     ``left_out`` has one entry per reason and suffix: files and rows that are not read, unreadable images among them.
@@ -29,6 +32,7 @@ def reading_account(manifest: Manifest) -> dict[str, Any]:
             for item in (*by_reason(manifest.quarantined), *manifest.left_out)
         ],
         "notes": list(manifest.notes),
+        "duplicates": asdict(manifest.duplicates),
     }
 
 

@@ -10,6 +10,7 @@ Columns of ``Manifest.frame``:
 ``split``     text: ``train``, ``validation`` or ``test``
 ``source``    text: ``real`` or ``synthetic``
 ``sha256``    text: digest of the encoded image (or of the pixels of an array)
+``cluster``   only if duplicates were looked for: int64, equal for images that belong into one split
 ``image``     only for images in memory: encoded ``bytes`` or a uint8 array (H, W) or (H, W, 3)
 ============  ==========================================================================
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,26 @@ class LeftOut:
     examples: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class DuplicatePair:
+    """The ids of two images that are equal to the byte or, if not ``is_equal``, nearly equal."""
+
+    first: str
+    second: str
+    is_equal: bool
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Images that occur more than once where that does harm, with a few examples of each kind."""
+
+    num_leaked: int = 0  # held-out images that are alike a training image
+    leaked: tuple[DuplicatePair, ...] = ()
+    num_two_labels: int = 0  # images that are alike one of another class
+    two_labels: tuple[DuplicatePair, ...] = ()
+    num_split_groups: int = 0  # values of the group column in training and held out
+
+
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """Images with their labels, attributes and splits; see the module for the columns."""
@@ -67,6 +88,7 @@ class Manifest:
     layout: str = ""  # how the source was understood, in a sentence
     notes: tuple[str, ...] = ()  # what a person should know before trusting the counts
     left_out: tuple[LeftOut, ...] = ()  # what was not read, apart from the quarantined images
+    duplicates: Duplicates = Duplicates()
 
     def __post_init__(self) -> None:
         missing = [column for column in COLUMNS if column not in self.frame.columns]
@@ -102,7 +124,9 @@ class Manifest:
     def rows(self, chosen: np.ndarray) -> Manifest:
         """Return the rows at these positions or under this mask, in that order."""
         picked = self.frame.loc[chosen] if chosen.dtype == bool else self.frame.iloc[chosen]
-        return replace(self, frame=picked.reset_index(drop=True), quarantined=(), notes=(), left_out=())
+        return replace(
+            self, frame=picked.reset_index(drop=True), quarantined=(), notes=(), left_out=(), duplicates=Duplicates()
+        )
 
     def split(self, name: str) -> Manifest:
         """Return the rows of one split."""
@@ -146,7 +170,7 @@ def joined(first: Manifest, *others: Manifest) -> Manifest:
         paths = part.frame["path"]
         if part.root is not None:
             paths = paths.map(lambda path, root=part.root: str(root / path) if path else "")
-        frames.append(part.frame.assign(path=paths))
+        frames.append(part.frame.drop(columns="cluster", errors="ignore").assign(path=paths))
     frame = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     return replace(first, frame=frame, root=None)
 
@@ -230,6 +254,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
         "layout": manifest.layout,
         "notes": list(manifest.notes),
+        "duplicates": asdict(manifest.duplicates),
         "left_out": [[item.reason, item.suffix, item.number, list(item.examples)] for item in manifest.left_out],
     }
     frame = manifest.frame
@@ -263,8 +288,14 @@ def read_manifest(path: Path) -> Manifest:
         quarantined=tuple(Quarantined(*item) for item in about["quarantined"]),
         layout=about.get("layout", ""),  # absent from manifests of earlier versions, as the two below
         notes=tuple(about.get("notes", ())),
+        duplicates=_duplicates(about.get("duplicates", {})),
         left_out=tuple(
             LeftOut(reason, suffix, number, tuple(examples))
             for reason, suffix, number, examples in about.get("left_out", ())
         ),
     )
+
+
+def _duplicates(content: dict[str, Any]) -> Duplicates:
+    pairs = {name: tuple(DuplicatePair(**pair) for pair in content.get(name, ())) for name in ("leaked", "two_labels")}
+    return Duplicates(**(content | pairs))

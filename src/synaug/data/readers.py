@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+from PIL import Image
 
 from synaug.config import DataOptions
 from synaug.data.ai_mark import is_marked
@@ -19,6 +20,7 @@ from synaug.data.benchmarks.catalog import list_benchmark
 from synaug.data.benchmarks.utkface import FIELDS, is_faces, list_faces
 from synaug.data.codec import decoded, file_bytes
 from synaug.data.completeness import complete_classes, without_synthetic_tests
+from synaug.data.duplicates import with_duplicates
 from synaug.data.formats.folders import is_image_name, list_folders, subfolders
 from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
 from synaug.data.formats.in_memory import Source, table_in_memory
@@ -28,6 +30,7 @@ from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table
 from synaug.data.formats.tree import is_ours
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
+from synaug.data.thumbnails import thumbnails
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
@@ -153,6 +156,7 @@ class Checked:
     sha256: str = ""
     fault: str = ""
     is_synthetic: bool = False
+    thumbnail: np.ndarray | None = None
 
 
 def _checks(listing: Listing, progress: Progress) -> Iterator[Checked]:
@@ -174,13 +178,13 @@ def _checks(listing: Listing, progress: Progress) -> Iterator[Checked]:
 
 def _check_image(image: bytes | np.ndarray | Path) -> Checked:
     if isinstance(image, np.ndarray):
-        return Checked(sha256=storage.digest(image.tobytes()))
+        return Checked(sha256=storage.digest(image.tobytes()), thumbnail=thumbnails([Image.fromarray(image)])[0])
     try:
         data = image if isinstance(image, bytes) else file_bytes(image)
-        decoded(data)
+        picture = decoded(data)
     except DataError as error:
         return Checked(fault=str(error))
-    return Checked(sha256=storage.digest(data), is_synthetic=is_marked(data))
+    return Checked(sha256=storage.digest(data), is_synthetic=is_marked(data), thumbnail=thumbnails([picture])[0])
 
 
 def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions, where: str) -> Manifest:
@@ -210,6 +214,15 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
         notes=listing.notes,
         left_out=listing.left_out,
     )
+    small = [check.thumbnail for check in checks if check.thumbnail is not None]
+    if len(small) == len(manifest):  # every image was opened
+        manifest = with_duplicates(
+            manifest,
+            np.stack(small) if options.near_duplicates and small else None,
+            frame.loc[~broken, "group"].tolist() if "group" in frame else None,
+            options.duplicates,
+            where=where,
+        )
     manifest = without_synthetic_tests(manifest)
     return complete_classes(manifest, "train", options.incomplete_classes, where=where)
 

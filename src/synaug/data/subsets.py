@@ -115,7 +115,8 @@ def with_test_split(manifest: Manifest, fraction: float, seed: int) -> Manifest:
     """Return the manifest with a share of every class's real training images held out for testing.
 
     Nothing changes where there is a test split. Of every class at least one image stays for training, and at least
-    one is tested on where there are two. Attributes are spread alike, and images of equal content stay together.
+    one is tested on where there are two. Attributes are spread alike. Equal and nearly equal images, and those of one
+    group, stay together across all classes.
     """
     splits = manifest.frame["split"].to_numpy(object)
     if (splits == "test").any():
@@ -124,18 +125,50 @@ def with_test_split(manifest: Manifest, fraction: float, seed: int) -> Manifest:
     candidates = np.flatnonzero((splits == "train") & ~manifest.is_synthetic)
     contents = content_numbers(manifest, candidates)
     attributes = manifest.attributes[candidates]
-    chosen = np.zeros(len(candidates), bool)
-    for members in _members(manifest.labels[candidates], manifest.num_classes):
-        distinct = members[np.unique(contents[members], return_index=True)[1]]
-        drawn = _spread(distinct, attributes, fraction, rng)
-        chosen[members] = np.isin(contents[members], contents[drawn])
+    classes = _members(manifest.labels[candidates], manifest.num_classes)
+    distinct = [members[np.unique(contents[members], return_index=True)[1]] for members in classes]
+    chosen = _held_out_contents(
+        [contents[rows] for rows in distinct], [contents[_spread(rows, attributes, fraction, rng)] for rows in distinct]
+    )[contents]
     splits = splits.copy()
     splits[candidates[chosen]] = "test"
     return replace(manifest, frame=manifest.frame.assign(split=splits.astype(str)))
 
 
+def _held_out_contents(contents: Sequence[np.ndarray], drawn: Sequence[np.ndarray]) -> np.ndarray:
+    """Return which contents are held out, bool of the shape of all contents.
+
+    A content that several classes have is held out in all of them, or in none if that left a class without training
+    images. What is held out along with another class counts towards the share of this one.
+
+    Args:
+        contents: the distinct contents of each class.
+        drawn: those that were drawn of each class.
+    """
+    held_out = np.zeros(max((int(each.max(initial=-1)) for each in contents), default=-1) + 1, bool)
+    owners: dict[int, list[int]] = {}
+    for label, each in enumerate(contents):
+        for content in each.tolist():
+            owners.setdefault(content, []).append(label)
+    left = [len(each) for each in contents]
+    for mine, wanted in zip(contents, drawn, strict=True):
+        number = int(held_out[mine].sum())
+        others = [content for content in mine.tolist() if content not in set(wanted.tolist())]
+        for place, content in enumerate([*wanted.tolist(), *others]):
+            if number >= len(wanted) or (place >= len(wanted) and number):
+                break
+            if not held_out[content] and all(left[label] > 1 for label in owners[content]):
+                held_out[content] = True
+                number += 1
+                for label in owners[content]:
+                    left[label] -= 1
+    return held_out
+
+
 def content_numbers(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
-    """Return a number for every row, equal where the images are."""
+    """Return a number for every row, equal if the images belong into one split: alike, or of one group."""
+    if "cluster" in manifest.frame:
+        return np.unique(manifest.frame["cluster"].to_numpy(np.int64)[rows], return_inverse=True)[1]
     digests = manifest.frame["sha256"].to_numpy(object)[rows]
     known = digests != ""
     return np.unique(np.where(known, digests, manifest.frame["id"].to_numpy(object)[rows]), return_inverse=True)[1]

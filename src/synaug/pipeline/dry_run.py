@@ -19,7 +19,7 @@ from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import num_unsettled, synthesis_summary
-from synaug.synthesis.generators.model_sources import model_facts
+from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.planning.cost import Pace, estimate
 from synaug.synthesis.planning.plan import Plan, doubtful_names
 from synaug.synthesis.planning.plan_file import read_plan
@@ -44,6 +44,8 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
         "data": reading_account(manifest),
         "estimate": estimate(made, pace),
         "licence": model_facts(made.options.model)["licence"],
+        "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.options.model) else None,
+        "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
     }
 

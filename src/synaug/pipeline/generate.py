@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from synaug.config import Recipe
 from synaug.data.manifest import read_manifest
-from synaug.errors import EnvironmentFault, IncompleteError
+from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.review import check_applied
 from synaug.run import RunFolder, locked_recipe, open_run, write_model
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
-from synaug.synthesis.generators.model_sources import model_facts
+from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.planning.plan import Plan, class_captions
 from synaug.synthesis.planning.plan_file import read_plan
 
@@ -120,12 +120,35 @@ def _scorer(out: Path, recipe: Recipe, plan: Plan) -> Scorer | None:
     )  # fmt: skip
 
 
+def check_generator(recipe: Recipe) -> None:
+    """Check that the model of a recipe can be used, without generating anything.
+
+    Raises:
+        OptionError: an option of the service is missing, or it cannot do what the plan asks.
+        EnvironmentFault: the model is not available, or the key of the service is not set.
+    """
+    from synaug.synthesis.generators.image_api import load_service
+    from synaug.synthesis.generators.model_sources import find_model
+
+    if not is_service(recipe.plan.model):
+        find_model(recipe.plan.model)
+        return
+    if recipe.plan.variant != "text":
+        raise OptionError(f"{recipe.plan.model} generates from text only; plan.variant is {recipe.plan.variant!r}.")
+    load_service(recipe.plan.model, recipe.api)
+
+
 def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progress = silent) -> Generator:
     """Return the diffusion model that the plan names, fitted to the real images first where the plan says so."""
+    from synaug.synthesis.generators.image_api import load_service
     from synaug.synthesis.generators.loading import load_generator
     from synaug.synthesis.generators.lora import fit_model
 
     model = recipe.plan.model
+    if is_service(model):
+        service = load_service(model, recipe.api, run=out)
+        write_model(RunFolder(out), service.about)
+        return service
     if recipe.plan.variant == "fitted":
         manifest = read_manifest(RunFolder(out).data)
         with storage.lock(out, name="fitting"):

@@ -14,6 +14,7 @@ from synaug.config import EMBEDDED, UNNAMED, Recipe
 from synaug.data import groups
 from synaug.data.account import reading_account
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
+from synaug.data.duplicates import duplicate_notes
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, method_named, registered
@@ -84,7 +85,9 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
         "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
-        "warnings": warnings(plan, made) + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
+        "warnings": duplicate_notes(manifest.duplicates)
+        + warnings(plan, made)
+        + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
         "usage": usage_lines(out, suffix=SUFFIX_OF[plan.encoding.format]),
     }

@@ -11,16 +11,10 @@ from PIL import Image
 
 from synaug.config import QualityOptions
 from synaug.data.manifest import read_image, read_manifest
+from synaug.data.thumbnails import SIDE, thumbnails
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model, wanted_files
-from synaug.synthesis.quality.class_scorers import (
-    MAX_FITTED,
-    SIDE,
-    chosen_scorer,
-    clip_scorer,
-    fit_pixel_scorer,
-    thumbnails,
-)
+from synaug.synthesis.quality.class_scorers import MAX_FITTED, chosen_scorer, clip_scorer, fit_pixel_scorer
 from synaug.synthesis.quality.gates import class_thresholds, margins
 
 

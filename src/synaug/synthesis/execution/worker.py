@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import count, islice
@@ -99,7 +100,8 @@ def synthesize(
             if generator is None:
                 raise OptionError(f"Images are left to make, first {first.id}, but there is no generator.")
             with ThreadPoolExecutor(_THREADS, "synaug-images") as pool:
-                worker = _Worker(plan, folder, gates, quality, shard, state, pool)
+                note = functools.partial(getattr, generator, "note", "")
+                worker = _Worker(plan, folder, gates, quality, shard, state, pool, note)
                 worker.count_left()
                 check_space(plan, worker.left, folder)
                 worker.begin(getattr(generator, "about", {}))
@@ -190,6 +192,7 @@ class _Worker:
     shard: tuple[int, int]
     state: State
     pool: ThreadPoolExecutor
+    note: Callable[[], str] = str  # what the generator adds to the progress
     left: int = 0
     total: int = 0
 
@@ -216,7 +219,8 @@ class _Worker:
     def report(self, progress: Progress) -> None:
         """Say how many slots are settled."""
         rejected = sum(self.state.rejected.values())
-        note = f"{self.state.accepted:,} accepted, {rejected:,} rejected" if rejected else ""
+        parts = [f"{self.state.accepted:,} accepted, {rejected:,} rejected"] if rejected else []
+        note = ", ".join(filter(None, [*parts, self.note()]))
         progress("making images", self.total - self.left, self.total, note)
 
     def tasks(self, attempt: int, guides: Guides | None) -> Iterator[_Task]:

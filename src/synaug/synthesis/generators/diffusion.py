@@ -15,7 +15,7 @@ from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.families import Family
 from synaug.synthesis.generators.safety_checker import Mosaics
 
-Problem = Literal["non_finite", "flagged"]
+Problem = Literal["non_finite", "flagged", "refused", "unusable"]
 _MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
 _TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # by a pipeline that is given texts
 _LARGEST_BATCH = 64  # where the batch size is found by trying

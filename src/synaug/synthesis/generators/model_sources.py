@@ -19,6 +19,7 @@ from synaug.runtime import storage
 _READ = ("*.json", "*.txt", "*.model", "README.md")
 _PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
 _PATIENCE = 10.0  # seconds
+SERVICES = ("openai", "api", "comfyui")
 _WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its licence and set HF_TOKEN; "
 
 
@@ -95,11 +96,23 @@ def find_model(
     return _checked(_from_hub(model, layout, offline=offline, half=half), layout)
 
 
+def is_service(model: str) -> bool:
+    """Return whether ``plan.model`` names a service.
+
+    >>> is_service("openai:gpt-image-1"), is_service("stabilityai/sd-turbo"), is_service("C:model")
+    (True, False, False)
+    """
+    kind, colon, name = model.partition(":")
+    return bool(colon and name) and kind in SERVICES
+
+
 def model_facts(model: str) -> dict[str, str | None]:
     """Return model, revision and licence, as far as they can be had without its weights.
 
     For a Hub model one short question is asked; offline, what was downloaded before answers.
     """
+    if is_service(model):
+        return {"model": model, "revision": None, "licence": None}
     if model != EMBEDDED and not Path(model).expanduser().is_dir() and model.count("/") == 1:
         found = _asked_hub(model)
         if found is not None:

@@ -11,24 +11,17 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import SIGLIP, QualityOptions
+from synaug.data.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, ModelFolder, find_model
 
-SIDE = 16
 FOLDS = 5
 MAX_FITTED = 20_000
 _SMALLEST = 1e-12
 
 Scorer = Callable[[Sequence[Image.Image]], np.ndarray]
 """Returns probabilities of shape ``(N, C)`` for N images."""
-
-
-def thumbnails(images: Sequence[Image.Image], *, mode: str = "L") -> np.ndarray:
-    """Return the images as small as ``SIDE``, uint8 of shape ``(N, D)``."""
-    size = (SIDE, SIDE)
-    small = [np.asarray(image.convert(mode).resize(size, Image.Resampling.BOX)).ravel() for image in images]
-    return np.stack(small) if small else np.zeros((0, SIDE * SIDE * len(mode)), np.uint8)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from PIL import Image
 from synaug.config import QualityOptions
 from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
+from synaug.data.near_duplicates import Prints, alike_distances, make_prints, make_views
+from synaug.data.thumbnails import SIDE, thumbnails
 from synaug.errors import unknown
 from synaug.runtime import signals
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.quality.class_scorers import SIDE, Scorer, fit_pixel_scorer, thumbnails
-from synaug.synthesis.quality.near_duplicates import Prints, alike_distances, make_prints, make_views
+from synaug.synthesis.quality.class_scorers import Scorer, fit_pixel_scorer
 
 _CHUNK = 8192
 _ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from synaug.synthesis.quality.class_scorers import thumbnails
+from synaug.data.near_duplicates import alike_distances, make_prints, make_views
+from synaug.data.thumbnails import thumbnails
 from synaug.synthesis.quality.gates import nearest_distances
-from synaug.synthesis.quality.near_duplicates import alike_distances, make_prints, make_views
 
 
 def pictures(num, side, mode="L", seed=0):

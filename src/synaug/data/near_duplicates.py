@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from synaug.synthesis.quality.class_scorers import SIDE
+from synaug.data.thumbnails import SIDE
 
 _FINE = 64  # side in pixels at which images are shifted
 _FARTHEST = 14  # an image is shifted by up to a 14th of its side
@@ -119,7 +119,12 @@ def alike_distances(views: Views, known: Prints) -> np.ndarray:
     """
     if not len(known.thumbnails) or not len(views.places):
         return np.full(len(views.places), np.inf)
-    near = known.thumbnails[_nearest(views.spectra, known.spectra)].astype(np.float32)
+    return distances_to(views, known.thumbnails[_nearest(views.spectra, known.spectra)])
+
+
+def distances_to(views: Views, thumbnails: np.ndarray) -> np.ndarray:
+    """Return how different each image is from the likest of its own K thumbnails ``(N, K, SIDE * SIDE)``."""
+    near = thumbnails.astype(np.float32)
     least = np.full(len(near), np.inf)
     for place, inside in enumerate(views.inside):
         mine, theirs = views.places[:, place], _normalised(near, inside)

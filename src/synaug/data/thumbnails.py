@@ -1,0 +1,17 @@
+"""Make the thumbnails by which images are compared and scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+SIDE = 16
+
+
+def thumbnails(images: Sequence[Image.Image], *, mode: str = "L") -> np.ndarray:
+    """Return the images as small as ``SIDE``, uint8 of shape ``(N, D)``."""
+    size = (SIDE, SIDE)
+    small = [np.asarray(image.convert(mode).resize(size, Image.Resampling.BOX)).ravel() for image in images]
+    return np.stack(small) if small else np.zeros((0, SIDE * SIDE * len(mode)), np.uint8)

@@ -1,0 +1,177 @@
+"""Generate images with a service: OpenAI's images API and its like, or a ComfyUI server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from synaug.config import ApiOptions
+from synaug.data.codec import decoded
+from synaug.errors import DataError, EnvironmentFault, OptionError
+from synaug.runtime import signals
+from synaug.synthesis.generators.diffusion import Generated
+from synaug.synthesis.generators.http_client import HttpClient, Refused, Unusable
+from synaug.synthesis.generators.image_services import ComfyUI, ImageService, OpenAIImages, read_workflow
+from synaug.synthesis.generators.model_sources import model_facts
+from synaug.synthesis.generators.paid_images import PaidImages
+
+OPENAI = "https://api.openai.com/v1"
+COMFYUI = "http://127.0.0.1:8188"
+_TRIES = 3  # requests for one image whose answers are unusable
+_BATCHES_IN_FLIGHT = 2  # one is written while the next is requested
+
+
+class ServiceGenerator:
+    """A callable that asks a service for one image per prompt and seed; see ``load_service``."""
+
+    def __init__(
+        self,
+        service: ImageService,
+        paid: PaidImages,
+        options: ApiOptions,
+        *,
+        identity: dict[str, Any],
+        about: dict[str, Any],
+    ) -> None:
+        self._service, self._paid, self._options = service, paid, options
+        self._identity = json.dumps(identity, sort_keys=True)
+        self._returned: list[list[str]] = []  # keys of the latest batches, which may not be in the journal yet
+        self.about = about
+
+    @property
+    def batch_size(self) -> int:
+        """Images per call: no more than the budget allows, so that every paid image reaches the journal."""
+        affordable = self._paid.affordable()
+        wanted = 2 * self._options.concurrency
+        return wanted if affordable is None else max(1, min(wanted, affordable))
+
+    @property
+    def note(self) -> str:
+        """What a progress line shows beside the counts."""
+        return f"{self._paid.spent} spent" if self._paid.price else ""
+
+    def __call__(
+        self, prompts: Sequence[str], *, seeds: Sequence[int], images: Sequence[Any] | None = None
+    ) -> list[Generated]:
+        """Return one image per prompt.
+
+        Raises:
+            OptionError: images to start from are given, or the service does not accept the request.
+            BudgetReached: the next image would cost more than the budget allows.
+            EnvironmentFault: the service cannot be reached, or refuses the key.
+            Interrupted: a signal asked for an end; what was paid for is kept.
+        """
+        if images is not None:
+            raise OptionError("Image services generate from text only; use variant 'text'.")
+        keys = [self._key(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+        stop = threading.Event()
+        with ThreadPoolExecutor(self._options.concurrency, "synaug-service") as pool:
+            made = [
+                pool.submit(self._one, prompt, seed, key, stop)
+                for prompt, seed, key in zip(prompts, seeds, keys, strict=True)
+            ]
+            wait(made, return_when=FIRST_EXCEPTION)
+            if any(each.done() and each.exception() for each in made):
+                stop.set()  # requests under way end and are kept; no further ones begin
+        signals.stop_here()
+        for each in made:
+            if (error := each.exception()) is not None and not isinstance(error, _Stopped):
+                raise error
+        self._returned.append(keys)
+        while len(self._returned) > _BATCHES_IN_FLIGHT:
+            for key in self._returned.pop(0):
+                self._paid.forget(key)
+        return [each.result() for each in made]
+
+    def _key(self, prompt: str, seed: int) -> str:
+        return hashlib.sha256(f"{self._identity}\n{seed}\n{prompt}".encode()).hexdigest()
+
+    def _one(self, prompt: str, seed: int, key: str, stop: threading.Event) -> Generated:
+        data = self._paid.image(key)
+        if data is None:
+            if stop.is_set() or signals.is_requested():
+                raise _Stopped
+            self._paid.reserve(key)
+            data = self._bought(prompt, seed, key)
+            if data is None:
+                return Generated(None, "unusable")
+            if not data:
+                return Generated(None, "refused")
+            self._paid.store(key, data)
+        try:
+            return Generated(decoded(data))
+        except DataError:
+            return Generated(None, "unusable")
+
+    def _bought(self, prompt: str, seed: int, key: str) -> bytes | None:
+        """Return the encoded image; empty if the service refuses the prompt, None if no answer was usable."""
+        for attempt in range(_TRIES):
+            try:
+                data = self._service.image(prompt, seed=seed, key=key if not attempt else f"{key}-{attempt}")
+                decoded(data)
+            except Refused:
+                self._paid.release(key)
+                return b""
+            except (Unusable, DataError):
+                if attempt < _TRIES - 1:
+                    self._paid.reserve(f"{key}-{attempt + 1}")  # an answer may have been charged
+            else:
+                return data
+        return None
+
+
+class _Stopped(Exception):
+    """Not requested, since another request failed or a signal came."""
+
+
+def load_service(model: str, options: ApiOptions, *, run: Path | None = None) -> ServiceGenerator:
+    """Return the generator for ``openai:MODEL``, ``api:MODEL`` or ``comfyui:NAME``.
+
+    Args:
+        model: kind and name of the model.
+        options: address, price, budget, limits.
+        run: run directory that keeps paid images and the ledger; without it they are kept in memory.
+
+    Raises:
+        OptionError: an option is missing or not allowed.
+        EnvironmentFault: the key is not in the environment.
+    """
+    kind, _, name = model.partition(":")
+    key = os.environ.get(options.key_variable) or None
+    if kind == "openai" and key is None:
+        raise EnvironmentFault(f"{model} needs a key. Set the environment variable {options.key_variable}.")
+    if kind == "api" and options.endpoint is None:
+        raise OptionError(f"{model} needs the address of the service: api.endpoint (such as http://127.0.0.1:8000/v1).")
+    endpoint = options.endpoint or (OPENAI if kind == "openai" else COMFYUI)
+    client = HttpClient(endpoint, options, key=key if kind != "comfyui" else None)
+    identity: dict[str, Any] = {"model": model, "endpoint": client.endpoint, "size": options.size}
+    service: ImageService
+    if kind == "comfyui":
+        if options.workflow is None:
+            raise OptionError(f"{model} needs api.workflow: a file in ComfyUI's API format with {{prompt}}.")
+        workflow = read_workflow(Path(options.workflow))
+        service = ComfyUI(client, workflow, options)
+        identity["workflow"] = workflow
+    else:
+        service = OpenAIImages(client, name, options, sends_seed=kind == "api")
+        identity["parameters"] = options.parameters
+    paid = PaidImages(run, price=options.price, max_cost=options.max_cost)
+    return ServiceGenerator(
+        service, paid, options, identity=identity, about=model_facts(model) | _about(service, options)
+    )
+
+
+def _about(service: ImageService, options: ApiOptions) -> dict[str, Any]:
+    return {
+        "pipeline": service.name,
+        "family": "service",
+        "size": options.size,
+        "price": str(options.price),
+        "reproducible": "seed sent" if service.sends_seed else "not reproducible",
+    }

@@ -1,0 +1,141 @@
+"""Keep what a service was paid for: every image as soon as it arrives, and what was spent.
+
+A kill can come between the arrival of an image and its entry in the journal of the run. So an image is stored here
+first, under a name that follows from its request; the next run takes it from here and does not ask again. The ledger
+counts a request before it is sent: a process that dies in between has counted too much, never too little.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from synaug.errors import IncompleteError, InUseError
+from synaug.runtime import storage
+
+FOLDER = "paid"
+_LEDGER = "ledger.jsonl"
+_WAIT = 0.01  # seconds, for another process to let go of the ledger
+
+
+class BudgetReached(IncompleteError):
+    """The next image would cost more than ``api.max_cost`` allows."""
+
+
+class PaidImages:
+    """The images and the ledger of one run; several threads and processes may share it."""
+
+    def __init__(self, run: Path | None, *, price: Decimal, max_cost: Decimal | None) -> None:
+        self._folder = None if run is None else run / FOLDER
+        self.price, self.max_cost = price, max_cost
+        self._memory: dict[str, bytes] = {}
+        self._counted: dict[str, Decimal] = {}
+        self._lock = threading.Lock()
+        self._size = 0  # of the ledger when it was last read or written here
+        with self._shared():
+            pass
+
+    def image(self, key: str) -> bytes | None:
+        """Return what was paid for under this key, if it has arrived."""
+        if self._folder is None:
+            return self._memory.get(key)
+        try:
+            return (self._folder / key).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def reserve(self, key: str) -> None:
+        """Count the price of a request before it is sent; one that is repeated is counted once.
+
+        Raises:
+            BudgetReached: the budget does not allow it.
+        """
+        with self._shared():
+            if key in self._counted:
+                return
+            if self.max_cost is not None and self._total() + self.price > self.max_cost:
+                raise BudgetReached(
+                    f"The budget is used up: {self._total()} of {self.max_cost} are spent and the next image costs "
+                    f"{self.price}. Finished images are saved. Raise api.max_cost to generate more."
+                )
+            self._count(key, self.price)
+
+    def release(self, key: str) -> None:
+        """Take back the price of a request that was refused and not charged."""
+        with self._shared():
+            self._count(key, Decimal(0))
+            self._counted.pop(key, None)
+
+    def store(self, key: str, data: bytes) -> None:
+        """Keep an image that has arrived."""
+        if self._folder is None:
+            self._memory[key] = data
+        else:
+            storage.write_bytes(self._folder / key, data)
+
+    def forget(self, key: str) -> None:
+        """Remove an image that the run has by now; its price stays counted."""
+        self._memory.pop(key, None)
+        if self._folder is not None and (self._folder / key).exists():
+            storage.remove_file(self._folder / key)
+
+    @property
+    def spent(self) -> Decimal:
+        """What was spent on the run so far, as this process knows it."""
+        return self._total()
+
+    def affordable(self) -> int | None:
+        """Return how many more images the budget allows; None without a budget or a price."""
+        if self.max_cost is None or not self.price:
+            return None
+        return max(0, int((self.max_cost - self.spent) // self.price))
+
+    def _total(self) -> Decimal:
+        return sum(self._counted.values(), Decimal(0))
+
+    def _count(self, key: str, price: Decimal) -> None:
+        self._counted[key] = price
+        if self._folder is not None:
+            storage.append_records(self._folder / _LEDGER, [{"key": key, "price": str(price), "pid": os.getpid()}])
+
+    @contextmanager
+    def _shared(self) -> Iterator[None]:
+        """Hold the ledger against other threads and processes, with what they have written."""
+        with self._lock:
+            if self._folder is None:
+                yield
+                return
+            with self._held():
+                path = self._folder / _LEDGER
+                if _size(path) != self._size:  # another process has written
+                    counted = {record["key"]: Decimal(record["price"]) for record in storage.read_records(path)}
+                    self._counted = {key: price for key, price in counted.items() if price or not self.price}
+                try:
+                    yield
+                finally:
+                    self._size = _size(path)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        assert self._folder is not None
+        while True:
+            lock = storage.lock(self._folder, name="ledger")
+            try:
+                lock.__enter__()
+            except InUseError:
+                time.sleep(_WAIT)
+                continue
+            try:
+                yield
+            finally:
+                lock.__exit__(None, None, None)
+            return
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
