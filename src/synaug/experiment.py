@@ -107,6 +107,7 @@ def run(
     recipe, sentence = resolve_pretraining(recipe, plan, out)
     notify(sentence)
     methods = usual_methods(methods, recipe, preset=preset)
+    check_methods(methods, recipe)
     check_networks(methods, recipe, plan)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
         # before anything is written, so that a model that cannot be had leaves nothing behind
@@ -131,7 +132,9 @@ def choose_classifier(
 ) -> dict[str, Any]:
     """Choose the classifier of a run whose synthetic images are there; see ``pipeline.choose``."""
     run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    return choose(run_folder, recipe, load_sets(out, recipe.train, progress=progress), methods, progress=progress)
+    autoencoded = uses_autoencoder(methods, recipe)
+    sets = load_sets(out, recipe.train, autoencoded=autoencoded, progress=progress)
+    return choose(run_folder, recipe, sets, methods, progress=progress)
 
 
 def may_not_need_images(manifest: Manifest, results: Sequence[dict[str, Any]]) -> str:

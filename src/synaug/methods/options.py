@@ -78,7 +78,7 @@ def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int
         if method.judged_from is not None:
             check_methods([method.judged_from], recipe)
         _check_last_layer(name, recipe)
-        if method.needs_pretrained and recipe.train.pretrained is not True:
+        if method.needs_pretrained and recipe.train.pretrained is False:
             raise OptionError(
                 f"The method {name} uses pretrained features as they are, but train.pretrained is false. Set it to "
                 "true with a network that has weights, or leave the method out."

@@ -174,7 +174,7 @@ def _layout(manifest: Manifest) -> dict[str, Any]:
 
 def _thumbnails(manifest: Manifest, progress: Progress) -> np.ndarray:
     """Return RGB thumbnails of all images, uint8 of shape ``(N, D)``."""
-    from synaug.synthesis.quality.class_scorers import thumbnails
+    from synaug.data.thumbnails import thumbnails
 
     parts = []
     for row in range(len(manifest)):
