@@ -352,6 +352,9 @@ class ChooseOptions(Section):
     effort: float = Field(
         0.25, gt=0, le=1, description="share of the training steps that each candidate takes per fold"
     )
+    budget: float | None = Field(
+        None, gt=0, description="minutes that cross-fitting may take, by the pace of the trainings before it"
+    )
 
 
 class ImagesOptions(Section):

@@ -13,7 +13,7 @@ from synaug.data.readers import read_data
 from synaug.data.subsets import fold_numbers, with_test_split
 from synaug.methods import load_sets
 from synaug.pipeline.candidates import REAL, SYNTHETIC, candidates, uses_synthetic
-from synaug.pipeline.choose import Judged, choose, fold_sets, read_choice, real_folds, verdict
+from synaug.pipeline.choose import Judged, affordable_effort, choose, fold_sets, read_choice, real_folds, verdict
 from synaug.pipeline.export_classifier import export_classifier
 from synaug.recipes import with_overrides
 from synaug.report.choice import choice_sentences, may_not_need
@@ -161,3 +161,19 @@ def test_images_are_said_not_to_be_needed_only_if_the_rarest_class_is_recognized
     assert may_not_need("coat", "oversampling", 0.9, num_tested=40) == ""
     assert may_not_need("coat", "oversampling", 1.0, num_tested=2) == ""  # two images show nothing
     assert may_not_need("coat", "oversampling", float("nan"), num_tested=40) == ""
+
+
+def test_a_budget_shortens_the_trainings_by_the_pace_of_those_before(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    for name, seconds in (("cross_entropy", 60), ("synaug_stage1", 180)):
+        path = open_run(run).result(name, 0)
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
+
+    def effort(minutes):
+        recipe = with_overrides(Recipe(), {"choose.budget": minutes})  # two folds, two trainings of two minutes: 8
+        return affordable_effort(["cross_entropy", "synaug_stage1", "synaug"], recipe, open_run(run))
+
+    assert effort(0.8) == pytest.approx(0.1)
+    assert (effort(None), effort(60)) == (0.25, 0.25)
+    assert effort(0.001) == 0.01

@@ -77,6 +77,12 @@ Epochs = Annotated[
     typer.Option(min=1, help="Passes over the balanced set.", show_default="60; 10 of fine-tuning"),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", show_default="auto")]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MINUTES", help="Minutes for choosing the classifier by cross-fitting.", show_default="no limit"
+    ),
+]
 Preset = Annotated[
     str, typer.Option(help="quick (last layers on frozen features, or few epochs), good, or best (slow).")
 ]

@@ -11,6 +11,7 @@ from synaug.cli.arguments import (
     Address,
     Aliases,
     Attribute,
+    Budget,
     By,
     Data,
     Device,
@@ -109,6 +110,7 @@ def run_all(
     epochs: Epochs = None,
     device: Device = None,
     preset: Preset = "good",
+    budget: Budget = None,
     seed: Seed = None,
     seeds: Seeds = None,
     engine: Engine = "local",
@@ -140,7 +142,7 @@ def run_all(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), model=model, image_size=image_size, seed=seed,
-        preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
+        preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device, budget=budget,
     )  # fmt: skip
     if dry_run:
         with session() as progress:

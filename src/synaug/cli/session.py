@@ -31,6 +31,7 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "pretrained": ("train.pretrained",),
     "network": ("train.network",),
     "epochs": ("train.stage1.epochs",),
+    "budget": ("choose.budget",),
     "device": ("train.device", "generate.device"),
     "seed": ("plan.seed", "seed"),
 }

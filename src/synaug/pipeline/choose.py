@@ -19,7 +19,7 @@ from synaug.config import Recipe
 from synaug.data.manifest import Manifest, read_manifest
 from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
-from synaug.methods import Sets, images_digest, options_of, stage_options, trained_model
+from synaug.methods import Sets, images_digest, method_named, options_of, stage_options, trained_model
 from synaug.pipeline.candidates import candidates, uses_synthetic
 from synaug.recipes import with_overrides
 from synaug.run import RunFolder
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
 
 SCHEMA_VERSION = 1
+LEAST_EFFORT = 0.01
 VALIDATION, FOLDS = "validation", "folds"
 
 
@@ -74,16 +75,19 @@ def choose(
     if run_folder.choice.exists() and (there := storage.read_json(run_folder.choice)).get("key") == key:
         return dict(there)
     began = time.monotonic()
+    effort = affordable_effort(names, recipe, run_folder)
     if held_out is not None:
         judged = _on_validation(names, sets, held_out, run_folder, recipe, progress)
     else:
-        judged = _on_folds(names, sets, manifest, run_folder, recipe, key, with_groups=with_groups, progress=progress)
+        judged = _on_folds(
+            names, sets, manifest, run_folder, recipe, key, effort=effort, with_groups=with_groups, progress=progress
+        )
     content = {
         "schema_version": SCHEMA_VERSION,
         "key": key,
         "judged_on": FOLDS if held_out is None else VALIDATION,
         "folds": recipe.choose.folds if held_out is None else None,
-        "effort": recipe.choose.effort if held_out is None else None,
+        "effort": effort if held_out is None else None,
         **verdict(names, judged, recipe, with_groups=with_groups),
         "seconds": time.monotonic() - began,
     }
@@ -157,6 +161,7 @@ def _on_folds(
     recipe: Recipe,
     key: str,
     *,
+    effort: float,
     with_groups: bool,
     progress: Progress,
 ) -> Judged:
@@ -166,7 +171,7 @@ def _on_folds(
         storage.write_text(storage.make_folder(place) / key, "")
     folds, twins_left = real_folds(sets, manifest, run_folder, recipe, with_groups=with_groups)
     parts: list[Judged] = []
-    shorter = _with_share_of_steps(names, recipe, sets)
+    shorter = _with_share_of_steps(names, recipe, sets, effort)
     for fold in np.unique(folds[folds >= 0]):
         inside = fold_sets(sets, folds, int(fold), twins_left)
         outside = sets.real.rows(folds == fold)
@@ -180,6 +185,29 @@ def _on_folds(
         return Judged(np.zeros((0, len(names)), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
     joined = (np.concatenate(each) for each in zip(*((p.predictions, p.labels, p.groups) for p in parts), strict=True))
     return Judged(*joined)
+
+
+def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunFolder) -> float:
+    """Return the share of the steps for each fold: that of the options, or less if ``choose.budget`` is shorter.
+
+    The pace is the mean of the trainings that the run has finished, so a choice that is resumed takes the same share.
+    At least a hundredth is taken.
+    """
+    if recipe.choose.budget is None:
+        return recipe.choose.effort
+    trained = {trained_from(name, recipe) for name in names}
+    results = [run_folder.result(name, recipe.seed) for name in sorted(trained)]
+    seconds = [storage.read_json(path)["seconds"] for path in results if path.exists()]
+    if not seconds:
+        return recipe.choose.effort
+    full = recipe.choose.folds * len(trained) * float(np.mean(seconds))
+    return float(np.clip(60 * recipe.choose.budget / max(full, 1e-9), LEAST_EFFORT, recipe.choose.effort))
+
+
+def trained_from(name: str, recipe: Recipe) -> str:
+    """Return the method whose features a method has."""
+    start = method_named(name, recipe).starts_from
+    return name if start is None else trained_from(start, recipe)
 
 
 def real_folds(
@@ -215,11 +243,11 @@ def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Se
     return replace(sets, evened_out=inside, real=inside.rows(~inside.is_synthetic), features={})
 
 
-def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets) -> Recipe:
+def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effort: float) -> Recipe:
     """Return the options of the shorter trainings."""
     changes: dict[str, Any] = {"train.track": None}
     steps = stage_options(names[0], recipe, sets.num_counted).steps or 1
-    changes["train.stage1.steps"] = max(1, round(recipe.choose.effort * steps))
+    changes["train.stage1.steps"] = max(1, round(effort * steps))
     return with_overrides(recipe, changes)
 
 
