@@ -2,7 +2,7 @@ import pytest
 
 from synaug.config import Recipe
 from synaug.errors import DataError, OptionError
-from synaug.recipes import make_recipe, read_recipe, with_overrides
+from synaug.recipes import make_recipe, read_recipe, with_overrides, with_settings
 
 
 def test_an_empty_recipe_is_the_default():
@@ -59,3 +59,53 @@ def test_a_missing_file_is_a_data_error(tmp_path):
 def test_an_unknown_option_of_a_method_named_like_a_field_is_named():
     with pytest.raises(OptionError, match=r"methods\.stage1\.plan"):
         make_recipe({"methods": {"stage1": {"plan": None}}})
+
+
+# ---------------------------------------------------------------- --set
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("train.stage1.learning_rate=0.01", 0.01),
+        ("train.stage1.learning_rate=1e-3", 1e-3),
+        ("train.stage1.flip=no", False),
+        ("train.stage1.augmentations=[cutout, randaugment]", ("cutout", "randaugment")),
+        ("train.image_size=null", None),
+        ("plan.negative_prompt=no", "no"),
+        ("plan.negative_prompt=a=b: c", "a=b: c"),
+        ("plan.template={class} on water", "{class} on water"),
+        ("plan.target=0.5", 0.5),
+        ("plan.aliases.mouse=computer mouse", "computer mouse"),
+        ("methods.synaug.retrain.data=all_real", "all_real"),
+        (" seed = 3 ", 3),
+    ],
+)
+def test_a_setting_is_the_value_that_a_recipe_file_would_give(setting, value):
+    found = with_settings(Recipe(), [setting]).model_dump()
+    for part in setting.split("=")[0].strip().split("."):
+        found = found[part]
+    assert found == value
+
+
+def test_a_later_setting_goes_before_an_earlier_one():
+    assert with_settings(Recipe(), ["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "seed",
+        "=1",
+        "seed=-1",
+        "train.epochs=3",
+        "train.stage1=5",
+        "plan.by=colour",
+        "a.b.c=1",
+        "methods.x.y=1",
+        "plan.seed.x=1",
+    ],
+)
+def test_a_setting_that_is_not_allowed_is_refused(setting):
+    with pytest.raises(OptionError):
+        with_settings(Recipe(), [setting])

@@ -3,7 +3,9 @@
 import pytest
 
 from synaug import errors
+from synaug.config import Recipe
 from synaug.errors import unknown
+from synaug.recipes import with_settings
 
 
 @pytest.mark.parametrize(
@@ -30,3 +32,28 @@ def test_bad_values_are_value_errors():
 def test_a_near_miss_gets_a_hint_and_a_far_one_does_not():
     assert "Did you mean 'uniform'?" in str(unknown("target", "unifrom", ["uniform"]))
     assert str(unknown("target", "xyz", ["b", "a"])) == "Unknown target 'xyz'. Known: a, b."
+
+
+def test_of_many_names_the_nearest_five_are_shown_and_where_the_list_is():
+    names = [f"loss_{letter}" for letter in "abcdefghijklmnopqrst"]
+    shown = str(unknown("method", "loss_bb", names))
+    assert shown.startswith("Unknown method 'loss_bb'. Did you mean 'loss_b'? The nearest of 20: loss_b, ")
+    assert shown.count("loss_") == 7
+    assert shown.endswith("All of them: synaug methods")
+
+
+@pytest.mark.parametrize(
+    ("got", "near"),
+    [
+        ("train.epochs", "train.stage1.epochs"),
+        ("train.learning_rate", "train.stage1.learning_rate"),
+        ("stage1.batch_size", "train.stage1.batch_size"),
+        ("plan.size", "generate.size"),
+        ("train.stage1.epoch", "train.stage1.epochs"),
+        ("plan.targt", "plan.target"),
+    ],
+)
+def test_an_option_in_another_section_is_found(got, near):
+    with pytest.raises(errors.OptionError) as raised:
+        with_settings(Recipe(), [f"{got}=1"])
+    assert f"Did you mean {near!r}?" in str(raised.value)

@@ -256,3 +256,44 @@ def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(fini
     made = {"missing": 0}
     assert warnings(plan, made) == [IN_DOMAIN]
     assert warnings(replace(plan, class_names=("one", "two", "three")), made) == [OUT_OF_DOMAIN]
+
+
+def test_options_of_training_change_on_the_same_images(synaug, finished, photos, recipe, tmp_path):
+    run, setting = tmp_path / "run", "train.stage1.learning_rate=0.01"
+    shutil.copytree(finished, run)
+    made = made_images(run)
+    changed = with_overrides(recipe, {"train.stage1.learning_rate": 0.01})
+    with pytest.raises(OptionError) as raised:
+        experiment.run(photos, run, changed)
+    assert "train.stage1.learning_rate was 0.1, now 0.01" in str(raised.value)
+    assert f"synaug train {run} --set={setting}" in str(raised.value)
+    assert synaug("train", run, "--methods", "cross_entropy", "--set", setting).code == 0
+    assert made_images(run) == made
+    report = json.loads(synaug("report", run, "--json").out)  # what has the old options is not mixed with it
+    assert [(each["method"], each["options"]["train"]["stage1"]["learning_rate"]) for each in report["results"]] == [
+        ("cross_entropy", 0.01)
+    ]
+
+
+def test_options_of_the_images_do_not_change_by_training(synaug, finished):
+    before = (finished / "synaug.lock.json").read_text()
+    for setting in (
+        "plan.target=30",
+        "quality.max_attempts=1",
+        "seed=3",
+        "train.stage1.mixing=mixpu",
+        "train.epochs=2",
+    ):
+        assert synaug("train", finished, "--set", setting).code == 2
+    assert synaug("train", finished, "--set", "train.stage1.steps=2", "--dry-run").code == 0
+    assert (finished / "synaug.lock.json").read_text() == before
+
+
+def test_the_command_line_sets_any_option(synaug, photos, tmp_path):
+    out = tmp_path / "run"
+    options = ("--set", "plan.model=embedded", "--set", "plan.target=9", "--test-fraction", "0.5")
+    done = synaug("plan", photos, "--out", out, *options, "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["test_images"] == 21
+    lock = json.loads((out / "synaug.lock.json").read_text())
+    assert (lock["recipe"]["plan"]["target"], lock["recipe"]["data"]["test_fraction"]) == (9, 0.5)

@@ -57,13 +57,51 @@ class Interrupted(SynaugError):
     exit_code = 75
 
 
+MAX_LISTED = 12  # names in one message
+NEAREST = 5
+LISTS = {  # where all names of a kind are
+    "method": "synaug methods",
+    "data set": "synaug datasets",
+    "experiment": "synaug bench --list",
+    "network": "python -c 'import timm; print(timm.list_models())'",
+    "option": "docs/reference/options.md",
+}
+
+
 def unknown(kind: str, got: str, known: Iterable[str]) -> OptionError:
     """Return the error for a name that is not among the known ones, with the nearest as a hint.
+
+    Of many names the message has the nearest five, and where the list is.
 
     >>> print(unknown("target", "unifrom", ["uniform", "partial"]))
     Unknown target 'unifrom'. Did you mean 'uniform'? Known: partial, uniform.
     """
-    names = sorted(known)
-    near = difflib.get_close_matches(got, names, n=1)
+    names = sorted(set(known))
+    near = nearest(got, names)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return OptionError(f"Unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
+    if len(names) <= MAX_LISTED:
+        return OptionError(f"Unknown {kind} {got!r}.{hint} Known: {', '.join(names)}.")
+    shown = ", ".join(nearest(got, names, number=NEAREST, least=0.0))
+    where = f" All of them: {LISTS[kind]}" if kind in LISTS else ""
+    return OptionError(f"Unknown {kind} {got!r}.{hint} The nearest of {len(names):,}: {shown}.{where}")
+
+
+def nearest(got: str, names: Iterable[str], *, number: int = 1, least: float = 0.6) -> list[str]:
+    """Return the names that are most like the one given, the nearest first.
+
+    A dotted name whose last part is the same is nearer than one that has similar letters: an option in another section.
+
+    >>> nearest("train.epochs", ["train.std", "train.stage1.epochs"])
+    ['train.stage1.epochs']
+    """
+    likeness = {name: _likeness(got, name) for name in names}
+    alike = [name for name in likeness if likeness[name][1] >= least or likeness[name][0]]
+    return sorted(alike, key=lambda name: likeness[name], reverse=True)[:number]
+
+
+def _likeness(got: str, name: str) -> tuple[bool, float]:
+    same_end = "." in got and "." in name and got.rpartition(".")[2] == name.rpartition(".")[2]
+    same_start = got.partition(".")[0] == name.partition(".")[0]
+    letters = difflib.SequenceMatcher(None, name, got)
+    most = letters.quick_ratio()
+    return same_end, 0.0 if most < 0.3 else letters.ratio() + (0.2 if same_end and same_start else 0.0)

@@ -40,8 +40,8 @@ from synaug.pipeline.generate import check_complete, check_generator, generate
 from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
-from synaug.pipeline.report import report
-from synaug.pipeline.review import check_applied
+from synaug.pipeline.report import model_note, report
+from synaug.pipeline.review import check_applied, check_present
 from synaug.recipes import with_overrides
 from synaug.report.choice import may_not_need
 from synaug.report.results_table import number_or_nan
@@ -76,7 +76,7 @@ def run(
     command: str = "",
     source_name: str = "",
     preset: str = "good",
-    notify: Callable[[str], None] = lambda sentence: None,
+    notify: Callable[[str], None] = lambda _: None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Do the whole method in the folder ``out`` and return the report.
@@ -93,7 +93,7 @@ def run(
         source_name: what the report calls the data; default: their path.
         preset: ``quick`` leaves out all but the last layers if pretrained weights are at hand. The options that a
             preset changes, ``pipeline.pretraining.PRESETS``, are not set here.
-        notify: called with a sentence that should be read before images are paid for.
+        notify: called before the first image is made with each warning that is better read then than in the report.
         progress: called with how far the work has come.
 
     Raises:
@@ -105,7 +105,8 @@ def run(
     check_methods(methods, recipe, num_attributes=manifest.num_attributes)
     plan = drafted_plan(manifest, recipe)
     recipe, sentence = resolve_pretraining(recipe, plan, out)
-    notify(sentence)
+    if sentence:
+        notify(sentence)
     methods = usual_methods(methods, recipe, preset=preset)
     check_methods(methods, recipe)
     check_networks(methods, recipe, plan)
@@ -114,11 +115,14 @@ def run(
         check_generator(recipe)
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
+    if note := model_note(plan):
+        notify(note)
     with storage.lock(out):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
         without = [name for name in methods if not uses_synthetic(name, recipe)]
         results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap, and images may not be needed
-        notify(may_not_need_images(manifest, results))
+        if sentence := may_not_need_images(manifest, results):
+            notify(sentence)
         generate(out, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
         train(out, methods=methods, seeds=seeds, progress=progress)
@@ -235,7 +239,9 @@ def train(
     ):
         raise DataError(f"Some images of {out} are not generated yet. Go on with: synaug generate {out}")
     check_networks(wanted, locked, plan)
-    learned_from = images_digest(synthetic_manifest(plan, out))
+    made = synthetic_manifest(plan, out)
+    check_present(made, out)
+    learned_from = images_digest(made)
     team, _ = joined_team(locked.train.device)
     shown = progress if team.is_first else silent
     missing = _without_result(itertools.product(recipes, wanted), run_folder, learned_from, team)

@@ -6,6 +6,7 @@ An unknown key is an error that names the nearest known one.
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -96,9 +97,20 @@ def _explained(item: Any) -> str:
     for part in item["loc"][:-1]:
         if part in section.model_fields:  # else it is a name of the user's, such as a method's
             section = _section_in(section.model_fields[part].annotation) or section
-    return str(
-        unknown("option", place, [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields])
-    )
+    siblings = [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields]
+    return str(unknown("option", place, [*siblings, *option_names()]))
+
+
+def option_names(section: type[Section] = Recipe, *, before: str = "") -> list[str]:
+    """Return the dotted names of all options that are not in a section named by the user, such as a method's."""
+    names = []
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            names += option_names(kind, before=f"{before}{name}.")
+        else:
+            names.append(f"{before}{name}")
+    return names
 
 
 def _section_in(annotation: Any) -> Any:
@@ -116,13 +128,58 @@ def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
     """Return the recipe with dotted options replaced, such as ``{"plan.model": "embedded"}``; None is skipped."""
     content = recipe.model_dump()
     for name, value in overrides.items():
-        if value is None:
-            continue
-        *sections, last = name.split(".")
-        place = content
-        for section in sections:
-            if not isinstance(place.get(section), dict):
-                raise unknown("option", name, [key for key in place if key != section])
-            place = place[section]
-        place[last] = value
+        if value is not None:
+            _put(content, name, value)
     return make_recipe(content, where="options")
+
+
+def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """Return the recipe with options replaced as ``--set`` names them, such as ``train.stage1.learning_rate=0.01``.
+
+    A value is read as YAML (``0.01``, ``true``, ``null``, ``[broken, copy]``), or as the text it is if YAML's reading
+    is not allowed there (``plan.template={class} on water``). A later setting goes before an earlier one.
+
+    Raises:
+        OptionError: a setting has no ``=``, names no option, or its value is not allowed.
+    """
+    for setting in settings:
+        name, equals, text = (part.strip() for part in setting.partition("="))
+        if not (name and equals):
+            raise OptionError(f"--set takes section.option=value, such as train.stage1.epochs=30; got {setting!r}.")
+        content = recipe.model_dump()
+        _put(content, name, _yaml_value(text))
+        try:
+            recipe = make_recipe(content, where="--set")
+        except OptionError:
+            _put(content, name, text)
+            try:
+                recipe = make_recipe(content)
+            except OptionError:
+                _put(content, name, _yaml_value(text))
+                recipe = make_recipe(content, where="--set")
+    return recipe
+
+
+def _yaml_value(text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
+        return text
+    return value if _is_small(value) else text
+
+
+def _put(content: dict[str, Any], name: str, value: Any) -> None:
+    """Write the value into nested options at its dotted name.
+
+    Raises:
+        OptionError: a section on the way is unknown.
+    """
+    *sections, last = name.split(".")
+    place = content
+    for number, section in enumerate(sections):
+        if number and sections[0] == "methods":
+            place.setdefault(section, {})  # a method's own options, of which the recipe has none yet
+        if not isinstance(place.get(section), dict):
+            raise unknown("option", name, option_names())
+        place = place[section]
+    place[last] = value

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synaug.config import Recipe
+from synaug.config import UNNAMED, Recipe
 from synaug.errors import DataError, OptionError
 from synaug.recipes import make_recipe, with_overrides
 from synaug.runtime import storage
@@ -139,16 +140,63 @@ def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str)
             replace_recipe(run, recipe)
         elif differing:
             raise OptionError(
-                f"{run.path} already holds another run ({'; '.join(differing)}). "
-                "Choose another folder with --out, or give the options of that run to go on with it."
+                f"{run.path} already holds another run ({'; '.join(differing[:6])}). {_way_out(run, recipe)}"
             )
         return
     storage.write_json(run.lock_file, redacted(content))
 
 
+def _way_out(run: RunFolder, recipe: Recipe) -> str:
+    """Return what to do about options that differ from those of a run: train again, or use another folder."""
+    differing = changed_options(locked_recipe(run), recipe)
+    settings = [f"{name}={'null' if value is None else value}" for name, (_, value) in differing.items()]
+    if settings and all(setting.startswith(_OF_TRAINING) for setting in settings):
+        command = shlex.join(["synaug", "train", str(run.path), *(f"--set={setting}" for setting in settings)])
+        return f"To train again on the same images: {command}. To keep both, choose another folder with --out."
+    return (
+        "Choose another folder with --out, or repeat the options of that run to resume it. Only options of training "
+        f"may change on the same images: synaug train {run.path} --set train.SECTION.OPTION=VALUE"
+    )
+
+
+def change_training(run: RunFolder, recipe: Recipe) -> Recipe:
+    """Replace the options of training of a run; its images stay, and methods of other options are trained again.
+
+    Returns the recipe, as the lock file has it then.
+
+    Raises:
+        OptionError: another option differs, on which the images depend.
+    """
+    differing = changed_options(locked_recipe(run), recipe)
+    outside = [name for name in differing if not name.startswith(("train.", "methods."))]
+    if outside:
+        raise OptionError(
+            f"{outside[0]} cannot change in {run.path}: the images there depend on it. Allowed are the options below "
+            "train and methods. For others start a new run: synaug run DATA --out OTHER --set ..."
+        )
+    if differing:
+        replace_recipe(run, recipe)
+    return recipe
+
+
+def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[Any, Any]]:
+    """Return the dotted options that differ, each with its value before and now."""
+    old, new = (_flat(recipe.model_dump(mode="json")) for recipe in (before, now))
+    return {
+        name: (old.get(name), new.get(name))
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    }
+
+
 def locked_recipe(run: RunFolder) -> Recipe:
     """Return the options that the run was planned with."""
     return make_recipe(storage.read_json(run.lock_file)["recipe"], where=str(run.lock_file))
+
+
+def run_name(run: RunFolder, recipe: Recipe) -> str:
+    """Return what pages and cards call a run: the recipe's name, or the folder's if it has none."""
+    return recipe.name if recipe.name != UNNAMED else run.path.resolve().name
 
 
 def write_model(run: RunFolder, about: Mapping[str, Any], *, role: str = "model") -> None:
@@ -185,12 +233,9 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     if before.get("data_digest") != now["data_digest"]:
         found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
-    old = _flat(make_recipe(before.get("recipe", {})).model_dump(mode="json"))  # with what has a default since
-    new = _flat(now["recipe"])
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            found.append(f"{name} was {old.get(name)!r}, now {new.get(name)!r}")
-    return found[:6]
+    changed = changed_options(make_recipe(before.get("recipe", {})), make_recipe(now["recipe"]))  # with new defaults
+    found += [f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items()]
+    return found
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

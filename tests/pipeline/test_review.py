@@ -12,6 +12,7 @@ from synaug.data.export.writer import METADATA
 from synaug.errors import OptionError
 from synaug.pipeline import export as export_stage
 from synaug.pipeline import review as review_stage
+from synaug.runtime import storage
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan_file import read_plan
 
@@ -132,3 +133,19 @@ def test_a_run_without_images_says_what_to_do(synaug, photos, tmp_path):
     synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded")
     done = synaug("review", tmp_path / "run")
     assert (done.code, "synaug generate" in done.err) == (4, True)
+
+
+def test_deleted_images_are_an_error_that_names_the_way_out_and_it_works(synaug, finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    deleted = sorted((run / "synthetic").rglob("*.png"))[:2]
+    for path in deleted:
+        storage.remove_file(path)
+    for command in (("retrain", run), ("report", run), ("export", run, "--out", tmp_path / "out")):
+        done = synaug(*command)
+        assert done.code == 4
+        assert f"2 accepted images of {run} are missing" in done.err
+        assert f"synaug check {run} --reject" in done.err
+    assert synaug("check", run, "--reject").code == 0
+    assert synaug("generate", run).code == 0
+    assert synaug("retrain", run, "--methods", "cross_entropy").code == 0

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from synaug.report.results_table import compared_methods, percent, recalls, results_table, shown_columns
+from synaug.report import sections
+from synaug.report.results_table import TITLES, compared_methods, percent, recalls, results_table, shown_columns
 from synaug.report.summary import summary
 
 
@@ -145,8 +146,8 @@ def test_percent_of_nothing_is_not_available():
 
 
 def test_a_recall_measured_on_few_images_says_on_how_many(content):
-    content["data"]["test_class_counts"] = {"ankle boot": 3}
-    assert summary(content)[0].endswith("went from 56 % to 88 %, on only 3 test images.")
+    content["data"]["test_class_counts"] = {"ankle boot": 12}
+    assert summary(content)[0].endswith("went from 56 % to 88 %, on only 12 test images.")
     content["data"]["test_class_counts"] = {"ankle boot": 30}
     assert summary(content)[0].endswith("went from 56 % to 88 %.")
 
@@ -161,7 +162,7 @@ def test_where_it_did_not_help_the_summary_says_so(content):
 def test_the_group_recognised_worst_is_named(content):
     for result in content["results"]:
         result["per_group"] = {"bag x red": 0.3 if result["method"] == "cross_entropy" else 0.6, "bag x blue": 0.9}
-    assert "Accuracy on the group recognised worst, bag x red, went from 30 % to 60 %." in summary(content)
+    assert "Accuracy on the group recognized worst, bag x red, went from 30 % to 60 %." in summary(content)
 
 
 def test_a_column_without_any_number_is_not_shown(content):
@@ -169,3 +170,63 @@ def test_a_column_without_any_number_is_not_shown(content):
         result["medium"] = None
     content["results"][0]["few"] = None
     assert list(shown_columns(results_table(content))) == ["accuracy", "many", "few", "worst_class"]
+
+
+# ---------------------------------------------------------------- the paired difference, and few test images
+
+
+def comparison(difference, ends, **more):
+    mean = {"difference": difference, "interval": list(ends)}
+    return {
+        "method": "synaug", "other": "oversampling", "other_uses_synthetic": False, "num_images": 2000, "num_seeds": 1,
+        "accuracy": mean, "mean_recall": mean,
+    } | more  # fmt: skip
+
+
+def test_the_first_sentence_is_the_paired_difference(content):
+    content["comparison"] = comparison(0.049, (0.031, 0.067))
+    assert summary(content)[0] == (
+        "On 2,000 real test images, SYNAuG recognizes 80.7 %, 4.9 points more (95 % interval +3.1 to +6.7) than "
+        "oversampling, the best method without synthetic images."
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "ends", "words"),
+    [
+        (0.01, (-0.02, 0.04), "can be chance"),
+        (-0.031, (-0.05, -0.01), "3.1 points less (95 % interval −5.0 to −1.0) than oversampling"),
+        (0.0, (-0.01, 0.01), "as much as"),
+    ],
+)
+def test_a_difference_that_is_none_or_a_loss_is_told_as_such(content, difference, ends, words):
+    content["comparison"] = comparison(difference, ends)
+    assert words in summary(content)[0]
+
+
+def test_fewer_than_ten_test_images_make_no_headline(content):
+    names = content["data"]["class_names"]
+    content["comparison"] = comparison(0.05, (0.01, 0.1), num_images=9)
+    content["data"] |= {
+        "num_test_images": 9,
+        "test_class_counts": dict.fromkeys(names, 0) | {"bag": 4, "ankle boot": 5},
+    }
+    said = summary(content)
+    assert said[0] == "Only 9 test images: too few to compare methods."
+    assert "ankle boot, had 10 images. On only 5 test images" in said[1]
+    assert not any("points" in sentence or "accuracy" in sentence.lower() for sentence in said)
+    assert [fact["label"] for fact in sections.facts(content, "cross_entropy", "synaug")] == [
+        "training images",
+        "images rejected",
+    ]
+
+
+def test_no_sentence_is_about_a_loss_on_a_few_test_images(content):
+    names = content["data"]["class_names"]
+    assert any("lost" in sentence for sentence in summary(content))
+    content["data"]["test_class_counts"] = dict.fromkeys(names, 9)
+    assert not any("lost" in sentence for sentence in summary(content))
+
+
+def test_a_title_can_stand_in_a_sentence():
+    assert not [title for title in TITLES.values() if "," in title]

@@ -7,9 +7,10 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 import synaug
 from synaug.cli import (
@@ -84,9 +85,19 @@ def _help_of(command: Callable[..., None]) -> str:
     return "\n\n".join(part.replace("\n", " ") for part in inspect.cleandoc(command.__doc__ or "").split("\n\n"))
 
 
+class PlainDefaults(TyperCommand):
+    """A command whose help shows a described default as it is: ``[default: 1]``, where typer has ``[default: (1)]``."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for parameter in self.params:
+            if isinstance(described := getattr(parameter, "show_default", None), str):
+                parameter._get_default_string = lambda *, text=described, **_: text  # type: ignore[attr-defined]
+
+
 for _panel, _commands in PANELS.items():
     for _name, _command in _commands.items():
-        app.command(_name, help=_help_of(_command), rich_help_panel=_panel)(_command)
+        app.command(_name, cls=PlainDefaults, help=_help_of(_command), rich_help_panel=_panel)(_command)
 
 
 def _show_version(wanted: bool) -> None:

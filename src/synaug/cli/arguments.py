@@ -93,6 +93,24 @@ OtherModel = Annotated[
         show_default="the plan's",
     ),
 ]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.OPTION=VALUE",
+        help="Set any option of a recipe, such as train.stage1.epochs=30; may be repeated.",
+    ),
+]
+TestFraction = Annotated[
+    float | None,
+    typer.Option(
+        "--test-fraction",
+        min=0.0,
+        max=1.0,
+        help="Share of each class held out for testing if the data have no test split.",
+        show_default="0.2",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Decides all that is drawn.", show_default="0")]
 By = Annotated[
     str | None, typer.Option(help="Fill up by 'class' or by 'group' (class x attribute).", show_default="class")

@@ -34,22 +34,25 @@ from synaug.cli.arguments import (
     Run,
     Seed,
     Seeds,
+    Settings,
     SplitColumn,
     Splits,
     Target,
+    TestFraction,
     Workers,
 )
 from synaug.cli.output import print_json, show_plan, show_report
 from synaug.cli.session import (
     names_of,
-    note,
     number_or_name,
     options_of,
+    program,
     run_folder,
     seeds_from,
     session,
     split_names,
     typed_command,
+    warn,
 )
 
 
@@ -81,10 +84,12 @@ def demo(
             recipe,
             command=typed_command(),
             source_name="Fashion-MNIST, long-tailed, as it ships with synaug",
-            notify=note,
+            notify=warn,
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
+    if not as_json:
+        print(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     generate_stage.check_complete(out)
 
 
@@ -113,6 +118,8 @@ def run_all(
     budget: Budget = None,
     seed: Seed = None,
     seeds: Seeds = None,
+    test_fraction: TestFraction = None,
+    settings: Settings = None,
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
@@ -141,8 +148,9 @@ def run_all(
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
-        target=number_or_name(target), model=model, image_size=image_size, seed=seed,
-        preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device, budget=budget,
+        target=number_or_name(target), model=model, image_size=image_size, seed=seed, test_fraction=test_fraction,
+        settings=settings, preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
+        budget=budget,
     )  # fmt: skip
     if dry_run:
         with session() as progress:
@@ -162,7 +170,7 @@ def run_all(
             seeds=seeds_from(options, seeds),
             command=typed_command(),
             preset=preset,
-            notify=note,
+            notify=warn,
             progress=progress,
         )
     show_report(made, out, as_json=as_json)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,7 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "epochs": ("train.stage1.epochs",),
     "budget": ("choose.budget",),
     "device": ("train.device", "generate.device"),
+    "test_fraction": ("data.test_fraction",),
     "seed": ("plan.seed", "seed"),
 }
 
@@ -48,23 +51,32 @@ def session() -> Iterator[Progress]:
         yield progress
 
 
-def options_of(recipe: Path | None, *, aliases: Path | None = None, preset: str = "good", **typed: Any) -> Recipe:
+def options_of(
+    recipe: Path | None,
+    *,
+    aliases: Path | None = None,
+    preset: str = "good",
+    settings: Sequence[str] | None = None,
+    **typed: Any,
+) -> Recipe:
     """Return the recipe of the file, or the default one, with the preset, then the options of the command line.
+
+    ``settings`` are those of ``--set``, which go before all others.
 
     Raises:
         OptionError: there is no such preset.
     """
     from synaug.config import Recipe
-    from synaug.recipes import read_recipe, with_overrides
+    from synaug.recipes import read_recipe, with_overrides, with_settings
 
     changes = _preset_options(preset) if preset != "good" else {}  # the usual one changes nothing
     changes |= {dotted: v for name, v in typed.items() for dotted in _FIELDS[name] if v is not None}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
-    if aliases is None:
-        return chosen
-    from synaug.data.formats.aliases import read_aliases
+    if aliases is not None:
+        from synaug.data.formats.aliases import read_aliases
 
-    return with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+        chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
+    return with_settings(chosen, settings or [])
 
 
 def _preset_options(preset: str) -> dict[str, Any]:
@@ -74,12 +86,6 @@ def _preset_options(preset: str) -> dict[str, Any]:
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
     return dict(PRESETS[preset])
-
-
-def note(sentence: str) -> None:
-    """Print a sentence that should be read now, not at the end, to stderr; nothing for an empty one."""
-    if sentence:
-        print(f"Note: {sentence}", file=sys.stderr)
 
 
 def split_names(pairs: list[str] | None) -> dict[str, str] | None:
@@ -134,6 +140,23 @@ def names_of(methods: str | None) -> tuple[str, ...]:
 def seeds_from(recipe: Recipe, number: int | None) -> range:
     """Return so many seeds from the recipe's own on; one where no number is given."""
     return range(recipe.seed, recipe.seed + (number or 1))
+
+
+def warn(note: str) -> None:
+    """Print a warning to stderr, where it stands apart from results."""
+    print(f"Note: {note}", file=sys.stderr)
+
+
+def program() -> str:
+    """Return how synaug is called here: its name if the shell finds this one, else the path that was typed.
+
+    ``make demo`` calls ``.venv/bin/synaug`` without activating its environment.
+    """
+    typed = Path(sys.argv[0])
+    found = shutil.which("synaug")
+    if typed.name != "synaug" or len(typed.parts) == 1 or (found and Path(found).resolve() == typed.resolve()):
+        return "synaug"
+    return os.path.relpath(typed) if typed.is_absolute() and typed.is_relative_to(Path.cwd()) else str(typed)
 
 
 def typed_command() -> str:

@@ -26,9 +26,11 @@ from synaug.cli.arguments import (
     RecipeFile,
     Run,
     Seed,
+    Settings,
     SplitColumn,
     Splits,
     Target,
+    TestFraction,
     Workers,
 )
 from synaug.cli.output import print_facts, print_json, show_plan
@@ -62,6 +64,8 @@ def plan(
     aliases: Aliases = None,
     image_size: ImageSize = None,
     seed: Seed = None,
+    test_fraction: TestFraction = None,
+    settings: Settings = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
     ] = False,
@@ -86,7 +90,7 @@ def plan(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), cap=cap, variant=variant, model=model,
-        image_size=image_size, seed=seed,
+        image_size=image_size, seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
         with session() as progress:

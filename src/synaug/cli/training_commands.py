@@ -6,13 +6,18 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds
+from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds, Settings
 from synaug.cli.output import print_facts, print_json
 from synaug.cli.session import names_of, seeds_from, session
 
 
 def train(
-    run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
+    run: Run,
+    methods: Methods = None,
+    seeds: Seeds = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Train classifiers on the real images and on the evened-out set.
 
@@ -21,13 +26,23 @@ def train(
 
     Example:  synaug train runs/photos
 
+    With --set, options of training change on the same images; a method is then trained again when it is next asked
+    for, and the report leaves it out until then.
+
     Example:  synaug train runs/photos --methods focal,synaug_focal --seeds 3
+
+    Example:  synaug train runs/photos --set train.stage1.learning_rate=0.01
     """
-    _train(run, methods, seeds, retrain=False, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, settings, retrain=False, dry_run=dry_run, as_json=as_json)
 
 
 def retrain(
-    run: Run, methods: Methods = None, seeds: Seeds = None, dry_run: DryRun = False, as_json: Json = False
+    run: Run,
+    methods: Methods = None,
+    seeds: Seeds = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Retrain their last layers on balanced real images (stage 2).
 
@@ -35,27 +50,43 @@ def retrain(
 
     Example:  synaug retrain runs/photos
     """
-    _train(run, methods, seeds, retrain=True, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, settings, retrain=True, dry_run=dry_run, as_json=as_json)
 
 
 def _train(
-    run: Path, methods: str | None, num_seeds: int | None, *, retrain: bool, dry_run: bool, as_json: bool
+    run: Path,
+    methods: str | None,
+    num_seeds: int | None,
+    settings: list[str] | None,
+    *,
+    retrain: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     from synaug import experiment
     from synaug.cli import console
     from synaug.pipeline.dry_run import preview_training
+    from synaug.pipeline.plan import check_recipe
+    from synaug.recipes import with_settings
     from synaug.report.usage import usage_lines
-    from synaug.run import locked_recipe, open_run
+    from synaug.run import change_training, locked_recipe, open_run
     from synaug.runtime import storage
-    from synaug.training.distributed import is_first_process
+    from synaug.training.distributed import is_first_process, joined_team
 
-    seeds = seeds_from(locked_recipe(open_run(run)), num_seeds)
+    recipe = with_settings(locked_recipe(open_run(run)), settings or [])
+    if settings:
+        check_recipe(recipe)
+    seeds = seeds_from(recipe, num_seeds)
     chosen: dict[str, Any] = {"methods": names_of(methods), "retrain": retrain or bool(methods), "seeds": seeds}
     if dry_run:
-        print_facts(preview_training(run, **chosen), as_json=as_json)
+        print_facts(preview_training(run, **chosen, recipe=recipe), as_json=as_json)
         return
     first = is_first_process()
     with session() as progress, storage.lock(run) if first else contextlib.nullcontext():
+        if settings:
+            if first:
+                change_training(open_run(run), recipe)
+            joined_team(recipe.train.device)[0].wait()  # the other processes read what the first one wrote
         results = experiment.train(run, **chosen, progress=progress)
     if not first:
         return

@@ -13,7 +13,7 @@ from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.methods import check_methods, method_named
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
-from synaug.pipeline.report import finished_results, plan_section
+from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
@@ -41,12 +41,14 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
     return plan_section(made) | {
         "have": {cell.name: cell.have for cell in made.cells},
         "test_images": len(manifest.split("test")),
+        "validation_images": len(manifest.split("validation")),
         "data": reading_account(manifest),
         "estimate": estimate(made, pace),
         "licence": model_facts(made.options.model)["licence"],
         "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.options.model) else None,
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
+        "model_note": model_note(made),
     }
 
 
@@ -98,12 +100,18 @@ def preview_generation(out: Path) -> dict[str, Any]:
             "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
 
 
-def preview_training(out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = ()) -> dict[str, Any]:
-    """Return which methods ``train`` or ``retrain`` would train, and on how many images; default: the run's seed."""
+def preview_training(
+    out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = (), recipe: Recipe | None = None
+) -> dict[str, Any]:
+    """Return which methods ``train`` or ``retrain`` would train, and on how many images.
+
+    By default with the run's own seed and options; ``recipe`` holds others.
+    """
     from synaug.methods.datasets import input_of
     from synaug.training.networks.classifiers import network_named
 
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    run_folder = open_run(out)
+    recipe = recipe or locked_recipe(run_folder)
     plan = read_plan(run_folder.plan)
     check_methods(methods, recipe)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]

@@ -8,8 +8,8 @@ from typing import Any
 
 from synaug.data.export.writer import export_dataset
 from synaug.data.manifest import read_manifest
-from synaug.pipeline.review import check_applied
-from synaug.run import RunFolder, locked_model, locked_recipe, open_run
+from synaug.pipeline.review import check_applied, check_present
+from synaug.run import RunFolder, locked_model, locked_recipe, open_run, run_name
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import manifest_of, provenance
 from synaug.synthesis.execution.worker import synthesis_summary
@@ -33,12 +33,14 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
     plan = read_plan(run_folder.plan)
     check_applied(plan, out)
     told = provenance(plan, out).assign(variant=plan.options.variant)
+    made = manifest_of(told, plan, out)
+    check_present(made, out)
     export_dataset(
         read_manifest(run_folder.data),
-        manifest_of(told, plan, out),
+        made,
         target,
         provenance=told,
-        card={"name": locked_recipe(run_folder).name, "license": licence}
+        card={"name": run_name(run_folder, locked_recipe(run_folder)), "license": licence}
         | _card_facts(out, plan)
         | _origin(run_folder),
         progress=progress,

@@ -10,18 +10,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synaug.config import EMBEDDED, UNNAMED, Recipe
+from synaug.config import EMBEDDED, Recipe
 from synaug.data import groups
 from synaug.data.account import reading_account
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.duplicates import duplicate_notes
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, method_named, registered
+from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, registered
 from synaug.pipeline.choose import read_choice
+from synaug.pipeline.comparison import compared
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
-from synaug.run import RunFolder, locked_recipe, machine, open_run
+from synaug.run import RunFolder, locked_recipe, machine, open_run, run_name
 from synaug.runtime import storage
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
@@ -68,7 +69,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     content = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
-        "name": recipe.name if recipe.name != UNNAMED else out.resolve().name,
+        "name": run_name(run_folder, recipe),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "machine": machine(),
@@ -78,10 +79,11 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "data": data_section(manifest, lock["source"]),
         "plan": plan_section(plan),
         "synthesis": made,
-        "training": training_section(recipe, [result["method"] for result in own])
+        "training": training_section(recipe, plan, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
         "choice": read_choice(out),
+        "comparison": compared(run_folder, results, chosen_result(own, read_choice(out))["method"]),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
         "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
@@ -121,11 +123,17 @@ def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float
     return sum(seconds.values()) - sum(seconds.get(start, 0.0) for start in shared)
 
 
+def model_note(plan: Plan) -> str:
+    """Return the warning, before an image is made, that the model does not know the classes; empty if it may."""
+    unknown = [name for name in plan.class_names if called(plan).get(name, name) not in CLASS_NAMES]
+    return OUT_OF_DOMAIN if plan.options.model == EMBEDDED and unknown else ""
+
+
 def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
     """Return what a reader of the results has to know."""
     notes = []
     if plan.options.model == EMBEDDED:
-        notes.append(IN_DOMAIN if set(plan.class_names) <= set(CLASS_NAMES) else OUT_OF_DOMAIN)
+        notes.append(model_note(plan) or IN_DOMAIN)
     if made["missing"]:
         notes.append(
             f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
@@ -142,11 +150,15 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
 
 
 def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the results that are there, in the order of ``METHODS``; then those of the recipe's own versions."""
+    """Return the results of these options, in the order of ``METHODS``; then those of the recipe's own versions.
+
+    What was trained with other options, which ``train --set`` changes, is left out until it is trained again.
+    """
     names = dict.fromkeys([*METHODS, *recipe.methods])
     paths = [run_folder.result(name, recipe.seed) for name in names]
     found = [storage.read_json(path) for path in paths if path.exists()]
-    return [registered(result["method"], recipe) | result for result in found]  # results of older versions lack these
+    current = [result for result in found if is_of_options(result, recipe)]
+    return [registered(result["method"], recipe) | result for result in current]  # results of older versions lack these
 
 
 def chosen_result(results: Sequence[dict[str, Any]], choice: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,7 +198,9 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
         {
             "source": source,
             "num_test_images": len(test),
+            "num_validation_images": len(manifest.split("validation")),
             "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
+            "test_group_counts": groups.summary(test)["group_counts"] if len(test) else {},
             "class_names": list(manifest.class_names),
             "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
         }
@@ -239,11 +253,14 @@ def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
     }
 
 
-def training_section(recipe: Recipe, methods: Sequence[str]) -> dict[str, Any]:
+def training_section(recipe: Recipe, plan: Plan, methods: Sequence[str]) -> dict[str, Any]:
     """Return the report's ``training``: how the classifiers were made."""
+    from synaug.methods.datasets import input_of
+    from synaug.training.networks.classifiers import network_named
+
     stage = recipe.train.stage1
     return {
-        "network": recipe.train.network,
+        "network": network_named(recipe.train.network, input_of(recipe.train.network, recipe.train, plan)[1]),
         "steps": stage.steps,
         "epochs": None if stage.steps else stage.epochs,
         "batch_size": stage.batch_size,

@@ -12,6 +12,7 @@ from PIL import Image
 
 from synaug.data.codec import read_file
 from synaug.data.manifest import Manifest, read_image
+from synaug.pipeline.review import check_present
 from synaug.run import RunFolder
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan
@@ -30,6 +31,7 @@ def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
     from synaug.synthesis.execution.provenance import provenance
 
     real, synthetic = manifest.split("train"), synthetic_manifest(plan, folder)
+    check_present(synthetic, folder)
     made = provenance(plan, folder)
     prompts = dict(zip(made["id"], made["prompt"], strict=True))
     shown = {name: example_rows(synthetic, label) for label, name in enumerate(synthetic.class_names)}

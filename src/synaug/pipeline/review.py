@@ -13,7 +13,7 @@ import numpy as np
 from synaug.data.codec import read_file
 from synaug.data.manifest import Manifest, read_image, read_manifest
 from synaug.errors import DataError, OptionError
-from synaug.run import RunFolder, locked_recipe, open_run
+from synaug.run import RunFolder, locked_recipe, open_run, run_name
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.journal import read_journals, read_state
@@ -121,6 +121,17 @@ def check_applied(plan: Plan, out: Path) -> None:
         )
 
 
+def check_present(made: Manifest, out: Path) -> None:
+    """Raise a DataError if accepted images were deleted from the run directory; the message names the way out."""
+    missing = [row for row in range(len(made)) if not made.absolute_path(row).exists()]
+    if missing:
+        raise DataError(
+            f"{len(missing):,} accepted images of {out} are missing, first {made.absolute_path(missing[0])}. If you "
+            f"deleted them because they are bad, reject them: synaug check {out} --reject. Then synaug generate {out} "
+            "makes others."
+        )
+
+
 def _decisions(out: Path) -> list[Decision]:
     path = decisions_path(out)
     return read_decisions(path) if path.exists() else []
@@ -202,4 +213,4 @@ def _with_decisions(rows: Sequence[dict[str, Any]], decisions: Sequence[Decision
 def _write_index(run_folder: RunFolder, folder: Path, index: Sequence[tuple[str, str, int, int]]) -> None:
     from synaug.report.contact_sheets import make_index
 
-    storage.write_text(folder / "index.html", make_index(locked_recipe(run_folder).name, index))
+    storage.write_text(folder / "index.html", make_index(run_name(run_folder, locked_recipe(run_folder)), index))

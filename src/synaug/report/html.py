@@ -23,6 +23,7 @@ from synaug.runtime import storage
 __all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
 
 SCHEMA_VERSION = 1
+MAX_COLUMNS = 5  # of pictures
 _SECTIONS: dict[str, type] = {"data": dict, "plan": dict, "synthesis": dict, "training": dict, "results": list}
 
 
@@ -97,6 +98,7 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         rejections=sections.rejections(content),
         confusions=sections.confusions(content, (before, after)),
         curves=svg.curve(curves, title="Training loss") if curves else None,
+        curve_ends=svg.curve_range(curves),
         curve_names=[sections.title(name) for name in curves],
         costs=sections.costs(content),
         times=[(row.title, seconds[row.method]) for row in rows if row.method in seconds],
@@ -123,7 +125,7 @@ def page_template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=percent,
+        percent=_percent,
         decimal=_decimal,
         number=_number,
         duration=_duration,
@@ -132,8 +134,20 @@ def page_template(name: str) -> jinja2.Template:
         unbroken=_unbroken,
         range=_range,
         spread=_spread,
+        columns=_columns,
     )
     return environment.get_template(name)
+
+
+def _percent(value: float | None, digits: int = 0) -> str:
+    """Return a fraction as a percentage whose sign stays on the line of its number."""
+    return _unbroken(percent(value, digits))
+
+
+def _columns(items: Sequence[Any]) -> int:
+    """Return the columns, at most five, in which rows of pictures are as full as they can be: none stands alone."""
+    rows = max(1, math.ceil(len(items) / MAX_COLUMNS))
+    return max(1, math.ceil(len(items) / rows))
 
 
 def _decimal(value: float | None) -> str:
@@ -151,7 +165,7 @@ def _range(ends: Sequence[float | None] | None) -> str:
     if not ends or None in ends:
         return ""
     low, high = ends
-    return f"{percent(low)[:-2]}\N{EN DASH}{percent(high)}".replace(" %", "\N{NO-BREAK SPACE}%")
+    return _unbroken(f"{percent(low)[:-2]}\N{EN DASH}{percent(high)}")
 
 
 def _unbroken(sentence: str) -> str:

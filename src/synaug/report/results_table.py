@@ -11,9 +11,9 @@ from synaug.report.seeds import by_method, deviation, mean
 
 TITLES = {
     "cross_entropy": "Cross-entropy",
-    "cross_entropy_retrained": "Cross-entropy, classifier retrained",
+    "cross_entropy_retrained": "Cross-entropy with retrained last layer",
     "cross_entropy_mixup": "Cross-entropy with Mixup",
-    "classifier_only": "Cross-entropy, classifier retrained on the evened-out set",
+    "classifier_only": "Cross-entropy with last layer retrained on the balanced set",
     "oversampling": "Oversampling",
     "oversampling_retrained": "Oversampling, classifier retrained",
     "synaug_tenth": "SYNAuG, a tenth of each batch synthetic",
@@ -25,12 +25,12 @@ TITLES = {
     "group_balanced": "Group-balanced draws",
     "group_retrained": "Cross-entropy, classifier retrained on balanced groups",
     "oversampling_mixup": "Oversampling with Mixup",
-    "synaug_stage1": "SYNAuG, stage 1",
+    "synaug_stage1": "SYNAuG stage 1",
     "synaug": "SYNAuG",
-    "synaug_balanced_real": "SYNAuG, classifier retrained on balanced real images",
-    "upper_bound_retrained": "Filled with real images, classifier retrained",
+    "synaug_balanced_real": "SYNAuG with last layer retrained on balanced real images",
+    "upper_bound_retrained": "Filled with real images and last layer retrained",
     "upper_bound": "Filled with real images (upper bound)",
-    "upper_bound_mixup": "Filled with real images, with Mixup (upper bound)",
+    "upper_bound_mixup": "Filled with real images with Mixup (upper bound)",
 }
 COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}
 _NAN = float("nan")

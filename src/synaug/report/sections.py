@@ -14,7 +14,7 @@ from synaug.errors import DataError
 from synaug.report import svg
 from synaug.report.results_table import COLUMNS, TITLES, percent, recalls, results_table
 from synaug.report.seeds import by_method, deviations, mean_result
-from synaug.report.summary import reason_text
+from synaug.report.summary import MIN_TEST_IMAGES, num_tested, reason_text
 
 MAX_CLASSES_WITH_IMAGES = 60
 MAX_CLASSES_IN_MATRIX = 12
@@ -46,6 +46,8 @@ def facts(report: dict[str, Any], before: str | None, after: str | None) -> list
     rows = {row.method: row for row in results_table(report)}
     facts = []
     for column, label in (("accuracy", "accuracy"), ("few", "accuracy on few-image classes")):
+        if num_tested(report, few_only=column == "few") < MIN_TEST_IMAGES:
+            continue
         values = [rows[name].means[column] if name else math.nan for name in (before, after)]
         shown = [value for value in values if not math.isnan(value)]
         if shown:
@@ -71,6 +73,7 @@ def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -
     old = recalls(report, before) if before else {}
     new = recalls(report, after) if after else {}
     intervals, rows = _recall_intervals(report, after), []
+    tested = report["data"].get("test_class_counts") or {}
     for name in _by_count(report):
         was, now = old.get(name, math.nan), new.get(name, math.nan)
         interval = intervals.get(name)
@@ -78,6 +81,7 @@ def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -
             {
                 "name": name,
                 "count": report["data"]["class_counts"].get(name),
+                "tested": tested.get(name),
                 "before": was,
                 "after": now,
                 "change": _points(now - was),

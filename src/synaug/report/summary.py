@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from synaug.data.groups import FEW_BELOW
 from synaug.report.choice import choice_sentences, need_sentence
 from synaug.report.results_table import (
     TITLES,
@@ -29,6 +30,7 @@ REASONS = {
     "review": "turned down by a person",
 }
 FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
+MIN_TEST_IMAGES = 10  # fewer, and a recall is not said at all
 _NAN = float("nan")
 
 
@@ -47,6 +49,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     before, after = compared_methods(report)
     said = [
         need_sentence(report),
+        _comparison(report),
         *choice_sentences(report),
         _rarest_class(report, before, after),
         _overall(report, before, after),
@@ -60,6 +63,41 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
+def _comparison(report: Mapping[str, Any]) -> str:
+    """Return the paired difference of the classifier that the run hands over and the best of the other kind."""
+    found = report.get("comparison") or {}
+    if not found:
+        return ""
+    num = found["num_images"]
+    if num < MIN_TEST_IMAGES:
+        return f"Only {_number_of(num, 'test image')}: too few to compare methods."
+    rows = {row.method: row for row in results_table(report)}
+    accuracy = percent(rows[found["method"]].means["accuracy"], 1)
+    kind = "with" if found["other_uses_synthetic"] else "without"
+    texts = [
+        f"On {_number_of(num, 'real test image')}, {spoken(found['method'])} recognizes {accuracy}, "
+        f"{_change(found['accuracy'])} {spoken(found['other'])}, the best method {kind} synthetic images."
+    ]
+    low, high = (number_or_nan(end) for end in found["accuracy"]["interval"])
+    if low <= 0 <= high:
+        texts.append("This difference can be chance.")
+    counts = set((report["data"].get("test_class_counts") or {}).values())
+    if len(counts) > 1:  # else both are the same number
+        texts.append(f"Averaged over the classes, it is {_change(found['mean_recall'])} that.")
+    return " ".join(texts)
+
+
+def _change(found: Mapping[str, Any]) -> str:
+    """Return a difference in points with its interval, in words that a name follows."""
+    points = 100 * found["difference"]
+    low, high = (100 * number_or_nan(end) for end in found["interval"])
+    interval = f"95 % interval {low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}")
+    if abs(points) < 0.05:
+        return f"as much as ({interval})"
+    word = "more" if points > 0 else "less"
+    return f"{abs(points):.1f} points {word} ({interval}) than"
+
+
 def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
     counts = report["data"]["class_counts"]
     if not counts:
@@ -70,12 +108,14 @@ def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | No
         return f"All {shared} classes have {_number_of(counts[rarest], 'image')}: there was nothing to even out."
     who = "Your rarest class" if shared == 1 else "One of your rarest classes"
     begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'image')}"
+    tested = (report["data"].get("test_class_counts") or {}).get(rarest)
+    if tested and tested < MIN_TEST_IMAGES:
+        return f"{begin}. On only {_number_of(tested, 'test image')} nobody can tell how well it is recognized."
     old, new = (recalls(report, method)[rarest] if method else _NAN for method in (before, after))
     if math.isnan(old) and math.isnan(new):
         return f"{begin}; its recall was not measured."
     if math.isnan(old) or math.isnan(new):
         return f"{begin}; its recall is {percent(new if math.isnan(old) else old)}."
-    tested = (report["data"].get("test_class_counts") or {}).get(rarest)
     few = f", on only {_number_of(tested, 'test image')}" if tested and tested < FEW_TEST_IMAGES else ""
     return f"{begin}; its recall {_went(old, new)}{few}."
 
@@ -85,18 +125,26 @@ def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -
     if not rows:
         return "Nothing was trained, so there are no results."
     num_test = report["data"].get("num_test_images")
+    if num_test and num_test < MIN_TEST_IMAGES:
+        return ""
     on = f"On {_number_of(num_test, 'real test image')}" if num_test else "On the real test images"
     old, new = (rows[method].means["accuracy"] if method else _NAN for method in (before, after))
     if math.isnan(old) or math.isnan(new):
         row = rows.get(after or before or "") or next(iter(rows.values()))
         return f"{on}, accuracy is {percent(row.means['accuracy'], 1)} with {spoken(row.method)}."
-    texts = [f"{on}, accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
-    if num_test and abs(new - old) < _chance(old, new, num_test):
+    told = report.get("comparison") or {}
+    if {told.get("method"), told.get("other")} == {before, after}:
+        texts = []
+    elif told:
+        texts = [f"Accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
+    else:
+        texts = [f"{on}, accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
+    if not told and num_test and abs(new - old) < _chance(old, new, num_test):
         texts.append("A difference this small can be chance with so few test images.")
-    elif new < old:
+    elif new < old and not told:
         texts.append("As a whole, the synthetic images did not help here.")
     few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
-    if not (math.isnan(few_old) or math.isnan(few_new)):
+    if not (math.isnan(few_old) or math.isnan(few_new)) and num_tested(report, few_only=True) >= MIN_TEST_IMAGES:
         texts.append(f"On classes with fewer than 20 training images it {_went(few_old, few_new, 1)}.")
     return " ".join([*texts, _spread(rows, before or "", after or "")]).rstrip()
 
@@ -116,10 +164,15 @@ def _spread(rows: Mapping[str, ResultRow], before: str, after: str) -> str:
 def _worst_group(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
     runs = by_method(report["results"])
     rates = [mean_result(runs[name]).get("per_group") or {} if name else {} for name in (before, after)]
-    known = {name: rate for name, rate in rates[0].items() if rate is not None and not math.isnan(rate)}
+    tested = report["data"].get("test_group_counts") or {}
+    known = {
+        name: rate
+        for name, rate in rates[0].items()
+        if not math.isnan(number_or_nan(rate)) and (tested.get(name) or MIN_TEST_IMAGES) >= MIN_TEST_IMAGES
+    }
     worst = min(known, key=lambda name: known[name], default="")
     new = number_or_nan(rates[1].get(worst))
-    return "" if math.isnan(new) else f"Accuracy on the group recognised worst, {worst}, {_went(known[worst], new)}."
+    return "" if math.isnan(new) else f"Accuracy on the group recognized worst, {worst}, {_went(known[worst], new)}."
 
 
 def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
@@ -129,7 +182,7 @@ def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | 
         for row in rows.values()
         if not (row.uses_synthetic or row.is_bound) and row.method != before and not math.isnan(row.means["accuracy"])
     ]
-    if after is None or not others or math.isnan(rows[after].means["accuracy"]):
+    if report.get("comparison") or after is None or not others or math.isnan(rows[after].means["accuracy"]):
         return ""
     other = max(others, key=lambda row: row.means["accuracy"])
     lead = 100 * (rows[after].means["accuracy"] - other.means["accuracy"])
@@ -145,7 +198,9 @@ def _losers(report: Mapping[str, Any], before: str | None, after: str | None) ->
     if before is None or after is None:
         return ""
     old, new = recalls(report, before), recalls(report, after)
-    lost = sorted((name for name in old if new[name] - old[name] <= -0.01), key=lambda name: new[name] - old[name])
+    tested = report["data"].get("test_class_counts") or {}
+    judged = [name for name in old if (tested.get(name) or MIN_TEST_IMAGES) >= MIN_TEST_IMAGES]
+    lost = sorted((name for name in judged if new[name] - old[name] <= -0.01), key=lambda name: new[name] - old[name])
     if not lost:
         return ""
     most = lost[0]
@@ -198,6 +253,17 @@ def _quarantine(report: Mapping[str, Any]) -> str:
     if not number:
         return ""
     return f"{_number_of(number, 'file')} could not be used and {'was' if number == 1 else 'were'} left out."
+
+
+def num_tested(report: Mapping[str, Any], *, few_only: bool = False) -> float:
+    """Return the number of test images, of all classes or of those with fewer than 20 training images.
+
+    Infinite if the report does not have it, as one of an earlier version.
+    """
+    tested, trained = report["data"].get("test_class_counts"), report["data"]["class_counts"]
+    if not tested:
+        return report["data"].get("num_test_images") or math.inf
+    return sum(number for name, number in tested.items() if not few_only or trained.get(name, 0) < FEW_BELOW)
 
 
 def _went(old: float, new: float, digits: int = 0, before: str = "", after: str = "") -> str:

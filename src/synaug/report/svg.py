@@ -81,8 +81,7 @@ def curve(series: Mapping[str, Sequence[float]], *, title: str) -> Markup:
         series: name to values.
         title: what is shown, in words.
     """
-    finite = [v for values in series.values() for v in values if math.isfinite(v)]
-    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    low, high = curve_range(series)
     span = (high - low) or 1.0
     parts = []
     for number, values in enumerate(series.values()):
@@ -95,6 +94,16 @@ def curve(series: Mapping[str, Sequence[float]], *, title: str) -> Markup:
     return Markup(
         '<svg class="curve" role="img" aria-label="{}" viewBox="0 0 100 40" preserveAspectRatio="none">{}</svg>'
     ).format(title, body)
+
+
+def curve_range(series: Mapping[str, Sequence[float]]) -> tuple[float, float]:
+    """Return the lowest and the highest value of curves, the ends of their vertical axis; values not finite are none.
+
+    >>> curve_range({"a": [3.0, 1.0], "b": [math.nan, 2.0]})
+    (1.0, 3.0)
+    """
+    finite = [value for values in series.values() for value in values if math.isfinite(value)]
+    return (min(finite), max(finite)) if finite else (0.0, 1.0)
 
 
 def confused_pairs(matrix: np.ndarray, names: Sequence[str], *, limit: int = 5) -> list[tuple[str, str, int, float]]:

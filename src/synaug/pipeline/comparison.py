@@ -1,0 +1,79 @@
+"""The paired difference on the same test images: the classifier that a run hands over against its best rival."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synaug.evaluation.proportions import Interval, paired_interval, paired_mean_interval
+from synaug.run import RunFolder
+
+
+def compared(run: RunFolder, results: Sequence[Mapping[str, Any]], chosen: str) -> dict[str, Any]:
+    """Return how the chosen method differs from the best method of the other kind, with and without synthetic images.
+
+    Args:
+        run: where the predictions lie.
+        results: of all methods and seeds, each with ``uses_synthetic`` and ``is_bound``; bounds are left out.
+        chosen: the method whose classifier the run hands over.
+
+    Returns:
+        ``method``, ``other``, ``other_uses_synthetic``, ``num_images``, ``num_seeds``, and for ``accuracy`` and
+        ``mean_recall`` the ``difference`` (chosen - other, mean over the seeds that both have) and its 95 %
+        ``interval``, whose ends are means over the seeds. Empty if there is no method of the other kind.
+    """
+    kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
+    if chosen not in kinds:
+        return {}
+    kind = kinds[chosen]
+    accuracies: dict[str, list[float]] = {}
+    for result in results:
+        accuracies.setdefault(result["method"], []).append(result["accuracy"])
+    others = {name: float(np.mean(values)) for name, values in accuracies.items() if kinds.get(name, kind) != kind}
+    if not others:
+        return {}
+    other = max(others, key=lambda name: others[name])
+    seeds = {name: {each["seed"] for each in results if each["method"] == name} for name in (chosen, other)}
+    pairs = [_paired(run, chosen, other, seed) for seed in sorted(seeds[chosen] & seeds[other])]
+    if not pairs:
+        return {}
+    return {
+        "method": chosen,
+        "other": other,
+        "other_uses_synthetic": not kind,
+        "num_images": len(pairs[0][2]),
+        "num_seeds": len(pairs),
+        "accuracy": _mean([_accuracy(first, second) for first, second, _ in pairs]),
+        "mean_recall": _mean([_mean_recall(first, second, labels) for first, second, labels in pairs]),
+    }
+
+
+def _paired(run: RunFolder, chosen: str, other: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return where each method is right, and the labels, of the same test images in the same order."""
+    first, second = (_predictions(run, name, seed) for name in (chosen, other))
+    labels = first["label"].to_numpy(str)
+    right = first["prediction"].to_numpy(str) == labels
+    other_right = second["prediction"].reindex(first.index).to_numpy(str) == labels
+    return right, other_right, np.unique(labels, return_inverse=True)[1]
+
+
+def _predictions(run: RunFolder, method: str, seed: int) -> pd.DataFrame:
+    return pd.read_csv(run.method_predictions(method, seed), dtype=str, keep_default_na=False).set_index("id")
+
+
+def _accuracy(first: np.ndarray, second: np.ndarray) -> tuple[float, Interval]:
+    return float(first.mean() - second.mean()), paired_interval(first, second)
+
+
+def _mean_recall(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> tuple[float, Interval]:
+    changes = [first[labels == label].mean() - second[labels == label].mean() for label in np.unique(labels)]
+    return float(np.mean(changes)), paired_mean_interval(first, second, strata=labels)
+
+
+def _mean(found: Sequence[tuple[float, Interval]]) -> dict[str, Any]:
+    ends = np.mean([astuple(interval) for _, interval in found], axis=0)
+    return {"difference": float(np.mean([value for value, _ in found])), "interval": ends.tolist()}
