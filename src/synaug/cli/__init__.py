@@ -51,6 +51,7 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
     "Start here": {
         "demo": run_commands.demo,
         "doctor": doctor_commands.doctor,
+        "try": doctor_commands.try_model,
         "run": run_commands.run_all,
         "status": run_commands.status,
     },

@@ -1,11 +1,14 @@
-"""The commands that look before anything is paid for: doctor."""
+"""The commands that look before anything is paid for: doctor, try."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from synaug.cli.arguments import Attribute, Data, Json, Label, RecipeFile, Seed, SplitColumn
+import typer
+
+from synaug.cli.arguments import Aliases, Attribute, Data, Json, Label, Model, RecipeFile, Seed, SplitColumn
 from synaug.cli.output import print_json
 from synaug.cli.session import options_of, session
 
@@ -86,3 +89,51 @@ def show_doctor(content: dict[str, Any]) -> None:
         f"Device: {content['device']['name']}."
     )
     console.print(f"Next: [bold]{escape(content['next'])}[/]", soft_wrap=True)
+
+
+LIGHTS = {"green": "fits", "yellow": "fits in part", "red": "does not fit", "unknown": "too few real images to judge"}
+
+
+def try_model(
+    data: Data,
+    model: Model = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="New folder for the page.", show_default="runs/try-photos")
+    ] = None,
+    label: Label = None,
+    recipe: RecipeFile = None,
+    aliases: Aliases = None,
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Make four images per class and show them beside real ones, with a traffic light per class.
+
+    Try a model or prompts before you pay for a run. Look at the page: the light judges by color and shape only.
+
+    Example:  synaug try photos/ --model DIR
+
+    Example:  synaug try photos/ --model embedded --aliases names.csv
+    """
+    from synaug.pipeline.try_model import try_model as make_trial
+
+    options = options_of(recipe, aliases=aliases, label=label, model=model, seed=seed)
+    folder = out or Path("runs") / f"try-{data.resolve().stem or 'images'}"
+    with session() as progress:
+        content = make_trial(data, options, folder, progress=progress)
+    if as_json:
+        print_json(content)
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("class", "", "recognized", "prompt that fits best"):
+        table.add_column(title)
+    for name, row in content["classes"].items():
+        style = row["light"] if row["light"] != "unknown" else "dim"
+        light = f"[{style}]{LIGHTS[row['light']]}[/]"
+        table.add_row(escape(name), light, f"{row['recognized']} of {row['of']}", escape(row["best_prompt"] or ""))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"Look at them: [bold]{escape(content['page'])}[/]", soft_wrap=True)

@@ -79,6 +79,16 @@ class Result(Section):
     seconds: float
 
 
+class Choice(Section):
+    """Which classifier the run hands over, judged on real images that it did not learn from; empty without a choice."""
+
+    chosen: str | None = Field(None, description="method whose classifier was chosen")
+    best: str | None = Field(None, description="method with the highest score")
+    metric: str | None = Field(None, description="mean_recall or worst_group_accuracy")
+    judged_on: str | None = Field(None, description="validation images, or folds of the training images")
+    num_images: int | None = Field(None, description="real images that the candidates were judged on")
+
+
 class Report(Section):
     """``report.json``: what a run counted, planned, generated, trained and measured."""
 
@@ -95,4 +105,5 @@ class Report(Section):
     synthesis: Synthesis
     training: Training
     results: list[Result]
+    choice: Choice = Choice()
     warnings: list[str]
