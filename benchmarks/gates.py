@@ -32,7 +32,7 @@ from synaug.synthesis.execution.worker import synthesize
 from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.quality.gates import Candidate, judged, make_gates
 
-GATES = ("broken", "off_class", "copy", "leak", "collapse")
+GATES = ("broken", "noise", "off_class", "copy", "leak", "collapse")
 
 
 def recompressed(image, rng):

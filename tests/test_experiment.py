@@ -79,8 +79,10 @@ def test_synthetic_images_look_like_the_real_ones_to_a_file_reader(finished, pho
 
 
 def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
-    report, gap = json.loads((finished / "report.json").read_text()), RunFolder(finished).gap(0)
-    assert report["gap"] == json.loads(gap.read_text())
+    report, gap = json.loads((finished / "report.json").read_text()), RunFolder(finished).gap
+    assert (report["gap"], report["audit"]) == tuple(json.loads(gap.read_text())[name] for name in ("gap", "audit"))
+    assert report["gap"]["features"] == "statistics of color, layout and spectrum"
+    assert set(report["audit"]["per_class"]) == set(report["data"]["class_names"])
     assert report["gap"]["per_class"]["bag"]["num_synthetic"] == 24 - report["data"]["class_counts"]["bag"]
     assert 0 <= report["gap"]["overall"]["probe_accuracy"] <= 1
     assert any("Being synthetic tells something about the class" in warning for warning in report["warnings"])
@@ -93,7 +95,7 @@ def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
 def test_a_gap_that_an_earlier_call_left_out_is_measured_by_the_next(finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    gap = RunFolder(run).gap(0)
+    gap = RunFolder(run).gap
     before = gap.read_text()
     gap.unlink()
     experiment.train(run, methods=["cross_entropy"])

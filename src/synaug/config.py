@@ -191,13 +191,21 @@ class FitOptions(Section):
 class QualityOptions(Section):
     """What is checked before an image is accepted."""
 
-    gates: tuple[str, ...] = Field(("broken", "flagged", "off_class", "copy", "leak"), description="checks, in order")
+    gates: tuple[str, ...] = Field(
+        ("broken", "noise", "flagged", "off_class", "copy", "leak"), description="checks, in order"
+    )
     off_class_quantile: float = Field(
         0.02, ge=0, lt=1, description="share of each class's real images that may score below the threshold"
     )
-    scorer: Literal["classifier", "clip"] = Field(
-        "classifier",
-        description="what off_class asks: a classifier of the real images' thumbnails, or CLIP (or SigLIP) by prompts",
+    scorer: Literal["auto", "classifier", "pretrained", "clip"] = Field(
+        "auto",
+        description="judge of off_class: a classifier of the real images' thumbnails, a classifier of pretrained "
+        "features, or CLIP (or SigLIP) by prompts; auto: for photographs the last of them that is on this machine",
+    )
+    scorer_network: str | None = Field(
+        None,
+        description="of scorer pretrained: a timm name, or timm/local-dir:FOLDER; default: train.network if that is "
+        "pretrained, else the network of an installed package",
     )
     scorer_model: ModelName = Field(
         SIGLIP, description="of scorer clip: a folder as transformers saves it, or a Hub id (ID@REVISION)"

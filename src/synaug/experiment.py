@@ -26,7 +26,6 @@ from synaug.methods import (
     check_methods,
     check_networks,
     images_digest,
-    is_current,
     is_finished,
     load_sets,
     method_named,
@@ -37,7 +36,7 @@ from synaug.methods import (
 from synaug.pipeline.candidates import uses_synthetic
 from synaug.pipeline.choose import choose
 from synaug.pipeline.generate import check_complete, check_generator, generate
-from synaug.pipeline.measure_gap import GAP_METHOD, write_gap
+from synaug.pipeline.measure_gap import is_measured, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import model_note, report
@@ -47,6 +46,8 @@ from synaug.report.choice import may_not_need
 from synaug.report.results_table import number_or_nan
 from synaug.run import RunFolder, locked_recipe, open_run, write_networks
 from synaug.runtime import signals, storage
+from synaug.runtime.memory import is_out_of_memory
+from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, of_seed, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled
@@ -97,8 +98,10 @@ def run(
         progress: called with how far the work has come.
 
     Raises:
-        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
+        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept. Nothing is
+            written if ``out`` is neither empty nor a run directory.
     """
+    check_free(out, "run")
     check_recipe(recipe)
     check_methods(methods, recipe)
     manifest = load_data(source, recipe, progress=progress)
@@ -117,7 +120,7 @@ def run(
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
     if note := model_note(plan):
         notify(note)
-    with storage.lock(out):
+    with storage.lock(claim(out, "run")):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
         without = [name for name in methods if not uses_synthetic(name, recipe)]
         results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap, and images may not be needed
@@ -189,7 +192,7 @@ def balance(
     manifest = readers.read_data(data, recipe.data, progress=progress)
     with contextlib.ExitStack() as stack:
         folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))
-        stack.enter_context(storage.lock(folder))
+        stack.enter_context(storage.lock(claim(folder, "run")))
         plan = drafted_plan(manifest, recipe)
         write_run(manifest, plan, folder, recipe, source=place(data))
         generate(folder, generator=generator, progress=progress)
@@ -260,14 +263,15 @@ def train(
         told = of_seed(shown, recipe.seed) if len(recipes) > 1 else shown
         try:
             train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=told)
-        except MemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
             raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
         signals.stop_here()
     team.wait()  # until the results are written
-    has_no_gap = is_current(run_folder, GAP_METHOD, locked, learned_from) and not run_folder.gap(locked.seed).exists()
-    team.wait()  # before it is, so that all see the same
-    if has_no_gap:  # of the run's own seed, which the report shows, whichever call trained the method
-        write_gap(sets(), run_folder, locked, progress=shown)
+    if team.is_first and not is_measured(run_folder, learned_from):
+        real, synthetic = read_manifest(run_folder.data).split("train"), synthetic_manifest(plan, out)
+        write_gap(run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, progress=shown)
     team.wait()
     return [storage.read_json(run_folder.result(name, recipe.seed)) for recipe in recipes for name in wanted]
 

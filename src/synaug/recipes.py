@@ -15,8 +15,10 @@ from pydantic import ValidationError
 
 from synaug.config import Recipe, Section
 from synaug.errors import DataError, OptionError, unknown
+from synaug.runtime.files.names import component_fault, folded
 from synaug.runtime.secrets import redacted
 
+MAX_NAME = 100  # bytes, of a method, an arm or a picture
 MAX_VALUES = 100_000  # what a recipe may hold; what its anchors repeat counts each time
 
 
@@ -62,9 +64,33 @@ def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
         OptionError: a key is unknown or a value is not allowed; the message names all of them.
     """
     try:
-        return Recipe.model_validate(with_text_keys(content, where=where))
+        recipe = Recipe.model_validate(with_text_keys(content, where=where))
     except ValidationError as error:
         raise OptionError(f"{where}: {' '.join(_explained(item) for item in error.errors())}") from None
+    _check_names(recipe, where)
+    return recipe
+
+
+def _check_names(recipe: Recipe, where: str) -> None:
+    """Refuse names of methods, arms and pictures that cannot be names of files, each different from the others."""
+    bench = recipe.bench
+    sections: dict[str, list[str]] = {"methods": list(recipe.methods)}
+    if bench is not None:
+        sections |= {"bench.arms": list(bench.arms), "bench.curves": list(bench.curves)}
+    for section, names in sections.items():
+        seen: dict[str, str] = {}
+        for name in names:
+            fault = component_fault(name)
+            if fault is None and len(name.encode()) > MAX_NAME:
+                fault = f"is longer than {MAX_NAME} bytes"
+            if fault:
+                raise OptionError(f"{where}: the name {name!r} in {section} {fault}, so it cannot name a file.")
+            other = seen.setdefault(folded(name), name)
+            if other != name:
+                raise OptionError(
+                    f"{where}: the names {other!r} and {name!r} in {section} differ only by letter case or Unicode "
+                    "form; on some systems they would be one file. Rename one of them."
+                )
 
 
 def with_text_keys(content: Any, *, where: str, place: str = "") -> Any:

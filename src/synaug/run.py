@@ -14,7 +14,9 @@ from typing import Any
 from synaug.config import UNNAMED, Recipe
 from synaug.errors import DataError, OptionError
 from synaug.recipes import make_recipe, with_overrides
-from synaug.runtime import storage
+from synaug.runtime import ownership, storage
+from synaug.runtime.files import directories
+from synaug.runtime.files.names import component
 from synaug.runtime.secrets import redacted
 
 LIBRARIES = (
@@ -28,6 +30,16 @@ LIBRARIES = (
     "numpy",
     "Pillow",
 )
+ENTRIES = {
+    "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
+    "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model", "fitted-model.safetensors",
+}  # fmt: skip
+"""What synaug writes at the top of a run directory."""
+CHECKPOINT_FILES = (
+    "result.json", "predictions.csv", "gap.json", "classifier.safetensors", "training.safetensors", "training.csv",
+)  # fmt: skip
+"""What synaug writes into the folder of a method and seed, and into ``start`` in it."""
+MAX_DIGITS = 20  # of a seed
 _OF_MODEL = ("model", "revision", "licence")
 _OF_METHODS = ("methods.", "choose.")
 _OF_SERVICE = tuple(  # what changes no image of a service
@@ -83,11 +95,12 @@ class RunFolder:
 
     def checkpoint(self, method: str, seed: int) -> Path:
         """Return the folder that holds the training state of one method and seed."""
-        return self.checkpoints / f"{method}-{seed}"
+        return self.checkpoints / f"{component(method, kind='method', where=self.path)}-{seed}"
 
-    def gap(self, seed: int) -> Path:
-        """Return the file that says how far the synthetic images are from the real ones."""
-        return self.checkpoint("synaug_stage1", seed) / "gap.json"
+    @property
+    def gap(self) -> Path:
+        """The file that holds the comparison of the synthetic images with the real ones."""
+        return self.path / "gap.json"
 
     def result(self, method: str, seed: int) -> Path:
         """Return the file that holds the finished result of one method and seed."""
@@ -95,12 +108,43 @@ class RunFolder:
 
     def seeds(self) -> list[int]:
         """Return the seeds of which any method has a finished result, in ascending order."""
-        paths = self.checkpoints.glob("*-*/result.json")
-        return sorted({int(path.parent.name.rpartition("-")[2]) for path in paths})
+        names = (path.parent.name for path in self.checkpoints.glob("*-*/result.json"))
+        return sorted({parsed[1] for name in names if (parsed := method_and_seed(name)) is not None})
 
     def method_predictions(self, method: str, seed: int) -> Path:
         """Return the predictions of one method and seed on the test images."""
         return self.checkpoint(method, seed) / "predictions.csv"
+
+
+def method_and_seed(name: str) -> tuple[str, int] | None:
+    """Return what ``RunFolder.checkpoint`` made the name of, or None for a folder that is not ours.
+
+    >>> method_and_seed("synaug-0"), method_and_seed("my notes"), method_and_seed("old-copy")
+    (('synaug', 0), None, None)
+    """
+    method, _, seed = name.rpartition("-")
+    is_number = seed.isascii() and seed.isdigit() and (seed == "0" or not seed.startswith("0"))
+    return (method, int(seed)) if method and is_number and len(seed) <= MAX_DIGITS else None
+
+
+def foreign_files(path: Path) -> list[str]:
+    """Return what is not of synaug in a run directory, relative to it: at its top and among its checkpoints.
+
+    All of it is left alone by every command. A folder that is no run directory has nothing foreign.
+    """
+    if ownership.kind_of(path) != "run":
+        return []
+    found = ownership.foreign_entries(path, ENTRIES)
+    checkpoints = RunFolder(path).checkpoints
+    if checkpoints.is_symlink() or not checkpoints.is_dir():
+        return found
+    for folder in sorted(checkpoints.iterdir()):
+        if method_and_seed(folder.name) is None or folder.is_symlink() or not folder.is_dir():
+            found.append(f"checkpoints/{folder.name}")
+            continue
+        names = ownership.foreign_entries(folder, (*CHECKPOINT_FILES, "start"))
+        found += [f"checkpoints/{folder.name}/{name}" for name in names]
+    return found
 
 
 def open_run(path: Path) -> RunFolder:
@@ -109,7 +153,7 @@ def open_run(path: Path) -> RunFolder:
     Raises:
         DataError: there is no plan in it.
     """
-    run = RunFolder(path)
+    run = RunFolder(directories.own(path))
     if not run.plan.is_file() or not run.lock_file.is_file():
         raise DataError(
             f"{path} is not a run folder: it has no plan.json. Make one with: synaug plan DATA --out {path}"

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synaug.data.class_names import check_class_names, name_fault, sorted_names
+from synaug.data.class_names import check_class_names, sorted_names
 from synaug.errors import DataError
+from synaug.runtime.files.names import component_fault
 
 
 @given(st.text(min_size=1, max_size=300))
 def test_an_accepted_name_can_be_a_folder(tmp_path_factory, name):
-    if name_fault(name) is None:
+    if component_fault(name) is None:
         folder = tmp_path_factory.getbasetemp() / "names"
         os.makedirs(folder / name, exist_ok=True)
         assert name in os.listdir(folder)
@@ -34,7 +35,7 @@ def test_an_accepted_name_can_be_a_folder(tmp_path_factory, name):
     ],
 )
 def test_faults(name, fault):
-    assert name_fault(name) == fault
+    assert component_fault(name) == fault
     with pytest.raises(DataError, match=f"{fault}, so it cannot be a folder name. Rename the class"):
         check_class_names(["cat", name])
 

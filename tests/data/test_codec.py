@@ -4,7 +4,9 @@ import contextlib
 import io
 import sys
 import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -147,7 +149,7 @@ def test_a_changed_byte_is_a_data_error_or_an_image(position, value):
 def test_missing_files_and_folders_are_named(tmp_path):
     with pytest.raises(DataError, match=r"a.png cannot be read: No such file or directory"):
         read_file(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"is not a file"):
+    with pytest.raises(DataError, match=r"is a folder, not a file"):
         file_bytes(tmp_path)
 
 
@@ -198,6 +200,39 @@ def test_overlapping_threads_leave_the_warnings_as_they_were():
     for thread in threads:
         thread.join()
     assert warnings.filters == before
+
+
+@pytest.mark.parametrize("height", [1, 63, 64, 65, 200])
+@pytest.mark.parametrize(("mode", "most"), [("I;16", 65535), ("I", 65535), ("I", 255), ("F", 1.0)])
+def test_wide_values_are_converted_by_strips_as_if_at_once(height, mode, most):
+    values = np.random.default_rng(height).random((height, 5)) * most
+    values[-1, -1] = most  # decides in the last strip
+    image = Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
+    whole = np.asarray(image, np.float64) * (255 / most)
+    assert np.array_equal(np.asarray(plain_mode(image)), np.clip(whole, 0, 255).round().astype(np.uint8))
+
+
+def test_threads_decode_no_more_pixels_at_a_time_than_are_allowed(monkeypatch):
+    room, most, lock = codec._Room(100), [], threading.Lock()
+    inside: list[int] = []
+
+    def work(pixels):
+        with room.of(pixels):
+            with lock:
+                inside.append(pixels)
+                most.append(sum(inside))
+            time.sleep(0.002)
+            with lock:
+                inside.remove(pixels)
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, [100, 1, 60, 50, 30, 100, 99, 1] * 5))
+    assert max(most) <= 100
+    assert sorted(set(most))[-1] > 1
+    data = saved(Image.new("L", (10, 5)))
+    monkeypatch.setattr(codec, "_room", codec._Room(50))
+    assert decoded(data).size == (10, 5)
+    assert decoded(data).size == (10, 5)  # the room was given back
 
 
 # ---------------------------------------------------------------- every mode and format

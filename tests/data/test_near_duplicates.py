@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
-from synaug.data.near_duplicates import alike_distances, make_prints, make_views
+from synaug.data.near_duplicates import alike_distances, has_twin, make_prints, make_views
 from synaug.data.thumbnails import thumbnails
 from synaug.synthesis.quality.gates import nearest_distances
 
@@ -55,3 +55,15 @@ def test_with_nothing_known_or_nothing_asked():
 def test_flat_images_are_no_copies_of_textured_ones():
     flat = make_views([Image.new("L", (28, 28), 90)])
     assert alike_distances(flat, make_prints(thumbnails(pictures(20, 28))))[0] > 0.5
+
+
+def test_a_twin_is_found_among_other_images_and_an_image_is_not_its_own():
+    from photographs import crops
+
+    images = [crop for name in ("cat", "temple", "flower") for crop in crops(name, 4, seed=3)]
+    assert not has_twin(images, 0.08).any()
+    assert has_twin([*images, *images], 0.08).all()  # finely patterned ones, too
+    mixed = has_twin([*images, ImageOps.mirror(images[0])], 0.08)
+    assert mixed.tolist() == [True, *[False] * 11, True]
+    assert has_twin([], 0.08).tolist() == []
+    assert has_twin(images[:1], 0.08).tolist() == [False]

@@ -63,6 +63,14 @@ def test_the_same_seed_gives_the_same_gap():
     assert gap(**sides, seed=3) == gap(**sides, seed=3)
 
 
+def test_kid_is_of_normalized_features_and_undefined_below_fifty_images():
+    sides = {"real": gauss(60), "synthetic": gauss(60, shift=0.5, seed=1)}
+    small, large = (gap(**{name: side * scale for name, side in sides.items()}).kid.mean for scale in (1, 1000))
+    assert small == pytest.approx(large)
+    assert 0 < small < 8
+    assert math.isnan(gap(real=gauss(49), synthetic=gauss(200, seed=1)).kid.mean)
+
+
 def report(**changes):
     arguments = {
         "real": gauss(60),
@@ -77,7 +85,7 @@ def report(**changes):
 def test_each_class_has_its_own_gap():
     near, far, none = report().per_class
     assert near.probe_accuracy < 0.7 < far.probe_accuracy
-    assert near.kid.mean < far.kid.mean
+    assert near.manifold.coverage > far.manifold.coverage
     assert (none.num_real, none.num_synthetic) == (0, 0)
     assert math.isnan(none.probe_accuracy)
     assert math.isnan(none.real_diversity)

@@ -27,6 +27,7 @@ from PIL import Image
 from synaug import cli, experiment
 from synaug.pipeline import generate as generate_stage
 from synaug.runtime import storage
+from synaug.runtime.files import effects
 
 torch.set_num_threads(1)
 KINDS = ("ENOSPC", "EIO", "EACCES", "kill", "torn", "power")
@@ -48,7 +49,7 @@ noise.batch_size = 4
 
 
 class Faults:
-    """Takes the place of ``storage.perform``: counts, and does the fault at the N-th operation.
+    """Takes the place of ``effects.perform``: counts, and does the fault at the N-th operation.
 
     For a power cut it keeps, for every effect that no fsync has made durable, how to take it back.
     """
@@ -209,7 +210,7 @@ def start(arguments, place, faults=None, *, modules=None, before=lambda: None):
         os.dup2(words, 2)
         before()
         faults = faults or Faults()
-        storage.perform = faults
+        effects.perform = faults
         sys.argv = ["synaug", *map(str, arguments)]
         try:
             cli.main()

@@ -1,10 +1,13 @@
 """A million rows: the memory that reading, counting, planning and the manifest take is bounded."""
 
+import itertools
 import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from PIL import Image
 
 MANY = 1_000_000
 STAGES = """
@@ -51,3 +54,26 @@ def test_a_million_rows_take_bounded_memory(tmp_path):
     print(found)
     assert (found.pop("rows"), found.pop("planned")) == (MANY, 1_000_000)
     assert max(mib for mib, _ in found.values()) < MOST_MIB
+
+
+COUNT = """
+import re, sys
+from pathlib import Path
+from synaug.data.readers import read_data
+assert len(read_data(Path(sys.argv[1]))) == 8
+print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024)
+"""
+
+
+@pytest.mark.long
+def test_a_few_huge_images_of_16_bits_take_bounded_memory(tmp_path):
+    """Of 49 million pixels each, the largest that are allowed; without a bound, 16 threads took 12 GB."""
+    image = Image.fromarray(np.full((7000, 7000), 40_000, np.uint16))
+    for label, number in itertools.product(("a", "b"), range(4)):
+        path = tmp_path / label / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        image.save(path, compress_level=1) if number == 0 else path.hardlink_to(path.with_name("0.png"))
+    done = subprocess.run([sys.executable, "-c", COUNT, str(tmp_path)], capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    assert int(done.stdout) < 1500

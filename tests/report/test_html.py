@@ -221,9 +221,9 @@ def test_the_model_is_named_once_unless_images_came_from_another(content):
 
 def test_the_gap_is_shown_where_it_was_measured(content):
     rng = np.random.default_rng(0)
-    labels = np.repeat([0, 9], 20)
+    labels = np.repeat([0, 9], 60)
     found = gap_report(
-        real=rng.normal(size=(40, 3)), synthetic=rng.normal(size=(40, 3)),
+        real=rng.normal(size=(120, 3)), synthetic=rng.normal(size=(120, 3)),
         real_labels=labels, synthetic_labels=labels, class_names=content["data"]["class_names"],
     )  # fmt: skip
     page = make_report(content | {"gap": gap_section(found, content["data"]["class_names"])})

@@ -17,11 +17,11 @@ def failing(function, *, at, code=errno.ENOSPC):
     """Return the function, whose call number ``at`` fails."""
     calls = []
 
-    def call(*arguments):
+    def call(*arguments, **options):
         calls.append(arguments)
         if len(calls) == at:
             raise OSError(code, os.strerror(code))
-        return function(*arguments)
+        return function(*arguments, **options)
 
     return call
 
@@ -58,7 +58,7 @@ def test_short_writes_are_continued(tmp_path, monkeypatch):
 
 
 def test_an_interruption_removes_the_temporary_file(tmp_path, monkeypatch):
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", interrupt)
@@ -107,7 +107,7 @@ def test_json_that_is_missing_or_none(tmp_path):
 
 def test_what_interrupted_writes_left_is_removed(tmp_path):
     storage.write_text(storage.make_folder(tmp_path / "deep") / "a", "new")
-    (tmp_path / "deep" / f".a.0123456789abcdef{storage.TEMPORARY}").write_text("ne")
+    (tmp_path / "deep" / f".a.synaug-0123456789abcdef{storage.TEMPORARY}").write_text("ne")
     storage.remove_temporary(tmp_path)
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["a"]
 
@@ -144,7 +144,7 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     storage.write_text(path, "old")
     script = (
         "import os, signal, sys; from pathlib import Path; from synaug.runtime import storage\n"
-        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "os.replace = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "storage.write_text(Path(sys.argv[1]), 'new')"
     )
     assert subprocess.run([sys.executable, "-c", script, str(path)]).returncode == -9

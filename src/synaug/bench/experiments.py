@@ -17,6 +17,7 @@ from synaug.recipes import read_recipe, with_overrides
 from synaug.runtime.embedded import ASSETS, demo_data
 
 FOLDER = ASSETS / "bench"
+PHOTOS = "photos"  # has no recipe: it runs on frozen features, see ``bench.photographs``
 ALL = "all"  # in the place of methods: every one that is general
 
 
@@ -40,7 +41,7 @@ class Experiment:
 
 def experiment_names() -> list[str]:
     """Return the names of the experiments that come with the package."""
-    return sorted(path.stem.replace("_", "-") for path in FOLDER.glob("*.yaml"))
+    return sorted([PHOTOS, *(path.stem.replace("_", "-") for path in FOLDER.glob("*.yaml"))])
 
 
 def read_experiment(

@@ -11,7 +11,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +25,7 @@ from synaug.bench.result_tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.benchmarks.fashion_mirrors import deciding_options
-from synaug.errors import Interrupted
+from synaug.errors import EnvironmentFault, Interrupted
 from synaug.evaluation.spurious import train_weighted_accuracy
 from synaug.experiment import train
 from synaug.methods import check_methods, images_digest, is_current, is_of_options, method_named, train_group_counts
@@ -32,7 +34,9 @@ from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.report import is_reported, report
 from synaug.run import RunFolder, machine
 from synaug.runtime import signals, storage
+from synaug.runtime.files import directories
 from synaug.runtime.memory import keep_freed_memory
+from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled
@@ -93,13 +97,14 @@ def run_bench(
     Raises:
         OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
     """
+    check_free(out, "bench")
     grid = list(cells(experiment, out, seeds))
     for cell in grid:
         plan_stage.check_recipe(cell.recipe)
         check_methods(experiment.arms[cell.arm].methods, cell.recipe)
     for arm in experiment.arms.values():
         data_of(experiment, arm, recipe_of(experiment, arm, seeds[0]))  # fails before the work where images are missing
-    storage.remove_temporary(storage.make_folder(out))
+    storage.remove_temporary(claim(out, "bench"))
     if jobs == 1 or len(grid) == 1:
         for cell in grid:
             run_cell(experiment, cell, progress=progress)
@@ -116,7 +121,9 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=shared)
     before, workers = set(multiprocessing.active_children()), []
     try:
-        futures = {pool.submit(_run_in_process, experiment, cell): cell for cell in grid}
+        resource_tracker.ensure_running()  # it lets signals in when it starts
+        with signals.held_back():  # a new process cannot answer one while it imports
+            futures = {pool.submit(_run_in_process, experiment, cell): cell for cell in grid}
         workers = [child for child in multiprocessing.active_children() if child not in before]
         waiting = set(futures)
         while waiting:
@@ -125,6 +132,12 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
                 future.result()
                 progress("running the grid", len(grid) - len(waiting), len(grid), futures[future].folder.name)
             signals.stop_here()
+    except BrokenProcessPool as error:
+        signals.stop_here()
+        raise EnvironmentFault(
+            "A process of the bench was killed, most likely for lack of memory. Use fewer --jobs, or run the same "
+            "command again to go on."
+        ) from error
     finally:
         going_on.close()
         told.close()
@@ -149,6 +162,7 @@ def _begin_process(threads: int, told: Connection, patience: float) -> None:
     """Set up a process of the pool; it ends at its next safe place once the first one closes its end or is gone."""
     import torch
 
+    signals.let_in()
     keep_freed_memory()
     torch.set_num_threads(threads)
     threading.Thread(target=_watch, args=(told, patience), daemon=True).start()
@@ -172,6 +186,7 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
     """Run one run folder of the grid: its images once, and for each of its seeds the methods without a result."""
+    directories.own(cell.folder.parent.parent)
     methods, run_folder = experiment.arms[cell.arm].methods, RunFolder(cell.folder)
     there = {(result["seed"], result["method"]) for result in results_of(cell, methods)}
     missing = {seed: [name for name in methods if (seed, name) not in there] for seed in cell.seeds}
@@ -179,7 +194,7 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
         return
     data = plan_stage.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
     plan = plan_stage.drafted_plan(data, cell.recipe)
-    with storage.lock(cell.folder):
+    with storage.lock(claim(cell.folder, "run")):
         plan_stage.write_run(
             data, plan, cell.folder, cell.recipe, source=experiment.bench.mirror or str(experiment.source)
         )
@@ -239,6 +254,7 @@ def _kept_lines(cell: Cell) -> Iterator[dict[str, Any]]:
 def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2)) -> list[dict[str, Any]]:
     """Return one row a run folder of the grid: how many images and results it has; nothing is changed."""
     rows = []
+    directories.own(out)
     for cell in cells(experiment, out, seeds):
         run_folder = RunFolder(cell.folder)
         methods = experiment.arms[cell.arm].methods
@@ -257,6 +273,7 @@ def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2
 
 def collect(experiment: Experiment, out: Path, seeds: Sequence[int]) -> dict[str, Any]:
     """Gather the results that are there into one line a run, a table and pictures, all in ``out``."""
+    claim(out, "bench")
     results = list(finished(experiment, out, seeds))
     rows = table(results, experiment)
     content = {
@@ -268,7 +285,6 @@ def collect(experiment: Experiment, out: Path, seeds: Sequence[int]) -> dict[str
         "results": results,
         "table": rows,
     }
-    storage.make_folder(out)
     storage.write_text(
         out / RESULTS, "".join(json.dumps(storage.without_nan(result), ensure_ascii=False) + "\n" for result in results)
     )

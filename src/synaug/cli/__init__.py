@@ -25,9 +25,10 @@ from synaug.cli import (
     training_commands,
 )
 from synaug.errors import SynaugError
-from synaug.runtime.memory import keep_freed_memory
+from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
 
 INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
+OUT_OF_MEMORY = "Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size."
 KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
 
 QUIET = {  # what the libraries would print, start or send by themselves
@@ -135,8 +136,10 @@ def main() -> NoReturn:
         place = f": {error.filename}" if error.filename else ""
         fail(f"{error.strerror or error}{place}. Mend it and run the same command again.", 5)
     except MemoryError:
-        fail("Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size.", 5)
-    except Exception:
+        fail(OUT_OF_MEMORY, 5)
+    except Exception as error:
+        if is_out_of_memory(error):
+            fail(OUT_OF_MEMORY, 5)
         print(_without_secrets(traceback.format_exc()), end="", file=sys.stderr)
         fail("This is a bug of synaug. Please report it with the lines above.", 1)
     sys.exit(0)

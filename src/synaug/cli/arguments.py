@@ -7,15 +7,27 @@ from typing import Annotated
 
 import typer
 
+from synaug.cli.session import with_foreign_files_named
+
 Data = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="Folder with a folder per class, or a CSV / Parquet / JSONL table."),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, made by 'synaug plan' or 'synaug run'.")]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A run folder, made by 'synaug plan' or 'synaug run'.", callback=with_foreign_files_named
+    ),
+]
 Out = Annotated[Path, typer.Option("--out", help="Run folder to make, or to go on with.")]
 NewRun = Annotated[
     Path | None,
-    typer.Option("--out", help="Run folder to make, or to go on with.", show_default="runs/photos for photos/"),
+    typer.Option(
+        "--out",
+        help="Run folder to make, or to go on with.",
+        show_default="runs/photos for photos/",
+        callback=with_foreign_files_named,
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and how much; write nothing.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -36,6 +36,7 @@ def bench(
     """
     from synaug.bench import collect, experiment_names, markdown, read_experiment, run_bench
     from synaug.bench import status as grid_status
+    from synaug.bench.experiments import PHOTOS
     from synaug.cli import console
 
     if name is None:
@@ -46,6 +47,9 @@ def bench(
         else:
             print("\n".join(experiment_names()))
             print("What is in one: synaug bench NAME --list")
+        return
+    if name == PHOTOS:
+        _bench_photographs(seeds or (1 if quick else 3), known=known, as_json=as_json)
         return
     chosen = read_experiment(name, data=data, quick=quick, arms=arms.split(",") if arms else ())
     folder = out or Path("runs") / f"bench-{Path(name).stem}{'-quick' if quick else ''}"
@@ -73,3 +77,22 @@ def bench(
         print_json(content)
     else:
         print(markdown(content))
+
+
+def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
+    """Run the experiment on photographs and pretrained features, which needs no folder."""
+    from synaug.bench.photographs import ROWS, markdown_of, run_photographs
+
+    if known:
+        rows = {"photos": list(ROWS)}
+        if as_json:
+            print_json(rows)
+        else:
+            print(f"photos: {', '.join(ROWS)}")
+        return
+    with session() as progress:
+        content = run_photographs(seeds=seeds, progress=progress)
+    if as_json:
+        print_json(content)
+    else:
+        print(markdown_of(content))

@@ -109,6 +109,13 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"There: images to train on; {plan['test_images']:,} more are for testing. "
         "What prompts call a class is changed with --aliases."
     )
+    if lacking := plan.get("cannot_judge"):
+        names = ", ".join(
+            f"{name} ({number:,} {'image' if number == 1 else 'images'})" for name, number in lacking.items()
+        )
+        console.print(f"[yellow]Cannot judge[/] {escape(names)}: the off-class check has too few real images.")
+        if plan["scorer"] == "classifier":
+            console.print("A pretrained judge needs fewer images: quality.scorer: pretrained or clip in the recipe.")
     show_reading(plan["data"])
     if plan["model_note"]:
         console.print(f"[yellow]Note:[/] {escape(plan['model_note'])}")
@@ -273,12 +280,13 @@ def wrapped(text: str, width: int) -> str:
 
 def show_summary(report: dict[str, Any], page: Path) -> None:
     """Print the report's plain words and where the page lies."""
-    from synaug.report.summary import summary
+    from synaug.report.summary import ALARM, summary
 
     console = _console()
     console.print()
     for sentence in summary(report):
-        console.print(escape(wrapped(sentence, console.width)))
+        is_alarm, text = sentence.startswith(ALARM), escape(wrapped(sentence, console.width))
+        console.print(f"[bold red]{text}[/]" if is_alarm else text)
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synaug.errors import SynaugError
+
 if TYPE_CHECKING:
     from synaug.config import Recipe
     from synaug.runtime.progress import Progress
@@ -127,7 +129,21 @@ def run_folder(out: Path | None, name: str) -> Path:
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
     chosen = Path("runs") / (named or "run")
     print(f"Run folder: {chosen} (choose another with --out)", file=sys.stderr)
+    with_foreign_files_named(chosen)
     return chosen
+
+
+def with_foreign_files_named(run: Path | None) -> Path | None:
+    """Return the run folder; if it has files that are not of synaug, say on stderr which are left alone."""
+    if run is None:
+        return None
+    from synaug.run import foreign_files
+    from synaug.runtime.ownership import listed
+
+    with contextlib.suppress(OSError, SynaugError):  # whatever is wrong with it, the command says
+        if found := foreign_files(run):
+            print(f"Not of synaug, left alone in {run}: {listed(found)}", file=sys.stderr)
+    return run
 
 
 def names_of(methods: str | None) -> tuple[str, ...]:

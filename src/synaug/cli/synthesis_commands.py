@@ -85,6 +85,7 @@ def plan(
     from synaug.pipeline.dry_run import plan_summary, preview_plan
     from synaug.pipeline.model_timing import measured_pace
     from synaug.runtime import storage
+    from synaug.runtime.ownership import check_free, claim
 
     options = options_of(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
@@ -97,11 +98,12 @@ def plan(
             show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
         return
     out = run_folder(out, str(data))
+    check_free(out, "run")
     with session() as progress:
         plan_stage.check_recipe(options)
         manifest = plan_stage.load_data(data, options, progress=progress)
         made = plan_stage.drafted_plan(manifest, options)
-        with storage.lock(out):
+        with storage.lock(claim(out, "run")):
             plan_stage.write_run(manifest, made, out, options, source=str(data))
         pace = measured_pace(out, progress=progress) if measure else None
     summary = plan_summary(made, manifest, options, pace=pace)

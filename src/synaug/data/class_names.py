@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from synaug.errors import DataError
+from synaug.runtime.files.names import MAX_COMPONENT as MAX_BYTES
+from synaug.runtime.files.names import component_fault, folded
 
-MAX_BYTES = 255
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 
@@ -43,24 +43,6 @@ def cell_text(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and cell[1:].startswith(_FORMULA) else cell
 
 
-def name_fault(name: str) -> str | None:
-    """Return why a class name cannot be a folder name, or None where it can.
-
-    >>> name_fault("bullet_train"), name_fault("t-shirt/top")
-    (None, 'has a path separator')
-    """
-    size = len(name.encode(errors="surrogatepass"))
-    rules = (
-        (not name.strip(), "is empty"),
-        ("/" in name or "\\" in name, "has a path separator"),
-        (any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name), "has a control character"),
-        (name.startswith("."), "starts with a dot"),
-        (name.endswith((".", " ")), "ends with a dot or a space"),
-        (size > MAX_BYTES, f"has {size} bytes, allowed are {MAX_BYTES}"),
-    )
-    return next((reason for applies, reason in rules if applies), None)
-
-
 def check_class_names(names: Sequence[str]) -> None:
     """Check that every class can have a folder of its own on every system.
 
@@ -68,7 +50,7 @@ def check_class_names(names: Sequence[str]) -> None:
         DataError: a name is not allowed, or two differ only by letter case or Unicode form.
     """
     for name in names:
-        if fault := name_fault(name):
+        if fault := component_fault(name):
             raise DataError(
                 f"The class name {name!r} {fault}, so it cannot be a folder name. Rename the class; "
                 "not allowed are path separators, control characters, a dot at the start, "
@@ -76,13 +58,9 @@ def check_class_names(names: Sequence[str]) -> None:
             )
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(_folded(name), name)
+        other = seen.setdefault(folded(name), name)
         if other is not name:
             raise DataError(
                 f"The class names {other!r} and {name!r} differ only by letter case or Unicode form; "
                 "on some systems they would be one folder. Rename or merge one of them."
             )
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import os
-import stat
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError
+from synaug.runtime.files import directories
 from synaug.runtime.quiet import without_warnings
 
 FORMATS = (
@@ -61,14 +64,41 @@ def decoded(data: bytes) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=_formats_for(data))
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"has {image.width} x {image.height} pixels; allowed are {MAX_PIXELS:,} in all")
-            image.load()
-            return plain_mode(ImageOps.exif_transpose(image))
-    except DataError:
+            with _room.of(image.width * image.height):
+                image.load()
+                return plain_mode(ImageOps.exif_transpose(image))
+    except (DataError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise DataError(f"is not an image of the formats {', '.join(FORMATS)}") from None
     except Exception as error:  # Pillow raises many kinds for damaged files
         raise DataError(f"cannot be decoded: {error}") from error
+
+
+class _Room:
+    """Lets threads decode together as long as their images have at most ``MAX_PIXELS`` pixels: a huge one goes alone.
+
+    Decoding and conversion take up to 20 bytes a pixel, so this bounds the memory by 1 GB, however many threads.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self._free, self._changed = pixels, threading.Condition()
+
+    @contextlib.contextmanager
+    def of(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room for so many pixels, at most all, and keep it during the block."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+_room = _Room(MAX_PIXELS)
 
 
 def is_image_start(start: bytes) -> bool:
@@ -166,11 +196,13 @@ def file_bytes(path: Path) -> bytes:
         DataError: it is missing, no regular file, or too large to be looked at.
     """
     try:
-        about = os.stat(path)
-        if not stat.S_ISREG(about.st_mode):
-            raise DataError("is not a file")
-        if about.st_size > MAX_BYTES:
-            raise DataError(f"has {about.st_size:,} bytes; allowed are {MAX_BYTES:,}")
-        return path.read_bytes()
+        with directories.opened_file(path) as handle, open(handle, "rb", closefd=False) as file:
+            size = os.fstat(handle).st_size
+            data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)  # a file of /proc has size 0 and may not end
+    except DataError as error:
+        raise DataError(str(error).removeprefix(f"{path} ").rstrip(".")) from None
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}") from error
+    if max(size, len(data)) > MAX_BYTES:
+        raise DataError(f"has {max(size, len(data)):,} bytes; allowed are {MAX_BYTES:,}")
+    return data

@@ -30,8 +30,10 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from synaug.data.codec import decoded, encoded, read_file
+from synaug.data.manifest_checks import manifest_fault
 from synaug.errors import DataError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 
 COLUMNS = ("id", "path", "label", "attribute", "split", "source", "sha256")
 SPLITS = ("train", "validation", "test")
@@ -276,12 +278,15 @@ def read_manifest(path: Path) -> Manifest:
         DataError: the file is missing or is not such a manifest.
     """
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(directories.checked(path))
         about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"synaug"])
-    except (OSError, pa.ArrowInvalid, KeyError, ValueError) as error:
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(f"{path} is not a manifest of synaug: {error}.") from error
+    frame = table.to_pandas()
+    if fault := manifest_fault(frame, about, columns=COLUMNS, splits=SPLITS):
+        raise DataError(f"{path} is not a manifest of synaug: {fault}.")
     return Manifest(
-        frame=table.to_pandas(),
+        frame=frame,
         class_names=tuple(about["class_names"]),
         attribute_names=tuple(about["attribute_names"]),
         root=None if about["root"] is None else Path(about["root"]),

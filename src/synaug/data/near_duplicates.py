@@ -14,13 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from synaug.data.thumbnails import SIDE
+from synaug.data.thumbnails import SIDE, thumbnails
 
 _FINE = 64  # side in pixels at which images are shifted
 _FARTHEST = 14  # an image is shifted by up to a 14th of its side
 _STEPS = 5  # places across and down
 _NEIGHBOURS = 16  # that are looked at closely
 _LOWEST_SPREAD = 8.0  # of 255; below it contrast is not taken out, else noise would be compared
+EQUAL = 0.005  # mean absolute difference (0 to 1) up to which two thumbnails are equal
 _CHUNK = 8192
 _NO_SPECTRA = np.zeros((0, SIDE * (SIDE // 2 + 1)), np.float32)
 _WHOLE = np.ones(SIDE * SIDE, np.float32)
@@ -144,3 +145,33 @@ def _nearest(spectra: np.ndarray, known: np.ndarray) -> np.ndarray:
         order = np.argpartition(-best, min(_NEIGHBOURS, best.shape[1]) - 1, 1)[:, :_NEIGHBOURS]
         best, places = np.take_along_axis(best, order, 1), np.take_along_axis(places, order, 1)
     return places
+
+
+def has_twin(images: Sequence[Image.Image], limit: float) -> np.ndarray:
+    """Return whether each image is a near-duplicate of another one of them, bool of shape ``(N,)``.
+
+    Args:
+        images: of one class.
+        limit: distance up to which two images are near-duplicates; see ``alike_distances``.
+    """
+    views, prints = make_views(images), make_prints(thumbnails(images))
+    others = [np.arange(len(images)) != position for position in range(len(images))]
+    distances = [
+        alike_distances(views.only(position), Prints(prints.thumbnails[rest], prints.spectra[rest]))[0]
+        for position, rest in enumerate(others)
+    ]
+    return (np.array(distances) <= limit) | _has_equal(prints.thumbnails)
+
+
+def _has_equal(thumbnails: np.ndarray) -> np.ndarray:
+    """Return whether a thumbnail is all but equal to another one.
+
+    In finely patterned images, views and thumbnails round differently, so that equal images can look different.
+    """
+    from sklearn.metrics import pairwise_distances
+
+    if len(thumbnails) < 2:
+        return np.zeros(len(thumbnails), bool)
+    differences = pairwise_distances(thumbnails.astype(np.float32), metric="manhattan") / (255 * thumbnails.shape[1])
+    np.fill_diagonal(differences, np.inf)
+    return differences.min(1) <= EQUAL

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 from synaug.data.pixel_range import white_level
 
 _GRAY = ("1", "L", "LA", "La")
+_ROWS = 64  # converted at once
 _WIDE = ("I", "F")  # starts of the modes of more than 8 bits
 
 
@@ -67,11 +68,14 @@ def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
 
 def _eight_bits(image: Image.Image, white: float | None) -> Image.Image:
     """Scale by the range that the values are of: 0 to 1 (floats), 0 to 255, or 0 to 65,535."""
-    values = np.asarray(image, np.float64)
+    values = np.asarray(image)
     if white is None:
         low, high = values.min(initial=0), values.max(initial=0)
         white = white_level(float(low), float(high), is_float=image.mode.startswith("F"))
-    gray = np.clip(values * (255 / white), 0, 255).round().astype(np.uint8)
+    gray = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), _ROWS):  # at once, a huge image would take over 30 bytes a pixel
+        strip = values[start : start + _ROWS].astype(np.float64)
+        gray[start : start + _ROWS] = np.clip(strip * (255 / white), 0, 255).round().astype(np.uint8)
     if isinstance(clear := image.info.get("transparency"), int):
         gray[values == clear] = 255
     return Image.fromarray(gray)

@@ -24,15 +24,18 @@ from synaug.data.duplicates import with_duplicates
 from synaug.data.formats.folders import is_image_name, list_folders, subfolders
 from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
 from synaug.data.formats.in_memory import Source, table_in_memory
-from synaug.data.formats.listing import Listing, check_listing
+from synaug.data.formats.listing import Listing, PathGuard, check_listing
 from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table
 from synaug.data.formats.tree import is_ours
 from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
+from synaug.data.manifest_checks import check_stays_in
 from synaug.data.thumbnails import thumbnails
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
+from synaug.runtime.ownership import KINDS, kind_of
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import without_warnings
 from synaug.runtime.signals import stop_here
@@ -73,7 +76,7 @@ def read_data(
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
         if path.is_file() and _is_manifest(path):
-            return read_manifest(path)
+            return _checked_manifest(path)
         where, listing = str(path), list_images(path, options)
     else:
         where = f"The {type(source).__name__}"
@@ -81,6 +84,17 @@ def read_data(
     check_listing(listing, where=where)
     checks = list(_checks(listing, progress)) if check else [Checked()] * len(listing.frame)
     return _manifest(listing, checks, options, where)
+
+
+def _checked_manifest(path: Path) -> Manifest:
+    """Return a manifest that was given as data: like any table, it names images in its own folder only."""
+    manifest = read_manifest(path)
+    check_stays_in(path.parent, manifest.root, path)
+    guard = PathGuard(path.parent if manifest.root is None else manifest.root)
+    for place in manifest.frame["path"]:
+        if place:
+            guard.check(place)
+    return manifest
 
 
 def list_images(path: Path, options: DataOptions) -> Listing:
@@ -101,6 +115,8 @@ def list_images(path: Path, options: DataOptions) -> Listing:
         near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [], n=1)
         hint = f" Did you mean {str(path.parent / near[0])!r}?" if near else ""
         raise DataError(f"{path} does not exist.{hint} Give a folder with one folder a class, or a table of images.")
+    if (kind := kind_of(path)) in ("run", "bench", "classifier"):
+        raise DataError(f"{path} is a {KINDS[kind]} of synaug, not a data set. Give the images that it was made from.")
     if is_saved(path):
         return list_saved(path, options)
     if is_ours(path) and not (path / "train").is_dir():
@@ -245,6 +261,6 @@ def _is_manifest(path: Path) -> bool:
     if path.suffix != ".parquet":
         return False
     try:
-        return b"synaug" in (pq.read_schema(path).metadata or {})
+        return b"synaug" in (pq.read_schema(directories.checked(path)).metadata or {})
     except (OSError, ValueError):
         return False

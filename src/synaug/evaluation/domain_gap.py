@@ -18,6 +18,7 @@ from synaug.evaluation.precision_recall import Manifold, diversity, manifold
 from synaug.evaluation.validation import check_positions
 
 MIN_PER_SIDE = 4
+MIN_FOR_KID = 50  # images per side; with fewer, KID's own noise is larger than most differences
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Gap:
     """How far synthetic images are from real ones; NaN where there are too few of either.
 
     ``probe_accuracy`` is that of a classifier of real against synthetic, balanced and cross-validated:
-    0.5 means they cannot be told apart, 1 that they always can. Diversity is the mean distance of two images.
+    0.5 means they cannot be told apart, 1 that they always can. KID is measured on normalized features, so it can be
+    compared between networks, and needs ``MIN_FOR_KID`` images per side. Diversity: the mean distance of two images.
     """
 
     num_real: int
@@ -109,11 +111,29 @@ def gap(*, real: np.ndarray, synthetic: np.ndarray, num_neighbours: int = 5, see
         num_real=len(real),
         num_synthetic=len(synthetic),
         probe_accuracy=probe_accuracy(real=real, synthetic=synthetic, seed=seed),
-        kid=kernel_distance(real=real, synthetic=synthetic, seed=seed),
+        kid=_normalized_kid(real, synthetic, seed),
         manifold=manifold(real=real, synthetic=synthetic, num_neighbours=num_neighbours),
         real_diversity=diversity(real),
         synthetic_diversity=diversity(synthetic),
     )
+
+
+def _normalized_kid(real: np.ndarray, synthetic: np.ndarray, seed: int) -> Kid:
+    if min(len(real), len(synthetic)) < MIN_FOR_KID:
+        return Kid(math.nan, math.nan)
+    return kernel_distance(real=normalized(real), synthetic=normalized(synthetic), seed=seed)
+
+
+def normalized(features: np.ndarray) -> np.ndarray:
+    """Return the features scaled to length ``sqrt(D)`` per image, shape ``(N, D)``; zeros stay zero.
+
+    The kernel of KID then lies between 0 and 8, whatever network made the features.
+
+    >>> normalized(np.array([[3.0, 4.0], [0.0, 0.0]])).round(3).tolist()
+    [[0.849, 1.131], [0.0, 0.0]]
+    """
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.where(lengths > 0, lengths, 1) * math.sqrt(features.shape[1])
 
 
 def probe_accuracy(*, real: np.ndarray, synthetic: np.ndarray, num_folds: int = 5, seed: int = 0) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synaug.synthesis.quality.gates import class_thresholds, margins
+from synaug.synthesis.quality.thresholds import class_thresholds, margins
 
 if TYPE_CHECKING:
     from torch import Tensor

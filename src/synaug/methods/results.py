@@ -15,7 +15,7 @@ from synaug.data.manifest import Manifest, read_manifest
 from synaug.methods.datasets import Sets
 from synaug.methods.options import is_of_options, method_named, network_of, options_of
 from synaug.methods.training import trained_model
-from synaug.run import RunFolder
+from synaug.run import CHECKPOINT_FILES, RunFolder
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 
@@ -38,7 +38,7 @@ def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str
     if is_current(run_folder, name, recipe, synthetic):
         return True
     if run_folder.result(name, recipe.seed).exists():
-        storage.remove_tree(run_folder.checkpoint(name, recipe.seed))
+        storage.remove_tree(run_folder.checkpoint(name, recipe.seed), names=CHECKPOINT_FILES, last="result.json")
     return False
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synaug.config import MethodOptions, Recipe
@@ -57,7 +58,9 @@ def trained_model(
         head="cosine" if method.schedule != "glmc" and options.loss in COSINE_LOSSES else "linear",
         seed=recipe.seed,
     )
-    with tracked(recipe.train.track, name=f"{name}-{recipe.seed}", folder=run_folder.tracking) as track:
+    with tracked(
+        recipe.train.track, name=f"{name}-{recipe.seed}", folder=_tracking_folder(run_folder, recipe)
+    ) as track:
         log = SCHEDULES[method.schedule](
             model,
             data,
@@ -71,6 +74,11 @@ def trained_model(
             stage=f"training {name}",
         )
     return model, log.seconds
+
+
+def _tracking_folder(run_folder: RunFolder, recipe: Recipe) -> Path:
+    """Return where a tracker writes; it would follow a link, so the folder is made before."""
+    return run_folder.tracking if recipe.train.track is None else storage.make_folder(run_folder.tracking)
 
 
 def retrained_model(

@@ -21,6 +21,7 @@ from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
 from synaug.methods import Sets, images_digest, method_named, options_of, stage_options, trained_model
 from synaug.pipeline.candidates import candidates, uses_synthetic
+from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
 from synaug.run import RunFolder
 from synaug.runtime import signals, storage
@@ -66,7 +67,7 @@ def choose(
     """
     manifest = read_manifest(run_folder.data)
     with_groups = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
-    with_synthetic = bool(sets.evened_out.is_synthetic.any())
+    with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
     if not names:  # bounds only, which nobody can use
         return {}

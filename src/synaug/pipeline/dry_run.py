@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import Recipe
+from synaug.data import groups
 from synaug.data.account import reading_account
 from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined, read_manifest
@@ -14,6 +15,7 @@ from synaug.methods import check_methods, method_named
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
+from synaug.pipeline.scorer import with_scorer
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
@@ -23,6 +25,7 @@ from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.planning.cost import Pace, estimate
 from synaug.synthesis.planning.plan import Plan, doubtful_names
 from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
 
 def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
@@ -38,7 +41,11 @@ def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Ma
 
 def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
     """Return what a person should see of a plan before paying for it; ``pace``: as measured."""
+    quality = with_scorer(recipe, made).quality
+    counts = groups.summary(manifest.split("train"))["class_counts"]
     return plan_section(made) | {
+        "scorer": quality.scorer,
+        "cannot_judge": classes_without_judge(quality, counts),
         "have": {cell.name: cell.have for cell in made.cells},
         "test_images": len(manifest.split("test")),
         "validation_images": len(manifest.split("validation")),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from synaug.errors import DataError, OptionError
+from synaug.errors import DataError
 from synaug.methods import METHODS, check_methods, network_of
 from synaug.pipeline.choose import read_choice
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
+from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
 
 CARD, CONFIG = "README.md", "config.json"
 UNKNOWN_LICENCE = "unknown"
@@ -43,8 +45,6 @@ def export_classifier(
     if method is None or method == CHOSEN:
         method = read_choice(run_folder.path).get("chosen", "synaug")
     check_methods([method], recipe)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OptionError(f"{out} exists and is not empty. Choose another folder, or remove this one.")
     if not run_folder.report.exists():
         raise DataError(f"{run} has no report yet, which the card is made from. Make it with: synaug report {run}")
     report = storage.read_json(run_folder.report)
@@ -56,11 +56,16 @@ def export_classifier(
     network = network_of(method, recipe)
     saved = load_classifier(checkpoint, network=network if is_own(network) else None)
     config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
-    folder = storage.make_folder(out.with_name(f".{out.name}{storage.TEMPORARY}"))
-    storage.copy_file(checkpoint / FILE, folder / FILE)
-    storage.write_json(folder / CONFIG, config)
-    storage.write_text(folder / CARD, model_card(report, result, config, licence=licence))
-    storage.move_folder(folder, out)
+    card = model_card(report, result, config, licence=licence)
+    weights = storage.file_digest(checkpoint / FILE)
+    content, names = storage.digest(f"{weights} {json.dumps(config)} {card}".encode()), (FILE, CONFIG, CARD)
+    if not is_free(out, content, names):
+        raise taken(out)
+    with work_folder(out, content, names) as folder:
+        storage.copy_file(checkpoint / FILE, folder / FILE)
+        storage.write_json(folder / CONFIG, config)
+        storage.write_text(folder / CARD, card)
+        put_in_place(folder, out, kind="classifier", last=CARD)
 
 
 def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, licence: str) -> str:
@@ -113,6 +118,7 @@ def _is_number(value: Any) -> bool:
 
 def _method_section(report: dict[str, Any], result: dict[str, Any], description: str) -> str:
     plan, made = report["plan"], report["synthesis"]
+    class_of = plan.get("class_of", {cell: cell.split(" | ")[0] for cell in plan["num_to_generate"]})
     lines = [
         "## Training",
         "",
@@ -127,7 +133,7 @@ def _method_section(report: dict[str, Any], result: dict[str, Any], description:
         "|---|---|---|---|",
     ]  # fmt: skip
     for name, number in report["data"]["class_counts"].items():
-        planned = sum(n for cell, n in plan["num_to_generate"].items() if f"{cell} | ".startswith(f"{name} | "))
+        planned = sum(n for cell, n in plan["num_to_generate"].items() if class_of.get(cell, cell) == name)
         lines.append(f"| {_cell(name)} | {number:,} | {planned:,} | {_percent(result['per_class'].get(name))} |")
     return "\n".join([*lines, ""])
 

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from synaug.config import Recipe
 from synaug.data.manifest import read_manifest
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
+from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
+from synaug.pipeline.scorer import gate_embedder
 from synaug.run import RunFolder, locked_recipe, open_run, write_model
 from synaug.runtime import signals, storage
+from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
@@ -71,7 +74,7 @@ def image_maker(
     from synaug.synthesis.generators.init_images import make_guides
     from synaug.synthesis.quality.gates import make_gates
 
-    run_folder = RunFolder(out)
+    run_folder = RunFolder(directories.own(out))
     if not run_folder.plan.is_file() or read_plan(run_folder.plan).digest != plan_digest:
         raise EnvironmentFault(
             f"The machine {platform.node()} does not see the run folder {out}, or sees another plan there. "
@@ -87,7 +90,8 @@ def image_maker(
         for last in (False, True)
     )
     scorer = _scorer(out, recipe, plan)
-    gates = make_gates(manifest, early, seed=recipe.seed, scorer=scorer, progress=progress)
+    embed = gate_embedder(recipe)
+    gates = make_gates(manifest, early, seed=recipe.seed, scorer=scorer, progress=progress, embed=embed)
     guides, loaded = make_guides(plan, manifest), [generator] if generator else []
 
     def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
@@ -167,7 +171,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
 
 
 def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
-    """Raise an IncompleteError where more slots stayed empty than ``quality.max_missing`` allows.
+    """Raise an IncompleteError if the images are unusable, or more are missing than ``quality.max_missing`` allows.
 
     Args:
         out: run folder.
@@ -181,6 +185,11 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
             f"{made['missing']:,} of {made['requested']:,} images are missing because every attempt was rejected "
             f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
             "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
+        )
+    if reason := unusable(open_run(out)):
+        raise IncompleteError(
+            f"{reason} Do not use a classifier that learned from them. Look at {out / 'synthetic'}, then choose a "
+            "model that knows your classes with --model, or change what prompts call them with --aliases."
         )
 
 
@@ -203,8 +212,11 @@ def check(
     if gates is not None:
         quality = quality.model_copy(update={"gates": tuple(gates)})
     with storage.lock(out, name="worker-0-of-1"):
-        scorer = _scorer(out, recipe.model_copy(update={"quality": quality}), plan)
-        asked = make_gates(read_manifest(run_folder.data), quality, seed=recipe.seed, scorer=scorer, progress=progress)
+        changed = recipe.model_copy(update={"quality": quality})
+        asked = make_gates(
+            read_manifest(run_folder.data), quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
+            progress=progress, embed=gate_embedder(changed),
+        )  # fmt: skip
         num_checked = len(synthetic_manifest(plan, out))
         failed = list(recheck(plan, out, asked, progress=progress))
         if reject:

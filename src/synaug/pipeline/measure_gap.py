@@ -1,63 +1,179 @@
-"""Measure, on the features of a run's network, how far its synthetic images are from its real ones."""
+"""Compare a run's synthetic images with its real ones, on features that no training on them has touched."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
+from PIL import Image
 
 from synaug.config import Recipe
 from synaug.data import groups
-from synaug.data.manifest import Manifest
-from synaug.methods import Sets, trained_model
+from synaug.data.image_statistics import contrasts, image_statistics, noise_limit, spectral_flatness
+from synaug.data.manifest import Manifest, read_image
+from synaug.data.near_duplicates import has_twin
 from synaug.run import RunFolder
-from synaug.runtime import storage
+from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.quality.class_scorers import Embed, fit_features
+from synaug.synthesis.quality.scorer_choice import LEAST_IMAGES
 
-GAP_METHOD = "synaug_stage1"  # on whose features the gap between real and synthetic is measured
-GAP_IMAGES = 2000  # of each side at most, spread over the classes
+IMAGES = 1000  # of each side at most, spread over the classes
+STATISTICS = "statistics of color, layout and spectrum"
+_FLAT = 0.02  # contrast up to which an image counts as one color, unless real images are as flat
+_STAGE = "comparing real and synthetic images"
 
 
-def write_gap(sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent) -> None:
-    """Measure how far synthetic training images are from real ones, and keep it for the report.
+@dataclass(frozen=True)
+class _Side:
+    """The real or the synthetic images that are compared, in memory."""
 
-    The features are those of ``GAP_METHOD``'s network; with no synthetic images nothing is measured.
+    images: list[Image.Image]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of features, and how many real images of a class a classifier of them needs."""
+
+    name: str
+    embed: Embed
+    least_images: int
+
+
+def write_gap(
+    run_folder: RunFolder,
+    recipe: Recipe,
+    *,
+    real: Manifest,
+    synthetic: Manifest,
+    digest: str,
+    progress: Progress = silent,
+) -> None:
+    """Measure the gap and judge the synthetic images, and keep both for the report; once for the same images.
+
+    Args:
+        run_folder: the run.
+        recipe: its options.
+        real: the real training images.
+        synthetic: the accepted synthetic images; without any, nothing is measured.
+        digest: of the synthetic images.
+        progress: called while images are read.
     """
-    from synaug.evaluation.domain_gap import gap_report, gap_section
-    from synaug.training.distributed import joined_team
-    from synaug.training.inference import extract_features
+    if not is_measured(run_folder, digest):
+        found = measured_gap(real, synthetic, recipe, progress=progress) if len(synthetic) else {}
+        storage.write_json(run_folder.gap, {"images": digest} | found)
 
-    images, class_names = sets.evened_out, read_plan(run_folder.plan).class_names
-    labels, is_synthetic = images.labels.numpy(), images.is_synthetic.numpy()
-    team, device = joined_team(recipe.train.device)
-    if not is_synthetic.any():
-        if team.is_first:
-            storage.write_json(run_folder.gap(recipe.seed), {})
-        return
-    progress("measuring the gap", 0, 1, "")
-    model, _ = trained_model(GAP_METHOD, sets, run_folder, recipe)
-    if not team.is_first:
-        return
-    rng = np.random.default_rng([recipe.seed, 3])
-    cells = labels + len(class_names) * is_synthetic
-    rows = at_most_of_each(cells, max(1, GAP_IMAGES // len(class_names)), rng)
-    features = extract_features(model, images.rows(rows), device=device).numpy()
-    made = is_synthetic[rows]
-    found = gap_report(
-        real=features[~made],
-        synthetic=features[made],
-        real_labels=labels[rows][~made],
-        synthetic_labels=labels[rows][made],
-        class_names=class_names,
-        seed=recipe.seed,
+
+def is_measured(run_folder: RunFolder, digest: str) -> bool:
+    """Return whether the gap was measured for the synthetic images of this digest."""
+    return run_folder.gap.is_file() and storage.read_json(run_folder.gap).get("images") == digest
+
+
+def unusable(run_folder: RunFolder) -> str:
+    """Return why the run's synthetic images must not be trained on; empty if they may be, or were not judged."""
+    found = storage.read_json(run_folder.gap).get("audit") if run_folder.gap.is_file() else None
+    return "" if not found or found["usable"] else str(found["sentence"])
+
+
+def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
+    """Return ``gap`` and ``audit`` as the report has them, from at most ``IMAGES`` images per side."""
+    from synaug.evaluation.audit import audit, audit_section
+    from synaug.evaluation.domain_gap import gap_report, gap_section
+
+    names, rng = real.class_names, np.random.default_rng([recipe.seed, 3])
+    sides = [_read(side, max(1, IMAGES // len(names)), rng, progress) for side in (real, synthetic)]
+    gaps = []
+    for kind in (kinds := _kinds(recipe)):
+        features = _comparable(*(kind.embed(side.images) for side in sides), is_statistics=kind.name == STATISTICS)
+        gaps.append(
+            gap_report(
+                real=features[0],
+                synthetic=features[1],
+                real_labels=sides[0].labels,
+                synthetic_labels=sides[1].labels,
+                class_names=names,
+                seed=recipe.seed,
+            )
+        )
+    best = kinds[-1]
+    recalls, taken_for = _judged(features, sides[0].labels, len(names), least=best.least_images, seed=recipe.seed)
+    found = audit(gaps, _looks(sides, taken_for, recipe), real_recalls=recalls, class_names=names)
+    return {"gap": {"features": best.name} | gap_section(gaps[-1], names), "audit": audit_section(found, names)}
+
+
+def _read(manifest: Manifest, per_class: int, rng: np.random.Generator, progress: Progress) -> _Side:
+    chosen = manifest.rows(at_most_of_each(manifest.labels, per_class, rng))
+    images = []
+    for row in range(len(chosen)):
+        signals.stop_here()
+        progress(_STAGE, row, len(chosen), "")
+        images.append(read_image(chosen, row))
+    progress(_STAGE, len(chosen), len(chosen), "")
+    return _Side(images, chosen.labels)
+
+
+def _kinds(recipe: Recipe) -> list[_Kind]:
+    """Return the kinds of features to compare on, the most telling last."""
+    kinds = [_Kind(STATISTICS, image_statistics, LEAST_IMAGES["classifier"])]
+    network = recipe.quality.scorer_network
+    if network is not None:
+        from synaug.training.networks.embedding import make_embedder
+        from synaug.training.networks.timm_networks import architecture
+
+        name = f"pretrained features of {architecture(network).removeprefix('timm/')}"
+        kinds.append(_Kind(name, make_embedder(network, device=recipe.generate.device), LEAST_IMAGES["pretrained"]))
+    return kinds
+
+
+def _comparable(real: np.ndarray, synthetic: np.ndarray, *, is_statistics: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return features whose distances mean something: statistics in standard deviations, others at one length."""
+    from synaug.evaluation.domain_gap import normalized
+
+    if not is_statistics:
+        return normalized(real), normalized(synthetic)
+    mean, deviation = real.mean(0), real.std(0)
+    deviation = np.where(deviation > 1e-6, deviation, 1)
+    return (real - mean) / deviation, (synthetic - mean) / deviation
+
+
+def _judged(
+    features: Sequence[np.ndarray], labels: np.ndarray, num_classes: int, *, least: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each class's recall on held-out real images, NaN below ``least``, and the class of synthetic images."""
+    real, synthetic = features
+    fitted = fit_features(real, labels, num_classes=num_classes, seed=seed)
+    right, counts = fitted.out_of_fold.argmax(1) == labels, np.bincount(labels, minlength=num_classes)
+    recalls = [right[labels == k].mean() if counts[k] >= least else np.nan for k in range(num_classes)]
+    return np.array(recalls), fitted.of_features(synthetic).argmax(1)
+
+
+def _looks(sides: Sequence[_Side], taken_for: np.ndarray, recipe: Recipe) -> Any:
+    from synaug.evaluation.audit import Looks
+
+    real, synthetic = sides
+    limit = noise_limit(spectral_flatness(real.images))
+    flat = min(_FLAT, 0.5 * float(np.quantile(contrasts(real.images), 0.02))) if real.images else _FLAT
+    twins = np.zeros(len(synthetic.images), bool)
+    for label in np.unique(synthetic.labels):
+        mine = np.flatnonzero(synthetic.labels == label)
+        twins[mine] = has_twin([synthetic.images[row] for row in mine], recipe.quality.alike_distance)
+        signals.stop_here()
+    return Looks(
+        labels=synthetic.labels,
+        noise=spectral_flatness(synthetic.images) > limit,
+        constant=contrasts(synthetic.images) < flat,
+        duplicates=twins,
+        taken_for=taken_for,
     )
-    storage.write_json(run_folder.gap(recipe.seed), gap_section(found, class_names))
-    progress("measuring the gap", 1, 1, "")
 
 
 def at_most_of_each(cells: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
     """Return the positions of up to ``number`` entries of each value, drawn at random, in ascending order."""
     chosen = [rng.permutation(np.flatnonzero(cells == cell))[:number] for cell in np.unique(cells)]
-    return np.sort(np.concatenate(chosen))
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *chosen]))
 
 
 def shortcuts(training: Manifest) -> list[str]:

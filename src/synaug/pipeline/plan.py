@@ -16,6 +16,7 @@ from synaug.data.manifest import Manifest, write_manifest
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
 from synaug.methods import check_methods
+from synaug.pipeline.scorer import with_scorer
 from synaug.run import RunFolder, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
@@ -97,6 +98,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
         from synaug.pipeline.pretraining import resolve_pretraining
 
         recipe, _ = resolve_pretraining(recipe, plan, out)
+    recipe = with_scorer(recipe, plan, run_folder)
     write_lock(run_folder, source=manifest.origin or source, recipe=recipe, data_digest=data_digest(manifest))
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)

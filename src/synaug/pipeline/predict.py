@@ -20,7 +20,6 @@ from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, PATH_COLUMNS, named_column
 from synaug.errors import DataError, OptionError
-from synaug.pipeline.choose import read_choice
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run import RunFolder, locked_recipe
 from synaug.runtime import signals, storage
@@ -114,7 +113,7 @@ def _result_of(run: RunFolder, method: str | None, seed: int | None) -> dict[str
         there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {run.path}"
         raise DataError(f"{run.path} has no finished classifier of seed {chosen}.{there}")
     if method is None:
-        return chosen_result(results, read_choice(run.path))
+        return chosen_result(results, run)
     found = next((result for result in results if result["method"] == method), None)
     if found is None:
         known = ", ".join(result["method"] for result in results)

@@ -6,7 +6,7 @@ import collections
 import datetime
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, registered
 from synaug.pipeline.choose import read_choice
 from synaug.pipeline.comparison import compared
-from synaug.pipeline.measure_gap import shortcuts
+from synaug.pipeline.measure_gap import shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.run import RunFolder, locked_recipe, machine, open_run, run_name
 from synaug.runtime import storage
@@ -28,6 +28,7 @@ from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
 from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.slots import sample_slots
+from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
 IN_DOMAIN = (
     "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
@@ -65,7 +66,10 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         command = storage.read_json(run_folder.report)["command"]
     manifest = read_manifest(run_folder.data)
     plan = read_plan(run_folder.plan)
-    made = synthesis_section(plan, out)
+    data = data_section(manifest, lock["source"])
+    made, gap = synthesis_section(plan, out), storage.read_json(run_folder.gap) if run_folder.gap.is_file() else {}
+    chosen = chosen_result(own, run_folder)
+    final = chosen["method"]
     content = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
@@ -76,24 +80,26 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "versions": lock["versions"],
         "seconds": made["seconds"] + training_seconds(results, recipe),
         "disk": disk_section(run_folder),
-        "data": data_section(manifest, lock["source"]),
+        "data": data,
         "plan": plan_section(plan),
         "synthesis": made,
         "training": training_section(recipe, plan, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
         "choice": read_choice(out),
-        "comparison": compared(run_folder, results, chosen_result(own, read_choice(out))["method"]),
+        "comparison": {} if unusable(run_folder) else compared(run_folder, results, final),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
-        "gap": storage.read_json(gap) if (gap := run_folder.gap(recipe.seed)).exists() else {},
+        "gap": gap.get("gap", {}),
+        "classifier": "" if unusable(run_folder) and chosen["uses_synthetic"] else final,
+        "audit": gap.get("audit", {}),
+        "cannot_judge": classes_without_judge(recipe.quality, data["class_counts"]),
         "warnings": duplicate_notes(manifest.duplicates)
         + warnings(plan, made)
         + shortcuts(joined(manifest.split("train"), synthetic_manifest(plan, out))),
         "repeat": [command] if command else [],
         "usage": usage_lines(out, suffix=SUFFIX_OF[plan.encoding.format]),
     }
-    final = chosen_result(own, read_choice(out))["method"]
     storage.copy_file(run_folder.method_predictions(final, recipe.seed), run_folder.predictions)
     pictures = report_images(manifest, plan, out)
     storage.write_text(
@@ -161,13 +167,21 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     return [registered(result["method"], recipe) | result for result in current]  # results of older versions lack these
 
 
-def chosen_result(results: Sequence[dict[str, Any]], choice: Mapping[str, Any]) -> dict[str, Any]:
+def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunFolder) -> dict[str, Any]:
     """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
 
-    It is the chosen one; that of ``synaug``, or the last one, if no choice was made.
+    It is that of the choice; without one, that of ``synaug``, or the last. If the synthetic images are unusable, it is
+    one that learned from real images alone.
     """
     by_method = {result["method"]: result for result in results}
-    return next((by_method[name] for name in (choice.get("chosen"), "synaug") if name in by_method), results[-1])
+    made = by_method.get(read_choice(run_folder.path).get("chosen", ""))
+    if made is not None and not (made["uses_synthetic"] and unusable(run_folder)):
+        return made
+    if unusable(run_folder):
+        alone = [each for each in results if not each["uses_synthetic"] and not each["is_bound"]]
+        if alone:
+            return max(alone, key=lambda each: each["accuracy"])
+    return by_method.get("synaug", results[-1])
 
 
 def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
@@ -220,6 +234,7 @@ def plan_section(plan: Plan) -> dict[str, Any]:
         "variant": plan.options.variant,
         "model": plan.options.model,
         "template": plan.options.template,
+        "class_of": {cell.name: plan.class_names[cell.label] for cell in plan.cells},
         "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
         "digest": plan.digest,
         "called": called(plan),

@@ -14,6 +14,7 @@ from synaug.data.codec import read_file
 from synaug.data.manifest import Manifest, read_image
 from synaug.pipeline.review import check_present
 from synaug.run import RunFolder
+from synaug.runtime.files import directories
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan
 
@@ -71,7 +72,7 @@ def confusions(
     found = {}
     for result in results:
         path = run_folder.method_predictions(result["method"], result["seed"])
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        table = pd.read_csv(directories.checked(path), dtype=str, keep_default_na=False)
         matrix = (
             pd.crosstab(table["label"], table["prediction"])
             .reindex(index=list(class_names), columns=list(class_names), fill_value=0)
@@ -91,7 +92,7 @@ def loss_curves(run_folder: RunFolder, results: Sequence[dict[str, Any]]) -> dic
     paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
     curves = {}
     for name in [name for name, path in paths.items() if path.exists()][:MOST_CURVES]:
-        losses = pd.read_csv(paths[name])["loss"].to_numpy()
+        losses = pd.read_csv(directories.checked(paths[name]))["loss"].to_numpy()
         parts = np.array_split(losses, min(CURVE_POINTS, len(losses)))
         curves[name] = [float(part.mean()) for part in parts]
     return curves

@@ -9,7 +9,7 @@ from typing import Any
 
 from synaug.methods import DEFAULT_METHODS
 from synaug.pipeline.report import finished_results
-from synaug.run import RunFolder, locked_recipe, open_run
+from synaug.run import RunFolder, locked_recipe, method_and_seed, open_run
 from synaug.runtime import storage
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary
 from synaug.synthesis.planning.plan_file import read_plan
@@ -67,7 +67,13 @@ def _training(run_folder: RunFolder) -> dict[str, Any] | None:
     """Return how far the training is that was last saved; None where it is finished, or there is none."""
     from synaug.training.checkpoint import FILE, read_about
 
-    saved = {path: path.stat().st_mtime for path in run_folder.checkpoints.rglob(FILE)}
+    saved = {
+        path: path.lstat().st_mtime
+        for folder in run_folder.checkpoints.glob("*-*")
+        if method_and_seed(folder.name) is not None
+        for path in (folder / FILE, folder / "start" / FILE)
+        if path.is_file()
+    }
     if not saved:
         return None
     path = max(saved, key=lambda place: saved[place])
@@ -76,11 +82,11 @@ def _training(run_folder: RunFolder) -> dict[str, Any] | None:
     if done >= steps:
         return None
     rate = done / about["seconds"] if about["seconds"] else math.nan
-    name, _, seed = path.relative_to(run_folder.checkpoints).parts[0].rpartition("-")
+    name, seed = method_and_seed(path.relative_to(run_folder.checkpoints).parts[0]) or ("", 0)
     since = time.time() - saved[path] if storage.holders(run_folder.path) else 0.0  # it went on since it was saved
     return {
         "method": name,
-        "seed": int(seed),
+        "seed": seed,
         "steps": steps,
         "done": done,
         "per_second": rate,

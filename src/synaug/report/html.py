@@ -104,6 +104,7 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         times=[(row.title, seconds[row.method]) for row in rows if row.method in seconds],
         groups=sections.groups(content),
         gap=sections.gap_rows(content),
+        light=sections.light(content),
         notes=content.get("warnings") or [],
         settings=[
             (key, value)

@@ -104,9 +104,16 @@ def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]
     rivals = {method: run for method, run in firsts.items() if not run.get("is_bound")}
     plain = [method for method, run in rivals.items() if not run.get("uses_synthetic")]
     filled = [method for method, run in rivals.items() if run.get("uses_synthetic")]
+    if is_unusable(report):
+        filled = []  # nothing is to be said for a model that learned from them
     before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
     after = "synaug" if "synaug" in filled else next(reversed(filled), None)
     return before, after
+
+
+def is_unusable(report: Mapping[str, Any]) -> bool:
+    """Return whether the report's audit found that the synthetic images must not be trained on."""
+    return not (report.get("audit") or {}).get("usable", True)
 
 
 def percent(value: float | None, digits: int = 0) -> str:

@@ -89,6 +89,13 @@ class Choice(Section):
     num_images: int | None = Field(None, description="real images that the candidates were judged on")
 
 
+class Audit(Section):
+    """Whether the synthetic images are usable, in one sentence; lights are ``overall`` and ``per_class``."""
+
+    sentence: str = ""
+    usable: bool = True
+
+
 class Report(Section):
     """``report.json``: what a run counted, planned, generated, trained and measured."""
 
@@ -106,4 +113,7 @@ class Report(Section):
     training: Training
     results: list[Result]
     choice: Choice = Choice()
+    classifier: str = Field("", description="method whose classifier the run hands over; empty if none may be used")
+    audit: Audit | None = Field(None, description="judgment of the synthetic images; empty without any")
+    cannot_judge: dict[str, Count] = Field({}, description="classes with too few real images for off_class to judge")
     warnings: list[str]

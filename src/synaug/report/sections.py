@@ -127,18 +127,27 @@ def _accepted_by_class(report: dict[str, Any]) -> dict[str, int]:
     """Return the synthetic images of each class: those accepted, or those planned where that was not recorded."""
     accepted = report["synthesis"].get("accepted_by_class")
     cells = accepted if accepted is not None else report["plan"].get("num_to_generate") or {}
-    names = report["data"]["class_names"]
-    if report["plan"].get("by") != "group":
-        return {name: cells.get(name, 0) for name in names}
-    return {name: sum(n for cell, n in cells.items() if cell.startswith(f"{name} | ")) for name in names}
+    classes = _class_of_cells(report)
+    return {
+        name: sum(n for cell, n in cells.items() if classes.get(cell) == name) for name in report["data"]["class_names"]
+    }
+
+
+def _class_of_cells(report: dict[str, Any]) -> dict[str, str]:
+    """Return the class of each class or group of the plan; reports of before name none, and their groups have a bar."""
+    plan = report["plan"]
+    cells = {*(plan.get("num_to_generate") or {}), *(plan.get("prompts") or {})}
+    is_grouped = plan.get("by") == "group"
+    return {cell: cell.split(" | ")[0] if is_grouped else cell for cell in cells} | (plan.get("class_of") or {})
 
 
 def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]]:
     """Return the classes with their example images, the rarest first."""
     shown = [name for name in reversed(_by_count(report)) if images.real.get(name) or images.synthetic.get(name)]
     samples: dict[str, list[str]] = {}
+    classes = _class_of_cells(report)
     for cell, prompts in (report["plan"].get("prompts") or {}).items():
-        samples.setdefault(cell.split(" | ")[0], []).extend(prompts)
+        samples.setdefault(classes[cell], []).extend(prompts)
     return [
         {
             "name": name,
@@ -235,7 +244,25 @@ def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     found = report.get("gap") or {}
     by_class = [(name, gap) for name, gap in (found.get("per_class") or {}).items() if gap.get("num_synthetic")]
     overall = [("All", found["overall"])] if found.get("overall") else []
-    return [{"name": name} | gap for name, gap in overall + by_class]
+    lights = (report.get("audit") or {}).get("per_class") or {}
+    lights = lights | {"All": (report.get("audit") or {}).get("overall")}
+    return [{"name": name, "light": (lights.get(name) or {}).get("color")} | gap for name, gap in overall + by_class]
+
+
+def light(report: dict[str, Any]) -> dict[str, Any]:
+    """Return the traffic light over all synthetic images: its color, one sentence, and on which features; or nothing.
+
+    ``cannot_judge`` says of which classes the gate ``off_class`` could not judge an image.
+    """
+    audit = report.get("audit") or {}
+    lacking = ", ".join(f"{name} ({number:,})" for name, number in (report.get("cannot_judge") or {}).items())
+    return {
+        "color": (audit.get("overall") or {}).get("color"),
+        "sentence": audit.get("sentence"),
+        "usable": audit.get("usable", True),
+        "features": (report.get("gap") or {}).get("features"),
+        "cannot_judge": lacking,
+    }
 
 
 def settings(content: Mapping[str, Any], *, prefix: str = "") -> list[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from synaug.report.results_table import (
     TITLES,
     ResultRow,
     compared_methods,
+    is_unusable,
     number_or_nan,
     percent,
     recalls,
@@ -21,6 +22,7 @@ from synaug.report.seeds import by_method, mean_result
 
 REASONS = {
     "broken": "broken",
+    "noise": "noise",
     "non_finite": "not finite",
     "flagged": "flagged by the safety checker",
     "off_class": "off-class",
@@ -29,6 +31,7 @@ REASONS = {
     "collapse": "near-duplicates of one another",
     "review": "turned down by a person",
 }
+ALARM = "Warning:"  # begins the one sentence that has to be read
 FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
 MIN_TEST_IMAGES = 10  # fewer, and a recall is not said at all
 _NAN = float("nan")
@@ -48,6 +51,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     """Return what was found, a sentence or two an item, the most important first."""
     before, after = compared_methods(report)
     said = [
+        _unusable(report),
         need_sentence(report),
         _comparison(report),
         *choice_sentences(report),
@@ -61,6 +65,15 @@ def summary(report: Mapping[str, Any]) -> list[str]:
         _quarantine(report),
     ]
     return [sentence for sentence in said if sentence]
+
+
+def _unusable(report: Mapping[str, Any]) -> str:
+    """Return the warning about synthetic images that must not be used, and which classifier is left."""
+    if not is_unusable(report):
+        return ""
+    text = f"{ALARM} {report['audit']['sentence']} Do not use a classifier that learned from them."
+    chosen = report.get("classifier")
+    return f"{text} This run hands over {spoken(chosen)}, which learned from real images alone." if chosen else text
 
 
 def _comparison(report: Mapping[str, Any]) -> str:

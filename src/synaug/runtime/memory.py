@@ -1,4 +1,4 @@
-"""Keep freed memory for the next step instead of giving it back to the system.
+"""Memory of this process: keep what is freed for the next step, and recognize that there is no more.
 
 A network on a CPU frees and takes the same large blocks in every step. glibc gives blocks of that size back at once,
 so that each step waits for the kernel to clear the same pages again: measured, a sixth to a quarter of the time.
@@ -27,3 +27,24 @@ def keep_freed_memory() -> bool:
     if set_option is None:
         return False
     return all([set_option(option, _LARGEST) for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD)])
+
+
+_MESSAGES = (  # of torch on a CPU and a GPU, of C++, and of the system while it loads a library
+    "can't allocate memory", "not enough memory", "out of memory", "bad_alloc", "cannot allocate memory",
+    "failed to map segment", "can't start new thread",
+)  # fmt: skip
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error, or the one behind it, says that memory ran out; on a CPU torch has no type for it.
+
+    >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."))
+    True
+    """
+    while error is not None:
+        is_named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # of torch
+        is_system = isinstance(error, RuntimeError | ImportError | OSError)
+        if is_named or (is_system and any(text in str(error).lower() for text in _MESSAGES)):
+            return True
+        error = error.__cause__
+    return False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any, NoReturn
 
 from synaug.errors import Interrupted
 
@@ -14,6 +16,38 @@ PATIENCE = 60.0  # seconds, that other processes of a command have to reach a sa
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _requested = threading.Event()
 _nothing_to_save = threading.Event()
+
+
+INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
+
+
+def end_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Answer a signal while there is nothing to save, such as during the first imports: end the process, quietly."""
+    os.write(2, f"synaug: {INTERRUPTED}\n".encode())
+    os._exit(Interrupted.exit_code)  # an exception would end in whatever is being imported
+
+
+_SECOND: dict[Any, Any] = {signal.SIG_IGN: signal.SIG_DFL, end_at_once: signal.default_int_handler}
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[None]:
+    """Within the block, keep signals waiting; processes that are started in it start with them waiting, too.
+
+    They let them in with ``let_in`` once they are ready to answer.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_in() -> None:
+    """Begin a process that was started with its signals held back: those of a terminal are its parent's to answer."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
 @contextlib.contextmanager
@@ -32,7 +66,7 @@ def graceful() -> Iterator[None]:
     def ask(number: int, _frame: FrameType | None) -> None:
         _requested.set()
         for each, handler in before.items():
-            signal.signal(each, signal.SIG_DFL if handler is signal.SIG_IGN else handler)
+            signal.signal(each, _SECOND.get(handler, handler))
         if _nothing_to_save.is_set():
             stop_here()
 
@@ -82,4 +116,4 @@ def stop_here() -> None:
         Interrupted: a signal has asked for an end.
     """
     if _requested.is_set():
-        raise Interrupted("Interrupted. What was finished is saved; run the same command again to go on.")
+        raise Interrupted(INTERRUPTED)

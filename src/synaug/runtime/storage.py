@@ -1,63 +1,50 @@
-"""Change files safely: the only module that writes, replaces, appends, locks or removes.
+"""Change files safely: the only module that writes, replaces, appends or removes.
 
-A file is written under a temporary name in its own folder, flushed to the disk and then moved into place,
-so a reader sees the old content or the new, never a torn mixture. A journal is append-only; a last line cut
-short by a crash is ignored on reading and removed before the next append. Every single effect goes through
-``perform``, so that a test can let the N-th of them fail, or end the process there, for every N.
+A file is written under a temporary name in its own folder, flushed to the disk and then moved into place, so a
+reader gets the old content or the new, never a torn mixture. A journal is append-only; a last line cut short by a
+crash is ignored on reading and removed before the next append. Every single effect goes through
+``effects.perform``, so that a test can make the N-th of them fail, or end the process there, for every N. Below a
+folder of ours nothing follows a link; see ``directories``. Temporary names carry a token of ours, and only files and
+folders with that token are ever cleaned up.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
-import secrets
+import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from synaug.errors import DataError, EnvironmentFault, InUseError
+from synaug.errors import DataError
+from synaug.runtime.files import directories, effects, locks
+from synaug.runtime.files.directories import sync_folder as sync_folder
+from synaug.runtime.files.effects import naming
+from synaug.runtime.files.locks import holders as holders
+from synaug.runtime.files.locks import lock as lock
+from synaug.runtime.files.names import TEMPORARY as TEMPORARY
+from synaug.runtime.files.names import token_name
+from synaug.runtime.files.removal import remove_file as remove_file
+from synaug.runtime.files.removal import remove_temporary as remove_temporary
+from synaug.runtime.files.removal import remove_tree as remove_tree
 
-TEMPORARY = ".incomplete"
-_REMOVED = ".removed"
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
-def perform(operation: str, path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Change a file: what ``operation`` (create, write, fsync, replace, ...) on ``path`` comes down to."""
-    return function(*arguments)
-
-
-@contextlib.contextmanager
-def _naming(path: Path, action: str) -> Iterator[None]:
-    """Turn an operating system error into one that names the file and the cause."""
-    try:
-        yield
-    except OSError as error:
-        way_out = "Free some space and run the same command again." if error.errno in _FULL else ""
-        raise EnvironmentFault(f"Cannot {action} {path}: {error.strerror or error}. {way_out}".strip()) from error
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def make_folder(path: Path) -> Path:
-    """Create the folder and its parents where they are missing."""
-    missing = []
-    with _naming(path, "create the folder"):
-        place = path
-        while not place.is_dir():
-            missing.append(place)
-            place = place.parent
-        for place in reversed(missing):
-            perform("mkdir", place, _make_one, place)
-            _sync(place.parent)
+    """Create the folder and its parents if they are missing.
+
+    Raises:
+        DataError: a link or a file is in the way below a folder of ours.
+        EnvironmentFault: it cannot be created.
+    """
+    with naming(path, "create the folder"):
+        directories.make(path)
     return path
-
-
-def _make_one(folder: Path) -> None:
-    folder.mkdir(exist_ok=True)  # another process may be as quick
 
 
 def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
@@ -71,6 +58,7 @@ def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
 
     Raises:
         EnvironmentFault: the file cannot be written; what was there is untouched.
+        DataError: a link, or something else that is no file, is in its place or in the way; it is left alone.
     """
     write_chunks(path, [data], sync=sync)
 
@@ -79,31 +67,46 @@ def write_chunks(path: Path, chunks: Iterable[bytes], *, sync: bool = True) -> N
     """Write the pieces one after the other into a file, atomically and durably; see ``write_bytes``.
 
     Raises:
-        EnvironmentFault: the file cannot be written; what was there is untouched.
+        EnvironmentFault, DataError: see ``write_bytes``.
     """
-    temporary = path.with_name(f".{path.stem[:20]}.{secrets.token_hex(8)}{TEMPORARY}")
-    with _naming(path, "write"):
+    with naming(path, "write"), directories.opened(path.parent) as folder:
+        if directories.is_owned(path):
+            directories.refuse(folder, path.name, path, "a file")
+        temporary, handle = _new_file(path, folder)
         try:
-            handle = perform("create", temporary, os.open, temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             try:
-                with contextlib.suppress(OSError):  # where the file system knows no locks
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # somebody is at work on it
                 for block in _blocks(chunks):
                     _write_all(handle, block, temporary)
-                perform("fsync", temporary, os.fsync, handle)
-                perform("replace", path, os.replace, temporary, path)
+                effects.perform("fsync", temporary, os.fsync, handle)
+                effects.perform("replace", path, directories.replacing(folder, temporary.name, path.name), temporary)
             finally:
                 os.close(handle)
         except BaseException:
             with contextlib.suppress(OSError):
-                perform("unlink", temporary, _unlink, temporary)
+                effects.perform("unlink", temporary, directories.unlink, temporary.name, folder)
             raise
         if sync:
-            _sync(path.parent)
+            effects.perform("fsync", path.parent, os.fsync, folder)
 
 
-def _unlink(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _new_file(path: Path, folder: int) -> tuple[Path, int]:
+    """Create a temporary file and lock it, so that others know that somebody is at work on it.
+
+    Between the two, another process may take it for one that a crash left, and remove it: then create another.
+    """
+    while True:
+        temporary = path.with_name(token_name(path.stem))
+        handle = effects.perform("create", temporary, _created, temporary.name, folder)
+        is_locked = True
+        with contextlib.suppress(OSError):  # a file system without locks, where nothing is cleaned up either
+            is_locked = locks.taken(handle)
+        if is_locked and os.fstat(handle).st_nlink:
+            return temporary, handle
+        os.close(handle)
+
+
+def _created(name: str, folder: int) -> int:
+    return os.open(name, _NEW_FILE, 0o666, dir_fd=folder)
 
 
 def _blocks(chunks: Iterable[bytes], size: int = 1 << 20) -> Iterator[bytes]:
@@ -120,7 +123,7 @@ def _blocks(chunks: Iterable[bytes], size: int = 1 << 20) -> Iterator[bytes]:
 def _write_all(handle: int, data: bytes, path: Path) -> None:
     left = memoryview(data)
     while left:
-        left = left[perform("write", path, os.write, handle, left) :]
+        left = left[effects.perform("write", path, os.write, handle, left) :]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -152,28 +155,16 @@ def read_json(path: Path) -> Any:
     """Read a JSON document.
 
     Raises:
-        DataError: the file is missing or is not JSON.
+        DataError: the file is missing, is no regular file, or is not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(directories.read_bytes(path).decode("utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} is missing.") from None
+    except DataError:
+        raise
     except (ValueError, OSError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}.") from error
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    with _naming(path, "sync"):
-        _sync(path)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        perform("fsync", folder, os.fsync, handle)
-    finally:
-        os.close(handle)
 
 
 def append_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
@@ -184,25 +175,41 @@ def append_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
     )
     if not lines:
         return
-    with _naming(path, "append to"):
-        is_new = not path.exists()
-        handle = perform("create" if is_new else "open", path, os.open, path, os.O_RDWR | os.O_CREAT, 0o666)
+    with naming(path, "append to"), directories.opened(path.parent) as folder:
+        is_new, handle = _opened_journal(path, folder)
         try:
             whole = _end_of_last_whole_line(handle)
             if whole < os.fstat(handle).st_size:
-                perform("truncate", path, os.ftruncate, handle, whole)
+                effects.perform("truncate", path, os.ftruncate, handle, whole)
             os.lseek(handle, whole, os.SEEK_SET)
             try:
                 _write_all(handle, lines, path)
-                perform("fsync", path, os.fsync, handle)
+                effects.perform("fsync", path, os.fsync, handle)
             except OSError:
                 with contextlib.suppress(OSError):
-                    perform("truncate", path, os.ftruncate, handle, whole)
+                    effects.perform("truncate", path, os.ftruncate, handle, whole)
                 raise
         finally:
             os.close(handle)
         if is_new:
-            _sync(path.parent)
+            effects.perform("fsync", path.parent, os.fsync, folder)
+
+
+def _opened_journal(path: Path, folder: int) -> tuple[bool, int]:
+    """Open a journal for appending; one that has a second name is copied first, so that the other stays as it is."""
+    try:
+        about = os.lstat(path.name, dir_fd=folder)
+    except FileNotFoundError:
+        return True, effects.perform("create", path, _journal_handle, path.name, folder)
+    directories.refuse(folder, path.name, path, "a file")
+    if about.st_nlink > 1:
+        copy_file(path, path)
+    return False, effects.perform("open", path, _journal_handle, path.name, folder)
+
+
+def _journal_handle(name: str, folder: int) -> int:
+    options = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return os.open(name, options, 0o666, dir_fd=folder)
 
 
 def _end_of_last_whole_line(handle: int, block: int = 4096) -> int:
@@ -220,139 +227,59 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of a journal, line by line; a last line without its end is not there yet.
 
     Raises:
-        DataError: a line before the last is not JSON.
+        DataError: a line before the last is not JSON, or there is no regular file.
     """
-    if not path.exists():
-        return
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
+    with contextlib.ExitStack() as stack:
+        try:
+            handle = stack.enter_context(directories.opened_file(path))
+        except FileNotFoundError:
+            return
+        for number, line in enumerate(open(handle, "rb", closefd=False), 1):  # noqa: SIM115
             if not line.endswith(b"\n"):
                 return
             try:
-                yield json.loads(line)
+                record = json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}, line {number} is not a journal record: {error}.") from error
-
-
-@contextlib.contextmanager
-def lock(folder: Path, *, name: str = "run") -> Iterator[None]:
-    """Hold the folder for this process; the system lets go when the process ends, however it ends.
-
-    Raises:
-        InUseError: another process holds it.
-    """
-    make_folder(folder)
-    path = folder / f".{name}.lock"
-    with _naming(path, "open the lock file"):
-        handle = perform("create", path, os.open, path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        with _naming(path, "lock"):
-            try:
-                perform("lock", path, fcntl.flock, handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = os.read(handle, 100).decode(errors="replace").strip() or "unknown"
-                raise InUseError(
-                    f"{folder} is in use by another synaug process (number {holder}). "
-                    "Wait for it, stop it, or choose another folder."
-                ) from None
-            perform("truncate", path, os.ftruncate, handle, 0)
-            perform("write", path, os.write, handle, str(os.getpid()).encode())
-        yield
-    finally:
-        os.close(handle)
-
-
-def holders(folder: Path) -> dict[str, int]:
-    """Return the numbers of the processes that hold locks of the folder now, by the name of the lock."""
-    return {path.name[1:-5]: int(path.read_text() or 0) for path in sorted(folder.glob(".*.lock")) if _is_held(path)}
+            if not isinstance(record, dict):
+                raise DataError(f"{path}, line {number} is not a journal record: it is a {type(record).__name__}.")
+            yield record
 
 
 @contextlib.contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
     """Give a folder outside every run, for what a library writes itself; it is gone after the block."""
     with contextlib.ExitStack() as stack:
-        with _naming(Path(tempfile.gettempdir()), "make a scratch folder in"):
-            made = perform("mkdir", Path(tempfile.gettempdir()), tempfile.TemporaryDirectory, None, f"synaug-{prefix}-")
+        with naming(Path(tempfile.gettempdir()), "make a scratch folder in"):
+            made = effects.perform(
+                "mkdir", Path(tempfile.gettempdir()), tempfile.TemporaryDirectory, None, f"synaug-{prefix}-"
+            )
             folder = stack.enter_context(made)
         yield Path(folder)
 
 
-def remove_temporary(folder: Path) -> None:
-    """Remove what interrupted writes and removals left in the folder tree; what a process is writing now stays."""
-    for place, folders, names in os.walk(folder):
-        for name in [name for name in folders if _is_hidden(name, _REMOVED)]:
-            folders.remove(name)
-            with _naming(Path(place, name), "remove"):
-                _remove_below(Path(place, name))
-        for name in names:
-            if _is_hidden(name, TEMPORARY) and not _is_held(Path(place, name)):
-                remove_file(Path(place, name))
-
-
-def _is_hidden(name: str, suffix: str) -> bool:
-    return name.startswith(".") and name.endswith(suffix)
-
-
-def _is_held(path: Path) -> bool:
-    """Return whether a living process holds the file; the system lets go when a process ends."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return True  # finished, just now
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return False
-
-
-def remove_file(path: Path) -> None:
-    """Remove a file that synaug itself made; nothing happens where it is not there."""
-    with _naming(path, "remove"):
-        perform("unlink", path, _unlink, path)
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a folder that synaug itself made, for a reader in one step; nothing happens where it is not there."""
-    if not folder.exists():
-        return
-    with _naming(folder, "remove"):
-        hidden = folder.with_name(f".{folder.name[:100]}.{secrets.token_hex(8)}{_REMOVED}")
-        perform("replace", hidden, os.replace, folder, hidden)
-        _sync(folder.parent)
-        _remove_below(hidden)
-
-
-def _remove_below(folder: Path) -> None:
-    for place, folders, names in os.walk(folder, topdown=False):
-        for path in (Path(place, name) for name in [*names, *folders]):
-            is_folder = path.is_dir() and not path.is_symlink()
-            perform("rmdir" if is_folder else "unlink", path, os.rmdir if is_folder else os.unlink, path)
-    perform("rmdir", folder, os.rmdir, folder)
-
-
 def move_folder(source: Path, target: Path) -> None:
     """Move a finished folder to its place, which must be free or an empty folder, in one step."""
-    with _naming(target, "move the finished folder to"):
-        perform("replace", target, os.replace, source, target)
+    with naming(target, "move the finished folder to"):
+        effects.perform("replace", target, os.replace, source, target)
     sync_folder(target.parent)
 
 
 def copy_file(source: Path, target: Path) -> None:
-    """Copy a file atomically."""
-    write_bytes(target, source.read_bytes())
+    """Copy a regular file atomically."""
+    with naming(source, "read"):
+        data = directories.read_bytes(source)
+    write_bytes(target, data)
 
 
 def size(folder: Path) -> int:
-    """Return the bytes of all files below the folder; 0 where there is none."""
-    found = (Path(place, name) for place, _, names in os.walk(folder) for name in names)
-    return sum(path.lstat().st_size for path in found if path.exists())
+    """Return the bytes of all files below the folder; 0 if there is none. Links are not followed."""
+    total = 0
+    for path in directories.entries_below(folder):
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            about = path.lstat()
+            total += about.st_size if stat.S_ISREG(about.st_mode) else 0
+    return total
 
 
 def digest(data: bytes) -> str:
@@ -361,6 +288,10 @@ def digest(data: bytes) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's content, read piece by piece."""
-    with open(path, "rb") as file:
+    """Return the SHA-256 of a regular file's content, read piece by piece.
+
+    Raises:
+        DataError: it is a pipe, a device or the like.
+    """
+    with directories.opened_file(path) as handle, open(handle, "rb", closefd=False) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 from synaug.training.lazy_images import ImageFiles
 from synaug.training.training_set import TrainingSet
 
@@ -51,7 +52,7 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(directories.checked(path), framework="pt") as file:
             about: dict[str, Any] = json.loads((file.metadata() or {})["synaug"])
             if about["digest"] != digest:
                 raise OptionError(
@@ -74,7 +75,7 @@ def read_about(path: Path) -> dict[str, Any]:
         DataError: the file is damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(directories.checked(path), framework="pt") as file:
             about: dict[str, Any] = json.loads((file.metadata() or {})["synaug"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise DataError(f"The checkpoint {path} is damaged: {error}. Remove it to train anew.") from error

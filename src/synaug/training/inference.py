@@ -7,15 +7,25 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from synaug.errors import EnvironmentFault
 from synaug.runtime.devices import chosen_device
+from synaug.runtime.memory import is_out_of_memory
 from synaug.training.networks.classifiers import ImageClassifier
 from synaug.training.training_set import TrainingSet, normalised
+
+_SMALLER = "Use a smaller network or train.image_size."
 
 
 def predict(
     model: nn.Module, data: TrainingSet, *, batch_size: int = 512, device: str | torch.device = "auto"
 ) -> Tensor:
-    """Return logits, float32 of shape ``(N, num_classes)`` on the CPU, of the images as they are."""
+    """Return logits, float32 of shape ``(N, num_classes)`` on the CPU, of the images as they are.
+
+    The batch is halved when memory runs out.
+
+    Raises:
+        EnvironmentFault: not even one image fits into the memory.
+    """
     return _in_batches(model, model, data, batch_size=batch_size, device=device)
 
 
@@ -48,10 +58,20 @@ def _in_batches(
     was_training = model.training
     model.to(place).eval()
     mean, std = data.mean.to(place), data.std.to(place)
+    parts: list[Tensor] = []
+    done = 0
     with torch.no_grad():
-        parts = [
-            function(normalised(images.to(place), mean=mean, std=std)).float().cpu()
-            for images in (data.centers(positions) for positions in torch.split(torch.arange(len(data)), batch_size))
-        ]
+        while not parts or done < len(data):
+            try:
+                images = data.centers(torch.arange(done, min(done + batch_size, len(data))))
+                parts.append(function(normalised(images.to(place), mean=mean, std=std)).float().cpu())
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if batch_size == 1:
+                    raise EnvironmentFault(f"Out of memory for a single image. {_SMALLER}") from error
+                batch_size = max(1, batch_size // 2)
+            else:
+                done += len(images)
     model.train(was_training)
     return torch.cat(parts)

@@ -210,7 +210,7 @@ def test_a_folder_that_is_no_export(tmp_path):
 def test_a_folder_with_content_is_refused(real, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
-    with pytest.raises(OptionError, match=r"exists and is not empty. Choose another folder"):
+    with pytest.raises(OptionError, match=r"full exists and is not empty; it has 'mine.txt'"):
         export_dataset(real, None, tmp_path / "full")
 
 
@@ -247,11 +247,11 @@ def test_an_image_that_changed_is_named(real, tmp_path):
 def test_a_full_disk_leaves_nothing_and_the_next_call_goes_on(real, tmp_path, monkeypatch):
     replace, calls = os.replace, []
 
-    def full_after_ten(*paths):
+    def full_after_ten(*paths, **folders):
         calls.append(paths)
         if len(calls) == 10:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return replace(*paths)
+        return replace(*paths, **folders)
 
     monkeypatch.setattr(os, "replace", full_after_ten)
     with pytest.raises(EnvironmentFault, match=r"No space left on device. Free some space"):

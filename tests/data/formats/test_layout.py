@@ -192,7 +192,7 @@ def test_images_are_known_by_content_whatever_they_are_called(tmp_path):
 def test_folders_that_synaug_wrote_are_no_data(tmp_path):
     place(tmp_path, "cat/1.png", "dog/1.png", "runs/photos/synthetic/cat/1.png", "out/train/cat/2.png")
     (tmp_path / "runs/photos/synaug.lock.json").write_text("{}")
-    (tmp_path / "out/.synaug").write_text("{}")
+    (tmp_path / "out/.synaug").write_text('{"synaug": "export"}')
     assert counted(tmp_path) == {"train": {"cat": 1, "dog": 1}}
     assert left_out(tmp_path) == {("was written by synaug", "folder"): 2}
     with pytest.raises(DataError, match="was written by synaug"):

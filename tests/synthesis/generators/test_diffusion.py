@@ -138,13 +138,17 @@ def test_an_image_that_is_not_finite_is_a_problem_and_not_black(stable_diffusion
     assert made[1].image is None
 
 
-def test_out_of_memory_halves_the_batch_and_changes_no_image(generator, stable_diffusion):
+CPU_IS_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+
+
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("no more"), CPU_IS_FULL, MemoryError()])
+def test_out_of_memory_halves_the_batch_and_changes_no_image(generator, stable_diffusion, error):
     small = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
     run = small._batch
 
     def batch(prompts, seeds, images):
         if len(prompts) > 2:
-            raise torch.cuda.OutOfMemoryError("no more")
+            raise error
         return run(prompts, seeds, images)
 
     small._batch = batch
@@ -178,11 +182,12 @@ def test_embedded_prompts_are_bounded_in_bytes(stable_diffusion, monkeypatch):
         assert list(generator._embedded) == [word]
 
 
-def test_out_of_memory_at_one_image_is_an_error(stable_diffusion):
+@pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("no more"), CPU_IS_FULL])
+def test_out_of_memory_at_one_image_is_an_error(stable_diffusion, error):
     generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
 
     def full(*_):
-        raise torch.cuda.OutOfMemoryError("no more")
+        raise error
 
     generator._batch = full
     with pytest.raises(EnvironmentFault, match="not enough memory for a single image"):

@@ -59,6 +59,10 @@ def planted(digits):
     sound = candidates(some[:500])
     return {
         "sound": sound,
+        "noise": [
+            Candidate(Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)), f"n-{i}", i % 10)
+            for i in range(100)
+        ],
         "broken": [Candidate(Image.new("L", (16, 16), int(v)), "x", 3) for v in rng.integers(0, 256, 100)],
         "off_class": candidates(some[500:600], (labels[some[500:600]] + rng.integers(1, 10, 100)) % 10),
         "copy": candidates(rng.integers(0, NUM_TRAIN, 100), noise=3),
@@ -71,6 +75,7 @@ def planted(digits):
     ("name", "recall", "precision"),
     [
         ("broken", 1.0, 1.0),
+        ("noise", 0.99, 0.99),
         ("off_class", 0.9, 0.85),
         ("copy", 0.99, 0.99),
         ("leak", 0.99, 0.99),
@@ -120,7 +125,7 @@ def test_an_unknown_gate_names_the_nearest(manifest):
 
 def test_gates_read_nothing_before_they_are_asked(manifest, monkeypatch):
     monkeypatch.setattr("synaug.synthesis.quality.gates.read_image", lambda *_: pytest.fail("an image was read"))
-    assert len(make_gates(manifest, QualityOptions())) == 4
+    assert len(make_gates(manifest, QualityOptions())) == 5
 
 
 def test_with_gates_off_nothing_is_read_scored_or_asked(real, plan, tmp_path, monkeypatch):

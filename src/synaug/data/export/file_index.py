@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,13 +30,29 @@ class ExportedFiles:
         self.suffixes: list[str] = []
         self.splits = sorted(split_names)
         self._split_names = list(split_names)
+        self._shared = self._rows_of_shared_names()
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def place(self, row: int, suffix: str) -> str:
         """Return the path, relative to the export, for the image of a row, whose file ends like that."""
-        return f"{self._folders[self._splits[row]][self._labels[row]]}{stem(str(self._ids[row]))}{suffix}"
+        return f"{self._folder(row)}{stem(str(self._ids[row]), is_shared=row in self._shared)}{suffix}"
+
+    def _folder(self, row: int) -> str:
+        return self._folders[self._splits[row]][self._labels[row]]
+
+    def _rows_of_shared_names(self) -> frozenset[int]:
+        """Return the rows whose file would have the name of another, also if only upper and lower case differ.
+
+        Names are compared by 64 bits of their digest: eight bytes an image.
+        """
+        names = np.empty(len(self), np.uint64)
+        for row in range(len(self)):
+            name = f"{self._folder(row)}{stem(str(self._ids[row]))}".casefold()
+            names[row] = int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest())
+        _, places, uses = np.unique(names, return_inverse=True, return_counts=True)
+        return frozenset(np.flatnonzero(uses[places] > 1).tolist())
 
     def add(self, row: int, suffix: str, sha256: str) -> None:
         """Take down that the image of a row was written."""
@@ -81,13 +98,19 @@ class ExportedFiles:
         return sorted(set(zip(self._splits.tolist(), self._labels.tolist(), strict=True)))
 
 
-def stem(name: str) -> str:
-    """Return a file name for an id: itself where it is plain, else a plain likeness that no other id has.
+def stem(name: str, *, is_shared: bool = False) -> str:
+    """Return a file name for an id: itself if it is plain, else a plain likeness.
+
+    Args:
+        name: the id.
+        is_shared: another id would get the same: then the whole digest stands in the name.
 
     >>> stem("0a1b-3"), stem("cat/001.png")
     ('0a1b-3', '001-a27aebec')
     """
-    if _PLAIN_NAME.fullmatch(name):
+    if _PLAIN_NAME.fullmatch(name) and not is_shared:
         return name
+    if is_shared:
+        return storage.digest(name.encode(errors="surrogatepass"))
     likeness = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:60] or "image"
     return f"{likeness}-{storage.digest(name.encode())[:8]}"

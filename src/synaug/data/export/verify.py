@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
+import stat
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any
 from synaug.data.export.writer import DIGESTS
 from synaug.errors import DataError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
+from synaug.runtime.ownership import MARKER
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.signals import stop_here
 
@@ -28,18 +30,18 @@ def verify_dataset(folder: Path, *, progress: Progress = silent) -> list[str]:
     Raises:
         DataError: the folder does not exist or is no export of synaug.
     """
-    folder = folder.resolve()
+    folder = directories.own(folder.resolve())
     digests = _read_digests(folder)
-    problems = _file_problems(folder, digests, progress)
+    problems, may_load = _file_problems(folder, digests, progress)
     images: dict[str, list[str]] = {}  # by split: class and name
     for path in digests:
         split, _, rest = path.partition("/")
         if "/" in rest:
             images.setdefault(split, []).append(rest)
     del digests
-    if importlib.util.find_spec("torchvision"):
+    if may_load and importlib.util.find_spec("torchvision"):
         problems += _torchvision_problems(folder, images)
-    if importlib.util.find_spec("datasets"):
+    if may_load and importlib.util.find_spec("datasets"):
         problems += _datasets_problems(folder, images)
     hidden = len(problems) - _SHOWN
     return problems[:_SHOWN] + ([f"And {hidden:,} more."] if hidden > 0 else [])
@@ -47,7 +49,7 @@ def verify_dataset(folder: Path, *, progress: Progress = silent) -> list[str]:
 
 def _read_digests(folder: Path) -> dict[str, str]:
     try:
-        lines = (folder / DIGESTS).read_text(encoding="utf-8").splitlines()
+        lines = directories.read_bytes(folder / DIGESTS).decode().splitlines()
     except OSError as error:
         raise DataError(
             f"{folder} is no folder that 'synaug export' wrote: {DIGESTS} cannot be read ({error.strerror})."
@@ -67,11 +69,19 @@ def _stays_inside(path: str) -> bool:
     return bool(path) and not path.startswith("/") and ".." not in path.split("/")
 
 
-def _file_problems(folder: Path, digests: dict[str, str], progress: Progress) -> list[str]:
-    present = {
-        Path(place, name).relative_to(folder).as_posix() for place, _, names in os.walk(folder) for name in names
+def _file_problems(folder: Path, digests: dict[str, str], progress: Progress) -> tuple[list[str], bool]:
+    """Return what is wrong with the files, and whether a library may open them all.  Not if one is a pipe or a link."""
+    kinds = {
+        path.relative_to(folder).as_posix(): path.lstat().st_mode
+        for path in directories.entries_below(folder)
+        if path != folder / MARKER
     }
-    problems = [f"{path} is missing." for path in sorted(digests.keys() - present)]
+    present = {name for name, mode in kinds.items() if not stat.S_ISDIR(mode)}
+    odd = {name for name in present if not stat.S_ISREG(kinds[name])}  # nothing may wait for a pipe or follow a link
+    problems = [f"{name} is {directories.kind_of(kinds[name])}, not a file." for name in sorted(odd)]
+    present -= odd
+    digests = {name: sha256 for name, sha256 in digests.items() if name not in odd}
+    problems += [f"{path} is missing." for path in sorted(digests.keys() - present)]
     problems += [f"{path} is not part of the export." for path in sorted(present - digests.keys() - {DIGESTS})]
     paths = sorted(digests.keys() & present)
     with ThreadPoolExecutor(8) as pool:
@@ -86,7 +96,7 @@ def _file_problems(folder: Path, digests: dict[str, str], progress: Progress) ->
                 if sha256 != digests[path]
             ]
     progress("checking digests", len(paths), len(paths), "")
-    return problems
+    return problems, not odd
 
 
 def _torchvision_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:

@@ -9,8 +9,8 @@
     out/croissant.json             the same for readers of Croissant
     out/SHA256SUMS                 digest of every other file
 
-The folder is filled under a temporary name beside ``out`` and moved there when it is complete; the same call again
-goes on with an interrupted one, and leaves a finished one of the same content as it is.
+The folder is filled under a temporary name and moved to ``out`` when it is complete; the same call again goes on with
+an interrupted one, and leaves a finished one of the same content as it is; see ``runtime.new_folder``.
 """
 
 from __future__ import annotations
@@ -37,14 +37,17 @@ from synaug.data.export.dataset_card import column_kinds, make_card, metadata_pi
 from synaug.data.export.file_index import ExportedFiles
 from synaug.data.groups import class_counts
 from synaug.data.manifest import SPLITS, Manifest, joined
-from synaug.errors import DataError, OptionError
+from synaug.errors import DataError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
+from synaug.runtime.new_folder import is_free, put_in_place, remove_lock, taken, work_folder
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import without_warnings
 from synaug.runtime.signals import stop_here
 
 DIGESTS = "SHA256SUMS"
 CARD = "README.md"
+_ENTRIES = frozenset({*SPLITS, CARD, CROISSANT, DIGESTS})
 OF_THE_WHOLE = (CARD, CROISSANT)  # beside the images and a table a split
 METADATA = "metadata.parquet"  # typed: datasets guesses the types of JSON from its first lines
 KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")  # torchvision's
@@ -103,22 +106,24 @@ def export_dataset(
     out = out.resolve()
     images = real if synthetic is None else joined(real, synthetic)
     del real, synthetic  # the joined one has all of it
-    is_free = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not is_free and not _has_as_many(out, images):
-        raise _taken(out)
+    content = _content_digest(images)
+    has_place = is_free(out, content, _ENTRIES)
+    if not has_place and not _has_as_many(out, images):
+        raise taken(out)
     _check_images(images)
     facts = _facts_of(images, provenance)
-    folder = _work_folder(images, out)
-    files = _write_images(images, facts, folder, progress)
-    _write_rest(files, images, facts, dict(card or {}), folder)
-    if is_free:
-        storage.move_folder(folder, out)
-        return
-    is_same = all(mine == theirs for mine, theirs in zip_longest(_digest_lines(folder), _digest_lines(out)))
-    storage.remove_tree(folder)
+    with work_folder(out, content, _ENTRIES) as folder:
+        files = _write_images(images, facts, folder, progress)
+        _write_rest(files, images, facts, dict(card or {}), folder)
+        if has_place:
+            put_in_place(folder, out, kind="export", last=DIGESTS)
+            return
+        is_same = all(mine == theirs for mine, theirs in zip_longest(_digest_lines(folder), _digest_lines(out)))
+        storage.remove_tree(folder)
     if not is_same:
-        raise _taken(out)
-    storage.sync_folder(out.parent)  # an earlier call was stopped before that
+        raise taken(out)
+    remove_lock(out)  # an earlier call was stopped before that
+    storage.sync_folder(out.parent)
 
 
 def _has_as_many(out: Path, images: Manifest) -> bool:
@@ -129,12 +134,11 @@ def _has_as_many(out: Path, images: Manifest) -> bool:
 
 def _digest_lines(out: Path) -> Iterator[str]:
     """Yield the lines of images and tables: not of the card and its like, which hold the day of the export."""
-    with open(out / DIGESTS, encoding="utf-8", newline="\n") as file:
+    with (
+        directories.opened_file(out / DIGESTS) as handle,
+        open(handle, encoding="utf-8", newline="\n", closefd=False) as file,
+    ):
         yield from (line for line in file if line.rstrip("\n").partition("  ")[2] not in OF_THE_WHOLE)
-
-
-def _taken(out: Path) -> OptionError:
-    return OptionError(f"{out} exists and is not empty. Choose another folder, or remove this one.")
 
 
 def _check_images(images: Manifest) -> None:
@@ -160,16 +164,9 @@ def _facts_of(images: Manifest, provenance: pd.DataFrame | None) -> _Facts:
     return _Facts({str(name): table[name].array for name in table.columns}, column_kinds(table), positions)
 
 
-def _work_folder(images: Manifest, out: Path) -> Path:
-    """Return the temporary folder, named after what goes into it; remove those of other contents."""
+def _content_digest(images: Manifest) -> str:
     rows = pd.util.hash_pandas_object(images.frame[["id", "label", "split", "sha256"]], index=False).to_numpy()
-    content = storage.digest(rows.tobytes() + "\0".join(images.class_names).encode())[:16]
-    folder = out.with_name(f".{out.name}.{content}{storage.TEMPORARY}")
-    for other in out.parent.glob(f".{out.name}.????????????????{storage.TEMPORARY}"):
-        if other != folder:
-            storage.remove_tree(other)
-    storage.remove_temporary(storage.make_folder(folder))
-    return folder
+    return storage.digest(rows.tobytes() + "\0".join(images.class_names).encode())
 
 
 def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progress) -> ExportedFiles:

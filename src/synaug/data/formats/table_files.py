@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synaug.errors import DataError
+from synaug.runtime.files import directories
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+_LONGEST_HEADER = 1_000_000
 _SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -37,6 +39,7 @@ def read_table(path: Path) -> Table:
     """
     suffix = path.suffix.lower()
     try:
+        directories.checked(path)
         if suffix == ".parquet":
             table = _read_parquet(path)
         elif suffix == ".jsonl":
@@ -53,7 +56,9 @@ def read_table(path: Path) -> Table:
 def _read_separated(path: Path) -> pd.DataFrame:
     encoding = _encoding(path)
     with open(path, encoding=encoding, newline="") as file:
-        header = file.readline()
+        header = file.readline(_LONGEST_HEADER)
+    if len(header) >= _LONGEST_HEADER:
+        raise DataError(f"The first line of the table {path} is longer than {_LONGEST_HEADER:,} characters.")
     if not header.strip():
         raise DataError(f"The table {path} is empty or starts with an empty line; its first line must name columns.")
     separator = max(_SEPARATORS, key=header.count)

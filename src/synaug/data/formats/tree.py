@@ -10,6 +10,7 @@ from synaug.data.codec import SUFFIXES, starts_like_an_image
 from synaug.data.formats.listing import PathGuard
 from synaug.data.left_out import LeftOutCounter
 from synaug.errors import DataError
+from synaug.runtime.ownership import kind_of
 
 _OF_SYSTEMS = frozenset(
     ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__", "thumbs")
@@ -21,7 +22,6 @@ _NO_IMAGES = frozenset((  # suffixes whose files are not opened to see whether t
     ".ini", ".log", ".sh", ".names", ".cfg",
 ))  # fmt: skip
 NOT_AN_IMAGE = "is not an image"
-_OURS = (".synaug", "synaug.lock.json")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _unread_folder(entry: os.DirEntry[str]) -> str | None:
 
 def is_ours(folder: Path) -> bool:
     """Return whether synaug wrote a folder: a run directory, or an export."""
-    return any(os.path.lexists(folder / name) for name in _OURS)
+    return kind_of(folder) is not None or os.path.lexists(folder / "synaug.lock.json")
 
 
 def refuse_folder_link(entry: os.DirEntry[str], root: Path) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from synaug.errors import OptionError
+from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.synthesis.execution.journal_records import checked_records, revision_fault
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.slots import Slot
 
@@ -44,16 +45,26 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
     """
     lines = [{"verdict": "rejected", "path": None} | line for line in storage.read_records(folder / FOLDER / _BEFORE)]
     lines += storage.read_records(revised_path(folder))
+    for line in lines:
+        if fault := revision_fault(line):
+            raise DataError(f"{revised_path(folder)}: {fault}. The journal was damaged or changed.")
     revised = {(line["id"], line["attempt"]): line for line in lines}
+    cells = {cell.name: cell for cell in plan.cells}
     for path in sorted((folder / FOLDER).glob("worker-*.jsonl")):
-        for record in storage.read_records(path):
-            if record["kind"] == "run" and record["plan"] != plan.digest:
-                raise OptionError(
-                    f"{folder} holds images of another plan ({record['plan'][:12]}, this one is {plan.digest[:12]}). "
-                    "Choose another folder, or remove its 'synthetic', 'rejected' and 'journal' folders first."
-                )
+        for record in checked_records(_of_plan(storage.read_records(path), plan, folder), path, cells):
             found = revised.get((record["id"], record["attempt"])) if record["kind"] == "attempt" else None
             yield record if found is None else record | found
+
+
+def _of_plan(records: Iterator[dict[str, Any]], plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
+    for record in records:
+        if record.get("kind") == "run" and record.get("plan") != plan.digest:
+            raise OptionError(
+                f"{folder} holds images of another plan ({str(record.get('plan'))[:12]}, this one is "
+                f"{plan.digest[:12]}). Choose another folder, or remove its 'synthetic', 'rejected' and 'journal' "
+                "folders first."
+            )
+        yield record
 
 
 @dataclass

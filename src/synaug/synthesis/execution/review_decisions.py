@@ -17,6 +17,7 @@ from typing import Any
 from synaug.data.class_names import plain_cell
 from synaug.errors import DataError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 from synaug.synthesis.execution.journal import REVIEW, read_journals, revised_path
 from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, rejected_files
 from synaug.synthesis.planning.plan import Plan
@@ -58,7 +59,7 @@ def read_decisions(path: Path) -> list[Decision]:
         DataError: the table cannot be used; the message names the lines.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = directories.read_bytes(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise DataError(f"{path} is missing. Write it with: synaug review {path.parents[1]}") from None
     except (OSError, UnicodeDecodeError) as error:

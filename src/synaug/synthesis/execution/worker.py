@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -133,10 +133,16 @@ def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progre
     """Make the first attempts of all slots, then the second ones, and so on, until none is left."""
     worker.report(progress)
     with ThreadPoolExecutor(1, "synaug-finish") as pool:
-        for attempt in count():
+        for attempt in range(worker.most_attempts):  # no slot has more, so the rounds end whatever a journal says
             if not worker.left:
                 return
+            signals.stop_here()
             _run_round(worker, generator, worker.tasks(attempt, guides), pool, progress)
+    if worker.left:
+        raise DataError(
+            f"{worker.left:,} images of {worker.folder} are neither accepted nor can be tried again: its plan and its "
+            "journal do not fit together. Plan into another folder."
+        )
 
 
 def _run_round(
@@ -215,6 +221,11 @@ class _Worker:
         for slot in slots_of(self.plan, self.quality, self.shard):
             self.total += 1
             self.left += not self.state.is_settled(slot, self.quality.max_attempts)
+
+    @property
+    def most_attempts(self) -> int:
+        """How many attempts any slot may have: what a person rejected does not count."""
+        return self.quality.max_attempts + max(self.state.reviewed.values(), default=0)
 
     def report(self, progress: Progress) -> None:
         """Say how many slots are settled."""

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.families import Family
 from synaug.synthesis.generators.safety_checker import Mosaics
@@ -79,14 +80,14 @@ class DiffusionGenerator:
         Raises:
             EnvironmentFault: not even one image fits into the memory.
         """
-        import torch
-
         made: list[Generated] = []
         while len(made) < len(prompts):
             part = slice(len(made), len(made) + self.batch_size)
             try:
                 made += self._batch(prompts[part], seeds[part], None if images is None else images[part])
-            except torch.cuda.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 self._halve(error)
             else:
                 self._grow(len(prompts[part]))

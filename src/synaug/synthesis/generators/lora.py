@@ -22,6 +22,7 @@ from synaug.data.manifest import Manifest, read_image
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
 from synaug.runtime.devices import chosen_device
+from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
@@ -190,7 +191,7 @@ def _restored(path: Path, parameters: Sequence[torch.Tensor], optimizer: torch.o
     """Take up the checkpoint; return the step to go on with, 0 where there is none of this plan and options."""
     if not path.exists():
         return 0
-    tensors = load_tensors(path.read_bytes())
+    tensors = load_tensors(directories.read_bytes(path))
     if bytes(tensors["mark"].tolist()).decode() != mark:
         return 0
     step = int(tensors["step"])

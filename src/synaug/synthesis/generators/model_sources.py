@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import importlib.resources
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ import yaml
 from synaug.config import EMBEDDED
 from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 
 _READ = ("*.json", "*.txt", "*.model", "README.md")
-_PICKLES = ("*.bin", "*.ckpt", "*.pt", "*.pth", "*.pkl")
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+_LARGEST_CARD = 10_000_000  # bytes
 _PATIENCE = 10.0  # seconds
 SERVICES = ("openai", "api", "comfyui")
 _WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its licence and set HF_TOKEN; "
@@ -151,8 +154,10 @@ def _checked(model: ModelFolder, layout: Layout) -> ModelFolder:
         raise EnvironmentFault(f"{index} is damaged: {error} {ways_out}") from error
     if not isinstance(name, str):
         raise EnvironmentFault(f"{model.name} wants code of its own ({name}), which synaug never runs. {ways_out}")
-    if not any(model.path.rglob("*.safetensors")):
-        pickles = [path.name for pattern in _PICKLES for path in model.path.rglob(pattern)]
+    _check_regular(model, ways_out)
+    suffixes = {path.suffix: path.name for path in directories.entries_below(model.path)}
+    if ".safetensors" not in suffixes:
+        pickles = [suffixes[suffix] for suffix in _PICKLES if suffix in suffixes]
         found = f"only {pickles[0]}, which may execute code" if pickles else "no weights at all"
         raise EnvironmentFault(
             f"{model.path} has {found}; synaug loads safetensors only. Save it again with "
@@ -161,10 +166,21 @@ def _checked(model: ModelFolder, layout: Layout) -> ModelFolder:
     return model
 
 
+def _check_regular(model: ModelFolder, ways_out: str) -> None:
+    """Refuse a folder with a pipe, device or socket, which a library would wait for; the Hub's links are followed."""
+    for path in directories.entries_below(model.path):
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            raise EnvironmentFault(f"{path} cannot be read: {error.strerror}. {ways_out}") from error
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            raise EnvironmentFault(f"{path} is {directories.kind_of(mode)}, not a file of a model. {ways_out}")
+
+
 def _licence(folder: Path) -> str | None:
     """Return the licence that the model card's header names."""
     try:
-        parts = (folder / "README.md").read_text(encoding="utf-8").split("---", 2)
+        parts = directories.read_bytes(folder / "README.md", limit=_LARGEST_CARD).decode().split("---", 2)
         header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
         return str(header["license_name"] if header.get("license") == "other" else header["license"])
     except (OSError, ValueError, KeyError, AttributeError, TypeError, yaml.YAMLError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,7 +13,7 @@ import numpy as np
 from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.codec import Encoding
 from synaug.data.manifest import Manifest
-from synaug.errors import OptionError, unknown
+from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
 from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
 from synaug.synthesis.planning.prompts import MODIFIERS, prompt, readable_name
@@ -124,6 +125,7 @@ def make_plan(
         Cell(label, attribute, _cell_name(manifest, label, attribute), int(have), int(have + lack), int(lack))
         for (label, attribute), have, lack in zip(identities, counts, missing, strict=True)
     )
+    check_distinct(cells)
     plan = Plan(cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size)
     _check_names(plan)
     plan = replace(plan, options=_with_synset_names(plan))
@@ -157,7 +159,28 @@ def _count(manifest: Manifest, label: int, attribute: int) -> int:
 
 def _cell_name(manifest: Manifest, label: int, attribute: int) -> str:
     name = manifest.class_names[label]
-    return name if attribute < 0 else f"{name} | {manifest.attribute_names[attribute]}"
+    return name if attribute < 0 else f"{_without_bars(name)} | {_without_bars(manifest.attribute_names[attribute])}"
+
+
+def _without_bars(name: str) -> str:
+    r"""Return the name with every bar escaped, so that one bar alone stands between class and attribute.
+
+    >>> _without_bars("a | b")
+    'a \\| b'
+    """
+    return name.replace("\\", "\\\\").replace("|", "\\|")
+
+
+def check_distinct(cells: Sequence[Cell]) -> None:
+    """Check that every cell has a name of its own, by which journals and targets know it.
+
+    Raises:
+        DataError: two cells have one name.
+    """
+    names = Counter(cell.name for cell in cells)
+    twice = [name for name, number in names.items() if number > 1]
+    if twice:
+        raise DataError(f"Two classes or groups of the plan are called {twice[0]!r}. Rename one of them.")
 
 
 def _check_names(plan: Plan) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from synaug.config import GenerateOptions, PlanOptions
-from synaug.data.codec import Encoding
+from synaug.config import MAX_TARGET, GenerateOptions, PlanOptions
+from synaug.data.codec import FORMATS, Encoding
 from synaug.errors import DataError
 from synaug.runtime import storage
 from synaug.synthesis.planning.cost import estimate
-from synaug.synthesis.planning.plan import Cell, Plan
+from synaug.synthesis.planning.plan import Cell, Plan, check_distinct
 from synaug.synthesis.planning.slots import sample_slots, slots
 from synaug.synthesis.planning.spread import Phrases, phrase_counts
 
@@ -65,10 +64,14 @@ def read_plan(path: Path) -> Plan:
         )
     try:
         encoding = content["encoding"]
+        if encoding["format"] not in FORMATS:  # it becomes the suffix of file names
+            raise ValueError(f"encoding.format is {encoding['format']!r}; allowed: {', '.join(FORMATS)}")
+        cells = tuple(
+            Cell(**{k: v for k, v in cell.items() if k not in ("prompts", "spread")}) for cell in content["cells"]
+        )
+        _check_cells(cells, len(content["class_names"]), len(content["attribute_names"]))
         return Plan(
-            cells=tuple(
-                Cell(**{k: v for k, v in cell.items() if k not in ("prompts", "spread")}) for cell in content["cells"]
-            ),
+            cells=cells,
             class_names=tuple(content["class_names"]),
             attribute_names=tuple(content["attribute_names"]),
             options=PlanOptions.model_validate(content["options"]),
@@ -76,5 +79,17 @@ def read_plan(path: Path) -> Plan:
             encoding=Encoding(**encoding | {"size": tuple(encoding["size"]) if encoding["size"] else None}),
             image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
         )
-    except (KeyError, TypeError, IndexError, AttributeError, ValidationError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:  # a ValidationError is one
         raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error
+
+
+def _check_cells(cells: Sequence[Cell], num_classes: int, num_attributes: int) -> None:
+    """Raise a ValueError if a cell is of no class or attribute, or its numbers are none that ``make_plan`` gives."""
+    check_distinct(cells)
+    for cell in cells:
+        numbers = (cell.label, cell.attribute, cell.have, cell.target, cell.num_to_generate)
+        if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+            raise ValueError(f"the cell {cell.name!r} has something else than whole numbers")
+        is_known = 0 <= cell.label < num_classes and -1 <= cell.attribute < num_attributes
+        if not is_known or not 0 <= cell.num_to_generate <= MAX_TARGET:
+            raise ValueError(f"the cell {cell.name!r} has a number that is out of range")

@@ -12,7 +12,8 @@ from itertools import islice
 
 import numpy as np
 
-from synaug.errors import OptionError
+from synaug.errors import DataError, OptionError
+from synaug.runtime import storage
 from synaug.synthesis.planning.plan import Cell, Plan, phrases_in_turn
 from synaug.synthesis.planning.prompts import MODIFIERS
 from synaug.synthesis.planning.spread import Phrases, ordered, turns
@@ -102,7 +103,19 @@ def safe_names(names: tuple[str, ...]) -> list[str]:
 
     >>> safe_names(("T-shirt/top", "Été", "大衣", "上衣"))
     ['t-shirt-top', 't', 'item-2', 'item-3']
+
+    Raises:
+        DataError: a name is given twice.
     """
+    if again := [name for name, number in Counter(names).items() if number > 1]:
+        raise DataError(f"The name {again[0]!r} is given twice. Rename one of them.")
     short = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") for name in names]
     uses = Counter(short)
-    return [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]
+    safe = [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]
+    taken = Counter(safe)
+    for i, name in enumerate(names):  # "type 2" beside the second of two names that are shortened to "type"
+        if taken[safe[i]] > 1:
+            safe[i] = f"{short[i] or 'item'}-{storage.digest(name.encode(errors='surrogatepass'))[:16]}"
+    if len(set(safe)) < len(safe):  # two digests that begin alike, or a name that was made to look like one
+        raise DataError(f"Two of the names {', '.join(names)} would be one folder. Rename one of them.")
+    return safe

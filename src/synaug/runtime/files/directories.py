@@ -1,0 +1,319 @@
+"""Reach files below a directory of ours without following a symbolic link.
+
+A person may name a directory by any path, with links in it. What lies below it is ours, and there a link can only
+lead to something that is not: so the way down is opened one component at a time, with ``O_NOFOLLOW``, and every
+change is made relative to the descriptor of the last one. Nothing can be put in the way between check and use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from synaug.errors import DataError, EnvironmentFault
+from synaug.runtime.files import effects
+
+MAX_DEPTH = 64  # folders in one another
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # does not wait for the writer of a pipe
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+Replace = Callable[[Path], None]
+"""What moves something; its argument, where it was, is for those who watch ``perform``."""
+_owned: set[str] = set()  # absolute paths, as named and as resolved
+
+
+def own(folder: Path) -> Path:
+    """Treat the folder as ours from now on: below it no link is followed. Returns the folder.
+
+    Raises:
+        DataError: it lies in another folder of ours and is reached through a link.
+    """
+    named = _normal(folder)
+    if (root := _root_of(named)) is not None and root != named:
+        with contextlib.suppress(FileNotFoundError), opened(folder):
+            pass
+    _owned.update((named, os.path.realpath(named)))
+    return folder
+
+
+def _normal(path: Path) -> str:
+    """Return the absolute path; with '..' in it, which a link before it would turn elsewhere, the resolved one."""
+    return os.path.realpath(path) if ".." in path.parts else os.path.abspath(path)
+
+
+def _root_of(path: str) -> str | None:
+    """Return the outermost folder of ours that the path lies in or is."""
+    found, place = None, path
+    while True:
+        if place in _owned:
+            found = place
+        above = os.path.dirname(place)
+        if above == place:
+            return found
+        place = above
+
+
+def is_owned(path: Path) -> bool:
+    """Return whether the path lies in a folder of ours."""
+    return _root_of(_normal(path)) is not None
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    """Give a descriptor of the folder, reached without following a link below a folder of ours.
+
+    Raises:
+        DataError: a link, or something else that is no folder, is in the way.
+        FileNotFoundError, OSError: as the system reports it.
+    """
+    handle = _descend(folder, make=False)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def make(folder: Path) -> None:
+    """Create the folder and its parents if they are missing, following no link below a folder of ours."""
+    os.close(_descend(folder, make=True))
+
+
+def _descend(folder: Path, *, make: bool) -> int:
+    path = _normal(folder)
+    root = _root_of(path)
+    if root is None:
+        if make:
+            _make_plainly(folder)
+        return os.open(path, _DIRECTORY)
+    parts = Path(path).relative_to(root).parts
+    chain = [folder, *folder.parents]  # as messages name them
+    if ".." in folder.parts or len(chain) <= len(parts):
+        chain = [Path(path), *Path(path).parents]
+    places = chain[: len(parts)][::-1]
+    if make:
+        _make_plainly(chain[len(parts)])
+    handle = os.open(root, _DIRECTORY)
+    for part, place in zip(parts, places, strict=True):
+        try:
+            below = _step(handle, part, place, make=make)
+        finally:
+            os.close(handle)
+        handle = below
+    return handle
+
+
+def _step(handle: int, part: str, place: Path, *, make: bool) -> int:
+    """Open one component below a descriptor."""
+    try:
+        return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+    except FileNotFoundError:
+        if not make:
+            raise
+    except OSError:
+        refuse(handle, part, place, "a folder")
+        raise
+    effects.perform("mkdir", place, _make_one, part, handle)
+    effects.perform("fsync", place.parent, os.fsync, handle)
+    return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+
+
+def _make_one(name: str, handle: int) -> None:
+    with contextlib.suppress(FileExistsError):  # another process may be as quick
+        os.mkdir(name, dir_fd=handle)
+
+
+def _make_plainly(folder: Path) -> None:
+    """Create a folder that a person named, and its parents; links in that path are the person's own."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for place in reversed(missing):
+        handle = os.open(place.parent, _DIRECTORY)
+        try:
+            effects.perform("mkdir", place, _make_one, place.name, handle)
+            effects.perform("fsync", place.parent, os.fsync, handle)
+        finally:
+            os.close(handle)
+
+
+def refuse(handle: int, name: str, place: Path | str, wanted: str) -> None:
+    """Raise a DataError if there is something of another kind by this name than ``a file`` or ``a folder``."""
+    try:
+        mode = os.lstat(name, dir_fd=handle).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(mode) if wanted == "a file" else stat.S_ISDIR(mode):
+        return
+    raise DataError(
+        f"{place} is {kind_of(mode)}, not {wanted} of synaug, and was left alone. synaug follows no links and opens no "
+        "pipes or devices inside its own folders. Move it away, or choose another folder."
+    )
+
+
+def kind_of(mode: int) -> str:
+    """Return what an entry is, in words.
+
+    >>> kind_of(0o010644), kind_of(0o100644)
+    ('a named pipe', 'a file')
+    """
+    return next((words for applies, words in _KINDS if applies(mode)), "a file")
+
+
+@contextlib.contextmanager
+def opened_file(path: Path) -> Iterator[int]:
+    """Give a descriptor of a regular file to read from; a pipe or a device is refused instead of waited for.
+
+    Raises:
+        DataError: it is no regular file, or a link is in the way below a folder of ours.
+        FileNotFoundError, OSError: as the system reports it.
+    """
+    if is_owned(path):
+        with opened(path.parent) as folder:
+            try:
+                handle = os.open(path.name, _TO_READ | os.O_NOFOLLOW, dir_fd=folder)
+            except FileNotFoundError:
+                raise
+            except OSError:  # a link, a socket
+                refuse(folder, path.name, path, "a file")
+                raise
+    else:
+        handle = os.open(path, _TO_READ)
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise DataError(f"{path} is {kind_of(mode)}, not a file.")
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: the file.
+        limit: the largest size that is read, in bytes.
+
+    Raises:
+        DataError: it is no regular file or larger than the limit, or a link is in the way.
+        FileNotFoundError, OSError: as the system reports it.
+    """
+    with opened_file(path) as handle, open(handle, "rb", closefd=False) as file:
+        if limit is None:
+            return file.read()
+        data = file.read(limit + 1)  # a file of /proc has size 0 and may never end
+    if len(data) > limit:
+        raise DataError(f"{path} has more than {limit:,} bytes.")
+    return data
+
+
+def checked(path: Path) -> Path:
+    """Return the path of a file for a library to open: a regular one, with no link in the way below a folder of ours.
+
+    Raises:
+        DataError: it is not.
+        FileNotFoundError, OSError: as the system reports it.
+    """
+    with opened_file(path):
+        return path
+
+
+def entries_below(folder: Path, *, descend: Callable[[os.DirEntry[str]], bool] = lambda _: True) -> Iterator[Path]:
+    """Yield every entry below a folder, links among them, which are not followed; however deep it is nested.
+
+    Args:
+        folder: where to start.
+        descend: asked about each real folder.
+    """
+    waiting = [os.fspath(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:  # removed meanwhile, not readable, or a path that is too long
+            continue
+        for entry in entries:
+            yield Path(entry.path)
+            if entry.is_dir(follow_symlinks=False) and descend(entry):
+                waiting.append(entry.path)
+
+
+def device_of_mount(handle: int) -> str:
+    """Return what tells apart the mounts that open descriptors lie on; also two mounts of one file system."""
+    try:
+        with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as file:
+            return next(line.strip() for line in file if line.startswith("mnt_id"))
+    except (OSError, StopIteration):  # another system
+        return str(os.fstat(handle).st_dev)
+
+
+def remove_below(handle: int, name: str, place: Path, *, depth: int = MAX_DEPTH) -> None:
+    """Remove a folder of ours and all in it, relative to the descriptor of the folder above; links are not followed.
+
+    Raises:
+        EnvironmentFault: something is mounted inside, or it is nested deeper than anything of ours.
+    """
+    below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+    try:
+        if device_of_mount(below) != device_of_mount(handle):
+            raise EnvironmentFault(f"Cannot remove {place}: something is mounted there. Unmount it first.")
+        if not depth:
+            raise EnvironmentFault(f"Cannot remove {place}: it is nested too deeply to be of synaug. Move it away.")
+        for entry in sorted(os.listdir(below)):
+            try:
+                if stat.S_ISDIR(os.lstat(entry, dir_fd=below).st_mode):
+                    remove_below(below, entry, place / entry, depth=depth - 1)
+                else:
+                    effects.perform("unlink", place / entry, unlink, entry, below)
+            except FileNotFoundError:  # another process removes it as well
+                continue
+    finally:
+        os.close(below)
+    effects.perform("rmdir", place, rmdir, name, handle)
+
+
+def unlink(name: str, handle: int) -> None:
+    """Remove a name below a descriptor, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=handle)
+
+
+def rmdir(name: str, handle: int) -> None:
+    """Remove an empty folder below a descriptor, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(name, dir_fd=handle)
+
+
+def replacing(folder: int, source: str, target: str) -> Replace:
+    """Return a function that moves a file within an open folder; its argument is for those who watch ``perform``."""
+
+    def replace(_source: Path) -> None:
+        os.replace(source, target, src_dir_fd=folder, dst_dir_fd=folder)
+
+    return replace
+
+
+def moving(name: str, before: int, after: int) -> Replace:
+    """Return a function that moves an entry from one open folder to another, where its name is free."""
+
+    def replace(_source: Path) -> None:
+        os.replace(name, name, src_dir_fd=before, dst_dir_fd=after)
+
+    return replace
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable."""
+    with effects.naming(path, "sync"), opened(path) as folder:
+        effects.perform("fsync", path, os.fsync, folder)

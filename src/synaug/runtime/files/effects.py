@@ -1,0 +1,28 @@
+"""Carry out every change of a file through one function, so that a test can make any of them fail."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from synaug.errors import EnvironmentFault
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def perform(operation: str, path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Change a file: ``function(*arguments)`` is the ``operation`` (create, write, fsync, replace, ...) on ``path``."""
+    return function(*arguments)
+
+
+@contextlib.contextmanager
+def naming(path: Path, action: str) -> Iterator[None]:
+    """Turn an operating system error into one that names the file and the cause."""
+    try:
+        yield
+    except OSError as error:
+        way_out = "Free some space and run the same command again." if error.errno in _FULL else ""
+        raise EnvironmentFault(f"Cannot {action} {path}: {error.strerror or error}. {way_out}".strip()) from error

@@ -1,0 +1,162 @@
+"""Hold a folder for one process, and tell who holds it without taking the lock.
+
+Locks are those of open files (``F_OFD_SETLK``): they end with the process, and can be asked about, so that a command
+that only reads never makes another one wait or fail. Elsewhere than on Linux they are those of ``flock``, where
+asking means taking a shared lock for an instant; there a start waits a second before it is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from synaug.errors import DataError, InUseError
+from synaug.runtime.files import directories, effects
+
+_CAN_ASK = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
+_FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
+_PATIENCE = 0.0 if _CAN_ASK else 1.0  # seconds that a reader may be in the way
+_OPTIONS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MAX_NUMBER = 20  # digits of a process number
+
+
+@contextlib.contextmanager
+def lock(folder: Path, *, name: str = "run", keep: bool = True) -> Iterator[None]:
+    """Hold the folder for this process; the system lets go when the process ends, however it ends.
+
+    Args:
+        folder: created if it is missing; below it no link is followed from now on.
+        name: of the lock; a folder may have several.
+        keep: False removes the lock file at the end.
+
+    Raises:
+        InUseError: another process holds it.
+        DataError: there is something in the place of the lock file that is not ours; it is left alone.
+    """
+    with effects.naming(folder, "create the folder"):
+        directories.make(directories.own(folder))
+    path = folder / f".{name}.lock"
+    with contextlib.ExitStack() as stack:
+        with effects.naming(folder, "open"):
+            place = stack.enter_context(directories.opened(folder))
+        handle = _held(path, place)
+        try:
+            with effects.naming(path, "lock"):
+                effects.perform("truncate", path, os.ftruncate, handle, 0)
+                effects.perform("write", path, os.write, handle, str(os.getpid()).encode())
+            yield
+        finally:
+            if not keep:
+                with effects.naming(path, "remove"):
+                    effects.perform("unlink", path, directories.unlink, path.name, place)
+            os.close(handle)
+
+
+def _held(path: Path, place: int) -> int:
+    """Return the descriptor of the lock file, locked; another process may remove the file meanwhile."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        with effects.naming(path, "open the lock file"):
+            handle = effects.perform("create", path, _opened, path, place)
+        try:
+            _check_ours(handle, path)
+            with effects.naming(path, "lock"):
+                is_taken = effects.perform("lock", path, taken, handle)
+            if is_taken and _is_same(handle, path.name, place):
+                return handle
+            if not is_taken and time.monotonic() >= deadline:
+                holder = os.pread(handle, _MAX_NUMBER, 0).decode(errors="replace").strip() or "unknown"
+                raise InUseError(
+                    f"{path.parent} is in use by another synaug process (number {holder}). "
+                    "Wait for it, stop it, or choose another folder."
+                )
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+        time.sleep(0.0 if is_taken else 0.01)
+
+
+def _opened(path: Path, place: int) -> int:
+    """Open the lock file for writing; without O_CREAT first, which some systems refuse for another person's file."""
+    try:
+        return os.open(path.name, os.O_RDWR | _OPTIONS, dir_fd=place)
+    except FileNotFoundError:
+        return os.open(path.name, os.O_RDWR | os.O_CREAT | _OPTIONS, 0o666, dir_fd=place)
+    except OSError:
+        directories.refuse(place, path.name, path, "a file")
+        raise
+
+
+def _check_ours(handle: int, path: Path) -> None:
+    """Refuse what is not a lock file of ours: those are regular files of one name that hold a number or nothing."""
+    about = os.fstat(handle)
+    if stat.S_ISREG(about.st_mode) and about.st_nlink <= 1 and _number(handle) is not None:
+        return
+    raise DataError(f"{path} is not a lock file of synaug, and was left alone. Move it away.")
+
+
+def _number(handle: int) -> int | None:
+    """Return the process number that a lock file holds, 0 if it is empty, or None if it holds something else."""
+    content = os.pread(handle, _MAX_NUMBER + 1, 0)
+    if len(content) > _MAX_NUMBER or not (content.isdigit() or not content):
+        return None
+    return int(content or b"0")
+
+
+def _is_same(handle: int, name: str, place: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(name, dir_fd=place), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def taken(handle: int) -> bool:
+    """Lock an open file for as long as it is open; return whether that was possible."""
+    try:
+        if _CAN_ASK:
+            fcntl.fcntl(handle, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # systems differ
+        return False
+    return True
+
+
+def is_held(handle: int) -> bool:
+    """Return whether a living process holds the file; on Linux nothing is locked to find out."""
+    if _CAN_ASK:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        found: int = struct.unpack(_FLOCK, fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked))[0]
+        return found != fcntl.F_UNLCK
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(handle, fcntl.LOCK_UN)
+    return False
+
+
+def holders(folder: Path) -> dict[str, int]:
+    """Return the numbers of the processes that hold locks of the folder now, by the name of the lock; reads only."""
+    found = {}
+    with directories.opened(folder) as place:
+        for name in sorted(os.listdir(place)):
+            if not (name.startswith(".") and name.endswith(".lock")):
+                continue
+            with contextlib.suppress(OSError):  # not a file, or of a file system without locks
+                handle = os.open(name, os.O_RDONLY | _OPTIONS, dir_fd=place)
+                try:
+                    number = _number(handle) if stat.S_ISREG(os.fstat(handle).st_mode) else None
+                    if number is not None and is_held(handle):
+                        found[name[1:-5]] = number
+                finally:
+                    os.close(handle)
+    return found

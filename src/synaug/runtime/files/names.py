@@ -1,0 +1,93 @@
+"""Names of files: which ones are safe as a component of a path, and the hidden ones that only synaug gives."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import unicodedata
+from pathlib import Path
+
+from synaug.errors import DataError
+
+TEMPORARY = ".incomplete"
+REMOVED = ".removed"
+MAX_COMPONENT = 255  # bytes
+_TOKEN = "synaug-"
+_OURS = re.compile(rf"\..*\.{_TOKEN}[0-9a-f]{{16}}(\.incomplete|\.removed)", re.DOTALL)
+
+
+def token_name(name: str, suffix: str = TEMPORARY, *, token: str | None = None) -> str:
+    """Return a hidden name that only synaug gives: for what is being written, or removed.
+
+    Args:
+        name: what it stands for; only its first 150 bytes are kept.
+        suffix: ``.incomplete`` or ``.removed``.
+        token: 16 hexadecimal digits; default: random ones.
+    """
+    start = name.encode(errors="surrogateescape")[:150].decode(errors="ignore")
+    return f".{start}.{_TOKEN}{token or secrets.token_hex(8)}{suffix}"
+
+
+def is_token_name(name: str, suffix: str = "") -> bool:
+    """Return whether ``token_name`` made the name.
+
+    >>> is_token_name(token_name("a.json")), is_token_name(".a.incomplete")
+    (True, False)
+    """
+    return _OURS.fullmatch(name) is not None and name.endswith(suffix)
+
+
+def component_fault(name: str) -> str | None:
+    """Return why a name from a file cannot be a single component of a path, or None if it can.
+
+    >>> component_fault("bullet_train"), component_fault("../x"), component_fault("..")
+    (None, 'has a path separator', 'starts with a dot')
+    """
+    size = len(name.encode(errors="surrogatepass"))
+    rules = (
+        (not name.strip(), "is empty"),
+        ("/" in name or "\\" in name, "has a path separator"),
+        (any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name), "has a control character"),
+        (name.startswith("."), "starts with a dot"),
+        (name.endswith((".", " ")), "ends with a dot or a space"),
+        (size > MAX_COMPONENT, f"has {size} bytes, allowed are {MAX_COMPONENT}"),
+    )
+    return next((reason for applies, reason in rules if applies), None)
+
+
+def component(name: object, *, kind: str, where: Path | str) -> str:
+    """Return the name if it is a single safe component of a path.
+
+    Args:
+        name: as a file gives it.
+        kind: what it names, for the message: ``"method"``.
+        where: the file that it is from.
+
+    Raises:
+        DataError: it is not.
+    """
+    fault = component_fault(name) if isinstance(name, str) else f"is {type(name).__name__}, not text"
+    if fault:
+        raise DataError(f"{where}: the {kind} {name!r} {fault}, so it cannot name a file. The file was damaged.")
+    return str(name)
+
+
+def inside(path: object, *, where: Path | str) -> Path:
+    """Return a relative path from a file whose every component is safe.
+
+    Raises:
+        DataError: it is absolute, leads upwards, or has a component that is not allowed.
+    """
+    if not isinstance(path, str) or os.path.isabs(path):
+        raise DataError(f"{where}: {path!r} is not a path inside the folder. The file was damaged.")
+    return Path(*(component(part, kind="path component", where=where) for part in path.split("/")))
+
+
+def folded(name: str) -> str:
+    """Return what a name is to a file system that tells apart neither letter cases nor Unicode forms.
+
+    >>> folded("CAFE\u0301") == folded("caf\u00e9")
+    True
+    """
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

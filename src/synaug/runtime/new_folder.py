@@ -1,0 +1,150 @@
+"""Fill a new folder under a hidden name, and put it in its place when it is complete.
+
+A place that does not exist gets the folder in one step. An empty folder that is there already may be a mount point or
+the folder that a shell is in, which cannot be replaced: there the work folder lies inside, and its entries are moved
+one by one, the one that makes it complete last. A work folder is named after its content, so that the same call goes
+on with an interrupted one, and is locked, so that two processes neither share it nor remove each other's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from synaug.errors import InUseError, OptionError
+from synaug.runtime import storage
+from synaug.runtime.files import directories, effects
+from synaug.runtime.files.names import TEMPORARY, is_token_name, token_name
+from synaug.runtime.ownership import MARKER, listed
+
+_LOCK = "export"
+
+
+def is_free(out: Path, content: str, names: Collection[str]) -> bool:
+    """Return whether a place is absent, or a folder with nothing in it but what interrupted calls left.
+
+    Args:
+        out: the place.
+        content: digest of what is to go there.
+        names: of the entries that it is to have.
+    """
+    if not out.exists():
+        return True
+    if not out.is_dir():
+        return False
+    own = {MARKER, *names} if _work_path(out, out, content).is_dir() else set()
+    return all(name in own or is_token_name(name) for name in os.listdir(out))
+
+
+def taken(out: Path) -> OptionError:
+    """Return the error for a place that has something in it."""
+    if not out.is_dir():
+        return OptionError(f"{out} exists and is not a folder. Choose another place.")
+    return OptionError(
+        f"{out} exists and is not empty; it has {listed(sorted(os.listdir(out)))}. Nothing was changed. "
+        "Choose another folder, or an empty one."
+    )
+
+
+def _work_path(place: Path, out: Path, content: str) -> Path:
+    token = storage.digest(f"{out.name}/{content}".encode())[:16]
+    return place / token_name(out.name or "root", token=token)
+
+
+@contextlib.contextmanager
+def work_folder(out: Path, content: str, names: Collection[str]) -> Iterator[Path]:
+    """Give the locked folder to fill for a place; see ``put_in_place``.
+
+    Args:
+        out: the place, absolute.
+        content: digest of what is to go there: the same call again gets the folder of an interrupted one.
+        names: of the entries that it is to have.
+
+    Raises:
+        InUseError: another process fills it at the moment.
+    """
+    place = out if out.is_dir() and is_free(out, content, names) else out.parent
+    work = _work_path(place, out, content)
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove_if_empty, work)
+        try:
+            stack.enter_context(storage.lock(work, name=_LOCK, keep=False))
+        except InUseError as error:
+            raise InUseError(
+                f"Another synaug process is writing {out}. Wait for it, or choose another folder."
+            ) from error
+        _remove_left_over(place, out, work)
+        storage.remove_temporary(work)
+        if place == out:
+            for name in sorted({MARKER, *names} & set(os.listdir(out))):  # moved by an interrupted call
+                _move(out, work, name)
+        yield work
+
+
+def _remove_if_empty(work: Path) -> None:
+    with contextlib.suppress(OSError), directories.opened(work.parent) as above:
+        os.lstat(work.name, dir_fd=above)
+        if not os.listdir(work):
+            effects.perform("rmdir", work, directories.rmdir, work.name, above)
+
+
+def _remove_left_over(place: Path, out: Path, work: Path) -> None:
+    """Remove the work folders of other contents for this place that no living process fills."""
+    start = token_name(out.name or "root", token="0" * 16).removesuffix("0" * 16 + TEMPORARY)
+    for name in sorted(os.listdir(place)):
+        path = place / name
+        if not (name.startswith(start) and is_token_name(name, TEMPORARY)) or name == work.name:
+            continue
+        if stat.S_ISDIR(path.lstat().st_mode):
+            with contextlib.suppress(InUseError), storage.lock(path, name=_LOCK, keep=False):
+                storage.remove_tree(path)
+
+
+def remove_lock(out: Path) -> None:
+    """Remove the lock file that a call which ended right after its last step left in a finished folder."""
+    if os.path.lexists(out / f".{_LOCK}.lock"):
+        with storage.lock(out, name=_LOCK, keep=False):
+            pass
+
+
+def _move(source: Path, target: Path, name: str) -> None:
+    with (
+        effects.naming(target / name, "move a finished file to"),
+        directories.opened(source) as before,
+        directories.opened(target) as after,
+    ):
+        effects.perform("replace", target / name, directories.moving(name, before, after), source / name)
+
+
+def put_in_place(work: Path, out: Path, *, kind: str, last: str) -> None:
+    """Mark a filled work folder as ours and move it, or its entries, to its place.
+
+    Args:
+        work: as ``work_folder`` gave it.
+        out: the place.
+        kind: of ``ownership.KINDS``.
+        last: the entry that makes it complete.
+
+    Raises:
+        OptionError: something else has come to that place meanwhile.
+    """
+    storage.write_text(work / MARKER, json.dumps({"synaug": kind, "version": 1}) + "\n")
+    if work.parent != out:
+        if out.exists() and (not out.is_dir() or os.listdir(out)):
+            storage.remove_tree(work)
+            raise taken(out)
+        storage.move_folder(work, out)
+        return
+    names = sorted(name for name in os.listdir(work) if not name.endswith(".lock"))
+    if set(names) & set(os.listdir(out)):
+        storage.remove_tree(work)
+        raise taken(out)
+    for name in sorted(names, key=lambda name: (name == last, name)):
+        if name == last:
+            storage.sync_folder(out)
+        _move(work, out, name)
+    storage.sync_folder(out)

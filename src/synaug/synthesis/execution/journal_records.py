@@ -1,0 +1,70 @@
+"""Check what a journal says before it is used: a record from a file names no other file than those of its run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from synaug.errors import DataError
+from synaug.runtime.files.names import component_fault
+
+_PLAIN = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,198}[A-Za-z0-9_-])?"
+_PLAIN_ID = re.compile(_PLAIN)
+_PLAIN_PATH = re.compile(rf"(?:synthetic|rejected)/{_PLAIN}/{_PLAIN}")
+_IMAGE_FOLDERS = ("synthetic", "rejected")
+
+
+def checked_records(
+    records: Iterator[dict[str, Any]], path: Path, cells: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield the records of a journal.
+
+    Args:
+        records: as they were read.
+        path: of the journal, for messages.
+        cells: of the plan, by name.
+
+    Raises:
+        DataError: a record is of no cell, or its id or path cannot name a file of the run.
+    """
+    for number, record in enumerate(records, 1):
+        fault = _fault(record, cells)
+        if fault:
+            raise DataError(f"{path}, record {number}: {fault}. The journal was damaged or changed.")
+        yield record
+
+
+def _fault(record: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
+    """Return what is wrong with a record, or an empty text.
+
+    >>> _fault({"kind": "attempt", "id": "../x", "cell": "a", "index": 0, "attempt": 0}, {"a": 1})
+    "the id '../x' cannot name a file"
+    """
+    if record.get("kind") == "run":
+        return "" if isinstance(record.get("plan"), str) and isinstance(record.get("about"), dict) else "it has no plan"
+    if record.get("kind") != "attempt":
+        return f"the kind {record.get('kind')!r} is unknown"
+    if record.get("cell") not in cells:
+        return f"the class or group {record.get('cell')!r} is not in the plan"
+    index = record.get("index")
+    if type(index) is not int or index < 0:
+        return f"the index {index!r} is not a whole number"
+    return revision_fault(record)
+
+
+def revision_fault(record: Mapping[str, Any]) -> str:
+    """Return what is wrong with the id, attempt, reason and path of a record or of a line that revises one."""
+    name, attempt, path, reason = (record.get(key) for key in ("id", "attempt", "path", "reason"))
+    if not isinstance(name, str) or not (_PLAIN_ID.fullmatch(name) or component_fault(name) is None):
+        return f"the id {name!r} cannot name a file"
+    if type(attempt) is not int or attempt < 0:
+        return f"the attempt {attempt!r} is not a whole number"
+    if reason is not None and (not isinstance(reason, str) or component_fault(reason)):
+        return f"the reason {reason!r} cannot name a folder"
+    if path is None or (isinstance(path, str) and _PLAIN_PATH.fullmatch(path)):
+        return ""
+    parts = path.split("/") if isinstance(path, str) else []
+    is_inside = len(parts) == 3 and parts[0] in _IMAGE_FOLDERS and not any(map(component_fault, parts))
+    return "" if is_inside else f"the path {path!r} is not one of an image of the run"
