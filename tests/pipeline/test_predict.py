@@ -195,7 +195,8 @@ def test_the_terminal_shows_a_line_per_image(synaug, finished, photos):
     done = synaug("predict", finished, image, "--top", "3")
     assert done.code == 0
     assert done.out.count("%") == 3
-    assert "Classifier: synaug" in done.out
+    chosen = json.loads((finished / "choice.json").read_text())["chosen"]
+    assert f"Classifier: {chosen}" in done.out
 
 
 def test_prediction_needs_no_diffusers(finished, photos, tmp_path):

@@ -30,7 +30,7 @@ def doctor(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Check a data set and show which classes would gain from more images.
+    """Check a data set before generating images.
 
     Counts, duplicates, suspicious labels, and a baseline on frozen features with a learning curve per class. No
     generator is needed and nothing is written; about two minutes.
@@ -106,9 +106,9 @@ def try_model(
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Make four images per class and show them beside real ones, with a traffic light per class.
+    """Show four images per class beside real ones.
 
-    Try a model or prompts before you pay for a run. Look at the page: the light judges by color and shape only.
+    Try a model or prompts before you pay for a run. Each class gets a traffic light, and the prompt that fits best. Look at the page: the light judges by color and shape only.
 
     Example:  synaug try photos/ --model DIR
 
