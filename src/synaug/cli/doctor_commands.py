@@ -108,7 +108,8 @@ def try_model(
 ) -> None:
     """Show four images per class beside real ones.
 
-    Try a model or prompts before you pay for a run. Each class gets a traffic light, and the prompt that fits best. Look at the page: the light judges by color and shape only.
+    Try a model or prompts before you pay for a run. Each class gets a traffic light and the prompt that fits best.
+    Look at the page: the light judges by color and shape only.
 
     Example:  synaug try photos/ --model DIR
 
