@@ -27,7 +27,8 @@ class Method:
         groups_from: the method whose features predict the attribute of images that have none, or ``OWN``: those of a
             class are a group of their own. It needs groups.
         judged_from: the method of real images whose features judge how well each synthetic image fits its class.
-        judged_by: what the judge decides: ``filter`` drops synthetic images that do not fit, ``weight`` weights them.
+        judged_by: what the judge decides: ``filter`` drops synthetic images that do not fit, ``weight`` weights them,
+            ``feedback`` keeps a quarter of them.
         is_bound: whether it needs images that nobody has, so that it is no rival and never recommended.
         problem: what it is for: ``LONG_TAIL``, ``GROUPS`` (fairness and spurious correlation), or None for both.
     """
@@ -274,6 +275,13 @@ METHODS = {
         "Cross-entropy on the balanced set without the synthetic images that a classifier of real images rejects.",
         data="evened_out",
         judged_from="cross_entropy",
+    ),
+    "synaug_feedback": Method(
+        "Cross-entropy on the balanced set with a quarter of its synthetic images: those of which a classifier of real "
+        "images is least certain, if they fit their class.",
+        data="evened_out",
+        judged_from="cross_entropy",
+        judged_by="feedback",
     ),
     "autoencoded": Method(
         "Cross-entropy on the real images, half of them passed through the generator's autoencoder.",
