@@ -50,14 +50,14 @@ _FILES = {
     "fitted-model.safetensors",
 }  # fmt: skip
 _OF_MODEL = ("model", "revision", "licence", "path", "weights")
-_OF_METHODS = ("methods.",)
+_OF_METHODS = ("methods.", "choose.")
 _OF_SERVICE = tuple(  # what changes no image of a service
     f"api.{name} "
     for name in (
         *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
     )
 )
-_OF_TRAINING = ("train.", "methods.", "name ")
+_OF_TRAINING = ("train.", "methods.", "choose.", "name ")
 _SHOWN_DIFFERENCES = 6
 _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug plan DATA --out OTHER"
 
@@ -79,6 +79,10 @@ class RunFolder:
     @property
     def lock_file(self) -> Path:
         return self.path / "synaug.lock.json"
+
+    @property
+    def choice(self) -> Path:
+        return self.path / "choice.json"
 
     @property
     def predictions(self) -> Path:

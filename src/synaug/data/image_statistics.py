@@ -65,8 +65,8 @@ def _pixels(image: Image.Image) -> np.ndarray:
 def _statistics(pixels: np.ndarray) -> np.ndarray:
     grey = pixels @ _LUMA
     power, rings = _power(grey), _rings(len(grey))
-    parts = [power[rings == ring] for ring in range(_BANDS)]
-    bands = [np.log((part.mean() if part.size else 0.0) + _SMALLEST) for part in parts]  # tiny images lack some rings
+    in_rings = (power[rings == ring] for ring in range(_BANDS))  # small images have no pixel in the outer ones
+    bands = [np.log((band.mean() if band.size else 0.0) + _SMALLEST) for band in in_rings]
     colors = [*pixels.mean((0, 1)), *pixels.std((0, 1)), np.abs(pixels - grey[..., None]).mean()]
     cells = [
         part.mean() if part.size else 0.0

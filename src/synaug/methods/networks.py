@@ -38,7 +38,7 @@ def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
 
     networks = {network_of(name, recipe) for name in methods}
     check_code(networks)
-    if recipe.train.pretrained:
+    if recipe.train.pretrained is True:
         check_inputs(networks, recipe.train, plan)
     for network in filter(is_own, networks):
         channels, side, _ = input_of(network, recipe.train, plan)
@@ -47,7 +47,7 @@ def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
             num_classes=len(plan.class_names),
             in_channels=channels,
             image_size=side,
-            pretrained=recipe.train.pretrained,
+            pretrained=recipe.train.pretrained is True,
         )
 
 

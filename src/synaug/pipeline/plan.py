@@ -100,7 +100,12 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     """
     run_folder = RunFolder(out)
     storage.remove_temporary(storage.make_folder(out))
-    recipe = with_scorer(recipe.model_copy(update={"bench": None}), plan, run_folder)
+    recipe = recipe.model_copy(update={"bench": None})
+    if recipe.train.pretrained == "auto":
+        from synaug.pipeline.pretraining import resolve_pretraining
+
+        recipe, _ = resolve_pretraining(recipe, plan, out)
+    recipe = with_scorer(recipe, plan, run_folder)
     folder = place_of(recipe.plan.model)
     write_lock(
         run_folder,
