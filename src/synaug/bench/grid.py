@@ -80,12 +80,51 @@ def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[C
     for name, arm in experiment.arms.items():
         for together in [tuple(seeds)] if arm.one_pool else [(seed,) for seed in seeds]:
             recipe = recipe_of(experiment, arm, together[0])
-            deciding = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"}, exclude_defaults=True)
+            deciding = named_options(recipe)
             mirror = deciding_options(experiment.bench.mirror or "", arm.mirror)
             content = [deciding, experiment.bench.mirror, mirror, arm.filled, arm.validation]
             digest = storage.digest(json.dumps(content, sort_keys=True).encode())[:8]
             which = "all-seeds" if arm.one_pool else f"seed-{together[0]}"
             yield Cell(name, together, recipe, out / "runs" / f"{name}-{which}-{digest}")
+
+
+FIRST_DEFAULTS: dict[str, Any] = {
+    "quality.gates": ["broken", "flagged", "off_class", "copy", "leak"],
+    "quality.scorer": "classifier",
+    "train.pretrained": False,
+    "train.stage1.mixing": "mixup",
+    "train.stage1.mixup_alpha": 0.2,
+    "train.stage1.max_synthetic": 1.0,
+    "train.retrain.data": "balanced_real",
+    "train.retrain.method": "logistic",
+}
+"""What was the default when run folders got their names: a default that changes must not rename finished folders."""
+
+
+def named_options(recipe: Recipe) -> dict[str, Any]:
+    """Return the options that name a run folder: those that differ from the first defaults."""
+    chosen = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"})
+    usual = Recipe().model_dump(mode="json", exclude={"methods", "bench", "name"})
+    for name, value in FIRST_DEFAULTS.items():
+        *sections, key = name.split(".")
+        section = usual
+        for each in sections:
+            section = section[each]
+        section[key] = value
+    return _different(chosen, usual)
+
+
+def _different(chosen: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries that differ, sections without any left out."""
+    found: dict[str, Any] = {}
+    for name, value in chosen.items():
+        other = usual.get(name)
+        if isinstance(value, dict) and isinstance(other, dict) and other:
+            if inner := _different(value, other):
+                found[name] = inner
+        elif value != other:
+            found[name] = value
+    return found
 
 
 def run_bench(
