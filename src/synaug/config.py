@@ -17,6 +17,7 @@ SIGLIP = "google/siglip-base-patch16-224"
 EMBEDDED = "embedded"
 UNNAMED = "custom"
 MAX_TARGET = 100_000_000
+MAX_SEED = 2**32 - 1  # what scikit-learn and older random generators take
 
 
 def _no_url(model: str) -> str:
@@ -38,7 +39,7 @@ ModelName = Annotated[str, AfterValidator(_no_url)]
 class Section(BaseModel):
     """Options that belong together; an unknown one is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class DataOptions(Section):
@@ -114,7 +115,7 @@ class PlanOptions(Section):
         "after the class or at {background}; or lists by class; under the name 'class', what the prompt calls it",
     )
     negative_prompt: str = Field("", description="what the images should not show")
-    seed: int = Field(0, ge=0, description="decides every image's own seed")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="decides every image's own seed")
 
     @field_validator("spread")
     @classmethod
@@ -144,14 +145,18 @@ class PlanOptions(Section):
 class GenerateOptions(Section):
     """How the diffusion model is run; what is not given follows the model."""
 
-    steps: int | None = Field(None, ge=1, description="denoising steps")
+    steps: int | None = Field(None, ge=1, le=10_000, description="denoising steps")
     guidance: float | None = Field(None, ge=0, description="classifier-free guidance; 1 or below: none")
-    size: int | None = Field(None, ge=8, description="side of the generated image in pixels")
+    size: int | None = Field(
+        None, ge=8, le=8192, multiple_of=8, description="side of the generated image in pixels, a multiple of 8"
+    )
     scheduler: str | None = Field(
         None, description="class of diffusers that the model's scheduler can be replaced by, such as DDIMScheduler"
     )
     strength: float = Field(0.5, gt=0, le=1, description="image-to-image strength of intra and inter")
-    batch_size: int | None = Field(None, ge=1, description="images at once; given, each batch is filled up to it")
+    batch_size: int | None = Field(
+        None, ge=1, le=4096, description="images at once; given, each batch is filled up to it"
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
     compile: bool = Field(False, description="torch.compile of the denoiser")
@@ -185,7 +190,7 @@ class FitOptions(Section):
     rank: int = Field(8, ge=1, description="of the adapter's matrices")
     learning_rate: float = Field(5e-4, gt=0, description="of AdamW, constant")
     prompt_dropout: float = Field(0.1, ge=0, lt=1, description="share of images with an empty prompt, for guidance")
-    seed: int = Field(0, ge=0, description="of the adapter's first weights and of what is drawn")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="of the adapter's first weights and of what is drawn")
 
 
 class QualityOptions(Section):
@@ -241,14 +246,14 @@ class StageOptions(Section):
         description="further ones, in order: cutout, random_resized_crop, color_jitter, gaussian_blur, autoaugment, "
         "randaugment",
     )
-    mixing: str = Field("mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
-    mixup_alpha: float = Field(0.2, ge=0, description="Beta(alpha, alpha); 0: no mixup")
+    mixing: str = Field("domain_mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
+    mixup_alpha: float = Field(1.0, ge=0, description="Beta(alpha, alpha); 0: no mixup")
     loss: str = Field("cross_entropy", description="cross_entropy, balanced_softmax, ldam_drw, group_dro, ...")
     prior: Literal["real", "drawn"] = Field(
         "real", description="class counts that losses correct for: of the real images, or of the images drawn"
     )
     sampler: str = Field("instance", description="instance, class_balanced, square_root, group_balanced, ...")
-    max_synthetic: float = Field(1.0, ge=0, le=1, description="largest share of synthetic images in a batch")
+    max_synthetic: float = Field(0.5, ge=0, le=1, description="largest share of synthetic images in a batch")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
     crop_smallest: float | None = Field(
@@ -310,9 +315,12 @@ class TrainOptions(Section):
         description="auto (ResNet-32 up to 64 pixels, ResNet-18 above), resnet8, resnet20, resnet32, resnet56, a timm "
         "name, timm/local-dir:FOLDER, or your own: path/to/net.py:Net or package.module:factory, code that is run",
     )
-    pretrained: bool = Field(False, description="start from the timm weights")
+    pretrained: bool | Literal["auto"] = Field(
+        "auto",
+        description="start from timm's weights; auto: for images of 64 pixels and above, if weights are at hand",
+    )
     image_size: int | None = Field(
-        None, ge=8, description="side in pixels; default: the data's, or with pretrained that of the weights"
+        None, ge=8, le=4096, description="side in pixels; default: the data's, or with pretrained that of the weights"
     )
     load_size: int | None = Field(
         None,
@@ -342,6 +350,24 @@ class TrainOptions(Section):
                 f"mean and std are given together, as many numbers each, std above 0; got {mean} and {std}"
             )
         return self
+
+
+class ChooseOptions(Section):
+    """How the one classifier of a run is chosen, on real images that it did not learn from."""
+
+    candidates: tuple[str, ...] | None = Field(
+        None, description="methods to choose among; default: a few, or those of --methods"
+    )
+    metric: Literal["auto", "mean_recall", "worst_group_accuracy"] = Field(
+        "auto", description="auto: the accuracy of the worst group if attributes are known, else mean recall"
+    )
+    folds: int = Field(2, ge=2, le=20, description="of cross-fitting, if the data have no validation images")
+    effort: float = Field(
+        0.25, gt=0, le=1, description="share of the training steps that each candidate takes per fold"
+    )
+    budget: float | None = Field(
+        None, gt=0, description="minutes that cross-fitting may take, by the pace of the trainings before it"
+    )
 
 
 class ImagesOptions(Section):
@@ -457,5 +483,6 @@ class Recipe(Section):
     methods: dict[str, MethodOptions] = Field(
         {}, description="differing options of single methods, such as the tuned weight decay of a baseline"
     )
-    seed: int = Field(0, ge=0, description="of everything that is drawn")
+    choose: ChooseOptions = ChooseOptions()
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="of everything that is drawn")
     bench: BenchOptions | None = Field(None, description="what synaug bench makes of the recipe")

@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
+import rich.console
+import rich.markup
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 
 from synaug.data.account import left_out_sentences
 from synaug.data.groups import shot_bins
+from synaug.runtime.escaping import visible
 from synaug.runtime.progress import duration
 
 _BAR = 36  # characters
 _LINES = 12
 _QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
+
+
+class Console(rich.console.Console):
+    """A console on which no name or message acts: control characters are shown as escapes."""
+
+    def render(
+        self, renderable: rich.console.RenderableType, options: rich.console.ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield the segments to print; only rich itself may move the cursor or color the text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text, keep="\n"))
+
+
+def escape(text: str) -> str:
+    """Return text from data as rich's markup that shows it literally, also its control characters."""
+    return rich.markup.escape(visible(text))
 
 
 def _console() -> Console:
@@ -119,7 +137,7 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     show_reading(plan["data"])
     if plan["model_note"]:
         console.print(f"[yellow]Note:[/] {escape(plan['model_note'])}")
-    for warning in [*plan["doubtful_names"], *plan["long_prompts"]]:
+    for warning in [*plan["doubtful_names"], *plan.get("long_prompts", [])]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]
     time = (
@@ -147,6 +165,8 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
             f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(plan['network'])}, images of "
             f"{plan['image_size']} pixels, {plan['length']} each{how_long}."
         )
+        if plan["start"]:
+            console.print(escape(plan["start"]), soft_wrap=True)
         if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE:
             console.print(f"[yellow]Note:[/] no GPU was found; --image-size {_QUICK_SIDE} is faster.")
     if out is None:
@@ -238,6 +258,11 @@ def show_review(content: dict[str, Any], run: Path) -> None:
 def show_applied(content: dict[str, Any], run: Path) -> None:
     """Print what became of a person's decisions."""
     console = _console()
+    rows = content["rows"]
+    console.print(
+        f"{rows['read']:,} rows read, {rows['decided']:,} with a decision; {rows['applied']:,} applied now, "
+        f"{rows['decided'] - rows['applied']:,} were in force already, {rows['unknown']:,} name an unknown image."
+    )
     console.print(f"New: {content['accepted']:,} accepted, {content['rejected']:,} rejected.")
     total = content["review"]
     console.print(f"In all, a person accepted {total['accepted']:,} images and rejected {total['rejected']:,}.")

@@ -32,39 +32,68 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "variant": ("plan.variant",),
     "model": ("plan.model",),
     "image_size": ("train.image_size",),
+    "pretrained": ("train.pretrained",),
+    "network": ("train.network",),
+    "epochs": ("train.stage1.epochs",),
+    "budget": ("choose.budget",),
+    "device": ("train.device", "generate.device"),
     "test_fraction": ("data.test_fraction",),
     "seed": ("plan.seed", "seed"),
 }
 
 
 @contextlib.contextmanager
-def session() -> Iterator[Progress]:
-    """Answer signals and show progress while the block runs."""
+def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
+    """Answer signals and show progress while the block runs; the code named in ``trust`` may run in it."""
     from synaug.runtime.progress import ConsoleProgress
     from synaug.runtime.signals import graceful
+    from synaug.runtime.trust import trusting
 
     progress = ConsoleProgress()
-    with graceful(), contextlib.closing(progress):
+    with graceful(), trusting(*(trust or ())), contextlib.closing(progress):
         yield progress
 
 
 def options_of(
-    recipe: Path | None, *, aliases: Path | None = None, settings: Sequence[str] | None = None, **typed: Any
+    recipe: Path | None,
+    *,
+    aliases: Path | None = None,
+    preset: str = "good",
+    settings: Sequence[str] | None = None,
+    **typed: Any,
 ) -> Recipe:
-    """Return the recipe of the file, or the default one, with the options of the command line, named as there.
+    """Return the recipe of the file, or the default one, with the preset, then the options of the command line.
 
     ``settings`` are those of ``--set``, which go before all others.
+
+    Raises:
+        OptionError: there is no such preset.
     """
     from synaug.config import Recipe
     from synaug.recipes import read_recipe, with_overrides, with_settings
 
-    changes = {dotted: value for name, value in typed.items() for dotted in _FIELDS[name]}
+    changes = _preset_options(preset) if preset != "good" else {}  # the usual one changes nothing
+    changes |= {dotted: v for name, v in typed.items() for dotted in _FIELDS[name] if v is not None}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is not None:
         from synaug.data.formats.aliases import read_aliases
 
         chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
     return with_settings(chosen, settings or [])
+
+
+def named_code(network: str | None, trust: Sequence[str] | None) -> list[str]:
+    """Return what code the command line names: that of the network, and what it confirms."""
+    return [*(trust or ()), *([network] if network is not None else [])]
+
+
+def _preset_options(preset: str) -> dict[str, Any]:
+    from synaug.errors import unknown
+    from synaug.pipeline.pretraining import PRESETS
+
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    return dict(PRESETS[preset])
 
 
 def split_names(pairs: list[str] | None) -> dict[str, str] | None:
@@ -102,10 +131,12 @@ def run_folder(out: Path | None, name: str) -> Path:
     """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
     if out is not None:
         return out
+    from synaug.runtime.escaping import visible
+
     source = Path(name).resolve()
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
     chosen = Path("runs") / (named or "run")
-    print(f"Run folder: {chosen} (choose another with --out)", file=sys.stderr)
+    print(f"Run folder: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
     with_foreign_files_named(chosen)
     return chosen
 
