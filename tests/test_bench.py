@@ -17,7 +17,7 @@ import yaml
 from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
 from synaug.bench.experiments import data_of
 from synaug.bench.grid import CONTENT, RESULTS, cells, collect
-from synaug.config import ArmOptions
+from synaug.config import ArmOptions, BenchOptions
 from synaug.errors import DataError, Interrupted, OptionError
 from synaug.methods import METHODS
 from synaug.recipes import with_overrides
@@ -344,3 +344,54 @@ def test_what_the_pages_show_was_run_with_the_options_of_now(name, tmp_path):
     (tmp_path / RESULTS).write_bytes(lines)
     found = status(read_experiment(name), tmp_path, seeds=range(3))
     assert sum(cell["results"] for cell in found) == lines.count(b"\n")
+
+
+# ---------------------------------------------------------------- gaps, differences and equal budgets by hand
+
+
+def line(row, seed, worst, *, synthetic=False, bound=False, validated=None):
+    return {
+        "row": row, "arm": "text", "method": row, "seed": seed, "uses_synthetic": synthetic, "is_bound": bound,
+        "accuracy": 0.9, "worst": worst, "seconds": 1.0, "validation": {"mean_recall": validated},
+    }  # fmt: skip
+
+
+COMPARED = [
+    *(line("cross_entropy", seed, value, validated=0.5) for seed, value in enumerate((0.2, 0.3, 0.4))),
+    *(line("dfr", seed, value, validated=0.8) for seed, value in enumerate((0.7, 0.8, 0.9))),
+    *(line("group_dro", seed, value, validated=0.7) for seed, value in enumerate((0.8, 0.9, 1.0))),
+    *(line("mine", seed, value, synthetic=True, validated=0.6) for seed, value in enumerate((0.75, 0.85, 0.96))),
+    *(line("any_name", seed, 1.0, bound=True, validated=0.9) for seed in range(3)),
+]
+
+
+def compared(**more):
+    options = {"columns": ("worst",), "baseline": "cross_entropy", "bounds": ("any_name",)}
+    return {row["row"]: row for row in tabulate(COMPARED, **options, **more)}
+
+
+def test_the_gap_is_of_the_first_column_and_has_an_interval():
+    row = compared()["mine"]
+    assert row["gap_closed"] == pytest.approx((0.8533333 - 0.3) / 0.7)
+    assert row["gap_low"] < row["gap_closed"] < row["gap_high"]
+
+
+def test_a_row_is_compared_with_the_best_rival_on_validation_images_seed_by_seed():
+    row = compared()["mine"]
+    assert row["rival"] == "dfr"  # group_dro is better on the test images, which do not choose
+    assert row["difference"] == pytest.approx(0.16 / 3)
+    assert 0 < row["difference_low"] < row["difference"] < row["difference_high"]
+    assert "against dfr" in markdown({"table": list(compared().values()), "columns": ["worst"], "seeds": [0, 1, 2],
+                                      "machine": "a machine"})  # fmt: skip
+
+
+def test_the_best_candidate_is_chosen_on_validation_images():
+    tuned = compared(tuned={"best": ("dfr", "group_dro"), "unknown": ("dfr", "missing")})
+    assert (tuned["best"]["chosen"], tuned["best"]["worst"]) == ("dfr", pytest.approx(0.8))
+    assert "unknown" not in tuned
+
+
+def test_rows_have_equal_budgets():
+    BenchOptions(tuned={"ours": ("a", "b"), "theirs": ("c", "d")})
+    with pytest.raises(ValueError, match="as many candidates as any other, but got ours 2, theirs 1"):
+        BenchOptions(tuned={"ours": ("a", "b"), "theirs": ("c",)})

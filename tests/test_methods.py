@@ -24,8 +24,10 @@ from synaug.methods import (
     is_of_options,
     method_named,
     options_of,
+    registered,
     selected,
 )
+from synaug.methods.datasets import retraining_data
 from synaug.methods.training_time import training_seconds
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline import report as report_stage
@@ -416,3 +418,79 @@ def test_a_network_of_the_users_own_is_not_run_for_a_preview(photos, tmp_path):
     recipe = with_overrides(Recipe(), {"plan.model": "embedded", "train.network": f"{tmp_path / 'net.py'}:Net"})
     plan = plan_stage.drafted_plan(plan_stage.load_data(photos, recipe), recipe)
     assert training_seconds(["cross_entropy"], recipe, plan) is None
+
+
+# ---------------------------------------------------------------- what each method carries, and one meaning a name
+
+
+def small_groups(groups, num_groups=4):
+    labels = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    images = torch.zeros(8, 1, 4, 4, dtype=torch.uint8)
+    return make_training_set(images, labels, num_classes=2, groups=torch.tensor(groups), num_groups=num_groups)
+
+
+def test_a_known_attribute_makes_the_last_layer_group_balanced_unless_images_are_named():
+    known, unknown = small_groups([0, 0, 0, 1, 2, 3, 3, 3]), small_groups([-1] * 8, 0)
+    for uses_synthetic, usual in ((True, "evened_out"), (False, "all_real")):
+        assert retraining_data("auto", known, uses_synthetic=uses_synthetic) == "group_balanced_real"
+        assert retraining_data("auto", unknown, uses_synthetic=uses_synthetic) == usual
+        assert retraining_data("auto", small_groups([0, 0, 0, 0, 2, 2, 2, 2]), uses_synthetic=uses_synthetic) == usual
+        assert retraining_data("all_real", known, uses_synthetic=uses_synthetic) == "all_real"
+    chosen = methods.retraining_set(Sets(known, known, known), "auto", seed=0)
+    assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
+
+
+def test_the_validation_split_is_learned_from_only_where_there_is_one():
+    data = small_groups([0, 0, 1, 1, 2, 2, 3, 3])
+    assert methods.retraining_set(Sets(data, data, data, data), "validation", seed=0) is data
+    with pytest.raises(OptionError, match="needs a validation split, and the data have none"):
+        methods.retraining_set(Sets(data, data, data), "validation", seed=0)
+
+
+@pytest.mark.parametrize(
+    "name", ["crt", "lws", "tau_norm", "max_norm", "nearest_class_mean", "dfr", "feature_sampling"]
+)
+def test_last_layers_of_the_literature_do_not_inherit_what_is_made_for_synaug(name):
+    shared = make_recipe({"train": {"retrain": {"data": "balanced_real", "regularization": 0.01}}})
+    options = methods.retrain_options(name, shared)
+    assert options.data == "all_real"
+    assert options.regularization == 1.0 or name == "feature_sampling"
+
+
+@pytest.mark.parametrize("name", ["dfr", "tau_norm"])
+def test_a_strength_that_a_last_layer_would_ignore_is_refused(name):
+    recipe = make_recipe({"methods": {name: {"retrain": {"regularization": 0.1}}}})
+    with pytest.raises(OptionError, match="has no such strength or chooses it from a grid of its own"):
+        check_methods([name], recipe)
+
+
+@pytest.mark.parametrize("name", ["upper_bound", "upper_bound_mixup"])
+def test_a_bound_does_not_inherit_the_mixing_of_the_recipe_and_says_that_it_is_one(name):
+    recipe = make_recipe({"train": {"stage1": {"mixing": "domain_mixup", "mixup_alpha": 1.0}}})
+    stage = methods.stage_options(name, recipe, 100)
+    assert (stage.mixing, stage.mixup_alpha) in (("none", 1.0), ("mixup", 0.2))
+    assert registered(name, recipe) == {"uses_synthetic": False, "is_bound": True, "problem": None}
+
+
+def test_results_of_an_older_formula_are_trained_again():
+    recipe = Recipe()
+    for name in ("ldam_drw", "deferred_reweighting", "glmc", "synaug_cmo"):
+        result = {"method": name, "options": json.loads(json.dumps(options_of(name, recipe)))}
+        assert is_of_options(result, recipe)
+        del result["options"]["formulas"]
+        assert not is_of_options(result, recipe), name
+    assert "formulas" not in options_of("cmo", recipe)  # of real images it is what it was
+
+
+def test_it_makes_no_difference_whether_recipe_or_method_sets_a_value():
+    recipe = make_recipe({"train": {"retrain": {"data": "evened_out"}}})
+    named = make_recipe({"methods": {"synaug": {"retrain": {"data": "evened_out"}}}})
+    result = {"method": "synaug", "options": json.loads(json.dumps(options_of("synaug", recipe)))}
+    assert is_of_options(result, named)
+    assert not is_of_options(result, Recipe())
+
+
+def test_a_linear_probe_needs_pretrained_weights():
+    with pytest.raises(OptionError, match=r"uses pretrained features as they are, but train.pretrained is false"):
+        check_methods(["linear_probe"], Recipe())
+    check_methods(["linear_probe"], make_recipe({"train": {"network": "timm/resnet18", "pretrained": True}}))

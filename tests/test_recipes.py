@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from synaug.bench import read_experiment, run_bench
+from synaug.bench import experiment_names, read_experiment, run_bench
 from synaug.bench.experiments import data_of, recipe_of
 from synaug.bench.grid import cells
 from synaug.config import STABLE_DIFFUSION
 from synaug.data.benchmarks.cifar import CIFAR10, CIFAR100
-from synaug.methods import check_methods
+from synaug.methods import check_methods, retrain_options
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
 from synaug.synthesis.planning.slots import slots
@@ -85,6 +85,26 @@ def test_a_recipe_names_its_data_the_usual_model_and_only_what_there_is(path, tm
     for cell in cells(chosen, tmp_path, [0]):
         plan_stage.check_recipe(cell.recipe)
         check_methods(chosen.arms[cell.arm].methods, cell.recipe)
+
+
+def meaning_of_synaug(recipe):
+    options = retrain_options("synaug", recipe)
+    return options.data if options.data != "evened_out" or recipe.data.attribute else "auto"
+
+
+def test_synaug_means_the_same_in_every_recipe_and_experiment():
+    """Balanced set, or group-balanced real images if an attribute is known: ``auto``."""
+    recipes = [read_recipe(path) for path in RECIPES]
+    recipes += [read_experiment(name).recipe for name in experiment_names()]
+    assert {meaning_of_synaug(recipe) for recipe in recipes} == {"auto"}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_row_of_a_recipe_takes_as_many_steps_in_each_arm(path, tmp_path):
+    """Epochs of arms whose sets differ in size would be different numbers of steps."""
+    recipe = read_recipe(path)
+    by_group = any(arm.options.get("plan.by") == "group" for arm in recipe.bench.arms.values())
+    assert recipe.train.stage1.steps is not None or not by_group
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

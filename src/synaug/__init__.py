@@ -10,6 +10,8 @@ Importing the package loads neither torch nor diffusers; each name below is load
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -95,6 +97,17 @@ __all__ = [
     "to_torch",
     "train_representation",
 ]
+
+
+class _Package(types.ModuleType):
+    """Keeps the function ``run`` in place of the file ``run.py``, which importing would put under the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

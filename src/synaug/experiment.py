@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
 from synaug.data.manifest import Manifest, joined, read_manifest
-from synaug.errors import DataError, EnvironmentFault
+from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.methods import (
     DEFAULT_METHODS,
     check_methods,
@@ -144,7 +144,8 @@ def balance(
     """
     recipe = with_overrides(
         Recipe(),
-        {"plan.model": model, "plan.target": target, "plan.by": by, "plan.seed": seed, "seed": seed} | (options or {}),
+        {"plan.model": model, "plan.target": target, "plan.by": by, "plan.seed": seed, "seed": seed}
+        | dict({} if options is None else _checked(options)),
     )
     manifest = readers.read_data(data, recipe.data, progress=progress)
     with contextlib.ExitStack() as stack:
@@ -156,6 +157,12 @@ def balance(
         check_complete(folder)
         synthetic = synthetic_manifest(plan, folder)
         return joined(manifest.split("train"), synthetic if out else in_memory(synthetic))
+
+
+def _checked(options: Any) -> dict[str, Any]:
+    if not isinstance(options, Mapping):
+        raise OptionError(f"options must be a dict such as {{'generate.steps': 20}}, got {type(options).__name__}.")
+    return dict(options)
 
 
 def in_memory(manifest: Manifest) -> Manifest:

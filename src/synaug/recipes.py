@@ -22,7 +22,7 @@ MAX_NAME = 100  # bytes, of a method, an arm or a picture
 MAX_VALUES = 100_000  # what a recipe may hold; what its anchors repeat counts each time
 
 
-def read_recipe(path: Path) -> Recipe:
+def read_recipe(path: str | Path) -> Recipe:
     """Read a recipe file.
 
     Raises:
@@ -30,8 +30,8 @@ def read_recipe(path: Path) -> Recipe:
         OptionError: a key is unknown or a value is not allowed.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, TypeError) as error:
         raise DataError(f"The recipe {path} cannot be read: {error}.") from error
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: dates and numbers
         raise DataError(f"The recipe {path} is not YAML: {error}.") from error
@@ -152,6 +152,8 @@ def _section_in(annotation: Any) -> Any:
 
 def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
     """Return the recipe with dotted options replaced, such as ``{"plan.model": "embedded"}``; None is skipped."""
+    if not isinstance(overrides, dict) or not all(isinstance(name, str) for name in overrides):
+        raise OptionError(f"Options must be a dict of dotted names and values, got {overrides!r:.80}.")
     content = recipe.model_dump()
     for name, value in overrides.items():
         if value is not None:

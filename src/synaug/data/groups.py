@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from synaug.data.manifest import Manifest
+from synaug.data.whole_numbers import count_of, number_array, whole_numbers
 from synaug.errors import DataError
 
 MANY_ABOVE = 100
@@ -29,6 +30,7 @@ def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
     >>> class_counts(np.array([0, 2, 2]), 3).tolist()
     [1, 0, 2]
     """
+    labels, num_classes = whole_numbers(labels, kind="label"), count_of(num_classes, kind="num_classes", lowest=0)
     _check_range("label", labels, num_classes)
     return np.bincount(labels, minlength=num_classes).astype(np.int64)
 
@@ -42,7 +44,10 @@ def group_ids(*, labels: np.ndarray, attributes: np.ndarray, num_attributes: int
     >>> group_ids(labels=np.array([0, 1]), attributes=np.array([1, 0]), num_attributes=2).tolist()
     [1, 2]
     """
-    unknown = int((np.asarray(attributes) == -1).sum())
+    labels, attributes = whole_numbers(labels, kind="label"), whole_numbers(attributes, kind="attribute")
+    if len(labels) != len(attributes):
+        raise DataError(f"There are {len(labels)} labels but {len(attributes)} attributes.")
+    unknown = int((attributes == -1).sum())
     if unknown:
         raise DataError(
             f"The attribute of {unknown:,} of {len(attributes):,} images is unknown, so they belong to no group. "
@@ -68,7 +73,7 @@ def imbalance_factor(counts: np.ndarray) -> float:
     >>> imbalance_factor(np.array([500, 5])), imbalance_factor(np.array([3, 0]))
     (100.0, nan)
     """
-    counts = np.asarray(counts)
+    counts = number_array(counts, kind="counts")
     return float(counts.max() / counts.min()) if counts.size and counts.min() > 0 else float("nan")
 
 

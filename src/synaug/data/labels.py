@@ -78,6 +78,8 @@ def flat_labels(values: Any, *, where: str) -> pd.Series[Any]:
     array = _plain_array(values)
     if array.ndim == 0:
         raise DataError(f"{where} is {type(values).__name__}, not one label per image.")
+    if not len(array):
+        return pd.Series([], dtype=object)
     if array.dtype == object:
         array = _of_objects([_unwrapped(value) for value in array.reshape(len(array), -1).tolist()], where)
     if array.ndim > 1:

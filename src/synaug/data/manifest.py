@@ -18,7 +18,7 @@ Columns of ``Manifest.frame``:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from PIL import Image
 
 from synaug.data.codec import decoded, encoded, read_file
 from synaug.data.manifest_checks import manifest_fault
+from synaug.data.whole_numbers import whole_numbers
 from synaug.errors import DataError
 from synaug.runtime import storage
 from synaug.runtime.files import directories
@@ -199,20 +200,30 @@ def from_arrays(
     Raises:
         DataError: lengths differ, a label is out of range, or an image is not uint8 of such a shape.
     """
-    label_array = np.asarray(labels, np.int64)
+    label_array = whole_numbers(labels, kind="label").astype(np.int64)
+    if isinstance(class_names, str) or not isinstance(class_names, Iterable) or getattr(class_names, "ndim", 1) == 0:
+        raise DataError(f"class_names must be a list of names, got {class_names!r:.80}.")
+    class_names, attribute_names = list(map(str, class_names)), list(map(str, attribute_names))
+    if not isinstance(images, Iterable) or not hasattr(images, "__len__") or getattr(images, "ndim", 1) == 0:
+        raise DataError(f"The images are {type(images).__name__}; give an array or a list of arrays.")
     if len(images) != len(label_array):
         raise DataError(f"There are {len(images)} images but {len(label_array)} labels.")
     _check_range("label", label_array, 0, len(class_names))
     if attributes is None:
         attribute_array = np.full(len(label_array), -1)
     else:
-        attribute_array = np.asarray(attributes, np.int64)
+        attribute_array = whole_numbers(attributes, kind="attribute").astype(np.int64)
         if len(attribute_array) != len(label_array):
             raise DataError(f"There are {len(label_array)} images but {len(attribute_array)} attributes.")
         _check_range("attribute", attribute_array, -1, len(attribute_names))
-    splits = [split] * len(label_array) if isinstance(split, str) else list(split)
+    if not isinstance(split, Iterable) or getattr(split, "ndim", 1) == 0:
+        raise DataError(f"split must be a name or one name per image, got {split!r:.80}.")
+    splits = [split] * len(label_array) if isinstance(split, str) else list(map(str, split))
     _check_splits(splits, len(label_array))
-    arrays = [np.ascontiguousarray(image) for image in images]
+    try:
+        arrays = [np.ascontiguousarray(image.detach() if hasattr(image, "detach") else image) for image in images]
+    except (TypeError, ValueError) as error:
+        raise DataError(f"An image is no array: {error}. Allowed: uint8 of shape (H, W) or (H, W, 3).") from error
     for position, array in enumerate(arrays):
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
             raise DataError(

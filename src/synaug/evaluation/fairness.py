@@ -16,6 +16,7 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synaug.data.whole_numbers import whole_numbers
 from synaug.evaluation.validation import check_attributes, check_predictions
 
 
@@ -182,7 +183,9 @@ def confusions_by_attribute(
     Raises:
         DataError: shapes differ or a value is out of range.
     """
-    labels, predictions, attributes = np.asarray(labels), np.asarray(predictions), np.asarray(attributes)
+    labels = whole_numbers(labels, kind="label")
+    predictions = whole_numbers(predictions, kind="prediction")
+    attributes = whole_numbers(attributes, kind="attribute")
     check_predictions(labels=labels, predictions=predictions, num_classes=num_classes)
     check_attributes(labels=labels, attributes=attributes, num_attributes=num_attributes)
     cells = (attributes.astype(np.int64) * num_classes + labels) * num_classes + predictions

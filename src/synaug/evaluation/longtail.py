@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from synaug.data.groups import shot_bins
+from synaug.data.whole_numbers import count_of, number_array, whole_numbers
 from synaug.errors import DataError
 from synaug.evaluation.validation import check_predictions, mean_where
 
@@ -69,7 +70,12 @@ def longtail_report(
     Raises:
         DataError: shapes differ or a value is out of range.
     """
-    labels, predictions, class_counts = np.asarray(labels), np.asarray(predictions), np.asarray(class_counts)
+    labels = whole_numbers(labels, kind="label")
+    predictions = whole_numbers(predictions, kind="prediction")
+    class_counts, num_classes = (
+        number_array(class_counts, kind="class counts"),
+        count_of(num_classes, kind="num_classes"),
+    )
     if class_counts.shape != (num_classes,):
         raise DataError(
             f"class_counts has shape {class_counts.shape}; expected one count for each of {num_classes} classes."

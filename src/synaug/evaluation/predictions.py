@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from numbers import Integral
 from pathlib import Path
@@ -86,6 +86,8 @@ def evaluate_predictions(
     frame = _as_frame(table)
     label = _column(frame, label, LABELS, "label")
     prediction = _column(frame, prediction, PREDICTIONS, "prediction")
+    if not isinstance(attributes, str | Iterable) or getattr(attributes, "ndim", 1) == 0:
+        raise OptionError(f"attributes must be a list of columns, got {attributes!r:.80}.")
     for name in (asked := [attributes] if isinstance(attributes, str) else [str(name) for name in attributes]):
         for part in [name] if name in frame.columns else name.split(JOINT):
             _column(frame, part.strip(), (), "attribute")

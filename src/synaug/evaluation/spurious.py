@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from synaug.data.whole_numbers import number_array, whole_numbers
 from synaug.errors import DataError
 from synaug.evaluation.fairness import accuracy_by_group
 
@@ -50,7 +51,8 @@ def spurious_report(
     Raises:
         DataError: shapes differ or a value is out of range.
     """
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    labels = whole_numbers(labels, kind="label")
+    predictions = whole_numbers(predictions, kind="prediction")
     rates = accuracy_by_group(
         labels=labels,
         predictions=predictions,
@@ -73,7 +75,7 @@ def train_weighted_accuracy(group_accuracies: np.ndarray, *, train_group_counts:
     >>> train_weighted_accuracy(np.array([1.0, 0.0]), train_group_counts=np.array([95, 5]))
     0.95
     """
-    weights = np.asarray(train_group_counts, np.float64).ravel()
+    weights = number_array(train_group_counts, kind="group counts").astype(np.float64).ravel()
     rates = np.asarray(group_accuracies, np.float64).ravel()
     if weights.shape != rates.shape:
         raise DataError(f"train_group_counts has {weights.size} groups; expected {rates.size}.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from synaug.errors import DataError, OptionError
+from synaug.data.whole_numbers import count_of
+from synaug.errors import DataError
 
 
 def check_predictions(*, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> None:
@@ -14,8 +15,7 @@ def check_predictions(*, labels: np.ndarray, predictions: np.ndarray, num_classe
         OptionError: the number of classes is below 1.
         DataError: a shape, type or value is not allowed.
     """
-    if num_classes < 1:
-        raise OptionError(f"num_classes must be at least 1, got {num_classes}.")
+    num_classes = count_of(num_classes, kind="num_classes")
     check_positions("label", labels, num_classes)
     check_positions("prediction", predictions, num_classes)
     if labels.shape != predictions.shape:
@@ -29,8 +29,7 @@ def check_attributes(*, labels: np.ndarray, attributes: np.ndarray, num_attribut
         OptionError: the number of attributes is below 1.
         DataError: a shape, type or value is not allowed.
     """
-    if num_attributes < 1:
-        raise OptionError(f"num_attributes must be at least 1, got {num_attributes}.")
+    num_attributes = count_of(num_attributes, kind="num_attributes")
     check_positions("attribute", attributes, num_attributes)
     if labels.shape != attributes.shape:
         raise DataError(f"There are {len(labels)} labels but {len(attributes)} attributes.")

@@ -88,6 +88,8 @@ def load_classifier(
     from synaug.training.networks.saving import FILE
     from synaug.training.networks.saving import load_classifier as load_folder
 
+    if not isinstance(path, str | os.PathLike):
+        raise DataError(f"A classifier is loaded from a folder or file, got {type(path).__name__}.")
     path = Path(path).expanduser()
     if path.name == FILE and path.is_file():
         path = path.parent

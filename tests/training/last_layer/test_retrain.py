@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import synaug
 from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
 from synaug.training.inference import predict
@@ -240,3 +242,61 @@ def test_predicted_groups_need_two_attributes(small_set):
     data = small_set.rows(small_set.groups != 1)
     with pytest.raises(DataError, match=r"Attributes cannot be predicted: the images show fewer than two"):
         predicted_groups(data, torch.zeros(len(data), 2))
+
+
+BLOBS, HALVES = torch.cat([torch.zeros(6, 2), torch.ones(6, 2)]), [0] * 6 + [1] * 6
+
+
+@pytest.mark.parametrize(
+    "labels", [HALVES, np.array(HALVES)[:, None], np.eye(2)[HALVES], torch.eye(2)[HALVES], np.array(HALVES, float)]
+)
+def test_labels_may_come_in_any_holder(labels):
+    head = retrain_classifier(nn.Linear(2, 2), BLOBS, labels=labels)
+    assert head(BLOBS).argmax(1).tolist() == HALVES
+
+
+@pytest.mark.parametrize(
+    ("features", "given"),
+    [
+        (BLOBS, {"labels": ["a"] * 6 + ["b"] * 6}),
+        (BLOBS, {"labels": HALVES[:3]}),
+        (BLOBS, {"labels": torch.rand(12, 2)}),
+        (BLOBS, {"labels": None}),
+        (BLOBS, {"labels": 1}),
+        (BLOBS, {"labels": HALVES, "attributes": [0, 1]}),
+        (BLOBS, {"labels": HALVES, "attributes": [-2] * 12}),
+        (BLOBS * torch.nan, {"labels": HALVES}),
+        (BLOBS[0], {"labels": HALVES}),
+        (np.array([["x", "y"]] * 12), {"labels": HALVES}),
+        (np.array([[None, "y"]] * 12), {"labels": HALVES}),
+        (BLOBS[:, :1], {"labels": HALVES}),
+        (7, {}),
+        ("text", {}),
+        ([1, 2], {}),
+    ],
+)
+def test_what_a_layer_cannot_learn_from_is_refused_in_words(features, given):
+    with pytest.raises(DataError):
+        retrain_classifier(nn.Linear(2, 2), features, **given)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"model": "resnet"}, {"regularization": 0}, {"regularization": "1"}, {"method": 3}, {"layer": "nowhere"}]
+)
+def test_options_that_cannot_be_are_refused_in_words(wrong):
+    given = {"model": nn.Linear(2, 2), "data": BLOBS, "labels": HALVES} | wrong
+    with pytest.raises(OptionError):
+        retrain_classifier(given.pop("model"), given.pop("data"), **given)
+
+
+@pytest.mark.parametrize("through_loader", [False, True])
+def test_the_origin_of_a_sample_is_no_attribute(through_loader):
+    real = synaug.from_arrays(
+        np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1], class_names=["a", "b"],
+        attributes=[0, 1, 1, -1], attribute_names=["f", "m"],
+    )  # fmt: skip
+    data = synaug.to_torch(replace(real, frame=real.frame.assign(source=["real", "real", "real", "synthetic"])))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    found = labelled_features(network, DataLoader(data, batch_size=3) if through_loader else data)
+    assert found.groups.tolist() == ([-1] * 4 if through_loader else [0, 3, 1, -1])
+    assert found.is_synthetic.tolist() == [False, False, False, True]

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from synaug.errors import DataError
+from synaug.training.last_layer.feature_sampling import balanced_by_sampling
 from synaug.training.last_layer.logistic import (
     DFR_INVERSE_STRENGTHS,
     DFR_REFITS,
@@ -24,7 +25,7 @@ from synaug.training.last_layer.logistic import (
 )
 from synaug.training.last_layer.problem import Head, Problem, balanced_rows, mean_recall
 from synaug.training.last_layer.sgd import RADII, _within
-from synaug.training.last_layer.solvers import METHODS, nearest_class_mean, tau_norm
+from synaug.training.last_layer.solvers import METHODS, WITHOUT_REGULARIZATION, nearest_class_mean, tau_norm
 
 
 def make_problem(num_classes=3, size=5, counts=(60, 20, 6), *, start=None, seed=0):
@@ -269,3 +270,34 @@ def test_dfr_names_a_group_with_a_single_image():
     problem = make_problem(counts=(5, 5, 1))
     with pytest.raises(DataError, match=r"DFR needs at least 2 images of each group, but group 2 has one"):
         METHODS["dfr"](problem, regularization=1.0, seed=0)
+
+
+# ---------------------------------------------------------------- a grid of one's own, and sampled features
+
+
+@pytest.mark.parametrize("name", WITHOUT_REGULARIZATION)
+def test_a_head_with_a_grid_of_its_own_ignores_a_shared_strength(name):
+    """DFR's grid was once multiplied by it."""
+    first, second = (METHODS[name](grouped(), regularization=strength, seed=0) for strength in (1.0, 0.01))
+    assert np.array_equal(first.weight, second.weight)
+
+
+def grouped():
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(4), [40, 6, 6, 30])
+    labels = groups // 2
+    features = rng.normal(0, 1, (len(groups), 5)) + labels[:, None] + 2 * (groups % 2)[:, None] * np.eye(5)[0]
+    return Problem(features, labels, groups, 2, Head(rng.normal(size=(2, 5)), np.zeros(2)))
+
+
+def test_sampled_features_even_out_the_classes_and_keep_their_means():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), [400, 100, 5])
+    features = rng.normal(0, 1, (505, 4)) + 5 * np.eye(4)[labels]
+    even = balanced_by_sampling(Problem(features, labels, labels, 3, Head(np.zeros((3, 4)), np.zeros(3))), rng)
+    assert np.bincount(even.labels).tolist() == [400] * 3
+    assert np.array_equal(even.features[:505], features)
+    rare, few = even.features[even.labels == 2], features[labels == 2]
+    assert rare.mean(0) == pytest.approx(few.mean(0), abs=0.2)
+    assert rare.std(0) == pytest.approx(np.ones(4), abs=0.2)  # the spread of the classes with more images
+    assert even.is_synthetic.sum() == 300 + 395

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageOps
 from synaug.data.codec import encoded
 from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
-from synaug.errors import DataError, EnvironmentFault
+from synaug.errors import DataError, EnvironmentFault, OptionError
 
 if TYPE_CHECKING:
     import datasets
@@ -28,12 +29,18 @@ class ImageArrays(NamedTuple):
     is_synthetic: np.ndarray
 
 
+def _check_manifest(data: Any, name: str) -> None:
+    if not isinstance(data, Manifest):
+        raise DataError(f"{name} takes a manifest, as read_data and balance return it, got {type(data).__name__}.")
+
+
 def to_frame(data: Manifest) -> pd.DataFrame:
     """Return one row an image, with names in the place of numbers; ``read_data`` reads it back.
 
     Columns: ``id``, ``image`` (the path of a file, or what is kept in memory: encoded bytes or a uint8 array),
     ``label``, ``attribute`` (only where some are known; missing where not), ``split`` and ``is_synthetic``.
     """
+    _check_manifest(data, "to_frame")
     columns: dict[str, Any] = {
         "id": data.frame["id"].to_numpy(),
         "image": pd.Series([_place(data, row) for row in range(len(data))], dtype=object),
@@ -59,6 +66,10 @@ def to_arrays(data: Manifest, *, size: tuple[int, int] | None = None) -> ImageAr
     Raises:
         DataError: the images have several sizes and none was asked for, or one cannot be read.
     """
+    _check_manifest(data, "to_arrays")
+    is_pair = isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(each, Integral) for each in size)
+    if size is not None and not (is_pair and min(size) > 0):
+        raise OptionError(f"size must be (width, height) in pixels, got {size!r:.80}.")
     images = [read_image(data, row) for row in range(len(data))]
     sizes = {image.size for image in images}
     if size is None and len(sizes) > 1:
@@ -92,6 +103,7 @@ def to_torch(
     The data set has ``classes``, ``class_to_idx`` and ``targets`` as torchvision's have, and the arrays
     ``is_synthetic`` and ``attributes``.
     """
+    _check_manifest(data, "to_torch")
     from synaug.data.export.torch_dataset import ImageDataset
 
     return ImageDataset(data, transform=transform, pairs=pairs)
@@ -106,6 +118,7 @@ def to_datasets(data: Manifest) -> datasets.Dataset:
     Raises:
         EnvironmentFault: the package ``datasets`` is not installed.
     """
+    _check_manifest(data, "to_datasets")
     try:
         import datasets
     except ImportError as error:

@@ -55,7 +55,7 @@ def table_in_memory(source: Any) -> Table:
         return _of_images(*source)
     if type(source).__module__.partition(".")[0] == "datasets" and hasattr(source, "features"):
         return _of_dataset(source)
-    if not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
+    if getattr(source, "ndim", 1) == 0 or not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
         raise DataError(f"Images cannot be read from {type(source).__name__}. Give {SOURCES}.")
     return _of_map_style(source)
 
@@ -68,6 +68,8 @@ def _of_images(
 ) -> Table:
     """Take an array of images, or a sequence of paths, Pillow images, arrays and tensors; see ``image_kinds``."""
     labels = flat_labels(labels, where="The label column")
+    if not hasattr(images, "__len__") or getattr(images, "ndim", 1) == 0:
+        raise DataError(f"The images are {type(images).__name__}; give an array, or a list of images or paths.")
     if len(images) != len(labels):
         raise DataError(f"There are {len(images)} images but {len(labels)} labels.")
     return _with_images(pd.DataFrame({"label": labels}), "image", images, channels_last=channels_last)

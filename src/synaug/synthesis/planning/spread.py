@@ -38,8 +38,8 @@ def turns(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
         places, combined = [], 1
         for size in sizes:
             # without the shift, axes with a common divisor would miss combinations
-            shift = index // math.lcm(combined, size) if combined > 1 else 0
-            places.append((index + shift) % size)
+            step = index % (combined * size)
+            places.append((step + step // math.lcm(combined, size)) % size)
             combined *= size
         yield tuple(places)
         index += 1

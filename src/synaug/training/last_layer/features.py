@@ -12,15 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from synaug.data.export.torch_dataset import ImageDataset
+from synaug.data.whole_numbers import whole_numbers
 from synaug.errors import DataError, OptionError
 from synaug.runtime.devices import chosen_device
 from synaug.training.networks.linear_layers import last_linear
 from synaug.training.training_set import TrainingSet
 
 _BATCH = 512
+_NEEDED = "Batches of (images, labels) or (images, labels, attributes) are needed, all tensors."
 
 Batches = TrainingSet | Dataset[Any] | Iterable[Sequence[Tensor]]
-"""A training set; a data set of (image, label) or (image, label, attribute); or batches of those, as a loader has."""
+"""A training set; a data set of (image, label) or (image, label, attribute); or batches of those, as a loader has.
+
+The data set of ``synaug.to_torch`` knows its attributes; the third item of its samples, ``is_synthetic``, is none.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +50,58 @@ class LabelledFeatures:
 
 
 def with_labels(
-    features: Tensor | np.ndarray, labels: Sequence[int] | Tensor | np.ndarray, attributes: Any = None
+    features: Tensor | np.ndarray,
+    labels: Sequence[int] | Tensor | np.ndarray,
+    attributes: Any = None,
+    is_synthetic: Tensor | None = None,
 ) -> LabelledFeatures:
     """Return features of one's own with labels and, where they are known, attributes (-1: unknown).
+
+    Args:
+        features: numbers of shape ``(N, D)``.
+        labels: class numbers of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``.
+        attributes: numbers of shape ``(N,)``, -1 where unknown.
+        is_synthetic: bool, shape ``(N,)``.
+
+    Raises:
+        DataError: a shape, type or value is not allowed.
 
     >>> with_labels(np.zeros((3, 2)), [0, 1, 1], attributes=[0, 1, -1]).groups.tolist()
     [0, 3, -1]
     """
-    features, labels = torch.as_tensor(features), torch.as_tensor(labels).long()
+    found, numbers = _feature_tensor(features), class_numbers(labels, kind="label")
     if attributes is None:
-        return LabelledFeatures(features, labels, torch.full_like(labels, -1))
-    attributes = torch.as_tensor(attributes).long()
-    num_attributes = int(attributes.max()) + 1
-    return LabelledFeatures(features, labels, torch.where(attributes < 0, -1, labels * num_attributes + attributes))
+        return LabelledFeatures(found, numbers, torch.full_like(numbers, -1), is_synthetic)
+    places = class_numbers(attributes, kind="attribute", lowest=-1)
+    if len(places) != len(numbers):
+        raise DataError(f"There are {len(numbers)} labels but {len(places)} attributes.")
+    num_attributes = int(places.max()) + 1 if len(places) else 0
+    groups = torch.where(places < 0, -1, numbers * num_attributes + places)
+    return LabelledFeatures(found, numbers, groups, is_synthetic)
+
+
+def _feature_tensor(features: Any) -> Tensor:
+    try:
+        found = torch.as_tensor(features).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"The features are {type(features).__name__}; give numbers of shape (N, D): {error}") from error
+    if found.ndim != 2 or found.is_complex() or not torch.isfinite(found).all():
+        raise DataError(
+            f"The features are {found.dtype} of shape {tuple(found.shape)}; give finite numbers of shape (N, D)."
+        )
+    return found
+
+
+def class_numbers(values: Any, *, kind: str, lowest: int = 0) -> Tensor:
+    """Return labels or attributes as numbers, int64 of shape ``(N,)``.
+
+    Raises:
+        DataError: they are names, fractions, several per row, or below ``lowest``.
+    """
+    numbers = torch.from_numpy(whole_numbers(values, kind=kind).astype(np.int64))
+    if len(numbers) and int(numbers.min()) < lowest:
+        raise DataError(f"The {kind} {int(numbers.min())} is out of range; the lowest that is allowed is {lowest}.")
+    return numbers
 
 
 def labelled_features(
@@ -81,19 +126,23 @@ def labelled_features(
     name, linear = last_linear(model, layer)
     place = chosen_device(device)
     model.to(place)
-    found: list[tuple[Tensor, ...]] = []
+    found: list[dict[str, Tensor]] = []
     with torch.no_grad(), _evaluating(model), _watched(linear) as given:
-        for images, *others in _batches_of(data):
+        for images, columns in _batches_of(data):
             model(images.to(place))
             if len(given) != 1:
                 raise OptionError(f"The layer {name!r} was used {len(given)} times in a batch, not once. Name another.")
-            found.append((given.pop(), *(torch.as_tensor(other).cpu() for other in others)))
+            found.append(
+                {"features": given.pop()} | {name: torch.as_tensor(each).cpu() for name, each in columns.items()}
+            )
     if not found:
         raise DataError("There are no images to compute features of.")
-    columns = [torch.cat(parts) for parts in zip(*found, strict=True)]
+    whole = {name: torch.cat([part[name] for part in found]) for name in found[0]}
     if isinstance(data, TrainingSet):
-        return LabelledFeatures(columns[0], columns[1], columns[2], data.is_synthetic.cpu())
-    return with_labels(columns[0], columns[1], columns[2] if len(columns) > 2 else None)
+        return LabelledFeatures(whole["features"], whole["labels"], whole["groups"], data.is_synthetic.cpu())
+    if isinstance(data, ImageDataset):
+        whole |= {"is_synthetic": torch.tensor(data.is_synthetic), "attributes": torch.tensor(data.attributes)}
+    return with_labels(whole["features"], whole["labels"], whole.get("attributes"), whole.get("is_synthetic"))
 
 
 @contextlib.contextmanager
@@ -119,16 +168,20 @@ def _watched(layer: nn.Linear) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def _batches_of(data: Batches) -> Iterator[Sequence[Tensor]]:
-    """Yield images, labels and, of a training set, groups, of anything else the attributes if there are any."""
+def _batches_of(data: Batches) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+    """Yield images, and what is known of them by its name: ``labels``, and the third column if there is one.
+
+    That is ``groups`` of a training set, ``is_synthetic`` of the samples of ``to_torch``, else ``attributes``.
+    """
     if isinstance(data, TrainingSet):
         for rows in torch.split(torch.arange(len(data)), _BATCH):
-            yield data.normalised(data.centers(rows)), data.labels[rows], data.groups[rows]
+            images = data.normalised(data.centers(rows))
+            yield images, {"labels": data.labels[rows], "groups": data.groups[rows]}
         return
+    if not isinstance(data, Iterable | Dataset) or getattr(data, "ndim", 1) == 0:
+        raise DataError(f"Images cannot be taken from {type(data).__name__}. {_NEEDED}")
     for batch in DataLoader(data, batch_size=_BATCH) if isinstance(data, Dataset) else data:
         if not isinstance(batch, list | tuple) or len(batch) not in (2, 3) or not isinstance(batch[0], Tensor):
-            raise DataError(
-                "Batches of (images, labels) or (images, labels, attributes) are needed, all tensors, "
-                f"but got {type(batch).__name__}."
-            )
-        yield batch
+            raise DataError(f"{_NEEDED[:-1]}, but got {type(batch).__name__}.")
+        third = "is_synthetic" if hasattr(batch, "is_synthetic") else "attributes"
+        yield batch[0], dict(zip(("labels", third), batch[1:], strict=False))

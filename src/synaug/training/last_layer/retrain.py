@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synaug.errors import DataError, unknown
+from synaug.errors import DataError, OptionError, unknown
 from synaug.training.last_layer.features import Batches, LabelledFeatures, labelled_features, with_labels
 from synaug.training.last_layer.logistic import logistic
 from synaug.training.last_layer.problem import Head, Problem
@@ -44,7 +46,7 @@ def retrain_classifier(
             (image, label) or (image, label, attribute), the images as the network takes them; a training set of
             ``training.images``; features of shape ``(N, D)``, with ``labels``; or ``labelled_features``, computed once
             to try several methods.
-        labels: shape ``(N,)``, where ``data`` are bare features.
+        labels: class numbers of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``, if ``data`` are bare features.
         attributes: likewise, -1 where unknown; with them, DFR balances groups and not classes.
         validation: images, or their ``labelled_features``, to choose tau, radius or strength on; default: some of
             ``data``. Never the test images.
@@ -67,9 +69,13 @@ def retrain_classifier(
     [0, 1, 0, 1]
     """
     find = method_named(method)
+    if not isinstance(model, nn.Module):
+        raise OptionError(f"model must be a torch network (nn.Module), got {type(model).__name__}.")
+    if isinstance(regularization, bool) or not isinstance(regularization, Real) or not 0 < regularization < math.inf:
+        raise OptionError(f"regularization must be a number above 0, got {regularization!r}.")
     copied = copy.deepcopy(model)
     name, old = last_linear(copied, layer)
-    if isinstance(data, Tensor | np.ndarray):
+    if isinstance(data, Tensor | np.ndarray) or (labels is not None and not isinstance(data, LabelledFeatures)):
         if labels is None:
             raise DataError("Features alone do not say what is in the images; give their labels, too.")
         data = with_labels(data, labels, attributes)
@@ -82,7 +88,7 @@ def retrain_classifier(
     problem = make_problem(old, known(data))
     if validation is not None:
         problem = replace(problem, validation=make_problem(old, known(validation), complete=False))
-    head = find(problem, regularization=regularization, seed=seed)
+    head = find(problem, regularization=float(regularization), seed=seed)
     new = as_linear(head, like=old)
     if name == "":
         return cast(M, new)
@@ -138,7 +144,7 @@ def method_named(method: str | Callable[..., Head]) -> Callable[..., Head]:
     if callable(method):
         return method
     if method not in METHODS:
-        raise unknown("retraining method", method, METHODS)
+        raise unknown("retraining method", str(method), METHODS)
     return METHODS[method]
 
 

@@ -13,6 +13,8 @@ def last_linear(model: nn.Module, layer: str | None = None) -> tuple[str, nn.Lin
     Raises:
         OptionError: there is none, or none of that name.
     """
+    if not isinstance(model, nn.Module):
+        raise OptionError(f"model must be a torch network (nn.Module), got {type(model).__name__}.")
     linear = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear)}
     if not linear:
         raise OptionError(f"{type(model).__name__} has no nn.Linear, so its classifier cannot be retrained.")

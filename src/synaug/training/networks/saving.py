@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,6 +158,8 @@ def load_classifier(
         OptionError: the network is somebody's own and was not given, or the device is not available.
         DataError: there is none, the file is damaged, or the network that was given is another.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise DataError(f"A classifier is loaded from a folder, got {type(folder).__name__}.")
     path = Path(folder) / FILE
     if not path.exists():
         raise DataError(f"{folder} holds no classifier ({FILE}). Finished ones lie in RUN/checkpoints/METHOD-SEED.")

@@ -1,0 +1,65 @@
+"""Check numbers that callers pass: arrays of class numbers and single counts."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from synaug.data.labels import flat_labels, label_texts
+from synaug.errors import DataError, OptionError
+
+
+def whole_numbers(values: Any, *, kind: str) -> np.ndarray:
+    """Return class or attribute numbers as whole numbers, shape ``(N,)``.
+
+    Args:
+        values: of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``: a list, array, series or tensor.
+        kind: what errors call one of them, such as ``label``.
+
+    Raises:
+        DataError: they are names, fractions, or several per row.
+
+    >>> whole_numbers([[3], [2]], kind="label").tolist(), whole_numbers(np.eye(2), kind="label").tolist()
+    ([3, 2], [0, 1])
+    """
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
+        return values  # the usual case, called thousands of times by the bootstrap
+    column = flat_labels(values, where=f"The column of {kind}s")
+    if not len(column):
+        return np.zeros(0, np.int64)
+    texts = label_texts(column, where=f"The column of {kind}s").replace({"False": "0", "True": "1"})
+    try:
+        return np.array([int(text) for text in texts], np.int64)
+    except (ValueError, OverflowError):
+        raise DataError(f"The {kind}s are names such as {texts.iloc[0]!r}; give whole numbers from 0.") from None
+
+
+def number_array(values: Any, *, kind: str) -> np.ndarray:
+    """Return counts or shares as an array of finite or missing numbers of at least 0.
+
+    Raises:
+        DataError: they are no numbers, or negative.
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    try:
+        array = np.asarray(values)
+        usable = array.dtype.kind in "biuf" and not (array < 0).any() and not np.isinf(array).any()
+    except (TypeError, ValueError):
+        usable = False
+    if not usable:
+        raise DataError(f"The {kind} are {type(values).__name__}; give numbers of at least 0.")
+    return array
+
+
+def count_of(value: Any, *, kind: str, lowest: int = 1) -> int:
+    """Return a number of things, at least ``lowest``.
+
+    Raises:
+        OptionError: it is no whole number, or below ``lowest``.
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral) or value < lowest:
+        raise OptionError(f"{kind} must be at least {lowest}, got {value!r:.80}.")
+    return int(value)
