@@ -49,3 +49,24 @@ def test_a_real_image_is_judged_by_a_classifier_that_did_not_see_it(images):
     data = make_training_set(data.images, labels, num_classes=2)
     probabilities = class_probabilities(data, torch.from_numpy(rng.normal(size=(100, 200))))
     assert (probabilities.argmax(1) == labels.numpy()).mean() < 0.7
+
+
+def test_feedback_keeps_a_quarter_of_each_class_that_fits_it(images):
+    data, features = images
+    kept = judged(data, features, by="feedback", quantile=0.05)
+    assert (~kept.is_synthetic).sum() == 60
+    assert torch.bincount(kept.labels[kept.is_synthetic]).tolist() == [5, 5]
+
+
+def test_feedback_prefers_images_about_which_the_classifier_is_unsure():
+    """Two classes on a line: of the images that fit, those nearest to the middle are kept."""
+    place = torch.cat([torch.linspace(-3, -1, 20), torch.linspace(1, 3, 20), torch.linspace(-3, -1, 8)])
+    labels = torch.tensor([0] * 20 + [1] * 20 + [0] * 8)
+    data = make_training_set(
+        torch.arange(48, dtype=torch.uint8).reshape(48, 1, 1, 1),
+        labels,
+        num_classes=2,
+        is_synthetic=torch.arange(48) >= 40,
+    )
+    kept = judged(data, place[:, None].double(), by="feedback", quantile=0.01)
+    assert kept.images[kept.is_synthetic].flatten().tolist() == [46, 47]

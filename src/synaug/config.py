@@ -241,14 +241,14 @@ class StageOptions(Section):
         description="further ones, in order: cutout, random_resized_crop, color_jitter, gaussian_blur, autoaugment, "
         "randaugment",
     )
-    mixing: str = Field("mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
-    mixup_alpha: float = Field(0.2, ge=0, description="Beta(alpha, alpha); 0: no mixup")
+    mixing: str = Field("domain_mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
+    mixup_alpha: float = Field(1.0, ge=0, description="Beta(alpha, alpha); 0: no mixup")
     loss: str = Field("cross_entropy", description="cross_entropy, balanced_softmax, ldam_drw, group_dro, ...")
     prior: Literal["real", "drawn"] = Field(
         "real", description="class counts that losses correct for: of the real images, or of the images drawn"
     )
     sampler: str = Field("instance", description="instance, class_balanced, square_root, group_balanced, ...")
-    max_synthetic: float = Field(1.0, ge=0, le=1, description="largest share of synthetic images in a batch")
+    max_synthetic: float = Field(0.5, ge=0, le=1, description="largest share of synthetic images in a batch")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
     crop_smallest: float | None = Field(
@@ -310,7 +310,10 @@ class TrainOptions(Section):
         description="auto (ResNet-32 up to 64 pixels, ResNet-18 above), resnet8, resnet20, resnet32, resnet56, a timm "
         "name, timm/local-dir:FOLDER, or your own: path/to/net.py:Net or package.module:factory, code that is run",
     )
-    pretrained: bool = Field(False, description="start from the timm weights")
+    pretrained: bool | Literal["auto"] = Field(
+        "auto",
+        description="start from timm's weights; auto: for images of 64 pixels and above, if weights are at hand",
+    )
     image_size: int | None = Field(
         None, ge=8, description="side in pixels; default: the data's, or with pretrained that of the weights"
     )
@@ -342,6 +345,24 @@ class TrainOptions(Section):
                 f"mean and std are given together, as many numbers each, std above 0; got {mean} and {std}"
             )
         return self
+
+
+class ChooseOptions(Section):
+    """How the one classifier of a run is chosen, on real images that it did not learn from."""
+
+    candidates: tuple[str, ...] | None = Field(
+        None, description="methods to choose among; default: a few, or those of --methods"
+    )
+    metric: Literal["auto", "mean_recall", "worst_group_accuracy"] = Field(
+        "auto", description="auto: the accuracy of the worst group if attributes are known, else mean recall"
+    )
+    folds: int = Field(2, ge=2, le=20, description="of cross-fitting, if the data have no validation images")
+    effort: float = Field(
+        0.25, gt=0, le=1, description="share of the training steps that each candidate takes per fold"
+    )
+    budget: float | None = Field(
+        None, gt=0, description="minutes that cross-fitting may take, by the pace of the trainings before it"
+    )
 
 
 class ImagesOptions(Section):
@@ -457,5 +478,6 @@ class Recipe(Section):
     methods: dict[str, MethodOptions] = Field(
         {}, description="differing options of single methods, such as the tuned weight decay of a baseline"
     )
+    choose: ChooseOptions = ChooseOptions()
     seed: int = Field(0, ge=0, description="of everything that is drawn")
     bench: BenchOptions | None = Field(None, description="what synaug bench makes of the recipe")

@@ -1,6 +1,7 @@
 """The whole method, one stage a line.  Start reading here.
 
-``run`` counts, plans, generates, trains, retrains, evaluates and reports in one run folder. Each stage is a
+``run`` counts, plans, trains the remedies that need no synthetic images, generates, trains on the balanced set,
+retrains, chooses one classifier, evaluates and reports in one run folder. Each stage is a
 function of its own, reads what the stage before it wrote, and does nothing again that is already there.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
+from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.methods import (
@@ -30,12 +33,17 @@ from synaug.methods import (
     train_method,
     uses_autoencoder,
 )
+from synaug.pipeline.candidates import uses_synthetic
+from synaug.pipeline.choose import choose
 from synaug.pipeline.generate import check_complete, check_generator, generate
 from synaug.pipeline.measure_gap import is_measured, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
+from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import model_note, report
 from synaug.pipeline.review import check_applied, check_present
 from synaug.recipes import with_overrides
+from synaug.report.choice import may_not_need
+from synaug.report.results_table import number_or_nan
 from synaug.run import RunFolder, locked_recipe, open_run, write_networks
 from synaug.runtime import signals, storage
 from synaug.runtime.memory import is_out_of_memory
@@ -68,6 +76,7 @@ def run(
     seeds: Sequence[int] | None = None,
     command: str = "",
     source_name: str = "",
+    preset: str = "good",
     notify: Callable[[str], None] = lambda _: None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
@@ -83,6 +92,8 @@ def run(
         seeds: of the training, the recipe's own among them, on the same images; the report has the means.
         command: what a person types to repeat it, for the report.
         source_name: what the report calls the data; default: their path.
+        preset: ``quick`` leaves out all but the last layers if pretrained weights are at hand. The options that a
+            preset changes, ``pipeline.pretraining.PRESETS``, are not set here.
         notify: called before the first image is made with each warning that is better read then than in the report.
         progress: called with how far the work has come.
 
@@ -96,6 +107,11 @@ def run(
     manifest = load_data(source, recipe, progress=progress)
     check_methods(methods, recipe, num_attributes=manifest.num_attributes)
     plan = drafted_plan(manifest, recipe)
+    recipe, sentence = resolve_pretraining(recipe, plan, out)
+    if sentence:
+        notify(sentence)
+    methods = usual_methods(methods, recipe, preset=preset)
+    check_methods(methods, recipe)
     check_networks(methods, recipe, plan)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
         # before anything is written, so that a model that cannot be had leaves nothing behind
@@ -106,10 +122,37 @@ def run(
         notify(note)
     with storage.lock(claim(out, "run")):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
+        without = [name for name in methods if not uses_synthetic(name, recipe)]
+        results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap, and images may not be needed
+        if sentence := may_not_need_images(manifest, results):
+            notify(sentence)
         generate(out, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
         train(out, methods=methods, seeds=seeds, progress=progress)
+        if chosen := choose_classifier(out, methods=methods, progress=progress).get("chosen"):
+            train(out, methods=[chosen], seeds=seeds, progress=progress)
         return report(out, command=command)
+
+
+def choose_classifier(
+    out: Path, *, methods: Sequence[str] = DEFAULT_METHODS, progress: Progress = silent
+) -> dict[str, Any]:
+    """Choose the classifier of a run whose synthetic images are there; see ``pipeline.choose``."""
+    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    autoencoded = uses_autoencoder(methods, recipe)
+    sets = load_sets(out, recipe.train, autoencoded=autoencoded, progress=progress)
+    return choose(run_folder, recipe, sets, methods, progress=progress)
+
+
+def may_not_need_images(manifest: Manifest, results: Sequence[dict[str, Any]]) -> str:
+    """Return that a method of real images alone recognizes the rarest class already, or nothing."""
+    counts = class_counts(manifest.split("train").labels, manifest.num_classes)
+    rarest = manifest.class_names[int(counts.argmin())]
+    recalls = {result["method"]: number_or_nan(result["per_class"].get(rarest)) for result in results}
+    known = {method: recall for method, recall in recalls.items() if not math.isnan(recall)}
+    best = max(known, key=lambda method: known[method], default="")
+    num_tested = int((manifest.split("test").labels == counts.argmin()).sum())
+    return may_not_need(rarest, best, known.get(best, math.nan), num_tested=num_tested)
 
 
 def balance(

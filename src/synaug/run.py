@@ -41,14 +41,14 @@ CHECKPOINT_FILES = (
 """What synaug writes into the folder of a method and seed, and into ``start`` in it."""
 MAX_DIGITS = 20  # of a seed
 _OF_MODEL = ("model", "revision", "licence")
-_OF_METHODS = ("methods.",)
+_OF_METHODS = ("methods.", "choose.")
 _OF_SERVICE = tuple(  # what changes no image of a service
     f"api.{name} "
     for name in (
         *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
     )
 )
-_OF_TRAINING = ("train.", "methods.", "name ")
+_OF_TRAINING = ("train.", "methods.", "choose.", "name ")
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,10 @@ class RunFolder:
     @property
     def lock_file(self) -> Path:
         return self.path / "synaug.lock.json"
+
+    @property
+    def choice(self) -> Path:
+        return self.path / "choice.json"
 
     @property
     def predictions(self) -> Path:

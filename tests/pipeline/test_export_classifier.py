@@ -22,7 +22,7 @@ from synaug.runtime import storage
 
 @pytest.fixture
 def folder(finished, tmp_path):
-    export_classifier(finished, tmp_path / "model", licence="mit")
+    export_classifier(finished, tmp_path / "model", method="synaug", licence="mit")
     return tmp_path / "model"
 
 

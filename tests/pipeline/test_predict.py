@@ -1,5 +1,6 @@
 """A finished classifier names new images, whatever they come in, as it named the run's test images."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,8 @@ def test_images(finished):
 
 def test_a_run_predicts_its_test_images_as_its_predictions_say(finished, test_images):
     expected = pd.read_csv(RunFolder(finished).predictions)["prediction"].tolist()
-    for place in ("", "checkpoints/synaug-0", "checkpoints/synaug-0/classifier.safetensors"):
+    chosen = f"checkpoints/{json.loads((finished / 'choice.json').read_text())['chosen']}-0"
+    for place in ("", chosen, f"{chosen}/classifier.safetensors"):
         assert package.load_classifier(finished / place).predict(test_images[0]) == expected
 
 
@@ -193,7 +195,8 @@ def test_the_terminal_shows_a_line_per_image(synaug, finished, photos):
     done = synaug("predict", finished, image, "--top", "3")
     assert done.code == 0
     assert done.out.count("%") == 3
-    assert "Classifier: synaug" in done.out
+    chosen = json.loads((finished / "choice.json").read_text())["chosen"]
+    assert f"Classifier: {chosen}" in done.out
 
 
 def test_prediction_needs_no_diffusers(finished, photos, tmp_path):

@@ -16,6 +16,7 @@ import synaug
 from synaug.cli import (
     bench_commands,
     data_commands,
+    doctor_commands,
     evaluation_commands,
     prediction_commands,
     run_commands,
@@ -48,7 +49,13 @@ app = typer.Typer(
 )
 
 PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
-    "Start here": {"demo": run_commands.demo, "run": run_commands.run_all, "status": run_commands.status},
+    "Start here": {
+        "demo": run_commands.demo,
+        "doctor": doctor_commands.doctor,
+        "try": doctor_commands.try_model,
+        "run": run_commands.run_all,
+        "status": run_commands.status,
+    },
     "The same, step by step": {
         "count": data_commands.count,
         "plan": synthesis_commands.plan,

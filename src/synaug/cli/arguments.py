@@ -72,6 +72,32 @@ ImageSize = Annotated[
         min=8, help="Side in pixels for training; smaller is faster.", show_default="the images', at most 224"
     ),
 ]
+Pretrained = Annotated[
+    bool | None,
+    typer.Option(
+        "--pretrained/--no-pretrained",
+        help="Start from pretrained weights.",
+        show_default="for images of 64 pixels and above, if weights are at hand",
+    ),
+]
+Network = Annotated[
+    str | None,
+    typer.Option(help="resnet8 to resnet110, a timm name, timm/local-dir:FOLDER, or net.py:Net.", show_default="auto"),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Passes over the balanced set.", show_default="60; 10 of fine-tuning"),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", show_default="auto")]
+Budget = Annotated[
+    float | None,
+    typer.Option(
+        metavar="MINUTES", help="Minutes for choosing the classifier by cross-fitting.", show_default="no limit"
+    ),
+]
+Preset = Annotated[
+    str, typer.Option(help="quick (last layers on frozen features, or few epochs), good, or best (slow).")
+]
 OtherModel = Annotated[
     str | None,
     typer.Option(

@@ -147,6 +147,8 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
             f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(plan['network'])}, images of "
             f"{plan['image_size']} pixels, {plan['length']} each{how_long}."
         )
+        if plan["start"]:
+            console.print(escape(plan["start"]), soft_wrap=True)
         if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE:
             console.print(f"[yellow]Note:[/] no GPU was found; --image-size {_QUICK_SIDE} is faster.")
     if out is None:

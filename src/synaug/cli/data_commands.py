@@ -87,7 +87,7 @@ def export(
     run: Run,
     out: Annotated[Path, typer.Option("--out", help="New folder for the data set or the classifier.")],
     classifier: Annotated[
-        str | None, typer.Option(metavar="METHOD", help="Write the classifier of this method in the data set's place.")
+        str | None, typer.Option(metavar="METHOD", help="Write a classifier instead: 'chosen', or that of a method.")
     ] = None,
     licence: Annotated[
         str | None,
@@ -112,7 +112,7 @@ def export(
 
     Example:  synaug export runs/photos --out photos-evened-out
 
-    Example:  synaug export runs/photos --out photos-classifier --classifier synaug
+    Example:  synaug export runs/photos --out photos-classifier --classifier chosen
     """
     from synaug.data.export.hub_upload import checked_token, push_folder
     from synaug.pipeline import export as export_stage

@@ -11,10 +11,13 @@ from synaug.cli.arguments import (
     Address,
     Aliases,
     Attribute,
+    Budget,
     By,
     Data,
+    Device,
     DryRun,
     Engine,
+    Epochs,
     GroupColumn,
     ImageSize,
     Json,
@@ -22,8 +25,11 @@ from synaug.cli.arguments import (
     Layout,
     Methods,
     Model,
+    Network,
     NewRun,
     PathColumn,
+    Preset,
+    Pretrained,
     RecipeFile,
     Run,
     Seed,
@@ -78,6 +84,7 @@ def demo(
             recipe,
             command=typed_command(),
             source_name="Fashion-MNIST, long-tailed, as it ships with synaug",
+            notify=warn,
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
@@ -103,6 +110,12 @@ def run_all(
     aliases: Aliases = None,
     methods: Methods = None,
     image_size: ImageSize = None,
+    pretrained: Pretrained = None,
+    network: Network = None,
+    epochs: Epochs = None,
+    device: Device = None,
+    preset: Preset = "good",
+    budget: Budget = None,
     seed: Seed = None,
     seeds: Seeds = None,
     test_fraction: TestFraction = None,
@@ -123,6 +136,8 @@ def run_all(
 
     Example:  synaug run photos.csv --by group --attribute sex --model DIR
 
+    Example:  synaug run photos/ --preset quick
+
     Example:  synaug run photos/ --seeds 3
     """
     from synaug import experiment
@@ -134,11 +149,14 @@ def run_all(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), model=model, image_size=image_size, seed=seed, test_fraction=test_fraction,
-        settings=settings,
+        settings=settings, preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
+        budget=budget,
     )  # fmt: skip
     if dry_run:
         with session() as progress:
-            planned = preview_run(data, options, names_of(methods), num_seeds=seeds or 1, progress=progress)
+            planned = preview_run(
+                data, options, names_of(methods), num_seeds=seeds or 1, preset=preset, progress=progress
+            )
             show_plan(planned, None, as_json=as_json)
         return
     out = run_folder(out, str(data))
@@ -151,6 +169,7 @@ def run_all(
             methods=names_of(methods),
             seeds=seeds_from(options, seeds),
             command=typed_command(),
+            preset=preset,
             notify=warn,
             progress=progress,
         )

@@ -32,6 +32,11 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "variant": ("plan.variant",),
     "model": ("plan.model",),
     "image_size": ("train.image_size",),
+    "pretrained": ("train.pretrained",),
+    "network": ("train.network",),
+    "epochs": ("train.stage1.epochs",),
+    "budget": ("choose.budget",),
+    "device": ("train.device", "generate.device"),
     "test_fraction": ("data.test_fraction",),
     "seed": ("plan.seed", "seed"),
 }
@@ -49,22 +54,40 @@ def session() -> Iterator[Progress]:
 
 
 def options_of(
-    recipe: Path | None, *, aliases: Path | None = None, settings: Sequence[str] | None = None, **typed: Any
+    recipe: Path | None,
+    *,
+    aliases: Path | None = None,
+    preset: str = "good",
+    settings: Sequence[str] | None = None,
+    **typed: Any,
 ) -> Recipe:
-    """Return the recipe of the file, or the default one, with the options of the command line, named as there.
+    """Return the recipe of the file, or the default one, with the preset, then the options of the command line.
 
     ``settings`` are those of ``--set``, which go before all others.
+
+    Raises:
+        OptionError: there is no such preset.
     """
     from synaug.config import Recipe
     from synaug.recipes import read_recipe, with_overrides, with_settings
 
-    changes = {dotted: value for name, value in typed.items() for dotted in _FIELDS[name]}
+    changes = _preset_options(preset) if preset != "good" else {}  # the usual one changes nothing
+    changes |= {dotted: v for name, v in typed.items() for dotted in _FIELDS[name] if v is not None}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is not None:
         from synaug.data.formats.aliases import read_aliases
 
         chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
     return with_settings(chosen, settings or [])
+
+
+def _preset_options(preset: str) -> dict[str, Any]:
+    from synaug.errors import unknown
+    from synaug.pipeline.pretraining import PRESETS
+
+    if preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS)
+    return dict(PRESETS[preset])
 
 
 def split_names(pairs: list[str] | None) -> dict[str, str] | None:

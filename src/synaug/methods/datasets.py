@@ -32,6 +32,8 @@ LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is tr
 class Sets:
     """The images in memory: what is learned from and what is measured on; and features that several methods need.
 
+    ``num_planned``: images of the balanced set once it is complete, from which the number of steps
+    follows; None: those that there are.
     ``validation`` are the images of the data's validation split, None if it has none: options, checkpoints and last
     layers may be chosen on them.
     """
@@ -41,7 +43,13 @@ class Sets:
     test: TrainingSet
     validation: TrainingSet | None = None
     class_names: tuple[str, ...] = ()
+    num_planned: int | None = None
     features: dict[tuple[str, str, str], Tensor] = field(default_factory=dict)
+
+    @property
+    def num_counted(self) -> int:
+        """Images that an epoch of every method counts: those of the complete balanced set."""
+        return len(self.evened_out) if self.num_planned is None else self.num_planned
 
 
 def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, progress: Progress = silent) -> Sets:
@@ -81,6 +89,7 @@ def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, pr
         test=load_training_set(test, like=both, **kept),
         validation=load_training_set(held_out, like=both, **kept) if len(held_out) else None,
         class_names=manifest.class_names,
+        num_planned=max(len(both), sum(cell.have + cell.num_to_generate for cell in plan.cells)),
     )
 
 
@@ -118,7 +127,7 @@ def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int,
     if given and len(given[0]) not in (1, channels):
         raise OptionError(f"train.mean has {len(given[0])} numbers, but the images have {channels} channels.")
     network = network_named(network, side)
-    if not options.pretrained:
+    if options.pretrained is not True:
         return channels, side, given
     check_pretrained(network)
     mean, std, usual = pretrained_normalisation(network, in_channels=channels)
@@ -149,7 +158,9 @@ def selected(sets: Sets, images: ImagesOptions) -> Sets:
             wanted = min(wanted, leaving)
         keep[synthetic[wanted:]] = False
     chosen = both.rows(keep)
-    return replace(sets, evened_out=chosen, real=chosen.rows(~chosen.is_synthetic), features={})
+    return replace(
+        sets, evened_out=chosen, real=chosen.rows(~chosen.is_synthetic), num_planned=len(chosen), features={}
+    )
 
 
 def retraining_data(data: str, real: TrainingSet, *, uses_synthetic: bool) -> str:
@@ -192,10 +203,12 @@ def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
     rng = np.random.default_rng([seed, 2])
     if data == "group_balanced_real":
         return _group_balanced(sets.real, rng)
+    if data == "group_weighted_real":
+        return _of_known_groups(sets.real)
     return sets.real.rows(balanced_positions(sets.real.labels.numpy(), sets.real.num_classes, rng))
 
 
-def _group_balanced(real: TrainingSet, rng: np.random.Generator) -> TrainingSet:
+def _of_known_groups(real: TrainingSet) -> TrainingSet:
     num_attributes = real.num_groups // real.num_classes
     known = real.rows(real.groups >= 0)
     if num_attributes < 2 or not len(known):
@@ -203,6 +216,12 @@ def _group_balanced(real: TrainingSet, rng: np.random.Generator) -> TrainingSet:
             "train.retrain.data group_balanced_real needs images whose attribute is known. Name its column with "
             "--attribute, or take balanced_real."
         )
+    return known
+
+
+def _group_balanced(real: TrainingSet, rng: np.random.Generator) -> TrainingSet:
+    num_attributes = real.num_groups // real.num_classes
+    known = _of_known_groups(real)
     positions = group_balanced_positions(
         labels=known.labels.numpy(),
         attributes=known.groups.numpy() % num_attributes,

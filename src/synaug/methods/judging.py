@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
 
 FOLDS = 5
+DRAWS = 4  # images per one that feedback keeps
 STRENGTH = 0.1  # C of the logistic regression
 
 
@@ -25,7 +26,9 @@ def judged(data: TrainingSet, features: Tensor, *, by: str, quantile: float = 0.
         data: real and synthetic images.
         features: of a network that learned from the real ones, shape ``(N, D)``.
         by: ``filter`` drops synthetic images whose margin is below that of all but a share of the real images of their
-            class; ``weight`` weights each by how probable its class is, relative to a typical real image.
+            class; ``feedback`` keeps, of those that fit, the quarter of each class's synthetic images about which the
+            classifier is least certain (after Askari Hemmat et al. 2023); ``weight`` weights each image by how probable
+            its class is, relative to a typical real image.
         quantile: that share.
     """
     import torch
@@ -38,7 +41,33 @@ def judged(data: TrainingSet, features: Tensor, *, by: str, quantile: float = 0.
         return replace(data, weights=torch.from_numpy(weights.astype(np.float32)))
     thresholds = class_thresholds(probabilities=probabilities[real], labels=labels[real], quantile=quantile)
     fits = margins(probabilities=probabilities, labels=labels) >= thresholds[labels]
+    if by == "feedback":
+        fits &= least_certain(probabilities, labels, is_synthetic & fits, is_synthetic, num_classes=data.num_classes)
     return data.rows(real | fits)
+
+
+def least_certain(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    candidates: np.ndarray,
+    is_synthetic: np.ndarray,
+    *,
+    num_classes: int,
+) -> np.ndarray:
+    """Return the candidates of highest entropy, a quarter as many of each class as it has synthetic images, as a mask.
+
+    >>> probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3]])
+    >>> everything = np.ones(4, bool)
+    >>> least_certain(probabilities, np.zeros(4, int), everything, everything, num_classes=2)
+    array([False,  True, False, False])
+    """
+    entropies = -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(1)
+    kept = np.zeros(len(labels), bool)
+    for label in range(num_classes):
+        wanted = -(-int((is_synthetic & (labels == label)).sum()) // DRAWS)
+        mine = np.flatnonzero(candidates & (labels == label))
+        kept[mine[np.argsort(-entropies[mine], kind="stable")[:wanted]]] = True
+    return kept
 
 
 def agreement(

@@ -21,7 +21,7 @@ def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
     from synaug.training.networks.custom import is_own
 
     networks = {network_of(name, recipe) for name in methods}
-    if recipe.train.pretrained:
+    if recipe.train.pretrained is True:
         check_inputs(networks, recipe.train, plan)
     for network in filter(is_own, networks):
         channels, side, _ = input_of(network, recipe.train, plan)
@@ -30,7 +30,7 @@ def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
             num_classes=len(plan.class_names),
             in_channels=channels,
             image_size=side,
-            pretrained=recipe.train.pretrained,
+            pretrained=recipe.train.pretrained is True,
         )
 
 

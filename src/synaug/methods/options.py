@@ -78,7 +78,7 @@ def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int
         if method.judged_from is not None:
             check_methods([method.judged_from], recipe)
         _check_last_layer(name, recipe)
-        if method.needs_pretrained and not recipe.train.pretrained:
+        if method.needs_pretrained and recipe.train.pretrained is False:
             raise OptionError(
                 f"The method {name} uses pretrained features as they are, but train.pretrained is false. Set it to "
                 "true with a network that has weights, or leave the method out."
@@ -130,6 +130,7 @@ def options_of(name: str, recipe: Recipe) -> dict[str, Any]:
     changed = {"own": own.model_dump(mode="json", exclude_defaults=True)}
     entry = json.loads(json.dumps({key: getattr(method, key) for key in _DECIDING}))
     train = recipe.train.model_dump(mode="json", exclude=_NOT_DECIDING)
+    train["pretrained"] = recipe.train.pretrained is True  # auto that nobody decided starts from scratch
     found = {"method": entry, "train": train} | changed | start | network_file(name, recipe)
     revised = formulas(_stage(found), method) if method.starts_from is None else {}
     return found | ({"formulas": revised} if revised else {})
@@ -189,11 +190,13 @@ def stage_options(name: str, recipe: Recipe, num_images: int) -> StageOptions:
     from synaug.training.optimization import num_steps
 
     stage = recipe.train.stage1
-    steps = num_steps(stage, num_images)
-    own = recipe.methods[name].stage1 if name in recipe.methods else {}
-    return StageOptions.model_validate(
-        stage.model_dump() | {"steps": steps} | dict(method_named(name, recipe).stage1) | own
-    )
+    changes = dict(method_named(name, recipe).stage1)
+    changes |= recipe.methods[name].stage1 if name in recipe.methods else {}
+    own_length = "epochs" in changes  # fine-tuning: a few epochs of smaller batches
+    if stage.epochs != StageOptions().epochs:  # asked for, so it counts for all
+        changes.pop("epochs", None)
+    steps = num_steps(stage.model_copy(update=changes) if own_length else stage, num_images)
+    return StageOptions.model_validate(stage.model_dump() | {"steps": steps} | changes)
 
 
 def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:

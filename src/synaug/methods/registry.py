@@ -27,7 +27,8 @@ class Method:
         groups_from: the method whose features predict the attribute of images that have none, or ``OWN``: those of a
             class are a group of their own. It needs groups.
         judged_from: the method of real images whose features judge how well each synthetic image fits its class.
-        judged_by: what the judge decides: ``filter`` drops synthetic images that do not fit, ``weight`` weights them.
+        judged_by: what the judge decides: ``filter`` drops synthetic images that do not fit, ``weight`` weights them,
+            ``feedback`` keeps a quarter of them.
         is_bound: whether it needs images that nobody has, so that it is no rival and never recommended.
         problem: what it is for: ``LONG_TAIL``, ``GROUPS`` (fairness and spurious correlation), or None for both.
     """
@@ -62,7 +63,7 @@ class Method:
     @property
     def needs_pretrained(self) -> bool:
         """Whether it is meaningless without pretrained weights."""
-        return self.schedule == "frozen" or self.starts_from == "pretrained_features"
+        return self.schedule in ("frozen", "fine_tune") or self.starts_from == "pretrained_features"
 
     @property
     def is_general(self) -> bool:
@@ -81,6 +82,13 @@ def _drawn(name: str, what: str, *, stage1: Changes, **more: Any) -> dict[str, M
 _BOXES: Changes = (("mixup_alpha", 1.0),)  # of the papers that paste boxes
 _CUTMIX: Changes = (*_BOXES, ("mixing_probability", 0.5))  # Yun et al. 2019 on CIFAR; 1 on ImageNet
 _DFR: Changes = (("data", "all_real"), ("regularization", 1.0), ("method", "dfr"))
+_FINE_TUNING: Changes = (
+    ("optimizer", "adamw"),
+    ("learning_rate", 1e-4),
+    ("weight_decay", 0.05),
+    ("batch_size", 32),
+    ("epochs", 10),
+)
 _GROUP_DRO: Changes = (("loss", "group_dro"), ("sampler", "group_balanced"))  # batches as the authors draw them
 
 
@@ -112,7 +120,7 @@ METHODS = {
         "Cross-entropy on the real images alone.",
         stage1=(("mixing", "none"),),
     ),
-    "cross_entropy_mixup": Method("Cross-entropy with Mixup on the real images alone."),
+    "cross_entropy_mixup": Method("Cross-entropy with Mixup on the real images alone.", stage1=(("mixing", "mixup"),)),
     "cross_entropy_retrained": Method(
         "Features of cross_entropy; its last layer retrained on all real images, the classes weighted equally.",
         starts_from="cross_entropy",
@@ -131,7 +139,7 @@ METHODS = {
     ),
     "oversampling_mixup": Method(
         "Oversampling with Mixup.",
-        stage1=(("sampler", "class_balanced"),),
+        stage1=(("mixing", "mixup"), ("sampler", "class_balanced")),
         problem=LONG_TAIL,
     ),
     "upper_bound": Method(
@@ -143,6 +151,11 @@ METHODS = {
         "Cross-entropy with Mixup on the set filled with other real images.",
         stage1=(("mixing", "mixup"), ("mixup_alpha", 0.2)),
         is_bound=True,
+    ),
+    "oversampling_retrained": Method(
+        "Features of oversampling; its last layer retrained on all real images, the classes weighted equally.",
+        starts_from="oversampling",
+        retrain=(("data", "all_real"),),
     ),
     "upper_bound_retrained": Method(
         "Features of upper_bound; the last layer retrained on the same set.",
@@ -158,6 +171,16 @@ METHODS = {
         "an attribute is known (train.retrain.data: auto).",
         data="evened_out",
         starts_from="synaug_stage1",
+    ),
+    "synaug_tenth": Method(
+        "Cross-entropy with Mixup; at most a tenth of each batch is synthetic.",
+        data="evened_out",
+        stage1=(("mixing", "mixup"), ("mixup_alpha", 0.2), ("max_synthetic", 0.1)),
+    ),
+    "synaug_tenth_retrained": Method(
+        "Features of synaug_tenth; the last layer retrained as train.retrain says.",
+        data="evened_out",
+        starts_from="synaug_tenth",
     ),
     "synaug_balanced_real": Method(
         "Features of synaug_stage1; the last layer retrained on equally many real images of each class.",
@@ -253,6 +276,13 @@ METHODS = {
         data="evened_out",
         judged_from="cross_entropy",
     ),
+    "synaug_feedback": Method(
+        "Cross-entropy on the balanced set with a quarter of its synthetic images: those of which a classifier of real "
+        "images is least certain, if they fit their class.",
+        data="evened_out",
+        judged_from="cross_entropy",
+        judged_by="feedback",
+    ),
     "autoencoded": Method(
         "Cross-entropy on the real images, half of them passed through the generator's autoencoder.",
         stage1=(("mixing", "none"), ("autoencoded", 0.5)),
@@ -265,6 +295,23 @@ METHODS = {
         "A class-balanced logistic regression on pretrained features, on all real images.",
         starts_from="pretrained_features",
         retrain=(("data", "all_real"), ("method", "logistic")),
+    ),
+    "fine_tuned": Method(
+        "A linear probe on pretrained features, then the whole network at a low rate, on class-balanced real images.",
+        schedule="fine_tune",
+        stage1=(("mixing", "none"), ("sampler", "class_balanced"), *_FINE_TUNING),
+    ),
+    "synaug_linear_probe": Method(
+        "A class-balanced logistic regression on pretrained features, on the balanced set.",
+        data="evened_out",
+        starts_from="pretrained_features",
+        retrain=(("data", "evened_out"), ("method", "cross_fitted")),
+    ),
+    "synaug_fine_tuned": Method(
+        "A linear probe on pretrained features, then the whole network at a low rate, on the balanced set.",
+        data="evened_out",
+        schedule="fine_tune",
+        stage1=(("mixing", "mixup"), ("mixup_alpha", 0.2), ("max_synthetic", 0.5), *_FINE_TUNING),
     ),
     "feature_sampling": Method(
         "Features of cross_entropy; the last layer learned with sampled features of rare classes.",
@@ -383,3 +430,6 @@ METHODS = {
     ),
 }
 DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
+PROBES = ("linear_probe", "synaug_linear_probe")
+PRETRAINED_METHODS = ("linear_probe", "fine_tuned", "synaug_linear_probe", "synaug_fine_tuned")
+"""Rows of a run that starts from pretrained weights, in the place of ``DEFAULT_METHODS``."""

@@ -16,6 +16,8 @@ from synaug.run import RunFolder
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 
+WEIGHTS_GROUPS = "cross_fitted"
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -46,13 +48,13 @@ def trained_model(
         data = judged(data, features, by=method.judged_by, quantile=recipe.quality.off_class_quantile)
     if method.groups_from is not None and bool((data.groups < 0).any()):
         data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
-    options = stage_options(name, recipe, len(sets.evened_out))
+    options = stage_options(name, recipe, sets.num_counted)
     model = make_model(
         network_of(name, recipe),
         num_classes=data.num_classes,
         in_channels=data.images.shape[1],
         image_size=data.size[1],
-        pretrained=recipe.train.pretrained,
+        pretrained=recipe.train.pretrained is True,
         head="cosine" if method.schedule != "glmc" and options.loss in COSINE_LOSSES else "linear",
         seed=recipe.seed,
     )
@@ -92,6 +94,8 @@ def retrained_model(
 
     options = retrain_options(name, recipe)
     chosen = retraining_data(options.data, sets.real, uses_synthetic=method_named(name, recipe).uses_synthetic)
+    if chosen == "group_balanced_real" and options.method == WEIGHTS_GROUPS:
+        chosen = "group_weighted_real"  # all of them, since the method weights groups equally itself
     held_out = sets.validation if chosen != "validation" else None  # else it would choose on what it learned from
     return retrain_classifier(
         base,

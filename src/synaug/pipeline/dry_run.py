@@ -13,6 +13,7 @@ from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.methods import check_methods, method_named
 from synaug.pipeline import plan as plan_stage
+from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
 from synaug.run import locked_recipe, open_run
@@ -59,7 +60,13 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
 
 
 def preview_run(
-    source: Path, recipe: Recipe, methods: Sequence[str], *, num_seeds: int = 1, progress: Progress = silent
+    source: Path,
+    recipe: Recipe,
+    methods: Sequence[str],
+    *,
+    num_seeds: int = 1,
+    preset: str = "good",
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Return what ``run`` would make and train."""
     from synaug.methods.datasets import input_of
@@ -69,6 +76,8 @@ def preview_run(
 
     check_methods(methods, recipe)
     made, manifest = _planned(source, recipe, progress)
+    recipe, start = resolve_pretraining(recipe, made)
+    methods = usual_methods(methods, recipe, preset=preset)
     _, side, _ = input_of(recipe.train.network, recipe.train, made)
     progress("timing the training", 0, 1, "")
     seconds = training_seconds(methods, recipe, made)
@@ -79,6 +88,7 @@ def preview_run(
         "network": network_named(recipe.train.network, side),
         "image_size": side,
         "length": _length(recipe),
+        "start": start,
         "device": chosen_device(recipe.train.device).type,
         "training_seconds": None if seconds is None else num_seeds * seconds,
     }

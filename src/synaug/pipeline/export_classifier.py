@@ -11,24 +11,26 @@ import yaml
 
 from synaug.errors import DataError
 from synaug.methods import METHODS, check_methods, network_of
+from synaug.pipeline.choose import read_choice
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
 from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
 
 CARD, CONFIG = "README.md", "config.json"
 UNKNOWN_LICENCE = "unknown"
+CHOSEN = "chosen"  # in the place of a method: the one that the run chose
 METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
 
 
 def export_classifier(
-    run: str | Path, out: str | Path, *, method: str = "synaug", licence: str = UNKNOWN_LICENCE
+    run: str | Path, out: str | Path, *, method: str | None = None, licence: str = UNKNOWN_LICENCE
 ) -> None:
     """Write the classifier of a finished method into the new folder ``out``; ``load_classifier`` reads it.
 
     Args:
         run: run folder with a report.
         out: a folder that does not exist or is empty; gets weights, ``config.json`` and a model card.
-        method: whose classifier.
+        method: whose classifier; default, or ``chosen``: the one that the run chose.
         licence: of the weights, as the Hub spells it, such as ``apache-2.0``.
 
     Raises:
@@ -40,6 +42,8 @@ def export_classifier(
 
     run_folder, out = open_run(Path(run)), Path(out).resolve()
     recipe = locked_recipe(run_folder)
+    if method is None or method == CHOSEN:
+        method = read_choice(run_folder.path).get("chosen", "synaug")
     check_methods([method], recipe)
     if not run_folder.report.exists():
         raise DataError(f"{run} has no report yet, which the card is made from. Make it with: synaug report {run}")

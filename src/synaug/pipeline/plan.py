@@ -93,7 +93,12 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     """
     run_folder = RunFolder(out)
     storage.remove_temporary(storage.make_folder(out))
-    recipe = with_scorer(recipe.model_copy(update={"bench": None}), plan, run_folder)
+    recipe = recipe.model_copy(update={"bench": None})
+    if recipe.train.pretrained == "auto":
+        from synaug.pipeline.pretraining import resolve_pretraining
+
+        recipe, _ = resolve_pretraining(recipe, plan, out)
+    recipe = with_scorer(recipe, plan, run_folder)
     write_lock(run_folder, source=manifest.origin or source, recipe=recipe, data_digest=data_digest(manifest))
     if not run_folder.plan.exists():
         write_manifest(manifest, run_folder.data)

@@ -18,6 +18,7 @@ from synaug.data.duplicates import duplicate_notes
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, registered
+from synaug.pipeline.choose import read_choice
 from synaug.pipeline.comparison import compared
 from synaug.pipeline.measure_gap import shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
@@ -85,6 +86,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "training": training_section(recipe, plan, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
+        "choice": read_choice(out),
         "comparison": {} if unusable(run_folder) else compared(run_folder, results, final),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
@@ -168,13 +170,18 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
 def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunFolder) -> dict[str, Any]:
     """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
 
-    If the synthetic images are unusable, it is the best one that learned from real images alone.
+    It is that of the choice; without one, that of ``synaug``, or the last. If the synthetic images are unusable, it is
+    one that learned from real images alone.
     """
+    by_method = {result["method"]: result for result in results}
+    made = by_method.get(read_choice(run_folder.path).get("chosen", ""))
+    if made is not None and not (made["uses_synthetic"] and unusable(run_folder)):
+        return made
     if unusable(run_folder):
         alone = [each for each in results if not each["uses_synthetic"] and not each["is_bound"]]
         if alone:
             return max(alone, key=lambda each: each["accuracy"])
-    return next((result for result in results if result["method"] == "synaug"), results[-1])
+    return by_method.get("synaug", results[-1])
 
 
 def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:

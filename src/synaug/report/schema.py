@@ -79,6 +79,16 @@ class Result(Section):
     seconds: float
 
 
+class Choice(Section):
+    """Which classifier the run hands over, judged on real images that it did not learn from; empty without a choice."""
+
+    chosen: str | None = Field(None, description="method whose classifier was chosen")
+    best: str | None = Field(None, description="method with the highest score")
+    metric: str | None = Field(None, description="mean_recall or worst_group_accuracy")
+    judged_on: str | None = Field(None, description="validation images, or folds of the training images")
+    num_images: int | None = Field(None, description="real images that the candidates were judged on")
+
+
 class Audit(Section):
     """Whether the synthetic images are usable, in one sentence; lights are ``overall`` and ``per_class``."""
 
@@ -102,6 +112,7 @@ class Report(Section):
     synthesis: Synthesis
     training: Training
     results: list[Result]
+    choice: Choice = Choice()
     classifier: str = Field("", description="method whose classifier the run hands over; empty if none may be used")
     audit: Audit | None = Field(None, description="judgment of the synthetic images; empty without any")
     cannot_judge: dict[str, Count] = Field({}, description="classes with too few real images for off_class to judge")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synaug.data.groups import FEW_BELOW
+from synaug.report.choice import choice_sentences, need_sentence
 from synaug.report.results_table import (
     TITLES,
     ResultRow,
@@ -51,7 +52,9 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     before, after = compared_methods(report)
     said = [
         _unusable(report),
+        need_sentence(report),
         _comparison(report),
+        *choice_sentences(report),
         _rarest_class(report, before, after),
         _overall(report, before, after),
         _worst_group(report, before, after),

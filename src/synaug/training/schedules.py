@@ -6,21 +6,31 @@ checkpoint where that function would; the start has a folder inside.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from synaug.config import StageOptions
 from synaug.errors import OptionError
+from synaug.training.checkpoint import FILE
 from synaug.training.contrastive import pretrain_contrastive
+from synaug.training.distributed import joined_team
 from synaug.training.glmc import train_glmc
+from synaug.training.inference import extract_features
+from synaug.training.last_layer.features import LabelledFeatures
+from synaug.training.last_layer.retrain import retrain_classifier
 from synaug.training.loop import Track, TrainingLog, train_representation
 from synaug.training.networks.classifiers import ImageClassifier
 from synaug.training.optimization import num_steps
 from synaug.training.training_set import TrainingSet
 
+PROBED = 64  # images at once for the features of a probe
+PROBE_STRENGTH = 0.01  # C of its logistic regression: many columns, few images
 FINE_TUNING = 0.1  # of the learning rate, where images change but not the task
 
 Schedule = Callable[..., TrainingLog]
@@ -114,6 +124,32 @@ def contrastive_start(
     return replace(last, seconds=first.seconds + last.seconds)
 
 
+def fine_tune(
+    model: ImageClassifier,
+    data: TrainingSet,
+    options: StageOptions,
+    *,
+    checkpoint: Path | None = None,
+    device: str | torch.device = "auto",
+    **more: Any,
+) -> TrainingLog:
+    """Fit a linear probe on the features as they are, then train the whole network from there.
+
+    A random last layer would distort pretrained features before it is any use (Kumar et al. 2022, "Fine-Tuning can
+    Distort Pretrained Features and Underperform Out-of-Distribution", arXiv 2202.10054).
+    """
+    began = time.monotonic()
+    if checkpoint is None or not (checkpoint / FILE).exists():  # else the state holds a later layer
+        team_device = joined_team(device)[1]
+        features = extract_features(model, data, batch_size=PROBED, device=team_device)
+        known = LabelledFeatures(features, data.labels, data.groups, data.is_synthetic)
+        probe = retrain_classifier(model, known, method="logistic", regularization=PROBE_STRENGTH)
+        model.classifier.load_state_dict(probe.classifier.state_dict())
+    seconds = time.monotonic() - began
+    log = train_representation(model, data, options, checkpoint=checkpoint, device=device, **more)
+    return replace(log, seconds=log.seconds + seconds)
+
+
 def halves(options: StageOptions, num_images: int) -> tuple[StageOptions, StageOptions]:
     """Return the options of two stages that take as many steps as one would, at least one each.
 
@@ -157,6 +193,7 @@ SCHEDULES: dict[str, Schedule] = {
     "synthetic_then_real": synthetic_then_real,
     "mixed_then_real": mixed_then_real,
     "frozen": frozen,
+    "fine_tune": fine_tune,
     "simclr_start": contrastive_start,
     "balanced_contrastive_start": partial(contrastive_start, loss="balanced"),
 }

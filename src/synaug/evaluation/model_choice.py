@@ -1,0 +1,115 @@
+"""Choose one of several classifiers by their predictions on real images that none of them learned from.
+
+The metric is mean recall, or the accuracy of the worst group if groups are known. The candidates are ordered from
+simple to complex, and the first one within one standard error of the best wins: with few images the best of many is
+best by luck more often than not (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from synaug.data.group_means import group_mean, group_mean_error
+from synaug.errors import DataError
+
+Metric = Literal["mean_recall", "worst_group_accuracy"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a candidate did: its score with standard error, and how far it is behind the best one.
+
+    Fractions; ``behind`` is at least 0, and ``behind_error`` is the standard error of this paired difference.
+    """
+
+    name: str
+    score: float
+    error: float
+    behind: float
+    behind_error: float
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A paired difference of two candidates, positive if the first is better, with its standard error.
+
+    ``certainty`` is the probability that the first is better at all, by the normal approximation, 0 to 1.
+    """
+
+    difference: float
+    error: float
+
+    @property
+    def certainty(self) -> float:
+        if not self.error > 0:
+            return float("nan") if self.difference == 0 or math.isnan(self.error) else float(self.difference > 0)
+        return 0.5 * (1 + math.erf(self.difference / self.error / math.sqrt(2)))
+
+
+def standings(names: list[str], right: np.ndarray, groups: np.ndarray, metric: Metric) -> list[Standing]:
+    """Return the standing of each candidate, in the order of ``names``.
+
+    Args:
+        names: simplest first.
+        right: whether each candidate recognized each image, bool of shape ``(N, K)``.
+        groups: class of each image, or class x attribute group for ``worst_group_accuracy``, shape ``(N,)``.
+        metric: what counts.
+
+    Raises:
+        DataError: there are no images, or the shapes differ.
+    """
+    if not len(right) or right.shape != (len(groups), len(names)):
+        raise DataError(f"Expected predictions of {len(names)} candidates on images, but got shape {right.shape}.")
+    columns = [right[:, position].astype(float) for position in range(len(names))]
+    scores = [_score(column, groups, metric) for column in columns]
+    best = int(np.argmax(scores))
+    found = []
+    for name, column, score in zip(names, columns, scores, strict=True):
+        ahead = lead(columns[best], column, groups, metric)
+        found.append(Standing(name, score, _error(column, groups, metric), ahead.difference, ahead.error))
+    return found
+
+
+def chosen_name(found: list[Standing]) -> str:
+    """Return the first candidate that is no more than one standard error behind the best one."""
+    return next(each.name for each in found if not each.behind > each.behind_error)
+
+
+def lead(first: np.ndarray, second: np.ndarray, groups: np.ndarray, metric: Metric) -> Lead:
+    """Return by how much one candidate is better than another on the same images; both 0 or 1, shape ``(N,)``.
+
+    Of the worst groups, the error is that of the paired difference within the group that is worst for one of them,
+    whichever is larger.
+    """
+    difference = _score(first, groups, metric) - _score(second, groups, metric)
+    if metric == "mean_recall":
+        return Lead(difference, group_mean_error(first - second, groups))
+    errors = [_group_error((first - second)[groups == _worst(each, groups)]) for each in (first, second)]
+    return Lead(difference, max(errors))
+
+
+def _score(right: np.ndarray, groups: np.ndarray, metric: Metric) -> float:
+    if metric == "mean_recall":
+        return group_mean(right, groups)
+    return float(right[groups == _worst(right, groups)].mean())
+
+
+def _error(right: np.ndarray, groups: np.ndarray, metric: Metric) -> float:
+    if metric == "mean_recall":
+        return group_mean_error(right, groups)
+    return _group_error(right[groups == _worst(right, groups)])
+
+
+def _worst(right: np.ndarray, groups: np.ndarray) -> int:
+    values = np.unique(groups)
+    return int(values[np.argmin([right[groups == value].mean() for value in values])])
+
+
+def _group_error(values: np.ndarray) -> float:
+    """Return the standard error of a group's mean, with one image more that is half off, so that it is never 0."""
+    spread = float(((values - values.mean()) ** 2).sum()) + 0.25
+    return math.sqrt(spread / max(len(values) - 1, 1) / len(values))

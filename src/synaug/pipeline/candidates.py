@@ -1,0 +1,39 @@
+"""Which classifiers a run chooses among, the simplest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from synaug.config import Recipe
+from synaug.methods import DEFAULT_METHODS, METHODS, method_named
+
+REAL = ("cross_entropy", "oversampling", "cross_entropy_retrained", "oversampling_retrained")
+REAL_GROUPS = ("group_balanced", "group_retrained")
+SYNTHETIC = ("classifier_only", "synaug_tenth", "synaug_tenth_retrained", "synaug_stage1", "synaug")
+
+
+def uses_synthetic(name: str, recipe: Recipe) -> bool:
+    """Return whether a method learns from synthetic images, also where only the features that it starts from do."""
+    method = method_named(name, recipe)
+    return method.uses_synthetic or (method.starts_from is not None and uses_synthetic(method.starts_from, recipe))
+
+
+def candidates(methods: Sequence[str], recipe: Recipe, *, with_groups: bool, with_synthetic: bool) -> list[str]:
+    """Return the methods to choose among: those of the recipe, else the default ones, else those that were asked for.
+
+    Args:
+        methods: the rows of the run's table. If they are not the default ones, they are the candidates.
+        recipe: the options.
+        with_groups: whether the attribute of the training images is known.
+        with_synthetic: whether there are synthetic images.
+    """
+    if recipe.choose.candidates is not None:
+        names = recipe.choose.candidates
+    elif set(methods) >= set(DEFAULT_METHODS):
+        names = tuple(dict.fromkeys((*REAL, *(REAL_GROUPS if with_groups else ()), *SYNTHETIC, *methods)))
+    else:
+        names = tuple(methods)
+    known = [name for name in names if name in recipe.methods or name in METHODS]
+    rivals = [name for name in known if not method_named(name, recipe).is_bound]
+    useful = [name for name in rivals if with_synthetic or not uses_synthetic(name, recipe)]
+    return sorted(useful or rivals, key=lambda name: uses_synthetic(name, recipe))

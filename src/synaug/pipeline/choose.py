@@ -1,0 +1,270 @@
+"""Choose the one classifier of a run, on real images that it did not learn from and never on test images.
+
+These are the validation images of the data, if there are any of each class. Else the candidates are cross-fitted: each
+is trained again without a part of the real training images, with a share of its steps, and judged on that part.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synaug.config import Recipe
+from synaug.data.manifest import Manifest, read_manifest
+from synaug.data.subsets import content_numbers, fold_numbers
+from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
+from synaug.methods import Sets, images_digest, method_named, options_of, stage_options, trained_model
+from synaug.pipeline.candidates import candidates, uses_synthetic
+from synaug.pipeline.measure_gap import unusable
+from synaug.recipes import with_overrides
+from synaug.run import RunFolder
+from synaug.runtime import signals, storage
+from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
+from synaug.synthesis.planning.plan_file import read_plan
+
+if TYPE_CHECKING:
+    from synaug.training.training_set import TrainingSet
+
+SCHEMA_VERSION = 1
+LEAST_EFFORT = 0.01
+VALIDATION, FOLDS = "validation", "folds"
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predictions of the candidates ``(N, K)`` on real images, with their classes and groups, both ``(N,)``."""
+
+    predictions: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+
+def choose(
+    run_folder: RunFolder, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
+) -> dict[str, Any]:
+    """Choose among the candidates, write ``choice.json`` into the run folder, and return its content.
+
+    A choice that is there and was made of the same candidates, options and images is kept.
+
+    Args:
+        run_folder: of the run; training states lie in its folder ``choice`` until the choice is made.
+        recipe: the options.
+        sets: the images; the test images among them are not looked at.
+        methods: the rows of the run's table.
+        progress: called with how far the work has come.
+
+    Returns:
+        Empty if nothing can be chosen; else ``chosen``, ``best`` (names), ``metric``, ``judged_on`` (``validation`` or
+        ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
+        the other kind, real-only or with synthetic images, and how far it is behind), ``seconds``.
+    """
+    manifest = read_manifest(run_folder.data)
+    with_groups = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
+    with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
+    names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
+    if not names:  # bounds only, which nobody can use
+        return {}
+    held_out = _validation(manifest, sets, with_groups=with_groups)
+    key = _key(names, recipe, manifest, run_folder)
+    if run_folder.choice.exists() and (there := storage.read_json(run_folder.choice)).get("key") == key:
+        return dict(there)
+    began = time.monotonic()
+    effort = affordable_effort(names, recipe, run_folder)
+    if held_out is not None:
+        judged = _on_validation(names, sets, held_out, run_folder, recipe, progress)
+    else:
+        judged = _on_folds(
+            names, sets, manifest, run_folder, recipe, key, effort=effort, with_groups=with_groups, progress=progress
+        )
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "key": key,
+        "judged_on": FOLDS if held_out is None else VALIDATION,
+        "folds": recipe.choose.folds if held_out is None else None,
+        "effort": effort if held_out is None else None,
+        **verdict(names, judged, recipe, with_groups=with_groups),
+        "seconds": time.monotonic() - began,
+    }
+    storage.write_json(run_folder.choice, content)
+    storage.remove_tree(run_folder.path / "choice")
+    return content
+
+
+def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> dict[str, Any]:
+    """Return what was chosen, by which metric, and how all candidates stand; without images the first is taken."""
+    metric: Metric = "worst_group_accuracy" if with_groups else "mean_recall"
+    if recipe.choose.metric != "auto":
+        metric = recipe.choose.metric
+    facts = {"metric": metric, "num_images": len(judged.labels)}
+    if not len(judged.labels):
+        return facts | {"chosen": names[0], "best": None, "candidates": [], "rival": None}
+    right = judged.predictions == judged.labels[:, None]
+    cells = judged.groups if metric == "worst_group_accuracy" else judged.labels
+    found = standings(list(names), right, cells, metric)
+    chosen = chosen_name(found)
+    by_score = sorted(found, key=lambda each: each.behind)
+    kind = uses_synthetic(chosen, recipe)
+    others = [each.name for each in by_score if uses_synthetic(each.name, recipe) != kind]
+    rival = None
+    if others:
+        columns = [right[:, names.index(name)].astype(float) for name in (chosen, others[0])]
+        ahead = lead(columns[0], columns[1], cells, metric)
+        rival = {"method": others[0], **asdict(ahead), "certainty": ahead.certainty}
+    rows = [
+        {"method": each.name, "uses_synthetic": uses_synthetic(each.name, recipe)}
+        | {key: value for key, value in asdict(each).items() if key != "name"}
+        for each in found
+    ]
+    return facts | {"chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
+
+
+def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: RunFolder) -> str:
+    """Return a digest of all that decides the choice; test images do not."""
+    frame = manifest.frame[manifest.frame["split"] != "test"]
+    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan), run_folder.path))
+    content = {
+        "options": {name: options_of(name, recipe) for name in names},
+        "choose": recipe.choose.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "real": storage.digest("\n".join(frame["id"].astype(str) + frame["split"].astype(str)).encode()),
+        "synthetic": synthetic,
+    }
+    return storage.digest(json.dumps(content, sort_keys=True).encode())
+
+
+def _validation(manifest: Manifest, sets: Sets, *, with_groups: bool) -> TrainingSet | None:
+    """Return the validation images, if there are some of each class and, if they count, of known groups."""
+    rows = manifest.split("validation")
+    if len(np.unique(rows.labels)) < manifest.num_classes or (with_groups and (rows.attributes < 0).any()):
+        return None
+    return sets.validation
+
+
+def _on_validation(
+    names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunFolder, recipe: Recipe, progress: Progress
+) -> Judged:
+    predictions = list(_predictions(names, sets, held_out, run_folder, recipe, progress))
+    return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
+
+
+def _on_folds(
+    names: Sequence[str],
+    sets: Sets,
+    manifest: Manifest,
+    run_folder: RunFolder,
+    recipe: Recipe,
+    key: str,
+    *,
+    effort: float,
+    with_groups: bool,
+    progress: Progress,
+) -> Judged:
+    place = storage.make_folder(run_folder.path / "choice")
+    if not (place / key).exists():  # states of another choice
+        storage.remove_tree(place)
+        storage.write_text(storage.make_folder(place) / key, "")
+    folds, twins_left = real_folds(sets, manifest, run_folder, recipe, with_groups=with_groups)
+    parts: list[Judged] = []
+    shorter = _with_share_of_steps(names, recipe, sets, effort)
+    for fold in np.unique(folds[folds >= 0]):
+        inside = fold_sets(sets, folds, int(fold), twins_left)
+        outside = sets.real.rows(folds == fold)
+
+        def of_fold(stage: str, done: int, total: int, note: str = "", fold: int = int(fold)) -> None:
+            progress(f"choosing {fold + 1}/{recipe.choose.folds}, {stage.removeprefix('training ')}", done, total, note)
+
+        predictions = list(_predictions(names, inside, outside, RunFolder(place / f"fold-{fold}"), shorter, of_fold))
+        parts.append(Judged(np.column_stack(predictions), outside.labels.numpy(), outside.groups.numpy()))
+    if not parts:
+        return Judged(np.zeros((0, len(names)), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    joined = (np.concatenate(each) for each in zip(*((p.predictions, p.labels, p.groups) for p in parts), strict=True))
+    return Judged(*joined)
+
+
+def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunFolder) -> float:
+    """Return the share of the steps for each fold: that of the options, or less if ``choose.budget`` is shorter.
+
+    The pace is the mean of the trainings that the run has finished, so a choice that is resumed takes the same share.
+    At least a hundredth is taken.
+    """
+    if recipe.choose.budget is None:
+        return recipe.choose.effort
+    trained = {trained_from(name, recipe) for name in names}
+    results = [run_folder.result(name, recipe.seed) for name in sorted(trained)]
+    seconds = [storage.read_json(path)["seconds"] for path in results if path.exists()]
+    if not seconds:
+        return recipe.choose.effort
+    full = recipe.choose.folds * len(trained) * float(np.mean(seconds))
+    return float(np.clip(60 * recipe.choose.budget / max(full, 1e-9), LEAST_EFFORT, recipe.choose.effort))
+
+
+def trained_from(name: str, recipe: Recipe) -> str:
+    """Return the method whose features a method has."""
+    start = method_named(name, recipe).starts_from
+    return name if start is None else trained_from(start, recipe)
+
+
+def real_folds(
+    sets: Sets, manifest: Manifest, run_folder: RunFolder, recipe: Recipe, *, with_groups: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the fold of each real training image, and the position of the real image that each synthetic one shows.
+
+    -1: never held out; made from text alone. Folds are even over groups or classes, and images of equal content share
+    one. A synthetic image that was made from a real one leaves together with it.
+    """
+    training = manifest.split("train")
+    real = training.rows(~training.is_synthetic)
+    strata = (sets.real.groups if with_groups else sets.real.labels).numpy()
+    rng = np.random.default_rng([recipe.seed, 9])
+    contents = content_numbers(manifest.split("train"), np.flatnonzero(~training.is_synthetic))
+    folds = fold_numbers(strata, recipe.choose.folds, rng, contents=contents)
+    table = provenance(read_plan(run_folder.plan), run_folder.path)
+    position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
+    made_from = {row.id: position.get(row.guide, -1) for row in table.itertuples()}
+    made = synthetic_manifest(read_plan(run_folder.plan), run_folder.path).frame["id"].tolist()
+    given = int(training.is_synthetic.sum())
+    return folds, np.array([-1] * given + [made_from.get(image, -1) for image in made], np.int64)
+
+
+def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Sets:
+    """Return the images without the real ones of a fold and without the synthetic ones that show those."""
+    both = sets.evened_out
+    is_synthetic = both.is_synthetic.numpy()
+    keep = np.ones(len(both), bool)
+    keep[~is_synthetic] = folds != fold
+    keep[is_synthetic] = (shown < 0) | (folds[shown] != fold)
+    inside = both.rows(keep)
+    return replace(sets, evened_out=inside, real=inside.rows(~inside.is_synthetic), features={})
+
+
+def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effort: float) -> Recipe:
+    """Return the options of the shorter trainings."""
+    changes: dict[str, Any] = {"train.track": None}
+    steps = stage_options(names[0], recipe, sets.num_counted).steps or 1
+    changes["train.stage1.steps"] = max(1, round(effort * steps))
+    return with_overrides(recipe, changes)
+
+
+def _predictions(
+    names: Sequence[str], sets: Sets, held_out: TrainingSet, place: RunFolder, recipe: Recipe, progress: Progress
+) -> Iterator[np.ndarray]:
+    """Yield the predictions of each candidate, trained on ``sets``."""
+    from synaug.training.inference import predict
+
+    for name in names:
+        model, _ = trained_model(name, sets, place, recipe, progress=progress)
+        yield predict(model, held_out, device=recipe.train.device).argmax(1).numpy()
+        signals.stop_here()
+
+
+def read_choice(path: Path) -> dict[str, Any]:
+    """Return the choice of a run; empty if none was made."""
+    place = RunFolder(path).choice
+    return dict(storage.read_json(place)) if place.exists() else {}

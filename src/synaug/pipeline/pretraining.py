@@ -1,0 +1,72 @@
+"""Decide, before anything is paid for, whether training starts from pretrained weights, and which methods follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from synaug.config import Recipe
+from synaug.methods import DEFAULT_METHODS
+from synaug.methods.registry import PRETRAINED_METHODS, PROBES
+from synaug.recipes import with_overrides
+from synaug.run import RunFolder, locked_recipe
+from synaug.synthesis.planning.plan import Plan
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": {"train.stage1.epochs": 15, "choose.folds": 5},
+    "good": {},
+    "best": {"train.stage1.epochs": 120, "choose.folds": 3, "choose.effort": 1.0},
+}
+"""What a preset changes; ``quick`` also leaves out all but the last layers if pretrained weights are at hand."""
+
+
+def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> tuple[Recipe, str]:
+    """Return the recipe with ``train.pretrained: auto`` decided, and a sentence that says how.
+
+    Auto starts from pretrained weights for images of 64 pixels and above, if the weights of the network, or of a small
+    one if ``train.network`` is auto, are at hand without a download. A run that exists keeps what it began with.
+
+    Raises:
+        OptionError: ``SYNAUG_WEIGHTS`` names no folder of weights.
+    """
+    from synaug.training.networks.custom import is_own
+    from synaug.training.networks.weights import FOLDER_VARIABLE, SMALLEST_SIDE, is_at_hand, small_network_at_hand
+
+    train = recipe.train
+    if train.pretrained is False:
+        return recipe, ""
+    if train.pretrained == "auto" and out is not None and RunFolder(out).lock_file.exists():
+        before = locked_recipe(RunFolder(out)).train
+        network = before.network if train.network == "auto" else train.network
+        return _with(recipe, before.pretrained is True, network), ""
+    side = train.image_size or max(plan.image_size)
+    if train.pretrained is True:
+        network = (small_network_at_hand() or "timm/resnet18.a1_in1k") if train.network == "auto" else train.network
+        return _with(recipe, True, network), f"Training starts from the pretrained weights of {network}."
+    if side < SMALLEST_SIDE:
+        reason = f"the images have {side} pixels, and pretrained weights are used from {SMALLEST_SIDE}"
+        return _with(recipe, False, train.network), f"Training starts from scratch: {reason} (--pretrained to change)."
+    if train.network == "auto":
+        network = small_network_at_hand() or ""
+    else:
+        network = train.network if not is_own(train.network) and is_at_hand(train.network) else ""
+    if network:
+        return _with(recipe, True, network), (
+            f"Training starts from the pretrained weights of {network} (--no-pretrained to change)."
+        )
+    return _with(recipe, False, train.network), (
+        "Training starts from scratch, since no pretrained weights are at hand. On photographs they help much: name a "
+        f"folder of weights in {FOLDER_VARIABLE}, or download some with --pretrained."
+    )
+
+
+def usual_methods(methods: Sequence[str], recipe: Recipe, *, preset: str = "good") -> tuple[str, ...]:
+    """Return the rows of the table: as asked for, or in the place of the default ones those for pretrained weights."""
+    if tuple(methods) != DEFAULT_METHODS or recipe.train.pretrained is not True:
+        return tuple(methods)
+    return PROBES if preset == "quick" else PRETRAINED_METHODS
+
+
+def _with(recipe: Recipe, pretrained: bool, network: str) -> Recipe:
+    return with_overrides(recipe, {"train.pretrained": pretrained, "train.network": network})

@@ -1,0 +1,114 @@
+"""Say in plain words which classifier a run chose, why, by how much and with which certainty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from synaug.report.results_table import TITLES, number_or_nan, percent
+
+METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of the worst group"}
+CERTAIN = 0.95  # from which a lead counts as certain
+ENOUGH = 0.95  # recall of the rarest class that needs no help
+FEWEST_TESTED = 10
+
+
+def choice_sentences(report: Mapping[str, Any]) -> list[str]:
+    """Return what was chosen and why, whether synthetic images helped, and what the one test says; empty: no choice."""
+    choice = report.get("choice") or {}
+    if not choice:
+        return []
+    return [sentence for sentence in (_chosen(choice), _synthetic(choice), _tested(report, choice)) if sentence]
+
+
+def need_sentence(report: Mapping[str, Any]) -> str:
+    """Return that synthetic images may not be needed, if a method without them recognizes the rarest class already."""
+    counts = report["data"]["class_counts"]
+    real = {row["method"] for row in (report.get("choice") or {}).get("candidates", []) if not row["uses_synthetic"]}
+    results = [result for result in report["results"] if result["method"] in real]
+    if not counts or not results:
+        return ""
+    rarest = min(counts, key=counts.get)
+    best = max(results, key=lambda result: number_or_nan(result["per_class"].get(rarest)))
+    tested = (report["data"].get("test_class_counts") or {}).get(rarest) or 0
+    return may_not_need(rarest, best["method"], number_or_nan(best["per_class"].get(rarest)), num_tested=tested)
+
+
+def may_not_need(rarest: str, method: str, recall: float, *, num_tested: int) -> str:
+    """Return the sentence for the recall of the rarest class with a method of real images alone, or nothing.
+
+    Fewer than ``FEWEST_TESTED`` test images of the class show too little to spare anybody an experiment.
+    """
+    if math.isnan(recall) or recall < ENOUGH or num_tested < FEWEST_TESTED:
+        return ""
+    share = f"{percent(recall)} of the rarest class, {rarest}"
+    return f"You may not need synthetic images: {_called(method)} recognizes {share}."
+
+
+def _chosen(choice: Mapping[str, Any]) -> str:
+    candidates = choice["candidates"]
+    if not candidates:
+        return f"Chosen: {_called(choice['chosen'])}, the simplest method. No real image could be held out to compare."
+    own = next(row for row in candidates if row["method"] == choice["chosen"])
+    where = (
+        f"{choice['num_images']:,} validation images"
+        if choice["judged_on"] == "validation"
+        else f"{choice['num_images']:,} real training images, each judged by a model that did not learn from it"
+    )
+    said = (
+        f"Chosen among {len(candidates)}: {_called(choice['chosen'])} ({choice['chosen']}), with "
+        f"{METRICS[choice['metric']]} {_with_error(own['score'], own['error'])} on {where}."
+    )
+    if choice["best"] == choice["chosen"]:
+        return said
+    return (
+        f"{said} {_called(choice['best'], first=True)} is {100 * own['behind']:.1f} points higher there, less than one "
+        f"standard error ({100 * own['behind_error']:.1f}), so the simpler one is kept."
+    )
+
+
+def _synthetic(choice: Mapping[str, Any]) -> str:
+    rival = choice["rival"]
+    if rival is None:
+        return ""
+    used = next(row["uses_synthetic"] for row in choice["candidates"] if row["method"] == choice["chosen"])
+    points = f"{100 * abs(rival['difference']):.1f} points (standard error {100 * rival['error']:.1f})"
+    if used:
+        certainty = number_or_nan(rival["certainty"])
+        helped = (
+            "Synthetic images helped"
+            if certainty >= CERTAIN
+            else "Synthetic images seem to help, but this can be chance"
+        )
+        sure = "" if math.isnan(certainty) else f"; it is better with a probability of {percent(certainty)}"
+        return f"{helped}: without them the best is {_called(rival['method'])}, {points} lower{sure}."
+    if rival["difference"] > 0:
+        return f"Synthetic images did not help: the best with them, {_called(rival['method'])}, is {points} lower."
+    return (
+        f"Synthetic images did not help enough to show: the best with them, {_called(rival['method'])}, is {points} "
+        "higher, within chance."
+    )
+
+
+def _tested(report: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
+    result = next((row for row in report["results"] if row["method"] == choice["chosen"]), None)
+    if result is None:
+        return ""
+    name = "mean_recall" if choice["metric"] == "mean_recall" else "worst_group_accuracy"
+    number = report["data"].get("num_test_images")
+    value = percent(result.get(name), 1)
+    return (
+        f"On the {number:,} test images, which had no part in the choice, its {METRICS[choice['metric']]} is {value}."
+    )
+
+
+def _with_error(value: float, error: float) -> str:
+    shown = number_or_nan(error)
+    return percent(value, 1) if math.isnan(shown) else f"{100 * value:.1f} ± {100 * shown:.1f} %"
+
+
+def _called(method: str, *, first: bool = False) -> str:
+    title = TITLES.get(method, method)
+    keep = first or title.startswith("SYN") or method not in TITLES
+    return title if keep else title[:1].lower() + title[1:]

@@ -1,0 +1,71 @@
+"""Which pretrained weights are at hand, found without the network: a folder, the Hub's cache, torch's cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from synaug.errors import OptionError
+from synaug.training.networks.timm_networks import LOCAL, WEIGHTS
+
+FOLDER_VARIABLE = "SYNAUG_WEIGHTS"
+SMALLEST_SIDE = 64  # pixels from which features of photographs help
+SMALL_NETWORKS = (
+    "efficientnet_lite0.ra_in1k",
+    "resnet18.a1_in1k",
+    "mobilenetv3_large_100.ra_in1k",
+    "resnet34.a1_in1k",
+    "resnet50.a1_in1k",
+    "resnet18.tv_in1k",
+    "resnet50.tv_in1k",
+)
+"""Backbones that ``auto`` looks for, in order: small enough for a CPU first."""
+
+
+def small_network_at_hand() -> str | None:
+    """Return the name of a small pretrained network whose weights need no download, or None.
+
+    The folder that the variable ``SYNAUG_WEIGHTS`` names comes first: one as timm's ``save_for_hf`` writes it.
+
+    Raises:
+        OptionError: the variable names something else.
+    """
+    if folder := os.environ.get(FOLDER_VARIABLE):
+        if not (Path(folder) / WEIGHTS).is_file():
+            raise OptionError(
+                f"{FOLDER_VARIABLE} is {folder}, but there is no {WEIGHTS} in it. Name a folder that timm's "
+                "save_for_hf wrote, or unset the variable."
+            )
+        return f"timm/{LOCAL}{folder}"
+    return next((f"timm/{name}" for name in SMALL_NETWORKS if is_at_hand(name)), None)
+
+
+def is_at_hand(network: str) -> bool:
+    """Return whether the pretrained weights of a timm network can be loaded without a download."""
+    name = network.removeprefix("timm/")
+    if name.startswith(LOCAL):
+        return (Path(name.removeprefix(LOCAL)) / WEIGHTS).is_file()
+    import timm
+
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if config is None:
+        return False
+    return _in_hub_cache(config.hf_hub_id) or _in_torch_cache(config.url)
+
+
+def _in_hub_cache(repository: str | None) -> bool:
+    if not repository:
+        return False
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(repository.partition("@")[0], WEIGHTS)
+    return isinstance(found, str)
+
+
+def _in_torch_cache(address: str | None) -> bool:
+    """Return whether a file of an address is in torch's cache; only one without pickle counts."""
+    if not address or not address.endswith(".safetensors"):
+        return False
+    import torch
+
+    return (Path(torch.hub.get_dir()) / "checkpoints" / Path(address).name).is_file()

@@ -1,0 +1,127 @@
+"""Whether training starts from pretrained weights is decided before anything is paid for, without a download."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from synaug import experiment
+from synaug.config import Recipe
+from synaug.errors import OptionError
+from synaug.methods import DEFAULT_METHODS, METHODS, options_of, stage_options
+from synaug.methods.registry import PRETRAINED_METHODS, PROBES
+from synaug.pipeline.plan import drafted_plan, load_data
+from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
+from synaug.recipes import make_recipe, with_overrides
+from synaug.run import locked_recipe, open_run
+from synaug.training.networks.weights import FOLDER_VARIABLE, is_at_hand, small_network_at_hand
+
+LOCAL = "timm/local-dir:"
+
+
+@pytest.fixture
+def none_at_hand(monkeypatch):
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
+    monkeypatch.setattr("synaug.training.networks.weights.SMALL_NETWORKS", ())
+
+
+@pytest.fixture
+def at_hand(monkeypatch, imagenet_network):
+    monkeypatch.setenv(FOLDER_VARIABLE, imagenet_network.removeprefix(LOCAL))
+    return imagenet_network
+
+
+@pytest.fixture(scope="module")
+def plan(photographs):
+    recipe = make_recipe({"plan": {"model": "embedded"}})
+    return drafted_plan(load_data(photographs, recipe), recipe)
+
+
+def changed(**options):
+    return with_overrides(Recipe(), {f"train.{name}": value for name, value in options.items()})
+
+
+def test_photographs_start_from_weights_that_are_at_hand(plan, at_hand):
+    recipe, sentence = resolve_pretraining(Recipe(), plan)
+    assert (recipe.train.pretrained, recipe.train.network) == (True, at_hand)
+    assert at_hand in sentence
+
+
+def test_without_weights_training_starts_from_scratch_and_says_so(plan, none_at_hand):
+    recipe, sentence = resolve_pretraining(Recipe(), plan)
+    assert (recipe.train.pretrained, recipe.train.network) == (False, "auto")
+    assert "scratch" in sentence
+
+
+def test_small_images_start_from_scratch(plan, at_hand):
+    small = replace(plan, image_size=(63, 63))
+    assert resolve_pretraining(Recipe(), small)[0].train.pretrained is False
+    assert resolve_pretraining(changed(image_size=64), small)[0].train.pretrained is True
+
+
+def test_what_was_asked_for_is_kept(plan, at_hand, none_at_hand):
+    assert resolve_pretraining(changed(pretrained=False), plan)[0].train.pretrained is False
+    assert (
+        resolve_pretraining(changed(network="resnet8"), plan)[0].train
+        == changed(network="resnet8", pretrained=False).train
+    )
+    assert resolve_pretraining(changed(network=at_hand), plan)[0].train.network == at_hand
+
+
+def test_a_folder_without_weights_is_an_error(plan, monkeypatch, tmp_path):
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    with pytest.raises(OptionError, match=FOLDER_VARIABLE):
+        small_network_at_hand()
+
+
+def test_weights_in_the_caches_are_found_and_missing_ones_are_not(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache",
+        lambda repository, name: (
+            asked.append((repository, name)) or (str(tmp_path) if "resnet18" in repository else None)
+        ),
+    )
+    assert is_at_hand("timm/resnet18.a1_in1k")
+    assert not is_at_hand("resnet34.a1_in1k")
+    assert not is_at_hand("resnet8")  # not of timm
+    assert asked == [("timm/resnet18.a1_in1k", "model.safetensors"), ("timm/resnet34.a1_in1k", "model.safetensors")]
+
+
+def test_the_usual_rows_follow_the_start():
+    from_weights = changed(pretrained=True)
+    assert usual_methods(DEFAULT_METHODS, from_weights) == PRETRAINED_METHODS
+    assert usual_methods(DEFAULT_METHODS, from_weights, preset="quick") == PROBES
+    assert usual_methods(DEFAULT_METHODS, Recipe()) == DEFAULT_METHODS
+    assert usual_methods(["focal"], from_weights) == ("focal",)
+
+
+def test_an_undecided_start_counts_as_from_scratch():
+    assert options_of("cross_entropy", Recipe()) == options_of("cross_entropy", changed(pretrained=False))
+
+
+def test_fine_tuning_takes_its_own_few_epochs_unless_some_are_asked_for():
+    def steps(recipe):
+        return stage_options("fine_tuned", recipe, 320).steps
+
+    assert steps(Recipe()) == 10 * 320 / 32
+    assert steps(with_overrides(Recipe(), {"train.stage1.steps": 7})) == 7
+    assert steps(with_overrides(Recipe(), {"train.stage1.epochs": 3})) == 3 * 320 / 32
+    assert all(METHODS[name].needs_pretrained for name in PRETRAINED_METHODS)
+
+
+def test_a_quick_run_on_photographs_chooses_among_probes_and_keeps_its_start(
+    photographs, at_hand, monkeypatch, tmp_path
+):
+    options = {"plan.model": "embedded", "plan.target": 8, "train.image_size": 64, "quality.gates": ["broken"]}
+    recipe = with_overrides(Recipe(), options | {"generate.steps": 1})
+    said = []
+    report = experiment.run(photographs, tmp_path / "run", recipe, preset="quick", notify=said.append)
+    assert [result["method"] for result in report["results"]] == list(PROBES)
+    assert report["choice"]["chosen"] in PROBES
+    assert next(result["accuracy"] for result in report["results"] if result["method"] == "linear_probe") > 0.8
+    assert at_hand in said[0]
+    monkeypatch.delenv(FOLDER_VARIABLE)
+    again = resolve_pretraining(recipe, None, tmp_path / "run")[0]
+    assert again.train == locked_recipe(open_run(tmp_path / "run")).train
+    assert json.loads((tmp_path / "run" / "choice.json").read_text())["chosen"] == report["choice"]["chosen"]
