@@ -60,6 +60,38 @@ class Cell:
     folder: Path
 
 
+FORMER_DEFAULTS = {
+    ("train", "pretrained"): False,
+    ("train", "stage1", "mixing"): "mixup",
+    ("train", "stage1", "mixup_alpha"): 0.2,
+    ("train", "stage1", "max_synthetic"): 1.0,
+    ("train", "retrain", "method"): "logistic",
+}
+"""Defaults as they were when folders got their names: a changed default renames no folder."""
+
+
+def _deciding(recipe: Recipe) -> dict[str, Any]:
+    """Return the options that name a folder, without those that have the default of then."""
+    content = recipe.model_dump(mode="json", exclude={"methods", "bench", "name", "choose"}, exclude_defaults=True)
+    for (*sections, last), former in FORMER_DEFAULTS.items():
+        value: Any = recipe
+        for name in (*sections, last):
+            value = getattr(value, name)
+        place = content
+        for name in sections:
+            place = place.setdefault(name, {})
+        place.pop(last, None)
+        if value != former and value != "auto":
+            place[last] = value
+        for depth in range(len(sections), 0, -1):  # sections that are empty now
+            inside = content
+            for name in sections[: depth - 1]:
+                inside = inside[name]
+            if not inside[sections[depth - 1]]:
+                del inside[sections[depth - 1]]
+    return content
+
+
 def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[Cell]:
     """Yield the run folders, named after arm, seed and a digest of the options that decide them.
 
@@ -69,7 +101,7 @@ def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[C
     for name, arm in experiment.arms.items():
         for together in [tuple(seeds)] if arm.one_pool else [(seed,) for seed in seeds]:
             recipe = recipe_of(experiment, arm, together[0])
-            deciding = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"}, exclude_defaults=True)
+            deciding = _deciding(recipe)
             mirror = deciding_options(experiment.bench.mirror or "", arm.mirror)
             content = [deciding, experiment.bench.mirror, mirror, arm.filled, arm.validation]
             digest = storage.digest(json.dumps(content, sort_keys=True).encode())[:8]
