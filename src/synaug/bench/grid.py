@@ -60,38 +60,6 @@ class Cell:
     folder: Path
 
 
-FORMER_DEFAULTS = {
-    ("train", "pretrained"): False,
-    ("train", "stage1", "mixing"): "mixup",
-    ("train", "stage1", "mixup_alpha"): 0.2,
-    ("train", "stage1", "max_synthetic"): 1.0,
-    ("train", "retrain", "method"): "logistic",
-}
-"""Defaults as they were when folders got their names: a changed default renames no folder."""
-
-
-def _deciding(recipe: Recipe) -> dict[str, Any]:
-    """Return the options that name a folder, without those that have the default of then."""
-    content = recipe.model_dump(mode="json", exclude={"methods", "bench", "name", "choose"}, exclude_defaults=True)
-    for (*sections, last), former in FORMER_DEFAULTS.items():
-        value: Any = recipe
-        for name in (*sections, last):
-            value = getattr(value, name)
-        place = content
-        for name in sections:
-            place = place.setdefault(name, {})
-        place.pop(last, None)
-        if value != former and value != "auto":
-            place[last] = value
-        for depth in range(len(sections), 0, -1):  # sections that are empty now
-            inside = content
-            for name in sections[: depth - 1]:
-                inside = inside[name]
-            if not inside[sections[depth - 1]]:
-                del inside[sections[depth - 1]]
-    return content
-
-
 def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[Cell]:
     """Yield the run folders, named after arm, seed and a digest of the options that decide them.
 
@@ -101,12 +69,51 @@ def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[C
     for name, arm in experiment.arms.items():
         for together in [tuple(seeds)] if arm.one_pool else [(seed,) for seed in seeds]:
             recipe = recipe_of(experiment, arm, together[0])
-            deciding = _deciding(recipe)
+            deciding = named_options(recipe)
             mirror = deciding_options(experiment.bench.mirror or "", arm.mirror)
             content = [deciding, experiment.bench.mirror, mirror, arm.filled, arm.validation]
             digest = storage.digest(json.dumps(content, sort_keys=True).encode())[:8]
             which = "all-seeds" if arm.one_pool else f"seed-{together[0]}"
             yield Cell(name, together, recipe, out / "runs" / f"{name}-{which}-{digest}")
+
+
+FIRST_DEFAULTS: dict[str, Any] = {
+    "quality.gates": ["broken", "flagged", "off_class", "copy", "leak"],
+    "quality.scorer": "classifier",
+    "train.pretrained": False,
+    "train.stage1.mixing": "mixup",
+    "train.stage1.mixup_alpha": 0.2,
+    "train.stage1.max_synthetic": 1.0,
+    "train.retrain.data": "balanced_real",
+    "train.retrain.method": "logistic",
+}
+"""What was the default when run folders got their names: a default that changes must not rename finished folders."""
+
+
+def named_options(recipe: Recipe) -> dict[str, Any]:
+    """Return the options that name a run folder: those that differ from the first defaults."""
+    chosen = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"})
+    usual = Recipe().model_dump(mode="json", exclude={"methods", "bench", "name"})
+    for name, value in FIRST_DEFAULTS.items():
+        *sections, key = name.split(".")
+        section = usual
+        for each in sections:
+            section = section[each]
+        section[key] = value
+    return _different(chosen, usual)
+
+
+def _different(chosen: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries that differ, sections without any left out."""
+    found: dict[str, Any] = {}
+    for name, value in chosen.items():
+        other = usual.get(name)
+        if isinstance(value, dict) and isinstance(other, dict) and other:
+            if inner := _different(value, other):
+                found[name] = inner
+        elif value != other:
+            found[name] = value
+    return found
 
 
 def run_bench(
