@@ -154,6 +154,14 @@ Seeds = Annotated[
         show_default="1",
     ),
 ]
+Trust = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE|SHA256",
+        help="Run the code of networks that the recipe names from this file, module or digest. May be repeated.",
+        show_default="none",
+    ),
+]
 Methods = Annotated[
     str | None,
     typer.Option(help="Comma-separated methods to train; see 'synaug methods'.", show_default="the report's five"),

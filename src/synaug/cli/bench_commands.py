@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from synaug.cli.arguments import Json
-from synaug.cli.output import print_json
+from synaug.cli.arguments import Json, Trust
+from synaug.cli.output import print_json, print_text
 from synaug.cli.session import session
 from synaug.errors import OptionError
 
@@ -24,6 +24,7 @@ def bench(
     known: Annotated[bool, typer.Option("--list", help="Print the experiments, or the arms and rows of NAME.")] = False,
     progress_only: Annotated[bool, typer.Option("--status", help="Print how far it is; run nothing.")] = False,
     table_only: Annotated[bool, typer.Option("--table", help="Print the table of what is there; run nothing.")] = False,
+    trust: Trust = None,
     as_json: Json = False,
 ) -> None:
     """Run an experiment over several seeds, and print its table.
@@ -59,7 +60,7 @@ def bench(
         if as_json:
             print_json(rows)
         else:
-            print("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in rows.items()))
+            print_text("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in rows.items()))
         return
     if progress_only:
         cells = grid_status(chosen, folder, seeds=numbers)
@@ -71,12 +72,12 @@ def bench(
     if table_only:
         content = collect(chosen, folder, numbers)
     else:
-        with session() as progress:
+        with session(trust=trust) as progress:
             content = run_bench(chosen, folder, seeds=numbers, jobs=jobs, progress=progress)
     if as_json:
         print_json(content)
     else:
-        print(markdown(content))
+        print_text(markdown(content))
 
 
 def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
@@ -95,4 +96,4 @@ def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
     if as_json:
         print_json(content)
     else:
-        print(markdown_of(content))
+        print_text(markdown_of(content))

@@ -20,8 +20,9 @@ from synaug.cli.arguments import (
     Run,
     SplitColumn,
     Splits,
+    Trust,
 )
-from synaug.cli.output import print_facts, print_json
+from synaug.cli.output import print_facts, print_json, print_text
 from synaug.cli.session import options_of, session, split_names
 from synaug.errors import DataError, OptionError
 
@@ -102,6 +103,7 @@ def export(
         str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -128,7 +130,7 @@ def export(
         return
     if push_to_hub is not None:
         checked_token(push_to_hub)  # before the work, not after it
-    with session() as progress:
+    with session(trust=trust) as progress:
         if classifier is None:
             export_stage.export(run, out, licence=licence, progress=progress)
             usage = data_usage_lines(out)
@@ -143,9 +145,9 @@ def export(
         return
     from synaug.cli import console
 
-    print(f"{out}: written.")
+    print_text(f"{out}: written.")
     if push_to_hub is not None:
-        print(facts["repository"])
+        print_text(facts["repository"])
     console.show_usage(usage)
 
 
@@ -166,6 +168,6 @@ def verify(
     if as_json:
         print_json({"problems": problems})
     else:
-        print("\n".join(problems) or f"{folder}: nothing is wrong.")
+        print_text("\n".join(problems) or f"{folder}: nothing is wrong.")
     if problems:
         raise DataError(f"{folder}: {len(problems)} problems found.")

@@ -39,10 +39,12 @@ from synaug.cli.arguments import (
     Splits,
     Target,
     TestFraction,
+    Trust,
     Workers,
 )
 from synaug.cli.output import print_json, show_plan, show_report
 from synaug.cli.session import (
+    named_code,
     names_of,
     number_or_name,
     options_of,
@@ -116,6 +118,7 @@ def run_all(
     device: Device = None,
     preset: Preset = "good",
     budget: Budget = None,
+    trust: Trust = None,
     seed: Seed = None,
     seeds: Seeds = None,
     test_fraction: TestFraction = None,
@@ -153,14 +156,14 @@ def run_all(
         budget=budget,
     )  # fmt: skip
     if dry_run:
-        with session() as progress:
+        with session(trust=named_code(network, trust)) as progress:
             planned = preview_run(
                 data, options, names_of(methods), num_seeds=seeds or 1, preset=preset, progress=progress
             )
             show_plan(planned, None, as_json=as_json)
         return
     out = run_folder(out, str(data))
-    with session() as progress:
+    with session(trust=named_code(network, trust)) as progress:
         made = experiment.run(
             data,
             out,

@@ -20,6 +20,7 @@ from synaug.cli.arguments import (
     Label,
     Layout,
     Model,
+    Network,
     NewRun,
     OtherModel,
     PathColumn,
@@ -31,10 +32,11 @@ from synaug.cli.arguments import (
     Splits,
     Target,
     TestFraction,
+    Trust,
     Workers,
 )
 from synaug.cli.output import print_facts, print_json, show_plan
-from synaug.cli.session import number_or_name, options_of, run_folder, session, split_names
+from synaug.cli.session import named_code, number_or_name, options_of, run_folder, session, split_names
 from synaug.errors import OptionError
 
 
@@ -63,6 +65,8 @@ def plan(
     recipe: RecipeFile = None,
     aliases: Aliases = None,
     image_size: ImageSize = None,
+    network: Network = None,
+    trust: Trust = None,
     seed: Seed = None,
     test_fraction: TestFraction = None,
     settings: Settings = None,
@@ -91,15 +95,15 @@ def plan(
         recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), cap=cap, variant=variant, model=model,
-        image_size=image_size, seed=seed, test_fraction=test_fraction, settings=settings,
+        image_size=image_size, network=network, seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
-        with session() as progress:
+        with session(trust=named_code(network, trust)) as progress:
             show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
         return
     out = run_folder(out, str(data))
     check_free(out, "run")
-    with session() as progress:
+    with session(trust=named_code(network, trust)) as progress:
         plan_stage.check_recipe(options)
         manifest = plan_stage.load_data(data, options, progress=progress)
         made = plan_stage.drafted_plan(manifest, options)
