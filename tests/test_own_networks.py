@@ -39,7 +39,7 @@ def planned(photos, tmp_path, synaug):
         "train": {"network": f"{net}:Net", "stage1": {"steps": 2, "batch_size": 8}},
     }
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(options))
-    planned = synaug("plan", photos, "--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "run")
+    planned = synaug("plan", photos, "--recipe", tmp_path / "recipe.yaml", "--out", tmp_path / "run", "--trust", net)
     assert planned.code == 0, planned.err
     return tmp_path / "run", net
 
@@ -48,9 +48,9 @@ def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, syna
     (run, net), loads = planned, []
     whole = experiment.load_sets
     monkeypatch.setattr(experiment, "load_sets", lambda *a, **k: loads.append(1) or whole(*a, **k))
-    preview = synaug("train", run, "--methods", METHODS, "--seeds", "2", "--dry-run", "--json")
+    preview = synaug("train", run, "--trust", net, "--methods", METHODS, "--seeds", "2", "--dry-run", "--json")
     assert json.loads(preview.out)["to_train"][-1] == "cross_entropy_retrained (seed 1)"
-    done = synaug("train", run, "--methods", METHODS, "--seeds", "2", "--json")
+    done = synaug("train", run, "--trust", net, "--methods", METHODS, "--seeds", "2", "--json")
     assert done.code == 0, done.err
     results = json.loads(done.out)
     assert [(result["seed"], result["method"]) for result in results] == [
@@ -69,15 +69,15 @@ def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, syna
     given = load_classifier(kept, network=factory_named(f"{net}:Net"))
     assert given.model.classifier.weight.equal(named.model.classifier.weight)
 
-    assert synaug("train", run, "--methods", METHODS, "--seeds", "2").code == 0
+    assert synaug("train", run, "--trust", net, "--methods", METHODS, "--seeds", "2").code == 0
     assert len(loads) == 1  # nothing was missing
     net.write_text(NET.replace("nn.ReLU", "nn.GELU"))
     with pytest.raises(DataError, match=r"net\.py:Net is not the file that .* was trained with"):
         load_classifier(kept, network=f"{net}:Net")
-    again = json.loads(synaug("train", run, "--methods", METHODS, "--json").out)
+    again = json.loads(synaug("train", run, "--trust", net, "--methods", METHODS, "--json").out)
     assert again[0]["options"]["network_digest"] == storage.file_digest(net) != digest
     net.unlink()
-    lost = synaug("train", run, "--methods", METHODS)
+    lost = synaug("train", run, "--trust", net, "--methods", METHODS)
     assert (lost.code, "cannot be read: No such file" in lost.err) == (2, True)
     assert RunFolder(run).result("cross_entropy", 0).exists()
 
@@ -128,6 +128,6 @@ def test_a_network_that_does_not_fit_stops_the_run_before_images_are_made(photos
     net.write_text(NET + "\n\ndef two(in_channels):\n    return Net(2, in_channels)\n")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump({"plan": {"model": "embedded"}, "train": {"network": f"{net}:two"}}))
-    ended = synaug("run", photos, "--recipe", recipe, "--out", tmp_path / "run", "--methods", METHODS)
+    ended = synaug("run", photos, "--trust", net, "--recipe", recipe, "--out", tmp_path / "run", "--methods", METHODS)
     assert (ended.code, "has 2 outputs, but there are 3 classes" in " ".join(ended.err.split())) == (2, True)
     assert not Path(tmp_path / "run").exists()

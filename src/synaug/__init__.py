@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from synaug.pipeline.export_classifier import export_classifier
     from synaug.pipeline.predict import load_classifier
     from synaug.recipes import read_recipe
+    from synaug.runtime.trust import trusting
     from synaug.synthesis.execution.worker import synthesize
     from synaug.synthesis.generators.loading import load_generator
     from synaug.synthesis.planning.plan import make_plan
@@ -66,6 +67,7 @@ _HOMES = {
     "to_frame": "data.export.conversion",
     "to_torch": "data.export.conversion",
     "train_representation": "training.loop",
+    "trusting": "runtime.trust",
 }
 
 __all__ = [
@@ -96,6 +98,7 @@ __all__ = [
     "to_frame",
     "to_torch",
     "train_representation",
+    "trusting",
 ]
 
 

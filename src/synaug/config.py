@@ -17,6 +17,7 @@ SIGLIP = "google/siglip-base-patch16-224"
 EMBEDDED = "embedded"
 UNNAMED = "custom"
 MAX_TARGET = 100_000_000
+MAX_SEED = 2**32 - 1  # what scikit-learn and older random generators take
 
 
 def _no_url(model: str) -> str:
@@ -38,7 +39,7 @@ ModelName = Annotated[str, AfterValidator(_no_url)]
 class Section(BaseModel):
     """Options that belong together; an unknown one is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class DataOptions(Section):
@@ -114,7 +115,7 @@ class PlanOptions(Section):
         "after the class or at {background}; or lists by class; under the name 'class', what the prompt calls it",
     )
     negative_prompt: str = Field("", description="what the images should not show")
-    seed: int = Field(0, ge=0, description="decides every image's own seed")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="decides every image's own seed")
 
     @field_validator("spread")
     @classmethod
@@ -144,14 +145,18 @@ class PlanOptions(Section):
 class GenerateOptions(Section):
     """How the diffusion model is run; what is not given follows the model."""
 
-    steps: int | None = Field(None, ge=1, description="denoising steps")
+    steps: int | None = Field(None, ge=1, le=10_000, description="denoising steps")
     guidance: float | None = Field(None, ge=0, description="classifier-free guidance; 1 or below: none")
-    size: int | None = Field(None, ge=8, description="side of the generated image in pixels")
+    size: int | None = Field(
+        None, ge=8, le=8192, multiple_of=8, description="side of the generated image in pixels, a multiple of 8"
+    )
     scheduler: str | None = Field(
         None, description="class of diffusers that the model's scheduler can be replaced by, such as DDIMScheduler"
     )
     strength: float = Field(0.5, gt=0, le=1, description="image-to-image strength of intra and inter")
-    batch_size: int | None = Field(None, ge=1, description="images at once; given, each batch is filled up to it")
+    batch_size: int | None = Field(
+        None, ge=1, le=4096, description="images at once; given, each batch is filled up to it"
+    )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
     compile: bool = Field(False, description="torch.compile of the denoiser")
@@ -185,7 +190,7 @@ class FitOptions(Section):
     rank: int = Field(8, ge=1, description="of the adapter's matrices")
     learning_rate: float = Field(5e-4, gt=0, description="of AdamW, constant")
     prompt_dropout: float = Field(0.1, ge=0, lt=1, description="share of images with an empty prompt, for guidance")
-    seed: int = Field(0, ge=0, description="of the adapter's first weights and of what is drawn")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="of the adapter's first weights and of what is drawn")
 
 
 class QualityOptions(Section):
@@ -315,7 +320,7 @@ class TrainOptions(Section):
         description="start from timm's weights; auto: for images of 64 pixels and above, if weights are at hand",
     )
     image_size: int | None = Field(
-        None, ge=8, description="side in pixels; default: the data's, or with pretrained that of the weights"
+        None, ge=8, le=4096, description="side in pixels; default: the data's, or with pretrained that of the weights"
     )
     load_size: int | None = Field(
         None,
@@ -479,5 +484,5 @@ class Recipe(Section):
         {}, description="differing options of single methods, such as the tuned weight decay of a baseline"
     )
     choose: ChooseOptions = ChooseOptions()
-    seed: int = Field(0, ge=0, description="of everything that is drawn")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="of everything that is drawn")
     bench: BenchOptions | None = Field(None, description="what synaug bench makes of the recipe")

@@ -7,6 +7,7 @@
     │   └── InUseError         another process works on the same folder
     ├── IncompleteError (3)    done, but with fewer images than asked for
     ├── DataError (4)          bad data; also a ValueError
+    │   └── ChangedFileError   a file is not the one whose digest was recorded
     ├── EnvironmentFault (5)   disk full, out of memory at batch 1, model missing
     └── Interrupted (75)       stopped by a signal; the same command goes on
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class SynaugError(Exception):
@@ -43,6 +45,14 @@ class DataError(SynaugError, ValueError):
     """The data cannot be used as they are."""
 
     exit_code = 4
+
+
+class ChangedFileError(DataError):
+    """A file is missing or is not the one whose digest was recorded; ``path`` is where it should be."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class EnvironmentFault(SynaugError):

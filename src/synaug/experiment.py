@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
+from synaug.data.codec import recorded_bytes
 from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError, EnvironmentFault, OptionError
@@ -30,6 +31,7 @@ from synaug.methods import (
     load_sets,
     method_named,
     network_digests,
+    read_result,
     train_method,
     uses_autoencoder,
 )
@@ -210,7 +212,8 @@ def _checked(options: Any) -> dict[str, Any]:
 
 def in_memory(manifest: Manifest) -> Manifest:
     """Return the manifest with each file's bytes in it, so that the files may go."""
-    contents = [manifest.absolute_path(row).read_bytes() for row in range(len(manifest))]
+    digests = manifest.frame["sha256"]
+    contents = [recorded_bytes(manifest.absolute_path(row), str(digests.iat[row])) for row in range(len(manifest))]
     return replace(manifest, frame=manifest.frame.assign(image=contents, path=""), root=None)
 
 
@@ -280,7 +283,7 @@ def train(
         real, synthetic = read_manifest(run_folder.data).split("train"), synthetic_manifest(plan, out)
         write_gap(run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, progress=shown)
     team.wait()
-    return [storage.read_json(run_folder.result(name, recipe.seed)) for recipe in recipes for name in wanted]
+    return [read_result(run_folder, name, recipe.seed) for recipe in recipes for name in wanted]
 
 
 def _without_result(

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import UNNAMED, Recipe
-from synaug.errors import DataError, OptionError
+from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import make_recipe, with_overrides
 from synaug.runtime import ownership, storage
 from synaug.runtime.files import directories
 from synaug.runtime.files.names import component
+from synaug.runtime.recorded import check_file, current_digest
+from synaug.runtime.sealed import read_sealed, required, write_sealed
 from synaug.runtime.secrets import redacted
 
 LIBRARIES = (
@@ -32,7 +34,8 @@ LIBRARIES = (
 )
 ENTRIES = {
     "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
-    "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model", "fitted-model.safetensors",
+    "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
+    "fitted-model.safetensors",
 }  # fmt: skip
 """What synaug writes at the top of a run directory."""
 CHECKPOINT_FILES = (
@@ -40,7 +43,13 @@ CHECKPOINT_FILES = (
 )  # fmt: skip
 """What synaug writes into the folder of a method and seed, and into ``start`` in it."""
 MAX_DIGITS = 20  # of a seed
-_OF_MODEL = ("model", "revision", "licence")
+SCHEMA_VERSION = 1
+_FILES = {
+    "plan.json", "data.parquet", "synaug.lock.json", "report.json", "report.html", "predictions.csv", "result.json",
+    "gap.json", "classifier.safetensors", "training.safetensors", "training.csv", "decisions.csv",
+    "fitted-model.safetensors",
+}  # fmt: skip
+_OF_MODEL = ("model", "revision", "licence", "path", "weights")
 _OF_METHODS = ("methods.", "choose.")
 _OF_SERVICE = tuple(  # what changes no image of a service
     f"api.{name} "
@@ -49,6 +58,8 @@ _OF_SERVICE = tuple(  # what changes no image of a service
     )
 )
 _OF_TRAINING = ("train.", "methods.", "choose.", "name ")
+_SHOWN_DIFFERENCES = 6
+_DAMAGED = "Restore it from a copy, or plan into another directory with: synaug plan DATA --out OTHER"
 
 
 @dataclass(frozen=True)
@@ -148,20 +159,87 @@ def foreign_files(path: Path) -> list[str]:
 
 
 def open_run(path: Path) -> RunFolder:
-    """Return a run folder that ``plan`` made.
+    """Return a run folder that ``plan`` made, after comparing its plan and manifest with their recorded digests.
 
     Raises:
-        DataError: there is no plan in it.
+        DataError: there is no plan in it, or its lock file is damaged.
+        ChangedFileError: the plan or the manifest is not the one that was recorded.
     """
     run = RunFolder(directories.own(path))
     if not run.plan.is_file() or not run.lock_file.is_file():
+        missing = run.lock_file if run.plan.is_file() else run.plan
         raise DataError(
-            f"{path} is not a run folder: it has no plan.json. Make one with: synaug plan DATA --out {path}"
+            f"{path} is not a run folder: it has no {missing.name}. Make one with: synaug plan DATA --out {path}"
         )
+    check_regular(run)
+    check_recorded(run)
     return run
 
 
-def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str) -> None:
+def check_regular(run: RunFolder) -> None:
+    """Check that what bears the name of a file of a run is one: a pipe would be read from for ever.
+
+    Raises:
+        DataError: one is a folder, a pipe, a device or a link to nothing; the message names it.
+    """
+    folders = (run.path, *run.path.glob("journal"), *run.path.glob("review"), *run.path.glob("checkpoints/*/**"))
+    for path in filter(Path.is_dir, folders):
+        for entry in path.iterdir():
+            is_ours = entry.name in _FILES or entry.suffix == ".jsonl"
+            if is_ours and not entry.is_file():
+                raise DataError(f"{entry} is not a regular file. Remove it, or restore the file from a copy.")
+
+
+def check_recorded(run: RunFolder) -> None:
+    """Compare the plan and the manifest with the digests in the lock file; runs of older versions have none.
+
+    Raises:
+        DataError: the lock file is damaged, or a file is missing.
+        ChangedFileError: a file is not the one that was recorded.
+    """
+    for name, digests in read_lock(run).get("files", {}).items():
+        recorded = [digests] if isinstance(digests, str) else list(digests)
+        check_file(
+            run.path / name,
+            *recorded,
+            way_out="The same 'synaug plan' or 'synaug run' command that planned this run writes it again.",
+        )
+
+
+def read_lock(run: RunFolder) -> dict[str, Any]:
+    """Return the content of the lock file.
+
+    Raises:
+        DataError: it is missing, damaged, or of another version.
+    """
+    path = run.lock_file
+    content = read_sealed(path, way_out=_DAMAGED)
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} is of version {version!r}; this synaug reads version {SCHEMA_VERSION}. Use the "
+            "synaug that wrote it, or plan again."
+        )
+    required(content, path, way_out=_DAMAGED, source=str, data_digest=str, recipe=dict, versions=dict)
+    for key in ("model", "scorer", "networks", "files"):
+        if not isinstance(content.get(key, {}), dict):
+            raise DataError(f"{path} is damaged: {key!r} is {type(content[key]).__name__}. {_DAMAGED}")
+    if not set(content.get("files", {})) <= {run.plan.name, run.data.name}:
+        raise DataError(
+            f"{path} is damaged: it records other files than {run.plan.name} and {run.data.name}. {_DAMAGED}"
+        )
+    return content
+
+
+def _change_lock(run: RunFolder, **changes: Any) -> None:
+    content = read_lock(run)
+    if any(content.get(key) != value for key, value in changes.items()):
+        write_sealed(run.lock_file, redacted(content | changes))
+
+
+def write_lock(
+    run: RunFolder, *, source: str, recipe: Recipe, data_digest: str, model: Mapping[str, Any] | None = None
+) -> None:
     """Record what the run is; while nothing is trained, the options of training may still change.
 
     Those of single methods may always: each result says of which options it is.
@@ -178,16 +256,15 @@ def write_lock(run: RunFolder, *, source: str, recipe: Recipe, data_digest: str)
         "machine": machine(),
     }
     if run.lock_file.exists():
-        differing = _differences(storage.read_json(run.lock_file), content)
+        differing = _differences(read_lock(run), content)
         allowed = _OF_SERVICE + (_OF_METHODS if run.checkpoints.exists() else _OF_TRAINING)
         if differing and all(name.startswith(allowed) for name in differing):
             replace_recipe(run, recipe)
         elif differing:
-            raise OptionError(
-                f"{run.path} already holds another run ({'; '.join(differing[:6])}). {_way_out(run, recipe)}"
-            )
+            raise OptionError(f"{run.path} already holds another run ({_in_short(differing)}). {_way_out(run, recipe)}")
+        _change_lock(run, source=redacted(source))
         return
-    storage.write_json(run.lock_file, redacted(content))
+    write_sealed(run.lock_file, redacted(content | ({"model": dict(model)} if model else {})))
 
 
 def _way_out(run: RunFolder, recipe: Recipe) -> str:
@@ -235,7 +312,32 @@ def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[Any, Any]]:
 
 def locked_recipe(run: RunFolder) -> Recipe:
     """Return the options that the run was planned with."""
-    return make_recipe(storage.read_json(run.lock_file)["recipe"], where=str(run.lock_file))
+    return make_recipe(read_lock(run)["recipe"], where=str(run.lock_file))
+
+
+def write_files(run: RunFolder, contents: Mapping[str, bytes]) -> None:
+    """Write the plan and the manifest where they are missing or others, and their digests into the lock file.
+
+    The digests come first: both the old and the new one while a file is replaced, so that an interruption leaves
+    a run directory that opens.
+    """
+    recorded = read_lock(run).get("files", {})
+    new = {name: storage.digest(data) for name, data in contents.items()}
+    stale = [name for name, digest in new.items() if not _has_digest(run.path / name, digest)]
+    if stale:
+        both = {name: sorted({*_as_list(recorded.get(name)), digest}) for name, digest in new.items()}
+        _change_lock(run, files=recorded | both)
+        for name in stale:
+            storage.write_bytes(run.path / name, contents[name])
+    _change_lock(run, files=recorded | new)
+
+
+def _has_digest(path: Path, digest: str) -> bool:
+    return path.is_file() and current_digest(path) == digest
+
+
+def _as_list(digests: str | list[str] | None) -> list[str]:
+    return [] if digests is None else [digests] if isinstance(digests, str) else list(digests)
 
 
 def run_name(run: RunFolder, recipe: Recipe) -> str:
@@ -244,33 +346,42 @@ def run_name(run: RunFolder, recipe: Recipe) -> str:
 
 
 def write_model(run: RunFolder, about: Mapping[str, Any], *, role: str = "model") -> None:
-    """Write into the lock file which model makes the images, at which revision and under which licence.
+    """Write into the lock file which model makes the images: name, revision, license, path and digest of its weights.
 
     Role ``scorer``: the one that scores them.
+
+    Raises:
+        ChangedFileError: the run has a model of other weights already; its images and those of this one do not mix.
     """
-    content = storage.read_json(run.lock_file)
     model = redacted({name: about.get(name) for name in _OF_MODEL})
-    if content.get(role) != model:
-        storage.write_json(run.lock_file, content | {role: model})
+    before = read_lock(run).get(role, {})
+    known, now = before.get("weights"), model["weights"]
+    if known is not None and now is not None and known != now:
+        place = model["path"] or model["model"]
+        raise ChangedFileError(
+            f"The weights of {place} are not those that {run.path} was begun with (SHA-256 {now[:12]}, recorded "
+            f"{known[:12]}). Restore them, name the folder it was begun with, or plan into another directory: synaug "
+            "plan DATA --out OTHER",
+            Path(str(place)),
+        )
+    _change_lock(run, **{role: model})
 
 
 def locked_model(run: RunFolder) -> dict[str, str | None]:
     """Return the model that the lock file names; empty before it was loaded."""
-    return dict(storage.read_json(run.lock_file).get("model", {}))
+    return dict(read_lock(run).get("model", {}))
 
 
 def write_networks(run: RunFolder, digests: Mapping[str, str]) -> None:
     """Write into the lock file the digest of each file that a network of the user's own is in."""
-    content = storage.read_json(run.lock_file)
-    networks = content.get("networks", {}) | redacted(dict(digests))
-    if networks != content.get("networks", {}):
-        storage.write_json(run.lock_file, content | {"networks": networks})
+    networks = read_lock(run).get("networks", {}) | redacted(dict(digests))
+    if networks:
+        _change_lock(run, networks=networks)
 
 
 def replace_recipe(run: RunFolder, recipe: Recipe) -> None:
     """Write changed options, such as the network of a later training, into the lock file."""
-    content = storage.read_json(run.lock_file)
-    storage.write_json(run.lock_file, redacted(content | {"recipe": recipe.model_dump(mode="json")}))
+    _change_lock(run, recipe=redacted(recipe.model_dump(mode="json")))
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -280,6 +391,11 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     changed = changed_options(make_recipe(before.get("recipe", {})), make_recipe(now["recipe"]))  # with new defaults
     found += [f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items()]
     return found
+
+
+def _in_short(differences: list[str]) -> str:
+    more = len(differences) - _SHOWN_DIFFERENCES
+    return "; ".join(differences[:_SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -320,7 +436,7 @@ def change_model(path: Path, model: str) -> None:
     Raises:
         OptionError: images of the planned model are there already, or the model is no name of one.
     """
-    from synaug.synthesis.planning.plan_file import read_plan, write_plan
+    from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
 
     run = open_run(path)
     recipe = locked_recipe(run)
@@ -334,5 +450,7 @@ def change_model(path: Path, model: str) -> None:
                 "Plan into another folder, or leave --model out."
             )
         plan = read_plan(run.plan)
-        write_plan(replace(plan, options=plan.options.model_copy(update={"model": model})), run.plan)
+        changed_plan = replace(plan, options=plan.options.model_copy(update={"model": model}))
+        write_files(run, {run.plan.name: plan_bytes(changed_plan)})
         replace_recipe(run, changed)
+        _change_lock(run, model={})

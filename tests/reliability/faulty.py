@@ -37,7 +37,7 @@ RECIPE = {
     "quality": {"gates": ["broken"]},
     "train": {"network": "resnet8", "image_size": 8, "stage1": {"steps": 2, "batch_size": 4}},
 }
-VOLATILE = {"seconds", "created", "machine", "images_per_second", "command", "repeat", "disk"}
+VOLATILE = {"seconds", "created", "machine", "images_per_second", "command", "repeat", "disk", "seal"}
 
 
 def noise(prompts, *, seeds):

@@ -292,7 +292,10 @@ def test_any_of_many_tables_is_read_or_refused(tmp_path_factory, rows, suffix, s
 
 @pytest.mark.parametrize(
     ("header", "words"),
-    [('path,"la\nbel"\n', "no label column|cannot be read"), ("path;label\n", "no value|cannot be read|one class")],
+    [
+        ('path,"la\nbel"\n', "no label column|cannot be read"),
+        ("path;label\n", "line 2 has 1 cell, but the header has 2"),
+    ],
 )
 def test_headers_that_mislead(tmp_path, header, words):
     (tmp_path / "t.csv").write_text(header + "a.png,x\nb.png,y\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -28,16 +29,25 @@ from synaug.data.benchmarks.fashion_mirrors import deciding_options
 from synaug.errors import EnvironmentFault, Interrupted
 from synaug.evaluation.spurious import train_weighted_accuracy
 from synaug.experiment import train
-from synaug.methods import check_methods, images_digest, is_current, is_of_options, method_named, train_group_counts
+from synaug.methods import (
+    check_methods,
+    images_digest,
+    is_current,
+    is_of_options,
+    method_named,
+    read_result,
+    train_group_counts,
+)
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.report import is_reported, report
-from synaug.run import RunFolder, machine
+from synaug.run import RunFolder, machine, read_lock
 from synaug.runtime import signals, storage
 from synaug.runtime.files import directories
 from synaug.runtime.memory import keep_freed_memory
 from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, silent
+from synaug.runtime.trust import trusted, trusting
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled
 from synaug.synthesis.planning.plan_file import read_plan
@@ -46,6 +56,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
+_CONFIRMED = contextlib.ExitStack()  # what code may run in a process of the pool, for as long as it lives
 LOOK_EVERY = 0.5  # seconds, for a request to stop
 RESULTS, TABLE, CONTENT = "results.jsonl", "bench.md", "bench.json"
 
@@ -69,12 +80,51 @@ def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[C
     for name, arm in experiment.arms.items():
         for together in [tuple(seeds)] if arm.one_pool else [(seed,) for seed in seeds]:
             recipe = recipe_of(experiment, arm, together[0])
-            deciding = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"}, exclude_defaults=True)
+            deciding = named_options(recipe)
             mirror = deciding_options(experiment.bench.mirror or "", arm.mirror)
             content = [deciding, experiment.bench.mirror, mirror, arm.filled, arm.validation]
             digest = storage.digest(json.dumps(content, sort_keys=True).encode())[:8]
             which = "all-seeds" if arm.one_pool else f"seed-{together[0]}"
             yield Cell(name, together, recipe, out / "runs" / f"{name}-{which}-{digest}")
+
+
+FIRST_DEFAULTS: dict[str, Any] = {
+    "quality.gates": ["broken", "flagged", "off_class", "copy", "leak"],
+    "quality.scorer": "classifier",
+    "train.pretrained": False,
+    "train.stage1.mixing": "mixup",
+    "train.stage1.mixup_alpha": 0.2,
+    "train.stage1.max_synthetic": 1.0,
+    "train.retrain.data": "balanced_real",
+    "train.retrain.method": "logistic",
+}
+"""What was the default when run folders got their names: a default that changes must not rename finished folders."""
+
+
+def named_options(recipe: Recipe) -> dict[str, Any]:
+    """Return the options that name a run folder: those that differ from the first defaults."""
+    chosen = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"})
+    usual = Recipe().model_dump(mode="json", exclude={"methods", "bench", "name"})
+    for name, value in FIRST_DEFAULTS.items():
+        *sections, key = name.split(".")
+        section = usual
+        for each in sections:
+            section = section[each]
+        section[key] = value
+    return _different(chosen, usual)
+
+
+def _different(chosen: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries that differ, sections without any left out."""
+    found: dict[str, Any] = {}
+    for name, value in chosen.items():
+        other = usual.get(name)
+        if isinstance(value, dict) and isinstance(other, dict) and other:
+            if inner := _different(value, other):
+                found[name] = inner
+        elif value != other:
+            found[name] = value
+    return found
 
 
 def run_bench(
@@ -117,7 +167,7 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
     told, going_on = context.Pipe(duplex=False)  # an Event would wait for processes that do not answer
-    shared = (threads, told, signals.PATIENCE)
+    shared = (threads, told, signals.PATIENCE, trusted())
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=shared)
     before, workers = set(multiprocessing.active_children()), []
     try:
@@ -158,12 +208,13 @@ def _end(workers: Sequence[BaseProcess]) -> None:
                 worker.join()
 
 
-def _begin_process(threads: int, told: Connection, patience: float) -> None:
+def _begin_process(threads: int, told: Connection, patience: float, confirmed: frozenset[str]) -> None:
     """Set up a process of the pool; it ends at its next safe place once the first one closes its end or is gone."""
     import torch
 
     signals.let_in()
     keep_freed_memory()
+    _CONFIRMED.enter_context(trusting(*confirmed))
     torch.set_num_threads(threads)
     threading.Thread(target=_watch, args=(told, patience), daemon=True).start()
 
@@ -234,14 +285,14 @@ def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
 def _line(cell: Cell, name: str, seed: int) -> dict[str, Any]:
     """Return a result of a run folder as it stands in ``results.jsonl``: with options, versions and machine."""
     run_folder = RunFolder(cell.folder)
-    lock, plan = storage.read_json(run_folder.lock_file), read_plan(run_folder.plan)
-    return storage.read_json(run_folder.result(name, seed)) | {
+    lock, plan = read_lock(run_folder), read_plan(run_folder.plan)
+    return read_result(run_folder, name, seed) | {
         "arm": cell.arm,
         "folder": cell.folder.name,
         "uses_synthetic": plan.num_to_generate > 0 and method_named(name, cell.recipe).uses_synthetic,
         "recipe": lock["recipe"],
         "versions": lock["versions"],
-        "machine": lock["machine"],
+        "machine": lock.get("machine", ""),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import sys
@@ -24,7 +25,9 @@ from synaug.cli import (
     synthesis_commands,
     training_commands,
 )
+from synaug.cli.streams import discard_output, flush_streams, prepare_streams
 from synaug.errors import SynaugError
+from synaug.runtime.escaping import visible
 from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
 
 INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
@@ -121,17 +124,22 @@ def main() -> NoReturn:
     """Run the command line; errors become one paragraph on stderr and the exit code of their kind."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    prepare_streams()
     keep_freed_memory()
     try:
         app(standalone_mode=True)
     except SystemExit as ended:
         if ended.code == KEYBOARD_INTERRUPT:
             fail(INTERRUPTED, 75)
+        if error := flush_streams():
+            _fail_to_print(error)
         raise
     except SynaugError as error:
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail(INTERRUPTED, 75)
+    except BrokenPipeError as error:
+        _fail_to_print(error)
     except OSError as error:  # what was read; storage names what was written
         place = f": {error.filename}" if error.filename else ""
         fail(f"{error.strerror or error}{place}. Mend it and run the same command again.", 5)
@@ -140,15 +148,22 @@ def main() -> NoReturn:
     except Exception as error:
         if is_out_of_memory(error):
             fail(OUT_OF_MEMORY, 5)
-        print(_without_secrets(traceback.format_exc()), end="", file=sys.stderr)
+        print(visible(_without_secrets(traceback.format_exc()), keep="\n"), end="", file=sys.stderr)
         fail("This is a bug of synaug. Please report it with the lines above.", 1)
     sys.exit(0)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print the message to stderr and end the process."""
-    print(f"synaug: {_without_secrets(message)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody reads it
+        print(f"synaug: {visible(_without_secrets(message), keep=chr(10))}", file=sys.stderr)
     sys.exit(code)
+
+
+def _fail_to_print(error: OSError) -> NoReturn:
+    """End where the result cannot be printed: its reader has closed the pipe, or the disk is full."""
+    discard_output()
+    fail(f"The output cannot be written: {error.strerror}.", 5)
 
 
 def _without_secrets(text: str) -> str:

@@ -7,26 +7,35 @@ from typing import Annotated
 
 import typer
 
-from synaug.cli.arguments import Json
-from synaug.cli.output import print_json
+from synaug.cli.arguments import Json, Trust
+from synaug.cli.output import print_json, print_text
 from synaug.cli.session import session
 from synaug.errors import OptionError
 
 
 def bench(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An experiment, or a recipe file.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Images, for an experiment of real data.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the runs.", show_default="runs/bench-NAME")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The smaller grid.")] = False,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, from 0.", show_default="3; with --quick 1")] = None,
-    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
-    known: Annotated[bool, typer.Option("--list", help="Print the experiments, or the arms and rows of NAME.")] = False,
-    progress_only: Annotated[bool, typer.Option("--status", help="Print how far it is; run nothing.")] = False,
-    table_only: Annotated[bool, typer.Option("--table", help="Print the table of what is there; run nothing.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of an experiment, or a recipe file.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Images, for an experiment on real data.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output directory.", show_default="runs/bench-NAME")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Run the smaller grid.")] = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of seeds, counting up from 0.", show_default="3; with --quick 1")
+    ] = None,
+    arms: Annotated[str | None, typer.Option(help="Comma-separated arms to run.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of parallel processes.")] = 1,
+    known: Annotated[bool, typer.Option("--list", help="List the experiments, or the arms and rows of NAME.")] = False,
+    progress_only: Annotated[
+        bool, typer.Option("--status", help="Print the progress without running anything.")
+    ] = False,
+    table_only: Annotated[
+        bool, typer.Option("--table", help="Print the table of finished runs without running anything.")
+    ] = False,
+    trust: Trust = None,
     as_json: Json = False,
 ) -> None:
-    """Run an experiment over several seeds, and print its table.
+    """Run an experiment over several seeds and print its table.
 
     What has a result is not run again, so it can be interrupted and repeated.
 
@@ -59,7 +68,7 @@ def bench(
         if as_json:
             print_json(rows)
         else:
-            print("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in rows.items()))
+            print_text("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in rows.items()))
         return
     if progress_only:
         cells = grid_status(chosen, folder, seeds=numbers)
@@ -71,12 +80,12 @@ def bench(
     if table_only:
         content = collect(chosen, folder, numbers)
     else:
-        with session() as progress:
+        with session(trust=trust) as progress:
             content = run_bench(chosen, folder, seeds=numbers, jobs=jobs, progress=progress)
     if as_json:
         print_json(content)
     else:
-        print(markdown(content))
+        print_text(markdown(content))
 
 
 def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
@@ -95,4 +104,4 @@ def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
     if as_json:
         print_json(content)
     else:
-        print(markdown_of(content))
+        print_text(markdown_of(content))

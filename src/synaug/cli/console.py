@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
+import rich.console
+import rich.markup
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 
 from synaug.data.account import left_out_sentences
 from synaug.data.groups import shot_bins
+from synaug.runtime.escaping import visible
 from synaug.runtime.progress import duration
 
 _BAR = 36  # characters
 _LINES = 12
 _QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
+
+
+class Console(rich.console.Console):
+    """A console on which no name or message acts: control characters are shown as escapes."""
+
+    def render(
+        self, renderable: rich.console.RenderableType, options: rich.console.ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yield the segments to print; only rich itself may move the cursor or color the text."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text, keep="\n"))
+
+
+def escape(text: str) -> str:
+    """Return text from data as rich's markup that shows it literally, also its control characters."""
+    return rich.markup.escape(visible(text))
 
 
 def _console() -> Console:
@@ -240,6 +258,11 @@ def show_review(content: dict[str, Any], run: Path) -> None:
 def show_applied(content: dict[str, Any], run: Path) -> None:
     """Print what became of a person's decisions."""
     console = _console()
+    rows = content["rows"]
+    console.print(
+        f"{rows['read']:,} rows read, {rows['decided']:,} with a decision; {rows['applied']:,} applied now, "
+        f"{rows['decided'] - rows['applied']:,} were in force already, {rows['unknown']:,} name an unknown image."
+    )
     console.print(f"New: {content['accepted']:,} accepted, {content['rejected']:,} rejected.")
     total = content["review"]
     console.print(f"In all, a person accepted {total['accepted']:,} images and rejected {total['rejected']:,}.")

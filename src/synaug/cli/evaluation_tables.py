@@ -6,11 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
-from synaug.cli.console import percent, show_facts
+from synaug.cli.console import Console, escape, percent, show_facts
 from synaug.evaluation.scores import DISPARITIES
 
 _OVERALL = ("accuracy", "mean_recall", "worst_class")
@@ -43,7 +41,7 @@ def _show_notes(notes: Sequence[str]) -> None:
 
 
 def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
-    print(f"\nBetween the values of {attribute} ({found['num_images']:,} images)")
+    Console(highlight=False).print(f"\nBetween the values of {escape(attribute)} ({found['num_images']:,} images)")
     _show_notes(found["notes"])
     classes = list(dict.fromkeys(cell.rsplit(" x ", 1)[0] for cell in found["accuracy_by_group"]))
     _show_accuracies(classes, found)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 
 def print_json(content: Any) -> None:
     """Print JSON on stdout; NaN becomes null."""
+    from synaug.runtime.escaping import json_text
     from synaug.runtime.storage import without_nan
 
-    print(json.dumps(without_nan(content), indent=2, ensure_ascii=False))
+    print(json_text(without_nan(content)))
+
+
+def print_text(text: str) -> None:
+    """Print lines on stdout; control characters from names and files are shown as escapes."""
+    from synaug.runtime.escaping import visible
+
+    print(visible(text, keep="\n"))
 
 
 def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> None:

@@ -43,13 +43,14 @@ _FIELDS = {  # what an option of the command line sets in the recipe
 
 
 @contextlib.contextmanager
-def session() -> Iterator[Progress]:
-    """Answer signals and show progress while the block runs."""
+def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
+    """Answer signals and show progress while the block runs; the code named in ``trust`` may run in it."""
     from synaug.runtime.progress import ConsoleProgress
     from synaug.runtime.signals import graceful
+    from synaug.runtime.trust import trusting
 
     progress = ConsoleProgress()
-    with graceful(), contextlib.closing(progress):
+    with graceful(), trusting(*(trust or ())), contextlib.closing(progress):
         yield progress
 
 
@@ -79,6 +80,11 @@ def options_of(
 
         chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
     return with_settings(chosen, settings or [])
+
+
+def named_code(network: str | None, trust: Sequence[str] | None) -> list[str]:
+    """Return what code the command line names: that of the network, and what it confirms."""
+    return [*(trust or ()), *([network] if network is not None else [])]
 
 
 def _preset_options(preset: str) -> dict[str, Any]:
@@ -125,10 +131,12 @@ def run_folder(out: Path | None, name: str) -> Path:
     """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
     if out is not None:
         return out
+    from synaug.runtime.escaping import visible
+
     source = Path(name).resolve()
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
     chosen = Path("runs") / (named or "run")
-    print(f"Run folder: {chosen} (choose another with --out)", file=sys.stderr)
+    print(f"Run folder: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
     with_foreign_files_named(chosen)
     return chosen
 

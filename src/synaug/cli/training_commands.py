@@ -1,4 +1,4 @@
-"""The commands about classifiers: train, retrain, methods."""
+"""Commands for classifiers: train, retrain, methods."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds, Settings
+from synaug.cli.arguments import DryRun, Json, Methods, Run, Seeds, Settings, Trust
 from synaug.cli.output import print_facts, print_json
 from synaug.cli.session import names_of, seeds_from, session
 
@@ -16,10 +16,11 @@ def train(
     methods: Methods = None,
     seeds: Seeds = None,
     settings: Settings = None,
+    trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train classifiers on the real images and on the evened-out set.
+    """Train classifiers on the real images and on the balanced set.
 
     This is stage 1, for the methods that have no result yet. Methods that are named are trained whole, their last
     layer too. Several processes train together when started by 'accelerate launch -m synaug train RUN'.
@@ -33,7 +34,7 @@ def train(
 
     Example:  synaug train runs/photos --set train.stage1.learning_rate=0.01
     """
-    _train(run, methods, seeds, settings, retrain=False, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, settings, trust, retrain=False, dry_run=dry_run, as_json=as_json)
 
 
 def retrain(
@@ -41,16 +42,17 @@ def retrain(
     methods: Methods = None,
     seeds: Seeds = None,
     settings: Settings = None,
+    trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Retrain their last layers on balanced real images (stage 2).
+    """Retrain the last layers of trained classifiers (stage 2).
 
     Stage 1 is trained first where it is missing.
 
     Example:  synaug retrain runs/photos
     """
-    _train(run, methods, seeds, settings, retrain=True, dry_run=dry_run, as_json=as_json)
+    _train(run, methods, seeds, settings, trust, retrain=True, dry_run=dry_run, as_json=as_json)
 
 
 def _train(
@@ -58,6 +60,7 @@ def _train(
     methods: str | None,
     num_seeds: int | None,
     settings: list[str] | None,
+    trust: list[str] | None,
     *,
     retrain: bool,
     dry_run: bool,
@@ -82,7 +85,7 @@ def _train(
         print_facts(preview_training(run, **chosen, recipe=recipe), as_json=as_json)
         return
     first = is_first_process()
-    with session() as progress, storage.lock(run) if first else contextlib.nullcontext():
+    with session(trust=trust) as progress, storage.lock(run) if first else contextlib.nullcontext():
         if settings:
             if first:
                 change_training(open_run(run), recipe)
@@ -99,7 +102,7 @@ def _train(
 
 
 def list_methods(as_json: Json = False) -> None:
-    """List the methods that --methods takes, and what each does.
+    """List the methods that --methods accepts, with a description.
 
     Example:  synaug methods
     """

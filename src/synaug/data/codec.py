@@ -15,9 +15,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from synaug.data.pixel_modes import plain_mode
-from synaug.errors import DataError
+from synaug.errors import ChangedFileError, DataError
+from synaug.runtime import storage
 from synaug.runtime.files import directories
 from synaug.runtime.quiet import without_warnings
+from synaug.runtime.recorded import is_recorded, signature
 
 FORMATS = (
     "PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "DIB", "PCX", "SGI", "QOI", "TGA", "HEIF",
@@ -177,16 +179,46 @@ def encode(image: Image.Image, encoding: Encoding) -> bytes:
     return buffer.getvalue()
 
 
-def read_file(path: Path) -> Image.Image:
+def read_file(path: Path, *, sha256: str = "") -> Image.Image:
     """Decode an image file; errors name it.
+
+    Args:
+        path: of the file.
+        sha256: the digest that was recorded of it; without one, any content is accepted.
 
     Raises:
         DataError: the file cannot be read or decoded.
+        ChangedFileError: its digest is another, or it is missing.
     """
     try:
-        return decoded(file_bytes(path))
+        return decoded(recorded_bytes(path, sha256) if sha256 else file_bytes(path))
+    except ChangedFileError:
+        raise
     except DataError as error:
         raise DataError(f"{path} {error}.") from error
+
+
+def recorded_bytes(path: Path, sha256: str) -> bytes:
+    """Return the bytes of an image file whose digest was recorded.
+
+    Raises:
+        DataError: it is no regular file, or too large to be looked at.
+        ChangedFileError: its digest is another, or it cannot be read.
+    """
+    try:
+        before = os.stat(path)
+        data = file_bytes(path)
+        is_steady = signature(os.stat(path)) == signature(before)
+    except OSError as error:
+        raise ChangedFileError(f"{path} cannot be read: {error.strerror}. Restore it, or plan again.", path) from error
+    # a file that changes while it is read has no signature that the cache could know it by
+    is_right = is_recorded(path, before, sha256, data) if is_steady else storage.digest(data) == sha256
+    if not is_right:
+        raise ChangedFileError(
+            f"{path} changed: it is not what was recorded. Restore it, or plan again with the data as they are.",
+            path,
+        )
+    return data
 
 
 def file_bytes(path: Path) -> bytes:

@@ -68,7 +68,11 @@ def _statistics(pixels: np.ndarray) -> np.ndarray:
     in_rings = (power[rings == ring] for ring in range(_BANDS))  # small images have no pixel in the outer ones
     bands = [np.log((band.mean() if band.size else 0.0) + _SMALLEST) for band in in_rings]
     colors = [*pixels.mean((0, 1)), *pixels.std((0, 1)), np.abs(pixels - grey[..., None]).mean()]
-    cells = [part.mean() for strip in np.array_split(grey, _CELLS, 0) for part in np.array_split(strip, _CELLS, 1)]
+    cells = [
+        part.mean() if part.size else 0.0
+        for strip in np.array_split(grey, _CELLS, 0)
+        for part in np.array_split(strip, _CELLS, 1)
+    ]
     return np.array([*bands, *colors, *cells], np.float64)
 
 

@@ -146,12 +146,13 @@ def read_image(manifest: Manifest, row: int) -> Image.Image:
 
     Raises:
         DataError: it cannot be read; the message names the file, or the image by its id.
+        ChangedFileError: the file is missing, or is not the one whose digest the manifest holds.
     """
     value = manifest.frame["image"].iat[row] if "image" in manifest.frame else None
     if isinstance(value, np.ndarray):
         return Image.fromarray(value)
     if not isinstance(value, bytes):
-        return read_file(manifest.absolute_path(row))
+        return read_file(manifest.absolute_path(row), sha256=str(manifest.frame["sha256"].iat[row] or ""))
     try:
         return decoded(value)
     except DataError as error:
@@ -260,6 +261,11 @@ def _check_range(kind: str, values: np.ndarray, low: int, end: int) -> None:
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write the manifest as one Parquet file that carries its class and attribute names."""
+    storage.write_bytes(path, manifest_bytes(manifest))
+
+
+def manifest_bytes(manifest: Manifest) -> bytes:
+    """Return the Parquet file of a manifest; equal manifests give equal bytes with one version of pyarrow."""
     about = {
         "class_names": list(manifest.class_names),
         "attribute_names": list(manifest.attribute_names),
@@ -279,7 +285,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"synaug": json.dumps(about)})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
-    storage.write_bytes(path, sink.getvalue().to_pybytes())
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def read_manifest(path: Path) -> Manifest:

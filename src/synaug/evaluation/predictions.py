@@ -44,6 +44,8 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         raise DataError(f"{path} is missing.")
+    if not path.is_file() and not path.is_dir():
+        raise DataError(f"{path} is not a regular file. Write the table into a file first.")
     if path.is_dir():
         raise DataError(f"{path} is a folder. Give the table of predictions, such as {path / 'predictions.csv'}.")
     return read_table(path).frame

@@ -1,7 +1,7 @@
 """The ways from images to a classifier: each method of a table, how it is trained, tested and kept."""
 
 from synaug.methods.datasets import Sets, images_digest, load_sets, retraining_set, selected
-from synaug.methods.networks import check_networks, network_digests
+from synaug.methods.networks import check_code, check_networks, network_digests
 from synaug.methods.options import (
     check_methods,
     is_of_options,
@@ -13,7 +13,14 @@ from synaug.methods.options import (
     uses_autoencoder,
 )
 from synaug.methods.registry import DEFAULT_METHODS, METHODS, OWN, Method
-from synaug.methods.results import is_current, is_finished, registered, train_group_counts, train_method
+from synaug.methods.results import (
+    is_current,
+    is_finished,
+    read_result,
+    registered,
+    train_group_counts,
+    train_method,
+)
 from synaug.methods.training import trained_model
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "OWN",
     "Method",
     "Sets",
+    "check_code",
     "check_methods",
     "check_networks",
     "images_digest",
@@ -33,6 +41,7 @@ __all__ = [
     "network_digests",
     "network_of",
     "options_of",
+    "read_result",
     "registered",
     "retrain_options",
     "retraining_set",

@@ -8,19 +8,36 @@ from synaug.config import Recipe, TrainOptions
 from synaug.errors import OptionError
 from synaug.methods.datasets import input_of
 from synaug.methods.options import network_file, network_of
+from synaug.runtime.trust import check_trusted
 from synaug.synthesis.planning.plan import Plan
+
+
+def check_code(networks: Iterable[str]) -> None:
+    """Make sure that the person named or confirmed the code of the networks; none of it is run here.
+
+    Raises:
+        OptionError: code is neither named nor confirmed, or cannot be found.
+    """
+    own = [network for network in networks if ":" in network]  # so that nothing heavy is loaded for others
+    if not own:
+        return
+    from synaug.training.networks.custom import is_own, source_digest
+
+    for network in filter(is_own, own):
+        check_trusted(network, source_digest(network))
 
 
 def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
     """Make the networks of the user's own once, and see that all take the same images, before hours go into others.
 
     Raises:
-        OptionError: a network cannot be made, or wants other images.
+        OptionError: a network cannot be made, wants other images, or is code that nobody confirmed.
     """
     from synaug.training.networks.classifiers import make_model
     from synaug.training.networks.custom import is_own
 
     networks = {network_of(name, recipe) for name in methods}
+    check_code(networks)
     if recipe.train.pretrained is True:
         check_inputs(networks, recipe.train, plan)
     for network in filter(is_own, networks):

@@ -12,12 +12,45 @@ from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.class_names import plain_cell
 from synaug.data.manifest import Manifest, read_manifest
+from synaug.errors import DataError
 from synaug.methods.datasets import Sets
 from synaug.methods.options import is_of_options, method_named, network_of, options_of
 from synaug.methods.training import trained_model
 from synaug.run import CHECKPOINT_FILES, RunFolder
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
+from synaug.runtime.recorded import check_file
+from synaug.runtime.sealed import read_sealed, required, write_sealed
+
+PREDICTIONS = "predictions.csv"
+
+
+def read_result(run_folder: RunFolder, method: str, seed: int) -> dict[str, Any]:
+    """Return the finished result of a method and seed, as it was written.
+
+    Raises:
+        DataError: the file is missing or damaged, or is the result of another method or seed.
+        ChangedFileError: the classifier or the predictions beside it are not those of the result.
+    """
+    path = run_folder.result(method, seed)
+    way_out = f"Remove the folder {path.parent} and train again: synaug retrain {run_folder.path}"
+    content = read_sealed(path, way_out=way_out)
+    required(
+        content, path, way_out=way_out, method=str, seed=int, accuracy=(int, float), per_class=dict, options=dict,
+        seconds=(int, float),
+    )  # fmt: skip
+    if (content["method"], content["seed"]) != (method, seed):
+        raise DataError(
+            f"{path} is the result of {content['method']}, seed {content['seed']}, not of {method}, seed {seed}. "
+            + way_out
+        )
+    files = content.pop("files", {})
+    if not isinstance(files, dict) or not set(files) <= {"classifier.safetensors", PREDICTIONS}:
+        raise DataError(f"{path} is damaged: 'files' is not about the classifier and its predictions. {way_out}")
+    for name, digest in files.items():
+        check_file(path.parent / name, str(digest), way_out=way_out)
+    return content
+
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +61,7 @@ def is_current(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str)
     path = run_folder.result(name, recipe.seed)
     if not path.exists():
         return False
-    result = storage.read_json(path)
+    result = read_result(run_folder, name, recipe.seed)
     same_images = method_named(name, recipe).data == "real" or result.get("synthetic") == synthetic
     return same_images and is_of_options(result, recipe)
 
@@ -59,7 +92,7 @@ def train_method(
     """
     from synaug.training.distributed import joined_team
     from synaug.training.inference import predict
-    from synaug.training.networks.saving import write_classifier
+    from synaug.training.networks.saving import FILE, write_classifier
 
     team, device = joined_team(recipe.train.device)
     options = options_of(name, recipe)  # before the training: a file of the user's own may change meanwhile
@@ -85,8 +118,9 @@ def train_method(
         "seconds": seconds,
         "synthetic": synthetic,
         "options": options,
+        "files": {name: storage.file_digest(folder / name) for name in (FILE, PREDICTIONS)},
     }
-    storage.write_json(run_folder.result(name, recipe.seed), result)
+    write_sealed(run_folder.result(name, recipe.seed), result)
 
 
 def registered(name: str, recipe: Recipe) -> dict[str, Any]:

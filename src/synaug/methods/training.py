@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from synaug.config import MethodOptions, Recipe
 from synaug.methods.datasets import Sets, retraining_data, retraining_set, selected
 from synaug.methods.judging import judged
+from synaug.methods.networks import check_code
 from synaug.methods.options import method_named, network_of, retrain_options, stage_options
 from synaug.methods.registry import OWN, Method
 from synaug.run import RunFolder
@@ -49,6 +50,7 @@ def trained_model(
     if method.groups_from is not None and bool((data.groups < 0).any()):
         data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
     options = stage_options(name, recipe, sets.num_counted)
+    check_code([network_of(name, recipe)])
     model = make_model(
         network_of(name, recipe),
         num_classes=data.num_classes,

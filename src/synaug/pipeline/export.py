@@ -6,15 +6,21 @@ import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
 from synaug.data.export.writer import export_dataset
 from synaug.data.manifest import read_manifest
 from synaug.pipeline.review import check_applied, check_present
 from synaug.run import RunFolder, locked_model, locked_recipe, open_run, run_name
+from synaug.runtime.escaping import is_machine_path, portable_name
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import manifest_of, provenance
 from synaug.synthesis.execution.worker import synthesis_summary
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.plan_file import read_plan
+
+OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns that hold no path of a machine
 
 
 def export(out: Path, target: Path, *, licence: str | None = None, progress: Progress = silent) -> None:
@@ -32,7 +38,7 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
     run_folder = open_run(out)
     plan = read_plan(run_folder.plan)
     check_applied(plan, out)
-    told = provenance(plan, out).assign(variant=plan.options.variant)
+    told = without_paths(provenance(plan, out).assign(variant=plan.options.variant))
     made = manifest_of(told, plan, out)
     check_present(made, out)
     export_dataset(
@@ -47,12 +53,22 @@ def export(out: Path, target: Path, *, licence: str | None = None, progress: Pro
     )
 
 
+def without_paths(told: pd.DataFrame) -> pd.DataFrame:
+    """Return a ``provenance`` table in which what lies on this machine is named without its folders."""
+
+    def portable(value: Any) -> Any:
+        return portable_name(value) if isinstance(value, str) and is_machine_path(value) else value
+
+    texts = [name for name in told.columns if name not in OWN_TEXTS and not is_numeric_dtype(told[name])]
+    return told.assign(**{name: told[name].map(portable) for name in texts})
+
+
 def _origin(run_folder: RunFolder) -> dict[str, str | None]:
     """Return the day and the generator for the data card; a model of this machine is named without its path."""
     model = locked_model(run_folder)
     return {
         "created": datetime.date.today().isoformat(),
-        "generator": Path(name).name if Path(name := str(model.get("model"))).is_absolute() else name,
+        "generator": portable_name(str(model.get("model"))),
         "generator revision": model.get("revision"),
         "generator licence": model.get("licence"),
     }

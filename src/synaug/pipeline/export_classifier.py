@@ -10,10 +10,12 @@ from typing import Any
 import yaml
 
 from synaug.errors import DataError
-from synaug.methods import METHODS, check_methods, network_of
+from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
 from synaug.pipeline.choose import read_choice
+from synaug.report.html import read_report
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
+from synaug.runtime.escaping import markdown, markdown_code, portable_name
 from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
 
 CARD, CONFIG = "README.md", "config.json"
@@ -47,13 +49,19 @@ def export_classifier(
     check_methods([method], recipe)
     if not run_folder.report.exists():
         raise DataError(f"{run} has no report yet, which the card is made from. Make it with: synaug report {run}")
-    report = storage.read_json(run_folder.report)
+    report = read_report(run_folder.report)
     result = next((result for result in report["results"] if result["method"] == method), None)
     if result is None:
         known = ", ".join(result["method"] for result in report["results"])
         raise DataError(f"The report of {run} has no result of {method}; there are {known}. Train and report it first.")
+    current = read_result(run_folder, method, recipe.seed)
+    if {name: result.get(name) for name in current} != current:
+        raise DataError(
+            f"The report of {run} is not of the result that is there now. Write it again: synaug report {run}"
+        )
     checkpoint = run_folder.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)
+    check_code([network])
     saved = load_classifier(checkpoint, network=network if is_own(network) else None)
     config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
     card = model_card(report, result, config, licence=licence)
@@ -94,9 +102,9 @@ def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str,
     kind = METHODS.get(result["method"])
     sections = [
         f"---\n{yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=1000)}---\n",
-        f"# {name}\n",
-        f"A {config['network']} that tells {len(config['class_names'])} classes apart: "
-        f"{', '.join(config['class_names'])}.\n",
+        f"# {markdown(name)}\n",
+        f"A {markdown(config['network'])} that tells {len(config['class_names'])} classes apart: "
+        f"{', '.join(map(markdown, config['class_names']))}.\n",
         _method_section(report, result, kind.description if kind else ""),
         _metrics_section(measured),
         _LIMITS,
@@ -122,11 +130,13 @@ def _method_section(report: dict[str, Any], result: dict[str, Any], description:
     lines = [
         "## Training",
         "",
-        f"- Method: `{result['method']}`, seed {result['seed']}{f': {description}' if description else ''}",
-        f"- Data: {Path(report['data']['source']).name}, "  # where they lie is nobody's business
+        f"- Method: {markdown_code(result['method'])}, seed {result['seed']}"
+        f"{f': {markdown(description)}' if description else ''}",
+        f"- Data: {markdown(Path(report['data']['source']).name)}, "  # where they lie is nobody's business
         f"{sum(report['data']['class_counts'].values()):,} real training images",
         f"- Synthetic images of the run: {made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected, "
-        f"by `{plan['model']}`, prompted with `{plan['template']}`; that model's terms apply too",
+        f"by {markdown_code(portable_name(plan['model']))}, prompted with {markdown_code(plan['template'])}; "
+        "that model's terms apply too",
         f"- Made by synaug {report['synaug_version']}",
         "",
         "| class | real training images | synthetic planned | recall |",
@@ -134,7 +144,7 @@ def _method_section(report: dict[str, Any], result: dict[str, Any], description:
     ]  # fmt: skip
     for name, number in report["data"]["class_counts"].items():
         planned = sum(n for cell, n in plan["num_to_generate"].items() if class_of.get(cell, cell) == name)
-        lines.append(f"| {_cell(name)} | {number:,} | {planned:,} | {_percent(result['per_class'].get(name))} |")
+        lines.append(f"| {markdown(name)} | {number:,} | {planned:,} | {_percent(result['per_class'].get(name))} |")
     return "\n".join([*lines, ""])
 
 
@@ -146,10 +156,6 @@ def _metrics_section(measured: dict[str, float]) -> str:
 
 def _percent(value: Any) -> str:
     return f"{value:.1%}" if _is_number(value) else "n/a"
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 
 _LIMITS = """## Limits

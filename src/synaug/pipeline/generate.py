@@ -15,7 +15,7 @@ from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
-from synaug.run import RunFolder, locked_recipe, open_run, write_model
+from synaug.run import RunFolder, locked_model, locked_recipe, open_run, write_model
 from synaug.runtime import signals, storage
 from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
@@ -148,11 +148,12 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     from synaug.synthesis.generators.loading import load_generator
     from synaug.synthesis.generators.lora import fit_model
 
-    model = recipe.plan.model
-    if is_service(model):
-        service = load_service(model, recipe.api, run=out)
-        write_model(RunFolder(out), service.about)
+    run_folder = RunFolder(out)
+    if is_service(recipe.plan.model):
+        service = load_service(recipe.plan.model, recipe.api, run=out)
+        write_model(run_folder, service.about)
         return service
+    model = _source_of(run_folder, recipe.plan.model)
     if recipe.plan.variant == "fitted":
         manifest = read_manifest(RunFolder(out).data)
         with storage.lock(out, name="fitting"):
@@ -166,8 +167,21 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
             model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
         )
     progress("loading the generator", 1, 1, model)
-    write_model(RunFolder(out), model_facts(recipe.plan.model) if recipe.plan.variant == "fitted" else generator.about)
+    weights = {"model": recipe.plan.model, "weights": generator.about["weights"]}
+    if recipe.plan.variant == "fitted":  # the weights are the fitted model's, all else is about what was fitted
+        write_model(run_folder, model_facts(recipe.plan.model) | weights)
+    else:
+        write_model(run_folder, dict(locked_model(run_folder)) | generator.about | weights)
     return generator
+
+
+def _source_of(run_folder: RunFolder, model: str) -> str:
+    """Return where to load the model from: its folder when the run was planned, if that is still there.
+
+    A relative path is of the directory in which the run was planned, not of the one in which images are made.
+    """
+    planned = locked_model(run_folder).get("path")
+    return planned if planned is not None and Path(planned).is_dir() else model
 
 
 def check_complete(out: Path, result: SynthesisResult | None = None) -> None:

@@ -15,8 +15,9 @@ from synaug.data.image_statistics import contrasts, image_statistics, noise_limi
 from synaug.data.manifest import Manifest, read_image
 from synaug.data.near_duplicates import has_twin
 from synaug.run import RunFolder
-from synaug.runtime import signals, storage
+from synaug.runtime import signals
 from synaug.runtime.progress import Progress, silent
+from synaug.runtime.sealed import read_sealed, write_sealed
 from synaug.synthesis.quality.class_scorers import Embed, fit_features
 from synaug.synthesis.quality.scorer_choice import LEAST_IMAGES
 
@@ -64,17 +65,29 @@ def write_gap(
     """
     if not is_measured(run_folder, digest):
         found = measured_gap(real, synthetic, recipe, progress=progress) if len(synthetic) else {}
-        storage.write_json(run_folder.gap, {"images": digest} | found)
+        write_sealed(run_folder.gap, {"images": digest} | found)
+
+
+def read_gap(run_folder: RunFolder) -> dict[str, Any]:
+    """Return what ``write_gap`` kept; empty if nothing was measured yet.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = run_folder.gap
+    if not path.exists():
+        return {}
+    return read_sealed(path, way_out=f"Remove it and run: synaug retrain {run_folder.path}")
 
 
 def is_measured(run_folder: RunFolder, digest: str) -> bool:
     """Return whether the gap was measured for the synthetic images of this digest."""
-    return run_folder.gap.is_file() and storage.read_json(run_folder.gap).get("images") == digest
+    return read_gap(run_folder).get("images") == digest
 
 
 def unusable(run_folder: RunFolder) -> str:
     """Return why the run's synthetic images must not be trained on; empty if they may be, or were not judged."""
-    found = storage.read_json(run_folder.gap).get("audit") if run_folder.gap.is_file() else None
+    found = read_gap(run_folder).get("audit")
     return "" if not found or found["usable"] else str(found["sentence"])
 
 

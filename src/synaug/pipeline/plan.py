@@ -11,17 +11,18 @@ import pandas as pd
 
 from synaug.config import Recipe
 from synaug.data import groups, readers, source_encoding
-from synaug.data.completeness import complete_classes
-from synaug.data.manifest import Manifest, write_manifest
+from synaug.data.completeness import complete_classes, without_synthetic_tests
+from synaug.data.manifest import Manifest, manifest_bytes
 from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
-from synaug.methods import check_methods
+from synaug.methods import check_code, check_methods
 from synaug.pipeline.scorer import with_scorer
-from synaug.run import RunFolder, write_lock
+from synaug.run import RunFolder, write_files, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.generators.model_sources import place_of
 from synaug.synthesis.planning.plan import Plan, make_plan
-from synaug.synthesis.planning.plan_file import write_plan
+from synaug.synthesis.planning.plan_file import plan_bytes
 
 if TYPE_CHECKING:
     from synaug.data.formats.in_memory import Source
@@ -41,7 +42,9 @@ def check_recipe(recipe: Recipe) -> None:
     check_gates(recipe.quality.gates)
     chosen_precision(recipe.generate.dtype, chosen_device(recipe.generate.device))
     chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
-    for network in {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}:
+    networks = {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}
+    check_code(networks)
+    for network in networks:
         check_network(network)
     for changes in ({}, *(method.stage1 for method in recipe.methods.values())):
         check_stage(recipe.train.stage1.model_copy(update=changes))
@@ -56,6 +59,7 @@ def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) ->
         DataError: the data cannot be used, or a class has no image to test on.
     """
     manifest = readers.read_data(source, recipe.data, progress=progress)
+    manifest = without_synthetic_tests(manifest)  # a manifest that was handed over did not pass a reader
     manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
     return complete_classes(manifest, "test", recipe.data.incomplete_classes, where=place(source))
 
@@ -86,7 +90,10 @@ def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
 
 
 def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, source: str) -> None:
-    """Write the plan, the manifest and the lock file; where those of this run are there, leave them.
+    """Write the lock file, the manifest and the plan; those of this run that are missing or damaged are written again.
+
+    If the same data lie under another path now, the manifest names that path from here on: what is compared is what is
+    trained on.
 
     Raises:
         OptionError: the folder holds another run.
@@ -99,10 +106,16 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
 
         recipe, _ = resolve_pretraining(recipe, plan, out)
     recipe = with_scorer(recipe, plan, run_folder)
-    write_lock(run_folder, source=manifest.origin or source, recipe=recipe, data_digest=data_digest(manifest))
-    if not run_folder.plan.exists():
-        write_manifest(manifest, run_folder.data)
-        write_plan(plan, run_folder.plan)
+    folder = place_of(recipe.plan.model)
+    write_lock(
+        run_folder,
+        source=manifest.origin or source,
+        recipe=recipe,
+        data_digest=data_digest(manifest),
+        model={"model": recipe.plan.model} | folder if folder else None,
+    )
+    contents = {run_folder.data.name: manifest_bytes(manifest), run_folder.plan.name: plan_bytes(plan)}
+    write_files(run_folder, contents)
 
 
 def data_digest(manifest: Manifest) -> str:

@@ -21,7 +21,7 @@ from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, PATH_COLUMNS, named_column
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
-from synaug.run import RunFolder, locked_recipe
+from synaug.run import RunFolder, check_regular, locked_recipe
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 
@@ -100,6 +100,7 @@ def load_classifier(
         if not path.exists():
             raise DataError(f"{path} does not exist. Give a run directory or an exported classifier.")
         return load_folder(path, network=network, device=device)
+    check_regular(run)
     result = _result_of(run, method, seed)
     loaded = load_folder(run.checkpoint(result["method"], result["seed"]), network=network, device=device)
     return replace(loaded, method=result["method"], seed=result["seed"])

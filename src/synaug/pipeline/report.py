@@ -17,12 +17,13 @@ from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.duplicates import duplicate_notes
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.errors import DataError
-from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, registered
+from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
 from synaug.pipeline.choose import read_choice
 from synaug.pipeline.comparison import compared
-from synaug.pipeline.measure_gap import shortcuts, unusable
+from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
-from synaug.run import RunFolder, locked_recipe, machine, open_run, run_name
+from synaug.report.html import read_report
+from synaug.run import RunFolder, locked_recipe, machine, open_run, read_lock, run_name
 from synaug.runtime import storage
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
@@ -57,17 +58,16 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     from synaug.report.usage import usage_lines
 
     run_folder = open_run(out)
-    lock = storage.read_json(run_folder.lock_file)
+    lock = read_lock(run_folder)
     recipe = locked_recipe(run_folder)
     own, results = finished_results(run_folder, recipe), results_of_all_seeds(run_folder, recipe)
     if not own:
         raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
-    if not command and run_folder.report.exists():
-        command = storage.read_json(run_folder.report)["command"]
+    command = command or _earlier_command(run_folder)
     manifest = read_manifest(run_folder.data)
     plan = read_plan(run_folder.plan)
     data = data_section(manifest, lock["source"])
-    made, gap = synthesis_section(plan, out), storage.read_json(run_folder.gap) if run_folder.gap.is_file() else {}
+    made, gap = synthesis_section(plan, out), read_gap(run_folder)
     chosen = chosen_result(own, run_folder)
     final = chosen["method"]
     content = {
@@ -112,8 +112,20 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
 def is_reported(run_folder: RunFolder, recipe: Recipe) -> bool:
     """Return whether the report is of the results that are there, or nothing is there to report."""
     results = results_of_all_seeds(run_folder, recipe)
-    is_there = run_folder.report.is_file()
-    return not results or bool(is_there and storage.read_json(run_folder.report)["results"] == results)
+    return not results or _earlier_report(run_folder).get("results") == results
+
+
+def _earlier_report(run_folder: RunFolder) -> dict[str, Any]:
+    """Return what a report of the run says; nothing if there is none, or if it is damaged and to be written again."""
+    try:
+        return read_report(run_folder.report)
+    except DataError:
+        return {}
+
+
+def _earlier_command(run_folder: RunFolder) -> str:
+    command = _earlier_report(run_folder).get("command")
+    return command if isinstance(command, str) else ""
 
 
 def disk_section(run_folder: RunFolder) -> dict[str, int]:
@@ -161,8 +173,8 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     What was trained with other options, which ``train --set`` changes, is left out until it is trained again.
     """
     names = dict.fromkeys([*METHODS, *recipe.methods])
-    paths = [run_folder.result(name, recipe.seed) for name in names]
-    found = [storage.read_json(path) for path in paths if path.exists()]
+    finished = [name for name in names if run_folder.result(name, recipe.seed).exists()]
+    found = [read_result(run_folder, name, recipe.seed) for name in finished]
     current = [result for result in found if is_of_options(result, recipe)]
     return [registered(result["method"], recipe) | result for result in current]  # results of older versions lack these
 

@@ -21,9 +21,11 @@ from synaug.synthesis.execution.review_decisions import (
     FOLDER,
     Decision,
     apply_decisions,
+    attempts,
     decisions_path,
     image_name,
     pending,
+    read_decision_table,
     read_decisions,
     review_counts,
     write_decisions,
@@ -90,7 +92,9 @@ def apply(out: Path) -> dict[str, Any]:
     """Follow the table of the run: rejected images are to be made again, accepted ones count.
 
     Returns:
-        ``accepted`` and ``rejected``: what was new; ``review``: all that a person decided; ``to_make``: open slots.
+        ``rows``: how many were ``read``, are ``decided``, were ``applied`` now, and name an ``unknown`` image
+        (without a decision; with one it is an error); ``accepted`` and ``rejected``: what was new; ``review``: all
+        that a person decided; ``to_make``: open slots.
 
     Raises:
         DataError: a line cannot be used or followed; nothing was changed.
@@ -100,10 +104,18 @@ def apply(out: Path) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         for name in sorted({"worker-0-of-1"} | {path.name[1:-5] for path in out.glob(".worker-*.lock")}):
             stack.enter_context(storage.lock(out, name=name))
-        done = apply_decisions(plan, out, read_decisions(decisions_path(out)))
+        table = read_decision_table(decisions_path(out))
+        done = apply_decisions(plan, out, table.decisions)
     new = Counter(decision.decision for _, decision in done)
     state, most = read_state(plan, out), locked_recipe(open_run(out)).quality.max_attempts
+    known = attempts(plan, out, (name.rpartition("-")[0] for name, _ in table.ids))
     return {
+        "rows": {
+            "read": len(table.ids),
+            "decided": sum(bool(each.decision) for each in table.decisions),
+            "applied": len(done),
+            "unknown": sum(name not in known for name, _ in table.ids),
+        },
         "accepted": new["accept"],
         "rejected": new["reject"],
         "review": review_counts(plan, out),

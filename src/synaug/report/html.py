@@ -19,6 +19,7 @@ from synaug.report.results_table import TITLES, compared_methods, percent, resul
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
 from synaug.runtime import storage
+from synaug.runtime.escaping import visible
 
 __all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
 
@@ -121,6 +122,7 @@ def page_template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("synaug", "assets/report"),
         autoescape=True,
+        finalize=_visible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -138,6 +140,11 @@ def page_template(name: str) -> jinja2.Template:
         columns=_columns,
     )
     return environment.get_template(name)
+
+
+def _visible(value: Any) -> Any:
+    """Return text or markup with control characters shown as escapes; anything else as it is."""
+    return type(value)(visible(value, keep="\n\t")) if isinstance(value, str) else value
 
 
 def _percent(value: float | None, digits: int = 0) -> str:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from synaug.runtime.escaping import visible
+
 _NAME, _SHORTEST, _LONGEST = 21, 5, 20  # columns: of the stage's name, of the bar
 
 Progress = Callable[[str, int, int, str], None]
@@ -71,7 +73,7 @@ class ConsoleProgress:
             parts.append(f"{duration((total - done) / rate)} left" if done < total else duration(seconds))
         if note:
             parts.append(note)
-        return parts
+        return [visible(part) for part in parts]
 
 
 def _line(parts: Sequence[str], share: float, width: int = sys.maxsize) -> str:

@@ -6,21 +6,20 @@ state's plain values as JSON in its header.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
-from synaug.runtime.files import directories
+from synaug.runtime.sealed import required
 from synaug.training.lazy_images import ImageFiles
+from synaug.training.tensor_files import pack, unpack
+from synaug.training.tensor_files import read_about as read_header
 from synaug.training.training_set import TrainingSet
 
 FILE = "training.safetensors"
@@ -37,8 +36,7 @@ class Parts:
 def write_checkpoint(folder: Path, parts: Parts, about: dict[str, Any]) -> None:
     """Write the state of all parts and ``about``, plain values, in place of what was there."""
     storage.make_folder(folder)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _tensors(parts).items()}
-    storage.write_bytes(folder / FILE, save(tensors, metadata={"synaug": json.dumps(about)}))
+    storage.write_bytes(folder / FILE, pack(_tensors(parts), about))
 
 
 def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any] | None:
@@ -51,34 +49,28 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any
     path = folder / FILE
     if not path.exists():
         return None
+    tensors, about = unpack(path, way_out=f"Remove {path} to train it again.")
+    if about.get("digest") != digest:
+        raise OptionError(
+            f"The checkpoint in {folder} is of a training with other options, data or network. "
+            "Remove that folder to train anew, or give the options it was begun with."
+        )
     try:
-        with safe_open(directories.checked(path), framework="pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {})["synaug"])
-            if about["digest"] != digest:
-                raise OptionError(
-                    f"The checkpoint in {folder} is of a training with other options, data or network. "
-                    "Remove that folder to train anew, or give the options it was begun with."
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        if isinstance(error, OptionError):
-            raise
-        raise DataError(f"The checkpoint {path} is damaged: {error}. Remove it to train anew.") from error
-    _load(parts, tensors)
+        _load(parts, tensors)
+    except (RuntimeError, KeyError, ValueError, IndexError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}. Remove it to train it again.") from error
     return about
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """Return what was said about a training, without its tensors.
+    """Return how far a training is, without its tensors: ``losses``, ``steps`` and ``seconds`` among others.
 
     Raises:
         DataError: the file is damaged.
     """
-    try:
-        with safe_open(directories.checked(path), framework="pt") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {})["synaug"])
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise DataError(f"The checkpoint {path} is damaged: {error}. Remove it to train anew.") from error
+    way_out = f"Remove {path} to train it again."
+    about = read_header(path, way_out=way_out)
+    required(about, path, way_out=way_out, losses=list, steps=int, seconds=(int, float))
     return about
 
 

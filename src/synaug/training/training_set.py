@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from synaug.data.changed_files import naming_changed_files
 from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError
@@ -227,9 +228,23 @@ def load_training_set(
 
     Raises:
         DataError: the manifest is empty, or an image cannot be read.
+        ChangedFileError: files are not those whose digests the manifest holds; the message names the first.
     """
     if not len(manifest):
         raise DataError("There are no images to load: the manifest is empty.")
+    with naming_changed_files(manifest):
+        return _loaded(manifest, image_size, channels, like, normalisation, in_memory, progress)
+
+
+def _loaded(
+    manifest: Manifest,
+    image_size: int | None,
+    channels: int | None,
+    like: TrainingSet | None,
+    normalisation: Normalisation | None,
+    in_memory: bool | None,
+    progress: Progress,
+) -> TrainingSet:
     if like is not None:
         channels, height, width = like.images.shape[1:]
     else:

@@ -160,6 +160,14 @@ def never_or_first(plan, folder, slot):
         ("name,decision\n", "line 1: the column id is missing; there are: name, decision"),
         ("", "line 1: the column id is missing; there are: none"),
         ('id,decision,note\nx-0,accept,"two\nlines"\ny-0,yes,\n', "line 4: decision 'yes'"),
+        ('id,decision,note\nx-0,reject,\ny-0,reject,"blurry\nz-0,reject,\n', "line 3: the double quotes do not pair"),
+        ("id,decision,note\nx-0,reject\n", "line 2 has 2 cells, but the header has 3"),
+        ("id,decision,id\nx-0,reject,\n", "line 1: the column id occurs twice"),
+        ("id,decision,note\nx-0,accept,\nx-0,,good\n", "line 3: x-0 is decided in line 2 already"),
+        (
+            'id,decision,note\nx-0,reject,"blur\nbag-000001-0a1b2c3d-0,reject,\ny-0,reject,end"\n',
+            "line 2: the note .* contains the row of bag-000001-0a1b2c3d-0",
+        ),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named_by_its_line(tmp_path, text, message):

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from synaug.runtime.escaping import markdown
+
 HEAD_KEYS = ("license", "language")
 UNKNOWN_LICENCE = "unknown"
 SIZES = tuple((10**power, name) for power, name in enumerate(("1K", "10K", "100K", "1M", "10M", "100M"), 3))
@@ -122,7 +124,7 @@ def make_card(
     }
     parts = [
         f"---\n{yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=1000)}---\n",
-        f"# {name}\n",
+        f"# {markdown(name)}\n",
         str(about.get("description") or "Real images, evened out with synthetic ones by SYNAuG.") + "\n",
         _SOURCES,
         _counts_table(counts, class_names),
@@ -161,7 +163,7 @@ def _counts_table(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) 
     lines = ["## Images", "", f"| class | {' | '.join(counts)} |", "|---" * (len(counts) + 1) + "|"]
     for label, name in enumerate(class_names):
         cells = " | ".join(f"{int(column[label]):,}" for column in counts.values())
-        lines.append(f"| {_cell(name)} | {cells} |")
+        lines.append(f"| {markdown(name)} | {cells} |")
     total = " | ".join(f"{int(column.sum()):,}" for column in counts.values())
     return "\n".join([*lines, f"| **all** | {total} |", ""])
 
@@ -171,7 +173,7 @@ def _missing_note(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) 
     notes = []
     for column, numbers in counts.items():
         split = column.split(",")[0]
-        empty = [_cell(name) for name, number in zip(class_names, numbers, strict=True) if number == 0]
+        empty = [markdown(name) for name, number in zip(class_names, numbers, strict=True) if number == 0]
         if split != "train" and empty:
             notes.append(
                 f"The {split} split has no images of {', '.join(empty)}: `ImageFolder` numbers the classes of that "
@@ -184,12 +186,11 @@ def _about_list(about: Mapping[str, Any]) -> str:
     told = {key: value for key, value in about.items() if key not in ("name", "description") and value is not None}
     if not told:
         return ""
-    lines = [f"- {key}: {_cell(value if isinstance(value, str) else json.dumps(value))}" for key, value in told.items()]
+    lines = [
+        f"- {markdown(key)}: {markdown(value if isinstance(value, str) else json.dumps(value))}"
+        for key, value in told.items()
+    ]
     return "\n".join(["## How it was made", "", *lines, ""])
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 
 _SOURCES = """Every image has `source` `real` or `synthetic` in `metadata.parquet`, and every synthetic file carries the

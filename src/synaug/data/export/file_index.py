@@ -12,6 +12,7 @@ import numpy as np
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 from synaug.runtime import storage
+from synaug.runtime.escaping import is_machine_path
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _DIGEST_BYTES = 32
@@ -114,3 +115,12 @@ def stem(name: str, *, is_shared: bool = False) -> str:
         return storage.digest(name.encode(errors="surrogatepass"))
     likeness = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem).strip("-")[:60] or "image"
     return f"{likeness}-{storage.digest(name.encode())[:8]}"
+
+
+def public_id(name: str) -> str:
+    """Return the id of an image for an exported table: without the folders of this machine, and as unique.
+
+    >>> public_id("cat/001.png"), public_id("/home/me/cat/001.png")
+    ('cat/001.png', '001-228aeb74')
+    """
+    return stem(name) if is_machine_path(name) else name

@@ -9,7 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from synaug.data.export.writer import DIGESTS
+from synaug.data.export.writer import CARD, DIGESTS
+from synaug.data.formats.huggingface import SECOND_HEAD
+from synaug.data.manifest import SPLITS
 from synaug.errors import DataError
 from synaug.runtime import storage
 from synaug.runtime.files import directories
@@ -123,6 +125,8 @@ def _class_names(images: list[str]) -> list[str]:
 def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
     import datasets
 
+    if fault := remote_fault(folder):
+        return [f"datasets was not asked to load the folder: {fault}"]
     shows_bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
@@ -133,6 +137,35 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
     finally:
         if not shows_bars:
             datasets.enable_progress_bars()
+
+
+def remote_fault(folder: Path) -> str:
+    """Return what would make ``datasets`` read anything but the files of the folder; empty if nothing would.
+
+    The head of ``README.md`` names the files of each split, and may name a URL or a repository instead: ``datasets``
+    would connect to it, and send the token of the person who only wanted to check a folder.
+    """
+    from huggingface_hub import DatasetCard
+
+    if (folder / SECOND_HEAD).exists():
+        return f"{SECOND_HEAD} may name files elsewhere, and is not part of an export."
+    try:
+        head = DatasetCard.load(folder / CARD).data.to_dict() if (folder / CARD).is_file() else {}
+    except Exception as error:  # the parser is another library's, and the file anybody's
+        return f"the head of {CARD} cannot be read: {type(error).__name__}."
+    configs = head.get("configs")
+    if not isinstance(configs, list) or len(configs) != 1 or not isinstance(configs[0], dict):
+        return f"the head of {CARD} has no single entry in 'configs', as an export has."
+    if not set(configs[0]) <= {"config_name", "data_files", "features"}:
+        return f"the entry in 'configs' of {CARD} has options that an export does not have."
+    files = configs[0].get("data_files")
+    if not isinstance(files, list) or not all(isinstance(each, dict) for each in files):
+        return f"'data_files' in {CARD} is not a list of splits."
+    for each in files:
+        split = each.get("split")
+        if split not in SPLITS or each != {"split": split, "path": f"{split}/**"}:
+            return f"'data_files' in {CARD} names {each.get('path')!r}, which is not the folder of a split."
+    return ""
 
 
 def _loaded_problems(loaded: Any, images: dict[str, list[str]]) -> list[str]:

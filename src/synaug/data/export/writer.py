@@ -29,15 +29,16 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from synaug.data.ai_mark import marked
+from synaug.data.changed_files import naming_changed_files
 from synaug.data.class_names import check_class_names
-from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes
+from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes, recorded_bytes
 from synaug.data.color_mode import color_mode
 from synaug.data.export.croissant import CROISSANT, croissant_text
 from synaug.data.export.dataset_card import column_kinds, make_card, metadata_pieces, plain_value
-from synaug.data.export.file_index import ExportedFiles
+from synaug.data.export.file_index import ExportedFiles, public_id
 from synaug.data.groups import class_counts
 from synaug.data.manifest import SPLITS, Manifest, joined
-from synaug.errors import DataError
+from synaug.errors import ChangedFileError, DataError
 from synaug.runtime import storage
 from synaug.runtime.files import directories
 from synaug.runtime.new_folder import is_free, put_in_place, remove_lock, taken, work_folder
@@ -113,7 +114,8 @@ def export_dataset(
     _check_images(images)
     facts = _facts_of(images, provenance)
     with work_folder(out, content, _ENTRIES) as folder:
-        files = _write_images(images, facts, folder, progress)
+        with naming_changed_files(images):
+            files = _write_images(images, facts, folder, progress)
         _write_rest(files, images, facts, dict(card or {}), folder)
         if has_place:
             put_in_place(folder, out, kind="export", last=DIGESTS)
@@ -207,14 +209,17 @@ def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[s
     record = {
         "file_name": file_name,
         "label": images.class_names[images.labels[row]],
-        "id": str(frame["id"].iat[row]),
+        "id": public_id(str(frame["id"].iat[row])),
         "source": str(frame["source"].iat[row]),
         "is_synthetic": bool(frame["source"].iat[row] == "synthetic"),
     }
     if images.num_attributes:
         attribute = images.attributes[row]
         record["attribute"] = images.attribute_names[attribute] if attribute >= 0 else None
-    return record | facts.of(row)
+    told = facts.of(row)
+    if isinstance(told.get("guide"), str):
+        told["guide"] = public_id(told["guide"])
+    return record | told
 
 
 def _content(images: Manifest, row: int, mode: str) -> tuple[bytes, str]:
@@ -224,13 +229,13 @@ def _content(images: Manifest, row: int, mode: str) -> tuple[bytes, str]:
         data, suffix = encoded(value), ""
     else:
         path = images.absolute_path(row)
+        expected = str(images.frame["sha256"].iat[row] or "")
         try:
-            data, suffix = file_bytes(path), path.suffix.lower()
+            data, suffix = recorded_bytes(path, expected) if expected else file_bytes(path), path.suffix.lower()
+        except ChangedFileError:
+            raise
         except DataError as error:
             raise DataError(f"{path} {error}.") from error
-        expected = images.frame["sha256"].iat[row]
-        if expected and storage.digest(data) != expected:
-            raise DataError(f"{path} changed since it was read. Count or plan again with the data as they are.")
     kind, is_plain = _header(data, mode)
     kept = suffix if suffix in KEPT_SUFFIXES else SUFFIX_OF.get(kind, "")
     if kept and is_plain:

@@ -24,6 +24,7 @@ from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage
 
 PREFIX = "hf:"
+CARD, SECOND_HEAD = "README.md", ".huggingface.yaml"  # datasets reads both heads; the second one wins
 NEVER = ("*.py", "*.pkl", "*.pickle", "*.pt", "*.pth", "*.bin", "*.npy")  # may execute code, and are not needed
 _WAYS_OUT = (
     "Ways out: allow the network and, where the data set asks for it, accept its terms and set HF_TOKEN; or give a "
@@ -52,6 +53,11 @@ def list_hub(source: Path, options: DataOptions) -> Listing:
     name, _, revision = str(source).removeprefix(PREFIX).partition("@")
     datasets = _library()
     folder = snapshot(name, revision or None)
+    if place := named_elsewhere(folder):
+        raise DataError(
+            f"The card of {source} names files outside the data set ({place}), which synaug does not load: they are of "
+            "no fixed commit. Download them, and give a folder that datasets' save_to_disk wrote."
+        )
     with storage.scratch_folder("hub") as cache, _no_bars(datasets):
         try:
             loaded = datasets.load_dataset(str(folder), name=options.subset, cache_dir=str(cache))
@@ -75,6 +81,38 @@ def list_saved(folder: Path, options: DataOptions) -> Listing:
         except Exception as error:
             raise DataError(f"The data set {folder} cannot be read: {_first_line(error)}.") from error
         return _listing(loaded, options, folder, folder=folder)
+
+
+def named_elsewhere(folder: Path) -> str:
+    """Return the first file in the head of a card that is not relative to its own folder; empty if all are.
+
+    ``datasets`` follows such names: to a URL, to another repository with the person's token, or to files of this
+    machine.
+    """
+    import yaml
+    from huggingface_hub import DatasetCard
+
+    configs: list[Any] = []
+    try:
+        if (folder / CARD).is_file():
+            head = DatasetCard.load(folder / CARD, ignore_metadata_errors=True).data.to_dict()
+            configs += head.get("configs") or []
+        if (folder / SECOND_HEAD).is_file():
+            second = yaml.safe_load((folder / SECOND_HEAD).read_text(encoding="utf-8")) or {}
+            configs += second.get("configs") or []
+        named = [config.get(key) for config in configs for key in ("data_files", "data_dir")]
+    except Exception as error:  # the parser is another library's, and the file anybody's
+        raise DataError(f"The card of {folder} cannot be read: {type(error).__name__}.") from error
+    elsewhere = (text for text in _texts(named) if "://" in text or text.startswith("/") or ".." in text.split("/"))
+    return next(elsewhere, "")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def snapshot(name: str, revision: str | None) -> Path:

@@ -6,6 +6,7 @@ import codecs
 import csv
 import json
 import warnings
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from synaug.data.csv_rows import csv_rows
 from synaug.errors import DataError
 from synaug.runtime.files import directories
 
@@ -46,7 +48,12 @@ def read_table(path: Path) -> Table:
             table = Table(_read_json_lines(path))
         else:
             table = Table(_read_separated(path))
-    except (OSError, UnicodeError, csv.Error, pa.ArrowException, pd.errors.ParserError, pd.errors.ParserWarning) as e:
+    except DataError:
+        raise
+    except (
+        OSError, csv.Error, pa.ArrowException, pd.errors.ParserError, pd.errors.ParserWarning, ValueError,
+        OverflowError, TypeError,
+    ) as e:  # fmt: skip
         raise DataError(f"The table {path} cannot be read: {e}.") from e
     if table.frame.empty:
         raise DataError(f"The table {path} has no rows.")
@@ -65,6 +72,8 @@ def _read_separated(path: Path) -> pd.DataFrame:
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator, skipinitialspace=True))]
     named = [name or f"column {number}" for number, name in enumerate(names, 1)]
     _check_distinct(named, path)
+    with open(path, encoding=encoding, newline="") as file:
+        deque(csv_rows(file, separator=separator, where=path, skip_spaces=True), maxlen=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
         frame = pd.read_csv(
@@ -117,14 +126,28 @@ def _read_parquet(path: Path) -> Table:
     for name in table.column_names:
         column = table[name]
         if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
+            kind = column.type.field("bytes").type
+            if not (_is_binary(kind) or pa.types.is_null(kind)):
+                raise DataError(
+                    f"{path}: the field 'bytes' of the column {name!r} holds {kind}, not encoded images (binary)."
+                )
             contents[name] = _field(column, "bytes")
-            columns[name] = ["" if value is None else value for value in _field(column, "path")]
-        elif pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            columns[name] = ["" if value is None else str(value) for value in _field(column, "path")]
+        elif _is_binary(column.type):
             contents[name] = column.to_pylist()
             columns[name] = [""] * len(column)
         else:
             columns[name] = column.to_pandas()
     return Table(pd.DataFrame(columns), _schema_class_names(table.schema.metadata or {}), contents)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return any(
+        is_kind(kind)
+        for is_kind in (
+            pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary,
+        )
+    )  # fmt: skip
 
 
 def _field(column: pa.ChunkedArray, name: str) -> list[Any]:
@@ -136,11 +159,19 @@ def _field(column: pa.ChunkedArray, name: str) -> list[Any]:
 def _schema_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Return the names that Hugging Face ``datasets`` keeps for its ClassLabel columns."""
     try:
-        features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    except ValueError:
+        features: Any = json.loads(metadata.get(b"huggingface", b"{}"))
+    except (ValueError, RecursionError):
+        return {}
+    for key in ("info", "features"):
+        features = features.get(key) if isinstance(features, dict) else None
+    if not isinstance(features, dict):
         return {}
     return {
         name: tuple(kind["names"])
         for name, kind in features.items()
-        if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and kind.get("names")
+        if isinstance(kind, dict) and kind.get("_type") == "ClassLabel" and _are_names(kind.get("names"))
     }
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(isinstance(name, str) for name in value)

@@ -42,18 +42,43 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
 
     Raises:
         OptionError: the images in the folder were made for another plan.
+        DataError: a line is damaged, or images were made with two different weights.
     """
-    lines = [{"verdict": "rejected", "path": None} | line for line in storage.read_records(folder / FOLDER / _BEFORE)]
-    lines += storage.read_records(revised_path(folder))
+    lines = [{"verdict": "rejected", "path": None} | dict(line) for line in _lines(folder / FOLDER / _BEFORE)]
+    lines += _lines(revised_path(folder))
     for line in lines:
         if fault := revision_fault(line):
             raise DataError(f"{revised_path(folder)}: {fault}. The journal was damaged or changed.")
     revised = {(line["id"], line["attempt"]): line for line in lines}
     cells = {cell.name: cell for cell in plan.cells}
+    weights: str | None = None
     for path in sorted((folder / FOLDER).glob("worker-*.jsonl")):
-        for record in checked_records(_of_plan(storage.read_records(path), plan, folder), path, cells):
+        for record in checked_records(_of_plan(_lines(path), plan, folder), path, cells):
+            if record["kind"] == "run":
+                weights = _same_weights(record["about"].get("weights"), weights, folder)
             found = revised.get((record["id"], record["attempt"])) if record["kind"] == "attempt" else None
             yield record if found is None else record | found
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    for number, record in enumerate(storage.read_records(path), 1):
+        if not isinstance(record, dict):
+            raise DataError(f"{path}, line {number} holds {type(record).__name__}, not an object. It was damaged.")
+        yield record
+
+
+def _same_weights(now: str | None, before: str | None, folder: Path) -> str | None:
+    """Return the digest of the weights that made the images; those of generators of one's own are unknown.
+
+    Raises:
+        DataError: the images in the folder were made with two different weights.
+    """
+    if now is not None and before is not None and now != before:
+        raise DataError(
+            f"The images of {folder} were made with two different weights of one model ({before[:12]} and {now[:12]}). "
+            "Remove its 'synthetic', 'rejected' and 'journal' folders, and generate with one of them."
+        )
+    return now or before
 
 
 def _of_plan(records: Iterator[dict[str, Any]], plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:

@@ -9,10 +9,14 @@ from typing import Any
 
 from synaug.errors import DataError
 from synaug.runtime.files.names import component_fault
+from synaug.synthesis.planning.slots import image_seed
 
 _PLAIN = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,198}[A-Za-z0-9_-])?"
 _PLAIN_ID = re.compile(_PLAIN)
 _PLAIN_PATH = re.compile(rf"(?:synthetic|rejected)/{_PLAIN}/{_PLAIN}")
+_KINDS: dict[str, type | tuple[type, ...]] = {  # what readers rely on, beside id, attempt and path
+    "seed": int, "scores": dict, "seconds": (int, float), "prompt": str, "sha256": (str, type(None)),
+}  # fmt: skip
 _IMAGE_FOLDERS = ("synthetic", "rejected")
 
 
@@ -51,7 +55,14 @@ def _fault(record: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
     index = record.get("index")
     if type(index) is not int or index < 0:
         return f"the index {index!r} is not a whole number"
-    return revision_fault(record)
+    if fault := revision_fault(record):
+        return fault
+    for key, kinds in _KINDS.items():
+        if not isinstance(record.get(key), kinds) or isinstance(record.get(key), bool):
+            return f"{key!r} is {record.get(key)!r}"
+    if record["seed"] != image_seed(record["id"], record["attempt"]):
+        return "id, attempt and seed do not belong together"
+    return ""
 
 
 def revision_fault(record: Mapping[str, Any]) -> str:
@@ -59,6 +70,10 @@ def revision_fault(record: Mapping[str, Any]) -> str:
     name, attempt, path, reason = (record.get(key) for key in ("id", "attempt", "path", "reason"))
     if not isinstance(name, str) or not (_PLAIN_ID.fullmatch(name) or component_fault(name) is None):
         return f"the id {name!r} cannot name a file"
+    if record.get("verdict") not in ("accepted", "rejected"):
+        return f"the verdict is {record.get('verdict')!r}"
+    if path is None and record["verdict"] == "accepted":
+        return "an accepted image has no path"
     if type(attempt) is not int or attempt < 0:
         return f"the attempt {attempt!r} is not a whole number"
     if reason is not None and (not isinstance(reason, str) or component_fault(reason)):

@@ -9,12 +9,14 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from synaug.data.class_names import plain_cell
+from synaug.data.csv_rows import csv_rows, separator_of
 from synaug.errors import DataError
 from synaug.runtime import storage
 from synaug.runtime.files import directories
@@ -27,6 +29,7 @@ FOLDER, DECISIONS = "review", "decisions.csv"
 ACCEPT, REJECT = "accept", "reject"
 COLUMNS = ("id", "decision", "note", "class", "now")
 _SHOWN_PROBLEMS = 5
+_ROW_IN_NOTE = re.compile(r"^\"?(\S+-\d{6}-[0-9a-f]{8}-\d+)\"?[,;\t]", re.MULTILINE)  # see slots.Slot.id
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,14 @@ class Decision:
     decision: str
     note: str
     line: int
+
+
+@dataclass(frozen=True)
+class DecisionTable:
+    """The table of a run: its rows with a decision or a note, and the id and line of every row."""
+
+    decisions: list[Decision] = field(default_factory=list)
+    ids: list[tuple[str, int]] = field(default_factory=list)
 
 
 def decisions_path(folder: Path) -> Path:
@@ -50,6 +61,11 @@ def image_name(record: Mapping[str, Any]) -> str:
 
 
 def read_decisions(path: Path) -> list[Decision]:
+    """Return the rows of a table that hold a decision or a note; see ``read_decision_table``."""
+    return read_decision_table(path).decisions
+
+
+def read_decision_table(path: Path) -> DecisionTable:
     """Read a table with the columns id, decision (accept, reject or empty) and note; others are left alone.
 
     A row with a note alone is returned too. Comma, semicolon or tab may stand between the columns, as
@@ -64,30 +80,31 @@ def read_decisions(path: Path) -> list[Decision]:
         raise DataError(f"{path} is missing. Write it with: synaug review {path.parents[1]}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as UTF-8 text: {error}. Save it as CSV with UTF-8.") from error
-    head = text.split("\n", 1)[0]
-    rows = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=head.count))
-    names = [name.strip().lower() for name in next(rows, [])]
+    rows = csv_rows(io.StringIO(text), separator=separator_of(text.split("\n", 1)[0]), where=path)
+    names = [name.strip().lower() for name in next(rows, (1, []))[1]]
     absent = [name for name in COLUMNS[:2] if name not in names]
     if absent:
         raise DataError(f"{path}, line 1: the column {absent[0]} is missing; there are: {', '.join(names) or 'none'}.")
-    decisions: list[Decision] = []
+    repeated = next((name for name in COLUMNS if names.count(name) > 1), None)
+    if repeated:
+        raise DataError(f"{path}, line 1: the column {repeated} occurs twice. Remove one of them.")
+    table = DecisionTable()
     problems: list[tuple[int, str]] = []
     lines: dict[str, Decision] = {}
-    end = rows.line_num
-    for row in rows:
-        line, end = end + 1, rows.line_num
-        cells = dict(zip(names, (cell.strip() for cell in row), strict=False))
+    for line, row in rows:
+        cells = dict(zip(names, (cell.strip() for cell in row), strict=True))
         if not any(cells.values()):
             continue
-        decision = Decision(cells["id"], cells.get("decision", "").lower(), cells.get("note", ""), line)
+        decision = Decision(cells["id"], cells["decision"].lower(), cells.get("note", ""), line)
         found = _problem(decision, lines)
         if found:
             problems.append((line, found))
         elif decision.decision or decision.note:
-            lines |= {decision.id: decision} if decision.decision else {}
-            decisions.append(decision)
+            lines[decision.id] = decision
+            table.decisions.append(decision)
+        table.ids.append((decision.id, line))
     _raise_problems(path, problems)
-    return decisions
+    return table
 
 
 def _problem(decision: Decision, earlier: Mapping[str, Decision]) -> str:
@@ -98,8 +115,14 @@ def _problem(decision: Decision, earlier: Mapping[str, Decision]) -> str:
         near = difflib.get_close_matches(decision.decision, (ACCEPT, REJECT), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return f"decision {decision.decision!r} is neither {ACCEPT!r} nor {REJECT!r} nor empty.{hint}"
-    if decision.decision and decision.id in earlier:
+    if (decision.decision or decision.note) and decision.id in earlier:
         return f"{decision.id} is decided in line {earlier[decision.id].line} already; keep one of the two."
+    swallowed = _ROW_IN_NOTE.search(decision.note)
+    if swallowed:
+        return (
+            f"the note spans several lines and contains the row of {swallowed[1]}. A double quote at its beginning "
+            "lacks its partner; remove it or add the closing one."
+        )
     return ""
 
 

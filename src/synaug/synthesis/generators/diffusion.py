@@ -124,13 +124,16 @@ class DiffusionGenerator:
         arguments = self._text_arguments(prompts) | self._start_arguments(images)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         with torch.inference_mode(), quiet():
-            output = self._pipeline(
-                **arguments,
-                num_inference_steps=self._steps(),
-                guidance_scale=self._settings.guidance,
-                generator=generators,
-                output_type="pt",
-            )
+            try:
+                output = self._pipeline(
+                    **arguments,
+                    num_inference_steps=self._steps(),
+                    guidance_scale=self._settings.guidance,
+                    generator=generators,
+                    output_type="pt",
+                )
+            except (ValueError, TypeError, IndexError, AssertionError, KeyError) as error:
+                raise self._refused(error) from error
             pixels = output.images
             finite = _is_finite(pixels)
             if sum(map(len, self._finite)) == len(finite):
@@ -140,6 +143,16 @@ class DiffusionGenerator:
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
         made = [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)][:wanted]
         return [self._with_mosaic(*each) for each in enumerate(made)]
+
+    def _refused(self, error: Exception) -> OptionError:
+        """Return the error for settings that the pipeline or its scheduler does not take."""
+        settings = self._settings
+        return OptionError(
+            f"The model {self.about.get('model')} makes no image with generate.steps {settings.steps}, generate.size "
+            f"{settings.size or default_size(self._pipeline)}, generate.guidance {settings.guidance} and the scheduler "
+            f"{type(self._pipeline.scheduler).__name__}: {error or type(error).__name__}. Change one of them, or "
+            "leave them to the model."
+        )
 
     def _with_mosaic(self, position: int, made: Generated) -> Generated:
         """Return a flagged image with its mosaic, any other as it is."""

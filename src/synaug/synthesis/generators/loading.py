@@ -58,6 +58,7 @@ def load_generator(
         "model": folder.name,
         "revision": folder.revision,
         "licence": folder.licence,
+        "weights": folder.weights,
         "pipeline": name,
         "family": family.name,
         "scheduler": type(pipeline.scheduler).__name__,
@@ -113,7 +114,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
             local_files_only=True,
             **({"add_watermarker": False} if unmarked else {}),
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # each kind of damage to a folder raises its own
         if "AutoPipeline can't find" in str(error):
             wanted = "image-to-image (variant 'intra' or 'inter')" if from_images else "text-to-image"
             raise OptionError(f"The model {folder.name} ({name}) offers no {wanted}; choose another.") from error

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from synaug.config import FitOptions
 from synaug.data.manifest import Manifest, read_image
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
 from synaug.runtime.devices import chosen_device
 from synaug.runtime.files import directories
@@ -191,12 +192,21 @@ def _restored(path: Path, parameters: Sequence[torch.Tensor], optimizer: torch.o
     """Take up the checkpoint; return the step to go on with, 0 where there is none of this plan and options."""
     if not path.exists():
         return 0
-    tensors = load_tensors(directories.read_bytes(path))
-    if bytes(tensors["mark"].tolist()).decode() != mark:
-        return 0
-    step = int(tensors["step"])
+    try:
+        tensors = load_tensors(directories.read_bytes(path))
+        if bytes(tensors["mark"].tolist()).decode() != mark:
+            return 0
+        step = int(tensors["step"])
+        _restore(tensors, parameters, optimizer, step)
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}. Remove it to fit the model again.") from error
+    return step
+
+
+def _restore(
+    tensors: dict[str, torch.Tensor], parameters: Sequence[torch.Tensor], optimizer: torch.optim.Optimizer, step: int
+) -> None:
     for i, parameter in enumerate(parameters):
         parameter.data.copy_(tensors[f"{i}.value"])
         moments = {name: tensors[f"{i}.{name}"].to(parameter.device) for name in ("exp_avg", "exp_avg_sq")}
         optimizer.state[parameter] = {"step": torch.tensor(float(step)), **moments}
-    return step

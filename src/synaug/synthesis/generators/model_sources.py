@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from synaug.config import EMBEDDED
 from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage
 from synaug.runtime.files import directories
+from synaug.runtime.recorded import current_digest
 
 _READ = ("*.json", "*.txt", "*.model", "README.md")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
@@ -66,12 +68,44 @@ class ModelFolder:
     def defaults(self) -> dict[str, Any]:
         """The steps, guidance, size and batch size that the folder's own ``synaug.json`` asks for."""
         path = self.path / "synaug.json"
-        return dict(storage.read_json(path)) if path.exists() else {}
+        if not path.exists():
+            return {}
+        own = storage.read_json(path)
+        if not isinstance(own, dict):
+            raise EnvironmentFault(f"{path} is damaged: it is no object. Get the model's folder again.")
+        for name in ("steps", "guidance", "size", "batch_size"):
+            value = own.get(name, 0)
+            if not isinstance(value, int | float) or value < 0 or (name != "guidance" and value != int(value)):
+                raise EnvironmentFault(f"{path} is damaged: {name!r} is {value!r}. Get the model's folder again.")
+        return own
 
     @property
     def facts(self) -> dict[str, str | None]:
-        """What the lock file holds of it."""
-        return {"model": self.name, "revision": self.revision, "licence": self.licence}
+        """What the lock file holds of it, also before the weights are loaded."""
+        return {"model": self.name, "revision": self.revision, "licence": self.licence} | place_of(self.name)
+
+    @cached_property
+    def weights(self) -> str:
+        """SHA-256 over the names and contents of all files that decide what the model makes, 64 hexadecimal digits.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        files = {path.relative_to(self.path).as_posix(): path for path in sorted(self.path.rglob("*"))}
+        deciding = {name: path for name, path in files.items() if path.is_file() and _decides(name)}
+        lines = [f"{current_digest(path)}  {name}" for name, path in sorted(deciding.items())]
+        return storage.digest("\n".join(lines).encode())
+
+
+def _decides(name: str) -> bool:
+    """Return whether a file of a model's folder is read when the model is loaded."""
+    return name.endswith(".safetensors") or any(fnmatch.fnmatch(name, kind) for kind in _READ if kind != "README.md")
+
+
+def place_of(model: str) -> dict[str, str]:
+    """Return the absolute path of a model that is a folder of this machine; empty for others."""
+    folder = Path(model).expanduser()
+    return {"path": str(folder.resolve())} if model != EMBEDDED and folder.is_dir() else {}
 
 
 def find_model(

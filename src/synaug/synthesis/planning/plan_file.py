@@ -17,10 +17,16 @@ from synaug.synthesis.planning.slots import sample_slots, slots
 from synaug.synthesis.planning.spread import Phrases, phrase_counts
 
 SCHEMA_VERSION = 1
+MAX_SIDE = 20_000  # pixels
 
 
 def write_plan(plan: Plan, path: Path) -> None:
     """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
+    storage.write_bytes(path, plan_bytes(plan))
+
+
+def plan_bytes(plan: Plan) -> bytes:
+    """Return the file of a plan; equal plans give equal bytes."""
     samples: dict[Cell, list[str]] = {}
     spread = spread_counts(plan)
     for slot in sample_slots(plan):
@@ -37,7 +43,7 @@ def write_plan(plan: Plan, path: Path) -> None:
         "encoding": asdict(plan.encoding),
         "image_size": plan.image_size,
     }
-    storage.write_json(path, content)
+    return storage.json_bytes(content)
 
 
 def spread_counts(plan: Plan) -> dict[str, dict[str, Any]]:
@@ -69,6 +75,10 @@ def read_plan(path: Path) -> Plan:
         cells = tuple(
             Cell(**{k: v for k, v in cell.items() if k not in ("prompts", "spread")}) for cell in content["cells"]
         )
+        if encoding["mode"] not in ("L", "RGB") or not 1 <= encoding["quality"] <= 100:
+            raise ValueError(f"images cannot be encoded as {encoding}")
+        if not all(1 <= side <= MAX_SIDE for side in (*content["image_size"], *(encoding["size"] or ()))):
+            raise ValueError(f"images cannot have the size {content['image_size']}")
         _check_cells(cells, len(content["class_names"]), len(content["attribute_names"]))
         return Plan(
             cells=cells,

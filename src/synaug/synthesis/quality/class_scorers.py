@@ -159,7 +159,7 @@ def chosen_scorer(
         if not loaded:
             folder = find_model(quality.scorer_model, layout=TRANSFORMERS)
             loaded.append(clip_scorer(folder, captions, device=device))
-            found(folder.facts)
+            found(folder.facts | {"weights": folder.weights})
         return loaded[0](images)
 
     return score

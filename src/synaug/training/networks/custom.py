@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 import importlib
-import importlib.util
 import inspect
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +146,36 @@ def _imported(place: str) -> types.ModuleType:
 
 @functools.cache  # a module is imported once a process, whatever happens to its file later
 def _digest_of_module(place: str) -> str:
-    try:
-        found = importlib.util.find_spec(place)
-    except Exception as error:
-        raise _not_importable(place, error) from error
+    found = _spec_of(place)
     if found is None:
         raise _not_importable(place, ModuleNotFoundError(f"No module named {place!r}"))
     return storage.file_digest(Path(found.origin)) if found.origin and found.has_location else ""
+
+
+def _spec_of(place: str) -> ModuleSpec | None:
+    """Return where a module lies without running the packages that contain it, as ``find_spec`` of importlib would."""
+    searched: Sequence[str] | None = None
+    found: ModuleSpec | None = None
+    parts = place.split(".")
+    for number in range(1, len(parts) + 1):
+        name = ".".join(parts[:number])
+        if not all(parts[:number]):
+            return None
+        found = _first_spec(name, searched)
+        if found is None:
+            return None
+        searched = found.submodule_search_locations
+        if searched is None and number < len(parts):
+            return None
+    return found
+
+
+def _first_spec(name: str, searched: Sequence[str] | None) -> ModuleSpec | None:
+    for finder in sys.meta_path:
+        found = finder.find_spec(name, searched) if hasattr(finder, "find_spec") else None
+        if found is not None:
+            return found
+    return None
 
 
 def _not_importable(place: str, error: Exception) -> OptionError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,14 +19,17 @@ from synaug.data.formats.image_inputs import ImageInputs, iterate_images
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.runtime.devices import chosen_device
-from synaug.runtime.files import directories
+from synaug.runtime.sealed import required
 from synaug.training.lazy_images import pixels
-from synaug.training.networks.classifiers import ImageClassifier, make_model, network_digest, network_named
+from synaug.training.networks.classifiers import HEADS, ImageClassifier, make_model, network_digest, network_named
 from synaug.training.networks.custom import Factory, is_own, shown
 from synaug.training.networks.timm_networks import architecture
+from synaug.training.tensor_files import pack, unpack
 from synaug.training.training_set import TrainingSet, normalised
 
 FILE = "classifier.safetensors"
+MAX_SIDE = 4096  # pixels, of what a file may ask for
+_WAY_OUT = "Export it again with: synaug export RUN --classifier METHOD --out FOLDER"
 BATCH = 256  # images at once, for predictions
 
 
@@ -134,8 +134,7 @@ def write_classifier(
         "mean": data.mean.tolist(),
         "std": data.std.tolist(),
     }
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    storage.write_bytes(folder / FILE, save(tensors, metadata={"synaug": json.dumps(about)}))
+    storage.write_bytes(folder / FILE, pack(model.state_dict(), about))
 
 
 def portable(network: str) -> str:
@@ -163,12 +162,8 @@ def load_classifier(
     path = Path(folder) / FILE
     if not path.exists():
         raise DataError(f"{folder} holds no classifier ({FILE}). Finished ones lie in RUN/checkpoints/METHOD-SEED.")
-    try:
-        with safe_open(directories.checked(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {})["synaug"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}.") from error
+    tensors, about = unpack(path, way_out=_WAY_OUT)
+    _check_about(about, path)
     channels, height, width = about["image_shape"]
     model = make_model(
         _network(about, path, network),
@@ -179,7 +174,7 @@ def load_classifier(
     )
     try:
         model.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise DataError(f"The weights in {path} are of another network: {error}") from error
     return SavedClassifier(
         model=model.to(chosen_device(device)).eval(),
@@ -191,6 +186,29 @@ def load_classifier(
     )
 
 
+def _check_about(about: dict[str, Any], path: Path) -> None:
+    """Check what the header of a classifier's file says before anything is made from it: it may be anybody's.
+
+    Raises:
+        DataError: a value is missing, of another type, or out of range.
+    """
+    required(about, path, way_out=_WAY_OUT, network=str, class_names=list, image_shape=list, mean=list, std=list)
+    names, shape = about["class_names"], about["image_shape"]
+    is_whole = (
+        len(shape) == 3
+        and all(type(side) is int for side in shape)
+        and shape[0] in (1, 3)
+        and all(0 < side <= MAX_SIDE for side in shape[1:])
+        and len(names) >= 1
+        and all(isinstance(name, str) for name in names)
+        and all(len(about[key]) == shape[0] for key in ("mean", "std"))
+        and all(isinstance(value, int | float) for key in ("mean", "std") for value in about[key])
+        and about.get("head", "linear") in HEADS
+    )
+    if not is_whole:
+        raise DataError(f"{path} is damaged: its header describes no classifier of images. {_WAY_OUT}")
+
+
 def _network(about: dict[str, Any], path: Path, given: str | Factory | nn.Module | None) -> str | Factory | nn.Module:
     """Return what makes the network of a file; code runs only where the caller gave it."""
     name: str = about["network"]
@@ -199,6 +217,11 @@ def _network(about: dict[str, Any], path: Path, given: str | Factory | nn.Module
             raise OptionError(
                 f"The classifier {path} is of its maker's own network {name}, whose code is not in it. If you have "
                 "that code and trust it: load_classifier(folder, network='path/to/net.py:Net')."
+            )
+        if ":" in name:
+            raise DataError(
+                f"{path} names the network {name}, which is a place and not a network of synaug or timm, so nothing is "
+                "loaded from there."
             )
         return name
     if isinstance(given, str) and network_digest(given) != about.get("network_digest", ""):

@@ -1,0 +1,51 @@
+"""Make the standard streams of the process safe to write to, whatever the shell made of them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+
+
+def prepare_streams() -> None:
+    """Open closed standard streams on the null device, and let no encoding refuse a character.
+
+    A shell may start a program without streams (``>&-``). The next file that is opened would then become the standard
+    output of every library that prints. In a locale that is not UTF-8, characters it lacks are shown as escapes.
+    """
+    for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
+            opened = os.open(os.devnull, mode)  # the lowest free number, which is this one
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    for number, name, way in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:  # Python's own way to say that it was closed
+            setattr(sys, name, open(number, way, encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # a test's own stream, or one that was closed
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def flush_streams() -> OSError | None:
+    """Write out what was printed; return why that failed, after which nothing more is written at exit."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError as error:
+        discard_output()
+        return error
+    return None
+
+
+def discard_output() -> None:
+    """Point the standard output at the null device, so that the interpreter's last flush does not fail, too."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

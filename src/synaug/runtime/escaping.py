@@ -1,0 +1,102 @@
+"""Escape text that other people wrote before it reaches a terminal, a log, JSON, Markdown or HTML.
+
+File names, class names, columns and error messages of libraries may contain control characters. On a terminal an
+escape sequence rewrites earlier lines, sets the window title or pastes text; a bidirectional override makes a name
+read backwards. Such characters are shown as escapes, so the reader sees that they are there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
+from typing import Any
+
+# C0 and C1 control characters, line and paragraph separators, bidirectional controls, lone surrogates, and the
+# invisible characters that hide text inside a name. Joiners stay: emoji and Indic scripts need them.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff"
+    "\U000e0000-\U000e007f]"
+)
+_DRIVE = re.compile(r"^([A-Za-z]:[\\/]|\\\\)")
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_MARKDOWN = re.compile(r"([\\`*\[\]|~])")
+_BLOCK_STARTS = re.compile(r"^(#|[-+>=]|\d+[.)])")
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    r"""Return the text with every character that a terminal acts on replaced by its escape, such as ``\x1b``.
+
+    Args:
+        text: from a file, a library or a person.
+        keep: characters to leave as they are, such as ``"\n"`` in a message of several lines.
+
+    >>> print(visible("cat\x1b[31m\n"), visible("\u202egnp.tac"), visible("Été 😀"))
+    cat\x1b[31m\n \u202egnp.tac Été 😀
+    """
+
+    def escape(match: re.Match[str]) -> str:
+        letter = match[0]
+        return letter if letter in keep else _SHORT.get(letter) or _escaped(letter)
+
+    return _UNSAFE.sub(escape, text)
+
+
+def _escaped(letter: str) -> str:
+    code = ord(letter)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    r"""Return a value as JSON that is safe to print; parsing it gives the same value.
+
+    >>> print(json_text({"name": "\x9b31m é"}, indent=None))
+    {"name": "\u009b31m é"}
+    """
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else json.dumps(match[0])[1:-1], text)
+
+
+def markdown(text: str) -> str:
+    r"""Return the text as one line of Markdown that shows it literally: no markup, no HTML, no table cell.
+
+    >>> print(markdown("a|b <img src=x>\n# c"), markdown("# title"), markdown("t-shirt_1"))
+    a\|b &lt;img src=x&gt; # c \# title t-shirt_1
+    """
+    line = visible(" ".join(re.split(r"[\r\n\t]+", text)).strip())
+    line = _MARKDOWN.sub(r"\\\1", line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return _BLOCK_STARTS.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line)
+
+
+def markdown_code(text: str) -> str:
+    """Return the text as inline code of Markdown, also if it contains backticks itself.
+
+    >>> print(markdown_code("a `b`"), markdown_code("plain"))
+    `` a `b` `` `plain`
+    """
+    line = visible(" ".join(text.split()))
+    fence = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
+    space = " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def portable_name(name: str) -> str:
+    """Return what to call a file, folder or model in what is passed on: its last part if it is a path of a machine.
+
+    A Hub id (``owner/model``) stays whole.
+
+    >>> portable_name("/home/me/secret/model"), portable_name("../m"), portable_name("owner/model@main")
+    ('model', 'm', 'owner/model@main')
+    """
+    path: PurePath = PureWindowsPath(name) if _DRIVE.match(name) else PurePosixPath(name)
+    is_local = is_machine_path(name) or name.startswith(".") or len(path.parts) > 2
+    return (path.name or "folder") if is_local else name
+
+
+def is_machine_path(text: str) -> bool:
+    r"""Return whether text is an absolute path, which names users and folders of one machine.
+
+    >>> is_machine_path("/home/me"), is_machine_path("~/m"), is_machine_path(r"C:\m"), is_machine_path("a/b")
+    (True, True, True, False)
+    """
+    return text.startswith(("/", "~/")) or _DRIVE.match(text) is not None

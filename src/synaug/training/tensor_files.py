@@ -1,0 +1,71 @@
+"""Tensors and what is known of them in one safetensors file, with a digest of both: no pickle, no silent damage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from synaug.errors import DataError
+from synaug.runtime.files import directories
+
+_KEY, _DIGEST = "synaug", "sha256"  # entries of the header: plain values as JSON, and the digest
+
+
+def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
+    """Return the bytes of a file with these tensors and plain values."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(about)
+    return save(plain, metadata={_KEY: text, _DIGEST: _digest(plain, text)})
+
+
+def unpack(path: Path, *, way_out: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the plain values of a file; one of an older version has no digest to compare.
+
+    Raises:
+        DataError: the file cannot be read, or its content changed since it was written.
+    """
+    try:
+        with safe_open(directories.checked(path), framework="pt") as file:
+            header = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = json.loads(header[_KEY])
+        if not isinstance(about, dict):
+            raise ValueError("its header holds no object")
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError, RuntimeError) as error:
+        raise DataError(f"{path} is damaged: {error}. {way_out}") from error
+    if header.get(_DIGEST) not in (None, _digest(tensors, header[_KEY])):
+        raise DataError(f"{path} is damaged: its tensors are not those that were written. {way_out}")
+    return tensors, about
+
+
+def read_about(path: Path, *, way_out: str) -> dict[str, Any]:
+    """Return the plain values of a file, without its tensors.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        with safe_open(directories.checked(path), framework="pt") as file:
+            about = json.loads((file.metadata() or {})[_KEY])
+        if not isinstance(about, dict):
+            raise ValueError("its header holds no object")
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError, RuntimeError) as error:
+        raise DataError(f"{path} is damaged: {error}. {way_out}") from error
+    return about
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    whole = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        whole.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        whole.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return whole.hexdigest()
