@@ -105,6 +105,7 @@ def test_the_bench_of_methods_has_all_that_need_nothing_special():
     chosen = set(read_experiment("methods").arms["text"].methods)
     special = {"upper_bound", "upper_bound_mixup", "upper_bound_retrained", "pretrained_features", "linear_probe"}
     special |= {"dfr_val", "group_retrained", "synaug_group_retrained"}
+    special |= {name for name, method in METHODS.items() if method.needs_pretrained}
     assert chosen == {name for name, method in METHODS.items() if method.groups_from is None} - special
     assert chosen > set(read_experiment("demo").arms["text"].methods)
 

@@ -48,7 +48,7 @@ def test_of_many_names_the_nearest_five_are_shown_and_where_the_list_is():
         ("train.epochs", "train.stage1.epochs"),
         ("train.learning_rate", "train.stage1.learning_rate"),
         ("stage1.batch_size", "train.stage1.batch_size"),
-        ("plan.size", "generate.size"),
+        ("plan.strength", "generate.strength"),
         ("train.stage1.epoch", "train.stage1.epochs"),
         ("plan.targt", "plan.target"),
     ],

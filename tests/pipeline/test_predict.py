@@ -111,8 +111,8 @@ def test_three_grey_images_in_one_array_are_three_answers_of_a_grey_classifier(c
 @pytest.mark.parametrize(
     "images",
     [
-        [np.zeros((4, 4, 2), np.uint8)], np.zeros((2, 3, 4, 4, 3), np.uint8), [np.full((4, 4), 300.0)],
-        [np.full((4, 4), np.nan)], [np.zeros((4, 4), np.int64)], [None], 3, [(np.zeros((4, 4), np.uint8), 1)],
+        [np.zeros((5, 4, 7), np.uint8)], np.zeros((2, 3, 4, 4, 3), np.uint8), [np.full((4, 4), 5.0)],
+        [np.full((4, 4), np.nan)], [np.full((4, 4), -1, np.int64)], [None], 3, [(np.zeros((4, 4), np.uint8), 1)],
         [b"no image"], "absent.png", [1.5, 2.5], np.array([1.5]), torch.tensor(0.5), {"image": 1},
     ],
 )  # fmt: skip

@@ -11,25 +11,25 @@ from synaug.cli.session import with_foreign_files_named
 
 Data = Annotated[
     Path,
-    typer.Argument(metavar="DATA", help="Folder with a folder per class, or a CSV / Parquet / JSONL table."),
+    typer.Argument(metavar="DATA", help="Folder with one subfolder per class, or a CSV, Parquet or JSONL table."),
 ]
 Run = Annotated[
     Path,
     typer.Argument(
-        metavar="RUN", help="A run folder, made by 'synaug plan' or 'synaug run'.", callback=with_foreign_files_named
+        metavar="RUN", help="Run directory created by 'synaug plan' or 'synaug run'.", callback=with_foreign_files_named
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Run folder to make, or to go on with.")]
+Out = Annotated[Path, typer.Option("--out", help="Run directory; an unfinished run with the same options is resumed.")]
 NewRun = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Run folder to make, or to go on with.",
+        help="Run directory; an unfinished run with the same options is resumed.",
         show_default="runs/photos for photos/",
         callback=with_foreign_files_named,
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and how much; write nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its cost without writing anything.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Label = Annotated[str | None, typer.Option(help="Label column of a table.", show_default="label, class or the like")]
 Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table, such as sex or background.")]
@@ -57,9 +57,7 @@ Splits = Annotated[
         help="What a folder or split value stands for: train, validation, test, none (left out); repeatable.",
     ),
 ]
-RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", help="YAML file with options; the command line goes before it.")
-]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML recipe; command-line options override it.")]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -69,7 +67,7 @@ Model = Annotated[
 ImageSize = Annotated[
     int | None,
     typer.Option(
-        min=8, help="Side in pixels for training; smaller is faster.", show_default="the images', at most 224"
+        min=8, help="Side of the training images in pixels; smaller is faster.", show_default="the images', at most 224"
     ),
 ]
 Pretrained = Annotated[
@@ -101,7 +99,7 @@ Preset = Annotated[
 OtherModel = Annotated[
     str | None,
     typer.Option(
-        help="Another model than planned, while no image is there: 'embedded', a folder, or a Hub id.",
+        help="Replace the planned model, if no image has been generated yet: 'embedded', a folder, or a Hub id.",
         show_default="the plan's",
     ),
 ]
@@ -123,7 +121,7 @@ TestFraction = Annotated[
         show_default="0.2",
     ),
 ]
-Seed = Annotated[int | None, typer.Option(min=0, help="Decides all that is drawn.", show_default="0")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Random seed.", show_default="0")]
 By = Annotated[
     str | None, typer.Option(help="Fill up by 'class' or by 'group' (class x attribute).", show_default="class")
 ]
@@ -133,24 +131,26 @@ Target = Annotated[
 ]
 Aliases = Annotated[
     Path | None,
-    typer.Option(help="What prompts call classes: a table with columns class and name, or YAML lines 'class: name'."),
+    typer.Option(
+        help="Names of the classes in prompts: a table with columns class and name, or YAML lines 'class: name'."
+    ),
 ]
-Engine = Annotated[str, typer.Option(help="local: this process makes the images; ray: the workers of a Ray cluster.")]
+Engine = Annotated[
+    str, typer.Option(help="local: generate in this process; ray: generate with the workers of a Ray cluster.")
+]
 Workers = Annotated[
     int | None,
-    typer.Option(
-        min=1, help="How many workers, with --engine ray.", show_default="one per GPU; without GPUs, one per machine"
-    ),
+    typer.Option(min=1, help="Number of Ray workers.", show_default="one per GPU; without GPUs, one per machine"),
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="Where the Ray cluster is.", show_default="RAY_ADDRESS, else one is started on this machine"),
+    typer.Option(help="Address of the Ray cluster.", show_default="RAY_ADDRESS, or start Ray on this machine"),
 ]
 Seeds = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Train with so many seeds, counted from the run's; the synthetic images stay the same.",
+        help="Number of seeds to train with, counting up from the run's; the synthetic images stay the same.",
         show_default="1",
     ),
 ]

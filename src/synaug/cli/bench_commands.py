@@ -14,20 +14,28 @@ from synaug.errors import OptionError
 
 
 def bench(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="An experiment, or a recipe file.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Images, for an experiment of real data.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the runs.", show_default="runs/bench-NAME")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="The smaller grid.")] = False,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds, from 0.", show_default="3; with --quick 1")] = None,
-    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes at once.")] = 1,
-    known: Annotated[bool, typer.Option("--list", help="Print the experiments, or the arms and rows of NAME.")] = False,
-    progress_only: Annotated[bool, typer.Option("--status", help="Print how far it is; run nothing.")] = False,
-    table_only: Annotated[bool, typer.Option("--table", help="Print the table of what is there; run nothing.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Name of an experiment, or a recipe file.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Images, for an experiment on real data.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Output directory.", show_default="runs/bench-NAME")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Run the smaller grid.")] = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Number of seeds, counting up from 0.", show_default="3; with --quick 1")
+    ] = None,
+    arms: Annotated[str | None, typer.Option(help="Comma-separated arms to run.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of parallel processes.")] = 1,
+    known: Annotated[bool, typer.Option("--list", help="List the experiments, or the arms and rows of NAME.")] = False,
+    progress_only: Annotated[
+        bool, typer.Option("--status", help="Print the progress without running anything.")
+    ] = False,
+    table_only: Annotated[
+        bool, typer.Option("--table", help="Print the table of finished runs without running anything.")
+    ] = False,
     trust: Trust = None,
     as_json: Json = False,
 ) -> None:
-    """Run an experiment over several seeds, and print its table.
+    """Run an experiment over several seeds and print its table.
 
     What has a result is not run again, so it can be interrupted and repeated.
 

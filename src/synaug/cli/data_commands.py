@@ -1,4 +1,4 @@
-"""The commands about data sets: count, export, verify."""
+"""Data set commands: count, export, verify."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def count(
     data: Data,
     label: Label = None,
     attribute: Attribute = None,
-    split: Annotated[str | None, typer.Option(help="Count this split only.", show_default="train")] = None,
+    split: Annotated[str | None, typer.Option(help="Count only this split.", show_default="train")] = None,
     split_column: SplitColumn = None,
     path: PathColumn = None,
     group_column: GroupColumn = None,
@@ -39,11 +39,12 @@ def count(
     splits: Splits = None,
     recipe: RecipeFile = None,
     benchmark: Annotated[
-        str | None, typer.Option(help="DATA is this known data set, checked for being whole; see 'synaug datasets'.")
+        str | None,
+        typer.Option(help="Treat DATA as this known data set and check that it is complete; see 'synaug datasets'."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count images per class and group, and say how imbalanced they are.
+    """Count images per class and group, and show the imbalance.
 
     Example:  synaug count photos/
 
@@ -70,7 +71,7 @@ def count(
 
 
 def list_datasets(as_json: Json = False) -> None:
-    """List the known benchmark sets: size, licence, where to get each.
+    """List the known benchmark data sets: size, license, source.
 
     Example:  synaug datasets
     """
@@ -86,7 +87,7 @@ def list_datasets(as_json: Json = False) -> None:
 
 def export(
     run: Run,
-    out: Annotated[Path, typer.Option("--out", help="New folder for the data set or the classifier.")],
+    out: Annotated[Path, typer.Option("--out", help="New directory for the data set or the classifier.")],
     classifier: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Write a classifier instead: 'chosen', or that of a method.")
     ] = None,
@@ -95,19 +96,19 @@ def export(
         typer.Option(
             "--license",
             "--licence",
-            help="For the card, as the Hub spells it: cc-by-4.0, mit, ...",
+            help="License for the card, as the Hub spells it: cc-by-4.0, mit, ...",
             show_default="unknown",
         ),
     ] = None,
     push_to_hub: Annotated[
-        str | None, typer.Option(metavar="USER/NAME", help="Then upload the folder to the Hugging Face Hub.")
+        str | None, typer.Option(metavar="USER/NAME", help="Also upload the directory to the Hugging Face Hub.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
     trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write the evened-out set, or a classifier, to use or pass on.
+    """Export the balanced set, or a classifier.
 
     The set is a folder that torchvision's ImageFolder and datasets.load_dataset load alike, with a card. With
     --classifier it is a trained network with its model card. Nothing is uploaded without --push-to-hub.
@@ -152,10 +153,10 @@ def export(
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that 'synaug export' wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Directory written by 'synaug export'.")],
     as_json: Json = False,
 ) -> None:
-    """Check an exported set: every file's digest, and whether it loads.
+    """Check an exported set: the digest of every file, and that it loads.
 
     It is loaded with torchvision and with datasets, and what is wrong is named.
 

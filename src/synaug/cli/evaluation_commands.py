@@ -1,4 +1,4 @@
-"""The command about anyone's predictions: evaluate."""
+"""Score predictions from any source: evaluate."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from synaug.cli.output import print_json
 
 def evaluate(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="CSV / TSV / Parquet / JSONL table, a row an image.")
+        Path, typer.Argument(metavar="PREDICTIONS", help="CSV, TSV, Parquet or JSONL table with one row per image.")
     ],
     label: Annotated[str | None, typer.Option(help="Column of true classes.", show_default="label or y_true")] = None,
     prediction: Annotated[
-        str | None, typer.Option(help="Column of chosen classes.", show_default="prediction or y_pred")
+        str | None, typer.Option(help="Column of predicted classes.", show_default="prediction or y_pred")
     ] = None,
     attribute: Annotated[
         list[str] | None,
@@ -28,7 +28,7 @@ def evaluate(
     ] = 10,
     as_json: Json = False,
 ) -> None:
-    """Score anyone's predictions: accuracy, recalls, fairness.
+    """Score predictions from any source: accuracy, recalls, fairness.
 
     The table has a row for each image: its true class, the chosen class and, for fairness, columns such as sex.
 

@@ -1,4 +1,4 @@
-"""The commands about whole runs: demo, run, report, status."""
+"""Commands for whole runs: demo, run, report, status."""
 
 from __future__ import annotations
 
@@ -60,12 +60,15 @@ from synaug.cli.session import (
 
 def demo(
     out: Annotated[
-        Path | None, typer.Option("--out", help="Run folder to make, or to go on with.", show_default="runs/demo")
+        Path | None,
+        typer.Option(
+            "--out", help="Run directory; an unfinished run with the same options is resumed.", show_default="runs/demo"
+        ),
     ] = None,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
-    """Try it on images that ship with synaug: no GPU, no download.
+    """Try synaug on images that ship with it: no GPU, no download.
 
     All steps, a few minutes on two cores. The folder gets a report.html to open in a browser.
 
@@ -129,7 +132,7 @@ def run_all(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Do all steps on your images, in one folder.
+    """Run all steps on your images.
 
     Count, plan, generate, check, train, retrain, evaluate, report. After Ctrl-C the same command goes on.
 
@@ -181,7 +184,7 @@ def run_all(
 
 
 def report(run: Run, as_json: Json = False) -> None:
-    """Write report.html and report.json from what the run folder holds.
+    """Write report.html and report.json from the finished results of a run.
 
     Example:  synaug report runs/photos
     """
@@ -191,7 +194,7 @@ def report(run: Run, as_json: Json = False) -> None:
 
 
 def status(run: Run, as_json: Json = False) -> None:
-    """Say how far a run has come, also while it is running.
+    """Show the progress of a run, also while it is running.
 
     Example:  synaug status runs/photos
     """

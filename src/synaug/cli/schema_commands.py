@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from synaug.cli.arguments import Json
+
 
 class File(StrEnum):
     """The files whose form can be printed."""
@@ -16,11 +18,16 @@ class File(StrEnum):
     REPORT = "report"
 
 
-def schema(file: Annotated[File, typer.Argument(help="Which file: a recipe (YAML) or report.json.")]) -> None:
+def schema(
+    file: Annotated[File, typer.Argument(help="Which file: a recipe (YAML) or report.json.")],
+    as_json: Json = False,  # the schema is JSON in any case; every command accepts the option
+) -> None:
     """Print the JSON schema of a recipe or of report.json.
 
     Editors use it to complete and check recipes: save it as synaug.schema.json and begin the recipe with the line
     '# yaml-language-server: $schema=synaug.schema.json'.
+
+    Example:  synaug schema recipe > synaug.schema.json
     """
     print(json.dumps(content_of(file), indent=2))
 

@@ -1,4 +1,4 @@
-"""The commands about synthetic images: plan, generate, check, review."""
+"""Commands for synthetic images: plan, generate, check, review."""
 
 from __future__ import annotations
 
@@ -45,11 +45,13 @@ def plan(
     out: NewRun = None,
     by: By = None,
     target: Target = None,
-    cap: Annotated[int | None, typer.Option(min=0, help="At most so many synthetic images a class or group.")] = None,
+    cap: Annotated[
+        int | None, typer.Option(min=0, help="Maximum number of synthetic images per class or group.")
+    ] = None,
     variant: Annotated[
         str | None,
         typer.Option(
-            help="How images are made: from text; from a real image of the same class (intra) or of a large one "
+            help="How images are generated: from text; from a real image of the same class (intra) or of a large one "
             "(inter); by a generator fitted to each class (fitted).",
             show_default="text",
         ),
@@ -71,12 +73,12 @@ def plan(
     test_fraction: TestFraction = None,
     settings: Settings = None,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Load the model, time it, and say how long all takes.")
+        bool, typer.Option("--measure", help="Load the model, time it, and estimate the total time.")
     ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Decide what each class or group lacks, and show the prompts.
+    """Plan how many images each class or group lacks, and show the prompts.
 
     Shows disk and time too, before anything is made. Only training images are counted; where the data name no
     test split, a share of each class is held out first.
@@ -118,10 +120,11 @@ def generate(
     run: Run,
     model: OtherModel = None,
     shard: Annotated[
-        str, typer.Option(metavar="i/n", help="Make only part i of n (1 to n); 'auto': as the cluster's job says.")
+        str,
+        typer.Option(metavar="i/n", help="Make only part i of n (1 to n); 'auto' takes both from the cluster's job."),
     ] = "1/1",
     shards: Annotated[
-        int | None, typer.Option(min=1, help="n for --shard auto, where the cluster does not tell.")
+        int | None, typer.Option(min=1, help="n for --shard auto, if the cluster does not provide it.")
     ] = None,
     engine: Engine = "local",
     workers: Workers = None,
@@ -129,7 +132,7 @@ def generate(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Make the planned images, check each, and keep what passes.
+    """Generate the planned images, check each, and keep those that pass.
 
     What is there already is kept; the same command goes on.
 
@@ -172,13 +175,15 @@ def generate(
 
 def check(
     run: Run,
-    gates: Annotated[str | None, typer.Option(help="Comma-separated gates.", show_default="those of the run")] = None,
+    gates: Annotated[
+        str | None, typer.Option(help="Comma-separated gates to run.", show_default="those of the run")
+    ] = None,
     reject: Annotated[
-        bool, typer.Option("--reject", help="Take what fails out of the run; 'synaug generate' makes it again.")
+        bool, typer.Option("--reject", help="Remove failing images from the run; 'synaug generate' replaces them.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask the gates again about the images that are there.
+    """Re-run the quality gates on existing images.
 
     Counts what fails, and changes nothing without --reject.
 
@@ -201,13 +206,11 @@ def check(
 
 def review(
     run: Run,
-    apply: Annotated[
-        bool, typer.Option("--apply", help="Follow what the table says, once you have filled it in.")
-    ] = False,
-    per_class: Annotated[int, typer.Option(min=1, help="Accepted images to show of each class.")] = 200,
+    apply: Annotated[bool, typer.Option("--apply", help="Apply the decisions in the table.")] = False,
+    per_class: Annotated[int, typer.Option(min=1, help="Number of accepted images to show per class.")] = 200,
     as_json: Json = False,
 ) -> None:
-    """Look at the images yourself, and accept or reject them.
+    """Review the images, and accept or reject them.
 
     Writes a page of images for each class, and a table to fill in; --apply follows the table. A rejected image is
     made again by 'synaug generate'; an accepted one counts whatever the gates said.

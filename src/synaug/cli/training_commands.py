@@ -1,4 +1,4 @@
-"""The commands about classifiers: train, retrain, methods."""
+"""Commands for classifiers: train, retrain, methods."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def train(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train classifiers on the real images and on the evened-out set.
+    """Train classifiers on the real images and on the balanced set.
 
     This is stage 1, for the methods that have no result yet. Methods that are named are trained whole, their last
     layer too. Several processes train together when started by 'accelerate launch -m synaug train RUN'.
@@ -46,7 +46,7 @@ def retrain(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Retrain their last layers on balanced real images (stage 2).
+    """Retrain the last layers of trained classifiers (stage 2).
 
     Stage 1 is trained first where it is missing.
 
@@ -102,7 +102,7 @@ def _train(
 
 
 def list_methods(as_json: Json = False) -> None:
-    """List the methods that --methods takes, and what each does.
+    """List the methods that --methods accepts, with a description.
 
     Example:  synaug methods
     """

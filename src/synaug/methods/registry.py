@@ -294,7 +294,7 @@ METHODS = {
     "linear_probe": Method(
         "A class-balanced logistic regression on pretrained features, on all real images.",
         starts_from="pretrained_features",
-        retrain=(("data", "all_real"), ("method", "logistic")),
+        retrain=(("data", "all_real"), ("method", "cross_fitted")),  # as with synthetic images, to compare those alone
     ),
     "fine_tuned": Method(
         "A linear probe on pretrained features, then the whole network at a low rate, on class-balanced real images.",

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 from decimal import Decimal
@@ -48,7 +49,7 @@ def key(monkeypatch):
 
 
 def generator(service, *, model="api:tiny", run=None, **options):
-    given = {"endpoint": f"{service.address}/v1", "backoff": 0.01, "retries": 3} | options
+    given = {"endpoint": f"{service.address}/v1", "backoff": 0.01, "retries": 3, "timeout": 30} | options
     return load_service(model, ApiOptions(**given), run=run)
 
 
@@ -92,7 +93,13 @@ def test_openai_gets_no_seed_and_its_images_are_recorded_as_not_reproducible(ser
 
 def half_an_answer(handler):
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{")
-    handler.connection.close()
+    handler.wfile.flush()
+    hung_up(handler)
+
+
+def hung_up(handler):
+    handler.close_connection = True
+    handler.connection.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def half_an_answer(handler):
         (429, {"error": {"message": "slow down"}}, ("Retry-After", "0")),
         (500, b"<html>oops</html>"),
         (503, b""),
-        lambda handler: handler.connection.close(),
+        hung_up,
         half_an_answer,
         (200, b"[" * 100_000),
         (200, {"data": []}),
