@@ -54,6 +54,7 @@ def load_generator(
     family = family_of(name, model=f"{folder.name} {folder.index.get('_name_or_path', '')}", scheduler=scheduler)
     settings = _settings(options, folder, family, device=str(device), negative_prompt=negative_prompt)
     _prepare(pipeline, family, scheduler=options.scheduler, device=str(device), compiled=options.compile)
+    _check_steps(pipeline.scheduler, settings.steps)
     about = {
         "model": folder.name,
         "revision": folder.revision,
@@ -119,6 +120,16 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
             wanted = "image-to-image (variant 'intra' or 'inter')" if from_images else "text-to-image"
             raise OptionError(f"The model {folder.name} ({name}) offers no {wanted}; choose another.") from error
         raise EnvironmentFault(f"The model {folder.name} cannot be loaded: {error}") from error
+
+
+def _check_steps(scheduler: Any, steps: int) -> None:
+    """Raise an OptionError for more steps than a scheduler has: some of them fail, others repeat steps for hours."""
+    most = getattr(scheduler.config, "num_train_timesteps", None)
+    if isinstance(most, int) and steps > most:
+        raise OptionError(
+            f"generate.steps {steps} is more than the {most} steps of the scheduler {type(scheduler).__name__}. "
+            "Use fewer."
+        )
 
 
 def _prepare(pipeline: Any, family: Family, *, scheduler: str | None, device: str, compiled: bool) -> None:
