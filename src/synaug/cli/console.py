@@ -137,7 +137,7 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     show_reading(plan["data"])
     if plan["model_note"]:
         console.print(f"[yellow]Note:[/] {escape(plan['model_note'])}")
-    for warning in plan["doubtful_names"]:
+    for warning in [*plan["doubtful_names"], *plan.get("long_prompts", [])]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]
     time = (

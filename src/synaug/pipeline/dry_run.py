@@ -22,9 +22,11 @@ from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import num_unsettled, synthesis_summary
 from synaug.synthesis.generators.model_sources import is_service, model_facts
+from synaug.synthesis.generators.text_encoders import limit_at_hand
 from synaug.synthesis.planning.cost import Pace, estimate
 from synaug.synthesis.planning.plan import Plan, doubtful_names
 from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.planning.prompt_length import prompt_notes
 from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
 
@@ -56,7 +58,13 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
         "model_note": model_note(made),
+        "long_prompts": _prompt_notes(made),
     }
+
+
+def _prompt_notes(plan: Plan) -> list[str]:
+    limit = limit_at_hand(plan.options.model)
+    return [] if limit is None else prompt_notes(plan, limit)
 
 
 def preview_run(

@@ -24,6 +24,7 @@ from synaug.synthesis.execution.worker import is_settled, synthesis_summary, syn
 from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.planning.plan import Plan, class_captions
 from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.planning.prompt_length import check_prompt_length
 
 if TYPE_CHECKING:
     from synaug.synthesis.execution.ray_cluster import Cluster, PartMaker
@@ -143,10 +144,15 @@ def check_generator(recipe: Recipe) -> None:
 
 
 def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progress = silent) -> Generator:
-    """Return the diffusion model that the plan names, fitted to the real images first where the plan says so."""
+    """Return the diffusion model that the plan names, fitted to the real images first where the plan says so.
+
+    Raises:
+        OptionError: a prompt is so long that its class would not reach the model.
+    """
     from synaug.synthesis.generators.image_api import load_service
     from synaug.synthesis.generators.loading import load_generator
     from synaug.synthesis.generators.lora import fit_model
+    from synaug.synthesis.generators.text_encoders import limit_at_hand
 
     run_folder = RunFolder(out)
     if is_service(recipe.plan.model):
@@ -154,6 +160,8 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
         write_model(run_folder, service.about)
         return service
     model = _source_of(run_folder, recipe.plan.model)
+    if limit := limit_at_hand(model):
+        check_prompt_length(plan, limit)
     if recipe.plan.variant == "fitted":
         manifest = read_manifest(RunFolder(out).data)
         with storage.lock(out, name="fitting"):
@@ -167,6 +175,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
             model, recipe.generate, variant=recipe.plan.variant, negative_prompt=recipe.plan.negative_prompt
         )
     progress("loading the generator", 1, 1, model)
+    check_prompt_length(plan, generator.prompt_limit)
     weights = {"model": recipe.plan.model, "weights": generator.about["weights"]}
     if recipe.plan.variant == "fitted":  # the weights are the fitted model's, all else is about what was fitted
         write_model(run_folder, model_facts(recipe.plan.model) | weights)

@@ -63,7 +63,9 @@ def plan_of(class_names, attribute_names=(), target=3):
         attributes=[a for _, a in pairs] if attribute_names else None,
         attribute_names=attribute_names,
     )
-    options = PlanOptions(by="group" if attribute_names else "class", target=target, model="embedded")
+    aliases = {name: f"thing {number}" for number, name in enumerate(class_names)}  # equal prompts are refused
+    by = "group" if attribute_names else "class"
+    options = PlanOptions(by=by, target=target, model="embedded", aliases=aliases)
     return make_plan(manifest, options=options, generate=GenerateOptions(), encoding=Encoding(), image_size=(2, 2))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -15,6 +16,7 @@ from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.families import Family
 from synaug.synthesis.generators.safety_checker import Mosaics
+from synaug.synthesis.generators.text_encoders import limit_of_pipeline
 
 Problem = Literal["non_finite", "flagged", "refused", "unusable"]
 _MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
@@ -65,6 +67,7 @@ class DiffusionGenerator:
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
         self._mosaics = Mosaics(getattr(pipeline, "safety_checker", None))
         self.about = about
+        self.prompt_limit = limit_of_pipeline(pipeline)
         self.batch_size, self._may_grow = settings.batch_size, settings.batch_may_grow
 
     def __call__(
@@ -79,7 +82,12 @@ class DiffusionGenerator:
 
         Raises:
             EnvironmentFault: not even one image fits into the memory.
+            OptionError: the text encoder takes no part of a prompt.
+
+        Warns:
+            UserWarning: a prompt is longer than the text encoder takes and loses words from its middle.
         """
+        prompts = self._fitted(prompts)
         made: list[Generated] = []
         while len(made) < len(prompts):
             part = slice(len(made), len(made) + self.batch_size)
@@ -92,6 +100,18 @@ class DiffusionGenerator:
             else:
                 self._grow(len(prompts[part]))
         return made
+
+    def _fitted(self, prompts: Sequence[str]) -> list[str]:
+        """Return the prompts as the text encoder takes them whole: the tokenizer would cut their ends."""
+        fitted = []
+        for prompt in prompts:
+            kept = self.prompt_limit(prompt)
+            if kept is None:
+                raise OptionError(f"The model takes no part of the prompt {prompt!r}. Use shorter words.")
+            if kept != prompt:
+                warnings.warn(f"The prompt {prompt!r} is too long; the model receives {kept!r}.", stacklevel=3)
+            fitted.append(kept)
+        return fitted
 
     def _grow(self, made: int) -> None:
         """Double the batch after a full one that left more than half of the device's memory free."""

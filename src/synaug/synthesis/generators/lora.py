@@ -30,6 +30,7 @@ from synaug.synthesis.generators.diffusion import default_size
 from synaug.synthesis.generators.loading import load_pipeline
 from synaug.synthesis.generators.lora_files import write_fitted
 from synaug.synthesis.generators.model_sources import ModelFolder, find_model
+from synaug.synthesis.generators.text_encoders import limit_of_pipeline
 from synaug.synthesis.planning.plan import Plan, class_prompts
 
 FITTED = "fitted-model"
@@ -129,11 +130,13 @@ def _train(
 
 
 def _embedded(pipeline: Any, plan: Plan) -> list[list[torch.Tensor]]:
-    """Return the embedded prompts of each class, and of the empty prompt last."""
+    """Return the embedded prompts of each class, as the generator will shorten them, and of the empty prompt last."""
+    limit = limit_of_pipeline(pipeline)
+    prompts = [[limit(text) or text for text in texts] for texts in class_prompts(plan)]
     with torch.no_grad(), quiet():
         return [
             [pipeline.encode_prompt(text, pipeline._execution_device, 1, False)[0] for text in texts]
-            for texts in [*class_prompts(plan), [""]]
+            for texts in [*prompts, [""]]
         ]
 
 

@@ -21,6 +21,11 @@ from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, check_spread
 from synaug.synthesis.planning.targets import named_targets, target_counts
 from synaug.synthesis.planning.wordnet import check_all_named, synsets
 
+EQUAL_PROMPTS = (
+    "The classes {first!r} and {second!r} have the same prompt, {prompt!r}, so their images would be alike. "
+    "Give them different names with --aliases, and keep {{class}} in plan.template."
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -107,7 +112,8 @@ def make_plan(
         image_size: (width, height) in which synthetic images are kept.
 
     Raises:
-        OptionError: groups are wanted but attributes are unknown, or an option names what is not there.
+        OptionError: groups are wanted but attributes are unknown, an option names what is not there, or two classes
+            have the same prompt.
     """
     identities = _identities(manifest, options)
     counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
@@ -129,9 +135,23 @@ def make_plan(
     plan = Plan(cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size)
     _check_names(plan)
     plan = replace(plan, options=_with_synset_names(plan))
-    for position in range(len(cells)):
-        plan.prompt(position, "")
+    _check_distinct_prompts(plan)
     return plan
+
+
+def _check_distinct_prompts(plan: Plan) -> None:
+    """Refuse equal prompts of two classes: their images would be alike, and one of the labels wrong.
+
+    Only prompts without a modifier are compared: with one, "small boat" may equal another class's name in a few.
+    """
+    owners: dict[str, Cell] = {}
+    for position, cell in enumerate(plan.cells):
+        for phrases in combinations(phrases_in_turn(plan, cell)):
+            text = plan.prompt(position, "", phrases)
+            other = owners.setdefault(text.lower(), cell)
+            if other.label != cell.label and (cell.num_to_generate or other.num_to_generate):
+                first, second = (plan.class_names[each.label] for each in (other, cell))
+                raise OptionError(EQUAL_PROMPTS.format(first=first, second=second, prompt=text))
 
 
 def phrases_in_turn(plan: Plan, cell: Cell) -> dict[str, tuple[str, ...]]:

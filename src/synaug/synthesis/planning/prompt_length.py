@@ -1,0 +1,110 @@
+"""Shorten prompts that are longer than a text encoder takes, and find those that lose a class name that way."""
+
+from __future__ import annotations
+
+import bisect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from synaug.errors import OptionError
+from synaug.synthesis.planning.plan import Plan, phrases_in_turn
+from synaug.synthesis.planning.prompts import MODIFIERS, readable_name
+from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, combinations
+
+Shorten = Callable[[str], str | None]
+"""Returns the prompt that reaches the text encoder, or None if no part of it fits."""
+
+TOO_LONG = "{number:,} prompts are longer than the model takes, such as {prompt!r}. It receives {shortened!r}."
+CUT = "The prompt {prompt!r} is longer than the model takes, and {part!r} of {cell!r} would be cut."
+WAY_OUT = "Shorten plan.template or the phrases, or give the class a shorter name with --aliases."
+
+
+@dataclass(frozen=True)
+class LongPrompt:
+    """A prompt that is too long; ``lost`` is the first required name that the shortened one lacks, or empty."""
+
+    cell: str
+    prompt: str
+    shortened: str | None
+    lost: str
+
+
+def shortened(text: str, fits: Callable[[str], bool]) -> str | None:
+    """Return the text without the fewest words from its middle that make it fit; None if not even one word fits.
+
+    The beginning and the end stay, because templates put the class at the end more often than elsewhere.
+
+    >>> shortened("a very long photo of one boot", lambda text: len(text) <= 16)
+    'a very one boot'
+    """
+    if fits(text):
+        return text
+    words = text.split()
+    numbers = range(1, len(words))
+    first = bisect.bisect_left(numbers, True, key=lambda number: fits(_without_middle(words, number)))
+    # tokens of a shorter text are fewer in general, not always
+    return next((each for number in numbers[first:] if fits(each := _without_middle(words, number))), None)
+
+
+def _without_middle(words: list[str], number: int) -> str:
+    kept = len(words) - number
+    head = kept // 2
+    return " ".join([*words[:head], *words[len(words) - (kept - head) :]])
+
+
+def long_prompts(plan: Plan, shorten: Shorten) -> Iterator[LongPrompt]:
+    """Yield each prompt of the images to generate that is longer than the text encoder takes."""
+    modifiers = plan.options.modifiers or MODIFIERS
+    for position, cell in enumerate(plan.cells):
+        if not cell.num_to_generate:
+            continue
+        for phrases in combinations(phrases_in_turn(plan, cell)):
+            parts = _required_parts(plan, position, phrases)
+            for modifier in modifiers:
+                prompt = plan.prompt(position, modifier, phrases)
+                kept = shorten(prompt)
+                if kept != prompt:
+                    lost = [part for part in parts if _has(prompt, part) and not _has(kept or "", part)]
+                    yield LongPrompt(cell.name, prompt, kept, lost[0] if lost else "" if kept else prompt)
+
+
+def prompt_notes(plan: Plan, shorten: Shorten) -> list[str]:
+    """Return a sentence about prompts that are too long, with what ``generate`` will do; empty if all fit."""
+    long = list(long_prompts(plan, shorten))
+    if not long:
+        return []
+    if cut := next((each for each in long if each.lost), None):
+        return [f"{_cut(cut)} `generate` will refuse it. {WAY_OUT}"]
+    return [TOO_LONG.format(number=len(long), prompt=long[0].prompt, shortened=long[0].shortened)]
+
+
+def check_prompt_length(plan: Plan, shorten: Shorten) -> None:
+    """Check that every prompt reaches the text encoder with its class and attribute.
+
+    Raises:
+        OptionError: a class or an attribute would be cut.
+    """
+    if cut := next((each for each in long_prompts(plan, shorten) if each.lost), None):
+        raise OptionError(f"{_cut(cut)} {WAY_OUT}")
+
+
+def _cut(long: LongPrompt) -> str:
+    return CUT.format(prompt=long.prompt, part=long.lost, cell=long.cell)
+
+
+def _required_parts(plan: Plan, position: int, phrases: Phrases) -> list[str]:
+    """Return the words that make a prompt one of its class or group."""
+    cell, options = plan.cells[position], plan.options
+    parts = [dict(phrases).get(CLASS_SPREAD) or readable_name(plan.class_names[cell.label], options.aliases)]
+    if cell.attribute >= 0:
+        attribute = plan.attribute_names[cell.attribute]
+        parts.append(readable_name(attribute, options.aliases))
+        # an article before a placeholder depends on the word that replaces it
+        pieces = re.split(r"(?:\b[Aa]n?\s+)?\{[^{}]*\}", options.attribute_phrases.get(attribute, ""))
+        parts += [piece.strip(" ,;.") for piece in pieces]
+    return [words for part in parts if (words := " ".join(part.split()))]
+
+
+def _has(text: str, part: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(part)}(?!\w)", text) is not None
