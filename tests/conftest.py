@@ -30,7 +30,7 @@ from synaug.runtime import storage
 from synaug.runtime.embedded import demo_data, demo_recipe
 from synaug.training.networks.packaged_weights import write_packaged_weights
 
-# with two threads, oneDNN of torch 2.14 races on some CPUs: losses differ from run to run, or are NaN
+# one thread, so that sums round alike on every machine and test processes can run side by side
 torch.set_num_threads(1)
 
 
