@@ -296,6 +296,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         table = pq.read_table(directories.checked(path))
+        table.validate(full=True)  # text that is not UTF-8 would fail much later
         about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"synaug"])
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(f"{path} is not a manifest of synaug: {error}.") from error

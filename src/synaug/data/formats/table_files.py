@@ -120,6 +120,7 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
 
 def _read_parquet(path: Path) -> Table:
     table = pq.read_table(path)
+    table.validate(full=True)  # text that is not UTF-8 would fail much later
     _check_distinct(table.column_names, path)
     columns: dict[str, Any] = {}
     contents: dict[str, list[Any]] = {}
