@@ -120,6 +120,7 @@ def scores(faults, reasons):
             "recall by any gate": float((reasons[kinds == gate] != "").mean()),
         }
         for gate in GATES
+        if (kinds == gate).any()
     }
     altered = {
         fault: float((reasons[faults == fault] != "").mean())
@@ -201,7 +202,7 @@ def spread(values):
 
 def table(found):
     lines = ["| gate | precision | recall | recall by any gate |", "|---|---|---|---|"]
-    for gate in GATES:
+    for gate in found["runs"][0]["gates"]:
         cells = [
             spread([run["gates"][gate][name] for run in found["runs"]]) for name in found["runs"][0]["gates"][gate]
         ]

@@ -140,7 +140,7 @@ def attempt(slot: Any) -> dict[str, Any]:
     return {
         "kind": "attempt", "id": slot.id, "cell": slot.cell.name, "index": slot.index, "attempt": 0,
         "seed": image_seed(slot.id, 0), "prompt": slot.prompt, "modifier": slot.modifier, "verdict": "accepted",
-        "reason": None, "scores": {"contrast": 0.25, "margin": 1.5}, "path": f"synthetic/{slot.id}.png",
+        "reason": None, "scores": {"contrast": 0.25, "margin": 1.5}, "path": f"synthetic/class/{slot.id}.png",
         "sha256": storage.digest(slot.id.encode()), "seconds": 0.01,
     }  # fmt: skip
 

@@ -14,6 +14,7 @@ import pytest
 from synaug import experiment
 from synaug.cli import COMMANDS, console, session
 from synaug.errors import Interrupted
+from synaug.methods.results import read_result
 from synaug.run import RunFolder
 from synaug.runtime import signals, storage
 
@@ -537,7 +538,7 @@ def test_two_processes_train_a_run_together_and_the_first_one_writes(finished, t
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert [result["method"] for result in results] == names.split(",")
-    assert all(storage.read_json(RunFolder(run).result(r["method"], 0)) == r for r in results)
+    assert results == [read_result(RunFolder(run), name, 0) for name in names.split(",")]
     assert done.stderr.count("training cutmix") <= 1
     lines = (run / "checkpoints" / "cutmix-0" / "training.csv").read_text().splitlines()
     assert len(lines) == 4

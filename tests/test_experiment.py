@@ -27,6 +27,7 @@ from synaug.pipeline.measure_gap import shortcuts
 from synaug.recipes import make_recipe, with_overrides
 from synaug.run import RunFolder, locked_recipe
 from synaug.runtime.storage import digest
+from synaug.synthesis.generators.model_sources import find_model
 from synaug.training.checkpoint import FILE
 
 
@@ -247,7 +248,10 @@ def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
 
 def test_the_lock_file_says_which_model_made_the_images_and_under_which_licence(finished):
     model = json.loads((finished / "synaug.lock.json").read_text())["model"]
-    assert model == {"model": "embedded", "revision": None, "licence": "apache-2.0"}
+    weights = find_model("embedded").weights
+    assert weights is not None
+    about = {"model": "embedded", "revision": None, "licence": "apache-2.0", "path": None, "weights": weights}
+    assert model == about
 
 
 def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(finished):

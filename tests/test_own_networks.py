@@ -104,7 +104,7 @@ def test_run_trains_several_seeds_goes_on_after_a_stop_and_reports_mean_and_devi
     done = synaug(*command, "--seeds", "2")
     assert done.code == 0, done.err
     assert RunFolder(out).result("synaug_stage1", 5).stat().st_mtime_ns == first
-    assert len(loads) == 2  # once a process, not once a seed
+    assert len(loads) == 3  # once per process to train, not once per seed, and once to choose
     assert "training synaug_stage1, seed 6" in done.err
     assert RunFolder(out).gap.exists()
     report = storage.read_json(out / "report.json")

@@ -1,9 +1,13 @@
 """The recipes of the real data sets: loaded, planned, and run at tiny settings on data of the same form."""
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from synaug.bench import experiment_names, read_experiment, run_bench
 from synaug.bench.experiments import PHOTOS, data_of, recipe_of
@@ -13,6 +17,7 @@ from synaug.data.benchmarks.cifar import CIFAR10, CIFAR100
 from synaug.methods import check_methods, retrain_options
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
+from synaug.runtime.embedded import pipeline_folder
 from synaug.synthesis.planning.slots import slots
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -30,10 +35,10 @@ CIFAR_CLASSES = {
         "tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm",
     ),
 }
+TOKENS = 77
 TINY = {
     "data.partial": True,
     "data.max_unreadable": 0.1,
-    "plan.model": "embedded",
     "plan.cap": 2,
     "generate.steps": 1,
     "generate.guidance": 1.0,
@@ -60,11 +65,31 @@ def source(request, cifar_archive):
     return make
 
 
-def tiny(path, data, tmp_path):
+@pytest.fixture
+def wide_model(tmp_path):
+    """The embedded model with as many tokens to a prompt as Stable Diffusion: prompts of the recipes need over 20."""
+    folder = shutil.copytree(pipeline_folder(), tmp_path / "wide-diffusion")
+    positions = "embeddings.position_embedding.weight"
+    path = folder / "text_encoder" / "model.safetensors"
+    tensors = load_file(path)
+    (name,) = (name for name in tensors if name.endswith(positions))
+    known = tensors[name]
+    tensors[name] = torch.cat([known, known[-1:].expand(TOKENS - len(known), -1)]).contiguous()
+    save_file(tensors, path, metadata={"format": "pt"})
+    for file, key in (
+        ("text_encoder/config.json", "max_position_embeddings"),
+        ("tokenizer/tokenizer_config.json", "model_max_length"),
+    ):
+        settings = json.loads((folder / file).read_text())
+        (folder / file).write_text(json.dumps(settings | {key: TOKENS}))
+    return str(folder)
+
+
+def tiny(path, data, tmp_path, *, model="embedded"):
     """Return the recipe at tiny settings: the smaller grid, networks of one size."""
     recipe = read_recipe(path)
     tail = {"data.imbalance_factor": 10} if recipe.data.imbalance_factor else {}
-    recipe = with_overrides(recipe, TINY | tail)
+    recipe = with_overrides(recipe, TINY | tail | {"plan.model": model})
     methods = {
         name: own.model_copy(update={"network": "resnet8"} if own.network else {})
         for name, own in recipe.methods.items()
@@ -132,18 +157,18 @@ def test_the_prompts_of_waterbirds_name_bird_and_background(source, tmp_path):
     assert not any(word in prompts for word in ("seabird", "forest bird", "landbird", "waterbird"))
 
 
-def test_a_recipe_is_run(source, tmp_path):
-    check_run("waterbirds", source, tmp_path)
+def test_a_recipe_is_run(source, wide_model, tmp_path):
+    check_run("waterbirds", source, tmp_path, wide_model)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("stem", ["cifar10_lt", "cifar100_lt", "imagenet100_lt", "utkface"])
-def test_the_other_recipes_are_run(stem, source, tmp_path):
-    check_run(stem, source, tmp_path)
+def test_the_other_recipes_are_run(stem, source, wide_model, tmp_path):
+    check_run(stem, source, tmp_path, wide_model)
 
 
-def check_run(stem, source, tmp_path):
-    small = tiny(FOLDER / f"{stem}.yaml", source(stem), tmp_path)
+def check_run(stem, source, tmp_path, model):
+    small = tiny(FOLDER / f"{stem}.yaml", source(stem), tmp_path, model=model)
     content = run_bench(small, tmp_path / "out", seeds=[0])
     rows = [row["method"] for row in content["table"]]
     assert rows == [name for arm in small.arms.values() for name in arm.methods]

@@ -78,6 +78,9 @@ LISTS = {  # where all names of a kind are
 }
 
 
+_LEAST_BEGINNING = 4  # letters of a name that say which one is meant
+
+
 def unknown(kind: str, got: str, known: Iterable[str]) -> OptionError:
     """Return the error for a name that is not among the known ones, with the nearest as a hint.
 
@@ -114,4 +117,5 @@ def _likeness(got: str, name: str) -> tuple[bool, float]:
     same_start = got.partition(".")[0] == name.partition(".")[0]
     letters = difflib.SequenceMatcher(None, name, got)
     most = letters.quick_ratio()
-    return same_end, 0.0 if most < 0.3 else letters.ratio() + (0.2 if same_end and same_start else 0.0)
+    begins = 0.4 if len(got) >= _LEAST_BEGINNING and name.lower().startswith(got.lower()) else 0.0
+    return same_end, 0.0 if most < 0.3 and not begins else letters.ratio() + begins + 0.2 * (same_end and same_start)

@@ -35,7 +35,7 @@ LIBRARIES = (
 ENTRIES = {
     "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
     "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
-    "fitted-model.safetensors",
+    "fitted-model.safetensors", "choice.json", "autoencoded", "paid",
 }  # fmt: skip
 """What synaug writes at the top of a run directory."""
 CHECKPOINT_FILES = (

@@ -197,7 +197,7 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("created: 2020-99-99", "is not YAML"),
         ("plan: {target: .inf}", "target must be"),
         ("plan: {target: .nan}", "target must be"),
-        ("1: 2", "1: Keys"),
+        ("1: 2", "Unknown option '1'"),
         ("bench: {arm: {}}", "Unknown option 'bench.arm'. Did you mean 'bench.arms'"),
         (
             "methods: {mine: {networks: x}}",

@@ -16,6 +16,7 @@ from synaug.data.readers import read_data
 from synaug.errors import DataError
 from synaug.run import foreign_files
 from synaug.runtime.ownership import MARKER
+from synaug.runtime.sealed import read_sealed, write_sealed
 
 METHODS = ("--methods", "synaug_stage1")
 RECIPE = {
@@ -140,7 +141,8 @@ def test_foreign_files_in_a_run_are_left_alone_and_named_once(synaug, work):
     (run / "checkpoints" / "synaug_stage1-0" / "thoughts.md").write_text("mine")
     (run / "checkpoints" / "old-copy").mkdir()
     result = run / "checkpoints" / "synaug_stage1-0" / "result.json"
-    result.write_text(result.read_text().replace('"synthetic": "', '"synthetic": "0'))  # as of other images
+    content = read_sealed(result, way_out="")
+    write_sealed(result, content | {"synthetic": f"0{content['synthetic']}"})  # as of other images
     done = synaug("train", "run", *METHODS)
     assert done.code == 0, done.err
     assert done.err.count("notes.txt") == 1

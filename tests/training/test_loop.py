@@ -98,7 +98,7 @@ def test_a_checkpoint_of_other_options_data_or_seed_is_refused(small_set, tmp_pa
 def test_a_damaged_checkpoint_is_named(small_set, tmp_path):
     trained(small_set, checkpoint=tmp_path)
     (tmp_path / FILE).write_bytes(b"torn")
-    with pytest.raises(DataError, match=r"training.safetensors is damaged: .* Remove it to train anew"):
+    with pytest.raises(DataError, match=rf"{FILE} is damaged: .* Remove .*{FILE} to train it again"):
         trained(small_set, checkpoint=tmp_path)
 
 

@@ -156,7 +156,7 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Directory written by 'synaug export'.")],
     as_json: Json = False,
 ) -> None:
-    """Check an exported set: the digest of every file, and that it loads.
+    """Check an exported set: every digest, and that it loads.
 
     It is loaded with torchvision and with datasets, and what is wrong is named.
 

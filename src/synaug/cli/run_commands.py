@@ -184,7 +184,7 @@ def run_all(
 
 
 def report(run: Run, as_json: Json = False) -> None:
-    """Write report.html and report.json from the finished results of a run.
+    """Write report.html and report.json from finished results.
 
     Example:  synaug report runs/photos
     """

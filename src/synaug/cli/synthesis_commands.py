@@ -78,7 +78,7 @@ def plan(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Plan how many images each class or group lacks, and show the prompts.
+    """Plan the missing images of each class or group; show prompts.
 
     Shows disk and time too, before anything is made. Only training images are counted; where the data name no
     test split, a share of each class is held out first.

@@ -298,10 +298,11 @@ def read_manifest(path: Path) -> Manifest:
         table = pq.read_table(directories.checked(path))
         table.validate(full=True)  # text that is not UTF-8 would fail much later
         about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"synaug"])
+        frame = table.to_pandas()
+        fault = manifest_fault(frame, about, columns=COLUMNS, splits=SPLITS)  # reads every text: some may be no UTF-8
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(f"{path} is not a manifest of synaug: {error}.") from error
-    frame = table.to_pandas()
-    if fault := manifest_fault(frame, about, columns=COLUMNS, splits=SPLITS):
+    if fault:
         raise DataError(f"{path} is not a manifest of synaug: {fault}.")
     return Manifest(
         frame=frame,

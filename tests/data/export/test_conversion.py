@@ -15,6 +15,7 @@ from synaug.data.export.conversion import to_arrays, to_datasets, to_frame, to_t
 from synaug.data.manifest import from_arrays, joined, read_image
 from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault
+from synaug.runtime import storage
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 6, 4, 3), dtype=np.uint8)
 LABELS = [0, 0, 0, 1, 1]
@@ -23,12 +24,14 @@ LABELS = [0, 0, 0, 1, 1]
 @pytest.fixture
 def both(tmp_path):
     """Three real images in files, one of them of unknown attribute, and two synthetic ones in memory."""
-    for number, image in enumerate(IMAGES[:3]):
-        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    files = [tmp_path / f"{number}.png" for number in range(3)]
+    for file, image in zip(files, IMAGES, strict=False):
+        Image.fromarray(image).save(file)
     made = from_arrays(IMAGES[3:], [1, 1], class_names=["cat", "dog"], attribute_names=["f", "m"])
     made = replace(made, frame=made.frame.assign(source="synthetic", id=["made-0", "made-1"]))
     real = from_arrays(IMAGES[:3], [0, 0, 0], class_names=["cat", "dog"], attributes=[0, 1, -1], attribute_names="fm")
-    frame = real.frame.drop(columns="image").assign(path=[f"{number}.png" for number in range(3)])
+    digests = [storage.digest(file.read_bytes()) for file in files]  # of the files, no longer of the arrays
+    frame = real.frame.drop(columns="image").assign(path=[file.name for file in files], sha256=digests)
     return joined(replace(real, frame=frame, root=tmp_path), made)
 
 

@@ -147,7 +147,7 @@ def test_the_command_rejects_by_the_real_images_own_scores(synaug, photos, reade
     made = synaug("generate", out, "--json")
     assert made.code == 0, made.err
     lock = json.loads((out / "synaug.lock.json").read_text())
-    assert lock["scorer"] == {"model": model, "revision": revision, "licence": "mit"}
+    assert lock["scorer"].items() >= {"model": model, "revision": revision, "licence": "mit"}.items()
     assert lock["model"]["model"] == "embedded"
 
     data, captions = read_manifest(out / "data.parquet").split("train"), ["an ankle boot", "a bag", "a coat"]
@@ -159,7 +159,8 @@ def test_the_command_rejects_by_the_real_images_own_scores(synaug, photos, reade
     records = [record for record in map(json.loads, lines) if record["kind"] == "attempt"]
     for record in records:
         limit = thresholds[data.class_names.index(record["cell"])]
-        assert record["verdict"] == ("accepted" if record["scores"]["margin"] >= limit - 1e-4 else "rejected")
+        margin = record["scores"]["margin"]  # written with five decimals, so a tie is decided either way
+        assert abs(margin - limit) < 1e-4 or record["verdict"] == ("accepted" if margin >= limit else "rejected")
     counts = collections.Counter(record["verdict"] for record in records)
     assert counts["rejected"] == json.loads(made.out)["rejected"]["off_class"] > 0
     assert counts["accepted"] > 0

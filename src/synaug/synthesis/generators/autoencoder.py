@@ -26,7 +26,7 @@ from synaug.synthesis.generators.model_sources import find_model
 from synaug.synthesis.planning.plan import Plan
 
 FOLDER = "autoencoded"
-_ABOUT = "about.json"
+_ABOUT, _DIGESTS = "about.json", "digests.jsonl"
 _BATCH = 32
 
 
@@ -34,8 +34,9 @@ def autoencoded_manifest(plan: Plan, real: Manifest, folder: Path) -> Manifest:
     """Return the real images as the autoencoder returns them, row by row, with paths relative to the folder."""
     paths = [_path(plan, image_id) for image_id in real.frame["id"]]
     frame = real.frame.drop(columns=["image"], errors="ignore").assign(path=paths)
+    digests = _recorded(folder)
     return Manifest(
-        frame=frame.assign(sha256=[storage.digest(path.encode()) for path in paths]),
+        frame=frame.assign(sha256=[digests[path] for path in paths]),
         class_names=real.class_names,
         attribute_names=real.attribute_names,
         root=folder,
@@ -60,7 +61,9 @@ def autoencode(plan: Plan, real: Manifest, folder: Path, *, device: str = "auto"
         Interrupted: a signal asked for an end; what is written stays.
     """
     wanted = list(real.frame["id"])
-    missing = [row for row, image_id in enumerate(wanted) if not (folder / _path(plan, image_id)).is_file()]
+    recorded = _recorded(folder)
+    paths = [_path(plan, image_id) for image_id in wanted]
+    missing = [row for row, path in enumerate(paths) if path not in recorded or not (folder / path).is_file()]
     if not missing:
         return
     model = find_model(plan.options.model)
@@ -74,11 +77,22 @@ def autoencode(plan: Plan, real: Manifest, folder: Path, *, device: str = "auto"
     reconstruct = _autoencoder(plan, device)
     for rows in _batches_of_one_size(real, missing):
         images = [read_image(real, row) for row in rows]
+        records = []
         for row, image in zip(rows, reconstruct(images), strict=True):
             converted = image if image.mode == plan.encoding.mode else image.convert(plan.encoding.mode)
-            storage.write_bytes(folder / _path(plan, wanted[row]), encode(converted, plan.encoding))
+            data = encode(converted, plan.encoding)
+            storage.write_bytes(folder / paths[row], data)
+            records.append({"path": paths[row], "sha256": storage.digest(data)})
+        storage.append_records(folder / FOLDER / _DIGESTS, records)
         progress("passing real images through the autoencoder", rows[-1] + 1, len(wanted), "")
         signals.stop_here()
+
+
+def _recorded(folder: Path) -> dict[str, str]:
+    """Return the digest of each image that was written, by its path."""
+    journal = folder / FOLDER / _DIGESTS
+    records = storage.read_records(journal) if journal.is_file() else ()
+    return {record["path"]: record["sha256"] for record in records}
 
 
 def _path(plan: Plan, image_id: str) -> str:
