@@ -14,7 +14,13 @@ from synaug.data.manifest import read_image, read_manifest
 from synaug.data.thumbnails import SIDE, thumbnails
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model, wanted_files
-from synaug.synthesis.quality.class_scorers import MAX_FITTED, chosen_scorer, clip_scorer, fit_pixel_scorer
+from synaug.synthesis.quality.class_scorers import (
+    MAX_FITTED,
+    chosen_scorer,
+    clip_scorer,
+    fit_features,
+    fit_pixel_scorer,
+)
 from synaug.synthesis.quality.gates import class_thresholds, margins
 
 
@@ -221,3 +227,16 @@ def test_of_a_network_the_weights_at_the_top_are_downloaded():
         "model.fp16.safetensors",
     ]
     assert wanted_files(files, variant=None, at_top=True) == files[:2]
+
+
+def test_rounding_errors_do_not_count_as_features():
+    """Sums differ in their last bits with the number of threads; a component of such bits must not reach the scorer."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 40)
+    features = (np.eye(3)[labels] * 4 + rng.normal(size=(120, 3))) @ rng.normal(size=(3, 64)) * 50
+    scores = [
+        fit_features(features + rng.normal(scale=1e-4, size=features.shape), labels, num_classes=3).out_of_fold
+        for _ in range(3)
+    ]
+    assert np.allclose(scores[0], scores[1], atol=1e-3)
+    assert np.allclose(scores[0], scores[2], atol=1e-3)

@@ -20,6 +20,7 @@ from synaug.synthesis.generators.model_sources import TRANSFORMERS, ModelFolder,
 FOLDS = 5
 MAX_FITTED = 20_000
 _SMALLEST = 1e-12
+_ROUNDING = 1e-6  # of all variance; sums of float32 are exact to about 1e-7
 
 Scorer = Callable[[Sequence[Image.Image]], np.ndarray]
 """Returns probabilities of shape ``(N, C)`` for N images."""
@@ -109,19 +110,31 @@ def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
 
 def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
     """Fit on the rows given: drawn once, so that images and labels cannot come from two draws."""
-    from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    components = min(64, len(rows) - 1, features.shape[1])
-    model = make_pipeline(
-        PCA(components, whiten=False, svd_solver="covariance_eigh"),
-        StandardScaler(),
-        LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
-    )
+    seen = features[rows].astype(np.float32)
     with np.errstate(invalid="ignore"):  # PCA divides by the total variance, which is 0 if all images are equal
-        return model.fit(features[rows].astype(np.float32), labels[rows])
+        return make_pipeline(
+            _principal_components(seen),
+            StandardScaler(),
+            LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
+        ).fit(seen, labels[rows])
+
+
+def _principal_components(features: np.ndarray) -> Any:
+    """Return a PCA of up to 64 components, none of which is rounding error.
+
+    Components beyond the rank of the features hold nothing but the last bits of the sums, which depend on the number
+    of threads; scaled to unit variance they would weigh as much as the first one.
+    """
+    from sklearn.decomposition import PCA
+
+    most = min(64, len(features) - 1, features.shape[1])
+    found = PCA(most, svd_solver="covariance_eigh").fit(features)
+    real = int((np.nan_to_num(found.explained_variance_ratio_) > _ROUNDING).sum())
+    return PCA(max(1, min(most, real)), svd_solver="covariance_eigh")
 
 
 def _probabilities(model: Any, features: np.ndarray, num_classes: int) -> np.ndarray:
