@@ -147,7 +147,7 @@ class Rival:
         self.slots = list(slots(plan))
         folder = find_model(model, half=self.about["dtype"] == "float16")
         with quiet():
-            self.pipeline = load_pipeline(folder, getattr(torch, self.about["dtype"]), from_images=False)
+            self.pipeline = load_pipeline(folder, getattr(torch, self.about["dtype"]))
         solver = generator._pipeline.scheduler
         self.pipeline.scheduler = type(solver).from_config(solver.config)
         self.pipeline.set_progress_bar_config(disable=True)

@@ -95,7 +95,9 @@ class PlanOptions(Section):
         "numbers by name of the class (or 'class | attribute'), the others staying as they are",
     )
     cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
-    variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
+    variant: Literal["text", "intra", "inter", "fitted", "reference", "inpaint"] = Field(
+        "text", description="what images are generated from: see docs/howto/references.md and docs/howto/model.md"
+    )
     model: ModelName = Field(
         STABLE_DIFFUSION,
         description="'embedded', a diffusers folder, a Hub id (ID@REVISION), or a service (openai:, api:, comfyui:)",
@@ -103,6 +105,11 @@ class PlanOptions(Section):
     template: str = Field(
         "a photo of a {modifier} {class}",
         description="prompt; {modifier}, {class} and {attribute} are replaced",
+    )
+    prompts: str | None = Field(
+        None,
+        description="file with one complete prompt per row (CSV, TSV or JSONL): class, prompt and, if wanted, "
+        "attribute, negative_prompt, weight and spread.NAME; replaces the template",
     )
     modifiers: tuple[str, ...] | None = Field(None, description="words for {modifier}; default: the built-in list")
     aliases: dict[str, str] = Field({}, description="class name -> what the prompt calls it")
@@ -145,6 +152,11 @@ class PlanOptions(Section):
 class GenerateOptions(Section):
     """How the diffusion model is run; what is not given follows the model."""
 
+    generator: str | None = Field(
+        None,
+        description="code of your own in the place of plan.model: path/to/draw.py:draw or package.module:factory; it "
+        "runs with all your rights, so a recipe's is run only with --generator or --trust",
+    )
     steps: int | None = Field(None, ge=1, le=10_000, description="denoising steps")
     guidance: float | None = Field(None, ge=0, description="classifier-free guidance; 1 or below: none")
     size: int | None = Field(
@@ -154,12 +166,37 @@ class GenerateOptions(Section):
         None, description="class of diffusers that the model's scheduler can be replaced by, such as DDIMScheduler"
     )
     strength: float = Field(0.5, gt=0, le=1, description="image-to-image strength of intra and inter")
+    references: int = Field(5, ge=1, le=64, description="of variant reference: training images of the class per image")
+    adapter: ModelName = Field(
+        "h94/IP-Adapter", description="of variant reference: IP-Adapter, a Hub id (ID@REVISION) or a folder"
+    )
+    adapter_weights: str = Field(
+        "models/ip-adapter_sd15.safetensors",
+        pattern=r"^(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.safetensors$",
+        description="file of the adapter; its folder has the image_encoder",
+    )
+    adapter_scale: float = Field(0.6, ge=0, le=1, description="how much images look like the references")
+    inpaint: Literal["background", "object"] = Field("background", description="what variant inpaint generates anew")
+    masks: str = Field(
+        "alpha",
+        description="of variant inpaint, where the object is: alpha (of the images), a table of mask files, or a "
+        "segmentation model (Hub id or folder)",
+    )
+    mask_column: str = Field("mask", description="column of the table of masks")
+    inpaint_strength: float = Field(1.0, gt=0, le=1, description="of variant inpaint; 1: nothing is left of that part")
+    controlnet: ModelName | None = Field(
+        None, description="ControlNet for edges (Hub id or folder); images get the edges of a training image"
+    )
+    control_scale: float = Field(0.8, ge=0, le=2, description="how much images keep those edges")
     batch_size: int | None = Field(
         None, ge=1, le=4096, description="images at once; given, each batch is filled up to it"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
     compile: bool = Field(False, description="torch.compile of the denoiser")
+
+
+_KEY_NAMES = ("key", "api_key", "apikey", "token", "access_token", "authorization", "password", "secret")
 
 
 class ApiOptions(Section):
@@ -169,7 +206,9 @@ class ApiOptions(Section):
         None,
         description="address of the service; default: OpenAI's, or http://127.0.0.1:8188 for comfyui:NAME",
     )
-    key_variable: str = Field("OPENAI_API_KEY", description="environment variable that contains the key")
+    key_variable: str = Field(
+        "OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="environment variable that contains the key"
+    )
     price: Decimal = Field(Decimal(0), ge=0, description="price per image, in any currency")
     max_cost: Decimal | None = Field(None, ge=0, description="budget of the run, in the same currency; default: none")
     size: str | None = Field("1024x1024", description="size that is requested, such as 1024x1024; null: not sent")
@@ -180,6 +219,14 @@ class ApiOptions(Section):
     timeout: float = Field(180.0, gt=0, description="seconds to wait for an answer")
     retries: int = Field(6, ge=0, description="repetitions of a request that fails for a while")
     backoff: float = Field(1.0, gt=0, description="seconds before the first repetition; doubled each time")
+
+    @field_validator("parameters")
+    @classmethod
+    def _parameters_hold_no_key(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        for name in parameters:
+            if name.lower().replace("-", "_") in _KEY_NAMES:
+                raise ValueError(f"api.parameters.{name} would write a key into files; set api.key_variable instead")
+        return parameters
 
 
 class FitOptions(Section):

@@ -6,14 +6,14 @@ import importlib.metadata
 import os
 import platform
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from synaug.config import UNNAMED, Recipe
 from synaug.errors import ChangedFileError, DataError, OptionError
-from synaug.recipes import make_recipe, with_overrides
+from synaug.recipes import make_recipe, with_overrides, with_settings
 from synaug.runtime import ownership, storage
 from synaug.runtime.files import directories
 from synaug.runtime.files.names import component
@@ -430,27 +430,53 @@ def _accelerator() -> str:
     return "no GPU"
 
 
-def change_model(path: Path, model: str) -> None:
-    """Let a planned run take its images from another model.
+_OF_LATER_IMAGES = ("quality.max_attempts", "quality.max_missing", "generate.device")
+"""Options beside those of the service that may change between two images of a run."""
+
+
+def change_generation(path: Path, overrides: Mapping[str, Any], settings: Sequence[str] = ()) -> None:
+    """Change how a planned run generates: all of it before the first image, later only what changes no image.
+
+    Args:
+        path: run directory.
+        overrides: dotted options, such as ``{"plan.model": "embedded"}``; None leaves one as it is.
+        settings: as of ``--set``; these override ``overrides``.
 
     Raises:
-        OptionError: images of the planned model are there already, or the model is no name of one.
+        OptionError: an option is unknown or its value is not allowed, or images that are there depend on it.
     """
     from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
 
     run = open_run(path)
     recipe = locked_recipe(run)
-    if recipe.plan.model == model:
+    changed = with_settings(with_overrides(recipe, dict(overrides)), settings)
+    differing = changed_options(recipe, changed)
+    if not differing:
         return
-    changed = with_overrides(recipe, {"plan.model": model})
     with storage.lock(path):
-        if (path / "journal").exists():
-            raise OptionError(
-                f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
-                "Plan into another folder, or leave --model out."
-            )
+        has_images = (path / "journal").exists()
+        for name, (before, now) in differing.items():
+            _check_may_change(path, name, before, now, has_images=has_images)
         plan = read_plan(run.plan)
-        changed_plan = replace(plan, options=plan.options.model_copy(update={"model": model}))
+        new = {"model": changed.plan.model, "negative_prompt": changed.plan.negative_prompt}
+        changed_plan = replace(plan, options=plan.options.model_copy(update=new), generate=changed.generate)
         write_files(run, {run.plan.name: plan_bytes(changed_plan)})
         replace_recipe(run, changed)
-        _change_lock(run, model={})
+        if changed.plan.model != recipe.plan.model:
+            _change_lock(run, model={})
+
+
+def _check_may_change(path: Path, name: str, before: Any, now: Any, *, has_images: bool) -> None:
+    """Raise an OptionError for an option that ``generate`` cannot change."""
+    if f"{name} ".startswith(_OF_SERVICE) or name in _OF_LATER_IMAGES:
+        return
+    if not name.startswith(("generate.", "api.", "plan.model", "plan.negative_prompt")):
+        raise OptionError(
+            f"{name} cannot be changed by 'synaug generate'. Plan into another folder: synaug plan DATA --out OTHER "
+            f"--set {name}=..."
+        )
+    if has_images:
+        raise OptionError(
+            f"{path} holds images of {name} {before!r}; they cannot be continued with {now!r}. Plan into another "
+            "folder, or leave the option out."
+        )

@@ -13,9 +13,8 @@ from synaug.data.formats.huggingface import named_elsewhere
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.export_classifier import export_classifier
-from synaug.runtime import storage
+from synaug.runtime import own_code, storage
 from synaug.runtime.trust import trusting
-from synaug.training.networks import custom
 
 NET = """
 from pathlib import Path
@@ -49,7 +48,7 @@ def run(foreign, photos, tmp_path, synaug):
     done = synaug("plan", photos, "--recipe", recipe, "--out", tmp_path / "run", "--trust", net)
     assert done.code == 0, done.err
     mark.unlink()
-    custom._run.cache_clear()  # the other person had a process of their own
+    own_code._run.cache_clear()  # the other person had a process of their own
     return tmp_path / "run"
 
 

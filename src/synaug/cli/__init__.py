@@ -20,6 +20,7 @@ from synaug.cli import (
     doctor_commands,
     evaluation_commands,
     prediction_commands,
+    prompt_commands,
     run_commands,
     schema_commands,
     synthesis_commands,
@@ -62,6 +63,7 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
     "The same, step by step": {
         "count": data_commands.count,
         "plan": synthesis_commands.plan,
+        "prompts": prompt_commands.prompts,
         "generate": synthesis_commands.generate,
         "check": synthesis_commands.check,
         "review": synthesis_commands.review,

@@ -61,7 +61,30 @@ RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML recipe; 
 Model = Annotated[
     str | None,
     typer.Option(
-        help="'embedded', a diffusers folder, or a Hub id (ID@REVISION).", show_default="Stable Diffusion 1.5"
+        help="'embedded', a diffusers folder, a Hub id (ID@REVISION), or a service (openai:, api:, comfyui:).",
+        show_default="Stable Diffusion 1.5",
+    ),
+]
+Generator = Annotated[
+    str | None,
+    typer.Option(
+        help="Code of your own that generates the images, run with all your rights: draw.py:draw or module:factory.",
+        show_default="the model",
+    ),
+]
+Endpoint = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Address of the image service of --model, such as http://127.0.0.1:8000/v1.",
+        show_default="the service's own",
+    ),
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        help="Prompts to use instead of the template: a CSV, TSV or JSONL file with columns class and prompt.",
+        show_default="a template",
     ),
 ]
 ImageSize = Annotated[
@@ -158,7 +181,7 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FILE|SHA256",
-        help="Run the code of networks that the recipe names from this file, module or digest. May be repeated.",
+        help="Run the code that the recipe names from this file, module or digest. May be repeated.",
         show_default="none",
     ),
 ]

@@ -27,8 +27,13 @@ def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> No
 
     if as_json:
         print_json(content)
-    else:
-        console.show_plan(content, out)
+        return
+    from synaug.cli import prompt_tables
+
+    if content.get("prompts_file"):
+        prompt_tables.show_prompt_counts(content["prompt_counts"])
+    prompt_tables.show_spread(content.get("spread", {}))
+    console.show_plan(content, out)
 
 
 def print_facts(content: dict[str, Any], *, as_json: bool) -> None:

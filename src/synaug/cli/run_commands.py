@@ -16,8 +16,10 @@ from synaug.cli.arguments import (
     Data,
     Device,
     DryRun,
+    Endpoint,
     Engine,
     Epochs,
+    Generator,
     GroupColumn,
     ImageSize,
     Json,
@@ -30,6 +32,7 @@ from synaug.cli.arguments import (
     PathColumn,
     Preset,
     Pretrained,
+    Prompts,
     RecipeFile,
     Run,
     Seed,
@@ -104,6 +107,8 @@ def run_all(
     by: By = None,
     target: Target = None,
     model: Model = None,
+    endpoint: Endpoint = None,
+    generator: Generator = None,
     label: Label = None,
     attribute: Attribute = None,
     split_column: SplitColumn = None,
@@ -113,6 +118,7 @@ def run_all(
     splits: Splits = None,
     recipe: RecipeFile = None,
     aliases: Aliases = None,
+    prompts: Prompts = None,
     methods: Methods = None,
     image_size: ImageSize = None,
     pretrained: Pretrained = None,
@@ -152,21 +158,23 @@ def run_all(
     from synaug.synthesis.execution.ray_cluster import cluster_named
 
     options = options_of(
-        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
+        recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label, attribute=attribute,
+        split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
-        target=number_or_name(target), model=model, image_size=image_size, seed=seed, test_fraction=test_fraction,
+        target=number_or_name(target), model=model, generator=generator, endpoint=endpoint,
+        image_size=image_size, seed=seed, test_fraction=test_fraction,
         settings=settings, preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
         budget=budget,
     )  # fmt: skip
     if dry_run:
-        with session(trust=named_code(network, trust)) as progress:
+        with session(trust=named_code(trust, network, generator)) as progress:
             planned = preview_run(
                 data, options, names_of(methods), num_seeds=seeds or 1, preset=preset, progress=progress
             )
             show_plan(planned, None, as_json=as_json)
         return
     out = run_folder(out, str(data))
-    with session(trust=named_code(network, trust)) as progress:
+    with session(trust=named_code(trust, network, generator)) as progress:
         made = experiment.run(
             data,
             out,

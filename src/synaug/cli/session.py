@@ -30,6 +30,9 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "target": ("plan.target",),
     "cap": ("plan.cap",),
     "variant": ("plan.variant",),
+    "prompts": ("plan.prompts",),
+    "generator": ("generate.generator",),
+    "endpoint": ("api.endpoint",),
     "model": ("plan.model",),
     "image_size": ("train.image_size",),
     "pretrained": ("train.pretrained",),
@@ -82,9 +85,9 @@ def options_of(
     return with_settings(chosen, settings or [])
 
 
-def named_code(network: str | None, trust: Sequence[str] | None) -> list[str]:
-    """Return what code the command line names: that of the network, and what it confirms."""
-    return [*(trust or ()), *([network] if network is not None else [])]
+def named_code(trust: Sequence[str] | None, *named: str | None) -> list[str]:
+    """Return what code the command line names, such as that of the network, and what it confirms."""
+    return [*(trust or ()), *(each for each in named if each is not None)]
 
 
 def _preset_options(preset: str) -> dict[str, Any]:

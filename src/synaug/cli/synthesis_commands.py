@@ -13,7 +13,9 @@ from synaug.cli.arguments import (
     By,
     Data,
     DryRun,
+    Endpoint,
     Engine,
+    Generator,
     GroupColumn,
     ImageSize,
     Json,
@@ -24,6 +26,7 @@ from synaug.cli.arguments import (
     NewRun,
     OtherModel,
     PathColumn,
+    Prompts,
     RecipeFile,
     Run,
     Seed,
@@ -57,6 +60,8 @@ def plan(
         ),
     ] = None,
     model: Model = None,
+    endpoint: Endpoint = None,
+    generator: Generator = None,
     label: Label = None,
     attribute: Attribute = None,
     split_column: SplitColumn = None,
@@ -66,6 +71,7 @@ def plan(
     splits: Splits = None,
     recipe: RecipeFile = None,
     aliases: Aliases = None,
+    prompts: Prompts = None,
     image_size: ImageSize = None,
     network: Network = None,
     trust: Trust = None,
@@ -94,18 +100,20 @@ def plan(
     from synaug.runtime.ownership import check_free, claim
 
     options = options_of(
-        recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path,
+        recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label, attribute=attribute,
+        split_column=split_column, path=path,
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
-        target=number_or_name(target), cap=cap, variant=variant, model=model,
+        target=number_or_name(target), cap=cap, variant=variant, model=model, generator=generator,
+        endpoint=endpoint,
         image_size=image_size, network=network, seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
-        with session(trust=named_code(network, trust)) as progress:
+        with session(trust=named_code(trust, network, generator)) as progress:
             show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
         return
     out = run_folder(out, str(data))
     check_free(out, "run")
-    with session(trust=named_code(network, trust)) as progress:
+    with session(trust=named_code(trust, network, generator)) as progress:
         plan_stage.check_recipe(options)
         manifest = plan_stage.load_data(data, options, progress=progress)
         made = plan_stage.drafted_plan(manifest, options)
@@ -119,6 +127,17 @@ def plan(
 def generate(
     run: Run,
     model: OtherModel = None,
+    endpoint: Endpoint = None,
+    generator: Generator = None,
+    trust: Trust = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.OPTION=VALUE",
+            help="Change an option: any of 'generate' and 'api' before the first image; later such as api.max_cost=30.",
+        ),
+    ] = None,
     shard: Annotated[
         str,
         typer.Option(metavar="i/n", help="Make only part i of n (1 to n); 'auto' takes both from the cluster's job."),
@@ -134,15 +153,17 @@ def generate(
 ) -> None:
     """Generate the planned images, check each, and keep those that pass.
 
-    What is there already is kept; the same command goes on.
+    Keeps existing images. Rerun to resume.
 
     Example:  synaug generate runs/photos
+
+    Example:  synaug generate runs/photos --set api.max_cost=30
 
     Example:  synaug generate runs/photos --engine ray
     """
     from synaug.pipeline import generate as generate_stage
     from synaug.pipeline.dry_run import preview_generation
-    from synaug.run import change_model
+    from synaug.run import change_generation
     from synaug.synthesis.execution.ray_cluster import cluster_named
     from synaug.synthesis.execution.shards import shard_named
 
@@ -153,15 +174,18 @@ def generate(
     if dry_run:
         print_facts(preview_generation(run), as_json=as_json)
         return
-    with session() as progress:
-        if model is not None:
-            change_model(run, model)
+    with session(trust=named_code(trust, generator)) as progress:
+        change_generation(
+            run,
+            {"plan.model": model, "api.endpoint": endpoint, "generate.generator": generator},
+            settings or (),
+        )
         result = generate_stage.generate(run, shard=part, cluster=cluster, progress=progress)
     content = {
         "requested": result.requested,
         "accepted": result.accepted,
         "missing": result.missing,
-        "rejected": result.rejected,
+        "rejected": generate_stage.rejections(run, result.rejected),
         "seconds": result.seconds,
     }
     if as_json:

@@ -7,7 +7,7 @@ import functools
 import io
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,25 @@ def decoded(data: bytes) -> Image.Image:
     Raises:
         DataError: the bytes are no image of an allowed format, are too large, or are cut short.
     """
+    return _decoded(data, plain_mode)
+
+
+def alpha_channel(data: bytes) -> Image.Image | None:
+    """Return how opaque each pixel of an encoded image is, mode ``L``; None if the image says nothing of it.
+
+    Raises:
+        DataError: as in ``decoded``.
+    """
+    found = _decoded(data, _alpha)
+    return found if found.size != (0, 0) else None
+
+
+def _alpha(image: Image.Image) -> Image.Image:
+    return image.convert("RGBA").getchannel("A") if image.has_transparency_data else Image.new("L", (0, 0))
+
+
+def _decoded(data: bytes, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Decode an image fully, turn it upright, and return it converted."""
     if len(data) > MAX_BYTES:
         raise DataError(f"has {len(data):,} bytes; allowed are {MAX_BYTES:,}")
     try:
@@ -68,7 +87,7 @@ def decoded(data: bytes) -> Image.Image:
                 raise DataError(f"has {image.width} x {image.height} pixels; allowed are {MAX_PIXELS:,} in all")
             with _room.of(image.width * image.height):
                 image.load()
-                return plain_mode(ImageOps.exif_transpose(image))
+                return convert(ImageOps.exif_transpose(image))
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError:

@@ -8,7 +8,7 @@ from synaug.config import Recipe, TrainOptions
 from synaug.errors import OptionError
 from synaug.methods.datasets import input_of
 from synaug.methods.options import network_file, network_of
-from synaug.runtime.trust import check_trusted
+from synaug.runtime import own_code
 from synaug.synthesis.planning.plan import Plan
 
 
@@ -21,10 +21,9 @@ def check_code(networks: Iterable[str]) -> None:
     own = [network for network in networks if ":" in network]  # so that nothing heavy is loaded for others
     if not own:
         return
-    from synaug.training.networks.custom import is_own, source_digest
+    from synaug.training.networks.custom import KIND, is_own
 
-    for network in filter(is_own, own):
-        check_trusted(network, source_digest(network))
+    own_code.check_code([network for network in own if is_own(network)], KIND)
 
 
 def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:

@@ -216,6 +216,8 @@ def real_folds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the fold of each real training image, and the position of the real image that each synthetic one shows.
 
+    Of shape (M,), or (M, K) if up to K real images are references of one synthetic image.
+
     -1: never held out; made from text alone. Folds are even over groups or classes, and images of equal content share
     one. A synthetic image that was made from a real one leaves together with it.
     """
@@ -227,10 +229,21 @@ def real_folds(
     folds = fold_numbers(strata, recipe.choose.folds, rng, contents=contents)
     table = provenance(read_plan(run_folder.plan), run_folder.path)
     position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
-    made_from = {row.id: position.get(row.guide, -1) for row in table.itertuples()}
+    shown = {
+        name: _positions_of(row, position) for name, row in zip(table["id"], table.to_dict("records"), strict=True)
+    }
+    most = max(map(len, shown.values()), default=1)
     made = synthetic_manifest(read_plan(run_folder.plan), run_folder.path).frame["id"].tolist()
     given = int(training.is_synthetic.sum())
-    return folds, np.array([-1] * given + [made_from.get(image, -1) for image in made], np.int64)
+    rows = [[-1]] * given + [shown.get(image, [-1]) for image in made]
+    padded = np.array([[*each, *[-1] * (most - len(each))] for each in rows], np.int64).reshape(len(rows), most)
+    return folds, padded[:, 0] if most == 1 else padded
+
+
+def _positions_of(record: dict[str, Any], position: dict[str, int]) -> list[int]:
+    """Return the positions of the real images that a synthetic one was made from, -1 for none."""
+    guides = record.get("guides")
+    return [position.get(str(name), -1) for name in (guides if isinstance(guides, list) else [record.get("guide")])]
 
 
 def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Sets:
@@ -239,7 +252,8 @@ def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Se
     is_synthetic = both.is_synthetic.numpy()
     keep = np.ones(len(both), bool)
     keep[~is_synthetic] = folds != fold
-    keep[is_synthetic] = (shown < 0) | (folds[shown] != fold)
+    outside = (shown < 0) | (folds[shown] != fold)
+    keep[is_synthetic] = outside.reshape(len(outside), -1).all(1)
     inside = both.rows(keep)
     return replace(sets, evened_out=inside, real=inside.rows(~inside.is_synthetic), features={})
 

@@ -25,7 +25,8 @@ from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.generators.text_encoders import limit_at_hand
 from synaug.synthesis.planning.cost import Pace, estimate
 from synaug.synthesis.planning.plan import Plan, doubtful_names
-from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.planning.plan_file import read_plan, spread_counts
+from synaug.synthesis.planning.prompt_account import prompt_account
 from synaug.synthesis.planning.prompt_length import prompt_notes
 from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
@@ -53,17 +54,20 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
         "validation_images": len(manifest.split("validation")),
         "data": reading_account(manifest),
         "estimate": estimate(made, pace),
-        "licence": model_facts(made.options.model)["licence"],
-        "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.options.model) else None,
+        "licence": None if made.generate.generator else model_facts(made.options.model)["licence"],
+        "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.model) else None,
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
         "model_note": model_note(made),
         "long_prompts": _prompt_notes(made),
+        "prompts_file": made.options.prompts,
+        "prompt_counts": prompt_account(made, limit_at_hand(made.model)),
+        "spread": {name: each["spread"] for name, each in spread_counts(made).items()},
     }
 
 
 def _prompt_notes(plan: Plan) -> list[str]:
-    limit = limit_at_hand(plan.options.model)
+    limit = limit_at_hand(plan.model)
     return [] if limit is None else prompt_notes(plan, limit)
 
 
@@ -111,7 +115,7 @@ def preview_generation(out: Path) -> dict[str, Any]:
     """Return how many images ``generate`` would go on with, and for how many it has no attempts left."""
     recipe, plan = locked_recipe(open_run(out)), read_plan(open_run(out).plan)
     made, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
-    return {"model": recipe.plan.model, "planned": made["requested"], "there": made["accepted"],
+    return {"model": plan.model, "planned": made["requested"], "there": made["accepted"],
             "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
 
 

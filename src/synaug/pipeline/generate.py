@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ from synaug.run import RunFolder, locked_model, locked_recipe, open_run, write_m
 from synaug.runtime import signals, storage
 from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
+from synaug.runtime.trust import trusted, trusting
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
 from synaug.synthesis.generators.model_sources import is_service, model_facts
-from synaug.synthesis.planning.plan import Plan, class_captions
+from synaug.synthesis.planning.plan import Plan, class_captions, starts_from_real
 from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.prompt_length import check_prompt_length
 
@@ -57,7 +58,7 @@ def generate(
         return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
     from synaug.synthesis.execution.ray_cluster import synthesize_on_cluster
 
-    begin = functools.partial(image_maker, out.resolve(), plan.digest, generator=generator)
+    begin = functools.partial(image_maker, out.resolve(), plan.digest, generator=generator, trust=trusted())
     return synthesize_on_cluster(
         plan, begin, folder=out, cluster=cluster, device=recipe.generate.device, quality=recipe.quality,
         progress=progress,
@@ -65,9 +66,16 @@ def generate(
 
 
 def image_maker(
-    out: Path, plan_digest: str, *, generator: Generator | None = None, progress: Progress = silent
+    out: Path,
+    plan_digest: str,
+    *,
+    generator: Generator | None = None,
+    trust: Collection[str] = (),
+    progress: Progress = silent,
 ) -> PartMaker:
     """Return what makes one part of the plan after another in this process; the model is loaded once, when needed.
+
+    Code of the user's own runs in another process, too, if it is in ``trust``; see ``runtime.trust``.
 
     Raises:
         EnvironmentFault: this machine does not see the run folder, or sees another one.
@@ -99,7 +107,8 @@ def image_maker(
         if not loaded and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
             if scorer is not None:
                 scorer([])  # so that one that cannot be had is missed before anything is made
-            loaded.append(loaded_generator(out, recipe, plan, progress=progress))
+            with trusting(*trust):
+                loaded.append(loaded_generator(out, recipe, plan, progress=progress))
         accepted = synthetic_manifest(plan, out) if late.gates else None  # as of now: others may have worked on it
         return synthesize(
             plan,
@@ -134,13 +143,24 @@ def check_generator(recipe: Recipe) -> None:
     """
     from synaug.synthesis.generators.image_api import load_service
     from synaug.synthesis.generators.model_sources import find_model
+    from synaug.synthesis.generators.own_generators import check_own_generator
 
+    if recipe.generate.generator is not None:
+        check_own_generator(recipe.generate.generator)
+        return
     if not is_service(recipe.plan.model):
         find_model(recipe.plan.model)
         return
+    _check_text_only(recipe)
+    load_service(recipe.plan.model, recipe.api, negative_prompt=recipe.plan.negative_prompt)
+
+
+def _check_text_only(recipe: Recipe) -> None:
+    """Raise an OptionError for a plan with images to start from: services take none."""
     if recipe.plan.variant != "text":
         raise OptionError(f"{recipe.plan.model} generates from text only; plan.variant is {recipe.plan.variant!r}.")
-    load_service(recipe.plan.model, recipe.api)
+    if recipe.generate.controlnet is not None:
+        raise OptionError(f"{recipe.plan.model} takes no generate.controlnet. Leave it out.")
 
 
 def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progress = silent) -> Generator:
@@ -152,11 +172,21 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     from synaug.synthesis.generators.image_api import load_service
     from synaug.synthesis.generators.loading import load_generator
     from synaug.synthesis.generators.lora import fit_model
+    from synaug.synthesis.generators.own_generators import load_own_generator
     from synaug.synthesis.generators.text_encoders import limit_at_hand
 
     run_folder = RunFolder(out)
+    if recipe.generate.generator is not None:
+        own = load_own_generator(
+            recipe.generate.generator, class_names=plan.class_names, image_size=plan.image_size,
+            device=recipe.generate.device,
+        )  # fmt: skip
+        write_model(run_folder, own.about)
+        return own
     if is_service(recipe.plan.model):
-        service = load_service(recipe.plan.model, recipe.api, run=out)
+        _check_text_only(recipe)
+        service = load_service(recipe.plan.model, recipe.api, run=out, negative_prompt=recipe.plan.negative_prompt)
+        service.check_negative(*(each.negative_prompt for each in plan.written))
         write_model(run_folder, service.about)
         return service
     model = _source_of(run_folder, recipe.plan.model)
@@ -191,6 +221,13 @@ def _source_of(run_folder: RunFolder, model: str) -> str:
     """
     planned = locked_model(run_folder).get("path")
     return planned if planned is not None and Path(planned).is_dir() else model
+
+
+def rejections(out: Path, rejected: Mapping[str, int]) -> dict[str, int]:
+    """Return the rejected images by reason, with zeros of ``copy`` and ``leak`` if images start from real ones."""
+    plan, gates = read_plan(open_run(out).plan), locked_recipe(open_run(out)).quality.gates
+    shown = [gate for gate in ("copy", "leak") if gate in gates] if starts_from_real(plan) else []
+    return dict.fromkeys(shown, 0) | dict(rejected)
 
 
 def check_complete(out: Path, result: SynthesisResult | None = None) -> None:

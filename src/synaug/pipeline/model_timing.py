@@ -6,14 +6,13 @@ import collections
 import itertools
 import time
 from pathlib import Path
-from typing import Any
 
 from synaug.data.manifest import read_manifest
 from synaug.pipeline.generate import loaded_generator
 from synaug.recipes import with_overrides
 from synaug.run import locked_recipe, open_run
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.generators.init_images import make_guides
+from synaug.synthesis.generators.init_images import make_guides, start_arguments
 from synaug.synthesis.planning.cost import Pace
 from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.slots import image_seed, slots
@@ -42,7 +41,7 @@ def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
 
     def timed(size: int) -> float:
         batch = list(itertools.islice(slots(plan), size))
-        starts: dict[str, Any] = {"images": [guides(slot)[1] for slot in batch]} if guides else {}
+        starts = start_arguments([guides(slot) for slot in batch]) if guides else {}
         prompts, seeds = [slot.prompt for slot in batch], [image_seed(slot.id, 0) for slot in batch]
         began = time.perf_counter()
         collections.deque(generator(prompts, seeds=seeds, **starts), maxlen=0)

@@ -14,15 +14,17 @@ from synaug.data import groups, readers, source_encoding
 from synaug.data.completeness import complete_classes, without_synthetic_tests
 from synaug.data.manifest import Manifest, manifest_bytes
 from synaug.data.subsets import with_test_split
-from synaug.errors import DataError
+from synaug.errors import DataError, OptionError
 from synaug.methods import check_code, check_methods
 from synaug.pipeline.scorer import with_scorer
 from synaug.run import RunFolder, write_files, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.journal import FOLDER as JOURNAL
 from synaug.synthesis.generators.model_sources import place_of
 from synaug.synthesis.planning.plan import Plan, make_plan
-from synaug.synthesis.planning.plan_file import plan_bytes
+from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
+from synaug.synthesis.planning.prompt_file import read_prompts
 
 if TYPE_CHECKING:
     from synaug.data.formats.in_memory import Source
@@ -33,6 +35,7 @@ IN_MEMORY = "images in memory"
 def check_recipe(recipe: Recipe) -> None:
     """Raise an OptionError for a name that nothing knows: a method, mixing, loss, sampler, network, gate, device."""
     from synaug.runtime.devices import chosen_device, chosen_precision
+    from synaug.synthesis.generators.own_generators import check_own_generator
     from synaug.synthesis.quality.gates import check_gates
     from synaug.training.batching import check_stage
     from synaug.training.last_layer.retrain import method_named
@@ -44,6 +47,10 @@ def check_recipe(recipe: Recipe) -> None:
     chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
     networks = {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}
     check_code(networks)
+    if recipe.generate.generator is not None:
+        check_own_generator(recipe.generate.generator)
+        if recipe.plan.variant == "fitted":
+            raise OptionError("variant 'fitted' trains a diffusion model, which generate.generator replaces.")
     for network in networks:
         check_network(network)
     for changes in ({}, *(method.stage1 for method in recipe.methods.values())):
@@ -86,6 +93,7 @@ def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
         generate=recipe.generate,
         encoding=look,
         image_size=look.size or source_encoding.median_size(training),
+        written=read_prompts(Path(recipe.plan.prompts)) if recipe.plan.prompts else (),
     )
 
 
@@ -106,7 +114,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
 
         recipe, _ = resolve_pretraining(recipe, plan, out)
     recipe = with_scorer(recipe, plan, run_folder)
-    folder = place_of(recipe.plan.model)
+    folder = {} if recipe.generate.generator else place_of(recipe.plan.model)
     write_lock(
         run_folder,
         source=manifest.origin or source,
@@ -114,8 +122,24 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
         data_digest=data_digest(manifest),
         model={"model": recipe.plan.model} | folder if folder else None,
     )
+    check_same_prompts(run_folder, plan)
     contents = {run_folder.data.name: manifest_bytes(manifest), run_folder.plan.name: plan_bytes(plan)}
     write_files(run_folder, contents)
+
+
+def check_same_prompts(run_folder: RunFolder, plan: Plan) -> None:
+    """Refuse prompts that are not those of the images that are there: their plan would be lost.
+
+    Raises:
+        OptionError: the prompts file was changed.
+    """
+    if not run_folder.plan.is_file() or not (run_folder.path / JOURNAL).exists():
+        return
+    if read_plan(run_folder.plan).written != plan.written:
+        raise OptionError(
+            f"{run_folder.path} holds images of other prompts: {plan.options.prompts} was changed since. "
+            "Choose another folder with --out, or restore the file."
+        )
 
 
 def data_digest(manifest: Manifest) -> str:

@@ -20,6 +20,7 @@ from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
 from synaug.pipeline.choose import read_choice
 from synaug.pipeline.comparison import compared
+from synaug.pipeline.generate import rejections
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report.html import read_report
@@ -144,13 +145,13 @@ def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float
 def model_note(plan: Plan) -> str:
     """Return the warning, before an image is made, that the model does not know the classes; empty if it may."""
     unknown = [name for name in plan.class_names if called(plan).get(name, name) not in CLASS_NAMES]
-    return OUT_OF_DOMAIN if plan.options.model == EMBEDDED and unknown else ""
+    return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown else ""
 
 
 def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
     """Return what a reader of the results has to know."""
     notes = []
-    if plan.options.model == EMBEDDED:
+    if plan.model == EMBEDDED:
         notes.append(model_note(plan) or IN_DOMAIN)
     if made["missing"]:
         notes.append(
@@ -244,7 +245,7 @@ def plan_section(plan: Plan) -> dict[str, Any]:
         "by": plan.options.by,
         "target": plan.options.target,
         "variant": plan.options.variant,
-        "model": plan.options.model,
+        "model": plan.model,
         "template": plan.options.template,
         "class_of": {cell.name: plan.class_names[cell.label] for cell in plan.cells},
         "num_to_generate": {cell.name: cell.num_to_generate for cell in plan.cells},
@@ -272,6 +273,7 @@ def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
             rejected.setdefault(record["cell"], collections.Counter())[record["reason"]] += 1
     made = synthesis_summary(plan, out)
     return made | {
+        "rejected": rejections(out, made["rejected"]),
         "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
         "model": model,
         "review": review_counts(plan, out),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-_SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=:/)/?[^/@\s]+:[^/@\s]+(?=@)|(?<=://)[^/@\s]+(?=@))")
+_SECRET = re.compile(
+    r"(\bhf_[A-Za-z0-9]{30,}\b|\bsk-[A-Za-z0-9_-]{16,}|(?<=:/)/?[^/@\s]+:[^/@\s]+(?=@)|(?<=://)[^/@\s]+(?=@))"
+)
 
 
 def redacted(value: Any) -> Any:

@@ -23,6 +23,7 @@ from synaug.runtime import signals, storage
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, rejected_files, synthesis_summary, synthesize
 from synaug.synthesis.generators.diffusion import Generated
+from synaug.synthesis.generators.init_images import Guide
 from synaug.synthesis.generators.loading import load_generator
 from synaug.synthesis.quality.gates import Verdict
 
@@ -256,7 +257,7 @@ def test_image_to_image_records_its_guide(plan, tmp_path):
         return [image.copy() for image in images]
 
     def guides(slot):
-        return f"guide-of-{slot.index}", Image.new("L", (12, 12), slot.index)
+        return Guide((f"guide-of-{slot.index}",), Image.new("L", (12, 12), slot.index))
 
     synthesize(plan, copy, folder=tmp_path, guides=guides)
     table = provenance(plan, tmp_path)

@@ -28,6 +28,7 @@ class Service:
         self.lock = threading.Lock()
         self.prompts = {}
         self.before_answer = lambda: None
+        self.write = lambda content: ""  # the text of chat/completions
 
     def next_fault(self):
         with self.lock:
@@ -65,6 +66,11 @@ def serving():
                 self.answer(status, body if isinstance(body, bytes) else json.dumps(body).encode(), headers)
             elif self.path == "/v1/images/generations":
                 self.generations(content)
+            elif self.path == "/v1/chat/completions":
+                service.before_answer()
+                message = {"role": "assistant", "content": service.write(content)}
+                answer = {"model": f"{content['model']}-2026", "choices": [{"message": message}]}
+                self.answer(200, json.dumps(answer | {"system_fingerprint": "fp_1"}).encode())
             elif self.path == "/prompt":
                 number = f"job-{len(service.requests)}"
                 service.prompts[number] = content["prompt"]

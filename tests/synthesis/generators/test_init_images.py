@@ -36,14 +36,14 @@ def test_text_needs_no_guides(plan, real):
 def test_intra_starts_from_the_slots_own_class(plan, real):
     plan = variant_of(plan, "intra")
     guides, labels = make_guides(plan, real), dict(zip(real.frame["id"], real.labels, strict=True))
-    chosen = [(slot.cell.label, guides(slot)[0]) for slot in slots(plan)]
+    chosen = [(slot.cell.label, guides(slot).ids[0]) for slot in slots(plan)]
     assert all(labels[name] == label for label, name in chosen)
     assert len({name for _, name in chosen}) == 10  # every real image of both classes serves
 
 
 def test_inter_starts_from_the_largest_class_where_none_is_many_shot(plan, real):
     guides = make_guides(variant_of(plan, "inter"), real)
-    assert all(int(guides(slot)[0].split("-")[1]) < 20 for slot in slots(plan))
+    assert all(int(guides(slot).ids[0].split("-")[1]) < 20 for slot in slots(plan))
 
 
 def test_inter_takes_all_other_many_shot_classes():
@@ -60,7 +60,7 @@ def test_intra_prefers_the_group_and_falls_back_to_the_class():
 
 def test_a_slot_keeps_its_guide(plan, real):
     first, second = (make_guides(variant_of(plan, "intra"), real) for _ in range(2))
-    assert [first(slot)[0] for slot in slots(plan)] == [second(slot)[0] for slot in slots(plan)]
+    assert [first(slot).ids for slot in slots(plan)] == [second(slot).ids for slot in slots(plan)]
 
 
 def test_a_single_class_has_no_other_to_start_from(plan, real):

@@ -219,6 +219,8 @@ def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[s
     told = facts.of(row)
     if isinstance(told.get("guide"), str):
         told["guide"] = public_id(told["guide"])
+    if isinstance(told.get("guides"), list):
+        told["guides"] = [public_id(str(name)) for name in told["guides"]]
     return record | told
 
 

@@ -16,6 +16,8 @@ from synaug.synthesis.planning.plan import Plan
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
 _TOLD = (*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores")
 
+_ONLY_SOME = ("negative_prompt", "guides", "mask_sha256", "reviewed")  # columns that most tables lack
+
 
 def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield one journal record an accepted slot, with the ``about`` of the generator that made it."""
@@ -42,8 +44,9 @@ def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
         told = {name: record.get(name) for name in _TOLD} | record["about"]
         told |= {name: shared.setdefault(told[name], told[name]) for name in ("prompt", "modifier")}
         told["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
-        if "reviewed" in record:
-            told["reviewed"] = record["reviewed"]
+        told |= {
+            name: record[name] for name in ("negative_prompt", "guides", "mask_sha256", "reviewed") if name in record
+        }
         columns |= {name: [None] * number for name in told if name not in columns}
         for name, values in columns.items():
             values.append(told.get(name))

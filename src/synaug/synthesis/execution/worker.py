@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageOps
 
@@ -21,11 +20,12 @@ from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
+from synaug.synthesis.execution.generation import Task, generated
 from synaug.synthesis.execution.journal import State, journal_path, read_state
 from synaug.synthesis.generators.init_images import Guides
 from synaug.synthesis.planning.cost import estimate
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.slots import Slot, image_seed, safe_names, slots
+from synaug.synthesis.planning.slots import Slot, safe_names, slots
 from synaug.synthesis.quality.gates import Candidate, Gate, Verdict, judged
 
 if TYPE_CHECKING:
@@ -45,17 +45,6 @@ class SynthesisResult:
     rejected: dict[str, int]
     missing: int
     seconds: float
-
-
-@dataclass(frozen=True)
-class _Task:
-    slot: Slot
-    attempt: int
-    guide: tuple[str, Image.Image] | None = None
-
-    @property
-    def seed(self) -> int:
-        return image_seed(self.slot.id, self.attempt)
 
 
 def synthesize(
@@ -146,12 +135,12 @@ def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progre
 
 
 def _run_round(
-    worker: _Worker, generator: Generator, todo: Iterator[_Task], pool: ThreadPoolExecutor, progress: Progress
+    worker: _Worker, generator: Generator, todo: Iterator[Task], pool: ThreadPoolExecutor, progress: Progress
 ) -> None:
     """Generate batch by batch; check and write each batch while the next is made."""
     finishing: Future[None] | None = None
     while tasks := list(islice(todo, getattr(generator, "batch_size", 16))):
-        made = _generated(generator, tasks)
+        made = generated(generator, tasks)
         if finishing is not None:
             finishing.result()
             worker.report(progress)
@@ -162,29 +151,6 @@ def _run_round(
     if finishing is not None:
         finishing.result()
         worker.report(progress)
-
-
-def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Generated], float]:
-    """Return one result a task and the seconds it took; plain images are wrapped."""
-    from synaug.synthesis.generators.diffusion import Generated
-
-    if not callable(generator):
-        raise OptionError(
-            f"generator must be a callable (prompts, *, seeds) that makes images, got {type(generator).__name__} "
-            f"{generator!r}. A model's folder or name is given as model=."
-        )
-    began = time.monotonic()
-    starts = [task.guide[1] for task in tasks if task.guide is not None]
-    more: dict[str, Any] = {"images": starts} if starts else {}
-    prompts, seeds = [task.slot.prompt for task in tasks], [task.seed for task in tasks]
-    made = list(cast("Iterable[Any]", generator(prompts, seeds=seeds, **more)))
-    if len(made) != len(tasks):
-        raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
-    for each in made:
-        if not isinstance(each, Generated | Image.Image):
-            raise OptionError(f"The generator returned {type(each).__name__}; it must make Pillow images.")
-    wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
-    return wrapped, time.monotonic() - began
 
 
 @dataclass
@@ -234,14 +200,14 @@ class _Worker:
         note = ", ".join(filter(None, [*parts, self.note()]))
         progress("making images", self.total - self.left, self.total, note)
 
-    def tasks(self, attempt: int, guides: Guides | None) -> Iterator[_Task]:
+    def tasks(self, attempt: int, guides: Guides | None) -> Iterator[Task]:
         """Yield what is to be done where this attempt is the next one."""
         for slot in slots_of(self.plan, self.quality, self.shard):
             is_next = self.state.attempt(slot) == attempt
             if is_next and not self.state.is_settled(slot, self.quality.max_attempts):
-                yield _Task(slot, attempt, guides(slot) if guides else None)
+                yield Task(slot, attempt, guides(slot) if guides else None)
 
-    def finish(self, tasks: Sequence[_Task], made: Sequence[Generated], seconds: float) -> None:
+    def finish(self, tasks: Sequence[Task], made: Sequence[Generated], seconds: float) -> None:
         """Check the images of a batch, write and journal them."""
         images = list(self.pool.map(self._fitted, [each.image for each in made]))
         encodings = self.pool.map(self._encoded, images)  # while the gates look at them
@@ -277,7 +243,7 @@ class _Worker:
         return ImageOps.fit(plain, self.plan.image_size, Image.Resampling.LANCZOS)
 
     def _judged(
-        self, tasks: Sequence[_Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
+        self, tasks: Sequence[Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
     ) -> list[Verdict]:
         """Return what the pipeline says of each image or, where it found no problem, the gates."""
         candidates = [
@@ -288,9 +254,9 @@ class _Worker:
         found = iter(judged(self.gates, candidates))
         return [next(found) if each.problem is None else Verdict(False, each.problem) for each in made]
 
-    def _record(self, task: _Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> dict[str, Any]:
+    def _record(self, task: Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> dict[str, Any]:
         slot = task.slot
-        record = {
+        record: dict[str, Any] = {
             "kind": "attempt",
             "id": slot.id,
             "cell": slot.cell.name,
@@ -299,6 +265,7 @@ class _Worker:
             "seed": task.seed,
             "prompt": slot.prompt,
             "modifier": slot.modifier,
+            **({"negative_prompt": slot.negative_prompt} if slot.negative_prompt else {}),
             "verdict": "accepted" if verdict.ok else "rejected",
             "reason": verdict.reason,
             "scores": {name: round(value, 5) for name, value in verdict.scores.items()},
@@ -307,9 +274,9 @@ class _Worker:
             "seconds": round(seconds, 6),
         }
         record |= {"spread": dict(slot.phrases)} if slot.phrases else {}
-        return record if task.guide is None else record | {"guide": task.guide[0]}
+        return record if task.guide is None else record | task.guide.record()
 
-    def _path(self, task: _Task, verdict: Verdict) -> str | None:
+    def _path(self, task: Task, verdict: Verdict) -> str | None:
         """Return where the image goes; of the rejected ones only the first are kept, to be looked at."""
         suffix = suffix_of(self.plan.encoding.format)
         if verdict.ok:

@@ -115,7 +115,7 @@ def _autoencoder(plan: Plan, device: str) -> Any:
 
     folder = find_model(plan.options.model)
     with quiet():
-        pipeline = load_pipeline(folder, torch.float32, from_images=False)
+        pipeline = load_pipeline(folder, torch.float32)
     vae = getattr(pipeline, "vae", None)
     if vae is None or not hasattr(vae, "encode"):
         raise OptionError(

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.conditioning import (
+    Start,
+    edges,
+    reference_embeddings,
+    restored,
+    squared,
+    starts_of,
+)
 from synaug.synthesis.generators.families import Family
 from synaug.synthesis.generators.safety_checker import Mosaics
 from synaug.synthesis.generators.text_encoders import limit_of_pipeline
 
+_Texts = tuple[str, str]  # a prompt and its negative prompt
 Problem = Literal["non_finite", "flagged", "refused", "unusable"]
 _MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
 _TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # by a pipeline that is given texts
@@ -53,6 +63,8 @@ class Settings:
     batch_may_grow: bool
     strength: float
     negative_prompt: str
+    references: int = 0
+    control_scale: float = 1.0
 
 
 class DiffusionGenerator:
@@ -61,7 +73,7 @@ class DiffusionGenerator:
     def __init__(self, pipeline: Any, settings: Settings, *, family: Family, about: dict[str, Any]) -> None:
         self._pipeline, self._settings, self._family = pipeline, settings, family
         self._takes = inspect.signature(type(pipeline).__call__).parameters
-        self._embedded: dict[str, dict[str, Any]] = {}
+        self._embedded: dict[_Texts, dict[str, Any]] = {}
         self._finite: list[Any] = []  # one truth value an image: what the decoder returned, before it is clamped
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
@@ -71,14 +83,26 @@ class DiffusionGenerator:
         self.batch_size, self._may_grow = settings.batch_size, settings.batch_may_grow
 
     def __call__(
-        self, prompts: Sequence[str], *, seeds: Sequence[int], images: Sequence[Image.Image] | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        seeds: Sequence[int],
+        images: Sequence[Image.Image] | None = None,
+        masks: Sequence[Image.Image] | None = None,
+        references: Sequence[Sequence[Image.Image]] | None = None,
+        controls: Sequence[Image.Image] | None = None,
+        negative_prompts: Sequence[str] | None = None,
     ) -> list[Generated]:
         """Return one image a prompt.
 
         Args:
             prompts: N texts.
             seeds: N seeds; an image depends on its own prompt, seed and start only.
-            images: N images to start from, for image-to-image.
+            images: N images to start from, for image-to-image and inpainting.
+            masks: N images, white where inpainting paints.
+            references: N lists of images that the results should look like, for a model with an IP-Adapter.
+            controls: N images whose edges the results get, for a model with a ControlNet.
+            negative_prompts: N texts; the generator's own replaces empty ones.
 
         Raises:
             EnvironmentFault: not even one image fits into the memory.
@@ -87,18 +111,21 @@ class DiffusionGenerator:
         Warns:
             UserWarning: a prompt is longer than the text encoder takes and loses words from its middle.
         """
-        prompts = self._fitted(prompts)
+        own = self._settings.negative_prompt
+        negatives = [each or own for each in negative_prompts or [""] * len(prompts)] if self._guided else []
+        texts = list(itertools.zip_longest(self._fitted(prompts), negatives, fillvalue=""))
+        starts = starts_of(len(texts), images, masks, references, controls)
         made: list[Generated] = []
-        while len(made) < len(prompts):
+        while len(made) < len(texts):
             part = slice(len(made), len(made) + self.batch_size)
             try:
-                made += self._batch(prompts[part], seeds[part], None if images is None else images[part])
+                made += self._batch(texts[part], seeds[part], starts[part])
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(error)
             else:
-                self._grow(len(prompts[part]))
+                self._grow(len(texts[part]))
         return made
 
     def _fitted(self, prompts: Sequence[str]) -> list[str]:
@@ -130,18 +157,16 @@ class DiffusionGenerator:
         self._finite.clear()
         torch.cuda.empty_cache()
 
-    def _batch(
-        self, prompts: Sequence[str], seeds: Sequence[int], images: Sequence[Image.Image] | None
-    ) -> list[Generated]:
+    def _batch(self, texts: Sequence[_Texts], seeds: Sequence[int], starts: Sequence[Start]) -> list[Generated]:
         import torch
 
         self._finite.clear()
         self._mosaics.clear()
-        wanted = len(prompts)
+        wanted = len(texts)
         if not self._settings.batch_may_vary:
-            prompts, seeds = _filled(prompts, self.batch_size), _filled(seeds, self.batch_size)
-            images = None if images is None else _filled(images, self.batch_size)
-        arguments = self._text_arguments(prompts) | self._start_arguments(images)
+            texts, seeds = _filled(texts, self.batch_size), _filled(seeds, self.batch_size)
+            starts = _filled(starts, self.batch_size)
+        arguments = self._text_arguments(texts) | self._start_arguments(starts)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         with torch.inference_mode(), quiet():
             try:
@@ -160,8 +185,8 @@ class DiffusionGenerator:
                 finite &= torch.cat(self._finite)
             values = (pixels.float().nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
             arrays = values.permute(0, 2, 3, 1).cpu().numpy()
-        flags = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
-        made = [_generated(*each) for each in zip(arrays, finite.tolist(), flags, strict=True)][:wanted]
+        flags = getattr(output, "nsfw_content_detected", None) or [False] * len(texts)
+        made = [_generated(*each) for each in zip(arrays, starts, finite.tolist(), flags, strict=True)][:wanted]
         return [self._with_mosaic(*each) for each in enumerate(made)]
 
     def _refused(self, error: Exception) -> OptionError:
@@ -187,34 +212,35 @@ class DiffusionGenerator:
             return self._settings.steps
         return max(self._settings.steps, int(np.ceil(1 / self._settings.strength)))
 
-    def _text_arguments(self, prompts: Sequence[str]) -> dict[str, Any]:
+    def _text_arguments(self, texts: Sequence[_Texts]) -> dict[str, Any]:
         """Return the prompts as the pipeline takes them: embedded where the family is known, each only once."""
         import torch
 
         if not self._family.embeddings:
-            texts: dict[str, Any] = {"prompt": list(prompts)}
-            return texts | (self._negative(len(prompts)) if "negative_prompt" in self._takes else {})
-        missing = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._embedded]
+            given: dict[str, Any] = {"prompt": [prompt for prompt, _ in texts]}
+            return given | (_negative(texts) if "negative_prompt" in self._takes else {})
+        missing = [each for each in dict.fromkeys(texts) if each not in self._embedded]
         if missing and _num_bytes(self._embedded) > _MAX_EMBEDDED:
             self._embedded.clear()
-            missing = list(dict.fromkeys(prompts))
-        if missing:
-            self._embedded |= self._encode(missing)
-        names = self._embedded[prompts[0]]
-        arguments = {name: torch.cat([self._embedded[prompt][name] for prompt in prompts]) for name in names}
+            missing = list(dict.fromkeys(texts))
+        for some in ([each for each in missing if each[1]], [each for each in missing if not each[1]]):
+            if some:  # SDXL takes an empty negative prompt for another thing than none
+                self._embedded |= self._encode(some)
+        names = self._embedded[texts[0]]
+        arguments = {name: torch.cat([self._embedded[each][name] for each in texts]) for name in names}
         return arguments | ({"negative_prompt": None} if "negative_prompt" in self._takes else {})
 
-    def _encode(self, prompts: list[str]) -> dict[str, dict[str, Any]]:
+    def _encode(self, texts: list[_Texts]) -> dict[_Texts, dict[str, Any]]:
         """Return what the text encoders make of each prompt, by the names that the pipeline takes."""
         import torch
 
         encode = self._pipeline.encode_prompt
         offered: dict[str, Any] = {
-            "prompt": prompts,
+            "prompt": [prompt for prompt, _ in texts],
             "device": self._pipeline._execution_device,
             "num_images_per_prompt": 1,
             "do_classifier_free_guidance": self._guided,
-        } | self._negative(len(prompts))
+        } | _negative(texts)
         taken = inspect.signature(encode).parameters
         arguments = {name: value for name, value in offered.items() if name in taken}
         arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
@@ -223,32 +249,53 @@ class DiffusionGenerator:
         with torch.inference_mode(), quiet():
             returned = encode(**arguments)
         named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]
-        return {prompt: {name: value[i : i + 1] for name, value in named} for i, prompt in enumerate(prompts)}
-
-    def _negative(self, number: int) -> dict[str, list[str]]:
-        """Return the negative prompt so many times; none where it is empty, which SDXL takes for another thing."""
-        if not self._guided or not self._settings.negative_prompt:
-            return {}
-        return {"negative_prompt": [self._settings.negative_prompt] * number}
+        return {each: {name: value[i : i + 1] for name, value in named} for i, each in enumerate(texts)}
 
     @property
     def _guided(self) -> bool:
         return self._settings.guidance > 1
 
-    def _start_arguments(self, images: Sequence[Image.Image] | None) -> dict[str, Any]:
-        size = self._settings.size
+    def _start_arguments(self, starts: Sequence[Start]) -> dict[str, Any]:
+        """Return the size and what the images start from, as the pipeline takes it.
+
+        Raises:
+            OptionError: the pipeline starts from images, and there are none.
+        """
+        size, settings = self._settings.size, self._settings
         arguments: dict[str, Any] = {}
         if "use_resolution_binning" in self._takes:
             arguments["use_resolution_binning"] = False
         if size is not None and "height" in self._takes:
             arguments |= {"height": size, "width": size}
-        if "strength" not in self._takes:
-            return arguments
-        if images is None:
-            raise OptionError(f"{self.about['pipeline']} starts from images, and none were given.")
         side = size or default_size(self._pipeline)
-        starts = [ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC) for image in images]
-        return arguments | {"image": starts, "strength": self._settings.strength}
+        if settings.references:
+            self._check_given([start.references for start in starts], "references")
+            found = reference_embeddings(self._pipeline, starts, number=settings.references, guided=self._guided)
+            arguments["ip_adapter_image_embeds"] = [found]
+        if "strength" in self._takes:
+            images = self._check_given([start.image for start in starts], "images")
+            arguments |= {"image": [squared(each.convert("RGB"), side) for each in images]}
+            arguments |= {"strength": settings.strength}
+        if "mask_image" in self._takes:
+            masks = self._check_given([start.mask for start in starts], "masks")
+            arguments["mask_image"] = [squared(each, side, Image.Resampling.NEAREST) for each in masks]
+        if "controlnet_conditioning_scale" in self._takes:
+            controls = self._check_given([start.control for start in starts], "controls")
+            name = "control_image" if "control_image" in self._takes else "image"
+            arguments[name] = [edges(squared(each.convert("RGB"), side)) for each in controls]
+            arguments["controlnet_conditioning_scale"] = settings.control_scale
+        return arguments
+
+    def _check_given(self, values: list[Any], name: str) -> list[Any]:
+        if not all(values):
+            raise OptionError(f"{self.about['pipeline']} starts from {name}, and none were given.")
+        return values
+
+
+def _negative(texts: Sequence[_Texts]) -> dict[str, list[str]]:
+    """Return the argument with the negative prompts; none if all are empty."""
+    negatives = [negative for _, negative in texts]
+    return {"negative_prompt": negatives} if any(negatives) else {}
 
 
 def _filled(items: Sequence[Any], size: int) -> list[Any]:
@@ -256,7 +303,7 @@ def _filled(items: Sequence[Any], size: int) -> list[Any]:
     return [*items, *[items[-1]] * (size - len(items))]
 
 
-def _num_bytes(embedded: dict[str, dict[str, Any]]) -> int:
+def _num_bytes(embedded: dict[_Texts, dict[str, Any]]) -> int:
     return sum(value.nbytes for values in embedded.values() for value in values.values())
 
 
@@ -272,12 +319,12 @@ def _is_finite(values: Any) -> Any:
     return values.isfinite().flatten(1).all(1)
 
 
-def _generated(array: np.ndarray, finite: bool, flagged: bool) -> Generated:
+def _generated(array: np.ndarray, start: Start, finite: bool, flagged: bool) -> Generated:
     if not finite:
         return Generated(None, "non_finite")
     if flagged:
         return Generated(None, "flagged")
-    return Generated(Image.fromarray(array))
+    return Generated(restored(Image.fromarray(array), start))
 
 
 def denoiser_of(pipeline: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+_TASK = "(ControlNet)?(Img2Img|Inpaint)?"  # in the names of pipelines
 _PAIR = ("prompt_embeds", "negative_prompt_embeds")
 _POOLED = (*_PAIR, "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
 _MASKED = (
@@ -38,11 +39,11 @@ _FAMILIES: tuple[tuple[str, str, Family], ...] = (
     (r"StableDiffusionXL", r"lcm|lightning|hyper", Family("SDXL few-step", 4, 1.0, _POOLED)),
     (r"StableDiffusionXL", r"", Family("SDXL", 25, 5.0, _POOLED, fast_solver=True)),
     (r"LatentConsistency", r"", Family("LCM", 4, 8.0, _PAIR)),
-    (r"StableDiffusion(Img2Img)?Pipeline", r"turbo", Family("SD-Turbo", 1, 0.0, _PAIR)),
-    (r"StableDiffusion(Img2Img)?Pipeline", r"lcm|lightning|hyper", Family("SD few-step", 4, 1.0, _PAIR)),
-    (r"StableDiffusion(Img2Img)?Pipeline", r"", Family("SD 1 or 2", 25, 7.5, _PAIR, fast_solver=True)),
-    (r"Flux(Img2Img)?Pipeline", r"schnell", Family("FLUX schnell", 4, 0.0, ("prompt_embeds", "pooled_prompt_embeds"))),
-    (r"Flux(Img2Img)?Pipeline", r"", Family("FLUX", 28, 3.5, ("prompt_embeds", "pooled_prompt_embeds"))),
+    (rf"StableDiffusion{_TASK}Pipeline", r"turbo", Family("SD-Turbo", 1, 0.0, _PAIR)),
+    (rf"StableDiffusion{_TASK}Pipeline", r"lcm|lightning|hyper", Family("SD few-step", 4, 1.0, _PAIR)),
+    (rf"StableDiffusion{_TASK}Pipeline", r"", Family("SD 1 or 2", 25, 7.5, _PAIR, fast_solver=True)),
+    (rf"Flux{_TASK}Pipeline", r"schnell", Family("FLUX schnell", 4, 0.0, ("prompt_embeds", "pooled_prompt_embeds"))),
+    (rf"Flux{_TASK}Pipeline", r"", Family("FLUX", 28, 3.5, ("prompt_embeds", "pooled_prompt_embeds"))),
     (r"PixArt", r"dmd|lcm", Family("PixArt few-step", 4, 0.0, _MASKED)),
     (r"PixArt", r"", Family("PixArt", 20, 4.5, _MASKED)),
     (r"SanaSprint", r"", Family("Sana Sprint", 2, 4.5)),

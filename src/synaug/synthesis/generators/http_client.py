@@ -1,4 +1,4 @@
-"""Talk to an image service: rate limit, retries with backoff, size limits, and errors that never contain the key."""
+"""Talk to a service: rate limit, retries with backoff, size limits, and errors that never contain the key."""
 
 from __future__ import annotations
 
@@ -44,8 +44,14 @@ class _Response:
 class HttpClient:
     """A client of one service; several threads may use it."""
 
-    def __init__(self, endpoint: str, options: ApiOptions, *, key: str | None) -> None:
+    def __init__(self, endpoint: str, options: ApiOptions, *, key: str | None, kind: str = "image service") -> None:
         """Check the address; nothing is sent yet.
+
+        Args:
+            endpoint: address without the last part of the path.
+            options: limits and retries.
+            key: sent as a bearer token, only to the endpoint.
+            kind: what errors call it.
 
         Raises:
             OptionError: the endpoint is no http(s) address, contains a password, or would send the key unencrypted.
@@ -54,10 +60,10 @@ class HttpClient:
         try:
             import httpx
         except ModuleNotFoundError:
-            raise EnvironmentFault("Image services need the package httpx: pip install 'synaug[api]'.") from None
+            raise EnvironmentFault("Services need the package httpx: pip install 'synaug[api]'.") from None
         self.endpoint = checked_endpoint(endpoint, has_key=key is not None)
         self._errors: type[Exception] = httpx.TransportError
-        self._key, self._options = key, options
+        self._key, self._options, self._kind = key, options, kind
         self._client = httpx.Client(timeout=options.timeout, follow_redirects=False, trust_env=False)
         weakref.finalize(self, self._client.close)
         self._pace = _Pace(options.requests_per_minute)
@@ -111,7 +117,7 @@ class HttpClient:
                 wait = retry_after(response.headers.get("retry-after"))
             if attempt >= self._options.retries:
                 raise EnvironmentFault(
-                    f"The image service {self._host} failed {attempt + 1} times, last: {reason}. "
+                    f"The {self._kind} {self._host} failed {attempt + 1} times, last: {reason}. "
                     "Finished images are saved; rerun the same command to resume."
                 )
             _pause(min(_LONGEST_WAIT, wait if wait is not None else self._options.backoff * 2**attempt))
@@ -135,14 +141,14 @@ class HttpClient:
             return Refused(reason)
         if response.status in (401, 403):
             return EnvironmentFault(
-                f"The image service {self._host} refuses the key ({reason}). "
+                f"The {self._kind} {self._host} refuses the key ({reason}). "
                 f"Set the environment variable {self._options.key_variable}."
             )
         if 300 <= response.status < 400:
-            return EnvironmentFault(f"The image service {self._host} redirects elsewhere ({reason}). Set api.endpoint.")
+            return EnvironmentFault(f"The {self._kind} {self._host} redirects elsewhere ({reason}). Set api.endpoint.")
         if code in _QUOTA:
             return EnvironmentFault(f"The account at {self._host} has no credit left ({reason}).")
-        return OptionError(f"The image service {self._host} does not accept the request: {reason}.")
+        return OptionError(f"The {self._kind} {self._host} does not accept the request: {reason}.")
 
     @property
     def _host(self) -> str:

@@ -38,11 +38,14 @@ class ServiceGenerator:
         *,
         identity: dict[str, Any],
         about: dict[str, Any],
+        negative_prompt: str = "",
     ) -> None:
         self._service, self._paid, self._options = service, paid, options
         self._identity = json.dumps(identity, sort_keys=True)
         self._returned: list[list[str]] = []  # keys of the latest batches, which may not be in the journal yet
         self.about = about
+        self._negative_prompt = negative_prompt
+        self.check_negative(negative_prompt)
 
     @property
     def batch_size(self) -> int:
@@ -56,26 +59,38 @@ class ServiceGenerator:
         """What a progress line shows beside the counts."""
         return f"{self._paid.spent} spent" if self._paid.price else ""
 
+    def check_negative(self, *negative_prompts: str) -> None:
+        """Raise an OptionError if the service does not take the negative prompts."""
+        if any(negative_prompts) and not self._service.takes_negative:
+            way = "Write {negative_prompt} into the workflow, or leave" if self._service.name == "ComfyUI" else "Leave"
+            raise OptionError(f"{self.about['model']} takes no negative prompt. {way} negative prompts out.")
+
     def __call__(
-        self, prompts: Sequence[str], *, seeds: Sequence[int], images: Sequence[Any] | None = None
+        self,
+        prompts: Sequence[str],
+        *,
+        seeds: Sequence[int],
+        images: Sequence[Any] | None = None,
+        negative_prompts: Sequence[str] | None = None,
     ) -> list[Generated]:
         """Return one image per prompt.
 
         Raises:
-            OptionError: images to start from are given, or the service does not accept the request.
+            OptionError: images to start from are given, or the service does not accept the request or takes no
+                negative prompts.
             BudgetReached: the next image would cost more than the budget allows.
             EnvironmentFault: the service cannot be reached, or refuses the key.
             Interrupted: a signal asked for an end; what was paid for is kept.
         """
         if images is not None:
             raise OptionError("Image services generate from text only; use variant 'text'.")
-        keys = [self._key(prompt, seed) for prompt, seed in zip(prompts, seeds, strict=True)]
+        negatives = [each or self._negative_prompt for each in negative_prompts or [""] * len(prompts)]
+        self.check_negative(*negatives)
+        requests = list(zip(prompts, negatives, seeds, strict=True))
+        keys = [self._key(*request) for request in requests]
         stop = threading.Event()
         with ThreadPoolExecutor(self._options.concurrency, "synaug-service") as pool:
-            made = [
-                pool.submit(self._one, prompt, seed, key, stop)
-                for prompt, seed, key in zip(prompts, seeds, keys, strict=True)
-            ]
+            made = [pool.submit(self._one, *each, key, stop) for each, key in zip(requests, keys, strict=True)]
             wait(made, return_when=FIRST_EXCEPTION)
             if any(each.done() and each.exception() for each in made):
                 stop.set()  # requests under way end and are kept; no further ones begin
@@ -89,16 +104,17 @@ class ServiceGenerator:
                 self._paid.forget(key)
         return [each.result() for each in made]
 
-    def _key(self, prompt: str, seed: int) -> str:
-        return hashlib.sha256(f"{self._identity}\n{seed}\n{prompt}".encode()).hexdigest()
+    def _key(self, prompt: str, negative: str, seed: int) -> str:
+        without = f"\n\n{negative}" if negative else ""
+        return hashlib.sha256(f"{self._identity}\n{seed}\n{prompt}{without}".encode()).hexdigest()
 
-    def _one(self, prompt: str, seed: int, key: str, stop: threading.Event) -> Generated:
+    def _one(self, prompt: str, negative: str, seed: int, key: str, stop: threading.Event) -> Generated:
         data = self._paid.image(key)
         if data is None:
             if stop.is_set() or signals.is_requested():
                 raise _Stopped
             self._paid.reserve(key)
-            data = self._bought(prompt, seed, key)
+            data = self._bought(prompt, negative, seed, key)
             if data is None:
                 return Generated(None, "unusable")
             if not data:
@@ -109,11 +125,12 @@ class ServiceGenerator:
         except DataError:
             return Generated(None, "unusable")
 
-    def _bought(self, prompt: str, seed: int, key: str) -> bytes | None:
+    def _bought(self, prompt: str, negative: str, seed: int, key: str) -> bytes | None:
         """Return the encoded image; empty if the service refuses the prompt, None if no answer was usable."""
         for attempt in range(_TRIES):
             try:
-                data = self._service.image(prompt, seed=seed, key=key if not attempt else f"{key}-{attempt}")
+                again = f"-{attempt}" if attempt else ""
+                data = self._service.image(prompt, negative_prompt=negative, seed=seed, key=key + again)
                 decoded(data)
             except Refused:
                 self._paid.release(key)
@@ -130,16 +147,19 @@ class _Stopped(Exception):
     """Not requested, since another request failed or a signal came."""
 
 
-def load_service(model: str, options: ApiOptions, *, run: Path | None = None) -> ServiceGenerator:
+def load_service(
+    model: str, options: ApiOptions, *, run: Path | None = None, negative_prompt: str = ""
+) -> ServiceGenerator:
     """Return the generator for ``openai:MODEL``, ``api:MODEL`` or ``comfyui:NAME``.
 
     Args:
         model: kind and name of the model.
         options: address, price, budget, limits.
         run: run directory that keeps paid images and the ledger; without it they are kept in memory.
+        negative_prompt: what the images should not show.
 
     Raises:
-        OptionError: an option is missing or not allowed.
+        OptionError: an option is missing or not allowed, or the service takes no negative prompt.
         EnvironmentFault: the key is not in the environment.
     """
     kind, _, name = model.partition(":")
@@ -162,9 +182,8 @@ def load_service(model: str, options: ApiOptions, *, run: Path | None = None) ->
         service = OpenAIImages(client, name, options, sends_seed=kind == "api")
         identity["parameters"] = options.parameters
     paid = PaidImages(run, price=options.price, max_cost=options.max_cost)
-    return ServiceGenerator(
-        service, paid, options, identity=identity, about=model_facts(model) | _about(service, options)
-    )
+    about = model_facts(model) | _about(service, options)
+    return ServiceGenerator(service, paid, options, identity=identity, about=about, negative_prompt=negative_prompt)
 
 
 def _about(service: ImageService, options: ApiOptions) -> dict[str, Any]:

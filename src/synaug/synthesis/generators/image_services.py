@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from synaug.errors import DataError, OptionError
 from synaug.runtime import signals
 from synaug.synthesis.generators.http_client import HttpClient, Unusable
 
+_PLACEHOLDER = re.compile(r"\{(?:seed|prompt|negative_prompt)\}")
 _POLL = 0.5  # seconds between two questions whether ComfyUI has finished
 
 
@@ -23,8 +25,9 @@ class ImageService(Protocol):
 
     name: str
     sends_seed: bool
+    takes_negative: bool  # prompts: what an image should not show
 
-    def image(self, prompt: str, *, seed: int, key: str) -> bytes:
+    def image(self, prompt: str, *, negative_prompt: str = "", seed: int, key: str) -> bytes:
         """Return the encoded image; ``key`` identifies the request if it has to be repeated."""
         ...
 
@@ -36,11 +39,14 @@ class OpenAIImages:
 
     def __init__(self, client: HttpClient, model: str, options: ApiOptions, *, sends_seed: bool) -> None:
         self._client, self._model, self._options, self.sends_seed = client, model, options, sends_seed
+        self.takes_negative = sends_seed  # OpenAI takes neither; the servers of open models take both
 
-    def image(self, prompt: str, *, seed: int, key: str) -> bytes:
+    def image(self, prompt: str, *, negative_prompt: str = "", seed: int, key: str) -> bytes:
         content: dict[str, Any] = {"model": self._model, "prompt": prompt, "n": 1} | self._options.parameters
         if self._options.size:
             content["size"] = self._options.size
+        if negative_prompt:
+            content["negative_prompt"] = negative_prompt
         if self.sends_seed:
             content["seed"] = seed % 2**31  # services take 32 bits with a sign
         answer = self._client.post("images/generations", content, idempotency_key=key)
@@ -67,9 +73,10 @@ class ComfyUI:
 
     def __init__(self, client: HttpClient, workflow: dict[str, Any], options: ApiOptions) -> None:
         self._client, self._workflow, self._options = client, workflow, options
+        self.takes_negative = "{negative_prompt}" in json.dumps(workflow)
 
-    def image(self, prompt: str, *, seed: int, key: str) -> bytes:
-        filled = filled_workflow(self._workflow, prompt=prompt, seed=seed)
+    def image(self, prompt: str, *, negative_prompt: str = "", seed: int, key: str) -> bytes:
+        filled = filled_workflow(self._workflow, prompt=prompt, negative_prompt=negative_prompt, seed=seed)
         answer = self._client.post("prompt", {"prompt": filled, "client_id": "synaug"}, idempotency_key=key)
         number = answer.get("prompt_id") if isinstance(answer, dict) else None
         if not isinstance(number, str) or not number.replace("-", "").isalnum():
@@ -118,18 +125,22 @@ def read_workflow(path: Path) -> dict[str, Any]:
     return content
 
 
-def filled_workflow(value: Any, *, prompt: str, seed: int) -> Any:
+def filled_workflow(value: Any, *, prompt: str, seed: int, negative_prompt: str = "") -> Any:
     """Return the workflow with its placeholders replaced; a text that is just ``{seed}`` becomes the number.
 
     >>> filled_workflow({"text": "{prompt}, sharp", "seed": "{seed}"}, prompt="a {seed} cat", seed=7)
     {'text': 'a {seed} cat, sharp', 'seed': 7}
     """
-    if isinstance(value, dict):
-        return {key: filled_workflow(item, prompt=prompt, seed=seed) for key, item in value.items()}
-    if isinstance(value, list):
-        return [filled_workflow(item, prompt=prompt, seed=seed) for item in value]
-    if value == "{seed}":
-        return seed
-    if isinstance(value, str):
-        return value.replace("{seed}", str(seed)).replace("{prompt}", prompt)
-    return value
+    words = {"{seed}": str(seed), "{prompt}": prompt, "{negative_prompt}": negative_prompt}
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: filled(each) for key, each in value.items()}
+        if isinstance(value, list):
+            return [filled(each) for each in value]
+        if value == "{seed}":
+            return seed
+        # in one pass, so that what is put in is not searched again
+        return _PLACEHOLDER.sub(lambda match: words[match.group()], value) if isinstance(value, str) else value
+
+    return filled(value)

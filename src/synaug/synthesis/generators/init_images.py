@@ -1,51 +1,107 @@
-"""Choose the real image from which image-to-image starts: of the same class, or of a many-shot one."""
+"""Choose the real images that a slot starts from: for image-to-image, inpainting, references and ControlNet."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import OptionError
+from synaug.runtime import storage
+from synaug.synthesis.generators.object_masks import Masks
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.slots import Slot
 
 MANY = 100  # a class with more training images is many-shot (Liu et al. 2019)
 
-Guides = Callable[[Slot], tuple[str, Image.Image]]
-"""Gives the id and the image of the real image that a slot starts from."""
+
+@dataclass(frozen=True)
+class Guide:
+    """The real images that a slot starts from, with their ids.
+
+    Args:
+        ids: of all images.
+        start: what image-to-image or inpainting changes.
+        mask: what inpainting paints anew, white, mode ``L``, of the start's size.
+        references: what the image should look like.
+        control: whose edges the image gets.
+    """
+
+    ids: tuple[str, ...]
+    start: Image.Image | None = None
+    mask: Image.Image | None = None
+    references: tuple[Image.Image, ...] = ()
+    control: Image.Image | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return what the journal says of it: ``guide``, and of several images ``guides``; the mask's digest."""
+        told: dict[str, Any] = {"guide": self.ids[0]}
+        told |= {"guides": list(self.ids)} if len(self.ids) > 1 else {}
+        return told | ({} if self.mask is None else {"mask_sha256": storage.digest(self.mask.tobytes())})
+
+
+Guides = Callable[[Slot], Guide]
+"""Gives the real images that a slot starts from."""
+
+
+def start_arguments(guides: Sequence[Guide]) -> dict[str, Any]:
+    """Return the arguments for the guides of a batch: ``images``, ``masks``, ``references`` and ``controls``."""
+    found: dict[str, Any] = {}
+    for name, part in (("images", "start"), ("masks", "mask"), ("references", "references"), ("controls", "control")):
+        values = [getattr(guide, part) for guide in guides]
+        if values and values[0] not in (None, ()):
+            found[name] = values
+    return found
 
 
 def make_guides(plan: Plan, manifest: Manifest) -> Guides | None:
     """Return what chooses a slot's guide, always the same for the same slot; None where none is needed.
 
-    ``intra`` takes a training image of the slot's class (of its group, where that has one); ``inter`` takes one
-    of a many-shot class other than its own, or of the largest other class where none is many-shot.
+    ``intra``, ``inpaint``, ``reference`` and ControlNet take training images of the slot's class (of its group, where
+    that has one); ``inter`` takes one of a many-shot class other than its own, or of the largest other class where
+    none is many-shot.
 
     Raises:
         OptionError: there is no image to start from.
     """
-    if plan.options.variant not in ("intra", "inter"):
+    variant, options = plan.options.variant, plan.generate
+    if variant not in ("intra", "inter", "inpaint", "reference") and options.controlnet is None:
         return None
     real = manifest.split("train")
     real = real.rows(~real.is_synthetic)
-    choose = same_class if plan.options.variant == "intra" else many_shot_class
+    choose = many_shot_class if variant == "inter" else same_class
     rows = {cell.name: choose(real, cell.label, cell.attribute) for cell in plan.cells}
     for cell in plan.cells:
         if cell.num_to_generate and not len(rows[cell.name]):
-            raise OptionError(
-                f"variant {plan.options.variant!r} has no real image to start {cell.name!r} from; use variant 'text'."
-            )
+            raise OptionError(f"variant {variant!r} has no real image to start {cell.name!r} from; use variant 'text'.")
+    masks = Masks(plan, real) if variant == "inpaint" else None
 
-    def guide(slot: Slot) -> tuple[str, Image.Image]:
+    def guide(slot: Slot) -> Guide:
         mine = rows[slot.cell.name]
-        row = int(mine[_number(slot.id) % len(mine)])
-        return str(real.frame["id"].iat[row]), read_image(real, row)
+        number = options.references if variant == "reference" else 1
+        first = _number(slot.id) % len(mine)
+        chosen = [int(mine[first])] if number == 1 else _drawn(mine, number, slot.id)
+        images = tuple(read_image(real, row) for row in chosen)
+        return Guide(
+            ids=tuple(str(real.frame["id"].iat[row]) for row in chosen),
+            start=images[0] if variant in ("intra", "inter", "inpaint") else None,
+            mask=None if masks is None else masks(chosen[0], images[0]),
+            references=images if variant == "reference" else (),
+            control=images[0] if options.controlnet is not None else None,
+        )
 
     return guide
+
+
+def _drawn(rows: np.ndarray, number: int, slot_id: str) -> list[int]:
+    """Return so many different rows, or all; which ones follows from the slot."""
+    rng = np.random.default_rng(_number(slot_id))
+    return [int(row) for row in rng.permutation(rows)[:number]]
 
 
 def _number(slot_id: str) -> int:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, Literal
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
+from synaug.runtime import storage
 from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.conditioning import add_adapter, load_controlnet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
 from synaug.synthesis.generators.families import Family, family_of
 from synaug.synthesis.generators.model_sources import ModelFolder, find_model
 
-_FROM_IMAGES = ("intra", "inter")
+Task = Literal["text", "image", "inpaint"]
+_TASKS: dict[str, Task] = {"intra": "image", "inter": "image", "inpaint": "inpaint"}
+_OFFERS = {
+    "text": "text-to-image",
+    "image": "image-to-image (variant 'intra' or 'inter')",
+    "inpaint": "inpainting (variant 'inpaint')",
+}
 _SLOW_SCHEDULERS = ("PNDMScheduler", "DDIMScheduler")
 _FIRST_BATCH = 16  # where the batch size is found by trying
 
@@ -30,8 +38,8 @@ def load_generator(
     Args:
         model: ``"embedded"``, a folder in the diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
         options: steps, guidance, size, scheduler, device, precision.
-        variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model; ``"fitted"`` takes
-            only what ``adapt.fit_model`` made.
+        variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model, ``"inpaint"`` the one for
+            inpainting; ``"reference"`` adds an IP-Adapter; ``"fitted"`` takes only what ``adapt.fit_model`` made.
         negative_prompt: what the images should not show, where the family knows that.
         offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
 
@@ -49,24 +57,29 @@ def load_generator(
     if variant == "fitted" and not (folder.path / "fit.json").exists():
         raise OptionError(f"{folder.name} has not been fitted to the real images; give the folder of adapt.fit_model.")
     with quiet():
-        pipeline = load_pipeline(folder, dtype, from_images=variant in _FROM_IMAGES)
+        controlnet, of_controlnet = load_controlnet(options, dtype) if options.controlnet else (None, "")
+        pipeline = load_pipeline(folder, dtype, task=_TASKS.get(variant, "text"), controlnet=controlnet)
+        of_adapter = add_adapter(pipeline, options) if variant == "reference" else ""
     name, scheduler = type(pipeline).__name__, type(pipeline.scheduler).__name__
     family = family_of(name, model=f"{folder.name} {folder.index.get('_name_or_path', '')}", scheduler=scheduler)
-    settings = _settings(options, folder, family, device=str(device), negative_prompt=negative_prompt)
+    settings = _settings(options, folder, family, device=str(device), negative_prompt=negative_prompt, variant=variant)
     _prepare(pipeline, family, scheduler=options.scheduler, device=str(device), compiled=options.compile)
     _check_steps(pipeline.scheduler, settings.steps)
     about = {
         "model": folder.name,
         "revision": folder.revision,
         "licence": folder.licence,
-        "weights": folder.weights,
+        "weights": _weights(folder, of_controlnet, of_adapter),
         "pipeline": name,
         "family": family.name,
         "scheduler": type(pipeline.scheduler).__name__,
         "steps": settings.steps,
         "guidance": settings.guidance,
         "size": settings.size or default_size(pipeline),
-        "strength": settings.strength if variant in _FROM_IMAGES else None,
+        "strength": settings.strength if variant in _TASKS else None,
+        **({"controlnet": options.controlnet} if options.controlnet else {}),
+        **({"adapter": options.adapter} if variant == "reference" else {}),
+        **({"inpaint": options.inpaint, "masks": options.masks} if variant == "inpaint" else {}),
         "negative_prompt": negative_prompt,
         "dtype": str(dtype).removeprefix("torch."),
         "device": device.type,
@@ -75,7 +88,7 @@ def load_generator(
 
 
 def _settings(
-    options: GenerateOptions, folder: ModelFolder, family: Family, *, device: str, negative_prompt: str
+    options: GenerateOptions, folder: ModelFolder, family: Family, *, device: str, negative_prompt: str, variant: str
 ) -> Settings:
     own = folder.defaults
     batch = options.batch_size or own.get("batch_size")
@@ -87,22 +100,37 @@ def _settings(
         batch_size=batch or (4 if device == "cpu" else _FIRST_BATCH),
         batch_may_vary=options.batch_size is None,
         batch_may_grow=batch is None and device.startswith("cuda"),
-        strength=options.strength,
+        strength=options.inpaint_strength if variant == "inpaint" else options.strength,
         negative_prompt=negative_prompt,
+        references=options.references if variant == "reference" else 0,
+        control_scale=options.control_scale,
     )
 
 
-def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
-    """Load the pipeline that the folder names, on the CPU; its image-to-image counterpart is found by diffusers."""
+def _weights(folder: ModelFolder, *others: str) -> str:
+    """Return the digest of all weights that make the images; of the model alone, its own."""
+    added = [digest for digest in others if digest]
+    return storage.digest("\n".join([folder.weights, *added]).encode()) if added else folder.weights
+
+
+def load_pipeline(folder: ModelFolder, dtype: Any, *, task: Task = "text", controlnet: Any = None) -> Any:
+    """Load the pipeline that the folder names, on the CPU; its counterpart for another task is found by diffusers.
+
+    Raises:
+        EnvironmentFault: the folder is damaged, or its pipeline is unknown.
+        OptionError: the model offers no such task.
+    """
     import diffusers
 
     name = str(folder.index["_class_name"])
     loader = getattr(diffusers, name, None)
     if loader is None:
         raise EnvironmentFault(f"{folder.name} is a {name}, which diffusers {diffusers.__version__} does not know.")
-    if from_images:
+    if task == "inpaint":
+        loader = diffusers.AutoPipelineForInpainting
+    elif task == "image":
         loader = diffusers.AutoPipelineForImage2Image
-    elif family_of(name).name == "other" or "Img2Img" in name:
+    elif family_of(name).name == "other" or "Img2Img" in name or "Inpaint" in name or controlnet is not None:
         loader = diffusers.AutoPipelineForText2Image
     # SDXL adds an invisible watermark wherever a certain package happens to be installed
     unmarked = "add_watermarker" in inspect.signature(getattr(diffusers, name).__init__).parameters
@@ -114,10 +142,11 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
             variant=folder.variant,
             local_files_only=True,
             **({"add_watermarker": False} if unmarked else {}),
+            **({} if controlnet is None else {"controlnet": controlnet}),
         )
     except Exception as error:  # each kind of damage to a folder raises its own
         if "AutoPipeline can't find" in str(error):
-            wanted = "image-to-image (variant 'intra' or 'inter')" if from_images else "text-to-image"
+            wanted = _OFFERS[task] + (" with a ControlNet" if controlnet is not None else "")
             raise OptionError(f"The model {folder.name} ({name}) offers no {wanted}; choose another.") from error
         raise EnvironmentFault(f"The model {folder.name} cannot be loaded: {error}") from error
 

@@ -73,7 +73,7 @@ def fit_model(
         return target
     model = find_model(plan.options.model, offline=offline)
     with quiet():
-        pipeline = load_pipeline(model, torch.float32, from_images=False).to(chosen_device(device))
+        pipeline = load_pipeline(model, torch.float32).to(chosen_device(device))
     _add_adapter(pipeline, model, options)
     losses = _train(pipeline, plan, manifest, folder / f"{FITTED}.safetensors", options, progress)
     write_fitted(pipeline, model, target, about, losses)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,16 +16,30 @@ from synaug.data.codec import Encoding
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.own_code import shown
 from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
 from synaug.synthesis.planning.prompts import MODIFIERS, prompt, readable_name
 from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, check_spread, combinations, phrases_of
 from synaug.synthesis.planning.targets import named_targets, target_counts
 from synaug.synthesis.planning.wordnet import check_all_named, synsets
+from synaug.synthesis.planning.written_checks import check_written
+from synaug.synthesis.planning.written_prompts import WrittenPrompt, of_cell
 
 EQUAL_PROMPTS = (
     "The classes {first!r} and {second!r} have the same prompt, {prompt!r}, so their images would be alike. "
     "Give them different names with --aliases, and keep {{class}} in plan.template."
 )
+EQUAL_WRITTEN = (
+    "The classes {first!r} and {second!r} have the same prompt in {file}, {prompt!r}, so their images would be alike. "
+    "Change one of the two rows."
+)
+
+
+FROM_CLASS = ("intra", "reference", "inpaint")  # variants that start from real images of the class
+_SETTINGS_OF_VARIANT = {
+    "reference": {"references", "adapter", "adapter_weights", "adapter_scale"},
+    "inpaint": {"inpaint", "masks", "mask_column", "inpaint_strength"},
+}
 
 
 @dataclass(frozen=True)
@@ -40,8 +55,21 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class PlannedPrompt:
+    """A prompt that images of a cell can have, and how it came about."""
+
+    text: str
+    modifier: str = ""
+    phrases: Phrases = ()
+    negative_prompt: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What is to be made; ``image_size`` is the (width, height) in which images are kept."""
+    """What is to be made; ``image_size`` is the (width, height) in which images are kept.
+
+    ``written`` are the prompts of the file ``plan.prompts``; a class without any has those of the template.
+    """
 
     cells: tuple[Cell, ...]
     class_names: tuple[str, ...]
@@ -50,6 +78,7 @@ class Plan:
     generate: GenerateOptions
     encoding: Encoding
     image_size: tuple[int, int]
+    written: tuple[WrittenPrompt, ...] = ()
 
     @property
     def num_to_generate(self) -> int:
@@ -59,18 +88,43 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 of what decides the images, 64 hexadecimal digits; counts and targets do not."""
         new = set() if self.options.spread else {"spread"}  # an option that came later changes no image without it
-        content = {
-            "options": self.options.model_dump(mode="json", exclude={"target", "cap"} | new),
+        content: dict[str, Any] = {
+            "options": self.options.model_dump(mode="json", exclude={"target", "cap", "prompts"} | new),
             "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
             "names": [self.class_names, self.attribute_names],
             "cells": [[cell.label, cell.attribute] for cell in self.cells],
             "encoding": [self.encoding.format, self.encoding.mode, self.encoding.quality],
             "image_size": self.image_size,
         }
+        if self.written:  # their content, wherever the file is
+            content["prompts"] = [each.to_dict() for each in self.written]
         return storage.digest(json.dumps(content, sort_keys=True).encode())
 
+    def written_of(self, position: int) -> tuple[WrittenPrompt, ...]:
+        """Return the prompts that were written for the cell at a position of ``cells``."""
+        return self._written_of_cells[position]
+
+    @cached_property
+    def _written_of_cells(self) -> list[tuple[WrittenPrompt, ...]]:
+        by_class: dict[str, list[WrittenPrompt]] = {}
+        for each in self.written:
+            by_class.setdefault(each.class_name, []).append(each)
+        names = [self.class_names[cell.label] for cell in self.cells]
+        attributes = [self.attribute_names[cell.attribute] if cell.attribute >= 0 else None for cell in self.cells]
+        return [of_cell(by_class.get(name, ()), name, own) for name, own in zip(names, attributes, strict=True)]
+
+    def prompts(self, position: int) -> Iterator[PlannedPrompt]:
+        """Yield every prompt that images of the cell at a position of ``cells`` can have."""
+        if written := self.written_of(position):
+            yield from map(planned, written)
+            return
+        told = combinations(phrases_in_turn(self, self.cells[position]))
+        for modifier in self.options.modifiers or MODIFIERS:
+            for phrases in told:
+                yield PlannedPrompt(self.prompt(position, modifier, phrases), modifier, phrases)
+
     def prompt(self, position: int, modifier: str, phrases: Phrases = ()) -> str:
-        """Return the prompt of the cell at a position of ``cells``.
+        """Return the prompt of the cell at a position of ``cells`` by the template.
 
         Args:
             position: of the cell.
@@ -89,8 +143,16 @@ class Plan:
             attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
         )
 
+    @property
+    def model(self) -> str:
+        """What makes the images: the model, or code of the user's own."""
+        return shown(self.generate.generator) if self.generate.generator else self.options.model
+
     def _settings_that_count(self) -> set[str]:
-        shared = {"steps", "guidance", "size", "dtype"} | ({"scheduler"} if self.generate.scheduler else set())
+        later = {name for name in ("scheduler", "generator") if getattr(self.generate, name)}
+        later |= {"controlnet", "control_scale"} if self.generate.controlnet else set()
+        later |= _SETTINGS_OF_VARIANT.get(self.options.variant, set())
+        shared = {"steps", "guidance", "size", "dtype"} | later
         return shared | {"strength"} if self.options.variant in ("intra", "inter") else shared
 
 
@@ -101,6 +163,7 @@ def make_plan(
     generate: GenerateOptions,
     encoding: Encoding,
     image_size: tuple[int, int],
+    written: Sequence[WrittenPrompt] = (),
 ) -> Plan:
     """Plan how the training images are evened out.
 
@@ -110,10 +173,11 @@ def make_plan(
         generate: how the model is run.
         encoding: how the real images are encoded, and so the synthetic ones will be.
         image_size: (width, height) in which synthetic images are kept.
+        written: the prompts of the file ``options.prompts``.
 
     Raises:
-        OptionError: groups are wanted but attributes are unknown, an option names what is not there, or two classes
-            have the same prompt.
+        OptionError: groups are wanted but attributes are unknown, an option names what is not there, two classes have
+            the same prompt, or a class or group that needs images has none in the file.
     """
     identities = _identities(manifest, options)
     counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
@@ -124,15 +188,19 @@ def make_plan(
     missing = targets - counts
     if options.cap is not None:
         missing = np.minimum(missing, options.cap)
-    if options.variant == "intra" and ((missing > 0) & (counts == 0)).any():
+    if options.variant in FROM_CLASS and ((missing > 0) & (counts == 0)).any():
         empty = _cell_name(manifest, *identities[int(np.argmax((missing > 0) & (counts == 0)))])
-        raise OptionError(f"variant 'intra' starts from real images, and {empty!r} has none; use variant 'text'.")
+        raise OptionError(
+            f"variant {options.variant!r} starts from real images, and {empty!r} has none; use variant 'text'."
+        )
     cells = tuple(
         Cell(label, attribute, _cell_name(manifest, label, attribute), int(have), int(have + lack), int(lack))
         for (label, attribute), have, lack in zip(identities, counts, missing, strict=True)
     )
     check_distinct(cells)
-    plan = Plan(cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size)
+    plan = Plan(
+        cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size, tuple(written)
+    )
     _check_names(plan)
     plan = replace(plan, options=_with_synset_names(plan))
     _check_distinct_prompts(plan)
@@ -142,16 +210,26 @@ def make_plan(
 def _check_distinct_prompts(plan: Plan) -> None:
     """Refuse equal prompts of two classes: their images would be alike, and one of the labels wrong.
 
-    Only prompts without a modifier are compared: with one, "small boat" may equal another class's name in a few.
+    Of the template, only prompts without a modifier are compared: with one, "small boat" may equal another class's
+    name in a few.
     """
     owners: dict[str, Cell] = {}
     for position, cell in enumerate(plan.cells):
-        for phrases in combinations(phrases_in_turn(plan, cell)):
-            text = plan.prompt(position, "", phrases)
-            other = owners.setdefault(text.lower(), cell)
+        written = plan.written_of(position)
+        told = [] if written else combinations(phrases_in_turn(plan, cell))
+        texts = [each.prompt for each in written] or [plan.prompt(position, "", phrases) for phrases in told]
+        for text in texts:
+            other = owners.setdefault(text.casefold(), cell)
             if other.label != cell.label and (cell.num_to_generate or other.num_to_generate):
                 first, second = (plan.class_names[each.label] for each in (other, cell))
-                raise OptionError(EQUAL_PROMPTS.format(first=first, second=second, prompt=text))
+                message = EQUAL_WRITTEN if written else EQUAL_PROMPTS
+                raise OptionError(message.format(first=first, second=second, prompt=text, file=plan.options.prompts))
+
+
+def planned(written: WrittenPrompt) -> PlannedPrompt:
+    """Return a prompt of the file as images have it; its attribute, if it has one, is one of the phrases."""
+    attribute = (("attribute", written.attribute),) if written.attribute else ()
+    return PlannedPrompt(written.prompt, "", attribute + written.phrases, written.negative_prompt)
 
 
 def phrases_in_turn(plan: Plan, cell: Cell) -> dict[str, tuple[str, ...]]:
@@ -206,6 +284,7 @@ def check_distinct(cells: Sequence[Cell]) -> None:
 def _check_names(plan: Plan) -> None:
     """Refuse aliases and phrases of classes and attributes that are not there: they would do nothing."""
     check_spread(plan.options, plan.class_names)
+    check_written(plan)
     known = {*plan.class_names, *plan.attribute_names}
     for name in plan.options.aliases:
         if name not in known:
@@ -235,6 +314,8 @@ def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
         plan: whose prompts.
         decided: the aliases that a person gave.
     """
+    if plan.written:  # which say what they mean
+        return []
     definitions = {name: synset.definition for name, synset in synsets(plan.class_names).items()}
     numbers = [name for name in called(plan).values() if name.isdecimal()]
     if numbers:
@@ -246,13 +327,16 @@ def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
 
 
 def class_prompts(plan: Plan) -> list[list[str]]:
-    """Return all prompts of each class, over its cells and the modifiers."""
-    modifiers = plan.options.modifiers or MODIFIERS
+    """Return all prompts of each class, over its cells."""
     prompts: list[list[str]] = [[] for _ in plan.class_names]
     for position, cell in enumerate(plan.cells):
-        told = combinations(phrases_in_turn(plan, cell))
-        prompts[cell.label] += [plan.prompt(position, word, phrases) for word in modifiers for phrases in told]
+        prompts[cell.label] += [each.text for each in plan.prompts(position)]
     return prompts
+
+
+def starts_from_real(plan: Plan) -> bool:
+    """Return whether images are generated from real images beside the prompt, and so may be copies of them."""
+    return plan.options.variant not in ("text", "fitted") or plan.generate.controlnet is not None
 
 
 def class_captions(plan: Plan) -> list[str]:

@@ -9,12 +9,14 @@ from typing import Any
 
 from synaug.config import MAX_TARGET, GenerateOptions, PlanOptions
 from synaug.data.codec import FORMATS, Encoding
-from synaug.errors import DataError
+from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.synthesis.planning.cost import estimate
 from synaug.synthesis.planning.plan import Cell, Plan, check_distinct
 from synaug.synthesis.planning.slots import sample_slots, slots
 from synaug.synthesis.planning.spread import Phrases, phrase_counts
+from synaug.synthesis.planning.written_checks import check_written
+from synaug.synthesis.planning.written_prompts import WrittenPrompt
 
 SCHEMA_VERSION = 1
 MAX_SIDE = 20_000  # pixels
@@ -43,12 +45,14 @@ def plan_bytes(plan: Plan) -> bytes:
         "encoding": asdict(plan.encoding),
         "image_size": plan.image_size,
     }
+    if plan.written:
+        content["written_prompts"] = [each.to_dict() for each in plan.written]
     return storage.json_bytes(content)
 
 
 def spread_counts(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Return, per cell, how many images each phrase of ``plan.spread`` gets; empty without one."""
-    if not plan.options.spread:
+    """Return, per cell, how many images each phrase of ``plan.spread`` or of the prompts file gets; empty without."""
+    if not plan.options.spread and not any(each.phrases or each.attribute for each in plan.written):
         return {}
     told: dict[str, list[Phrases]] = {}
     for slot in slots(plan):
@@ -80,7 +84,7 @@ def read_plan(path: Path) -> Plan:
         if not all(1 <= side <= MAX_SIDE for side in (*content["image_size"], *(encoding["size"] or ()))):
             raise ValueError(f"images cannot have the size {content['image_size']}")
         _check_cells(cells, len(content["class_names"]), len(content["attribute_names"]))
-        return Plan(
+        plan = Plan(
             cells=cells,
             class_names=tuple(content["class_names"]),
             attribute_names=tuple(content["attribute_names"]),
@@ -88,8 +92,18 @@ def read_plan(path: Path) -> Plan:
             generate=GenerateOptions.model_validate(content["generate"]),
             encoding=Encoding(**encoding | {"size": tuple(encoding["size"]) if encoding["size"] else None}),
             image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
+            written=tuple(map(WrittenPrompt.from_dict, content.get("written_prompts", ()))),
         )
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:  # a ValidationError is one
+        check_written(plan)
+        return plan
+    except (
+        KeyError,
+        TypeError,
+        IndexError,
+        AttributeError,
+        ValueError,
+        OptionError,
+    ) as error:  # a ValidationError is one
         raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error
 
 

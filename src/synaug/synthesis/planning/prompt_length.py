@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from synaug.errors import OptionError
-from synaug.synthesis.planning.plan import Plan, phrases_in_turn
-from synaug.synthesis.planning.prompts import MODIFIERS, readable_name
-from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, combinations
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning.prompts import readable_name
+from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases
 
 Shorten = Callable[[str], str | None]
 """Returns the prompt that reaches the text encoder, or None if no part of it fits."""
 
 TOO_LONG = "{number:,} prompts are longer than the model takes, such as {prompt!r}. It receives {shortened!r}."
 CUT = "The prompt {prompt!r} is longer than the model takes, and {part!r} of {cell!r} would be cut."
-WAY_OUT = "Shorten plan.template or the phrases, or give the class a shorter name with --aliases."
+WAY_OUT = "Shorten the template, phrases or row of the prompts file, or give the class a shorter name with --aliases."
 
 
 @dataclass(frozen=True)
@@ -55,18 +55,13 @@ def _without_middle(words: list[str], number: int) -> str:
 
 def long_prompts(plan: Plan, shorten: Shorten) -> Iterator[LongPrompt]:
     """Yield each prompt of the images to generate that is longer than the text encoder takes."""
-    modifiers = plan.options.modifiers or MODIFIERS
     for position, cell in enumerate(plan.cells):
-        if not cell.num_to_generate:
-            continue
-        for phrases in combinations(phrases_in_turn(plan, cell)):
-            parts = _required_parts(plan, position, phrases)
-            for modifier in modifiers:
-                prompt = plan.prompt(position, modifier, phrases)
-                kept = shorten(prompt)
-                if kept != prompt:
-                    lost = [part for part in parts if _has(prompt, part) and not _has(kept or "", part)]
-                    yield LongPrompt(cell.name, prompt, kept, lost[0] if lost else "" if kept else prompt)
+        for each in plan.prompts(position) if cell.num_to_generate else ():
+            kept = shorten(each.text)
+            if kept != each.text:
+                parts = _required_parts(plan, position, each.phrases)
+                lost = [part for part in parts if _has(each.text, part) and not _has(kept or "", part)]
+                yield LongPrompt(cell.name, each.text, kept, lost[0] if lost else "" if kept else each.text)
 
 
 def prompt_notes(plan: Plan, shorten: Shorten) -> list[str]:

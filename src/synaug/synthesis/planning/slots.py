@@ -14,9 +14,10 @@ import numpy as np
 
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
-from synaug.synthesis.planning.plan import Cell, Plan, phrases_in_turn
+from synaug.synthesis.planning.plan import Cell, Plan, PlannedPrompt, phrases_in_turn, planned
 from synaug.synthesis.planning.prompts import MODIFIERS
 from synaug.synthesis.planning.spread import Phrases, ordered, turns
+from synaug.synthesis.planning.written_prompts import drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Slot:
     prompt: str
     modifier: str
     phrases: Phrases = ()
+    negative_prompt: str = ""
 
 
 def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = False) -> Iterator[Slot]:
@@ -71,21 +73,28 @@ def sample_slots(plan: Plan, *, per_cell: int = 3) -> Iterator[Slot]:
 
 
 def _all_slots(plan: Plan, chosen: Callable[[Cell], bool] = lambda _: True) -> Iterator[Slot]:
-    modifiers = plan.options.modifiers or MODIFIERS
     names = safe_names(tuple(cell.name for cell in plan.cells))
     for position, cell in enumerate(plan.cells):
         if not cell.num_to_generate or not chosen(cell):
             continue
-        order = np.random.default_rng([plan.options.seed, cell.label, cell.attribute + 1]).permutation(len(modifiers))
-        words = [modifiers[i] for i in order]
-        told = ordered(phrases_in_turn(plan, cell), [plan.options.seed, cell.label, cell.attribute + 1])
-        prompt = functools.cache(functools.partial(plan.prompt, position))
-        places = turns([*map(len, told.values()), len(words)])
-        for index, (*ranks, k) in zip(range(cell.num_to_generate), places, strict=False):
-            phrases = tuple((name, told[name][i]) for name, i in zip(told, ranks, strict=True))
-            yield Slot(
-                _slot_id(plan.digest, names[position], index), cell, index, prompt(words[k], phrases), words[k], phrases
-            )
+        for index, each in zip(range(cell.num_to_generate), _prompts_in_turn(plan, position), strict=False):
+            name = _slot_id(plan.digest, names[position], index)
+            yield Slot(name, cell, index, each.text, each.modifier, each.phrases, each.negative_prompt)
+
+
+def _prompts_in_turn(plan: Plan, position: int) -> Iterator[PlannedPrompt]:
+    """Yield the prompts of a cell's images without end."""
+    cell = plan.cells[position]
+    seed = [plan.options.seed, cell.label, cell.attribute + 1]
+    if written := plan.written_of(position):
+        yield from map(functools.cache(planned), drawn(written, seed))
+    modifiers = plan.options.modifiers or MODIFIERS
+    words = [modifiers[i] for i in np.random.default_rng(seed).permutation(len(modifiers))]
+    told = ordered(phrases_in_turn(plan, cell), seed)
+    prompt = functools.cache(functools.partial(plan.prompt, position))
+    for *ranks, k in turns([*map(len, told.values()), len(words)]):
+        phrases = tuple((name, told[name][i]) for name, i in zip(told, ranks, strict=True))
+        yield PlannedPrompt(prompt(words[k], phrases), words[k], phrases)
 
 
 def _slot_id(digest: str, name: str, index: int) -> str:

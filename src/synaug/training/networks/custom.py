@@ -5,23 +5,20 @@ It is the user's code and runs with all rights of the user, as any program does.
 
 from __future__ import annotations
 
-import functools
-import importlib
 import inspect
-import sys
-import types
-from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-from synaug.errors import OptionError, unknown
-from synaug.runtime import storage
+from synaug.errors import OptionError
+from synaug.runtime import own_code
+from synaug.runtime.own_code import callable_named, shown
 from synaug.training.networks.linear_layers import last_linear
 
+__all__ = ["Factory", "factory_named", "is_own", "shown", "source_digest", "split_network"]
+
+KIND = "network"
 Factory = Callable[..., nn.Module]
 """Called with those of ``num_classes``, ``in_channels`` and ``image_size`` that its signature names."""
 
@@ -35,35 +32,13 @@ def is_own(name: str) -> bool:
     return ":" in name and not name.startswith(("timm/", "local-dir:", "hf-hub:"))
 
 
-def shown(name: str) -> str:
-    """Return the name without the folders that its file is in, which are nobody's business.
-
-    >>> shown("/home/me/net.py:Net"), shown("my_package.nets:small")
-    ('net.py:Net', 'my_package.nets:small')
-    """
-    place, _, attribute = name.rpartition(":")
-    return f"{Path(place).name}:{attribute}" if _is_file(place) else name
-
-
 def factory_named(name: str) -> Factory:
     """Return the class or function of ``package.module:factory`` or ``path/to/file.py:factory``.
 
     Raises:
         OptionError: it cannot be imported, or is nothing that can be called.
     """
-    place, _, attribute = name.rpartition(":")
-    module = _run(Path(place).resolve(), _content(place)) if _is_file(place) else _imported(place)
-    if not hasattr(module, attribute):
-        raise unknown(
-            f"network in {place}", attribute, [key for key, it in vars(module).items() if _made_in(module, it)]
-        )
-    factory = getattr(module, attribute)
-    if not callable(factory):
-        raise OptionError(
-            f"The network {name} is a {type(factory).__name__}. It has to be a class or function that returns an "
-            "nn.Module."
-        )
-    return factory
+    return callable_named(name, KIND)
 
 
 def source_digest(name: str) -> str:
@@ -72,8 +47,7 @@ def source_digest(name: str) -> str:
     Raises:
         OptionError: there is no such file.
     """
-    place = name.rpartition(":")[0]
-    return storage.digest(_content(place)) if _is_file(place) else _digest_of_module(place)
+    return own_code.source_digest(name, KIND)
 
 
 def split_network(
@@ -108,85 +82,6 @@ def split_network(
             "cannot be retrained. Define that layer last and return its output as it is."
         )
     return backbone, classifier
-
-
-def _is_file(place: str) -> bool:
-    return place.endswith(".py")
-
-
-def _content(place: str) -> bytes:
-    try:
-        return Path(place).read_bytes()
-    except OSError as error:
-        raise OptionError(
-            f"The network file {place} cannot be read: {error.strerror}. A relative path starts where the command runs."
-        ) from error
-
-
-@functools.lru_cache(maxsize=16)
-def _run(path: Path, content: bytes) -> types.ModuleType:
-    """Return the file as a module; run again only when its content is another."""
-    module = types.ModuleType(f"synaug_network_{storage.digest(str(path).encode() + content)[:12]}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # where dataclasses and pickles look for what it defines
-    try:
-        exec(compile(content, str(path), "exec"), vars(module))
-    except Exception as error:
-        del sys.modules[module.__name__]
-        raise OptionError(f"The network file {path} cannot be run: {type(error).__name__}: {error}.") from error
-    return module
-
-
-def _imported(place: str) -> types.ModuleType:
-    try:
-        return importlib.import_module(place)
-    except Exception as error:
-        raise _not_importable(place, error) from error
-
-
-@functools.cache  # a module is imported once a process, whatever happens to its file later
-def _digest_of_module(place: str) -> str:
-    found = _spec_of(place)
-    if found is None:
-        raise _not_importable(place, ModuleNotFoundError(f"No module named {place!r}"))
-    return storage.file_digest(Path(found.origin)) if found.origin and found.has_location else ""
-
-
-def _spec_of(place: str) -> ModuleSpec | None:
-    """Return where a module lies without running the packages that contain it, as ``find_spec`` of importlib would."""
-    searched: Sequence[str] | None = None
-    found: ModuleSpec | None = None
-    parts = place.split(".")
-    for number in range(1, len(parts) + 1):
-        name = ".".join(parts[:number])
-        if not all(parts[:number]):
-            return None
-        found = _first_spec(name, searched)
-        if found is None:
-            return None
-        searched = found.submodule_search_locations
-        if searched is None and number < len(parts):
-            return None
-    return found
-
-
-def _first_spec(name: str, searched: Sequence[str] | None) -> ModuleSpec | None:
-    for finder in sys.meta_path:
-        found = finder.find_spec(name, searched) if hasattr(finder, "find_spec") else None
-        if found is not None:
-            return found
-    return None
-
-
-def _not_importable(place: str, error: Exception) -> OptionError:
-    return OptionError(
-        f"The network's module {place} cannot be imported: {type(error).__name__}: {error}. Install its package or "
-        "name its folder in PYTHONPATH, or name a file: path/to/net.py:Net."
-    )
-
-
-def _made_in(module: types.ModuleType, value: Any) -> bool:
-    return callable(value) and getattr(value, "__module__", None) == module.__name__
 
 
 def _made(factory: Factory, name: str, **sizes: int) -> nn.Module:

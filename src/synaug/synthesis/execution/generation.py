@@ -1,0 +1,71 @@
+"""Call a generator for a batch of slots, and check what it returns."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from PIL import Image
+
+from synaug.errors import OptionError
+from synaug.synthesis.generators.init_images import Guide, start_arguments
+from synaug.synthesis.planning.slots import Slot, image_seed
+
+if TYPE_CHECKING:
+    from synaug.synthesis.generators.diffusion import Generated, Generator
+
+
+@dataclass(frozen=True)
+class Task:
+    """An attempt at a slot."""
+
+    slot: Slot
+    attempt: int
+    guide: Guide | None = None
+
+    @property
+    def seed(self) -> int:
+        return image_seed(self.slot.id, self.attempt)
+
+
+def generated(generator: Generator, tasks: Sequence[Task]) -> tuple[list[Generated], float]:
+    """Return one result a task and the seconds it took; plain images are wrapped."""
+    from synaug.synthesis.generators.diffusion import Generated
+
+    if not callable(generator):
+        raise OptionError(
+            f"generator must be a callable (prompts, *, seeds) that makes images, got {type(generator).__name__} "
+            f"{generator!r}. A model's folder or name is given as model=."
+        )
+    began = time.monotonic()
+    more = start_arguments([task.guide for task in tasks if task.guide is not None])
+    more |= _negative_prompts(generator, [task.slot.negative_prompt for task in tasks])
+    prompts, seeds = [task.slot.prompt for task in tasks], [task.seed for task in tasks]
+    made = list(cast("Iterable[Any]", generator(prompts, seeds=seeds, **more)))
+    if len(made) != len(tasks):
+        raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
+    for each in made:
+        if not isinstance(each, Generated | Image.Image):
+            raise OptionError(f"The generator returned {type(each).__name__}; it must make Pillow images.")
+    wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
+    return wrapped, time.monotonic() - began
+
+
+def _negative_prompts(generator: Generator, given: Sequence[str]) -> dict[str, Any]:
+    """Return the argument with the negative prompts of a prompts file, where the file has any.
+
+    Raises:
+        OptionError: the generator does not take them.
+    """
+    if not any(given):
+        return {}
+    taken = inspect.signature(generator).parameters.values()
+    if not any(each.name == "negative_prompts" or each.kind is each.VAR_KEYWORD for each in taken):
+        raise OptionError(
+            "The prompts file has negative prompts, which this generator does not take. Give it an argument "
+            "negative_prompts, or remove the column."
+        )
+    return {"negative_prompts": list(given)}

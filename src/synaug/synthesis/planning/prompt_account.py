@@ -1,0 +1,53 @@
+"""Count the prompts of each class or group: how many there are, which are too long, and which are equal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning.prompt_length import Shorten
+from synaug.synthesis.planning.written_prompts import WrittenPrompt
+
+SHOWN = 20  # prompts that are too long, or equal, of a class
+
+
+def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, dict[str, Any]]:
+    """Return, per class or group that needs images, ``prompts`` (how many), ``too_long`` and ``equal`` (which).
+
+    Args:
+        plan: whose prompts; letter case makes no difference between two of them.
+        limit: shortens a prompt to what the text encoder takes; None: not known, and ``too_long`` is None.
+    """
+    account = {}
+    for position, cell in enumerate(plan.cells):
+        if not cell.num_to_generate:
+            continue
+        texts = Counter(each.text.casefold() for each in plan.prompts(position))
+        first: dict[str, str] = {}
+        for each in plan.prompts(position):
+            first.setdefault(each.text.casefold(), each.text)
+        too_long = None if limit is None else [text for text in first.values() if limit(text) != text]
+        account[cell.name] = {
+            "prompts": texts.total(),
+            "too_long": too_long if too_long is None else too_long[:SHOWN],
+            "num_too_long": None if too_long is None else len(too_long),
+            "equal": [first[key] for key, number in texts.items() if number > 1][:SHOWN],
+            "num_equal": sum(number - 1 for number in texts.values()),
+        }
+    return account
+
+
+def as_written(plan: Plan) -> list[WrittenPrompt]:
+    """Return the prompts of a plan, one per distinct text of a class or group, as rows of a prompts file."""
+    rows: dict[tuple[str, str, str], WrittenPrompt] = {}
+    if plan.written:
+        return list(plan.written)
+    for position, cell in enumerate(plan.cells):
+        attribute = plan.attribute_names[cell.attribute] if cell.attribute >= 0 else ""
+        name = plan.class_names[cell.label]
+        for each in plan.prompts(position):
+            phrases = tuple((key, phrase) for key, phrase in each.phrases if key != "class" and phrase)
+            row = WrittenPrompt(name, each.text, attribute, plan.options.negative_prompt, phrases=phrases)
+            rows.setdefault((name, attribute, each.text), row)
+    return list(rows.values())

@@ -1,0 +1,132 @@
+"""Prompts that a person or a language model wrote, and the order in which the images of a class take them."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+MAX_LENGTH = 10_000  # characters of a prompt
+MAX_WEIGHT = 1e6
+RESERVED = ("modifier", "attribute", "class")  # no names of phrases
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPrompt:
+    """A prompt of a class; without an attribute, it is for all attributes of the class.
+
+    ``phrases`` are pairs of a name, such as ``background``, and what the prompt says of it, such as ``on water``.
+    """
+
+    class_name: str
+    prompt: str
+    attribute: str = ""
+    negative_prompt: str = ""
+    weight: float = 1.0
+    phrases: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one is not allowed; the message has it.
+        """
+        for name in ("class_name", "prompt", "attribute", "negative_prompt"):
+            value = getattr(self, name)
+            if not _is_line(value):
+                raise ValueError(f"{name.removesuffix('_name')} must be one line of text, got {value!r:.80}")
+            if len(value) > MAX_LENGTH:
+                raise ValueError(f"{name} has {len(value):,} characters; at most {MAX_LENGTH:,} are allowed")
+        if not self.prompt:
+            raise ValueError("the prompt is empty")
+        is_number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
+        if not is_number or not 1 / MAX_WEIGHT <= self.weight <= MAX_WEIGHT:
+            raise ValueError(
+                f"weight must be a number from {1 / MAX_WEIGHT:g} to {MAX_WEIGHT:,.0f}, got {self.weight!r}"
+            )
+        for name, phrase in self.phrases:
+            if not name.isidentifier() or name in RESERVED or not _is_line(phrase) or not phrase:
+                raise ValueError(f"spread.{name} must be a word such as spread.background, with one line of text")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``from_dict`` reads."""
+        content: dict[str, Any] = {"class": self.class_name, "prompt": self.prompt}
+        content |= {"attribute": self.attribute} if self.attribute else {}
+        content |= {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
+        content |= {"weight": self.weight} if self.weight != 1 else {}
+        return content | ({"spread": dict(self.phrases)} if self.phrases else {})
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> WrittenPrompt:
+        """Return the prompt that ``to_dict`` described.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is another object.
+        """
+        return cls(
+            class_name=content["class"],
+            prompt=content["prompt"],
+            attribute=content.get("attribute", ""),
+            negative_prompt=content.get("negative_prompt", ""),
+            weight=content.get("weight", 1.0),
+            phrases=tuple(content.get("spread", {}).items()),
+        )
+
+
+def _is_line(value: Any) -> bool:
+    return isinstance(value, str) and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value)
+
+
+def of_cell(prompts: Sequence[WrittenPrompt], class_name: str, attribute: str | None) -> tuple[WrittenPrompt, ...]:
+    """Return the prompts of a class (``attribute`` None) or of a group: its own, and those for all attributes."""
+    return tuple(
+        each
+        for each in prompts
+        if each.class_name == class_name and (attribute is None or each.attribute in ("", attribute))
+    )
+
+
+def drawn(prompts: Sequence[WrittenPrompt], seed: Sequence[int]) -> Iterator[WrittenPrompt]:
+    """Yield prompts without end, each as often as its weight says, in an order that the seed decides.
+
+    After any number of them, each prompt has come within one of its share: none twice before all of the same weight
+    once. Among prompts of one weight, the phrases of each name come in turn.
+    """
+    order = in_turn(prompts, seed)
+    waiting = [(0.5 / prompts[row].weight, rank, 0) for rank, row in enumerate(order)]
+    heapq.heapify(waiting)
+    while waiting:
+        _, rank, times = waiting[0]
+        each = prompts[order[rank]]
+        yield each
+        heapq.heapreplace(waiting, ((times + 1.5) / each.weight, rank, times + 1))
+
+
+def in_turn(prompts: Sequence[WrittenPrompt], seed: Sequence[int]) -> list[int]:
+    """Return the positions in an order that the seed decides, in which the phrases of each name come in turn.
+
+    Each next prompt is of the combination of phrases (and attribute) whose values came least often so far.
+    """
+    shuffled = np.random.default_rng([*seed, 7]).permutation(len(prompts)).tolist()
+    waiting: dict[tuple[tuple[str, str], ...], list[int]] = {}
+    for row in shuffled:
+        waiting.setdefault((("attribute", prompts[row].attribute), *prompts[row].phrases), []).append(row)
+    combinations = list(waiting)
+    values = {pair: number for number, pair in enumerate(sorted({pair for each in combinations for pair in each}))}
+    has = np.zeros((len(combinations), len(values)))
+    for number, each in enumerate(combinations):
+        has[number, [values[pair] for pair in each]] = 1
+    came, left = np.zeros(len(values)), np.array([len(rows) for rows in waiting.values()], float)
+    order: list[int] = []
+    while len(order) < len(prompts):
+        chosen = int(np.argmin(np.where(left > 0, has @ came, math.inf)))
+        rows = waiting[combinations[chosen]]
+        order.append(rows[len(rows) - int(left[chosen])])
+        left[chosen] -= 1
+        came += has[chosen]
+    return order

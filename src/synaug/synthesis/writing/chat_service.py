@@ -1,0 +1,111 @@
+"""A language model behind an OpenAI-compatible ``chat/completions`` endpoint: OpenAI, vLLM, Ollama, llama.cpp."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from synaug.config import ApiOptions
+from synaug.errors import EnvironmentFault, OptionError
+from synaug.synthesis.generators.http_client import HttpClient, Refused, Unusable
+from synaug.synthesis.generators.image_api import OPENAI
+from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, question
+
+_TRIES = 3  # requests for one answer that is not of the protocol
+_SIDE = 512  # pixels of an image that is sent, at most
+
+
+class ChatWriter:
+    """Writes prompts by asking a service."""
+
+    def __init__(self, model: str, options: ApiOptions) -> None:
+        """Check the address and the key; nothing is sent yet.
+
+        Args:
+            model: its name at the service; ``openai:MODEL`` names OpenAI's own.
+            options: address, limits, and which variable contains the key.
+
+        Raises:
+            OptionError: the endpoint is not allowed.
+            EnvironmentFault: OpenAI's key is not set, or httpx is missing.
+        """
+        self._key = os.environ.get(options.key_variable) or None
+        if model.startswith("openai:") and self._key is None and options.endpoint is None:
+            raise EnvironmentFault(f"{model} needs a key. Set the environment variable {options.key_variable}.")
+        self._model = model.removeprefix("openai:").removeprefix("api:")
+        self._client = HttpClient(options.endpoint or OPENAI, options, key=self._key, kind="chat service")
+        self.about = {"model": self._model, "revision": ""}
+
+    def write(
+        self, name: str, *, number: int, phrases: Mapping[str, str], description: str, known: Sequence[str], seed: int
+    ) -> str:
+        """Return the model's answer to ``questions.question``; errors as in ``_asked``."""
+        text = question(name, number=number, phrases=phrases, description=description, known=known)
+        return self._asked([{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}], seed)
+
+    def describe(self, name: str, images: Sequence[Image.Image], seed: int) -> str:
+        """Return how the images look, in a few words.
+
+        Raises:
+            OptionError: the model takes no images.
+        """
+        parts: list[dict[str, Any]] = [{"type": "text", "text": DESCRIBE.format(name=name)}]
+        parts += [{"type": "image_url", "image_url": {"url": _data_url(image)}} for image in images]
+        try:
+            return self._asked([{"role": "user", "content": parts}], seed)
+        except OptionError as error:
+            raise OptionError(f"{error} If the model takes no images, leave out --describe.") from error
+
+    def _asked(self, messages: list[dict[str, Any]], seed: int) -> str:
+        """Return the text of an answer; empty if the service refuses the question.
+
+        Raises:
+            OptionError: the service does not accept the request.
+            EnvironmentFault: it cannot be reached, refuses the key, or answers something else than the protocol.
+            Interrupted: a signal came.
+        """
+        reason = ""
+        for attempt in range(_TRIES):
+            content = {"model": self._model, "messages": messages, "seed": (seed + attempt) % 2**31, "temperature": 1.0}
+            key = hashlib.sha256(f"{seed}/{attempt}/{messages}".encode()).hexdigest()
+            try:
+                return self._text_of(self._client.post("chat/completions", content, idempotency_key=key))
+            except Refused:
+                return ""
+            except Unusable as error:
+                reason = str(error)
+        raise EnvironmentFault(
+            f"The chat service {self._client.endpoint} does not answer as chat/completions does: {reason}. "
+            "Check --endpoint: it ends where 'chat/completions' begins, often in /v1."
+        )
+
+    def _text_of(self, answer: Any) -> str:
+        try:
+            text = answer["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            raise Unusable("it has no choices[0].message.content") from None
+        if text is None:  # the model refuses
+            return ""
+        if not isinstance(text, str):
+            raise Unusable("choices[0].message.content is not text")
+        for name, part in (("model", "model"), ("revision", "system_fingerprint")):
+            if isinstance(answer.get(part), str) and answer[part].isprintable():
+                self.about[name] = self._hidden(answer[part])[:200]
+        return self._hidden(text)
+
+    def _hidden(self, text: str) -> str:
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _data_url(image: Image.Image) -> str:
+    small = image.convert("RGB")
+    small.thumbnail((_SIDE, _SIDE))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

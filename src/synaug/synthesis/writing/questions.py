@@ -1,0 +1,47 @@
+"""What a language model is asked: to write prompts of a class, or to describe images of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+SYSTEM = (
+    "You write captions of single photographs. Answer with captions only, one per line, without numbers or comments."
+)
+DESCRIBE = (
+    "These are photographs of the class '{name}'. In at most 40 words, describe how they were taken: viewpoint, "
+    "distance, background, light, color. Do not name other objects."
+)
+_ASK = (
+    "Write {number} different captions of photographs. Each shows one {name}{phrases} and contains the words "
+    "'{name}'{words}. Vary kind, color, place, light and viewpoint. At most 25 words each."
+)
+_LOOK = " The photographs should look like this: {description}"
+_KNOWN = " Do not repeat these: {known}."
+_SHOWN = 5
+
+
+def question(
+    name: str, *, number: int, phrases: Mapping[str, str], description: str = "", known: Sequence[str] = ()
+) -> str:
+    """Return what a model that follows instructions is asked.
+
+    Args:
+        name: what prompts call the class.
+        number: how many captions.
+        phrases: what each caption says of an attribute, by its name.
+        description: how the training images look.
+        known: captions that are there, of which the last are named.
+    """
+    told = "".join(f", {axis} '{phrase}'" for axis, phrase in phrases.items())
+    words = "".join(f" and '{phrase}'" for phrase in phrases.values())
+    text = _ASK.format(number=number, name=name, phrases=told, words=words)
+    text += _LOOK.format(description=description) if description else ""
+    return text + (_KNOWN.format(known="; ".join(known[-_SHOWN:])) if known else "")
+
+
+def beginning(name: str, *, phrases: Mapping[str, str], description: str = "", known: Sequence[str] = ()) -> str:
+    """Return the text that a model without a chat template continues: a list of captions."""
+    told = "".join(f", {phrase}" for phrase in phrases.values())
+    look = f" {description}" if description else ""
+    first = known[-_SHOWN:] or [f"a photo of a {name}{told}"]
+    return f"Captions of photographs of a {name}{told}.{look}\n" + "".join(f"- {each}\n" for each in first) + "-"
