@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import math
 import multiprocessing
@@ -388,6 +389,17 @@ def test_a_row_is_compared_with_the_best_rival_on_validation_images_seed_by_seed
                                       "machine": "a machine"})  # fmt: skip
 
 
+def test_the_rival_of_a_gap_has_the_smallest_one_and_as_many_seeds_as_any():
+    gaps = {"cross_entropy": 0.9, "dfr": 0.2, "group_dro": 0.4}
+    lines = [
+        line(row, seed, 0.5, validated=None) | {"difference": gap, "validation": {"difference": gap}}
+        for row, gap in gaps.items()
+        for seed in ((0,) if row == "dfr" else (0, 1))
+    ]
+    rows = tabulate(lines, columns=["difference"], baseline="cross_entropy", bounds=(), tuned_by="difference")
+    assert {row["rival"] for row in rows} == {"group_dro"}
+
+
 def test_the_best_candidate_is_chosen_on_validation_images():
     tuned = compared(tuned={"best": ("dfr", "group_dro"), "unknown": ("dfr", "missing")})
     assert (tuned["best"]["chosen"], tuned["best"]["worst"]) == ("dfr", pytest.approx(0.8))
@@ -398,3 +410,15 @@ def test_rows_have_equal_budgets():
     BenchOptions(tuned={"ours": ("a", "b"), "theirs": ("c", "d")})
     with pytest.raises(ValueError, match="as many candidates as any other, but got ours 2, theirs 1"):
         BenchOptions(tuned={"ours": ("a", "b"), "theirs": ("c",)})
+
+
+def test_the_tables_of_the_pages_are_those_of_the_committed_lines():
+    spec = importlib.util.spec_from_file_location(
+        "result_tables", DOCUMENTED.parents[1] / "scripts" / "result_tables.py"
+    )
+    scripts = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scripts)
+    pages = {path.name: path.read_text(encoding="utf-8") for path in DOCUMENTED.glob("*.md")}
+    assert sum(len(scripts.PLACE.findall(page)) for page in pages.values()) >= 3
+    for name, page in pages.items():
+        assert scripts.renewed(page) == page, f"{name}: run python scripts/result_tables.py"
