@@ -419,6 +419,6 @@ def test_the_tables_of_the_pages_are_those_of_the_committed_lines():
     scripts = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(scripts)
     pages = {path.name: path.read_text(encoding="utf-8") for path in DOCUMENTED.glob("*.md")}
-    assert sum(len(scripts.PLACE.findall(page)) for page in pages.values()) >= 3
+    assert sum(len(scripts.PLACE.findall(page)) for page in pages.values()) >= 1
     for name, page in pages.items():
         assert scripts.renewed(page) == page, f"{name}: run python scripts/result_tables.py"
