@@ -172,7 +172,7 @@ class GenerateOptions(Section):
     )
     adapter_weights: str = Field(
         "models/ip-adapter_sd15.safetensors",
-        pattern=r"^(?!.*\.\.)[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*\.safetensors$",
+        pattern=r"^([A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*\.safetensors$",
         description="file of the adapter; its folder has the image_encoder",
     )
     adapter_scale: float = Field(0.6, ge=0, le=1, description="how much images look like the references")

@@ -65,7 +65,7 @@ def prompts(
     settings: Settings = None,
     as_json: Json = False,
 ) -> None:
-    """Count the prompts of a run, write them to a file, or let a language model write new ones.
+    """Show or export prompts, or let a language model write them.
 
     The key of a service is read from the environment (OPENAI_API_KEY).
 

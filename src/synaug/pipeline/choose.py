@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -240,7 +240,7 @@ def real_folds(
     return folds, padded[:, 0] if most == 1 else padded
 
 
-def _positions_of(record: dict[str, Any], position: dict[str, int]) -> list[int]:
+def _positions_of(record: Mapping[Any, Any], position: dict[str, int]) -> list[int]:
     """Return the positions of the real images that a synthetic one was made from, -1 for none."""
     guides = record.get("guides")
     return [position.get(str(name), -1) for name in (guides if isinstance(guides, list) else [record.get("guide")])]

@@ -236,7 +236,8 @@ def vision_model(tmp_path_factory):
         transformers.LlavaForConditionalGeneration(config).save_pretrained(folder)
     template = (
         "{% for message in messages %}USER: {% for part in message['content'] %}"
-        "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }} {% endif %}{% endfor %}{% endfor %}ASSISTANT:"
+        "{% if part['type'] == 'image' %}<image> {% else %}{{ part['text'] }} {% endif %}"
+        "{% endfor %}{% endfor %}ASSISTANT:"
     )
     reader = transformers.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     transformers.LlavaProcessor(

@@ -190,8 +190,10 @@ class _Work:
             rejected = Counter[str]()
             new = parsed(answer, wanted, set(seen), rejected)[: number - len(mine)]
             in_vain = 0 if new else in_vain + 1
-            record = {"cell": task.cell, "spread": dict(phrases), "prompts": new, "rejected": dict(rejected)}
-            record |= {"by": dict(self._writer.about)}
+            record: dict[str, Any] = {
+                "cell": task.cell, "spread": dict(phrases), "prompts": new, "rejected": dict(rejected),
+                "by": dict(self._writer.about),
+            }  # fmt: skip
             record |= {"given_up": True} if in_vain >= MAX_IN_VAIN else {}
             storage.append_records(self._journal, [record])
             self._add(record)
