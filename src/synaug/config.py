@@ -94,7 +94,7 @@ class PlanOptions(Section):
         description="images wanted: uniform (as many as the largest), a number, a share of the largest below 1, or "
         "numbers by name of the class (or 'class | attribute'), the others staying as they are",
     )
-    cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
+    cap: int | None = Field(None, ge=0, description="at most so many synthetic images per class or group")
     variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
     model: ModelName = Field(
         STABLE_DIFFUSION,
@@ -232,12 +232,12 @@ class QualityOptions(Section):
 class StageOptions(Section):
     """Stage 1: training the representation."""
 
-    steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the evened-out set")
-    epochs: int = Field(60, ge=1, description="passes over the evened-out set; the same steps for every method")
+    steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the balanced set")
+    epochs: int = Field(60, ge=1, description="passes over the balanced set; the same steps for every method")
     batch_size: int = Field(128, ge=2, description="images a step")
     learning_rate: float = Field(0.1, gt=0, description="the highest; it falls to 0 along a cosine")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(5e-4, ge=0, description="of weights, not of biases and normalisation")
+    weight_decay: float = Field(5e-4, ge=0, description="of weights, not of biases and normalization")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     crop_padding: int | None = Field(None, ge=0, description="random crop; default: an eighth of the side")
     flip: bool = Field(True, description="mirror half of the images")
@@ -343,7 +343,7 @@ class TrainOptions(Section):
     retrain: RetrainOptions = RetrainOptions()
 
     @model_validator(mode="after")
-    def _normalisation_is_whole(self) -> TrainOptions:
+    def _normalization_is_whole(self) -> TrainOptions:
         mean, std = self.mean, self.std
         if (mean is None) != (std is None) or (mean and std and (len(mean) != len(std) or min(std) <= 0)):
             raise ValueError(
@@ -373,7 +373,7 @@ class ChooseOptions(Section):
 class ImagesOptions(Section):
     """Which of the images a method learns from, for studies; by default all."""
 
-    synthetic_per_class: int | None = Field(None, ge=0, description="at most so many synthetic images a class")
+    synthetic_per_class: int | None = Field(None, ge=0, description="at most so many synthetic images per class")
     replaced: float | None = Field(
         None, ge=0, le=1, description="share of each class's real images in whose place synthetic ones come, no others"
     )
@@ -472,7 +472,7 @@ class BenchOptions(Section):
 class Recipe(Section):
     """One experiment: everything that decides its result."""
 
-    name: str = Field(UNNAMED, description="what reports call the experiment; default: as the run folder")
+    name: str = Field(UNNAMED, description="what reports call the experiment; default: as the run directory")
     data: DataOptions = DataOptions()
     plan: PlanOptions = PlanOptions()
     api: ApiOptions = ApiOptions()

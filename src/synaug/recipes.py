@@ -38,9 +38,9 @@ def read_recipe(path: str | Path) -> Recipe:
     except RecursionError:
         raise DataError(f"The recipe {path} is nested too deeply.") from None
     if not _is_small(content):
-        raise DataError(f"The recipe {path} holds more than {MAX_VALUES:,} values, or holds itself.")
+        raise DataError(f"The recipe {path} contains more than {MAX_VALUES:,} values, or contains itself.")
     if not isinstance(content, dict):
-        raise OptionError(f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}.")
+        raise OptionError(f"The recipe {path} must contain sections such as 'plan:', not {type(content).__name__}.")
     return make_recipe(content, where=str(path))
 
 

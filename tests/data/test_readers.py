@@ -227,8 +227,8 @@ def test_csv_with_byte_order_mark_and_semicolons(tmp_path):
 
 def test_tsv_with_chosen_columns_and_attribute(tmp_path):
     place(tmp_path, "a.png", "b.png", "c.png")
-    text = "where\tkind\tlabel\tcolour\na.png\tx\t1\tred\nb.png\ty\t2\tblue\nc.png\ty\t3\t\n"
-    options = DataOptions(path="where", label="kind", attribute="colour")
+    text = "where\tkind\tlabel\tcolor\na.png\tx\t1\tred\nb.png\ty\t2\tblue\nc.png\ty\t3\t\n"
+    options = DataOptions(path="where", label="kind", attribute="color")
     manifest = read_data(table(tmp_path, text, "images.tsv"), options)
     assert manifest.class_names == ("x", "y")
     assert manifest.attribute_names == ("blue", "red")
@@ -350,8 +350,8 @@ def test_bad_csv(tmp_path, text, words):
 
 
 def test_a_misspelt_column_names_the_nearest(tmp_path):
-    path = table(tmp_path, "path,colour\na.png,x\n")
-    with pytest.raises(DataError, match=r"no label column 'color'. Did you mean 'colour'. Its columns: path, col"):
+    path = table(tmp_path, "path,color\na.png,x\n")
+    with pytest.raises(DataError, match=r"no label column 'color'. Did you mean 'color'. Its columns: path, col"):
         read_data(path, DataOptions(label="color"))
 
 

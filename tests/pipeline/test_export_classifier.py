@@ -16,18 +16,18 @@ from synaug.data.manifest import read_manifest
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.pipeline import export as export_stage
 from synaug.pipeline.export_classifier import export_classifier
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 
 
 @pytest.fixture
 def folder(finished, tmp_path):
-    export_classifier(finished, tmp_path / "model", method="synaug", licence="mit")
+    export_classifier(finished, tmp_path / "model", method="synaug", license="mit")
     return tmp_path / "model"
 
 
 def test_the_folder_predicts_what_the_run_predicted(folder, finished):
-    expected = pd.read_csv(RunFolder(finished).method_predictions("synaug", 0))
+    expected = pd.read_csv(RunPaths(finished).method_predictions("synaug", 0))
     test = read_manifest(finished / "data.parquet").split("test")
     paths = [test.absolute_path(row) for row in range(len(test))]
     assert package.load_classifier(folder).predict(paths, batch_size=5) == expected["prediction"].tolist()
@@ -61,7 +61,7 @@ def test_the_model_card_is_one_that_the_hub_reads(folder, finished, photos):
 
 
 def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
-    export_stage.export(finished, tmp_path / "data", licence="cc-by-4.0")
+    export_stage.export(finished, tmp_path / "data", license="cc-by-4.0")
     card = DatasetCard.load(tmp_path / "data" / "README.md")
     assert (card.data.license, card.data.size_categories) == ("cc-by-4.0", ["n<1K"])
     assert card.data.task_categories == ["image-classification"]
@@ -176,7 +176,7 @@ def test_a_public_repository_does_not_get_what_shall_be_private(hub, folder):
 
 def test_what_the_hub_refuses_is_an_error_of_the_environment(hub, folder):
     hub.status = 403
-    with pytest.raises(EnvironmentFault, match=r"is written, but could not be sent to me/mine: .*403.*hf upload"):
+    with pytest.raises(EnvironmentFault, match=r"is written, but could not be uploaded to me/mine: .*403.*hf upload"):
         push_folder(folder, "me/mine", kind="model")
 
 
@@ -191,7 +191,7 @@ def test_without_a_token_nothing_is_begun(hub, finished, tmp_path, synaug, monke
 
 @pytest.mark.parametrize("name", ["mine", "me/mi ne", "me/mine/more"])
 def test_a_name_that_is_no_repository_is_named(hub, folder, name):
-    with pytest.raises(OptionError, match=r"is no repository of the Hub.*Give USER/NAME"):
+    with pytest.raises(OptionError, match=r"is not a Hub repository.*Give USER/NAME"):
         push_folder(folder, name, kind="model")
 
 

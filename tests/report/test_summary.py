@@ -159,7 +159,7 @@ def test_where_it_did_not_help_the_summary_says_so(content):
     assert "As a whole, the synthetic images did not help here." in summary(content)[1]
 
 
-def test_the_group_recognised_worst_is_named(content):
+def test_the_group_recognized_worst_is_named(content):
     for result in content["results"]:
         result["per_group"] = {"bag x red": 0.3 if result["method"] == "cross_entropy" else 0.6, "bag x blue": 0.9}
     assert "Accuracy on the group recognized worst, bag x red, went from 30 % to 60 %." in summary(content)

@@ -30,7 +30,7 @@ from synaug.errors import SynaugError
 from synaug.runtime.escaping import visible
 from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
 
-INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
+INTERRUPTED = "Interrupted. Finished work is saved; rerun the same command to resume."
 OUT_OF_MEMORY = "Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size."
 KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
 

@@ -145,11 +145,11 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         if estimate["seconds"] is None
         else f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
     )
-    licence = plan["licence"] or "unknown until the model is there"
+    license = plan["license"] or "unknown until the model is there"
     megabytes = estimate["disk_bytes"] / 1e6
     disk = f"about {megabytes:,.1f} MB" if megabytes >= 0.1 else "less than 0.1 MB"
     console.print(
-        f"{estimate['images']:,} images by the model {escape(plan['model'])} (licence: {escape(licence)}); "
+        f"{estimate['images']:,} images by the model {escape(plan['model'])} (license: {escape(license)}); "
         f"{disk} on disk; {time}."
     )
     if plan.get("cost") is not None:
@@ -176,16 +176,16 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
 
 
 def _speed(estimate: dict[str, Any]) -> str:
-    """Return images a second and, of a GPU, its hours.
+    """Return images per second and, of a GPU, its hours.
 
     >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
-    ('12.0 images a second, less than 0.01 GPU hours', 'nothing to make')
+    ('12.0 images per second, less than 0.01 GPU hours', 'nothing to make')
     """
     rate, hours = estimate["images_per_second"], estimate["gpu_hours"]
     if rate is None:
         return "nothing to make"
     shown = "" if hours is None else f", {hours:,.2f} GPU hours" if hours >= 0.01 else ", less than 0.01 GPU hours"
-    return f"{rate:,.1f} images a second{shown}"
+    return f"{rate:,.1f} images per second{shown}"
 
 
 def _called(plan: dict[str, Any], name: str) -> str:
@@ -223,7 +223,7 @@ def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         images = ", ".join(f"{number:,} {split}" for split, number in row["images"].items())
         console.print(f"[bold]{escape(row['name'])}[/]  {escape(row['problem'])}; {images}")
-        for what in ("source", "licence", "data"):
+        for what in ("source", "license", "data"):
             console.print(Padding(f"{what}: {escape(row[what])}", (0, 0, 0, 4)))
     console.print("Check one with: synaug count DATA --benchmark NAME")
 
@@ -357,7 +357,9 @@ def show_status(content: dict[str, Any], run: Path) -> None:
     }
     if not math.isnan(images["per_second"]):
         left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
-        made = "images a second" if left or content["stage"] == "generate" else "images a second, when they were made"
+        made = (
+            "images per second" if left or content["stage"] == "generate" else "images per second, when they were made"
+        )
         rows["rate"] = f"{images['per_second']:.1f} {made}{left}"
     if training := content["training"]:
         told = [training["method"], f"seed {training['seed']}", f"{training['done']:,} of {training['steps']:,} steps"]
@@ -403,10 +405,10 @@ def _fact(value: Any) -> str:
 
 
 def show_grid(rows: Sequence[dict[str, Any]]) -> None:
-    """Print how far each run folder of a grid is."""
+    """Print how far each run directory of a grid is."""
     table = Table(box=None, pad_edge=False)
-    for name in ("run folder", "images", "planned", "results", "wanted"):
-        table.add_column(name, justify="left" if name == "run folder" else "right")
+    for name in ("run directory", "images", "planned", "results", "wanted"):
+        table.add_column(name, justify="left" if name == "run directory" else "right")
     for row in rows:
         planned = "n/a" if row["planned"] is None else f"{row['planned']:,}"
         table.add_row(row["folder"], f"{row['images']:,}", planned, str(row["results"]), str(row["wanted"]))

@@ -1,4 +1,4 @@
-"""The manifest: one row an image, whatever it was read from.
+"""The manifest: one row per image, whatever it was read from.
 
 Columns of ``Manifest.frame``:
 
@@ -196,7 +196,7 @@ def from_arrays(
         class_names: one name a class.
         attributes: shape ``(N,)``, positions in ``attribute_names``, or None where unknown.
         attribute_names: one name an attribute value.
-        split: one name for all, or one an image.
+        split: one name for all, or one per image.
 
     Raises:
         DataError: lengths differ, a label is out of range, or an image is not uint8 of such a shape.

@@ -153,7 +153,7 @@ def _list_folder(path: Path, options: DataOptions) -> Listing:
     given = [f"{kind} {value!r}" for kind, value in columns.items() if value is not None]
     if given:
         raise OptionError(
-            f"{path} is a class-per-folder tree, which has no columns, but the options name {', '.join(given)}. "
+            f"{path} is a class-per-folder tree without columns, but the options name {', '.join(given)}. "
             f"Give a table ({', '.join(TABLE_SUFFIXES)}) or a folder with {METADATA[0]} for that."
         )
     if not subfolders(path):

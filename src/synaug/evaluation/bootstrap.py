@@ -41,7 +41,7 @@ def bootstrap_interval(
     """
     _check(num_resamples, confidence)
     if not len(strata):
-        raise DataError("There are no test images, so there is no interval.")
+        raise DataError("There are no test images, so no interval is defined.")
     values = [metric(rows) for rows in resamples(strata, num_resamples, seed=seed)]
     return percentiles(np.array(values), confidence)
 

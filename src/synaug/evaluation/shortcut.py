@@ -1,4 +1,4 @@
-"""The shortcut of evened-out sets: "is synthetic" may tell a model the class or group."""
+"""The shortcut of balanced sets: "is synthetic" may tell a model the class or group."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ def method_named(name: str, recipe: Recipe) -> Method:
         raise unknown("method", kind, METHODS)
     method = METHODS[kind]
     if own.starts_from is not None and method.starts_from is None:
-        raise OptionError(f"methods.{name}.starts_from: {kind} trains its features itself and starts from none.")
+        raise OptionError(
+            f"methods.{name}.starts_from: {kind} trains its own features and does not start from another method."
+        )
     if own.groups_from is not None and method.groups_from is None:
         raise OptionError(f"methods.{name}.groups_from: {kind} does not need groups; leave it out.")
     return replace(
@@ -185,7 +187,7 @@ def _stage(options: dict[str, Any]) -> StageOptions:
 def stage_options(name: str, recipe: Recipe, num_images: int) -> StageOptions:
     """Return the stage-1 options of a method: the recipe's, the method's own, then the recipe's for it.
 
-    The number of steps follows from the ``num_images`` of the evened-out set, so that every method takes equally many.
+    The number of steps follows from the ``num_images`` of the balanced set, so that every method takes equally many.
     """
     from synaug.training.optimization import num_steps
 

@@ -16,7 +16,7 @@ from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
-from synaug.run import locked_recipe, open_run
+from synaug.run_directory import Run, locked_recipe
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
@@ -53,7 +53,7 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
         "validation_images": len(manifest.split("validation")),
         "data": reading_account(manifest),
         "estimate": estimate(made, pace),
-        "licence": model_facts(made.options.model)["licence"],
+        "license": model_facts(made.options.model)["license"],
         "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.options.model) else None,
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
@@ -109,7 +109,7 @@ def _length(recipe: Recipe) -> str:
 
 def preview_generation(out: Path) -> dict[str, Any]:
     """Return how many images ``generate`` would go on with, and for how many it has no attempts left."""
-    recipe, plan = locked_recipe(open_run(out)), read_plan(open_run(out).plan)
+    recipe, plan = locked_recipe(Run.open(out)), read_plan(Run.open(out).plan_file)
     made, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
     return {"model": recipe.plan.model, "planned": made["requested"], "there": made["accepted"],
             "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
@@ -125,9 +125,9 @@ def preview_training(
     from synaug.methods.datasets import input_of
     from synaug.training.networks.classifiers import network_named
 
-    run_folder = open_run(out)
+    run_folder = Run.open(out)
     recipe = recipe or locked_recipe(run_folder)
-    plan = read_plan(run_folder.plan)
+    plan = read_plan(run_folder.plan_file)
     check_methods(methods, recipe)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
     seeds = seeds or [recipe.seed]
@@ -138,7 +138,7 @@ def preview_training(
         for result in finished_results(run_folder, recipe.model_copy(update={"seed": seed}))
     }
     return {
-        "real_images": len(read_manifest(run_folder.data).split("train")),
+        "real_images": len(read_manifest(run_folder.data_file).split("train")),
         "synthetic_images": len(synthetic_manifest(plan, out)),
         "network": network_named(recipe.train.network, input_of(recipe.train.network, recipe.train, plan)[1]),
         "length": _length(recipe),
@@ -149,9 +149,9 @@ def preview_training(
 
 def preview_export(out: Path) -> dict[str, Any]:
     """Return how many images ``export`` would write: of each class, real and synthetic ones."""
-    run_folder = open_run(out)
-    synthetic = synthetic_manifest(read_plan(run_folder.plan), out)
-    real = read_manifest(run_folder.data)
+    run_folder = Run.open(out)
+    synthetic = synthetic_manifest(read_plan(run_folder.plan_file), out)
+    real = read_manifest(run_folder.data_file)
     counts = class_counts(joined(real.split("train"), synthetic).labels, real.num_classes)
     return {
         "training_images": dict(zip(real.class_names, counts.tolist(), strict=True)),

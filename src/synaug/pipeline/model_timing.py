@@ -11,7 +11,7 @@ from typing import Any
 from synaug.data.manifest import read_manifest
 from synaug.pipeline.generate import loaded_generator
 from synaug.recipes import with_overrides
-from synaug.run import locked_recipe, open_run
+from synaug.run_directory import Run, locked_recipe
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.generators.init_images import make_guides
 from synaug.synthesis.planning.cost import Pace
@@ -28,17 +28,17 @@ def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
     is timed by the one that will be fitted: they compute the same.
 
     Args:
-        out: run folder with a plan.
+        out: run directory with a plan.
         progress: called with how far the timing has come.
     """
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    plan = read_plan(run_folder.plan)
+    run_folder, recipe = Run.open(out), locked_recipe(Run.open(out))
+    plan = read_plan(run_folder.plan_file)
     if not plan.num_to_generate:
         return Pace(0.0)
     if recipe.plan.variant == "fitted":
         recipe = with_overrides(recipe, {"plan.variant": "text"})
     generator = loaded_generator(out, recipe, plan, progress=progress)
-    guides = make_guides(plan, read_manifest(run_folder.data))
+    guides = make_guides(plan, read_manifest(run_folder.data_file))
 
     def timed(size: int) -> float:
         batch = list(itertools.islice(slots(plan), size))

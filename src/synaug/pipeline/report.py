@@ -1,4 +1,4 @@
-"""Gather what a run folder holds into ``report.json`` and, made from that, ``report.html``."""
+"""Gather what a run directory holds into ``report.json`` and, made from that, ``report.html``."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from synaug.pipeline.comparison import compared
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report.html import read_report
-from synaug.run import RunFolder, locked_recipe, machine, open_run, read_lock, run_name
+from synaug.run_directory import Run, RunPaths, locked_recipe, read_lock, run_name
 from synaug.runtime import storage
+from synaug.runtime.machine import machine
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
 from synaug.synthesis.planning.plan_file import read_plan
@@ -46,7 +47,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     """Write ``report.html`` and, when all else is written, ``report.json``; return the latter's content.
 
     Args:
-        out: run folder with results.
+        out: run directory with results.
         command: what made the run; without it, what an earlier report of the run says.
 
     Raises:
@@ -57,15 +58,15 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     from synaug.report.seeds import over_seeds
     from synaug.report.usage import usage_lines
 
-    run_folder = open_run(out)
+    run_folder = Run.open(out)
     lock = read_lock(run_folder)
     recipe = locked_recipe(run_folder)
     own, results = finished_results(run_folder, recipe), results_of_all_seeds(run_folder, recipe)
     if not own:
         raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
     command = command or _earlier_command(run_folder)
-    manifest = read_manifest(run_folder.data)
-    plan = read_plan(run_folder.plan)
+    manifest = read_manifest(run_folder.data_file)
+    plan = read_plan(run_folder.plan_file)
     data = data_section(manifest, lock["source"])
     made, gap = synthesis_section(plan, out), read_gap(run_folder)
     chosen = chosen_result(own, run_folder)
@@ -109,13 +110,13 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     return content
 
 
-def is_reported(run_folder: RunFolder, recipe: Recipe) -> bool:
+def is_reported(run_folder: RunPaths, recipe: Recipe) -> bool:
     """Return whether the report is of the results that are there, or nothing is there to report."""
     results = results_of_all_seeds(run_folder, recipe)
     return not results or _earlier_report(run_folder).get("results") == results
 
 
-def _earlier_report(run_folder: RunFolder) -> dict[str, Any]:
+def _earlier_report(run_folder: RunPaths) -> dict[str, Any]:
     """Return what a report of the run says; nothing if there is none, or if it is damaged and to be written again."""
     try:
         return read_report(run_folder.report)
@@ -123,12 +124,12 @@ def _earlier_report(run_folder: RunFolder) -> dict[str, Any]:
         return {}
 
 
-def _earlier_command(run_folder: RunFolder) -> str:
+def _earlier_command(run_folder: RunPaths) -> str:
     command = _earlier_report(run_folder).get("command")
     return command if isinstance(command, str) else ""
 
 
-def disk_section(run_folder: RunFolder) -> dict[str, int]:
+def disk_section(run_folder: RunPaths) -> dict[str, int]:
     """Return the bytes that the images, the trained networks and all files of the run take."""
     folders = {"synthetic": run_folder.path / "synthetic", "checkpoints": run_folder.checkpoints}
     return {name: storage.size(folder) for name, folder in (folders | {"all": run_folder.path}).items()}
@@ -167,7 +168,7 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
     return notes
 
 
-def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
+def finished_results(run_folder: RunPaths, recipe: Recipe) -> list[dict[str, Any]]:
     """Return the results of these options, in the order of ``METHODS``; then those of the recipe's own versions.
 
     What was trained with other options, which ``train --set`` changes, is left out until it is trained again.
@@ -179,7 +180,7 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     return [registered(result["method"], recipe) | result for result in current]  # results of older versions lack these
 
 
-def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunFolder) -> dict[str, Any]:
+def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunPaths) -> dict[str, Any]:
     """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
 
     It is that of the choice; without one, that of ``synaug``, or the last. If the synthetic images are unusable, it is
@@ -196,7 +197,7 @@ def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunFolder) -> d
     return by_method.get("synaug", results[-1])
 
 
-def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
+def results_of_all_seeds(run_folder: RunPaths, recipe: Recipe) -> list[dict[str, Any]]:
     """Return the results of the run's own seed, then of each other seed those of the same methods.
 
     Of another seed, what was trained with other options or on other images is left out.
@@ -205,7 +206,7 @@ def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str
     others = [recipe.model_copy(update={"seed": seed}) for seed in run_folder.seeds() if seed != recipe.seed]
     if not own or not others:
         return own
-    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan), run_folder.path))
+    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan_file), run_folder.path))
     names = [result["method"] for result in own]
     return own + [
         result

@@ -13,7 +13,7 @@ from PIL import Image
 from synaug.data.codec import read_file
 from synaug.data.manifest import Manifest, read_image
 from synaug.pipeline.review import check_present
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime.files import directories
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan
@@ -48,7 +48,7 @@ def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
 
 
 def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Image, str]]]:
-    """Return up to ``EXAMPLES`` rejected images a class, each with the reason."""
+    """Return up to ``EXAMPLES`` rejected images per class, each with the reason."""
     from synaug.synthesis.execution.journal import read_journals
 
     labels = {cell.name: cell.label for cell in plan.cells}
@@ -63,7 +63,7 @@ def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Imag
 
 
 def confusions(
-    run_folder: RunFolder, results: Sequence[dict[str, Any]], class_names: Sequence[str]
+    run_folder: RunPaths, results: Sequence[dict[str, Any]], class_names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return what each method takes for what: the most frequent mistakes and, of few classes, the whole matrix."""
     from synaug.report.sections import MAX_CLASSES_IN_MATRIX
@@ -85,7 +85,7 @@ def confusions(
     return found
 
 
-def loss_curves(run_folder: RunFolder, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+def loss_curves(run_folder: RunPaths, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     """Return the training loss of the first methods that trained features, a point the mean of some steps."""
     from synaug.training.loop import CURVES
 

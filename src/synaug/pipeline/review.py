@@ -13,7 +13,7 @@ import numpy as np
 from synaug.data.codec import read_file
 from synaug.data.manifest import Manifest, read_image, read_manifest
 from synaug.errors import DataError, OptionError
-from synaug.run import RunFolder, locked_recipe, open_run, run_name
+from synaug.run_directory import Run, RunPaths, locked_recipe, run_name
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.journal import read_journals, read_state
@@ -44,7 +44,7 @@ def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> d
     """Write a page a class and a table for a person to decide in; a table that is there keeps its decisions.
 
     Args:
-        out: run folder with synthetic images.
+        out: run directory with synthetic images.
         per_class: accepted images to show; the kept rejected ones are all shown.
         progress: called with how many classes are done.
 
@@ -54,14 +54,14 @@ def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> d
     Raises:
         DataError: there are no images yet, or the table has a line that cannot be used.
     """
-    run_folder = open_run(out)
-    plan = read_plan(run_folder.plan)
+    run_folder = Run.open(out)
+    plan = read_plan(run_folder.plan_file)
     decisions = _decisions(out)
     waiting = pending(plan, out, decisions)
     accepted, rejected = _records_by_label(plan, out)
     if not accepted and not rejected:
-        raise DataError(f"{out} has no synthetic images to review. Make them first: synaug generate {out}")
-    real = read_manifest(run_folder.data).split("train")
+        raise DataError(f"{out} has no synthetic images to review. Generate them first: synaug generate {out}")
+    real = read_manifest(run_folder.data_file).split("train")
     folder = storage.make_folder(out / FOLDER)
     names = safe_names(plan.class_names)
     kept = {path.stem: path for paths in rejected_files(out).values() for path in paths}
@@ -100,14 +100,14 @@ def apply(out: Path) -> dict[str, Any]:
         DataError: a line cannot be used or followed; nothing was changed.
         OptionError: a process is making images in the run.
     """
-    plan = read_plan(open_run(out).plan)
+    plan = read_plan(Run.open(out).plan_file)
     with contextlib.ExitStack() as stack:
         for name in sorted({"worker-0-of-1"} | {path.name[1:-5] for path in out.glob(".worker-*.lock")}):
             stack.enter_context(storage.lock(out, name=name))
         table = read_decision_table(decisions_path(out))
         done = apply_decisions(plan, out, table.decisions)
     new = Counter(decision.decision for _, decision in done)
-    state, most = read_state(plan, out), locked_recipe(open_run(out)).quality.max_attempts
+    state, most = read_state(plan, out), locked_recipe(Run.open(out)).quality.max_attempts
     known = attempts(plan, out, (name.rpartition("-")[0] for name, _ in table.ids))
     return {
         "rows": {
@@ -222,7 +222,7 @@ def _with_decisions(rows: Sequence[dict[str, Any]], decisions: Sequence[Decision
     yield from said.values()
 
 
-def _write_index(run_folder: RunFolder, folder: Path, index: Sequence[tuple[str, str, int, int]]) -> None:
+def _write_index(run_folder: RunPaths, folder: Path, index: Sequence[tuple[str, str, int, int]]) -> None:
     from synaug.report.contact_sheets import make_index
 
     storage.write_text(folder / "index.html", make_index(run_name(run_folder, locked_recipe(run_folder)), index))

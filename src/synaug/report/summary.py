@@ -29,7 +29,7 @@ REASONS = {
     "copy": "copies of training images",
     "leak": "copies of test images",
     "collapse": "near-duplicates of one another",
-    "review": "turned down by a person",
+    "review": "rejected by a person",
 }
 ALARM = "Warning:"  # begins the one sentence that has to be read
 FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
@@ -253,7 +253,7 @@ def _review(report: Mapping[str, Any]) -> str:
         return ""
     overruled = sum((review.get("overruled") or {}).values())
     against = f", {overruled:,} of them against the checks" if overruled else ""
-    return f"A person accepted {_number_of(accepted, 'image')}{against}, and turned down {rejected:,}."
+    return f"A person accepted {_number_of(accepted, 'image')}{against}, and rejected {rejected:,}."
 
 
 def reason_text(reason: str) -> str:

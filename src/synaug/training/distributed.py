@@ -1,7 +1,7 @@
 """Train with several processes, each on its own share of every batch: what ``accelerate launch`` starts.
 
 With one process nothing of this is felt. With several, each step's batch is the same as with one and is dealt
-out, gradients are averaged, and the first process alone writes. Normalisation layers see their own share only.
+out, gradients are averaged, and the first process alone writes. Normalization layers see their own share only.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ class _Run:
                 saved = time.monotonic()
             if stop and done < self.steps:
                 signals.stop_here()
-                raise Interrupted("Interrupted in another process. Run the same command again to go on.")
+                raise Interrupted("Interrupted in another process. Rerun the same command to resume.")
 
     def show(self, done: int, progress: Progress, track: Track | None, stage: str) -> None:
         """Tell the loss every few steps; where steps are slow, progress alone in between."""

@@ -51,7 +51,7 @@ def test_the_groups_of_waterbirds_are_those_of_its_training_images():
 def test_every_data_set_is_listed_with_what_one_needs_to_know():
     rows = known_datasets()
     assert [row["name"] for row in rows] == list(BENCHMARKS)
-    assert all(row[column] for row in rows for column in ("problem", "images", "licence", "source", "data"))
+    assert all(row[column] for row in rows for column in ("problem", "images", "license", "source", "data"))
 
 
 def test_an_unknown_name_names_the_nearest(tmp_path):

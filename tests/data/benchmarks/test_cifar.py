@@ -140,7 +140,7 @@ def test_a_member_that_is_a_link_is_refused(cifar_archive, monkeypatch):
         about.type, about.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(about)
     monkeypatch.setitem(CIFAR100.md5, CIFAR100.file, hashlib.md5(path.read_bytes()).hexdigest())
-    with pytest.raises(DataError, match="cifar-100-python/train is no file of at most"):
+    with pytest.raises(DataError, match="cifar-100-python/train is not a regular file of at most"):
         read_data(path, TRIAL)
 
 

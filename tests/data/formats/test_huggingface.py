@@ -96,7 +96,9 @@ def test_what_may_execute_code_is_not_downloaded(cache, monkeypatch):
 
 
 def test_one_that_cannot_be_had_names_the_ways_out(cache):
-    with pytest.raises(EnvironmentFault, match=r"someone/plants cannot be had from the Hub: it was never downloaded"):
+    with pytest.raises(
+        EnvironmentFault, match=r"someone/plants cannot be downloaded from the Hub: it was never downloaded"
+    ):
         read_data("hf:someone/plants")
 
 

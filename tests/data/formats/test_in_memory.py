@@ -190,7 +190,7 @@ def test_what_cannot_be_read_is_named(source, words):
         read_data(source)
 
 
-def test_a_normalising_transform_is_found_out(tree):
+def test_a_normalizing_transform_is_found_out(tree):
     transform = Compose([ToTensor(), Normalize([0.5] * 3, [0.5] * 3)])
     items = Items([transform(Image.fromarray(image)) for image in IMAGES])
     with pytest.raises(DataError, match=r"pixels from -.* Leave the normalizing transform"):

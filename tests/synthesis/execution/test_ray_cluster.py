@@ -77,7 +77,7 @@ def contents(folder):
 
 @pytest.fixture(scope="module")
 def planned(photos, tmp_path_factory):
-    """Return what makes a fresh run folder with nothing generated."""
+    """Return what makes a fresh run directory with nothing generated."""
     recipe = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(RECIPE))
 
@@ -205,7 +205,7 @@ def test_a_missing_model_ends_as_without_ray(planned, tmp_path, synaug, ray):
 
 
 def test_a_machine_without_the_run_folder_is_named(planned, tmp_path):
-    with pytest.raises(EnvironmentFault, match=r"does not see the run folder .*have to share its file system"):
+    with pytest.raises(EnvironmentFault, match=r"does not see the run directory .*have to share its file system"):
         generate_stage.image_maker(tmp_path / "nowhere", "digest")
     with pytest.raises(EnvironmentFault, match="or sees another plan there"):
         generate_stage.image_maker(planned(tmp_path / "run"), "digest of another plan")

@@ -38,7 +38,7 @@ def test_an_indexed_job_is_told_how_many_there_are():
         ("0/4", None, {}, "must be auto, or i/n with i from 1 to n, such as 2/8; got '0/4'"),
         ("5/4", None, {}, "must be auto, or i/n"),
         ("2", None, {}, "must be auto, or i/n"),
-        ("2/4", 4, {}, "--shards goes with --shard auto; got --shard 2/4"),
+        ("2/4", 4, {}, "--shards requires --shard auto; got --shard 2/4"),
         ("auto", 4, {}, "needs SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, and neither is set"),
         ("auto", None, {"JOB_COMPLETION_INDEX": "1"}, "does not know how many parts there are; add --shards n"),
         ("auto", 2, {"JOB_COMPLETION_INDEX": "2"}, "This is job 3, but there are 2 parts"),

@@ -106,7 +106,7 @@ def test_without_guidance_there_is_one_pass(stable_diffusion):
 
 def test_defaults_come_from_the_folder_then_from_options(generator, stable_diffusion):
     about = generator.about
-    assert (about["steps"], about["guidance"], about["size"], about["licence"]) == (2, 1.5, 32, "apache-2.0")
+    assert (about["steps"], about["guidance"], about["size"], about["license"]) == (2, 1.5, 32, "apache-2.0")
     assert (about["dtype"], about["pipeline"], generator.batch_size) == ("float32", "StableDiffusionPipeline", 8)
     assert json.dumps(about)
     other = load_generator(str(stable_diffusion), GenerateOptions(steps=7, batch_size=2, device="cpu"))

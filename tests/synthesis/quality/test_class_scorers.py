@@ -121,8 +121,8 @@ def test_each_image_is_scored_by_one_caption_a_class_as_the_network_itself_does(
     scorer = clip_scorer(find_model(str(readers / name), layout=TRANSFORMERS), CAPTIONS, device="cpu", batch_size=2)
     found = scorer(images)
     network, processor = AutoModel.from_pretrained(readers / name), AutoProcessor.from_pretrained(readers / name)
-    colour = [image.convert("RGB") for image in images]
-    inputs = processor(text=CAPTIONS, images=colour, return_tensors="pt", padding="max_length")
+    color = [image.convert("RGB") for image in images]
+    inputs = processor(text=CAPTIONS, images=color, return_tensors="pt", padding="max_length")
     with torch.inference_mode():
         expected = network(**inputs).logits_per_image.softmax(1).numpy()
     assert np.abs(found - expected).max() < 1e-5
@@ -153,7 +153,7 @@ def test_the_command_rejects_by_the_real_images_own_scores(synaug, photos, reade
     made = synaug("generate", out, "--json")
     assert made.code == 0, made.err
     lock = json.loads((out / "synaug.lock.json").read_text())
-    assert lock["scorer"].items() >= {"model": model, "revision": revision, "licence": "mit"}.items()
+    assert lock["scorer"].items() >= {"model": model, "revision": revision, "license": "mit"}.items()
     assert lock["model"]["model"] == "embedded"
 
     data, captions = read_manifest(out / "data.parquet").split("train"), ["an ankle boot", "a bag", "a coat"]
@@ -192,7 +192,7 @@ def test_run_misses_the_scorer_before_anything_is_written(synaug, photos, tmp_pa
     (tmp_path / "r.json").write_text(json.dumps({"quality": {"scorer": "clip", "scorer_model": "someone/unseen"}}))
     done = synaug("run", photos, "--out", tmp_path / "run", "--model", "embedded", "--recipe", tmp_path / "r.json")
     assert done.code == 5
-    assert "someone/unseen cannot be had from the Hub: it was never downloaded. Ways out:" in done.err
+    assert "someone/unseen cannot be downloaded from the Hub: it was never downloaded. Ways out:" in done.err
     assert not (tmp_path / "run").exists()
 
 

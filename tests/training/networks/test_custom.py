@@ -38,7 +38,7 @@ def two(in_channels):
     return Net(2, in_channels)
 
 
-def colour(num_classes):
+def color(num_classes):
     return Net(num_classes, 3)
 
 
@@ -108,7 +108,7 @@ def test_a_head_of_cosines_takes_the_place_of_its_own(net):
         ("{net}:number", r"has to be an nn\.Module, but the call returned a int"),
         ("{net}:convolution", r"Sequential has no nn\.Linear, so its classifier cannot be retrained"),
         ("{net}:two", r"'head', has 2 outputs, but there are 3 classes\. Let the factory take num_classes"),
-        ("{net}:colour", r"cannot take images of shape \(2, 1, 8, 8\).*Its factory may take in_channels"),
+        ("{net}:color", r"cannot take images of shape \(2, 1, 8, 8\).*Its factory may take in_channels"),
         ("{net}:Scaled", r"logits of .*net\.py:Scaled are not what its last linear layer, 'head', makes of features"),
         ("no_such_package.nets:Net", r"module no_such_package\.nets cannot be imported: ModuleNotFoundError"),
         ("torch.nn:Conv2d", r"The network torch\.nn:Conv2d cannot be made: TypeError"),

@@ -43,7 +43,7 @@ class Archive:
     names: str
     labels: str
     num_classes: int
-    largest: int  # training images a class; a fifth of it are tested on
+    largest: int  # training images per class; a fifth of it are tested on
     md5: dict[str, str]
 
     @property
@@ -156,7 +156,7 @@ def _long_tail(
         raise DataError(
             f"{place}: expected {archive.num_classes} classes of {largest:,} training images, found "
             f"{have.sum():,} images in {len(names)} classes: {', '.join(wrong[:5])}. Get the whole of it from "
-            f"{archive.url}, or set data.partial for a trial."
+            f"{archive.url}, or set data.partial to accept an incomplete data set."
         )
     drawing = np.random.RandomState(0)
     drawn = []
@@ -209,7 +209,7 @@ def _members(packed: Path, names: list[str]) -> dict[str, bytes]:
                 member = tar.getmember(name)
                 file = tar.extractfile(member) if member.isreg() and member.size <= MAX_MEMBER else None
                 if file is None:
-                    raise DataError(f"{packed}: {name} is no file of at most {MAX_MEMBER:,} bytes.")
+                    raise DataError(f"{packed}: {name} is not a regular file of at most {MAX_MEMBER:,} bytes.")
                 contents[name.rsplit("/", 1)[-1]] = file.read()
     except (KeyError, tarfile.TarError, EOFError, OSError) as error:
         raise DataError(f"{packed} cannot be unpacked: {error}.") from error

@@ -33,7 +33,7 @@ def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: b
     """Make a network of timm without its classifier.
 
     Raises:
-        EnvironmentFault: the weights cannot be had.
+        EnvironmentFault: the weights is not available.
     """
     import timm
 
@@ -54,12 +54,12 @@ def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: b
         if not pretrained:
             raise
         raise EnvironmentFault(
-            f"The weights of {name} cannot be had: {error}. Set train.pretrained to false, or download them "
+            f"The weights of {name} is not available: {error}. Set train.pretrained to false, or download them "
             "on a machine with a connection."
         ) from error
 
 
-def pretrained_normalisation(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+def pretrained_normalization(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
     """Return mean, standard deviation and image side with which a timm network was trained.
 
     For grey images they are the means over the channels, as timm sums the weights of the first layer.

@@ -1,22 +1,20 @@
-"""The run folder: where each thing of a run lies, and the lock file that says what the run is."""
+"""Read and write the lock file, which records what a run is: data, options, model, versions, machine."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import os
 import platform
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from synaug.config import UNNAMED, Recipe
+from synaug.config import Recipe
 from synaug.errors import ChangedFileError, DataError, OptionError
-from synaug.recipes import make_recipe, with_overrides
-from synaug.runtime import ownership, storage
-from synaug.runtime.files import directories
-from synaug.runtime.files.names import component
+from synaug.recipes import make_recipe
+from synaug.run_directory.paths import RunPaths
+from synaug.runtime import storage
+from synaug.runtime.machine import machine
 from synaug.runtime.recorded import check_file, current_digest
 from synaug.runtime.sealed import read_sealed, required, write_sealed
 from synaug.runtime.secrets import redacted
@@ -32,24 +30,8 @@ LIBRARIES = (
     "numpy",
     "Pillow",
 )
-ENTRIES = {
-    "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
-    "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
-    "fitted-model.safetensors", "choice.json", "autoencoded", "paid",
-}  # fmt: skip
-"""What synaug writes at the top of a run directory."""
-CHECKPOINT_FILES = (
-    "result.json", "predictions.csv", "gap.json", "classifier.safetensors", "training.safetensors", "training.csv",
-)  # fmt: skip
-"""What synaug writes into the folder of a method and seed, and into ``start`` in it."""
-MAX_DIGITS = 20  # of a seed
 SCHEMA_VERSION = 1
-_FILES = {
-    "plan.json", "data.parquet", "synaug.lock.json", "report.json", "report.html", "predictions.csv", "result.json",
-    "gap.json", "classifier.safetensors", "training.safetensors", "training.csv", "decisions.csv",
-    "fitted-model.safetensors",
-}  # fmt: skip
-_OF_MODEL = ("model", "revision", "licence", "path", "weights")
+_OF_MODEL = ("model", "revision", "license", "path", "weights")
 _OF_METHODS = ("methods.", "choose.")
 _OF_SERVICE = tuple(  # what changes no image of a service
     f"api.{name} "
@@ -62,135 +44,7 @@ _SHOWN_DIFFERENCES = 6
 _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug plan DATA --out OTHER"
 
 
-@dataclass(frozen=True)
-class RunFolder:
-    """The paths of one run."""
-
-    path: Path
-
-    @property
-    def plan(self) -> Path:
-        return self.path / "plan.json"
-
-    @property
-    def data(self) -> Path:
-        return self.path / "data.parquet"
-
-    @property
-    def lock_file(self) -> Path:
-        return self.path / "synaug.lock.json"
-
-    @property
-    def choice(self) -> Path:
-        return self.path / "choice.json"
-
-    @property
-    def predictions(self) -> Path:
-        return self.path / "predictions.csv"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.json"
-
-    @property
-    def page(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def tracking(self) -> Path:
-        return self.path / "tracking"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
-
-    def checkpoint(self, method: str, seed: int) -> Path:
-        """Return the folder that holds the training state of one method and seed."""
-        return self.checkpoints / f"{component(method, kind='method', where=self.path)}-{seed}"
-
-    @property
-    def gap(self) -> Path:
-        """The file that holds the comparison of the synthetic images with the real ones."""
-        return self.path / "gap.json"
-
-    def result(self, method: str, seed: int) -> Path:
-        """Return the file that holds the finished result of one method and seed."""
-        return self.checkpoint(method, seed) / "result.json"
-
-    def seeds(self) -> list[int]:
-        """Return the seeds of which any method has a finished result, in ascending order."""
-        names = (path.parent.name for path in self.checkpoints.glob("*-*/result.json"))
-        return sorted({parsed[1] for name in names if (parsed := method_and_seed(name)) is not None})
-
-    def method_predictions(self, method: str, seed: int) -> Path:
-        """Return the predictions of one method and seed on the test images."""
-        return self.checkpoint(method, seed) / "predictions.csv"
-
-
-def method_and_seed(name: str) -> tuple[str, int] | None:
-    """Return what ``RunFolder.checkpoint`` made the name of, or None for a folder that is not ours.
-
-    >>> method_and_seed("synaug-0"), method_and_seed("my notes"), method_and_seed("old-copy")
-    (('synaug', 0), None, None)
-    """
-    method, _, seed = name.rpartition("-")
-    is_number = seed.isascii() and seed.isdigit() and (seed == "0" or not seed.startswith("0"))
-    return (method, int(seed)) if method and is_number and len(seed) <= MAX_DIGITS else None
-
-
-def foreign_files(path: Path) -> list[str]:
-    """Return what is not of synaug in a run directory, relative to it: at its top and among its checkpoints.
-
-    All of it is left alone by every command. A folder that is no run directory has nothing foreign.
-    """
-    if ownership.kind_of(path) != "run":
-        return []
-    found = ownership.foreign_entries(path, ENTRIES)
-    checkpoints = RunFolder(path).checkpoints
-    if checkpoints.is_symlink() or not checkpoints.is_dir():
-        return found
-    for folder in sorted(checkpoints.iterdir()):
-        if method_and_seed(folder.name) is None or folder.is_symlink() or not folder.is_dir():
-            found.append(f"checkpoints/{folder.name}")
-            continue
-        names = ownership.foreign_entries(folder, (*CHECKPOINT_FILES, "start"))
-        found += [f"checkpoints/{folder.name}/{name}" for name in names]
-    return found
-
-
-def open_run(path: Path) -> RunFolder:
-    """Return a run folder that ``plan`` made, after comparing its plan and manifest with their recorded digests.
-
-    Raises:
-        DataError: there is no plan in it, or its lock file is damaged.
-        ChangedFileError: the plan or the manifest is not the one that was recorded.
-    """
-    run = RunFolder(directories.own(path))
-    if not run.plan.is_file() or not run.lock_file.is_file():
-        missing = run.lock_file if run.plan.is_file() else run.plan
-        raise DataError(
-            f"{path} is not a run folder: it has no {missing.name}. Make one with: synaug plan DATA --out {path}"
-        )
-    check_regular(run)
-    check_recorded(run)
-    return run
-
-
-def check_regular(run: RunFolder) -> None:
-    """Check that what bears the name of a file of a run is one: a pipe would be read from for ever.
-
-    Raises:
-        DataError: one is a folder, a pipe, a device or a link to nothing; the message names it.
-    """
-    folders = (run.path, *run.path.glob("journal"), *run.path.glob("review"), *run.path.glob("checkpoints/*/**"))
-    for path in filter(Path.is_dir, folders):
-        for entry in path.iterdir():
-            is_ours = entry.name in _FILES or entry.suffix == ".jsonl"
-            if is_ours and not entry.is_file():
-                raise DataError(f"{entry} is not a regular file. Remove it, or restore the file from a copy.")
-
-
-def check_recorded(run: RunFolder) -> None:
+def check_recorded(run: RunPaths) -> None:
     """Compare the plan and the manifest with the digests in the lock file; runs of older versions have none.
 
     Raises:
@@ -206,7 +60,7 @@ def check_recorded(run: RunFolder) -> None:
         )
 
 
-def read_lock(run: RunFolder) -> dict[str, Any]:
+def read_lock(run: RunPaths) -> dict[str, Any]:
     """Return the content of the lock file.
 
     Raises:
@@ -224,21 +78,24 @@ def read_lock(run: RunFolder) -> dict[str, Any]:
     for key in ("model", "scorer", "networks", "files"):
         if not isinstance(content.get(key, {}), dict):
             raise DataError(f"{path} is damaged: {key!r} is {type(content[key]).__name__}. {_DAMAGED}")
-    if not set(content.get("files", {})) <= {run.plan.name, run.data.name}:
+    for role in ("model", "scorer"):  # spelled so until November 2026
+        if "licence" in content.get(role, {}):
+            content[role] = {{"licence": "license"}.get(key, key): value for key, value in content[role].items()}
+    if not set(content.get("files", {})) <= {run.plan_file.name, run.data_file.name}:
         raise DataError(
-            f"{path} is damaged: it records other files than {run.plan.name} and {run.data.name}. {_DAMAGED}"
+            f"{path} is damaged: it records other files than {run.plan_file.name} and {run.data_file.name}. {_DAMAGED}"
         )
     return content
 
 
-def _change_lock(run: RunFolder, **changes: Any) -> None:
+def change_lock(run: RunPaths, **changes: Any) -> None:
     content = read_lock(run)
     if any(content.get(key) != value for key, value in changes.items()):
         write_sealed(run.lock_file, redacted(content | changes))
 
 
 def write_lock(
-    run: RunFolder, *, source: str, recipe: Recipe, data_digest: str, model: Mapping[str, Any] | None = None
+    run: RunPaths, *, source: str, recipe: Recipe, data_digest: str, model: Mapping[str, Any] | None = None
 ) -> None:
     """Record what the run is; while nothing is trained, the options of training may still change.
 
@@ -262,12 +119,12 @@ def write_lock(
             replace_recipe(run, recipe)
         elif differing:
             raise OptionError(f"{run.path} already holds another run ({_in_short(differing)}). {_way_out(run, recipe)}")
-        _change_lock(run, source=redacted(source))
+        change_lock(run, source=redacted(source))
         return
     write_sealed(run.lock_file, redacted(content | ({"model": dict(model)} if model else {})))
 
 
-def _way_out(run: RunFolder, recipe: Recipe) -> str:
+def _way_out(run: RunPaths, recipe: Recipe) -> str:
     """Return what to do about options that differ from those of a run: train again, or use another folder."""
     differing = changed_options(locked_recipe(run), recipe)
     settings = [f"{name}={'null' if value is None else value}" for name, (_, value) in differing.items()]
@@ -280,7 +137,7 @@ def _way_out(run: RunFolder, recipe: Recipe) -> str:
     )
 
 
-def change_training(run: RunFolder, recipe: Recipe) -> Recipe:
+def change_training(run: RunPaths, recipe: Recipe) -> Recipe:
     """Replace the options of training of a run; its images stay, and methods of other options are trained again.
 
     Returns the recipe, as the lock file has it then.
@@ -310,12 +167,12 @@ def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def locked_recipe(run: RunFolder) -> Recipe:
+def locked_recipe(run: RunPaths) -> Recipe:
     """Return the options that the run was planned with."""
     return make_recipe(read_lock(run)["recipe"], where=str(run.lock_file))
 
 
-def write_files(run: RunFolder, contents: Mapping[str, bytes]) -> None:
+def write_files(run: RunPaths, contents: Mapping[str, bytes]) -> None:
     """Write the plan and the manifest where they are missing or others, and their digests into the lock file.
 
     The digests come first: both the old and the new one while a file is replaced, so that an interruption leaves
@@ -326,10 +183,10 @@ def write_files(run: RunFolder, contents: Mapping[str, bytes]) -> None:
     stale = [name for name, digest in new.items() if not _has_digest(run.path / name, digest)]
     if stale:
         both = {name: sorted({*_as_list(recorded.get(name)), digest}) for name, digest in new.items()}
-        _change_lock(run, files=recorded | both)
+        change_lock(run, files=recorded | both)
         for name in stale:
             storage.write_bytes(run.path / name, contents[name])
-    _change_lock(run, files=recorded | new)
+    change_lock(run, files=recorded | new)
 
 
 def _has_digest(path: Path, digest: str) -> bool:
@@ -340,12 +197,7 @@ def _as_list(digests: str | list[str] | None) -> list[str]:
     return [] if digests is None else [digests] if isinstance(digests, str) else list(digests)
 
 
-def run_name(run: RunFolder, recipe: Recipe) -> str:
-    """Return what pages and cards call a run: the recipe's name, or the folder's if it has none."""
-    return recipe.name if recipe.name != UNNAMED else run.path.resolve().name
-
-
-def write_model(run: RunFolder, about: Mapping[str, Any], *, role: str = "model") -> None:
+def write_model(run: RunPaths, about: Mapping[str, Any], *, role: str = "model") -> None:
     """Write into the lock file which model makes the images: name, revision, license, path and digest of its weights.
 
     Role ``scorer``: the one that scores them.
@@ -364,24 +216,24 @@ def write_model(run: RunFolder, about: Mapping[str, Any], *, role: str = "model"
             "plan DATA --out OTHER",
             Path(str(place)),
         )
-    _change_lock(run, **{role: model})
+    change_lock(run, **{role: model})
 
 
-def locked_model(run: RunFolder) -> dict[str, str | None]:
+def locked_model(run: RunPaths) -> dict[str, str | None]:
     """Return the model that the lock file names; empty before it was loaded."""
     return dict(read_lock(run).get("model", {}))
 
 
-def write_networks(run: RunFolder, digests: Mapping[str, str]) -> None:
+def write_networks(run: RunPaths, digests: Mapping[str, str]) -> None:
     """Write into the lock file the digest of each file that a network of the user's own is in."""
     networks = read_lock(run).get("networks", {}) | redacted(dict(digests))
     if networks:
-        _change_lock(run, networks=networks)
+        change_lock(run, networks=networks)
 
 
-def replace_recipe(run: RunFolder, recipe: Recipe) -> None:
+def replace_recipe(run: RunPaths, recipe: Recipe) -> None:
     """Write changed options, such as the network of a later training, into the lock file."""
-    _change_lock(run, recipe=redacted(recipe.model_dump(mode="json")))
+    change_lock(run, recipe=redacted(recipe.model_dump(mode="json")))
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -413,44 +265,3 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def machine() -> str:
-    """Describe this machine in a few words, for reports."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{cores} CPU cores ({platform.machine()}), {pages:.0f} GiB, {_accelerator()}"
-
-
-def _accelerator() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
-    return "no GPU"
-
-
-def change_model(path: Path, model: str) -> None:
-    """Let a planned run take its images from another model.
-
-    Raises:
-        OptionError: images of the planned model are there already, or the model is no name of one.
-    """
-    from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
-
-    run = open_run(path)
-    recipe = locked_recipe(run)
-    if recipe.plan.model == model:
-        return
-    changed = with_overrides(recipe, {"plan.model": model})
-    with storage.lock(path):
-        if (path / "journal").exists():
-            raise OptionError(
-                f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
-                "Plan into another folder, or leave --model out."
-            )
-        plan = read_plan(run.plan)
-        changed_plan = replace(plan, options=plan.options.model_copy(update={"model": model}))
-        write_files(run, {run.plan.name: plan_bytes(changed_plan)})
-        replace_recipe(run, changed)
-        _change_lock(run, model={})
