@@ -557,9 +557,9 @@ def test_check_counts_what_the_gates_reject_and_changes_nothing(synaug, finished
 def test_check_says_how_to_take_out_what_fails(capsys):
     content = {"checked": 9, "rejected": {"off_class": 2}, "rejected_by_class": {"bag": {"off_class": 2}}}
     console.show_check(content, Path("runs/x"), taken_out=False)
-    assert capsys.readouterr().out.endswith("off-class: 2 (bag 2)\nTo take them out: synaug check runs/x --reject\n")
+    assert capsys.readouterr().out.endswith("off-class: 2 (bag 2)\nTo remove them: synaug check runs/x --reject\n")
     console.show_check(content, Path("runs/x"), taken_out=True)
-    assert capsys.readouterr().out.endswith("They are taken out. Next: synaug generate runs/x\n")
+    assert capsys.readouterr().out.endswith("They have been removed. Next: synaug generate runs/x\n")
 
 
 def test_check_refuses_an_unknown_gate(synaug, finished):

@@ -86,7 +86,7 @@ def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
     assert set(report["audit"]["per_class"]) == set(report["data"]["class_names"])
     assert report["gap"]["per_class"]["bag"]["num_synthetic"] == 24 - report["data"]["class_counts"]["bag"]
     assert 0 <= report["gap"]["overall"]["probe_accuracy"] <= 1
-    assert any("Being synthetic tells something about the class" in warning for warning in report["warnings"])
+    assert any("Being synthetic is correlated with the class" in warning for warning in report["warnings"])
     assert "How far synthetic is from real" in (finished / "report.html").read_text()
     before = gap.stat().st_mtime_ns
     experiment.run(photos, finished, recipe, command="synaug run photos")
@@ -175,7 +175,7 @@ def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, recipe, t
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors.decode()
-    assert b"run the same command again" in errors
+    assert b"rerun the same command" in errors
     assert list((tmp_path / "run" / "checkpoints").rglob(FILE))  # the state of the training under way
 
 

@@ -108,7 +108,8 @@ def with_text_keys(content: Any, *, where: str, place: str = "") -> Any:
     for key, value in content.items():
         if isinstance(key, bool) or not isinstance(key, str | int):
             raise OptionError(
-                f"{where}: the key {key!r}{f' in {place}' if place else ''} is no text; YAML reads unquoted words such "
+                f"{where}: the key {key!r}{f' in {place}' if place else ''} is not text; YAML reads "
+                "unquoted words such "
                 "as yes, no, on and off as truth values. Write the name in quotes."
             )
         texts[str(key)] = with_text_keys(value, where=where, place=f"{place}.{key}" if place else str(key))

@@ -125,7 +125,7 @@ def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest
     if bench.mirror is not None:
         target = recipe.plan.target
         if arm.filled and isinstance(target, dict):
-            raise OptionError("An arm that is 'filled' takes plan.target uniform, a number or a share, not a dict.")
+            raise OptionError("A 'filled' arm requires plan.target to be uniform, a number or a share, not a dict.")
         mirror = fashion_mirrors.make_mirror(bench.mirror, validation=arm.validation, **arm.mirror)
         if arm.filled and not isinstance(target, dict):
             return fashion_mirrors.filled(mirror, by=recipe.plan.by, target=target)

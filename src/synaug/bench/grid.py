@@ -186,8 +186,8 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
     except BrokenProcessPool as error:
         signals.stop_here()
         raise EnvironmentFault(
-            "A process of the bench was killed, most likely for lack of memory. Use fewer --jobs, or run the same "
-            "command again to go on."
+            "A process of the bench was killed, most likely for lack of memory. Use fewer --jobs, or rerun the "
+            "same command to resume."
         ) from error
     finally:
         going_on.close()

@@ -168,6 +168,6 @@ def verify(
     if as_json:
         print_json({"problems": problems})
     else:
-        print_text("\n".join(problems) or f"{folder}: nothing is wrong.")
+        print_text("\n".join(problems) or f"{folder}: no problems found.")
     if problems:
         raise DataError(f"{folder}: {len(problems)} problems found.")

@@ -150,7 +150,7 @@ def with_foreign_files_named(run: Path | None) -> Path | None:
 
     with contextlib.suppress(OSError, SynaugError):  # whatever is wrong with it, the command says
         if found := foreign_files(run):
-            print(f"Not of synaug, left alone in {run}: {listed(found)}", file=sys.stderr)
+            print(f"Files that are not synaug's, left untouched in {run}: {listed(found)}", file=sys.stderr)
     return run
 
 

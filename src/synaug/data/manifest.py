@@ -224,7 +224,7 @@ def from_arrays(
     try:
         arrays = [np.ascontiguousarray(image.detach() if hasattr(image, "detach") else image) for image in images]
     except (TypeError, ValueError) as error:
-        raise DataError(f"An image is no array: {error}. Allowed: uint8 of shape (H, W) or (H, W, 3).") from error
+        raise DataError(f"An image is not an array: {error}. Allowed: uint8 of shape (H, W) or (H, W, 3).") from error
     for position, array in enumerate(arrays):
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
             raise DataError(

@@ -39,7 +39,7 @@ def method_named(name: str, recipe: Recipe) -> Method:
             f"methods.{name}.starts_from: {kind} trains its own features and does not start from another method."
         )
     if own.groups_from is not None and method.groups_from is None:
-        raise OptionError(f"methods.{name}.groups_from: {kind} does not need groups; leave it out.")
+        raise OptionError(f"methods.{name}.groups_from: {kind} does not need groups; remove it.")
     return replace(
         method,
         starts_from=own.starts_from or method.starts_from,
@@ -83,12 +83,12 @@ def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int
         if method.needs_pretrained and recipe.train.pretrained is False:
             raise OptionError(
                 f"The method {name} uses pretrained features as they are, but train.pretrained is false. Set it to "
-                "true with a network that has weights, or leave the method out."
+                "true with a network that has weights, or remove the method."
             )
         if num_attributes is not None and num_attributes < 2 and needs_groups(name, recipe):
             raise OptionError(
                 f"The method {name} needs groups, but the images have no attribute with two values. "
-                "Name its column with --attribute, or leave the method out."
+                "Name its column with --attribute, or remove the method."
             )
 
 
@@ -109,7 +109,7 @@ def _check_last_layer(name: str, recipe: Recipe) -> None:
     if head in WITHOUT_REGULARIZATION:
         raise OptionError(
             f"methods.{name}.retrain.regularization: {head} has no such strength or chooses it from a grid of its own; "
-            "leave it out."
+            "remove it."
         )
 
 

@@ -392,7 +392,12 @@ METHODS = {
         "Half of the steps balanced contrastive (Zhu et al. 2022), then labels",
         schedule="balanced_contrastive_start",
     ),
-    **_of_both("crt", "the last layer anew, by class-balanced SGD (cRT, Kang et al. 2020)", "crt", problem=LONG_TAIL),
+    **_of_both(
+        "crt",
+        "the last layer reinitialized and trained by class-balanced SGD (cRT, Kang et al. 2020)",
+        "crt",
+        problem=LONG_TAIL,
+    ),
     **_of_both("lws", "each class's row of the last layer rescaled (LWS, Kang et al. 2020)", "lws", problem=LONG_TAIL),
     **_of_both(
         "tau_norm",

@@ -78,8 +78,8 @@ def image_maker(
     run_folder = RunPaths(directories.own(out))
     if not run_folder.plan_file.is_file() or read_plan(run_folder.plan_file).digest != plan_digest:
         raise EnvironmentFault(
-            f"The machine {platform.node()} does not see the run directory {out}, or sees another plan there. "
-            "All machines have to share its file system, under the same path."
+            f"The machine {platform.node()} cannot see the run directory {out}, or sees another "
+            "plan there. All machines must share its file system, under the same path."
         )
     plan, recipe, manifest = (
         read_plan(run_folder.plan_file),

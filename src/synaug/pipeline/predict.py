@@ -96,7 +96,7 @@ def load_classifier(
     run = RunPaths(path)
     if not (run.plan_file.is_file() and run.lock_file.is_file()):
         if method is not None or seed is not None:
-            raise OptionError(f"{path} is not a run directory, so there is no method or seed to choose; leave it out.")
+            raise OptionError(f"{path} is not a run directory, so there is no method or seed to choose; remove it.")
         if not path.exists():
             raise DataError(f"{path} does not exist. Give a run directory or an exported classifier.")
         return load_folder(path, network=network, device=device)
@@ -147,7 +147,7 @@ def predict_files(
 
     Raises:
         OptionError: ``top`` or ``batch_size`` is below 1.
-        DataError: a source does not exist, or there is no image at all.
+        DataError: a source does not exist, or there is not an image at all.
         Interrupted: a signal arrived between two batches.
     """
     if top < 1:

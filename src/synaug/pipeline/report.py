@@ -156,7 +156,7 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
     if made["missing"]:
         notes.append(
             f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
-            "The set is less even than planned."
+            "The set is less balanced than planned."
         )
     overruled = made.get("review", {}).get("overruled", {})
     for reason in sorted(overruled.keys() & {"copy", "leak"}):

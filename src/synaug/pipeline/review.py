@@ -128,8 +128,8 @@ def check_applied(plan: Plan, out: Path) -> None:
     waiting = len(pending(plan, out, _decisions(out)))
     if waiting:
         raise OptionError(
-            f"{decisions_path(out)} holds {waiting:,} decisions that are not applied yet. "
-            f"Apply them with: synaug review {out} --apply"
+            f"{decisions_path(out)} holds {waiting:,} decisions that have not been applied. Apply "
+            f"them with: synaug review {out} --apply"
         )
 
 

@@ -211,8 +211,8 @@ def write_model(run: RunPaths, about: Mapping[str, Any], *, role: str = "model")
     if known is not None and now is not None and known != now:
         place = model["path"] or model["model"]
         raise ChangedFileError(
-            f"The weights of {place} are not those that {run.path} was begun with (SHA-256 {now[:12]}, recorded "
-            f"{known[:12]}). Restore them, name the folder it was begun with, or plan into another directory: synaug "
+            f"The weights of {place} are not those that {run.path} was started with (SHA-256 {now[:12]}, recorded "
+            f"{known[:12]}). Restore them, name the folder it was started with, or plan into another directory: synaug "
             "plan DATA --out OTHER",
             Path(str(place)),
         )

@@ -106,7 +106,7 @@ def method_and_seed(name: str) -> tuple[str, int] | None:
 def foreign_files(path: Path) -> list[str]:
     """Return what is not of synaug in a run directory, relative to it: at its top and among its checkpoints.
 
-    All of it is left alone by every command. A folder that is no run directory has nothing foreign.
+    All of it is left alone by every command. A folder that is not a run directory has nothing foreign.
     """
     if ownership.kind_of(path) != "run":
         return []

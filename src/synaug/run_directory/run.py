@@ -71,7 +71,7 @@ def change_model(path: Path, model: str) -> None:
     """Let a planned run take its images from another model.
 
     Raises:
-        OptionError: images of the planned model are there already, or the model is no name of one.
+        OptionError: images of the planned model are there already, or the model is not a name of one.
     """
     run = Run.open(path)
     recipe = locked_recipe(run)
@@ -81,8 +81,8 @@ def change_model(path: Path, model: str) -> None:
     with storage.lock(path):
         if (path / "journal").exists():
             raise OptionError(
-                f"{path} holds images of {recipe.plan.model}; they cannot be continued with {model}. "
-                "Plan into another folder, or leave --model out."
+                f"{path} holds images of {recipe.plan.model}; they cannot be combined with images of {model}. "
+                "Plan into another directory, or remove --model."
             )
         changed_plan = replace(run.plan, options=run.plan.options.model_copy(update={"model": model}))
         write_files(run, {run.plan_file.name: plan_bytes(changed_plan)})

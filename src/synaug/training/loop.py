@@ -83,7 +83,7 @@ def train_representation(
         model: its logits are trained; it is moved to the device and left there, in evaluation mode.
         data: the images.
         options: how.
-        seed: of everything that is drawn.
+        seed: random seed.
         device: where.
         precision: auto, float32, float16 or bfloat16 for the forward pass; weights stay float32.
         checkpoint: folder for the state, written every 30 seconds and when interrupted. A training that is

@@ -163,7 +163,7 @@ def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expe
         if done > 3 and not signals.is_requested():
             os.kill(os.getpid(), signal.SIGINT)
 
-    with signals.graceful(), pytest.raises(Interrupted, match="run the same command again"):
+    with signals.graceful(), pytest.raises(Interrupted, match="rerun the same command"):
         generate_stage.generate(folder, generator=slow_noise(0.3), cluster=TWO, progress=interrupt)
     assert 0 < len(contents(folder)) < len(expected[0])
     as_expected(folder, generate_stage.generate(folder, generator=slow_noise()), expected)

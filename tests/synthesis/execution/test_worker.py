@@ -191,7 +191,7 @@ def test_a_signal_stops_after_the_batch_and_the_rest_follows(plan, tmp_path, exp
         return noise(prompts, seeds=seeds)
 
     asked_to_stop.batch_size = 8
-    with signals.graceful(), pytest.raises(Interrupted, match="run the same command again"):
+    with signals.graceful(), pytest.raises(Interrupted, match="rerun the same command"):
         synthesize(plan, asked_to_stop, folder=tmp_path, gates=[odd_seeds])
     assert 0 < synthesis_summary(plan, tmp_path)["accepted"] < 30
     synthesize(plan, noise, folder=tmp_path, gates=[odd_seeds])

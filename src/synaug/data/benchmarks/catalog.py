@@ -169,7 +169,7 @@ def list_benchmark(place: Path, options: DataOptions) -> Listing:
         raise OptionError(f"data.imbalance_factor: {name} has a fixed imbalance factor; remove the option.")
     if is_hub_id(place):
         if not benchmark.on_hub:
-            raise OptionError(f"{name} is not read from the Hub. Give {benchmark.give}; it is to be had from "
+            raise OptionError(f"{name} is not read from the Hub. Give {benchmark.give}; it is available from "
                               f"{benchmark.source}.")  # fmt: skip
     elif not place.exists():
         raise DataError(f"{place} does not exist. Give {benchmark.give}; it is available from {benchmark.source}.")
@@ -178,7 +178,7 @@ def list_benchmark(place: Path, options: DataOptions) -> Listing:
         options = options.model_copy(update={"label": benchmark.label, "attribute": attribute})
     listing = _without_missing_files(benchmark.read(place, options), options, place)
     if not options.partial:
-        _check_expected(listing, benchmark.expected(options), f"{place} is not the whole {name}", benchmark)
+        _check_expected(listing, benchmark.expected(options), f"{place} is not the complete {name}", benchmark)
     return listing
 
 
@@ -226,8 +226,8 @@ def _check_expected(listing: Listing, expected: Expected, complaint: str, benchm
     if wrong:
         more = f"; and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise DataError(
-            f"{complaint}: {'; '.join(wrong[:8])}{more}. Get it from {benchmark.source}, or set data.partial "
-            "for a trial."
+            f"{complaint}: {'; '.join(wrong[:8])}{more}. Get it from {benchmark.source}, or set "
+            "data.partial to accept an incomplete data set."
         )
 
 

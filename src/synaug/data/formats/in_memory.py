@@ -152,8 +152,8 @@ def _of_items(dataset: Any) -> Table:
         item = dataset[position]
         if not isinstance(item, tuple | list) or len(item) < 2:
             raise DataError(
-                f"Item {position} of {type(dataset).__name__} is {type(item).__name__}, no (image, label). "
-                "Images and labels apart are given as a pair (images, labels)."
+                f"Item {position} of {type(dataset).__name__} is {type(item).__name__}, not (image, "
+                "label). Pass separate images and labels as a pair (images, labels)."
             )
         images.append(item[0])
         labels.append(item[1])

@@ -320,7 +320,7 @@ class _Team:
         place = "before its first part" if part is None else f"on part {part[0] + 1} of {part[1]}"
         self.failure = self.failure or EnvironmentFault(
             f"{MAX_DEATHS} workers died one after another {place}, without an image more; Ray says: "
-            f"{str(error).splitlines()[0]} Out of memory is the usual cause. Run the same command again to go on."
+            f"{str(error).splitlines()[0]} Out of memory is the usual cause. Rerun the same command to resume."
         )
 
     def _look(self) -> None:

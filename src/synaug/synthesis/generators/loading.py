@@ -32,7 +32,7 @@ def load_generator(
         options: steps, guidance, size, scheduler, device, precision.
         variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model; ``"fitted"`` takes
             only what ``adapt.fit_model`` made.
-        negative_prompt: what the images should not show, where the family knows that.
+        negative_prompt: negative prompt, where the family knows that.
         offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
 
     Raises:

@@ -72,7 +72,7 @@ class ModelFolder:
             return {}
         own = storage.read_json(path)
         if not isinstance(own, dict):
-            raise EnvironmentFault(f"{path} is damaged: it is no object. Get the model's folder again.")
+            raise EnvironmentFault(f"{path} is damaged: it is not an object. Get the model's folder again.")
         for name in ("steps", "guidance", "size", "batch_size"):
             value = own.get(name, 0)
             if not isinstance(value, int | float) or value < 0 or (name != "guidance" and value != int(value)):

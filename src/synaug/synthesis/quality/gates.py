@@ -278,7 +278,7 @@ ALWAYS = ("flagged",)  # what the pipeline itself reports is never accepted: its
 
 
 def check_gates(names: Sequence[str]) -> None:
-    """Raise an OptionError for a name that is no gate."""
+    """Raise an OptionError for a name that is not a gate."""
     for name in names:
         if name not in GATES and name not in ALWAYS:
             raise unknown("gate", name, [*GATES, *ALWAYS])

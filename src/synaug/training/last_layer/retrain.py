@@ -38,7 +38,7 @@ def retrain_classifier(
     seed: int = 0,
     device: str | torch.device = "auto",
 ) -> M:
-    """Return a copy of any network with its last linear layer found anew; the rest of it stays as it is.
+    """Return a copy of any network with its last linear layer found from the start; the rest of it stays as it is.
 
     Args:
         model: the network; it is not changed.

@@ -177,7 +177,7 @@ def load_classifier(
     try:
         model.load_state_dict(tensors)
     except (RuntimeError, TypeError) as error:
-        raise DataError(f"The weights in {path} are of another network: {error}") from error
+        raise DataError(f"The weights in {path} belong to another network: {error}") from error
     return SavedClassifier(
         model=model.to(chosen_device(device)).eval(),
         class_names=tuple(about["class_names"]),
@@ -222,13 +222,13 @@ def _network(about: dict[str, Any], path: Path, given: str | Factory | nn.Module
             )
         if ":" in name:
             raise DataError(
-                f"{path} names the network {name}, which is a place and not a network of synaug or timm, so nothing is "
-                "loaded from there."
+                f"{path} names the network {name}, which is a location, not a network of synaug or "
+                "timm, so nothing is loaded from it."
             )
         return name
     if isinstance(given, str) and network_digest(given) != about.get("network_digest", ""):
         raise DataError(
-            f"{given} is not the file that {path} was trained with ({name}). Take that one, or give the class or "
-            "function itself to load it nevertheless."
+            f"{given} is not the file that {path} was trained with ({name}). Use that file, or pass "
+            "the class or function itself to load the classifier anyway."
         )
     return given

@@ -54,8 +54,8 @@ def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: b
         if not pretrained:
             raise
         raise EnvironmentFault(
-            f"The weights of {name} is not available: {error}. Set train.pretrained to false, or download them "
-            "on a machine with a connection."
+            f"The weights of {name!r} cannot be loaded: {error}. Set train.pretrained to false, or download them "
+            "on a machine with a network connection."
         ) from error
 
 
@@ -143,8 +143,8 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
         del others["global_pool"]
     if others:
         raise OptionError(
-            f"The network in {folder} differs from {architecture} by {others}, which a kept classifier "
-            "would not know. Make it in a file of your own instead: path/to/net.py:Net."
+            f"The network in {folder} differs from {architecture} by {others}, which a saved "
+            "classifier would not contain. Define it in a file of your own instead: path/to/net.py:Net."
         )
     known = timm.models.PretrainedCfg.__dataclass_fields__
     config = {key: value for key, value in config.items() if key in known and key not in ("source", "hf_hub_id", "url")}
