@@ -41,7 +41,7 @@ from synaug.methods import (
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.report import is_reported, report
-from synaug.run_directory import RunPaths, read_lock
+from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import signals, storage
 from synaug.runtime.files import directories
 from synaug.runtime.machine import machine
@@ -239,7 +239,7 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
     """Run one run directory of the grid: its images once, and for each of its seeds the methods without a result."""
     directories.own(cell.folder.parent.parent)
-    methods, run_folder = experiment.arms[cell.arm].methods, RunPaths(cell.folder)
+    methods, run_folder = experiment.arms[cell.arm].methods, Run(cell.folder)
     there = {(result["seed"], result["method"]) for result in results_of(cell, methods)}
     missing = {seed: [name for name in methods if (seed, name) not in there] for seed in cell.seeds}
     if not any(missing.values()) and is_reported(run_folder, cell.recipe):

@@ -72,11 +72,11 @@ def _train(
     from synaug.pipeline.plan import check_recipe
     from synaug.recipes import with_settings
     from synaug.report.usage import usage_lines
-    from synaug.run_directory import Run, change_training, locked_recipe
+    from synaug.run_directory import Run, change_training
     from synaug.runtime import storage
     from synaug.training.distributed import is_first_process, joined_team
 
-    recipe = with_settings(locked_recipe(Run.open(run)), settings or [])
+    recipe = with_settings(Run.open(run).recipe, settings or [])
     if settings:
         check_recipe(recipe)
     seeds = seeds_from(recipe, num_seeds)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug.config import ImagesOptions, TrainOptions
-from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.data.manifest import Manifest, joined
 from synaug.data.subsets import balanced_positions, group_balanced_positions
 from synaug.errors import OptionError, unknown
 from synaug.run_directory import Run
@@ -18,7 +18,6 @@ from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.generators.autoencoder import autoencoded_manifest
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.plan_file import read_plan
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,8 +65,8 @@ def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, pr
     from synaug.training.training_set import load_training_set
 
     run_folder = Run.open(out)
-    manifest = read_manifest(run_folder.data_file)
-    plan = read_plan(run_folder.plan_file)
+    manifest = run_folder.manifest
+    plan = run_folder.plan
     real = manifest.split("train")
     synthetic = synthetic_manifest(plan, out)
     channels, side, normalization = input_of(options.network, options, plan)

@@ -11,12 +11,12 @@ import pandas as pd
 from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.class_names import plain_cell
-from synaug.data.manifest import Manifest, read_manifest
+from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 from synaug.methods.datasets import Sets
 from synaug.methods.options import is_of_options, method_named, network_of, options_of
 from synaug.methods.training import trained_model
-from synaug.run_directory import CHECKPOINT_FILES, RunPaths
+from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.recorded import check_file
@@ -76,7 +76,7 @@ def is_finished(run_folder: RunPaths, name: str, recipe: Recipe, synthetic: str)
 
 
 def train_method(
-    name: str, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, synthetic: str, progress: Progress = silent
+    name: str, sets: Sets, run_folder: Run, recipe: Recipe, *, synthetic: str, progress: Progress = silent
 ) -> None:
     """Train one method, test it on the real test images, and write network, predictions and result.
 
@@ -100,7 +100,7 @@ def train_method(
     if not team.is_first:
         return
     logits = predict(model, sets.test, device=device)
-    manifest = read_manifest(run_folder.data_file)
+    manifest = run_folder.manifest
     test = manifest.split("test")
     measured = scores_of(logits, test, manifest, recipe)
     if sets.validation is not None:

@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data.manifest import Manifest, read_manifest
+from synaug.data.manifest import Manifest
 from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
 from synaug.methods import Sets, images_digest, method_named, options_of, stage_options, trained_model
 from synaug.pipeline.candidates import candidates, uses_synthetic
 from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
-from synaug.run_directory import RunPaths
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
-from synaug.synthesis.planning.plan_file import read_plan
 
 if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
@@ -47,7 +46,7 @@ class Judged:
 
 
 def choose(
-    run_folder: RunPaths, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
+    run_folder: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
 ) -> dict[str, Any]:
     """Choose among the candidates, write ``choice.json`` into the run directory, and return its content.
 
@@ -65,7 +64,7 @@ def choose(
         ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
         the other kind, real-only or with synthetic images, and how far it is behind), ``seconds``.
     """
-    manifest = read_manifest(run_folder.data_file)
+    manifest = run_folder.manifest
     with_groups = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
     with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
@@ -125,10 +124,10 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
     return facts | {"chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
 
 
-def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: RunPaths) -> str:
+def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: Run) -> str:
     """Return a digest of all that decides the choice; test images do not."""
     frame = manifest.frame[manifest.frame["split"] != "test"]
-    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan_file), run_folder.path))
+    synthetic = images_digest(synthetic_manifest(run_folder.plan, run_folder.path))
     content = {
         "options": {name: options_of(name, recipe) for name in names},
         "choose": recipe.choose.model_dump(mode="json"),
@@ -158,7 +157,7 @@ def _on_folds(
     names: Sequence[str],
     sets: Sets,
     manifest: Manifest,
-    run_folder: RunPaths,
+    run_folder: Run,
     recipe: Recipe,
     key: str,
     *,
@@ -212,7 +211,7 @@ def trained_from(name: str, recipe: Recipe) -> str:
 
 
 def real_folds(
-    sets: Sets, manifest: Manifest, run_folder: RunPaths, recipe: Recipe, *, with_groups: bool
+    sets: Sets, manifest: Manifest, run_folder: Run, recipe: Recipe, *, with_groups: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the fold of each real training image, and the position of the real image that each synthetic one shows.
 
@@ -225,10 +224,12 @@ def real_folds(
     rng = np.random.default_rng([recipe.seed, 9])
     contents = content_numbers(manifest.split("train"), np.flatnonzero(~training.is_synthetic))
     folds = fold_numbers(strata, recipe.choose.folds, rng, contents=contents)
-    table = provenance(read_plan(run_folder.plan_file), run_folder.path)
-    position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
-    made_from = {row.id: position.get(row.guide, -1) for row in table.itertuples()}
-    made = synthetic_manifest(read_plan(run_folder.plan_file), run_folder.path).frame["id"].tolist()
+    made_from: dict[str, int] = {}
+    if run_folder.plan.options.variant not in ("text", "fitted"):  # made from real images
+        position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
+        table = provenance(run_folder.plan, run_folder.path)
+        made_from = {str(row.id): position.get(row.guide, -1) for row in table.itertuples()}
+    made = synthetic_manifest(run_folder.plan, run_folder.path).frame["id"].tolist()
     given = int(training.is_synthetic.sum())
     return folds, np.array([-1] * given + [made_from.get(image, -1) for image in made], np.int64)
 

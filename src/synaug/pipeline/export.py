@@ -9,16 +9,15 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from synaug.config import Recipe
 from synaug.data.export.writer import export_dataset
-from synaug.data.manifest import read_manifest
 from synaug.pipeline.review import check_applied, check_present
-from synaug.run_directory import Run, RunPaths, locked_model, locked_recipe, run_name
+from synaug.run_directory import Run, RunPaths, locked_model
 from synaug.runtime.escaping import is_machine_path, portable_name
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import manifest_of, provenance
 from synaug.synthesis.execution.worker import synthesis_summary
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.plan_file import read_plan
 
 OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns that hold no path of a machine
 
@@ -36,18 +35,18 @@ def export(out: Path, target: Path, *, license: str | None = None, progress: Pro
         OptionError: ``target`` is not empty.
     """
     run_folder = Run.open(out)
-    plan = read_plan(run_folder.plan_file)
+    plan = run_folder.plan
     check_applied(plan, out)
     told = without_paths(provenance(plan, out).assign(variant=plan.options.variant))
     made = manifest_of(told, plan, out)
     check_present(made, out)
     export_dataset(
-        read_manifest(run_folder.data_file),
+        run_folder.manifest,
         made,
         target,
         provenance=told,
-        card={"name": run_name(run_folder, locked_recipe(run_folder)), "license": license}
-        | _card_facts(out, plan)
+        card={"name": run_folder.name, "license": license}
+        | _card_facts(out, plan, run_folder.recipe)
         | _origin(run_folder),
         progress=progress,
     )
@@ -74,14 +73,14 @@ def _origin(run_folder: RunPaths) -> dict[str, str | None]:
     }
 
 
-def _card_facts(out: Path, plan: Plan) -> dict[str, Any]:
+def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, Any]:
     """Return what the data card tells of the synthetic images."""
     made = synthesis_summary(plan, out)
     rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
     return {
         "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
         "rejected attempts": rejected,
-        "checks": ", ".join(locked_recipe(Run.open(out)).quality.gates),
+        "checks": ", ".join(recipe.quality.gates),
         "prompt": plan.options.template,
         "variant": plan.options.variant,
         "seed": plan.options.seed,

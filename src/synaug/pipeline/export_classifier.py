@@ -13,7 +13,7 @@ from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
 from synaug.pipeline.choose import read_choice
 from synaug.report.html import read_report
-from synaug.run_directory import Run, locked_recipe
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.escaping import markdown, markdown_code, portable_name
 from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
@@ -43,7 +43,7 @@ def export_classifier(
     from synaug.training.networks.saving import FILE, load_classifier
 
     run_folder, out = Run.open(Path(run)), Path(out).resolve()
-    recipe = locked_recipe(run_folder)
+    recipe = run_folder.recipe
     if method is None or method == CHOSEN:
         method = read_choice(run_folder.path).get("chosen", "synaug")
     check_methods([method], recipe)

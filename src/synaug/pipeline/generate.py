@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synaug.config import Recipe
-from synaug.data.manifest import read_manifest
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
-from synaug.run_directory import Run, RunPaths, locked_model, locked_recipe, write_model
+from synaug.run_directory import Run, RunPaths, locked_model, write_model
 from synaug.runtime import signals, storage
 from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
@@ -23,7 +22,6 @@ from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
 from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.planning.plan import Plan, class_captions
-from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.prompt_length import check_prompt_length
 
 if TYPE_CHECKING:
@@ -50,8 +48,8 @@ def generate(
         cluster: let Ray's workers make them, all parts.
         progress: called with how far the work has come.
     """
-    recipe = locked_recipe(Run.open(out))
-    plan = read_plan(Run.open(out).plan_file)
+    run = Run.open(out)
+    plan, recipe = run.plan, run.recipe
     check_applied(plan, out)
     if cluster is None:
         return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
@@ -75,17 +73,13 @@ def image_maker(
     from synaug.synthesis.generators.init_images import make_guides
     from synaug.synthesis.quality.gates import make_gates
 
-    run_folder = RunPaths(directories.own(out))
-    if not run_folder.plan_file.is_file() or read_plan(run_folder.plan_file).digest != plan_digest:
+    there = RunPaths(directories.own(out)).plan_file.is_file()
+    if not there or (run_folder := Run.open(out)).plan.digest != plan_digest:
         raise EnvironmentFault(
             f"The machine {platform.node()} cannot see the run directory {out}, or sees another "
             "plan there. All machines must share its file system, under the same path."
         )
-    plan, recipe, manifest = (
-        read_plan(run_folder.plan_file),
-        locked_recipe(run_folder),
-        read_manifest(run_folder.data_file),
-    )
+    plan, recipe, manifest = run_folder.plan, run_folder.recipe, run_folder.manifest
     early, late = (
         recipe.quality.model_copy(update={"gates": tuple(n for n in recipe.quality.gates if (n == "collapse") is last)})
         for last in (False, True)
@@ -163,7 +157,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     if limit := limit_at_hand(model):
         check_prompt_length(plan, limit)
     if recipe.plan.variant == "fitted":
-        manifest = read_manifest(RunPaths(out).data_file)
+        manifest = Run(out).manifest
         with storage.lock(out, name="fitting"):
             fitted = fit_model(
                 plan, manifest, folder=out, options=recipe.fit, device=recipe.generate.device, progress=progress
@@ -200,8 +194,9 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
         out: run directory.
         result: of one shard; default: of all of them.
     """
-    made = asdict(result) if result else synthesis_summary(read_plan(Run.open(out).plan_file), out)
-    allowed = locked_recipe(Run.open(out)).quality.max_missing
+    run = Run.open(out)
+    made = asdict(result) if result else synthesis_summary(run.plan, out)
+    allowed = run.recipe.quality.max_missing
     if made["missing"] > allowed * made["requested"]:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items())
         raise IncompleteError(
@@ -209,7 +204,7 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
             f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
             "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
-    if reason := unusable(Run.open(out)):
+    if reason := unusable(run):
         raise IncompleteError(
             f"{reason} Do not use a classifier that learned from them. Look at {out / 'synthetic'}, then choose a "
             "model that knows your classes with --model, or change what prompts call them with --aliases."
@@ -230,14 +225,14 @@ def check(
     from synaug.synthesis.execution.recheck import count_failed, recheck, withdraw
     from synaug.synthesis.quality.gates import make_gates
 
-    run_folder, recipe = Run.open(out), locked_recipe(Run.open(out))
-    plan, quality = read_plan(run_folder.plan_file), recipe.quality
+    run = Run.open(out)
+    plan, recipe, quality = run.plan, run.recipe, run.recipe.quality
     if gates is not None:
         quality = quality.model_copy(update={"gates": tuple(gates)})
     with storage.lock(out, name="worker-0-of-1"):
         changed = recipe.model_copy(update={"quality": quality})
         asked = make_gates(
-            read_manifest(run_folder.data_file), quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
+            run.manifest, quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
             progress=progress, embed=gate_embedder(changed),
         )  # fmt: skip
         num_checked = len(synthetic_manifest(plan, out))

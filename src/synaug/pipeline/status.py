@@ -9,10 +9,9 @@ from typing import Any
 
 from synaug.methods import DEFAULT_METHODS
 from synaug.pipeline.report import finished_results
-from synaug.run_directory import Run, RunPaths, locked_recipe, method_and_seed
+from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary
-from synaug.synthesis.planning.plan_file import read_plan
 
 
 def status(out: Path) -> dict[str, Any]:
@@ -24,8 +23,8 @@ def status(out: Path) -> dict[str, Any]:
     ``results`` are those of the own one.
     """
     run_folder = Run.open(out)
-    recipe = locked_recipe(run_folder)
-    plan = read_plan(run_folder.plan_file)
+    recipe = run_folder.recipe
+    plan = run_folder.plan
     made = synthesis_summary(plan, out)
     results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe)}
     holders = storage.holders(out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +17,20 @@ from synaug.run_directory.lock_file import change_lock, check_recorded, locked_r
 from synaug.run_directory.paths import RunPaths, check_regular
 from synaug.runtime import storage
 from synaug.runtime.files import directories
+from synaug.runtime.unchanged import signatures
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
+
+_opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with their last user
 
 
 @dataclass(frozen=True)
 class Run(RunPaths):
-    """A planned run, opened once and passed on: its paths, and what its files hold.
+    """A planned run: its paths and the content of its files.
 
-    The plan and the manifest are read when they are first needed and kept; the recipe is read again each time, since
-    training may change it.
+    The plan and the manifest are read on first use and kept. As long as an open run is referenced, opening it again
+    returns the same object, unless its plan or manifest changed. The recipe is read each time, since training may
+    change it.
     """
 
     @classmethod
@@ -44,7 +50,8 @@ class Run(RunPaths):
             )
         check_regular(run)
         check_recorded(run)
-        return run
+        key = (cls, run.path, signatures([run.plan_file, run.data_file]))
+        return _opened.setdefault(key, run)  # type: ignore[return-value]
 
     @property
     def recipe(self) -> Recipe:

@@ -21,7 +21,7 @@ from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.journal import State, journal_path, read_state
+from synaug.synthesis.execution.journal import State, journal_path, read_state, read_tally
 from synaug.synthesis.generators.init_images import Guides
 from synaug.synthesis.planning.cost import estimate
 from synaug.synthesis.planning.plan import Plan
@@ -349,13 +349,13 @@ def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tupl
 
 def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> int:
     """Return how many slots have neither an accepted image nor used up their attempts."""
-    state = read_state(plan, folder)
+    state = read_tally(plan, folder).state
     return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
 
 
 def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
     """Return what all workers have done so far, as a dict for the report."""
-    return asdict(part_result(plan, read_state(plan, folder), QualityOptions()))
+    return asdict(part_result(plan, read_tally(plan, folder).state, QualityOptions()))
 
 
 def rejected_files(folder: Path) -> dict[str, list[Path]]:
