@@ -71,9 +71,7 @@ def test_a_choice_is_kept_and_made_again_for_other_options(finished, tmp_path):
 def test_a_model_is_judged_on_images_that_it_did_not_learn_from(finished):
     recipe = with_overrides(Recipe(), json.loads((finished / "synaug.lock.json").read_text())["recipe"])
     run, sets = Run.open(finished), load_sets(finished, recipe.train)
-    from synaug.data.manifest import read_manifest
-
-    folds, shown = real_folds(sets, read_manifest(run.data), run, recipe, with_groups=False)
+    folds, shown = real_folds(sets, run.manifest, run, recipe, with_groups=False)
     assert (shown == -1).all()  # made from text
     for fold in range(2):
         inside = fold_sets(sets, folds, fold, shown)
