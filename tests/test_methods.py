@@ -234,7 +234,7 @@ def test_group_dro_gives_synthetic_images_a_group_of_their_own_if_asked(recipe, 
 
 
 def test_where_groups_come_from_is_checked():
-    with pytest.raises(OptionError, match=r"methods\.x\.groups_from: focal does not need groups; leave it out"):
+    with pytest.raises(OptionError, match=r"methods\.x\.groups_from: focal does not need groups; remove it"):
         method_named("x", make_recipe({"methods": {"x": {"method": "focal", "groups_from": OWN}}}))
     recipe = make_recipe({"methods": {"x": {"method": "group_dro", "groups_from": "focall"}}})
     with pytest.raises(OptionError, match=r"Unknown method 'focall'. Did you mean 'focal'"):
@@ -331,7 +331,7 @@ def test_a_recipe_may_name_its_own_versions_of_a_method():
     assert method_named("deeper_retrained", recipe).starts_from == "deeper"
     assert options_of("deeper", recipe) != options_of("cross_entropy", recipe)
     assert methods.network_of("deeper_retrained", recipe) == methods.network_of("deeper", recipe) == "resnet20"
-    with pytest.raises(OptionError, match="trains its features itself"):
+    with pytest.raises(OptionError, match="trains its own features"):
         method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
 
 
