@@ -84,7 +84,9 @@ def test_the_five_batches_of_cifar10_and_its_unpacked_folder(cifar_archive, tmp_
 def test_another_md5_is_refused_before_anything_is_opened(cifar_archive):
     path = cifar_archive(CIFAR100)
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(DataError, match=r"its MD5 is [0-9a-f]{32}, expected [0-9a-f]{32}\. It was not opened\. Download it again"):
+    with pytest.raises(
+        DataError, match=r"its MD5 is [0-9a-f]{32}, expected [0-9a-f]{32}\. It was not opened\. Download it again"
+    ):
         read_data(path, TRIAL)
 
 
