@@ -179,7 +179,5 @@ def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weight
 
 @pytest.mark.parametrize("given", [{"mean": (0.5,)}, {"mean": (0.5,), "std": (0.0,)}, {"mean": (0.5,), "std": (1, 1)}])
 def test_mean_and_deviation_come_together(given):
-    with pytest.raises(
-        ValueError, match="mean and std must be given together, with equally many numbers and std above 0"
-    ):
+    with pytest.raises(ValueError, match="mean and std must be given together, with equally many"):
         TrainOptions(**given)
