@@ -1,4 +1,4 @@
-"""What ships inside the package: the demo's data and recipe, and the folder of the tiny diffusion pipeline."""
+"""What ships inside the package: the demo's data and recipe."""
 
 from __future__ import annotations
 
@@ -15,8 +15,3 @@ def demo_data() -> Path:
 def demo_recipe() -> Path:
     """Return the options of the demo."""
     return ASSETS / "bench" / "demo.yaml"
-
-
-def pipeline_folder() -> Path:
-    """Return the embedded pipeline, a folder in the diffusers layout."""
-    return ASSETS / "tiny-diffusion"
