@@ -184,6 +184,7 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             try:
                 recipe = make_recipe(content)
             except OptionError:
+                # Neither reading is allowed: repeat the first one for an error about the value as the user meant it.
                 _put(content, name, _yaml_value(text))
                 recipe = make_recipe(content, where="--set")
     return recipe
