@@ -67,7 +67,7 @@ def read_data(
         progress: called with the number of images checked.
 
     Raises:
-        DataError: the data cannot be used; the message says why.
+        DataError: the data cannot be used; the message gives the reason.
         OptionError: an option does not apply to this kind of data.
     """
     if isinstance(source, Manifest):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+# Hugging Face tokens, and credentials in URLs, also in those whose "//" became "/" as a Path
 _SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=:/)/?[^/@\s]+:[^/@\s]+(?=@)|(?<=://)[^/@\s]+(?=@))")
 
 

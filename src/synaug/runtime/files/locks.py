@@ -53,7 +53,7 @@ def lock(folder: Path, *, name: str = "run", keep: bool = True) -> Iterator[None
                 effects.perform("write", path, os.write, handle, str(os.getpid()).encode())
             yield
         finally:
-            if not keep:
+            if not keep:  # before the lock is released: afterwards the file may be locked by another process
                 with effects.naming(path, "remove"):
                     effects.perform("unlink", path, directories.unlink, path.name, place)
             os.close(handle)

@@ -216,7 +216,7 @@ def apply_decisions(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> 
     for decision in (REJECT, ACCEPT):  # frees a slot before another image takes it
         lines = [_moved(plan, folder, record, each) for record, each in todo if each.decision == decision]
         storage.append_records(revised_path(folder), lines)
-    _tidy(plan, folder, decisions)
+    _tidy(plan, folder, decisions)  # last: until the journal refers to the copies, the originals count
     return todo
 
 

@@ -153,7 +153,7 @@ def _run_round(
     while tasks := list(islice(todo, getattr(generator, "batch_size", 16))):
         made = _generated(generator, tasks)
         if finishing is not None:
-            finishing.result()
+            finishing.result()  # raises errors of that batch, and limits memory to two batches
             worker.report(progress)
         finishing = pool.submit(worker.finish, tasks, *made)
         if signals.is_requested():

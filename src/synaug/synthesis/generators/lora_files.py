@@ -25,7 +25,7 @@ INDEX = "model_index.json"
 
 
 def write_fitted(pipeline: Any, model: ModelFolder, target: Path, about: dict[str, Any], losses: list[float]) -> None:
-    """Write the adapter of the pipeline's UNet, then the merged pipeline; ``model_index.json`` comes last.
+    """Write the adapter of the UNet, then the merged pipeline; ``model_index.json`` is last and marks it complete.
 
     Args:
         pipeline: pipeline with a trained LoRA adapter on its UNet; the adapter is merged in place.
