@@ -75,7 +75,7 @@ def synthesize_on_cluster(
         plan: the plan.
         begin: called once in each worker with ``progress``; returns the function that makes a part there.
         folder: the run directory, shared by all machines under the same path.
-        cluster: which Ray, and how many workers.
+        cluster: address and number of workers.
         quality: provides the number of attempts per slot.
         device: ``cpu`` uses no GPU; with ``auto`` and ``cuda`` each worker has its own.
         progress: called with the combined progress of all workers.
