@@ -8,10 +8,10 @@ ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def demo_data() -> Path:
-    """Return the long-tailed Fashion-MNIST set of the demo."""
+    """Return the path of the demo's long-tailed Fashion-MNIST data (Parquet)."""
     return ASSETS / "fashion.parquet"
 
 
 def demo_recipe() -> Path:
-    """Return the options of the demo."""
+    """Return the path of the demo's recipe."""
     return ASSETS / "bench" / "demo.yaml"
