@@ -312,7 +312,7 @@ def make_gates(
     check_gates(quality.gates)
     names = sorted(
         quality.gates, key=lambda name: name == "collapse"
-    )  # last: it compares with all that earlier gates accepted
+    )  # last: it compares accepted images
     return [_when_asked(GATES[name], references) for name in names if name in GATES]
 
 
