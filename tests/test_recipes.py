@@ -17,7 +17,7 @@ from synaug.data.benchmarks.cifar import CIFAR10, CIFAR100
 from synaug.methods import DEFAULT_METHODS, check_methods, retrain_options
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.runtime.embedded import demo_recipe, pipeline_folder
+from synaug.runtime.embedded import ASSETS, demo_recipe
 from synaug.synthesis.planning.slots import slots
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -68,7 +68,7 @@ def source(request, cifar_archive):
 @pytest.fixture
 def wide_model(tmp_path):
     """The embedded model with as many tokens to a prompt as Stable Diffusion: prompts of the recipes need over 20."""
-    folder = shutil.copytree(pipeline_folder(), tmp_path / "wide-diffusion")
+    folder = shutil.copytree(ASSETS / "tiny-diffusion", tmp_path / "wide-diffusion")
     positions = "embeddings.position_embedding.weight"
     path = folder / "text_encoder" / "model.safetensors"
     tensors = load_file(path)
@@ -137,7 +137,7 @@ def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
     small = tiny(path, source(path.stem), tmp_path)
     for arm in read_experiment(str(tmp_path / path.name), data=small.source).arms.values():
         recipe = recipe_of(small, arm, 0)
-        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images a class have no longer tail
+        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images per class have no longer tail
             recipe = with_overrides(recipe, {"data.imbalance_factor": 10})
         manifest = plan_stage.load_data(small.source, recipe)
         plan = plan_stage.drafted_plan(manifest, recipe)

@@ -1,4 +1,4 @@
-"""The stage that makes the images which the plan of a run folder lacks, and checks each."""
+"""The stage that makes the images which the plan of a run directory lacks, and checks each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synaug.config import Recipe
-from synaug.data.manifest import read_manifest
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
-from synaug.run import RunFolder, locked_model, locked_recipe, open_run, write_model
+from synaug.run_directory import Run, RunPaths, locked_model, write_model
 from synaug.runtime import signals, storage
 from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
@@ -24,7 +23,6 @@ from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
 from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.planning.plan import Plan, class_captions, starts_from_real
-from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.prompt_length import check_prompt_length
 
 if TYPE_CHECKING:
@@ -42,17 +40,17 @@ def generate(
     cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> SynthesisResult:
-    """Make the images that the plan of the run folder lacks, and check each.
+    """Make the images that the plan of the run directory lacks, and check each.
 
     Args:
-        out: run folder.
+        out: run directory.
         generator: takes the place of the model; see ``synthesis.diffusion``.
         shard: ``(i, n)``: the i-th of n parts only.
         cluster: let Ray's workers make them, all parts.
         progress: called with how far the work has come.
     """
-    recipe = locked_recipe(open_run(out))
-    plan = read_plan(open_run(out).plan)
+    run = Run.open(out)
+    plan, recipe = run.plan, run.recipe
     check_applied(plan, out)
     if cluster is None:
         return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
@@ -78,22 +76,18 @@ def image_maker(
     Code of the user's own runs in another process, too, if it is in ``trust``; see ``runtime.trust``.
 
     Raises:
-        EnvironmentFault: this machine does not see the run folder, or sees another one.
+        EnvironmentFault: this machine does not see the run directory, or sees another one.
     """
     from synaug.synthesis.generators.init_images import make_guides
     from synaug.synthesis.quality.gates import make_gates
 
-    run_folder = RunFolder(directories.own(out))
-    if not run_folder.plan.is_file() or read_plan(run_folder.plan).digest != plan_digest:
+    there = RunPaths(directories.own(out)).plan_file.is_file()
+    if not there or (run_folder := Run.open(out)).plan.digest != plan_digest:
         raise EnvironmentFault(
-            f"The machine {platform.node()} does not see the run folder {out}, or sees another plan there. "
-            "All machines have to share its file system, under the same path."
+            f"The machine {platform.node()} cannot see the run directory {out}, or sees another "
+            "plan there. All machines must share its file system, under the same path."
         )
-    plan, recipe, manifest = (
-        read_plan(run_folder.plan),
-        locked_recipe(run_folder),
-        read_manifest(run_folder.data),
-    )
+    plan, recipe, manifest = run_folder.plan, run_folder.recipe, run_folder.manifest
     early, late = (
         recipe.quality.model_copy(update={"gates": tuple(n for n in recipe.quality.gates if (n == "collapse") is last)})
         for last in (False, True)
@@ -130,7 +124,7 @@ def _scorer(out: Path, recipe: Recipe, plan: Plan) -> Scorer | None:
 
     return chosen_scorer(
         recipe.quality, class_captions(plan), device=recipe.generate.device,
-        found=functools.partial(write_model, RunFolder(out), role="scorer"),
+        found=functools.partial(write_model, RunPaths(out), role="scorer"),
     )  # fmt: skip
 
 
@@ -175,7 +169,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     from synaug.synthesis.generators.own_generators import load_own_generator
     from synaug.synthesis.generators.text_encoders import limit_at_hand
 
-    run_folder = RunFolder(out)
+    run_folder = RunPaths(out)
     if recipe.generate.generator is not None:
         own = load_own_generator(
             recipe.generate.generator, class_names=plan.class_names, image_size=plan.image_size,
@@ -193,7 +187,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     if limit := limit_at_hand(model):
         check_prompt_length(plan, limit)
     if recipe.plan.variant == "fitted":
-        manifest = read_manifest(RunFolder(out).data)
+        manifest = Run(out).manifest
         with storage.lock(out, name="fitting"):
             fitted = fit_model(
                 plan, manifest, folder=out, options=recipe.fit, device=recipe.generate.device, progress=progress
@@ -214,7 +208,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     return generator
 
 
-def _source_of(run_folder: RunFolder, model: str) -> str:
+def _source_of(run_folder: RunPaths, model: str) -> str:
     """Return where to load the model from: its folder when the run was planned, if that is still there.
 
     A relative path is of the directory in which the run was planned, not of the one in which images are made.
@@ -225,7 +219,8 @@ def _source_of(run_folder: RunFolder, model: str) -> str:
 
 def rejections(out: Path, rejected: Mapping[str, int]) -> dict[str, int]:
     """Return the rejected images by reason, with zeros of ``copy`` and ``leak`` if images start from real ones."""
-    plan, gates = read_plan(open_run(out).plan), locked_recipe(open_run(out)).quality.gates
+    run = Run.open(out)
+    plan, gates = run.plan, run.recipe.quality.gates
     shown = [gate for gate in ("copy", "leak") if gate in gates] if starts_from_real(plan) else []
     return dict.fromkeys(shown, 0) | dict(rejected)
 
@@ -234,11 +229,12 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
     """Raise an IncompleteError if the images are unusable, or more are missing than ``quality.max_missing`` allows.
 
     Args:
-        out: run folder.
+        out: run directory.
         result: of one shard; default: of all of them.
     """
-    made = asdict(result) if result else synthesis_summary(read_plan(open_run(out).plan), out)
-    allowed = locked_recipe(open_run(out)).quality.max_missing
+    run = Run.open(out)
+    made = asdict(result) if result else synthesis_summary(run.plan, out)
+    allowed = run.recipe.quality.max_missing
     if made["missing"] > allowed * made["requested"]:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items())
         raise IncompleteError(
@@ -246,7 +242,7 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
             f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
             "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
-    if reason := unusable(open_run(out)):
+    if reason := unusable(run):
         raise IncompleteError(
             f"{reason} Do not use a classifier that learned from them. Look at {out / 'synthetic'}, then choose a "
             "model that knows your classes with --model, or change what prompts call them with --aliases."
@@ -259,7 +255,7 @@ def check(
     """Ask the gates again about the accepted images; return how many there are and how many fail, by reason.
 
     Args:
-        out: run folder with synthetic images.
+        out: run directory with synthetic images.
         gates: names of ``quality.GATES``; default: those of the recipe.
         reject: withdraw what fails, so that ``generate`` makes it again; otherwise nothing is changed.
         progress: called with how far the work has come.
@@ -267,14 +263,14 @@ def check(
     from synaug.synthesis.execution.recheck import count_failed, recheck, withdraw
     from synaug.synthesis.quality.gates import make_gates
 
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    plan, quality = read_plan(run_folder.plan), recipe.quality
+    run = Run.open(out)
+    plan, recipe, quality = run.plan, run.recipe, run.recipe.quality
     if gates is not None:
         quality = quality.model_copy(update={"gates": tuple(gates)})
     with storage.lock(out, name="worker-0-of-1"):
         changed = recipe.model_copy(update={"quality": quality})
         asked = make_gates(
-            read_manifest(run_folder.data), quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
+            run.manifest, quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
             progress=progress, embed=gate_embedder(changed),
         )  # fmt: skip
         num_checked = len(synthetic_manifest(plan, out))

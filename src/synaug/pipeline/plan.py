@@ -1,4 +1,4 @@
-"""What a run starts from: its data with a test split, the plan, and both written into the run folder."""
+"""What a run starts from: its data with a test split, the plan, and both written into the run directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from synaug.data.subsets import with_test_split
 from synaug.errors import DataError, OptionError
 from synaug.methods import check_code, check_methods
 from synaug.pipeline.scorer import with_scorer
-from synaug.run import RunFolder, write_files, write_lock
+from synaug.run_directory import RunPaths, write_files, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.journal import FOLDER as JOURNAL
@@ -106,7 +106,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     Raises:
         OptionError: the folder holds another run.
     """
-    run_folder = RunFolder(out)
+    run_folder = RunPaths(out)
     storage.remove_temporary(storage.make_folder(out))
     recipe = recipe.model_copy(update={"bench": None})
     if recipe.train.pretrained == "auto":
@@ -123,19 +123,19 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
         model={"model": recipe.plan.model} | folder if folder else None,
     )
     check_same_prompts(run_folder, plan)
-    contents = {run_folder.data.name: manifest_bytes(manifest), run_folder.plan.name: plan_bytes(plan)}
+    contents = {run_folder.data_file.name: manifest_bytes(manifest), run_folder.plan_file.name: plan_bytes(plan)}
     write_files(run_folder, contents)
 
 
-def check_same_prompts(run_folder: RunFolder, plan: Plan) -> None:
+def check_same_prompts(run_folder: RunPaths, plan: Plan) -> None:
     """Refuse prompts that are not those of the images that are there: their plan would be lost.
 
     Raises:
         OptionError: the prompts file was changed.
     """
-    if not run_folder.plan.is_file() or not (run_folder.path / JOURNAL).exists():
+    if not run_folder.plan_file.is_file() or not (run_folder.path / JOURNAL).exists():
         return
-    if read_plan(run_folder.plan).written != plan.written:
+    if read_plan(run_folder.plan_file).written != plan.written:
         raise OptionError(
             f"{run_folder.path} holds images of other prompts: {plan.options.prompts} was changed since. "
             "Choose another folder with --out, or restore the file."

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from synaug.errors import OptionError
-from synaug.run import open_run
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.synthesis.generators.text_encoders import limit_at_hand
-from synaug.synthesis.planning.plan_file import read_plan, spread_counts
+from synaug.synthesis.planning.plan_file import spread_counts
 from synaug.synthesis.planning.prompt_account import as_written, prompt_account
 from synaug.synthesis.planning.prompt_file import check_suffix, prompts_text
 
 
 def count_prompts(run: Path) -> dict[str, Any]:
     """Return, per class or group that needs images, its prompts and how many images each phrase gets."""
-    plan = read_plan(open_run(run).plan)
+    plan = Run.open(run).plan
     counts = spread_counts(plan)
     return {name: each | counts.get(name, {}) for name, each in prompt_account(plan, limit_at_hand(plan.model)).items()}
 
@@ -28,7 +28,7 @@ def export_prompts(run: Path, out: Path) -> int:
         OptionError: the file exists, or its suffix is unknown.
     """
     check_new(out)
-    rows = as_written(read_plan(open_run(run).plan))
+    rows = as_written(Run.open(run).plan)
     storage.write_text(out, prompts_text(rows, out.suffix))
     return len(rows)
 

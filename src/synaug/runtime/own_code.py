@@ -40,7 +40,7 @@ def callable_named(name: str, kind: str) -> Callable[..., Any]:
     found = getattr(module, attribute)
     if not callable(found):
         raise OptionError(
-            f"The {kind} {name} is a {type(found).__name__}. It has to be a class or function that returns "
+            f"The {kind} {name} is a {type(found).__name__}. It must be a class or function that returns "
             f"{_MAKES[kind]}."
         )
     return found

@@ -74,7 +74,7 @@ def test_functions_classes_and_factories_make_generators(file):
     assert len(loaded(file, "draw")(["a"], seeds=[1])) == 1
     painter = loaded(file, "Painter", image_size=(5, 4), class_names=("a",))
     (image,) = painter(["abc"], seeds=[0])
-    assert (image.size, painter.batch_size, painter.about["licence"]) == ((5, 4), 3, "mit")
+    assert (image.size, painter.batch_size, painter.about["license"]) == ((5, 4), 3, "mit")
     assert painter.about["weights"] == storage.file_digest(file)
     first, second = (loaded(file, name, class_names=("a",))(["a"], seeds=[7])[0] for name in ("draw", "factory"))
     assert np.array_equal(np.asarray(first), np.asarray(second))
@@ -84,9 +84,9 @@ def test_functions_classes_and_factories_make_generators(file):
     ("name", "words"),
     [
         ("drwa", "Did you mean 'draw'"),
-        ("word", "has to be a class or function"),
+        ("word", "must be a class or function"),
         ("Painter", "cannot be made"),
-        ("factory", "has to be a function"),
+        ("factory", "must be a function"),
     ],
 )
 def test_what_makes_no_generator_is_named(file, name, words):

@@ -1,6 +1,6 @@
-"""The data sets of the paper and their like: where each is to be had, under which licence, and how many images it has.
+"""The paper's data sets and related ones: source, license, and expected number of images.
 
-The files are read as their makers hand them out, and compared with what is expected before anything else is done.
+Files are read in their published form, and compared with the expected numbers before anything else.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from synaug.errors import DataError, OptionError, unknown
 
 @dataclass(frozen=True)
 class Expected:
-    """Images there should be, by split and, of the training images, by class or by class and attribute."""
+    """Expected number of images by split and, for training images, by class or by class and attribute."""
 
     splits: Mapping[str, int]
-    class_counts: tuple[int, ...] = ()  # in the order of the labels
+    class_counts: tuple[int, ...] = ()  # in label order
     group_counts: Mapping[tuple[str, str], int] | None = None
-    tolerance: float = 0.0  # share by which the numbers of the splits may differ
+    tolerance: float = 0.0  # allowed relative deviation of the split sizes
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Benchmark:
 
     problem: str
     source: str
-    licence: str
+    license: str
     give: str
     read: Callable[[Path, DataOptions], Listing]
     expected: Callable[[DataOptions], Expected]
-    label: str | None = None  # where the options name none
+    label: str | None = None  # default if the options name none
     attribute: str | None = None
     has_tail: bool = False
     on_hub: bool = False
@@ -59,7 +59,7 @@ def _cifar(archive: Archive, source: str) -> Benchmark:
     return Benchmark(
         problem="long tail",
         source=f"{archive.url}, or {source}",
-        licence="none stated; for research",
+        license="none stated; for research",
         give=f"{archive.file}, its folder, or {source}",
         read=lambda place, options: list_cifar(place, archive, options),
         expected=expected,
@@ -72,7 +72,7 @@ def _imagenet(lists: str, files: dict[str, str], splits: dict[str, int]) -> Benc
     return Benchmark(
         problem="long tail",
         source=f"https://www.image-net.org, with the list files of {lists}",
-        licence="ImageNet's terms: non-commercial research",
+        license="ImageNet's terms: non-commercial research",
         give=f"the folder with train/ and val/ by class; data.lists: the folder with {', '.join(files.values())}",
         read=lambda root, options: list_list_files(root, files, options),
         expected=lambda _: Expected(splits),
@@ -99,7 +99,7 @@ BENCHMARKS = {
     "utkface": Benchmark(
         problem="fairness",
         source="https://susanqq.github.io/UTKFace/ (aligned and cropped)",
-        licence="non-commercial research",
+        license="non-commercial research",
         give="the folder of images",
         read=list_faces,
         expected=lambda _: Expected({"train": 23_700}, tolerance=0.01),
@@ -109,7 +109,7 @@ BENCHMARKS = {
     "fairface": Benchmark(
         problem="fairness",
         source="https://github.com/joojs/fairface",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         give="the folder with train/, val/, fairface_label_train.csv and fairface_label_val.csv",
         read=list_fairface,
         expected=lambda _: Expected({"train": 86_744, "test": 10_954}),
@@ -119,7 +119,7 @@ BENCHMARKS = {
     "celeba": Benchmark(
         problem="spurious correlation",
         source="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
-        licence="non-commercial research",
+        license="non-commercial research",
         give="the folder with img_align_celeba/, list_attr_celeba and list_eval_partition (.csv or .txt)",
         read=list_celeba,
         expected=lambda _: Expected({"train": 162_770, "validation": 19_867, "test": 19_962}),
@@ -129,7 +129,7 @@ BENCHMARKS = {
     "waterbirds": Benchmark(
         problem="spurious correlation",
         source="https://github.com/kohpangwei/group_DRO, or the package wilds",
-        licence="none stated; made of CUB-200-2011 and Places, both for non-commercial research",
+        license="none stated; made of CUB-200-2011 and Places, both for non-commercial research",
         give="the folder with metadata.csv",
         read=lambda root, options: list_table(root / "metadata.csv", options),
         expected=lambda _: Expected(
@@ -146,10 +146,10 @@ BENCHMARKS = {
 
 
 def benchmark_named(name: str) -> tuple[str, Benchmark]:
-    """Return a known data set; a hyphen in the name is as good as an underscore.
+    """Return the name and entry of a known data set; hyphens in the name count as underscores.
 
     Raises:
-        OptionError: nothing has this name.
+        OptionError: the name is unknown.
     """
     key = name.replace("-", "_")
     if key not in BENCHMARKS:
@@ -158,35 +158,35 @@ def benchmark_named(name: str) -> tuple[str, Benchmark]:
 
 
 def list_benchmark(place: Path, options: DataOptions) -> Listing:
-    """List the images of the known data set that the options name, and compare them with what is expected.
+    """List the images of the known data set in the options, and compare them with the expected numbers.
 
     Raises:
-        OptionError: the name is unknown, or an option does not go with it.
-        DataError: something is missing or different; the message says what.
+        OptionError: the name is unknown, or an option does not apply to it.
+        DataError: something is missing or different; the message gives details.
     """
     name, benchmark = benchmark_named(options.benchmark or "")
     if options.imbalance_factor is not None and not benchmark.has_tail:
-        raise OptionError(f"data.imbalance_factor: {name} is as uneven as it is; leave the option out.")
+        raise OptionError(f"data.imbalance_factor: {name} has a fixed imbalance factor; remove the option.")
     if is_hub_id(place):
         if not benchmark.on_hub:
-            raise OptionError(f"{name} is not read from the Hub. Give {benchmark.give}; it is to be had from "
+            raise OptionError(f"{name} is not read from the Hub. Give {benchmark.give}; it is available from "
                               f"{benchmark.source}.")  # fmt: skip
     elif not place.exists():
-        raise DataError(f"{place} does not exist. Give {benchmark.give}; it is to be had from {benchmark.source}.")
+        raise DataError(f"{place} does not exist. Give {benchmark.give}; it is available from {benchmark.source}.")
     if options.label is None:
         attribute = options.attribute or benchmark.attribute
         options = options.model_copy(update={"label": benchmark.label, "attribute": attribute})
     listing = _without_missing_files(benchmark.read(place, options), options, place)
     if not options.partial:
-        _check_expected(listing, benchmark.expected(options), f"{place} is not the whole {name}", benchmark)
+        _check_expected(listing, benchmark.expected(options), f"{place} is not the complete {name}", benchmark)
     return listing
 
 
 def _without_missing_files(listing: Listing, options: DataOptions, place: Path) -> Listing:
-    """Return the listing without the images that are not there; where the whole is asked for, say which.
+    """Return the listing without missing images, if ``partial`` allows that.
 
     Raises:
-        DataError: files are missing, and no part is asked for; or all are.
+        DataError: files are missing and ``partial`` is not set, or all are missing.
     """
     if "image" in listing.frame:
         return listing
@@ -195,8 +195,9 @@ def _without_missing_files(listing: Listing, options: DataOptions, place: Path) 
     if len(lost) and (not options.partial or not there.any()):
         counts = ", ".join(f"{number:,} of {split}" for split, number in lost["split"].value_counts().items())
         raise DataError(
-            f"{len(lost):,} of {len(there):,} images that {place} should have are not there ({counts}); the first: "
-            f"{', '.join(lost['path'][:3])}. Get the rest, or set data.partial for a trial."
+            f"{len(lost):,} of {len(there):,} images that {place} should have are missing ({counts}); first: "
+            f"{', '.join(lost['path'][:3])}. Get the missing images, or set data.partial to accept "
+            "an incomplete data set."
         )
     frame = listing.frame.loc[there].reset_index(drop=True)
     trained = set(frame.loc[frame["split"] == "train", "label"])
@@ -225,13 +226,13 @@ def _check_expected(listing: Listing, expected: Expected, complaint: str, benchm
     if wrong:
         more = f"; and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise DataError(
-            f"{complaint}: {'; '.join(wrong[:8])}{more}. Get it from {benchmark.source}, or set data.partial "
-            "for a trial."
+            f"{complaint}: {'; '.join(wrong[:8])}{more}. Get it from {benchmark.source}, or set "
+            "data.partial to accept an incomplete data set."
         )
 
 
 def known_datasets() -> list[dict[str, Any]]:
-    """Return what ``synaug datasets --json`` prints: one row a data set."""
+    """Return the content of ``synaug datasets --json``: one row per data set."""
     rows = []
     for name, benchmark in BENCHMARKS.items():
         splits = benchmark.expected(DataOptions()).splits
@@ -240,7 +241,7 @@ def known_datasets() -> list[dict[str, Any]]:
                 "name": name,
                 "problem": benchmark.problem,
                 "images": dict(splits),
-                "licence": benchmark.licence,
+                "license": benchmark.license,
                 "source": benchmark.source,
                 "data": benchmark.give,
             }

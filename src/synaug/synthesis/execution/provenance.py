@@ -1,8 +1,9 @@
-"""Tell from the journals which images were accepted, and how each was made."""
+"""List the accepted images of a run and how each was made, from its journals."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from synaug.data.manifest import COLUMNS, Manifest
-from synaug.synthesis.execution.journal import read_journals
+from synaug.runtime.unchanged import Unchanged
+from synaug.synthesis.execution.journal import images_key, journal_files, read_journals
 from synaug.synthesis.planning.plan import Plan
 
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
@@ -20,7 +22,7 @@ _ONLY_SOME = ("negative_prompt", "guides", "mask_sha256", "reviewed")  # columns
 
 
 def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield one journal record an accepted slot, with the ``about`` of the generator that made it."""
+    """Yield one journal record per accepted slot, with the ``about`` of its generator."""
     cells = {cell.name: cell for cell in plan.cells}
     unseen = {cell.name: np.ones(cell.num_to_generate, bool) for cell in plan.cells}
     about: dict[str, Any] = {}
@@ -34,9 +36,9 @@ def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
-    """Return one row an accepted image, ordered by id: where it lies, and how and by what it was made.
+    """Return one row per accepted image, sorted by id, with its path and how it was made.
 
-    Kept column by column, and text that many images share once: a table of dicts takes several times the memory.
+    Kept column by column, with repeated text stored once: a table of dicts would take several times the memory.
     """
     columns: dict[str, list[Any]] = {name: [] for name in _TOLD}
     shared: dict[Any, Any] = {}
@@ -53,14 +55,24 @@ def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(columns).sort_values("id", ignore_index=True)
 
 
+_manifests: Unchanged[Manifest] = Unchanged()
+
+
 def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
-    """Return the accepted images of all workers as training rows, with paths relative to the folder."""
+    """Return the accepted images of all workers as training rows, with paths relative to the folder.
+
+    The journals are reread only if one of them changed.
+    """
+    return _manifests.get(images_key(plan, folder), journal_files(folder), partial(_read_manifest, plan, folder))
+
+
+def _read_manifest(plan: Plan, folder: Path) -> Manifest:
     rows = [[record[name] for name in _IDENTITY] for record in accepted_records(plan, folder)]
     return manifest_of(pd.DataFrame(rows, columns=list(_IDENTITY)), plan, folder)
 
 
 def manifest_of(told: pd.DataFrame, plan: Plan, folder: Path) -> Manifest:
-    """Return the images of a ``provenance`` table as ``synthetic_manifest`` does, and share its text with it."""
+    """Return the images of a ``provenance`` table as ``synthetic_manifest`` does, sharing its text."""
     frame = told[list(_IDENTITY)].sort_values(["label", "id"], ignore_index=True)
     frame = frame.assign(split="train", source="synthetic")[list(COLUMNS)]
     return Manifest(

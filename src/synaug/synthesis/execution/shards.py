@@ -1,4 +1,4 @@
-"""Which part of the images this process makes: as typed, or as the cluster's job says."""
+"""Determine which part of the images this process makes, as typed or from the cluster's job environment."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Mapping
 
 from synaug.errors import OptionError
 
-_INDEX = "JOB_COMPLETION_INDEX"  # of an indexed job in Kubernetes, from 0; the number of jobs is not told
+_INDEX = "JOB_COMPLETION_INDEX"  # of an indexed Kubernetes job, from 0; the number of jobs is not provided
 _TASK = "SLURM_ARRAY_TASK_ID"
 
 
 def shard_named(
     text: str, *, shards: int | None = None, environment: Mapping[str, str] = os.environ
 ) -> tuple[int, int]:
-    """Return part and number of parts, counted from 0, of ``i/n`` (i from 1 to n) or ``auto``.
+    """Return the part, counted from 0, and the number of parts for ``i/n`` (i from 1 to n) or ``auto``.
 
     Args:
-        text: what was typed.
-        shards: n for ``auto``, where the cluster does not tell.
-        environment: where a Slurm array or an indexed Kubernetes job says which of how many it is.
+        text: the option as typed.
+        shards: n for ``auto``, if the cluster does not provide it.
+        environment: variables with the index and size of a Slurm array or an indexed Kubernetes job.
 
     Raises:
-        OptionError: it is neither, or there is no such part.
+        OptionError: it is neither, or the part does not exist.
 
     >>> shard_named("2/8")
     (1, 8)
@@ -34,7 +34,7 @@ def shard_named(
         return _of_cluster(shards, environment)
     first, _, second = text.partition("/")
     if shards is not None:
-        raise OptionError(f"--shards goes with --shard auto; got --shard {text}.")
+        raise OptionError(f"--shards requires --shard auto; got --shard {text}.")
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise OptionError(f"--shard must be auto, or i/n with i from 1 to n, such as 2/8; got {text!r}.")
     return int(first) - 1, int(second)
@@ -48,9 +48,9 @@ def _of_cluster(shards: int | None, environment: Mapping[str, str]) -> tuple[int
     elif _INDEX in environment:
         index, number = int(environment[_INDEX]), shards or 0
     else:
-        raise OptionError(f"--shard auto needs {_TASK} or {_INDEX}, and neither is set; give i/n, such as 2/8.")
+        raise OptionError(f"--shard auto needs {_TASK} or {_INDEX}, but neither is set; use i/n, such as 2/8.")
     if not number:
-        raise OptionError("--shard auto does not know how many parts there are; add --shards n.")
+        raise OptionError("--shard auto does not know the number of parts; add --shards n.")
     if not 0 <= index < number:
-        raise OptionError(f"This is job {index + 1}, but there are {number} parts; give --shards as many as jobs.")
+        raise OptionError(f"This is job {index + 1}, but there are {number} parts; set --shards to the number of jobs.")
     return index, number

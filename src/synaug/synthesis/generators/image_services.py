@@ -1,4 +1,4 @@
-"""The request and answer of each kind of image service."""
+"""Request and response formats of each kind of image service."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _POLL = 0.5  # seconds between two questions whether ComfyUI has finished
 
 
 class ImageService(Protocol):
-    """Asks a service for one image."""
+    """Requests one image from a service."""
 
     name: str
     sends_seed: bool
@@ -33,7 +33,7 @@ class ImageService(Protocol):
 
 
 class OpenAIImages:
-    """``images/generations`` as OpenAI, Azure, vLLM-Omni, SGLang and LocalAI offer it."""
+    """``images/generations`` as offered by OpenAI, Azure, vLLM-Omni, SGLang and LocalAI."""
 
     name = "OpenAI images API"
 
@@ -48,7 +48,7 @@ class OpenAIImages:
         if negative_prompt:
             content["negative_prompt"] = negative_prompt
         if self.sends_seed:
-            content["seed"] = seed % 2**31  # services take 32 bits with a sign
+            content["seed"] = seed % 2**31  # services take signed 32-bit integers
         answer = self._client.post("images/generations", content, idempotency_key=key)
         try:
             first = answer["data"][0]
@@ -66,7 +66,7 @@ class OpenAIImages:
 
 
 class ComfyUI:
-    """A ComfyUI server, which runs a workflow that was saved in its API format."""
+    """A ComfyUI server, which runs a workflow saved in its API format."""
 
     name = "ComfyUI"
     sends_seed = True
@@ -85,7 +85,7 @@ class ComfyUI:
         return self._client.get("view", {name: str(place.get(name, "")) for name in ("filename", "subfolder", "type")})
 
     def _finished(self, number: str) -> dict[str, Any]:
-        """Wait for the workflow, and return where its first image is."""
+        """Wait for the workflow, and return the location of its first image."""
         until = time.monotonic() + self._options.timeout
         while time.monotonic() < until:
             signals.stop_here()
@@ -106,10 +106,10 @@ def _images_of(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def read_workflow(path: Path) -> dict[str, Any]:
-    """Read a workflow that ComfyUI saved in its API format.
+    """Return a workflow that ComfyUI saved in its API format.
 
     Raises:
-        DataError: it cannot be read, or is not JSON of that form.
+        DataError: it cannot be read, or is not JSON in that format.
         OptionError: it has no ``{prompt}`` to replace.
     """
     try:

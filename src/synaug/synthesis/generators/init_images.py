@@ -60,14 +60,14 @@ def start_arguments(guides: Sequence[Guide]) -> dict[str, Any]:
 
 
 def make_guides(plan: Plan, manifest: Manifest) -> Guides | None:
-    """Return what chooses a slot's guide, always the same for the same slot; None where none is needed.
+    """Return a function that chooses a slot's init image deterministically; None if the variant needs none.
 
     ``intra``, ``inpaint``, ``reference`` and ControlNet take training images of the slot's class (of its group, where
     that has one); ``inter`` takes one of a many-shot class other than its own, or of the largest other class where
     none is many-shot.
 
     Raises:
-        OptionError: there is no image to start from.
+        OptionError: a cell has no init image.
     """
     variant, options = plan.options.variant, plan.generate
     if variant not in ("intra", "inter", "inpaint", "reference") and options.controlnet is None:
@@ -109,14 +109,14 @@ def _number(slot_id: str) -> int:
 
 
 def same_class(real: Manifest, label: int, attribute: int) -> np.ndarray:
-    """Return the rows of the class; only those with the attribute where there are any."""
+    """Return the rows of the class, or only those with the attribute if there are any."""
     mine = real.labels == label
     both = mine & (real.attributes == attribute)
     return np.flatnonzero(both if attribute >= 0 and both.any() else mine)
 
 
 def many_shot_class(real: Manifest, label: int, _attribute: int) -> np.ndarray:
-    """Return the rows of the other classes that have more than ``MANY`` images, or of the largest other one."""
+    """Return the rows of other classes with more than ``MANY`` images, or of the largest other class."""
     counts = np.bincount(real.labels, minlength=real.num_classes)
     counts[label] = 0
     wanted = counts > MANY if (counts > MANY).any() else (counts == counts.max()) & (counts > 0)

@@ -1,4 +1,4 @@
-"""Load a diffusers pipeline from the folder of a model, and set it up as its family and the device want it."""
+"""Load a diffusers pipeline from a model folder, and configure it for its family and device."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OFFERS = {
     "inpaint": "inpainting (variant 'inpaint')",
 }
 _SLOW_SCHEDULERS = ("PNDMScheduler", "DDIMScheduler")
-_FIRST_BATCH = 16  # where the batch size is found by trying
+_FIRST_BATCH = 16  # when the batch size is found by trial
 
 
 def load_generator(
@@ -33,10 +33,10 @@ def load_generator(
     negative_prompt: str = "",
     offline: bool | None = None,
 ) -> DiffusionGenerator:
-    """Load a diffusers pipeline; what the options leave open follows the model's folder, then its family.
+    """Load a diffusers pipeline; unset options come from the model's folder, then from its family.
 
     Args:
-        model: ``"embedded"``, a folder in the diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
+        model: ``"embedded"``, a folder in diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
         options: steps, guidance, size, scheduler, device, precision.
         variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model, ``"inpaint"`` the one for
             inpainting; ``"reference"`` adds an IP-Adapter; ``"fitted"`` takes only what ``adapt.fit_model`` made.
@@ -44,8 +44,8 @@ def load_generator(
         offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
 
     Raises:
-        EnvironmentFault: the model or the device is not available; the message names the ways out.
-        OptionError: the model offers no image-to-image, or its scheduler cannot be replaced so.
+        EnvironmentFault: the model or device is not available; the message lists the ways out.
+        OptionError: the model does not support image-to-image, or its scheduler cannot be replaced like this.
     """
     import torch
 
@@ -55,7 +55,9 @@ def load_generator(
     dtype = chosen_precision(options.dtype, device, on_gpu=torch.float16)
     folder = find_model(model, offline=offline, half=dtype == torch.float16)
     if variant == "fitted" and not (folder.path / "fit.json").exists():
-        raise OptionError(f"{folder.name} has not been fitted to the real images; give the folder of adapt.fit_model.")
+        raise OptionError(
+            f"{folder.name} has not been fitted to the real images; pass the folder written by lora.fit_model."
+        )
     with quiet():
         controlnet, of_controlnet = load_controlnet(options, dtype) if options.controlnet else (None, "")
         pipeline = load_pipeline(folder, dtype, task=_TASKS.get(variant, "text"), controlnet=controlnet)
@@ -68,7 +70,7 @@ def load_generator(
     about = {
         "model": folder.name,
         "revision": folder.revision,
-        "licence": folder.licence,
+        "license": folder.license,
         "weights": _weights(folder, of_controlnet, of_adapter),
         "pipeline": name,
         "family": family.name,
@@ -132,7 +134,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, task: Task = "text", contr
         loader = diffusers.AutoPipelineForImage2Image
     elif family_of(name).name == "other" or "Img2Img" in name or "Inpaint" in name or controlnet is not None:
         loader = diffusers.AutoPipelineForText2Image
-    # SDXL adds an invisible watermark wherever a certain package happens to be installed
+    # SDXL adds an invisible watermark whenever a certain package happens to be installed
     unmarked = "add_watermarker" in inspect.signature(getattr(diffusers, name).__init__).parameters
     try:
         return loader.from_pretrained(
@@ -144,7 +146,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, task: Task = "text", contr
             **({"add_watermarker": False} if unmarked else {}),
             **({} if controlnet is None else {"controlnet": controlnet}),
         )
-    except Exception as error:  # each kind of damage to a folder raises its own
+    except Exception as error:  # each kind of damage raises its own type
         if "AutoPipeline can't find" in str(error):
             wanted = _OFFERS[task] + (" with a ControlNet" if controlnet is not None else "")
             raise OptionError(f"The model {folder.name} ({name}) offers no {wanted}; choose another.") from error
@@ -152,7 +154,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, task: Task = "text", contr
 
 
 def _check_steps(scheduler: Any, steps: int) -> None:
-    """Raise an OptionError for more steps than a scheduler has: some of them fail, others repeat steps for hours."""
+    """Raise an OptionError for more steps than a scheduler has: some fail, others repeat steps for hours."""
     most = getattr(scheduler.config, "num_train_timesteps", None)
     if isinstance(most, int) and steps > most:
         raise OptionError(
@@ -162,7 +164,7 @@ def _check_steps(scheduler: Any, steps: int) -> None:
 
 
 def _prepare(pipeline: Any, family: Family, *, scheduler: str | None, device: str, compiled: bool) -> None:
-    """Move the pipeline to its device, in the layout and, unless another is named, with the scheduler that are fast."""
+    """Move the pipeline to its device in the fast memory layout, and choose a fast scheduler unless one is given."""
     import torch
 
     if scheduler is None and family.fast_solver and type(pipeline.scheduler).__name__ in _SLOW_SCHEDULERS:

@@ -24,7 +24,7 @@ class OwnGenerator:
         self.batch_size = _batch_size(call, name)
         about = getattr(call, "about", {})
         facts = dict(about) if isinstance(about, dict) else {}
-        self.about: dict[str, Any] = {"model": shown(name), "revision": None, "licence": facts.get("license"),
+        self.about: dict[str, Any] = {"model": shown(name), "revision": None, "license": None,
                                       "pipeline": "own code"} | facts | {"weights": weights}  # fmt: skip
         self.__signature__ = inspect.signature(call)  # so that callers see which arguments it takes
 
@@ -79,7 +79,7 @@ def load_own_generator(name: str, **settings: Any) -> OwnGenerator:
         ) from error
     if not _is_generator(found):
         raise OptionError(
-            f"The generator {name} has to be a function (prompts, *, seeds) that makes images, or a class or function "
+            f"The generator {name} must be a function (prompts, *, seeds) that makes images, or a class or function "
             f"that returns one; got {type(found).__name__}."
         )
     return OwnGenerator(name, found, weights=source_digest(name, KIND))

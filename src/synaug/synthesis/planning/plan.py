@@ -1,4 +1,4 @@
-"""Decide how many images each class or group lacks, and their prompts.  No model, no image is read."""
+"""Decide how many images each class or group lacks, and their prompts, without a model or reading images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SETTINGS_OF_VARIANT = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A class, or a class with one attribute (``attribute`` is -1 where the plan is by class)."""
+    """A class, or a class with one attribute (``attribute`` is -1 if the plan is by class)."""
 
     label: int
     attribute: int
@@ -127,9 +127,9 @@ class Plan:
         """Return the prompt of the cell at a position of ``cells`` by the template.
 
         Args:
-            position: of the cell.
-            modifier: a word, or nothing.
-            phrases: of ``plan.spread``.
+            position: position of the cell.
+            modifier: a word, or empty.
+            phrases: phrases of ``plan.spread``.
         """
         told = dict(phrases)
         cell, options = self.cells[position], self.options
@@ -165,7 +165,7 @@ def make_plan(
     image_size: tuple[int, int],
     written: Sequence[WrittenPrompt] = (),
 ) -> Plan:
-    """Plan how the training images are evened out.
+    """Plan how the training images are balanced.
 
     Args:
         manifest: the real training images.
@@ -208,7 +208,7 @@ def make_plan(
 
 
 def _check_distinct_prompts(plan: Plan) -> None:
-    """Refuse equal prompts of two classes: their images would be alike, and one of the labels wrong.
+    """Reject equal prompts of two classes: their images would look alike, and one of the labels be wrong.
 
     Of the template, only prompts without a modifier are compared: with one, "small boat" may equal another class's
     name in a few.
@@ -242,8 +242,8 @@ def _identities(manifest: Manifest, options: PlanOptions) -> list[tuple[int, int
         return [(label, -1) for label in range(manifest.num_classes)]
     if not manifest.num_attributes or (manifest.attributes < 0).all():
         raise OptionError(
-            "by 'group' needs an attribute of the images, and there is none; name its column with "
-            "--attribute, or plan by 'class'."
+            "by 'group' needs an attribute, but the images have none; name its column with --attribute, or plan "
+            "by 'class'."
         )
     return [(label, a) for label in range(manifest.num_classes) for a in range(manifest.num_attributes)]
 
@@ -261,7 +261,7 @@ def _cell_name(manifest: Manifest, label: int, attribute: int) -> str:
 
 
 def _without_bars(name: str) -> str:
-    r"""Return the name with every bar escaped, so that one bar alone stands between class and attribute.
+    r"""Return the name with every bar escaped, so that a lone bar always separates class and attribute.
 
     >>> _without_bars("a | b")
     'a \\| b'
@@ -270,10 +270,10 @@ def _without_bars(name: str) -> str:
 
 
 def check_distinct(cells: Sequence[Cell]) -> None:
-    """Check that every cell has a name of its own, by which journals and targets know it.
+    """Check that every cell has a unique name, since journals and targets refer to cells by name.
 
     Raises:
-        DataError: two cells have one name.
+        DataError: two cells have the same name.
     """
     names = Counter(cell.name for cell in cells)
     twice = [name for name, number in names.items() if number > 1]
@@ -282,7 +282,7 @@ def check_distinct(cells: Sequence[Cell]) -> None:
 
 
 def _check_names(plan: Plan) -> None:
-    """Refuse aliases and phrases of classes and attributes that are not there: they would do nothing."""
+    """Reject aliases and phrases of nonexistent classes and attributes, which would have no effect."""
     check_spread(plan.options, plan.class_names)
     check_written(plan)
     known = {*plan.class_names, *plan.attribute_names}
@@ -295,7 +295,7 @@ def _check_names(plan: Plan) -> None:
 
 
 def _with_synset_names(plan: Plan) -> PlanOptions:
-    """Return the options with an alias for each class that is a WordNet id, so that the plan needs no table later."""
+    """Return the options with an alias for each class that is a WordNet id, so that no table is needed later."""
     found = {name: synset.name for name, synset in synsets(plan.class_names).items()}
     aliases = found | plan.options.aliases
     check_all_named(plan.class_names, aliases)
@@ -303,16 +303,16 @@ def _with_synset_names(plan: Plan) -> PlanOptions:
 
 
 def called(plan: Plan) -> dict[str, str]:
-    """Return what the prompts call each class."""
+    """Return the prompt name of each class."""
     return names_in_prompts(plan.class_names, plan.options.aliases)
 
 
 def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each class whose name in prompts can mean another thing.
+    """Return a sentence per class whose prompt name is ambiguous.
 
     Args:
-        plan: whose prompts.
-        decided: the aliases that a person gave.
+        plan: the plan whose prompts are checked.
+        decided: aliases given by the user.
     """
     if plan.written:  # which say what they mean
         return []
@@ -320,8 +320,8 @@ def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
     numbers = [name for name in called(plan).values() if name.isdecimal()]
     if numbers:
         return [
-            f"{len(numbers):,} class names are numbers, such as {numbers[0]!r}, and a model draws what a name says. "
-            "Name the classes with --aliases."
+            f"{len(numbers):,} class names are numbers, such as {numbers[0]!r}, which mean nothing "
+            "to a model. Name the classes with --aliases."
         ]
     return name_warnings(called(plan), aliases=decided, definitions=definitions)
 
@@ -340,6 +340,6 @@ def starts_from_real(plan: Plan) -> bool:
 
 
 def class_captions(plan: Plan) -> list[str]:
-    """Return the prompt of each class without modifier and attribute, for scorers that read."""
+    """Return the prompt of each class without modifier and attribute, for scorers that compare images with text."""
     nothing = {name: "" for name in plan.options.spread if name != CLASS_SPREAD}
     return [prompt(plan.options.template, class_name=name, phrases=nothing) for name in called(plan).values()]

@@ -1,4 +1,4 @@
-"""Write a plan as JSON that a person can read, and read it back."""
+"""Write a plan as human-readable JSON, and read it back."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAX_SIDE = 20_000  # pixels
 
 
 def write_plan(plan: Plan, path: Path) -> None:
-    """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
+    """Write the plan as human-readable JSON; its totals and sample prompts are ignored on reading."""
     storage.write_bytes(path, plan_bytes(plan))
 
 
 def plan_bytes(plan: Plan) -> bytes:
-    """Return the file of a plan; equal plans give equal bytes."""
+    """Return the content of a plan file; equal plans give equal bytes."""
     samples: dict[Cell, list[str]] = {}
     spread = spread_counts(plan)
     for slot in sample_slots(plan):
@@ -61,16 +61,16 @@ def spread_counts(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read what ``write_plan`` wrote.
+    """Return the plan in a file written by ``write_plan``.
 
     Raises:
-        DataError: the file is missing, damaged, or of another version.
+        DataError: the file is missing, damaged, or has another schema version.
     """
     content = storage.read_json(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise DataError(
-            f"{path} is no plan of version {SCHEMA_VERSION} (it says {version!r}); make it again with 'synaug plan'."
+            f"{path} is not a plan of version {SCHEMA_VERSION} (found {version!r}); recreate it with 'synaug plan'."
         )
     try:
         encoding = content["encoding"]
@@ -96,19 +96,12 @@ def read_plan(path: Path) -> Plan:
         )
         check_written(plan)
         return plan
-    except (
-        KeyError,
-        TypeError,
-        IndexError,
-        AttributeError,
-        ValueError,
-        OptionError,
-    ) as error:  # a ValidationError is one
-        raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError, OptionError) as error:
+        raise DataError(f"{path} is not a complete plan ({error}); recreate it with 'synaug plan'.") from error
 
 
 def _check_cells(cells: Sequence[Cell], num_classes: int, num_attributes: int) -> None:
-    """Raise a ValueError if a cell is of no class or attribute, or its numbers are none that ``make_plan`` gives."""
+    """Raise a ValueError if a cell has an unknown class or attribute, or numbers ``make_plan`` cannot produce."""
     check_distinct(cells)
     for cell in cells:
         numbers = (cell.label, cell.attribute, cell.have, cell.target, cell.num_to_generate)

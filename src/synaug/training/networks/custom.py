@@ -92,11 +92,12 @@ def _made(factory: Factory, name: str, **sizes: int) -> nn.Module:
         model = factory(**given)
     except Exception as error:
         raise OptionError(
-            f"The network {name} cannot be made: {type(error).__name__}: {error}. It is called with those of "
+            f"The network {name} cannot be made: {type(error).__name__}: {error}. It is called with "
+            "those arguments among "
             f"{', '.join(sizes)} that it takes."
         ) from error
     if not isinstance(model, nn.Module):
-        raise OptionError(f"The network {name} has to be an nn.Module, but the call returned a {type(model).__name__}.")
+        raise OptionError(f"The network {name} must be an nn.Module, but the call returned a {type(model).__name__}.")
     return model.cpu().float()
 
 
@@ -113,7 +114,5 @@ def _output(model: nn.Module, images: Tensor, name: str) -> Tensor:
     finally:
         model.train()
     if not isinstance(found, Tensor):
-        raise OptionError(
-            f"The network {name} has to return a tensor of logits, but returned a {type(found).__name__}."
-        )
+        raise OptionError(f"The network {name} must return a tensor of logits, but returned a {type(found).__name__}.")
     return found
