@@ -100,7 +100,7 @@ def image_maker(
     def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
         if not loaded and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
             if scorer is not None:
-                scorer([])  # so that one that cannot be had is missed before anything is made
+                scorer([])  # so that one that is not available is missed before anything is made
             with trusting(*trust):
                 loaded.append(loaded_generator(out, recipe, plan, progress=progress))
         accepted = synthetic_manifest(plan, out) if late.gates else None  # as of now: others may have worked on it

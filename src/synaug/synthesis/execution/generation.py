@@ -32,13 +32,13 @@ class Task:
 
 
 def generated(generator: Generator, tasks: Sequence[Task]) -> tuple[list[Generated], float]:
-    """Return one result a task and the seconds it took; plain images are wrapped."""
+    """Return one result per task, and the seconds it took; plain images are wrapped."""
     from synaug.synthesis.generators.diffusion import Generated
 
     if not callable(generator):
         raise OptionError(
             f"generator must be a callable (prompts, *, seeds) that makes images, got {type(generator).__name__} "
-            f"{generator!r}. A model's folder or name is given as model=."
+            f"{generator!r}. Pass a model folder or name as model=."
         )
     began = time.monotonic()
     more = start_arguments([task.guide for task in tasks if task.guide is not None])
@@ -49,7 +49,7 @@ def generated(generator: Generator, tasks: Sequence[Task]) -> tuple[list[Generat
         raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
     for each in made:
         if not isinstance(each, Generated | Image.Image):
-            raise OptionError(f"The generator returned {type(each).__name__}; it must make Pillow images.")
+            raise OptionError(f"The generator returned {type(each).__name__}; expected Pillow images.")
     wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
     return wrapped, time.monotonic() - began
 

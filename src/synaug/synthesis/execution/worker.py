@@ -201,14 +201,14 @@ class _Worker:
         progress("making images", self.total - self.left, self.total, note)
 
     def tasks(self, attempt: int, guides: Guides | None) -> Iterator[Task]:
-        """Yield what is to be done where this attempt is the next one."""
+        """Yield a task for each unsettled slot whose next attempt has this number."""
         for slot in slots_of(self.plan, self.quality, self.shard):
             is_next = self.state.attempt(slot) == attempt
             if is_next and not self.state.is_settled(slot, self.quality.max_attempts):
                 yield Task(slot, attempt, guides(slot) if guides else None)
 
     def finish(self, tasks: Sequence[Task], made: Sequence[Generated], seconds: float) -> None:
-        """Check the images of a batch, write and journal them."""
+        """Check the images of a batch, then write and journal them."""
         images = list(self.pool.map(self._fitted, [each.image for each in made]))
         encodings = self.pool.map(self._encoded, images)  # in parallel with the gates
         verdicts = self._judged(tasks, made, images)
@@ -278,7 +278,7 @@ class _Worker:
         return record if task.guide is None else record | task.guide.record()
 
     def _path(self, task: Task, verdict: Verdict) -> str | None:
-        """Return where the image goes; of the rejected ones only the first are kept, to be looked at."""
+        """Return the image's path; only the first few rejected ones per reason are kept, for inspection."""
         suffix = suffix_of(self.plan.encoding.format)
         if verdict.ok:
             return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"

@@ -74,7 +74,7 @@ class DiffusionGenerator:
         self._pipeline, self._settings, self._family = pipeline, settings, family
         self._takes = inspect.signature(type(pipeline).__call__).parameters
         self._embedded: dict[_Texts, dict[str, Any]] = {}
-        self._finite: list[Any] = []  # one truth value an image: what the decoder returned, before it is clamped
+        self._finite: list[Any] = []  # one boolean per image: whether the decoder's output was finite before clamping
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
         self._mosaics = Mosaics(getattr(pipeline, "safety_checker", None))
@@ -213,7 +213,7 @@ class DiffusionGenerator:
         return max(self._settings.steps, int(np.ceil(1 / self._settings.strength)))
 
     def _text_arguments(self, texts: Sequence[_Texts]) -> dict[str, Any]:
-        """Return the prompts as the pipeline takes them: embedded where the family is known, each only once."""
+        """Return the prompts as pipeline arguments, embedded if the family is known; each prompt is embedded once."""
         import torch
 
         if not self._family.embeddings:
@@ -224,14 +224,14 @@ class DiffusionGenerator:
             self._embedded.clear()
             missing = list(dict.fromkeys(texts))
         for some in ([each for each in missing if each[1]], [each for each in missing if not each[1]]):
-            if some:  # SDXL takes an empty negative prompt for another thing than none
+            if some:  # SDXL treats an empty negative prompt differently from none
                 self._embedded |= self._encode(some)
         names = self._embedded[texts[0]]
         arguments = {name: torch.cat([self._embedded[each][name] for each in texts]) for name in names}
         return arguments | ({"negative_prompt": None} if "negative_prompt" in self._takes else {})
 
     def _encode(self, texts: list[_Texts]) -> dict[_Texts, dict[str, Any]]:
-        """Return what the text encoders make of each prompt, by the names that the pipeline takes."""
+        """Return the text encoders' output for each prompt, keyed by pipeline argument."""
         import torch
 
         encode = self._pipeline.encode_prompt
@@ -288,7 +288,7 @@ class DiffusionGenerator:
 
     def _check_given(self, values: list[Any], name: str) -> list[Any]:
         if not all(values):
-            raise OptionError(f"{self.about['pipeline']} starts from {name}, and none were given.")
+            raise OptionError(f"{self.about['pipeline']} starts from {name}, but none were given.")
         return values
 
 

@@ -120,14 +120,14 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, task: Task = "text", contr
 
     Raises:
         EnvironmentFault: the folder is damaged, or its pipeline is unknown.
-        OptionError: the model offers no such task.
+        OptionError: the model does not support the task.
     """
     import diffusers
 
     name = str(folder.index["_class_name"])
     loader = getattr(diffusers, name, None)
     if loader is None:
-        raise EnvironmentFault(f"{folder.name} is a {name}, which diffusers {diffusers.__version__} does not know.")
+        raise EnvironmentFault(f"{folder.name} is a {name}, which diffusers {diffusers.__version__} does not support.")
     if task == "inpaint":
         loader = diffusers.AutoPipelineForInpainting
     elif task == "image":
@@ -149,7 +149,9 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, task: Task = "text", contr
     except Exception as error:  # each kind of damage raises its own type
         if "AutoPipeline can't find" in str(error):
             wanted = _OFFERS[task] + (" with a ControlNet" if controlnet is not None else "")
-            raise OptionError(f"The model {folder.name} ({name}) offers no {wanted}; choose another.") from error
+            raise OptionError(
+                f"The model {folder.name} ({name}) does not support {wanted}; choose another model."
+            ) from error
         raise EnvironmentFault(f"The model {folder.name} cannot be loaded: {error}") from error
 
 

@@ -66,7 +66,7 @@ class PlannedPrompt:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made; ``image_size`` is the (width, height) in which images are kept.
+    """The images to generate; ``image_size`` is the (width, height) in which they are stored.
 
     ``written`` are the prompts of the file ``plan.prompts``; a class without any has those of the template.
     """
@@ -86,8 +86,8 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what decides the images, 64 hexadecimal digits; counts and targets do not."""
-        new = set() if self.options.spread else {"spread"}  # an option that came later changes no image without it
+        """SHA-256 of everything that determines the images, 64 hexadecimal digits; counts and targets do not."""
+        new = set() if self.options.spread else {"spread"}  # newer than the first plans, whose digest must not change
         content: dict[str, Any] = {
             "options": self.options.model_dump(mode="json", exclude={"target", "cap", "prompts"} | new),
             "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
