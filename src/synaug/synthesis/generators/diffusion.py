@@ -273,7 +273,7 @@ class DiffusionGenerator:
             found = reference_embeddings(self._pipeline, starts, number=settings.references, guided=self._guided)
             arguments["ip_adapter_image_embeds"] = [found]
         if "strength" in self._takes:
-            images = self._check_given([start.image for start in starts], "images")
+            images = self._check_given([start.image for start in starts], "init images")
             arguments |= {"image": [squared(each.convert("RGB"), side) for each in images]}
             arguments |= {"strength": settings.strength}
         if "mask_image" in self._takes:
