@@ -78,7 +78,28 @@ def plan(real):
 
 
 @pytest.fixture(scope="session")
-def adapter(tmp_path_factory, stable_diffusion):
+def small_diffusion(tmp_path_factory, stable_diffusion):
+    """The same with four latent channels, as the inpainting pipeline of diffusers wants them."""
+    import torch
+    from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel
+
+    folder = tmp_path_factory.mktemp("four") / "tiny-sd"
+    with quiet(), torch.random.fork_rng():
+        torch.manual_seed(4)
+        pipeline = StableDiffusionPipeline.from_pretrained(stable_diffusion)
+        vae = AutoencoderTiny.from_config({**pipeline.vae.config, "latent_channels": 4})
+        for layer in (vae.encoder.layers[-1], vae.decoder.layers[-1]):
+            layer.weight.data *= 30
+        unet = UNet2DConditionModel.from_config({**pipeline.unet.config, "in_channels": 4, "out_channels": 4})
+        pipeline.register_modules(vae=vae, unet=unet)
+        pipeline.save_pretrained(folder)
+    for name in ("README.md", "synaug.json"):
+        (folder / name).write_bytes((stable_diffusion / name).read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory, small_diffusion):
     """An IP-Adapter for the tiny Stable Diffusion, with its image encoder, of random weights."""
     import torch
     from diffusers import UNet2DConditionModel
@@ -88,7 +109,7 @@ def adapter(tmp_path_factory, stable_diffusion):
     folder, tensors = tmp_path_factory.mktemp("adapter"), {}
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(1)
-        unet = UNet2DConditionModel.from_pretrained(stable_diffusion / "unet")
+        unet = UNet2DConditionModel.from_pretrained(small_diffusion / "unet")
         cross = unet.config.cross_attention_dim
         encoder = CLIPVisionModelWithProjection(
             CLIPVisionConfig(
@@ -120,7 +141,7 @@ def adapter(tmp_path_factory, stable_diffusion):
 
 
 @pytest.fixture(scope="session")
-def controlnet(tmp_path_factory, stable_diffusion):
+def controlnet(tmp_path_factory, small_diffusion):
     """A ControlNet for the tiny Stable Diffusion that is no longer zero."""
     import torch
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -128,8 +149,8 @@ def controlnet(tmp_path_factory, stable_diffusion):
     folder = tmp_path_factory.mktemp("controlnet")
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(2)
-        unet = UNet2DConditionModel.from_pretrained(stable_diffusion / "unet")
-        network = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16))
+        unet = UNet2DConditionModel.from_pretrained(small_diffusion / "unet")
+        network = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16, 16))
         for block in (*network.controlnet_down_blocks, network.controlnet_mid_block):
             torch.nn.init.normal_(block.weight, std=1.0)
         torch.nn.init.normal_(network.controlnet_cond_embedding.conv_out.weight, std=1.0)

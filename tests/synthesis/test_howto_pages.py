@@ -109,9 +109,9 @@ def test_a_generator_of_ones_own(synaug, place):
     assert list((place / "runs/drawn/synthetic").rglob("*.png"))
 
 
-def test_references_masks_and_controlnet(synaug, place, stable_diffusion, adapter, controlnet):
+def test_references_masks_and_controlnet(synaug, place, small_diffusion, adapter, controlnet):
     replaced = {
-        "stable-diffusion-v1-5/stable-diffusion-v1-5": stable_diffusion,
+        "stable-diffusion-v1-5/stable-diffusion-v1-5": small_diffusion,
         "h94/IP-Adapter": adapter,
         "lllyasviel/control_v11p_sd15_canny": controlnet,
     }

@@ -29,8 +29,8 @@ def planned(plan, variant="text", **options):
     return replace(plan, options=changed, generate=GenerateOptions(device="cpu", steps=2, guidance=1.5, **options))
 
 
-def generator_of(stable_diffusion, plan):
-    return load_generator(str(stable_diffusion), plan.generate, variant=plan.options.variant)
+def generator_of(small_diffusion, plan):
+    return load_generator(str(small_diffusion), plan.generate, variant=plan.options.variant)
 
 
 def pixels(made):
@@ -44,8 +44,8 @@ def photo(seed):
 # ---------------------------------------------------------------- references
 
 
-def test_an_image_depends_on_its_own_references_and_not_on_its_batch(stable_diffusion, plan, adapter):
-    made_by = generator_of(stable_diffusion, planned(plan, "reference", adapter=str(adapter), references=3))
+def test_an_image_depends_on_its_own_references_and_not_on_its_batch(small_diffusion, plan, adapter):
+    made_by = generator_of(small_diffusion, planned(plan, "reference", adapter=str(adapter), references=3))
     some, others = [photo(1), photo(2)], [photo(3), photo(4), photo(5)]
     both = pixels(made_by(["a bag", "a bag"], seeds=[7, 7], references=[some, others]))
     again = pixels(made_by(["a bag", "a bag"], seeds=[7, 7], references=[some, some]))
@@ -56,9 +56,9 @@ def test_an_image_depends_on_its_own_references_and_not_on_its_batch(stable_diff
         made_by(["a bag"], seeds=[7])
 
 
-def test_references_are_training_images_of_the_class_and_recorded(stable_diffusion, plan, real, adapter, tmp_path):
+def test_references_are_training_images_of_the_class_and_recorded(small_diffusion, plan, real, adapter, tmp_path):
     plan = planned(plan, "reference", adapter=str(adapter), references=5)
-    generator, guides = generator_of(stable_diffusion, plan), make_guides(plan, real)
+    generator, guides = generator_of(small_diffusion, plan), make_guides(plan, real)
     synthesize(plan, generator, folder=tmp_path, guides=guides)
     table = provenance(plan, tmp_path)
     labels = dict(zip(real.frame["id"], real.labels, strict=True))
@@ -69,13 +69,13 @@ def test_references_are_training_images_of_the_class_and_recorded(stable_diffusi
     assert table["adapter"].unique().tolist() == [str(adapter)]
 
 
-def test_an_adapter_that_is_missing_or_does_not_fit_is_named(stable_diffusion, plan, adapter, tmp_path):
+def test_an_adapter_that_is_missing_or_does_not_fit_is_named(small_diffusion, plan, adapter, tmp_path):
     with pytest.raises(EnvironmentFault, match="adapter_weights"):
-        generator_of(stable_diffusion, planned(plan, "reference", adapter=str(tmp_path)))
+        generator_of(small_diffusion, planned(plan, "reference", adapter=str(tmp_path)))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "ip-adapter_sd15.safetensors").write_bytes(b"no weights")
     with pytest.raises(EnvironmentFault, match="cannot be loaded"):
-        generator_of(stable_diffusion, planned(plan, "reference", adapter=str(tmp_path)))
+        generator_of(small_diffusion, planned(plan, "reference", adapter=str(tmp_path)))
     with pytest.raises(ValueError, match="adapter_weights"):
         GenerateOptions(adapter_weights="../../ip-adapter.bin")
 
@@ -83,8 +83,8 @@ def test_an_adapter_that_is_missing_or_does_not_fit_is_named(stable_diffusion, p
 # ---------------------------------------------------------------- masks
 
 
-def test_inpainting_keeps_what_the_mask_keeps(stable_diffusion, plan):
-    made_by = generator_of(stable_diffusion, planned(plan, "inpaint"))
+def test_inpainting_keeps_what_the_mask_keeps(small_diffusion, plan):
+    made_by = generator_of(small_diffusion, planned(plan, "inpaint"))
     mask = Image.new("L", (SIDE, SIDE))
     mask.paste(255, (0, 0, SIDE, SIDE // 2))
     (made,) = pixels(made_by(["a bag"], seeds=[3], images=[photo(1)], masks=[mask]))
@@ -181,8 +181,8 @@ def test_alpha_is_read_from_the_formats_that_have_it(tmp_path):
 # ---------------------------------------------------------------- ControlNet
 
 
-def test_images_follow_the_edges_of_their_control(stable_diffusion, plan, controlnet):
-    made_by = generator_of(stable_diffusion, planned(plan, controlnet=str(controlnet)))
+def test_images_follow_the_edges_of_their_control(small_diffusion, plan, controlnet):
+    made_by = generator_of(small_diffusion, planned(plan, controlnet=str(controlnet)))
     first, second, same = pixels(
         made_by(["a bag"] * 3, seeds=[7] * 3, controls=[photo(1), Image.new("L", (SIDE, SIDE)), photo(1)])
     )
@@ -201,9 +201,9 @@ def test_edges_are_where_the_brightness_changes():
     assert not np.asarray(edges(Image.new("L", (SIDE, SIDE), 90))).any()
 
 
-def test_a_folder_that_is_no_controlnet_is_named(stable_diffusion, plan, tmp_path):
+def test_a_folder_that_is_no_controlnet_is_named(small_diffusion, plan, tmp_path):
     with pytest.raises(EnvironmentFault, match="no diffusers model"):
-        generator_of(stable_diffusion, planned(plan, controlnet=str(tmp_path)))
+        generator_of(small_diffusion, planned(plan, controlnet=str(tmp_path)))
 
 
 # ---------------------------------------------------------------- with the rest of a run
@@ -218,10 +218,10 @@ def test_each_kind_is_another_plan(plan):
     assert planned(plan, references=2).digest == planned(plan).digest  # which does nothing there
 
 
-def test_interrupted_inpainting_goes_on_with_the_same_images(synaug, cut_outs, stable_diffusion, tmp_path):
+def test_interrupted_inpainting_goes_on_with_the_same_images(synaug, cut_outs, small_diffusion, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
-        f"plan: {{model: {stable_diffusion}, variant: inpaint, target: 8}}\n"
+        f"plan: {{model: {small_diffusion}, variant: inpaint, target: 8}}\n"
         "generate: {steps: 2, batch_size: 2, device: cpu}\nquality: {gates: [broken, copy, leak]}\n"
     )
     runs = [tmp_path / "whole", tmp_path / "cut"]
