@@ -35,7 +35,7 @@ LIBRARIES = (
 ENTRIES = {
     "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
     "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
-    "fitted-model.safetensors", "choice.json", "autoencoded", "paid",
+    "fitted-model.safetensors", "choice.json", "autoencoded", "paid", "cross-validation.json",
 }  # fmt: skip
 """What synaug writes at the top of a run directory."""
 CHECKPOINT_FILES = (
@@ -50,14 +50,14 @@ _FILES = {
     "fitted-model.safetensors",
 }  # fmt: skip
 _OF_MODEL = ("model", "revision", "licence", "path", "weights")
-_OF_METHODS = ("methods.", "choose.")
+_OF_METHODS = ("methods.", "choose.", "cross_validate.")
 _OF_SERVICE = tuple(  # what changes no image of a service
     f"api.{name} "
     for name in (
         *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
     )
 )
-_OF_TRAINING = ("train.", "methods.", "choose.", "name ")
+_OF_TRAINING = ("train.", "methods.", "choose.", "cross_validate.", "name ")
 _SHOWN_DIFFERENCES = 6
 _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug plan DATA --out OTHER"
 
@@ -83,6 +83,10 @@ class RunFolder:
     @property
     def choice(self) -> Path:
         return self.path / "choice.json"
+
+    @property
+    def cross_validation(self) -> Path:
+        return self.path / "cross-validation.json"
 
     @property
     def predictions(self) -> Path:

@@ -13,8 +13,9 @@ from synaug.data.readers import read_data
 from synaug.data.subsets import fold_numbers, with_test_split
 from synaug.methods import load_sets
 from synaug.pipeline.candidates import REAL, SYNTHETIC, candidates, uses_synthetic
-from synaug.pipeline.choose import Judged, affordable_effort, choose, fold_sets, read_choice, real_folds, verdict
+from synaug.pipeline.choose import Judged, affordable_effort, choose, read_choice, verdict
 from synaug.pipeline.export_classifier import export_classifier
+from synaug.pipeline.folds import fold_sets, images_shown, real_folds
 from synaug.recipes import with_overrides
 from synaug.report.choice import choice_sentences, may_not_need
 from synaug.run import open_run
@@ -73,7 +74,9 @@ def test_a_model_is_judged_on_images_that_it_did_not_learn_from(finished):
     run, sets = open_run(finished), load_sets(finished, recipe.train)
     from synaug.data.manifest import read_manifest
 
-    folds, shown = real_folds(sets, read_manifest(run.data), run, recipe, with_groups=False)
+    training = read_manifest(run.data).split("train")
+    folds = real_folds(training, 2, np.random.default_rng(0), by_group=False)
+    shown = images_shown(training, run)
     assert (shown == -1).all()  # made from text
     for fold in range(2):
         inside = fold_sets(sets, folds, fold, shown)

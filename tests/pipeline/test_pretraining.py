@@ -23,6 +23,7 @@ LOCAL = "timm/local-dir:"
 def none_at_hand(monkeypatch):
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.setattr("synaug.training.networks.weights.SMALL_NETWORKS", ())
+    monkeypatch.setattr("synaug.training.networks.weights.network_at_hand", lambda: None)
 
 
 @pytest.fixture
@@ -45,6 +46,17 @@ def test_photographs_start_from_weights_that_are_at_hand(plan, at_hand):
     recipe, sentence = resolve_pretraining(Recipe(), plan)
     assert (recipe.train.pretrained, recipe.train.network) == (True, at_hand)
     assert at_hand in sentence
+
+
+def test_small_photographs_are_not_enlarged_to_the_side_of_the_weights(plan, at_hand, monkeypatch):
+    monkeypatch.setattr("synaug.training.networks.timm_networks.pretrained_normalisation", lambda _: ((), (), 224))
+
+    def side(pixels, **options):
+        return resolve_pretraining(changed(**options), replace(plan, image_size=pixels))[0].train.image_size
+
+    assert [side((size, 40)) for size in (64, 130, 500)] == [128, 160, 224]
+    assert side((500, 500), image_size=96) == 96
+    assert side((64, 64), network=at_hand) is None  # the weights of a network that was asked for decide
 
 
 def test_without_weights_training_starts_from_scratch_and_says_so(plan, none_at_hand):
@@ -86,6 +98,12 @@ def test_weights_in_the_caches_are_found_and_missing_ones_are_not(monkeypatch, t
     assert not is_at_hand("resnet34.a1_in1k")
     assert not is_at_hand("resnet8")  # not of timm
     assert asked == [("timm/resnet18.a1_in1k", "model.safetensors"), ("timm/resnet34.a1_in1k", "model.safetensors")]
+
+
+def test_the_weights_of_an_installed_package_are_at_hand(none_at_hand, monkeypatch):
+    assert small_network_at_hand() is None
+    monkeypatch.setattr("synaug.training.networks.weights.network_at_hand", lambda: f"{LOCAL}somewhere")
+    assert small_network_at_hand() == f"{LOCAL}somewhere"
 
 
 def test_the_usual_rows_follow_the_start():

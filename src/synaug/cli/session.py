@@ -38,6 +38,7 @@ _FIELDS = {  # what an option of the command line sets in the recipe
     "budget": ("choose.budget",),
     "device": ("train.device", "generate.device"),
     "test_fraction": ("data.test_fraction",),
+    "folds": ("cross_validate.folds",),
     "seed": ("plan.seed", "seed"),
 }
 

@@ -52,12 +52,20 @@ class Sets:
         return len(self.evened_out) if self.num_planned is None else self.num_planned
 
 
-def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, progress: Progress = silent) -> Sets:
+def load_sets(
+    out: Path,
+    options: TrainOptions,
+    *,
+    real: Manifest | None = None,
+    autoencoded: bool = False,
+    progress: Progress = silent,
+) -> Sets:
     """Load real, synthetic, validation and test images at one size, normalized alike.
 
     Args:
         out: run directory.
         options: size and normalization.
+        real: images in the place of the run's training images.
         autoencoded: load the real images as the generator's autoencoder returns them, too.
         progress: called with how far it is.
     """
@@ -68,7 +76,7 @@ def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, pr
     run_folder = open_run(out)
     manifest = read_manifest(run_folder.data)
     plan = read_plan(run_folder.plan)
-    real = manifest.split("train")
+    real = manifest.split("train") if real is None else real
     synthetic = synthetic_manifest(plan, out)
     channels, side, normalisation = input_of(options.network, options, plan)
     kept: dict[str, Any] = {"in_memory": options.in_memory, "progress": progress}

@@ -12,7 +12,10 @@ from synaug.data.account import reading_account
 from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined, read_manifest
 from synaug.methods import check_methods, method_named
+from synaug.methods.training_time import trained_from
 from synaug.pipeline import plan as plan_stage
+from synaug.pipeline.choose import choosing_candidates, has_validation
+from synaug.pipeline.cross_validation import num_folds
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
@@ -78,7 +81,7 @@ def preview_run(
 ) -> dict[str, Any]:
     """Return what ``run`` would make and train."""
     from synaug.methods.datasets import input_of
-    from synaug.methods.training_time import training_seconds
+    from synaug.methods.training_time import seconds_of_features
     from synaug.runtime.devices import chosen_device
     from synaug.training.networks.classifiers import network_named
 
@@ -88,7 +91,8 @@ def preview_run(
     methods = usual_methods(methods, recipe, preset=preset)
     _, side, _ = input_of(recipe.train.network, recipe.train, made)
     progress("timing the training", 0, 1, "")
-    seconds = training_seconds(methods, recipe, made)
+    rivals = choosing_candidates(methods, manifest, recipe, with_synthetic=made.num_to_generate > 0)
+    seconds = seconds_of_features([*methods, *rivals], recipe, made)
     progress("timing the training", 1, 1, "")
     return plan_summary(made, manifest, recipe) | {
         "methods": list(methods),
@@ -98,8 +102,45 @@ def preview_run(
         "length": _length(recipe),
         "start": start,
         "device": chosen_device(recipe.train.device).type,
-        "training_seconds": None if seconds is None else num_seeds * seconds,
+        "training_seconds": None if seconds is None else num_seeds * _sum(seconds, methods, recipe),
+        "choosing": _choosing(rivals, manifest, recipe, seconds),
+        "cross_validation": _cross_validation(methods, manifest, recipe, seconds),
     }
+
+
+def _sum(seconds: dict[str, float], methods: Sequence[str], recipe: Recipe) -> float:
+    return sum(seconds[name] for name in dict.fromkeys(trained_from(each, recipe) for each in methods))
+
+
+def _choosing(
+    names: Sequence[str], manifest: Manifest, recipe: Recipe, seconds: dict[str, float] | None
+) -> dict[str, Any]:
+    """Return how the classifier will be chosen: the number of candidates, folds (None: validation images), seconds."""
+    options = recipe.choose
+    folds = None if has_validation(manifest) else options.folds
+    share = 1.0 if folds is None else folds * options.effort
+    cost = None if seconds is None else share * _sum(seconds, names, recipe)
+    if cost is not None and folds is not None and options.budget is not None:
+        cost = min(cost, 60 * options.budget)
+    return {"candidates": len(names), "folds": folds, "seconds": cost}
+
+
+def _cross_validation(
+    methods: Sequence[str], manifest: Manifest, recipe: Recipe, seconds: dict[str, float] | None
+) -> dict[str, Any]:
+    """Return the folds of the cross-validation, 0: none, and about how long it takes, None if that is not known.
+
+    Which two methods ``auto`` trains again is known after the choice, so the two that take longest are counted.
+    """
+    folds = num_folds(manifest, recipe)
+    if not folds or seconds is None:
+        return {"folds": folds, "seconds": None if folds else 0.0}
+    trained = dict.fromkeys(trained_from(each, recipe) for each in methods)
+    times = sorted((seconds[name] for name in trained), reverse=True)
+    is_auto = recipe.cross_validate.folds == "auto"
+    cost = folds * recipe.cross_validate.repeats * sum(times[:2] if is_auto else times)
+    too_long = is_auto and cost > 60 * recipe.cross_validate.minutes
+    return {"folds": 0 if too_long else folds, "seconds": 0.0 if too_long else cost}
 
 
 def _length(recipe: Recipe) -> str:

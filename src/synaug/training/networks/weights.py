@@ -1,4 +1,4 @@
-"""Which pretrained weights are at hand, found without the network: a folder, the Hub's cache, torch's cache."""
+"""Which pretrained weights are at hand, found without the network: a folder, the caches of Hub and torch, a package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from synaug.errors import OptionError
+from synaug.training.networks.embedding import network_at_hand
 from synaug.training.networks.timm_networks import LOCAL, WEIGHTS
 
 FOLDER_VARIABLE = "SYNAUG_WEIGHTS"
@@ -25,7 +26,8 @@ SMALL_NETWORKS = (
 def small_network_at_hand() -> str | None:
     """Return the name of a small pretrained network whose weights need no download, or None.
 
-    The folder that the variable ``SYNAUG_WEIGHTS`` names comes first: one as timm's ``save_for_hf`` writes it.
+    The folder that the variable ``SYNAUG_WEIGHTS`` names comes first: one as timm's ``save_for_hf`` writes it. Then
+    come the caches, then the weights of an installed package.
 
     Raises:
         OptionError: the variable names something else.
@@ -37,7 +39,8 @@ def small_network_at_hand() -> str | None:
                 "save_for_hf wrote, or unset the variable."
             )
         return f"timm/{LOCAL}{folder}"
-    return next((f"timm/{name}" for name in SMALL_NETWORKS if is_at_hand(name)), None)
+    cached = next((f"timm/{name}" for name in SMALL_NETWORKS if is_at_hand(name)), None)
+    return cached or network_at_hand()
 
 
 def is_at_hand(network: str) -> bool:
