@@ -28,6 +28,7 @@ from synaug.methods import (
     selected,
 )
 from synaug.methods.datasets import retraining_data
+from synaug.methods.options import learns_from_validation
 from synaug.methods.training_time import training_seconds
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline import report as report_stage
@@ -438,6 +439,12 @@ def test_a_known_attribute_makes_the_last_layer_group_balanced_unless_images_are
         assert retraining_data("all_real", known, uses_synthetic=uses_synthetic) == "all_real"
     chosen = methods.retraining_set(Sets(known, known, known), "auto", seed=0)
     assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
+
+
+def test_a_last_layer_that_learns_from_the_validation_images_is_known():
+    recipe = with_overrides(Recipe(), {"methods": {"mine": {"method": "synaug", "retrain": {"data": "validation"}}}})
+    assert [learns_from_validation(name, recipe) for name in ("dfr_val", "mine")] == [True, True]
+    assert not any(learns_from_validation(name, recipe) for name in ("dfr", "synaug", "cross_entropy"))
 
 
 def test_the_validation_split_is_learned_from_only_where_there_is_one():
