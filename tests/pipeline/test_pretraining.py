@@ -14,6 +14,7 @@ from synaug.pipeline.plan import drafted_plan, load_data
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.recipes import make_recipe, with_overrides
 from synaug.run import locked_recipe, open_run
+from synaug.training.inference import extract_features
 from synaug.training.networks.weights import FOLDER_VARIABLE, is_at_hand, small_network_at_hand
 
 LOCAL = "timm/local-dir:"
@@ -128,13 +129,24 @@ def test_fine_tuning_takes_its_own_few_epochs_unless_some_are_asked_for():
     assert all(METHODS[name].needs_pretrained for name in PRETRAINED_METHODS)
 
 
+def counting(function, calls):
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return function(*arguments, **options)
+
+    return counted
+
+
 def test_a_quick_run_on_photographs_chooses_among_probes_and_keeps_its_start(
     photographs, at_hand, monkeypatch, tmp_path
 ):
     options = {"plan.model": "embedded", "plan.target": 8, "train.image_size": 64, "quality.gates": ["broken"]}
     recipe = with_overrides(Recipe(), options | {"generate.steps": 1})
     said = []
+    seen = []
+    monkeypatch.setattr("synaug.training.inference.extract_features", counting(extract_features, seen))
     report = experiment.run(photographs, tmp_path / "run", recipe, preset="quick", notify=said.append)
+    assert len(seen) <= 2 + 1 + 1  # two probes, the choice, the cross-validation: not once per fold
     assert [result["method"] for result in report["results"]] == list(PROBES)
     assert report["choice"]["chosen"] in PROBES
     assert next(result["accuracy"] for result in report["results"] if result["method"] == "linear_probe") > 0.8

@@ -85,7 +85,7 @@ def fine_tuned_predictions(
 ) -> np.ndarray:
     """Return the classes that the method ``fine_tuned`` predicts for the test images, with the options of a run.
 
-    A run counts the epochs on the balanced set, so this takes as many steps as one that fills up each class.
+    A run counts its epochs on the balanced set; here they count on the real images, a third of the steps.
     """
     from synaug.training.inference import predict
     from synaug.training.networks.classifiers import make_model
@@ -95,12 +95,11 @@ def fine_tuned_predictions(
 
     mean, std, _ = pretrained_normalisation(network)
     data = load_training_set(train, image_size=SIDE, channels=3, normalisation=(mean, std))
-    num_balanced = train.num_classes * int(class_counts(train.labels, train.num_classes).max())
     method = METHODS[FINE_TUNED]
     model = make_model(
         network, num_classes=train.num_classes, in_channels=3, image_size=SIDE, pretrained=True, seed=seed
     )
-    options = stage_options(FINE_TUNED, Recipe(), num_balanced)
+    options = stage_options(FINE_TUNED, Recipe(), len(train))
     SCHEDULES[method.schedule](model, data, options, seed=seed, progress=progress, stage=f"training {FINE_TUNED}")
     return np.asarray(predict(model, load_training_set(test, like=data)).argmax(1).numpy())
 

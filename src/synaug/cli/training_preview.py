@@ -19,7 +19,7 @@ def training_sentences(plan: Mapping[str, Any]) -> list[str]:
     times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
     said = [
         f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(plan['network'])}, images of "
-        f"{plan['image_size']} pixels, {plan['length']} each{_about(plan['training_seconds'], ' of training')}.",
+        f"{plan['image_size']} pixels, {_each(plan['length'])}{_about(plan['training_seconds'], ' of training')}.",
         _choosing(plan["choosing"]),
     ]
     if plan["cross_validation"]["folds"]:
@@ -29,9 +29,19 @@ def training_sentences(plan: Mapping[str, Any]) -> list[str]:
         )
     if plan["start"]:
         said.append(escape(plan["start"]))
-    if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE:
-        said.append(f"[yellow]Note:[/] no GPU was found; --image-size {_QUICK_SIDE} is faster.")
+    if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE and _is_long(plan["length"]):
+        faster = "--preset quick" if plan["pretrained"] else f"--image-size {_QUICK_SIDE}"
+        said.append(f"[yellow]Note:[/] no GPU was found; {faster} is faster.")
     return said
+
+
+def _each(length: str) -> str:
+    return f"{length} each" if _is_long(length) else length
+
+
+def _is_long(length: str) -> bool:
+    """Return whether whole networks are trained: a length in steps or epochs, not that of last layers alone."""
+    return length[0].isdigit()
 
 
 def _choosing(choosing: Mapping[str, Any]) -> str:

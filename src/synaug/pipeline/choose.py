@@ -21,7 +21,7 @@ from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
 from synaug.methods import Sets, images_digest, options_of, stage_options
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.candidates import candidates, uses_synthetic
-from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds
+from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds, with_frozen_features
 from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
 from synaug.run import RunFolder
@@ -194,6 +194,7 @@ def _on_folds(
     shown = images_shown(training, run_folder)
     parts: list[Judged] = []
     shorter = _with_share_of_steps(names, recipe, sets, effort)
+    sets = with_frozen_features(names, sets, RunFolder(place / "frozen"), shorter)
     for fold in np.unique(folds[folds >= 0]):
         inside = fold_sets(sets, folds, int(fold), shown)
         outside = sets.real.rows(folds == fold)

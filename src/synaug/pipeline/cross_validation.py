@@ -21,7 +21,7 @@ from synaug.data.manifest import Manifest, read_manifest
 from synaug.evaluation.cross_validated import FoldPredictions, cross_validated
 from synaug.methods import images_digest, load_sets, options_of, uses_autoencoder
 from synaug.methods.training_time import trained_from
-from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds
+from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds, with_frozen_features
 from synaug.recipes import with_overrides
 from synaug.run import RunFolder
 from synaug.runtime import storage
@@ -114,6 +114,7 @@ def cross_validate(
     shown = images_shown(images, run_folder)
     by_group = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
     untracked = with_overrides(recipe, {"train.track": None})
+    sets = with_frozen_features(names, sets, RunFolder(place / "frozen"), untracked)
     repeats = []
     for repeat in range(recipe.cross_validate.repeats):
         numbers = real_folds(images, folds, np.random.default_rng([recipe.seed, 12, repeat]), by_group=by_group)

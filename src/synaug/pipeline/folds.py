@@ -12,7 +12,8 @@ from synaug.config import Recipe
 from synaug.data.groups import group_ids
 from synaug.data.manifest import Manifest
 from synaug.data.subsets import content_numbers, fold_numbers
-from synaug.methods import Sets, trained_model
+from synaug.methods import Sets, method_named, trained_model
+from synaug.methods.training import kept_features
 from synaug.run import RunFolder
 from synaug.runtime import signals
 from synaug.runtime.progress import Progress
@@ -21,6 +22,8 @@ from synaug.synthesis.planning.plan_file import read_plan
 
 if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
+
+FROZEN = "frozen"  # the schedule of a network that is not trained
 
 
 def real_folds(training: Manifest, num_folds: int, rng: np.random.Generator, *, by_group: bool) -> np.ndarray:
@@ -51,15 +54,41 @@ def images_shown(training: Manifest, run_folder: RunFolder) -> np.ndarray:
     return np.array([-1] * given + [made_from.get(image, -1) for image in made], np.int64)
 
 
+def with_frozen_features(names: Sequence[str], sets: Sets, place: RunFolder, recipe: Recipe) -> Sets:
+    """Return the sets with the features of all images under the networks that no fold trains, so that each is run once.
+
+    Args:
+        names: methods that the folds will train.
+        sets: the images.
+        place: where training states would lie.
+        recipe: the options of the folds.
+    """
+    starts = {method_named(name, recipe).starts_from for name in names} - {None}
+    frozen = sorted(start for start in starts if start and method_named(start, recipe).schedule == FROZEN)
+    found = replace(sets, features={})
+    for start in frozen:
+        model, _ = trained_model(start, found, place, recipe)
+        kept_features(start, model, "evened_out", found.evened_out, sets=found, recipe=recipe)
+    return found
+
+
 def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Sets:
-    """Return the images without the real ones of a fold and without the synthetic ones that show those."""
+    """Return the images without the real ones of a fold and without the synthetic ones that show those.
+
+    Known features of ``with_frozen_features`` stay known.
+    """
     both = sets.evened_out
     is_synthetic = both.is_synthetic.numpy()
     keep = np.ones(len(both), bool)
     keep[~is_synthetic] = folds != fold
     keep[is_synthetic] = (shown < 0) | (folds[shown] != fold)
     inside = both.rows(keep)
-    return replace(sets, evened_out=inside, real=inside.rows(~inside.is_synthetic), features={})
+    features = {}
+    for (name, which, options), values in sets.features.items():
+        if which == "evened_out":
+            features[name, which, options] = values[keep]
+            features[name, "all_real", options] = values[keep & ~is_synthetic]
+    return replace(sets, evened_out=inside, real=inside.rows(~inside.is_synthetic), features=features)
 
 
 def held_out_predictions(

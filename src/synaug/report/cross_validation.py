@@ -29,7 +29,7 @@ def cross_validation_sentence(report: Mapping[str, Any]) -> str:
     low, high = (number_or_nan(end) for end in behind["accuracy"]["interval"])
     if low <= 0 <= high:
         text += " This difference can be chance."
-    return f"{text} Averaged over the classes, it is {change(behind['mean_recall'])} that."
+    return f"{text} {class_average(behind['mean_recall'])}"
 
 
 def recall_sentence(report: Mapping[str, Any], name: str) -> str:
@@ -42,8 +42,8 @@ def recall_sentence(report: Mapping[str, Any], name: str) -> str:
         return ""
     low, high = (100 * number_or_nan(end) for end in of_class["interval"])
     return (
-        f"In cross-validation, {percent(of_class['recall'])} of its {of_class['images']:,} images are recognized "
-        f"(95 % interval {low:.0f} to {high:.0f})."
+        f"In cross-validation, {percent(of_class['recall'])} of all its {of_class['images']:,} real images are "
+        f"recognized (95 % interval {low:.0f} to {high:.0f})."
     )
 
 
@@ -76,11 +76,20 @@ def cross_validation_note(report: Mapping[str, Any]) -> str:
 def change(found: Mapping[str, Any]) -> str:
     """Return a difference in points with its interval, in words that a name follows."""
     points = 100 * found["difference"]
-    low, high = (100 * number_or_nan(end) for end in found["interval"])
-    interval = f"95 % interval {low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}")
     if abs(points) < 0.05:
-        return f"as much as ({interval})"
-    return f"{abs(points):.1f} points {'more' if points > 0 else 'less'} ({interval}) than"
+        return f"as much as ({_interval(found)})"
+    return f"{abs(points):.1f} points {'more' if points > 0 else 'less'} ({_interval(found)}) than"
+
+
+def class_average(found: Mapping[str, Any]) -> str:
+    """Return the difference of two mean recalls as a sentence."""
+    points = f"{100 * found['difference']:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"Averaged over the classes, the difference is {points} points ({_interval(found)})."
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    low, high = (100 * number_or_nan(end) for end in found["interval"])
+    return f"95 % interval {low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _how(found: Mapping[str, Any]) -> str:

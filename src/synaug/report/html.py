@@ -180,8 +180,8 @@ def _range(ends: Sequence[float | None] | None) -> str:
 
 
 def _unbroken(sentence: str) -> str:
-    """Return the sentence with its percent signs kept on the line of their numbers."""
-    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
+    """Return the sentence with its percent signs and deviations kept on the line of their numbers."""
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _number(value: Any) -> str:

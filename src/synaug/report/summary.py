@@ -8,7 +8,7 @@ from typing import Any
 
 from synaug.data.groups import FEW_BELOW
 from synaug.report.choice import choice_sentences, need_sentence
-from synaug.report.cross_validation import change, cross_validation_sentence, recall_sentence
+from synaug.report.cross_validation import change, class_average, cross_validation_sentence, recall_sentence
 from synaug.report.results_table import (
     ResultRow,
     compared_methods,
@@ -87,7 +87,7 @@ def _comparison(report: Mapping[str, Any]) -> str:
         texts.append("This difference can be chance.")
     counts = set((report["data"].get("test_class_counts") or {}).values())
     if len(counts) > 1:  # else both are the same number
-        texts.append(f"Averaged over the classes, it is {change(found['mean_recall'])} that.")
+        texts.append(class_average(found["mean_recall"]))
     return " ".join(texts)
 
 
