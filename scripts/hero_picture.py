@@ -15,11 +15,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from synaug.data.groups import class_counts
-from synaug.data.manifest import read_manifest
 from synaug.pipeline.report_examples import report_images
 from synaug.report.summary import reason_text
-from synaug.run import open_run
-from synaug.synthesis.planning.plan_file import read_plan
+from synaug.run_directory import Run
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "hero.png"
 ROWS, SIDE, GAP = 5, 56, 4
@@ -33,8 +31,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
-    run = open_run(options.run)
-    manifest, plan = read_manifest(run.data), read_plan(run.plan)
+    run = Run.open(options.run)
+    manifest, plan = run.manifest, run.plan
     shown = report_images(manifest, plan, run.path)
     counts = class_counts(manifest.split("train").labels, manifest.num_classes)
     names = [manifest.class_names[label] for label in counts.argsort(kind="stable")]

@@ -9,7 +9,6 @@ import pytest
 
 from synaug import experiment
 from synaug.config import Recipe
-from synaug.data.manifest import read_manifest
 from synaug.data.readers import read_data
 from synaug.data.subsets import with_test_split
 from synaug.errors import OptionError
@@ -17,7 +16,7 @@ from synaug.pipeline import cross_validation as stage
 from synaug.pipeline.folds import real_folds
 from synaug.recipes import with_overrides
 from synaug.report.cross_validation import cross_validation_sentence, recall_sentence
-from synaug.run import locked_recipe, open_run
+from synaug.run_directory import Run
 
 NAMES = ["synaug_stage1", "cross_entropy"]
 
@@ -27,17 +26,17 @@ def run(finished, tmp_path_factory):
     """A finished run that was cross-validated in three folds, twice."""
     out = tmp_path_factory.mktemp("folds") / "run"
     shutil.copytree(finished, out)
-    content = stage.cross_validate(open_run(out), options(out), NAMES, folds=3)
+    content = stage.cross_validate(Run.open(out), options(out), NAMES, folds=3)
     return out, content
 
 
 def options(out, **changes):
-    return with_overrides(locked_recipe(open_run(out)), {"cross_validate.repeats": 2} | changes)
+    return with_overrides(Run.open(out).recipe, {"cross_validate.repeats": 2} | changes)
 
 
 def test_each_real_image_is_judged_also_those_that_were_drawn_for_testing(run):
     out, content = run
-    manifest = read_manifest(open_run(out).data)
+    manifest = Run.open(out).manifest
     assert manifest.drew_test
     assert content["num_images"] == len(manifest)
     assert list(content["methods"]) == NAMES
@@ -49,7 +48,7 @@ def test_each_real_image_is_judged_also_those_that_were_drawn_for_testing(run):
 
 
 def test_a_test_split_of_the_data_stays_untouched(run):
-    manifest = replace(read_manifest(open_run(run[0]).data), drew_test=False)
+    manifest = replace(Run.open(run[0]).manifest, drew_test=False)
     assert set(stage.judged_images(manifest).frame["id"]) == set(manifest.split("train").frame["id"])
     assert stage.num_folds(manifest, Recipe()) == 0
     assert stage.num_folds(manifest, with_overrides(Recipe(), {"cross_validate.folds": 4})) == 4
@@ -68,14 +67,14 @@ def test_finished_folds_are_kept_and_the_result_is_the_same(run, finished, tmp_p
 
     monkeypatch.setattr(stage, "held_out_predictions", counted)
     with pytest.raises(KeyboardInterrupt):
-        stage.cross_validate(open_run(out), options(out), NAMES, folds=3)
+        stage.cross_validate(Run.open(out), options(out), NAMES, folds=3)
     first = list(trained)
     trained.clear()
-    content = stage.cross_validate(open_run(out), options(out), NAMES, folds=3)
+    content = stage.cross_validate(Run.open(out), options(out), NAMES, folds=3)
     assert (len(first), len(trained)) == (4, 2)
     assert not set(first) & set(trained)
     assert content["methods"] == run[1]["methods"]
-    stage.cross_validate(open_run(out), options(out), NAMES, folds=3)  # nothing is trained again
+    stage.cross_validate(Run.open(out), options(out), NAMES, folds=3)  # nothing is trained again
     assert len(trained) == 2
 
 
@@ -114,7 +113,7 @@ def test_what_takes_too_long_is_left_out_and_said(finished, tmp_path):
     shutil.copytree(finished, out)
     lock = json.loads((out / "synaug.lock.json").read_text())["recipe"]
     assert lock["cross_validate"]["folds"] == 0
-    manifest = read_manifest(open_run(out).data)
+    manifest = Run.open(out).manifest
     sentence = stage.too_long(manifest, 5, 7200)
     assert "--folds 5" in sentence
     assert "test image" in sentence

@@ -89,12 +89,12 @@ def fine_tuned_predictions(
     """
     from synaug.training.inference import predict
     from synaug.training.networks.classifiers import make_model
-    from synaug.training.networks.timm_networks import pretrained_normalisation
+    from synaug.training.networks.timm_networks import pretrained_normalization
     from synaug.training.schedules import SCHEDULES
     from synaug.training.training_set import load_training_set
 
-    mean, std, _ = pretrained_normalisation(network)
-    data = load_training_set(train, image_size=SIDE, channels=3, normalisation=(mean, std))
+    mean, std, _ = pretrained_normalization(network)
+    data = load_training_set(train, image_size=SIDE, channels=3, normalization=(mean, std))
     method = METHODS[FINE_TUNED]
     model = make_model(
         network, num_classes=train.num_classes, in_channels=3, image_size=SIDE, pretrained=True, seed=seed

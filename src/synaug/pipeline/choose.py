@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data.manifest import Manifest, read_manifest
+from synaug.data.manifest import Manifest
 from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
 from synaug.methods import Sets, images_digest, options_of, stage_options
 from synaug.methods.training_time import trained_from
@@ -24,11 +24,10 @@ from synaug.pipeline.candidates import candidates, uses_synthetic
 from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds, with_frozen_features
 from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
-from synaug.run import RunFolder
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.planning.plan_file import read_plan
 
 if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
@@ -48,9 +47,9 @@ class Judged:
 
 
 def choose(
-    run_folder: RunFolder, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
+    run_folder: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Choose among the candidates, write ``choice.json`` into the run folder, and return its content.
+    """Choose among the candidates, write ``choice.json`` into the run directory, and return its content.
 
     A choice that is there and was made of the same candidates, options and images is kept.
 
@@ -66,7 +65,7 @@ def choose(
         ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
         the other kind, real-only or with synthetic images, and how far it is behind), ``seconds``.
     """
-    manifest = read_manifest(run_folder.data)
+    manifest = run_folder.manifest
     with_groups = knows_groups(manifest)
     with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
@@ -126,10 +125,10 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
     return facts | {"chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
 
 
-def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: RunFolder) -> str:
+def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: Run) -> str:
     """Return a digest of all that decides the choice; test images do not."""
     frame = manifest.frame[manifest.frame["split"] != "test"]
-    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan), run_folder.path))
+    synthetic = images_digest(synthetic_manifest(run_folder.plan, run_folder.path))
     content = {
         "options": {name: options_of(name, recipe) for name in names},
         "choose": recipe.choose.model_dump(mode="json"),
@@ -166,7 +165,7 @@ def choosing_candidates(
 
 
 def _on_validation(
-    names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunFolder, recipe: Recipe, progress: Progress
+    names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunPaths, recipe: Recipe, progress: Progress
 ) -> Judged:
     predictions = list(held_out_predictions(names, sets, held_out, run_folder, recipe, progress))
     return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
@@ -176,7 +175,7 @@ def _on_folds(
     names: Sequence[str],
     sets: Sets,
     manifest: Manifest,
-    run_folder: RunFolder,
+    run_folder: Run,
     recipe: Recipe,
     key: str,
     *,
@@ -194,7 +193,7 @@ def _on_folds(
     shown = images_shown(training, run_folder)
     parts: list[Judged] = []
     shorter = _with_share_of_steps(names, recipe, sets, effort)
-    sets = with_frozen_features(names, sets, RunFolder(place / "frozen"), shorter)
+    sets = with_frozen_features(names, sets, RunPaths(place / "frozen"), shorter)
     for fold in np.unique(folds[folds >= 0]):
         inside = fold_sets(sets, folds, int(fold), shown)
         outside = sets.real.rows(folds == fold)
@@ -202,7 +201,7 @@ def _on_folds(
         def of_fold(stage: str, done: int, total: int, note: str = "", fold: int = int(fold)) -> None:
             progress(f"choosing {fold + 1}/{recipe.choose.folds}, {stage.removeprefix('training ')}", done, total, note)
 
-        states = RunFolder(place / f"fold-{fold}")
+        states = RunPaths(place / f"fold-{fold}")
         predictions = list(held_out_predictions(names, inside, outside, states, shorter, of_fold))
         parts.append(Judged(np.column_stack(predictions), outside.labels.numpy(), outside.groups.numpy()))
     if not parts:
@@ -211,7 +210,7 @@ def _on_folds(
     return Judged(*joined)
 
 
-def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunFolder) -> float:
+def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths) -> float:
     """Return the share of the steps for each fold: that of the options, or less if ``choose.budget`` is shorter.
 
     The pace is the mean of the trainings that the run has finished, so a choice that is resumed takes the same share.
@@ -238,5 +237,5 @@ def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effor
 
 def read_choice(path: Path) -> dict[str, Any]:
     """Return the choice of a run; empty if none was made."""
-    place = RunFolder(path).choice
+    place = RunPaths(path).choice
     return dict(storage.read_json(place)) if place.exists() else {}

@@ -17,17 +17,16 @@ import numpy as np
 
 from synaug.config import Recipe
 from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest, read_manifest
+from synaug.data.manifest import Manifest
 from synaug.evaluation.cross_validated import FoldPredictions, cross_validated
 from synaug.methods import images_digest, load_sets, options_of, uses_autoencoder
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds, with_frozen_features
 from synaug.recipes import with_overrides
-from synaug.run import RunFolder
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, duration, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.planning.plan_file import read_plan
 
 SCHEMA_VERSION = 1
 ENOUGH = 30  # test images of the rarest class from which one split tells enough
@@ -83,7 +82,7 @@ def cost(names: Sequence[str], results: Sequence[dict[str, Any]], folds: int, re
 
 
 def cross_validate(
-    run_folder: RunFolder, recipe: Recipe, names: Sequence[str], *, folds: int, progress: Progress = silent
+    run_folder: Run, recipe: Recipe, names: Sequence[str], *, folds: int, progress: Progress = silent
 ) -> dict[str, Any]:
     """Cross-validate the methods, write ``cross-validation.json`` into the run directory, and return its content.
 
@@ -100,7 +99,7 @@ def cross_validate(
     Returns:
         ``folds``, ``repeats``, ``num_images``, ``methods``; see ``evaluation.cross_validated``.
     """
-    manifest = read_manifest(run_folder.data)
+    manifest = run_folder.manifest
     images = judged_images(manifest)
     key = _key(names, recipe, images, run_folder, folds)
     path = run_folder.cross_validation
@@ -114,7 +113,7 @@ def cross_validate(
     shown = images_shown(images, run_folder)
     by_group = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
     untracked = with_overrides(recipe, {"train.track": None})
-    sets = with_frozen_features(names, sets, RunFolder(place / "frozen"), untracked)
+    sets = with_frozen_features(names, sets, RunPaths(place / "frozen"), untracked)
     repeats = []
     for repeat in range(recipe.cross_validate.repeats):
         numbers = real_folds(images, folds, np.random.default_rng([recipe.seed, 12, repeat]), by_group=by_group)
@@ -128,7 +127,7 @@ def cross_validate(
 
             finished = place / f"fold-{number}.json"
             if not finished.exists():
-                states = RunFolder(place / f"fold-{number}")
+                states = RunPaths(place / f"fold-{number}")
                 inside, outside = fold_sets(sets, numbers, int(fold), shown), sets.real.rows(numbers == fold)
                 found = list(held_out_predictions(names, inside, outside, states, untracked, of_fold))
                 storage.write_json(finished, {"predictions": np.column_stack(found).tolist()})
@@ -149,7 +148,7 @@ def cross_validate(
     return content
 
 
-def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run_folder: RunFolder, folds: int) -> str:
+def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run_folder: Run, folds: int) -> str:
     """Return a digest of all that decides the predictions."""
     frame = images.frame
     rows = frame["id"].astype(str) + " " + frame["label"].astype(str) + " " + frame["attribute"].astype(str)
@@ -159,12 +158,12 @@ def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run_folder: Run
         "folds": [folds, recipe.cross_validate.repeats],
         "seed": recipe.seed,
         "real": storage.digest("\n".join(rows).encode()),
-        "synthetic": images_digest(synthetic_manifest(read_plan(run_folder.plan), run_folder.path)),
+        "synthetic": images_digest(synthetic_manifest(run_folder.plan, run_folder.path)),
     }
     return storage.digest(json.dumps(content, sort_keys=True).encode())
 
 
 def read_cross_validation(path: Path) -> dict[str, Any]:
     """Return the cross-validation of a run; empty if there was none."""
-    place = RunFolder(path).cross_validation
+    place = RunPaths(path).cross_validation
     return dict(storage.read_json(place)) if place.exists() else {}

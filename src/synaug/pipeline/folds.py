@@ -14,11 +14,10 @@ from synaug.data.manifest import Manifest
 from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.methods import Sets, method_named, trained_model
 from synaug.methods.training import kept_features
-from synaug.run import RunFolder
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import signals
 from synaug.runtime.progress import Progress
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
-from synaug.synthesis.planning.plan_file import read_plan
 
 if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
@@ -40,21 +39,23 @@ def real_folds(training: Manifest, num_folds: int, rng: np.random.Generator, *, 
     return fold_numbers(strata, num_folds, rng, contents=content_numbers(training, rows))
 
 
-def images_shown(training: Manifest, run_folder: RunFolder) -> np.ndarray:
+def images_shown(training: Manifest, run: Run) -> np.ndarray:
     """Return the position among the real images of the one that each synthetic image shows; -1: made from text alone.
 
     Shape ``(S,)``: synthetic images of the data, then those that the run generated.
     """
     real = training.rows(~training.is_synthetic)
-    table = provenance(read_plan(run_folder.plan), run_folder.path)
-    position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
-    made_from = {row.id: position.get(row.guide, -1) for row in table.itertuples()}
-    made = synthetic_manifest(read_plan(run_folder.plan), run_folder.path).frame["id"].tolist()
+    made_from: dict[str, int] = {}
+    if run.plan.options.variant not in ("text", "fitted"):  # made from real images
+        position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
+        table = provenance(run.plan, run.path)
+        made_from = {str(row.id): position.get(row.guide, -1) for row in table.itertuples()}
+    made = synthetic_manifest(run.plan, run.path).frame["id"].tolist()
     given = int(training.is_synthetic.sum())
     return np.array([-1] * given + [made_from.get(image, -1) for image in made], np.int64)
 
 
-def with_frozen_features(names: Sequence[str], sets: Sets, place: RunFolder, recipe: Recipe) -> Sets:
+def with_frozen_features(names: Sequence[str], sets: Sets, place: RunPaths, recipe: Recipe) -> Sets:
     """Return the sets with the features of all images under the networks that no fold trains, so that each is run once.
 
     Args:
@@ -92,7 +93,7 @@ def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Se
 
 
 def held_out_predictions(
-    names: Sequence[str], sets: Sets, held_out: TrainingSet, place: RunFolder, recipe: Recipe, progress: Progress
+    names: Sequence[str], sets: Sets, held_out: TrainingSet, place: RunPaths, recipe: Recipe, progress: Progress
 ) -> Iterator[np.ndarray]:
     """Yield the predictions ``(M,)`` of each method, trained on ``sets``, for images that it did not learn from."""
     from synaug.training.inference import predict

@@ -10,7 +10,7 @@ from synaug.config import Recipe
 from synaug.methods import DEFAULT_METHODS
 from synaug.methods.registry import PRETRAINED_METHODS, PROBES
 from synaug.recipes import with_overrides
-from synaug.run import RunFolder, locked_recipe
+from synaug.run_directory import RunPaths, locked_recipe
 from synaug.synthesis.planning.plan import Plan
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -38,8 +38,8 @@ def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> 
     train = recipe.train
     if train.pretrained is False:
         return recipe, ""
-    if train.pretrained == "auto" and out is not None and RunFolder(out).lock_file.exists():
-        before = locked_recipe(RunFolder(out)).train
+    if train.pretrained == "auto" and out is not None and RunPaths(out).lock_file.exists():
+        before = locked_recipe(RunPaths(out)).train
         network = before.network if train.network == "auto" else train.network
         side = before.image_size if train.image_size is None else train.image_size
         return _with(recipe, before.pretrained is True, network, side), ""
@@ -81,13 +81,13 @@ def _quick_side(network: str, recipe: Recipe, plan: Plan) -> int | None:
     Small photographs hold no more detail when they are enlarged to the side of the weights, but take three times as
     long at 224 pixels as at 128.
     """
-    from synaug.training.networks.timm_networks import pretrained_normalisation
+    from synaug.training.networks.timm_networks import pretrained_normalization
     from synaug.training.networks.weights import is_at_hand
 
     if recipe.train.network != "auto" or recipe.train.image_size is not None or not is_at_hand(network):
         return recipe.train.image_size
     own = -(-max(plan.image_size) // STRIDE) * STRIDE
-    return min(pretrained_normalisation(network)[2], max(LEAST_SIDE, own))
+    return min(pretrained_normalization(network)[2], max(LEAST_SIDE, own))
 
 
 def _called(recipe: Recipe) -> str:
