@@ -56,8 +56,9 @@ def judged_methods(results: Sequence[dict[str, Any]], chosen: str, rival: str | 
     Left out are bounds, and methods that learn from autoencoded images, which only training images have.
     """
     rows = dict.fromkeys(each["method"] for each in results if not each["is_bound"])
-    names = [rival] if recipe.cross_validate.folds == "auto" else [name for name in rows if name != chosen]
-    wanted = [name for name in (chosen, *names) if name in rows]
+    is_auto = recipe.cross_validate.folds == "auto"
+    others = [name for name in rows if (name == rival if is_auto else name != chosen)]
+    wanted = [chosen, *others] if chosen in rows else others
     return [name for name in wanted if not uses_autoencoder([name], recipe)]
 
 
