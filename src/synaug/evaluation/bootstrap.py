@@ -1,4 +1,4 @@
-"""Bootstrap intervals of numbers that are no shares, such as a gap between groups; for shares see ``proportions``."""
+"""Compute bootstrap intervals of numbers other than shares, such as gaps; for shares see ``proportions``."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def bootstrap_interval(
     Args:
         metric: called with positions of test images, shape ``(N,)``; returns the number of interest.
         strata: whole numbers of shape ``(N,)``: the class, or the group, of each test image.
-        num_resamples: how often images are drawn from the start.
+        num_resamples: number of resamples.
         confidence: share of the resamples between the ends.
-        seed: decides what is drawn.
+        seed: random seed.
 
     Raises:
         OptionError: ``num_resamples`` or ``confidence`` is not allowed.
@@ -61,7 +61,7 @@ def _check(num_resamples: int, confidence: float) -> None:
 
 
 def percentiles(values: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Return the ends between which the middle share ``confidence`` of the values lies."""
+    """Return the ends of the central interval that contains the share ``confidence`` of the values."""
     outside = (1 - confidence) / 2
     low, high = np.quantile(values, [outside, 1 - outside])
     return Interval(float(low), float(high))
