@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/results again, from the lines of the runs that lie beside the pages.
+"""Redraw the pictures of docs/results from the committed result lines beside the pages.
 
 python scripts/result_pictures.py
 """
@@ -20,7 +20,7 @@ STUDIES = {
 
 
 def content_of(name: str, arms: tuple[str, ...] = ()) -> dict:
-    """Return what ``synaug bench NAME --table --json`` prints for the committed lines."""
+    """Return the output of ``synaug bench NAME --table --json`` for the committed lines."""
     lines = DOCS / "results" / f"{name.replace('-', '_')}.jsonl"
     with TemporaryDirectory() as folder:
         storage.write_bytes(Path(folder) / RESULTS, lines.read_bytes())
