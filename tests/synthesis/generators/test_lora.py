@@ -1,4 +1,4 @@
-"""Fitting lowers the loss, ends the same after an interruption, and gives a model that the loader takes."""
+"""Test that fitting lowers the loss, survives interruptions, and produces a model that the loader accepts."""
 
 import hashlib
 import json
