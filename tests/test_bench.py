@@ -210,9 +210,7 @@ def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(sma
         run_bench(small, out, seeds=[0, 1], jobs=2, progress=ask)
     assert seen[0][0] == "running the grid"
     assert seen[0][2] == 3
-    assert (
-        sum(row["results"] for row in status(small, out, seeds=[0, 1])) < 6
-    )  # the unfinished work was not completed
+    assert sum(row["results"] for row in status(small, out, seeds=[0, 1])) < 6  # the unfinished work was not completed
     content = run_bench(small, out, seeds=[0, 1], jobs=2)
     assert [row["seeds"] for row in content["table"]] == [2, 2, 2]
 
