@@ -20,7 +20,7 @@ def expected_calibration_error(*, labels: np.ndarray, probabilities: np.ndarray,
 
     Raises:
         OptionError: fewer than one bin.
-        DataError: shapes differ, a label is out of range, or a row is no distribution.
+        DataError: shapes differ, a label is out of range, or a row is not a distribution.
     """
     if num_bins < 1:
         raise OptionError(f"num_bins must be at least 1, got {num_bins}.")

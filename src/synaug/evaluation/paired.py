@@ -14,7 +14,7 @@ from synaug.errors import DataError
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The mean of second minus first over ``num_pairs`` pairs, with the ends of its interval; NaN where undefined."""
+    """The mean of second minus first over ``num_pairs`` pairs, with the ends of its interval; NaN if undefined."""
 
     mean: float
     low: float

@@ -39,7 +39,7 @@ def scores(
     train_group_counts: np.ndarray,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return accuracies and gaps as fractions, NaN where undefined, and 95 % intervals.
+    """Return accuracies and gaps as fractions, NaN if undefined, and 95 % intervals.
 
     Intervals of shares and of their means are Wilson's (see ``proportions``), those of gaps between groups are
     bootstrapped.
@@ -47,7 +47,7 @@ def scores(
     Args:
         labels: true classes, shape ``(N,)``.
         probabilities: of each class, shape ``(N, C)``.
-        attributes: shape ``(N,)``, -1 where unknown; those rows belong to no group.
+        attributes: shape ``(N,)``, -1: unknown; those rows belong to no group.
         class_names: one per class.
         attribute_names: one per attribute value; empty if no attribute is known.
         class_counts: real training images per class, shape ``(C,)``.

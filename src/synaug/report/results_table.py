@@ -38,7 +38,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One method of the table: mean and standard deviation over its seeds, as fractions, NaN where undefined."""
+    """One method of the table: mean and standard deviation over its seeds, as fractions, NaN if undefined."""
 
     method: str
     title: str

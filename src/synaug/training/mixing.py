@@ -101,8 +101,8 @@ def drawn_box(height: int, width: int, lam: float, rng: np.random.Generator) -> 
 def few_shot(data: TrainingSet) -> np.ndarray:
     """Return drawing weights 1 / (images of the class in the set), so that all classes are drawn equally often.
 
-    Synthetic images count: by real images alone, the rarest of 100 classes would be drawn a hundred times as often as
-    the largest from a balanced set.
+    Synthetic images count, too. Counted by real images alone, the rarest of 100 classes would be drawn a hundred times
+    as often as the largest from a balanced set.
     """
     return 1 / _counts_of(data.labels.cpu().numpy())
 
