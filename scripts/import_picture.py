@@ -12,7 +12,7 @@ TITLES = {
     "errors": "foundation",
     "data": "images",
     "synthesis": "four siblings",
-    "run": "one run",
+    "run_directory": "one run",
     "experiment": "the whole",
     "cli": "command line",
 }

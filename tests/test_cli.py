@@ -213,7 +213,7 @@ def test_a_run_whose_images_are_all_rejected_ends_with_3_and_says_so_in_the_repo
     assert "missing because every attempt was rejected" in done.err
     left = json.loads(synaug("generate", tmp_path / "run", "--dry-run", "--json").out)
     assert (left["to_make"], left["given_up"]) == (0, left["planned"])
-    assert "less even than planned" in json.loads((tmp_path / "run" / "report.json").read_text())["warnings"][-1]
+    assert "less balanced than planned" in json.loads((tmp_path / "run" / "report.json").read_text())["warnings"][-1]
 
 
 def test_training_waits_for_all_images(synaug, photos, recipe, tmp_path):
@@ -501,7 +501,7 @@ def test_another_model_may_be_named_until_images_are_there(synaug, photos, finis
     assert synaug("generate", tmp_path / "run", "--model", "embedded", "--shard", "1/50").code in (0, 3)
     done = synaug("generate", finished, "--model", "another/model")
     assert done.code == 2
-    assert "Plan into another folder" in done.err
+    assert "Plan into another directory" in done.err
 
 
 def test_methods_are_listed_with_what_they_do(synaug):

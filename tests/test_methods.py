@@ -28,6 +28,7 @@ from synaug.methods import (
     selected,
 )
 from synaug.methods.datasets import retraining_data
+from synaug.methods.options import learns_from_validation
 from synaug.methods.training_time import training_seconds
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline import report as report_stage
@@ -234,7 +235,7 @@ def test_group_dro_gives_synthetic_images_a_group_of_their_own_if_asked(recipe, 
 
 
 def test_where_groups_come_from_is_checked():
-    with pytest.raises(OptionError, match=r"methods\.x\.groups_from: focal does not need groups; leave it out"):
+    with pytest.raises(OptionError, match=r"methods\.x\.groups_from: focal does not need groups; remove it"):
         method_named("x", make_recipe({"methods": {"x": {"method": "focal", "groups_from": OWN}}}))
     recipe = make_recipe({"methods": {"x": {"method": "group_dro", "groups_from": "focall"}}})
     with pytest.raises(OptionError, match=r"Unknown method 'focall'. Did you mean 'focal'"):
@@ -331,7 +332,7 @@ def test_a_recipe_may_name_its_own_versions_of_a_method():
     assert method_named("deeper_retrained", recipe).starts_from == "deeper"
     assert options_of("deeper", recipe) != options_of("cross_entropy", recipe)
     assert methods.network_of("deeper_retrained", recipe) == methods.network_of("deeper", recipe) == "resnet20"
-    with pytest.raises(OptionError, match="trains its features itself"):
+    with pytest.raises(OptionError, match="trains its own features"):
         method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
 
 
@@ -438,6 +439,12 @@ def test_a_known_attribute_makes_the_last_layer_group_balanced_unless_images_are
         assert retraining_data("all_real", known, uses_synthetic=uses_synthetic) == "all_real"
     chosen = methods.retraining_set(Sets(known, known, known), "auto", seed=0)
     assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
+
+
+def test_a_last_layer_that_learns_from_the_validation_images_is_known():
+    recipe = with_overrides(Recipe(), {"methods": {"mine": {"method": "synaug", "retrain": {"data": "validation"}}}})
+    assert [learns_from_validation(name, recipe) for name in ("dfr_val", "mine")] == [True, True]
+    assert not any(learns_from_validation(name, recipe) for name in ("dfr", "synaug", "cross_entropy"))
 
 
 def test_the_validation_split_is_learned_from_only_where_there_is_one():

@@ -62,7 +62,7 @@ def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, syna
     assert storage.read_json(RunPaths(run).lock_file)["networks"] == {f"{net}:Net": digest}
 
     kept = run / "checkpoints" / "cross_entropy_retrained-0"
-    with pytest.raises(OptionError, match=r"maker's own network net\.py:Net, whose code is not in it"):
+    with pytest.raises(OptionError, match=r"custom network net\.py:Net, whose code is not in it"):
         load_classifier(kept)
     named = load_classifier(kept, network=f"{net}:Net")
     assert named.network == "net.py:Net"

@@ -74,7 +74,7 @@ def test_what_cannot_be_exported_is_named(finished, folder, tmp_path):
         export_classifier(finished, folder)
     with pytest.raises(OptionError, match=r"Unknown method 'synaugg'\. Did you mean 'synaug'"):
         export_classifier(finished, tmp_path / "other", method="synaugg")
-    with pytest.raises(DataError, match=r"has no result of crt; there are cross_entropy, .*Train and report"):
+    with pytest.raises(DataError, match=r"has no result of crt; available: cross_entropy, .*Train and report"):
         export_classifier(finished, tmp_path / "other", method="crt")
 
 
@@ -169,7 +169,7 @@ def test_nothing_is_sent_unless_asked_to(hub, finished, tmp_path, synaug):
 
 def test_a_public_repository_does_not_get_what_shall_be_private(hub, folder):
     hub.is_private = False
-    with pytest.raises(OptionError, match="me/mine is public already, so nothing was sent"):
+    with pytest.raises(OptionError, match="me/mine is already public, so nothing was uploaded"):
         push_folder(folder, "me/mine", kind="model", private=True)
     assert not hub.files
 
@@ -184,7 +184,7 @@ def test_without_a_token_nothing_is_begun(hub, finished, tmp_path, synaug, monke
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     done = synaug("export", finished, "--out", tmp_path / "data", "--push-to-hub", "me/mine")
     assert done.code == 5
-    assert "no token to write to the Hub with. Set HF_TOKEN" in done.err
+    assert "No token with write access to the Hub was found. Set HF_TOKEN" in done.err
     assert not (tmp_path / "data").exists()
     assert not hub.requests
 
@@ -197,7 +197,7 @@ def test_a_name_that_is_no_repository_is_named(hub, folder, name):
 
 def test_offline_says_so(hub, folder, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(EnvironmentFault, match="HF_HUB_OFFLINE is set, so nothing can be sent"):
+    with pytest.raises(EnvironmentFault, match="HF_HUB_OFFLINE is set, so nothing can be uploaded"):
         push_folder(folder, "me/mine", kind="model")
 
 

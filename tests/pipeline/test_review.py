@@ -91,7 +91,7 @@ def test_decisions_are_obeyed_by_generation_training_export_and_report(synaug, r
     fill_in(run, {first: "reject", second: "accept"})
     done = synaug("review", run, "--apply")
     assert (done.code, "synaug generate" in done.out) == (0, True)
-    assert "not generated yet" in synaug("train", run).err
+    assert "not been generated yet" in synaug("train", run).err
     assert synaug("generate", run).code == 0
     made = synthetic_manifest(read_plan(run / "plan.json"), run)
     before = json.loads((run / "report.json").read_text())["results"]

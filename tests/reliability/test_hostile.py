@@ -192,7 +192,7 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     [
         (LAUGHS, "more than 100,000 values"),
         (LAUGHS + "methods: {cross_entropy: {stage1: {mixing: *a9}}}", "more than 100,000 values"),
-        ("plan: &a {aliases: {x: *a}}", "or holds itself"),
+        ("plan: &a {aliases: {x: *a}}", "or contains itself"),
         ("[" * 20_000, "nested too deeply"),
         ("created: 2020-99-99", "is not YAML"),
         ("plan: {target: .inf}", "target must be"),
@@ -353,7 +353,7 @@ def model(tmp_path):
 @pytest.mark.parametrize("index", ["[]", "null", '"text"', "[" * 100_000, '{"_class_name": 7}', "\xff"])
 def test_a_strange_index_of_a_model_is_refused(model, index):
     (model / "model_index.json").write_text(index, encoding="latin-1")
-    with pytest.raises(EnvironmentFault, match=r"damaged|code of its own"):
+    with pytest.raises(EnvironmentFault, match=r"damaged|custom code"):
         find_model(str(model))
 
 

@@ -27,7 +27,7 @@ ENDED_BY = {  # besides 0 if it was already finished; -15: before the command ha
 WORDS = {
     "sigint": "rerun the same command to resume",
     "sigterm": "rerun the same command to resume",
-    "twice": "is in use by another synaug process (number {number})",
+    "twice": "is in use by another synaug process (PID {number})",
     "no_large_files": "File too large",
     "full_disk": "Free some space and rerun the same command",
     "read_only": "Read-only file system",

@@ -209,6 +209,11 @@ def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
     return _retrain(method_named(name, recipe), recipe.train.retrain, recipe.methods.get(name, MethodOptions()))
 
 
+def learns_from_validation(name: str, recipe: Recipe) -> bool:
+    """Return whether the last layer is fitted to the validation images, so that their score would flatter it."""
+    return method_named(name, recipe).starts_from is not None and retrain_options(name, recipe).data == "validation"
+
+
 def _retrain(method: Method, options: RetrainOptions, own: MethodOptions) -> RetrainOptions:
     shared = options.model_dump()
     if not method.uses_synthetic and shared["data"] == "evened_out":

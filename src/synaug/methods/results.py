@@ -14,7 +14,7 @@ from synaug.data.class_names import plain_cell
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 from synaug.methods.datasets import Sets
-from synaug.methods.options import is_of_options, method_named, network_of, options_of
+from synaug.methods.options import is_of_options, learns_from_validation, method_named, network_of, options_of
 from synaug.methods.training import trained_model
 from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
 from synaug.runtime import storage
@@ -103,7 +103,7 @@ def train_method(
     manifest = run_folder.manifest
     test = manifest.split("test")
     measured = scores_of(logits, test, manifest, recipe)
-    if sets.validation is not None:
+    if sets.validation is not None and not learns_from_validation(name, recipe):
         held_out = manifest.split("validation")
         measured["validation"] = scores_of(predict(model, sets.validation, device=device), held_out, manifest, recipe)
     folder = storage.make_folder(run_folder.checkpoint(name, recipe.seed))

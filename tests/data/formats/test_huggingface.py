@@ -144,7 +144,7 @@ def test_a_row_that_names_a_file_elsewhere_is_refused(tmp_path, save_image):
     secret = save_image(tmp_path / "secret.png")
     data = datasets.Dataset.from_dict({"image": [str(secret), str(secret)], "label": ["a", "b"]})
     data = data.cast_column("image", datasets.Image(decode=False))
-    with pytest.raises(DataError, match=r"names the file .*secret\.png, which is not part of it"):
+    with pytest.raises(DataError, match=r"names the file .*secret\.png, which it does not contain"):
         huggingface._listing(data, DataOptions(), tmp_path / "saved", folder=tmp_path / "saved")
 
 

@@ -202,7 +202,7 @@ def test_image_to_image_starts_from_the_given_images(stable_diffusion):
     assert generator.about["pipeline"] == "StableDiffusionImg2ImgPipeline"
     assert first.shape == (32, 32, 3)
     assert np.abs(first - second).mean() > 1
-    with pytest.raises(OptionError, match="starts from images, and none were given"):
+    with pytest.raises(OptionError, match="starts from init images, but none were given"):
         generator(PROMPTS[:1], seeds=[1])
 
 
@@ -217,7 +217,7 @@ def test_an_unknown_pipeline_class_is_named(stable_diffusion, tmp_path):
     shutil.copytree(stable_diffusion, folder)
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "NextYearPipeline"}))
-    with pytest.raises(EnvironmentFault, match=r"is a NextYearPipeline, which diffusers .* does not know"):
+    with pytest.raises(EnvironmentFault, match=r"is a NextYearPipeline, which diffusers .* does not support"):
         load_generator(str(folder), GenerateOptions(device="cpu"))
 
 

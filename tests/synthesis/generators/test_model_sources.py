@@ -50,7 +50,7 @@ def test_a_card_without_license_says_none(folder, card):
 
 
 def test_a_folder_that_is_not_there_is_no_hub_id():
-    with pytest.raises(EnvironmentFault, match=rf"The model folder \./nowhere is not there\. {WAYS_OUT}"):
+    with pytest.raises(EnvironmentFault, match=rf"The model folder \./nowhere does not exist\. {WAYS_OUT}"):
         find_model("./nowhere")
 
 
@@ -74,7 +74,7 @@ def test_no_weights_at_all_are_named(folder):
 
 def test_code_of_its_own_is_refused(folder):
     (folder / "model_index.json").write_text(json.dumps({"_class_name": ["pipeline", "MyPipeline"]}))
-    with pytest.raises(EnvironmentFault, match="wants code of its own"):
+    with pytest.raises(EnvironmentFault, match="needs custom code"):
         find_model(str(folder))
 
 

@@ -50,7 +50,7 @@ def test_names_that_never_collided_keep_theirs():
 
 
 def test_a_name_given_twice_is_refused():
-    with pytest.raises(DataError, match=r"'a' is given twice"):
+    with pytest.raises(DataError, match=r"'a' occurs twice"):
         safe_names(("a", "b", "a"))
 
 
@@ -108,7 +108,7 @@ def test_a_plan_that_somebody_changed_is_refused(tmp_path, old, new):
     text = (tmp_path / "plan.json").read_text()
     assert old in text
     (tmp_path / "plan.json").write_text(text.replace(old, new))
-    with pytest.raises(DataError, match=r"not a whole plan"):
+    with pytest.raises(DataError, match=r"not a complete plan"):
         read_plan(tmp_path / "plan.json")
 
 

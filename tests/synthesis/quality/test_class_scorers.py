@@ -184,7 +184,7 @@ def test_without_off_class_no_scorer_is_looked_for():
     assert chosen_scorer(quality, CAPTIONS) is None
     assert chosen_scorer(QualityOptions(), CAPTIONS) is None
     asked = chosen_scorer(QualityOptions(scorer="clip", scorer_model="./nowhere"), CAPTIONS)
-    with pytest.raises(EnvironmentFault, match=r"\./nowhere is not there.*or take quality\.scorer: classifier"):
+    with pytest.raises(EnvironmentFault, match=r"\./nowhere does not exist.*or take quality\.scorer: classifier"):
         asked([])
 
 
@@ -205,7 +205,7 @@ def test_a_scorer_has_to_be_safe_whole_and_of_the_right_kind(readers, tmp_path):
     with pytest.raises(EnvironmentFault, match=r"only pytorch_model\.bin, which may execute code"):
         find_model(str(folder), layout=TRANSFORMERS)
     (folder / "config.json").unlink()
-    with pytest.raises(EnvironmentFault, match=r"has no config\.json, so it is no transformers model"):
+    with pytest.raises(EnvironmentFault, match=r"has no config\.json, so it is not a transformers model"):
         find_model(str(folder), layout=TRANSFORMERS)
 
 

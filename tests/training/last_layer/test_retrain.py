@@ -147,8 +147,8 @@ def test_features_leave_the_network_as_it_was(small_set):
     ("data", "message"),
     [
         ([torch.zeros(2, 64)], r"Batches of \(images, labels\) or .* but got Tensor"),
-        ([], r"There are no images to compute features of"),
-        (torch.zeros(5, 6), r"Features alone do not say what is in the images; give their labels"),
+        ([], r"No images were given to compute features from"),
+        (torch.zeros(5, 6), r"Features need labels"),
     ],
 )
 def test_other_data_are_refused(data, message):
@@ -246,7 +246,7 @@ def test_a_layer_of_cosines_is_retrained_on_features_of_length_1(small_set):
 
 def test_predicted_groups_need_two_attributes(small_set):
     data = small_set.rows(small_set.groups != 1)
-    with pytest.raises(DataError, match=r"Attributes cannot be predicted: the images show fewer than two"):
+    with pytest.raises(DataError, match=r"Attributes cannot be predicted: fewer than two"):
         predicted_groups(data, torch.zeros(len(data), 2))
 
 

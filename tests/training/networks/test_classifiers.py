@@ -135,7 +135,7 @@ def test_a_folder_of_another_architecture_than_timms_is_refused(weights):
     about = json.loads((folder / "config.json").read_text())
     about["model_args"] = about.get("model_args", {}) | {"drop_rate": 0.1}
     (folder / "config.json").write_text(json.dumps(about))
-    with pytest.raises(OptionError, match=r"differs from test_efficientnet by \{'drop_rate': 0\.1\}, which a kept"):
+    with pytest.raises(OptionError, match=r"differs from test_efficientnet by \{'drop_rate': 0\.1\}, which a saved"):
         check_network(f"local-dir:{folder}")
 
 
@@ -179,5 +179,5 @@ def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weight
 
 @pytest.mark.parametrize("given", [{"mean": (0.5,)}, {"mean": (0.5,), "std": (0.0,)}, {"mean": (0.5,), "std": (1, 1)}])
 def test_mean_and_deviation_come_together(given):
-    with pytest.raises(ValueError, match="mean and std are given together, as many numbers each, std above 0"):
+    with pytest.raises(ValueError, match="mean and std must be given together, with equally many"):
         TrainOptions(**given)
