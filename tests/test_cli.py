@@ -394,7 +394,7 @@ def test_the_help_fits_its_paragraphs_to_the_terminal_and_each_command_to_a_line
     overview = synaug("--help").out
     assert all(len(re.findall(rf"^│ {name} +\w.*\.? +│$", overview, re.M)) == 1 for name in COMMANDS)
     assert not re.search(r"^│ {11}\w", overview, re.M)
-    assert "A rejected image is made again" in " ".join(synaug("review", "--help").out.split())
+    assert "replaces rejected images" in " ".join(synaug("review", "--help").out.split())
     assert not re.search(r"^ .{1,60}\n [a-z]", synaug("review", "--help").out, re.M)
 
 
