@@ -210,7 +210,7 @@ def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
 
 
 def learns_from_validation(name: str, recipe: Recipe) -> bool:
-    """Return whether the last layer is fitted to the validation images, so that their score would flatter it."""
+    """Return whether the last layer is fitted to the validation images, which biases their score."""
     return method_named(name, recipe).starts_from is not None and retrain_options(name, recipe).data == "validation"
 
 
