@@ -31,7 +31,7 @@ Strategy = str | float | Mapping[Any, int] | Callable[[np.ndarray], Mapping[Any,
 
 
 class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
-    """Even out classes with synthetic images.
+    """Balance classes with synthetic images.
 
     Args:
         sampling_strategy: as in imbalanced-learn: ``auto`` (or ``not majority``), ``minority``, ``not minority``,

@@ -216,7 +216,7 @@ def load_training_set(
 
     Args:
         manifest: the images.
-        image_size: side in pixels; images are scaled and cropped to a centerd square. Default: the size
+        image_size: side in pixels; images are scaled and cropped to a centered square. Default: the size
             they all share, or the median shorter side, at most 224, where they differ.
         channels: 1 or 3. Default: 1 where the images are grey.
         like: take size, channels and normalization from this set, as a test set must from its training set.

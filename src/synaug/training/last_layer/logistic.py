@@ -33,7 +33,7 @@ class Standardized:
 
 
 def standardized(features: np.ndarray) -> Standardized:
-    """Return features with mean 0 and deviation 1; a constant one is only centerd."""
+    """Return features with mean 0 and deviation 1; a constant one is only centered."""
     mean, scale = features.mean(0), features.std(0)
     scale = np.where(scale > 1e-12, scale, 1.0)
     return Standardized((features - mean) / scale, mean, scale)
