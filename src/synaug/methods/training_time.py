@@ -1,4 +1,4 @@
-"""Say how long the training of some methods will take on this machine, before it begins."""
+"""Estimate how long the training of some methods will take on this machine."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ def seconds_of_features(methods: Sequence[str], recipe: Recipe, plan: Plan) -> d
 
 
 def trained_from(name: str, recipe: Recipe) -> str:
-    """Return the method whose features a method has."""
+    """Return the method that trains a method's features."""
     start = method_named(name, recipe).starts_from
     return name if start is None else trained_from(start, recipe)

@@ -1,4 +1,4 @@
-"""Export and verification: what torchvision and ``datasets`` load is what was written."""
+"""Test export and verification: torchvision and ``datasets`` load exactly what was written."""
 
 import contextlib
 import errno
@@ -43,7 +43,7 @@ NAMES = (
 
 @pytest.fixture
 def real(tmp_path):
-    """A split tree of PNG files in classes that are hard to load, and one JPEG."""
+    """A split tree of PNG files in classes with difficult names, and one JPEG."""
     for split, number in (("train", 2), ("test", 1)):
         for label, name in enumerate(NAMES):
             folder = tmp_path / "real" / split / name
@@ -161,7 +161,7 @@ def test_verify_finds_a_changed_croissant_file(out):
     assert "croissant.json changed: its digest is not the one in SHA256SUMS." in verify_dataset(out)
 
 
-# ---------------------------------------------------------------- what verify finds
+# ---------------------------------------------------------------- problems that verify finds
 
 
 def test_changed_missing_and_further_files_are_named(out):
@@ -204,7 +204,7 @@ def test_a_folder_that_is_no_export(tmp_path):
         verify_dataset(tmp_path)
 
 
-# ---------------------------------------------------------------- refusals and faults
+# ---------------------------------------------------------------- rejected input and faults
 
 
 def test_a_folder_with_content_is_refused(real, tmp_path):

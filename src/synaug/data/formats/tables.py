@@ -212,7 +212,7 @@ def _splits(values: pd.Series[str], column: str, given: Mapping[str, str], where
         what = "numbers of folds" if all(value.isdecimal() for value in distinct) else "values that name no split"
         raise DataError(
             f"{where}: the split column {column!r} has {what}: {', '.join(map(repr, unknown[:5]))}. "
-            f"Known: {', '.join(SPLIT_NAMES)} and their usual spellings; 0, 1, 2. Say what others stand for with "
+            f"Known: {', '.join(SPLIT_NAMES)} and their usual spellings; 0, 1, 2. Assign others with "
             f"--splits {unknown[0]}=train (data.splits), or choose another column with --split-column (data.split)."
         )
     return values.map(named)
