@@ -83,6 +83,9 @@ class DataOptions(Section):
     max_unreadable: float = Field(
         0.01, ge=0, le=1, description="share of unreadable images that is quarantined; above it, an error"
     )
+    accept_changed: bool = Field(
+        False, description="use an exported set or a manifest as it is now, although files differ from their digests"
+    )
 
 
 class PlanOptions(Section):

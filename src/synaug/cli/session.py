@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synaug.cli.output import print_note
 from synaug.errors import SynaugError
 
 if TYPE_CHECKING:
@@ -131,12 +132,10 @@ def run_folder(out: Path | None, name: str) -> Path:
     """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
     if out is not None:
         return out
-    from synaug.runtime.escaping import visible
-
     source = Path(name).resolve()
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
     chosen = Path("runs") / (named or "run")
-    print(f"Run folder: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
+    print_note(f"Run folder: {chosen} (choose another with --out)")
     with_foreign_files_named(chosen)
     return chosen
 
@@ -150,7 +149,7 @@ def with_foreign_files_named(run: Path | None) -> Path | None:
 
     with contextlib.suppress(OSError, SynaugError):  # whatever is wrong with it, the command says
         if found := foreign_files(run):
-            print(f"Not of synaug, left alone in {run}: {listed(found)}", file=sys.stderr)
+            print_note(f"Not of synaug, left alone in {run}: {listed(found)}")
     return run
 
 
@@ -168,7 +167,7 @@ def seeds_from(recipe: Recipe, number: int | None) -> range:
 
 def warn(note: str) -> None:
     """Print a warning to stderr, where it stands apart from results."""
-    print(f"Note: {note}", file=sys.stderr)
+    print_note(f"Note: {note}")
 
 
 def program() -> str:

@@ -16,7 +16,10 @@ from synaug.report.html import read_report
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
 from synaug.runtime.escaping import markdown, markdown_code, portable_name
-from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
+from synaug.runtime.files import directories
+from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, taken, work_folder
+from synaug.runtime.ownership import kind_of
+from synaug.runtime.recorded import changed_files
 
 CARD, CONFIG = "README.md", "config.json"
 UNKNOWN_LICENCE = "unknown"
@@ -68,12 +71,24 @@ def export_classifier(
     weights = storage.file_digest(checkpoint / FILE)
     content, names = storage.digest(f"{weights} {json.dumps(config)} {card}".encode()), (FILE, CONFIG, CARD)
     if not is_free(out, content, names):
-        raise taken(out)
+        texts = {CONFIG: storage.digest(storage.json_bytes(config)), CARD: storage.digest(card.encode())}
+        if not _holds(out, {FILE: weights} | texts):
+            raise taken(out)
+        remove_left_over(out)  # an earlier call wrote the same, and may have been killed right after its last step
+        return
     with work_folder(out, content, names) as folder:
         storage.copy_file(checkpoint / FILE, folder / FILE)
         storage.write_json(folder / CONFIG, config)
         storage.write_text(folder / CARD, card)
         put_in_place(folder, out, kind="classifier", last=CARD)
+
+
+def _holds(out: Path, digests: dict[str, str]) -> bool:
+    """Return whether a folder is an exported classifier with exactly these files."""
+    if kind_of(out) != "classifier":
+        return False
+    directories.own(out)
+    return not changed_files((out / name, sha256) for name, sha256 in digests.items())
 
 
 def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, licence: str) -> str:
@@ -115,9 +130,9 @@ def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str,
 
 def _loading(network: str) -> str:
     """Return how it is loaded; the code of a network of one's own has to be named."""
-    given = f', network="{network}"' if ":" in network else ""
-    said = f"The code of the network, {network}, is not in this folder: ask its maker.\n" if given else ""
-    return _LOADING.format(network=given) + said
+    given = f", network={json.dumps(network)}" if ":" in network else ""
+    code = f"The code of the network, {markdown_code(network)}, is not in this folder: ask its maker.\n"
+    return _LOADING.format(network=given) + (code if given else "")
 
 
 def _is_number(value: Any) -> bool:

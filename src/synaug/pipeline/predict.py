@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -23,6 +24,7 @@ from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run import RunFolder, check_regular, locked_recipe
 from synaug.runtime import signals, storage
+from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from synaug.training.networks.saving import SavedClassifier
 
 OUTPUTS = (".csv", ".tsv", ".jsonl")
+_LONGEST_HEAD = 100_000  # characters
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def load_classifier(
         if not path.exists():
             raise DataError(f"{path} does not exist. Give a run directory or an exported classifier.")
         return load_folder(path, network=network, device=device)
+    directories.own(path)
     check_regular(run)
     result = _result_of(run, method, seed)
     loaded = load_folder(run.checkpoint(result["method"], result["seed"]), network=network, device=device)
@@ -243,7 +247,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write the table as CSV, TSV or JSON lines, by the suffix; ``synaug evaluate`` reads each.
 
     Raises:
-        OptionError: the suffix is another.
+        OptionError: the suffix is another, or there is a file that is not earlier predictions; see ``check_output``.
         EnvironmentFault: the file cannot be written.
     """
     table = predictions.table
@@ -258,9 +262,39 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     storage.write_text(path, content)
 
 
-def check_output(path: Path) -> None:
-    """Raise an OptionError for a file that ``write_predictions`` cannot write: another suffix, or a folder."""
+def check_output(path: Path, sources: Sequence[str | Path] = ()) -> None:
+    """Check that predictions may be written to a file; only earlier predictions are replaced.
+
+    Args:
+        path: the file.
+        sources: what is predicted; none of it may be replaced.
+
+    Raises:
+        OptionError: the suffix is not allowed, or something else is in its place.
+    """
     if path.suffix.lower() not in OUTPUTS:
         raise OptionError(f"--out is {os.fspath(path)!r}; allowed are the suffixes {', '.join(OUTPUTS)}.")
     if path.is_dir():
         raise OptionError(f"--out {path} is a folder. Give a file, such as {path / 'predictions.csv'}.")
+    if not os.path.lexists(path):
+        return
+    if any(os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path) for source in sources):
+        raise OptionError(f"--out {path} is one of the files to predict. Choose another file.")
+    if path.is_symlink() or not path.is_file() or not _are_predictions(path):
+        raise OptionError(
+            f"--out {path} exists and does not contain predictions of synaug. Nothing was changed. Choose another "
+            "file, or move it away."
+        )
+
+
+def _are_predictions(path: Path) -> bool:
+    """Return whether a file has the columns that ``write_predictions`` writes."""
+    with contextlib.suppress(OSError, ValueError, RecursionError), open(path, encoding="utf-8", newline="") as file:
+        line = file.readline(_LONGEST_HEAD).rstrip("\r\n")
+        if path.suffix.lower() == ".jsonl":
+            columns = list(json.loads(line))
+        else:
+            columns = line.split("\t" if path.suffix.lower() == ".tsv" else ",")
+        own = columns[:1] + [name for name in columns[1:] if name != "label"]
+        return own[:3] == ["image", "prediction", "probability"]
+    return False
