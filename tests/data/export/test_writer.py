@@ -269,7 +269,7 @@ def test_an_export_that_changed_is_not_read_as_data(out, change):
 def test_images_that_were_added_to_an_export_are_used_and_named(out):
     Image.new("RGB", (4, 4), (9, 9, 9)).save(out / "train/007/mine.png")
     manifest = read_data(out)
-    assert any("1 images were added to the export since: train/007/mine.png" in note for note in manifest.notes)
+    assert any("1 image was added to the export since: train/007/mine.png" in note for note in manifest.notes)
     assert "train/007/mine.png" in set(manifest.frame["id"])
 
 

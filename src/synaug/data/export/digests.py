@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from synaug.data.export.croissant import CROISSANT
+from synaug.data.manifest import SPLITS
 from synaug.errors import ChangedFileError, DataError
 from synaug.runtime import storage
 from synaug.runtime.files import directories
@@ -18,7 +19,8 @@ _LENGTH = 64  # hexadecimal digits
 
 def export_of(folder: Path) -> Path | None:
     """Return the export that a folder is, or is a split of; None if it is neither."""
-    for place in (folder, folder.resolve().parent):
+    whole = folder.resolve()
+    for place in (folder, *([whole.parent] if whole.name in SPLITS else [])):
         if (place / DIGESTS).is_file() and (kind_of(place) == "export" or (place / CROISSANT).is_file()):
             return place
     return None
@@ -85,7 +87,8 @@ def check_unchanged(export: Path, files: Mapping[str, str], *, below: str = "", 
             export / [*changed, *missing][0],
         )
     added = sorted(files.keys() - recorded.keys())
-    return f"{len(added):,} images were added to the export since: {named(map(Path, added))}." if added else ""
+    what = "image was" if len(added) == 1 else "images were"
+    return f"{len(added):,} {what} added to the export since: {named(map(Path, added))}." if added else ""
 
 
 def _table_digests(export: Path, recorded: Iterable[str], below: str) -> dict[str, str]:
