@@ -15,6 +15,7 @@ from synaug.config import UNNAMED, Recipe
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import make_recipe, with_overrides
 from synaug.runtime import ownership, storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.files import directories
 from synaug.runtime.files.names import component
 from synaug.runtime.recorded import check_file, current_digest
@@ -276,7 +277,7 @@ def _way_out(run: RunFolder, recipe: Recipe) -> str:
         return f"To train again on the same images: {command}. To keep both, choose another folder with --out."
     return (
         "Choose another folder with --out, or repeat the options of that run to resume it. Only options of training "
-        f"may change on the same images: synaug train {run.path} --set train.SECTION.OPTION=VALUE"
+        f"may change on the same images: synaug train {shell_word(run.path)} --set train.SECTION.OPTION=VALUE"
     )
 
 

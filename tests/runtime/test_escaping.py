@@ -106,6 +106,12 @@ def test_the_test_above_sees(code):
     assert list(ways_to_a_terminal(code))
 
 
+@pytest.mark.parametrize("path", sorted(SOURCES.rglob("*.py")), ids=lambda path: path.relative_to(SOURCES).as_posix())
+def test_a_path_in_a_command_to_copy_is_one_word(path):
+    """Also the path ``runs/a; rm -rf ~``, as the folder of somebody else's images may be called."""
+    assert not re.findall(r"synaug [a-z]+ \{(?!shell_word\(|escape\(shell_word\()[^}]*\}", path.read_text())
+
+
 TYPED = HOSTILE.replace("\udcff", "")  # what an operating system takes as an argument
 
 

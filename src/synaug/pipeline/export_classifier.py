@@ -15,7 +15,7 @@ from synaug.pipeline.choose import read_choice
 from synaug.report.html import read_report
 from synaug.run import locked_recipe, open_run
 from synaug.runtime import storage
-from synaug.runtime.escaping import markdown, markdown_code, portable_name
+from synaug.runtime.escaping import markdown, markdown_code, portable_name, shell_word
 from synaug.runtime.files import directories
 from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, taken, work_folder
 from synaug.runtime.ownership import kind_of
@@ -51,7 +51,9 @@ def export_classifier(
         method = read_choice(run_folder.path).get("chosen", "synaug")
     check_methods([method], recipe)
     if not run_folder.report.exists():
-        raise DataError(f"{run} has no report yet, which the card is made from. Make it with: synaug report {run}")
+        raise DataError(
+            f"{run} has no report yet, which the card is made from. Make it with: synaug report {shell_word(run)}"
+        )
     report = read_report(run_folder.report)
     result = next((result for result in report["results"] if result["method"] == method), None)
     if result is None:
@@ -60,7 +62,8 @@ def export_classifier(
     current = read_result(run_folder, method, recipe.seed)
     if {name: result.get(name) for name in current} != current:
         raise DataError(
-            f"The report of {run} is not of the result that is there now. Write it again: synaug report {run}"
+            f"The report of {run} is not of the result that is there now. "
+            f"Write it again: synaug report {shell_word(run)}"
         )
     checkpoint = run_folder.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)

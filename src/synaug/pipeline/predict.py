@@ -24,6 +24,7 @@ from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run import RunFolder, check_regular, locked_recipe
 from synaug.runtime import signals, storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
 
@@ -117,7 +118,7 @@ def _result_of(run: RunFolder, method: str | None, seed: int | None) -> dict[str
     results = finished_results(run, recipe.model_copy(update={"seed": chosen}))
     if not results:
         seeds = ", ".join(map(str, run.seeds()))
-        there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {run.path}"
+        there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {shell_word(run.path)}"
         raise DataError(f"{run.path} has no finished classifier of seed {chosen}.{there}")
     if method is None:
         return chosen_result(results, run)
@@ -126,7 +127,7 @@ def _result_of(run: RunFolder, method: str | None, seed: int | None) -> dict[str
         known = ", ".join(result["method"] for result in results)
         raise DataError(
             f"{run.path} has no finished classifier {method!r} of seed {chosen}. Finished: {known}. "
-            f"Train it with: synaug train {run.path} --methods {method}"
+            f"Train it with: synaug train {shell_word(run.path)} --methods {method}"
         )
     return found
 
