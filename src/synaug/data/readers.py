@@ -143,6 +143,9 @@ def list_images(path: Path, options: DataOptions) -> Listing:
         return list_table(path, options)
     if path.is_file():
         raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
+    if path.exists() and not path.is_dir():
+        what = directories.kind_of(path.stat().st_mode)
+        raise DataError(f"{path} is {what}, not a file. Give a folder with one folder per class, or a table of images.")
     if not path.is_dir():
         near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [], n=1)
         hint = f" Did you mean {str(path.parent / near[0])!r}?" if near else ""
