@@ -285,7 +285,7 @@ def test_an_experiment_like_another_may_have_versions_of_methods(tmp_path):
 def test_an_experiment_like_another_has_no_options_of_its_own(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("seed: 3\nbench: {like: demo, arms: {text: {methods: [cross_entropy]}}}\n")
-    with pytest.raises(OptionError, match="leave all sections but 'methods' out"):
+    with pytest.raises(OptionError, match="remove all sections except 'methods'"):
         read_experiment(str(path))
 
 
@@ -299,7 +299,7 @@ def test_images_of_ones_own_are_not_filled_up_with_those_of_the_demo(tmp_path, p
 def test_an_arm_that_is_filled_has_one_target_for_all_classes():
     experiment = read_experiment("fashion-lt")
     recipe = with_overrides(experiment.recipe, {"plan.target": {"bag": 9}})
-    with pytest.raises(OptionError, match=r"An arm that is 'filled' takes plan.target uniform, a number or a share"):
+    with pytest.raises(OptionError, match=r"A 'filled' arm requires plan.target to be uniform, a number or a share"):
         data_of(experiment, ArmOptions(filled=True), recipe)
 
 

@@ -137,7 +137,7 @@ def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
     small = tiny(path, source(path.stem), tmp_path)
     for arm in read_experiment(str(tmp_path / path.name), data=small.source).arms.values():
         recipe = recipe_of(small, arm, 0)
-        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images a class have no longer tail
+        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images per class have no longer tail
             recipe = with_overrides(recipe, {"data.imbalance_factor": 10})
         manifest = plan_stage.load_data(small.source, recipe)
         plan = plan_stage.drafted_plan(manifest, recipe)

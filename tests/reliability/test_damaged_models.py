@@ -149,9 +149,9 @@ def with_part(model, part, value):
 
 
 def refused(model, tmp_path):
-    with pytest.raises(EnvironmentFault, match="wants code of its own"):
+    with pytest.raises(EnvironmentFault, match="needs custom code"):
         find_model(str(model))
-    with pytest.raises(EnvironmentFault, match="wants code of its own"):
+    with pytest.raises(EnvironmentFault, match="needs custom code"):
         load_generator(str(model), GenerateOptions(steps=1))
     assert not list(tmp_path.rglob(RAN))
 

@@ -13,7 +13,7 @@ from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
 from synaug.pipeline.choose import read_choice
 from synaug.report.html import read_report
-from synaug.run import locked_recipe, open_run
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.escaping import markdown, markdown_code, portable_name, shell_word
 from synaug.runtime.files import directories
@@ -22,21 +22,21 @@ from synaug.runtime.ownership import kind_of
 from synaug.runtime.recorded import changed_files
 
 CARD, CONFIG = "README.md", "config.json"
-UNKNOWN_LICENCE = "unknown"
+UNKNOWN_LICENSE = "unknown"
 CHOSEN = "chosen"  # in the place of a method: the one that the run chose
 METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
 
 
 def export_classifier(
-    run: str | Path, out: str | Path, *, method: str | None = None, licence: str = UNKNOWN_LICENCE
+    run: str | Path, out: str | Path, *, method: str | None = None, license: str = UNKNOWN_LICENSE
 ) -> None:
     """Write the classifier of a finished method into the new folder ``out``; ``load_classifier`` reads it.
 
     Args:
-        run: run folder with a report.
+        run: run directory with a report.
         out: a folder that does not exist or is empty; gets weights, ``config.json`` and a model card.
         method: whose classifier; default, or ``chosen``: the one that the run chose.
-        licence: of the weights, as the Hub spells it, such as ``apache-2.0``.
+        license: of the weights, as the Hub spells it, such as ``apache-2.0``.
 
     Raises:
         OptionError: nothing has the method's name, or ``out`` has something in it.
@@ -45,20 +45,22 @@ def export_classifier(
     from synaug.training.networks.custom import is_own
     from synaug.training.networks.saving import FILE, load_classifier
 
-    run_folder, out = open_run(Path(run)), Path(out).resolve()
-    recipe = locked_recipe(run_folder)
+    run_folder, out = Run.open(Path(run)), Path(out).resolve()
+    recipe = run_folder.recipe
     if method is None or method == CHOSEN:
         method = read_choice(run_folder.path).get("chosen", "synaug")
     check_methods([method], recipe)
     if not run_folder.report.exists():
         raise DataError(
-            f"{run} has no report yet, which the card is made from. Make it with: synaug report {shell_word(run)}"
+            f"{run} has no report yet, which the card needs. Create it with: synaug report {shell_word(run)}"
         )
     report = read_report(run_folder.report)
     result = next((result for result in report["results"] if result["method"] == method), None)
     if result is None:
         known = ", ".join(result["method"] for result in report["results"])
-        raise DataError(f"The report of {run} has no result of {method}; there are {known}. Train and report it first.")
+        raise DataError(
+            f"The report of {run} has no result of {method}; available: {known}. Train and report it first."
+        )
     current = read_result(run_folder, method, recipe.seed)
     if {name: result.get(name) for name in current} != current:
         raise DataError(
@@ -70,7 +72,7 @@ def export_classifier(
     check_code([network])
     saved = load_classifier(checkpoint, network=network if is_own(network) else None)
     config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
-    card = model_card(report, result, config, licence=licence)
+    card = model_card(report, result, config, license=license)
     weights = storage.file_digest(checkpoint / FILE)
     content, names = storage.digest(f"{weights} {json.dumps(config)} {card}".encode()), (FILE, CONFIG, CARD)
     if not is_free(out, content, names):
@@ -94,13 +96,13 @@ def _holds(out: Path, digests: dict[str, str]) -> bool:
     return not changed_files((out / name, sha256) for name, sha256 in digests.items())
 
 
-def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, licence: str) -> str:
+def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, license: str) -> str:
     """Return the card of a classifier; all numbers are the report's."""
     measured = {name: result[name] for name in METRICS if _is_number(result.get(name))}
     name = f"{report['name']} {result['method']}"
     data = {"type": "image-classification", "name": report["name"], "split": "test"}
     head = {
-        "license": licence,
+        "license": license,
         "library_name": "synaug",
         "pipeline_tag": "image-classification",
         "tags": ["synaug", "synthetic", "long-tail"],
@@ -191,5 +193,5 @@ classifier = synaug.load_classifier("path/to/this/folder"{network})
 print(classifier.predict(["photo.jpg"]))
 ```
 
-`config.json` holds class names, image shape and normalisation; `classifier.safetensors` holds the weights and the same.
+`config.json` holds class names, image shape and normalization; `classifier.safetensors` holds the weights and the same.
 """

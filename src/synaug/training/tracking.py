@@ -36,7 +36,7 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
     except ModuleNotFoundError as error:
         raise EnvironmentFault(
             f"TensorBoard cannot be used: {error}. Install it with pip install 'synaug[track]', or set train.track "
-            "to null; the numbers are in training.csv in any case."
+            "to null; the numbers are in training.csv anyway."
         ) from error
     try:
         yield board.log
