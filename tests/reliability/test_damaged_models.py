@@ -17,7 +17,7 @@ from synaug.synthesis.generators.loading import load_generator
 from synaug.synthesis.generators.model_sources import find_model
 from synaug.training.networks.classifiers import make_model, network_digest
 from synaug.training.networks.packaged_weights import write_packaged_weights
-from synaug.training.networks.timm_networks import pretrained_normalisation
+from synaug.training.networks.timm_networks import pretrained_normalization
 
 TINY = Path(synaug.__file__).parent / "assets" / "tiny-diffusion"
 VALUES = (None, -1, 0, 10**30, 1.5, "x", "../../x", [], {}, True, [1, 2])
@@ -88,7 +88,7 @@ def check_generator(folder):
 def check_network(folder):
     name = f"timm/local-dir:{folder}"
     network_digest(name)
-    pretrained_normalisation(name, in_channels=3)
+    pretrained_normalization(name, in_channels=3)
     make_model(name, num_classes=2, image_size=32, pretrained=True).eval()(torch.zeros(1, 3, 32, 32))
 
 
