@@ -1,4 +1,4 @@
-"""Files shipped inside the package: the demo's data and recipe, and the tiny diffusion pipeline."""
+"""What ships inside the package: the demo's data and recipe."""
 
 from __future__ import annotations
 
@@ -15,8 +15,3 @@ def demo_data() -> Path:
 def demo_recipe() -> Path:
     """Return the path of the demo's recipe."""
     return ASSETS / "bench" / "demo.yaml"
-
-
-def pipeline_folder() -> Path:
-    """Return the folder of the embedded pipeline, in diffusers layout."""
-    return ASSETS / "tiny-diffusion"

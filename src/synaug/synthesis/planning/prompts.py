@@ -67,11 +67,6 @@ def prompt(
     return _with_articles(" ".join(_replaced(template, words).split()))
 
 
-def check_template(template: str) -> None:
-    """Raise an OptionError if the template has an unknown placeholder."""
-    prompt(template, class_name="class", modifier="modifier", attribute="attribute")
-
-
 def readable_name(name: str, aliases: Mapping[str, str] | None = None) -> str:
     """Return the prompt name of a class: its alias, or its data set name made readable.
 
