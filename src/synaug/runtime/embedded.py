@@ -1,4 +1,4 @@
-"""What ships inside the package: the demo's data and recipe."""
+"""Files shipped inside the package: the demo's data and recipe."""
 
 from __future__ import annotations
 

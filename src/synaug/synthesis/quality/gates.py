@@ -310,7 +310,7 @@ def make_gates(
     """
     references = References(manifest, quality, seed, scorer, accepted, progress, embed)
     check_gates(quality.gates)
-    names = sorted(quality.gates, key=lambda name: name == "collapse")  # last: it compares accepted images
+    names = sorted(quality.gates, key=lambda name: name == "collapse")  # last: it remembers passed images as accepted
     return [_when_asked(GATES[name], references) for name in names if name in GATES]
 
 
