@@ -1,4 +1,4 @@
-"""What is published loads again as it was, says what it is, and goes nowhere unless asked to."""
+"""Test that an exported classifier loads unchanged, has an accurate card, and is uploaded only on request."""
 
 import base64
 import http.server
@@ -55,7 +55,7 @@ def test_the_model_card_is_one_that_the_hub_reads(folder, finished, photos):
     for words in ("`synaug`, seed 0", f"- Data: {photos.name}, 34 real", "by `embedded`", "| bag | ", "## Limits"):
         assert words in card.text, words
     assert "nan" not in str(card).lower().split()
-    assert str(photos) not in str(card)  # where the images lie is nobody's business
+    assert str(photos) not in str(card)  # the location of the images is private
     config = storage.read_json(folder / "config.json")
     assert config["class_names"] == ["ankle boot", "bag", "coat"]
 
@@ -98,7 +98,7 @@ def test_a_classifier_that_somebody_changed_is_not_taken_for_the_same(finished, 
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Answers what the Hub's client asks when it makes a repository and uploads into it."""
+    """Answers the requests of the Hub's client when it creates a repository and uploads to it."""
 
     def do_GET(self):
         self.asked()
@@ -138,7 +138,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A server on this machine in the place of the Hub, and a token for it."""
+    """A local server that replaces the Hub, and a token for it."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.url = f"http://127.0.0.1:{server.server_port}"
     server.files, server.requests, server.is_private, server.status = {}, [], True, 200

@@ -1,4 +1,4 @@
-"""A finished classifier names new images, whatever they come in, as it named the run's test images."""
+"""Test that a finished classifier labels new images in any input form like the run's test images."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def classifier(finished):
 
 @pytest.fixture(scope="module")
 def test_images(finished):
-    """The test images of the run: their paths and the pixels in them, grey."""
+    """The test images of the run: paths and gray pixels."""
     test = read_manifest(finished / "data.parquet").split("test")
     paths = [test.absolute_path(row) for row in range(len(test))]
     return paths, np.stack([np.asarray(read_image(test, row)) for row in range(len(test))])

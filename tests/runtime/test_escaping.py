@@ -1,4 +1,4 @@
-"""Nothing that a file, a name or an error contains acts on a terminal, a page or a card."""
+"""Test that no file content, name or error affects a terminal, a page or a card."""
 
 import ast
 import io

@@ -1,4 +1,4 @@
-"""New folders: complete or not there, never mixed, also where the place is a mount point or the current folder."""
+"""Test new folders: complete or absent, never mixed, even if the place is a mount point or the current folder."""
 
 import os
 import shutil

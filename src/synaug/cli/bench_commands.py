@@ -1,4 +1,4 @@
-"""The command about experiments over several seeds: bench."""
+"""Define the command for experiments over several seeds: bench."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def bench(
 ) -> None:
     """Run an experiment over several seeds and print its table.
 
-    What has a result is not run again, so it can be interrupted and repeated.
+    Finished runs are skipped, so you can interrupt and rerun safely.
 
     Example:  synaug bench --list
 

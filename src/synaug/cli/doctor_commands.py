@@ -1,4 +1,4 @@
-"""The commands that look before anything is paid for: doctor, try."""
+"""Define the commands to use before paying for a run: doctor, try."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def doctor(
 ) -> None:
     """Check a data set before generating images.
 
-    Counts, duplicates, suspicious labels, and a baseline on frozen features with a learning curve per class. No
-    generator is needed and nothing is written; about two minutes.
+    Shows counts, duplicates, suspicious labels, and a baseline on frozen features with a learning curve per class.
+    Needs no generator and writes nothing; takes about two minutes.
 
     Example:  synaug doctor photos/
 

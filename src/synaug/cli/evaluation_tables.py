@@ -1,4 +1,4 @@
-"""Print the scores of anybody's predictions: classes by their recall, and fairness as tables to read."""
+"""Print the scores of anyone's predictions: classes by their recall, and fairness as readable tables."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
 
 
 def _show_accuracies(classes: Sequence[str], found: Mapping[str, Any]) -> None:
-    """Print a row an attribute value or a row a class, whichever there are more of."""
+    """Print one row per attribute value or per class, whichever has more."""
     values, ends = found["num_images_by_value"], found["intervals"]
     by_value = {
         value: [

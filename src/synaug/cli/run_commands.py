@@ -1,4 +1,4 @@
-"""Commands for whole runs: demo, run, report, status."""
+"""Define the commands for whole runs: demo, run, report, status."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def demo(
 ) -> None:
     """Try synaug on images that ship with it: no GPU, no download.
 
-    All steps, a few minutes on two cores. The folder gets a report.html to open in a browser.
+    Runs all steps in a few minutes on two cores. Open the report.html in the folder with a browser.
 
     Example:  synaug demo
 
@@ -134,7 +134,8 @@ def run_all(
 ) -> None:
     """Run all steps on your images.
 
-    Count, plan, generate, check, train, retrain, evaluate, report. After Ctrl-C the same command goes on.
+    Count, plan, generate, check, train, retrain, evaluate, report. Press Ctrl-C to stop; rerun the same command to
+    resume.
 
     Example:  synaug run photos/ --dry-run
 

@@ -1,4 +1,4 @@
-"""Commands for synthetic images: plan, generate, check, review."""
+"""Define the commands for synthetic images: plan, generate, check, review."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def plan(
 ) -> None:
     """Plan the missing images of each class or group; show prompts.
 
-    Shows disk and time too, before anything is made. Only training images are counted; where the data name no
+    Also shows disk space and time, before anything is generated. Only training images are counted; if the data have no
     test split, a share of each class is held out first.
 
     Example:  synaug plan photos/
@@ -135,7 +135,7 @@ def generate(
 ) -> None:
     """Generate the planned images, check each, and keep those that pass.
 
-    What is there already is kept; the same command goes on.
+    Keeps existing images. Rerun to resume.
 
     Example:  synaug generate runs/photos
 
@@ -186,7 +186,7 @@ def check(
 ) -> None:
     """Re-run the quality gates on existing images.
 
-    Counts what fails, and changes nothing without --reject.
+    Counts failures, and changes nothing without --reject.
 
     Example:  synaug check runs/photos
 
@@ -213,8 +213,8 @@ def review(
 ) -> None:
     """Review the images, and accept or reject them.
 
-    Writes a page of images for each class, and a table to fill in; --apply follows the table. A rejected image is
-    made again by 'synaug generate'; an accepted one counts whatever the gates said.
+    Writes a page of images per class, and a table to fill in; --apply applies its decisions. 'synaug generate' replaces
+    rejected images; accepted ones count even if a gate rejected them.
 
     Example:  synaug review runs/photos
 

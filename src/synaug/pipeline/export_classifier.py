@@ -1,4 +1,4 @@
-"""Write a trained classifier as a folder of its own: weights, description and model card."""
+"""Write a trained classifier as a separate folder: weights, description and model card."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from synaug.runtime.recorded import changed_files
 
 CARD, CONFIG = "README.md", "config.json"
 UNKNOWN_LICENSE = "unknown"
-CHOSEN = "chosen"  # in the place of a method: the one that the run chose
+CHOSEN = "chosen"  # instead of a method: the one that the run chose
 METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
 
 
@@ -35,11 +35,11 @@ def export_classifier(
     Args:
         run: run directory with a report.
         out: a folder that does not exist or is empty; gets weights, ``config.json`` and a model card.
-        method: whose classifier; default, or ``chosen``: the one that the run chose.
-        license: of the weights, as the Hub spells it, such as ``apache-2.0``.
+        method: of the classifier; default, or ``chosen``: the one that the run chose.
+        license: of the weights, as spelled on the Hub, such as ``apache-2.0``.
 
     Raises:
-        OptionError: nothing has the method's name, or ``out`` has something in it.
+        OptionError: the method is unknown, or ``out`` is not empty.
         DataError: the method has no result, or the run no report.
     """
     from synaug.training.networks.custom import is_own
@@ -97,7 +97,7 @@ def _holds(out: Path, digests: dict[str, str]) -> bool:
 
 
 def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, license: str) -> str:
-    """Return the card of a classifier; all numbers are the report's."""
+    """Return the card of a classifier; all numbers come from the report."""
     measured = {name: result[name] for name in METRICS if _is_number(result.get(name))}
     name = f"{report['name']} {result['method']}"
     data = {"type": "image-classification", "name": report["name"], "split": "test"}
@@ -134,7 +134,7 @@ def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str,
 
 
 def _loading(network: str) -> str:
-    """Return how it is loaded; the code of a network of one's own has to be named."""
+    """Return the instructions for loading; a custom network's code must be named."""
     given = f", network={json.dumps(network)}" if ":" in network else ""
     code = f"The code of the network, {markdown_code(network)}, is not in this folder: ask its maker.\n"
     return _LOADING.format(network=given) + (code if given else "")
@@ -152,7 +152,7 @@ def _method_section(report: dict[str, Any], result: dict[str, Any], description:
         "",
         f"- Method: {markdown_code(result['method'])}, seed {result['seed']}"
         f"{f': {markdown(description)}' if description else ''}",
-        f"- Data: {markdown(Path(report['data']['source']).name)}, "  # where they lie is nobody's business
+        f"- Data: {markdown(Path(report['data']['source']).name)}, "  # their location is private
         f"{sum(report['data']['class_counts'].values()):,} real training images",
         f"- Synthetic images of the run: {made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected, "
         f"by {markdown_code(portable_name(plan['model']))}, prompted with {markdown_code(plan['template'])}; "

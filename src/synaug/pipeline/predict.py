@@ -1,4 +1,4 @@
-"""Use a finished classifier on new images: load it from a run or an exported folder, and predict files."""
+"""Use a finished classifier on new images: load it from a run or an exported folder, and classify files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LONGEST_HEAD = 100_000  # characters
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier predicts for a list of images.
+    """Predictions of a classifier for a list of images.
 
     ``table`` has one row per image that could be read: ``image`` (its path), ``label`` (only if the class of every
     image is known), then ``prediction`` and ``probability``, ``prediction_2`` and ``probability_2``, and so on.
@@ -54,13 +54,13 @@ class Predictions:
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """Images per predicted class, the most frequent first."""
+        """Images per predicted class, most frequent first."""
         return dict(Counter(self.table["prediction"]).most_common())
 
 
 @dataclass(frozen=True)
 class _Named:
-    """An image file, and the name of its class if something states it."""
+    """An image file, and the name of its class if known."""
 
     path: Path
     label: str | None = None
@@ -78,10 +78,10 @@ def load_classifier(
 
     Args:
         path: run directory, exported folder, ``RUN/checkpoints/METHOD-SEED``, or the ``classifier.safetensors`` in it.
-        method: of a run, whose classifier; default: the one that the report recommends.
-        seed: of a run with several seeds; default: the run's own.
-        network: what makes the network if it is its author's own: ``path/to/net.py:Net``, a class or a function. Its
-            code is run, so it is never taken from the files alone.
+        method: of the classifier in a run; default: the one that the report recommends.
+        seed: in a run with several seeds; default: the run's own.
+        network: required for a custom network: ``path/to/net.py:Net``, a class or a function. Its code is run, so it is
+            never taken from the files alone.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
@@ -112,7 +112,7 @@ def load_classifier(
 
 
 def _result_of(run: RunPaths, method: str | None, seed: int | None) -> dict[str, Any]:
-    """Return the finished result whose classifier is to be used."""
+    """Return the finished result of the selected classifier."""
     recipe = locked_recipe(run)
     chosen = recipe.seed if seed is None else seed
     results = finished_results(run, recipe.model_copy(update={"seed": chosen}))
@@ -140,19 +140,19 @@ def predict_files(
     batch_size: int = 64,
     progress: Progress = silent,
 ) -> Predictions:
-    """Predict image files.
+    """Classify image files.
 
     Args:
-        classifier: as ``load_classifier`` returns it.
-        sources: image files, folders (searched to the bottom) and tables with a path column and, possibly, a label
+        classifier: as returned by ``load_classifier``.
+        sources: image files, folders (searched recursively) and tables with a path column and, optionally, a label
             column. In folders, an image is labeled if a folder above it is named like a class.
-        top: how many classes per image, the most probable first; at most all of them.
-        batch_size: images at once.
-        progress: called with the number of images done.
+        top: number of classes per image, most probable first; at most all of them.
+        batch_size: images per batch.
+        progress: called with the number of finished images.
 
     Raises:
         OptionError: ``top`` or ``batch_size`` is below 1.
-        DataError: a source does not exist, or there is not an image at all.
+        DataError: a source does not exist, or there are no images.
         Interrupted: a signal arrived between two batches.
     """
     if top < 1:
@@ -170,7 +170,7 @@ def predict_files(
 
 @dataclass
 class _Reader:
-    """Decodes files one after another; those that fail are set aside, so that one of thousands stops nothing."""
+    """Decodes files one after another; sets failing ones aside, so that one of thousands does not stop the rest."""
 
     files: Sequence[_Named]
     read: list[_Named] = field(default_factory=list)
@@ -201,7 +201,7 @@ def _table(images: Sequence[_Named], probabilities: np.ndarray, names: Sequence[
 
 
 def named_images(sources: Sequence[str | Path], class_names: Sequence[str]) -> list[_Named]:
-    """Return the image files that the sources name, each once, in their order.
+    """Return the image files of the sources, each once, in order.
 
     Raises:
         DataError: a source does not exist, or no image is found.
@@ -245,10 +245,10 @@ def _in_table(path: Path) -> list[_Named]:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write the table as CSV, TSV or JSON lines, by the suffix; ``synaug evaluate`` reads each.
+    """Write the table as CSV, TSV or JSON lines, depending on the suffix; ``synaug evaluate`` reads all of them.
 
     Raises:
-        OptionError: the suffix is another, or there is a file that is not earlier predictions; see ``check_output``.
+        OptionError: the suffix is not one of these, or the file exists and is not earlier predictions.
         EnvironmentFault: the file cannot be written.
     """
     table = predictions.table

@@ -1,4 +1,4 @@
-"""How a finished classifier or an exported data set is used, as lines to type: for the terminal and the report."""
+"""Show how to use a finished classifier or an exported data set, as lines to type: for the terminal and the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from synaug.runtime.escaping import shell_word
 
 
 def usage_lines(model: str | Path, *, suffix: str = ".jpg") -> list[str]:
-    r"""Return a command and two lines of Python that predict new images with a run or an exported classifier.
+    r"""Return a command and two lines of Python that classify new images with a run or an exported classifier.
 
     >>> print(*usage_lines("runs/photos"), sep="\n")
     synaug predict runs/photos new/*.jpg
@@ -36,5 +36,5 @@ def data_usage_lines(folder: str | Path) -> list[str]:
 
 
 def _quoted(path: str | Path) -> str:
-    """Return the path as a literal of Python."""
+    """Return the path as a Python literal."""
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

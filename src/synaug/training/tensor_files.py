@@ -1,4 +1,4 @@
-"""Tensors and what is known of them in one safetensors file, with a digest of both: no pickle, no silent damage."""
+"""Read and write tensors and their metadata in one safetensors file with a digest: no pickle, no silent damage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
 
 
 def unpack(path: Path, *, way_out: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors and the plain values of a file; one of an older version has no digest to compare.
+    """Return the tensors and the plain values of a file; files of older versions have no digest to compare.
 
     Raises:
         DataError: the file cannot be read, or its content changed since it was written.

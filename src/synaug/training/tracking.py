@@ -1,4 +1,4 @@
-"""Tell a tracker of accelerate how a training goes; the CSV beside the checkpoint is written in any case."""
+"""Log a training to a tracker of accelerate; the CSV beside the checkpoint is always written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synaug.training.loop import Track
 
 @contextlib.contextmanager
 def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track | None]:
-    """Give the function that ``train_representation`` calls with its numbers; None where nothing is tracked.
+    """Yield the function that ``train_representation`` calls with its numbers; None if nothing is tracked.
 
     Args:
         tracker: ``tensorboard``, or None.

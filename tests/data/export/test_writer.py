@@ -1,4 +1,4 @@
-"""Export and verification: what torchvision and ``datasets`` load is what was written."""
+"""Test export and verification: torchvision and ``datasets`` load exactly what was written."""
 
 import contextlib
 import errno
@@ -45,7 +45,7 @@ NAMES = (
 
 @pytest.fixture
 def real(tmp_path):
-    """A split tree of PNG files in classes that are hard to load, and one JPEG."""
+    """A split tree of PNG files in classes with difficult names, and one JPEG."""
     for split, number in (("train", 2), ("test", 1)):
         for label, name in enumerate(NAMES):
             folder = tmp_path / "real" / split / name
@@ -163,7 +163,7 @@ def test_verify_finds_a_changed_croissant_file(out):
     assert "croissant.json changed: its digest is not the one in SHA256SUMS." in verify_dataset(out)
 
 
-# ---------------------------------------------------------------- what verify finds
+# ---------------------------------------------------------------- problems that verify finds
 
 
 def test_changed_missing_and_further_files_are_named(out):
@@ -296,7 +296,7 @@ def test_a_manifest_with_other_digests_can_be_accepted(real, tmp_path):
     assert sha256 in set(read_data(tmp_path / "real/x.parquet", DataOptions(accept_changed=True)).frame["sha256"])
 
 
-# ---------------------------------------------------------------- refusals and faults
+# ---------------------------------------------------------------- rejected input and faults
 
 
 def test_a_folder_with_content_is_refused(real, tmp_path):

@@ -1,4 +1,4 @@
-"""Image services, spoken to over real connections on this machine."""
+"""Test image services over real local connections."""
 
 import io
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not add it
 
 from image_server import png, serving
 
@@ -194,7 +194,7 @@ def test_a_run_that_is_killed_again_and_again_pays_for_no_image_twice(service, t
     script.write_text(KILLED.format(folder=str(Path(__file__).parent), address=service.address))
     source = str(Path(storage.__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": source}
-    for kill_at in (1, 3, 5, None):  # answers after which the process is killed
+    for kill_at in (1, 3, 5, None):  # number of answers after which the process is killed
         process = subprocess.Popen([sys.executable, script, run], env=environment, stderr=subprocess.PIPE)
         seen = []
 
@@ -304,7 +304,7 @@ def test_two_processes_share_one_budget(tmp_path):
         first.reserve("c")
     second.release("b")
     first.reserve("c")
-    first.reserve("a")  # counted already
+    first.reserve("a")  # already counted
     assert first.spent == Decimal("1.0")
 
 

@@ -170,7 +170,7 @@ def _splits(loaded: Any, where: Path, given: Mapping[str, str]) -> tuple[list[tu
     if not named:
         raise DataError(
             f"{where} has the splits {', '.join(loaded)}. Known: {', '.join(SPLIT_NAMES)} and their usual spellings; "
-            f"say what others stand for with --splits {next(iter(loaded))}=train (data.splits)."
+            f"assign others with --splits {next(iter(loaded))}=train (data.splits)."
         )
     others = [name for name in loaded if name not in named]
     left_out = [Quarantined(f"split {name!r}", f"{len(loaded[name]):,} images of no known split") for name in others]

@@ -1,4 +1,4 @@
-"""Networks of timm, by name or from a folder of weights, and the images that their weights expect."""
+"""Load timm networks, by name or from a folder of weights, and the image properties that their weights expect."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from synaug.runtime.files import directories
 from synaug.runtime.recorded import current_digest
 
 LOCAL = "local-dir:"
-WEIGHTS = "model.safetensors"  # no pickle, which could run code
+WEIGHTS = "model.safetensors"  # not a pickle, which could run code
 _LARGEST_CONFIG = 1_000_000  # bytes
-_SET_HERE = ("num_classes", "in_chans", "img_size")  # arguments of a network that follow from the images
+_SET_HERE = ("num_classes", "in_chans", "img_size")  # network arguments that follow from the images
 
 
 def check_timm(name: str, *, others: list[str]) -> None:
-    """Raise an OptionError for a name that timm does not know; ``others`` are allowed ones, for the hint."""
+    """Raise an OptionError for a name that timm does not have; ``others`` are also allowed, for the hint."""
     import timm
 
     name = name.removeprefix("timm/")
@@ -33,10 +33,10 @@ def check_timm(name: str, *, others: list[str]) -> None:
 
 
 def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: bool) -> nn.Module:
-    """Make a network of timm without its classifier.
+    """Make a timm network without its classifier.
 
     Raises:
-        EnvironmentFault: the weights is not available.
+        EnvironmentFault: the weights are not available.
     """
     import timm
 
@@ -65,10 +65,10 @@ def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: b
 def pretrained_normalization(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
     """Return mean, standard deviation and image side with which a timm network was trained.
 
-    For grey images they are the means over the channels, as timm sums the weights of the first layer.
+    For gray images these are the means over the channels, as timm sums the weights of the first layer.
 
     Raises:
-        OptionError: timm knows no weights of that name.
+        OptionError: timm has no weights of that name.
     """
     import timm
     from timm.data import resolve_data_config
@@ -96,14 +96,14 @@ def weights_digest(name: str) -> str:
 
 
 def architecture(name: str) -> str:
-    """Return what timm calls a network that is named by a folder; another name as it is."""
+    """Return timm's name of a network given as a folder; other names are returned unchanged."""
     local = name.removeprefix("timm/")
     return f"timm/{_local_config(local)[0]}" if local.startswith(LOCAL) else name
 
 
 @functools.lru_cache(maxsize=16)
 def _pooling(architecture: str) -> str | None:
-    """Return how a network of timm pools unless told otherwise: ``avg``, ``token``, ...; None where that is unknown."""
+    """Return the default pooling of a timm network: ``avg``, ``token``, ...; None if unknown."""
     import timm
 
     with torch.device("meta"):  # no memory, no weights
@@ -115,10 +115,10 @@ def _pooling(architecture: str) -> str | None:
 
 
 def _local_config(name: str) -> tuple[str, dict[str, Any]]:
-    """Return the architecture and the pretrained configuration of a folder, the weights among it as a file.
+    """Return the architecture and the pretrained configuration of a folder, including the file of weights.
 
     Raises:
-        OptionError: it is no such folder, or of a network that timm does not know.
+        OptionError: the folder is not of this kind, or of a network that timm does not have.
     """
     import timm
 
