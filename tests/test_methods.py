@@ -14,7 +14,7 @@ from PIL import Image
 from synaug import experiment, methods
 from synaug.config import ImagesOptions, Recipe, TrainOptions
 from synaug.data.manifest import from_arrays
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.methods import (
     DEFAULT_METHODS,
     METHODS,
@@ -311,6 +311,22 @@ def test_tensorboard_is_told_the_losses(run, recipe):
     both = EventAccumulator(str(run / "tracking" / "simclr_start-0"))
     both.Reload()
     assert {"loss", "start/loss"} <= set(both.Tags()["scalars"])
+
+
+def test_a_link_in_the_place_of_tensorboards_folder_is_refused(tmp_path):
+    from synaug.runtime.files import directories
+    from synaug.training.tracking import tracked
+
+    (tmp_path / "home").mkdir()
+    directories.own(tmp_path / "run")
+    (tmp_path / "run" / "tracking").mkdir(parents=True)
+    (tmp_path / "run" / "tracking" / "synaug-0").symlink_to(tmp_path / "home")
+    with (
+        pytest.raises(DataError, match="a symbolic link"),
+        tracked("tensorboard", name="synaug-0", folder=tmp_path / "run" / "tracking"),
+    ):
+        pass
+    assert not list((tmp_path / "home").iterdir())
 
 
 def test_without_tensorboard_the_way_out_is_named(run, recipe, monkeypatch):

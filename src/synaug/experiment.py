@@ -50,6 +50,7 @@ from synaug.report.choice import may_not_need
 from synaug.report.results_table import number_or_nan
 from synaug.run_directory import Run, RunPaths, write_networks
 from synaug.runtime import signals, storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, of_seed, silent
@@ -276,7 +277,9 @@ def train(
     if not is_settled(plan, folder=out, quality=locked.quality) and any(
         method_named(n, locked).data == "evened_out" for n in wanted
     ):
-        raise DataError(f"Some images of {out} have not been generated yet. Generate them with: synaug generate {out}")
+        raise DataError(
+            f"Some images of {out} have not been generated yet. Generate them with: synaug generate {shell_word(out)}"
+        )
     check_networks(wanted, locked, plan)
     made = synthetic_manifest(plan, out)
     check_present(made, out)

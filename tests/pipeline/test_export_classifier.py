@@ -71,11 +71,27 @@ def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
 
 def test_what_cannot_be_exported_is_named(finished, folder, tmp_path):
     with pytest.raises(OptionError, match="exists and is not empty"):
-        export_classifier(finished, folder)
+        export_classifier(finished, folder, method="cross_entropy", license="mit")
     with pytest.raises(OptionError, match=r"Unknown method 'synaugg'\. Did you mean 'synaug'"):
         export_classifier(finished, tmp_path / "other", method="synaugg")
     with pytest.raises(DataError, match=r"has no result of crt; available: cross_entropy, .*Train and report"):
         export_classifier(finished, tmp_path / "other", method="crt")
+
+
+def test_the_same_call_after_a_kill_at_the_very_end_ends_well(finished, folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / ".export.lock").write_text("4711")
+    export_classifier(finished, folder, method="synaug", license="mit")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["classifier.safetensors", "config.json", "README.md", ".synaug"])
+def test_a_classifier_that_somebody_changed_is_not_taken_for_the_same(finished, folder, name):
+    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    if name == ".synaug":
+        (folder / name).unlink()
+    with pytest.raises(OptionError, match="exists and is not empty"):
+        export_classifier(finished, folder, method="synaug", license="mit")
 
 
 # ---------------------------------------------------------------- a Hub on this machine
@@ -159,6 +175,25 @@ def test_a_data_set_is_sent_whole(hub, finished, tmp_path):
     assert set(hub.files) == sent
     assert b'"private"' not in hub.requests[0][2]
     assert any("/api/datasets/me/mine/commit/" in path for path, _, _ in hub.requests)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model"])
+@pytest.mark.parametrize("foreign", ["passwords.txt", "train/bag/mine.png", "link"])
+def test_files_of_the_users_are_not_sent(hub, finished, folder, tmp_path, kind, foreign):
+    out = folder
+    if kind == "dataset":
+        out = tmp_path / "data"
+        export_stage.export(finished, out)
+    if foreign == "link":
+        (tmp_path / "secret").write_text("secret")
+        (out / "README.md").unlink()
+        (out / "README.md").symlink_to(tmp_path / "secret")
+    else:
+        storage.make_folder((out / foreign).parent)
+        (out / foreign).write_text("secret")
+    with pytest.raises(OptionError, match="which synaug did not write"):
+        push_folder(out, "me/mine", kind=kind)
+    assert not hub.files
 
 
 def test_nothing_is_sent_unless_asked_to(hub, finished, tmp_path, synaug):

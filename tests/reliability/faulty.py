@@ -26,7 +26,7 @@ from PIL import Image
 
 from synaug import cli, experiment
 from synaug.pipeline import generate as generate_stage
-from synaug.runtime import storage
+from synaug.runtime import signals, storage
 from synaug.runtime.files import effects
 
 torch.set_num_threads(1)
@@ -198,17 +198,20 @@ def start(arguments, place, faults=None, *, modules=None, before=lambda: None):
     storage.make_folder(place)
     said = place.with_name(f"{place.name}.{secrets.token_hex(4)}.said")
     read, write = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until the child answers as the command does
     number = os.fork()
     if number:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         os.close(write)
         return Child(number, said, read)
     code = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(place)
         words = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(words, 1)
         os.dup2(words, 2)
+        signal.signal(signal.SIGINT, signals.end_at_once)  # as ``synaug.__main__`` does
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         before()
         faults = faults or Faults()
         effects.perform = faults
@@ -222,8 +225,6 @@ def start(arguments, place, faults=None, *, modules=None, before=lambda: None):
         if modules is not None:
             modules.write_text("\n".join(sys.modules))
         os.write(write, f"{faults.count} {faults.where}".encode())
-    except KeyboardInterrupt:  # before the command started, or after it ended
-        code = 75
     finally:
         os._exit(code)
 

@@ -48,7 +48,7 @@ def names_file_and_cause(line):
 
 @pytest.mark.parametrize("stages", [("generate", "train"), ("retrain", "export")], ids="-".join)
 def test_some_faults_lose_nothing(tmp_path, stages):
-    assert wrong_ones(fault_lines(tmp_path, 0.0, *stages, limit=120)) == []
+    assert wrong_ones(fault_lines(tmp_path, 0.0, *stages, limit=900)) == []
 
 
 @pytest.mark.long

@@ -152,6 +152,28 @@ def test_moved_data_are_trained_on_where_they_were_compared(planned, photos, sma
     assert read_lock(RunPaths(planned))["source"] == str(moved)
 
 
+@pytest.mark.parametrize("old_place", ["gone", "other images"])
+def test_run_with_the_new_path_of_moved_data_learns_and_tests_what_lies_there(
+    planned, photos, small, synaug, tmp_path, old_place
+):
+    moved = photos.rename(tmp_path / "moved")
+    if old_place == "other images":
+        for path in moved.rglob("*.png"):  # of equal names, all of one class
+            other = tmp_path / "photos" / path.parent.name / path.name
+            other.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(moved / "bag" / f"{int(path.stem) % 8}.png", other)
+    options = ("--recipe", small / "r.yaml", "--out", planned, "--methods", "cross_entropy")
+    done = synaug("run", moved, *options)
+    assert done.code == 0, done.err
+    manifest = read_manifest(planned / "data.parquet")
+    assert manifest.root == moved
+    digests = {storage.file_digest(path) for path in moved.rglob("*.png")}
+    assert set(manifest.frame["sha256"]) == digests
+    if old_place == "other images":  # and the old path, which now names other data, is refused
+        done = synaug("run", photos, *options)
+        assert (done.code, "already holds another run" in done.err) == (2, True), done.err
+
+
 def test_weights_that_changed_or_belong_to_another_directory_never_mix(small, photos, synaug, tmp_path, monkeypatch):
     model = Path(synaug_package()) / "assets" / "tiny-diffusion"
     for place in ("x", "y"):

@@ -348,6 +348,25 @@ def test_a_pipe_in_an_export_is_named_and_nothing_waits_for_it(synaug, work):
     assert json.loads(done.out)["problems"] == [f"{image.relative_to(work / 'e')} is a named pipe, not a file."]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_what_a_person_names_is_not_waited_for(synaug, work, kind):
+    for suffix in ("yaml", "csv", "tsv", "jsonl", "parquet", "py", "png"):
+        path = work / f"x.{suffix}"
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    commands = [
+        *(("plan", "photos", "--out", "o", option, "x.yaml") for option in ("--recipe", "--aliases")),
+        ("plan", "photos", "--out", "o", "--aliases", "x.csv"), ("bench", "x.yaml", "--data", "photos"),
+        *((name, f"x.{s}") for name in ("count", "evaluate", "doctor") for s in ("csv", "tsv", "jsonl", "parquet")),
+        ("run", "photos", "--recipe", "r.yaml", "--out", "o", "--network", "x.py:Net"),
+    ]  # fmt: skip
+    for command in commands:
+        done = synaug(*command)
+        what = "a named pipe" if kind == "pipe" else "a device"
+        assert done.code in (2, 4), command
+        assert what in done.err or "not a regular file" in done.err, (command, done.err)
+    assert not (work / "o").exists()
+
+
 def test_folders_nested_deeply_end(synaug, work):
     handle = os.open(work / "photos" / "bag", os.O_RDONLY)
     for _ in range(1200):

@@ -25,9 +25,10 @@ from synaug.cli import (
     synthesis_commands,
     training_commands,
 )
-from synaug.cli.streams import discard_output, flush_streams, prepare_streams
+from synaug.cli.output import print_note, print_text
+from synaug.cli.streams import discard_output, escape_messages, flush_streams, prepare_streams
+from synaug.cli.usage_errors import EscapingGroup
 from synaug.errors import SynaugError
-from synaug.runtime.escaping import visible
 from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
 
 INTERRUPTED = "Interrupted. Finished work is saved; rerun the same command to resume."
@@ -44,6 +45,7 @@ QUIET = {  # keeps libraries from printing, spawning or sending anything on thei
 
 app = typer.Typer(
     name="synaug",
+    cls=EscapingGroup,
     help="Balance image classification sets with synthetic images, and measure the effect on real held-out images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -107,7 +109,7 @@ for _panel, _commands in PANELS.items():
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"synaug {synaug.__version__}")
+        print_text(f"synaug {synaug.__version__}")
         raise typer.Exit
 
 
@@ -125,6 +127,7 @@ def main() -> NoReturn:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     prepare_streams()
+    escape_messages()
     keep_freed_memory()
     try:
         app(standalone_mode=True)
@@ -148,7 +151,7 @@ def main() -> NoReturn:
     except Exception as error:
         if is_out_of_memory(error):
             fail(OUT_OF_MEMORY, 5)
-        print(visible(_without_secrets(traceback.format_exc()), keep="\n"), end="", file=sys.stderr)
+        print_note(_without_secrets(traceback.format_exc()).rstrip("\n"))
         fail("This is a bug of synaug. Please report it with the lines above.", 1)
     sys.exit(0)
 
@@ -156,7 +159,7 @@ def main() -> NoReturn:
 def fail(message: str, code: int) -> NoReturn:
     """Print the message to stderr and end the process."""
     with contextlib.suppress(OSError):  # stderr may be closed
-        print(f"synaug: {visible(_without_secrets(message), keep=chr(10))}", file=sys.stderr)
+        print_note(f"synaug: {_without_secrets(message)}")
     sys.exit(code)
 
 

@@ -54,8 +54,7 @@ def bench(
         if as_json:
             print_json(experiment_names())
         else:
-            print("\n".join(experiment_names()))
-            print("What is in one: synaug bench NAME --list")
+            print_text("\n".join([*experiment_names(), "What is in one: synaug bench NAME --list"]))
         return
     if name == PHOTOS:
         _bench_photographs(seeds or (1 if quick else 3), known=known, as_json=as_json)
@@ -97,7 +96,7 @@ def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
         if as_json:
             print_json(rows)
         else:
-            print(f"photos: {', '.join(ROWS)}")
+            print_text(f"photos: {', '.join(ROWS)}")
         return
     with session() as progress:
         content = run_photographs(seeds=seeds, progress=progress)

@@ -19,7 +19,7 @@ from rich.table import Table
 from synaug.cli.training_preview import training_sentences
 from synaug.data.account import left_out_sentences
 from synaug.data.groups import shot_bins
-from synaug.runtime.escaping import visible
+from synaug.runtime.escaping import shell_word, visible
 from synaug.runtime.progress import duration
 
 _BAR = 36  # characters
@@ -82,7 +82,7 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
     show_reading(summary)
-    console.print(f"Next: [bold]synaug run {escape(str(source))} --dry-run[/]", soft_wrap=True)
+    console.print(f"Next: [bold]synaug run {escape(shell_word(source))} --dry-run[/]", soft_wrap=True)
 
 
 def show_reading(account: dict[str, Any]) -> None:
@@ -162,7 +162,7 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:
-        console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]", soft_wrap=True)
+        console.print(f"Next: [bold]synaug generate {escape(shell_word(out))}[/]", soft_wrap=True)
 
 
 def _speed(estimate: dict[str, Any]) -> str:
@@ -228,9 +228,11 @@ def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
         where = ", ".join(f"{escape(name)} {count:,}" for name, count in sorted(hit.items(), key=lambda item: -item[1]))
         console.print(f"  {reason.replace('_', '-')}: {number:,} ({where})")
     if failed and taken_out:
-        console.print(f"They have been removed. Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+        console.print(
+            f"They have been removed. Next: [bold]synaug generate {escape(shell_word(run))}[/]", soft_wrap=True
+        )
     elif failed:
-        console.print(f"To remove them: [bold]synaug check {escape(str(run))} --reject[/]", soft_wrap=True)
+        console.print(f"To remove them: [bold]synaug check {escape(shell_word(run))} --reject[/]", soft_wrap=True)
 
 
 def show_review(content: dict[str, Any], run: Path) -> None:
@@ -242,7 +244,7 @@ def show_review(content: dict[str, Any], run: Path) -> None:
     console.print(f"  [bold]{escape(content['decisions'])}[/]", soft_wrap=True)
     if content["pending"]:
         console.print(f"{content['pending']:,} decisions in it have not been applied yet.")
-    console.print(f"Next: [bold]synaug review {escape(str(run))} --apply[/]", soft_wrap=True)
+    console.print(f"Next: [bold]synaug review {escape(shell_word(run))} --apply[/]", soft_wrap=True)
 
 
 def show_applied(content: dict[str, Any], run: Path) -> None:
@@ -258,7 +260,7 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
     console.print(f"In all, a person accepted {total['accepted']:,} images and rejected {total['rejected']:,}.")
     if content["to_make"]:
         console.print(f"{content['to_make']:,} images have to be generated again.")
-        console.print(f"Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+        console.print(f"Next: [bold]synaug generate {escape(shell_word(run))}[/]", soft_wrap=True)
 
 
 def show_results(report: dict[str, Any]) -> None:
@@ -324,7 +326,7 @@ def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) 
         console.print(f"{len(table):,} {'image' if len(table) == 1 else 'images'}: {counts}.")
         console.print(f"Predictions: [bold]{escape(str(out))}[/]", soft_wrap=True)
         if "label" in table:
-            console.print(f"Score them: [bold]synaug evaluate {escape(str(out))}[/]", soft_wrap=True)
+            console.print(f"Score them: [bold]synaug evaluate {escape(shell_word(out))}[/]", soft_wrap=True)
     if classifier:
         console.print(f"[dim]Classifier: {escape(classifier)}[/]")
 

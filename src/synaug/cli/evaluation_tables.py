@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from synaug.cli.console import Console, escape, percent, show_facts
+from synaug.cli.output import print_text
 from synaug.evaluation.scores import DISPARITIES
 
 _OVERALL = ("accuracy", "mean_recall", "worst_class")
@@ -33,7 +34,7 @@ def show_scores(scores: dict[str, Any]) -> None:
         _show_fairness(attribute, found)
     Console(highlight=False).print(f"\n[dim]{escape(_NOTE)}[/]")
     if not scores.get("fairness"):
-        print("Fairness between the values of a column: add --attribute COLUMN.")
+        print_text("Fairness between the values of a column: add --attribute COLUMN.")
 
 
 def _show_notes(notes: Sequence[str]) -> None:

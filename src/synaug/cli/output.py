@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,13 @@ def print_text(text: str) -> None:
     from synaug.runtime.escaping import visible
 
     print(visible(text, keep="\n"))
+
+
+def print_note(text: str) -> None:
+    """Print lines on stderr, where they stand apart from results; control characters are shown as escapes."""
+    from synaug.runtime.escaping import visible
+
+    print(visible(text, keep="\n"), file=sys.stderr)
 
 
 def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> None:

@@ -47,7 +47,7 @@ def predict(
     from synaug.pipeline import predict as prediction_stage
 
     if out is not None:
-        prediction_stage.check_output(out)
+        prediction_stage.check_output(out, images)
     with session() as progress:
         classifier = prediction_stage.load_classifier(model, method=method, seed=seed, network=network, device=device)
         predictions = prediction_stage.predict_files(classifier, expanded(images), top=top, progress=progress)

@@ -43,7 +43,7 @@ from synaug.cli.arguments import (
     Trust,
     Workers,
 )
-from synaug.cli.output import print_json, show_plan, show_report
+from synaug.cli.output import print_json, print_text, show_plan, show_report
 from synaug.cli.session import (
     named_code,
     names_of,
@@ -95,7 +95,7 @@ def demo(
         )
     show_report(report, out, as_json=as_json)
     if not as_json:
-        print(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
+        print_text(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     generate_stage.check_complete(out)
 
 

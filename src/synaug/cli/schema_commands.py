@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from synaug.cli.arguments import Json
+from synaug.cli.output import print_json
 
 
 class File(StrEnum):
@@ -29,7 +29,7 @@ def schema(
 
     Example:  synaug schema recipe > synaug.schema.json
     """
-    print(json.dumps(content_of(file), indent=2))
+    print_json(content_of(file))
 
 
 def content_of(file: File) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synaug.cli.output import print_note
 from synaug.errors import SynaugError
 
 if TYPE_CHECKING:
@@ -132,12 +133,10 @@ def run_folder(out: Path | None, name: str) -> Path:
     """Return the requested run directory, or ``runs/NAME`` after printing it to stderr."""
     if out is not None:
         return out
-    from synaug.runtime.escaping import visible
-
     source = Path(name).resolve()
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are different folders
     chosen = Path("runs") / (named or "run")
-    print(f"Run directory: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
+    print_note(f"Run directory: {chosen} (choose another with --out)")
     with_foreign_files_named(chosen)
     return chosen
 
@@ -151,7 +150,7 @@ def with_foreign_files_named(run: Path | None) -> Path | None:
 
     with contextlib.suppress(OSError, SynaugError):  # the command itself reports any error
         if found := foreign_files(run):
-            print(f"Files that are not synaug's, left untouched in {run}: {listed(found)}", file=sys.stderr)
+            print_note(f"Files that are not synaug's, left untouched in {run}: {listed(found)}")
     return run
 
 
@@ -169,7 +168,7 @@ def seeds_from(recipe: Recipe, number: int | None) -> range:
 
 def warn(note: str) -> None:
     """Print a warning to stderr, separate from results."""
-    print(f"Note: {note}", file=sys.stderr)
+    print_note(f"Note: {note}")
 
 
 def program() -> str:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import sys
+import warnings
+from typing import Any
+
+from synaug.runtime.escaping import visible
 
 
 def prepare_streams() -> None:
@@ -30,6 +35,25 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):  # a replaced stream, as in tests, or a closed one
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+class _EscapedRecord(logging.LogRecord):
+    """A line of a log in which control characters are shown as escapes."""
+
+    def getMessage(self) -> str:
+        """Return the message."""
+        return visible(super().getMessage(), keep="\n")
+
+
+def escape_messages() -> None:
+    """Show control characters as escapes in what libraries log and warn of; it may quote any file."""
+    logging.setLogRecordFactory(_EscapedRecord)
+    show = warnings.formatwarning
+
+    def escaped(message: Any, *arguments: Any, **options: Any) -> str:
+        return visible(show(message, *arguments, **options), keep="\n")
+
+    warnings.formatwarning = escaped
 
 
 def flush_streams() -> OSError | None:

@@ -129,6 +129,7 @@ def generate(
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
+    trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -153,7 +154,7 @@ def generate(
     if dry_run:
         print_facts(preview_generation(run), as_json=as_json)
         return
-    with session() as progress:
+    with session(trust=trust) as progress:
         if model is not None:
             change_model(run, model)
         result = generate_stage.generate(run, shard=part, cluster=cluster, progress=progress)

@@ -18,6 +18,7 @@ from synaug.methods.options import is_of_options, learns_from_validation, method
 from synaug.methods.training import trained_model
 from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
 from synaug.runtime import storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.recorded import check_file
 from synaug.runtime.sealed import read_sealed, required, write_sealed
@@ -33,7 +34,7 @@ def read_result(run_folder: RunPaths, method: str, seed: int) -> dict[str, Any]:
         ChangedFileError: the classifier or the predictions beside it do not match the result.
     """
     path = run_folder.result(method, seed)
-    way_out = f"Remove the folder {path.parent} and train again: synaug retrain {run_folder.path}"
+    way_out = f"Remove the folder {path.parent} and train again: synaug retrain {shell_word(run_folder.path)}"
     content = read_sealed(path, way_out=way_out)
     required(
         content, path, way_out=way_out, method=str, seed=int, accuracy=(int, float), per_class=dict, options=dict,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from synaug.evaluation.proportions import Interval, paired_interval, paired_mean_interval
 from synaug.run_directory import RunPaths
+from synaug.runtime.files import directories
 
 
 def compared(run: RunPaths, results: Sequence[Mapping[str, Any]], chosen: str) -> dict[str, Any]:
@@ -66,7 +67,8 @@ def _paired(run: RunPaths, chosen: str, other: str, seed: int) -> tuple[np.ndarr
 
 
 def _predictions(run: RunPaths, method: str, seed: int) -> pd.DataFrame:
-    return pd.read_csv(run.method_predictions(method, seed), dtype=str, keep_default_na=False).set_index("id")
+    path = directories.checked(run.method_predictions(method, seed))
+    return pd.read_csv(path, dtype=str, keep_default_na=False).set_index("id")
 
 
 def _accuracy(first: np.ndarray, second: np.ndarray) -> tuple[float, Interval]:

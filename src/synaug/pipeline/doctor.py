@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.errors import DataError
 from synaug.evaluation.learning_curve import learning_curve, suspects
 from synaug.runtime import signals
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import Progress, silent
 
 FOLDS = 5
@@ -158,7 +158,7 @@ def next_command(source: Path) -> str:
     >>> next_command(Path("my photos"))
     "synaug run 'my photos' --dry-run"
     """
-    return f"synaug run {shlex.quote(str(source))} --dry-run"
+    return f"synaug run {shell_word(source)} --dry-run"
 
 
 def _layout(manifest: Manifest) -> dict[str, Any]:

@@ -15,8 +15,11 @@ from synaug.pipeline.choose import read_choice
 from synaug.report.html import read_report
 from synaug.run_directory import Run
 from synaug.runtime import storage
-from synaug.runtime.escaping import markdown, markdown_code, portable_name
-from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
+from synaug.runtime.escaping import markdown, markdown_code, portable_name, shell_word
+from synaug.runtime.files import directories
+from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, taken, work_folder
+from synaug.runtime.ownership import kind_of
+from synaug.runtime.recorded import changed_files
 
 CARD, CONFIG = "README.md", "config.json"
 UNKNOWN_LICENSE = "unknown"
@@ -48,7 +51,9 @@ def export_classifier(
         method = read_choice(run_folder.path).get("chosen", "synaug")
     check_methods([method], recipe)
     if not run_folder.report.exists():
-        raise DataError(f"{run} has no report yet, which the card needs. Create it with: synaug report {run}")
+        raise DataError(
+            f"{run} has no report yet, which the card needs. Create it with: synaug report {shell_word(run)}"
+        )
     report = read_report(run_folder.report)
     result = next((result for result in report["results"] if result["method"] == method), None)
     if result is None:
@@ -59,7 +64,8 @@ def export_classifier(
     current = read_result(run_folder, method, recipe.seed)
     if {name: result.get(name) for name in current} != current:
         raise DataError(
-            f"The report of {run} is not of the result that is there now. Write it again: synaug report {run}"
+            f"The report of {run} is not of the result that is there now. "
+            f"Write it again: synaug report {shell_word(run)}"
         )
     checkpoint = run_folder.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)
@@ -70,12 +76,24 @@ def export_classifier(
     weights = storage.file_digest(checkpoint / FILE)
     content, names = storage.digest(f"{weights} {json.dumps(config)} {card}".encode()), (FILE, CONFIG, CARD)
     if not is_free(out, content, names):
-        raise taken(out)
+        texts = {CONFIG: storage.digest(storage.json_bytes(config)), CARD: storage.digest(card.encode())}
+        if not _holds(out, {FILE: weights} | texts):
+            raise taken(out)
+        remove_left_over(out)  # an earlier call wrote the same, and may have been killed right after its last step
+        return
     with work_folder(out, content, names) as folder:
         storage.copy_file(checkpoint / FILE, folder / FILE)
         storage.write_json(folder / CONFIG, config)
         storage.write_text(folder / CARD, card)
         put_in_place(folder, out, kind="classifier", last=CARD)
+
+
+def _holds(out: Path, digests: dict[str, str]) -> bool:
+    """Return whether a folder is an exported classifier with exactly these files."""
+    if kind_of(out) != "classifier":
+        return False
+    directories.own(out)
+    return not changed_files((out / name, sha256) for name, sha256 in digests.items())
 
 
 def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, license: str) -> str:
@@ -117,9 +135,9 @@ def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str,
 
 def _loading(network: str) -> str:
     """Return the instructions for loading; a custom network's code must be named."""
-    given = f', network="{network}"' if ":" in network else ""
-    said = f"The code of the network, {network}, is not in this folder: ask its maker.\n" if given else ""
-    return _LOADING.format(network=given) + said
+    given = f", network={json.dumps(network)}" if ":" in network else ""
+    code = f"The code of the network, {markdown_code(network)}, is not in this folder: ask its maker.\n"
+    return _LOADING.format(network=given) + (code if given else "")
 
 
 def _is_number(value: Any) -> bool:

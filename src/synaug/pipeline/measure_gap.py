@@ -16,6 +16,7 @@ from synaug.data.manifest import Manifest, read_image
 from synaug.data.near_duplicates import has_twin
 from synaug.run_directory import RunPaths
 from synaug.runtime import signals
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.sealed import read_sealed, write_sealed
 from synaug.synthesis.quality.class_scorers import Embed, fit_features
@@ -77,7 +78,7 @@ def read_gap(run_folder: RunPaths) -> dict[str, Any]:
     path = run_folder.gap
     if not path.exists():
         return {}
-    return read_sealed(path, way_out=f"Remove it and run: synaug retrain {run_folder.path}")
+    return read_sealed(path, way_out=f"Remove it and run: synaug retrain {shell_word(run_folder.path)}")
 
 
 def is_measured(run_folder: RunPaths, digest: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -23,6 +24,8 @@ from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run_directory import RunPaths, check_regular, locked_recipe
 from synaug.runtime import signals, storage
+from synaug.runtime.escaping import shell_word
+from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from synaug.training.networks.saving import SavedClassifier
 
 OUTPUTS = (".csv", ".tsv", ".jsonl")
+_LONGEST_HEAD = 100_000  # characters
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,7 @@ def load_classifier(
         if not path.exists():
             raise DataError(f"{path} does not exist. Give a run directory or an exported classifier.")
         return load_folder(path, network=network, device=device)
+    directories.own(path)
     check_regular(run)
     result = _result_of(run, method, seed)
     loaded = load_folder(run.checkpoint(result["method"], result["seed"]), network=network, device=device)
@@ -113,7 +118,7 @@ def _result_of(run: RunPaths, method: str | None, seed: int | None) -> dict[str,
     results = finished_results(run, recipe.model_copy(update={"seed": chosen}))
     if not results:
         seeds = ", ".join(map(str, run.seeds()))
-        there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {run.path}"
+        there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {shell_word(run.path)}"
         raise DataError(f"{run.path} has no finished classifier of seed {chosen}.{there}")
     if method is None:
         return chosen_result(results, run)
@@ -122,7 +127,7 @@ def _result_of(run: RunPaths, method: str | None, seed: int | None) -> dict[str,
         known = ", ".join(result["method"] for result in results)
         raise DataError(
             f"{run.path} has no finished classifier {method!r} of seed {chosen}. Finished: {known}. "
-            f"Train it with: synaug train {run.path} --methods {method}"
+            f"Train it with: synaug train {shell_word(run.path)} --methods {method}"
         )
     return found
 
@@ -243,7 +248,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write the table as CSV, TSV or JSON lines, depending on the suffix; ``synaug evaluate`` reads all of them.
 
     Raises:
-        OptionError: the suffix is not one of these.
+        OptionError: the suffix is not one of these, or the file exists and is not earlier predictions.
         EnvironmentFault: the file cannot be written.
     """
     table = predictions.table
@@ -258,9 +263,39 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     storage.write_text(path, content)
 
 
-def check_output(path: Path) -> None:
-    """Raise an OptionError for a file that ``write_predictions`` cannot write: wrong suffix, or a folder."""
+def check_output(path: Path, sources: Sequence[str | Path] = ()) -> None:
+    """Check that predictions may be written to a file; only earlier predictions are replaced.
+
+    Args:
+        path: the file.
+        sources: what is predicted; none of it may be replaced.
+
+    Raises:
+        OptionError: the suffix is not allowed, or something else is in its place.
+    """
     if path.suffix.lower() not in OUTPUTS:
         raise OptionError(f"--out is {os.fspath(path)!r}; allowed are the suffixes {', '.join(OUTPUTS)}.")
     if path.is_dir():
         raise OptionError(f"--out {path} is a folder. Give a file, such as {path / 'predictions.csv'}.")
+    if not os.path.lexists(path):
+        return
+    if any(os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path) for source in sources):
+        raise OptionError(f"--out {path} is one of the files to predict. Choose another file.")
+    if path.is_symlink() or not path.is_file() or not _are_predictions(path):
+        raise OptionError(
+            f"--out {path} exists and does not contain predictions of synaug. Nothing was changed. Choose another "
+            "file, or move it away."
+        )
+
+
+def _are_predictions(path: Path) -> bool:
+    """Return whether a file has the columns that ``write_predictions`` writes."""
+    with contextlib.suppress(OSError, ValueError, RecursionError), open(path, encoding="utf-8", newline="") as file:
+        line = file.readline(_LONGEST_HEAD).rstrip("\r\n")
+        if path.suffix.lower() == ".jsonl":
+            columns = list(json.loads(line))
+        else:
+            columns = line.split("\t" if path.suffix.lower() == ".tsv" else ",")
+        own = columns[:1] + [name for name in columns[1:] if name != "label"]
+        return own[:3] == ["image", "prediction", "probability"]
+    return False

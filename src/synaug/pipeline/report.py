@@ -25,6 +25,7 @@ from synaug.pipeline.report_examples import confusions, loss_curves, report_imag
 from synaug.report.html import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.machine import machine
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
@@ -62,7 +63,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     recipe = run_folder.recipe
     own, results = finished_results(run_folder, recipe), results_of_all_seeds(run_folder, recipe)
     if not own:
-        raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
+        raise DataError(f"{out} has no results to report. Train first: synaug train {shell_word(out)}")
     command = command or _earlier_command(run_folder)
     manifest = run_folder.manifest
     plan = run_folder.plan

@@ -15,6 +15,7 @@ from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, OptionError
 from synaug.run_directory import Run
 from synaug.runtime import storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.journal import read_journals, read_tally
 from synaug.synthesis.execution.review_decisions import (
@@ -58,7 +59,9 @@ def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> d
     waiting = pending(plan, out, decisions)
     accepted, rejected = _records_by_label(plan, out)
     if not accepted and not rejected:
-        raise DataError(f"{out} has no synthetic images to review. Generate them first: synaug generate {out}")
+        raise DataError(
+            f"{out} has no synthetic images to review. Generate them first: synaug generate {shell_word(out)}"
+        )
     real = run_folder.manifest.split("train")
     folder = storage.make_folder(out / FOLDER)
     names = safe_names(plan.class_names)
@@ -128,7 +131,7 @@ def check_applied(plan: Plan, out: Path) -> None:
     if waiting:
         raise OptionError(
             f"{decisions_path(out)} holds {waiting:,} decisions that have not been applied. Apply "
-            f"them with: synaug review {out} --apply"
+            f"them with: synaug review {shell_word(out)} --apply"
         )
 
 
@@ -138,8 +141,8 @@ def check_present(made: Manifest, out: Path) -> None:
     if missing:
         raise DataError(
             f"{len(missing):,} accepted images of {out} are missing, first {made.absolute_path(missing[0])}. If you "
-            f"deleted them because they are bad, reject them: synaug check {out} --reject. Then synaug generate {out} "
-            "makes others."
+            f"deleted them because they are bad, reject them: synaug check {shell_word(out)} --reject. Then "
+            f"synaug generate {shell_word(out)} makes others."
         )
 
 

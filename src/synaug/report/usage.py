@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
+
+from synaug.runtime.escaping import shell_word
 
 
 def usage_lines(model: str | Path, *, suffix: str = ".jpg") -> list[str]:
@@ -15,7 +16,7 @@ def usage_lines(model: str | Path, *, suffix: str = ".jpg") -> list[str]:
     synaug.load_classifier("runs/photos").predict(["new/photo.jpg"])
     """
     return [
-        f"synaug predict {shlex.quote(str(model))} new/*{suffix}",
+        f"synaug predict {shell_word(model)} new/*{suffix}",
         "import synaug",
         f'synaug.load_classifier({_quoted(model)}).predict(["new/photo{suffix}"])',
     ]
@@ -29,7 +30,7 @@ def data_usage_lines(folder: str | Path) -> list[str]:
     torchvision.datasets.ImageFolder("balanced/train")
     """
     return [
-        f"synaug verify {shlex.quote(str(folder))}",
+        f"synaug verify {shell_word(folder)}",
         f"torchvision.datasets.ImageFolder({_quoted(Path(folder) / 'train')})",
     ]
 

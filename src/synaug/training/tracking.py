@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synaug.errors import EnvironmentFault
+from synaug.runtime import storage
 from synaug.training.loop import Track
 
 
@@ -21,12 +22,14 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
 
     Raises:
         EnvironmentFault: the tracker's package is not installed.
+        DataError: a link is in the place of the folder.
     """
     if tracker is None:
         yield None
         return
     from accelerate.tracking import TensorBoardTracker
 
+    storage.make_folder(folder / name)  # which refuses a link there; TensorBoard would follow it
     board = TensorBoardTracker(name, logging_dir=folder)
     try:
         board.start()

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synaug.errors import OptionError, unknown
+from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 from synaug.training.networks.linear_layers import last_linear
 
 Factory = Callable[..., nn.Module]
@@ -117,7 +118,9 @@ def _is_file(place: str) -> bool:
 
 def _content(place: str) -> bytes:
     try:
-        return Path(place).read_bytes()
+        return directories.read_bytes(Path(place), limit=directories.LARGEST_TEXT)
+    except DataError as error:
+        raise OptionError(str(error)) from error
     except OSError as error:
         raise OptionError(
             f"The network file {place} cannot be read: {error.strerror}. A relative path starts where the command runs."

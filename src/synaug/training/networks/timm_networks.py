@@ -12,9 +12,12 @@ from torch import nn
 
 from synaug.errors import EnvironmentFault, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.files import directories
+from synaug.runtime.recorded import current_digest
 
 LOCAL = "local-dir:"
 WEIGHTS = "model.safetensors"  # not a pickle, which could run code
+_LARGEST_CONFIG = 1_000_000  # bytes
 _SET_HERE = ("num_classes", "in_chans", "img_size")  # network arguments that follow from the images
 
 
@@ -88,20 +91,14 @@ def weights_digest(name: str) -> str:
         return ""
     folder = Path(name.removeprefix(LOCAL))
     config = _local_config(name)[1]
-    about = Path(config["file"]).stat()
-    content = (folder / "config.json").read_bytes()
-    return storage.digest(content + _file_digest(config["file"], about.st_size, about.st_mtime_ns).encode())
+    content = directories.read_bytes(folder / "config.json", limit=_LARGEST_CONFIG)
+    return storage.digest(content + current_digest(Path(config["file"])).encode())
 
 
 def architecture(name: str) -> str:
     """Return timm's name of a network given as a folder; other names are returned unchanged."""
     local = name.removeprefix("timm/")
     return f"timm/{_local_config(local)[0]}" if local.startswith(LOCAL) else name
-
-
-@functools.lru_cache(maxsize=16)
-def _file_digest(path: str, size: int, changed: int) -> str:
-    return storage.file_digest(Path(path))
 
 
 @functools.lru_cache(maxsize=16)
@@ -128,9 +125,10 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
     folder = Path(name.removeprefix(LOCAL))
     weights = folder / WEIGHTS
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        architecture, config = content["architecture"], dict(content["pretrained_cfg"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(directories.read_bytes(folder / "config.json", limit=_LARGEST_CONFIG))
+        architecture, config = str(content["architecture"]), dict(content["pretrained_cfg"])
+        others = dict(content.get("model_args", {}))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise OptionError(
             f"The folder {folder} has no config.json with 'architecture' and 'pretrained_cfg': {error}."
         ) from error
@@ -138,7 +136,7 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
         raise OptionError(f"The folder {folder} has no {WEIGHTS}.")
     if not timm.is_model(architecture):
         raise unknown(f"architecture in {folder}", str(architecture), timm.list_models())
-    others = {key: value for key, value in content.get("model_args", {}).items() if key not in _SET_HERE}
+    others = {key: value for key, value in others.items() if key not in _SET_HERE}
     if "global_pool" in others and others["global_pool"] == _pooling(architecture):
         del others["global_pool"]
     if others:
