@@ -1,4 +1,4 @@
-"""The commands: what they print, what they refuse, and with which exit code."""
+"""Test the commands: their output, rejected input, and exit codes."""
 
 import json
 import os
@@ -309,7 +309,7 @@ def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, mo
     assert (training["done"], training["steps"]) == (1, 3)
     assert training["seconds_left"] == pytest.approx(2 / training["per_second"])
     assert "focal, seed 0, 1 of 3 steps" in synaug("status", run).out
-    with storage.lock(run):  # somebody goes on, so the time since the checkpoint counts
+    with storage.lock(run):  # a process holds the run, so the time since the checkpoint counts
         for path in run.rglob("training.safetensors"):
             os.utime(path, (0, 9 if "focal-0" in path.parts else 0))
         assert json.loads(synaug("status", run, "--json").out)["training"]["seconds_left"] == 0
@@ -338,15 +338,20 @@ def test_a_dry_run_tells_what_is_there_and_how_the_training_will_be(synaug, phot
     )
     assert (done["network"], done["image_size"], done["length"]) == ("resnet32", 28, "60 epochs")
     assert done["training_seconds"] > 0
-    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", 96).out.split())
+    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", 96, "--no-pretrained").out.split())
     assert re.search(r"resnet18, images of 96 pixels, 60 epochs each; about [\d:]+ of training on this machine", shown)
+    assert re.search(
+        r"chosen among 9 candidates in 2 folds of the training images; about [\d:]+ on this machine", shown
+    )
+    assert done["cross_validation"]["folds"] == 5  # few images were held out
+    assert json.loads(synaug("run", photos, "--dry-run", "--folds", 0, "--json").out)["cross_validation"]["folds"] == 0
 
 
 @pytest.mark.parametrize("side", [32, 96])
 def test_a_dry_run_without_a_gpu_warns_of_long_training_and_says_what_is_faster(synaug, photos, monkeypatch, side):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", side).out.split())
+    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", side, "--no-pretrained").out.split())
     assert ("no GPU was found" in shown) == ("--image-size 32 is faster" in shown) == (side == 96)
 
 
@@ -394,7 +399,7 @@ def test_the_help_fits_its_paragraphs_to_the_terminal_and_each_command_to_a_line
     overview = synaug("--help").out
     assert all(len(re.findall(rf"^│ {name} +\w.*\.? +│$", overview, re.M)) == 1 for name in COMMANDS)
     assert not re.search(r"^│ {11}\w", overview, re.M)
-    assert "A rejected image is made again" in " ".join(synaug("review", "--help").out.split())
+    assert "replaces rejected images" in " ".join(synaug("review", "--help").out.split())
     assert not re.search(r"^ .{1,60}\n [a-z]", synaug("review", "--help").out, re.M)
 
 

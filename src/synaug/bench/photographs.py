@@ -1,8 +1,9 @@
 """``bench photos``: real photographs and pretrained features, with rivals, gates and a retrained last layer.
 
-Everything runs on frozen features of EfficientNet-Lite0, so it takes a minute on a CPU. Rows: a linear classifier of
+All rows but one use frozen features of EfficientNet-Lite0, so they take a minute on a CPU. Rows: a linear classifier of
 pixels; one of features (the linear probe); the same with balanced classes, with balanced groups (photograph or
-drawing), and with synthetic images that ``CutoutGenerator`` makes and the gates accept.
+drawing), and with synthetic images that ``CutoutGenerator`` makes and the gates accept; and ``fine_tuned``, which
+trains the whole network as the method of that name does, a few minutes per seed.
 """
 
 from __future__ import annotations
@@ -13,25 +14,27 @@ import numpy as np
 from PIL import Image
 
 from synaug.bench.cutouts import CutoutGenerator
-from synaug.config import QualityOptions
+from synaug.config import QualityOptions, Recipe
 from synaug.data.benchmarks.stamps import ATTRIBUTES, SIDE, Stamps, is_cutout, read_stamps
 from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, read_image
 from synaug.data.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault
+from synaug.methods import METHODS, stage_options
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.quality.gates import Candidate, judged, make_gates
 from synaug.training.networks.embedding import make_embedder, network_at_hand
 from synaug.training.networks.packaged_weights import PACKAGE
 
-ROWS = ("pixels", "linear_probe", "class_balanced", "group_balanced", "filled_with_cutouts")
+ROWS = ("pixels", "linear_probe", "class_balanced", "group_balanced", "filled_with_cutouts", "fine_tuned")
 COLUMNS = ("accuracy", "mean_recall", "few", "worst_class", "photographs", "drawings")
-_FEW = 20  # training images below which a class is few-shot
-_C = 0.1  # inverse strength of the regularization, the same for all rows
+FINE_TUNED = "fine_tuned"
+_FEW = 20  # training images; classes with fewer are few-shot
+_C = 0.1  # inverse regularization strength, the same for all rows
 
 
 def run_photographs(*, seeds: int = 3, progress: Progress = silent) -> dict[str, Any]:
-    """Return the table, one dict per row with mean and deviation over the seeds, and what the gates accepted.
+    """Return the table, one dict per row with mean and deviation over the seeds, and the share of accepted images.
 
     Raises:
         EnvironmentFault: the stamps or the pretrained network are not installed.
@@ -60,6 +63,7 @@ def run_photographs(*, seeds: int = 3, progress: Progress = silent) -> dict[str,
             "filled_with_cutouts": _predicted(
                 np.concatenate([features[0], embed(made)]), np.concatenate([train.labels, labels]), features[1]
             ),
+            "fine_tuned": fine_tuned_predictions(train, test, network, seed=seed, progress=progress),
         }
         for name, predictions in found.items():
             rows.setdefault(name, []).append(_scores(predictions, train, test))
@@ -76,8 +80,32 @@ def run_photographs(*, seeds: int = 3, progress: Progress = silent) -> dict[str,
     }
 
 
+def fine_tuned_predictions(
+    train: Manifest, test: Manifest, network: str, *, seed: int, progress: Progress = silent
+) -> np.ndarray:
+    """Return the classes that the method ``fine_tuned`` predicts for the test images, with the options of a run.
+
+    A run counts its epochs on the balanced set; here they count on the real images, a third of the steps.
+    """
+    from synaug.training.inference import predict
+    from synaug.training.networks.classifiers import make_model
+    from synaug.training.networks.timm_networks import pretrained_normalization
+    from synaug.training.schedules import SCHEDULES
+    from synaug.training.training_set import load_training_set
+
+    mean, std, _ = pretrained_normalization(network)
+    data = load_training_set(train, image_size=SIDE, channels=3, normalization=(mean, std))
+    method = METHODS[FINE_TUNED]
+    model = make_model(
+        network, num_classes=train.num_classes, in_channels=3, image_size=SIDE, pretrained=True, seed=seed
+    )
+    options = stage_options(FINE_TUNED, Recipe(), len(train))
+    SCHEDULES[method.schedule](model, data, options, seed=seed, progress=progress, stage=f"training {FINE_TUNED}")
+    return np.asarray(predict(model, load_training_set(test, like=data)).argmax(1).numpy())
+
+
 def filled_up(stamps: Stamps, embed: Any, *, seed: int) -> tuple[list[Image.Image], np.ndarray, float]:
-    """Return composed images that fill each class up, their labels, and the share of them that the gates accepted."""
+    """Return composed images that fill up each class, their labels, and the share that the gates accepted."""
     names, is_train = stamps.data.class_names, (stamps.data.frame["split"] == "train").to_numpy(bool)
     usable = [is_train[row] and is_cutout(cutout) for row, cutout in enumerate(stamps.cutouts)]
     labels = stamps.data.labels
@@ -134,7 +162,7 @@ def _groups(data: Manifest) -> np.ndarray:
 def _predicted(
     features: np.ndarray, labels: np.ndarray, tested: np.ndarray, *, by: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the classes of a logistic regression of standardized features; ``by``: cells that weigh the same."""
+    """Return the predictions of a logistic regression on standardized features; ``by``: cells with equal weight."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -1,4 +1,4 @@
-"""The arguments and options that several commands take."""
+"""Define the arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -144,6 +144,15 @@ TestFraction = Annotated[
         show_default="0.2",
     ),
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=50,
+        help="Train all rows again in this many folds of the real images; 0: never.",
+        show_default="5 for the chosen classifier and its rival, if a class has fewer than 30 test images",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Random seed.", show_default="0")]
 By = Annotated[
     str | None, typer.Option(help="Fill up by 'class' or by 'group' (class x attribute).", show_default="class")
@@ -180,8 +189,9 @@ Seeds = Annotated[
 Trust = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="FILE|SHA256",
-        help="Run the code that the recipe names from this file, module or digest. May be repeated.",
+        metavar="FILE|SHA256|HOST",
+        help="Run the code that the recipe names from this file, module or digest; send the key of an image service to "
+        "this host. May be repeated.",
         show_default="none",
     ),
 ]

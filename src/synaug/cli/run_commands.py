@@ -1,4 +1,4 @@
-"""Commands for whole runs: demo, run, report, status."""
+"""Define the commands for whole runs: demo, run, report, status."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from synaug.cli.arguments import (
     Endpoint,
     Engine,
     Epochs,
+    Folds,
     Generator,
     GroupColumn,
     ImageSize,
@@ -45,7 +46,7 @@ from synaug.cli.arguments import (
     Trust,
     Workers,
 )
-from synaug.cli.output import print_json, show_plan, show_report
+from synaug.cli.output import print_json, print_text, show_plan, show_report
 from synaug.cli.session import (
     named_code,
     names_of,
@@ -73,7 +74,7 @@ def demo(
 ) -> None:
     """Try synaug on images that ship with it: no GPU, no download.
 
-    All steps, a few minutes on two cores. The folder gets a report.html to open in a browser.
+    Runs all steps in a few minutes on two cores. Open the report.html in the folder with a browser.
 
     Example:  synaug demo
 
@@ -97,7 +98,7 @@ def demo(
         )
     show_report(report, out, as_json=as_json)
     if not as_json:
-        print(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
+        print_text(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     generate_stage.check_complete(out)
 
 
@@ -131,6 +132,7 @@ def run_all(
     seed: Seed = None,
     seeds: Seeds = None,
     test_fraction: TestFraction = None,
+    folds: Folds = None,
     settings: Settings = None,
     engine: Engine = "local",
     workers: Workers = None,
@@ -140,7 +142,8 @@ def run_all(
 ) -> None:
     """Run all steps on your images.
 
-    Count, plan, generate, check, train, retrain, evaluate, report. After Ctrl-C the same command goes on.
+    Count, plan, generate, check, train, retrain, evaluate, report. Press Ctrl-C to stop; rerun the same command to
+    resume.
 
     Example:  synaug run photos/ --dry-run
 
@@ -164,17 +167,17 @@ def run_all(
         target=number_or_name(target), model=model, generator=generator, endpoint=endpoint,
         image_size=image_size, seed=seed, test_fraction=test_fraction,
         settings=settings, preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
-        budget=budget,
+        budget=budget, folds=folds,
     )  # fmt: skip
     if dry_run:
-        with session(trust=named_code(trust, network, generator)) as progress:
+        with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:
             planned = preview_run(
                 data, options, names_of(methods), num_seeds=seeds or 1, preset=preset, progress=progress
             )
             show_plan(planned, None, as_json=as_json)
         return
     out = run_folder(out, str(data))
-    with session(trust=named_code(trust, network, generator)) as progress:
+    with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:
         made = experiment.run(
             data,
             out,

@@ -1,4 +1,4 @@
-"""Commands for synthetic images: plan, generate, check, review."""
+"""Define the commands for synthetic images: plan, generate, check, review."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def plan(
 ) -> None:
     """Plan the missing images of each class or group; show prompts.
 
-    Shows disk and time too, before anything is made. Only training images are counted; where the data name no
+    Also shows disk space and time, before anything is generated. Only training images are counted; if the data have no
     test split, a share of each class is held out first.
 
     Example:  synaug plan photos/
@@ -108,12 +108,12 @@ def plan(
         image_size=image_size, network=network, seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
-        with session(trust=named_code(trust, network, generator)) as progress:
+        with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:
             show_plan(preview_plan(data, options, progress=progress), None, as_json=as_json)
         return
     out = run_folder(out, str(data))
     check_free(out, "run")
-    with session(trust=named_code(trust, network, generator)) as progress:
+    with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:
         plan_stage.check_recipe(options)
         manifest = plan_stage.load_data(data, options, progress=progress)
         made = plan_stage.drafted_plan(manifest, options)
@@ -174,7 +174,7 @@ def generate(
     if dry_run:
         print_facts(preview_generation(run), as_json=as_json)
         return
-    with session(trust=named_code(trust, generator)) as progress:
+    with session(trust=named_code(trust, generator, endpoint=endpoint)) as progress:
         change_generation(
             run,
             {"plan.model": model, "api.endpoint": endpoint, "generate.generator": generator},
@@ -209,7 +209,7 @@ def check(
 ) -> None:
     """Re-run the quality gates on existing images.
 
-    Counts what fails, and changes nothing without --reject.
+    Counts failures, and changes nothing without --reject.
 
     Example:  synaug check runs/photos
 
@@ -236,8 +236,8 @@ def review(
 ) -> None:
     """Review the images, and accept or reject them.
 
-    Writes a page of images for each class, and a table to fill in; --apply follows the table. A rejected image is
-    made again by 'synaug generate'; an accepted one counts whatever the gates said.
+    Writes a page of images per class, and a table to fill in; --apply applies its decisions. 'synaug generate' replaces
+    rejected images; accepted ones count even if a gate rejected them.
 
     Example:  synaug review runs/photos
 

@@ -1,15 +1,15 @@
-"""Choose the one classifier of a run, on real images that it did not learn from and never on test images.
+"""Choose the final classifier of a run, on real images that it was not trained on and never on test images.
 
-These are the validation images of the data, if there are any of each class. Else the candidates are cross-fitted: each
-is trained again without a part of the real training images, with a share of its steps, and judged on that part.
+These are the validation images, if every class has some. Otherwise the candidates are cross-fitted: each is trained
+again without a part of the real training images, with a share of its steps, and judged on that part.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +17,17 @@ import numpy as np
 
 from synaug.config import Recipe
 from synaug.data.manifest import Manifest
-from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
-from synaug.methods import Sets, images_digest, method_named, options_of, stage_options, trained_model
+from synaug.methods import Sets, images_digest, options_of, stage_options
+from synaug.methods.training_time import trained_from
 from synaug.pipeline.candidates import candidates, uses_synthetic
+from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds, with_frozen_features
 from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
-from synaug.runtime import signals, storage
+from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
-from synaug.synthesis.planning.plan import starts_from_real
+from synaug.synthesis.execution.provenance import synthetic_manifest
 
 if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
@@ -51,27 +51,27 @@ def choose(
 ) -> dict[str, Any]:
     """Choose among the candidates, write ``choice.json`` into the run directory, and return its content.
 
-    A choice that is there and was made of the same candidates, options and images is kept.
+    An existing choice is kept if candidates, options and images are the same.
 
     Args:
-        run_folder: of the run; training states lie in its folder ``choice`` until the choice is made.
+        run_folder: of the run; its folder ``choice`` holds training states until the choice is made.
         recipe: the options.
-        sets: the images; the test images among them are not looked at.
-        methods: the rows of the run's table.
-        progress: called with how far the work has come.
+        sets: the images; the test images among them are not used.
+        methods: the methods of the run.
+        progress: called with the progress so far.
 
     Returns:
         Empty if nothing can be chosen; else ``chosen``, ``best`` (names), ``metric``, ``judged_on`` (``validation`` or
         ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
-        the other kind, real-only or with synthetic images, and how far it is behind), ``seconds``.
+        the other kind, real-only or with synthetic images, and its distance), ``seconds``.
     """
     manifest = run_folder.manifest
-    with_groups = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
+    with_groups = knows_groups(manifest)
     with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
-    if not names:  # bounds only, which nobody can use
+    if not names:  # only bounds, which nobody can use
         return {}
-    held_out = _validation(manifest, sets, with_groups=with_groups)
+    held_out = _validation(manifest, sets)
     key = _key(names, recipe, manifest, run_folder)
     if run_folder.choice.exists() and (there := storage.read_json(run_folder.choice)).get("key") == key:
         return dict(there)
@@ -98,7 +98,7 @@ def choose(
 
 
 def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> dict[str, Any]:
-    """Return what was chosen, by which metric, and how all candidates stand; without images the first is taken."""
+    """Return the choice, its metric, and the standings of all candidates; without images, the first one is chosen."""
     metric: Metric = "worst_group_accuracy" if with_groups else "mean_recall"
     if recipe.choose.metric != "auto":
         metric = recipe.choose.metric
@@ -126,7 +126,7 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
 
 
 def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: Run) -> str:
-    """Return a digest of all that decides the choice; test images do not."""
+    """Return a digest of everything that determines the choice; test images do not."""
     frame = manifest.frame[manifest.frame["split"] != "test"]
     synthetic = images_digest(synthetic_manifest(run_folder.plan, run_folder.path))
     content = {
@@ -139,18 +139,35 @@ def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: R
     return storage.digest(json.dumps(content, sort_keys=True).encode())
 
 
-def _validation(manifest: Manifest, sets: Sets, *, with_groups: bool) -> TrainingSet | None:
+def _validation(manifest: Manifest, sets: Sets) -> TrainingSet | None:
     """Return the validation images, if there are some of each class and, if they count, of known groups."""
+    return sets.validation if has_validation(manifest) else None
+
+
+def knows_groups(manifest: Manifest) -> bool:
+    """Return whether the attribute of each real training image is known, and has several values."""
+    training = manifest.split("train")
+    return manifest.num_attributes > 1 and bool((training.attributes[~training.is_synthetic] >= 0).all())
+
+
+def has_validation(manifest: Manifest) -> bool:
+    """Return whether there are validation images of each class and, if they count, of known groups."""
     rows = manifest.split("validation")
-    if len(np.unique(rows.labels)) < manifest.num_classes or (with_groups and (rows.attributes < 0).any()):
-        return None
-    return sets.validation
+    complete = len(np.unique(rows.labels)) == manifest.num_classes
+    return complete and not (knows_groups(manifest) and bool((rows.attributes < 0).any()))
+
+
+def choosing_candidates(
+    methods: Sequence[str], manifest: Manifest, recipe: Recipe, *, with_synthetic: bool
+) -> list[str]:
+    """Return the candidates of a run whose table has these rows; see ``candidates``."""
+    return candidates(methods, recipe, with_groups=knows_groups(manifest), with_synthetic=with_synthetic)
 
 
 def _on_validation(
     names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunPaths, recipe: Recipe, progress: Progress
 ) -> Judged:
-    predictions = list(_predictions(names, sets, held_out, run_folder, recipe, progress))
+    predictions = list(held_out_predictions(names, sets, held_out, run_folder, recipe, progress))
     return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
 
 
@@ -170,17 +187,22 @@ def _on_folds(
     if not (place / key).exists():  # states of another choice
         storage.remove_tree(place)
         storage.write_text(storage.make_folder(place) / key, "")
-    folds, twins_left = real_folds(sets, manifest, run_folder, recipe, with_groups=with_groups)
+    training = manifest.split("train")
+    rng = np.random.default_rng([recipe.seed, 9])
+    folds = real_folds(training, recipe.choose.folds, rng, by_group=with_groups)
+    shown = images_shown(training, run_folder)
     parts: list[Judged] = []
     shorter = _with_share_of_steps(names, recipe, sets, effort)
+    sets = with_frozen_features(names, sets, RunPaths(place / "frozen"), shorter)
     for fold in np.unique(folds[folds >= 0]):
-        inside = fold_sets(sets, folds, int(fold), twins_left)
+        inside = fold_sets(sets, folds, int(fold), shown)
         outside = sets.real.rows(folds == fold)
 
         def of_fold(stage: str, done: int, total: int, note: str = "", fold: int = int(fold)) -> None:
             progress(f"choosing {fold + 1}/{recipe.choose.folds}, {stage.removeprefix('training ')}", done, total, note)
 
-        predictions = list(_predictions(names, inside, outside, RunPaths(place / f"fold-{fold}"), shorter, of_fold))
+        states = RunPaths(place / f"fold-{fold}")
+        predictions = list(held_out_predictions(names, inside, outside, states, shorter, of_fold))
         parts.append(Judged(np.column_stack(predictions), outside.labels.numpy(), outside.groups.numpy()))
     if not parts:
         return Judged(np.zeros((0, len(names)), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -191,8 +213,8 @@ def _on_folds(
 def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths) -> float:
     """Return the share of the steps for each fold: that of the options, or less if ``choose.budget`` is shorter.
 
-    The pace is the mean of the trainings that the run has finished, so a choice that is resumed takes the same share.
-    At least a hundredth is taken.
+    The pace is the mean of the run's finished trainings, so a resumed choice uses the same share. The share is at least
+    a hundredth.
     """
     if recipe.choose.budget is None:
         return recipe.choose.effort
@@ -205,77 +227,12 @@ def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths
     return float(np.clip(60 * recipe.choose.budget / max(full, 1e-9), LEAST_EFFORT, recipe.choose.effort))
 
 
-def trained_from(name: str, recipe: Recipe) -> str:
-    """Return the method whose features a method has."""
-    start = method_named(name, recipe).starts_from
-    return name if start is None else trained_from(start, recipe)
-
-
-def real_folds(
-    sets: Sets, manifest: Manifest, run_folder: Run, recipe: Recipe, *, with_groups: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the fold of each real training image, and the position of the real image that each synthetic one shows.
-
-    Of shape (M,), or (M, K) if up to K real images are references of one synthetic image.
-
-    -1: never held out; made from text alone. Folds are even over groups or classes, and images of equal content share
-    one. A synthetic image that was made from a real one leaves together with it.
-    """
-    training = manifest.split("train")
-    real = training.rows(~training.is_synthetic)
-    strata = (sets.real.groups if with_groups else sets.real.labels).numpy()
-    rng = np.random.default_rng([recipe.seed, 9])
-    contents = content_numbers(manifest.split("train"), np.flatnonzero(~training.is_synthetic))
-    folds = fold_numbers(strata, recipe.choose.folds, rng, contents=contents)
-    shown: dict[str, list[int]] = {}
-    if starts_from_real(run_folder.plan):
-        position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
-        table = provenance(run_folder.plan, run_folder.path)
-        shown = {str(record["id"]): _positions_of(record, position) for record in table.to_dict("records")}
-    most = max(map(len, shown.values()), default=1)
-    made = synthetic_manifest(run_folder.plan, run_folder.path).frame["id"].tolist()
-    given = int(training.is_synthetic.sum())
-    rows = [[-1]] * given + [shown.get(image, [-1]) for image in made]
-    padded = np.array([[*each, *[-1] * (most - len(each))] for each in rows], np.int64).reshape(len(rows), most)
-    return folds, padded[:, 0] if most == 1 else padded
-
-
-def _positions_of(record: Mapping[Any, Any], position: dict[str, int]) -> list[int]:
-    """Return the positions of the real images that a synthetic one was made from, -1 for none."""
-    guides = record.get("guides")
-    return [position.get(str(name), -1) for name in (guides if isinstance(guides, list) else [record.get("guide")])]
-
-
-def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Sets:
-    """Return the images without the real ones of a fold and without the synthetic ones that show those."""
-    both = sets.evened_out
-    is_synthetic = both.is_synthetic.numpy()
-    keep = np.ones(len(both), bool)
-    keep[~is_synthetic] = folds != fold
-    outside = (shown < 0) | (folds[shown] != fold)
-    keep[is_synthetic] = outside.reshape(len(outside), -1).all(1)
-    inside = both.rows(keep)
-    return replace(sets, evened_out=inside, real=inside.rows(~inside.is_synthetic), features={})
-
-
 def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effort: float) -> Recipe:
-    """Return the options of the shorter trainings."""
+    """Return the options of the shortened trainings."""
     changes: dict[str, Any] = {"train.track": None}
     steps = stage_options(names[0], recipe, sets.num_counted).steps or 1
     changes["train.stage1.steps"] = max(1, round(effort * steps))
     return with_overrides(recipe, changes)
-
-
-def _predictions(
-    names: Sequence[str], sets: Sets, held_out: TrainingSet, place: RunPaths, recipe: Recipe, progress: Progress
-) -> Iterator[np.ndarray]:
-    """Yield the predictions of each candidate, trained on ``sets``."""
-    from synaug.training.inference import predict
-
-    for name in names:
-        model, _ = trained_model(name, sets, place, recipe, progress=progress)
-        yield predict(model, held_out, device=recipe.train.device).argmax(1).numpy()
-        signals.stop_here()
 
 
 def read_choice(path: Path) -> dict[str, Any]:

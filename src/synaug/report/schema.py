@@ -1,8 +1,8 @@
-"""The form of ``report.json``, as models that check it and print its JSON schema."""
+"""Define the format of ``report.json`` as models that validate it and provide its JSON schema."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,7 +34,7 @@ class Data(Section):
 
 
 class Plan(Section):
-    """What was missing, and how it was to be generated."""
+    """The missing images, and the plan to generate them."""
 
     by: Literal["class", "group"]
     target: str | float | dict[str, int]
@@ -46,7 +46,7 @@ class Plan(Section):
 
 
 class Synthesis(Section):
-    """What was generated and rejected."""
+    """The generated and rejected images."""
 
     requested: Count
     accepted: Count
@@ -80,7 +80,7 @@ class Result(Section):
 
 
 class Choice(Section):
-    """Which classifier the run hands over, judged on real images that it did not learn from; empty without a choice."""
+    """The chosen classifier, judged on real images that it was not trained on; empty without a choice."""
 
     chosen: str | None = Field(None, description="method whose classifier was chosen")
     best: str | None = Field(None, description="method with the highest score")
@@ -89,8 +89,17 @@ class Choice(Section):
     num_images: int | None = Field(None, description="real images that the candidates were judged on")
 
 
+class CrossValidation(Section):
+    """Scores over all real images, each predicted by a model that did not learn from it; empty without folds."""
+
+    folds: int | None = None
+    repeats: int | None = None
+    num_images: int | None = Field(None, description="real images that were held out in turn")
+    methods: dict[str, Any] = Field({}, description="scores by method, that of the chosen classifier first")
+
+
 class Audit(Section):
-    """Whether the synthetic images are usable, in one sentence; lights are ``overall`` and ``per_class``."""
+    """The usability of the synthetic images, in one sentence; lights are ``overall`` and ``per_class``."""
 
     sentence: str = ""
     usable: bool = True
@@ -113,6 +122,7 @@ class Report(Section):
     training: Training
     results: list[Result]
     choice: Choice = Choice()
+    cross_validation: CrossValidation = CrossValidation()
     classifier: str = Field("", description="method whose classifier the run hands over; empty if none may be used")
     audit: Audit | None = Field(None, description="judgment of the synthetic images; empty without any")
     cannot_judge: dict[str, Count] = Field({}, description="classes with too few real images for off_class to judge")

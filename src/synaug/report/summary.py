@@ -1,4 +1,4 @@
-"""Say in plain words what a report found; for the terminal and for the HTML."""
+"""Summarize the findings of a report in plain words, for the terminal and the HTML page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from synaug.data.groups import FEW_BELOW
 from synaug.report.choice import choice_sentences, need_sentence
+from synaug.report.cross_validation import change, class_average, cross_validation_sentence, recall_sentence
 from synaug.report.results_table import (
-    TITLES,
     ResultRow,
     compared_methods,
     is_unusable,
@@ -17,6 +17,7 @@ from synaug.report.results_table import (
     percent,
     recalls,
     results_table,
+    spoken,
 )
 from synaug.report.seeds import by_method, mean_result
 
@@ -31,29 +32,19 @@ REASONS = {
     "collapse": "near-duplicates of one another",
     "review": "rejected by a person",
 }
-ALARM = "Warning:"  # begins the one sentence that has to be read
-FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
-MIN_TEST_IMAGES = 10  # fewer, and a recall is not said at all
+ALARM = "Warning:"  # starts the one sentence that must be read
+FEW_TEST_IMAGES = 30  # test images; a recall on fewer is given with their number
+MIN_TEST_IMAGES = 10  # test images; a recall on fewer is not given at all
 _NAN = float("nan")
 
 
-def spoken(method: str | None) -> str:
-    """Return what a method is called within a sentence.
-
-    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method")
-    ('oversampling', 'SYNAuG', 'My_method')
-    """
-    title = TITLES.get(method or "", "")
-    return title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
-
-
 def summary(report: Mapping[str, Any]) -> list[str]:
-    """Return what was found, a sentence or two an item, the most important first."""
+    """Return the findings, one or two sentences per item, most important first."""
     before, after = compared_methods(report)
     said = [
         _unusable(report),
         need_sentence(report),
-        _comparison(report),
+        cross_validation_sentence(report) or _comparison(report),
         *choice_sentences(report),
         _rarest_class(report, before, after),
         _overall(report, before, after),
@@ -68,7 +59,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
 
 
 def _unusable(report: Mapping[str, Any]) -> str:
-    """Return the warning about synthetic images that must not be used, and which classifier is left."""
+    """Return the warning about unusable synthetic images, and the classifier that can still be used."""
     if not is_unusable(report):
         return ""
     text = f"{ALARM} {report['audit']['sentence']} Do not use a classifier that learned from them."
@@ -77,7 +68,7 @@ def _unusable(report: Mapping[str, Any]) -> str:
 
 
 def _comparison(report: Mapping[str, Any]) -> str:
-    """Return the paired difference of the classifier that the run hands over and the best of the other kind."""
+    """Return the paired difference between the run's classifier and the best method of the other kind."""
     found = report.get("comparison") or {}
     if not found:
         return ""
@@ -89,26 +80,15 @@ def _comparison(report: Mapping[str, Any]) -> str:
     kind = "with" if found["other_uses_synthetic"] else "without"
     texts = [
         f"On {_number_of(num, 'real test image')}, {spoken(found['method'])} recognizes {accuracy}, "
-        f"{_change(found['accuracy'])} {spoken(found['other'])}, the best method {kind} synthetic images."
+        f"{change(found['accuracy'])} {spoken(found['other'])}, the best method {kind} synthetic images."
     ]
     low, high = (number_or_nan(end) for end in found["accuracy"]["interval"])
     if low <= 0 <= high:
         texts.append("This difference can be chance.")
     counts = set((report["data"].get("test_class_counts") or {}).values())
     if len(counts) > 1:  # else both are the same number
-        texts.append(f"Averaged over the classes, it is {_change(found['mean_recall'])} that.")
+        texts.append(class_average(found["mean_recall"]))
     return " ".join(texts)
-
-
-def _change(found: Mapping[str, Any]) -> str:
-    """Return a difference in points with its interval, in words that a name follows."""
-    points = 100 * found["difference"]
-    low, high = (100 * number_or_nan(end) for end in found["interval"])
-    interval = f"95 % interval {low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}")
-    if abs(points) < 0.05:
-        return f"as much as ({interval})"
-    word = "more" if points > 0 else "less"
-    return f"{abs(points):.1f} points {word} ({interval}) than"
 
 
 def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
@@ -123,7 +103,8 @@ def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | No
     begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'image')}"
     tested = (report["data"].get("test_class_counts") or {}).get(rarest)
     if tested and tested < MIN_TEST_IMAGES:
-        return f"{begin}. On only {_number_of(tested, 'test image')} its recall cannot be measured reliably."
+        unknown = f"On only {_number_of(tested, 'test image')} its recall cannot be measured reliably."
+        return f"{begin}. {recall_sentence(report, rarest) or unknown}"
     old, new = (recalls(report, method)[rarest] if method else _NAN for method in (before, after))
     if math.isnan(old) and math.isnan(new):
         return f"{begin}; its recall was not measured."
@@ -163,7 +144,7 @@ def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -
 
 
 def _spread(rows: Mapping[str, ResultRow], before: str, after: str) -> str:
-    """Say over how many seeds the numbers are means, and how far accuracy lies apart."""
+    """Return the number of seeds behind the means, and the spread of accuracy over them."""
     numbers = {row.num_seeds for row in rows.values()}
     if len(numbers) > 1 or numbers == {1}:
         return ""
@@ -271,7 +252,7 @@ def _quarantine(report: Mapping[str, Any]) -> str:
 def num_tested(report: Mapping[str, Any], *, few_only: bool = False) -> float:
     """Return the number of test images, of all classes or of those with fewer than 20 training images.
 
-    Infinite if the report does not have it, as one of an earlier version.
+    Infinite if the report lacks it, as in earlier versions.
     """
     tested, trained = report["data"].get("test_class_counts"), report["data"]["class_counts"]
     if not tested:
@@ -280,7 +261,7 @@ def num_tested(report: Mapping[str, Any], *, few_only: bool = False) -> float:
 
 
 def _went(old: float, new: float, digits: int = 0, before: str = "", after: str = "") -> str:
-    """Return the change in words; ``before`` and ``after`` name the methods where they are given."""
+    """Return the change in words; ``before`` and ``after`` name the methods if given."""
     shown = percent(old, digits), percent(new, digits)
     if shown[0] == shown[1]:
         return f"stayed at {shown[0]}" + (f" with {before} and with {after}" if before else "")

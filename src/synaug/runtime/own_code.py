@@ -1,6 +1,6 @@
-"""Code of the user's own that a recipe names: a class or function in a module or a file.
+"""Load custom code that a recipe names: a class or function in a module or file.
 
-It runs with all rights of the user, as any program does; ``trust`` decides whether it may.
+This is the user's own code and runs with all rights of the user, like any program; ``trust`` decides whether it may.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from synaug.errors import OptionError, unknown
+from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 from synaug.runtime.trust import check_trusted
 
 _MAKES = {"network": "an nn.Module", "generator": "images"}
@@ -29,7 +30,7 @@ def callable_named(name: str, kind: str) -> Callable[..., Any]:
         kind: what errors call it, such as ``network``.
 
     Raises:
-        OptionError: it cannot be imported, or is nothing that can be called.
+        OptionError: it cannot be imported, or is not callable.
     """
     place, _, attribute = name.rpartition(":")
     module = _run(Path(place).resolve(), _content(place, kind), kind) if _is_file(place) else _imported(place, kind)
@@ -57,7 +58,7 @@ def check_code(names: Sequence[str], kind: str) -> None:
 
 
 def shown(name: str) -> str:
-    """Return the name without the folders that its file is in, which are nobody's business.
+    """Return the name without the folders of its file, which are private.
 
     >>> shown("/home/me/net.py:Net"), shown("my_package.nets:small")
     ('net.py:Net', 'my_package.nets:small')
@@ -67,7 +68,7 @@ def shown(name: str) -> str:
 
 
 def source_digest(name: str, kind: str) -> str:
-    """Return the SHA-256 of the file that the code of that name is in; files that it imports are not looked at.
+    """Return the SHA-256 of the file that defines the code; files that it imports are not included.
 
     Raises:
         OptionError: there is no such file.
@@ -82,7 +83,9 @@ def _is_file(place: str) -> bool:
 
 def _content(place: str, kind: str) -> bytes:
     try:
-        return Path(place).read_bytes()
+        return directories.read_bytes(Path(place), limit=directories.LARGEST_TEXT)
+    except DataError as error:
+        raise OptionError(str(error)) from error
     except OSError as error:
         raise OptionError(
             f"The {kind} file {place} cannot be read: {error.strerror}. A relative path starts where the command runs."
@@ -91,10 +94,10 @@ def _content(place: str, kind: str) -> bytes:
 
 @functools.lru_cache(maxsize=16)
 def _run(path: Path, content: bytes, kind: str) -> types.ModuleType:
-    """Return the file as a module; run again only when its content is another."""
+    """Return the file as a module; run again only if its content changed."""
     module = types.ModuleType(f"synaug_{kind}_{storage.digest(str(path).encode() + content)[:12]}")
     module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # where dataclasses and pickles look for what it defines
+    sys.modules[module.__name__] = module  # dataclasses and pickle look up definitions here
     try:
         exec(compile(content, str(path), "exec"), vars(module))
     except Exception as error:
@@ -110,7 +113,7 @@ def _imported(place: str, kind: str) -> types.ModuleType:
         raise _not_importable(place, kind, error) from error
 
 
-@functools.cache  # a module is imported once a process, whatever happens to its file later
+@functools.cache  # a process imports a module once, even if its file changes later
 def _digest_of_module(place: str, kind: str) -> str:
     found = _spec_of(place)
     if found is None:
@@ -119,7 +122,7 @@ def _digest_of_module(place: str, kind: str) -> str:
 
 
 def _spec_of(place: str) -> ModuleSpec | None:
-    """Return where a module lies without running the packages that contain it, as ``find_spec`` of importlib would."""
+    """Return the spec of a module without running its parent packages, unlike importlib's ``find_spec``."""
     searched: Sequence[str] | None = None
     found: ModuleSpec | None = None
     parts = place.split(".")

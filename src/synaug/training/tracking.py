@@ -1,4 +1,4 @@
-"""Tell a tracker of accelerate how a training goes; the CSV beside the checkpoint is written in any case."""
+"""Log a training to a tracker of accelerate; the CSV beside the checkpoint is always written."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synaug.errors import EnvironmentFault
+from synaug.runtime import storage
 from synaug.training.loop import Track
 
 
 @contextlib.contextmanager
 def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track | None]:
-    """Give the function that ``train_representation`` calls with its numbers; None where nothing is tracked.
+    """Yield the function that ``train_representation`` calls with its numbers; None if nothing is tracked.
 
     Args:
         tracker: ``tensorboard``, or None.
@@ -21,12 +22,14 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
 
     Raises:
         EnvironmentFault: the tracker's package is not installed.
+        DataError: a link is in the place of the folder.
     """
     if tracker is None:
         yield None
         return
     from accelerate.tracking import TensorBoardTracker
 
+    storage.make_folder(folder / name)  # which refuses a link there; TensorBoard would follow it
     board = TensorBoardTracker(name, logging_dir=folder)
     try:
         board.start()

@@ -1,7 +1,9 @@
 """References, masks and ControlNet: real pipelines of random weights, whose images follow from what they start from."""
 
 import json
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from synaug.data.codec import alpha_channel
 from synaug.data.manifest import from_arrays
 from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.pipeline.choose import _positions_of
+from synaug.pipeline.folds import images_shown
 from synaug.runtime import storage
 from synaug.synthesis.execution.provenance import provenance
 from synaug.synthesis.execution.worker import synthesize
@@ -67,14 +69,22 @@ def test_references_are_training_images_of_the_class_and_recorded(small_diffusio
     assert numbers.to_dict() == {1: 5, 2: 3}  # the third class has three images
     assert all(len(set(each)) == len(each) for each in table["guides"])
     assert table["adapter"].unique().tolist() == [str(adapter)]
+    shown = images_shown(real, SimpleNamespace(plan=plan, path=tmp_path))  # which leave the training set with them
+    assert shown.shape == (len(table), 5)
+    known = [{real.frame["id"][row] for row in rows if row >= 0} for rows in shown]
+    assert sorted(map(sorted, known)) == sorted(map(sorted, table["guides"]))
 
 
 def test_an_adapter_that_is_missing_or_does_not_fit_is_named(small_diffusion, plan, adapter, tmp_path):
     with pytest.raises(EnvironmentFault, match="adapter_weights"):
         generator_of(small_diffusion, planned(plan, "reference", adapter=str(tmp_path)))
-    (tmp_path / "models").mkdir()
+    encoder = tmp_path / "models" / "image_encoder"
+    shutil.copytree(adapter / "models" / "image_encoder", encoder)
     (tmp_path / "models" / "ip-adapter_sd15.safetensors").write_bytes(b"no weights")
     with pytest.raises(EnvironmentFault, match="cannot be loaded"):
+        generator_of(small_diffusion, planned(plan, "reference", adapter=str(tmp_path)))
+    (encoder / "model.safetensors").rename(encoder / "pytorch_model.bin")
+    with pytest.raises(EnvironmentFault, match="safetensors only"):
         generator_of(small_diffusion, planned(plan, "reference", adapter=str(tmp_path)))
     with pytest.raises(ValueError, match="adapter_weights"):
         GenerateOptions(adapter_weights="../../ip-adapter.bin")
@@ -202,7 +212,7 @@ def test_edges_are_where_the_brightness_changes():
 
 
 def test_a_folder_that_is_no_controlnet_is_named(small_diffusion, plan, tmp_path):
-    with pytest.raises(EnvironmentFault, match="no diffusers model"):
+    with pytest.raises(EnvironmentFault, match="not a diffusers model"):
         generator_of(small_diffusion, planned(plan, controlnet=str(tmp_path)))
 
 
@@ -241,9 +251,3 @@ def test_interrupted_inpainting_goes_on_with_the_same_images(synaug, cut_outs, s
     assert images(runs[0]) == images(runs[1])
     attempts = [json.loads(line) for line in journal.read_text().splitlines()]
     assert all(len(each["mask_sha256"]) == 64 and each["guide"] for each in attempts if each["kind"] == "attempt")
-
-
-def test_a_synthetic_image_knows_the_places_of_all_its_references():
-    assert _positions_of({"guide": "a", "guides": ["a", "b"]}, {"a": 0, "b": 1}) == [0, 1]
-    assert _positions_of({"guide": "b"}, {"a": 0, "b": 1}) == [1]
-    assert _positions_of({"guide": None}, {}) == [-1]

@@ -133,12 +133,19 @@ def add_adapter(pipeline: Any, options: GenerateOptions) -> str:
     subfolder, _, name = options.adapter_weights.rpartition("/")
     folder = _adapter_folder(options)
     files = [folder / options.adapter_weights, *sorted((folder / subfolder / "image_encoder").glob("*"))]
+    if not any(path.suffix == ".safetensors" for path in files[1:]):
+        raise EnvironmentFault(
+            f"{folder / subfolder / 'image_encoder'} has no .safetensors file; synaug loads safetensors only. Save the "
+            "image encoder again with save_pretrained(folder, safe_serialization=True)."
+        )
     try:
         with quiet():
             pipeline.load_ip_adapter(
                 str(folder), subfolder=subfolder, weight_name=name, local_files_only=True, low_cpu_mem_usage=False
             )
             pipeline.set_ip_adapter_scale(options.adapter_scale)
+        # diffusers would repeat all embeddings per image; those of reference_embeddings have a row per image.
+        pipeline.prepare_ip_adapter_image_embeds = lambda _images, embeddings, *_others: embeddings
     except Exception as error:  # each kind of damage to a folder raises its own
         raise EnvironmentFault(
             f"The IP-Adapter {options.adapter} ({options.adapter_weights}) cannot be loaded into "

@@ -15,6 +15,7 @@ from synaug.config import ApiOptions
 from synaug.data.codec import decoded
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals
+from synaug.runtime.trust import check_trusted_host
 from synaug.synthesis.generators.diffusion import Generated
 from synaug.synthesis.generators.http_client import HttpClient, Refused, Unusable
 from synaug.synthesis.generators.image_services import ComfyUI, ImageService, OpenAIImages, read_workflow
@@ -159,7 +160,8 @@ def load_service(
         negative_prompt: what the images should not show.
 
     Raises:
-        OptionError: an option is missing or not allowed, or the service takes no negative prompt.
+        OptionError: an option is missing or not allowed, the service takes no negative prompt, or the key would go to a
+            host that nobody confirmed.
         EnvironmentFault: the key is not in the environment.
     """
     kind, _, name = model.partition(":")
@@ -170,6 +172,8 @@ def load_service(
         raise OptionError(f"{model} needs the address of the service: api.endpoint (such as http://127.0.0.1:8000/v1).")
     endpoint = options.endpoint or (OPENAI if kind == "openai" else COMFYUI)
     client = HttpClient(endpoint, options, key=key if kind != "comfyui" else None)
+    if key is not None and kind != "comfyui":
+        check_trusted_host(client.endpoint, variable=options.key_variable, known=OPENAI)
     identity: dict[str, Any] = {"model": model, "endpoint": client.endpoint, "size": options.size}
     service: ImageService
     if kind == "comfyui":

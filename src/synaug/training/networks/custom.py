@@ -1,6 +1,6 @@
-"""Networks of the user's own: a class or function in a module or a file that makes one.
+"""Load custom networks: a class or function in a module or file that makes one.
 
-It is the user's code and runs with all rights of the user, as any program does.
+This is the user's own code and runs with all rights of the user, like any program.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["Factory", "factory_named", "is_own", "shown", "source_digest", "spli
 
 KIND = "network"
 Factory = Callable[..., nn.Module]
-"""Called with those of ``num_classes``, ``in_channels`` and ``image_size`` that its signature names."""
+"""Called with those of ``num_classes``, ``in_channels`` and ``image_size`` that its signature accepts."""
 
 
 def is_own(name: str) -> bool:
-    """Return whether a network is named by where it is made, not by what it is called in synaug or timm.
+    """Return whether a network is named by the location of its code, not by a name of synaug or timm.
 
     >>> is_own("net.py:Net"), is_own("my_package.nets:small"), is_own("timm/local-dir:weights"), is_own("resnet8")
     (True, True, False, False)
@@ -36,13 +36,13 @@ def factory_named(name: str) -> Factory:
     """Return the class or function of ``package.module:factory`` or ``path/to/file.py:factory``.
 
     Raises:
-        OptionError: it cannot be imported, or is nothing that can be called.
+        OptionError: it cannot be imported, or is not callable.
     """
     return callable_named(name, KIND)
 
 
 def source_digest(name: str) -> str:
-    """Return the SHA-256 of the file that the factory of that name is in; files that it imports are not looked at.
+    """Return the SHA-256 of the file that defines the factory; files that it imports are not included.
 
     Raises:
         OptionError: there is no such file.
@@ -53,10 +53,11 @@ def source_digest(name: str) -> str:
 def split_network(
     factory: Factory, *, name: str, num_classes: int, in_channels: int, image_size: int
 ) -> tuple[nn.Module, nn.Linear]:
-    """Return a new network without its last linear layer, and that layer; together they give the same logits.
+    """Return a new network without its last linear layer, and that layer; together they compute the same logits.
 
     Raises:
-        OptionError: no network is made, it does not take the images, or its logits are not a linear layer's.
+        OptionError: the factory returns no network, it rejects the images, or its logits do not come from a linear
+            layer.
     """
     model = _made(factory, name, num_classes=num_classes, in_channels=in_channels, image_size=image_size)
     place, layer = last_linear(model)
