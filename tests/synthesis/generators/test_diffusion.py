@@ -179,7 +179,7 @@ def test_embedded_prompts_are_bounded_in_bytes(stable_diffusion, monkeypatch):
     monkeypatch.setattr(diffusion, "_MAX_EMBEDDED", 1)
     for word in ("bag", "coat", "bag"):
         generator([word], seeds=[0])
-        assert list(generator._embedded) == [word]
+        assert [prompt for prompt, _ in generator._embedded] == [word]
 
 
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("no more"), CPU_IS_FULL])
