@@ -1,7 +1,10 @@
+import csv
+import io
 import json
 import math
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,9 +17,10 @@ import psutil
 import pytest
 import yaml
 
-from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
+from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, table_formats, tabulate
 from synaug.bench.experiments import PHOTOS, data_of
 from synaug.bench.grid import CONTENT, RESULTS, cells, collect
+from synaug.bench.table_formats import formatted
 from synaug.config import ArmOptions, BenchOptions
 from synaug.errors import DataError, Interrupted, OptionError
 from synaug.methods import METHODS
@@ -396,3 +400,44 @@ def test_rows_have_equal_budgets():
     BenchOptions(tuned={"ours": ("a", "b"), "theirs": ("c", "d")})
     with pytest.raises(ValueError, match="as many candidates as any other, but got ours 2, theirs 1"):
         BenchOptions(tuned={"ours": ("a", "b"), "theirs": ("c",)})
+
+
+# ---------------------------------------------------------------- the table in other formats
+
+CONTENT_BY_HAND = {"columns": COLUMNS, "seeds": [0, 1], "machine": "a machine, 100 % busy"}
+
+
+def test_latex_has_the_cells_of_the_markdown_escaped_and_the_best_row_bold():
+    content = CONTENT_BY_HAND | {"table": by_hand(RESULTS_BY_HAND)}
+    text = formatted(content, "latex")
+    lines = text.splitlines()
+    assert lines[0].startswith("% Percent")
+    assert lines[1].startswith(r"\begin{tabular}{lr")
+    body = [line for line in lines[5:] if " & " in line]
+    assert len(body) == len(content["table"])
+    assert r"cross\_entropy" in text
+    assert "±" not in text
+    assert text.count(r"\textbf") >= 1
+    bounds = [row["row"].replace("_", r"\_") for row in content["table"] if row["is_bound"]]
+    assert not any(r"\textbf" in line for line in body if line.startswith(tuple(bounds)))
+
+
+@pytest.mark.parametrize("letters", ["\\&%$#_{}~^<>", "été", "a\x1b[31m"])
+def test_latex_escapes_whatever_a_method_is_called(letters):
+    escaped = table_formats.escape(letters)
+    assert "\x1b" not in escaped
+    assert not set("&%$#_") & set(re.sub(r"\\[a-zA-Z]+(\{\})?|\\[&%$#_{}]", "", escaped))
+
+
+def test_csv_has_the_fractions_and_nothing_where_they_are_undefined():
+    content = CONTENT_BY_HAND | {"table": by_hand(RESULTS_BY_HAND)}
+    rows = list(csv.DictReader(io.StringIO(formatted(content, "csv"))))
+    for row, expected in zip(rows, content["table"], strict=True):
+        assert row["row"] == expected["row"]
+        assert float(row[COLUMNS[0]]) == expected[COLUMNS[0]]
+        assert (row["gap_closed"] == "") == math.isnan(expected["gap_closed"])
+
+
+def test_an_unknown_format_names_the_nearest(synaug):
+    done = synaug("bench", "demo", "--table", "--format", "latx")
+    assert (done.code, "latex" in done.err) == (2, True)

@@ -25,6 +25,7 @@ from synaug.cli import (
     synthesis_commands,
     training_commands,
 )
+from synaug.cli.loudness import is_verbose, set_loudness, with_loudness
 from synaug.cli.streams import discard_output, flush_streams, prepare_streams
 from synaug.errors import SynaugError
 from synaug.runtime.escaping import visible
@@ -83,6 +84,7 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
     },
 }
 COMMANDS = {name: command for panel in PANELS.values() for name, command in panel.items()}
+INSTANT = {"status", "report", "methods", "datasets", "schema", "evaluate", "review"}  # no progress to be quiet about
 
 
 def _help_of(command: Callable[..., None]) -> str:
@@ -102,7 +104,8 @@ class PlainDefaults(TyperCommand):
 
 for _panel, _commands in PANELS.items():
     for _name, _command in _commands.items():
-        app.command(_name, cls=PlainDefaults, help=_help_of(_command), rich_help_panel=_panel)(_command)
+        _offered = _command if _name in INSTANT else with_loudness(_command)
+        app.command(_name, cls=PlainDefaults, help=_help_of(_command), rich_help_panel=_panel)(_offered)
 
 
 def _show_version(wanted: bool) -> None:
@@ -124,6 +127,7 @@ def main() -> NoReturn:
     """Run the command line; errors become one paragraph on stderr and the exit code of their kind."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    set_loudness()  # a process may call several commands
     prepare_streams()
     keep_freed_memory()
     try:
@@ -135,6 +139,8 @@ def main() -> NoReturn:
             _fail_to_print(error)
         raise
     except SynaugError as error:
+        if is_verbose():
+            print(visible(_without_secrets(traceback.format_exc()), keep="\n"), end="", file=sys.stderr)
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail(INTERRUPTED, 75)

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,13 +46,14 @@ _FIELDS = {  # what an option of the command line sets in the recipe
 @contextlib.contextmanager
 def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
     """Answer signals and show progress while the block runs; the code named in ``trust`` may run in it."""
-    from synaug.runtime.progress import ConsoleProgress
+    from synaug.cli.loudness import is_quiet, is_verbose
+    from synaug.runtime.progress import ConsoleProgress, silent
     from synaug.runtime.signals import graceful
     from synaug.runtime.trust import trusting
 
-    progress = ConsoleProgress()
+    progress = ConsoleProgress(lines=is_verbose())
     with graceful(), trusting(*(trust or ())), contextlib.closing(progress):
-        yield progress
+        yield silent if is_quiet() else progress
 
 
 def options_of(
@@ -131,12 +133,14 @@ def run_folder(out: Path | None, name: str) -> Path:
     """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
     if out is not None:
         return out
+    from synaug.cli.loudness import is_quiet
     from synaug.runtime.escaping import visible
 
     source = Path(name).resolve()
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
     chosen = Path("runs") / (named or "run")
-    print(f"Run folder: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
+    if not is_quiet():
+        print(f"Run folder: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
     with_foreign_files_named(chosen)
     return chosen
 
@@ -167,8 +171,22 @@ def seeds_from(recipe: Recipe, number: int | None) -> range:
 
 
 def warn(note: str) -> None:
-    """Print a warning to stderr, where it stands apart from results."""
-    print(f"Note: {note}", file=sys.stderr)
+    """Print a warning to stderr, where it stands apart from results; with --quiet, nothing."""
+    from synaug.cli.loudness import is_quiet
+
+    if not is_quiet():
+        print(f"Note: {note}", file=sys.stderr)
+
+
+def say_done(command: str, out: Path, began: float) -> None:
+    """Print one last line to stderr for whoever waits for the end: what is done, in how long, and where it lies."""
+    from synaug.cli.loudness import is_quiet
+    from synaug.runtime.escaping import visible
+    from synaug.runtime.progress import duration
+
+    if not is_quiet():
+        sys.stdout.flush()
+        print(f"synaug {command}: done in {duration(time.monotonic() - began)}, {visible(str(out))}", file=sys.stderr)
 
 
 def program() -> str:

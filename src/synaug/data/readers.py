@@ -25,6 +25,7 @@ from synaug.data.formats.folders import is_image_name, list_folders, subfolders
 from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
 from synaug.data.formats.in_memory import Source, table_in_memory
 from synaug.data.formats.listing import Listing, PathGuard, check_listing
+from synaug.data.formats.shards import is_shards, list_shards
 from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table
@@ -57,7 +58,8 @@ def read_data(
         source: a class-per-folder tree, with or without split folders; a folder with ``metadata.csv`` (or .jsonl,
             .parquet), such as Waterbirds; a folder of UTKFace; a table (.csv, .tsv, .jsonl, .parquet) with a path
             and a label column, or with the images in it; ``hf:ID`` or ``hf:ID@REVISION``, a data set on the Hub, or
-            a folder that ``datasets`` saved; the files of a known data set (``options.benchmark``). In memory: a data
+            a folder that ``datasets`` saved; WebDataset shards (a ``.tar`` or a folder of them); the files of a known
+            data set (``options.benchmark``). In memory: a data
             frame with such columns; a torch data set of (image, label), of torchvision's the files or arrays behind
             it; a ``datasets.Dataset``; a pair (images, labels) of an array or of paths; a dict of split names and any
             of these; or a manifest, returned as it is.
@@ -109,6 +111,8 @@ def list_images(path: Path, options: DataOptions) -> Listing:
         return list_hub(path, options)
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         return list_table(path, options)
+    if is_shards(path):
+        return list_shards(path, options)
     if path.is_file():
         raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
     if not path.is_dir():

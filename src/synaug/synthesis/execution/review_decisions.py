@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from synaug.data.class_names import plain_cell
@@ -96,7 +97,7 @@ def read_decision_table(path: Path) -> DecisionTable:
         if not any(cells.values()):
             continue
         decision = Decision(cells["id"], cells["decision"].lower(), cells.get("note", ""), line)
-        found = _problem(decision, lines)
+        found = row_fault(decision, lines)
         if found:
             problems.append((line, found))
         elif decision.decision or decision.note:
@@ -107,8 +108,8 @@ def read_decision_table(path: Path) -> DecisionTable:
     return table
 
 
-def _problem(decision: Decision, earlier: Mapping[str, Decision]) -> str:
-    """Return what is wrong with a row by itself, or with it and one before it."""
+def row_fault(decision: Decision, earlier: Mapping[str, Decision] = MappingProxyType({})) -> str:
+    """Return what is wrong with a row by itself, or with it and one before it; an empty text if nothing is."""
     if not decision.id:
         return "the id is missing."
     if decision.decision not in ("", ACCEPT, REJECT):
