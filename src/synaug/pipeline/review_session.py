@@ -15,7 +15,7 @@ from PIL import Image
 
 from synaug.data.codec import Encoding, encode, read_file
 from synaug.data.manifest import read_image, read_manifest
-from synaug.errors import DataError, OptionError, SynaugError
+from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.pipeline.review import REAL_SHOWN, decision_row, records_by_label, spread, with_decisions
 from synaug.report.summary import reason_text
 from synaug.run import locked_recipe, open_run, run_name
@@ -77,6 +77,7 @@ class ReviewSession:
         self._per_class = per_class
         self._lock = threading.RLock()
         self._undo: list[dict[str, Value]] = []
+        self._real = read_manifest(open_run(out).data).split("train")
         self._read_images()
         self._read_table()
         self._write()
@@ -210,9 +211,7 @@ class ReviewSession:
         self._slots: dict[str, list[ReviewImage]] = {}
         for image in self._images.values():
             self._slots.setdefault(image.slot, []).append(image)
-        if not hasattr(self, "_real"):  # the data of a run never change
-            self._real = read_manifest(open_run(self.out).data).split("train")
-            self._real_shown = {row for label in range(len(self._plan.class_names)) for row in self._real_rows(label)}
+        self._real_shown = {row for label in range(len(self._plan.class_names)) for row in self._real_rows(label)}
 
     def _real_rows(self, label: int) -> list[int]:
         rows = np.flatnonzero(self._real.labels == label)
@@ -339,7 +338,7 @@ def _signature(path: Path) -> tuple[int, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        raise SynaugError(f"{path} cannot be read: {error.strerror}.") from error
+        raise EnvironmentFault(f"{path} cannot be read: {error.strerror}.") from error
     return about.st_ino, about.st_size, about.st_mtime_ns
 
 
