@@ -67,7 +67,7 @@ def test_the_page_loads_nothing_from_elsewhere(server):
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
     assert headers["Referrer-Policy"] == "no-referrer"
-    for asset in ("", "review.css", "review.js"):
+    for asset in ("", "review.css", "review.js", "layout.js"):
         assert b"//" not in asked(server, asset)[2].replace(b"// ", b"")
     assert b"<script>" not in page
 

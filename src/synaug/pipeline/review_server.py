@@ -40,6 +40,7 @@ _ASSETS = {
     "": ("review.html", "text/html; charset=utf-8"),
     "review.css": ("review.css", "text/css; charset=utf-8"),
     "review.js": ("review.js", "text/javascript; charset=utf-8"),
+    "layout.js": ("layout.js", "text/javascript; charset=utf-8"),
 }
 _PICTURE = re.compile(r"(thumbnail|whole)/(real|image)/([^/]{1,255})")
 _SAME_SITE = {None, "none", "same-origin"}

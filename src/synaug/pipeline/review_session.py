@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from synaug.data.codec import Encoding, encode, read_file
+from synaug.data.codec import read_file
 from synaug.data.manifest import read_image, read_manifest
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.pipeline.review import REAL_SHOWN, decision_row, records_by_label, spread, with_decisions
+from synaug.pipeline.review_pictures import encoded_for_browser
 from synaug.report.summary import reason_text
 from synaug.run import locked_recipe, open_run, run_name
 from synaug.runtime import storage
@@ -36,7 +35,6 @@ from synaug.synthesis.execution.review_decisions import (
 from synaug.synthesis.execution.worker import rejected_files
 from synaug.synthesis.planning.plan_file import read_plan
 
-THUMBNAIL = 256  # pixels a side
 MAX_NOTE = 500
 FLAGGED = "flagged"
 _DECISIONS = {"accept": ACCEPT, "reject": REJECT, "clear": ""}
@@ -171,7 +169,7 @@ class ReviewSession:
         return visible(self._plan.class_names[image.label])
 
     def picture(self, name: str, *, whole: bool = False) -> tuple[str, bytes]:
-        """Return the media type and the bytes of an image, at most ``THUMBNAIL`` pixels a side unless ``whole``.
+        """Return the media type and the bytes of an image, as a thumbnail unless ``whole``.
 
         It is decoded and encoded again, so that no browser gets to see a file as it was found.
 
@@ -181,13 +179,13 @@ class ReviewSession:
         """
         image = self._images[name]
         sha256 = "" if image.record["reason"] == FLAGGED else image.record["sha256"] or ""
-        return _encoded(read_file(image.path, sha256=sha256), whole=whole)
+        return encoded_for_browser(read_file(image.path, sha256=sha256), whole=whole)
 
     def real_picture(self, row: int, *, whole: bool = False) -> tuple[str, bytes]:
         """Return a real training image like ``picture``; ``row`` is one of the catalog's."""
         if row not in self._real_shown:
             raise KeyError(row)
-        return _encoded(read_image(self._real, row), whole=whole)
+        return encoded_for_browser(read_image(self._real, row), whole=whole)
 
     def _read_images(self) -> None:
         self._state = self._signatures()
@@ -340,14 +338,3 @@ def _signature(path: Path) -> tuple[int, ...]:
     except OSError as error:
         raise EnvironmentFault(f"{path} cannot be read: {error.strerror}.") from error
     return about.st_ino, about.st_size, about.st_mtime_ns
-
-
-def _encoded(image: Image.Image, *, whole: bool) -> tuple[str, bytes]:
-    if max(image.size) > THUMBNAIL and not whole:
-        image = image.copy()
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-    if max(image.size) <= THUMBNAIL // 2:  # small images stay exact
-        buffer = io.BytesIO()
-        image.save(buffer, format="PNG", compress_level=1)
-        return "image/png", buffer.getvalue()
-    return "image/jpeg", encode(image, Encoding(format="JPEG", quality=90))

@@ -1,13 +1,15 @@
 // Show the images of a run in a grid, and send each decision to the server, which saves it before it answers.
 // Only the rows in view exist in the page, so that 100,000 images scroll like 100.
 
+import { CAPTION, GAP, HEAD, firstRowAt, isHead, laidOut, measured, rowOf, toClass, vertically } from "./layout.js";
+
 const $ = (id) => document.getElementById(id);
-const GAP = 8, CAPTION = 18, FRAME = 10, HEAD = 44, TINY = 128, OVERSCAN = 2, RETRY = 2000;
+const TINY = 128, OVERSCAN = 2, RETRY = 2000;
 const MARKS = { accept: "✓", reject: "✗" };
 
 let catalog, images;
 let order = []; // positions in images, as they are shown
-let rows = []; // {y, height, label} of a heading, {y, height, from, to} of tiles; from and to are places in order
+let rows = []; // of the grid; see layout.js
 let cursor = 0, anchor = 0, columns = 1, side = 100;
 let picked = new Set(); // places in order
 const made = new Map(); // rows in the page, by number
@@ -109,44 +111,19 @@ function arrange(at = "") {
 
 function layOut() {
   const width = $("grid").clientWidth - parseFloat(getComputedStyle($("grid")).paddingLeft) * 2;
-  const wanted = matchMedia("(max-width: 46rem)").matches ? 92 : 132;
-  columns = Math.max(2, Math.floor((width + GAP) / (wanted + GAP)));
-  side = Math.floor((width - GAP * (columns - 1)) / columns);
-  const height = side + CAPTION + GAP;
-  rows = [];
-  let y = 0;
-  for (let from = 0; from < order.length; ) {
-    const label = images[order[from]].label;
-    let end = from;
-    while (end < order.length && images[order[end]].label === label) end++;
-    rows.push({ y, height: HEAD, label, number: end - from });
-    y += HEAD;
-    for (; from < end; from += columns) {
-      rows.push({ y, height, from, to: Math.min(end, from + columns) });
-      y += height;
-    }
-    from = end;
-  }
-  $("canvas").style.height = `${y}px`;
+  ({ columns, side } = measured(width, matchMedia("(max-width: 46rem)").matches));
+  const found = laidOut(order.map((place) => images[place].label), columns, side);
+  rows = found.rows;
+  $("canvas").style.height = `${found.height}px`;
   $("empty").hidden = order.length > 0;
   made.forEach((element) => element.remove());
   made.clear();
   draw();
 }
 
-function firstRowAt(y) {
-  let low = 0, high = rows.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (rows[middle].y + rows[middle].height <= y) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 function draw() {
   const top = $("grid").scrollTop, bottom = top + $("grid").clientHeight;
-  const first = Math.max(0, firstRowAt(top) - OVERSCAN);
+  const first = Math.max(0, firstRowAt(rows, top) - OVERSCAN);
   let last = first;
   while (last < rows.length && rows[last].y < bottom) last++;
   last = Math.min(rows.length, last + OVERSCAN);
@@ -172,10 +149,10 @@ function element(tag, className = "", text = "") {
 }
 
 function rowElement(row) {
-  const node = element("div", row.label === undefined ? "row" : "row head");
+  const node = element("div", isHead(row) ? "row head" : "row");
   node.style.transform = `translateY(${row.y}px)`;
   node.style.height = `${row.height}px`;
-  if (row.label !== undefined) {
+  if (isHead(row)) {
     const number = `${row.number.toLocaleString("en")} ${row.number === 1 ? "image" : "images"}`;
     node.append(element("h2", "", catalog.classes[row.label].name), element("span", "", number));
     return node;
@@ -259,8 +236,6 @@ const realPictures = (label, size) =>
 
 // ---------------------------------------------------------------- moving
 
-const rowOf = (place) => rows.findIndex((row) => row.from <= place && place < row.to);
-
 function moveTo(place, isSelecting = false) {
   cursor = Math.min(Math.max(place, 0), Math.max(order.length - 1, 0));
   if (!isSelecting) {
@@ -274,30 +249,14 @@ function moveTo(place, isSelecting = false) {
 }
 
 function follow() {
-  const row = rows[rowOf(cursor)], grid = $("grid");
+  const number = rowOf(rows, cursor), row = rows[number], grid = $("grid");
   if (row) {
-    const isFirst = rows[rows.indexOf(row) - 1]?.label !== undefined;
-    const top = row.y - (isFirst ? HEAD : 0);
+    const top = row.y - (isHead(rows[number - 1]) ? HEAD : 0);
     if (top < grid.scrollTop) grid.scrollTop = top;
     else if (row.y + row.height > grid.scrollTop + grid.clientHeight) grid.scrollTop = row.y + row.height - grid.clientHeight;
   }
   draw();
   repaint();
-}
-
-function vertically(step) {
-  const number = rowOf(cursor);
-  if (number < 0) return cursor;
-  let next = number + step;
-  if (rows[next]?.label !== undefined) next += step;
-  const row = rows[next];
-  return row?.from === undefined ? cursor : Math.min(row.from + cursor - rows[number].from, row.to - 1);
-}
-
-function toClass(step) {
-  const heads = rows.flatMap((row, number) => (row.label === undefined ? [] : [rows[number + 1].from]));
-  const at = heads.findLastIndex((from) => from <= cursor);
-  return heads[Math.min(Math.max(at + step, 0), heads.length - 1)] ?? 0;
 }
 
 const chosen = () => (picked.size ? [...picked] : order.length ? [cursor] : []);
@@ -345,9 +304,9 @@ const page = () => columns * Math.max(1, Math.floor($("grid").clientHeight / (si
 const KEYS = {
   a: () => decide("accept"), r: () => decide("reject"), c: () => decide("clear"), u: () => act("undo"),
   n: () => zoom(true), Enter: () => zoom(), " ": () => zoom(), "/": () => $("find").focus(), "?": () => $("help").showModal(),
-  "[": () => moveTo(toClass(-1)), "]": () => moveTo(toClass(1)),
+  "[": () => moveTo(toClass(rows, cursor, -1)), "]": () => moveTo(toClass(rows, cursor, 1)),
   ArrowLeft: (shift) => moveTo(cursor - 1, shift), ArrowRight: (shift) => moveTo(cursor + 1, shift),
-  ArrowUp: (shift) => moveTo(vertically(-1), shift), ArrowDown: (shift) => moveTo(vertically(1), shift),
+  ArrowUp: (shift) => moveTo(vertically(rows, cursor, -1), shift), ArrowDown: (shift) => moveTo(vertically(rows, cursor, 1), shift),
   PageUp: (shift) => moveTo(cursor - page(), shift), PageDown: (shift) => moveTo(cursor + page(), shift),
   Home: (shift) => moveTo(0, shift), End: (shift) => moveTo(order.length - 1, shift),
   Escape: () => moveTo(cursor),
