@@ -95,7 +95,9 @@ class Page:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     def open(self, url: str) -> None:
+        """Go to an address; the page may still be loading afterwards."""
         self.call("Page.navigate", url=url)
+        self.wait(f"location.href === {json.dumps(url)}")
 
     def value(self, expression: str):
         """Return what a JavaScript expression evaluates to; a promise is waited for."""

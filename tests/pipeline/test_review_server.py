@@ -229,6 +229,7 @@ def test_a_range_is_decided_at_once_and_undone_at_once(page, run):
 def test_decisions_survive_a_reload_and_apply_follows_them(page, run, server, synaug):
     page.press("r", "r")
     wait_for(lambda: len(decided(run)) == 2)
+    page.wait(SAVED)
     page.open("about:blank")
     page.open(server.url)
     page.wait(READY)
