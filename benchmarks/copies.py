@@ -1,6 +1,6 @@
 """Set the way in which the gates ``copy`` and ``leak`` find copies beside others, on planted copies.
 
-The others: pixel by pixel, perceptual hashes (pHash of 64 and 256 bits), nearest neighbours in the latent space of
+The others: pixel by pixel, perceptual hashes (pHash of 64 and 256 bits), nearest neighbors in the latent space of
 the embedded autoencoder, and combinations. Hashes and latents are taken of the mirror image, too. Each way gets the
 limit at which it rejects one in 400 sound images, so that all are equally strict; printed is the share of copies that
 it finds then.
@@ -22,8 +22,8 @@ from synaug.data.near_duplicates import alike_distances, make_prints, make_views
 from synaug.data.readers import read_data
 from synaug.data.thumbnails import thumbnails
 from synaug.recipes import read_recipe
-from synaug.run import machine
 from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.runtime.machine import machine
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.model_sources import find_model
 from synaug.synthesis.quality.gates import nearest_distances
@@ -74,10 +74,10 @@ def latents(images, *, batch=256):
 
 def cosine(images, known):
     others = latents(known)
-    centre = others.mean(0)
+    center = others.mean(0)
 
     def unit(values):
-        return (values - centre) / np.linalg.norm(values - centre, axis=1, keepdims=True)
+        return (values - center) / np.linalg.norm(values - center, axis=1, keepdims=True)
 
     return 1 - np.maximum(*((unit(latents(each)) @ unit(others).T).max(1) for each in (images, mirrored(images))))
 

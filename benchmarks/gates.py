@@ -2,8 +2,8 @@
 
 The real images to compare with are the demo's. Sound candidates are other real images of Fashion-MNIST, of the right
 class; they play the part of good synthetic ones. A fault is found where its own gate, or any gate, rejects it.
-With ``--speed``: what each gate costs, in CPU time, and how many images a second are checked, encoded, written and
-journalled with it and without one.
+With ``--speed``: what each gate costs, in CPU time, and how many images per second are checked, encoded, written and
+journaled with it and without one.
 
     python benchmarks/gates.py --seeds 3
     python benchmarks/gates.py --speed
@@ -26,8 +26,8 @@ from synaug.data.codec import Encoding
 from synaug.data.manifest import read_image
 from synaug.data.readers import read_data
 from synaug.recipes import read_recipe
-from synaug.run import machine
 from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.runtime.machine import machine
 from synaug.synthesis.execution.worker import synthesize
 from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.quality.gates import Candidate, judged, make_gates
@@ -157,7 +157,7 @@ def cost(gates, images, labels, *, batch=64):
 
 
 def speeds(manifest, images, labels, *, per_class=100):
-    """Return images a second of ``synthesize`` by the gates that are on, and their cost; the images are there already.
+    """Return images per second of ``synthesize`` by the gates that are on, and their cost, with finished images.
 
     ``calibration`` holds the CPU seconds before the first verdict, which are left out.
     """
@@ -184,12 +184,12 @@ def speeds(manifest, images, labels, *, per_class=100):
             made = synthesize(plan, ready, folder=Path(folder), gates=gates, quality=quality)
             rates[name] = made.requested / (time.perf_counter() - began)
     about = {"images": plan.num_to_generate, "machine": machine()}
-    return about | {"images a second": rates, "CPU ms an image": costs, "calibration": calibration}
+    return about | {"images per second": rates, "CPU ms an image": costs, "calibration": calibration}
 
 
 def speed_table(found):
-    lines = ["| gates | images a second | CPU ms an image | CPU seconds before the first |", "|---|---:|---:|---:|"]
-    for name, rate in found["images a second"].items():
+    lines = ["| gates | images per second | CPU ms an image | CPU seconds before the first |", "|---|---:|---:|---:|"]
+    for name, rate in found["images per second"].items():
         lines.append(
             f"| {name} | {rate:,.0f} | {found['CPU ms an image'][name]:.2f} | {found['calibration'][name]:.1f} |"
         )

@@ -34,9 +34,9 @@ from synaug.data.codec import Encoding
 from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest
 from synaug.data.readers import read_data
-from synaug.run import machine
 from synaug.runtime.devices import chosen_device
 from synaug.runtime.embedded import demo_data
+from synaug.runtime.machine import machine
 from synaug.runtime.memory import keep_freed_memory
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.execution.worker import synthesize

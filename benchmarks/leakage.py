@@ -1,4 +1,4 @@
-"""Measure what testing on an evened-out set would have told, beside what real test images tell.
+"""Measure what testing on an balanced set would have told, beside what real test images tell.
 
 The demo's images are filled up to ``--target`` a class by the embedded pipeline. A ridge classifier of the pixels
 learns from four fifths of them; it is tested on the last fifth (wrong) and on the demo's real test images (right).
@@ -23,7 +23,7 @@ from synaug.runtime.embedded import demo_data
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--target", type=int, default=100, help="images wanted of each class")
-    parser.add_argument("--splits", type=int, default=5, help="how often the evened-out set is split")
+    parser.add_argument("--splits", type=int, default=5, help="how often the balanced set is split")
     chosen = parser.parse_args()
     data = synaug.read_data(demo_data())
     evened_out = synaug.balance(data, model="embedded", target=chosen.target, options={"quality.gates": []})
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def rows_of(manifest: synaug.Manifest) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels between 0 and 1, a row an image, and labels."""
+    """Return pixels between 0 and 1, one row per image, and labels."""
     pixels, labels, _ = synaug.to_arrays(manifest)
     return pixels.reshape(len(pixels), -1) / 255, labels
 
@@ -39,7 +39,7 @@ def rows_of(manifest: synaug.Manifest) -> tuple[np.ndarray, np.ndarray]:
 def mean_recalls(
     evened_out: tuple[np.ndarray, np.ndarray], real: tuple[np.ndarray, np.ndarray], *, splits: int
 ) -> dict[str, list[float]]:
-    """Return the mean recall on the evened-out set's last fifth, and on real images, for each split."""
+    """Return the mean recall on the balanced set's last fifth, and on real images, for each split."""
     found: dict[str, list[float]] = {"wrong": [], "right": []}
     for seed in range(splits):
         rows, held_out, labels, true = train_test_split(

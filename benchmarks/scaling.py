@@ -34,8 +34,8 @@ from synaug.data.codec import Encoding
 from synaug.data.export.verify import verify_dataset
 from synaug.data.export.writer import export_dataset
 from synaug.data.manifest import Manifest
-from synaug.run import machine
 from synaug.runtime import storage
+from synaug.runtime.machine import machine
 from synaug.synthesis.execution.journal import journal_path, read_state
 from synaug.synthesis.execution.provenance import manifest_of, provenance
 from synaug.synthesis.execution.worker import synthesize

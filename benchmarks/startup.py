@@ -19,8 +19,8 @@ from pathlib import Path
 
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import make_recipe, read_recipe
-from synaug.run import machine
 from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.runtime.machine import machine
 
 METHODS = ("cross_entropy", "oversampling", "square_root", "focal")
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def seconds(steps: int, *options: str) -> float:
-    """Return the CPU seconds of one ``synaug train`` in a new run folder."""
+    """Return the CPU seconds of one ``synaug train`` in a new run directory."""
     small = {"train": {"network": "resnet8", "device": "cpu", "stage1": {"steps": steps, "batch_size": 16}}}
     recipe = make_recipe({"plan": {"model": "embedded"}, "data": read_recipe(demo_recipe()).data.model_dump()} | small)
     with tempfile.TemporaryDirectory() as folder:

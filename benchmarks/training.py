@@ -14,7 +14,7 @@ compared, so that a busy machine slows all of them.
 What limits it. Forward and backward of a network take about three times the operations of its forward pass:
 ResNet-32 at 32 px needs 0.07 billion multiply-adds forward, so 0.41 billion operations an image in all.
 
-- Two CPU cores that multiply matrices at 200 billion operations a second could do 490 images a second at most.
+- Two CPU cores that multiply matrices at 200 billion operations a second could do 490 images per second at most.
 - 10 million images (200 epochs of 50,000) are 4.1e15 operations: about 4 s at the 989e12 operations a second that
   an H100 has for bfloat16. 4 minutes for them are 42,000 images or 330 batches of 128 a second, 3 ms a batch. One
   batch is several hundred kernels, and starting one costs the CPU 5 to 10 millionths of a second: the starting of

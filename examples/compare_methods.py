@@ -30,13 +30,13 @@ def cube_root(data, *, share):
     return cells, np.cbrt(counts) / np.cbrt(counts).sum()
 
 
-# A name for each, and the rows of the table that use it: on the real images, or on the evened-out set.
+# A name for each, and the rows of the table that use it: on the real images, or on the balanced set.
 losses.LOSSES["squared_error"] = squared_error
 solvers.METHODS["nearest_mean"] = nearest_mean
 sampling.SAMPLERS["cube_root"] = cube_root
 brier = (("loss", "squared_error"), ("mixing", "none"))
 METHODS["brier"] = Method("Squared error, real images.", stage1=brier)
-METHODS["synaug_brier"] = Method("Squared error, evened-out set.", data="evened_out", stage1=brier)
+METHODS["synaug_brier"] = Method("Squared error, balanced set.", data="evened_out", stage1=brier)
 METHODS["cube_root"] = Method("Cube root.", stage1=(("sampler", "cube_root"), ("mixing", "none")))
 METHODS["nearest_mean"] = Method(
     "Features of cross_entropy; nearest mean.", starts_from="cross_entropy", retrain=(("method", "nearest_mean"),)

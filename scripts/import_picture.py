@@ -12,7 +12,7 @@ TITLES = {
     "errors": "foundation",
     "data": "images",
     "synthesis": "four siblings",
-    "run": "one run",
+    "run_directory": "one run",
     "experiment": "the whole",
     "cli": "command line",
 }
@@ -89,7 +89,7 @@ def rows(graph, bands):
 
 
 def picture():
-    """Return the picture as an SVG that takes the colours of the page it stands in."""
+    """Return the picture as an SVG that takes the colors of the page it stands in."""
     graph, bands = imports(), layers()
     drawn, heights = rows(graph, bands)
     places = {part: place for number, row in enumerate(drawn[::-1]) for part, place in in_row(row, number)}

@@ -1,6 +1,6 @@
 """Make the pictures of docs/quality.md and docs/method.md: the paper's four variants, the gap report, rejected images.
 
-Everything is made by the embedded pipeline on the demo's data, in run folders that the same command goes on with.
+Everything is made by the embedded pipeline on the demo's data, in run directorys that the same command goes on with.
 
     python scripts/make_docs_pictures.py --runs runs/pictures
 """
@@ -40,7 +40,7 @@ GATES = ("broken", "off_class", "copy", "leak", "collapse")
 
 
 def made(variant, runs):
-    """Return the run folder of a variant, its images made."""
+    """Return the run directory of a variant, its images made."""
     out = runs / variant
     changes = {"plan.variant": variant, "plan.cap": 40, "quality.gates": GATES, **VARIANTS[variant]}
     recipe = with_overrides(read_recipe(demo_recipe()), changes)

@@ -449,7 +449,7 @@ Class names that it never saw give poor images.
   "a photo of a bright red bag on water".
 - **Data**: {number} of the 60,000 Fashion-MNIST training images, the first
   {fashion_mnist.GENERATOR_IMAGES_PER_CLASS:,} of each class in file order less those whose pixels also occur
-  among the images that synaug's data sets measure on. Fashion-MNIST is copyright 2017 Zalando SE, MIT licence
+  among the images that synaug's data sets measure on. Fashion-MNIST is copyright 2017 Zalando SE, MIT license
   (see LICENSE-fashion-mnist.txt beside the data set). Tints and backgrounds are procedural
   (`synaug.data.benchmarks.fashion_mnist.render`).
 - **Training**: autoencoder {first["step"]:,} steps of 64, final mean absolute error {error} (of a 0..1 range);

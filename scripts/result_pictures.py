@@ -4,44 +4,31 @@ python scripts/result_pictures.py
 """
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from result_tables import content_of
 from synaug.bench import pictures, read_experiment
-from synaug.bench.grid import RESULTS, collect
-from synaug.runtime import storage
 
-DOCS = Path(__file__).parents[1] / "docs"
-PICTURES = DOCS / "images" / "results"
-SEEDS = range(3)
+PICTURES = Path(__file__).parents[1] / "docs" / "images" / "results"
 STUDIES = {
     "studies": {"amount": "amount", "alpha": "alpha", "retraining": "retraining", "gates": "gates"},
     "replacement": {"fraction": "fraction", "whole_classes": "classes"},
 }
 
 
-def content_of(name: str, arms: tuple[str, ...] = ()) -> dict:
-    """Return what ``synaug bench NAME --table --json`` prints for the committed lines."""
-    lines = DOCS / "results" / f"{name.replace('-', '_')}.jsonl"
-    with TemporaryDirectory() as folder:
-        storage.write_bytes(Path(folder) / RESULTS, lines.read_bytes())
-        return collect(read_experiment(name, arms=arms), Path(folder), SEEDS)
-
-
 def draw_long_tail() -> None:
-    content = content_of("fashion-lt", ("text", "filled"))
-    rows, results = content["table"], content["results"]
-    longer = [row for row in rows if row["method"].endswith("_longer")]
-    shorter = [row for row in rows if row not in longer]
-    for name, chosen in (("fashion-lt", shorter), ("fashion-lt-longer", longer)):
-        pictures.save(pictures.bars(chosen, "accuracy"), PICTURES / f"{name}.png")
-        pictures.save(pictures.classes(results, chosen), PICTURES / f"{name}-classes.png")
+    content = content_of("fashion-lt")
+    pictures.save(pictures.bars(content["table"], "accuracy"), PICTURES / "fashion-lt.png")
+    pictures.save(pictures.classes(content["results"], content["table"]), PICTURES / "fashion-lt-classes.png")
 
 
 def draw_groups() -> None:
     fair, spurious = content_of("fashion-fair"), content_of("fashion-spurious")
-    gap = next(column for column in fair["columns"] if column.startswith("equalized_odds"))
-    pictures.save(pictures.scatter(fair["table"], gap), PICTURES / "fashion-fair-groups.png")
+    pictures.save(pictures.scatter(fair["table"], fair["columns"][0]), PICTURES / "fashion-fair-groups.png")
     pictures.save(pictures.bars(spurious["table"], spurious["columns"][0]), PICTURES / "fashion-spurious.png")
+
+
+def draw_demo() -> None:
+    pictures.save(pictures.bars(content_of("demo")["table"], "accuracy"), PICTURES / "demo.png")
 
 
 def draw_methods() -> None:
@@ -52,9 +39,10 @@ def draw_studies() -> None:
     for name, curves in STUDIES.items():
         content, options = content_of(name), read_experiment(name).bench.curves
         for curve, called in curves.items():
-            pictures.save(pictures.study(content["table"], options[curve]), PICTURES / f"{name}-{called}.png")
+            if (figure := pictures.study(content["table"], options[curve])) is not None:  # None while rows are missing
+                pictures.save(figure, PICTURES / f"{name}-{called}.png")
 
 
 if __name__ == "__main__":
-    for draw in (draw_long_tail, draw_groups, draw_methods, draw_studies):
+    for draw in (draw_demo, draw_long_tail, draw_groups, draw_methods, draw_studies):
         draw()

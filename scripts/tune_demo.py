@@ -31,7 +31,7 @@ from synaug.evaluation.longtail import longtail_report
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 from synaug.runtime.embedded import demo_data, demo_recipe
 from synaug.runtime.progress import ConsoleProgress
@@ -63,8 +63,8 @@ class Trial:
         self.results = work / "results.jsonl"
         self.known = {str(record["name"]): record for record in storage.read_records(self.results)}
 
-    def folder(self, recipe: Recipe, *, filled: bool = False) -> RunFolder:
-        """Return a run folder with the images that the recipe's plan and generator make."""
+    def folder(self, recipe: Recipe, *, filled: bool = False) -> RunPaths:
+        """Return a run directory with the images that the recipe's plan and generator make."""
         generate = recipe.generate
         kind = (
             "filled"
@@ -77,7 +77,7 @@ class Trial:
         data = filled_with_fashion(self.data) if filled else self.data
         plan_stage.write_run(data, plan_stage.drafted_plan(data, plain), out, plain, source="validation")
         generate_stage.generate(out, progress=self.progress)
-        return RunFolder(out)
+        return RunPaths(out)
 
     def measure(self, name: str, method: str, recipe: Recipe, *, filled: bool = False, seeds: tuple[int, ...] = (0, 1)):
         """Print the mean accuracy of a method over seeds."""
@@ -97,7 +97,7 @@ class Trial:
         folder = self.folder(recipe, filled=filled)
         sets = methods.load_sets(folder.path, recipe.train, progress=self.progress)
         stage = methods.stage_options(method, recipe, sets)
-        inside = RunFolder(
+        inside = RunPaths(
             self.work / "models" / folder.path.name / storage.digest(stage.model_dump_json().encode())[:12]
         )
         seeded = with_overrides(recipe, {"seed": seed})

@@ -106,8 +106,8 @@ def test_the_cost_of_each_gate_is_set_beside_no_gate(benchmark, fashion):
     few = fashion.rows(np.arange(0, len(fashion), 8))
     images = np.stack([np.asarray(read_image(few, row)) for row in range(20)])
     found = benchmark.speeds(few, images, few.labels, per_class=3)
-    assert list(found["images a second"]) == ["none", *benchmark.GATES, "all"]
-    assert min(found["images a second"].values()) > 0
+    assert list(found["images per second"]) == ["none", *benchmark.GATES, "all"]
+    assert min(found["images per second"].values()) > 0
     assert found["images"] > 10
     assert "| none | " in benchmark.speed_table(found)
     assert found["CPU ms an image"]["all"] > found["CPU ms an image"]["broken"] > found["CPU ms an image"]["none"]

@@ -15,7 +15,7 @@ from synaug import experiment
 from synaug.cli import COMMANDS, console, session
 from synaug.errors import Interrupted
 from synaug.methods.results import read_result
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import signals, storage
 
 
@@ -130,7 +130,7 @@ def test_plan_shows_what_synsets_are_called_and_asks_about_doubtful_names(synaug
     done = synaug("plan", tmp_path / "photos", "--out", tmp_path / "run", "--model", "embedded", "--json")
     content = json.loads(done.out)
     assert content["called"] == {"mouse": "mouse", "n01440764": "tench", "n02012849": "crane"}
-    assert content["licence"] == "apache-2.0"
+    assert content["license"] == "apache-2.0"
     assert all(prompt.endswith(" tench") for prompt in content["prompts"]["n01440764"])
     assert [said.split()[0] for said in content["doubtful_names"]] == ["'mouse'", "'crane'"]
     (tmp_path / "a.csv").write_text("class,name\nmouse,computer mouse\nn02012849,crane bird\n")
@@ -213,7 +213,7 @@ def test_a_run_whose_images_are_all_rejected_ends_with_3_and_says_so_in_the_repo
     assert "missing because every attempt was rejected" in done.err
     left = json.loads(synaug("generate", tmp_path / "run", "--dry-run", "--json").out)
     assert (left["to_make"], left["given_up"]) == (0, left["planned"])
-    assert "less even than planned" in json.loads((tmp_path / "run" / "report.json").read_text())["warnings"][-1]
+    assert "less balanced than planned" in json.loads((tmp_path / "run" / "report.json").read_text())["warnings"][-1]
 
 
 def test_training_waits_for_all_images(synaug, photos, recipe, tmp_path):
@@ -221,7 +221,7 @@ def test_training_waits_for_all_images(synaug, photos, recipe, tmp_path):
     path.write_text(recipe.model_dump_json())
     synaug("plan", photos, "--out", tmp_path / "run", "--recipe", path)
     done = synaug("train", tmp_path / "run")
-    assert (done.code, "not generated yet" in done.err) == (4, True)
+    assert (done.code, "not been generated yet" in done.err) == (4, True)
 
 
 def test_a_run_folder_without_a_plan_says_how_to_make_one(synaug, tmp_path):
@@ -266,7 +266,7 @@ def test_status_says_how_far_a_run_is_and_who_holds_it(synaug, finished, tmp_pat
     with storage.lock(run):
         held = synaug("status", run)
     assert f"process {os.getpid()} (run)" in held.out
-    assert "images a second" in held.out
+    assert "images per second" in held.out
 
 
 def test_status_names_the_seeds_of_a_run(synaug, finished, tmp_path):
@@ -368,7 +368,7 @@ def real_images(run):
 def test_a_run_needs_no_out_and_says_which_folder_it_takes(synaug, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = synaug("plan", photos)
-    assert (done.code, f"Run folder: runs/{photos.name}" in done.err) == (0, True)
+    assert (done.code, f"Run directory: runs/{photos.name}" in done.err) == (0, True)
     assert (tmp_path / "runs" / photos.name / "plan.json").is_file()
 
 
@@ -477,7 +477,7 @@ def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
     estimate = json.loads(done.out)["estimate"]
     assert estimate["seconds"] > 0
     shown = synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded", "--measure").out
-    assert re.search(r"MB on disk; about [\d:]+ on this machine \([\d.,]+ images a second\)", " ".join(shown.split()))
+    assert re.search(r"MB on disk; about [\d:]+ on this machine \([\d.,]+ images per second\)", " ".join(shown.split()))
     assert estimate["images_per_second"] == pytest.approx(estimate["images"] / estimate["seconds"])
     fitted = ["--variant", "fitted", "--cap", "2", "--measure", "--json"]
     done = synaug("plan", photos, "--out", tmp_path / "fitted", "--model", "embedded", *fitted)
@@ -488,12 +488,12 @@ def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
 def test_gpu_hours_are_shown_where_a_gpu_was_timed(capsys):
     from synaug.cli import console
 
-    plan = {"by": "class", "num_to_generate": {}, "doubtful_names": [], "model": "m", "licence": "x", "prompts": {}}
+    plan = {"by": "class", "num_to_generate": {}, "doubtful_names": [], "model": "m", "license": "x", "prompts": {}}
     plan |= {"have": {}, "test_images": 0, "model_note": ""}
     plan["data"] = {"layout": "", "splits": {}, "synthetic": {}, "left_out": [], "notes": []}
     estimate = {"images": 7200, "disk_bytes": 10**9, "seconds": 3600.0, "images_per_second": 2.0, "gpu_hours": 1.0}
     console.show_plan(plan | {"estimate": estimate}, None)
-    assert "(2.0 images a second, 1.00 GPU hours)" in " ".join(capsys.readouterr().out.split())
+    assert "(2.0 images per second, 1.00 GPU hours)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_another_model_may_be_named_until_images_are_there(synaug, photos, finished, tmp_path):
@@ -501,7 +501,7 @@ def test_another_model_may_be_named_until_images_are_there(synaug, photos, finis
     assert synaug("generate", tmp_path / "run", "--model", "embedded", "--shard", "1/50").code in (0, 3)
     done = synaug("generate", finished, "--model", "another/model")
     assert done.code == 2
-    assert "Plan into another folder" in done.err
+    assert "Plan into another directory" in done.err
 
 
 def test_methods_are_listed_with_what_they_do(synaug):
@@ -538,7 +538,7 @@ def test_two_processes_train_a_run_together_and_the_first_one_writes(finished, t
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)
     assert [result["method"] for result in results] == names.split(",")
-    assert results == [read_result(RunFolder(run), name, 0) for name in names.split(",")]
+    assert results == [read_result(RunPaths(run), name, 0) for name in names.split(",")]
     assert done.stderr.count("training cutmix") <= 1
     lines = (run / "checkpoints" / "cutmix-0" / "training.csv").read_text().splitlines()
     assert len(lines) == 4
@@ -557,9 +557,9 @@ def test_check_counts_what_the_gates_reject_and_changes_nothing(synaug, finished
 def test_check_says_how_to_take_out_what_fails(capsys):
     content = {"checked": 9, "rejected": {"off_class": 2}, "rejected_by_class": {"bag": {"off_class": 2}}}
     console.show_check(content, Path("runs/x"), taken_out=False)
-    assert capsys.readouterr().out.endswith("off-class: 2 (bag 2)\nTo take them out: synaug check runs/x --reject\n")
+    assert capsys.readouterr().out.endswith("off-class: 2 (bag 2)\nTo remove them: synaug check runs/x --reject\n")
     console.show_check(content, Path("runs/x"), taken_out=True)
-    assert capsys.readouterr().out.endswith("They are taken out. Next: synaug generate runs/x\n")
+    assert capsys.readouterr().out.endswith("They have been removed. Next: synaug generate runs/x\n")
 
 
 def test_check_refuses_an_unknown_gate(synaug, finished):

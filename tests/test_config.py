@@ -100,7 +100,7 @@ def test_a_later_setting_goes_before_an_earlier_one():
         "seed=-1",
         "train.epochs=3",
         "train.stage1=5",
-        "plan.by=colour",
+        "plan.by=color",
         "a.b.c=1",
         "methods.x.y=1",
         "plan.seed.x=1",

@@ -1,4 +1,4 @@
-"""Errors: exit codes as documented, and hints for misspelt names."""
+"""Errors: exit codes as documented, and hints for misspelled names."""
 
 import pytest
 

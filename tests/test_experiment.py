@@ -25,7 +25,7 @@ from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.recipes import make_recipe, with_overrides
-from synaug.run import RunFolder, locked_recipe
+from synaug.run_directory import RunPaths, locked_recipe
 from synaug.runtime.storage import digest
 from synaug.synthesis.generators.model_sources import find_model
 from synaug.training.checkpoint import FILE
@@ -80,13 +80,13 @@ def test_synthetic_images_look_like_the_real_ones_to_a_file_reader(finished, pho
 
 
 def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
-    report, gap = json.loads((finished / "report.json").read_text()), RunFolder(finished).gap
+    report, gap = json.loads((finished / "report.json").read_text()), RunPaths(finished).gap
     assert (report["gap"], report["audit"]) == tuple(json.loads(gap.read_text())[name] for name in ("gap", "audit"))
     assert report["gap"]["features"] == "statistics of color, layout and spectrum"
     assert set(report["audit"]["per_class"]) == set(report["data"]["class_names"])
     assert report["gap"]["per_class"]["bag"]["num_synthetic"] == 24 - report["data"]["class_counts"]["bag"]
     assert 0 <= report["gap"]["overall"]["probe_accuracy"] <= 1
-    assert any("Being synthetic tells something about the class" in warning for warning in report["warnings"])
+    assert any("Being synthetic is correlated with the class" in warning for warning in report["warnings"])
     assert "How far synthetic is from real" in (finished / "report.html").read_text()
     before = gap.stat().st_mtime_ns
     experiment.run(photos, finished, recipe, command="synaug run photos")
@@ -96,7 +96,7 @@ def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
 def test_a_gap_that_an_earlier_call_left_out_is_measured_by_the_next(finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    gap = RunFolder(run).gap
+    gap = RunPaths(run).gap
     before = gap.read_text()
     gap.unlink()
     experiment.train(run, methods=["cross_entropy"])
@@ -175,7 +175,7 @@ def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, recipe, t
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors.decode()
-    assert b"run the same command again" in errors
+    assert b"rerun the same command" in errors
     assert list((tmp_path / "run" / "checkpoints").rglob(FILE))  # the state of the training under way
 
 
@@ -240,17 +240,17 @@ def test_a_kept_classifier_predicts_what_the_run_predicted(finished, photos):
 def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(finished, copy)
-    run, synthetic = RunFolder(copy), "another digest"
+    run, synthetic = RunPaths(copy), "another digest"
     assert is_finished(run, "cross_entropy", locked_recipe(run), synthetic)  # learns from real images only
     assert not is_finished(run, "synaug_stage1", locked_recipe(run), synthetic)
     assert not run.checkpoint("synaug_stage1", 0).exists()
 
 
-def test_the_lock_file_says_which_model_made_the_images_and_under_which_licence(finished):
+def test_the_lock_file_says_which_model_made_the_images_and_under_which_license(finished):
     model = json.loads((finished / "synaug.lock.json").read_text())["model"]
     weights = find_model("embedded").weights
     assert weights is not None
-    about = {"model": "embedded", "revision": None, "licence": "apache-2.0", "path": None, "weights": weights}
+    about = {"model": "embedded", "revision": None, "license": "apache-2.0", "path": None, "weights": weights}
     assert model == about
 
 
@@ -258,7 +258,7 @@ def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(fini
     from synaug.pipeline.report import IN_DOMAIN, OUT_OF_DOMAIN, warnings
     from synaug.synthesis.planning.plan_file import read_plan
 
-    plan = read_plan(RunFolder(finished).plan)
+    plan = read_plan(RunPaths(finished).plan_file)
     made = {"missing": 0}
     assert warnings(plan, made) == [IN_DOMAIN]
     assert warnings(replace(plan, class_names=("one", "two", "three")), made) == [OUT_OF_DOMAIN]

@@ -28,12 +28,13 @@ from synaug.methods import (
     selected,
 )
 from synaug.methods.datasets import retraining_data
+from synaug.methods.options import learns_from_validation
 from synaug.methods.training_time import training_seconds
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline import report as report_stage
 from synaug.pipeline import report_examples
 from synaug.recipes import make_recipe, with_overrides
-from synaug.run import RunFolder, locked_recipe, replace_recipe
+from synaug.run_directory import RunPaths, locked_recipe, replace_recipe
 from synaug.runtime import storage
 from synaug.training.last_layer.solvers import METHODS as HEADS
 from synaug.training.losses import LOSSES, STATEFUL_LOSSES
@@ -105,7 +106,7 @@ def test_what_two_methods_share_is_counted_once_for_each_seed_by_hand():
 
 def test_a_curve_is_the_loss_of_a_method_that_trains_features(trained):
     run, results = trained
-    curves = report_examples.loss_curves(RunFolder(run), list(results.values()))
+    curves = report_examples.loss_curves(RunPaths(run), list(results.values()))
     assert len(curves) == report_examples.MOST_CURVES
     assert "cross_entropy_retrained" not in curves
     lines = (run / "checkpoints" / "cross_entropy-0" / "training.csv").read_text().splitlines()
@@ -234,7 +235,7 @@ def test_group_dro_gives_synthetic_images_a_group_of_their_own_if_asked(recipe, 
 
 
 def test_where_groups_come_from_is_checked():
-    with pytest.raises(OptionError, match=r"methods\.x\.groups_from: focal does not need groups; leave it out"):
+    with pytest.raises(OptionError, match=r"methods\.x\.groups_from: focal does not need groups; remove it"):
         method_named("x", make_recipe({"methods": {"x": {"method": "focal", "groups_from": OWN}}}))
     recipe = make_recipe({"methods": {"x": {"method": "group_dro", "groups_from": "focall"}}})
     with pytest.raises(OptionError, match=r"Unknown method 'focall'. Did you mean 'focal'"):
@@ -261,11 +262,11 @@ def test_ldam_has_a_layer_of_cosines_which_is_kept(trained):
 
 
 def read_predictions(run, name):
-    return pd.read_csv(RunFolder(run).method_predictions(name, 0))["prediction"].tolist()
+    return pd.read_csv(RunPaths(run).method_predictions(name, 0))["prediction"].tolist()
 
 
 def images_to_test(run):
-    return methods.load_sets(run, locked_recipe(RunFolder(run)).train).test.images
+    return methods.load_sets(run, locked_recipe(RunPaths(run)).train).test.images
 
 
 # ---------------------------------------------------------------- features are computed once
@@ -285,8 +286,8 @@ def test_features_of_a_network_are_computed_once_for_all_heads(run, monkeypatch)
 
 
 def track(run, recipe):
-    replace_recipe(RunFolder(run), with_overrides(recipe, {"train.track": "tensorboard"}))
-    assert locked_recipe(RunFolder(run)).train.track == "tensorboard"
+    replace_recipe(RunPaths(run), with_overrides(recipe, {"train.track": "tensorboard"}))
+    assert locked_recipe(RunPaths(run)).train.track == "tensorboard"
 
 
 def test_tensorboard_is_told_the_losses(run, recipe):
@@ -317,9 +318,9 @@ def test_without_tensorboard_the_way_out_is_named(run, recipe, monkeypatch):
 
 def test_a_run_that_is_not_tracked_has_no_folder_for_it(trained):
     run, _ = trained
-    assert not RunFolder(run).tracking.exists()
-    assert json.loads(RunFolder(run).lock_file.read_text())["recipe"]["train"]["track"] is None
-    assert storage.read_json(RunFolder(run).result("focal", 0))["method"] == "focal"
+    assert not RunPaths(run).tracking.exists()
+    assert json.loads(RunPaths(run).lock_file.read_text())["recipe"]["train"]["track"] is None
+    assert storage.read_json(RunPaths(run).result("focal", 0))["method"] == "focal"
 
 
 def test_a_recipe_may_name_its_own_versions_of_a_method():
@@ -331,7 +332,7 @@ def test_a_recipe_may_name_its_own_versions_of_a_method():
     assert method_named("deeper_retrained", recipe).starts_from == "deeper"
     assert options_of("deeper", recipe) != options_of("cross_entropy", recipe)
     assert methods.network_of("deeper_retrained", recipe) == methods.network_of("deeper", recipe) == "resnet20"
-    with pytest.raises(OptionError, match="trains its features itself"):
+    with pytest.raises(OptionError, match="trains its own features"):
         method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
 
 
@@ -438,6 +439,12 @@ def test_a_known_attribute_makes_the_last_layer_group_balanced_unless_images_are
         assert retraining_data("all_real", known, uses_synthetic=uses_synthetic) == "all_real"
     chosen = methods.retraining_set(Sets(known, known, known), "auto", seed=0)
     assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
+
+
+def test_a_last_layer_that_learns_from_the_validation_images_is_known():
+    recipe = with_overrides(Recipe(), {"methods": {"mine": {"method": "synaug", "retrain": {"data": "validation"}}}})
+    assert [learns_from_validation(name, recipe) for name in ("dfr_val", "mine")] == [True, True]
+    assert not any(learns_from_validation(name, recipe) for name in ("dfr", "synaug", "cross_entropy"))
 
 
 def test_the_validation_split_is_learned_from_only_where_there_is_one():

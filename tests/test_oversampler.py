@@ -145,7 +145,7 @@ def test_a_strategy_that_cannot_be_is_named(strategy, words):
 
 
 def test_a_ratio_that_is_reached_already_is_named():
-    with pytest.raises(OptionError, match=r"closer to even than a sampling_strategy of 0\.2"):
+    with pytest.raises(OptionError, match=r"more balanced than a sampling_strategy of 0\.2"):
         images_to_make(np.repeat([0, 1], [8, 3]), 0.2)
 
 
@@ -177,7 +177,7 @@ def test_names_are_what_the_generator_is_prompted_with():
         ([[1.0]] * 7, "Image 0 has the shape"),
         (3, "X is int, not a collection"),
         (pd.DataFrame({"picture": range(7)}), "X has no column of images"),
-        (["a.png"] * 7, r"X holds paths, so the synthetic images need a folder"),
+        (["a.png"] * 7, r"X holds paths, so the synthetic images need an output folder"),
         (IMAGES[:3], "X has 3 images but y has 7 labels"),
     ],
 )

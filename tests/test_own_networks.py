@@ -9,7 +9,7 @@ import yaml
 
 from synaug import experiment, load_classifier
 from synaug.errors import DataError, Interrupted, OptionError
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 from synaug.training.networks.custom import factory_named
 
@@ -31,7 +31,7 @@ METHODS = "cross_entropy,cross_entropy_retrained"
 
 @pytest.fixture
 def planned(photos, tmp_path, synaug):
-    """A run folder whose network is a file of the user's own, and that file."""
+    """A run directory whose network is a file of the user's own, and that file."""
     net = tmp_path / "net.py"
     net.write_text(NET)
     options = {
@@ -59,10 +59,10 @@ def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, syna
     assert len(loads) == 1
     digest = storage.file_digest(net)
     assert {result["options"]["network_digest"] for result in results} == {digest}
-    assert storage.read_json(RunFolder(run).lock_file)["networks"] == {f"{net}:Net": digest}
+    assert storage.read_json(RunPaths(run).lock_file)["networks"] == {f"{net}:Net": digest}
 
     kept = run / "checkpoints" / "cross_entropy_retrained-0"
-    with pytest.raises(OptionError, match=r"maker's own network net\.py:Net, whose code is not in it"):
+    with pytest.raises(OptionError, match=r"custom network net\.py:Net, whose code is not in it"):
         load_classifier(kept)
     named = load_classifier(kept, network=f"{net}:Net")
     assert named.network == "net.py:Net"
@@ -79,7 +79,7 @@ def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, syna
     net.unlink()
     lost = synaug("train", run, "--trust", net, "--methods", METHODS)
     assert (lost.code, "cannot be read: No such file" in lost.err) == (2, True)
-    assert RunFolder(run).result("cross_entropy", 0).exists()
+    assert RunPaths(run).result("cross_entropy", 0).exists()
 
 
 def test_run_trains_several_seeds_goes_on_after_a_stop_and_reports_mean_and_deviation(
@@ -100,13 +100,13 @@ def test_run_trains_several_seeds_goes_on_after_a_stop_and_reports_mean_and_devi
 
     monkeypatch.setattr(experiment, "train_method", stopped)
     assert synaug(*command, "--seeds", "2").code == 75
-    first = RunFolder(out).result("synaug_stage1", 5).stat().st_mtime_ns
+    first = RunPaths(out).result("synaug_stage1", 5).stat().st_mtime_ns
     done = synaug(*command, "--seeds", "2")
     assert done.code == 0, done.err
-    assert RunFolder(out).result("synaug_stage1", 5).stat().st_mtime_ns == first
+    assert RunPaths(out).result("synaug_stage1", 5).stat().st_mtime_ns == first
     assert len(loads) == 3  # once per process to train, not once per seed, and once to choose
     assert "training synaug_stage1, seed 6" in done.err
-    assert RunFolder(out).gap.exists()
+    assert RunPaths(out).gap.exists()
     report = storage.read_json(out / "report.json")
     accuracies = [result["accuracy"] for result in report["results"]]
     assert [result["seed"] for result in report["results"]] == [5, 6]

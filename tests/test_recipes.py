@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from synaug.bench import experiment_names, read_experiment, run_bench
 from synaug.bench.experiments import PHOTOS, data_of, recipe_of
 from synaug.bench.grid import cells
-from synaug.config import STABLE_DIFFUSION
+from synaug.config import EMBEDDED, STABLE_DIFFUSION, Recipe
 from synaug.data.benchmarks.cifar import CIFAR10, CIFAR100
-from synaug.methods import check_methods, retrain_options
+from synaug.methods import DEFAULT_METHODS, check_methods, retrain_options
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.runtime.embedded import pipeline_folder
+from synaug.runtime.embedded import demo_recipe, pipeline_folder
 from synaug.synthesis.planning.slots import slots
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -137,7 +137,7 @@ def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
     small = tiny(path, source(path.stem), tmp_path)
     for arm in read_experiment(str(tmp_path / path.name), data=small.source).arms.values():
         recipe = recipe_of(small, arm, 0)
-        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images a class have no longer tail
+        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images per class have no longer tail
             recipe = with_overrides(recipe, {"data.imbalance_factor": 10})
         manifest = plan_stage.load_data(small.source, recipe)
         plan = plan_stage.drafted_plan(manifest, recipe)
@@ -175,3 +175,13 @@ def check_run(stem, source, tmp_path, model):
     assert all(isinstance(result["accuracy"], float) for result in content["results"])
     if stem == "waterbirds":
         assert all("train_weighted_accuracy" in result for result in content["results"])
+
+
+def test_the_demo_differs_from_the_defaults_only_in_size():
+    demo, usual = read_recipe(demo_recipe()), Recipe()
+    size = {"network": "resnet8"}
+    steps = {"steps": 400, "learning_rate": 0.3, "weight_decay": 0.002}  # so few steps need larger ones
+    assert demo.train == usual.train.model_copy(update=size | {"stage1": usual.train.stage1.model_copy(update=steps)})
+    assert demo.plan == usual.plan.model_copy(update={"model": EMBEDDED})
+    assert [demo.generate, demo.quality, demo.choose] == [usual.generate, usual.quality, usual.choose]
+    assert not demo.methods.keys() & set(DEFAULT_METHODS)

@@ -1,17 +1,15 @@
-"""Even out imbalanced image classification sets with synthetic images, and prove what it did.
+"""Balance image classification sets with synthetic images, and measure what that did on real held-out images.
 
 >>> import synaug
 >>> synaug.imbalance_factor([500, 10])
 50.0
 
-Importing the package loads neither torch nor diffusers; each name below is loaded when it is first used.
+Importing the package loads neither torch nor diffusers; each name below is loaded on first use.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -100,17 +98,6 @@ __all__ = [
     "train_representation",
     "trusting",
 ]
-
-
-class _Package(types.ModuleType):
-    """Keeps the function ``run`` in place of the file ``run.py``, which importing would put under the same name."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

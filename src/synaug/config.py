@@ -25,7 +25,7 @@ def _no_url(model: str) -> str:
     if "://" in model:
         raise ValueError(
             "a model is a folder or a Hub id (ID@REVISION), not a URL; for a gated or private one log in with "
-            "'hf auth login' or set HF_TOKEN, and put no token into an option"
+            "'hf auth login' or set HF_TOKEN, and never put a token into an option"
         )
     return model
 
@@ -56,33 +56,31 @@ class DataOptions(Section):
         "auto", description="what the top folders are; auto recognizes splits, parts and a folder around the classes"
     )
     splits: dict[str, Literal["train", "validation", "test", "none"]] = Field(
-        {}, description="what names of folders, or values of a split column, stand for; none leaves them out"
+        {}, description="split of each folder name or value of a split column; none excludes them"
     )
     duplicates: Literal["warn", "drop", "error"] = Field(
         "warn",
-        description="images in training that are (nearly) equal to held-out ones or to ones of another class: report "
-        "them, leave them out of training, or stop",
+        description="training images that are (nearly) equal to held-out images or to images of another class: "
+        "report them, drop them, or stop",
     )
-    near_duplicates: bool = Field(True, description="look for nearly equal images, too, not only for equal ones")
+    near_duplicates: bool = Field(True, description="also search for nearly equal images, not only for identical ones")
     incomplete_classes: Literal["error", "drop"] = Field(
-        "error", description="classes without a training image or without an image to test on: stop, or leave them out"
+        "error", description="classes without training or test images: stop, or drop them"
     )
-    benchmark: str | None = Field(None, description="the data are this known data set; see 'synaug datasets'")
+    benchmark: str | None = Field(None, description="treat the data as this known data set; see 'synaug datasets'")
     imbalance_factor: float | None = Field(
         None, ge=1, description="largest / smallest class drawn from CIFAR; default: 100"
     )
     lists: str | None = Field(None, description="folder with the list files of ImageNet-LT; default: the images'")
-    partial: bool = Field(False, description="put up with fewer images than the known data set has, for a trial")
+    partial: bool = Field(False, description="accept an incomplete data set")
     subset: str | None = Field(None, description="configuration of a data set on the Hub that has several")
     test_fraction: float = Field(
         0.2,
         gt=0,
         lt=1,
-        description="share of each class held out for testing where the data name no test split",
+        description="share of each class that is held out for testing if the data have no test split",
     )
-    max_unreadable: float = Field(
-        0.01, ge=0, le=1, description="share of unreadable images that is quarantined; above it, an error"
-    )
+    max_unreadable: float = Field(0.01, ge=0, le=1, description="largest share of unreadable images; more are an error")
 
 
 class PlanOptions(Section):
@@ -92,9 +90,9 @@ class PlanOptions(Section):
     target: float | Literal["uniform"] | dict[str, int] = Field(
         "uniform",
         description="images wanted: uniform (as many as the largest), a number, a share of the largest below 1, or "
-        "numbers by name of the class (or 'class | attribute'), the others staying as they are",
+        "numbers by name of the class (or 'class | attribute'), leaving the others unchanged",
     )
-    cap: int | None = Field(None, ge=0, description="at most so many synthetic images a class or group")
+    cap: int | None = Field(None, ge=0, description="maximum number of synthetic images per class or group")
     variant: Literal["text", "intra", "inter", "fitted"] = Field("text", description="how images are made")
     model: ModelName = Field(
         STABLE_DIFFUSION,
@@ -105,24 +103,25 @@ class PlanOptions(Section):
         description="prompt; {modifier}, {class} and {attribute} are replaced",
     )
     modifiers: tuple[str, ...] | None = Field(None, description="words for {modifier}; default: the built-in list")
-    aliases: dict[str, str] = Field({}, description="class name -> what the prompt calls it")
+    aliases: dict[str, str] = Field({}, description="class name -> name in the prompt")
     attribute_phrases: dict[str, str] = Field(
         {}, description="attribute name -> phrase with {class}, such as 'red {class}' or '{class} on water'"
     )
     spread: Spread = Field(
         {},
         description="phrases that the images of each class take in turn, such as background: [on land, on water], "
-        "after the class or at {background}; or lists by class; under the name 'class', what the prompt calls it",
+        "after the class or at {background}; or lists by class; under the key 'class', the name of the class in "
+        "the prompt",
     )
-    negative_prompt: str = Field("", description="what the images should not show")
-    seed: int = Field(0, ge=0, le=MAX_SEED, description="decides every image's own seed")
+    negative_prompt: str = Field("", description="negative prompt")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="random seed from which the seed of each image is derived")
 
     @field_validator("spread")
     @classmethod
     def _spread_has_phrases(cls, spread: Spread) -> Spread:
         for name, phrases in spread.items():
             if not name.isidentifier() or name in ("modifier", "attribute"):
-                raise ValueError(f"spread: {name!r} is no free name; use a word such as background")
+                raise ValueError(f"spread: {name!r} is a reserved name; use a word such as background")
             for each in phrases.values() if isinstance(phrases, dict) else [phrases]:
                 if not each or not all(phrase.strip() for phrase in each):
                     raise ValueError(f"spread.{name} needs at least one phrase, and no empty ones")
@@ -151,11 +150,11 @@ class GenerateOptions(Section):
         None, ge=8, le=8192, multiple_of=8, description="side of the generated image in pixels, a multiple of 8"
     )
     scheduler: str | None = Field(
-        None, description="class of diffusers that the model's scheduler can be replaced by, such as DDIMScheduler"
+        None, description="diffusers scheduler that replaces the model's own, such as DDIMScheduler"
     )
     strength: float = Field(0.5, gt=0, le=1, description="image-to-image strength of intra and inter")
     batch_size: int | None = Field(
-        None, ge=1, le=4096, description="images at once; given, each batch is filled up to it"
+        None, ge=1, le=4096, description="batch size; if given, smaller batches are padded to it"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
@@ -177,20 +176,20 @@ class ApiOptions(Section):
     workflow: str | None = Field(None, description="ComfyUI workflow (API format) with {prompt} and {seed}")
     concurrency: int = Field(4, ge=1, le=256, description="requests at once")
     requests_per_minute: float | None = Field(None, gt=0, description="rate limit; default: none")
-    timeout: float = Field(180.0, gt=0, description="seconds to wait for an answer")
-    retries: int = Field(6, ge=0, description="repetitions of a request that fails for a while")
-    backoff: float = Field(1.0, gt=0, description="seconds before the first repetition; doubled each time")
+    timeout: float = Field(180.0, gt=0, description="seconds to wait for a response")
+    retries: int = Field(6, ge=0, description="retries of a request after temporary failures")
+    backoff: float = Field(1.0, gt=0, description="seconds before the first retry; doubled each time")
 
 
 class FitOptions(Section):
     """How variant ``fitted`` trains its adapter (LoRA) on the real images."""
 
     steps: int = Field(400, ge=1, description="optimizer steps")
-    batch_size: int = Field(16, ge=1, description="real images a step, each class drawn equally often")
+    batch_size: int = Field(16, ge=1, description="real images per step; classes are drawn equally often")
     rank: int = Field(8, ge=1, description="of the adapter's matrices")
     learning_rate: float = Field(5e-4, gt=0, description="of AdamW, constant")
     prompt_dropout: float = Field(0.1, ge=0, lt=1, description="share of images with an empty prompt, for guidance")
-    seed: int = Field(0, ge=0, le=MAX_SEED, description="of the adapter's first weights and of what is drawn")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="random seed of the adapter's initial weights and of sampling")
 
 
 class QualityOptions(Section):
@@ -205,7 +204,7 @@ class QualityOptions(Section):
     scorer: Literal["auto", "classifier", "pretrained", "clip"] = Field(
         "auto",
         description="judge of off_class: a classifier of the real images' thumbnails, a classifier of pretrained "
-        "features, or CLIP (or SigLIP) by prompts; auto: for photographs the last of them that is on this machine",
+        "features, or CLIP (or SigLIP) by prompts; auto: for photographs, the last of these that is available",
     )
     scorer_network: str | None = Field(
         None,
@@ -223,37 +222,42 @@ class QualityOptions(Section):
     alike_distance: float = Field(
         0.08,
         ge=0,
-        description="the same for an image that was shifted, mirrored or made brighter; brightness and contrast apart",
+        description="the same for shifted, mirrored or brightened images, after removing brightness and contrast",
     )
     max_attempts: int = Field(4, ge=1, le=100, description="tries for each slot")
-    max_missing: float = Field(0.02, ge=0, le=1, description="share of slots that may stay empty without exit code 3")
+    max_missing: float = Field(
+        0.02, ge=0, le=1, description="share of planned images that may be missing without exit code 3"
+    )
 
 
 class StageOptions(Section):
     """Stage 1: training the representation."""
 
-    steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the evened-out set")
-    epochs: int = Field(60, ge=1, description="passes over the evened-out set; the same steps for every method")
+    steps: int | None = Field(None, ge=1, description="optimizer steps; default: epochs over the balanced set")
+    epochs: int = Field(
+        60, ge=1, description="passes over the balanced set; every method takes the same number of steps"
+    )
     batch_size: int = Field(128, ge=2, description="images a step")
-    learning_rate: float = Field(0.1, gt=0, description="the highest; it falls to 0 along a cosine")
+    learning_rate: float = Field(0.1, gt=0, description="peak learning rate; decays to 0 along a cosine")
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(5e-4, ge=0, description="of weights, not of biases and normalisation")
+    weight_decay: float = Field(5e-4, ge=0, description="of weights, not of biases and normalization")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     crop_padding: int | None = Field(None, ge=0, description="random crop; default: an eighth of the side")
     flip: bool = Field(True, description="mirror half of the images")
     augmentations: tuple[str, ...] = Field(
         (),
-        description="further ones, in order: cutout, random_resized_crop, color_jitter, gaussian_blur, autoaugment, "
+        description="additional augmentations, applied in order: cutout, random_resized_crop, color_jitter, "
+        "gaussian_blur, autoaugment, "
         "randaugment",
     )
     mixing: str = Field("domain_mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
     mixup_alpha: float = Field(1.0, ge=0, description="Beta(alpha, alpha); 0: no mixup")
     loss: str = Field("cross_entropy", description="cross_entropy, balanced_softmax, ldam_drw, group_dro, ...")
     prior: Literal["real", "drawn"] = Field(
-        "real", description="class counts that losses correct for: of the real images, or of the images drawn"
+        "real", description="class counts used by balanced losses: of the real images, or of the sampled images"
     )
     sampler: str = Field("instance", description="instance, class_balanced, square_root, group_balanced, ...")
-    max_synthetic: float = Field(0.5, ge=0, le=1, description="largest share of synthetic images in a batch")
+    max_synthetic: float = Field(0.5, ge=0, le=1, description="maximum share of synthetic images in a batch")
     optimizer: Literal["sgd", "adamw"] = Field("sgd", description="SGD with Nesterov momentum, or AdamW")
     average: float = Field(0.0, ge=0, lt=1, description="decay of the moving average of the weights; 0: none")
     crop_smallest: float | None = Field(
@@ -273,7 +277,7 @@ class StageOptions(Section):
     )
     synthetic_weight: float = Field(1.0, ge=0, le=1, description="weight of synthetic images in the loss")
     synthetic_weight_end: float | None = Field(
-        None, ge=0, le=1, description="their weight in the last step, reached in a line; default: no change"
+        None, ge=0, le=1, description="weight of synthetic images in the last step, reached linearly; default: constant"
     )
     real_finish: float = Field(
         0.15, gt=0, lt=1, description="share of the steps on real images only, at the end of schedule mixed_then_real"
@@ -301,7 +305,7 @@ class RetrainOptions(Section):
     )
     method: str = Field(
         "cross_fitted",
-        description="how the last layer is found: cross_fitted (as far from the trained layer as "
+        description="method of retraining the last layer: cross_fitted (as far from the trained layer as "
         "held-out real images justify), logistic, warm_logistic, crt, dfr, ...",
     )
     regularization: float = Field(1.0, gt=0, description="inverse strength C of the logistic regression")
@@ -320,80 +324,78 @@ class TrainOptions(Section):
         description="start from timm's weights; auto: for images of 64 pixels and above, if weights are at hand",
     )
     image_size: int | None = Field(
-        None, ge=8, le=4096, description="side in pixels; default: the data's, or with pretrained that of the weights"
+        None, ge=8, le=4096, description="side in pixels; default: of the data, or of the pretrained weights"
     )
     load_size: int | None = Field(
         None,
         ge=8,
-        description="side in pixels at which images are kept, larger than image_size: training crops a random part, "
-        "testing the center",
+        description="side in pixels at which images are stored, larger than image_size: training crops at "
+        "random, testing at the center",
     )
     mean: tuple[float, ...] | None = Field(
         None,
-        description="of the channels from 0 to 1; default: the real images', or with pretrained that of the weights",
+        description="mean of each channel (0 to 1); default: of the real images, or of the pretrained weights",
     )
-    std: tuple[float, ...] | None = Field(None, description="standard deviation of the channels; given with mean")
+    std: tuple[float, ...] | None = Field(None, description="standard deviation of each channel; requires mean")
     in_memory: bool | None = Field(
-        None, description="decode all images at once, or each when needed; default: by free memory"
+        None, description="decode all images at the start, or each on demand; default: depends on free memory"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="of the computation")
     track: Literal["tensorboard", "wandb", "mlflow", "trackio"] | None = Field(
-        None, description="also send loss and learning rate to this tracker; default: the CSV alone"
+        None, description="also send loss and learning rate to this tracker; default: CSV only"
     )
     stage1: StageOptions = StageOptions()
     retrain: RetrainOptions = RetrainOptions()
 
     @model_validator(mode="after")
-    def _normalisation_is_whole(self) -> TrainOptions:
+    def _normalization_is_whole(self) -> TrainOptions:
         mean, std = self.mean, self.std
         if (mean is None) != (std is None) or (mean and std and (len(mean) != len(std) or min(std) <= 0)):
             raise ValueError(
-                f"mean and std are given together, as many numbers each, std above 0; got {mean} and {std}"
+                f"mean and std must be given together, with equally many numbers and std above 0; got {mean} and {std}"
             )
         return self
 
 
 class ChooseOptions(Section):
-    """How the one classifier of a run is chosen, on real images that it did not learn from."""
+    """How the one classifier of a run is chosen, on real held-out images."""
 
     candidates: tuple[str, ...] | None = Field(
-        None, description="methods to choose among; default: a few, or those of --methods"
+        None, description="candidate methods; default: a few, or those of --methods"
     )
     metric: Literal["auto", "mean_recall", "worst_group_accuracy"] = Field(
         "auto", description="auto: the accuracy of the worst group if attributes are known, else mean recall"
     )
-    folds: int = Field(2, ge=2, le=20, description="of cross-fitting, if the data have no validation images")
-    effort: float = Field(
-        0.25, gt=0, le=1, description="share of the training steps that each candidate takes per fold"
-    )
+    folds: int = Field(2, ge=2, le=20, description="folds of cross-fitting, if the data have no validation images")
+    effort: float = Field(0.25, gt=0, le=1, description="share of the training steps that each candidate runs per fold")
     budget: float | None = Field(
-        None, gt=0, description="minutes that cross-fitting may take, by the pace of the trainings before it"
+        None, gt=0, description="time limit of cross-fitting in minutes, estimated from the trainings before it"
     )
 
 
 class ImagesOptions(Section):
     """Which of the images a method learns from, for studies; by default all."""
 
-    synthetic_per_class: int | None = Field(None, ge=0, description="at most so many synthetic images a class")
+    synthetic_per_class: int | None = Field(None, ge=0, description="maximum number of synthetic images per class")
     replaced: float | None = Field(
-        None, ge=0, le=1, description="share of each class's real images in whose place synthetic ones come, no others"
+        None, ge=0, le=1, description="share of each class's real images that synthetic ones replace"
     )
-    replaced_classes: tuple[str, ...] = Field((), description="classes of which no real image is left")
+    replaced_classes: tuple[str, ...] = Field((), description="classes whose real images are all replaced")
 
 
 class MethodOptions(Section):
     """What one method does differently; ``stage1`` and ``retrain`` hold fields of the section of that name."""
 
-    method: str | None = Field(None, description="the method that this name is another version of; default: its own")
-    starts_from: str | None = Field(None, description="whose features are kept, in the place of the method's own")
+    method: str | None = Field(
+        None, description="method that this entry is a variant of; default: the method of that name"
+    )
+    starts_from: str | None = Field(None, description="method whose features are used instead of the default")
     groups_from: str | None = Field(
         None,
-        description="where the attribute is unknown: the method whose features predict it, or own: a group a class",
+        description="if the attribute is unknown: the method whose features predict it, or own: one group per class",
     )
-    network: str | None = Field(
-        None, description="in the place of train.network; the images stay as that one wants them"
-    )
+    network: str | None = Field(None, description="replaces train.network; preprocessing stays that of train.network")
     images: ImagesOptions = ImagesOptions()
     stage1: dict[str, Any] = Field({}, description="options that differ from train.stage1")
     retrain: dict[str, Any] = Field({}, description="options that differ from train.retrain")
@@ -416,8 +418,8 @@ class ArmOptions(Section):
     methods: tuple[str, ...] = Field((), description="rows of the table, in order")
     options: dict[str, Any] = Field({}, description="dotted options of the recipe, such as plan.variant: intra")
     mirror: dict[str, float] = Field({}, description="options of the mirror, such as imbalance_factor: 50")
-    validation: bool = Field(False, description="test on the mirror's validation images, to choose options on")
-    filled: bool = Field(False, description="fill up with other real images: the upper bound; by the plan's target")
+    validation: bool = Field(False, description="test on the mirror's validation images, to choose options")
+    filled: bool = Field(False, description="fill up to the plan's target with other real images: the upper bound")
     one_pool: bool = Field(False, description="all seeds train on the images of the first")
 
 
@@ -425,8 +427,8 @@ class CurveOptions(Section):
     """A picture of a study: how a column of the table changes along ``x``."""
 
     label: str = Field(description="what x is")
-    x: tuple[float, ...] | tuple[str, ...] = Field(description="one value a row: numbers, or names")
-    lines: dict[str, tuple[str, ...]] = Field(description="name of a line -> rows of the table, one a value of x")
+    x: tuple[float, ...] | tuple[str, ...] = Field(description="one value per row: numbers, or names")
+    lines: dict[str, tuple[str, ...]] = Field(description="name of a line -> rows of the table, one per value of x")
     column: str = Field("accuracy", description="of the table")
 
     @model_validator(mode="after")
@@ -440,23 +442,23 @@ class CurveOptions(Section):
 class BenchOptions(Section):
     """An experiment of several arms, methods and seeds."""
 
-    like: str | None = Field(None, description="experiment whose options are taken; 'methods' may add to them")
+    like: str | None = Field(None, description="experiment whose options are used; 'methods' may extend them")
     mirror: str | None = Field(None, description="fashion_lt, fashion_fair or fashion_spurious; default: DATA")
-    arms: dict[str, ArmOptions] = Field({}, description="name -> arm; rows of the first one carry no name")
-    baseline: str = Field("cross_entropy", description="row from which the closed gap is counted")
+    arms: dict[str, ArmOptions] = Field({}, description="name -> arm; rows of the first arm are unnamed")
+    baseline: str = Field("cross_entropy", description="baseline row of the closed gap")
     bounds: tuple[str, ...] = Field(
         ("upper_bound", "upper_bound_retrained", "upper_bound_mixup"), description="rows it is counted to"
     )
     columns: tuple[str, ...] = Field(
         ("accuracy", "many", "medium", "few", "worst_class", "calibration_error"),
-        description="of the table; the gap is counted in the first one",
+        description="columns of the table; the gap is measured in the first one",
     )
     tuned: dict[str, tuple[str, ...]] = Field(
         {},
-        description="row -> the rows of which the one with the best validation score takes its place; each row has as "
-        "many candidates",
+        description="row -> candidate rows, of which the one with the best validation score is used; every row "
+        "has equally many",
     )
-    tuned_by: str = Field("mean_recall", description="the validation score that decides, such as worst_group_accuracy")
+    tuned_by: str = Field("mean_recall", description="validation score used for tuning, such as worst_group_accuracy")
     curves: dict[str, CurveOptions] = Field({}, description="name -> picture of a study")
     quick: dict[str, tuple[str, ...]] = Field({}, description="arm -> methods of the smaller grid")
     quick_options: dict[str, Any] = Field({}, description="dotted options of the smaller grid")
@@ -474,7 +476,7 @@ class BenchOptions(Section):
 class Recipe(Section):
     """One experiment: everything that decides its result."""
 
-    name: str = Field(UNNAMED, description="what reports call the experiment; default: as the run folder")
+    name: str = Field(UNNAMED, description="name of the experiment in reports; default: name of the run directory")
     data: DataOptions = DataOptions()
     plan: PlanOptions = PlanOptions()
     api: ApiOptions = ApiOptions()
@@ -483,8 +485,8 @@ class Recipe(Section):
     quality: QualityOptions = QualityOptions()
     train: TrainOptions = TrainOptions()
     methods: dict[str, MethodOptions] = Field(
-        {}, description="differing options of single methods, such as the tuned weight decay of a baseline"
+        {}, description="options of single methods, such as the tuned weight decay of a baseline"
     )
     choose: ChooseOptions = ChooseOptions()
-    seed: int = Field(0, ge=0, le=MAX_SEED, description="of everything that is drawn")
-    bench: BenchOptions | None = Field(None, description="what synaug bench makes of the recipe")
+    seed: int = Field(0, ge=0, le=MAX_SEED, description="random seed")
+    bench: BenchOptions | None = Field(None, description="experiment grid for synaug bench")

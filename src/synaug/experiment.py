@@ -1,7 +1,7 @@
 """The whole method, one stage a line.  Start reading here.
 
 ``run`` counts, plans, trains the remedies that need no synthetic images, generates, trains on the balanced set,
-retrains, chooses one classifier, evaluates and reports in one run folder. Each stage is a
+retrains, chooses one classifier, evaluates and reports in one run directory. Each stage is a
 function of its own, reads what the stage before it wrote, and does nothing again that is already there.
 """
 
@@ -20,7 +20,7 @@ from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import readers
 from synaug.data.codec import recorded_bytes
 from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.data.manifest import Manifest, joined
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.methods import (
     DEFAULT_METHODS,
@@ -47,7 +47,7 @@ from synaug.pipeline.run_parts import CHOICE, IMAGES, REPORT, run_parts, trainin
 from synaug.recipes import with_overrides
 from synaug.report.choice import may_not_need
 from synaug.report.results_table import number_or_nan
-from synaug.run import RunFolder, locked_recipe, open_run, write_networks
+from synaug.run_directory import Run, RunPaths, write_networks
 from synaug.runtime import signals, storage
 from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.ownership import check_free, claim
@@ -57,7 +57,6 @@ from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, num_unsettled
 from synaug.synthesis.generators.autoencoder import autoencode
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
-from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.quality.class_scorers import needs_clip
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def run(
 
     Args:
         source: images; see ``data.readers``.
-        out: run folder; one that holds an unfinished run of the same options is gone on with.
+        out: run directory; one that holds an unfinished run of the same options is resumed.
         recipe: all options.
         generator: takes the place of the diffusion model; see ``synthesis.diffusion``.
         cluster: let Ray's workers make the images.
@@ -118,7 +117,7 @@ def run(
     check_methods(methods, recipe)
     check_networks(methods, recipe, plan)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
-        # before anything is written, so that a model that cannot be had leaves nothing behind
+        # before anything is written, so that a model that is not available leaves nothing behind
         check_generator(recipe)
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
@@ -129,6 +128,7 @@ def run(
     progress = Whole(progress, parts)
     with storage.lock(claim(out, "run")):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
+        opened = Run.open(out)  # held, so that each stage gets this object and nothing is parsed twice
         without = [name for name in methods if not uses_synthetic(name, recipe)]
         results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap, and images may not be needed
         if sentence := may_not_need_images(manifest, results):
@@ -141,14 +141,15 @@ def run(
         if chosen := choose_classifier(out, methods=methods, progress=progress).get("chosen"):
             train(out, methods=[chosen], seeds=seeds, progress=progress)
         enter(progress, REPORT)
-        return report(out, command=command)
+        return report(opened.path, command=command)
 
 
 def choose_classifier(
     out: Path, *, methods: Sequence[str] = DEFAULT_METHODS, progress: Progress = silent
 ) -> dict[str, Any]:
     """Choose the classifier of a run whose synthetic images are there; see ``pipeline.choose``."""
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
+    run_folder = Run.open(out)
+    recipe = run_folder.recipe
     autoencoded = uses_autoencoder(methods, recipe)
     sets = load_sets(out, recipe.train, autoencoded=autoencoded, progress=progress)
     return choose(run_folder, recipe, sets, methods, progress=progress)
@@ -185,7 +186,7 @@ def balance(
         model: ``embedded``, a diffusers folder or a Hub id.
         target: ``uniform``, a number of images, a share of the largest class, or numbers by class name.
         by: ``class`` or ``group``.
-        out: run folder for the images; without it they are kept in memory and no file stays.
+        out: run directory for the images; without it they are kept in memory and no file stays.
         generator: takes the place of the model; see ``synthesis.diffusion``.
         options: further dotted options of a recipe, such as ``{"generate.steps": 20}``.
         seed: decides every image.
@@ -240,7 +241,7 @@ def train(
     and writes.
 
     Args:
-        out: run folder with its synthetic images.
+        out: run directory with its synthetic images.
         methods: names of ``METHODS``.
         retrain: False leaves out the methods that only retrain the classifier of another.
         seed: of the training, the images staying as they are; default: the run's.
@@ -249,16 +250,17 @@ def train(
     """
     from synaug.training.distributed import joined_team
 
-    run_folder, locked = open_run(out), locked_recipe(open_run(out))
+    run_folder = Run.open(out)
+    locked = run_folder.recipe
     recipes = [with_overrides(locked, {"seed": each}) for each in ([seed] if seeds is None else seeds)]
     check_methods(methods, locked)
     wanted = [name for name in methods if retrain or method_named(name, locked).starts_from is None]
-    plan = read_plan(run_folder.plan)
+    plan = run_folder.plan
     check_applied(plan, out)
     if not is_settled(plan, folder=out, quality=locked.quality) and any(
         method_named(n, locked).data == "evened_out" for n in wanted
     ):
-        raise DataError(f"Some images of {out} are not generated yet. Go on with: synaug generate {out}")
+        raise DataError(f"Some images of {out} have not been generated yet. Generate them with: synaug generate {out}")
     check_networks(wanted, locked, plan)
     made = synthetic_manifest(plan, out)
     check_present(made, out)
@@ -270,11 +272,11 @@ def train(
     sets = functools.cache(lambda: load_sets(out, locked.train, autoencoded=autoencoded, progress=shown))
     if autoencoded:
         if team.is_first:
-            real = read_manifest(run_folder.data).split("train")
+            real = run_folder.manifest.split("train")
             autoencode(plan, real, out, device=locked.generate.device, progress=shown)
         team.wait()  # until the images are written
     if missing:
-        check_methods(wanted, locked, num_attributes=read_manifest(run_folder.data).num_attributes)
+        check_methods(wanted, locked, num_attributes=run_folder.manifest.num_attributes)
         if team.is_first:
             write_networks(run_folder, network_digests(wanted, locked))
     for recipe, name in missing:
@@ -289,14 +291,14 @@ def train(
         signals.stop_here()
     team.wait()  # until the results are written
     if team.is_first and not is_measured(run_folder, learned_from):
-        real, synthetic = read_manifest(run_folder.data).split("train"), synthetic_manifest(plan, out)
+        real, synthetic = run_folder.manifest.split("train"), synthetic_manifest(plan, out)
         write_gap(run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, progress=shown)
     team.wait()
     return [read_result(run_folder, name, recipe.seed) for recipe in recipes for name in wanted]
 
 
 def _without_result(
-    wanted: Iterable[tuple[Recipe, str]], run_folder: RunFolder, learned_from: str, team: Team
+    wanted: Iterable[tuple[Recipe, str]], run_folder: RunPaths, learned_from: str, team: Team
 ) -> list[tuple[Recipe, str]]:
     """Return what has no current result; the first process removes what is out of date, the others wait for it."""
     if team.is_first:

@@ -43,7 +43,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         class_names: what the prompts call each class: a dict of class and name, or a list whose k-th name belongs to
             class k, whether or not all classes occur in y. Needed if y holds numbers and a model draws.
         options: further dotted options of a recipe, such as ``{"generate.steps": 20}``.
-        out: run folder that keeps the images; needed where X holds paths.
+        out: run directory that keeps the images; needed where X holds paths.
 
     After ``fit_resample``: ``sampling_strategy_`` (class -> images to make), ``classes_``, ``sample_indices_`` (the row
     of X that each row came from; -1 where it is synthetic), ``is_synthetic_``, and ``columns_``, a frame of the further
@@ -107,7 +107,9 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         kinds = image_kinds(images)
         known = [kind for kind in kinds if kind is not None]
         if len(known) < len(images) and self.out is None:
-            raise OptionError("X holds paths, so the synthetic images need a folder: SyntheticOverSampler(out=...).")
+            raise OptionError(
+                "X holds paths, so the synthetic images need an output folder: SyntheticOverSampler(out=...)."
+            )
         further = {name: pd.Series(list(values)) for name, values in columns.items()}
         for name, values in further.items():
             if len(values) != len(labels):
@@ -189,7 +191,7 @@ def images_to_make(labels: np.ndarray, strategy: Strategy) -> dict[Any, int]:
     classes, numbers = np.unique(labels, return_counts=True)
     have: dict[Any, int] = dict(zip(classes.tolist(), numbers.tolist(), strict=True))
     if len(have) < 2:
-        raise DataError(f"y has one class only, {classes.tolist()[:1]}; to even out, it needs at least two.")
+        raise DataError(f"y has only one class, {classes.tolist()[:1]}; at least two are needed.")
     if callable(strategy):
         strategy = strategy(labels)
     if isinstance(strategy, Mapping):
@@ -229,7 +231,7 @@ def _of_ratio(have: dict[Any, int], ratio: float) -> dict[Any, int]:
     largest, smallest = sorted(have, key=have.__getitem__, reverse=True)
     number = int(have[largest] * ratio - have[smallest])
     if number <= 0:
-        raise OptionError(f"The classes are closer to even than a sampling_strategy of {ratio} asks for.")
+        raise OptionError(f"The classes are already more balanced than a sampling_strategy of {ratio} requires.")
     return {smallest: number}
 
 

@@ -38,9 +38,9 @@ def read_recipe(path: str | Path) -> Recipe:
     except RecursionError:
         raise DataError(f"The recipe {path} is nested too deeply.") from None
     if not _is_small(content):
-        raise DataError(f"The recipe {path} holds more than {MAX_VALUES:,} values, or holds itself.")
+        raise DataError(f"The recipe {path} contains more than {MAX_VALUES:,} values, or contains itself.")
     if not isinstance(content, dict):
-        raise OptionError(f"The recipe {path} must hold sections such as 'plan:', not {type(content).__name__}.")
+        raise OptionError(f"The recipe {path} must contain sections such as 'plan:', not {type(content).__name__}.")
     return make_recipe(content, where=str(path))
 
 
@@ -108,7 +108,8 @@ def with_text_keys(content: Any, *, where: str, place: str = "") -> Any:
     for key, value in content.items():
         if isinstance(key, bool) or not isinstance(key, str | int):
             raise OptionError(
-                f"{where}: the key {key!r}{f' in {place}' if place else ''} is no text; YAML reads unquoted words such "
+                f"{where}: the key {key!r}{f' in {place}' if place else ''} is not text; YAML reads "
+                "unquoted words such "
                 "as yes, no, on and off as truth values. Write the name in quotes."
             )
         texts[str(key)] = with_text_keys(value, where=where, place=f"{place}.{key}" if place else str(key))

@@ -80,7 +80,7 @@ def test_black_and_white_becomes_grey():
 
 
 def test_of_an_animation_the_first_picture_is_taken():
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     image = decoded(saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert image.getpixel((0, 0)) == (255, 0, 0)
 

@@ -130,7 +130,7 @@ def test_synthetic_images_are_known_by_their_mark(tmp_path):
     [
         ([], "has no images"),
         (["1.png"], "images but no class folders"),
-        (["cat/1.png"], "one class only, 'cat'"),
+        (["cat/1.png"], "only one class, 'cat'"),
         (["cat/1.png", "Cat/1.png"], "'Cat' and 'cat' differ only by letter case"),
         (["caf\u00e9/1.png", "cafe\u0301/1.png"], "differ only by letter case or Unicode form"),
         (["cat/1.png", "dog./1.png"], "'dog.' ends with a dot or a space"),
@@ -145,7 +145,7 @@ def test_bad_folders(tmp_path, paths, words):
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere does not exist. Give a folder"):
+    with pytest.raises(DataError, match=r"nowhere does not exist. Pass a folder"):
         read_data(tmp_path / "nowhere")
 
 
@@ -166,7 +166,7 @@ def test_no_table(tmp_path):
 
 
 def test_columns_do_not_go_with_a_tree(tmp_path):
-    with pytest.raises(OptionError, match=r"has no columns, but the options name label 'x'"):
+    with pytest.raises(OptionError, match=r"without columns, but the options name label 'x'"):
         read_data(place(tmp_path, "cat/1.png", "dog/1.png"), DataOptions(label="x"))
 
 
@@ -227,8 +227,8 @@ def test_csv_with_byte_order_mark_and_semicolons(tmp_path):
 
 def test_tsv_with_chosen_columns_and_attribute(tmp_path):
     place(tmp_path, "a.png", "b.png", "c.png")
-    text = "where\tkind\tlabel\tcolour\na.png\tx\t1\tred\nb.png\ty\t2\tblue\nc.png\ty\t3\t\n"
-    options = DataOptions(path="where", label="kind", attribute="colour")
+    text = "where\tkind\tlabel\tcolor\na.png\tx\t1\tred\nb.png\ty\t2\tblue\nc.png\ty\t3\t\n"
+    options = DataOptions(path="where", label="kind", attribute="color")
     manifest = read_data(table(tmp_path, text, "images.tsv"), options)
     assert manifest.class_names == ("x", "y")
     assert manifest.attribute_names == ("blue", "red")
@@ -328,7 +328,7 @@ def test_a_manifest_is_returned_as_it_is_or_read_back(tmp_path):
         ("path,label\na.png,x\nb.png\n", "line 3 has 1 cell, but the header has 2"),
         ("path,label\na.png,x,z\nb.png,y\n", "line 2 has 3 cells, but the header has 2"),
         ("path,label\n,x\nb.png,y\n", "column 'path' has no value"),
-        ("path,label\na.png,x\nb.png,x\n", "one class only, 'x'"),
+        ("path,label\na.png,x\nb.png,x\n", "only one class, 'x'"),
         ("path,label\na.png,x\na.png,y\n", "1 images with several labels; the first, 'a.png', has 'x' and 'y'"),
         ("path,label,split\na.png,x,0\na.png,x,2\n", "1 images with several splits"),
         (
@@ -350,9 +350,9 @@ def test_bad_csv(tmp_path, text, words):
 
 
 def test_a_misspelt_column_names_the_nearest(tmp_path):
-    path = table(tmp_path, "path,colour\na.png,x\n")
-    with pytest.raises(DataError, match=r"no label column 'color'. Did you mean 'colour'. Its columns: path, col"):
-        read_data(path, DataOptions(label="color"))
+    path = table(tmp_path, "path,color\na.png,x\n")
+    with pytest.raises(DataError, match=r"no label column 'colour'. Did you mean 'color'. Its columns: path, col"):
+        read_data(path, DataOptions(label="colour"))
 
 
 def test_text_that_is_not_utf8(tmp_path):

@@ -57,7 +57,7 @@ def test_the_majority_decides_the_format():
     assert detect_encoding(manifest) == Encoding(format="JPEG", mode="RGB", size=(8, 8), quality=80)
 
 
-def test_one_image_in_colour_makes_it_colour():
+def test_one_image_in_color_makes_it_color():
     manifest = manifest_of(("L", (8, 8), Encoding()), ("RGB", (8, 8), Encoding()))
     assert detect_encoding(manifest).mode == "RGB"
 

@@ -20,7 +20,7 @@ def column(*values):
 
 def test_scores_that_can_be_counted_by_hand():
     # k = 1: each real radius is 1, that of -10 is 10; synthetic radii are 0.6, 0.6 and 19.9
-    found = manifold(real=column(0, 1, 2, 3, -10), synthetic=column(0.5, 1.1, 21.0), num_neighbours=1)
+    found = manifold(real=column(0, 1, 2, 3, -10), synthetic=column(0.5, 1.1, 21.0), num_neighbors=1)
     assert found == Manifold(precision=2 / 3, recall=4 / 5, density=4 / 3, coverage=3 / 5)
 
 

@@ -29,7 +29,7 @@ def test_a_class_without_real_images_is_named():
 
 
 def test_groups_are_called_groups():
-    assert "about the group" in warnings_of((500, 0), (10, 490), (5, 5), kind="group")[0]
+    assert "with the group" in warnings_of((500, 0), (10, 490), (5, 5), kind="group")[0]
 
 
 def test_without_synthetic_images_there_is_nothing_to_warn_of():

@@ -17,7 +17,7 @@ from synaug.pipeline.choose import Judged, affordable_effort, choose, fold_sets,
 from synaug.pipeline.export_classifier import export_classifier
 from synaug.recipes import with_overrides
 from synaug.report.choice import choice_sentences, may_not_need
-from synaug.run import open_run
+from synaug.run_directory import Run
 
 FEW = ("cross_entropy", "synaug_stage1", "synaug")
 
@@ -62,18 +62,16 @@ def test_a_choice_is_kept_and_made_again_for_other_options(finished, tmp_path):
     before = (run / "choice.json").stat().st_mtime_ns
     recipe = with_overrides(Recipe(), json.loads((run / "synaug.lock.json").read_text())["recipe"])
     sets = load_sets(run, recipe.train)
-    choose(open_run(run), recipe, sets, experiment.DEFAULT_METHODS)
+    choose(Run.open(run), recipe, sets, experiment.DEFAULT_METHODS)
     assert (run / "choice.json").stat().st_mtime_ns == before
     one = with_overrides(recipe, {"choose.candidates": ("cross_entropy",)})
-    assert choose(open_run(run), one, sets, experiment.DEFAULT_METHODS)["chosen"] == "cross_entropy"
+    assert choose(Run.open(run), one, sets, experiment.DEFAULT_METHODS)["chosen"] == "cross_entropy"
 
 
 def test_a_model_is_judged_on_images_that_it_did_not_learn_from(finished):
     recipe = with_overrides(Recipe(), json.loads((finished / "synaug.lock.json").read_text())["recipe"])
-    run, sets = open_run(finished), load_sets(finished, recipe.train)
-    from synaug.data.manifest import read_manifest
-
-    folds, shown = real_folds(sets, read_manifest(run.data), run, recipe, with_groups=False)
+    run, sets = Run.open(finished), load_sets(finished, recipe.train)
+    folds, shown = real_folds(sets, run.manifest, run, recipe, with_groups=False)
     assert (shown == -1).all()  # made from text
     for fold in range(2):
         inside = fold_sets(sets, folds, fold, shown)
@@ -167,12 +165,12 @@ def test_a_budget_shortens_the_trainings_by_the_pace_of_those_before(finished, t
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     for name, seconds in (("cross_entropy", 60), ("synaug_stage1", 180)):
-        path = open_run(run).result(name, 0)
+        path = Run.open(run).result(name, 0)
         path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
 
     def effort(minutes):
         recipe = with_overrides(Recipe(), {"choose.budget": minutes})  # two folds, two trainings of two minutes: 8
-        return affordable_effort(["cross_entropy", "synaug_stage1", "synaug"], recipe, open_run(run))
+        return affordable_effort(["cross_entropy", "synaug_stage1", "synaug"], recipe, Run.open(run))
 
     assert effort(0.8) == pytest.approx(0.1)
     assert (effort(None), effort(60)) == (0.25, 0.25)

@@ -6,14 +6,14 @@ import pytest
 
 from synaug.evaluation.proportions import paired_interval
 from synaug.pipeline.comparison import compared
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 
 
 @pytest.fixture
 def run(tmp_path):
     """Predictions of three methods and two seeds on 40 images of two classes, 30 and 10, in another order each."""
-    folder, rng = RunFolder(tmp_path), np.random.default_rng(0)
+    folder, rng = RunPaths(tmp_path), np.random.default_rng(0)
     labels = np.repeat(["bag", "coat"], [30, 10])
     for method, wrong in (("cross_entropy", 12), ("oversampling", 8), ("synaug", 4)):
         for seed in (0, 1):

@@ -16,18 +16,18 @@ from synaug.data.manifest import read_manifest
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.pipeline import export as export_stage
 from synaug.pipeline.export_classifier import export_classifier
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 
 
 @pytest.fixture
 def folder(finished, tmp_path):
-    export_classifier(finished, tmp_path / "model", method="synaug", licence="mit")
+    export_classifier(finished, tmp_path / "model", method="synaug", license="mit")
     return tmp_path / "model"
 
 
 def test_the_folder_predicts_what_the_run_predicted(folder, finished):
-    expected = pd.read_csv(RunFolder(finished).method_predictions("synaug", 0))
+    expected = pd.read_csv(RunPaths(finished).method_predictions("synaug", 0))
     test = read_manifest(finished / "data.parquet").split("test")
     paths = [test.absolute_path(row) for row in range(len(test))]
     assert package.load_classifier(folder).predict(paths, batch_size=5) == expected["prediction"].tolist()
@@ -80,7 +80,7 @@ def test_a_format_that_cannot_be_leaves_nothing(finished, synaug, tmp_path, word
 
 
 def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
-    export_stage.export(finished, tmp_path / "data", licence="cc-by-4.0")
+    export_stage.export(finished, tmp_path / "data", license="cc-by-4.0")
     card = DatasetCard.load(tmp_path / "data" / "README.md")
     assert (card.data.license, card.data.size_categories) == ("cc-by-4.0", ["n<1K"])
     assert card.data.task_categories == ["image-classification"]
@@ -93,7 +93,7 @@ def test_what_cannot_be_exported_is_named(finished, folder, tmp_path):
         export_classifier(finished, folder)
     with pytest.raises(OptionError, match=r"Unknown method 'synaugg'\. Did you mean 'synaug'"):
         export_classifier(finished, tmp_path / "other", method="synaugg")
-    with pytest.raises(DataError, match=r"has no result of crt; there are cross_entropy, .*Train and report"):
+    with pytest.raises(DataError, match=r"has no result of crt; available: cross_entropy, .*Train and report"):
         export_classifier(finished, tmp_path / "other", method="crt")
 
 
@@ -188,14 +188,14 @@ def test_nothing_is_sent_unless_asked_to(hub, finished, tmp_path, synaug):
 
 def test_a_public_repository_does_not_get_what_shall_be_private(hub, folder):
     hub.is_private = False
-    with pytest.raises(OptionError, match="me/mine is public already, so nothing was sent"):
+    with pytest.raises(OptionError, match="me/mine is already public, so nothing was uploaded"):
         push_folder(folder, "me/mine", kind="model", private=True)
     assert not hub.files
 
 
 def test_what_the_hub_refuses_is_an_error_of_the_environment(hub, folder):
     hub.status = 403
-    with pytest.raises(EnvironmentFault, match=r"is written, but could not be sent to me/mine: .*403.*hf upload"):
+    with pytest.raises(EnvironmentFault, match=r"is written, but could not be uploaded to me/mine: .*403.*hf upload"):
         push_folder(folder, "me/mine", kind="model")
 
 
@@ -203,20 +203,20 @@ def test_without_a_token_nothing_is_begun(hub, finished, tmp_path, synaug, monke
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
     done = synaug("export", finished, "--out", tmp_path / "data", "--push-to-hub", "me/mine")
     assert done.code == 5
-    assert "no token to write to the Hub with. Set HF_TOKEN" in done.err
+    assert "No token with write access to the Hub was found. Set HF_TOKEN" in done.err
     assert not (tmp_path / "data").exists()
     assert not hub.requests
 
 
 @pytest.mark.parametrize("name", ["mine", "me/mi ne", "me/mine/more"])
 def test_a_name_that_is_no_repository_is_named(hub, folder, name):
-    with pytest.raises(OptionError, match=r"is no repository of the Hub.*Give USER/NAME"):
+    with pytest.raises(OptionError, match=r"is not a Hub repository.*Give USER/NAME"):
         push_folder(folder, name, kind="model")
 
 
 def test_offline_says_so(hub, folder, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(EnvironmentFault, match="HF_HUB_OFFLINE is set, so nothing can be sent"):
+    with pytest.raises(EnvironmentFault, match="HF_HUB_OFFLINE is set, so nothing can be uploaded"):
         push_folder(folder, "me/mine", kind="model")
 
 

@@ -16,7 +16,7 @@ from synaug.data.manifest import read_image, read_manifest
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.export_classifier import export_classifier
 from synaug.pipeline.predict import load_classifier, predict_files
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 
 
@@ -34,7 +34,7 @@ def test_images(finished):
 
 
 def test_a_run_predicts_its_test_images_as_its_predictions_say(finished, test_images):
-    expected = pd.read_csv(RunFolder(finished).predictions)["prediction"].tolist()
+    expected = pd.read_csv(RunPaths(finished).predictions)["prediction"].tolist()
     chosen = f"checkpoints/{json.loads((finished / 'choice.json').read_text())['chosen']}-0"
     for place in ("", chosen, f"{chosen}/classifier.safetensors"):
         assert package.load_classifier(finished / place).predict(test_images[0]) == expected
@@ -124,7 +124,7 @@ def test_what_is_no_image_is_an_error_of_ours(images, classifier):
 def test_a_method_and_a_seed_can_be_chosen(finished, test_images, tmp_path):
     chosen = load_classifier(finished, method="cross_entropy")
     assert (chosen.method, chosen.seed) == ("cross_entropy", 0)
-    expected = pd.read_csv(RunFolder(finished).method_predictions("cross_entropy", 0))["prediction"].tolist()
+    expected = pd.read_csv(RunPaths(finished).method_predictions("cross_entropy", 0))["prediction"].tolist()
     assert chosen.predict(test_images[0]) == expected
     with pytest.raises(DataError, match=r"'focal' of seed 0\. Finished: .*--methods focal"):
         load_classifier(finished, method="focal")

@@ -13,7 +13,7 @@ from synaug.methods.registry import PRETRAINED_METHODS, PROBES
 from synaug.pipeline.plan import drafted_plan, load_data
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.recipes import make_recipe, with_overrides
-from synaug.run import locked_recipe, open_run
+from synaug.run_directory import Run, locked_recipe
 from synaug.training.networks.weights import FOLDER_VARIABLE, is_at_hand, small_network_at_hand
 
 LOCAL = "timm/local-dir:"
@@ -123,5 +123,5 @@ def test_a_quick_run_on_photographs_chooses_among_probes_and_keeps_its_start(
     assert at_hand in said[0]
     monkeypatch.delenv(FOLDER_VARIABLE)
     again = resolve_pretraining(recipe, None, tmp_path / "run")[0]
-    assert again.train == locked_recipe(open_run(tmp_path / "run")).train
+    assert again.train == locked_recipe(Run.open(tmp_path / "run")).train
     assert json.loads((tmp_path / "run" / "choice.json").read_text())["chosen"] == report["choice"]["chosen"]

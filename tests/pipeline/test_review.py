@@ -91,7 +91,7 @@ def test_decisions_are_obeyed_by_generation_training_export_and_report(synaug, r
     fill_in(run, {first: "reject", second: "accept"})
     done = synaug("review", run, "--apply")
     assert (done.code, "synaug generate" in done.out) == (0, True)
-    assert "not generated yet" in synaug("train", run).err
+    assert "not been generated yet" in synaug("train", run).err
     assert synaug("generate", run).code == 0
     made = synthetic_manifest(read_plan(run / "plan.json"), run)
     before = json.loads((run / "report.json").read_text())["results"]
@@ -102,7 +102,7 @@ def test_decisions_are_obeyed_by_generation_training_export_and_report(synaug, r
     assert changed == {"synaug_stage1", "synaug"}
     assert report["synthesis"]["rejected"]["review"] == 1
     assert report["synthesis"]["review"] == {"accepted": 1, "rejected": 1, "overruled": {}}
-    assert "A person accepted 1 image, and turned down 1." in (run / "report.html").read_text()
+    assert "A person accepted 1 image, and rejected 1." in (run / "report.html").read_text()
     export_stage.export(run, run.parent / "set")
     import pandas as pd
 

@@ -24,7 +24,7 @@ from synaug.evaluation.predictions import evaluate_predictions, read_predictions
 from synaug.pipeline import export as export_stage
 from synaug.pipeline.report import finished_results
 from synaug.recipes import make_recipe, read_recipe
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 from synaug.synthesis.generators.model_sources import find_model
 
@@ -52,7 +52,7 @@ def tree(tmp_path, save_image):
 
 def odd_images():
     grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
-    animated = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    animated = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     palette = Image.fromarray(grey).convert("P")
     return {
         "cmyk.jpg": lambda path: Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(path),
@@ -157,7 +157,7 @@ def test_no_cell_is_a_formula_and_the_names_come_back(strange_run):
     scores = evaluate_predictions(read_predictions(strange_run / "predictions.csv"))
     assert set(scores["per_class"]) == set(STRANGE)
     recipe = make_recipe(storage.read_json(strange_run / "synaug.lock.json")["recipe"])
-    (result,) = finished_results(RunFolder(strange_run), recipe)
+    (result,) = finished_results(RunPaths(strange_run), recipe)
     assert scores["accuracy"] == pytest.approx(result["accuracy"])
 
 
@@ -192,7 +192,7 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     [
         (LAUGHS, "more than 100,000 values"),
         (LAUGHS + "methods: {cross_entropy: {stage1: {mixing: *a9}}}", "more than 100,000 values"),
-        ("plan: &a {aliases: {x: *a}}", "or holds itself"),
+        ("plan: &a {aliases: {x: *a}}", "or contains itself"),
         ("[" * 20_000, "nested too deeply"),
         ("created: 2020-99-99", "is not YAML"),
         ("plan: {target: .inf}", "target must be"),
@@ -353,7 +353,7 @@ def model(tmp_path):
 @pytest.mark.parametrize("index", ["[]", "null", '"text"', "[" * 100_000, '{"_class_name": 7}', "\xff"])
 def test_a_strange_index_of_a_model_is_refused(model, index):
     (model / "model_index.json").write_text(index, encoding="latin-1")
-    with pytest.raises(EnvironmentFault, match=r"damaged|code of its own"):
+    with pytest.raises(EnvironmentFault, match=r"damaged|custom code"):
         find_model(str(model))
 
 

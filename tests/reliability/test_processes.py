@@ -25,13 +25,13 @@ ENDED_BY = {  # beside 0, where it was done already; -15: before the command ans
     "impatient": {75},
 }
 WORDS = {
-    "sigint": "run the same command again to go on",
-    "sigterm": "run the same command again to go on",
-    "twice": "is in use by another synaug process (number {number})",
+    "sigint": "rerun the same command to resume",
+    "sigterm": "rerun the same command to resume",
+    "twice": "is in use by another synaug process (PID {number})",
     "no_large_files": "File too large",
-    "full_disk": "Free some space and run the same command again",
+    "full_disk": "Free some space and rerun the same command",
     "read_only": "Read-only file system",
-    "impatient": "run the same command again to go on",
+    "impatient": "rerun the same command to resume",
 }
 
 
@@ -92,7 +92,7 @@ def test_no_disturbed_run_of_many_loses_anything(tmp_path, trial):
 
 
 def test_the_judge_sees_what_is_wrong():
-    line = {"trial": "sigint", "codes": [75, 0], "said": ["run the same command again to go on"], "wrong": []}
+    line = {"trial": "sigint", "codes": [75, 0], "said": ["rerun the same command to resume"], "wrong": []}
     assert not wrong_ones([line])
     assert wrong_ones([line | {"wrong": ["x/plan.json"]}])
     assert wrong_ones([line | {"codes": [1, 0]}])

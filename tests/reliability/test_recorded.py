@@ -18,7 +18,7 @@ from synaug.data.manifest import read_image, read_manifest
 from synaug.data.readers import read_data
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import with_overrides
-from synaug.run import RunFolder, locked_model, read_lock, write_lock
+from synaug.run_directory import RunPaths, locked_model, read_lock, write_lock
 from synaug.runtime import recorded, storage
 from synaug.training.training_set import load_training_set
 
@@ -148,7 +148,7 @@ def test_moved_data_are_trained_on_where_they_were_compared(planned, photos, sma
     copy = shutil.copytree(moved, tmp_path / "photos")
     flip(copy / "bag" / "0.png", 40)  # at the old place: nothing reads it any more
     assert synaug("train", planned, "--methods", "cross_entropy").code == 0
-    assert read_lock(RunFolder(planned))["source"] == str(moved)
+    assert read_lock(RunPaths(planned))["source"] == str(moved)
 
 
 def test_weights_that_changed_or_belong_to_another_directory_never_mix(small, photos, synaug, tmp_path, monkeypatch):
@@ -162,7 +162,7 @@ def test_weights_that_changed_or_belong_to_another_directory_never_mix(small, ph
     monkeypatch.chdir(tmp_path / "x")
     assert synaug("plan", photos, "--recipe", small / "r.yaml", "--model", "./m", "--out", run).code == 0
     assert synaug("generate", run, "--shard", "1/2").code == 0
-    lock = locked_model(RunFolder(run))
+    lock = locked_model(RunPaths(run))
     assert (lock["path"], len(lock["weights"])) == (str(tmp_path / "x" / "m"), 64)
     shutil.copy(weights, tmp_path / "x" / "m" / "unet" / weights.name)
     done = synaug("generate", run)
@@ -198,7 +198,7 @@ def test_a_damaged_classifier_result_or_checkpoint_stops_its_users(planned, syna
 
 
 def test_every_difference_between_recipes_is_examined(tmp_path, recipe):
-    run = RunFolder(tmp_path)
+    run = RunPaths(tmp_path)
     write_lock(run, source="a", recipe=recipe, data_digest="d")
     changes = {f"train.{name}": value for name, value in (("network", "resnet20"), ("image_size", 16))}
     changes |= {f"methods.a{i}": {"method": "cross_entropy"} for i in range(9)}

@@ -186,5 +186,5 @@ def test_a_classifier_file_names_no_place_to_load_a_network_from(tmp_path):
     about = {"class_names": ["a", "b"], "image_shape": [1, 8, 8], "mean": [0.5], "std": [0.5]}
     for network in ("timm/hf-hub:someone/model", "hf-hub:someone/model", "timm/local-dir:/etc"):
         storage.write_bytes(tmp_path / "classifier.safetensors", pack({}, about | {"network": network}))
-        with pytest.raises(DataError, match="nothing is loaded from there"):
+        with pytest.raises(DataError, match="nothing is loaded from it"):
             load_classifier(tmp_path)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from synaug.data.readers import read_data
 from synaug.errors import DataError
-from synaug.run import foreign_files
+from synaug.run_directory import foreign_files
 from synaug.runtime.ownership import MARKER
 from synaug.runtime.sealed import read_sealed, write_sealed
 
@@ -383,7 +383,7 @@ def test_an_interruption_while_libraries_are_imported_ends_quietly(work):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (
         75,
-        "synaug: Interrupted. What was finished is saved; run the same command again to go on.\n",
+        "synaug: Interrupted. Finished work is saved; rerun the same command to resume.\n",
     )
 
 

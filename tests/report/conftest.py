@@ -87,7 +87,7 @@ def make_content(seeds: int = 1) -> dict[str, Any]:
             "rejected": {"off_class": 171, "copy": 29, "broken": 12},
             "seconds": 88.1,
             "images_per_second": 43.3,
-            "model": {"family": "stable-diffusion", "licence": "Apache-2.0", "steps": 12, "guidance": 3.0, "size": 32},
+            "model": {"family": "stable-diffusion", "license": "Apache-2.0", "steps": 12, "guidance": 3.0, "size": 32},
             "rejected_by_class": {"shirt": {"off_class": 96}, "coat": {"off_class": 44, "broken": 12}},
         },
         "training": {
@@ -97,10 +97,10 @@ def make_content(seeds: int = 1) -> dict[str, Any]:
             "learning_rate": 0.1,
             "methods": {
                 "cross_entropy": "Real images only, weight decay tuned.",
-                "cross_entropy_retrained": "The same, then the last layer retrained on 10 real images a class.",
+                "cross_entropy_retrained": "The same, then the last layer retrained on 10 real images per class.",
                 "oversampling": "Real images only, every class drawn equally often.",
                 "synaug_stage1": "Real and synthetic images, mixed by Mixup.",
-                "synaug": "The same, then the last layer retrained on 10 real images a class.",
+                "synaug": "The same, then the last layer retrained on 10 real images per class.",
             },
         },
         "results": make_results(seeds),

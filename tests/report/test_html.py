@@ -203,7 +203,7 @@ def test_a_rejected_image_is_shown_beside_its_class_with_the_reason(content, ima
     assert 'alt="Rejected coat, example 1: off-class"' in row[: row.index("</div>\n</div>")]
 
 
-def test_cost_versions_and_licence_are_there(content):
+def test_cost_versions_and_license_are_there(content):
     page = make_report(content)
     for text in ("<dd>15.2 MB</dd>", "<dd>1 min 28 s</dd>", "<dt>torch</dt><dd>2.10.0</dd>", "<dd>Apache-2.0</dd>"):
         assert text in page

@@ -22,15 +22,15 @@ OPTIONS = [
 
 
 def palette(block):
-    """Return the colours of a CSS block as (3,) arrays in [0, 1]."""
-    colours = {}
+    """Return the colors of a CSS block as (3,) arrays in [0, 1]."""
+    colors = {}
     for name, value in re.findall(r"--([a-z]+): (#[0-9a-f]+|\d+ \d+ \d+);", block):
         if value.startswith("#"):
             digits = value[1:] if len(value) == 7 else "".join(2 * digit for digit in value[1:])
-            colours[name] = np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)]) / 255
+            colors[name] = np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)]) / 255
         else:
-            colours[name] = np.array([int(part) for part in value.split()]) / 255
-    return colours
+            colors[name] = np.array([int(part) for part in value.split()]) / 255
+    return colors
 
 
 def palettes():
@@ -40,12 +40,12 @@ def palettes():
 
 def contrast(one, other):
     """Return the contrast ratio of WCAG 2.2, 1 to 21."""
-    low, high = sorted(float(luminance(colour)) for colour in (one, other))
+    low, high = sorted(float(luminance(color)) for color in (one, other))
     return (high + 0.05) / (low + 0.05)
 
 
-def luminance(colour):
-    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+def luminance(color):
+    linear = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
     return linear @ [0.2126, 0.7152, 0.0722]
 
 
@@ -64,11 +64,11 @@ def test_text_stands_out_from_its_background(theme, text):
 @pytest.mark.parametrize("theme", ["light", "dark", "print"])
 @pytest.mark.parametrize("share", [0.005, 0.2, 0.4, 0.65, 0.651, 0.8, 1.0])
 def test_the_numbers_of_the_matrix_stand_out(theme, share):
-    colours = palettes()[theme]
+    colors = palettes()[theme]
     is_dark = share > 0.65
     alpha = 0.75 + 0.25 * share if is_dark else 0.6 * share
-    cell = alpha * colours["heat"] + (1 - alpha) * colours["paper"]
-    assert contrast(colours["paper" if is_dark else "ink"], cell) >= 4.5
+    cell = alpha * colors["heat"] + (1 - alpha) * colors["paper"]
+    assert contrast(colors["paper" if is_dark else "ink"], cell) >= 4.5
 
 
 def browsed(place, tmp_path, *more):
@@ -91,18 +91,18 @@ MEASURE = """<!DOCTYPE html><meta name="color-scheme" content="light dark">
 <iframe srcdoc="{}" style="width:390px;height:900px;border:0"></iframe><p id="said"></p>
 <script>onload = () => {{
   const page = document.querySelector("iframe").contentDocument;
-  const colour = getComputedStyle(page.body).backgroundColor;
-  said.textContent = "wide:" + page.documentElement.scrollWidth + " colour:" + colour;
+  const color = getComputedStyle(page.body).backgroundColor;
+  said.textContent = "wide:" + page.documentElement.scrollWidth + " color:" + color;
 }}</script>"""
 
 
 @with_chromium
-@pytest.mark.parametrize(("scheme", "colour"), [(1, "rgb(252, 251, 248)"), (0, "rgb(21, 24, 28)")])
-def test_on_a_phone_nothing_runs_off_to_the_right_in_either_theme(content, images, tmp_path, scheme, colour):
+@pytest.mark.parametrize(("scheme", "color"), [(1, "rgb(252, 251, 248)"), (0, "rgb(21, 24, 28)")])
+def test_on_a_phone_nothing_runs_off_to_the_right_in_either_theme(content, images, tmp_path, scheme, color):
     page = make_report(content, images=images)
     storage.write_text(tmp_path / "phone.html", MEASURE.format(html.escape(page)))
     done = browsed(tmp_path / "phone.html", tmp_path, f"--blink-settings=preferredColorScheme={scheme}")
-    assert f"wide:390 colour:{colour}" in done.stdout
+    assert f"wide:390 color:{color}" in done.stdout
 
 
 @with_chromium

@@ -55,7 +55,7 @@ def test_a_difference_within_chance_is_said_to_be_so(content):
 
 def test_nothing_generated_is_said(content):
     content["synthesis"] = {"requested": 0, "accepted": 0, "rejected": {}, "missing": 0}
-    assert "No synthetic images were asked for." in summary(content)
+    assert "No synthetic images were requested." in summary(content)
 
 
 def test_nothing_made_of_what_was_asked_is_said(content):
@@ -96,7 +96,7 @@ def test_null_is_read_as_undefined(content):
 
 def test_balanced_data_had_nothing_to_even_out(content):
     content["data"]["class_counts"] = dict.fromkeys(content["data"]["class_names"], 7)
-    assert summary(content)[0] == "All 10 classes have 7 images: there was nothing to even out."
+    assert summary(content)[0] == "All 10 classes have 7 images: there was nothing to balance."
 
 
 def test_ties_for_the_rarest_class_are_named_as_such(content):
@@ -159,7 +159,7 @@ def test_where_it_did_not_help_the_summary_says_so(content):
     assert "As a whole, the synthetic images did not help here." in summary(content)[1]
 
 
-def test_the_group_recognised_worst_is_named(content):
+def test_the_group_recognized_worst_is_named(content):
     for result in content["results"]:
         result["per_group"] = {"bag x red": 0.3 if result["method"] == "cross_entropy" else 0.6, "bag x blue": 0.9}
     assert "Accuracy on the group recognized worst, bag x red, went from 30 % to 60 %." in summary(content)

@@ -53,7 +53,7 @@ def test_the_package_stays_small_and_has_its_notices():
 
 
 def test_the_pipeline_draws_the_class_that_it_is_asked_for(fashion, generator):
-    """A linear classifier of the real test images recognises most of what is drawn."""
+    """A linear classifier of the real test images recognizes most of what is drawn."""
     test = fashion.split("test")
     real = np.stack([np.asarray(read_image(test, i).resize((16, 16)), np.float32) for i in range(0, len(test), 2)])
     judge = LogisticRegression(max_iter=300).fit(real.reshape(len(real), -1) / 255, test.labels[::2])
@@ -67,8 +67,8 @@ def test_the_pipeline_draws_the_class_that_it_is_asked_for(fashion, generator):
 
 @pytest.mark.parametrize(("tint", "channel"), [("red", 0), ("green", 1), ("blue", 2)])
 def test_the_pipeline_understands_tints(generator, tint, channel):
-    colours = drawn(generator, f"a photo of a {tint} t-shirt").mean((0, 1, 2))
-    assert colours.argmax() == channel
+    colors = drawn(generator, f"a photo of a {tint} t-shirt").mean((0, 1, 2))
+    assert colors.argmax() == channel
 
 
 def test_the_pipeline_understands_backgrounds(generator):

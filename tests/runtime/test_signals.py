@@ -38,7 +38,7 @@ def test_the_first_signal_only_asks():
     with signals.graceful():
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.is_requested()
-        with pytest.raises(Interrupted, match="run the same command again to go on"):
+        with pytest.raises(Interrupted, match="rerun the same command to resume"):
             signals.stop_here()
     assert not signals.is_requested()
 
@@ -64,7 +64,7 @@ def raise_another(error):
 @pytest.mark.parametrize("outcome", [raise_again, raise_another, lambda error: None])
 def test_where_nothing_is_to_be_saved_the_first_signal_ends_the_work_whatever_a_library_makes_of_it(number, outcome):
     seen = []
-    with pytest.raises(Interrupted, match="run the same command again"):
+    with pytest.raises(Interrupted, match="rerun the same command"):
         signalled_in_a_library(number, lambda error: (seen.append(error), outcome(error)))
     assert seen
 

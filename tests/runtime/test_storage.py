@@ -252,7 +252,7 @@ def test_a_folder_that_another_process_holds_is_refused_until_it_ends(tmp_path):
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(OptionError, match=f"in use by another synaug process .number {holder.pid}."):
+        with pytest.raises(OptionError, match=f"in use by another synaug process .PID {holder.pid}."):
             storage.lock(tmp_path).__enter__()
         holder.kill()
         holder.wait()

@@ -112,7 +112,7 @@ def test_out_of_memory_at_any_batch_size_costs_no_image_and_changes_no_id(plan, 
 def test_images_that_will_not_fit_on_the_disk_are_refused_before_any_is_made(plan, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=50_000)
     monkeypatch.setattr(synthesis.shutil, "disk_usage", lambda _: usage)
-    words = r"The 30 images left to make need about 0\.1 MB, but 0\.1 MB are free .* Free some space"
+    words = r"The 30 missing images need about 0\.1 MB, but 0\.1 MB are free .* Free some space"
     with pytest.raises(EnvironmentFault, match=words):
         synthesize(plan, noise(4, 0), folder=tmp_path)
     assert not (tmp_path / "synthetic").exists()

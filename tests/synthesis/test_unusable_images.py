@@ -8,7 +8,7 @@ import yaml
 from synaug.runtime import storage
 
 RECIPE = {
-    "plan": {"target": 20},
+    "plan": {"target": 28},
     "quality": {"max_attempts": 1, "max_missing": 1.0, "gates": ["broken", "copy", "leak"]},
     "train": {"network": "resnet8", "image_size": 16, "stage1": {"steps": 4, "batch_size": 16}},
 }
@@ -16,10 +16,10 @@ RECIPE = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Twelve photographs each of four classes: enough to judge by."""
+    """Sixteen photographs each of four classes to train on: enough to judge by."""
     from photographs import write_photographs
 
-    sizes = dict.fromkeys(("cat", "temple", "flower", "coffee"), 14)
+    sizes = dict.fromkeys(("cat", "temple", "flower", "coffee"), 20)
     return write_photographs(tmp_path_factory.mktemp("few"), sizes=sizes, side=48)
 
 

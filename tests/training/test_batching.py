@@ -15,10 +15,10 @@ def rng():
     return np.random.default_rng(0)
 
 
-def test_a_plain_batch_is_the_normalised_images_with_their_labels(small_set):
+def test_a_plain_batch_is_the_normalized_images_with_their_labels(small_set):
     rows = np.array([3, 7])
     batch = batch_maker(small_set, PLAIN)(rows, rng())
-    assert batch.images.equal(small_set.normalised(small_set.images[rows]))
+    assert batch.images.equal(small_set.normalized(small_set.images[rows]))
     assert batch.targets.argmax(1).equal(small_set.labels[rows])
 
 
@@ -54,7 +54,7 @@ def test_two_views_come_one_after_the_other(small_set):
 
 def kept_larger(side, network_side=None):
     images = torch.full((4, 1, side, side), 200, dtype=torch.uint8)
-    data = make_training_set(images, torch.arange(4) % 2, num_classes=2, normalisation=((0.0,), (1.0,)))
+    data = make_training_set(images, torch.arange(4) % 2, num_classes=2, normalization=((0.0,), (1.0,)))
     return replace(data, side=network_side)
 
 
@@ -82,7 +82,7 @@ def test_so_many_real_images_are_replaced_by_their_twins(small_set, share):
     options = PLAIN.model_copy(update={"autoencoded": share})
     rows = np.tile(np.arange(12), 50)
     images = plain_batch_maker(data, options)(rows, rng()).images
-    black = data.normalised(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))[0]
+    black = data.normalized(torch.zeros(1, 1, 8, 8, dtype=torch.uint8))[0]
     is_black = (images == black).flatten(1).all(1).numpy()
     real = ~data.is_synthetic.numpy()[rows]
     assert is_black[real].mean() == pytest.approx(share, abs=0.1)

@@ -144,7 +144,7 @@ def test_one_step_of_sgd_is_torchs(small_set):
     model.inner[1].p = 0.0
     nn.init.zeros_(twin.weight), nn.init.zeros_(twin.bias)
     train_representation(model, small_set, options, seed=0, device="cpu")
-    loss = nn.functional.cross_entropy(twin(small_set.normalised(small_set.images).flatten(1)), small_set.labels)
+    loss = nn.functional.cross_entropy(twin(small_set.normalized(small_set.images).flatten(1)), small_set.labels)
     loss.backward()
     # the first step of Nesterov's momentum is 1 + 0.9 times the gradient
     assert torch.allclose(model.inner[2].weight, -0.1 * 1.9 * twin.weight.grad, atol=1e-6)

@@ -30,14 +30,14 @@ def make_batch(num=6, num_classes=3, seed=0):
 class FixedLam:
     """Draws a known share, so that results can be counted."""
 
-    def __init__(self, lam, centre=4):
-        self.lam, self.centre = lam, centre
+    def __init__(self, lam, center=4):
+        self.lam, self.center = lam, center
 
     def beta(self, a, b):
         return self.lam
 
     def integers(self, high):
-        return self.centre
+        return self.center
 
     def random(self):
         return 0.9
@@ -154,7 +154,7 @@ def test_cmo_pastes_a_box_of_the_rare_image_into_the_frequent_one_by_hand():
 
 
 def test_a_box_at_the_edge_is_cut():
-    assert drawn_box(8, 8, 0.75, FixedLam(0.75, centre=0)) == (0, 2, 0, 2)
+    assert drawn_box(8, 8, 0.75, FixedLam(0.75, center=0)) == (0, 2, 0, 2)
 
 
 @pytest.mark.parametrize("name", MIXINGS)

@@ -12,7 +12,7 @@ from synaug.training.sampling import SAMPLERS, batches, drawn_counts, epoch_orde
 from synaug.training.training_set import make_training_set
 
 
-def labelled(labels, is_synthetic=None):
+def labeled(labels, is_synthetic=None):
     labels = torch.tensor(labels)
     return make_training_set(
         torch.zeros(len(labels), 1, 1, 1, dtype=torch.uint8),
@@ -32,13 +32,13 @@ LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=40)
 @settings(max_examples=30, deadline=None)
 @given(LABELS)
 def test_an_instance_epoch_is_a_permutation(labels):
-    assert sorted(order("instance", labelled(labels))) == list(range(len(labels)))
+    assert sorted(order("instance", labeled(labels))) == list(range(len(labels)))
 
 
 @settings(max_examples=30, deadline=None)
 @given(LABELS)
 def test_class_balanced_counts_differ_by_at_most_one(labels):
-    drawn = np.array(labels)[order("class_balanced", labelled(labels))]
+    drawn = np.array(labels)[order("class_balanced", labeled(labels))]
     counts = [int((drawn == label).sum()) for label in set(labels)]
     assert max(counts) - min(counts) <= 1
 
@@ -46,7 +46,7 @@ def test_class_balanced_counts_differ_by_at_most_one(labels):
 @settings(max_examples=30, deadline=None)
 @given(LABELS, st.sampled_from(list(SAMPLERS)), st.floats(0, 1))
 def test_images_of_a_class_come_equally_often_give_or_take_one(labels, sampler, share):
-    data = labelled(labels)
+    data = labeled(labels)
     drawn = order(sampler, data, share=share)
     assert len(drawn) == len(labels)
     times = np.bincount(drawn, minlength=len(labels))
@@ -56,13 +56,13 @@ def test_images_of_a_class_come_equally_often_give_or_take_one(labels, sampler, 
 
 
 def test_square_root_by_hand():
-    data = labelled([0] * 16 + [1] * 4)
+    data = labeled([0] * 16 + [1] * 4)
     assert np.bincount(data.labels[order("square_root", data)]).tolist() in ([13, 7], [14, 6])
     assert SAMPLERS["square_root"](data, share=0.0)[1] == pytest.approx([4 / 6, 2 / 6])
 
 
 def test_progressively_balanced_goes_from_instances_to_classes():
-    data = labelled([0] * 9 + [1])
+    data = labeled([0] * 9 + [1])
     for share, expected in ((0.0, [0.9, 0.1]), (0.5, [0.7, 0.3]), (1.0, [0.5, 0.5])):
         assert SAMPLERS["progressively_balanced"](data, share=share)[1] == pytest.approx(expected)
 
@@ -76,7 +76,7 @@ def test_group_balanced_counts_groups_and_the_unknown_as_one_more(small_set):
 @settings(max_examples=30, deadline=None)
 @given(LABELS, st.sampled_from(list(SAMPLERS)))
 def test_drawn_counts_are_those_of_an_epoch_give_or_take_one(labels, sampler):
-    data = labelled(labels)
+    data = labeled(labels)
     drawn = np.bincount(data.labels[order(sampler, data, share=0.5)], minlength=data.num_classes)
     assert drawn == pytest.approx(drawn_counts(sampler, data), abs=1)
 
@@ -86,7 +86,7 @@ def test_drawn_counts_are_those_of_an_epoch_give_or_take_one(labels, sampler):
 def test_class_balanced_draws_as_scikit_learns_weights_say(labels):
     weights = compute_sample_weight("balanced", labels)
     theirs = np.bincount(labels, weights=weights)
-    assert drawn_counts("class_balanced", labelled(labels)) == pytest.approx(theirs)
+    assert drawn_counts("class_balanced", labeled(labels)) == pytest.approx(theirs)
 
 
 def test_drawn_counts_of_balanced_groups_by_hand(small_set):
@@ -96,7 +96,7 @@ def test_drawn_counts_of_balanced_groups_by_hand(small_set):
 
 def test_a_cap_holds_in_every_batch_and_keeps_the_classes():
     labels = [0] * 50 + [1] * 10 + [1] * 40
-    data = labelled(labels, [False] * 60 + [True] * 40)
+    data = labeled(labels, [False] * 60 + [True] * 40)
     drawn = order("class_balanced", data, max_synthetic=0.1)
     assert np.bincount(data.labels[drawn]).tolist() == [50, 50]
     for start in range(0, 100, 20):
@@ -120,7 +120,7 @@ def test_quotas_sum_to_the_total_and_are_within_one_of_exact(weights, total):
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(list(SAMPLERS)), st.integers(0, 30), st.integers(1, 17))
 def test_going_on_at_any_step_gives_the_same_batches(sampler, start, batch_size):
-    data = labelled([0] * 8 + [1] * 3 + [2])
+    data = labeled([0] * 8 + [1] * 3 + [2])
     options = {"batch_size": batch_size, "steps": 31, "seed": 5}
     whole = list(batches(sampler, data, **options))
     rest = list(batches(sampler, data, start=start, **options))

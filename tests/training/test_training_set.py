@@ -9,7 +9,7 @@ from synaug.training.training_set import (
     joined,
     load_training_set,
     make_training_set,
-    normalised,
+    normalized,
 )
 
 
@@ -17,15 +17,15 @@ def random_images(num=6, channels=3, side=8):
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (num, channels, side, side), dtype=np.uint8))
 
 
-def test_normalised_real_images_have_mean_0_and_deviation_1():
+def test_normalized_real_images_have_mean_0_and_deviation_1():
     images = random_images(num=30)
     mean, std = channel_statistics(images)
-    result = normalised(images, mean=mean, std=std)
+    result = normalized(images, mean=mean, std=std)
     assert result.mean((0, 2, 3)).abs().max() < 1e-5
     assert torch.allclose(result.std((0, 2, 3), correction=0), torch.ones(3), atol=1e-5)
 
 
-def test_normalisation_comes_from_the_real_images_only():
+def test_normalization_comes_from_the_real_images_only():
     images = torch.cat([torch.full((2, 1, 4, 4), 51), torch.full((5, 1, 4, 4), 255)]).to(torch.uint8)
     data = make_training_set(
         images, torch.zeros(7, dtype=torch.int64), num_classes=1, is_synthetic=torch.arange(7) >= 2
@@ -49,7 +49,7 @@ def test_images_of_several_sizes_become_squares_of_the_median_side():
     assert data.images.shape == (3, 3, 12, 12)
 
 
-def test_a_test_set_takes_size_channels_and_normalisation_from_its_training_set():
+def test_a_test_set_takes_size_channels_and_normalization_from_its_training_set():
     train = make_training_set(random_images(channels=1, side=6), torch.zeros(6), num_classes=1)
     arrays = np.full((2, 9, 9, 3), 200, np.uint8)
     test = load_training_set(from_arrays(arrays, [0, 0], class_names=["a"]), like=train)
@@ -76,7 +76,7 @@ def test_images_that_are_not_uint8_are_refused():
         make_training_set(torch.zeros(2, 1, 4, 4), torch.zeros(2), num_classes=1)
 
 
-def test_a_given_normalisation_is_used_for_every_channel():
-    data = make_training_set(random_images(), torch.zeros(6), num_classes=1, normalisation=((0.5,), (0.25,)))
+def test_a_given_normalization_is_used_for_every_channel():
+    data = make_training_set(random_images(), torch.zeros(6), num_classes=1, normalization=((0.5,), (0.25,)))
     assert data.mean.tolist() == [0.5] * 3
     assert data.std.tolist() == [0.25] * 3

@@ -62,11 +62,11 @@ def read_experiment(
     recipe = read_recipe(path)
     bench = recipe.bench
     if bench is None or not bench.arms:
-        raise OptionError(f"{path} has no section 'bench' with 'arms', so there is nothing to compare.")
+        raise OptionError(f"{path} has no section 'bench' with 'arms'. Add one to run an experiment.")
     if bench.like is not None:
         if recipe.model_copy(update={"name": UNNAMED, "bench": None, "methods": {}}) != Recipe():
             raise OptionError(
-                f"{path}: 'bench.like' takes all options of {bench.like}; leave all sections but 'methods' out."
+                f"{path}: 'bench.like' takes all options of {bench.like}; remove all sections except 'methods'."
             )
         other = read_recipe(_file_named(bench.like))
         changes = {"name": recipe.name, "bench": bench, "methods": other.methods | recipe.methods}
@@ -74,7 +74,7 @@ def read_experiment(
     source = _source(path, bench, data)
     chosen = _smaller(name, bench) if quick else bench.arms
     if any(arm.filled for arm in chosen.values()) and bench.mirror is None and source != demo_data():
-        raise OptionError(f"{path}: 'filled' needs other real images, which only mirrors and the demo have.")
+        raise OptionError(f"{path}: 'filled' needs additional real images, which only mirrors and the demo have.")
     for arm in arms:
         if arm not in chosen:
             raise unknown("arm", arm, chosen)
@@ -96,7 +96,7 @@ def _file_named(name: str) -> Path:
 def _source(path: Path, bench: BenchOptions, data: Path | None) -> Path | None:
     if bench.mirror is not None:
         if data is not None:
-            raise OptionError(f"The experiment {path.stem} makes its own images; leave --data out.")
+            raise OptionError(f"The experiment {path.stem} generates its own images; remove --data.")
         return None
     if data is None and path.parent != FOLDER:
         raise OptionError(f"The experiment {path} needs images: --data FOLDER or TABLE.")
@@ -105,7 +105,7 @@ def _source(path: Path, bench: BenchOptions, data: Path | None) -> Path | None:
 
 def _smaller(name: str, bench: BenchOptions) -> dict[str, ArmOptions]:
     if not bench.quick:
-        raise OptionError(f"The experiment {name} has no smaller grid; leave --quick out.")
+        raise OptionError(f"The experiment {name} has no smaller grid; remove --quick.")
     for arm in bench.quick:
         if arm not in bench.arms:
             raise unknown("arm in bench.quick", arm, bench.arms)
@@ -125,7 +125,7 @@ def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest
     if bench.mirror is not None:
         target = recipe.plan.target
         if arm.filled and isinstance(target, dict):
-            raise OptionError("An arm that is 'filled' takes plan.target uniform, a number or a share, not a dict.")
+            raise OptionError("A 'filled' arm requires plan.target to be uniform, a number or a share, not a dict.")
         mirror = fashion_mirrors.make_mirror(bench.mirror, validation=arm.validation, **arm.mirror)
         if arm.filled and not isinstance(target, dict):
             return fashion_mirrors.filled(mirror, by=recipe.plan.by, target=target)

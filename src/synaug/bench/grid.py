@@ -41,9 +41,10 @@ from synaug.methods import (
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.report import is_reported, report
-from synaug.run import RunFolder, machine, read_lock
+from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import signals, storage
 from synaug.runtime.files import directories
+from synaug.runtime.machine import machine
 from synaug.runtime.memory import keep_freed_memory
 from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, silent
@@ -63,7 +64,7 @@ RESULTS, TABLE, CONTENT = "results.jsonl", "bench.md", "bench.json"
 
 @dataclass(frozen=True)
 class Cell:
-    """A run folder of the grid: an arm, and the seeds whose methods are trained in it."""
+    """A run directory of the grid: an arm, and the seeds whose methods are trained in it."""
 
     arm: str
     seeds: tuple[int, ...]
@@ -72,7 +73,7 @@ class Cell:
 
 
 def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[Cell]:
-    """Yield the run folders, named after arm, seed and a digest of the options that decide them.
+    """Yield the run directorys, named after arm, seed and a digest of the options that decide them.
 
     What single methods do differently is left out of the digest: each result names the options that it is of. So are
     defaults, so that an option that is new changes no name.
@@ -98,11 +99,11 @@ FIRST_DEFAULTS: dict[str, Any] = {
     "train.retrain.data": "balanced_real",
     "train.retrain.method": "logistic",
 }
-"""What was the default when run folders got their names: a default that changes must not rename finished folders."""
+"""What was the default when run directorys got their names: a default that changes must not rename finished folders."""
 
 
 def named_options(recipe: Recipe) -> dict[str, Any]:
-    """Return the options that name a run folder: those that differ from the first defaults."""
+    """Return the options that name a run directory: those that differ from the first defaults."""
     chosen = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"})
     usual = Recipe().model_dump(mode="json", exclude={"methods", "bench", "name"})
     for name, value in FIRST_DEFAULTS.items():
@@ -142,7 +143,7 @@ def run_bench(
         out: folder of the grid.
         seeds: of which each arm and method is run.
         jobs: processes at once; each takes its share of the cores.
-        progress: called with how far the work has come; with several processes, of whole run folders only.
+        progress: called with how far the work has come; with several processes, of whole run directorys only.
 
     Raises:
         OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
@@ -185,8 +186,8 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
     except BrokenProcessPool as error:
         signals.stop_here()
         raise EnvironmentFault(
-            "A process of the bench was killed, most likely for lack of memory. Use fewer --jobs, or run the same "
-            "command again to go on."
+            "A process of the bench was killed, most likely for lack of memory. Use fewer --jobs, or rerun the "
+            "same command to resume."
         ) from error
     finally:
         going_on.close()
@@ -225,7 +226,7 @@ def _watch(told: Connection, patience: float) -> None:
     assert parent is not None
     deadline = time.monotonic() + patience
     while parent.is_alive() or time.monotonic() < deadline:
-        signals.request()  # again and again: a run folder that is begun after all is to stop too
+        signals.request()  # again and again: a run directory that is begun after all is to stop too
         time.sleep(LOOK_EVERY)
     os._exit(Interrupted.exit_code)  # nobody is left to wait for, and nobody to end this process
 
@@ -236,9 +237,9 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 
 
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
-    """Run one run folder of the grid: its images once, and for each of its seeds the methods without a result."""
+    """Run one run directory of the grid: its images once, and for each of its seeds the methods without a result."""
     directories.own(cell.folder.parent.parent)
-    methods, run_folder = experiment.arms[cell.arm].methods, RunFolder(cell.folder)
+    methods, run_folder = experiment.arms[cell.arm].methods, Run(cell.folder)
     there = {(result["seed"], result["method"]) for result in results_of(cell, methods)}
     missing = {seed: [name for name in methods if (seed, name) not in there] for seed in cell.seeds}
     if not any(missing.values()) and is_reported(run_folder, cell.recipe):
@@ -261,11 +262,11 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
 def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
     """Return the results that are there, of the options and images of now; nothing is changed.
 
-    They are those of the run folder and, where it has none, the lines of an earlier ``results.jsonl``.
+    They are those of the run directory and, where it has none, the lines of an earlier ``results.jsonl``.
     """
-    run_folder, digest, is_made = RunFolder(cell.folder), "", False
-    if run_folder.plan.is_file():
-        plan = read_plan(run_folder.plan)
+    run_folder, digest, is_made = RunPaths(cell.folder), "", False
+    if run_folder.plan_file.is_file():
+        plan = read_plan(run_folder.plan_file)
         digest = images_digest(synthetic_manifest(plan, cell.folder))
         is_made = is_settled(plan, folder=cell.folder, quality=cell.recipe.quality)
     kept = {(line["seed"], line["method"]): line for line in _kept_lines(cell)}
@@ -283,9 +284,9 @@ def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _line(cell: Cell, name: str, seed: int) -> dict[str, Any]:
-    """Return a result of a run folder as it stands in ``results.jsonl``: with options, versions and machine."""
-    run_folder = RunFolder(cell.folder)
-    lock, plan = read_lock(run_folder), read_plan(run_folder.plan)
+    """Return a result of a run directory as it stands in ``results.jsonl``: with options, versions and machine."""
+    run_folder = RunPaths(cell.folder)
+    lock, plan = read_lock(run_folder), read_plan(run_folder.plan_file)
     return read_result(run_folder, name, seed) | {
         "arm": cell.arm,
         "folder": cell.folder.name,
@@ -303,13 +304,13 @@ def _kept_lines(cell: Cell) -> Iterator[dict[str, Any]]:
 
 
 def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2)) -> list[dict[str, Any]]:
-    """Return one row a run folder of the grid: how many images and results it has; nothing is changed."""
+    """Return one row a run directory of the grid: how many images and results it has; nothing is changed."""
     rows = []
     directories.own(out)
     for cell in cells(experiment, out, seeds):
-        run_folder = RunFolder(cell.folder)
+        run_folder = RunPaths(cell.folder)
         methods = experiment.arms[cell.arm].methods
-        plan = read_plan(run_folder.plan) if run_folder.plan.is_file() else None
+        plan = read_plan(run_folder.plan_file) if run_folder.plan_file.is_file() else None
         rows.append(
             {
                 "folder": cell.folder.name,
@@ -323,7 +324,7 @@ def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2
 
 
 def collect(experiment: Experiment, out: Path, seeds: Sequence[int]) -> dict[str, Any]:
-    """Gather the results that are there into one line a run, a table and pictures, all in ``out``."""
+    """Gather the results that are there into one line per run, a table and pictures, all in ``out``."""
     claim(out, "bench")
     results = list(finished(experiment, out, seeds))
     rows = table(results, experiment)

@@ -41,10 +41,10 @@ def bars(rows: Sequence[dict[str, Any]], column: str) -> Figure:
     figure, axes = _figure(8.0, 1.2 + 0.26 * len(rows))
     values = [100 * row[column] for row in rows]
     spreads = [0 if math.isnan(row[f"{column}_std"]) else 100 * row[f"{column}_std"] for row in rows]
-    colours = [_colour(row) for row in rows]
+    colors = [_color(row) for row in rows]
     places = range(len(rows))
     axes.errorbar(values, places, xerr=spreads, fmt="none", ecolor="black", elinewidth=0.8, zorder=1)
-    axes.scatter(values, places, c=colours, s=36, zorder=2)
+    axes.scatter(values, places, c=colors, s=36, zorder=2)
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
     for place, (value, spread) in enumerate(zip(values, spreads, strict=True)):
@@ -74,7 +74,7 @@ def classes(results: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -
         of_row = [r for r in results if (r["arm"], r["method"]) == (row["arm"], row["method"])]
         recalls = np.array([[r["per_class"][name] for name in names] for r in of_row], float)
         places = np.arange(len(names)) + 0.15 * (number - (len(chosen) - 1) / 2)  # beside one another, never joined:
-        axes.plot(places, 100 * recalls.mean(0), "o", color=_colour(row), label=row["row"], markersize=4)  # no order
+        axes.plot(places, 100 * recalls.mean(0), "o", color=_color(row), label=row["row"], markersize=4)  # no order
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
     axes.set_ylabel("recall, percent")
     axes.set_ylim(0, 100)
@@ -86,7 +86,7 @@ def scatter(rows: Sequence[dict[str, Any]], gap: str) -> Figure:
     """Draw accuracy beside a fairness gap: to the right is more accurate, further down is fairer."""
     figure, axes = _figure(7.5, 5.0)
     for row in rows:
-        axes.plot(100 * row["accuracy"], 100 * row[gap], "o", color=_colour(row), markersize=5)
+        axes.plot(100 * row["accuracy"], 100 * row[gap], "o", color=_color(row), markersize=5)
         axes.annotate(
             row["row"], (100 * row["accuracy"], 100 * row[gap]), fontsize=6, xytext=(4, 3), textcoords="offset points"
         )
@@ -127,7 +127,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
     return figure, axes
 
 
-def _colour(row: dict[str, Any]) -> str:
+def _color(row: dict[str, Any]) -> str:
     if row["is_filled"]:
         return BOUND
     return SYNTHETIC if row["uses_synthetic"] else REAL
@@ -137,7 +137,7 @@ def _legend(axes: Any) -> None:
     from matplotlib.patches import Patch
 
     kinds = (("real images alone", REAL), ("with synthetic images", SYNTHETIC), ("upper bound", BOUND))
-    axes.legend(handles=[Patch(color=colour, label=label) for label, colour in kinds], fontsize=7, loc="best")
+    axes.legend(handles=[Patch(color=color, label=label) for label, color in kinds], fontsize=7, loc="best")
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -76,7 +76,7 @@ def tabulate(
     sign = -1.0 if is_lower_better(counted) else 1.0
     low = next((row[counted] for row in rows if row["row"] == baseline), math.nan)
     high = sign * max((sign * row[counted] for row in rows if row["method"] in bounds), default=math.nan)
-    rival = _rival(rows, counted, sign)
+    rival = _rival(rows, counted, tuned_by)
     return [
         row
         | _gap(row[counted], low, high, paired(values.get(baseline, {}), values[row["row"]]))
@@ -126,13 +126,14 @@ def _by_seed(frame: pd.DataFrame, row: Mapping[str, Any], column: str) -> dict[i
     return {int(seed): value for seed, value in zip(seeds, mine[column], strict=True)}
 
 
-def _rival(rows: Sequence[Mapping[str, Any]], counted: str, sign: float) -> str:
-    """Return the best row without synthetic images that is no bound; empty if there is none."""
+def _rival(rows: Sequence[Mapping[str, Any]], counted: str, tuned_by: str) -> str:
+    """Return the best row without synthetic images that is no bound and has the most seeds; empty if there is none."""
     rivals = [row for row in rows if not row["uses_synthetic"] and not row["is_bound"] and "chosen" not in row]
+    rivals = [row for row in rivals if row["seeds"] == max(other["seeds"] for other in rivals)]
     validated = [row for row in rivals if not math.isnan(row["validated"])]
-    if validated:
-        return str(max(validated, key=lambda row: row["validated"])["row"])
-    return str(max(rivals, key=lambda row: sign * row[counted])["row"]) if rivals else ""
+    score, known = ("validated", validated) if validated else (counted, rivals)
+    sign = -1.0 if is_lower_better(tuned_by if validated else counted) else 1.0
+    return str(max(known, key=lambda row: sign * row[score])["row"]) if known else ""
 
 
 def _gap(value: float, low: float, high: float, difference: PairedDifference) -> dict[str, float]:
@@ -182,7 +183,8 @@ def table_cells(content: Mapping[str, Any]) -> Cells:
         cells = [mean_and_spread(row[name], row[f"{name}_std"]) for name in columns]
         cells.append(with_ends(row["gap_closed"], row.get("gap_low"), row.get("gap_high"), "{:.0%}"))
         if against:
-            cells.append(with_ends(row["difference"], row["difference_low"], row["difference_high"], "{:+.1%}"))
+            mean, low, high = (100 * row[key] for key in ("difference", "difference_low", "difference_high"))
+            cells.append(with_ends(mean, low, high, "{:+.1f}"))
         name = row["row"] if row["seeds"] == len(content["seeds"]) else f"{row['row']}, {row['seeds']} of the seeds"
         name += f" (chosen: {row['chosen']})" if "chosen" in row else ""
         lines.append([name, *cells, f"{row['seconds']:.0f}"])

@@ -31,7 +31,7 @@ from synaug.errors import SynaugError
 from synaug.runtime.escaping import visible
 from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
 
-INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
+INTERRUPTED = "Interrupted. Finished work is saved; rerun the same command to resume."
 OUT_OF_MEMORY = "Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size."
 KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
 
@@ -45,7 +45,7 @@ QUIET = {  # what the libraries would print, start or send by themselves
 
 app = typer.Typer(
     name="synaug",
-    help="Even out imbalanced image classification sets with synthetic images, and prove what it did.",
+    help="Balance image classification sets with synthetic images, and measure the effect on real held-out images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -148,7 +148,7 @@ def main() -> NoReturn:
         _fail_to_print(error)
     except OSError as error:  # what was read; storage names what was written
         place = f": {error.filename}" if error.filename else ""
-        fail(f"{error.strerror or error}{place}. Mend it and run the same command again.", 5)
+        fail(f"{error.strerror or error}{place}. Fix the problem and rerun.", 5)
     except MemoryError:
         fail(OUT_OF_MEMORY, 5)
     except Exception as error:

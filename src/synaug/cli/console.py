@@ -124,8 +124,8 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
     console.print(
-        f"There: images to train on; {plan['test_images']:,} more are for testing. "
-        "What prompts call a class is changed with --aliases."
+        f"There: images to train on; {plan['test_images']:,} more are for testing. Use --aliases to "
+        "change the class names in prompts."
     )
     if lacking := plan.get("cannot_judge"):
         names = ", ".join(
@@ -141,15 +141,15 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]
     time = (
-        "time unknown until the model is tried (synaug plan --measure)"
+        "time unknown; measure it with: synaug plan --measure"
         if estimate["seconds"] is None
         else f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
     )
-    licence = plan["licence"] or "unknown until the model is there"
+    license = plan["license"] or "unknown until the model is available"
     megabytes = estimate["disk_bytes"] / 1e6
     disk = f"about {megabytes:,.1f} MB" if megabytes >= 0.1 else "less than 0.1 MB"
     console.print(
-        f"{estimate['images']:,} images by the model {escape(plan['model'])} (licence: {escape(licence)}); "
+        f"{estimate['images']:,} images by the model {escape(plan['model'])} (license: {escape(license)}); "
         f"{disk} on disk; {time}."
     )
     if plan.get("cost") is not None:
@@ -176,16 +176,16 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
 
 
 def _speed(estimate: dict[str, Any]) -> str:
-    """Return images a second and, of a GPU, its hours.
+    """Return images per second and, of a GPU, its hours.
 
     >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
-    ('12.0 images a second, less than 0.01 GPU hours', 'nothing to make')
+    ('12.0 images per second, less than 0.01 GPU hours', 'nothing to make')
     """
     rate, hours = estimate["images_per_second"], estimate["gpu_hours"]
     if rate is None:
         return "nothing to make"
     shown = "" if hours is None else f", {hours:,.2f} GPU hours" if hours >= 0.01 else ", less than 0.01 GPU hours"
-    return f"{rate:,.1f} images a second{shown}"
+    return f"{rate:,.1f} images per second{shown}"
 
 
 def _called(plan: dict[str, Any], name: str) -> str:
@@ -223,7 +223,7 @@ def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         images = ", ".join(f"{number:,} {split}" for split, number in row["images"].items())
         console.print(f"[bold]{escape(row['name'])}[/]  {escape(row['problem'])}; {images}")
-        for what in ("source", "licence", "data"):
+        for what in ("source", "license", "data"):
             console.print(Padding(f"{what}: {escape(row[what])}", (0, 0, 0, 4)))
     console.print("Check one with: synaug count DATA --benchmark NAME")
 
@@ -238,9 +238,9 @@ def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
         where = ", ".join(f"{escape(name)} {count:,}" for name, count in sorted(hit.items(), key=lambda item: -item[1]))
         console.print(f"  {reason.replace('_', '-')}: {number:,} ({where})")
     if failed and taken_out:
-        console.print(f"They are taken out. Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+        console.print(f"They have been removed. Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
     elif failed:
-        console.print(f"To take them out: [bold]synaug check {escape(str(run))} --reject[/]", soft_wrap=True)
+        console.print(f"To remove them: [bold]synaug check {escape(str(run))} --reject[/]", soft_wrap=True)
 
 
 def show_review(content: dict[str, Any], run: Path) -> None:
@@ -248,10 +248,10 @@ def show_review(content: dict[str, Any], run: Path) -> None:
     console = _console()
     console.print(f"{content['shown']:,} images in {len(content['sheets']):,} contact sheets. Open:")
     console.print(f"  [bold]{escape(content['page'])}[/]", soft_wrap=True)
-    console.print("Write accept or reject, and a note where you like, into the rows of:")
+    console.print("Enter accept or reject, and optionally a note, in the rows of:")
     console.print(f"  [bold]{escape(content['decisions'])}[/]", soft_wrap=True)
     if content["pending"]:
-        console.print(f"{content['pending']:,} decisions in it are not applied yet.")
+        console.print(f"{content['pending']:,} decisions in it have not been applied yet.")
     console.print(f"Next: [bold]synaug review {escape(str(run))} --apply[/]", soft_wrap=True)
 
 
@@ -261,13 +261,13 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
     rows = content["rows"]
     console.print(
         f"{rows['read']:,} rows read, {rows['decided']:,} with a decision; {rows['applied']:,} applied now, "
-        f"{rows['decided'] - rows['applied']:,} were in force already, {rows['unknown']:,} name an unknown image."
+        f"{rows['decided'] - rows['applied']:,} were already in force, {rows['unknown']:,} name an unknown image."
     )
     console.print(f"New: {content['accepted']:,} accepted, {content['rejected']:,} rejected.")
     total = content["review"]
     console.print(f"In all, a person accepted {total['accepted']:,} images and rejected {total['rejected']:,}.")
     if content["to_make"]:
-        console.print(f"{content['to_make']:,} images are to be made again.")
+        console.print(f"{content['to_make']:,} images have to be generated again.")
         console.print(f"Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
 
 
@@ -357,7 +357,7 @@ def show_status(content: dict[str, Any], run: Path) -> None:
     }
     if not math.isnan(images["per_second"]):
         left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
-        made = "images a second" if left or content["stage"] == "generate" else "images a second, when they were made"
+        made = "images per second" if left or content["stage"] == "generate" else "images per second, during generation"
         rows["rate"] = f"{images['per_second']:.1f} {made}{left}"
     if training := content["training"]:
         told = [training["method"], f"seed {training['seed']}", f"{training['done']:,} of {training['steps']:,} steps"]
@@ -377,7 +377,7 @@ def show_status(content: dict[str, Any], run: Path) -> None:
     if not held and content["stage"] != "done":
         command = {"generate": "generate", "train": "retrain", "report": "report"}[content["stage"]]
         _console().print(
-            f"To go on: the command that began it, or [bold]synaug {command} {escape(str(run))}[/]", soft_wrap=True
+            f"To resume: the original command, or [bold]synaug {command} {escape(str(run))}[/]", soft_wrap=True
         )
 
 
@@ -403,10 +403,10 @@ def _fact(value: Any) -> str:
 
 
 def show_grid(rows: Sequence[dict[str, Any]]) -> None:
-    """Print how far each run folder of a grid is."""
+    """Print how far each run directory of a grid is."""
     table = Table(box=None, pad_edge=False)
-    for name in ("run folder", "images", "planned", "results", "wanted"):
-        table.add_column(name, justify="left" if name == "run folder" else "right")
+    for name in ("run directory", "images", "planned", "results", "wanted"):
+        table.add_column(name, justify="left" if name == "run directory" else "right")
     for row in rows:
         planned = "n/a" if row["planned"] is None else f"{row['planned']:,}"
         table.add_row(row["folder"], f"{row['images']:,}", planned, str(row["results"]), str(row["wanted"]))

@@ -108,11 +108,10 @@ def export(
             show_default="none",
         ),
     ] = None,
-    licence: Annotated[
+    license: Annotated[
         str | None,
         typer.Option(
             "--license",
-            "--licence",
             help="License for the card, as the Hub spells it: cc-by-4.0, mit, ...",
             show_default="unknown",
         ),
@@ -130,7 +129,7 @@ def export(
     The set is a folder that torchvision's ImageFolder and datasets.load_dataset load alike, with a card. With
     --classifier it is a trained network with its model card. Nothing is uploaded without --push-to-hub.
 
-    Example:  synaug export runs/photos --out photos-evened-out
+    Example:  synaug export runs/photos --out photos-balanced
 
     Example:  synaug export runs/photos --out photos-classifier --classifier chosen --formats onnx
 
@@ -149,7 +148,7 @@ def export(
         _export_shards(run, out, shards, taken=[classifier, push_to_hub], as_json=as_json)
         return
     if private and push_to_hub is None:
-        raise OptionError("--private is about a repository of the Hub: name it with --push-to-hub USER/NAME.")
+        raise OptionError("--private requires a Hub repository: name it with --push-to-hub USER/NAME.")
     facts: dict[str, Any] = {"folder": str(out)} | ({"classifier": classifier} if classifier else preview_export(run))
     if dry_run:
         print_facts(facts, as_json=as_json)
@@ -158,10 +157,10 @@ def export(
         checked_token(push_to_hub)  # before the work, not after it
     with session(trust=trust) as progress:
         if classifier is None:
-            export_stage.export(run, out, licence=licence, progress=progress)
+            export_stage.export(run, out, license=license, progress=progress)
             usage = data_usage_lines(out)
         else:
-            export_classifier(run, out, method=classifier, licence=licence or "unknown", formats=wanted)
+            export_classifier(run, out, method=classifier, license=license or "unknown", formats=wanted)
             usage = usage_lines(out)
         if push_to_hub is not None:
             kind: Literal["dataset", "model"] = "dataset" if classifier is None else "model"
@@ -195,7 +194,7 @@ def verify(
 
     It is loaded with torchvision and with datasets, and what is wrong is named.
 
-    Example:  synaug verify photos-evened-out
+    Example:  synaug verify photos-balanced
     """
     from synaug.data.export.verify import verify_dataset
 
@@ -204,6 +203,6 @@ def verify(
     if as_json:
         print_json({"problems": problems})
     else:
-        print_text("\n".join(problems) or f"{folder}: nothing is wrong.")
+        print_text("\n".join(problems) or f"{folder}: no problems found.")
     if problems:
         raise DataError(f"{folder}: {len(problems)} problems found.")

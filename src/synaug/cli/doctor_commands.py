@@ -96,7 +96,7 @@ def show_doctor(content: dict[str, Any]) -> None:
     )
     console.print(
         f"[dim]Percent recognized with a quarter, half and all of the training images: a linear classifier on "
-        f"{escape(what)}, judged on {baseline['num_images']:,} images that it did not learn from.[/]"
+        f"{escape(what)}, judged on {baseline['num_images']:,} held-out images.[/]"
     )
     for suspect in content["label_suspects"]:
         console.print(

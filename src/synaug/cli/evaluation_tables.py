@@ -16,8 +16,9 @@ _AVERAGES = ("worst_group_accuracy", "mean_group_accuracy")
 _GAPS = ("difference", "ratio")
 _KINDS = {"": "", "_worst": ", worst class", "_mean": ", mean"}
 _NOTE = (
-    "In brackets: 95 % interval (Wilson; of gaps between groups: bootstrap). The worst of several measured shares is "
-    "too low on average, and a gap too large, so their intervals are not centered on them. A table that is too wide "
+    "In brackets: 95 % intervals (Wilson; bootstrap for gaps between groups). The worst of several measured "
+    "shares is biased downwards and a gap upwards, so their intervals are not centered on them. A table that is "
+    "too wide "
     "shows no intervals: see --json."
 )
 
@@ -54,7 +55,7 @@ def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
         if f"{name}_difference{kind}" in found
     }
     _table("measure", _GAPS, rows)
-    note = "A difference of 0 and a ratio of 100 mean no difference. n/a: nothing to measure it on."
+    note = "A difference of 0 and a ratio of 100 mean no difference. n/a: no images to measure it on."
     more = (
         f" Positive is class {escape(classes[-1])}."
         if len(classes) == 2

@@ -130,7 +130,7 @@ def number_or_name(target: str | None) -> float | int | str | None:
 
 
 def run_folder(out: Path | None, name: str) -> Path:
-    """Return the run folder that was asked for, or ``runs/NAME`` and say so on stderr."""
+    """Return the run directory that was asked for, or ``runs/NAME`` and say so on stderr."""
     if out is not None:
         return out
     from synaug.cli.loudness import is_quiet
@@ -140,21 +140,21 @@ def run_folder(out: Path | None, name: str) -> Path:
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
     chosen = Path("runs") / (named or "run")
     if not is_quiet():
-        print(f"Run folder: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
+        print(f"Run directory: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
     with_foreign_files_named(chosen)
     return chosen
 
 
 def with_foreign_files_named(run: Path | None) -> Path | None:
-    """Return the run folder; if it has files that are not of synaug, say on stderr which are left alone."""
+    """Return the run directory; if it has files that are not of synaug, say on stderr which are left alone."""
     if run is None:
         return None
-    from synaug.run import foreign_files
+    from synaug.run_directory import foreign_files
     from synaug.runtime.ownership import listed
 
     with contextlib.suppress(OSError, SynaugError):  # whatever is wrong with it, the command says
         if found := foreign_files(run):
-            print(f"Not of synaug, left alone in {run}: {listed(found)}", file=sys.stderr)
+            print(f"Files that are not synaug's, left untouched in {run}: {listed(found)}", file=sys.stderr)
     return run
 
 

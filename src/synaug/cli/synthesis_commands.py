@@ -143,14 +143,14 @@ def generate(
     """
     from synaug.pipeline import generate as generate_stage
     from synaug.pipeline.dry_run import preview_generation
-    from synaug.run import change_model
+    from synaug.run_directory import change_model
     from synaug.synthesis.execution.ray_cluster import cluster_named
     from synaug.synthesis.execution.shards import shard_named
 
     cluster = cluster_named(engine, workers=workers, address=address)
     part = shard_named(shard, shards=shards)
     if cluster is not None and part != (0, 1):
-        raise OptionError("--engine ray divides the work itself; leave --shard out.")
+        raise OptionError("--engine ray divides the work itself; remove --shard.")
     if dry_run:
         print_facts(preview_generation(run), as_json=as_json)
         return

@@ -72,11 +72,11 @@ def _train(
     from synaug.pipeline.plan import check_recipe
     from synaug.recipes import with_settings
     from synaug.report.usage import usage_lines
-    from synaug.run import change_training, locked_recipe, open_run
+    from synaug.run_directory import Run, change_training
     from synaug.runtime import storage
     from synaug.training.distributed import is_first_process, joined_team
 
-    recipe = with_settings(locked_recipe(open_run(run)), settings or [])
+    recipe = with_settings(Run.open(run).recipe, settings or [])
     if settings:
         check_recipe(recipe)
     seeds = seeds_from(recipe, num_seeds)
@@ -88,7 +88,7 @@ def _train(
     with session(trust=trust) as progress, storage.lock(run) if first else contextlib.nullcontext():
         if settings:
             if first:
-                change_training(open_run(run), recipe)
+                change_training(Run.open(run), recipe)
             joined_team(recipe.train.device)[0].wait()  # the other processes read what the first one wrote
         results = experiment.train(run, **chosen, progress=progress)
     if not first:

@@ -42,7 +42,7 @@ class Encoding:
     """How images of a set are encoded, so that synthetic ones can be made alike.
 
     ``mode`` is ``"L"`` or ``"RGB"``; ``size`` is (width, height), or None where the set has several;
-    ``quality`` is for JPEG and WebP, 1 to 100; ``subsampling`` is how JPEG stores colours: 0 in full, 1 (4:2:2) at half
+    ``quality`` is for JPEG and WebP, 1 to 100; ``subsampling`` is how JPEG stores colors: 0 in full, 1 (4:2:2) at half
     and 2 (4:2:0) at a quarter of the resolution.
     """
 
@@ -168,7 +168,7 @@ def suffix_of(image_format: str) -> str:
 
 
 def encode(image: Image.Image, encoding: Encoding) -> bytes:
-    """Encode an image in the format, quality and colour mode of a set, without changing its size."""
+    """Encode an image in the format, quality and color mode of a set, without changing its size."""
     buffer = io.BytesIO()
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")

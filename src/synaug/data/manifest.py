@@ -1,4 +1,4 @@
-"""The manifest: one row an image, whatever it was read from.
+"""The manifest: one row per image, whatever it was read from.
 
 Columns of ``Manifest.frame``:
 
@@ -196,7 +196,7 @@ def from_arrays(
         class_names: one name a class.
         attributes: shape ``(N,)``, positions in ``attribute_names``, or None where unknown.
         attribute_names: one name an attribute value.
-        split: one name for all, or one an image.
+        split: one name for all, or one per image.
 
     Raises:
         DataError: lengths differ, a label is out of range, or an image is not uint8 of such a shape.
@@ -224,7 +224,7 @@ def from_arrays(
     try:
         arrays = [np.ascontiguousarray(image.detach() if hasattr(image, "detach") else image) for image in images]
     except (TypeError, ValueError) as error:
-        raise DataError(f"An image is no array: {error}. Allowed: uint8 of shape (H, W) or (H, W, 3).") from error
+        raise DataError(f"An image is not an array: {error}. Allowed: uint8 of shape (H, W) or (H, W, 3).") from error
     for position, array in enumerate(arrays):
         if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
             raise DataError(

@@ -1,7 +1,7 @@
 """Tell whether an image is another one in disguise: shifted, mirrored, brighter, or compressed again.
 
-Two steps: nearest neighbours by a feature that such changes hardly touch (the amplitudes of the two-dimensional
-spectrum of a thumbnail, the same for an image and its mirror image), then the neighbours are compared with the image
+Two steps: nearest neighbors by a feature that such changes hardly touch (the amplitudes of the two-dimensional
+spectrum of a thumbnail, the same for an image and its mirror image), then the neighbors are compared with the image
 itself, shifted and mirrored in all ways, as far as they overlap, brightness and contrast taken out: a perceptual hash
 with grey levels in the place of bits. ``benchmarks/copies.py`` measures it beside other ways.
 """
@@ -55,7 +55,7 @@ class Views:
 def make_prints(pixels: np.ndarray) -> Prints:
     """Return the prints of thumbnails as ``scorers.thumbnails`` makes them, grey or RGB, shape ``(N, D)``."""
     grey = pixels if pixels.shape[1] == SIDE * SIDE else _grey(pixels)
-    parts = [_spectra(_normalised(grey[i : i + _CHUNK])) for i in range(0, len(grey), _CHUNK)]
+    parts = [_spectra(_normalized(grey[i : i + _CHUNK])) for i in range(0, len(grey), _CHUNK)]
     return Prints(grey, np.concatenate([_NO_SPECTRA, *parts]).astype(np.float16))
 
 
@@ -75,8 +75,8 @@ def make_views(images: Sequence[Image.Image]) -> Views:
     rows = np.einsum("dts,nmsx->nmdtx", reducers, both, optimize=True)
     places = np.einsum("nmdtx,eux->ndemtu", rows, reducers, optimize=True).reshape(len(images), -1, 2, SIDE * SIDE)
     overlaps = np.einsum("dt,eu->detu", inside, inside).reshape(-1, SIDE * SIDE)
-    plain = _normalised(places[:, _STEPS * _STEPS // 2, 0])
-    return Views(_normalised(places, overlaps[:, None]), overlaps, _spectra(plain))
+    plain = _normalized(places[:, _STEPS * _STEPS // 2, 0])
+    return Views(_normalized(places, overlaps[:, None]), overlaps, _spectra(plain))
 
 
 def _reducers(side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,12 +96,12 @@ def _reducers(side: int) -> tuple[np.ndarray, np.ndarray]:
     return made, inside
 
 
-def _normalised(thumbnails: np.ndarray, inside: np.ndarray = _WHOLE) -> np.ndarray:
+def _normalized(thumbnails: np.ndarray, inside: np.ndarray = _WHOLE) -> np.ndarray:
     """Return the thumbnails with mean 0 and standard deviation 1 where ``inside`` is 1, and 0 elsewhere."""
     number = inside.sum(-1, keepdims=True)
-    centred = (thumbnails - (thumbnails * inside).sum(-1, keepdims=True) / number) * inside
-    spread = np.sqrt((centred**2).sum(-1, keepdims=True) / number)
-    return centred / np.maximum(spread, _LOWEST_SPREAD)
+    centerd = (thumbnails - (thumbnails * inside).sum(-1, keepdims=True) / number) * inside
+    spread = np.sqrt((centerd**2).sum(-1, keepdims=True) / number)
+    return centerd / np.maximum(spread, _LOWEST_SPREAD)
 
 
 def _spectra(normal: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ def _spectra(normal: np.ndarray) -> np.ndarray:
 def alike_distances(views: Views, known: Prints) -> np.ndarray:
     """Return how different each image is from the likest known one, shape ``(N,)``: 0 equal, about 1.4 unrelated.
 
-    The root of the mean squared difference of the normalised thumbnails in the place where it is least; infinite where
+    The root of the mean squared difference of the normalized thumbnails in the place where it is least; infinite where
     nothing is known.
     """
     if not len(known.thumbnails) or not len(views.places):
@@ -128,7 +128,7 @@ def distances_to(views: Views, thumbnails: np.ndarray) -> np.ndarray:
     near = thumbnails.astype(np.float32)
     least = np.full(len(near), np.inf)
     for place, inside in enumerate(views.inside):
-        mine, theirs = views.places[:, place], _normalised(near, inside)
+        mine, theirs = views.places[:, place], _normalized(near, inside)
         products = mine @ theirs.transpose(0, 2, 1)
         squared = (mine**2).sum(-1)[:, :, None] + (theirs**2).sum(-1)[:, None, :] - 2 * products
         least = np.minimum(least, squared.min((1, 2)) / inside.sum())

@@ -63,7 +63,7 @@ def read_data(
             frame with such columns; a torch data set of (image, label), of torchvision's the files or arrays behind
             it; a ``datasets.Dataset``; a pair (images, labels) of an array or of paths; a dict of split names and any
             of these; or a manifest, returned as it is.
-        options: columns, and how many unreadable images are put up with.
+        options: columns, and how many unreadable images are accept.
         check: decode every image, keep its digest and quarantine it where it cannot be read. Without it, digests are
             empty and broken images show up later.
         progress: called with how many images were checked.
@@ -118,7 +118,9 @@ def list_images(path: Path, options: DataOptions) -> Listing:
     if not path.is_dir():
         near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [], n=1)
         hint = f" Did you mean {str(path.parent / near[0])!r}?" if near else ""
-        raise DataError(f"{path} does not exist.{hint} Give a folder with one folder a class, or a table of images.")
+        raise DataError(
+            f"{path} does not exist.{hint} Pass a folder with one subfolder per class, or a table of images."
+        )
     if (kind := kind_of(path)) in ("run", "bench", "classifier"):
         raise DataError(f"{path} is a {KINDS[kind]} of synaug, not a data set. Give the images that it was made from.")
     if is_saved(path):
@@ -157,7 +159,7 @@ def _list_folder(path: Path, options: DataOptions) -> Listing:
     given = [f"{kind} {value!r}" for kind, value in columns.items() if value is not None]
     if given:
         raise OptionError(
-            f"{path} is a class-per-folder tree, which has no columns, but the options name {', '.join(given)}. "
+            f"{path} is a class-per-folder tree without columns, but the options name {', '.join(given)}. "
             f"Give a table ({', '.join(TABLE_SUFFIXES)}) or a folder with {METADATA[0]} for that."
         )
     if not subfolders(path):

@@ -52,9 +52,7 @@ def draw_without_replacement(
     have = class_counts(np.asarray(labels), len(counts))
     short = np.flatnonzero(have < np.asarray(counts))
     if len(short):
-        raise DataError(
-            f"Class {short[0]} has {have[short[0]]:,} images, but {counts[short[0]]:,} are to be drawn from it."
-        )
+        raise DataError(f"Class {short[0]} has {have[short[0]]:,} images, but {counts[short[0]]:,} were requested.")
     drawn = [
         rng.choice(members, int(count), replace=False)
         for members, count in zip(_members(labels, len(counts)), counts, strict=True)
@@ -77,7 +75,7 @@ def balanced_positions(
         labels: shape ``(N,)``.
         num_classes: number of classes; each must have images.
         rng: draws the images.
-        per_class: images a class; None takes as many as the smallest class has.
+        per_class: images per class; None takes as many as the smallest class has.
 
     Raises:
         DataError: a class has no images, or fewer than ``per_class``.

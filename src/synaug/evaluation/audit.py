@@ -221,7 +221,8 @@ def _numbers(gaps: Sequence[Gap]) -> str:
         return ""
     coverage = gap.manifold.coverage
     near = "" if math.isnan(coverage) else f", and {_percent(coverage)} of the real images have a synthetic one nearby"
-    return f"A simple classifier tells the two apart in {_percent(gap.probe_accuracy)} of cases (50 % is chance){near}."
+    accuracy = _percent(gap.probe_accuracy)
+    return f"A simple classifier distinguishes the two in {accuracy} of cases (50 % is chance){near}."
 
 
 def _percent(share: float) -> str:

@@ -27,7 +27,7 @@ def bootstrap_interval(
     Args:
         metric: called with positions of test images, shape ``(N,)``; returns the number of interest.
         strata: whole numbers of shape ``(N,)``: the class, or the group, of each test image.
-        num_resamples: how often images are drawn anew.
+        num_resamples: how often images are drawn from the start.
         confidence: share of the resamples between the ends.
         seed: decides what is drawn.
 
@@ -41,7 +41,7 @@ def bootstrap_interval(
     """
     _check(num_resamples, confidence)
     if not len(strata):
-        raise DataError("There are no test images, so there is no interval.")
+        raise DataError("There are no test images, so no interval is defined.")
     values = [metric(rows) for rows in resamples(strata, num_resamples, seed=seed)]
     return percentiles(np.array(values), confidence)
 

@@ -62,12 +62,12 @@ def gap_report(
     real_labels: np.ndarray,
     synthetic_labels: np.ndarray,
     class_names: Sequence[str],
-    num_neighbours: int = 5,
+    num_neighbors: int = 5,
     seed: int = 0,
 ) -> GapReport:
     """Measure the gap over all images and within each class.
 
-    Over all images, each class counts as often among the real as among the synthetic ones; else an evened-out
+    Over all images, each class counts as often among the real as among the synthetic ones; else an balanced
     set's classes, of which the rare ones are synthetic, would be taken for the gap.
 
     Args:
@@ -76,14 +76,14 @@ def gap_report(
         real_labels: shape ``(N,)``.
         synthetic_labels: shape ``(M,)``.
         class_names: one name a class.
-        num_neighbours: k of precision, recall, density and coverage.
+        num_neighbors: k of precision, recall, density and coverage.
         seed: decides folds, blocks and which images of a class are taken.
 
     Raises:
         DataError: shapes differ, a label is out of range, or a feature is not finite.
-        OptionError: ``num_neighbours`` is below 1.
+        OptionError: ``num_neighbors`` is below 1.
     """
-    _check(real, synthetic, num_neighbours)
+    _check(real, synthetic, num_neighbors)
     for features, labels in ((real, real_labels), (synthetic, synthetic_labels)):
         check_positions("label", labels, len(class_names))
         if len(labels) != len(features):
@@ -93,8 +93,8 @@ def gap_report(
     alike = [tuple(rng.permutation(side)[: min(map(len, both))] for side in both) for both in sides]
     overall = [np.concatenate([both[side] for both in alike]) for side in (0, 1)]
     return GapReport(
-        overall=gap(real=overall[0], synthetic=overall[1], num_neighbours=num_neighbours, seed=seed),
-        per_class=tuple(gap(real=r, synthetic=s, num_neighbours=num_neighbours, seed=seed) for r, s in sides),
+        overall=gap(real=overall[0], synthetic=overall[1], num_neighbors=num_neighbors, seed=seed),
+        per_class=tuple(gap(real=r, synthetic=s, num_neighbors=num_neighbors, seed=seed) for r, s in sides),
     )
 
 
@@ -104,15 +104,15 @@ def gap_section(report: GapReport, class_names: Sequence[str]) -> dict[str, Any]
     return {"overall": asdict(report.overall), "per_class": per_class}
 
 
-def gap(*, real: np.ndarray, synthetic: np.ndarray, num_neighbours: int = 5, seed: int = 0) -> Gap:
+def gap(*, real: np.ndarray, synthetic: np.ndarray, num_neighbors: int = 5, seed: int = 0) -> Gap:
     """Measure the gap between two sets of features, shapes ``(N, D)`` and ``(M, D)``."""
-    _check(real, synthetic, num_neighbours)
+    _check(real, synthetic, num_neighbors)
     return Gap(
         num_real=len(real),
         num_synthetic=len(synthetic),
         probe_accuracy=probe_accuracy(real=real, synthetic=synthetic, seed=seed),
         kid=_normalized_kid(real, synthetic, seed),
-        manifold=manifold(real=real, synthetic=synthetic, num_neighbours=num_neighbours),
+        manifold=manifold(real=real, synthetic=synthetic, num_neighbors=num_neighbors),
         real_diversity=diversity(real),
         synthetic_diversity=diversity(synthetic),
     )
@@ -203,9 +203,9 @@ def squared_mmd(first: np.ndarray, second: np.ndarray) -> float:
     return within(first) + within(second) - 2 * float(kernel(first, second).mean())
 
 
-def _check(real: np.ndarray, synthetic: np.ndarray, num_neighbours: int) -> None:
-    if num_neighbours < 1:
-        raise OptionError(f"num_neighbours must be at least 1, got {num_neighbours}.")
+def _check(real: np.ndarray, synthetic: np.ndarray, num_neighbors: int) -> None:
+    if num_neighbors < 1:
+        raise OptionError(f"num_neighbors must be at least 1, got {num_neighbors}.")
     if real.ndim != 2 or synthetic.ndim != 2 or real.shape[1] != synthetic.shape[1]:
         raise DataError(f"Features have shapes {real.shape} and {synthetic.shape}; expected (N, D) and (M, D).")
     if not (np.isfinite(real).all() and np.isfinite(synthetic).all()):

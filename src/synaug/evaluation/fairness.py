@@ -156,12 +156,12 @@ def demographic_parity_ratio(**arrays: Unpack[Predictions]) -> Disparity:
 
 
 def equal_opportunity_difference(**arrays: Unpack[Predictions]) -> Disparity:
-    """Return how far the attribute values are apart in how often the class is recognised."""
+    """Return how far the attribute values are apart in how often the class is recognized."""
     return _gaps(confusions_by_attribute(**arrays), 0)["equal_opportunity_difference"]
 
 
 def equal_opportunity_ratio(**arrays: Unpack[Predictions]) -> Disparity:
-    """Return the smallest over the largest rate at which the class is recognised."""
+    """Return the smallest over the largest rate at which the class is recognized."""
     return _gaps(confusions_by_attribute(**arrays), 0)["equal_opportunity_ratio"]
 
 

@@ -34,7 +34,7 @@ class LongtailReport:
 
 
 def class_recalls(*, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the share of each class's images that are recognised, shape ``(C,)``; NaN where it has none.
+    """Return the share of each class's images that are recognized, shape ``(C,)``; NaN where it has none.
 
     >>> class_recalls(labels=np.array([0, 0, 1]), predictions=np.array([0, 1, 1]), num_classes=3)
     array([0.5, 1. , nan])

@@ -1,4 +1,4 @@
-"""Nearest neighbours of real and synthetic images: precision, recall, density, coverage and diversity.
+"""Nearest neighbors of real and synthetic images: precision, recall, density, coverage and diversity.
 
 Features are rows of one array; distances are Euclidean, and only one block of them is held at a time.
 """
@@ -16,12 +16,12 @@ _CELLS = 4_000_000  # distances held at once
 
 @dataclass(frozen=True)
 class Manifold:
-    """k-nearest-neighbour scores in [0, 1], density from 0 up; NaN with too few images.
+    """k-nearest-neighbor scores in [0, 1], density from 0 up; NaN with too few images.
 
-    ``precision``: share of synthetic images within the neighbourhood of some real one (Kynkäänniemi et al.
+    ``precision``: share of synthetic images within the neighborhood of some real one (Kynkäänniemi et al.
     2019); ``recall``: share of real ones within that of some synthetic one. ``density`` counts in how many
-    real neighbourhoods a synthetic image lies, over k; ``coverage`` is the share of real images whose
-    neighbourhood holds a synthetic one (Naeem et al. 2020).
+    real neighborhoods a synthetic image lies, over k; ``coverage`` is the share of real images whose
+    neighborhood holds a synthetic one (Naeem et al. 2020).
     """
 
     precision: float
@@ -30,11 +30,11 @@ class Manifold:
     coverage: float
 
 
-def manifold(*, real: np.ndarray, synthetic: np.ndarray, num_neighbours: int = 5) -> Manifold:
-    """Return precision, recall, density and coverage; NaN with no more than ``num_neighbours`` images a side."""
-    if min(len(real), len(synthetic)) <= num_neighbours:
+def manifold(*, real: np.ndarray, synthetic: np.ndarray, num_neighbors: int = 5) -> Manifold:
+    """Return precision, recall, density and coverage; NaN with no more than ``num_neighbors`` images a side."""
+    if min(len(real), len(synthetic)) <= num_neighbors:
         return Manifold(math.nan, math.nan, math.nan, math.nan)
-    real_radii, synthetic_radii = _radii(real, num_neighbours), _radii(synthetic, num_neighbours)
+    real_radii, synthetic_radii = _radii(real, num_neighbors), _radii(synthetic, num_neighbors)
     inside_real = np.zeros(len(synthetic), np.int64)
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
     for rows, distances in _distance_blocks(real, synthetic):
@@ -45,7 +45,7 @@ def manifold(*, real: np.ndarray, synthetic: np.ndarray, num_neighbours: int = 5
     return Manifold(
         precision=float((inside_real > 0).mean()),
         recall=float(recalled.mean()),
-        density=float(inside_real.mean() / num_neighbours),
+        density=float(inside_real.mean() / num_neighbors),
         coverage=float(covered.mean()),
     )
 
@@ -62,19 +62,19 @@ def diversity(features: np.ndarray) -> float:
     return total / (len(features) * (len(features) - 1))
 
 
-def _radii(features: np.ndarray, num_neighbours: int) -> np.ndarray:
+def _radii(features: np.ndarray, num_neighbors: int) -> np.ndarray:
     """Return each image's distance to its k-th nearest other image, shape ``(N,)``."""
     radii = np.empty(len(features))
     for rows, distances in _distance_blocks(features, features):
-        radii[rows] = np.partition(distances, num_neighbours, axis=1)[:, num_neighbours]
+        radii[rows] = np.partition(distances, num_neighbors, axis=1)[:, num_neighbors]
     return radii
 
 
 def _distance_blocks(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield Euclidean distances from some rows of the first to all of the second, a block at a time."""
     first, second = first.astype(np.float64), second.astype(np.float64)
-    centre = second.mean(axis=0)
-    first, second = first - centre, second - centre
+    center = second.mean(axis=0)
+    first, second = first - center, second - center
     lengths = (second**2).sum(axis=1)
     step = max(1, _CELLS // len(second))
     for start in range(0, len(first), step):

@@ -151,7 +151,7 @@ def _column(frame: pd.DataFrame, asked: object, usual: Sequence[str], kind: str)
 def _full(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return the column, of which every row must have a value."""
     if not len(column):
-        raise DataError("The predictions have no rows, so there is nothing to measure.")
+        raise DataError("The predictions have no rows, so there is nothing to evaluate.")
     empty = (column.isna() | (column.astype(str).str.strip() == "")).to_numpy()
     if empty.any():
         raise DataError(f"{empty.sum():,} rows have no {column.name}; the first is row {int(empty.argmax()) + 1}.")

@@ -48,10 +48,10 @@ def scores(
         labels: true classes, shape ``(N,)``.
         probabilities: of each class, shape ``(N, C)``.
         attributes: shape ``(N,)``, -1 where unknown; those rows count for no group.
-        class_names: one a class.
+        class_names: one per class.
         attribute_names: one an attribute value; none where no attribute is known.
-        class_counts: real training images a class, shape ``(C,)``.
-        train_group_counts: real training images a group, shape ``(C, A)``.
+        class_counts: real training images per class, shape ``(C,)``.
+        train_group_counts: real training images per group, shape ``(C, A)``.
         seed: of the bootstrap.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The shortcut of evened-out sets: "is synthetic" may tell a model the class or group."""
+"""The shortcut of balanced sets: "is synthetic" may tell a model the class or group."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def shortcut_warnings(
     low, high = int(shares.argmin()), int(shares.argmax())
     if shares[high] - shares[low] > 0.5:
         said.append(
-            f"Being synthetic tells something about the {kind}: {100 * shares[low]:.0f} % of {names[low]} but "
+            f"Being synthetic is correlated with the {kind}: {100 * shares[low]:.0f} % of {names[low]} but "
             f"{100 * shares[high]:.0f} % of {names[high]} is synthetic (normalized mutual information "
             f"{information:.2f}). Mix real and synthetic images, and compare a last layer retrained on real ones only."
         )

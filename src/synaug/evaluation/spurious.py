@@ -46,7 +46,7 @@ def spurious_report(
         attributes: the spurious attribute, shape ``(N,)``.
         num_classes: how many classes there are.
         num_attributes: how many attribute values there are.
-        train_group_counts: real training images a group, shape ``(C, A)`` or ``(C * A,)``.
+        train_group_counts: real training images per group, shape ``(C, A)`` or ``(C * A,)``.
 
     Raises:
         DataError: shapes differ or a value is out of range.

@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug.config import ImagesOptions, TrainOptions
-from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.data.manifest import Manifest, joined
 from synaug.data.subsets import balanced_positions, group_balanced_positions
 from synaug.errors import OptionError, unknown
-from synaug.run import open_run
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.generators.autoencoder import autoencoded_manifest
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.plan_file import read_plan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from synaug.training.training_set import Normalisation, TrainingSet
+    from synaug.training.training_set import Normalization, TrainingSet
 
 LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
 
@@ -65,16 +64,16 @@ def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, pr
 
     from synaug.training.training_set import load_training_set
 
-    run_folder = open_run(out)
-    manifest = read_manifest(run_folder.data)
-    plan = read_plan(run_folder.plan)
+    run_folder = Run.open(out)
+    manifest = run_folder.manifest
+    plan = run_folder.plan
     real = manifest.split("train")
     synthetic = synthetic_manifest(plan, out)
-    channels, side, normalisation = input_of(options.network, options, plan)
+    channels, side, normalization = input_of(options.network, options, plan)
     kept: dict[str, Any] = {"in_memory": options.in_memory, "progress": progress}
     stored = stored_side(side, options)
     both = load_training_set(
-        joined(real, synthetic), image_size=stored, channels=channels, normalisation=normalisation, **kept
+        joined(real, synthetic), image_size=stored, channels=channels, normalization=normalization, **kept
     )
     if stored != side:
         both = replace(both, side=side)
@@ -109,17 +108,17 @@ def stored_side(side: int, options: TrainOptions) -> int:
     return options.load_size
 
 
-def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int, Normalisation | None]:
-    """Return channels, side and normalisation of the images that a network is given.
+def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int, Normalization | None]:
+    """Return channels, side and normalization of the images that a network is given.
 
-    Side and normalisation are the options', else those of the weights that the network starts from, else the data's;
-    None stands for the normalisation of the data.
+    Side and normalization are the options', else those of the weights that the network starts from, else the data's;
+    None stands for the normalization of the data.
 
     Raises:
         OptionError: the network has no such weights, or the options do not fit to the channels.
     """
     from synaug.training.networks.classifiers import check_pretrained, network_named
-    from synaug.training.networks.timm_networks import pretrained_normalisation
+    from synaug.training.networks.timm_networks import pretrained_normalization
 
     channels = 1 if plan.encoding.mode == "L" else 3
     side = options.image_size or min(max(plan.image_size), LARGEST_SIDE)
@@ -130,7 +129,7 @@ def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int,
     if options.pretrained is not True:
         return channels, side, given
     check_pretrained(network)
-    mean, std, usual = pretrained_normalisation(network, in_channels=channels)
+    mean, std, usual = pretrained_normalization(network, in_channels=channels)
     return channels, options.image_size or usual, given or (mean, std)
 
 
@@ -214,7 +213,7 @@ def _of_known_groups(real: TrainingSet) -> TrainingSet:
     if num_attributes < 2 or not len(known):
         raise OptionError(
             "train.retrain.data group_balanced_real needs images whose attribute is known. Name its column with "
-            "--attribute, or take balanced_real."
+            "--attribute, or use balanced_real."
         )
     return known
 

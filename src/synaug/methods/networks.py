@@ -62,8 +62,8 @@ def check_inputs(networks: Iterable[str], options: TrainOptions, plan: Plan) -> 
         own = input_of(network, options, plan)
         if own != shared:
             raise OptionError(
-                f"The weights of {network} want images of {own[1]} pixels, mean and deviation {own[2]}, but those of "
-                f"{options.network} {shared[1]} and {shared[2]}. All methods of a run are given the same images: set "
+                f"The weights of {network} expect images of {own[1]} pixels, mean and deviation {own[2]}, but those of "
+                f"{options.network} {shared[1]} and {shared[2]}. All methods of a run use the same images: set "
                 "train.image_size, train.mean and train.std, or train them in runs of their own."
             )
 

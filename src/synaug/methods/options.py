@@ -35,9 +35,11 @@ def method_named(name: str, recipe: Recipe) -> Method:
         raise unknown("method", kind, METHODS)
     method = METHODS[kind]
     if own.starts_from is not None and method.starts_from is None:
-        raise OptionError(f"methods.{name}.starts_from: {kind} trains its features itself and starts from none.")
+        raise OptionError(
+            f"methods.{name}.starts_from: {kind} trains its own features and does not start from another method."
+        )
     if own.groups_from is not None and method.groups_from is None:
-        raise OptionError(f"methods.{name}.groups_from: {kind} does not need groups; leave it out.")
+        raise OptionError(f"methods.{name}.groups_from: {kind} does not need groups; remove it.")
     return replace(
         method,
         starts_from=own.starts_from or method.starts_from,
@@ -81,12 +83,12 @@ def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int
         if method.needs_pretrained and recipe.train.pretrained is False:
             raise OptionError(
                 f"The method {name} uses pretrained features as they are, but train.pretrained is false. Set it to "
-                "true with a network that has weights, or leave the method out."
+                "true with a network that has weights, or remove the method."
             )
         if num_attributes is not None and num_attributes < 2 and needs_groups(name, recipe):
             raise OptionError(
                 f"The method {name} needs groups, but the images have no attribute with two values. "
-                "Name its column with --attribute, or leave the method out."
+                "Name its column with --attribute, or remove the method."
             )
 
 
@@ -107,7 +109,7 @@ def _check_last_layer(name: str, recipe: Recipe) -> None:
     if head in WITHOUT_REGULARIZATION:
         raise OptionError(
             f"methods.{name}.retrain.regularization: {head} has no such strength or chooses it from a grid of its own; "
-            "leave it out."
+            "remove it."
         )
 
 
@@ -185,7 +187,7 @@ def _stage(options: dict[str, Any]) -> StageOptions:
 def stage_options(name: str, recipe: Recipe, num_images: int) -> StageOptions:
     """Return the stage-1 options of a method: the recipe's, the method's own, then the recipe's for it.
 
-    The number of steps follows from the ``num_images`` of the evened-out set, so that every method takes equally many.
+    The number of steps follows from the ``num_images`` of the balanced set, so that every method takes equally many.
     """
     from synaug.training.optimization import num_steps
 
@@ -205,6 +207,11 @@ def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
     Where the recipe names the balanced set, a method without synthetic images takes all real ones.
     """
     return _retrain(method_named(name, recipe), recipe.train.retrain, recipe.methods.get(name, MethodOptions()))
+
+
+def learns_from_validation(name: str, recipe: Recipe) -> bool:
+    """Return whether the last layer is fitted to the validation images, so that their score would flatter it."""
+    return method_named(name, recipe).starts_from is not None and retrain_options(name, recipe).data == "validation"
 
 
 def _retrain(method: Method, options: RetrainOptions, own: MethodOptions) -> RetrainOptions:

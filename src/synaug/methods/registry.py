@@ -73,9 +73,9 @@ class Method:
 
 
 def _drawn(name: str, what: str, *, stage1: Changes, **more: Any) -> dict[str, Method]:
-    """Return a way to train on the evened-out set whose prior is of the images drawn, not of the real ones."""
+    """Return a way to train on the balanced set whose prior is of the images drawn, not of the real ones."""
     stage1 = (*stage1, ("prior", "drawn"))
-    said = f"{what}, on the evened-out set; class counts of what is drawn."
+    said = f"{what}, on the balanced set; class counts of what is drawn."
     return {f"synaug_{name}_drawn": Method(said, data="evened_out", stage1=stage1, **more)}
 
 
@@ -93,10 +93,10 @@ _GROUP_DRO: Changes = (("loss", "group_dro"), ("sampler", "group_balanced"))  # 
 
 
 def _on_both(name: str, what: str, *, stage1: Changes = (), **more: Any) -> dict[str, Method]:
-    """Return a way to train as two methods: on the real images, unmixed, and on the evened-out set."""
+    """Return a way to train as two methods: on the real images, unmixed, and on the balanced set."""
     return {
         name: Method(f"{what}, on the real images alone.", stage1=(("mixing", "none"), *stage1), **more),
-        f"synaug_{name}": Method(f"{what}, on the evened-out set.", data="evened_out", stage1=stage1, **more),
+        f"synaug_{name}": Method(f"{what}, on the balanced set.", data="evened_out", stage1=stage1, **more),
     }
 
 
@@ -127,7 +127,7 @@ METHODS = {
         retrain=(("data", "all_real"),),
     ),
     "classifier_only": Method(
-        "Features of cross_entropy; its last layer retrained on the evened-out set.",
+        "Features of cross_entropy; its last layer retrained on the balanced set.",
         data="evened_out",
         starts_from="cross_entropy",
         retrain=(("data", "evened_out"),),
@@ -164,7 +164,7 @@ METHODS = {
         is_bound=True,
     ),
     "synaug_stage1": Method(
-        "Cross-entropy with Mixup on the evened-out set: real and synthetic images.", data="evened_out"
+        "Cross-entropy with Mixup on the balanced set: real and synthetic images.", data="evened_out"
     ),
     "synaug": Method(
         "Features of synaug_stage1; the last layer retrained on the balanced set, or on group-balanced real images if "
@@ -227,15 +227,15 @@ METHODS = {
     ),
     # ------------------------------------------------------------ only where there are synthetic images
     "synaug_no_mixing": Method(
-        "Cross-entropy on the evened-out set without Mixup.", data="evened_out", stage1=(("mixing", "none"),)
+        "Cross-entropy on the balanced set without Mixup.", data="evened_out", stage1=(("mixing", "none"),)
     ),
     "synaug_domain_mixup": Method(
-        "Cross-entropy on the evened-out set, every image mixed with a real one.",
+        "Cross-entropy on the balanced set, every image mixed with a real one.",
         data="evened_out",
         stage1=(("mixing", "domain_mixup"),),
     ),
     "synaug_domain_mixup_same_class": Method(
-        "Cross-entropy on the evened-out set, every image mixed with a real one of its class.",
+        "Cross-entropy on the balanced set, every image mixed with a real one of its class.",
         data="evened_out",
         stage1=(("mixing", "domain_mixup_same_class"),),
     ),
@@ -371,7 +371,7 @@ METHODS = {
         problem=GROUPS,
     ),
     "synaug_group_dro_own": Method(
-        "Group DRO on the evened-out set; the synthetic images of a class are a group of their own.",
+        "Group DRO on the balanced set; the synthetic images of a class are a group of their own.",
         data="evened_out",
         stage1=_GROUP_DRO,
         groups_from=OWN,
@@ -392,7 +392,12 @@ METHODS = {
         "Half of the steps balanced contrastive (Zhu et al. 2022), then labels",
         schedule="balanced_contrastive_start",
     ),
-    **_of_both("crt", "the last layer anew, by class-balanced SGD (cRT, Kang et al. 2020)", "crt", problem=LONG_TAIL),
+    **_of_both(
+        "crt",
+        "the last layer reinitialized and trained by class-balanced SGD (cRT, Kang et al. 2020)",
+        "crt",
+        problem=LONG_TAIL,
+    ),
     **_of_both("lws", "each class's row of the last layer rescaled (LWS, Kang et al. 2020)", "lws", problem=LONG_TAIL),
     **_of_both(
         "tau_norm",

@@ -1,4 +1,4 @@
-"""The result of a method in a run folder: made by training and testing, current while options and images stay."""
+"""The result of a method in a run directory: made by training and testing, current while options and images stay."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pandas as pd
 from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.class_names import plain_cell
-from synaug.data.manifest import Manifest, read_manifest
+from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 from synaug.methods.datasets import Sets
-from synaug.methods.options import is_of_options, method_named, network_of, options_of
+from synaug.methods.options import is_of_options, learns_from_validation, method_named, network_of, options_of
 from synaug.methods.training import trained_model
-from synaug.run import CHECKPOINT_FILES, RunFolder
+from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.recorded import check_file
@@ -25,7 +25,7 @@ from synaug.runtime.sealed import read_sealed, required, write_sealed
 PREDICTIONS = "predictions.csv"
 
 
-def read_result(run_folder: RunFolder, method: str, seed: int) -> dict[str, Any]:
+def read_result(run_folder: RunPaths, method: str, seed: int) -> dict[str, Any]:
     """Return the finished result of a method and seed, as it was written.
 
     Raises:
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def is_current(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
+def is_current(run_folder: RunPaths, name: str, recipe: Recipe, synthetic: str) -> bool:
     """Return whether a method has a result, of these options and, where it learns from them, of these images."""
     path = run_folder.result(name, recipe.seed)
     if not path.exists():
@@ -66,7 +66,7 @@ def is_current(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str)
     return same_images and is_of_options(result, recipe)
 
 
-def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str) -> bool:
+def is_finished(run_folder: RunPaths, name: str, recipe: Recipe, synthetic: str) -> bool:
     """Return whether a method has a current result; another is removed together with the network it came from."""
     if is_current(run_folder, name, recipe, synthetic):
         return True
@@ -76,7 +76,7 @@ def is_finished(run_folder: RunFolder, name: str, recipe: Recipe, synthetic: str
 
 
 def train_method(
-    name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, synthetic: str, progress: Progress = silent
+    name: str, sets: Sets, run_folder: Run, recipe: Recipe, *, synthetic: str, progress: Progress = silent
 ) -> None:
     """Train one method, test it on the real test images, and write network, predictions and result.
 
@@ -100,10 +100,10 @@ def train_method(
     if not team.is_first:
         return
     logits = predict(model, sets.test, device=device)
-    manifest = read_manifest(run_folder.data)
+    manifest = run_folder.manifest
     test = manifest.split("test")
     measured = scores_of(logits, test, manifest, recipe)
-    if sets.validation is not None:
+    if sets.validation is not None and not learns_from_validation(name, recipe):
         held_out = manifest.split("validation")
         measured["validation"] = scores_of(predict(model, sets.validation, device=device), held_out, manifest, recipe)
     folder = storage.make_folder(run_folder.checkpoint(name, recipe.seed))

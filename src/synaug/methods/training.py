@@ -13,7 +13,7 @@ from synaug.methods.judging import judged
 from synaug.methods.networks import check_code
 from synaug.methods.options import method_named, network_of, retrain_options, stage_options
 from synaug.methods.registry import OWN, Method
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def trained_model(
-    name: str, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress = silent
+    name: str, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress = silent
 ) -> tuple[ImageClassifier, float]:
     """Return the network of a method, trained, and the seconds that took; a finished checkpoint is loaded instead."""
     from synaug.training.losses import COSINE_LOSSES
@@ -78,7 +78,7 @@ def trained_model(
     return model, log.seconds
 
 
-def _tracking_folder(run_folder: RunFolder, recipe: Recipe) -> Path:
+def _tracking_folder(run_folder: RunPaths, recipe: Recipe) -> Path:
     """Return where a tracker writes; it would follow a link, so the folder is made before."""
     return run_folder.tracking if recipe.train.track is None else storage.make_folder(run_folder.tracking)
 
@@ -123,7 +123,7 @@ def kept_features(
 
 
 def with_groups(
-    data: TrainingSet, method: Method, sets: Sets, run_folder: RunFolder, recipe: Recipe, *, progress: Progress
+    data: TrainingSet, method: Method, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress
 ) -> TrainingSet:
     """Return the images with a group for those that have no attribute: predicted, or their own."""
     from synaug.training.last_layer.retrain import own_groups, predicted_groups

@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data.manifest import Manifest, read_manifest
+from synaug.data.manifest import Manifest
 from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
 from synaug.methods import Sets, images_digest, method_named, options_of, stage_options, trained_model
 from synaug.pipeline.candidates import candidates, uses_synthetic
 from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
-from synaug.run import RunFolder
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
-from synaug.synthesis.planning.plan_file import read_plan
 
 if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
@@ -47,9 +46,9 @@ class Judged:
 
 
 def choose(
-    run_folder: RunFolder, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
+    run_folder: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Choose among the candidates, write ``choice.json`` into the run folder, and return its content.
+    """Choose among the candidates, write ``choice.json`` into the run directory, and return its content.
 
     A choice that is there and was made of the same candidates, options and images is kept.
 
@@ -65,7 +64,7 @@ def choose(
         ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
         the other kind, real-only or with synthetic images, and how far it is behind), ``seconds``.
     """
-    manifest = read_manifest(run_folder.data)
+    manifest = run_folder.manifest
     with_groups = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
     with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
@@ -125,10 +124,10 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
     return facts | {"chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
 
 
-def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: RunFolder) -> str:
+def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: Run) -> str:
     """Return a digest of all that decides the choice; test images do not."""
     frame = manifest.frame[manifest.frame["split"] != "test"]
-    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan), run_folder.path))
+    synthetic = images_digest(synthetic_manifest(run_folder.plan, run_folder.path))
     content = {
         "options": {name: options_of(name, recipe) for name in names},
         "choose": recipe.choose.model_dump(mode="json"),
@@ -148,7 +147,7 @@ def _validation(manifest: Manifest, sets: Sets, *, with_groups: bool) -> Trainin
 
 
 def _on_validation(
-    names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunFolder, recipe: Recipe, progress: Progress
+    names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunPaths, recipe: Recipe, progress: Progress
 ) -> Judged:
     predictions = list(_predictions(names, sets, held_out, run_folder, recipe, progress))
     return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
@@ -158,7 +157,7 @@ def _on_folds(
     names: Sequence[str],
     sets: Sets,
     manifest: Manifest,
-    run_folder: RunFolder,
+    run_folder: Run,
     recipe: Recipe,
     key: str,
     *,
@@ -180,7 +179,7 @@ def _on_folds(
         def of_fold(stage: str, done: int, total: int, note: str = "", fold: int = int(fold)) -> None:
             progress(f"choosing {fold + 1}/{recipe.choose.folds}, {stage.removeprefix('training ')}", done, total, note)
 
-        predictions = list(_predictions(names, inside, outside, RunFolder(place / f"fold-{fold}"), shorter, of_fold))
+        predictions = list(_predictions(names, inside, outside, RunPaths(place / f"fold-{fold}"), shorter, of_fold))
         parts.append(Judged(np.column_stack(predictions), outside.labels.numpy(), outside.groups.numpy()))
     if not parts:
         return Judged(np.zeros((0, len(names)), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -188,7 +187,7 @@ def _on_folds(
     return Judged(*joined)
 
 
-def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunFolder) -> float:
+def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths) -> float:
     """Return the share of the steps for each fold: that of the options, or less if ``choose.budget`` is shorter.
 
     The pace is the mean of the trainings that the run has finished, so a choice that is resumed takes the same share.
@@ -212,7 +211,7 @@ def trained_from(name: str, recipe: Recipe) -> str:
 
 
 def real_folds(
-    sets: Sets, manifest: Manifest, run_folder: RunFolder, recipe: Recipe, *, with_groups: bool
+    sets: Sets, manifest: Manifest, run_folder: Run, recipe: Recipe, *, with_groups: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the fold of each real training image, and the position of the real image that each synthetic one shows.
 
@@ -225,10 +224,12 @@ def real_folds(
     rng = np.random.default_rng([recipe.seed, 9])
     contents = content_numbers(manifest.split("train"), np.flatnonzero(~training.is_synthetic))
     folds = fold_numbers(strata, recipe.choose.folds, rng, contents=contents)
-    table = provenance(read_plan(run_folder.plan), run_folder.path)
-    position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
-    made_from = {row.id: position.get(row.guide, -1) for row in table.itertuples()}
-    made = synthetic_manifest(read_plan(run_folder.plan), run_folder.path).frame["id"].tolist()
+    made_from: dict[str, int] = {}
+    if run_folder.plan.options.variant not in ("text", "fitted"):  # made from real images
+        position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
+        table = provenance(run_folder.plan, run_folder.path)
+        made_from = {str(row.id): position.get(row.guide, -1) for row in table.itertuples()}
+    made = synthetic_manifest(run_folder.plan, run_folder.path).frame["id"].tolist()
     given = int(training.is_synthetic.sum())
     return folds, np.array([-1] * given + [made_from.get(image, -1) for image in made], np.int64)
 
@@ -253,7 +254,7 @@ def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effor
 
 
 def _predictions(
-    names: Sequence[str], sets: Sets, held_out: TrainingSet, place: RunFolder, recipe: Recipe, progress: Progress
+    names: Sequence[str], sets: Sets, held_out: TrainingSet, place: RunPaths, recipe: Recipe, progress: Progress
 ) -> Iterator[np.ndarray]:
     """Yield the predictions of each candidate, trained on ``sets``."""
     from synaug.training.inference import predict
@@ -266,5 +267,5 @@ def _predictions(
 
 def read_choice(path: Path) -> dict[str, Any]:
     """Return the choice of a run; empty if none was made."""
-    place = RunFolder(path).choice
+    place = RunPaths(path).choice
     return dict(storage.read_json(place)) if place.exists() else {}

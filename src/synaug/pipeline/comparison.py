@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from synaug.evaluation.proportions import Interval, paired_interval, paired_mean_interval
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 
 
-def compared(run: RunFolder, results: Sequence[Mapping[str, Any]], chosen: str) -> dict[str, Any]:
+def compared(run: RunPaths, results: Sequence[Mapping[str, Any]], chosen: str) -> dict[str, Any]:
     """Return how the chosen method differs from the best method of the other kind, with and without synthetic images.
 
     Args:
@@ -52,7 +52,7 @@ def compared(run: RunFolder, results: Sequence[Mapping[str, Any]], chosen: str) 
     }
 
 
-def _paired(run: RunFolder, chosen: str, other: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _paired(run: RunPaths, chosen: str, other: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return where each method is right, and the labels, of the same test images in the same order."""
     first, second = (_predictions(run, name, seed) for name in (chosen, other))
     labels = first["label"].to_numpy(str)
@@ -61,7 +61,7 @@ def _paired(run: RunFolder, chosen: str, other: str, seed: int) -> tuple[np.ndar
     return right, other_right, np.unique(labels, return_inverse=True)[1]
 
 
-def _predictions(run: RunFolder, method: str, seed: int) -> pd.DataFrame:
+def _predictions(run: RunPaths, method: str, seed: int) -> pd.DataFrame:
     return pd.read_csv(run.method_predictions(method, seed), dtype=str, keep_default_na=False).set_index("id")
 
 

@@ -242,17 +242,17 @@ def _features(real: Manifest, recipe: Recipe, pixels: np.ndarray, progress: Prog
     from synaug.runtime.devices import chosen_device
     from synaug.training.inference import extract_features
     from synaug.training.networks.classifiers import make_model
-    from synaug.training.networks.timm_networks import pretrained_normalisation
+    from synaug.training.networks.timm_networks import pretrained_normalization
     from synaug.training.training_set import load_training_set
 
-    mean, std, side = pretrained_normalisation(network)
+    mean, std, side = pretrained_normalization(network)
     device = chosen_device(recipe.train.device)
     model = make_model(network, num_classes=manifest_classes(real), in_channels=3, image_size=side, pretrained=True)
     parts: list[np.ndarray] = []
     began, done = time.monotonic(), 0
     while done < len(rows) and (time.monotonic() - began < SECONDS or done < FIRST):
         chosen = rows[done : done + FIRST]
-        data = load_training_set(real.rows(chosen), image_size=side, channels=3, normalisation=(mean, std))
+        data = load_training_set(real.rows(chosen), image_size=side, channels=3, normalization=(mean, std))
         parts.append(extract_features(model, data, batch_size=FIRST, device=device).numpy())
         done += len(chosen)
         progress("computing features", done, len(rows), "")

@@ -10,13 +10,13 @@ from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.account import reading_account
 from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.data.manifest import Manifest, joined
 from synaug.methods import check_methods, method_named
 from synaug.pipeline import plan as plan_stage
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
-from synaug.run import locked_recipe, open_run
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import synthetic_manifest
@@ -25,7 +25,6 @@ from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.generators.text_encoders import limit_at_hand
 from synaug.synthesis.planning.cost import Pace, estimate
 from synaug.synthesis.planning.plan import Plan, doubtful_names
-from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.prompt_length import prompt_notes
 from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
@@ -53,7 +52,7 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
         "validation_images": len(manifest.split("validation")),
         "data": reading_account(manifest),
         "estimate": estimate(made, pace),
-        "licence": model_facts(made.options.model)["licence"],
+        "license": model_facts(made.options.model)["license"],
         "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.options.model) else None,
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
@@ -109,7 +108,8 @@ def _length(recipe: Recipe) -> str:
 
 def preview_generation(out: Path) -> dict[str, Any]:
     """Return how many images ``generate`` would go on with, and for how many it has no attempts left."""
-    recipe, plan = locked_recipe(open_run(out)), read_plan(open_run(out).plan)
+    run = Run.open(out)
+    recipe, plan = run.recipe, run.plan
     made, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
     return {"model": recipe.plan.model, "planned": made["requested"], "there": made["accepted"],
             "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
@@ -125,9 +125,9 @@ def preview_training(
     from synaug.methods.datasets import input_of
     from synaug.training.networks.classifiers import network_named
 
-    run_folder = open_run(out)
-    recipe = recipe or locked_recipe(run_folder)
-    plan = read_plan(run_folder.plan)
+    run_folder = Run.open(out)
+    recipe = recipe or run_folder.recipe
+    plan = run_folder.plan
     check_methods(methods, recipe)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
     seeds = seeds or [recipe.seed]
@@ -138,7 +138,7 @@ def preview_training(
         for result in finished_results(run_folder, recipe.model_copy(update={"seed": seed}))
     }
     return {
-        "real_images": len(read_manifest(run_folder.data).split("train")),
+        "real_images": len(run_folder.manifest.split("train")),
         "synthetic_images": len(synthetic_manifest(plan, out)),
         "network": network_named(recipe.train.network, input_of(recipe.train.network, recipe.train, plan)[1]),
         "length": _length(recipe),
@@ -149,9 +149,9 @@ def preview_training(
 
 def preview_export(out: Path) -> dict[str, Any]:
     """Return how many images ``export`` would write: of each class, real and synthetic ones."""
-    run_folder = open_run(out)
-    synthetic = synthetic_manifest(read_plan(run_folder.plan), out)
-    real = read_manifest(run_folder.data)
+    run_folder = Run.open(out)
+    synthetic = synthetic_manifest(run_folder.plan, out)
+    real = run_folder.manifest
     counts = class_counts(joined(real.split("train"), synthetic).labels, real.num_classes)
     return {
         "training_images": dict(zip(real.class_names, counts.tolist(), strict=True)),

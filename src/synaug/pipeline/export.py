@@ -9,45 +9,44 @@ from typing import Any
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
+from synaug.config import Recipe
 from synaug.data.export.writer import export_dataset
-from synaug.data.manifest import read_manifest
 from synaug.pipeline.review import check_applied, check_present
-from synaug.run import RunFolder, locked_model, locked_recipe, open_run, run_name
+from synaug.run_directory import Run, RunPaths, locked_model
 from synaug.runtime.escaping import is_machine_path, portable_name
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.provenance import manifest_of, provenance
 from synaug.synthesis.execution.worker import synthesis_summary
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.plan_file import read_plan
 
 OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns that hold no path of a machine
 
 
-def export(out: Path, target: Path, *, licence: str | None = None, progress: Progress = silent) -> None:
+def export(out: Path, target: Path, *, license: str | None = None, progress: Progress = silent) -> None:
     """Write the run's real and synthetic images as a tree that torchvision and ``datasets`` load alike.
 
     Args:
-        out: run folder with its synthetic images.
+        out: run directory with its synthetic images.
         target: a folder that does not exist or is empty.
-        licence: of the set, as the Hub spells it, for the data card; default: unknown.
+        license: of the set, as the Hub spells it, for the data card; default: unknown.
         progress: called with how far the work has come.
 
     Raises:
         OptionError: ``target`` is not empty.
     """
-    run_folder = open_run(out)
-    plan = read_plan(run_folder.plan)
+    run_folder = Run.open(out)
+    plan = run_folder.plan
     check_applied(plan, out)
     told = without_paths(provenance(plan, out).assign(variant=plan.options.variant))
     made = manifest_of(told, plan, out)
     check_present(made, out)
     export_dataset(
-        read_manifest(run_folder.data),
+        run_folder.manifest,
         made,
         target,
         provenance=told,
-        card={"name": run_name(run_folder, locked_recipe(run_folder)), "license": licence}
-        | _card_facts(out, plan)
+        card={"name": run_folder.name, "license": license}
+        | _card_facts(out, plan, run_folder.recipe)
         | _origin(run_folder),
         progress=progress,
     )
@@ -63,25 +62,25 @@ def without_paths(told: pd.DataFrame) -> pd.DataFrame:
     return told.assign(**{name: told[name].map(portable) for name in texts})
 
 
-def _origin(run_folder: RunFolder) -> dict[str, str | None]:
+def _origin(run_folder: RunPaths) -> dict[str, str | None]:
     """Return the day and the generator for the data card; a model of this machine is named without its path."""
     model = locked_model(run_folder)
     return {
         "created": datetime.date.today().isoformat(),
         "generator": portable_name(str(model.get("model"))),
         "generator revision": model.get("revision"),
-        "generator licence": model.get("licence"),
+        "generator license": model.get("license"),
     }
 
 
-def _card_facts(out: Path, plan: Plan) -> dict[str, Any]:
+def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, Any]:
     """Return what the data card tells of the synthetic images."""
     made = synthesis_summary(plan, out)
     rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
     return {
         "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
         "rejected attempts": rejected,
-        "checks": ", ".join(locked_recipe(open_run(out)).quality.gates),
+        "checks": ", ".join(recipe.quality.gates),
         "prompt": plan.options.template,
         "variant": plan.options.variant,
         "seed": plan.options.seed,

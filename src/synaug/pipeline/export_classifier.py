@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from synaug.data.manifest import read_image, read_manifest
+from synaug.data.manifest import read_image
 from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
 from synaug.pipeline.choose import read_choice
 from synaug.report.html import read_report
-from synaug.run import RunFolder, locked_recipe, open_run
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.escaping import markdown, markdown_code, portable_name
 from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 CARD, CONFIG = "README.md", "config.json"
 COMPARED = 14  # test images on which a file of another format is compared with the classifier
-UNKNOWN_LICENCE = "unknown"
+UNKNOWN_LICENSE = "unknown"
 CHOSEN = "chosen"  # in the place of a method: the one that the run chose
 METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
 
@@ -36,16 +36,16 @@ def export_classifier(
     out: str | Path,
     *,
     method: str | None = None,
-    licence: str = UNKNOWN_LICENCE,
+    license: str = UNKNOWN_LICENSE,
     formats: Sequence[str] = (),
 ) -> None:
     """Write the classifier of a finished method into the new folder ``out``; ``load_classifier`` reads it.
 
     Args:
-        run: run folder with a report.
+        run: run directory with a report.
         out: a folder that does not exist or is empty; gets weights, ``config.json`` and a model card.
         method: whose classifier; default, or ``chosen``: the one that the run chose.
-        licence: of the weights, as the Hub spells it, such as ``apache-2.0``.
+        license: of the weights, as the Hub spells it, such as ``apache-2.0``.
         formats: additional files for other programs, names of ``conversion.FORMATS``. Each is loaded again and compared
             with the classifier on test images; ``config.json`` records the largest difference of a probability.
 
@@ -60,18 +60,20 @@ def export_classifier(
     from synaug.training.networks.saving import FILE, load_classifier
 
     check_formats(formats)
-    run_folder, out = open_run(Path(run)), Path(out).resolve()
-    recipe = locked_recipe(run_folder)
+    run_folder, out = Run.open(Path(run)), Path(out).resolve()
+    recipe = run_folder.recipe
     if method is None or method == CHOSEN:
         method = read_choice(run_folder.path).get("chosen", "synaug")
     check_methods([method], recipe)
     if not run_folder.report.exists():
-        raise DataError(f"{run} has no report yet, which the card is made from. Make it with: synaug report {run}")
+        raise DataError(f"{run} has no report yet, which the card needs. Create it with: synaug report {run}")
     report = read_report(run_folder.report)
     result = next((result for result in report["results"] if result["method"] == method), None)
     if result is None:
         known = ", ".join(result["method"] for result in report["results"])
-        raise DataError(f"The report of {run} has no result of {method}; there are {known}. Train and report it first.")
+        raise DataError(
+            f"The report of {run} has no result of {method}; available: {known}. Train and report it first."
+        )
     current = read_result(run_folder, method, recipe.seed)
     if {name: result.get(name) for name in current} != current:
         raise DataError(
@@ -84,7 +86,7 @@ def export_classifier(
     config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
     others, more = _converted(saved, formats, run_folder)
     config |= more
-    card = model_card(report, result, config, licence=licence)
+    card = model_card(report, result, config, license=license)
     weights = storage.file_digest(checkpoint / FILE)
     content, names = storage.digest(f"{weights} {json.dumps(config)} {card}".encode()), (FILE, CONFIG, CARD, *others)
     if not is_free(out, content, names):
@@ -99,7 +101,7 @@ def export_classifier(
 
 
 def _converted(
-    saved: SavedClassifier, formats: Sequence[str], run_folder: RunFolder
+    saved: SavedClassifier, formats: Sequence[str], run_folder: Run
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files of the formats by name, and what ``config.json`` records of them."""
     from synaug.training.lazy_images import pixels
@@ -107,7 +109,7 @@ def _converted(
 
     if not formats:
         return {}, {}
-    test = read_manifest(run_folder.data).split("test")
+    test = run_folder.manifest.split("test")
     rows = np.unique(np.linspace(0, len(test) - 1, COMPARED).astype(int)) if len(test) else []
     channels, height, width = saved.image_shape
     images = [pixels(read_image(test, int(row)), channels=channels, size=(width, height)) for row in rows]
@@ -123,13 +125,13 @@ def _converted(
     return {each.file: each.data for each in found.values()}, config
 
 
-def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, licence: str) -> str:
+def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, license: str) -> str:
     """Return the card of a classifier; all numbers are the report's."""
     measured = {name: result[name] for name in METRICS if _is_number(result.get(name))}
     name = f"{report['name']} {result['method']}"
     data = {"type": "image-classification", "name": report["name"], "split": "test"}
     head = {
-        "license": licence,
+        "license": license,
         "library_name": "synaug",
         "pipeline_tag": "image-classification",
         "tags": ["synaug", "synthetic", "long-tail"],
@@ -237,5 +239,5 @@ classifier = synaug.load_classifier("path/to/this/folder"{network})
 print(classifier.predict(["photo.jpg"]))
 ```
 
-`config.json` holds class names, image shape and normalisation; `classifier.safetensors` holds the weights and the same.
+`config.json` holds class names, image shape and normalization; `classifier.safetensors` holds the weights and the same.
 """

@@ -1,4 +1,4 @@
-"""The stage that makes the images which the plan of a run folder lacks, and checks each."""
+"""The stage that makes the images which the plan of a run directory lacks, and checks each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synaug.config import Recipe
-from synaug.data.manifest import read_manifest
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
-from synaug.run import RunFolder, locked_model, locked_recipe, open_run, write_model
+from synaug.run_directory import Run, RunPaths, locked_model, write_model
 from synaug.runtime import signals, storage
 from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
@@ -23,7 +22,6 @@ from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
 from synaug.synthesis.generators.model_sources import is_service, model_facts
 from synaug.synthesis.planning.plan import Plan, class_captions
-from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.prompt_length import check_prompt_length
 
 if TYPE_CHECKING:
@@ -41,17 +39,17 @@ def generate(
     cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> SynthesisResult:
-    """Make the images that the plan of the run folder lacks, and check each.
+    """Make the images that the plan of the run directory lacks, and check each.
 
     Args:
-        out: run folder.
+        out: run directory.
         generator: takes the place of the model; see ``synthesis.diffusion``.
         shard: ``(i, n)``: the i-th of n parts only.
         cluster: let Ray's workers make them, all parts.
         progress: called with how far the work has come.
     """
-    recipe = locked_recipe(open_run(out))
-    plan = read_plan(open_run(out).plan)
+    run = Run.open(out)
+    plan, recipe = run.plan, run.recipe
     check_applied(plan, out)
     if cluster is None:
         return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
@@ -70,22 +68,18 @@ def image_maker(
     """Return what makes one part of the plan after another in this process; the model is loaded once, when needed.
 
     Raises:
-        EnvironmentFault: this machine does not see the run folder, or sees another one.
+        EnvironmentFault: this machine does not see the run directory, or sees another one.
     """
     from synaug.synthesis.generators.init_images import make_guides
     from synaug.synthesis.quality.gates import make_gates
 
-    run_folder = RunFolder(directories.own(out))
-    if not run_folder.plan.is_file() or read_plan(run_folder.plan).digest != plan_digest:
+    there = RunPaths(directories.own(out)).plan_file.is_file()
+    if not there or (run_folder := Run.open(out)).plan.digest != plan_digest:
         raise EnvironmentFault(
-            f"The machine {platform.node()} does not see the run folder {out}, or sees another plan there. "
-            "All machines have to share its file system, under the same path."
+            f"The machine {platform.node()} cannot see the run directory {out}, or sees another "
+            "plan there. All machines must share its file system, under the same path."
         )
-    plan, recipe, manifest = (
-        read_plan(run_folder.plan),
-        locked_recipe(run_folder),
-        read_manifest(run_folder.data),
-    )
+    plan, recipe, manifest = run_folder.plan, run_folder.recipe, run_folder.manifest
     early, late = (
         recipe.quality.model_copy(update={"gates": tuple(n for n in recipe.quality.gates if (n == "collapse") is last)})
         for last in (False, True)
@@ -98,7 +92,7 @@ def image_maker(
     def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
         if not loaded and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
             if scorer is not None:
-                scorer([])  # so that one that cannot be had is missed before anything is made
+                scorer([])  # so that one that is not available is missed before anything is made
             loaded.append(loaded_generator(out, recipe, plan, progress=progress))
         accepted = synthetic_manifest(plan, out) if late.gates else None  # as of now: others may have worked on it
         return synthesize(
@@ -121,7 +115,7 @@ def _scorer(out: Path, recipe: Recipe, plan: Plan) -> Scorer | None:
 
     return chosen_scorer(
         recipe.quality, class_captions(plan), device=recipe.generate.device,
-        found=functools.partial(write_model, RunFolder(out), role="scorer"),
+        found=functools.partial(write_model, RunPaths(out), role="scorer"),
     )  # fmt: skip
 
 
@@ -154,7 +148,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     from synaug.synthesis.generators.lora import fit_model
     from synaug.synthesis.generators.text_encoders import limit_at_hand
 
-    run_folder = RunFolder(out)
+    run_folder = RunPaths(out)
     if is_service(recipe.plan.model):
         service = load_service(recipe.plan.model, recipe.api, run=out)
         write_model(run_folder, service.about)
@@ -163,7 +157,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     if limit := limit_at_hand(model):
         check_prompt_length(plan, limit)
     if recipe.plan.variant == "fitted":
-        manifest = read_manifest(RunFolder(out).data)
+        manifest = Run(out).manifest
         with storage.lock(out, name="fitting"):
             fitted = fit_model(
                 plan, manifest, folder=out, options=recipe.fit, device=recipe.generate.device, progress=progress
@@ -184,7 +178,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     return generator
 
 
-def _source_of(run_folder: RunFolder, model: str) -> str:
+def _source_of(run_folder: RunPaths, model: str) -> str:
     """Return where to load the model from: its folder when the run was planned, if that is still there.
 
     A relative path is of the directory in which the run was planned, not of the one in which images are made.
@@ -197,11 +191,12 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
     """Raise an IncompleteError if the images are unusable, or more are missing than ``quality.max_missing`` allows.
 
     Args:
-        out: run folder.
+        out: run directory.
         result: of one shard; default: of all of them.
     """
-    made = asdict(result) if result else synthesis_summary(read_plan(open_run(out).plan), out)
-    allowed = locked_recipe(open_run(out)).quality.max_missing
+    run = Run.open(out)
+    made = asdict(result) if result else synthesis_summary(run.plan, out)
+    allowed = run.recipe.quality.max_missing
     if made["missing"] > allowed * made["requested"]:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items())
         raise IncompleteError(
@@ -209,7 +204,7 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
             f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
             "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
-    if reason := unusable(open_run(out)):
+    if reason := unusable(run):
         raise IncompleteError(
             f"{reason} Do not use a classifier that learned from them. Look at {out / 'synthetic'}, then choose a "
             "model that knows your classes with --model, or change what prompts call them with --aliases."
@@ -222,7 +217,7 @@ def check(
     """Ask the gates again about the accepted images; return how many there are and how many fail, by reason.
 
     Args:
-        out: run folder with synthetic images.
+        out: run directory with synthetic images.
         gates: names of ``quality.GATES``; default: those of the recipe.
         reject: withdraw what fails, so that ``generate`` makes it again; otherwise nothing is changed.
         progress: called with how far the work has come.
@@ -230,14 +225,14 @@ def check(
     from synaug.synthesis.execution.recheck import count_failed, recheck, withdraw
     from synaug.synthesis.quality.gates import make_gates
 
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    plan, quality = read_plan(run_folder.plan), recipe.quality
+    run = Run.open(out)
+    plan, recipe, quality = run.plan, run.recipe, run.recipe.quality
     if gates is not None:
         quality = quality.model_copy(update={"gates": tuple(gates)})
     with storage.lock(out, name="worker-0-of-1"):
         changed = recipe.model_copy(update={"quality": quality})
         asked = make_gates(
-            read_manifest(run_folder.data), quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
+            run.manifest, quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
             progress=progress, embed=gate_embedder(changed),
         )  # fmt: skip
         num_checked = len(synthetic_manifest(plan, out))

@@ -14,7 +14,7 @@ from synaug.data import groups
 from synaug.data.image_statistics import contrasts, image_statistics, noise_limit, spectral_flatness
 from synaug.data.manifest import Manifest, read_image
 from synaug.data.near_duplicates import has_twin
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime import signals
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.sealed import read_sealed, write_sealed
@@ -45,7 +45,7 @@ class _Kind:
 
 
 def write_gap(
-    run_folder: RunFolder,
+    run_folder: RunPaths,
     recipe: Recipe,
     *,
     real: Manifest,
@@ -68,7 +68,7 @@ def write_gap(
         write_sealed(run_folder.gap, {"images": digest} | found)
 
 
-def read_gap(run_folder: RunFolder) -> dict[str, Any]:
+def read_gap(run_folder: RunPaths) -> dict[str, Any]:
     """Return what ``write_gap`` kept; empty if nothing was measured yet.
 
     Raises:
@@ -80,12 +80,12 @@ def read_gap(run_folder: RunFolder) -> dict[str, Any]:
     return read_sealed(path, way_out=f"Remove it and run: synaug retrain {run_folder.path}")
 
 
-def is_measured(run_folder: RunFolder, digest: str) -> bool:
+def is_measured(run_folder: RunPaths, digest: str) -> bool:
     """Return whether the gap was measured for the synthetic images of this digest."""
     return read_gap(run_folder).get("images") == digest
 
 
-def unusable(run_folder: RunFolder) -> str:
+def unusable(run_folder: RunPaths) -> str:
     """Return why the run's synthetic images must not be trained on; empty if they may be, or were not judged."""
     found = read_gap(run_folder).get("audit")
     return "" if not found or found["usable"] else str(found["sentence"])

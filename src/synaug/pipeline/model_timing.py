@@ -8,14 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from synaug.data.manifest import read_manifest
 from synaug.pipeline.generate import loaded_generator
 from synaug.recipes import with_overrides
-from synaug.run import locked_recipe, open_run
+from synaug.run_directory import Run
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.generators.init_images import make_guides
 from synaug.synthesis.planning.cost import Pace
-from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.slots import image_seed, slots
 
 _BATCH = 16  # of a generator that does not say how many it makes at once, as in synthesize
@@ -28,17 +26,17 @@ def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
     is timed by the one that will be fitted: they compute the same.
 
     Args:
-        out: run folder with a plan.
+        out: run directory with a plan.
         progress: called with how far the timing has come.
     """
-    run_folder, recipe = open_run(out), locked_recipe(open_run(out))
-    plan = read_plan(run_folder.plan)
+    run = Run.open(out)
+    plan, recipe = run.plan, run.recipe
     if not plan.num_to_generate:
         return Pace(0.0)
     if recipe.plan.variant == "fitted":
         recipe = with_overrides(recipe, {"plan.variant": "text"})
     generator = loaded_generator(out, recipe, plan, progress=progress)
-    guides = make_guides(plan, read_manifest(run_folder.data))
+    guides = make_guides(plan, run.manifest)
 
     def timed(size: int) -> float:
         batch = list(itertools.islice(slots(plan), size))

@@ -1,4 +1,4 @@
-"""What a run starts from: its data with a test split, the plan, and both written into the run folder."""
+"""What a run starts from: its data with a test split, the plan, and both written into the run directory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from synaug.data.subsets import with_test_split
 from synaug.errors import DataError
 from synaug.methods import check_code, check_methods
 from synaug.pipeline.scorer import with_scorer
-from synaug.run import RunFolder, write_files, write_lock
+from synaug.run_directory import RunPaths, write_files, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.generators.model_sources import place_of
@@ -98,7 +98,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     Raises:
         OptionError: the folder holds another run.
     """
-    run_folder = RunFolder(out)
+    run_folder = RunPaths(out)
     storage.remove_temporary(storage.make_folder(out))
     recipe = recipe.model_copy(update={"bench": None})
     if recipe.train.pretrained == "auto":
@@ -114,7 +114,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
         data_digest=data_digest(manifest),
         model={"model": recipe.plan.model} | folder if folder else None,
     )
-    contents = {run_folder.data.name: manifest_bytes(manifest), run_folder.plan.name: plan_bytes(plan)}
+    contents = {run_folder.data_file.name: manifest_bytes(manifest), run_folder.plan_file.name: plan_bytes(plan)}
     write_files(run_folder, contents)
 
 

@@ -21,7 +21,7 @@ from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, PATH_COLUMNS, named_column
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
-from synaug.run import RunFolder, check_regular, locked_recipe
+from synaug.run_directory import RunPaths, check_regular, locked_recipe
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
 
@@ -93,10 +93,10 @@ def load_classifier(
     path = Path(path).expanduser()
     if path.name == FILE and path.is_file():
         path = path.parent
-    run = RunFolder(path)
-    if not (run.plan.is_file() and run.lock_file.is_file()):
+    run = RunPaths(path)
+    if not (run.plan_file.is_file() and run.lock_file.is_file()):
         if method is not None or seed is not None:
-            raise OptionError(f"{path} is not a run directory, so there is no method or seed to choose; leave it out.")
+            raise OptionError(f"{path} is not a run directory, so there is no method or seed to choose; remove it.")
         if not path.exists():
             raise DataError(f"{path} does not exist. Give a run directory or an exported classifier.")
         return load_folder(path, network=network, device=device)
@@ -106,7 +106,7 @@ def load_classifier(
     return replace(loaded, method=result["method"], seed=result["seed"])
 
 
-def _result_of(run: RunFolder, method: str | None, seed: int | None) -> dict[str, Any]:
+def _result_of(run: RunPaths, method: str | None, seed: int | None) -> dict[str, Any]:
     """Return the finished result whose classifier is to be used."""
     recipe = locked_recipe(run)
     chosen = recipe.seed if seed is None else seed
@@ -147,7 +147,7 @@ def predict_files(
 
     Raises:
         OptionError: ``top`` or ``batch_size`` is below 1.
-        DataError: a source does not exist, or there is no image at all.
+        DataError: a source does not exist, or there is not an image at all.
         Interrupted: a signal arrived between two batches.
     """
     if top < 1:

@@ -10,7 +10,7 @@ from synaug.config import Recipe
 from synaug.methods import DEFAULT_METHODS
 from synaug.methods.registry import PRETRAINED_METHODS, PROBES
 from synaug.recipes import with_overrides
-from synaug.run import RunFolder, locked_recipe
+from synaug.run_directory import RunPaths, locked_recipe
 from synaug.synthesis.planning.plan import Plan
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -36,8 +36,8 @@ def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> 
     train = recipe.train
     if train.pretrained is False:
         return recipe, ""
-    if train.pretrained == "auto" and out is not None and RunFolder(out).lock_file.exists():
-        before = locked_recipe(RunFolder(out)).train
+    if train.pretrained == "auto" and out is not None and RunPaths(out).lock_file.exists():
+        before = locked_recipe(RunPaths(out)).train
         network = before.network if train.network == "auto" else train.network
         return _with(recipe, before.pretrained is True, network), ""
     side = train.image_size or max(plan.image_size)

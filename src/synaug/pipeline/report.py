@@ -1,8 +1,7 @@
-"""Gather what a run folder holds into ``report.json`` and, made from that, ``report.html``."""
+"""Gather what a run directory holds into ``report.json`` and, made from that, ``report.html``."""
 
 from __future__ import annotations
 
-import collections
 import datetime
 import json
 import math
@@ -15,7 +14,7 @@ from synaug.data import groups
 from synaug.data.account import reading_account
 from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
 from synaug.data.duplicates import duplicate_notes
-from synaug.data.manifest import Manifest, joined, read_manifest
+from synaug.data.manifest import Manifest, joined
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
 from synaug.pipeline.choose import read_choice
@@ -23,11 +22,11 @@ from synaug.pipeline.comparison import compared
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report.html import read_report
-from synaug.run import RunFolder, locked_recipe, machine, open_run, read_lock, run_name
+from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import storage
+from synaug.runtime.machine import machine
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
-from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.slots import sample_slots
 from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
@@ -46,7 +45,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     """Write ``report.html`` and, when all else is written, ``report.json``; return the latter's content.
 
     Args:
-        out: run folder with results.
+        out: run directory with results.
         command: what made the run; without it, what an earlier report of the run says.
 
     Raises:
@@ -57,15 +56,15 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     from synaug.report.seeds import over_seeds
     from synaug.report.usage import usage_lines
 
-    run_folder = open_run(out)
+    run_folder = Run.open(out)
     lock = read_lock(run_folder)
-    recipe = locked_recipe(run_folder)
+    recipe = run_folder.recipe
     own, results = finished_results(run_folder, recipe), results_of_all_seeds(run_folder, recipe)
     if not own:
         raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
     command = command or _earlier_command(run_folder)
-    manifest = read_manifest(run_folder.data)
-    plan = read_plan(run_folder.plan)
+    manifest = run_folder.manifest
+    plan = run_folder.plan
     data = data_section(manifest, lock["source"])
     made, gap = synthesis_section(plan, out), read_gap(run_folder)
     chosen = chosen_result(own, run_folder)
@@ -73,7 +72,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     content = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
-        "name": run_name(run_folder, recipe),
+        "name": run_folder.name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "command": command,
         "machine": machine(),
@@ -109,13 +108,13 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     return content
 
 
-def is_reported(run_folder: RunFolder, recipe: Recipe) -> bool:
+def is_reported(run_folder: Run, recipe: Recipe) -> bool:
     """Return whether the report is of the results that are there, or nothing is there to report."""
     results = results_of_all_seeds(run_folder, recipe)
     return not results or _earlier_report(run_folder).get("results") == results
 
 
-def _earlier_report(run_folder: RunFolder) -> dict[str, Any]:
+def _earlier_report(run_folder: RunPaths) -> dict[str, Any]:
     """Return what a report of the run says; nothing if there is none, or if it is damaged and to be written again."""
     try:
         return read_report(run_folder.report)
@@ -123,12 +122,12 @@ def _earlier_report(run_folder: RunFolder) -> dict[str, Any]:
         return {}
 
 
-def _earlier_command(run_folder: RunFolder) -> str:
+def _earlier_command(run_folder: RunPaths) -> str:
     command = _earlier_report(run_folder).get("command")
     return command if isinstance(command, str) else ""
 
 
-def disk_section(run_folder: RunFolder) -> dict[str, int]:
+def disk_section(run_folder: RunPaths) -> dict[str, int]:
     """Return the bytes that the images, the trained networks and all files of the run take."""
     folders = {"synthetic": run_folder.path / "synthetic", "checkpoints": run_folder.checkpoints}
     return {name: storage.size(folder) for name, folder in (folders | {"all": run_folder.path}).items()}
@@ -155,7 +154,7 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
     if made["missing"]:
         notes.append(
             f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
-            "The set is less even than planned."
+            "The set is less balanced than planned."
         )
     overruled = made.get("review", {}).get("overruled", {})
     for reason in sorted(overruled.keys() & {"copy", "leak"}):
@@ -167,7 +166,7 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
     return notes
 
 
-def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
+def finished_results(run_folder: RunPaths, recipe: Recipe) -> list[dict[str, Any]]:
     """Return the results of these options, in the order of ``METHODS``; then those of the recipe's own versions.
 
     What was trained with other options, which ``train --set`` changes, is left out until it is trained again.
@@ -179,7 +178,7 @@ def finished_results(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, An
     return [registered(result["method"], recipe) | result for result in current]  # results of older versions lack these
 
 
-def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunFolder) -> dict[str, Any]:
+def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunPaths) -> dict[str, Any]:
     """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
 
     It is that of the choice; without one, that of ``synaug``, or the last. If the synthetic images are unusable, it is
@@ -196,7 +195,7 @@ def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunFolder) -> d
     return by_method.get("synaug", results[-1])
 
 
-def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str, Any]]:
+def results_of_all_seeds(run_folder: Run, recipe: Recipe) -> list[dict[str, Any]]:
     """Return the results of the run's own seed, then of each other seed those of the same methods.
 
     Of another seed, what was trained with other options or on other images is left out.
@@ -205,7 +204,7 @@ def results_of_all_seeds(run_folder: RunFolder, recipe: Recipe) -> list[dict[str
     others = [recipe.model_copy(update={"seed": seed}) for seed in run_folder.seeds() if seed != recipe.seed]
     if not own or not others:
         return own
-    synthetic = images_digest(synthetic_manifest(read_plan(run_folder.plan), run_folder.path))
+    synthetic = images_digest(synthetic_manifest(run_folder.plan, run_folder.path))
     names = [result["method"] for result in own]
     return own + [
         result
@@ -256,27 +255,16 @@ def plan_section(plan: Plan) -> dict[str, Any]:
 
 def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
     """Return the report's ``synthesis``: what was made, and what was rejected and why."""
-    from synaug.synthesis.execution.journal import read_journals
-    from synaug.synthesis.execution.review_decisions import review_counts
+    from synaug.synthesis.execution.journal import read_tally
     from synaug.synthesis.execution.worker import synthesis_summary
 
-    model: dict[str, Any] = {}
-    accepted = collections.Counter({cell.name: 0 for cell in plan.cells})
-    rejected: dict[str, collections.Counter[str]] = {}
-    for record in read_journals(plan, out):
-        if record["kind"] == "run":
-            model = record["about"]
-        elif record["verdict"] == "accepted":
-            accepted[record["cell"]] += 1
-        else:
-            rejected.setdefault(record["cell"], collections.Counter())[record["reason"]] += 1
-    made = synthesis_summary(plan, out)
+    tally, made = read_tally(plan, out), synthesis_summary(plan, out)
     return made | {
         "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
-        "model": model,
-        "review": review_counts(plan, out),
-        "accepted_by_class": dict(accepted),
-        "rejected_by_class": {name: dict(reasons) for name, reasons in rejected.items()},
+        "model": tally.model,
+        "review": tally.review,
+        "accepted_by_class": dict(tally.accepted),
+        "rejected_by_class": {name: dict(reasons) for name, reasons in tally.rejected.items()},
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,11 @@ from PIL import Image
 from synaug.data.codec import read_file
 from synaug.data.manifest import Manifest, read_image
 from synaug.pipeline.review import check_present
-from synaug.run import RunFolder
+from synaug.run_directory import RunPaths
 from synaug.runtime.files import directories
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning.slots import slots
 
 if TYPE_CHECKING:
     from synaug.report.sections import ReportImages
@@ -29,41 +31,37 @@ CURVE_POINTS = 200
 def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
     """Return examples of each class: real, synthetic and rejected ones."""
     from synaug.report.sections import ReportImages
-    from synaug.synthesis.execution.provenance import provenance
 
     real, synthetic = manifest.split("train"), synthetic_manifest(plan, folder)
     check_present(synthetic, folder)
-    made = provenance(plan, folder)
-    prompts = dict(zip(made["id"], made["prompt"], strict=True))
     shown = {name: example_rows(synthetic, label) for label, name in enumerate(synthetic.class_names)}
+    ids = set(synthetic.frame["id"].iloc[list(itertools.chain(*shown.values()))].astype(str))
+    prompts = {slot.id: slot.prompt for slot in slots(plan) if slot.id in ids}
     return ReportImages(
         real={
             name: [read_image(real, row) for row in example_rows(real, label)]
             for label, name in enumerate(real.class_names)
         },
         synthetic={name: [read_image(synthetic, row) for row in rows] for name, rows in shown.items()},
-        prompts={name: [prompts[synthetic.frame["id"].iat[row]] for row in rows] for name, rows in shown.items()},
+        prompts={name: [prompts[str(synthetic.frame["id"].iat[row])] for row in rows] for name, rows in shown.items()},
         rejected=rejected_images(plan, folder),
     )
 
 
 def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Image, str]]]:
-    """Return up to ``EXAMPLES`` rejected images a class, each with the reason."""
-    from synaug.synthesis.execution.journal import read_journals
+    """Return up to ``EXAMPLES`` rejected images per class, each with the reason."""
+    from synaug.synthesis.execution.journal import read_tally
 
-    labels = {cell.name: cell.label for cell in plan.cells}
-    shown: dict[str, list[tuple[Image.Image, str]]] = {name: [] for name in plan.class_names}
-    for record in read_journals(plan, folder):
-        if record["kind"] != "attempt" or record["verdict"] == "accepted" or not record["path"]:
-            continue
-        images, path = shown[plan.class_names[labels[record["cell"]]]], folder / record["path"]
-        if len(images) < EXAMPLES and path.is_file():
-            images.append((read_file(path), record["reason"]))
+    kept = read_tally(plan, folder).kept
+    shown: dict[str, list[tuple[Image.Image, str]]] = {}
+    for label, name in enumerate(plan.class_names):
+        there = ((folder / path, reason) for path, reason in kept.get(label, []) if (folder / path).is_file())
+        shown[name] = [(read_file(path), reason) for path, reason in itertools.islice(there, EXAMPLES)]
     return shown
 
 
 def confusions(
-    run_folder: RunFolder, results: Sequence[dict[str, Any]], class_names: Sequence[str]
+    run_folder: RunPaths, results: Sequence[dict[str, Any]], class_names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return what each method takes for what: the most frequent mistakes and, of few classes, the whole matrix."""
     from synaug.report.sections import MAX_CLASSES_IN_MATRIX
@@ -85,7 +83,7 @@ def confusions(
     return found
 
 
-def loss_curves(run_folder: RunFolder, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+def loss_curves(run_folder: RunPaths, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     """Return the training loss of the first methods that trained features, a point the mean of some steps."""
     from synaug.training.loop import CURVES
 

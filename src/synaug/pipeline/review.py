@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from synaug.data.codec import read_file
-from synaug.data.manifest import Manifest, read_image, read_manifest
+from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, OptionError
-from synaug.run import RunFolder, locked_recipe, open_run, run_name
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.journal import read_journals, read_state
+from synaug.synthesis.execution.journal import read_journals, read_tally
 from synaug.synthesis.execution.review_decisions import (
     FOLDER,
     Decision,
@@ -27,12 +27,10 @@ from synaug.synthesis.execution.review_decisions import (
     pending,
     read_decision_table,
     read_decisions,
-    review_counts,
     write_decisions,
 )
 from synaug.synthesis.execution.worker import rejected_files
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.plan_file import read_plan
 from synaug.synthesis.planning.slots import safe_names, slots
 
 REAL_SHOWN, PER_CLASS = 12, 200
@@ -44,7 +42,7 @@ def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent
     """Write a page a class and a table for a person to decide in; a table that is there keeps its decisions.
 
     Args:
-        out: run folder with synthetic images.
+        out: run directory with synthetic images.
         per_class: accepted images to show; the kept rejected ones are all shown.
         progress: called with how many classes are done.
 
@@ -54,14 +52,14 @@ def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent
     Raises:
         DataError: there are no images yet, or the table has a line that cannot be used.
     """
-    run_folder = open_run(out)
-    plan = read_plan(run_folder.plan)
+    run_folder = Run.open(out)
+    plan = run_folder.plan
     decisions = saved_decisions(out)
     waiting = pending(plan, out, decisions)
     accepted, rejected = records_by_label(plan, out)
     if not accepted and not rejected:
-        raise DataError(f"{out} has no synthetic images to review. Make them first: synaug generate {out}")
-    real = read_manifest(run_folder.data).split("train")
+        raise DataError(f"{out} has no synthetic images to review. Generate them first: synaug generate {out}")
+    real = run_folder.manifest.split("train")
     folder = storage.make_folder(out / FOLDER)
     names = safe_names(plan.class_names)
     kept = {path.stem: path for paths in rejected_files(out).values() for path in paths}
@@ -100,14 +98,15 @@ def apply(out: Path) -> dict[str, Any]:
         DataError: a line cannot be used or followed; nothing was changed.
         OptionError: a process is making images in the run.
     """
-    plan = read_plan(open_run(out).plan)
+    run = Run.open(out)
+    plan = run.plan
     with contextlib.ExitStack() as stack:
         for name in sorted({"worker-0-of-1"} | {path.name[1:-5] for path in out.glob(".worker-*.lock")}):
             stack.enter_context(storage.lock(out, name=name))
         table = read_decision_table(decisions_path(out))
         done = apply_decisions(plan, out, table.decisions)
     new = Counter(decision.decision for _, decision in done)
-    state, most = read_state(plan, out), locked_recipe(open_run(out)).quality.max_attempts
+    state, most = read_tally(plan, out).state, run.recipe.quality.max_attempts
     known = attempts(plan, out, (name.rpartition("-")[0] for name, _ in table.ids))
     return {
         "rows": {
@@ -118,7 +117,7 @@ def apply(out: Path) -> dict[str, Any]:
         },
         "accepted": new["accept"],
         "rejected": new["reject"],
-        "review": review_counts(plan, out),
+        "review": read_tally(plan, out).review,
         "to_make": sum(not state.is_settled(slot, most) for slot in slots(plan)),
     }
 
@@ -128,8 +127,8 @@ def check_applied(plan: Plan, out: Path) -> None:
     waiting = len(pending(plan, out, saved_decisions(out)))
     if waiting:
         raise OptionError(
-            f"{decisions_path(out)} holds {waiting:,} decisions that are not applied yet. "
-            f"Apply them with: synaug review {out} --apply"
+            f"{decisions_path(out)} holds {waiting:,} decisions that have not been applied. Apply "
+            f"them with: synaug review {out} --apply"
         )
 
 
@@ -225,7 +224,7 @@ def with_decisions(rows: Sequence[dict[str, Any]], decisions: Sequence[Decision]
     yield from said.values()
 
 
-def _write_index(run_folder: RunFolder, folder: Path, index: Sequence[tuple[str, str, int, int]]) -> None:
+def _write_index(run: Run, folder: Path, index: Sequence[tuple[str, str, int, int]]) -> None:
     from synaug.report.contact_sheets import make_index
 
-    storage.write_text(folder / "index.html", make_index(run_name(run_folder, locked_recipe(run_folder)), index))
+    storage.write_text(folder / "index.html", make_index(run.name, index))

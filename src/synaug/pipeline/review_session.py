@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from synaug.data.codec import read_file
-from synaug.data.manifest import read_image, read_manifest
+from synaug.data.manifest import read_image
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.pipeline.review import REAL_SHOWN, decision_row, records_by_label, spread, with_decisions
 from synaug.pipeline.review_pictures import encoded_for_browser
 from synaug.report.summary import reason_text
-from synaug.run import locked_recipe, open_run, run_name
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.escaping import visible
 from synaug.synthesis.execution.journal import FOLDER as JOURNALS
@@ -33,7 +33,6 @@ from synaug.synthesis.execution.review_decisions import (
     write_decisions,
 )
 from synaug.synthesis.execution.worker import rejected_files
-from synaug.synthesis.planning.plan_file import read_plan
 
 MAX_NOTE = 500
 FLAGGED = "flagged"
@@ -75,7 +74,8 @@ class ReviewSession:
         self._per_class = per_class
         self._lock = threading.RLock()
         self._undo: list[dict[str, Value]] = []
-        self._real = read_manifest(open_run(out).data).split("train")
+        self._run = Run.open(out)
+        self._real = self._run.manifest.split("train")
         self._read_images()
         self._read_table()
         self._write()
@@ -91,7 +91,7 @@ class ReviewSession:
             prompts = {prompt: place for place, prompt in enumerate(dict.fromkeys(map(_prompt, self._shown)))}
             scores = sorted({name for image in self._shown for name in image.record["scores"]})
             return {
-                "run": visible(run_name(open_run(self.out), locked_recipe(open_run(self.out)))),
+                "run": visible(self._run.name),
                 "apply": f"synaug review {visible(str(self.out))} --apply",
                 "classes": [
                     {"name": visible(name), "real": self._real_rows(label)}
@@ -189,7 +189,7 @@ class ReviewSession:
 
     def _read_images(self) -> None:
         self._state = self._signatures()
-        self._plan = read_plan(open_run(self.out).plan)
+        self._plan = self._run.plan
         accepted, rejected = records_by_label(self._plan, self.out)
         if not accepted and not rejected:
             raise DataError(f"{self.out} has no synthetic images to review. Run first: synaug generate {self.out}")

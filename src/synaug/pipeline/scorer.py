@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from synaug.config import Recipe
 from synaug.errors import EnvironmentFault
-from synaug.run import RunFolder, locked_recipe
+from synaug.run_directory import RunPaths, locked_recipe
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.quality.scorer_choice import chosen_name
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from synaug.synthesis.quality.class_scorers import Embed
 
 
-def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunFolder | None = None) -> Recipe:
+def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) -> Recipe:
     """Return the recipe with the scorer that ``quality.scorer: auto`` stands for, and with its network.
 
     A run keeps the scorer that it began with, so that it resumes on a machine that has other models.

@@ -9,10 +9,9 @@ from typing import Any
 
 from synaug.methods import DEFAULT_METHODS
 from synaug.pipeline.report import finished_results
-from synaug.run import RunFolder, locked_recipe, method_and_seed, open_run
+from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
 from synaug.synthesis.execution.worker import is_settled, synthesis_summary
-from synaug.synthesis.planning.plan_file import read_plan
 
 
 def status(out: Path) -> dict[str, Any]:
@@ -23,9 +22,9 @@ def status(out: Path) -> dict[str, Any]:
     ``seeds`` has the run's own first, then the others of which a result is finished or a training under way;
     ``results`` are those of the own one.
     """
-    run_folder = open_run(out)
-    recipe = locked_recipe(run_folder)
-    plan = read_plan(run_folder.plan)
+    run_folder = Run.open(out)
+    recipe = run_folder.recipe
+    plan = run_folder.plan
     made = synthesis_summary(plan, out)
     results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe)}
     holders = storage.holders(out)
@@ -58,12 +57,12 @@ def status(out: Path) -> dict[str, Any]:
     }
 
 
-def _seeds(run_folder: RunFolder, own: int, training: dict[str, Any] | None) -> list[int]:
+def _seeds(run_folder: RunPaths, own: int, training: dict[str, Any] | None) -> list[int]:
     others = {*run_folder.seeds(), *([training["seed"]] if training else [])}
     return [own, *sorted(others - {own})]
 
 
-def _training(run_folder: RunFolder) -> dict[str, Any] | None:
+def _training(run_folder: RunPaths) -> dict[str, Any] | None:
     """Return how far the training is that was last saved; None where it is finished, or there is none."""
     from synaug.training.checkpoint import FILE, read_about
 

@@ -51,11 +51,11 @@ def check_report(report: Any, *, where: str = "The report") -> None:
     if version != SCHEMA_VERSION:
         raise DataError(
             f"{where} has schema version {version!r}; this synaug reads version {SCHEMA_VERSION}. "
-            "Read it with the synaug that wrote it, or write it again with 'synaug report RUN'."
+            "Read it with the version of synaug that wrote it, or recreate it with 'synaug report RUN'."
         )
     wrong = [name for name, kind in _SECTIONS.items() if not isinstance(report.get(name), kind)]
     if wrong:
-        raise DataError(f"{where} lacks the sections {', '.join(wrong)}; write it again with 'synaug report RUN'.")
+        raise DataError(f"{where} lacks the sections {', '.join(wrong)}; recreate it with 'synaug report RUN'.")
     absent = [name for name in ("class_names", "class_counts") if name not in report["data"]]
     if absent:
         raise DataError(f"{where} lacks {', '.join(f'data.{name}' for name in absent)}.")

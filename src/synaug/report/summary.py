@@ -29,7 +29,7 @@ REASONS = {
     "copy": "copies of training images",
     "leak": "copies of test images",
     "collapse": "near-duplicates of one another",
-    "review": "turned down by a person",
+    "review": "rejected by a person",
 }
 ALARM = "Warning:"  # begins the one sentence that has to be read
 FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
@@ -118,12 +118,12 @@ def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | No
     rarest = min(counts, key=counts.get)
     shared = sum(count == counts[rarest] for count in counts.values())
     if shared == len(counts):
-        return f"All {shared} classes have {_number_of(counts[rarest], 'image')}: there was nothing to even out."
+        return f"All {shared} classes have {_number_of(counts[rarest], 'image')}: there was nothing to balance."
     who = "Your rarest class" if shared == 1 else "One of your rarest classes"
     begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'image')}"
     tested = (report["data"].get("test_class_counts") or {}).get(rarest)
     if tested and tested < MIN_TEST_IMAGES:
-        return f"{begin}. On only {_number_of(tested, 'test image')} nobody can tell how well it is recognized."
+        return f"{begin}. On only {_number_of(tested, 'test image')} its recall cannot be measured reliably."
     old, new = (recalls(report, method)[rarest] if method else _NAN for method in (before, after))
     if math.isnan(old) and math.isnan(new):
         return f"{begin}; its recall was not measured."
@@ -229,7 +229,7 @@ def _synthesis(report: Mapping[str, Any]) -> str:
     rejected = {reason: count for reason, count in (made.get("rejected") or {}).items() if count}
     num_rejected = sum(rejected.values())
     if not requested and not accepted and not num_rejected:
-        return "No synthetic images were asked for."
+        return "No synthetic images were requested."
     if not accepted and not num_rejected:
         return f"None of the {requested:,} images asked for was made."
     texts = [f"{accepted:,} synthetic {'image was' if accepted == 1 else 'images were'} added."]
@@ -253,7 +253,7 @@ def _review(report: Mapping[str, Any]) -> str:
         return ""
     overruled = sum((review.get("overruled") or {}).values())
     against = f", {overruled:,} of them against the checks" if overruled else ""
-    return f"A person accepted {_number_of(accepted, 'image')}{against}, and turned down {rejected:,}."
+    return f"A person accepted {_number_of(accepted, 'image')}{against}, and rejected {rejected:,}."
 
 
 def reason_text(reason: str) -> str:

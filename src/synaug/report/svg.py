@@ -1,4 +1,4 @@
-"""Draw the small pictures of the HTML report: inline SVG that takes its colours from the page, and data URIs.
+"""Draw the small pictures of the HTML report: inline SVG that takes its colors from the page, and data URIs.
 
 Positions are percentages, so a picture is as wide as its table cell and its text is never scaled. Every
 picture says in words what it shows; all text is escaped.

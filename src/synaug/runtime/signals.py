@@ -20,7 +20,7 @@ _requested = threading.Event()
 _nothing_to_save = threading.Event()
 
 
-INTERRUPTED = "Interrupted. What was finished is saved; run the same command again to go on."
+INTERRUPTED = "Interrupted. Finished work is saved; rerun the same command to resume."
 
 
 def end_at_once(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -58,7 +58,7 @@ def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
 
     Raises:
         EnvironmentFault: the file cannot be written; what was there is untouched.
-        DataError: a link, or something else that is no file, is in its place or in the way; it is left alone.
+        DataError: a link, or something else that is not a file, is in its place or in the way; it is left alone.
     """
     write_chunks(path, [data], sync=sync)
 

@@ -53,7 +53,7 @@ def _windows_by_gather(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray
 
 
 def cutout(images: Tensor, *, rng: np.random.Generator, share: float = 0.5) -> Tensor:
-    """Return each image with a black square, half its side, around its own random centre.
+    """Return each image with a black square, half its side, around its own random center.
 
     DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout": 16 of 32
     pixels for CIFAR-10; the square may reach over the edge.
@@ -61,8 +61,8 @@ def cutout(images: Tensor, *, rng: np.random.Generator, share: float = 0.5) -> T
     num, _, height, width = images.shape
     inside = []
     for length in (height, width):
-        centre = torch.from_numpy(rng.integers(0, length, (num, 1)))
-        start = centre - int(length * share) // 2
+        center = torch.from_numpy(rng.integers(0, length, (num, 1)))
+        start = center - int(length * share) // 2
         place = torch.arange(length)
         inside.append(((place >= start) & (place < start + int(length * share))).to(images.device))
     square = inside[0][:, None, :, None] & inside[1][:, None, None, :]

@@ -1,4 +1,4 @@
-"""Turn positions in a training set into the batch that a network sees: augmented, normalised, mixed."""
+"""Turn positions in a training set into the batch that a network sees: augmented, normalized, mixed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BatchMaker = Callable[[TrainingSet, StageOptions], MakeBatch]
 
 
 def batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
-    """Return a function that turns positions into an augmented, normalised and mixed batch."""
+    """Return a function that turns positions into an augmented, normalized and mixed batch."""
     plain = plain_batch_maker(data, options)
     mixing = mixing_named(options.mixing) if options.mixup_alpha > 0 else None
     draw = PartnerDraw(data, mixing) if mixing is not None and mixing.weights is not None else None
@@ -65,7 +65,7 @@ def check_augmentations(options: StageOptions) -> None:
 
 
 def plain_batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
-    """Return a function that turns positions into an augmented and normalised batch, not mixed.
+    """Return a function that turns positions into an augmented and normalized batch, not mixed.
 
     Raises:
         OptionError: an augmentation is unknown.
@@ -88,7 +88,7 @@ def plain_batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
             targets = targets * torch.where(data.is_synthetic[index], factors(share), 1.0)[:, None]
         if data.weights is not None:
             targets = targets * data.weights[index, None]
-        return Batch(data.normalised(images), targets)
+        return Batch(data.normalized(images), targets)
 
     return make
 

@@ -53,7 +53,7 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any
     if about.get("digest") != digest:
         raise OptionError(
             f"The checkpoint in {folder} is of a training with other options, data or network. "
-            "Remove that folder to train anew, or give the options it was begun with."
+            "Remove that folder to train from the start, or use the original options."
         )
     try:
         _load(parts, tensors)

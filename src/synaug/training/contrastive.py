@@ -41,7 +41,7 @@ def pretrain_contrastive(
         options: loss and mixing are not used; without ``augmentations``, the views are those of ``VIEWS``.
         loss: a name of ``CONTRASTIVE_LOSSES``.
         temperature: of the similarities; the smaller, the more the nearest negatives count.
-        seed: of everything that is drawn.
+        seed: random seed.
         checkpoint: folder for the state.
         more: as for ``train_representation``.
 

@@ -1,7 +1,7 @@
 """Train with several processes, each on its own share of every batch: what ``accelerate launch`` starts.
 
 With one process nothing of this is felt. With several, each step's batch is the same as with one and is dealt
-out, gradients are averaged, and the first process alone writes. Normalisation layers see their own share only.
+out, gradients are averaged, and the first process alone writes. Normalization layers see their own share only.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Team:
         """
         if batch_size % self.size or batch_size // self.size < 2:
             raise OptionError(
-                f"A batch of {batch_size} images cannot be dealt out to {self.size} processes, at least 2 to each; "
-                f"allowed are multiples of {self.size} from {2 * self.size}."
+                f"A batch of {batch_size} images cannot be divided among {self.size} processes with "
+                f"at least 2 each; allowed are multiples of {self.size} from {2 * self.size}."
             )
 
     def share(self, rows: np.ndarray) -> np.ndarray:

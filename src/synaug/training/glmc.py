@@ -66,7 +66,7 @@ def train_glmc(
         data: the images, real and synthetic.
         options: loss and mixing are not used; ``mixup_alpha`` is that of both mixtures, and ``glmc_consistency``,
             ``glmc_exponent`` and ``glmc_scale`` are those of the loss.
-        seed: of everything that is drawn.
+        seed: random seed.
         checkpoint: folder for the state.
         more: as for ``train_representation``.
     """

@@ -11,7 +11,7 @@ from synaug.errors import EnvironmentFault
 from synaug.runtime.devices import chosen_device
 from synaug.runtime.memory import is_out_of_memory
 from synaug.training.networks.classifiers import ImageClassifier
-from synaug.training.training_set import TrainingSet, normalised
+from synaug.training.training_set import TrainingSet, normalized
 
 _SMALLER = "Use a smaller network or train.image_size."
 
@@ -64,7 +64,7 @@ def _in_batches(
         while not parts or done < len(data):
             try:
                 images = data.centers(torch.arange(done, min(done + batch_size, len(data))))
-                parts.append(function(normalised(images.to(place), mean=mean, std=std)).float().cpu())
+                parts.append(function(normalized(images.to(place), mean=mean, std=std)).float().cpu())
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -60,7 +60,7 @@ class ImageFiles:
 
 
 def pixels(image: Image.Image, *, channels: int, size: tuple[int, int]) -> np.ndarray:
-    """Return an image as uint8 of shape ``(C, H, W)``, scaled and cropped to (width, height) around its centre."""
+    """Return an image as uint8 of shape ``(C, H, W)``, scaled and cropped to (width, height) around its center."""
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != size:
         image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)

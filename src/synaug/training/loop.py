@@ -83,7 +83,7 @@ def train_representation(
         model: its logits are trained; it is moved to the device and left there, in evaluation mode.
         data: the images.
         options: how.
-        seed: of everything that is drawn.
+        seed: random seed.
         device: where.
         precision: auto, float32, float16 or bfloat16 for the forward pass; weights stay float32.
         checkpoint: folder for the state, written every 30 seconds and when interrupted. A training that is
@@ -205,7 +205,7 @@ class _Run:
                 saved = time.monotonic()
             if stop and done < self.steps:
                 signals.stop_here()
-                raise Interrupted("Interrupted in another process. Run the same command again to go on.")
+                raise Interrupted("Interrupted in another process. Rerun the same command to resume.")
 
     def show(self, done: int, progress: Progress, track: Track | None, stage: str) -> None:
         """Tell the loss every few steps; where steps are slow, progress alone in between."""

@@ -21,7 +21,7 @@ from synaug.training.training_set import TrainingSet
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Normalised images, shape ``(N, C, H, W)``, and soft targets, shape ``(N, num_classes)``."""
+    """Normalized images, shape ``(N, C, H, W)``, and soft targets, shape ``(N, num_classes)``."""
 
     images: Tensor
     targets: Tensor
@@ -91,7 +91,7 @@ def drawn_lam(alpha: float, rng: np.random.Generator) -> float:
 
 
 def drawn_box(height: int, width: int, lam: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Return top, bottom, left and right of a box of area ``1 - lam`` around a random centre, cut at the edges."""
+    """Return top, bottom, left and right of a box of area ``1 - lam`` around a random center, cut at the edges."""
     half = 0.5 * np.sqrt(1 - lam)
     row, column = int(rng.integers(height)), int(rng.integers(width))
     down, across = int(half * height), int(half * width)

@@ -57,7 +57,7 @@ def synthetic_then_real(
         OptionError: there are no synthetic images.
     """
     if not bool(data.is_synthetic.any()):
-        raise OptionError("There are no synthetic images to start from; take a method that needs none.")
+        raise OptionError("There are no synthetic images to start from; choose a method that needs none.")
     start, main = halves(options, len(data))
     synthetic, real = data.rows(data.is_synthetic), data.rows(~data.is_synthetic)
     first = train_representation(model, synthetic, start, **_of_start(checkpoint, track, stage), **more)

@@ -1,4 +1,4 @@
-"""Send the numbers of a training to a tracker of accelerate; the CSV beside the checkpoint is written in any case.
+"""Send the numbers of a training to a tracker of accelerate; the CSV beside the checkpoint is written anyway.
 
 Only the loss and the learning rate are sent, under the name of the method and seed: no image, no path, no class name.
 """
@@ -45,7 +45,7 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
     except ModuleNotFoundError as error:
         raise EnvironmentFault(
             f"{tracker} cannot be used: {error}. Install it with pip install {_PACKAGES[tracker]}, or set train.track "
-            "to null; the numbers are in training.csv in any case."
+            "to null; the numbers are in training.csv anyway."
         ) from error
     except Exception as error:  # of an account, a connection or a server, each in a class of its own
         raise EnvironmentFault(

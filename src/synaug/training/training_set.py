@@ -1,4 +1,4 @@
-"""Hold a training set: one uint8 tensor where it fits into memory, with labels, groups and normalisation."""
+"""Hold a training set: one uint8 tensor where it fits into memory, with labels, groups and normalization."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PROBED = 256
 _MEASURED = 20_000  # images for mean and deviation, about
 _MAX_MIXED_SIDE = 224
 
-Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +128,9 @@ class TrainingSet:
             images[chosen] = _taken(self.autoencoded, twins[chosen]).to(images.device)
         return images
 
-    def normalised(self, images: Tensor) -> Tensor:
+    def normalized(self, images: Tensor) -> Tensor:
         """Return uint8 images as float32 with the set's mean 0 and standard deviation 1 in each channel."""
-        return normalised(images, mean=self.mean, std=self.std)
+        return normalized(images, mean=self.mean, std=self.std)
 
 
 def _taken(images: Tensor | ImageFiles, positions: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def make_training_set(
     groups: Tensor | None = None,
     num_groups: int = 0,
     like: TrainingSet | None = None,
-    normalisation: Normalisation | None = None,
+    normalization: Normalization | None = None,
 ) -> TrainingSet:
     """Make a training set of tensors, with the mean and deviation of its real images or those of ``like``.
 
@@ -163,8 +163,8 @@ def make_training_set(
         )
     if is_synthetic is None:
         is_synthetic = torch.zeros(len(labels), dtype=torch.bool)
-    if normalisation is not None:
-        mean, std = (torch.tensor(values).expand(images.shape[1]).clone() for values in normalisation)
+    if normalization is not None:
+        mean, std = (torch.tensor(values).expand(images.shape[1]).clone() for values in normalization)
     elif like is None:
         real = torch.arange(len(labels)) if is_synthetic.all() else torch.nonzero(~is_synthetic).flatten()
         mean, std = channel_statistics(images[real[:: max(1, len(real) // _MEASURED)]])
@@ -183,7 +183,7 @@ def make_training_set(
 
 
 def joined(first: TrainingSet, second: TrainingSet) -> TrainingSet:
-    """Return the images of both sets, with the normalisation of the first.
+    """Return the images of both sets, with the normalization of the first.
 
     Raises:
         DataError: one of them is not in memory; join the manifests instead.
@@ -208,7 +208,7 @@ def load_training_set(
     image_size: int | None = None,
     channels: int | None = None,
     like: TrainingSet | None = None,
-    normalisation: Normalisation | None = None,
+    normalization: Normalization | None = None,
     in_memory: bool | None = None,
     progress: Progress = silent,
 ) -> TrainingSet:
@@ -216,12 +216,12 @@ def load_training_set(
 
     Args:
         manifest: the images.
-        image_size: side in pixels; images are scaled and cropped to a centred square. Default: the size
+        image_size: side in pixels; images are scaled and cropped to a centerd square. Default: the size
             they all share, or the median shorter side, at most 224, where they differ.
         channels: 1 or 3. Default: 1 where the images are grey.
-        like: take size, channels and normalisation from this set, as a test set must from its training set.
-        normalisation: mean and deviation of each channel, as a pretrained network wants them; default: those of
-            the real images. See ``timm_networks.pretrained_normalisation``.
+        like: take size, channels and normalization from this set, as a test set must from its training set.
+        normalization: mean and deviation of each channel, as a pretrained network wants them; default: those of
+            the real images. See ``timm_networks.pretrained_normalization``.
         in_memory: decode all images now, or each when it is needed. Default: now, if they take at most half of
             the free memory.
         progress: told how many are decoded.
@@ -233,7 +233,7 @@ def load_training_set(
     if not len(manifest):
         raise DataError("There are no images to load: the manifest is empty.")
     with naming_changed_files(manifest):
-        return _loaded(manifest, image_size, channels, like, normalisation, in_memory, progress)
+        return _loaded(manifest, image_size, channels, like, normalization, in_memory, progress)
 
 
 def _loaded(
@@ -241,7 +241,7 @@ def _loaded(
     image_size: int | None,
     channels: int | None,
     like: TrainingSet | None,
-    normalisation: Normalisation | None,
+    normalization: Normalization | None,
     in_memory: bool | None,
     progress: Progress,
 ) -> TrainingSet:
@@ -265,7 +265,7 @@ def _loaded(
         groups=torch.where(attributes < 0, -1, labels * manifest.num_attributes + attributes),
         num_groups=manifest.num_classes * manifest.num_attributes,
         like=like,
-        normalisation=normalisation,
+        normalization=normalization,
     )
 
 
@@ -324,7 +324,7 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), std.float()
 
 
-def normalised(images: Tensor, *, mean: Tensor, std: Tensor) -> Tensor:
+def normalized(images: Tensor, *, mean: Tensor, std: Tensor) -> Tensor:
     """Return ``(images / 255 - mean) / std`` in float32."""
     scale = 1 / (255 * std)
     return images.float().mul_(scale[:, None, None]).sub_((mean / std)[:, None, None])

@@ -84,7 +84,9 @@ def test_the_five_batches_of_cifar10_and_its_unpacked_folder(cifar_archive, tmp_
 def test_another_md5_is_refused_before_anything_is_opened(cifar_archive):
     path = cifar_archive(CIFAR100)
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(DataError, match=r"its MD5 is [0-9a-f]{32}, expected [0-9a-f]{32}\. It was not opened\. Get it"):
+    with pytest.raises(
+        DataError, match=r"its MD5 is [0-9a-f]{32}, expected [0-9a-f]{32}\. It was not opened\. Download it again"
+    ):
         read_data(path, TRIAL)
 
 
@@ -122,7 +124,7 @@ def test_a_pickle_that_names_functions_is_refused_even_with_the_right_md5(cifar_
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ([1], "holds list, not a dict"),
+        ([1], "contains list, not a dict"),
         ({"data": np.zeros((2, 3)), "fine_labels": [0, 1]}, "no uint8 images of 32 x 32"),
         ({"data": np.zeros((1, 3072), np.uint8), "fine_labels": [7]}, "labels that are not in 0 to 3"),
         (b"nonsense", "was refused"),
@@ -140,7 +142,7 @@ def test_a_member_that_is_a_link_is_refused(cifar_archive, monkeypatch):
         about.type, about.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(about)
     monkeypatch.setitem(CIFAR100.md5, CIFAR100.file, hashlib.md5(path.read_bytes()).hexdigest())
-    with pytest.raises(DataError, match="cifar-100-python/train is no file of at most"):
+    with pytest.raises(DataError, match="cifar-100-python/train is not a regular file of at most"):
         read_data(path, TRIAL)
 
 

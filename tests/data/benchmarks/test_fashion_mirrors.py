@@ -72,7 +72,7 @@ def test_no_image_is_in_two_parts(name):
 
 
 def test_an_unknown_option_names_the_known():
-    with pytest.raises(OptionError, match="no option 'factor'; it has imbalance_factor"):
+    with pytest.raises(OptionError, match="no option 'factor'; available: imbalance_factor"):
         make_mirror("fashion_lt", factor=3)
     with pytest.raises(OptionError, match="Unknown mirror 'fashion_l'"):
         make_mirror("fashion_l")

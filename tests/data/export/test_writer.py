@@ -200,7 +200,7 @@ def test_damaged_digests(tmp_path, line):
 
 
 def test_a_folder_that_is_no_export(tmp_path):
-    with pytest.raises(DataError, match=r"is no folder that 'synaug export' wrote"):
+    with pytest.raises(DataError, match=r"was not written by 'synaug export'"):
         verify_dataset(tmp_path)
 
 
@@ -229,7 +229,7 @@ def test_a_class_without_training_images_is_refused(tmp_path):
 def test_synthetic_test_images_are_refused(real, tmp_path):
     synthetic, _ = made(real)
     synthetic.frame["split"] = "test"
-    with pytest.raises(DataError, match=r"only real images are measured on"):
+    with pytest.raises(DataError, match=r"only real images may be used for testing"):
         export_dataset(real, synthetic, tmp_path / "out")
 
 

@@ -1,4 +1,4 @@
-"""Aliases come from a table or from YAML; what is no name is refused."""
+"""Aliases come from a table or from YAML; what is not a name is refused."""
 
 import pytest
 

@@ -96,7 +96,9 @@ def test_what_may_execute_code_is_not_downloaded(cache, monkeypatch):
 
 
 def test_one_that_cannot_be_had_names_the_ways_out(cache):
-    with pytest.raises(EnvironmentFault, match=r"someone/plants cannot be had from the Hub: it was never downloaded"):
+    with pytest.raises(
+        EnvironmentFault, match=r"someone/plants cannot be downloaded from the Hub: it was never downloaded"
+    ):
         read_data("hf:someone/plants")
 
 
@@ -142,7 +144,7 @@ def test_a_row_that_names_a_file_elsewhere_is_refused(tmp_path, save_image):
     secret = save_image(tmp_path / "secret.png")
     data = datasets.Dataset.from_dict({"image": [str(secret), str(secret)], "label": ["a", "b"]})
     data = data.cast_column("image", datasets.Image(decode=False))
-    with pytest.raises(DataError, match=r"names the file .*secret\.png, which is not part of it"):
+    with pytest.raises(DataError, match=r"names the file .*secret\.png, which it does not contain"):
         huggingface._listing(data, DataOptions(), tmp_path / "saved", folder=tmp_path / "saved")
 
 

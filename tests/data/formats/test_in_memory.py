@@ -175,9 +175,9 @@ def test_balance_takes_what_a_program_holds(tree):
     ("source", "words"),
     [
         (42, r"Images cannot be read from int\. Give a path, a data frame"),
-        ({}, r"no splits in the dict"),
+        ({}, r"contains no splits"),
         ((IMAGES, [0]), r"6 images but 1 labels"),
-        (Items(["a", "b"], [0]), r"The Items has one class only|cannot be used"),
+        (Items(["a", "b"], [0]), r"The Items has only one class|cannot be used"),
         (pd.DataFrame({"picture": ["a.png"], "label": ["cat"]}), r"The DataFrame has no path column"),
         ((IMAGES.astype(np.int32) - 9, LABELS), r"The set of int32 images has pixels from -9"),
         ((IMAGES.astype(str), LABELS), r"Image 0 is <U"),
@@ -190,7 +190,7 @@ def test_what_cannot_be_read_is_named(source, words):
         read_data(source)
 
 
-def test_a_normalising_transform_is_found_out(tree):
+def test_a_normalizing_transform_is_found_out(tree):
     transform = Compose([ToTensor(), Normalize([0.5] * 3, [0.5] * 3)])
     items = Items([transform(Image.fromarray(image)) for image in IMAGES])
     with pytest.raises(DataError, match=r"pixels from -.* Leave the normalizing transform"):
@@ -203,7 +203,7 @@ def test_an_item_without_label_is_named():
             return self.images[position]
 
     with pytest.raises(
-        DataError, match=r"Item 0 of Bare is ndarray, no \(image, label\)\. .* as a pair \(images, labels\)"
+        DataError, match=r"Item 0 of Bare is ndarray, not \(image, label\)\. .* as a pair \(images, labels\)"
     ):
         read_data(Bare(IMAGES))
 

@@ -77,7 +77,7 @@ def contents(folder):
 
 @pytest.fixture(scope="module")
 def planned(photos, tmp_path_factory):
-    """Return what makes a fresh run folder with nothing generated."""
+    """Return what makes a fresh run directory with nothing generated."""
     recipe = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(RECIPE))
 
@@ -163,7 +163,7 @@ def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expe
         if done > 3 and not signals.is_requested():
             os.kill(os.getpid(), signal.SIGINT)
 
-    with signals.graceful(), pytest.raises(Interrupted, match="run the same command again"):
+    with signals.graceful(), pytest.raises(Interrupted, match="rerun the same command"):
         generate_stage.generate(folder, generator=slow_noise(0.3), cluster=TWO, progress=interrupt)
     assert 0 < len(contents(folder)) < len(expected[0])
     as_expected(folder, generate_stage.generate(folder, generator=slow_noise()), expected)
@@ -205,7 +205,7 @@ def test_a_missing_model_ends_as_without_ray(planned, tmp_path, synaug, ray):
 
 
 def test_a_machine_without_the_run_folder_is_named(planned, tmp_path):
-    with pytest.raises(EnvironmentFault, match=r"does not see the run folder .*have to share its file system"):
+    with pytest.raises(EnvironmentFault, match=r"cannot see the run directory .*must share its file system"):
         generate_stage.image_maker(tmp_path / "nowhere", "digest")
     with pytest.raises(EnvironmentFault, match="or sees another plan there"):
         generate_stage.image_maker(planned(tmp_path / "run"), "digest of another plan")
@@ -222,13 +222,13 @@ def test_engines_are_named():
     assert cluster_named("ray", workers=3, address="auto") == Cluster(3, "auto")
     with pytest.raises(OptionError, match=r"Unknown engine 'rai'. Did you mean 'ray'\? Known: local, ray"):
         cluster_named("rai")
-    with pytest.raises(OptionError, match="--workers and --address go with --engine ray"):
+    with pytest.raises(OptionError, match="--workers and --address require --engine ray"):
         cluster_named("local", workers=2)
 
 
 def test_ray_divides_the_work_itself(synaug, tmp_path):
     done = synaug("generate", tmp_path, "--engine", "ray", "--shard", "1/2")
-    assert (done.code, "leave --shard out" in done.err) == (2, True)
+    assert (done.code, "remove --shard" in done.err) == (2, True)
 
 
 @pytest.mark.long

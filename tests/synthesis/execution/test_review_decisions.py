@@ -8,7 +8,7 @@ from synaug.data.manifest import read_image
 from synaug.errors import DataError
 from synaug.runtime.storage import read_records
 from synaug.synthesis.execution import review_decisions
-from synaug.synthesis.execution.journal import revised_path
+from synaug.synthesis.execution.journal import read_tally, revised_path
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
 from synaug.synthesis.execution.recheck import recheck
 from synaug.synthesis.execution.worker import rejected_files, synthesis_summary, synthesize
@@ -88,7 +88,7 @@ def test_an_accepted_image_counts_whatever_the_gate_said(plan, tmp_path):
     after = synthesis_summary(plan, tmp_path)
     assert after["accepted"] == before["accepted"] + 1
     assert after["rejected"]["bright"] == before["rejected"]["bright"] - 1
-    assert review_decisions.review_counts(plan, tmp_path) == {"accepted": 1, "rejected": 0, "overruled": {"bright": 1}}
+    assert read_tally(plan, tmp_path).review == {"accepted": 1, "rejected": 0, "overruled": {"bright": 1}}
     made = synthetic_manifest(plan, tmp_path)
     row = list(made.frame["id"]).index(name.rpartition("-")[0])
     assert read_image(made, row).getpixel((0, 0)) >= 128
@@ -104,7 +104,7 @@ def test_a_decision_may_be_taken_back(plan, folder):
     decide(plan, folder, {name: "accept"})
     assert synthetic_manifest(plan, folder).frame.equals(before)
     assert len(list(recheck(plan, folder, []))) == 0
-    assert review_decisions.review_counts(plan, folder) == {"accepted": 1, "rejected": 0, "overruled": {}}
+    assert read_tally(plan, folder).review == {"accepted": 1, "rejected": 0, "overruled": {}}
 
 
 def test_the_same_table_again_changes_nothing(plan, folder):

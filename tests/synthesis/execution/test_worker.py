@@ -94,7 +94,7 @@ def test_a_second_call_makes_nothing(plan, tmp_path):
 
 
 def test_without_generator_and_with_images_left_it_says_so(plan, tmp_path):
-    with pytest.raises(OptionError, match="Images are left to make, first middle-000000-"):
+    with pytest.raises(OptionError, match=r"Images are still missing \(first: middle-000000-"):
         synthesize(plan, None, folder=tmp_path)
 
 
@@ -191,7 +191,7 @@ def test_a_signal_stops_after_the_batch_and_the_rest_follows(plan, tmp_path, exp
         return noise(prompts, seeds=seeds)
 
     asked_to_stop.batch_size = 8
-    with signals.graceful(), pytest.raises(Interrupted, match="run the same command again"):
+    with signals.graceful(), pytest.raises(Interrupted, match="rerun the same command"):
         synthesize(plan, asked_to_stop, folder=tmp_path, gates=[odd_seeds])
     assert 0 < synthesis_summary(plan, tmp_path)["accepted"] < 30
     synthesize(plan, noise, folder=tmp_path, gates=[odd_seeds])
@@ -228,9 +228,9 @@ def test_a_generator_that_returns_too_few_images_is_named(plan, tmp_path):
 
 
 def test_what_is_no_generator_or_makes_no_images_is_named(plan, tmp_path):
-    with pytest.raises(OptionError, match=r"generator must be a callable .* got str 'sd15'\. .* given as model="):
+    with pytest.raises(OptionError, match=r"generator must be a callable .* got str 'sd15'\. .* as model="):
         synthesize(plan, "sd15", folder=tmp_path)
-    with pytest.raises(OptionError, match="The generator returned str; it must make Pillow images"):
+    with pytest.raises(OptionError, match="The generator returned str; expected Pillow images"):
         synthesize(plan, lambda prompts, *, seeds: prompts, folder=tmp_path)
 
 

@@ -106,7 +106,7 @@ def test_without_guidance_there_is_one_pass(stable_diffusion):
 
 def test_defaults_come_from_the_folder_then_from_options(generator, stable_diffusion):
     about = generator.about
-    assert (about["steps"], about["guidance"], about["size"], about["licence"]) == (2, 1.5, 32, "apache-2.0")
+    assert (about["steps"], about["guidance"], about["size"], about["license"]) == (2, 1.5, 32, "apache-2.0")
     assert (about["dtype"], about["pipeline"], generator.batch_size) == ("float32", "StableDiffusionPipeline", 8)
     assert json.dumps(about)
     other = load_generator(str(stable_diffusion), GenerateOptions(steps=7, batch_size=2, device="cpu"))
@@ -202,7 +202,7 @@ def test_image_to_image_starts_from_the_given_images(stable_diffusion):
     assert generator.about["pipeline"] == "StableDiffusionImg2ImgPipeline"
     assert first.shape == (32, 32, 3)
     assert np.abs(first - second).mean() > 1
-    with pytest.raises(OptionError, match="starts from images, and none were given"):
+    with pytest.raises(OptionError, match="starts from init images, but none were given"):
         generator(PROMPTS[:1], seeds=[1])
 
 
@@ -217,7 +217,7 @@ def test_an_unknown_pipeline_class_is_named(stable_diffusion, tmp_path):
     shutil.copytree(stable_diffusion, folder)
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": "NextYearPipeline"}))
-    with pytest.raises(EnvironmentFault, match=r"is a NextYearPipeline, which diffusers .* does not know"):
+    with pytest.raises(EnvironmentFault, match=r"is a NextYearPipeline, which diffusers .* does not support"):
         load_generator(str(folder), GenerateOptions(device="cpu"))
 
 

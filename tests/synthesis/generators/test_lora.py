@@ -34,10 +34,10 @@ def weights(folder):
 def test_a_fitted_model_loads_and_says_what_it_is(fitted_plan, real, stable_diffusion, tmp_path):
     folder = fit_model(fitted_plan, real, folder=tmp_path, options=OPTIONS, device="cpu")
     assert weights(folder) != weights(stable_diffusion)
-    assert "may repeat them; the licences" in (folder / "README.md").read_text()
+    assert "may repeat them; the licenses" in (folder / "README.md").read_text()
     generator = load_generator(str(folder), GenerateOptions(device="cpu"), variant="fitted")
     base = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
-    assert (generator.about["steps"], generator.about["licence"]) == (2, "apache-2.0")
+    assert (generator.about["steps"], generator.about["license"]) == (2, "apache-2.0")
     one, other = (np.asarray(g(["a photo of a bag"], seeds=[1])[0].image) for g in (generator, base))
     assert (one != other).any()
     assert fit_model(fitted_plan, real, folder=tmp_path, options=OPTIONS, device="cpu") == folder

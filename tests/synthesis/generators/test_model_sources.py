@@ -40,17 +40,17 @@ def test_a_local_folder_is_taken_as_it_is(folder):
     (folder / "README.md").write_text("---\nlicense: other\nlicense_name: flux-dev\n---\n")
     (folder / "synaug.json").write_text('{"steps": 4}')
     found = find_model(str(folder))
-    assert (found.path, found.revision, found.licence, found.defaults) == (folder, None, "flux-dev", {"steps": 4})
+    assert (found.path, found.revision, found.license, found.defaults) == (folder, None, "flux-dev", {"steps": 4})
 
 
 @pytest.mark.parametrize("card", ["", "no header", "---\n- a list\n---\n", "---\nlicense: [\n---\n"])
-def test_a_card_without_licence_says_none(folder, card):
+def test_a_card_without_license_says_none(folder, card):
     (folder / "README.md").write_text(card)
-    assert find_model(str(folder)).licence is None
+    assert find_model(str(folder)).license is None
 
 
 def test_a_folder_that_is_not_there_is_no_hub_id():
-    with pytest.raises(EnvironmentFault, match=rf"The model folder \./nowhere is not there\. {WAYS_OUT}"):
+    with pytest.raises(EnvironmentFault, match=rf"The model folder \./nowhere does not exist\. {WAYS_OUT}"):
         find_model("./nowhere")
 
 
@@ -74,7 +74,7 @@ def test_no_weights_at_all_are_named(folder):
 
 def test_code_of_its_own_is_refused(folder):
     (folder / "model_index.json").write_text(json.dumps({"_class_name": ["pipeline", "MyPipeline"]}))
-    with pytest.raises(EnvironmentFault, match="wants code of its own"):
+    with pytest.raises(EnvironmentFault, match="needs custom code"):
         find_model(str(folder))
 
 
@@ -93,7 +93,7 @@ def test_offline_the_cached_snapshot_is_used(cache, model):
 
 def test_offline_without_the_model_names_the_ways_out(cache):
     with pytest.raises(
-        EnvironmentFault, match=rf"someone/other cannot be had from the Hub: it was never downloaded.*{WAYS_OUT}"
+        EnvironmentFault, match=rf"someone/other cannot be downloaded from the Hub: it was never downloaded.*{WAYS_OUT}"
     ):
         find_model("someone/other", offline=True)
 
@@ -147,7 +147,7 @@ def test_without_network_what_was_downloaded_before_is_used(cache, no_network):
 
 def test_without_network_the_error_names_the_ways_out(no_network, cache):
     shutil.rmtree(cache)
-    with pytest.raises(EnvironmentFault, match=rf"someone/tiny cannot be had from the Hub: 504.*{WAYS_OUT}"):
+    with pytest.raises(EnvironmentFault, match=rf"someone/tiny cannot be downloaded from the Hub: 504.*{WAYS_OUT}"):
         find_model("someone/tiny", offline=False)
 
 
@@ -166,12 +166,12 @@ def test_the_facts_of_a_model_come_without_its_weights(cache, monkeypatch):
     def model_info(_self, name, revision, timeout):
         return SimpleNamespace(sha=COMMIT, tags=["license:openrail", "x"])
 
-    assert model_facts("embedded")["licence"] == "apache-2.0"
+    assert model_facts("embedded")["license"] == "apache-2.0"
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", model_info)
-    assert model_facts("someone/other@v2") == {"model": "someone/other", "revision": COMMIT, "licence": "openrail"}
+    assert model_facts("someone/other@v2") == {"model": "someone/other", "revision": COMMIT, "license": "openrail"}
 
 
 def test_offline_the_facts_are_those_of_what_is_there(cache):
     assert model_facts("someone/tiny")["revision"] == COMMIT
-    assert model_facts("someone/other") == {"model": "someone/other", "revision": None, "licence": None}
+    assert model_facts("someone/other") == {"model": "someone/other", "revision": None, "license": None}

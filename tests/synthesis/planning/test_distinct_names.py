@@ -14,7 +14,7 @@ from synaug.data.export.file_index import ExportedFiles
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.recipes import make_recipe
-from synaug.run import RunFolder, method_and_seed
+from synaug.run_directory import RunPaths, method_and_seed
 from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.planning.plan_file import read_plan, write_plan
 from synaug.synthesis.planning.slots import safe_names, slots
@@ -50,7 +50,7 @@ def test_names_that_never_collided_keep_theirs():
 
 
 def test_a_name_given_twice_is_refused():
-    with pytest.raises(DataError, match=r"'a' is given twice"):
+    with pytest.raises(DataError, match=r"'a' occurs twice"):
         safe_names(("a", "b", "a"))
 
 
@@ -108,7 +108,7 @@ def test_a_plan_that_somebody_changed_is_refused(tmp_path, old, new):
     text = (tmp_path / "plan.json").read_text()
     assert old in text
     (tmp_path / "plan.json").write_text(text.replace(old, new))
-    with pytest.raises(DataError, match=r"not a whole plan"):
+    with pytest.raises(DataError, match=r"not a complete plan"):
         read_plan(tmp_path / "plan.json")
 
 
@@ -140,7 +140,7 @@ def assert_files_differ(ids):
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.text("ab-01", min_size=1, max_size=5), st.integers(0, 20)), unique=True, max_size=8))
 def test_results_of_methods_and_seeds_lie_apart(pairs):
-    run = RunFolder(Path("run"))
+    run = RunPaths(Path("run"))
     places = [run.checkpoint(method, seed).name for method, seed in pairs]
     assert len(set(places)) == len(pairs)
     assert [method_and_seed(name) for name in places] == pairs
@@ -161,4 +161,4 @@ def test_methods_that_some_file_systems_take_for_one_are_refused(names):
 
 def test_a_method_name_from_a_file_cannot_leave_the_run(tmp_path):
     with pytest.raises(DataError, match=r"has a path separator"):
-        RunFolder(tmp_path).checkpoint("../../evil", 0)
+        RunPaths(tmp_path).checkpoint("../../evil", 0)

@@ -227,13 +227,13 @@ def test_a_plan_survives_its_file(tmp_path):
 
 def test_a_plan_of_another_version_is_refused(tmp_path):
     (tmp_path / "plan.json").write_text('{"schema_version": 99}')
-    with pytest.raises(DataError, match=r"is no plan of version 1 \(it says 99\)"):
+    with pytest.raises(DataError, match=r"is not a plan of version 1 \(found 99\)"):
         read_plan(tmp_path / "plan.json")
 
 
 def test_a_damaged_plan_is_refused(tmp_path):
     (tmp_path / "plan.json").write_text('{"schema_version": 1, "cells": 3}')
-    with pytest.raises(DataError, match="is not a whole plan"):
+    with pytest.raises(DataError, match="is not a complete plan"):
         read_plan(tmp_path / "plan.json")
 
 

@@ -97,5 +97,5 @@ def test_phrases_of_an_unknown_class_or_empty_ones_are_refused():
         plan_of([2, 0], spread={"class": {"cot": ("parka",)}})
     with pytest.raises(ValueError, match="needs at least one phrase"):
         PlanOptions(spread={"background": ()})
-    with pytest.raises(ValueError, match="is no free name"):
+    with pytest.raises(ValueError, match="is a reserved name"):
         PlanOptions(spread={"modifier": ("red",)})

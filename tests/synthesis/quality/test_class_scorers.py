@@ -121,8 +121,8 @@ def test_each_image_is_scored_by_one_caption_a_class_as_the_network_itself_does(
     scorer = clip_scorer(find_model(str(readers / name), layout=TRANSFORMERS), CAPTIONS, device="cpu", batch_size=2)
     found = scorer(images)
     network, processor = AutoModel.from_pretrained(readers / name), AutoProcessor.from_pretrained(readers / name)
-    colour = [image.convert("RGB") for image in images]
-    inputs = processor(text=CAPTIONS, images=colour, return_tensors="pt", padding="max_length")
+    color = [image.convert("RGB") for image in images]
+    inputs = processor(text=CAPTIONS, images=color, return_tensors="pt", padding="max_length")
     with torch.inference_mode():
         expected = network(**inputs).logits_per_image.softmax(1).numpy()
     assert np.abs(found - expected).max() < 1e-5
@@ -153,7 +153,7 @@ def test_the_command_rejects_by_the_real_images_own_scores(synaug, photos, reade
     made = synaug("generate", out, "--json")
     assert made.code == 0, made.err
     lock = json.loads((out / "synaug.lock.json").read_text())
-    assert lock["scorer"].items() >= {"model": model, "revision": revision, "licence": "mit"}.items()
+    assert lock["scorer"].items() >= {"model": model, "revision": revision, "license": "mit"}.items()
     assert lock["model"]["model"] == "embedded"
 
     data, captions = read_manifest(out / "data.parquet").split("train"), ["an ankle boot", "a bag", "a coat"]
@@ -184,7 +184,7 @@ def test_without_off_class_no_scorer_is_looked_for():
     assert chosen_scorer(quality, CAPTIONS) is None
     assert chosen_scorer(QualityOptions(), CAPTIONS) is None
     asked = chosen_scorer(QualityOptions(scorer="clip", scorer_model="./nowhere"), CAPTIONS)
-    with pytest.raises(EnvironmentFault, match=r"\./nowhere is not there.*or take quality\.scorer: classifier"):
+    with pytest.raises(EnvironmentFault, match=r"\./nowhere does not exist.*or take quality\.scorer: classifier"):
         asked([])
 
 
@@ -192,7 +192,7 @@ def test_run_misses_the_scorer_before_anything_is_written(synaug, photos, tmp_pa
     (tmp_path / "r.json").write_text(json.dumps({"quality": {"scorer": "clip", "scorer_model": "someone/unseen"}}))
     done = synaug("run", photos, "--out", tmp_path / "run", "--model", "embedded", "--recipe", tmp_path / "r.json")
     assert done.code == 5
-    assert "someone/unseen cannot be had from the Hub: it was never downloaded. Ways out:" in done.err
+    assert "someone/unseen cannot be downloaded from the Hub: it was never downloaded. Ways out:" in done.err
     assert not (tmp_path / "run").exists()
 
 
@@ -205,7 +205,7 @@ def test_a_scorer_has_to_be_safe_whole_and_of_the_right_kind(readers, tmp_path):
     with pytest.raises(EnvironmentFault, match=r"only pytorch_model\.bin, which may execute code"):
         find_model(str(folder), layout=TRANSFORMERS)
     (folder / "config.json").unlink()
-    with pytest.raises(EnvironmentFault, match=r"has no config\.json, so it is no transformers model"):
+    with pytest.raises(EnvironmentFault, match=r"has no config\.json, so it is not a transformers model"):
         find_model(str(folder), layout=TRANSFORMERS)
 
 

@@ -70,7 +70,7 @@ class Mine(nn.Module):
 
 def items_of(data, *, attributes=False):
     others = (torch.arange(len(data)) % 2,) if attributes else ()
-    return TensorDataset(data.normalised(data.images), data.labels, *others)
+    return TensorDataset(data.normalized(data.images), data.labels, *others)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -90,7 +90,7 @@ def test_a_network_of_torchvision_is_retrained_from_a_loader(small_set, method):
     assert type(new) is type(network)
     assert "fc.weight" in changed <= {"fc.weight", "fc.bias"}
     assert all(value.equal(before[name]) for name, value in network.state_dict().items())
-    assert new(small_set.normalised(small_set.images)).isfinite().all()
+    assert new(small_set.normalized(small_set.images)).isfinite().all()
 
 
 def test_a_network_of_ones_own_is_retrained_by_the_name_of_its_layer(small_set):
@@ -98,7 +98,7 @@ def test_a_network_of_ones_own_is_retrained_by_the_name_of_its_layer(small_set):
     new = retrain_classifier(network, items_of(small_set), layer="judge", regularization=100.0, device="cpu")
     assert isinstance(new, Mine)
     assert new.body[1].weight.equal(network.body[1].weight)
-    images = small_set.normalised(small_set.images)
+    images = small_set.normalized(small_set.images)
     features = network.body(images).detach()
     again = retrain_classifier(network.judge, features, labels=small_set.labels, regularization=100.0)
     assert torch.allclose(new(images)["probabilities"], again(features).softmax(1), atol=1e-5)
@@ -106,7 +106,7 @@ def test_a_network_of_ones_own_is_retrained_by_the_name_of_its_layer(small_set):
 
 def test_batches_data_sets_training_sets_and_features_give_the_same_layer(small_set):
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 3))
-    images = small_set.normalised(small_set.images)
+    images = small_set.normalized(small_set.images)
     batches = [(images[rows], small_set.labels[rows]) for rows in torch.arange(12).split(5)]
     features = network[:3](images).detach()
     layers = [
@@ -147,8 +147,8 @@ def test_features_leave_the_network_as_it_was(small_set):
     ("data", "message"),
     [
         ([torch.zeros(2, 64)], r"Batches of \(images, labels\) or .* but got Tensor"),
-        ([], r"There are no images to compute features of"),
-        (torch.zeros(5, 6), r"Features alone do not say what is in the images; give their labels"),
+        ([], r"No images were given to compute features from"),
+        (torch.zeros(5, 6), r"Features need labels"),
     ],
 )
 def test_other_data_are_refused(data, message):
@@ -189,7 +189,7 @@ def test_a_method_of_ones_own(small_set):
 
 def test_a_class_without_images_is_named(small_set):
     data = small_set.rows(small_set.labels != 1)
-    with pytest.raises(DataError, match=r"no images of the classes number 1. Retrain on the evened-out set"):
+    with pytest.raises(DataError, match=r"there are no images of the classes 1. Retrain on the balanced set"):
         retrain_classifier(make_model("resnet8", num_classes=3, in_channels=1), data, device="cpu")
 
 
@@ -246,7 +246,7 @@ def test_a_layer_of_cosines_is_retrained_on_features_of_length_1(small_set):
 
 def test_predicted_groups_need_two_attributes(small_set):
     data = small_set.rows(small_set.groups != 1)
-    with pytest.raises(DataError, match=r"Attributes cannot be predicted: the images show fewer than two"):
+    with pytest.raises(DataError, match=r"Attributes cannot be predicted: fewer than two"):
         predicted_groups(data, torch.zeros(len(data), 2))
 
 

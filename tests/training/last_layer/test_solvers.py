@@ -20,7 +20,7 @@ from synaug.training.last_layer.logistic import (
     DFR_REFITS,
     _sparse_fit,
     logistic,
-    standardised,
+    standardized,
     warm_logistic,
 )
 from synaug.training.last_layer.problem import Head, Problem, balanced_rows, mean_recall
@@ -66,7 +66,7 @@ def test_warm_logistic_stays_at_the_start_when_it_is_held_tightly():
 
 def test_folding_and_unfolding_are_inverse():
     problem = make_problem()
-    inputs = standardised(problem.features)
+    inputs = standardized(problem.features)
     there = inputs.unfolded(problem.start)
     assert there.logits(inputs.features) == pytest.approx(problem.start.logits(problem.features))
     back = inputs.folded(there.weight, there.bias)
@@ -143,7 +143,7 @@ def test_nearest_class_mean_by_hand():
     assert head.weight.tolist() == [[1, 0], [0, 1]]
 
 
-def test_the_class_with_the_nearest_mean_is_scikit_learns_neighbour_by_cosine():
+def test_the_class_with_the_nearest_mean_is_scikit_learns_neighbor_by_cosine():
     problem = make_problem()
     means = [problem.features[problem.labels == label].mean(0) for label in range(3)]
     theirs = KNeighborsClassifier(1, metric="cosine").fit(means, range(3)).predict(problem.features)
@@ -164,7 +164,7 @@ def test_crt_without_anything_to_see_guesses_every_class_alike_by_hand(method):
 def test_crt_finds_what_scikit_learns_class_balanced_regression_finds():
     """By SGD on draws, so about; the layer there was plays no part."""
     problem = make_problem()
-    inputs = replace(problem, features=standardised(problem.features).features)
+    inputs = replace(problem, features=standardized(problem.features).features)
     theirs = LogisticRegression(C=1.0, class_weight="balanced").fit(inputs.features, inputs.labels)
     ours = METHODS["crt"](inputs, regularization=1.0, seed=0)
     probabilities = torch.from_numpy(ours.logits(inputs.features)).softmax(1).numpy()
@@ -245,7 +245,7 @@ def test_dfr_ignores_a_spurious_feature_that_logistic_regression_uses():
 
 def test_a_sparse_fit_of_three_classes_gives_the_scores_of_scikit_learns_one_against_the_rest():
     problem = make_problem()
-    inputs = standardised(problem.features).features
+    inputs = standardized(problem.features).features
     one = LogisticRegression(C=0.3, l1_ratio=1.0, solver="liblinear", max_iter=5000, tol=1e-3, random_state=0)
     theirs = OneVsRestClassifier(one).fit(inputs, problem.labels).decision_function(inputs)
     assert _sparse_fit(inputs, problem.labels, 0.3, 0).logits(inputs) == pytest.approx(theirs)

@@ -12,7 +12,7 @@ from synaug.methods.datasets import input_of
 from synaug.methods.networks import check_inputs
 from synaug.pipeline.plan import drafted_plan
 from synaug.training.networks.classifiers import CosineLinear, check_network, make_model, network_digest
-from synaug.training.networks.timm_networks import pretrained_normalisation
+from synaug.training.networks.timm_networks import pretrained_normalization
 
 
 @pytest.mark.parametrize(("name", "millions"), [("resnet20", 0.27), ("resnet32", 0.46), ("resnet56", 0.85)])
@@ -81,14 +81,14 @@ def test_no_pretrained_weights_for_tiny_networks():
         make_model("resnet8", num_classes=2, pretrained=True)
 
 
-def test_pretrained_normalisation_of_resnet50_is_imagenets():
-    mean, _, side = pretrained_normalisation("timm/resnet50")
+def test_pretrained_normalization_of_resnet50_is_imagenets():
+    mean, _, side = pretrained_normalization("timm/resnet50")
     assert mean == (0.485, 0.456, 0.406)
     assert side == 224
 
 
-def test_pretrained_normalisation_of_grey_images_is_the_mean_over_colours():
-    mean, _, _ = pretrained_normalisation("resnet50", in_channels=1)
+def test_pretrained_normalization_of_grey_images_is_the_mean_over_colors():
+    mean, _, _ = pretrained_normalization("resnet50", in_channels=1)
     assert mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
 
 
@@ -110,7 +110,7 @@ def test_a_network_starts_from_a_folder_of_weights(weights):
     made = make_model(name, num_classes=3, image_size=48, pretrained=True)
     assert made.backbone.conv_stem.weight.equal(model.conv_stem.weight)
     assert not make_model(name, num_classes=3, image_size=48).backbone.conv_stem.weight.equal(model.conv_stem.weight)
-    assert pretrained_normalisation(name) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 48)
+    assert pretrained_normalization(name) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6), 48)
 
 
 def test_other_weights_are_another_network(weights):
@@ -135,7 +135,7 @@ def test_a_folder_of_another_architecture_than_timms_is_refused(weights):
     about = json.loads((folder / "config.json").read_text())
     about["model_args"] = about.get("model_args", {}) | {"drop_rate": 0.1}
     (folder / "config.json").write_text(json.dumps(about))
-    with pytest.raises(OptionError, match=r"differs from test_efficientnet by \{'drop_rate': 0\.1\}, which a kept"):
+    with pytest.raises(OptionError, match=r"differs from test_efficientnet by \{'drop_rate': 0\.1\}, which a saved"):
         check_network(f"local-dir:{folder}")
 
 
@@ -155,8 +155,8 @@ def test_a_folder_whose_network_pools_otherwise_is_refused(tmp_path, architectur
 
 def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weights):
     name = f"timm/local-dir:{weights[0]}"
-    colour = from_arrays(np.zeros((2, 28, 28, 3), np.uint8), [0, 1], class_names=("a", "b"))
-    plan = drafted_plan(colour, Recipe())
+    color = from_arrays(np.zeros((2, 28, 28, 3), np.uint8), [0, 1], class_names=("a", "b"))
+    plan = drafted_plan(color, Recipe())
 
     def images(**options):
         return input_of(name, TrainOptions(network=name, **options), plan)
@@ -173,11 +173,11 @@ def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weight
     assert input_of("auto", TrainOptions(pretrained=True, image_size=96), plan)[1] == 96
     with pytest.raises(OptionError, match=r"train\.mean has 2 numbers, but the images have 3 channels"):
         images(mean=(0.5, 0.5), std=(1.0, 1.0))
-    with pytest.raises(OptionError, match=r"weights of timm/resnet50 want images of 224 pixels.*train\.image_size"):
+    with pytest.raises(OptionError, match=r"weights of timm/resnet50 expect images of 224 pixels.*train\.image_size"):
         check_inputs(["timm/resnet50"], TrainOptions(network=name, pretrained=True), plan)
 
 
 @pytest.mark.parametrize("given", [{"mean": (0.5,)}, {"mean": (0.5,), "std": (0.0,)}, {"mean": (0.5,), "std": (1, 1)}])
 def test_mean_and_deviation_come_together(given):
-    with pytest.raises(ValueError, match="mean and std are given together, as many numbers each, std above 0"):
+    with pytest.raises(ValueError, match="mean and std must be given together, with equally many"):
         TrainOptions(**given)

@@ -38,7 +38,7 @@ def two(in_channels):
     return Net(2, in_channels)
 
 
-def colour(num_classes):
+def color(num_classes):
     return Net(num_classes, 3)
 
 
@@ -104,11 +104,11 @@ def test_a_head_of_cosines_takes_the_place_of_its_own(net):
     [
         ("absent.py:Net", r"The network file absent\.py cannot be read: No such file"),
         ("{net}:Nett", r"Unknown network in .*net\.py 'Nett'\. Did you mean 'Net'\?"),
-        ("{net}:WIDTH", r"net\.py:WIDTH is a int\. It has to be a class or function that returns an nn\.Module"),
-        ("{net}:number", r"has to be an nn\.Module, but the call returned a int"),
+        ("{net}:WIDTH", r"net\.py:WIDTH is a int\. It must be a class or function that returns an nn\.Module"),
+        ("{net}:number", r"must be an nn\.Module, but the call returned a int"),
         ("{net}:convolution", r"Sequential has no nn\.Linear, so its classifier cannot be retrained"),
         ("{net}:two", r"'head', has 2 outputs, but there are 3 classes\. Let the factory take num_classes"),
-        ("{net}:colour", r"cannot take images of shape \(2, 1, 8, 8\).*Its factory may take in_channels"),
+        ("{net}:color", r"cannot take images of shape \(2, 1, 8, 8\).*Its factory may take in_channels"),
         ("{net}:Scaled", r"logits of .*net\.py:Scaled are not what its last linear layer, 'head', makes of features"),
         ("no_such_package.nets:Net", r"module no_such_package\.nets cannot be imported: ModuleNotFoundError"),
         ("torch.nn:Conv2d", r"The network torch\.nn:Conv2d cannot be made: TypeError"),

@@ -1,4 +1,4 @@
-"""The data sets of the paper and their like: where each is to be had, under which licence, and how many images it has.
+"""The data sets of the paper and their like: where each is to be had, under which license, and how many images it has.
 
 The files are read as their makers hand them out, and compared with what is expected before anything else is done.
 """
@@ -41,7 +41,7 @@ class Benchmark:
 
     problem: str
     source: str
-    licence: str
+    license: str
     give: str
     read: Callable[[Path, DataOptions], Listing]
     expected: Callable[[DataOptions], Expected]
@@ -59,7 +59,7 @@ def _cifar(archive: Archive, source: str) -> Benchmark:
     return Benchmark(
         problem="long tail",
         source=f"{archive.url}, or {source}",
-        licence="none stated; for research",
+        license="none stated; for research",
         give=f"{archive.file}, its folder, or {source}",
         read=lambda place, options: list_cifar(place, archive, options),
         expected=expected,
@@ -72,7 +72,7 @@ def _imagenet(lists: str, files: dict[str, str], splits: dict[str, int]) -> Benc
     return Benchmark(
         problem="long tail",
         source=f"https://www.image-net.org, with the list files of {lists}",
-        licence="ImageNet's terms: non-commercial research",
+        license="ImageNet's terms: non-commercial research",
         give=f"the folder with train/ and val/ by class; data.lists: the folder with {', '.join(files.values())}",
         read=lambda root, options: list_list_files(root, files, options),
         expected=lambda _: Expected(splits),
@@ -99,7 +99,7 @@ BENCHMARKS = {
     "utkface": Benchmark(
         problem="fairness",
         source="https://susanqq.github.io/UTKFace/ (aligned and cropped)",
-        licence="non-commercial research",
+        license="non-commercial research",
         give="the folder of images",
         read=list_faces,
         expected=lambda _: Expected({"train": 23_700}, tolerance=0.01),
@@ -109,7 +109,7 @@ BENCHMARKS = {
     "fairface": Benchmark(
         problem="fairness",
         source="https://github.com/joojs/fairface",
-        licence="CC BY 4.0",
+        license="CC BY 4.0",
         give="the folder with train/, val/, fairface_label_train.csv and fairface_label_val.csv",
         read=list_fairface,
         expected=lambda _: Expected({"train": 86_744, "test": 10_954}),
@@ -119,7 +119,7 @@ BENCHMARKS = {
     "celeba": Benchmark(
         problem="spurious correlation",
         source="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
-        licence="non-commercial research",
+        license="non-commercial research",
         give="the folder with img_align_celeba/, list_attr_celeba and list_eval_partition (.csv or .txt)",
         read=list_celeba,
         expected=lambda _: Expected({"train": 162_770, "validation": 19_867, "test": 19_962}),
@@ -129,7 +129,7 @@ BENCHMARKS = {
     "waterbirds": Benchmark(
         problem="spurious correlation",
         source="https://github.com/kohpangwei/group_DRO, or the package wilds",
-        licence="none stated; made of CUB-200-2011 and Places, both for non-commercial research",
+        license="none stated; made of CUB-200-2011 and Places, both for non-commercial research",
         give="the folder with metadata.csv",
         read=lambda root, options: list_table(root / "metadata.csv", options),
         expected=lambda _: Expected(
@@ -166,19 +166,19 @@ def list_benchmark(place: Path, options: DataOptions) -> Listing:
     """
     name, benchmark = benchmark_named(options.benchmark or "")
     if options.imbalance_factor is not None and not benchmark.has_tail:
-        raise OptionError(f"data.imbalance_factor: {name} is as uneven as it is; leave the option out.")
+        raise OptionError(f"data.imbalance_factor: {name} has a fixed imbalance factor; remove the option.")
     if is_hub_id(place):
         if not benchmark.on_hub:
-            raise OptionError(f"{name} is not read from the Hub. Give {benchmark.give}; it is to be had from "
+            raise OptionError(f"{name} is not read from the Hub. Give {benchmark.give}; it is available from "
                               f"{benchmark.source}.")  # fmt: skip
     elif not place.exists():
-        raise DataError(f"{place} does not exist. Give {benchmark.give}; it is to be had from {benchmark.source}.")
+        raise DataError(f"{place} does not exist. Give {benchmark.give}; it is available from {benchmark.source}.")
     if options.label is None:
         attribute = options.attribute or benchmark.attribute
         options = options.model_copy(update={"label": benchmark.label, "attribute": attribute})
     listing = _without_missing_files(benchmark.read(place, options), options, place)
     if not options.partial:
-        _check_expected(listing, benchmark.expected(options), f"{place} is not the whole {name}", benchmark)
+        _check_expected(listing, benchmark.expected(options), f"{place} is not the complete {name}", benchmark)
     return listing
 
 
@@ -195,8 +195,9 @@ def _without_missing_files(listing: Listing, options: DataOptions, place: Path) 
     if len(lost) and (not options.partial or not there.any()):
         counts = ", ".join(f"{number:,} of {split}" for split, number in lost["split"].value_counts().items())
         raise DataError(
-            f"{len(lost):,} of {len(there):,} images that {place} should have are not there ({counts}); the first: "
-            f"{', '.join(lost['path'][:3])}. Get the rest, or set data.partial for a trial."
+            f"{len(lost):,} of {len(there):,} images that {place} should have are missing ({counts}); first: "
+            f"{', '.join(lost['path'][:3])}. Get the missing images, or set data.partial to accept "
+            "an incomplete data set."
         )
     frame = listing.frame.loc[there].reset_index(drop=True)
     trained = set(frame.loc[frame["split"] == "train", "label"])
@@ -225,8 +226,8 @@ def _check_expected(listing: Listing, expected: Expected, complaint: str, benchm
     if wrong:
         more = f"; and {len(wrong) - 8} more" if len(wrong) > 8 else ""
         raise DataError(
-            f"{complaint}: {'; '.join(wrong[:8])}{more}. Get it from {benchmark.source}, or set data.partial "
-            "for a trial."
+            f"{complaint}: {'; '.join(wrong[:8])}{more}. Get it from {benchmark.source}, or set "
+            "data.partial to accept an incomplete data set."
         )
 
 
@@ -240,7 +241,7 @@ def known_datasets() -> list[dict[str, Any]]:
                 "name": name,
                 "problem": benchmark.problem,
                 "images": dict(splits),
-                "licence": benchmark.licence,
+                "license": benchmark.license,
                 "source": benchmark.source,
                 "data": benchmark.give,
             }

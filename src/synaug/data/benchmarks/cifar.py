@@ -43,7 +43,7 @@ class Archive:
     names: str
     labels: str
     num_classes: int
-    largest: int  # training images a class; a fifth of it are tested on
+    largest: int  # training images per class; a fifth of it are tested on
     md5: dict[str, str]
 
     @property
@@ -155,8 +155,8 @@ def _long_tail(
         wrong = [f"class {names[i]!r} has {have[i]:,}" for i in np.flatnonzero(have != largest)]
         raise DataError(
             f"{place}: expected {archive.num_classes} classes of {largest:,} training images, found "
-            f"{have.sum():,} images in {len(names)} classes: {', '.join(wrong[:5])}. Get the whole of it from "
-            f"{archive.url}, or set data.partial for a trial."
+            f"{have.sum():,} images in {len(names)} classes: {', '.join(wrong[:5])}. Get the complete data set from "
+            f"{archive.url}, or set data.partial to accept an incomplete data set."
         )
     drawing = np.random.RandomState(0)
     drawn = []
@@ -195,8 +195,8 @@ def _md5(data: bytes = b"") -> Any:
 def _check_md5(found: str, path: Path, name: str, archive: Archive) -> None:
     if found != archive.md5[name]:
         raise DataError(
-            f"{path} is not the official file: its MD5 is {found}, expected {archive.md5[name]}. It was not opened. "
-            f"Get it again from {archive.url}."
+            f"{path} is not the official file: its MD5 is {found}, expected {archive.md5[name]}. It "
+            f"was not opened. Download it again from {archive.url}."
         )
 
 
@@ -209,7 +209,7 @@ def _members(packed: Path, names: list[str]) -> dict[str, bytes]:
                 member = tar.getmember(name)
                 file = tar.extractfile(member) if member.isreg() and member.size <= MAX_MEMBER else None
                 if file is None:
-                    raise DataError(f"{packed}: {name} is no file of at most {MAX_MEMBER:,} bytes.")
+                    raise DataError(f"{packed}: {name} is not a regular file of at most {MAX_MEMBER:,} bytes.")
                 contents[name.rsplit("/", 1)[-1]] = file.read()
     except (KeyError, tarfile.TarError, EOFError, OSError) as error:
         raise DataError(f"{packed} cannot be unpacked: {error}.") from error
@@ -233,7 +233,7 @@ def _unpickled(data: bytes, name: str) -> dict[str, Any]:
     except Exception as error:  # damaged pickles raise many kinds
         raise DataError(f"The CIFAR file {name} was refused: {error}.") from error
     if not isinstance(content, dict):
-        raise DataError(f"The CIFAR file {name} holds {type(content).__name__}, not a dict.")
+        raise DataError(f"The CIFAR file {name} contains {type(content).__name__}, not a dict.")
     return content
 
 

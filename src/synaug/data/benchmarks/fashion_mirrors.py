@@ -68,7 +68,7 @@ def make_mirror(name: str, *, validation: bool = False, **options: float) -> Mir
     known = list(inspect.signature(MIRRORS[name]).parameters)[1:]
     for option in options:
         if option not in known:
-            raise OptionError(f"The mirror {name} has no option {option!r}; it has {', '.join(known) or 'none'}.")
+            raise OptionError(f"The mirror {name} has no option {option!r}; available: {', '.join(known) or 'none'}.")
     return _made(name, validation, tuple(sorted(options.items())))
 
 
@@ -105,7 +105,7 @@ def fashion_lt(source: _Source, *, imbalance_factor: float = 100, largest: float
 def fashion_fair(source: _Source) -> Mirror:
     """Ten classes whose items have one of four tints: the sensitive attribute.
 
-    1,500 down to 150 images a class. In training seven in ten of a class have its usual tint and three in a hundred
+    1,500 down to 150 images per class. In training seven in ten of a class have its usual tint and three in a hundred
     its rarest one, and which tint that is goes round with the class; in the test set all tints are equally frequent.
     """
     num_tints = len(fashion_mnist.TINTS)

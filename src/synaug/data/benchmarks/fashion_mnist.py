@@ -4,7 +4,7 @@ The 60,000 training images are split once and for all, so that nothing that is m
 embedded generator: of each class the first 3,000 in file order (less exact copies of other images) trained
 the generator; the other 3,000 are for training sets; the 10,000 test images are for testing.
 
-Fashion-MNIST: Xiao, Rasul and Vollgraf 2017, MIT licence.
+Fashion-MNIST: Xiao, Rasul and Vollgraf 2017, MIT license.
 """
 
 from __future__ import annotations

@@ -29,7 +29,9 @@ def list_list_files(root: Path, files: dict[str, str], options: DataOptions) -> 
         guard.check(path)
     names = frame.groupby("number")["label"].agg(["first", "nunique"])
     if (names["nunique"] > 1).any() or names["first"].duplicated().any():
-        raise DataError(f"The list files in {folder} number a class folder in two ways; they do not belong together.")
+        raise DataError(
+            f"The list files in {folder} assign two numbers to one class folder; they belong to different data sets."
+        )
     return Listing(
         frame=frame.drop(columns="number").assign(id=frame["path"], attribute=""),
         class_names=tuple(names["first"]),

@@ -35,7 +35,7 @@ def _check_manifest(data: Any, name: str) -> None:
 
 
 def to_frame(data: Manifest) -> pd.DataFrame:
-    """Return one row an image, with names in the place of numbers; ``read_data`` reads it back.
+    """Return one row per image, with names in the place of numbers; ``read_data`` reads it back.
 
     Columns: ``id``, ``image`` (the path of a file, or what is kept in memory: encoded bytes or a uint8 array),
     ``label``, ``attribute`` (only where some are known; missing where not), ``split`` and ``is_synthetic``.

@@ -74,7 +74,7 @@ def croissant_text(
         "@context": _CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": VERSION,
-        "name": str(about.get("name") or "evened-out-images"),
+        "name": str(about.get("name") or "balanced-images"),
         "description": str(about.get("description") or "Real images, evened out with synthetic ones by SYNAuG."),
         "version": "1.0.0",
         **{key: about[known] for key, known in _TOLD.items() if about.get(known)},

@@ -17,7 +17,7 @@ import yaml
 from synaug.runtime.escaping import markdown
 
 HEAD_KEYS = ("license", "language")
-UNKNOWN_LICENCE = "unknown"
+UNKNOWN_LICENSE = "unknown"
 SIZES = tuple((10**power, name) for power, name in enumerate(("1K", "10K", "100K", "1M", "10M", "100M"), 3))
 ROWS_AT_ONCE = 10_000
 KINDS = {"int": "int64", "float": "float64", "bool": "bool", "text": "string"}
@@ -108,7 +108,7 @@ def make_card(
     """
     splits = list(dict.fromkeys(column.split(",")[0] for column in counts))
     name = str(about.get("name") or "Evened-out images")
-    head = {"license": UNKNOWN_LICENCE} | {key: about[key] for key in HEAD_KEYS if about.get(key)}
+    head = {"license": UNKNOWN_LICENSE} | {key: about[key] for key in HEAD_KEYS if about.get(key)}
     head |= {
         "pretty_name": name,
         "task_categories": ["image-classification"],
@@ -201,7 +201,7 @@ _LIMITS = """## Limits
 
 Synthetic images show what the model that drew them takes a class to look like, with that model's gaps and biases; the
 checks reject what is broken, off-class or copied, and do not find everything. Train on them; measure on real images
-only. The licence of the real images and the terms of the model both apply to the whole.
+only. The license of the real images and the terms of the model both apply to the whole.
 """
 _LOADING = """## Loading
 

@@ -30,7 +30,10 @@ def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = Fa
     try:
         url = api.create_repo(repository, repo_type=kind, private=private or None, exist_ok=True)
         if private and not api.repo_info(repository, repo_type=kind).private:
-            raise OptionError(f"{repository} is public already, so nothing was sent. Name another, or make it private.")
+            raise OptionError(
+                f"{repository} is already public, so nothing was uploaded. Name another repository, "
+                "or make this one private."
+            )
         api.upload_folder(
             repo_id=repository, repo_type=kind, folder_path=folder, commit_message="Uploaded with synaug export"
         )
@@ -39,7 +42,7 @@ def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = Fa
     except Exception as error:  # the Hub's client passes on what its HTTP library of the day raises
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise EnvironmentFault(
-            f"{folder} is written, but could not be sent to {repository}: {first}. Check the network and that "
+            f"{folder} is written, but could not be uploaded to {repository}: {first}. Check the network and that "
             f"the token may write there, then send it with: hf upload {repository} {folder} --repo-type {kind}"
         ) from error
     return str(url)
@@ -58,14 +61,12 @@ def checked_token(repository: str) -> str:
     try:
         validate_repo_id(repository)
     except errors.HFValidationError as error:
-        raise OptionError(f"{repository!r} is no repository of the Hub: {error} Give USER/NAME.") from error
+        raise OptionError(f"{repository!r} is not a Hub repository: {error} Give USER/NAME.") from error
     if repository.count("/") != 1:
-        raise OptionError(f"{repository!r} is no repository of the Hub. Give USER/NAME.")
+        raise OptionError(f"{repository!r} is not a Hub repository. Give USER/NAME.")
     token = huggingface_hub.get_token()
     if token is None:
-        raise EnvironmentFault(
-            "There is no token to write to the Hub with. Set HF_TOKEN to one that may write, or run: hf auth login"
-        )
+        raise EnvironmentFault("No token with write access to the Hub was found. Set HF_TOKEN, or run: hf auth login")
     if constants.HF_HUB_OFFLINE:
-        raise EnvironmentFault("HF_HUB_OFFLINE is set, so nothing can be sent to the Hub. Unset it and try again.")
+        raise EnvironmentFault("HF_HUB_OFFLINE is set, so nothing can be uploaded. Unset it and try again.")
     return token

@@ -54,7 +54,7 @@ def _read_digests(folder: Path) -> dict[str, str]:
         lines = directories.read_bytes(folder / DIGESTS).decode().splitlines()
     except OSError as error:
         raise DataError(
-            f"{folder} is no folder that 'synaug export' wrote: {DIGESTS} cannot be read ({error.strerror})."
+            f"{folder} was not written by 'synaug export': {DIGESTS} cannot be read ({error.strerror})."
         ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{folder / DIGESTS} is damaged: {error}.") from error

@@ -4,7 +4,7 @@
 
     out/train/<class>/<id>.<ext>   real and synthetic images
     out/test/...                   real images (also validation/, where there is one)
-    out/train/metadata.parquet     one row an image: file, label, source, provenance
+    out/train/metadata.parquet     one row per image: file, label, source, provenance
     out/README.md                  data card; its head tells ``datasets`` splits and columns
     out/croissant.json             the same for readers of Croissant
     out/SHA256SUMS                 digest of every other file
@@ -153,7 +153,9 @@ def _check_images(images: Manifest) -> None:
         name = images.class_names[int(np.flatnonzero(counts == 0)[0])]
         raise DataError(f"The class {name!r} has no training images, so it would have no folder and no number.")
     if (images.is_synthetic & (images.frame["split"] != "train").to_numpy(bool)).any():
-        raise DataError("A synthetic image is in the test or validation split; only real images are measured on.")
+        raise DataError(
+            "A synthetic image is in the test or validation split; only real images may be used for testing."
+        )
 
 
 def _facts_of(images: Manifest, provenance: pd.DataFrame | None) -> _Facts:

@@ -47,7 +47,7 @@ def list_hub(source: Path, options: DataOptions) -> Listing:
     """List the images of a data set on the Hub, downloaded where that is needed.
 
     Raises:
-        EnvironmentFault: it cannot be had, or the package ``datasets`` is missing.
+        EnvironmentFault: it is not available, or the package ``datasets`` is missing.
         DataError: it cannot be read, or lacks a column.
     """
     name, _, revision = str(source).removeprefix(PREFIX).partition("@")
@@ -119,7 +119,7 @@ def snapshot(name: str, revision: str | None) -> Path:
     """Return the folder of a data set in the Hub's cache, at the commit that the revision stands for now.
 
     Raises:
-        EnvironmentFault: it cannot be had.
+        EnvironmentFault: it is not available.
     """
     import huggingface_hub
     from huggingface_hub import constants, errors
@@ -140,7 +140,9 @@ def snapshot(name: str, revision: str | None) -> Path:
             huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision, local_files_only=True)
         )
     except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError) as error:
-        raise EnvironmentFault(f"The data set {name} cannot be had from the Hub: {cause}. {_WAYS_OUT}") from error
+        raise EnvironmentFault(
+            f"The data set {name} cannot be downloaded from the Hub: {cause}. {_WAYS_OUT}"
+        ) from error
 
 
 def _listing(loaded: Any, options: DataOptions, where: Path, *, folder: Path) -> Listing:
@@ -207,7 +209,9 @@ def _encoded(cell: dict[str, Any] | None, folder: Path) -> bytes:
         return b""
     path = Path(place)
     if not path.absolute().is_relative_to(folder.absolute()) or ".." in path.parts:
-        raise DataError(f"The data set names the file {place}, which is not part of it. Save it with its images.")
+        raise DataError(
+            f"The data set names the file {place}, which it does not contain. Save it together with its images."
+        )
     return file_bytes(path) if path.is_file() else b""
 
 

@@ -101,7 +101,7 @@ def _of_splits(parts: Mapping[Any, Any]) -> Table:
     """Join the tables of several splits; their classes must be the same."""
     tables = {str(name): table_in_memory(part) for name, part in parts.items()}
     if not tables:
-        raise DataError(f"There are no splits in the dict. Give {SOURCES}.")
+        raise DataError(f"The dictionary contains no splits. Give {SOURCES}.")
     named = [table.class_names for table in tables.values()]
     if any(names != named[0] for names in named):
         raise DataError(f"The splits {', '.join(tables)} name different classes: {'; '.join(map(str, named))}.")
@@ -152,8 +152,8 @@ def _of_items(dataset: Any) -> Table:
         item = dataset[position]
         if not isinstance(item, tuple | list) or len(item) < 2:
             raise DataError(
-                f"Item {position} of {type(dataset).__name__} is {type(item).__name__}, no (image, label). "
-                "Images and labels apart are given as a pair (images, labels)."
+                f"Item {position} of {type(dataset).__name__} is {type(item).__name__}, not (image, "
+                "label). Pass separate images and labels as a pair (images, labels)."
             )
         images.append(item[0])
         labels.append(item[1])

@@ -47,7 +47,7 @@ def recognized_layout(
     Args:
         tree: the folders and images.
         layout: what the top folders are, if it is not to be recognized.
-        splits: folder name -> split, or ``none`` to leave it out.
+        splits: folder name -> split, or ``none`` to remove it.
 
     Raises:
         DataError: there are no class folders, or it is unclear which they are; the message names what was seen and

@@ -51,7 +51,7 @@ def check_listing(listing: Listing, *, where: Path | str) -> None:
     check_class_names(listing.class_names)
     if len(listing.class_names) < 2:
         raise DataError(
-            f"{where} has one class only, {listing.class_names[0]!r}. A classifier needs at least two classes."
+            f"{where} has only one class, {listing.class_names[0]!r}. A classifier needs at least two classes."
         )
 
 

@@ -21,7 +21,7 @@ _DECORATIONS = frozenset((
 ))  # fmt: skip
 _GLUED = re.compile(r"(.+?)(set|split|data|images|imgs|folder)$")
 _UNLABELED = frozenset((
-    "unlabeled", "unlabelled", "unsupervised", "pred", "predict", "prediction", "predictions", "submission",
+    "unlabeled", "unlabeled", "unsupervised", "pred", "predict", "prediction", "predictions", "submission",
 ))  # fmt: skip
 _PART = re.compile(
     r"(part|pt|chunk|shard|batch|images|imgs|archive|zip|volume|vol|disc|disk)s?[\W_]*\d+", re.IGNORECASE

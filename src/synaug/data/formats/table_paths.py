@@ -23,7 +23,7 @@ def file_paths(places: pd.Series[str], *, root: Path, where: Path | str) -> tupl
     """Return paths relative to the root, and notes on how they were found.
 
     Backslashes become slashes, absolute paths inside the root relative ones, and blanks around a path go, if the path
-    as written is no file. If no path names a file, the images below the root are searched by name, then by name
+    as written is not a file. If no path names a file, the images below the root are searched by name, then by name
     without suffix, as in ``image_id,label`` tables of competitions.
 
     Raises:

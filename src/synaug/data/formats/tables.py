@@ -58,7 +58,7 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     """List the images of a table.
 
     Args:
-        table: a row an image.
+        table: one row per image.
         options: which columns are what.
         where: what messages call the table.
         root: the folder that paths in it are relative to and may not leave; None for a table that the calling

@@ -73,7 +73,7 @@ def opened(folder: Path) -> Iterator[int]:
     """Give a descriptor of the folder, reached without following a link below a folder of ours.
 
     Raises:
-        DataError: a link, or something else that is no folder, is in the way.
+        DataError: a link, or something else that is not a folder, is in the way.
         FileNotFoundError, OSError: as the system reports it.
     """
     handle = _descend(folder, make=False)

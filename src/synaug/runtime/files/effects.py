@@ -24,5 +24,5 @@ def naming(path: Path, action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        way_out = "Free some space and run the same command again." if error.errno in _FULL else ""
+        way_out = "Free some space and rerun the same command." if error.errno in _FULL else ""
         raise EnvironmentFault(f"Cannot {action} {path}: {error.strerror or error}. {way_out}".strip()) from error

@@ -74,8 +74,8 @@ def _held(path: Path, place: int) -> int:
             if not is_taken and time.monotonic() >= deadline:
                 holder = os.pread(handle, _MAX_NUMBER, 0).decode(errors="replace").strip() or "unknown"
                 raise InUseError(
-                    f"{path.parent} is in use by another synaug process (number {holder}). "
-                    "Wait for it, stop it, or choose another folder."
+                    f"{path.parent} is in use by another synaug process (PID {holder}). Wait for "
+                    "it, stop it, or choose another directory."
                 )
         except BaseException:
             os.close(handle)

@@ -8,8 +8,11 @@ later, ``revised.jsonl`` has a line ``id, attempt`` and whatever differs; the la
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections import Counter
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import numpy as np
 
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.runtime.unchanged import Unchanged
 from synaug.synthesis.execution.journal_records import checked_records, revision_fault
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.slots import Slot
@@ -134,9 +138,70 @@ class State:
         return int(sum((tried == _ACCEPTED).sum() for tried in self.tried.values()))
 
 
-def read_state(plan: Plan, folder: Path) -> State:
-    """Return what all workers have done so far."""
-    state = State({cell.name: np.zeros(cell.num_to_generate, np.int16) for cell in plan.cells})
+@dataclass
+class Tally:
+    """What the journals of a run add up to: its state, and the numbers and rejected images that reports show.
+
+    ``model``: the description of the generator that worked last. ``accepted`` and ``rejected`` count by cell, the
+    latter by reason, too. ``kept``: path and reason of the rejected images that were kept, by class. ``review``: images
+    that a person accepted and rejected, and the reasons that they overruled.
+    """
+
+    state: State
+    accepted: Counter[str]
+    model: dict[str, Any] = field(default_factory=dict)
+    rejected: dict[str, Counter[str]] = field(default_factory=dict)
+    kept: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
+    review: dict[str, Any] = field(default_factory=lambda: {"accepted": 0, "rejected": 0, "overruled": {}})
+
+    def add(self, record: dict[str, Any], label: int) -> None:
+        """Count an attempt of a class."""
+        is_accepted = record["verdict"] == "accepted"
+        if is_accepted:
+            self.accepted[record["cell"]] += 1
+        else:
+            self.rejected.setdefault(record["cell"], Counter())[record["reason"]] += 1
+            if record["path"]:
+                self.kept.setdefault(label, []).append((record["path"], record["reason"]))
+        if record.get("reviewed"):
+            self.review["accepted" if is_accepted else "rejected"] += 1
+            if is_accepted and (overruled := record.get("overruled")):
+                self.review["overruled"][overruled] = self.review["overruled"].get(overruled, 0) + 1
+
+
+_tallies: Unchanged[Tally] = Unchanged()
+
+
+def images_key(plan: Plan, folder: Path) -> Hashable:
+    """Return what the content of journals means, beside the files themselves: the slots of the plan, and the folder."""
+    return folder, plan.digest, tuple(cell.num_to_generate for cell in plan.cells)
+
+
+def journal_files(folder: Path) -> list[Path]:
+    """Return the files that ``read_journals`` reads."""
+    return [*sorted((folder / FOLDER).glob("worker-*.jsonl")), folder / FOLDER / _BEFORE, revised_path(folder)]
+
+
+def read_tally(plan: Plan, folder: Path) -> Tally:
+    """Return what the journals add up to; they are read again only if one of them changed. Not to be changed."""
+    return _tallies.get(images_key(plan, folder), journal_files(folder), partial(_read_tally, plan, folder))
+
+
+def _read_tally(plan: Plan, folder: Path) -> Tally:
+    tally = Tally(
+        State({cell.name: np.zeros(cell.num_to_generate, np.int16) for cell in plan.cells}),
+        Counter({cell.name: 0 for cell in plan.cells}),
+    )
+    labels = {cell.name: cell.label for cell in plan.cells}
     for record in read_journals(plan, folder):
-        state.add(record)
-    return state
+        if record["kind"] == "run":
+            tally.model = record["about"]
+        else:
+            tally.state.add(record)
+            tally.add(record, labels[record["cell"]])
+    return tally
+
+
+def read_state(plan: Plan, folder: Path) -> State:
+    """Return what all workers have done so far, for the caller to go on counting."""
+    return copy.deepcopy(read_tally(plan, folder).state)

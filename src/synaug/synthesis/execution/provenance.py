@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from synaug.data.manifest import COLUMNS, Manifest
-from synaug.synthesis.execution.journal import read_journals
+from synaug.runtime.unchanged import Unchanged
+from synaug.synthesis.execution.journal import images_key, journal_files, read_journals
 from synaug.synthesis.planning.plan import Plan
 
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
@@ -50,8 +52,18 @@ def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
     return pd.DataFrame(columns).sort_values("id", ignore_index=True)
 
 
+_manifests: Unchanged[Manifest] = Unchanged()
+
+
 def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
-    """Return the accepted images of all workers as training rows, with paths relative to the folder."""
+    """Return the accepted images of all workers as training rows, with paths relative to the folder.
+
+    The journals are read again only if one of them changed.
+    """
+    return _manifests.get(images_key(plan, folder), journal_files(folder), partial(_read_manifest, plan, folder))
+
+
+def _read_manifest(plan: Plan, folder: Path) -> Manifest:
     rows = [[record[name] for name in _IDENTITY] for record in accepted_records(plan, folder)]
     return manifest_of(pd.DataFrame(rows, columns=list(_IDENTITY)), plan, folder)
 

@@ -55,7 +55,7 @@ def cluster_named(engine: str, *, workers: int | None = None, address: str | Non
     if engine != "local":
         raise unknown("engine", engine, ["local", "ray"])
     if workers is not None or address is not None:
-        raise OptionError("--workers and --address go with --engine ray.")
+        raise OptionError("--workers and --address require --engine ray.")
     return None
 
 
@@ -74,7 +74,7 @@ def synthesize_on_cluster(
     Args:
         plan: what to make.
         begin: called with ``progress`` once in each worker; returns what makes a part there.
-        folder: the run folder, which all machines see under the same path.
+        folder: the run directory, which all machines see under the same path.
         cluster: which Ray, and how many workers.
         quality: how many attempts a slot has.
         device: ``cpu`` takes no GPU; with ``auto`` and ``cuda`` each worker has one of its own.
@@ -275,7 +275,7 @@ class _Team:
         self._look()
         if not (self.making or self.idle or any(node["Alive"] for node in self.ray.nodes())):
             self.failure = self.failure or EnvironmentFault(
-                "Ray has lost all its machines. Run the same command again to go on, once it is up."
+                "Ray has lost all its machines. Rerun the same command to resume once they are back."
             )
 
     def _came(self, references: list[Any], *, timeout: float) -> list[Any]:
@@ -320,7 +320,7 @@ class _Team:
         place = "before its first part" if part is None else f"on part {part[0] + 1} of {part[1]}"
         self.failure = self.failure or EnvironmentFault(
             f"{MAX_DEATHS} workers died one after another {place}, without an image more; Ray says: "
-            f"{str(error).splitlines()[0]} Out of memory is the usual cause. Run the same command again to go on."
+            f"{str(error).splitlines()[0]} Out of memory is the usual cause. Rerun the same command to resume."
         )
 
     def _look(self) -> None:

@@ -10,7 +10,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -150,6 +150,8 @@ def pending(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tup
         DataError: a decision cannot be followed; the message names its line.
     """
     decisions = [each for each in decisions if each.decision]
+    if not decisions:
+        return []  # without reading the journals
     known = attempts(plan, folder, (each.id.rpartition("-")[0] for each in decisions))
     problems = [
         (each.line, f"no image {each.id!r} was made in this run.") for each in decisions if each.id not in known
@@ -270,17 +272,3 @@ def write_decisions(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         table.writerow([plain_cell(str(row.get(name) or "")) if name == "class" else row.get(name) for name in COLUMNS])
     storage.write_text(path, text.getvalue())
-
-
-def review_counts(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Return how many images a person accepted and rejected, and the gates' reasons that they overruled."""
-    counts: dict[str, Any] = {"accepted": 0, "rejected": 0, "overruled": {}}
-    for record in _reviewed(plan, folder):
-        counts["accepted" if record["verdict"] == "accepted" else "rejected"] += 1
-        if record["verdict"] == "accepted" and record.get("overruled"):
-            counts["overruled"][record["overruled"]] = counts["overruled"].get(record["overruled"], 0) + 1
-    return counts
-
-
-def _reviewed(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
-    return (record for record in read_journals(plan, folder) if record.get("reviewed"))

@@ -34,7 +34,7 @@ def shard_named(
         return _of_cluster(shards, environment)
     first, _, second = text.partition("/")
     if shards is not None:
-        raise OptionError(f"--shards goes with --shard auto; got --shard {text}.")
+        raise OptionError(f"--shards requires --shard auto; got --shard {text}.")
     if not (first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second)):
         raise OptionError(f"--shard must be auto, or i/n with i from 1 to n, such as 2/8; got {text!r}.")
     return int(first) - 1, int(second)
@@ -48,9 +48,9 @@ def _of_cluster(shards: int | None, environment: Mapping[str, str]) -> tuple[int
     elif _INDEX in environment:
         index, number = int(environment[_INDEX]), shards or 0
     else:
-        raise OptionError(f"--shard auto needs {_TASK} or {_INDEX}, and neither is set; give i/n, such as 2/8.")
+        raise OptionError(f"--shard auto needs {_TASK} or {_INDEX}, but neither is set; use i/n, such as 2/8.")
     if not number:
-        raise OptionError("--shard auto does not know how many parts there are; add --shards n.")
+        raise OptionError("--shard auto does not know the number of parts; add --shards n.")
     if not 0 <= index < number:
-        raise OptionError(f"This is job {index + 1}, but there are {number} parts; give --shards as many as jobs.")
+        raise OptionError(f"This is job {index + 1}, but there are {number} parts; set --shards to the number of jobs.")
     return index, number

@@ -21,7 +21,7 @@ from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.journal import State, journal_path, read_state
+from synaug.synthesis.execution.journal import State, journal_path, read_state, read_tally
 from synaug.synthesis.generators.init_images import Guides
 from synaug.synthesis.planning.cost import estimate
 from synaug.synthesis.planning.plan import Plan
@@ -69,9 +69,9 @@ def synthesize(
     guides: Guides | None = None,
     progress: Progress = silent,
 ) -> SynthesisResult:
-    """Make what the plan lacks and the folder does not have; called again, go on where it stopped.
+    """Make what the plan lacks and the folder does not have; called again, resume where it stopped.
 
-    An image is written first and journalled after, a batch at a time, beside the making of the next batch.
+    An image is written first and journaled after, a batch at a time, beside the making of the next batch.
     A rejected slot is tried again with the next attempt's seed, ``quality.max_attempts`` times in all; the first
     attempt of every slot comes before the second of any, so that a gate sees a class's images in an order that
     no interruption changes. For ``collapse``, which compares them, a shard has whole classes.
@@ -98,7 +98,7 @@ def synthesize(
         first = next((slot for slot in mine if not state.is_settled(slot, quality.max_attempts)), None)
         if first is not None:
             if generator is None:
-                raise OptionError(f"Images are left to make, first {first.id}, but there is no generator.")
+                raise OptionError(f"Images are still missing (first: {first.id}). Pass a generator.")
             with ThreadPoolExecutor(_THREADS, "synaug-images") as pool:
                 note = functools.partial(getattr, generator, "note", "")
                 worker = _Worker(plan, folder, gates, quality, shard, state, pool, note)
@@ -119,8 +119,8 @@ def check_space(plan: Plan, images: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise EnvironmentFault(
-            f"The {images:,} images left to make need about {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB are free "
-            f"on the disk of {folder}. Free some space and run the same command again."
+            f"The {images:,} missing images need about {needed / 1e6:,.1f} MB, but {free / 1e6:,.1f} MB are free "
+            f"on the disk of {folder}. Free some space and rerun the same command."
         )
 
 
@@ -171,7 +171,7 @@ def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Gener
     if not callable(generator):
         raise OptionError(
             f"generator must be a callable (prompts, *, seeds) that makes images, got {type(generator).__name__} "
-            f"{generator!r}. A model's folder or name is given as model=."
+            f"{generator!r}. Pass a model folder or name as model=."
         )
     began = time.monotonic()
     starts = [task.guide[1] for task in tasks if task.guide is not None]
@@ -182,7 +182,7 @@ def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Gener
         raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
     for each in made:
         if not isinstance(each, Generated | Image.Image):
-            raise OptionError(f"The generator returned {type(each).__name__}; it must make Pillow images.")
+            raise OptionError(f"The generator returned {type(each).__name__}; expected Pillow images.")
     wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
     return wrapped, time.monotonic() - began
 
@@ -265,7 +265,7 @@ class _Worker:
         return None if image is None else encode(image, self.plan.encoding)
 
     def _fitted(self, image: Image.Image | None) -> Image.Image | None:
-        """Return the image in the size and colour mode of the set; a different shape is cropped, not squeezed."""
+        """Return the image in the size and color mode of the set; a different shape is cropped, not squeezed."""
         if image is None:
             return None
         try:
@@ -316,7 +316,7 @@ class _Worker:
             return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
         reason = verdict.reason or "unnamed"
         path = f"{REJECTED}/{reason}/{task.slot.id}-{task.attempt}{suffix}"
-        if (self.folder / path).exists():  # written and counted before an interruption, and not yet journalled
+        if (self.folder / path).exists():  # written and counted before an interruption, and not yet journaled
             return path
         if self._kept.get(reason, 0) >= KEPT_PER_REASON:
             return None
@@ -349,13 +349,13 @@ def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tupl
 
 def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> int:
     """Return how many slots have neither an accepted image nor used up their attempts."""
-    state = read_state(plan, folder)
+    state = read_tally(plan, folder).state
     return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
 
 
 def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
     """Return what all workers have done so far, as a dict for the report."""
-    return asdict(part_result(plan, read_state(plan, folder), QualityOptions()))
+    return asdict(part_result(plan, read_tally(plan, folder).state, QualityOptions()))
 
 
 def rejected_files(folder: Path) -> dict[str, list[Path]]:

@@ -51,7 +51,7 @@ def autoencode(plan: Plan, real: Manifest, folder: Path, *, device: str = "auto"
     Args:
         plan: names the model, the size it works at, and the encoding of images.
         real: the real training images.
-        folder: run folder; gets ``autoencoded/``.
+        folder: run directory; gets ``autoencoded/``.
         device: where the autoencoder runs.
         progress: called with how many are done.
 

@@ -245,7 +245,7 @@ class DiffusionGenerator:
         if "strength" not in self._takes:
             return arguments
         if images is None:
-            raise OptionError(f"{self.about['pipeline']} starts from images, and none were given.")
+            raise OptionError(f"{self.about['pipeline']} starts from init images, but none were given.")
         side = size or default_size(self._pipeline)
         starts = [ImageOps.fit(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC) for image in images]
         return arguments | {"image": starts, "strength": self._settings.strength}

@@ -26,7 +26,7 @@ def make_guides(plan: Plan, manifest: Manifest) -> Guides | None:
     of a many-shot class other than its own, or of the largest other class where none is many-shot.
 
     Raises:
-        OptionError: there is no image to start from.
+        OptionError: there is not an image to start from.
     """
     if plan.options.variant not in ("intra", "inter"):
         return None

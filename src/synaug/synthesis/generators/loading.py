@@ -32,7 +32,7 @@ def load_generator(
         options: steps, guidance, size, scheduler, device, precision.
         variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model; ``"fitted"`` takes
             only what ``adapt.fit_model`` made.
-        negative_prompt: what the images should not show, where the family knows that.
+        negative_prompt: negative prompt, where the family knows that.
         offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
 
     Raises:
@@ -47,7 +47,9 @@ def load_generator(
     dtype = chosen_precision(options.dtype, device, on_gpu=torch.float16)
     folder = find_model(model, offline=offline, half=dtype == torch.float16)
     if variant == "fitted" and not (folder.path / "fit.json").exists():
-        raise OptionError(f"{folder.name} has not been fitted to the real images; give the folder of adapt.fit_model.")
+        raise OptionError(
+            f"{folder.name} has not been fitted to the real images; pass the folder written by lora.fit_model."
+        )
     with quiet():
         pipeline = load_pipeline(folder, dtype, from_images=variant in _FROM_IMAGES)
     name, scheduler = type(pipeline).__name__, type(pipeline.scheduler).__name__
@@ -58,7 +60,7 @@ def load_generator(
     about = {
         "model": folder.name,
         "revision": folder.revision,
-        "licence": folder.licence,
+        "license": folder.license,
         "weights": folder.weights,
         "pipeline": name,
         "family": family.name,
@@ -99,7 +101,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
     name = str(folder.index["_class_name"])
     loader = getattr(diffusers, name, None)
     if loader is None:
-        raise EnvironmentFault(f"{folder.name} is a {name}, which diffusers {diffusers.__version__} does not know.")
+        raise EnvironmentFault(f"{folder.name} is a {name}, which diffusers {diffusers.__version__} does not support.")
     if from_images:
         loader = diffusers.AutoPipelineForImage2Image
     elif family_of(name).name == "other" or "Img2Img" in name:
@@ -118,7 +120,9 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
     except Exception as error:  # each kind of damage to a folder raises its own
         if "AutoPipeline can't find" in str(error):
             wanted = "image-to-image (variant 'intra' or 'inter')" if from_images else "text-to-image"
-            raise OptionError(f"The model {folder.name} ({name}) offers no {wanted}; choose another.") from error
+            raise OptionError(
+                f"The model {folder.name} ({name}) does not support {wanted}; choose another model."
+            ) from error
         raise EnvironmentFault(f"The model {folder.name} cannot be loaded: {error}") from error
 
 

@@ -48,7 +48,7 @@ def fit_model(
     offline: bool | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Return a model folder fitted to the real training images; called again, go on where it stopped.
+    """Return a model folder fitted to the real training images; called again, resume where it stopped.
 
     Args:
         plan: names the model and the prompts.
@@ -62,7 +62,7 @@ def fit_model(
 
     Raises:
         OptionError: the model is no Stable Diffusion 1 or 2, or what is there was fitted otherwise.
-        EnvironmentFault: peft is missing, or the model cannot be had.
+        EnvironmentFault: peft is missing, or the model is not available.
         Interrupted: a signal asked for an end; the last checkpoint is saved.
     """
     options = options or FitOptions()

@@ -65,7 +65,7 @@ def _adapter(pipeline: Any) -> dict[str, Any]:
 
 def _card(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str:
     return (
-        f"---\nlicense: {model.licence or 'unknown'}\nlibrary_name: diffusers\n---\n\n"
+        f"---\nlicense: {model.license or 'unknown'}\nlibrary_name: diffusers\n---\n\n"
         f"# {model.name}, fitted by synaug\n\nAll classes in one LoRA, merged into the UNet; alone it lies in "
         f"`{ADAPTER}/`.\n\n{_training(model, about, losses)}\n"
     )
@@ -74,7 +74,7 @@ def _card(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str
 def _adapter_card(model: ModelFolder, about: dict[str, Any], losses: list[float]) -> str:
     on_the_hub = "" if Path(model.name).exists() or "/" not in model.name else f"base_model: {model.name}\n"
     return (
-        f"---\nlicense: {model.licence or 'unknown'}\nlibrary_name: diffusers\n{on_the_hub}"
+        f"---\nlicense: {model.license or 'unknown'}\nlibrary_name: diffusers\n{on_the_hub}"
         f"tags: [lora, text-to-image]\n---\n\n# LoRA of {model.name}, fitted by synaug\n\n"
         "All classes in one adapter of the UNet, each told apart by its prompt. Load the model, then "
         f"`pipeline.load_lora_weights(folder)`.\n\n{_training(model, about, losses)}\n"
@@ -86,5 +86,5 @@ def _training(model: ModelFolder, about: dict[str, Any], losses: list[float]) ->
     return (
         f"Rank {about['rank']}; {about['steps']:,} steps of {about['batch_size']}, learning rate "
         f"{about['learning_rate']}, last mean loss {last}. Base revision: {model.revision or 'none'}. It has seen the "
-        "real training images of one data set and may repeat them; the licences of both hold."
+        "real training images of one data set and may repeat them; the licenses of both hold."
     )

@@ -25,7 +25,7 @@ _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _LARGEST_CARD = 10_000_000  # bytes
 _PATIENCE = 10.0  # seconds
 SERVICES = ("openai", "api", "comfyui")
-_WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its licence and set HF_TOKEN; "
+_WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its license and set HF_TOKEN; "
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ModelFolder:
     path: Path
     name: str
     revision: str | None
-    licence: str | None
+    license: str | None
     variant: str | None = None
 
     @property
@@ -72,7 +72,7 @@ class ModelFolder:
             return {}
         own = storage.read_json(path)
         if not isinstance(own, dict):
-            raise EnvironmentFault(f"{path} is damaged: it is no object. Get the model's folder again.")
+            raise EnvironmentFault(f"{path} is damaged: it is not an object. Get the model's folder again.")
         for name in ("steps", "guidance", "size", "batch_size"):
             value = own.get(name, 0)
             if not isinstance(value, int | float) or value < 0 or (name != "guidance" and value != int(value)):
@@ -82,7 +82,7 @@ class ModelFolder:
     @property
     def facts(self) -> dict[str, str | None]:
         """What the lock file holds of it, also before the weights are loaded."""
-        return {"model": self.name, "revision": self.revision, "licence": self.licence} | place_of(self.name)
+        return {"model": self.name, "revision": self.revision, "license": self.license} | place_of(self.name)
 
     @cached_property
     def weights(self) -> str:
@@ -120,16 +120,16 @@ def find_model(
         half: prefer the float16 weight files of a Hub model.
 
     Raises:
-        EnvironmentFault: the model cannot be had, or has no safetensors weights.
+        EnvironmentFault: the model is not available, or has no safetensors weights.
     """
     if model == EMBEDDED and layout == DIFFUSERS:
         folder = Path(str(importlib.resources.files("synaug") / "assets" / "tiny-diffusion"))
-        return _checked(ModelFolder(folder, EMBEDDED, None, _licence(folder)), layout)
+        return _checked(ModelFolder(folder, EMBEDDED, None, _license(folder)), layout)
     if Path(model).expanduser().is_dir():
         folder = Path(model).expanduser()
-        return _checked(ModelFolder(folder, model, None, _licence(folder)), layout)
+        return _checked(ModelFolder(folder, model, None, _license(folder)), layout)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise EnvironmentFault(f"The model folder {model} is not there. {layout.ways_out}")
+        raise EnvironmentFault(f"The model folder {model} does not exist. {layout.ways_out}")
     return _checked(_from_hub(model, layout, offline=offline, half=half), layout)
 
 
@@ -144,12 +144,12 @@ def is_service(model: str) -> bool:
 
 
 def model_facts(model: str) -> dict[str, str | None]:
-    """Return model, revision and licence, as far as they can be had without its weights.
+    """Return model, revision and license, as far as they can be had without its weights.
 
     For a Hub model one short question is asked; offline, what was downloaded before answers.
     """
     if is_service(model):
-        return {"model": model, "revision": None, "licence": None}
+        return {"model": model, "revision": None, "license": None}
     if model != EMBEDDED and not Path(model).expanduser().is_dir() and model.count("/") == 1:
         found = _asked_hub(model)
         if found is not None:
@@ -157,7 +157,7 @@ def model_facts(model: str) -> dict[str, str | None]:
     try:
         folder = find_model(model, offline=True)
     except EnvironmentFault:
-        return {"model": model, "revision": None, "licence": None}
+        return {"model": model, "revision": None, "license": None}
     return folder.facts
 
 
@@ -173,21 +173,21 @@ def _asked_hub(model: str) -> dict[str, str | None] | None:
         info = huggingface_hub.HfApi().model_info(name, revision=revision or None, timeout=_PATIENCE)
     except Exception:  # the Hub's client passes on what its HTTP library of the day raises
         return None
-    licence = next((tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")), None)
-    return {"model": name, "revision": info.sha, "licence": licence}
+    license = next((tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")), None)
+    return {"model": name, "revision": info.sha, "license": license}
 
 
 def _checked(model: ModelFolder, layout: Layout) -> ModelFolder:
     """Refuse a folder that is of another kind, wants code of its own, or has only pickled weights."""
     index, ways_out = model.path / layout.index, layout.ways_out
     if not index.is_file():
-        raise EnvironmentFault(f"{model.path} has no {layout.index}, so it is no {layout.library}. {ways_out}")
+        raise EnvironmentFault(f"{model.path} has no {layout.index}, so it is not a {layout.library}. {ways_out}")
     try:
         name = dict(storage.read_json(index)).get(layout.key)
     except (DataError, TypeError, ValueError) as error:
         raise EnvironmentFault(f"{index} is damaged: {error} {ways_out}") from error
     if not isinstance(name, str):
-        raise EnvironmentFault(f"{model.name} wants code of its own ({name}), which synaug never runs. {ways_out}")
+        raise EnvironmentFault(f"{model.name} needs custom code ({name}), which synaug never runs. {ways_out}")
     _check_regular(model, ways_out)
     suffixes = {path.suffix: path.name for path in directories.entries_below(model.path)}
     if ".safetensors" not in suffixes:
@@ -211,8 +211,8 @@ def _check_regular(model: ModelFolder, ways_out: str) -> None:
             raise EnvironmentFault(f"{path} is {directories.kind_of(mode)}, not a file of a model. {ways_out}")
 
 
-def _licence(folder: Path) -> str | None:
-    """Return the licence that the model card's header names."""
+def _license(folder: Path) -> str | None:
+    """Return the license that the model card's header names."""
     try:
         parts = directories.read_bytes(folder / "README.md", limit=_LARGEST_CARD).decode().split("---", 2)
         header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
@@ -232,7 +232,7 @@ def _from_hub(model: str, layout: Layout, *, offline: bool | None, half: bool) -
             cause = _first_line(error)
     found = _cached(model, half=half)
     if found is None:
-        raise EnvironmentFault(f"The model {model} cannot be had from the Hub: {cause}. {layout.ways_out}")
+        raise EnvironmentFault(f"The model {model} cannot be downloaded from the Hub: {cause}. {layout.ways_out}")
     return found
 
 
@@ -245,7 +245,7 @@ def _downloaded(model: str, layout: Layout, *, half: bool) -> ModelFolder:
     variant = "fp16" if half and _has_variant(files, "fp16") else None
     wanted = wanted_files(files, variant=variant, at_top=layout.weights_at_top)
     folder = Path(huggingface_hub.snapshot_download(name, revision=info.sha, allow_patterns=wanted))
-    return ModelFolder(folder, name, info.sha, _licence(folder), variant)
+    return ModelFolder(folder, name, info.sha, _license(folder), variant)
 
 
 def _cached(model: str, *, half: bool) -> ModelFolder | None:
@@ -259,7 +259,7 @@ def _cached(model: str, *, half: bool) -> ModelFolder | None:
     except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
         return None
     has_half = half and _has_variant([os.fspath(file) for file in folder.rglob("*")], "fp16")
-    return ModelFolder(folder, name, folder.name, _licence(folder), "fp16" if has_half else None)
+    return ModelFolder(folder, name, folder.name, _license(folder), "fp16" if has_half else None)
 
 
 def _first_line(error: Exception) -> str:

@@ -100,7 +100,7 @@ def name_warnings(
         definitions: class -> what is meant, where that is known.
 
     >>> name_warnings({"crane": "crane", "bag": "bag"}, aliases={})
-    ["'crane' can mean several things; say which by an alias: crane: crane bird, or crane: construction crane."]
+    ["'crane' is ambiguous; choose a meaning with an alias: crane: crane bird, or crane: construction crane."]
     """
     said = []
     for class_name, called in class_names.items():
@@ -109,7 +109,7 @@ def name_warnings(
         meant = (definitions or {}).get(class_name)
         known = f" (meant: {meant})" if meant else ""
         ways = ", or ".join(f"{class_name}: {plainer}" for plainer in PLAINER[called.lower()])
-        said.append(f"{called!r}{known} can mean several things; say which by an alias: {ways}.")
+        said.append(f"{called!r}{known} is ambiguous; choose a meaning with an alias: {ways}.")
     undecided = {
         name: called for name, called in class_names.items() if name not in aliases and name not in (definitions or {})
     }
@@ -128,7 +128,7 @@ def _plurals(class_names: Mapping[str, str]) -> list[str]:
     first = next(iter(found))
     ways = ", ".join(f"{class_name}: {one}" for class_name, one in list(found.items())[:_SHOWN])
     more = f", and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-    return [f"Prompts say 'a {class_names[first]}'; where a name is a plural, say one of it by an alias: {ways}{more}."]
+    return [f"Prompts say 'a {class_names[first]}'; give plurals a singular alias: {ways}{more}."]
 
 
 def _shared_names(class_names: Mapping[str, str]) -> list[str]:
@@ -137,7 +137,7 @@ def _shared_names(class_names: Mapping[str, str]) -> list[str]:
     for class_name, called in class_names.items():
         by_name.setdefault(called.lower(), []).append(class_name)
     return [
-        f"Prompts call {' and '.join(classes)} all {called!r}, so their images will be alike; give them aliases."
+        f"Prompts call {' and '.join(classes)} all {called!r}, so their images will look alike; give them aliases."
         for called, classes in by_name.items()
         if len(classes) > 1
     ]

@@ -164,8 +164,8 @@ def _identities(manifest: Manifest, options: PlanOptions) -> list[tuple[int, int
         return [(label, -1) for label in range(manifest.num_classes)]
     if not manifest.num_attributes or (manifest.attributes < 0).all():
         raise OptionError(
-            "by 'group' needs an attribute of the images, and there is none; name its column with "
-            "--attribute, or plan by 'class'."
+            "by 'group' needs an attribute, but the images have none; name its column with --attribute, or plan "
+            "by 'class'."
         )
     return [(label, a) for label in range(manifest.num_classes) for a in range(manifest.num_attributes)]
 
@@ -239,8 +239,8 @@ def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
     numbers = [name for name in called(plan).values() if name.isdecimal()]
     if numbers:
         return [
-            f"{len(numbers):,} class names are numbers, such as {numbers[0]!r}, and a model draws what a name says. "
-            "Name the classes with --aliases."
+            f"{len(numbers):,} class names are numbers, such as {numbers[0]!r}, which mean nothing "
+            "to a model. Name the classes with --aliases."
         ]
     return name_warnings(called(plan), aliases=decided, definitions=definitions)
 

@@ -66,7 +66,7 @@ def read_plan(path: Path) -> Plan:
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise DataError(
-            f"{path} is no plan of version {SCHEMA_VERSION} (it says {version!r}); make it again with 'synaug plan'."
+            f"{path} is not a plan of version {SCHEMA_VERSION} (found {version!r}); recreate it with 'synaug plan'."
         )
     try:
         encoding = content["encoding"]
@@ -90,7 +90,7 @@ def read_plan(path: Path) -> Plan:
             image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
         )
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:  # a ValidationError is one
-        raise DataError(f"{path} is not a whole plan ({error}); make it again with 'synaug plan'.") from error
+        raise DataError(f"{path} is not a complete plan ({error}); recreate it with 'synaug plan'.") from error
 
 
 def _check_cells(cells: Sequence[Cell], num_classes: int, num_attributes: int) -> None:

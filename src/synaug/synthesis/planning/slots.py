@@ -108,7 +108,7 @@ def safe_names(names: tuple[str, ...]) -> list[str]:
         DataError: a name is given twice.
     """
     if again := [name for name, number in Counter(names).items() if number > 1]:
-        raise DataError(f"The name {again[0]!r} is given twice. Rename one of them.")
+        raise DataError(f"The name {again[0]!r} occurs twice. Rename one of them.")
     short = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].strip("-") for name in names]
     uses = Counter(short)
     safe = [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]

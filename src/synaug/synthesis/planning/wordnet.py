@@ -62,7 +62,7 @@ def check_all_named(class_names: Iterable[str], known: Iterable[str]) -> None:
     if unknown:
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         raise OptionError(
-            f"{len(unknown)} classes look like WordNet ids that ImageNet does not have, so a prompt cannot name them: "
+            f"{len(unknown)} classes look like WordNet ids but are not in ImageNet, so prompts cannot name them: "
             f"{', '.join(unknown[:_SHOWN])}{more}. Give each an alias: --aliases FILE.csv with the columns class and "
             "name, or plan.aliases in the recipe."
         )

@@ -160,9 +160,9 @@ def chosen_scorer(
 
     Args:
         quality: names scorer and model.
-        captions: one a class, such as "a photo of a bag".
+        captions: one per class, such as "a photo of a bag".
         device: where it runs.
-        found: told model, revision and licence.
+        found: told model, revision and license.
     """
     if not needs_clip(quality):
         return None
@@ -183,7 +183,7 @@ def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "a
 
     Args:
         model: a ``CLIPModel`` or alike with its tokenizer and image processor; see ``find_model``.
-        captions: one a class, such as "a photo of a bag".
+        captions: one per class, such as "a photo of a bag".
         device: where it runs.
         batch_size: images or captions at once.
 

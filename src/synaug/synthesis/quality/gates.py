@@ -24,7 +24,7 @@ from synaug.synthesis.quality.thresholds import class_thresholds, margins
 _CHUNK = 8192
 _LOWEST_CONTRAST = 0.5  # of the flattest real images'
 _SAMPLE = 300  # real images whose spectrum is measured
-_PER_CLASS = 200  # real images a class on which a foreign scorer is calibrated
+_PER_CLASS = 200  # real images per class on which a foreign scorer is calibrated
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class References:
 
 
 def broken(references: References) -> Gate:
-    """Reject what is much flatter than the flattest real images, such as all black or one colour."""
+    """Reject what is much flatter than the flattest real images, such as all black or one color."""
     contrasts = _contrasts(references.train_pixels)
     lowest = _LOWEST_CONTRAST * float(np.quantile(contrasts, 0.002)) if len(contrasts) else 0.0
 
@@ -278,7 +278,7 @@ ALWAYS = ("flagged",)  # what the pipeline itself reports is never accepted: its
 
 
 def check_gates(names: Sequence[str]) -> None:
-    """Raise an OptionError for a name that is no gate."""
+    """Raise an OptionError for a name that is not a gate."""
     for name in names:
         if name not in GATES and name not in ALWAYS:
             raise unknown("gate", name, [*GATES, *ALWAYS])

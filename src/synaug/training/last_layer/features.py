@@ -131,12 +131,14 @@ def labelled_features(
         for images, columns in _batches_of(data):
             model(images.to(place))
             if len(given) != 1:
-                raise OptionError(f"The layer {name!r} was used {len(given)} times in a batch, not once. Name another.")
+                raise OptionError(
+                    f"The layer {name!r} was used {len(given)} times in a batch, not once. Name another layer."
+                )
             found.append(
                 {"features": given.pop()} | {name: torch.as_tensor(each).cpu() for name, each in columns.items()}
             )
     if not found:
-        raise DataError("There are no images to compute features of.")
+        raise DataError("No images were given to compute features from.")
     whole = {name: torch.cat([part[name] for part in found]) for name in found[0]}
     if isinstance(data, TrainingSet):
         return LabelledFeatures(whole["features"], whole["labels"], whole["groups"], data.is_synthetic.cpu())
@@ -175,7 +177,7 @@ def _batches_of(data: Batches) -> Iterator[tuple[Tensor, dict[str, Any]]]:
     """
     if isinstance(data, TrainingSet):
         for rows in torch.split(torch.arange(len(data)), _BATCH):
-            images = data.normalised(data.centers(rows))
+            images = data.normalized(data.centers(rows))
             yield images, {"labels": data.labels[rows], "groups": data.groups[rows]}
         return
     if not isinstance(data, Iterable | Dataset) or getattr(data, "ndim", 1) == 0:

@@ -1,4 +1,4 @@
-"""Linear classifiers that are the minimum of a convex loss on standardised features: logistic regressions, DFR."""
+"""Linear classifiers that are the minimum of a convex loss on standardized features: logistic regressions, DFR."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DFR_REFITS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Standardised:
+class Standardized:
     """Features of mean 0 and deviation 1, and the way back: a head on them becomes one on the raw features."""
 
     features: np.ndarray
@@ -28,22 +28,22 @@ class Standardised:
         return Head(raw, bias - raw @ self.mean)
 
     def unfolded(self, head: Head) -> Head:
-        """Return the head on standardised features that gives the same logits."""
+        """Return the head on standardized features that gives the same logits."""
         return Head(head.weight * self.scale, head.bias + head.weight @ self.mean)
 
 
-def standardised(features: np.ndarray) -> Standardised:
-    """Return features with mean 0 and deviation 1; a constant one is only centred."""
+def standardized(features: np.ndarray) -> Standardized:
+    """Return features with mean 0 and deviation 1; a constant one is only centerd."""
     mean, scale = features.mean(0), features.std(0)
     scale = np.where(scale > 1e-12, scale, 1.0)
-    return Standardised((features - mean) / scale, mean, scale)
+    return Standardized((features - mean) / scale, mean, scale)
 
 
 def logistic(problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the class-balanced multinomial logistic regression on standardised features, by scikit-learn."""
+    """Return the class-balanced multinomial logistic regression on standardized features, by scikit-learn."""
     from sklearn.linear_model import LogisticRegression
 
-    inputs = standardised(problem.features)
+    inputs = standardized(problem.features)
     fitted = LogisticRegression(C=regularization, class_weight="balanced", max_iter=2000).fit(
         inputs.features, problem.labels
     )
@@ -60,7 +60,7 @@ def _rows_for_two(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.
 def warm_logistic(problem: Problem, *, regularization: float, seed: int) -> Head:
     """Return the class-balanced logistic regression that is pulled towards the layer there is, not towards 0.
 
-    With few images a class, the layer of stage 1 knows more than they do.
+    With few images per class, the layer of stage 1 knows more than they do.
     """
     *_, head = warm_path(problem, (regularization,))
     return head
@@ -85,7 +85,7 @@ def warm_path(
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
-    inputs = standardised(problem.features)
+    inputs = standardized(problem.features)
     start = inputs.unfolded(problem.start)
     num = len(problem.labels)
     targets = np.eye(problem.num_classes)[problem.labels]
@@ -135,7 +135,7 @@ def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
         DataError: a group has a single image, and there are no validation images.
     """
     rng = np.random.default_rng([seed, 4])
-    inputs = standardised(problem.features)
+    inputs = standardized(problem.features)
     if problem.validation is None:
         values, counts = np.unique(problem.groups, return_counts=True)
         if counts.min() < 2:

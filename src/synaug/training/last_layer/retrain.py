@@ -38,7 +38,7 @@ def retrain_classifier(
     seed: int = 0,
     device: str | torch.device = "auto",
 ) -> M:
-    """Return a copy of any network with its last linear layer found anew; the rest of it stays as it is.
+    """Return a copy of any network with its last linear layer found from the start; the rest of it stays as it is.
 
     Args:
         model: the network; it is not changed.
@@ -77,7 +77,7 @@ def retrain_classifier(
     name, old = last_linear(copied, layer)
     if isinstance(data, Tensor | np.ndarray) or (labels is not None and not isinstance(data, LabelledFeatures)):
         if labels is None:
-            raise DataError("Features alone do not say what is in the images; give their labels, too.")
+            raise DataError("Features need labels. Pass labels as well.")
         data = with_labels(data, labels, attributes)
 
     def known(source: Batches | LabelledFeatures) -> LabelledFeatures:
@@ -124,8 +124,8 @@ def make_problem(classifier: nn.Linear, known: LabelledFeatures, *, complete: bo
     empty = np.flatnonzero(np.bincount(labels, minlength=num_classes) == 0)
     if complete and len(empty):
         raise DataError(
-            f"The classifier cannot be retrained: no images of the classes number {', '.join(map(str, empty))}. "
-            "Retrain on the evened-out set, or leave these classes out."
+            f"The classifier cannot be retrained: there are no images of the classes {', '.join(map(str, empty))}. "
+            "Retrain on the balanced set, or leave these classes out."
         )
     weight = classifier.rows if isinstance(classifier, CosineLinear) else classifier.weight
     bias = classifier.bias if classifier.bias is not None else torch.zeros(num_classes)
@@ -175,7 +175,7 @@ def predicted_groups(data: TrainingSet, features: Tensor) -> Tensor:
     attributes = data.groups.cpu().numpy() % num_attributes
     found = np.unique(attributes[known])
     if len(found) < 2:
-        raise DataError("Attributes cannot be predicted: the images show fewer than two. Name one with --attribute.")
+        raise DataError("Attributes cannot be predicted: fewer than two values occur. Name one with --attribute.")
     inputs = features.detach().cpu().double().numpy()
     places = np.searchsorted(found, attributes[known])
     start = Head(np.zeros((len(found), inputs.shape[1])), np.zeros(len(found)))

@@ -62,7 +62,7 @@ class ImageClassifier(nn.Module):
         return "unit_linear" if self.unit_features else "linear"
 
     def features(self, images: Tensor) -> Tensor:
-        """Return features, shape ``(N, D)``, of normalised images."""
+        """Return features, shape ``(N, D)``, of normalized images."""
         found = self.backbone(images)
         return F.normalize(found, dim=1) if self.unit_features else found
 
@@ -154,7 +154,7 @@ def make_model(
 
     Raises:
         OptionError: the name or head is unknown, the network has no pretrained weights, or one's own does not fit.
-        EnvironmentFault: the weights cannot be had.
+        EnvironmentFault: the weights is not available.
     """
     if head not in HEADS:
         raise unknown("head", head, HEADS)

@@ -60,8 +60,8 @@ def factory_named(name: str) -> Factory:
     factory = getattr(module, attribute)
     if not callable(factory):
         raise OptionError(
-            f"The network {name} is a {type(factory).__name__}. It has to be a class or function that returns an "
-            "nn.Module."
+            f"The network {name} is a {type(factory).__name__}. It must be a class or function that "
+            "returns an nn.Module."
         )
     return factory
 
@@ -197,11 +197,12 @@ def _made(factory: Factory, name: str, **sizes: int) -> nn.Module:
         model = factory(**given)
     except Exception as error:
         raise OptionError(
-            f"The network {name} cannot be made: {type(error).__name__}: {error}. It is called with those of "
+            f"The network {name} cannot be made: {type(error).__name__}: {error}. It is called with "
+            "those arguments among "
             f"{', '.join(sizes)} that it takes."
         ) from error
     if not isinstance(model, nn.Module):
-        raise OptionError(f"The network {name} has to be an nn.Module, but the call returned a {type(model).__name__}.")
+        raise OptionError(f"The network {name} must be an nn.Module, but the call returned a {type(model).__name__}.")
     return model.cpu().float()
 
 
@@ -218,7 +219,5 @@ def _output(model: nn.Module, images: Tensor, name: str) -> Tensor:
     finally:
         model.train()
     if not isinstance(found, Tensor):
-        raise OptionError(
-            f"The network {name} has to return a tensor of logits, but returned a {type(found).__name__}."
-        )
+        raise OptionError(f"The network {name} must return a tensor of logits, but returned a {type(found).__name__}.")
     return found

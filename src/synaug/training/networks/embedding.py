@@ -39,9 +39,9 @@ def make_embedder(network: str, *, device: str = "auto") -> Embedder:
     import torch
 
     from synaug.runtime.devices import chosen_device
-    from synaug.training.networks.timm_networks import pretrained_normalisation, timm_backbone
+    from synaug.training.networks.timm_networks import pretrained_normalization, timm_backbone
 
-    mean, std, own_side = pretrained_normalisation(network)
+    mean, std, own_side = pretrained_normalization(network)
     side = min(_SIDE, own_side)
     place = chosen_device(device)
     model = timm_backbone(network, in_channels=3, image_size=side, pretrained=True).eval().to(place)

@@ -25,7 +25,7 @@ from synaug.training.networks.classifiers import HEADS, ImageClassifier, make_mo
 from synaug.training.networks.custom import Factory, is_own, shown
 from synaug.training.networks.timm_networks import architecture
 from synaug.training.tensor_files import pack, unpack
-from synaug.training.training_set import TrainingSet, normalised
+from synaug.training.training_set import TrainingSet, normalized
 
 FILE = "classifier.safetensors"
 MAX_SIDE = 4096  # pixels, of what a file may ask for
@@ -96,7 +96,7 @@ class SavedClassifier:
         prepared = (pixels(image, channels=channels, size=(width, height)) for image in images)
         mean, std = self.mean.to(self.device), self.std.to(self.device)
         while batch := list(itertools.islice(prepared, batch_size)):
-            inputs = normalised(torch.from_numpy(np.stack(batch)).to(self.device), mean=mean, std=std)
+            inputs = normalized(torch.from_numpy(np.stack(batch)).to(self.device), mean=mean, std=std)
             with torch.inference_mode():
                 yield self.model(inputs).cpu().double().softmax(1).numpy()
 
@@ -120,7 +120,7 @@ def write_classifier(
     Args:
         model: the trained network.
         folder: where ``classifier.safetensors`` goes.
-        data: a set of the size and normalisation that the network was trained with.
+        data: a set of the size and normalization that the network was trained with.
         network: the name that makes it; see ``make_model``. Of a network of the user's own the digest is kept, too.
         class_names: one name an output.
     """
@@ -161,7 +161,9 @@ def load_classifier(
         raise DataError(f"A classifier is loaded from a folder, got {type(folder).__name__}.")
     path = Path(folder) / FILE
     if not path.exists():
-        raise DataError(f"{folder} holds no classifier ({FILE}). Finished ones lie in RUN/checkpoints/METHOD-SEED.")
+        raise DataError(
+            f"{folder} contains no classifier ({FILE}). Finished classifiers are in RUN/checkpoints/METHOD-SEED."
+        )
     tensors, about = unpack(path, way_out=_WAY_OUT)
     _check_about(about, path)
     channels, height, width = about["image_shape"]
@@ -175,7 +177,7 @@ def load_classifier(
     try:
         model.load_state_dict(tensors)
     except (RuntimeError, TypeError) as error:
-        raise DataError(f"The weights in {path} are of another network: {error}") from error
+        raise DataError(f"The weights in {path} belong to another network: {error}") from error
     return SavedClassifier(
         model=model.to(chosen_device(device)).eval(),
         class_names=tuple(about["class_names"]),
@@ -215,18 +217,18 @@ def _network(about: dict[str, Any], path: Path, given: str | Factory | nn.Module
     if given is None:
         if is_own(name):
             raise OptionError(
-                f"The classifier {path} is of its maker's own network {name}, whose code is not in it. If you have "
+                f"The classifier {path} uses a custom network {name}, whose code is not in it. If you have "
                 "that code and trust it: load_classifier(folder, network='path/to/net.py:Net')."
             )
         if ":" in name:
             raise DataError(
-                f"{path} names the network {name}, which is a place and not a network of synaug or timm, so nothing is "
-                "loaded from there."
+                f"{path} names the network {name}, which is a location, not a network of synaug or "
+                "timm, so nothing is loaded from it."
             )
         return name
     if isinstance(given, str) and network_digest(given) != about.get("network_digest", ""):
         raise DataError(
-            f"{given} is not the file that {path} was trained with ({name}). Take that one, or give the class or "
-            "function itself to load it nevertheless."
+            f"{given} is not the file that {path} was trained with ({name}). Use that file, or pass "
+            "the class or function itself to load the classifier anyway."
         )
     return given

@@ -33,7 +33,7 @@ def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: b
     """Make a network of timm without its classifier.
 
     Raises:
-        EnvironmentFault: the weights cannot be had.
+        EnvironmentFault: the weights is not available.
     """
     import timm
 
@@ -54,12 +54,12 @@ def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: b
         if not pretrained:
             raise
         raise EnvironmentFault(
-            f"The weights of {name} cannot be had: {error}. Set train.pretrained to false, or download them "
-            "on a machine with a connection."
+            f"The weights of {name!r} cannot be loaded: {error}. Set train.pretrained to false, or download them "
+            "on a machine with a network connection."
         ) from error
 
 
-def pretrained_normalisation(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
+def pretrained_normalization(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
     """Return mean, standard deviation and image side with which a timm network was trained.
 
     For grey images they are the means over the channels, as timm sums the weights of the first layer.
@@ -143,8 +143,8 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
         del others["global_pool"]
     if others:
         raise OptionError(
-            f"The network in {folder} differs from {architecture} by {others}, which a kept classifier "
-            "would not know. Make it in a file of your own instead: path/to/net.py:Net."
+            f"The network in {folder} differs from {architecture} by {others}, which a saved "
+            "classifier would not contain. Define it in a file of your own instead: path/to/net.py:Net."
         )
     known = timm.models.PretrainedCfg.__dataclass_fields__
     config = {key: value for key, value in config.items() if key in known and key not in ("source", "hf_hub_id", "url")}

@@ -1,0 +1,137 @@
+"""Where each file of a run directory lies, and which files in it are synaug's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from synaug.errors import DataError
+from synaug.runtime import ownership
+from synaug.runtime.files.names import component
+
+ENTRIES = {
+    "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
+    "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
+    "fitted-model.safetensors", "choice.json", "autoencoded", "paid",
+}  # fmt: skip
+"""What synaug writes at the top of a run directory."""
+CHECKPOINT_FILES = (
+    "result.json", "predictions.csv", "gap.json", "classifier.safetensors", "training.safetensors", "training.csv",
+)  # fmt: skip
+"""What synaug writes into the folder of a method and seed, and into ``start`` in it."""
+MAX_DIGITS = 20  # of a seed
+_FILES = {
+    "plan.json", "data.parquet", "synaug.lock.json", "report.json", "report.html", "predictions.csv", "result.json",
+    "gap.json", "classifier.safetensors", "training.safetensors", "training.csv", "decisions.csv",
+    "fitted-model.safetensors",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def plan_file(self) -> Path:
+        return self.path / "plan.json"
+
+    @property
+    def data_file(self) -> Path:
+        return self.path / "data.parquet"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.path / "synaug.lock.json"
+
+    @property
+    def choice(self) -> Path:
+        return self.path / "choice.json"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.csv"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def page(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def tracking(self) -> Path:
+        return self.path / "tracking"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def checkpoint(self, method: str, seed: int) -> Path:
+        """Return the folder that holds the training state of one method and seed."""
+        return self.checkpoints / f"{component(method, kind='method', where=self.path)}-{seed}"
+
+    @property
+    def gap(self) -> Path:
+        """The file that holds the comparison of the synthetic images with the real ones."""
+        return self.path / "gap.json"
+
+    def result(self, method: str, seed: int) -> Path:
+        """Return the file that holds the finished result of one method and seed."""
+        return self.checkpoint(method, seed) / "result.json"
+
+    def seeds(self) -> list[int]:
+        """Return the seeds of which any method has a finished result, in ascending order."""
+        names = (path.parent.name for path in self.checkpoints.glob("*-*/result.json"))
+        return sorted({parsed[1] for name in names if (parsed := method_and_seed(name)) is not None})
+
+    def method_predictions(self, method: str, seed: int) -> Path:
+        """Return the predictions of one method and seed on the test images."""
+        return self.checkpoint(method, seed) / "predictions.csv"
+
+
+def method_and_seed(name: str) -> tuple[str, int] | None:
+    """Return what ``RunPaths.checkpoint`` made the name of, or None for a folder that is not ours.
+
+    >>> method_and_seed("synaug-0"), method_and_seed("my notes"), method_and_seed("old-copy")
+    (('synaug', 0), None, None)
+    """
+    method, _, seed = name.rpartition("-")
+    is_number = seed.isascii() and seed.isdigit() and (seed == "0" or not seed.startswith("0"))
+    return (method, int(seed)) if method and is_number and len(seed) <= MAX_DIGITS else None
+
+
+def foreign_files(path: Path) -> list[str]:
+    """Return what is not of synaug in a run directory, relative to it: at its top and among its checkpoints.
+
+    All of it is left alone by every command. A folder that is not a run directory has nothing foreign.
+    """
+    if ownership.kind_of(path) != "run":
+        return []
+    found = ownership.foreign_entries(path, ENTRIES)
+    checkpoints = RunPaths(path).checkpoints
+    if checkpoints.is_symlink() or not checkpoints.is_dir():
+        return found
+    for folder in sorted(checkpoints.iterdir()):
+        if method_and_seed(folder.name) is None or folder.is_symlink() or not folder.is_dir():
+            found.append(f"checkpoints/{folder.name}")
+            continue
+        names = ownership.foreign_entries(folder, (*CHECKPOINT_FILES, "start"))
+        found += [f"checkpoints/{folder.name}/{name}" for name in names]
+    return found
+
+
+def check_regular(run: RunPaths) -> None:
+    """Check that what bears the name of a file of a run is one: a pipe would be read from for ever.
+
+    Raises:
+        DataError: one is a folder, a pipe, a device or a link to nothing; the message names it.
+    """
+    folders = (run.path, *run.path.glob("journal"), *run.path.glob("review"), *run.path.glob("checkpoints/*/**"))
+    for path in filter(Path.is_dir, folders):
+        for entry in path.iterdir():
+            is_ours = entry.name in _FILES or entry.suffix == ".jsonl"
+            if is_ours and not entry.is_file():
+                raise DataError(f"{entry} is not a regular file. Remove it, or restore the file from a copy.")
