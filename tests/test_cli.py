@@ -475,7 +475,6 @@ def test_evaluate_reads_the_predictions_of_a_run(synaug, finished):
 def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
     done = synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded", "--measure", "--json")
     estimate = json.loads(done.out)["estimate"]
-    assert estimate["seconds"] > 0
     shown = synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded", "--measure").out
     assert re.search(r"MB on disk; about [\d:]+ on this machine \([\d.,]+ images per second\)", " ".join(shown.split()))
     assert estimate["images_per_second"] == pytest.approx(estimate["images"] / estimate["seconds"])

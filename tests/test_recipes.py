@@ -17,7 +17,7 @@ from synaug.data.benchmarks.cifar import CIFAR10, CIFAR100
 from synaug.methods import DEFAULT_METHODS, check_methods, retrain_options
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.runtime.embedded import demo_recipe, pipeline_folder
+from synaug.runtime.embedded import ASSETS, demo_recipe
 from synaug.synthesis.planning.slots import slots
 
 FOLDER = Path(__file__).parents[1] / "recipes"
@@ -68,7 +68,7 @@ def source(request, cifar_archive):
 @pytest.fixture
 def wide_model(tmp_path):
     """The embedded model with as many tokens to a prompt as Stable Diffusion: prompts of the recipes need over 20."""
-    folder = shutil.copytree(pipeline_folder(), tmp_path / "wide-diffusion")
+    folder = shutil.copytree(ASSETS / "tiny-diffusion", tmp_path / "wide-diffusion")
     positions = "embeddings.position_embedding.weight"
     path = folder / "text_encoder" / "model.safetensors"
     tensors = load_file(path)

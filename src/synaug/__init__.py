@@ -1,10 +1,10 @@
-"""Balance image classification sets with synthetic images, and measure what that did on real held-out images.
+"""Balance image classification sets with synthetic images and measure the effect on real held-out images.
 
 >>> import synaug
 >>> synaug.imbalance_factor([500, 10])
 50.0
 
-Importing the package loads neither torch nor diffusers; each name below is loaded on first use.
+Importing the package loads neither torch nor diffusers; each name below is imported on first use.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Start the command line, and answer Ctrl-C from the first moment on: also while the libraries are imported.
+"""Start the command line with Ctrl-C handled from the first moment, even while libraries are being imported.
 
-``python -m synaug`` and ``accelerate launch -m synaug`` work like the installed command.
+``python -m synaug`` and ``accelerate launch -m synaug`` behave like the installed command.
 """
 
 import signal
@@ -10,7 +10,7 @@ from synaug.runtime.signals import end_at_once
 
 
 def main() -> NoReturn:
-    """Run the command line; until a command answers signals itself, the first one ends it."""
+    """Run the command line; until a command installs its own handlers, the first Ctrl-C ends the process."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)
     from synaug.cli import main as run

@@ -1,6 +1,6 @@
-"""Every option, its default and its check, on one page.
+"""Every option with its default and its validation.
 
-A recipe is a file with the sections below, which ``recipes`` reads; the command line sets the same fields.
+A recipe is a YAML file with the sections below, read by ``recipes``; the command line sets the same fields.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ SIGLIP = "google/siglip-base-patch16-224"
 EMBEDDED = "embedded"
 UNNAMED = "custom"
 MAX_TARGET = 100_000_000
-MAX_SEED = 2**32 - 1  # what scikit-learn and older random generators take
+MAX_SEED = 2**32 - 1  # largest seed that scikit-learn and NumPy's legacy generators accept
 
 
 def _no_url(model: str) -> str:
-    """Refuse an address: it would stand, with any password in it, in the plan and the lock file."""
+    """Reject a URL: the plan and the lock file would record it, with any password in it."""
     if "://" in model:
         raise ValueError(
             "a model is a folder or a Hub id (ID@REVISION), not a URL; for a gated or private one log in with "
@@ -30,14 +30,14 @@ def _no_url(model: str) -> str:
     return model
 
 
-CLASS_SPREAD = "class"  # the name of plan.spread whose phrases take the place of the class
+CLASS_SPREAD = "class"  # the plan.spread entry whose phrases replace the class name
 Spread = dict[str, tuple[str, ...] | dict[str, tuple[str, ...]]]
 
 ModelName = Annotated[str, AfterValidator(_no_url)]
 
 
 class Section(BaseModel):
-    """Options that belong together; an unknown one is refused."""
+    """A group of options; unknown ones are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
@@ -84,7 +84,7 @@ class DataOptions(Section):
 
 
 class PlanOptions(Section):
-    """How many images are made, from which prompts and by which model."""
+    """How many images are generated, from which prompts and by which model."""
 
     by: Literal["class", "group"] = Field("class", description="fill up classes, or class x attribute groups")
     target: float | Literal["uniform"] | dict[str, int] = Field(
@@ -142,7 +142,7 @@ class PlanOptions(Section):
 
 
 class GenerateOptions(Section):
-    """How the diffusion model is run; what is not given follows the model."""
+    """How the diffusion model is run; options that are not set use the model's own defaults."""
 
     steps: int | None = Field(None, ge=1, le=10_000, description="denoising steps")
     guidance: float | None = Field(None, ge=0, description="classifier-free guidance; 1 or below: none")
@@ -193,7 +193,7 @@ class FitOptions(Section):
 
 
 class QualityOptions(Section):
-    """What is checked before an image is accepted."""
+    """The checks that a generated image must pass."""
 
     gates: tuple[str, ...] = Field(
         ("broken", "noise", "flagged", "off_class", "copy", "leak"), description="checks, in order"
@@ -312,7 +312,7 @@ class RetrainOptions(Section):
 
 
 class TrainOptions(Section):
-    """The classifier."""
+    """How the classifiers are trained."""
 
     network: str = Field(
         "auto",
@@ -359,7 +359,7 @@ class TrainOptions(Section):
 
 
 class ChooseOptions(Section):
-    """How the one classifier of a run is chosen, on real held-out images."""
+    """How the final classifier of a run is selected, on real held-out images."""
 
     candidates: tuple[str, ...] | None = Field(
         None, description="candidate methods; default: a few, or those of --methods"
@@ -375,7 +375,7 @@ class ChooseOptions(Section):
 
 
 class ImagesOptions(Section):
-    """Which of the images a method learns from, for studies; by default all."""
+    """Which images a method trains on, for studies; default: all."""
 
     synthetic_per_class: int | None = Field(None, ge=0, description="maximum number of synthetic images per class")
     replaced: float | None = Field(
@@ -385,7 +385,7 @@ class ImagesOptions(Section):
 
 
 class MethodOptions(Section):
-    """What one method does differently; ``stage1`` and ``retrain`` hold fields of the section of that name."""
+    """What one method does differently; ``stage1`` and ``retrain`` hold fields of the sections of those names."""
 
     method: str | None = Field(
         None, description="method that this entry is a variant of; default: the method of that name"
@@ -413,7 +413,7 @@ class MethodOptions(Section):
 
 
 class ArmOptions(Section):
-    """One way to come by images, and the methods that learn from them."""
+    """One source of images and the methods that train on them."""
 
     methods: tuple[str, ...] = Field((), description="rows of the table, in order")
     options: dict[str, Any] = Field({}, description="dotted options of the recipe, such as plan.variant: intra")
@@ -424,7 +424,7 @@ class ArmOptions(Section):
 
 
 class CurveOptions(Section):
-    """A picture of a study: how a column of the table changes along ``x``."""
+    """One chart of a study: a column of the table plotted against ``x``."""
 
     label: str = Field(description="what x is")
     x: tuple[float, ...] | tuple[str, ...] = Field(description="one value per row: numbers, or names")
@@ -440,7 +440,7 @@ class CurveOptions(Section):
 
 
 class BenchOptions(Section):
-    """An experiment of several arms, methods and seeds."""
+    """A grid of arms, methods and seeds."""
 
     like: str | None = Field(None, description="experiment whose options are used; 'methods' may extend them")
     mirror: str | None = Field(None, description="fashion_lt, fashion_fair or fashion_spurious; default: DATA")
@@ -474,7 +474,7 @@ class BenchOptions(Section):
 
 
 class Recipe(Section):
-    """One experiment: everything that decides its result."""
+    """One experiment: every option that affects its result."""
 
     name: str = Field(UNNAMED, description="name of the experiment in reports; default: name of the run directory")
     data: DataOptions = DataOptions()

@@ -1,15 +1,15 @@
-"""What can go wrong on purpose: the error tree and the exit code of each branch.
+"""The error tree, with the exit code of each branch.
 
 ::
 
     SynaugError (1)
     ├── OptionError (2)        wrong usage or options; also a ValueError
     │   └── InUseError         another process works on the same folder
-    ├── IncompleteError (3)    done, but with fewer images than asked for
+    ├── IncompleteError (3)    finished, but with fewer images than planned
     ├── DataError (4)          bad data; also a ValueError
-    │   └── ChangedFileError   a file is not the one whose digest was recorded
+    │   └── ChangedFileError   a file does not match its recorded digest
     ├── EnvironmentFault (5)   disk full, out of memory at batch 1, model missing
-    └── Interrupted (75)       stopped by a signal; the same command goes on
+    └── Interrupted (75)       stopped by a signal; rerun the same command to resume
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 
 class SynaugError(Exception):
-    """Anything that synaug raises on purpose."""
+    """Base class of every error that synaug raises deliberately."""
 
     exit_code = 1
 
@@ -32,11 +32,11 @@ class OptionError(SynaugError, ValueError):
 
 
 class InUseError(OptionError):
-    """Another process works there; once it has ended, the same call is right."""
+    """Another process holds the folder; the same call succeeds once that process has ended."""
 
 
 class IncompleteError(SynaugError):
-    """The work is done, but more images were rejected than the plan allows."""
+    """The work is finished, but more images were rejected than the recipe allows."""
 
     exit_code = 3
 
@@ -48,7 +48,7 @@ class DataError(SynaugError, ValueError):
 
 
 class ChangedFileError(DataError):
-    """A file is missing or is not the one whose digest was recorded; ``path`` is where it should be."""
+    """A file is missing or does not match its recorded digest; ``path`` is its expected location."""
 
     def __init__(self, message: str, path: Path) -> None:
         super().__init__(message)
@@ -62,14 +62,14 @@ class EnvironmentFault(SynaugError):
 
 
 class Interrupted(SynaugError):
-    """A signal stopped the work at a safe place."""
+    """A signal stopped the work at a safe point."""
 
     exit_code = 75
 
 
-MAX_LISTED = 12  # names in one message
+MAX_LISTED = 12  # names listed in one message
 NEAREST = 5
-LISTS = {  # where all names of a kind are
+LISTS = {  # where the full list of each kind can be found
     "method": "synaug methods",
     "data set": "synaug datasets",
     "experiment": "synaug bench --list",
@@ -78,13 +78,13 @@ LISTS = {  # where all names of a kind are
 }
 
 
-_LEAST_BEGINNING = 4  # letters of a name that say which one is meant
+_LEAST_BEGINNING = 4  # letters before a prefix counts as a match
 
 
 def unknown(kind: str, got: str, known: Iterable[str]) -> OptionError:
-    """Return the error for a name that is not among the known ones, with the nearest as a hint.
+    """Return the error for an unknown name, with the nearest known name as a hint.
 
-    Of many names the message has the nearest five, and where the list is.
+    With more than 12 known names, the message lists only the nearest five and how to get the full list.
 
     >>> print(unknown("target", "unifrom", ["uniform", "partial"]))
     Unknown target 'unifrom'. Did you mean 'uniform'? Known: partial, uniform.
@@ -100,9 +100,9 @@ def unknown(kind: str, got: str, known: Iterable[str]) -> OptionError:
 
 
 def nearest(got: str, names: Iterable[str], *, number: int = 1, least: float = 0.6) -> list[str]:
-    """Return the names that are most like the one given, the nearest first.
+    """Return the names most similar to the given one, nearest first.
 
-    A dotted name whose last part is the same is nearer than one that has similar letters: an option in another section.
+    A dotted name with the same last part ranks above one with similar letters: the option exists, in another section.
 
     >>> nearest("train.epochs", ["train.std", "train.stage1.epochs"])
     ['train.stage1.epochs']

@@ -1,6 +1,6 @@
-"""Read a recipe, a YAML file with the sections of ``config``, and change single options of one by their names.
+"""Read recipes (YAML files with the sections of ``config``) and override single options by their dotted names.
 
-An unknown key is an error that names the nearest known one.
+An unknown key is an error that names the nearest known key.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime.files.names import component_fault, folded
 from synaug.runtime.secrets import redacted
 
-MAX_NAME = 100  # bytes, of a method, an arm or a picture
-MAX_VALUES = 100_000  # what a recipe may hold; what its anchors repeat counts each time
+MAX_NAME = 100  # bytes in the name of a method, an arm or a chart
+MAX_VALUES = 100_000  # in a recipe; values repeated through YAML anchors count each time
 
 
 def read_recipe(path: str | Path) -> Recipe:
-    """Read a recipe file.
+    """Return the recipe in a YAML file.
 
     Raises:
         DataError: the file cannot be read or is not YAML.
@@ -33,7 +33,7 @@ def read_recipe(path: str | Path) -> Recipe:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, TypeError) as error:
         raise DataError(f"The recipe {path} cannot be read: {error}.") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: dates and numbers
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: bad dates and numbers
         raise DataError(f"The recipe {path} is not YAML: {error}.") from error
     except RecursionError:
         raise DataError(f"The recipe {path} is nested too deeply.") from None
@@ -45,7 +45,7 @@ def read_recipe(path: str | Path) -> Recipe:
 
 
 def _is_small(content: Any) -> bool:
-    """Return whether the document is small also when all that its anchors repeat is written out."""
+    """Return whether the document stays small after its YAML anchors are expanded ("billion laughs" attack)."""
     waiting, seen = [content], 0
     while waiting and seen <= MAX_VALUES:
         value = waiting.pop()
@@ -58,10 +58,10 @@ def _is_small(content: Any) -> bool:
 
 
 def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
-    """Check a nested dict of options and return them as a recipe.
+    """Validate a nested dict of options and return it as a recipe.
 
     Raises:
-        OptionError: a key is unknown or a value is not allowed; the message names all of them.
+        OptionError: a key is unknown or a value is not allowed; the message lists every problem.
     """
     try:
         recipe = Recipe.model_validate(with_text_keys(content, where=where))
@@ -72,7 +72,7 @@ def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
 
 
 def _check_names(recipe: Recipe, where: str) -> None:
-    """Refuse names of methods, arms and pictures that cannot be names of files, each different from the others."""
+    """Raise an OptionError unless the names of methods, arms and charts are distinct and usable as file names."""
     bench = recipe.bench
     sections: dict[str, list[str]] = {"methods": list(recipe.methods)}
     if bench is not None:
@@ -94,10 +94,10 @@ def _check_names(recipe: Recipe, where: str) -> None:
 
 
 def with_text_keys(content: Any, *, where: str, place: str = "") -> Any:
-    """Return nested content with keys as text: YAML reads the class name ``0`` as a number.
+    """Return nested content with every key as text; YAML reads a class name such as ``0`` as a number.
 
     Raises:
-        OptionError: a key is a truth value, as YAML reads ``no`` and ``off``, or a date; what was written is lost.
+        OptionError: a key is a boolean (YAML reads ``no`` and ``off`` as false) or a date; the original text is lost.
 
     >>> with_text_keys({"target": {0: 12, "cat": 3}}, where="recipe")
     {'target': {'0': 12, 'cat': 3}}
@@ -122,14 +122,14 @@ def _explained(item: Any) -> str:
         return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {reprlib.repr(redacted(item['input']))})."
     section: Any = Recipe
     for part in item["loc"][:-1]:
-        if part in section.model_fields:  # else it is a name of the user's, such as a method's
+        if part in section.model_fields:  # otherwise a name chosen by the user, such as a method's
             section = _section_in(section.model_fields[part].annotation) or section
     siblings = [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields]
     return str(unknown("option", place, [*siblings, *option_names()]))
 
 
 def option_names(section: type[Section] = Recipe, *, before: str = "") -> list[str]:
-    """Return the dotted names of all options that are not in a section named by the user, such as a method's."""
+    """Return the dotted names of all options, except those in user-named sections such as a method's."""
     names = []
     for name, field in section.model_fields.items():
         kind = field.annotation
@@ -141,7 +141,7 @@ def option_names(section: type[Section] = Recipe, *, before: str = "") -> list[s
 
 
 def _section_in(annotation: Any) -> Any:
-    """Return the section that an annotation such as ``dict[str, Section] | None`` is about.
+    """Return the section class inside an annotation such as ``dict[str, Section] | None``, or None.
 
     >>> _section_in(dict[str, Recipe] | None).__name__
     'Recipe'
@@ -163,13 +163,13 @@ def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
 
 
 def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
-    """Return the recipe with options replaced as ``--set`` names them, such as ``train.stage1.learning_rate=0.01``.
+    """Return the recipe with ``--set`` options applied, such as ``train.stage1.learning_rate=0.01``.
 
-    A value is read as YAML (``0.01``, ``true``, ``null``, ``[broken, copy]``), or as the text it is if YAML's reading
-    is not allowed there (``plan.template={class} on water``). A later setting goes before an earlier one.
+    A value is parsed as YAML (``0.01``, ``true``, ``null``, ``[broken, copy]``), or taken as plain text if the parsed
+    value is not allowed for that option (``plan.template={class} on water``). Later settings override earlier ones.
 
     Raises:
-        OptionError: a setting has no ``=``, names no option, or its value is not allowed.
+        OptionError: a setting has no ``=`` or names an unknown option, or its value is not allowed.
     """
     for setting in settings:
         name, equals, text = (part.strip() for part in setting.partition("="))
@@ -184,6 +184,7 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
             try:
                 recipe = make_recipe(content)
             except OptionError:
+                # Neither reading is allowed: repeat the first one for an error about the value as the user meant it.
                 _put(content, name, _yaml_value(text))
                 recipe = make_recipe(content, where="--set")
     return recipe
@@ -198,16 +199,16 @@ def _yaml_value(text: str) -> Any:
 
 
 def _put(content: dict[str, Any], name: str, value: Any) -> None:
-    """Write the value into nested options at its dotted name.
+    """Set the option with this dotted name in nested options, in place.
 
     Raises:
-        OptionError: a section on the way is unknown.
+        OptionError: the name contains an unknown section.
     """
     *sections, last = name.split(".")
     place = content
     for number, section in enumerate(sections):
         if number and sections[0] == "methods":
-            place.setdefault(section, {})  # a method's own options, of which the recipe has none yet
+            place.setdefault(section, {})  # a method that the recipe has no options for yet
         if not isinstance(place.get(section), dict):
             raise unknown("option", name, option_names())
         place = place[section]

@@ -33,7 +33,7 @@ def xmp_of(image):
     return image.info.get("xmp") or image.info["XML:com.adobe.xmp"].encode()
 
 
-@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize("form", FORMS, ids=lambda case: f"{case[0]}-{case[1]}-{'-'.join(case[2])}")
 def test_the_mark_is_read_by_pillow_and_the_pixels_stay(form):
     before = saved(*form)
     after = marked(before)
@@ -45,7 +45,7 @@ def test_the_mark_is_read_by_pillow_and_the_pixels_stay(form):
         assert b"digitalsourcetype/trainedAlgorithmicMedia<" in xmp_of(image)
 
 
-@pytest.mark.parametrize("form", FORMS[::2], ids=str)
+@pytest.mark.parametrize("form", FORMS[::2], ids=lambda case: f"{case[0]}-{case[1]}-{'-'.join(case[2])}")
 def test_the_mark_of_image_to_image(form):
     with Image.open(io.BytesIO(marked(saved(*form), from_real=True))) as image:
         assert b"digitalsourcetype/compositeWithTrainedAlgorithmicMedia<" in xmp_of(image)

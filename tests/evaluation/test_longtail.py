@@ -5,10 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
-from sklearn.metrics import confusion_matrix as sklearn_confusion_matrix
 
 from synaug.errors import DataError
-from synaug.evaluation.longtail import class_recalls, confusion_matrix, longtail_report
+from synaug.evaluation.longtail import class_recalls, longtail_report
 
 
 def test_a_report_that_can_be_counted_by_hand():
@@ -55,10 +54,8 @@ def test_counts_of_other_classes_are_refused():
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
-def test_recalls_and_confusions_agree_with_scikit_learn(pairs):
+def test_recalls_agree_with_scikit_learn(pairs):
     pairs = [*pairs, *((c, 0) for c in range(4))]
     labels, predictions = np.array(pairs).T
     recalls = class_recalls(labels=labels, predictions=predictions, num_classes=4)
     assert recalls.mean() == pytest.approx(balanced_accuracy_score(labels, predictions))
-    ours = confusion_matrix(labels=labels, predictions=predictions, num_classes=4)
-    assert (ours == sklearn_confusion_matrix(labels, predictions, labels=range(4))).all()

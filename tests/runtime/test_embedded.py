@@ -9,7 +9,7 @@ from synaug.config import GenerateOptions
 from synaug.data.benchmarks.fashion_mnist import ARCHIVE_FOLDERS, CLASS_NAMES, read_archive, split_positions
 from synaug.data.groups import class_counts
 from synaug.data.manifest import read_image
-from synaug.runtime.embedded import ASSETS, pipeline_folder
+from synaug.runtime.embedded import ASSETS
 from synaug.synthesis.generators.loading import load_generator
 
 HAS_ARCHIVE = any((folder.expanduser() / "t10k-labels-idx1-ubyte.gz").exists() for folder in ARCHIVE_FOLDERS)
@@ -48,8 +48,8 @@ def test_the_generator_saw_none_of_the_demos_images(fashion):
 def test_the_package_stays_small_and_has_its_notices():
     assert sum(path.stat().st_size for path in ASSETS.rglob("*")) < 18_000_000
     assert "MIT License" in (ASSETS / "LICENSE-fashion-mnist.txt").read_text()
-    assert "in-domain" in (pipeline_folder() / "README.md").read_text()
-    assert not list(pipeline_folder().rglob("*.bin"))
+    assert "in-domain" in (ASSETS / "tiny-diffusion" / "README.md").read_text()
+    assert not list((ASSETS / "tiny-diffusion").rglob("*.bin"))
 
 
 def test_the_pipeline_draws_the_class_that_it_is_asked_for(fashion, generator):

@@ -178,7 +178,7 @@ def test_methods_combine(small_set, changes):
     _, log = trained(small_set, StageOptions.model_validate({"steps": 3, "batch_size": 8} | changes))
     assert log.steps == 3
     assert all(math.isfinite(value) for value in log.losses)
-    assert log.images_per_second > 0
+    assert log.images_per_second == pytest.approx(log.steps * 8 / log.seconds)
 
 
 def test_misspelt_augmentation_names_the_nearest(small_set):

@@ -1,4 +1,4 @@
-"""Give an account of how data were read: the layout, what was not read and why, and what to know before trusting it."""
+"""Summarize how data were read: the layout, what was skipped and why, and warnings about the data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from synaug.data.manifest import SPLITS, LeftOut, Manifest
 
 
 def reading_account(manifest: Manifest) -> dict[str, Any]:
-    """Return how data were read, as JSON holds it.
+    """Return how the data were read, as a JSON object.
 
     Keys: ``layout``, ``splits`` (images per split), ``synthetic``, ``left_out``, ``notes`` and ``duplicates``.
 
-    ``synthetic`` counts the images that are marked as synthetic, by class; they are in no count of real images.
-    ``left_out`` has one entry per reason and suffix: files and rows that are not read, unreadable images among them.
+    ``synthetic`` counts the images marked as synthetic per class; no count of real images includes them. ``left_out``
+    has one entry per reason and suffix: files and rows that were skipped, including unreadable images.
     """
     splits = manifest.frame["split"].value_counts()
     synthetic = class_counts(manifest.labels[manifest.is_synthetic], manifest.num_classes)
@@ -37,7 +37,7 @@ def reading_account(manifest: Manifest) -> dict[str, Any]:
 
 
 def left_out_sentences(left_out: Sequence[dict[str, Any] | LeftOut]) -> list[str]:
-    """Return one sentence per reason and suffix of the entries of ``reading_account``.
+    """Return one sentence per entry of ``left_out`` in ``reading_account``.
 
     >>> left_out_sentences([LeftOut("is not an image", ".txt", 2, ("a.txt", "b.txt"))])
     ['2 .txt: is not an image (a.txt, b.txt)']

@@ -1,4 +1,4 @@
-"""Name all files of a manifest that changed since they were recorded, once one of them was found to have."""
+"""List every changed file of a manifest once one of them is found to have changed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SYNTHETIC_WAY_OUT = (
 
 @contextlib.contextmanager
 def naming_changed_files(manifest: Manifest) -> Iterator[None]:
-    """Let the error about one changed file name the others of the manifest, too, and the way out."""
+    """Extend the error about one changed file with all others in the manifest and advice."""
     try:
         yield
     except ChangedFileError as error:
@@ -29,7 +29,7 @@ def naming_changed_files(manifest: Manifest) -> Iterator[None]:
 
 
 def changed_error(manifest: Manifest, first: ChangedFileError) -> ChangedFileError:
-    """Return the error that names the changed files of a manifest; all of its files are compared for it."""
+    """Return an error that lists the changed files of a manifest; this compares all of its files."""
     digests = manifest.frame["sha256"].astype(str)
     rows = [row for row, digest in enumerate(digests) if digest and manifest.frame["path"].iat[row]]
     paths = {manifest.absolute_path(row): row for row in rows}

@@ -1,4 +1,4 @@
-"""Which class names can be folder names on every system, and in which order names are numbered."""
+"""Rules for class names: the order in which they are numbered, spreadsheet cells, and portable folder names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
 def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the distinct names, sorted: by value where all are whole numbers, else as text.
+    """Return the distinct names, sorted by value if all are whole numbers, otherwise as text.
 
     >>> sorted_names(["10", "9", "9"]), sorted_names(["10", "9", "cat"])
     (('9', '10'), ('10', '9', 'cat'))
@@ -26,7 +26,7 @@ def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def plain_cell(text: str) -> str:
-    """Return the text as a cell that no spreadsheet runs as a formula; whole numbers stay.
+    """Return the text as a cell that no spreadsheet evaluates as a formula; whole numbers are unchanged.
 
     >>> plain_cell("=1+1"), plain_cell("-1"), plain_cell("cat")
     ("'=1+1", '-1', 'cat')
@@ -35,7 +35,7 @@ def plain_cell(text: str) -> str:
 
 
 def cell_text(cell: str) -> str:
-    """Return the text that ``plain_cell`` made the cell of.
+    """Return the original text of a cell made by ``plain_cell``.
 
     >>> cell_text("'=1+1"), cell_text("'tis")
     ('=1+1', "'tis")
@@ -44,10 +44,10 @@ def cell_text(cell: str) -> str:
 
 
 def check_class_names(names: Sequence[str]) -> None:
-    """Check that every class can have a folder of its own on every system.
+    """Check that every class name can be a folder name on every system.
 
     Raises:
-        DataError: a name is not allowed, or two differ only by letter case or Unicode form.
+        DataError: a name is not allowed, or two names differ only by letter case or Unicode form.
     """
     for name in names:
         if fault := component_fault(name):

@@ -1,4 +1,4 @@
-"""Decode and encode single images, with limits on what is accepted."""
+"""Decode and encode single images, with limits on the input."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ SUFFIXES = (
 )  # fmt: skip
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _TGA_FOOTER = b"TRUEVISION-XFILE."
-_WITHOUT_MARK = ("DIB", "PCX", "SGI", "TGA", "HEIF")  # other files start like these, too
-_LONGEST_START = 64  # bytes of a file that tell its format
+_WITHOUT_MARK = ("DIB", "PCX", "SGI", "TGA", "HEIF")  # formats without a distinctive signature
+_LONGEST_START = 64  # bytes of a file that suffice to recognize its format
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How images of a set are encoded, so that synthetic ones can be made alike.
+    """The encoding shared by the images of a set, so that synthetic images can be encoded alike.
 
-    ``mode`` is ``"L"`` or ``"RGB"``; ``size`` is (width, height), or None where the set has several;
-    ``quality`` is for JPEG and WebP, 1 to 100; ``subsampling`` is how JPEG stores colors: 0 in full, 1 (4:2:2) at half
-    and 2 (4:2:0) at a quarter of the resolution.
+    ``mode`` is ``"L"`` or ``"RGB"``; ``size`` is (width, height), or None if it varies; ``quality`` applies to JPEG and
+    WebP, 1 to 100; ``subsampling`` is that of JPEG colors: 0 at full, 1 (4:2:2) at half and 2 (4:2:0) at a quarter of
+    the resolution.
     """
 
     format: str = "PNG"
@@ -54,10 +54,10 @@ class Encoding:
 
 
 def decoded(data: bytes) -> Image.Image:
-    """Decode an image fully, turn it upright, and return it as grey (``L``) or ``RGB``.
+    """Decode an image fully, apply its EXIF orientation, and return it as gray (``L``) or ``RGB``.
 
     Raises:
-        DataError: the bytes are no image of an allowed format, are too large, or are cut short.
+        DataError: the bytes are too large, truncated, or not an image in an allowed format.
     """
     if len(data) > MAX_BYTES:
         raise DataError(f"has {len(data):,} bytes; allowed are {MAX_BYTES:,}")
@@ -73,14 +73,14 @@ def decoded(data: bytes) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise DataError(f"is not an image of the formats {', '.join(FORMATS)}") from None
-    except Exception as error:  # Pillow raises many kinds for damaged files
+    except Exception as error:  # Pillow raises many types for damaged files
         raise DataError(f"cannot be decoded: {error}") from error
 
 
 class _Room:
-    """Lets threads decode together as long as their images have at most ``MAX_PIXELS`` pixels: a huge one goes alone.
+    """Lets threads decode in parallel while their images total at most ``MAX_PIXELS``: a huge image is decoded alone.
 
-    Decoding and conversion take up to 20 bytes a pixel, so this bounds the memory by 1 GB, however many threads.
+    Decoding and conversion take up to 20 bytes per pixel, so memory stays below 1 GB for any number of threads.
     """
 
     def __init__(self, pixels: int) -> None:
@@ -88,7 +88,7 @@ class _Room:
 
     @contextlib.contextmanager
     def of(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room for so many pixels, at most all, and keep it during the block."""
+        """Wait until this many pixels are available, at most the maximum, and reserve them during the block."""
         with self._changed:
             self._changed.wait_for(lambda: self._free >= pixels)
             self._free -= pixels
@@ -104,7 +104,7 @@ _room = _Room(MAX_PIXELS)
 
 
 def is_image_start(start: bytes) -> bool:
-    """Return whether a file that starts with these bytes is an image, by the mark that its format starts with."""
+    """Return whether a file with these first bytes is an image, judged by the signature of its format."""
     if len(start) < 16:
         return False
     if start[4:8] == b"ftyp" and start[8:12] in _HEIF_BRANDS:
@@ -114,7 +114,7 @@ def is_image_start(start: bytes) -> bool:
 
 
 def starts_like_an_image(path: Path) -> bool:
-    """Return whether the content of a file is an image's, whatever its name; False if it cannot be read."""
+    """Return whether a file's content is an image, whatever its name; False if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return is_image_start(file.read(_LONGEST_START))
@@ -124,21 +124,21 @@ def starts_like_an_image(path: Path) -> bool:
 
 @functools.cache
 def _installed() -> tuple[str, ...]:
-    """Return the allowed formats that the installed Pillow reads."""
+    """Return the allowed formats that the installed Pillow can read."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN and (name != "AVIF" or features.check("avif")))
 
 
 def _formats_for(data: bytes) -> tuple[str, ...]:
-    """Return the formats that encoded bytes may be of.
+    """Return the formats that the encoded bytes may have.
 
     Raises:
-        DataError: they are HEIC, and the package that reads it is missing.
+        DataError: the format is HEIC and the package that reads it is missing.
     """
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         _register_heif()
         return ("HEIF",)
-    # TGA has no mark at its start, so almost anything may look like it; its footer is a mark
+    # TGA has no signature at its start, so almost anything can pass for it: require the one in its footer
     return tuple(name for name in _installed() if name != "TGA" or data[-18:].startswith(_TGA_FOOTER))
 
 
@@ -152,14 +152,14 @@ def _register_heif() -> None:
 
 
 def encoded(value: bytes | np.ndarray) -> bytes:
-    """Return encoded bytes: as they are, or an array as PNG."""
+    """Return encoded bytes unchanged, and an array as PNG."""
     if isinstance(value, bytes):
         return value
     return encode(Image.fromarray(value), Encoding())
 
 
 def suffix_of(image_format: str) -> str:
-    """Return the suffix of the files of a format.
+    """Return the file suffix of a format.
 
     >>> suffix_of("JPEG"), suffix_of("PNG")
     ('.jpg', '.png')
@@ -168,7 +168,7 @@ def suffix_of(image_format: str) -> str:
 
 
 def encode(image: Image.Image, encoding: Encoding) -> bytes:
-    """Encode an image in the format, quality and color mode of a set, without changing its size."""
+    """Encode an image in the format, quality and color mode of ``encoding``, without resizing it."""
     buffer = io.BytesIO()
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
@@ -180,15 +180,15 @@ def encode(image: Image.Image, encoding: Encoding) -> bytes:
 
 
 def read_file(path: Path, *, sha256: str = "") -> Image.Image:
-    """Decode an image file; errors name it.
+    """Return the decoded image of a file; errors contain its path.
 
     Args:
-        path: of the file.
-        sha256: the digest that was recorded of it; without one, any content is accepted.
+        path: path of the file.
+        sha256: its recorded digest; if empty, any content is accepted.
 
     Raises:
         DataError: the file cannot be read or decoded.
-        ChangedFileError: its digest is another, or it is missing.
+        ChangedFileError: the file is missing or does not match the digest.
     """
     try:
         return decoded(recorded_bytes(path, sha256) if sha256 else file_bytes(path))
@@ -199,11 +199,11 @@ def read_file(path: Path, *, sha256: str = "") -> Image.Image:
 
 
 def recorded_bytes(path: Path, sha256: str) -> bytes:
-    """Return the bytes of an image file whose digest was recorded.
+    """Return the bytes of an image file after comparing them with the recorded digest.
 
     Raises:
-        DataError: it is no regular file, or too large to be looked at.
-        ChangedFileError: its digest is another, or it cannot be read.
+        DataError: the file is not a regular file, or is larger than ``MAX_BYTES``.
+        ChangedFileError: it does not match the digest or cannot be read.
     """
     try:
         before = os.stat(path)
@@ -211,7 +211,7 @@ def recorded_bytes(path: Path, sha256: str) -> bytes:
         is_steady = signature(os.stat(path)) == signature(before)
     except OSError as error:
         raise ChangedFileError(f"{path} cannot be read: {error.strerror}. Restore it, or plan again.", path) from error
-    # a file that changes while it is read has no signature that the cache could know it by
+    # a file that changes while being read has no signature to cache its digest under
     is_right = is_recorded(path, before, sha256, data) if is_steady else storage.digest(data) == sha256
     if not is_right:
         raise ChangedFileError(
@@ -225,12 +225,12 @@ def file_bytes(path: Path) -> bytes:
     """Return the bytes of an image file.
 
     Raises:
-        DataError: it is missing, no regular file, or too large to be looked at.
+        DataError: it is missing, not a regular file, or larger than ``MAX_BYTES``.
     """
     try:
         with directories.opened_file(path) as handle, open(handle, "rb", closefd=False) as file:
             size = os.fstat(handle).st_size
-            data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)  # a file of /proc has size 0 and may not end
+            data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)  # files in /proc report size 0, may be endless
     except DataError as error:
         raise DataError(str(error).removeprefix(f"{path} ").rstrip(".")) from None
     except OSError as error:

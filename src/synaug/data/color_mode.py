@@ -1,4 +1,4 @@
-"""Decide once whether a set of images is gray or color, for everything that needs all images in one mode."""
+"""Decide whether a set of images is gray or color, once for everything that needs a single mode."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from synaug.data.pixel_modes import is_gray_mode
 from synaug.errors import DataError
 from synaug.runtime.quiet import without_warnings
 
-MOST = 20_000  # images that are looked at
+MOST = 20_000  # images that are examined
 
 
 def color_mode(manifest: Manifest) -> str:
-    """Return ``"L"`` if all images are gray and ``"RGB"`` if one is not, or if there are none.
+    """Return ``"L"`` if all images are gray, otherwise (or if there are none) ``"RGB"``.
 
-    Files are not decoded; their headers suffice. Of larger sets, ``MOST`` evenly spaced images decide. An image that
-    cannot be read does not count.
+    Only file headers are read. In larger sets, ``MOST`` evenly spaced images decide. Unreadable images are ignored.
     """
     rows = np.unique(np.linspace(0, len(manifest) - 1, min(MOST, len(manifest))).astype(np.int64))
     grays = (_is_gray(manifest, int(row)) for row in rows)
     known = False
     for gray in grays:
-        if gray is False:  # a color set is recognized by its first image
+        if gray is False:  # in most color sets the first image decides
             return "RGB"
         known |= gray is True
     return "L" if known else "RGB"
@@ -42,7 +41,7 @@ def _is_gray(manifest: Manifest, row: int) -> bool | None:
             return is_gray_mode(image.mode)
     except DataError:
         return None
-    except Exception:  # not a format that Pillow opens by itself: decode it in the usual way
+    except Exception:  # Pillow cannot open it by itself: decode it the usual way
         return _decoded_is_gray(data)
 
 

@@ -1,4 +1,4 @@
-"""Decide about classes that lack images of a split, and about synthetic images that would be tested on."""
+"""Handle classes without images in a split, and synthetic images in held-out splits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SHOWN = 5
 
 
 def without_synthetic_tests(manifest: Manifest) -> Manifest:
-    """Return the manifest without synthetic images outside training, each counted: only real images are tested on."""
+    """Return the manifest without synthetic images outside training, counting each: only real images are tested on."""
     unfit = manifest.is_synthetic & (manifest.frame["split"] != "train").to_numpy(bool)
     if not unfit.any():
         return manifest
@@ -36,16 +36,16 @@ def without_synthetic_tests(manifest: Manifest) -> Manifest:
 
 
 def complete_classes(manifest: Manifest, split: str, policy: Literal["error", "drop"], *, where: str) -> Manifest:
-    """Return the manifest of which every class has images in a split.
+    """Return a manifest in which every class has images in the split.
 
     Args:
         manifest: images of all splits.
         split: ``train`` or ``test``.
-        policy: ``drop`` leaves classes out that have none; ``error`` stops.
-        where: what errors call the data.
+        policy: ``drop`` removes classes without any; ``error`` raises.
+        where: name of the data in errors.
 
     Raises:
-        DataError: a class has none and the policy is ``error``, or fewer than two classes are left.
+        DataError: a class has none and the policy is ``error``, or fewer than two classes remain.
     """
     rows = (manifest.frame["split"] == split).to_numpy(bool)
     counts = class_counts(manifest.labels[rows], manifest.num_classes)

@@ -1,7 +1,7 @@
-"""Read the rows of a CSV file that a person edits, strictly: nothing is skipped, padded or guessed.
+"""Read the rows of a hand-edited CSV file strictly: nothing is skipped, padded or guessed.
 
-A quote without its end swallows every row after it, and a missing cell moves all others; both go unnoticed in a
-lenient reader. Here each stops with the number of the line where the row begins.
+An unclosed quote swallows every row after it, and a missing cell shifts the others; a lenient reader notices neither.
+Here both are errors with the line number at which the row begins.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from synaug.errors import DataError
 
 
 def separator_of(header: str, candidates: Sequence[str] = (",", ";", "\t")) -> str:
-    """Return the separator that occurs most often in the header line."""
+    """Return the most frequent separator in the header line."""
     return max(candidates, key=header.count)
 
 
 def csv_rows(
     lines: Iterable[str], *, separator: str, where: Path | str, skip_spaces: bool = False
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line number and the cells of each row, the header first; empty lines are left out.
+    """Yield the line number and cells of each row, starting with the header; empty lines are skipped.
 
     Args:
-        lines: of the file, with their line ends.
-        separator: between the cells.
-        where: what errors call the file.
-        skip_spaces: whether spaces after a separator do not count, so that a quote may follow them.
+        lines: lines of the file, with their line ends.
+        separator: character between cells.
+        where: name of the file in errors.
+        skip_spaces: ignore spaces after a separator, so that a quote may follow them.
 
     Raises:
-        DataError: a quote has no end or stands inside a cell, a row has more or fewer cells than the header, or a
-            line contains a NUL character; the message has the number of the line.
+        DataError: a quote is unclosed or inside a cell, a row has more or fewer cells than the header, or a line
+            contains a NUL character; the message has the line number.
     """
     rows = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=skip_spaces)
     num_columns, end = 0, 0

@@ -1,4 +1,4 @@
-"""Find equal and nearly equal images across splits and under two labels, and decide what happens to them."""
+"""Find identical and nearly identical images across splits and under two labels, and apply the chosen policy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAY_OUT = "data.duplicates: drop removes them from training; warn only reports t
 
 @dataclass(frozen=True)
 class _Found:
-    """Numbers of images that are alike: ``equal`` if to the byte, ``alike`` also if nearly, shape ``(N,)`` each."""
+    """Cluster numbers of shape ``(N,)``: ``equal`` for byte-identical images, ``alike`` also for nearly equal ones."""
 
     equal: np.ndarray
     alike: np.ndarray
@@ -36,19 +36,19 @@ def with_duplicates(
     *,
     where: str,
 ) -> Manifest:
-    """Return the manifest with what was found about duplicates, and a column ``cluster``.
+    """Return the manifest with its duplicates recorded and a column ``cluster``.
 
-    Rows of one cluster are equal, nearly equal, or of one group: they belong into one split.
+    Rows of one cluster are equal, nearly equal or of the same group, and belong in one split.
 
     Args:
-        manifest: images with digests.
-        thumbnails: gray, uint8 ``(N, SIDE * SIDE)``, to find nearly equal images; None finds equal ones only.
+        manifest: images with their digests.
+        thumbnails: gray, uint8 ``(N, SIDE * SIDE)``, to find nearly equal images; None finds identical ones only.
         groups: value of the group column per row, or None.
-        policy: ``drop`` removes from training what equals a held-out image or has two labels; ``error`` stops.
-        where: what errors call the data.
+        policy: ``drop`` removes training images that equal a held-out image or have two labels; ``error`` raises.
+        where: name of the data in errors.
 
     Raises:
-        DataError: there are such images and the policy is ``error``.
+        DataError: there are duplicates and the policy is ``error``.
     """
     found = _found(manifest, thumbnails)
     clusters = found.alike if groups is None else _joined(found.alike, pd.factorize(np.asarray(groups))[0])
@@ -69,7 +69,7 @@ def with_duplicates(
 
 
 def duplicate_notes(duplicates: Duplicates) -> list[str]:
-    """Return what a person should know about duplicates, the worst first."""
+    """Return sentences for the user about the duplicates, most serious first."""
     notes = []
     if duplicates.num_leaked:
         notes.append(
@@ -99,20 +99,20 @@ def _found(manifest: Manifest, thumbnails: np.ndarray | None) -> _Found:
     equal = pd.factorize(names)[0].astype(np.int64)
     if thumbnails is None:
         return _Found(equal, equal)
-    firsts = np.unique(equal, return_index=True)[1]  # one of each set of equal images is enough to compare
+    firsts = np.unique(equal, return_index=True)[1]  # one image per set of identical ones is enough to compare
     pairs = near_pairs(thumbnails[firsts], lambda row: read_image(manifest, int(firsts[row])))
     return _Found(equal, _joined(equal, _components(len(firsts), pairs)[equal]))
 
 
 def _components(number: int, pairs: np.ndarray) -> np.ndarray:
-    """Return the number of the connected component of each of N things, shape ``(N,)``."""
+    """Return the connected component of each of N items, shape ``(N,)``."""
     ones = np.ones(len(pairs), np.int8)
     graph = coo_matrix((ones, (pairs[:, 0], pairs[:, 1])), shape=(number, number))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return numbers that are equal for rows which are connected by equal numbers of the one or the other."""
+    """Return cluster numbers that merge rows sharing a number in either argument, directly or through other rows."""
     edges = np.stack([np.arange(len(first)), np.arange(len(first))], axis=1)
     offset = len(first)
     ones = np.stack([edges[:, 0], offset + first], axis=1)
@@ -122,7 +122,7 @@ def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _leaked(manifest: Manifest, found: _Found, splits: np.ndarray) -> tuple[int, tuple[DuplicatePair, ...]]:
-    """Return how many held-out images are alike a training image, and examples."""
+    """Return how many held-out images have a duplicate in training, with examples."""
     in_train = splits == "train"
     training = _first_rows(found.alike, in_train)
     rows = [int(row) for row in np.flatnonzero(~in_train) if found.alike[row] in training]
@@ -131,7 +131,7 @@ def _leaked(manifest: Manifest, found: _Found, splits: np.ndarray) -> tuple[int,
 
 
 def _two_labels(manifest: Manifest, found: _Found) -> tuple[int, tuple[DuplicatePair, ...]]:
-    """Return how many images are alike one of another class, and examples."""
+    """Return how many images have a duplicate in another class, with examples."""
     labels = pd.Series(manifest.labels).groupby(found.alike).transform("nunique").to_numpy()
     rows = np.flatnonzero(labels > 1)
     pairs = []
@@ -143,7 +143,7 @@ def _two_labels(manifest: Manifest, found: _Found) -> tuple[int, tuple[Duplicate
 
 
 def _num_split_groups(groups: Sequence[str] | None, splits: np.ndarray) -> int:
-    """Return how many groups have images in training and in a held-out split."""
+    """Return how many groups have images both in training and in a held-out split."""
     if groups is None:
         return 0
     held_out = pd.Series(splits != "train").groupby(np.asarray(groups)).nunique()
@@ -162,7 +162,7 @@ def _pair(manifest: Manifest, found: _Found, first: int, second: int) -> Duplica
 
 
 def _without(manifest: Manifest, found: _Found) -> Manifest:
-    """Return the manifest without the training images that are alike a held-out one or one of another class."""
+    """Return the manifest without training images that duplicate a held-out image or an image of another class."""
     in_train = (manifest.frame["split"] == "train").to_numpy(bool)
     held_out = np.isin(found.alike, found.alike[~in_train])
     several = (pd.Series(manifest.labels).groupby(found.alike).transform("nunique") > 1).to_numpy()

@@ -1,14 +1,14 @@
-"""The mean over classes or groups of a value per image, each group counting the same, and its standard error."""
+"""The mean over classes or groups of a per-image value, with equal weight per group, and its standard error."""
 
 from __future__ import annotations
 
 import numpy as np
 
-ENOUGH = 10  # images of a group from which its own variance is trusted
+ENOUGH = 10  # images from which a group's own variance is trusted
 
 
 def group_mean(values: np.ndarray, groups: np.ndarray) -> float:
-    """Return the mean over the groups of each group's mean; NaN without images.
+    """Return the mean of the group means; NaN if there are no images.
 
     >>> group_mean(np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 0, 0, 1]))
     0.3333333333333333
@@ -20,8 +20,8 @@ def group_mean(values: np.ndarray, groups: np.ndarray) -> float:
 def group_mean_error(values: np.ndarray, groups: np.ndarray) -> float:
     """Return the standard error of ``group_mean``; NaN if no group has two images.
 
-    The images of a group are one random sample. A few of them often agree by chance, which would make the error 0, so
-    groups of fewer than ``ENOUGH`` images count with at least the variance pooled over all groups.
+    The images of a group are treated as one random sample. A few images often agree by chance, which would make the
+    error 0, so groups of fewer than ``ENOUGH`` images use at least the variance pooled over all groups.
 
     >>> group_mean_error(np.array([0.0, 1.0, 0.0, 1.0]), np.array([0, 0, 1, 1]))
     0.3535533905932738

@@ -1,4 +1,4 @@
-"""Count classes and groups (class x attribute), and say how uneven they are."""
+"""Count classes and groups (class x attribute) and measure their imbalance."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def group_counts(*, labels: np.ndarray, attributes: np.ndarray, num_classes: int
 
 
 def imbalance_factor(counts: np.ndarray) -> float:
-    """Return largest / smallest count, at least 1; NaN where a count is 0 or there is none.
+    """Return largest / smallest count, at least 1; NaN if a count is 0 or there are none.
 
     >>> imbalance_factor(np.array([500, 5])), imbalance_factor(np.array([3, 0]))
     (100.0, nan)
@@ -78,14 +78,14 @@ def imbalance_factor(counts: np.ndarray) -> float:
 
 
 def shot_bins(class_counts: np.ndarray) -> ShotBins:
-    """Return the bins of Liu et al. 2019: more than 100, 20 to 100, and fewer than 20 training images."""
+    """Return the shot bins of Liu et al. 2019: more than 100, 20 to 100, and fewer than 20 training images."""
     counts = np.asarray(class_counts)
     many, few = counts > MANY_ABOVE, counts < FEW_BELOW
     return ShotBins(many=many, medium=~many & ~few, few=few)
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:
-    """Return what ``synaug count --json`` prints, of the real images of the manifest; give it one split."""
+    """Return the content of ``synaug count --json`` for the real images of a manifest, usually one split."""
     manifest = manifest.rows(~manifest.is_synthetic)
     counts = class_counts(manifest.labels, manifest.num_classes)
     bins = shot_bins(counts)
@@ -101,7 +101,7 @@ def summary(manifest: Manifest) -> dict[str, Any]:
 
 
 def _named_group_counts(manifest: Manifest) -> dict[str, int]:
-    """Return the counts by name; images of unknown attribute are in none of them."""
+    """Return the group counts by name; images with an unknown attribute are not counted."""
     if not manifest.num_attributes:
         return {}
     known = manifest.attributes >= 0

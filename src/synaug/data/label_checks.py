@@ -1,4 +1,4 @@
-"""Tell whether labels are plausible classes, and whether predictions and labels name the same ones."""
+"""Check that labels are plausible classes, and that predictions and labels use the same names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 from synaug.data.labels import MISSING, MULTI_LABEL
 from synaug.errors import DataError
 
-_MANY_ROWS = 40  # below it, mostly distinct values are noted; from it on they are refused
+_MANY_ROWS = 40  # with this many rows, mostly distinct values are an error; with fewer, a note
 _FEW_ROWS = 10
 _LISTED = re.compile(r"\s*[\[({](.*)[\])}]\s*", re.DOTALL)
 _LIST_CONTENT = re.compile(r"""[,'"]|^[\s\d.+-]*$""")
@@ -23,11 +23,11 @@ def check_plausible(texts: pd.Series[str], *, where: str) -> list[str]:
     """Return notes on labels that may not be classes.
 
     Args:
-        texts: labels as ``label_texts`` returns them.
-        where: what messages call the column.
+        texts: labels as returned by ``label_texts``.
+        where: name of the column in messages.
 
     Raises:
-        DataError: the values are lists, several labels in one cell, or nearly all different.
+        DataError: the values are lists, contain several labels per cell, or are nearly all different.
     """
     counts = texts[texts != MISSING].value_counts()
     names = [str(name) for name in counts.index]
@@ -47,7 +47,7 @@ def _refuse_lists(names: Sequence[str], where: str) -> None:
 
 
 def _several_in_a_cell(names: Sequence[str], where: str) -> list[str]:
-    """Refuse cells such as ``cat|fish``, if the parts are classes of their own; note cells that look like it."""
+    """Reject cells such as ``cat|fish`` if the parts are classes of their own; note cells that look like it."""
     notes = []
     for separator in _STRONG_SEPARATORS + _WEAK_SEPARATORS:
         parts = {name: [part.strip() for part in name.split(separator)] for name in names if separator in name}
@@ -83,9 +83,9 @@ def _mostly_distinct(num_names: int, num_rows: int, names: Sequence[str], where:
 def matched_predictions(
     labels: pd.Series[str], predictions: pd.Series[str], *, where: str = "The table of predictions"
 ) -> tuple[pd.Series[str], list[str]]:
-    """Return predictions written as the labels are, and notes on what was matched.
+    """Return the predictions spelled like the labels, and notes on how they were matched.
 
-    Truth values match 0 and 1, and names that no label has match regardless of letter case, if that is unambiguous.
+    Booleans match 0 and 1, and predictions without an exact match ignore letter case if that is unambiguous.
 
     Raises:
         DataError: no prediction is among the labels.
@@ -112,7 +112,7 @@ def matched_predictions(
 
 
 def _as_numbers(known: set[str], predicted: set[str]) -> dict[str, str]:
-    """Return how truth values are written as 0 and 1, or back, if one side has the ones and the other the others."""
+    """Return how to rename booleans to 0 and 1 or back, if one side uses the former and the other side the latter."""
     numbers, words = {"0", "1"}, {"False", "True"}
     if predicted <= words and known <= numbers:
         return {"False": "0", "True": "1"}

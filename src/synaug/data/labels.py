@@ -1,7 +1,7 @@
-"""Decide what a label is: one text per row, whatever the labels came as.
+"""Normalize labels of any kind to one text per row.
 
 Every label except folder names passes through here: labels of tables, arrays, frames, data sets, samplers and
-predictions. So `1`, `1.0` and `" 1 "` are the same class everywhere, and values that cannot be classes are refused.
+predictions. So `1`, `1.0` and `" 1 "` are the same class everywhere, and values that cannot be classes are rejected.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ MULTI_LABEL = (
     "synaug needs exactly one class per image; multi-label data are not supported. Keep one label per image, or make "
     "one table per label."
 )
-_LARGEST_EXACT = 2**53  # beyond it a float no longer stands for one whole number
+_LARGEST_EXACT = 2**53  # beyond it, a float no longer represents one whole number
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]\d+)?")
 _PLAIN_INTEGER = re.compile(r"[+-]?\d+")
-_NO_NUMBER = ("nan", "none", "null", "na", "<na>")  # missing in a column of numbers; elsewhere they can be names
+_NO_NUMBER = ("nan", "none", "null", "na", "<na>")  # missing values in a column of numbers; elsewhere possible names
 _BOOLEANS = {"true": "True", "false": "False"}
 _SEQUENCES = (list, tuple, set, frozenset, np.ndarray)
 
@@ -39,9 +39,9 @@ def label_texts(
 
     Args:
         values: a list, array, series, tensor or categorical of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``.
-        where: what errors call the column.
-        class_names: the names that whole numbers stand for, as in a ``ClassLabel``; numbers outside are missing.
-        may_lack: return ``""`` for rows without a label instead of raising.
+        where: name of the column in errors.
+        class_names: names for whole numbers, as in a ``ClassLabel``; numbers out of range count as missing.
+        may_lack: return ``""`` for rows without a label instead of raising an error.
 
     Raises:
         DataError: a row has no label or several, or the values are fractions, scores or objects.
@@ -65,10 +65,10 @@ def label_texts(
 
 
 def flat_labels(values: Any, *, where: str) -> pd.Series[Any]:
-    """Return labels as one value per row: columns ``(N, 1)`` and one-element lists flattened, one-hot rows numbered.
+    """Return one label per row: columns ``(N, 1)`` and one-element lists are flattened, one-hot rows become numbers.
 
     Raises:
-        DataError: the values have another shape: several labels, scores, or pairs per row.
+        DataError: the values have another shape, such as several labels, scores or pairs per row.
 
     >>> flat_labels([[4], [2]], where="y").tolist(), flat_labels(np.eye(2), where="y").tolist()
     ([4, 2], [0, 1])
@@ -94,10 +94,10 @@ def _holds_sequences(values: pd.Series[Any]) -> bool:
 
 
 def _plain_array(values: Any) -> np.ndarray:
-    """Return values as an array, of dtype object where rows are sequences of different kinds or lengths."""
+    """Return values as an array, of dtype object if rows are sequences of different types or lengths."""
     if hasattr(values, "detach"):  # a tensor
         values = values.detach().cpu().numpy()
-    elif hasattr(values, "toarray"):  # a sparse matrix, as multi-label binarizers make them
+    elif hasattr(values, "toarray"):  # a sparse matrix, as returned by multi-label binarizers
         values = values.toarray()
     elif isinstance(values, pd.DataFrame):
         values = values.to_numpy()
@@ -111,7 +111,7 @@ def _plain_array(values: Any) -> np.ndarray:
 
 
 def _object_array(values: list[Any]) -> np.ndarray:
-    """Return values as they are, shape ``(N,)``, where numpy would look into sequences."""
+    """Return an object array ``(N,)`` of the values; ``np.array`` would unpack sequences."""
     array = np.empty(len(values), object)
     for place, value in enumerate(values):
         array[place] = value
@@ -119,7 +119,7 @@ def _object_array(values: list[Any]) -> np.ndarray:
 
 
 def _unwrapped(value: Any) -> Any:
-    """Return the value inside one-element lists, arrays and tensors."""
+    """Return the value inside nested one-element lists, arrays and tensors."""
     while isinstance(value, _SEQUENCES) or hasattr(value, "detach"):
         if hasattr(value, "detach"):
             value = value.detach().cpu().numpy()
@@ -133,7 +133,7 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _of_objects(values: list[Any], where: str) -> np.ndarray:
-    """Return objects as an array: of two dimensions if each is a sequence of equally many numbers."""
+    """Return objects as an array, two-dimensional if each is a sequence of equally many numbers."""
     lengths = {len(value) if isinstance(value, list) else 0 for value in values}
     if lengths <= {0}:
         return _object_array(values)
@@ -148,7 +148,7 @@ def _of_objects(values: list[Any], where: str) -> np.ndarray:
 
 
 def _of_rows(array: np.ndarray, where: str) -> np.ndarray:
-    """Return one value per row of an array with more dimensions."""
+    """Return one value per row of an array with more than one dimension."""
     if array.size == len(array):
         return array.reshape(len(array))
     if array.ndim > 2:
@@ -218,7 +218,7 @@ def _check_whole(numbers: pd.Series[float], where: str) -> None:
 
 
 def _of_texts(texts: pd.Series[str], where: str) -> pd.Series[str]:
-    """Strip texts; in a column of numbers or of truth values, write equal values alike."""
+    """Strip texts; in a column of numbers or booleans, spell equal values alike."""
     distinct = pd.unique(texts)
     named = dict(zip(distinct, _written_alike([text.strip() for text in distinct], where), strict=True))
     return texts.map(named)
@@ -233,7 +233,7 @@ def _written_alike(names: list[str], where: str) -> list[str]:
     if not any(numeric) or not others <= {MISSING, *_NO_NUMBER}:
         return names
     written = [name for name, is_number in zip(names, numeric, strict=True) if is_number]
-    if all(_PLAIN_INTEGER.fullmatch(name) for name in written):  # leading zeros stay: they may be codes
+    if all(_PLAIN_INTEGER.fullmatch(name) for name in written):  # keep leading zeros, which may be codes
         return [name if is_number or not name else MISSING for name, is_number in zip(names, numeric, strict=True)]
     _check_whole(pd.Series([float(name) for name in written]), where)
     return [
@@ -243,14 +243,14 @@ def _written_alike(names: list[str], where: str) -> list[str]:
 
 
 def _scalar_text(value: Any, where: str) -> str:
-    """Return one value of a column of mixed kinds as text."""
+    """Return one value of a column of mixed types as text."""
     if isinstance(value, bytes):
         try:
             return value.decode()
         except UnicodeDecodeError as error:
             raise DataError(f"{where} has the bytes {_shown(value)}, which are not UTF-8.") from error
     if isinstance(value, bool | np.bool_):
-        return str(int(value))  # beside numbers; a column of truth values alone keeps its words
+        return str(int(value))  # among numbers; a column of booleans only keeps its words
     if isinstance(value, float | np.floating):
         _check_whole(pd.Series([float(value)]), where)
         return str(int(value))
@@ -260,7 +260,7 @@ def _scalar_text(value: Any, where: str) -> str:
 
 
 def _named(texts: pd.Series[str], class_names: Sequence[str]) -> pd.Series[str]:
-    """Return the names that numbers stand for; names stay, and other values are missing."""
+    """Return the class names for numbers; names are kept, and other values are missing."""
     numbered = {str(number): name for number, name in enumerate(class_names)}
     known = numbered | {name: name for name in class_names}
     return texts.map(lambda text: numbered.get(text, known.get(text, MISSING)))

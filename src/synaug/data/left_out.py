@@ -1,4 +1,4 @@
-"""Count what is not read, by reason and suffix, so that nothing disappears without a trace."""
+"""Count skipped files and rows by reason and suffix, so that nothing is dropped silently."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _EXAMPLES = 3
 
 
 class LeftOutCounter:
-    """Collects what was not read; ``result`` sums it up."""
+    """Collects skipped items; ``result`` summarizes them."""
 
     def __init__(self) -> None:
         self._numbers: Counter[tuple[str, str]] = Counter()
         self._examples: dict[tuple[str, str], list[str]] = {}
 
     def add(self, reason: str, *paths: str, suffix: str | None = None) -> None:
-        """Count paths under a reason; the suffix is that of each path, if none is given."""
+        """Count paths under a reason; the suffix defaults to that of each path."""
         for path in paths:
             key = (reason, os.path.splitext(path)[1].lower() if suffix is None else suffix)
             self._numbers[key] += 1
@@ -27,7 +27,7 @@ class LeftOutCounter:
                 examples.append(path.encode(errors="backslashreplace").decode())
 
     def result(self) -> tuple[LeftOut, ...]:
-        """Return what was counted, the largest number first."""
+        """Return the counts, largest first."""
         return tuple(
             LeftOut(*key, number, tuple(self._examples[key]))
             for key, number in sorted(self._numbers.items(), key=lambda item: (-item[1], item[0]))
@@ -35,7 +35,7 @@ class LeftOutCounter:
 
 
 def by_reason(quarantined: Iterable[Quarantined]) -> tuple[LeftOut, ...]:
-    """Return quarantined images counted by reason and suffix."""
+    """Return the quarantined images counted by reason and suffix."""
     counter = LeftOutCounter()
     for item in quarantined:
         counter.add(item.reason, item.path)

@@ -1,16 +1,16 @@
-"""The manifest: one row per image, whatever it was read from.
+"""The manifest: one row per image, whatever its source.
 
 Columns of ``Manifest.frame``:
 
 ============  ==========================================================================
-``id``        text, unique: what the image is called in predictions and reports
-``path``      text, relative to ``Manifest.root``; empty when the image is in memory
+``id``        text, unique: name of the image in predictions and reports
+``path``      text, relative to ``Manifest.root``; empty if the image is in memory
 ``label``     int64, position in ``class_names``
-``attribute`` int64, position in ``attribute_names``; -1 where unknown
+``attribute`` int64, position in ``attribute_names``; -1 if unknown
 ``split``     text: ``train``, ``validation`` or ``test``
 ``source``    text: ``real`` or ``synthetic``
-``sha256``    text: digest of the encoded image (or of the pixels of an array)
-``cluster``   only if duplicates were looked for: int64, equal for images that belong into one split
+``sha256``    text: digest of the encoded image (or of an array's pixels)
+``cluster``   only after a search for duplicates: int64, equal for images that belong in one split
 ``image``     only for images in memory: encoded ``bytes`` or a uint8 array (H, W) or (H, W, 3)
 ============  ==========================================================================
 """
@@ -50,7 +50,7 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Files or rows of one kind that were not read: why, their suffix (empty if none), how many, and a few of them."""
+    """Files or rows of one kind that were skipped: reason, suffix (empty if none), number, and a few examples."""
 
     reason: str
     suffix: str
@@ -60,7 +60,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """The ids of two images that are equal to the byte or, if not ``is_equal``, nearly equal."""
+    """The ids of two images that are byte-identical or, if not ``is_equal``, nearly equal."""
 
     first: str
     second: str
@@ -69,28 +69,28 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Images that occur more than once where that does harm, with a few examples of each kind."""
+    """Harmful duplicates: their number and a few examples, per kind."""
 
-    num_leaked: int = 0  # held-out images that are alike a training image
+    num_leaked: int = 0  # held-out images with a duplicate in training
     leaked: tuple[DuplicatePair, ...] = ()
-    num_two_labels: int = 0  # images that are alike one of another class
+    num_two_labels: int = 0  # images with a duplicate in another class
     two_labels: tuple[DuplicatePair, ...] = ()
-    num_split_groups: int = 0  # values of the group column in training and held out
+    num_split_groups: int = 0  # values of the group column both in training and held out
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """Images with their labels, attributes and splits; see the module for the columns."""
+    """Images with their labels, attributes and splits; columns as in the module docstring."""
 
     frame: pd.DataFrame
     class_names: tuple[str, ...]
     attribute_names: tuple[str, ...] = ()
     root: Path | None = None
     quarantined: tuple[Quarantined, ...] = field(default=())
-    origin: str = ""  # what the source turned out to be, such as a Hub id at its commit
-    layout: str = ""  # how the source was understood, in a sentence
-    notes: tuple[str, ...] = ()  # what a person should know before trusting the counts
-    left_out: tuple[LeftOut, ...] = ()  # what was not read, apart from the quarantined images
+    origin: str = ""  # the exact source, such as a Hub id with its commit
+    layout: str = ""  # how the source was interpreted, in a sentence
+    notes: tuple[str, ...] = ()  # warnings about the data for the user
+    left_out: tuple[LeftOut, ...] = ()  # what was skipped, apart from quarantined images
     duplicates: Duplicates = Duplicates()
 
     def __post_init__(self) -> None:
@@ -116,16 +116,16 @@ class Manifest:
 
     @property
     def attributes(self) -> np.ndarray:
-        """Attributes, int64 of shape ``(N,)``; -1 where unknown."""
+        """Attributes, int64 of shape ``(N,)``; -1 if unknown."""
         return self.frame["attribute"].to_numpy(np.int64)
 
     @property
     def is_synthetic(self) -> np.ndarray:
-        """Where an image comes from, bool of shape ``(N,)``."""
+        """Whether each image is synthetic, bool of shape ``(N,)``."""
         return (self.frame["source"] == "synthetic").to_numpy(bool)
 
     def rows(self, chosen: np.ndarray) -> Manifest:
-        """Return the rows at these positions or under this mask, in that order."""
+        """Return the rows at these positions, in this order, or under this mask."""
         picked = self.frame.loc[chosen] if chosen.dtype == bool else self.frame.iloc[chosen]
         return replace(
             self, frame=picked.reset_index(drop=True), quarantined=(), notes=(), left_out=(), duplicates=Duplicates()
@@ -136,17 +136,17 @@ class Manifest:
         return self.rows((self.frame["split"] == name).to_numpy(bool))
 
     def absolute_path(self, row: int) -> Path:
-        """Return where the file of a row lies."""
+        """Return the path of a row's file."""
         path = Path(str(self.frame["path"].iat[row]))
         return path if self.root is None else self.root / path
 
 
 def read_image(manifest: Manifest, row: int) -> Image.Image:
-    """Return the image of a row, as grey or RGB.
+    """Return the image of a row as gray or RGB.
 
     Raises:
-        DataError: it cannot be read; the message names the file, or the image by its id.
-        ChangedFileError: the file is missing, or is not the one whose digest the manifest holds.
+        DataError: it cannot be read; the message contains its path or id.
+        ChangedFileError: the file is missing or does not match the digest in the manifest.
     """
     value = manifest.frame["image"].iat[row] if "image" in manifest.frame else None
     if isinstance(value, np.ndarray):
@@ -160,10 +160,10 @@ def read_image(manifest: Manifest, row: int) -> Image.Image:
 
 
 def joined(first: Manifest, *others: Manifest) -> Manifest:
-    """Return the rows of several manifests of the same classes in one, with absolute paths.
+    """Return one manifest with the rows of several manifests of the same classes, and with absolute paths.
 
     Raises:
-        DataError: the manifests name different classes or attributes.
+        DataError: the manifests have different classes or attributes.
     """
     frames = []
     for part in (first, *others):
@@ -188,18 +188,18 @@ def from_arrays(
     attribute_names: Sequence[str] = (),
     split: str | Sequence[str] = "train",
 ) -> Manifest:
-    """Make a manifest of images in memory.
+    """Return a manifest of images in memory.
 
     Args:
-        images: uint8, shape ``(N, H, W)`` or ``(N, H, W, 3)``, or a sequence of such single images.
+        images: uint8 of shape ``(N, H, W)`` or ``(N, H, W, 3)``, or a sequence of such single images.
         labels: shape ``(N,)``, positions in ``class_names``.
-        class_names: one name a class.
-        attributes: shape ``(N,)``, positions in ``attribute_names``, or None where unknown.
-        attribute_names: one name an attribute value.
+        class_names: one name per class.
+        attributes: shape ``(N,)``, positions in ``attribute_names``; None if unknown.
+        attribute_names: one name per attribute value.
         split: one name for all, or one per image.
 
     Raises:
-        DataError: lengths differ, a label is out of range, or an image is not uint8 of such a shape.
+        DataError: lengths differ, a label is out of range, or an image has another type or shape.
     """
     label_array = whole_numbers(labels, kind="label").astype(np.int64)
     if isinstance(class_names, str) or not isinstance(class_names, Iterable) or getattr(class_names, "ndim", 1) == 0:
@@ -260,12 +260,12 @@ def _check_range(kind: str, values: np.ndarray, low: int, end: int) -> None:
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write the manifest as one Parquet file that carries its class and attribute names."""
+    """Write the manifest as one Parquet file that includes its class and attribute names."""
     storage.write_bytes(path, manifest_bytes(manifest))
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
-    """Return the Parquet file of a manifest; equal manifests give equal bytes with one version of pyarrow."""
+    """Return a manifest as a Parquet file; with one version of pyarrow, equal manifests give equal bytes."""
     about = {
         "class_names": list(manifest.class_names),
         "attribute_names": list(manifest.attribute_names),
@@ -278,7 +278,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     }
     frame = manifest.frame
     if "image" in frame:
-        in_memory = (bytes, np.ndarray)  # others are in files
+        in_memory = (bytes, np.ndarray)  # all others are in files
         contents = [encoded(value) if isinstance(value, in_memory) else None for value in frame["image"]]
         frame = frame.assign(image=pd.Series(contents, frame.index, dtype=object))
     table = pa.Table.from_pandas(frame, preserve_index=False)
@@ -289,17 +289,17 @@ def manifest_bytes(manifest: Manifest) -> bytes:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read what ``write_manifest`` wrote.
+    """Return the manifest in a file written by ``write_manifest``.
 
     Raises:
-        DataError: the file is missing or is not such a manifest.
+        DataError: the file is missing or is not a manifest.
     """
     try:
         table = pq.read_table(directories.checked(path))
-        table.validate(full=True)  # text that is not UTF-8 would fail much later
+        table.validate(full=True)  # otherwise text that is not UTF-8 would fail much later
         about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"synaug"])
         frame = table.to_pandas()
-        fault = manifest_fault(frame, about, columns=COLUMNS, splits=SPLITS)  # reads every text: some may be no UTF-8
+        fault = manifest_fault(frame, about, columns=COLUMNS, splits=SPLITS)  # reads every text, which may not be UTF-8
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(f"{path} is not a manifest of synaug: {error}.") from error
     if fault:
@@ -310,7 +310,7 @@ def read_manifest(path: Path) -> Manifest:
         attribute_names=tuple(about["attribute_names"]),
         root=None if about["root"] is None else Path(about["root"]),
         quarantined=tuple(Quarantined(*item) for item in about["quarantined"]),
-        layout=about.get("layout", ""),  # absent from manifests of earlier versions, as the two below
+        layout=about.get("layout", ""),  # like the two below, missing in manifests of earlier versions
         notes=tuple(about.get("notes", ())),
         duplicates=_duplicates(about.get("duplicates", {})),
         left_out=tuple(

@@ -1,4 +1,4 @@
-"""Check a manifest that was read from a file: somebody else may have written it."""
+"""Validate a manifest that was read from a file, which somebody else may have written."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _SOURCES = ("real", "synthetic")
 
 
 def manifest_fault(frame: pd.DataFrame, about: Any, *, columns: Sequence[str], splits: Sequence[str]) -> str:
-    """Return what is wrong with the columns and the description of a manifest, or an empty text.
+    """Return the first fault in a manifest's columns or description, or an empty string.
 
     Args:
         frame: the rows.
         about: the description in the file's metadata.
-        columns: that the rows must have.
-        splits: that are allowed.
+        columns: columns that the rows must have.
+        splits: allowed splits.
     """
     return _description_fault(about) or _frame_fault(frame, about, columns, splits)
 
@@ -73,10 +73,10 @@ def _frame_fault(frame: pd.DataFrame, about: Mapping[str, Any], columns: Sequenc
 
 
 def check_stays_in(folder: Path, root: Path | None, where: Path) -> None:
-    """Check that the images of a manifest lie in the folder that the manifest is in, as those of any table must.
+    """Check that a manifest's images lie in its own folder, as those of any table must.
 
     Raises:
-        DataError: they do not.
+        DataError: they lie elsewhere.
     """
     if root is None or root.resolve().is_relative_to(folder.resolve()):
         return

@@ -1,9 +1,9 @@
-"""Tell whether an image is another one in disguise: shifted, mirrored, brighter, or compressed again.
+"""Detect near-duplicates: images that were shifted, mirrored, brightened or recompressed.
 
-Two steps: nearest neighbors by a feature that such changes hardly touch (the amplitudes of the two-dimensional
-spectrum of a thumbnail, the same for an image and its mirror image), then the neighbors are compared with the image
-itself, shifted and mirrored in all ways, as far as they overlap, brightness and contrast taken out: a perceptual hash
-with grey levels in the place of bits. ``benchmarks/copies.py`` measures it beside other ways.
+There are two steps. First, find nearest neighbors by a feature that such changes hardly affect: the amplitudes of a
+thumbnail's 2-D spectrum, averaged with those of the mirror image. Then compare the neighbors with the image itself,
+over all shifts and mirrorings and where they overlap, after removing brightness and contrast: a perceptual hash with
+gray levels instead of bits. ``benchmarks/copies.py`` compares it with other approaches.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from PIL import Image
 from synaug.data.thumbnails import SIDE, thumbnails
 
 _FINE = 64  # side in pixels at which images are shifted
-_FARTHEST = 14  # an image is shifted by up to a 14th of its side
-_STEPS = 5  # places across and down
-_NEIGHBOURS = 16  # that are looked at closely
-_LOWEST_SPREAD = 8.0  # of 255; below it contrast is not taken out, else noise would be compared
-EQUAL = 0.005  # mean absolute difference (0 to 1) up to which two thumbnails are equal
+_FARTHEST = 14  # an image is shifted by up to 1/14 of its side
+_STEPS = 5  # positions across and down
+_NEIGHBOURS = 16  # neighbors that are compared closely
+_LOWEST_SPREAD = 8.0  # of 255; below it contrast is kept, since noise would be compared otherwise
+EQUAL = 0.005  # mean absolute difference (0 to 1) up to which two thumbnails count as equal
 _CHUNK = 8192
 _NO_SPECTRA = np.zeros((0, SIDE * (SIDE // 2 + 1)), np.float32)
 _WHOLE = np.ones(SIDE * SIDE, np.float32)
@@ -29,7 +29,7 @@ _WHOLE = np.ones(SIDE * SIDE, np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Prints:
-    """Known images: grey thumbnails ``(N, SIDE * SIDE)`` and the spectra to find them by."""
+    """Known images: gray thumbnails ``(N, SIDE * SIDE)``, and the spectra used to find them."""
 
     thumbnails: np.ndarray
     spectra: np.ndarray
@@ -37,9 +37,9 @@ class Prints:
 
 @dataclass(frozen=True, eq=False)
 class Views:
-    """Images to be judged: each in its ``V`` places, plain and mirrored, ``(N, V, 2, SIDE * SIDE)``, and their spectra.
+    """Images to judge: each in ``V`` positions, plain and mirrored, ``(N, V, 2, SIDE * SIDE)``, and their spectra.
 
-    ``inside`` is 1 where a place shows the image and 0 where it was shifted away, shape ``(V, SIDE * SIDE)``.
+    ``inside`` is 1 where a position shows the image and 0 where it was shifted away, shape ``(V, SIDE * SIDE)``.
     """
 
     places: np.ndarray
@@ -53,24 +53,24 @@ class Views:
 
 
 def make_prints(pixels: np.ndarray) -> Prints:
-    """Return the prints of thumbnails as ``scorers.thumbnails`` makes them, grey or RGB, shape ``(N, D)``."""
+    """Return the prints of gray or RGB thumbnails of shape ``(N, D)``, as made by ``thumbnails.thumbnails``."""
     grey = pixels if pixels.shape[1] == SIDE * SIDE else _grey(pixels)
     parts = [_spectra(_normalized(grey[i : i + _CHUNK])) for i in range(0, len(grey), _CHUNK)]
     return Prints(grey, np.concatenate([_NO_SPECTRA, *parts]).astype(np.float16))
 
 
 def _grey(pixels: np.ndarray) -> np.ndarray:
-    colors = pixels.reshape(len(pixels), SIDE * SIDE, 3)  # in full: -1 is ambiguous without images
+    colors = pixels.reshape(len(pixels), SIDE * SIDE, 3)  # explicit size: -1 is ambiguous without images
     return np.rint(colors @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
 
 
 def make_views(images: Sequence[Image.Image]) -> Views:
-    """Return images in all places that they are compared in; the one as it is makes the spectrum."""
+    """Return the images in all positions for comparison; the spectrum is that of the unshifted image."""
     if not images:
         return Views(np.zeros((0, 1, 2, SIDE * SIDE), np.float32), _WHOLE[None], _NO_SPECTRA)
     side = max(SIDE, min(_FINE, *images[0].size))
     fine = np.stack([np.asarray(each.convert("L").resize((side, side), Image.Resampling.BOX)) for each in images])
-    both = np.stack([fine, fine[..., ::-1]], 1).astype(np.float32)  # Pillow's means are not the same from both sides
+    both = np.stack([fine, fine[..., ::-1]], 1).astype(np.float32)  # Pillow's means depend on the direction
     reducers, inside = _reducers(side)
     rows = np.einsum("dts,nmsx->nmdtx", reducers, both, optimize=True)
     places = np.einsum("nmdtx,eux->ndemtu", rows, reducers, optimize=True).reshape(len(images), -1, 2, SIDE * SIDE)
@@ -80,17 +80,17 @@ def make_views(images: Sequence[Image.Image]) -> Views:
 
 
 def _reducers(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the matrices that shift ``side`` pixels and take their means, and which means are of the image alone.
+    """Return matrices that shift and average ``side`` pixels, and which averages cover only the image.
 
     Shapes ``(_STEPS, SIDE, side)`` and ``(_STEPS, SIDE)``.
     """
     each_pixel = Image.fromarray(np.eye(side, dtype=np.float32))
-    means = np.asarray(each_pixel.resize((SIDE, side), Image.Resampling.BOX))  # as Pillow takes them, (side, SIDE)
+    means = np.asarray(each_pixel.resize((SIDE, side), Image.Resampling.BOX))  # weights as used by Pillow, (side, SIDE)
     made, inside = np.zeros((_STEPS, SIDE, side), np.float32), np.ones((_STEPS, SIDE), np.float32)
     farthest = max(1, round(side / _FARTHEST))
     for step, shift in enumerate(np.linspace(-farthest, farthest, _STEPS).astype(int)):
         sources = np.arange(side) + shift
-        nearest = np.clip(sources, 0, side - 1)  # the border is repeated
+        nearest = np.clip(sources, 0, side - 1)  # repeat the border
         np.add.at(made[step].T, nearest, means)
         inside[step] = (means[sources != nearest] == 0).all(0)
     return made, inside
@@ -105,7 +105,7 @@ def _normalized(thumbnails: np.ndarray, inside: np.ndarray = _WHOLE) -> np.ndarr
 
 
 def _spectra(normal: np.ndarray) -> np.ndarray:
-    """Return amplitudes, the mean of an image's and its mirror image's, as unit vectors, shape ``(N, S)``."""
+    """Return unit vectors of amplitudes averaged over an image and its mirror image, shape ``(N, S)``."""
     amplitudes = np.abs(np.fft.fft2(normal.reshape(-1, SIDE, SIDE))).astype(np.float32)
     mirrored = amplitudes[:, :, -np.arange(SIDE) % SIDE]
     both = (amplitudes + mirrored)[:, :, : SIDE // 2 + 1].reshape(len(normal), -1)
@@ -113,10 +113,10 @@ def _spectra(normal: np.ndarray) -> np.ndarray:
 
 
 def alike_distances(views: Views, known: Prints) -> np.ndarray:
-    """Return how different each image is from the likest known one, shape ``(N,)``: 0 equal, about 1.4 unrelated.
+    """Return the distance of each image to the most similar known one, shape ``(N,)``: 0 equal, about 1.4 unrelated.
 
-    The root of the mean squared difference of the normalized thumbnails in the place where it is least; infinite where
-    nothing is known.
+    It is the root mean squared difference of the normalized thumbnails, minimized over positions; infinite if there are
+    no known images.
     """
     if not len(known.thumbnails) or not len(views.places):
         return np.full(len(views.places), np.inf)
@@ -124,7 +124,7 @@ def alike_distances(views: Views, known: Prints) -> np.ndarray:
 
 
 def distances_to(views: Views, thumbnails: np.ndarray) -> np.ndarray:
-    """Return how different each image is from the likest of its own K thumbnails ``(N, K, SIDE * SIDE)``."""
+    """Return the distance of each image to the most similar of its own K thumbnails ``(N, K, SIDE * SIDE)``."""
     near = thumbnails.astype(np.float32)
     least = np.full(len(near), np.inf)
     for place, inside in enumerate(views.inside):
@@ -136,7 +136,7 @@ def distances_to(views: Views, thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _nearest(spectra: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the positions of each image's nearest known ones, shape ``(N, K)``."""
+    """Return the positions of each image's nearest known images, shape ``(N, K)``."""
     best, places = np.zeros((len(spectra), 0), np.float32), np.zeros((len(spectra), 0), np.int64)
     for start in range(0, len(known), _CHUNK):
         part = spectra @ known[start : start + _CHUNK].astype(np.float32).T
@@ -148,11 +148,11 @@ def _nearest(spectra: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def has_twin(images: Sequence[Image.Image], limit: float) -> np.ndarray:
-    """Return whether each image is a near-duplicate of another one of them, bool of shape ``(N,)``.
+    """Return whether each image is a near-duplicate of another one in the list, bool of shape ``(N,)``.
 
     Args:
-        images: of one class.
-        limit: distance up to which two images are near-duplicates; see ``alike_distances``.
+        images: images of one class.
+        limit: largest distance of near-duplicates; see ``alike_distances``.
     """
     views, prints = make_views(images), make_prints(thumbnails(images))
     others = [np.arange(len(images)) != position for position in range(len(images))]
@@ -164,9 +164,9 @@ def has_twin(images: Sequence[Image.Image], limit: float) -> np.ndarray:
 
 
 def _has_equal(thumbnails: np.ndarray) -> np.ndarray:
-    """Return whether a thumbnail is all but equal to another one.
+    """Return whether each thumbnail is practically equal to another one.
 
-    In finely patterned images, views and thumbnails round differently, so that equal images can look different.
+    In finely patterned images, views and thumbnails round differently, so even equal images can seem different.
     """
     from sklearn.metrics import pairwise_distances
 

@@ -1,4 +1,4 @@
-"""Turn an image of any Pillow mode into 8-bit gray or RGB, as a person expects it to look."""
+"""Convert an image of any Pillow mode to 8-bit gray or RGB that looks as expected."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from PIL import Image, ImageCms
 from synaug.data.pixel_range import white_level
 
 _GRAY = ("1", "L", "LA", "La")
-_ROWS = 64  # converted at once
-_WIDE = ("I", "F")  # starts of the modes of more than 8 bits
+_ROWS = 64  # rows converted at once
+_WIDE = ("I", "F")  # prefixes of the modes with more than 8 bits
 
 
 def is_gray_mode(mode: str) -> bool:
-    """Return whether ``plain_mode`` makes an image of this mode gray.
+    """Return whether ``plain_mode`` converts images of this mode to gray.
 
     >>> [is_gray_mode(mode) for mode in ("I;16", "LA", "P", "CMYK")]
     [True, True, False, False]
@@ -24,19 +24,19 @@ def is_gray_mode(mode: str) -> bool:
 
 
 def is_wide_mode(mode: str) -> bool:
-    """Return whether a mode has pixels of more than 8 bits."""
+    """Return whether a mode has more than 8 bits per pixel value."""
     return mode.startswith(_WIDE)
 
 
 def plain_mode(image: Image.Image, *, white: float | None = None) -> Image.Image:
-    """Return the image as ``L`` or ``RGB``: transparent pixels become white, 16 bits and floats become 8 bits.
+    """Return the image as ``L`` or ``RGB``: transparent pixels become white; 16 bits and floats become 8 bits.
 
     Args:
-        image: of any mode.
-        white: the value of full brightness in modes of more than 8 bits; default: found from the image's range.
+        image: an image of any mode.
+        white: value of full brightness in modes of more than 8 bits; default: inferred from the image's range.
 
     Raises:
-        DataError: the range of the pixels is not one that can be scaled without guessing.
+        DataError: the pixel range cannot be scaled without guessing.
     """
     if is_wide_mode(image.mode):
         return _eight_bits(image, white)
@@ -67,13 +67,13 @@ def _lab_to_rgb() -> ImageCms.ImageCmsTransform:
 
 
 def _eight_bits(image: Image.Image, white: float | None) -> Image.Image:
-    """Scale by the range that the values are of: 0 to 1 (floats), 0 to 255, or 0 to 65,535."""
+    """Scale by the range the values appear to have: 0 to 1 (floats), 0 to 255, or 0 to 65,535."""
     values = np.asarray(image)
     if white is None:
         low, high = values.min(initial=0), values.max(initial=0)
         white = white_level(float(low), float(high), is_float=image.mode.startswith("F"))
     gray = np.empty(values.shape, np.uint8)
-    for start in range(0, len(values), _ROWS):  # at once, a huge image would take over 30 bytes a pixel
+    for start in range(0, len(values), _ROWS):  # all at once, a huge image would take over 30 bytes per pixel
         strip = values[start : start + _ROWS].astype(np.float64)
         gray[start : start + _ROWS] = np.clip(strip * (255 / white), 0, 255).round().astype(np.uint8)
     if isinstance(clear := image.info.get("transparency"), int):

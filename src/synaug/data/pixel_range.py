@@ -1,4 +1,4 @@
-"""Find the pixel value that stands for full brightness from the range of the values."""
+"""Infer the pixel value of full brightness from the range of the values."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import math
 from synaug.errors import DataError
 
 EIGHT_BIT, SIXTEEN_BIT = 255.0, 65535.0
-_ALMOST_ONE = 1.05  # resampling a picture from 0 to 1 overshoots a little
-_LEAST_EIGHT_BIT = 16  # floats between both may be radiance, or anything else
+_ALMOST_ONE = 1.05  # resampling a picture in 0 to 1 overshoots a little
+_LEAST_EIGHT_BIT = 16  # floats in between may be radiance, or anything else
 
 
 def white_level(low: float, high: float, *, is_float: bool) -> float:
     """Return the value of full brightness: 1, 255 or 65,535.
 
     Args:
-        low: the smallest value of the images that share the scale.
+        low: smallest value of the images that share the scale.
         high: their largest value.
-        is_float: whether the values are floating-point numbers; whole numbers are never of the range 0 to 1.
+        is_float: whether the values are floats; integers are never in the range 0 to 1.
 
     Raises:
-        DataError: the range is not one that can be scaled without guessing; the message lacks its subject.
+        DataError: the range cannot be scaled without guessing; the message lacks its subject.
 
     >>> white_level(0, 1, is_float=True), white_level(0, 1, is_float=False), white_level(3, 4000, is_float=False)
     (1.0, 255.0, 65535.0)

@@ -1,4 +1,4 @@
-"""Read images with labels from whatever they come in, into a manifest."""
+"""Read labeled images from any supported source into a manifest."""
 
 from __future__ import annotations
 
@@ -56,21 +56,20 @@ def read_data(
 
     Args:
         source: a class-per-folder tree, with or without split folders; a folder with ``metadata.csv`` (or .jsonl,
-            .parquet), such as Waterbirds; a folder of UTKFace; a table (.csv, .tsv, .jsonl, .parquet) with a path
-            and a label column, or with the images in it; ``hf:ID`` or ``hf:ID@REVISION``, a data set on the Hub, or
-            a folder that ``datasets`` saved; WebDataset shards (a ``.tar`` or a folder of them); the files of a known
-            data set (``options.benchmark``). In memory: a data
-            frame with such columns; a torch data set of (image, label), of torchvision's the files or arrays behind
-            it; a ``datasets.Dataset``; a pair (images, labels) of an array or of paths; a dict of split names and any
-            of these; or a manifest, returned as it is.
-        options: columns, and how many unreadable images are accept.
-        check: decode every image, keep its digest and quarantine it where it cannot be read. Without it, digests are
-            empty and broken images show up later.
-        progress: called with how many images were checked.
+            .parquet), such as Waterbirds; a UTKFace folder; a table (.csv, .tsv, .jsonl, .parquet) with a path and a
+            label column, or with embedded images; ``hf:ID`` or ``hf:ID@REVISION``, a data set on the Hub, or a folder
+            saved by ``datasets``; WebDataset shards (a ``.tar`` or a folder of them); the files of a known data set
+            (``options.benchmark``). In memory: a data frame with such columns; a torch data set of (image, label), read from its files or arrays if it is torchvision's; a
+            ``datasets.Dataset``; a pair (images, labels) of an array or of paths; a dict of these by split name; or a
+            manifest, which is returned unchanged.
+        options: columns, and the share of unreadable images to accept.
+        check: decode every image, record its digest and quarantine it if it is unreadable. Without it, digests are
+            empty and broken images are noticed only later.
+        progress: called with the number of images checked.
 
     Raises:
-        DataError: the data cannot be used; the message says why.
-        OptionError: an option does not go with this kind of data.
+        DataError: the data cannot be used; the message gives the reason.
+        OptionError: an option does not apply to this kind of data.
     """
     if isinstance(source, Manifest):
         return source
@@ -89,7 +88,7 @@ def read_data(
 
 
 def _checked_manifest(path: Path) -> Manifest:
-    """Return a manifest that was given as data: like any table, it names images in its own folder only."""
+    """Return a manifest given as data: like any table, it may refer to images in its own folder only."""
     manifest = read_manifest(path)
     check_stays_in(path.parent, manifest.root, path)
     guard = PathGuard(path.parent if manifest.root is None else manifest.root)
@@ -100,10 +99,10 @@ def _checked_manifest(path: Path) -> Manifest:
 
 
 def list_images(path: Path, options: DataOptions) -> Listing:
-    """List what a path names: the known data set of the options, or by what is found there.
+    """List the images at a path: the known data set in the options, or whatever is found there.
 
     Raises:
-        DataError: nothing usable is there.
+        DataError: there is nothing usable.
     """
     if options.benchmark is not None:
         return list_benchmark(path, options)
@@ -131,13 +130,13 @@ def list_images(path: Path, options: DataOptions) -> Listing:
 
 
 def _list_metadata(path: Path, options: DataOptions) -> Listing | None:
-    """List the images that a metadata file in a folder names; None if classes are to be read from folders.
+    """List the images in a folder's metadata file, or return None to read classes from folders.
 
     Raises:
-        DataError: there are two such files, or the one has no label column and there are no class folders.
+        DataError: there are two such files, or the only one has no label column and there are no class folders.
     """
     inside = subfolders(path)
-    within = [path / inside[0]] if len(inside) == 1 else []  # a folder around all
+    within = [path / inside[0]] if len(inside) == 1 else []  # a folder around everything
     found = ([folder / name for name in METADATA if (folder / name).is_file()] for folder in (path, *within))
     tables = next((tables for tables in found if tables), [])
     if len(tables) > 1:
@@ -173,7 +172,7 @@ def _list_folder(path: Path, options: DataOptions) -> Listing:
 
 @dataclass(frozen=True)
 class Checked:
-    """What opening an image showed: its digest, or why it cannot be used."""
+    """The outcome of opening an image: its digest, or why it cannot be used."""
 
     sha256: str = ""
     fault: str = ""
@@ -182,7 +181,7 @@ class Checked:
 
 
 def _checks(listing: Listing, progress: Progress) -> Iterator[Checked]:
-    """Decode every image once, in threads, in order."""
+    """Decode every image once, in threads, and yield the outcomes in order."""
     total = len(listing.frame)
     contents = listing.frame["image"].to_numpy() if "image" in listing.frame else np.full(total, None)
     paths = listing.frame["path"].to_numpy()
@@ -250,7 +249,7 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
 
 
 def _positions(values: pd.Series[str], names: Sequence[str]) -> pd.Series[int]:
-    """Return where each value stands among the names; -1 where it does not."""
+    """Return the position of each value among the names; -1 if it is not one of them."""
     return values.map({name: position for position, name in enumerate(names)}).fillna(-1).astype(np.int64)
 
 

@@ -1,8 +1,8 @@
-"""Find pairs of nearly equal images among many, in much less than quadratic time.
+"""Find pairs of nearly equal images among many in far less than quadratic time.
 
-Spectra of thumbnails, which shifting, mirroring and brightness hardly change, are sorted into cells around randomly
-chosen ones; only images that share a cell are compared, by thumbnail and then, if these agree, by the image itself.
-With about as many cells as images per cell the effort grows with N ** 1.5.
+Thumbnail spectra, which shifts, mirroring and brightness hardly change, are sorted into cells around random pivots.
+Only images that share a cell are compared, by thumbnail and then, if these agree, by the image itself. With about as
+many cells as images per cell, the effort grows as N ** 1.5.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from synaug.data.near_duplicates import distances_to, make_prints, make_views
 from synaug.data.thumbnails import SIDE
 from synaug.runtime.signals import stop_here
 
-ALIKE = 0.08  # as the quality gates' default
-_FLATTEST = 8.0  # of 255, standard deviation of a thumbnail; below it noise would be compared
-_CELL = 512  # images per cell that are compared all with all
+ALIKE = 0.08  # the quality gates' default
+_FLATTEST = 8.0  # of 255: standard deviation of a thumbnail, below which noise would be compared
+_CELL = 512  # images per cell that are compared all against all
 _MOST_CELLS = 1024
 _CELLS_EACH = 3
 _DEEPEST = 4
-_NEAREST = 6  # per image and cell
+_NEAREST = 6  # neighbors per image and cell
 _LEAST_COSINE = 0.92
-_ROUGHLY = 0.5  # thumbnails shifted by whole pixels only
+_ROUGHLY = 0.5  # for thumbnails shifted by whole pixels only
 _BATCH = 256
 _CHUNK = 8192
 
 
 def near_pairs(thumbnails: np.ndarray, read: Callable[[int], Image.Image], *, limit: float = ALIKE) -> np.ndarray:
-    """Return pairs of rows whose images are nearly equal, int64 of shape ``(P, 2)``, first below second.
+    """Return pairs of rows with nearly equal images, int64 of shape ``(P, 2)``, the smaller row first.
 
     Args:
-        thumbnails: gray, uint8 of shape ``(N, SIDE * SIDE)``; almost flat ones are never alike.
-        read: returns the image of a row; asked only for rows whose thumbnails are alike.
-        limit: the largest distance of ``near_duplicates.alike_distances`` that counts as nearly equal.
+        thumbnails: gray, uint8 of shape ``(N, SIDE * SIDE)``; almost flat ones never match.
+        read: returns the image of a row; called only for rows whose thumbnails match.
+        limit: largest distance (``near_duplicates.alike_distances``) of a nearly equal pair.
     """
     rows = np.flatnonzero(thumbnails.std(axis=1, dtype=np.float32) >= _FLATTEST)
     if len(rows) < 2:
@@ -50,7 +50,7 @@ def near_pairs(thumbnails: np.ndarray, read: Callable[[int], Image.Image], *, li
 
 
 def _cells(spectra: np.ndarray, rows: np.ndarray, rng: np.random.Generator, depth: int = 0) -> list[np.ndarray]:
-    """Return overlapping sets of rows such that nearly equal ones share a set, split until they are small."""
+    """Return overlapping sets of rows, split until small, in which nearly equal images share a set."""
     if len(rows) <= _CELL or depth >= _DEEPEST:
         return [rows[start : start + 4 * _CELL] for start in range(0, len(rows), 4 * _CELL)]
     num = min(_MOST_CELLS, max(2, round(np.sqrt(len(rows)))))
@@ -67,7 +67,7 @@ def _cells(spectra: np.ndarray, rows: np.ndarray, rng: np.random.Generator, dept
 
 
 def _near_in_cell(spectra: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Return pairs of the rows of a cell whose spectra are alike, each row with its nearest ones."""
+    """Return pairs of rows of a cell with similar spectra, from each row's nearest neighbors."""
     inside = spectra[cell].astype(np.float32)
     cosines = inside @ inside.T
     np.fill_diagonal(cosines, -1)
@@ -80,7 +80,7 @@ def _near_in_cell(spectra: np.ndarray, cell: np.ndarray) -> np.ndarray:
 
 
 def _roughly_alike(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Return which pairs of thumbnails are alike, one of them mirrored or shifted by a pixel."""
+    """Return which pairs of thumbnails match, bool ``(P,)``, allowing for mirroring and a shift by one pixel."""
     alike = np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), _CHUNK):
         stop_here()
@@ -103,7 +103,7 @@ def _square(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _alike(thumbnails: np.ndarray, pairs: np.ndarray, read: Callable[[int], Image.Image], limit: float) -> np.ndarray:
-    """Return the pairs of which the first image, shifted or mirrored, is as good as the second."""
+    """Return the pairs in which the first image, shifted or mirrored, matches the second."""
     kept = []
     for start in range(0, len(pairs), _BATCH):
         stop_here()
@@ -117,7 +117,7 @@ def _alike(thumbnails: np.ndarray, pairs: np.ndarray, read: Callable[[int], Imag
 
 
 def _of_one_side(pairs: np.ndarray, images: Sequence[Image.Image]) -> list[list[tuple[np.ndarray, Image.Image]]]:
-    """Return (pair, image) in groups of one smallest side: views of a batch have the side of its first image."""
+    """Return (pair, image) grouped by shortest side, since a batch of views uses the side of its first image."""
     groups: dict[int, list[tuple[np.ndarray, Image.Image]]] = {}
     for pair, image in zip(pairs, images, strict=True):
         groups.setdefault(min(64, *image.size), []).append((pair, image))

@@ -1,4 +1,4 @@
-"""Find out how the real images are encoded, so that synthetic ones can be made alike."""
+"""Detect how the real images are encoded, so that synthetic ones can be encoded alike."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class _Look:
 
 
 def detect_encoding(manifest: Manifest) -> Encoding:
-    """Return the encoding of the training images, from at most ``SAMPLE`` of them, evenly spaced.
+    """Return the encoding of the training images, judged by at most ``SAMPLE`` evenly spaced ones.
 
-    The format is the most frequent one of PNG, JPEG and WebP; all others, and arrays in memory, count as PNG.
-    The mode is gray only if all training images are; the size is None if there are several; the JPEG quality is the
-    median of those that the quantization tables show, its color subsampling the most frequent one.
+    The format is the most frequent of PNG, JPEG and WebP; other formats and arrays in memory count as PNG. The mode is
+    gray only if all training images are gray; the size is None if it varies; the JPEG quality is the median estimate
+    from the quantization tables, and the color subsampling is the most frequent one.
 
     Raises:
         DataError: no training image can be read.
@@ -55,7 +55,7 @@ def detect_encoding(manifest: Manifest) -> Encoding:
 
 
 def median_size(manifest: Manifest) -> tuple[int, int]:
-    """Return the median width and the median height of the training images, from the same sample.
+    """Return the median width and height of the training images, from the same sample.
 
     Raises:
         DataError: no training image can be read.
@@ -88,14 +88,14 @@ def _look(manifest: Manifest, row: int) -> _Look:
 
 
 def jpeg_quality(tables: dict[int, list[int]]) -> int:
-    """Return the quality, 1 to 100, whose luminance table as libjpeg scales it is nearest to the given one."""
+    """Return the quality, 1 to 100, whose libjpeg luminance table is nearest to the given one."""
     distances = np.abs(_known_tables() - np.array(tables[0])).sum(axis=1)
     return int(distances.argmin()) + 1
 
 
 @functools.cache
 def _known_tables() -> np.ndarray:
-    """Return the luminance tables of all qualities, shape ``(100, 64)``, as Pillow writes them."""
+    """Return the luminance tables of all qualities as Pillow writes them, shape ``(100, 64)``."""
     tables = []
     for quality in range(1, 101):
         buffer = io.BytesIO()

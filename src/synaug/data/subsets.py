@@ -1,4 +1,4 @@
-"""Choose images: long-tailed, class-balanced and group-balanced subsets, and a held-out test split."""
+"""Draw images: long-tailed, class-balanced and group-balanced subsets, and a held-out test split."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from synaug.errors import DataError, OptionError
 def longtail_counts(
     largest: int, imbalance_factor: float, num_classes: int, imbalance_type: Literal["exp", "step"] = "exp"
 ) -> np.ndarray:
-    """Return how many images each class keeps, int64 of shape ``(C,)``, as LDAM-DRW draws CIFAR-LT (Cao et al. 2019).
+    """Return the number of images kept per class, int64 ``(C,)``, by the CIFAR-LT rule of LDAM-DRW (Cao et al. 2019).
 
-    ``exp`` falls geometrically from ``largest`` to ``largest / imbalance_factor``; ``step`` gives the first half of
-    the classes the one and the other half the other. Fractions are cut off.
+    ``exp`` falls geometrically from ``largest`` to ``largest / imbalance_factor``; ``step`` gives the first half of the
+    classes the former and the second half the latter. Fractions are rounded down.
 
     Raises:
         OptionError: the factor is below 1, the smallest class would be empty, or the type is unknown.
@@ -44,10 +44,10 @@ def longtail_counts(
 def draw_without_replacement(
     labels: np.ndarray, counts: Sequence[int] | np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return sorted positions of ``counts[c]`` different images of every class ``c``.
+    """Return the sorted positions of ``counts[c]`` distinct images of each class ``c``.
 
     Raises:
-        DataError: a class has fewer images than are wanted.
+        DataError: a class has fewer images than requested.
     """
     have = class_counts(np.asarray(labels), len(counts))
     short = np.flatnonzero(have < np.asarray(counts))
@@ -61,7 +61,7 @@ def draw_without_replacement(
 
 
 def _members(labels: np.ndarray, num_classes: int) -> list[np.ndarray]:
-    """Return the positions of each class."""
+    """Return the positions of the images of each class."""
     ends = np.cumsum(class_counts(np.asarray(labels), num_classes))
     return np.split(np.argsort(labels, kind="stable"), ends[:-1])
 
@@ -69,13 +69,13 @@ def _members(labels: np.ndarray, num_classes: int) -> list[np.ndarray]:
 def balanced_positions(
     labels: np.ndarray, num_classes: int, rng: np.random.Generator, per_class: int | None = None
 ) -> np.ndarray:
-    """Return sorted positions of equally many images of every class, drawn without replacement.
+    """Return the sorted positions of equally many images per class, drawn without replacement.
 
     Args:
         labels: shape ``(N,)``.
         num_classes: number of classes; each must have images.
-        rng: draws the images.
-        per_class: images per class; None takes as many as the smallest class has.
+        rng: source of the draws.
+        per_class: images per class; None: the size of the smallest class.
 
     Raises:
         DataError: a class has no images, or fewer than ``per_class``.
@@ -97,7 +97,7 @@ def group_balanced_positions(
     rng: np.random.Generator,
     per_group: int | None = None,
 ) -> np.ndarray:
-    """Return sorted positions of equally many images of every group that has any, drawn without replacement.
+    """Return the sorted positions of equally many images per nonempty group, drawn without replacement.
 
     Raises:
         DataError: an attribute is unknown, or a group has images but fewer than ``per_group``.
@@ -110,11 +110,11 @@ def group_balanced_positions(
 
 
 def with_test_split(manifest: Manifest, fraction: float, seed: int) -> Manifest:
-    """Return the manifest with a share of every class's real training images held out for testing.
+    """Return the manifest with a share of each class's real training images held out for testing.
 
-    Nothing changes where there is a test split. Of every class at least one image stays for training, and at least
-    one is tested on where there are two. Attributes are spread alike. Equal and nearly equal images, and those of one
-    group, stay together across all classes.
+    Nothing changes if there is a test split already. At least one image per class stays in training, and at least one
+    is tested if the class has two. Each attribute is held out in proportion. Equal and nearly equal images, and images
+    of one group, stay together across all classes.
     """
     splits = manifest.frame["split"].to_numpy(object)
     if (splits == "test").any():
@@ -136,12 +136,12 @@ def with_test_split(manifest: Manifest, fraction: float, seed: int) -> Manifest:
 def _held_out_contents(contents: Sequence[np.ndarray], drawn: Sequence[np.ndarray]) -> np.ndarray:
     """Return which contents are held out, bool of the shape of all contents.
 
-    A content that several classes have is held out in all of them, or in none if that left a class without training
-    images. What is held out along with another class counts towards the share of this one.
+    A content shared by several classes is held out in all of them, or in none if that would leave a class without
+    training images. Contents held out through another class count toward a class's share.
 
     Args:
         contents: the distinct contents of each class.
-        drawn: those that were drawn of each class.
+        drawn: the contents drawn for each class.
     """
     held_out = np.zeros(max((int(each.max(initial=-1)) for each in contents), default=-1) + 1, bool)
     owners: dict[int, list[int]] = {}
@@ -164,7 +164,7 @@ def _held_out_contents(contents: Sequence[np.ndarray], drawn: Sequence[np.ndarra
 
 
 def content_numbers(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
-    """Return a number for every row, equal if the images belong into one split: alike, or of one group."""
+    """Return a number per row, the same for images that belong in one split: duplicates, or images of one group."""
     if "cluster" in manifest.frame:
         return np.unique(manifest.frame["cluster"].to_numpy(np.int64)[rows], return_inverse=True)[1]
     digests = manifest.frame["sha256"].to_numpy(object)[rows]
@@ -173,7 +173,7 @@ def content_numbers(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
 
 
 def _spread(members: np.ndarray, attributes: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw a share of the members: shuffled, ordered by attribute, then evenly spaced ones."""
+    """Draw a share of the members: shuffle, sort by attribute, then take evenly spaced ones."""
     num = min(max(round(fraction * len(members)), 1), len(members) - 1)
     if num < 1:
         return members[:0]
@@ -183,17 +183,17 @@ def _spread(members: np.ndarray, attributes: np.ndarray, fraction: float, rng: n
 
 
 def fold_numbers(strata: np.ndarray, num_folds: int, rng: np.random.Generator, *, contents: np.ndarray) -> np.ndarray:
-    """Return the fold of each image, int64 of shape ``(N,)``, from 0 to ``num_folds - 1``; -1: never held out.
+    """Return the fold of each image, int64 ``(N,)``, from 0 to ``num_folds - 1``, or -1 if it is never held out.
 
-    Every stratum (class or group) is spread evenly over the folds. Images of equal content share a fold, so that none
-    is judged by a model that learned from its twin. A stratum with a single content is never held out, since nothing
-    of it would be left to learn from.
+    Every stratum (class or group) is spread evenly over the folds. Duplicates share a fold, so that no image is judged
+    by a model trained on its twin. A stratum with a single content is never held out, since training would have none of
+    it.
 
     Args:
         strata: class or group of each image, shape ``(N,)``.
         num_folds: at least 2.
         rng: shuffles the images.
-        contents: number of each image's content, shape ``(N,)``, equal for duplicates.
+        contents: content number of each image, shape ``(N,)``, the same for duplicates.
 
     >>> rng, contents = np.random.default_rng(0), np.array([5, 5, 6, 7, 8])
     >>> fold_numbers(np.array([0, 0, 0, 0, 1]), 2, rng, contents=contents).tolist()
@@ -208,5 +208,5 @@ def fold_numbers(strata: np.ndarray, num_folds: int, rng: np.random.Generator, *
             continue
         new = [int(content) for content in distinct if int(content) not in dealt]
         dealt |= {content: (start + position) % num_folds for position, content in enumerate(new)}
-        start += len(new)  # so that the images of small strata do not all lie in the first folds
+        start += len(new)  # keeps the images of small strata from piling up in the first folds
     return np.array([dealt[int(content)] for content in contents], np.int64)

@@ -1,4 +1,4 @@
-"""Check numbers that callers pass: arrays of class numbers and single counts."""
+"""Validate numbers passed by callers: arrays of class numbers, counts and shares."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from synaug.errors import DataError, OptionError
 
 
 def whole_numbers(values: Any, *, kind: str) -> np.ndarray:
-    """Return class or attribute numbers as whole numbers, shape ``(N,)``.
+    """Return class or attribute numbers as integers, shape ``(N,)``.
 
     Args:
-        values: of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``: a list, array, series or tensor.
-        kind: what errors call one of them, such as ``label``.
+        values: a list, array, series or tensor of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``.
+        kind: name of one value in errors, such as ``label``.
 
     Raises:
-        DataError: they are names, fractions, or several per row.
+        DataError: the values are names or fractions, or there are several per row.
 
     >>> whole_numbers([[3], [2]], kind="label").tolist(), whole_numbers(np.eye(2), kind="label").tolist()
     ([3, 2], [0, 1])
     """
     if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "iu":
-        return values  # the usual case, called thousands of times by the bootstrap
+        return values  # fast path: the bootstrap calls this thousands of times
     column = flat_labels(values, where=f"The column of {kind}s")
     if not len(column):
         return np.zeros(0, np.int64)
@@ -37,10 +37,10 @@ def whole_numbers(values: Any, *, kind: str) -> np.ndarray:
 
 
 def number_array(values: Any, *, kind: str) -> np.ndarray:
-    """Return counts or shares as an array of finite or missing numbers of at least 0.
+    """Return counts or shares as an array of numbers that are nonnegative or NaN.
 
     Raises:
-        DataError: they are no numbers, or negative.
+        DataError: they are not numbers, or are negative or infinite.
     """
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
@@ -55,10 +55,10 @@ def number_array(values: Any, *, kind: str) -> np.ndarray:
 
 
 def count_of(value: Any, *, kind: str, lowest: int = 1) -> int:
-    """Return a number of things, at least ``lowest``.
+    """Return a count of at least ``lowest`` as an int.
 
     Raises:
-        OptionError: it is no whole number, or below ``lowest``.
+        OptionError: it is not a whole number, or is below ``lowest``.
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, Integral) or value < lowest:
         raise OptionError(f"{kind} must be at least {lowest}, got {value!r:.80}.")

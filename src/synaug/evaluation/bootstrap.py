@@ -2,48 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
 import numpy as np
 
-from synaug.errors import DataError, OptionError
-from synaug.evaluation.proportions import Interval, check_confidence
-
-
-def bootstrap_interval(
-    metric: Callable[[np.ndarray], float],
-    *,
-    strata: np.ndarray,
-    num_resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Return the percentile interval of a metric over resampled test images.
-
-    Images are drawn with replacement within each stratum, so every class keeps its number of images.
-
-    Args:
-        metric: called with positions of test images, shape ``(N,)``; returns the number of interest.
-        strata: whole numbers of shape ``(N,)``: the class, or the group, of each test image.
-        num_resamples: how often images are drawn from the start.
-        confidence: share of the resamples between the ends.
-        seed: decides what is drawn.
-
-    Raises:
-        OptionError: ``num_resamples`` or ``confidence`` is not allowed.
-        DataError: there are no images.
-
-    >>> right = np.array([1.0] * 80 + [0.0] * 20)
-    >>> bootstrap_interval(lambda chosen: right[chosen].mean(), strata=np.zeros(100, int))
-    Interval(low=0.72, high=0.88)
-    """
-    _check(num_resamples, confidence)
-    if not len(strata):
-        raise DataError("There are no test images, so no interval is defined.")
-    values = [metric(rows) for rows in resamples(strata, num_resamples, seed=seed)]
-    return percentiles(np.array(values), confidence)
+from synaug.evaluation.proportions import Interval
 
 
 def resamples(strata: np.ndarray, num_resamples: int, *, seed: int) -> Iterator[np.ndarray]:
@@ -52,12 +17,6 @@ def resamples(strata: np.ndarray, num_resamples: int, *, seed: int) -> Iterator[
     rows = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
     for _ in range(num_resamples):
         yield np.concatenate([part[rng.integers(0, len(part), len(part))] for part in rows])
-
-
-def _check(num_resamples: int, confidence: float) -> None:
-    if num_resamples < 1:
-        raise OptionError(f"num_resamples must be at least 1, got {num_resamples}.")
-    check_confidence(confidence)
 
 
 def percentiles(values: np.ndarray, confidence: float = 0.95) -> Interval:

@@ -45,17 +45,6 @@ def class_recalls(*, labels: np.ndarray, predictions: np.ndarray, num_classes: i
     return np.divide(right, totals, out=np.full(num_classes, np.nan), where=totals > 0)
 
 
-def confusion_matrix(*, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return how many images of each class (row) were taken for each class (column), int64 ``(C, C)``.
-
-    >>> confusion_matrix(labels=np.array([0, 0, 1]), predictions=np.array([0, 1, 1]), num_classes=2).tolist()
-    [[1, 1], [0, 1]]
-    """
-    check_predictions(labels=labels, predictions=predictions, num_classes=num_classes)
-    cells = np.bincount(labels * num_classes + predictions, minlength=num_classes**2)
-    return cells.reshape(num_classes, num_classes)
-
-
 def longtail_report(
     *, labels: ArrayLike, predictions: ArrayLike, num_classes: int, class_counts: ArrayLike
 ) -> LongtailReport:

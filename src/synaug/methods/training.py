@@ -18,6 +18,7 @@ from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 
 WEIGHTS_GROUPS = "cross_fitted"
+BY_CLASS = ("all_real", "balanced_real")  # images whose classes are weighted equally, whatever groups are known
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,14 +91,16 @@ def retrained_model(
     from synaug.training.last_layer.features import LabelledFeatures
     from synaug.training.last_layer.retrain import retrain_classifier
 
-    def known(chosen: str, data: TrainingSet) -> LabelledFeatures:
-        features = kept_features(starts_from, base, chosen, data, sets=sets, recipe=recipe)
-        return LabelledFeatures(features, data.labels, data.groups, data.is_synthetic)
-
     options = retrain_options(name, recipe)
     chosen = retraining_data(options.data, sets.real, uses_synthetic=method_named(name, recipe).uses_synthetic)
     if chosen == "group_balanced_real" and options.method == WEIGHTS_GROUPS:
         chosen = "group_weighted_real"  # all of them, since the method weights groups equally itself
+    by_class = chosen in BY_CLASS and options.method == WEIGHTS_GROUPS  # else every row would be balanced by group
+
+    def known(of: str, data: TrainingSet) -> LabelledFeatures:
+        features = kept_features(starts_from, base, of, data, sets=sets, recipe=recipe)
+        return LabelledFeatures(features, data.labels, data.labels if by_class else data.groups, data.is_synthetic)
+
     held_out = sets.validation if chosen != "validation" else None  # else it would choose on what it learned from
     return retrain_classifier(
         base,

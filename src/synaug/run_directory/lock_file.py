@@ -1,4 +1,4 @@
-"""Read and write the lock file, which records what a run is: data, options, model, versions, machine."""
+"""Read and write the lock file, which records a run's data, options, model, library versions and machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LIBRARIES = (
 SCHEMA_VERSION = 1
 _OF_MODEL = ("model", "revision", "license", "path", "weights")
 _OF_METHODS = ("methods.", "choose.")
-_OF_SERVICE = tuple(  # what changes no image of a service
+_OF_SERVICE = tuple(  # options that do not affect the images of a service
     f"api.{name} "
     for name in (
         *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
@@ -45,11 +45,11 @@ _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug 
 
 
 def check_recorded(run: RunPaths) -> None:
-    """Compare the plan and the manifest with the digests in the lock file; runs of older versions have none.
+    """Compare the plan and the manifest with the digests in the lock file; runs of older versions have no digests.
 
     Raises:
         DataError: the lock file is damaged, or a file is missing.
-        ChangedFileError: a file is not the one that was recorded.
+        ChangedFileError: a file does not match its recorded digest.
     """
     for name, digests in read_lock(run).get("files", {}).items():
         recorded = [digests] if isinstance(digests, str) else list(digests)
@@ -64,7 +64,7 @@ def read_lock(run: RunPaths) -> dict[str, Any]:
     """Return the content of the lock file.
 
     Raises:
-        DataError: it is missing, damaged, or of another version.
+        DataError: it is missing, damaged, or has another schema version.
     """
     path = run.lock_file
     content = read_sealed(path, way_out=_DAMAGED)
@@ -78,7 +78,7 @@ def read_lock(run: RunPaths) -> dict[str, Any]:
     for key in ("model", "scorer", "networks", "files"):
         if not isinstance(content.get(key, {}), dict):
             raise DataError(f"{path} is damaged: {key!r} is {type(content[key]).__name__}. {_DAMAGED}")
-    for role in ("model", "scorer"):  # spelled so until November 2026
+    for role in ("model", "scorer"):  # spelled "licence" until November 2026
         if "licence" in content.get(role, {}):
             content[role] = {{"licence": "license"}.get(key, key): value for key, value in content[role].items()}
     if not set(content.get("files", {})) <= {run.plan_file.name, run.data_file.name}:
@@ -97,12 +97,13 @@ def change_lock(run: RunPaths, **changes: Any) -> None:
 def write_lock(
     run: RunPaths, *, source: str, recipe: Recipe, data_digest: str, model: Mapping[str, Any] | None = None
 ) -> None:
-    """Record what the run is; while nothing is trained, the options of training may still change.
+    """Create the lock file of a run, or check an existing one against the recipe and data.
 
-    Those of single methods may always: each result says of which options it is.
+    Options of single methods may change at any time, since each result records its options; other training options may
+    change until something is trained.
 
     Raises:
-        OptionError: the folder already holds a run of other data or other options; the message names them.
+        OptionError: the folder already holds a run of other data or options; the message lists them.
     """
     content = {
         "schema_version": 1,
@@ -125,7 +126,7 @@ def write_lock(
 
 
 def _way_out(run: RunPaths, recipe: Recipe) -> str:
-    """Return what to do about options that differ from those of a run: train again, or use another folder."""
+    """Return the advice for options that differ from those of a run: retrain, or use another folder."""
     differing = changed_options(locked_recipe(run), recipe)
     settings = [f"{name}={'null' if value is None else value}" for name, (_, value) in differing.items()]
     if settings and all(setting.startswith(_OF_TRAINING) for setting in settings):
@@ -138,12 +139,12 @@ def _way_out(run: RunPaths, recipe: Recipe) -> str:
 
 
 def change_training(run: RunPaths, recipe: Recipe) -> Recipe:
-    """Replace the options of training of a run; its images stay, and methods of other options are trained again.
+    """Replace the training options of a run; its images stay, and methods with changed options are retrained.
 
-    Returns the recipe, as the lock file has it then.
+    Returns the recipe, as now recorded in the lock file.
 
     Raises:
-        OptionError: another option differs, on which the images depend.
+        OptionError: another option differs, one that affects the images.
     """
     differing = changed_options(locked_recipe(run), recipe)
     outside = [name for name in differing if not name.startswith(("train.", "methods."))]
@@ -168,15 +169,15 @@ def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[Any, Any]]:
 
 
 def locked_recipe(run: RunPaths) -> Recipe:
-    """Return the options that the run was planned with."""
+    """Return the options the run was planned with."""
     return make_recipe(read_lock(run)["recipe"], where=str(run.lock_file))
 
 
 def write_files(run: RunPaths, contents: Mapping[str, bytes]) -> None:
-    """Write the plan and the manifest where they are missing or others, and their digests into the lock file.
+    """Write the plan and the manifest if they are missing or differ, and their digests into the lock file.
 
-    The digests come first: both the old and the new one while a file is replaced, so that an interruption leaves
-    a run directory that opens.
+    Digests are written first, both old and new while a file is being replaced, so that the run directory can be opened
+    after an interruption at any point.
     """
     recorded = read_lock(run).get("files", {})
     new = {name: storage.digest(data) for name, data in contents.items()}
@@ -198,12 +199,12 @@ def _as_list(digests: str | list[str] | None) -> list[str]:
 
 
 def write_model(run: RunPaths, about: Mapping[str, Any], *, role: str = "model") -> None:
-    """Write into the lock file which model makes the images: name, revision, license, path and digest of its weights.
+    """Record the model that makes the images: name, revision, license, path and digest of its weights.
 
-    Role ``scorer``: the one that scores them.
+    Role ``scorer`` records the model that scores them instead.
 
     Raises:
-        ChangedFileError: the run has a model of other weights already; its images and those of this one do not mix.
+        ChangedFileError: the run has used other weights already, and images of two models must not be mixed.
     """
     model = redacted({name: about.get(name) for name in _OF_MODEL})
     before = read_lock(run).get(role, {})
@@ -220,19 +221,19 @@ def write_model(run: RunPaths, about: Mapping[str, Any], *, role: str = "model")
 
 
 def locked_model(run: RunPaths) -> dict[str, str | None]:
-    """Return the model that the lock file names; empty before it was loaded."""
+    """Return the recorded generator model; empty until one has been loaded."""
     return dict(read_lock(run).get("model", {}))
 
 
 def write_networks(run: RunPaths, digests: Mapping[str, str]) -> None:
-    """Write into the lock file the digest of each file that a network of the user's own is in."""
+    """Record the digest of each file that defines a network of the user's own."""
     networks = read_lock(run).get("networks", {}) | redacted(dict(digests))
     if networks:
         change_lock(run, networks=networks)
 
 
 def replace_recipe(run: RunPaths, recipe: Recipe) -> None:
-    """Write changed options, such as the network of a later training, into the lock file."""
+    """Record changed options, such as the network of a later training."""
     change_lock(run, recipe=redacted(recipe.model_dump(mode="json")))
 
 
@@ -240,7 +241,7 @@ def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     found = []
     if before.get("data_digest") != now["data_digest"]:
         found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
-    changed = changed_options(make_recipe(before.get("recipe", {})), make_recipe(now["recipe"]))  # with new defaults
+    changed = changed_options(make_recipe(before.get("recipe", {})), make_recipe(now["recipe"]))  # adds new defaults
     found += [f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items()]
     return found
 

@@ -1,4 +1,4 @@
-"""Where each file of a run directory lies, and which files in it are synaug's."""
+"""The layout of a run directory: the path of each file, and which files in it are synaug's."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ENTRIES = {
     "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
     "fitted-model.safetensors", "choice.json", "autoencoded", "paid",
 }  # fmt: skip
-"""What synaug writes at the top of a run directory."""
+"""Names that synaug uses at the top of a run directory."""
 CHECKPOINT_FILES = (
     "result.json", "predictions.csv", "gap.json", "classifier.safetensors", "training.safetensors", "training.csv",
 )  # fmt: skip
-"""What synaug writes into the folder of a method and seed, and into ``start`` in it."""
-MAX_DIGITS = 20  # of a seed
+"""Files that synaug writes into the folder of a method and seed, and into its subfolder ``start``."""
+MAX_DIGITS = 20  # in a seed
 _FILES = {
     "plan.json", "data.parquet", "synaug.lock.json", "report.json", "report.html", "predictions.csv", "result.json",
     "gap.json", "classifier.safetensors", "training.safetensors", "training.csv", "decisions.csv",
@@ -70,30 +70,30 @@ class RunPaths:
         return self.path / "checkpoints"
 
     def checkpoint(self, method: str, seed: int) -> Path:
-        """Return the folder that holds the training state of one method and seed."""
+        """Return the folder with the training state of one method and seed."""
         return self.checkpoints / f"{component(method, kind='method', where=self.path)}-{seed}"
 
     @property
     def gap(self) -> Path:
-        """The file that holds the comparison of the synthetic images with the real ones."""
+        """The file with the comparison of synthetic and real images."""
         return self.path / "gap.json"
 
     def result(self, method: str, seed: int) -> Path:
-        """Return the file that holds the finished result of one method and seed."""
+        """Return the file with the finished result of one method and seed."""
         return self.checkpoint(method, seed) / "result.json"
 
     def seeds(self) -> list[int]:
-        """Return the seeds of which any method has a finished result, in ascending order."""
+        """Return the seeds with a finished result of any method, ascending."""
         names = (path.parent.name for path in self.checkpoints.glob("*-*/result.json"))
         return sorted({parsed[1] for name in names if (parsed := method_and_seed(name)) is not None})
 
     def method_predictions(self, method: str, seed: int) -> Path:
-        """Return the predictions of one method and seed on the test images."""
+        """Return the file with the test predictions of one method and seed."""
         return self.checkpoint(method, seed) / "predictions.csv"
 
 
 def method_and_seed(name: str) -> tuple[str, int] | None:
-    """Return what ``RunPaths.checkpoint`` made the name of, or None for a folder that is not ours.
+    """Return the method and seed in a folder name made by ``RunPaths.checkpoint``, or None for any other name.
 
     >>> method_and_seed("synaug-0"), method_and_seed("my notes"), method_and_seed("old-copy")
     (('synaug', 0), None, None)
@@ -104,9 +104,9 @@ def method_and_seed(name: str) -> tuple[str, int] | None:
 
 
 def foreign_files(path: Path) -> list[str]:
-    """Return what is not of synaug in a run directory, relative to it: at its top and among its checkpoints.
+    """Return the entries of a run directory that synaug did not write, as relative paths: top level and checkpoints.
 
-    All of it is left alone by every command. A folder that is not a run directory has nothing foreign.
+    No command touches them. For a folder that is not a run directory, the list is empty.
     """
     if ownership.kind_of(path) != "run":
         return []
@@ -124,10 +124,10 @@ def foreign_files(path: Path) -> list[str]:
 
 
 def check_regular(run: RunPaths) -> None:
-    """Check that what bears the name of a file of a run is one: a pipe would be read from for ever.
+    """Check that every file of a run is a regular file: reading a pipe, for example, would block forever.
 
     Raises:
-        DataError: one is a folder, a pipe, a device or a link to nothing; the message names it.
+        DataError: one is a folder, a pipe, a device or a dangling link; the message names it.
     """
     folders = (run.path, *run.path.glob("journal"), *run.path.glob("review"), *run.path.glob("checkpoints/*/**"))
     for path in filter(Path.is_dir, folders):

@@ -1,4 +1,4 @@
-"""Open a run directory: check that it is one, and that nobody changed what it recorded."""
+"""Open a run directory: check that it is one and that its recorded files are unchanged."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ from synaug.runtime.unchanged import signatures
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
 
-_opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with their last user
+_opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with the last user
 
 
 @dataclass(frozen=True)
 class Run(RunPaths):
-    """A planned run: its paths and the content of its files.
+    """A planned run: its paths, and its files' content.
 
-    The plan and the manifest are read on first use and kept. As long as an open run is referenced, opening it again
-    returns the same object, unless its plan or manifest changed. The recipe is read each time, since training may
-    change it.
+    The plan and the manifest are read on first use and kept. While an open run is referenced, opening it again returns
+    the same object, unless its plan or manifest changed. The recipe is read every time, since training may change it.
     """
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open a run directory that ``plan`` made, after comparing its plan and manifest with their recorded digests.
+        """Open a run directory created by ``plan``, after comparing its plan and manifest with their recorded digests.
 
         Raises:
             DataError: it has no plan, or its lock file is damaged.
-            ChangedFileError: the plan or the manifest is not the one that was recorded.
+            ChangedFileError: the plan or the manifest does not match its recorded digest.
         """
         run = cls(directories.own(path))
         if not run.plan_file.is_file() or not run.lock_file.is_file():
@@ -55,30 +54,30 @@ class Run(RunPaths):
 
     @property
     def recipe(self) -> Recipe:
-        """The options that the run was planned with, as changed since by ``train``."""
+        """The options the run was planned with, including later changes by ``train``."""
         return locked_recipe(self)
 
     @property
     def name(self) -> str:
-        """What pages and cards call the run: the recipe's name, or the directory's if it has none."""
+        """The name of the run on pages and cards: the recipe's, or the directory's if it has none."""
         return run_name(self, self.recipe)
 
     @cached_property
     def plan(self) -> Plan:
-        """The synthetic images to make."""
+        """The synthetic images to generate."""
         return read_plan(self.plan_file)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The real images, of all splits."""
+        """The real images of all splits."""
         return read_manifest(self.data_file)
 
 
 def change_model(path: Path, model: str) -> None:
-    """Let a planned run take its images from another model.
+    """Switch a planned run to another generator model.
 
     Raises:
-        OptionError: images of the planned model are there already, or the model is not a name of one.
+        OptionError: images of the planned model exist already, or this is not a model name.
     """
     run = Run.open(path)
     recipe = locked_recipe(run)
@@ -98,5 +97,5 @@ def change_model(path: Path, model: str) -> None:
 
 
 def run_name(run: RunPaths, recipe: Recipe) -> str:
-    """Return what pages and cards call a run: the recipe's name, or the folder's if it has none."""
+    """Return the name of a run on pages and cards: the recipe's, or the folder's if it has none."""
     return recipe.name if recipe.name != UNNAMED else run.path.resolve().name

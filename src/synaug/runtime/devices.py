@@ -1,4 +1,4 @@
-"""Choose where and in which number format a network runs, and keep its random draws to itself."""
+"""Choose the device and number format for a network, and isolate its random draws."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch
 
 
 def chosen_device(device: str | torch.device) -> torch.device:
-    """Return the device; ``auto`` is the first GPU, else Apple's, else the CPU.
+    """Return the device; ``auto`` is the first GPU, otherwise Apple's (MPS), otherwise the CPU.
 
     Raises:
-        OptionError: this is not the name of a device.
-        EnvironmentFault: this machine has no such device.
+        OptionError: this is not a device name.
+        EnvironmentFault: the device is not available on this machine.
     """
     if str(device) == "auto":
         return torch.device(available_kinds()[-1])
@@ -34,7 +34,7 @@ def chosen_device(device: str | torch.device) -> torch.device:
 
 
 def available_kinds() -> list[str]:
-    """Return the kinds of device of this machine, the fastest last."""
+    """Return the kinds of device on this machine, fastest last."""
     found = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
     return ["cpu", *(kind for kind, is_available in found.items() if is_available)]
 
@@ -43,7 +43,7 @@ def chosen_precision(precision: str, device: torch.device, *, on_gpu: torch.dtyp
     """Return the number format of the forward pass; ``auto`` is ``on_gpu`` on CUDA, else float32.
 
     Raises:
-        OptionError: it is no known format, or half precision on a CPU, where it is slower by far.
+        OptionError: unknown format, or half precision on a CPU, which is far slower there.
     """
     if precision == "auto":
         return on_gpu if device.type == "cuda" else torch.float32
@@ -56,6 +56,6 @@ def chosen_precision(precision: str, device: torch.device, *, on_gpu: torch.dtyp
 
 @contextlib.contextmanager
 def forked_randomness(device: torch.device) -> Iterator[None]:
-    """Let the block seed torch (for dropout inside networks) and put the caller's random state back after it."""
+    """Let the block seed torch (for dropout inside networks), then restore the caller's random state."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield

@@ -1,4 +1,4 @@
-"""What ships inside the package: the demo's data and recipe, and the folder of the tiny diffusion pipeline."""
+"""Files shipped inside the package: the demo's data and recipe."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ ASSETS = Path(__file__).parents[1] / "assets"
 
 
 def demo_data() -> Path:
-    """Return the long-tailed Fashion-MNIST set of the demo."""
+    """Return the path of the demo's long-tailed Fashion-MNIST data (Parquet)."""
     return ASSETS / "fashion.parquet"
 
 
 def demo_recipe() -> Path:
-    """Return the options of the demo."""
+    """Return the path of the demo's recipe."""
     return ASSETS / "bench" / "demo.yaml"
-
-
-def pipeline_folder() -> Path:
-    """Return the embedded pipeline, a folder in the diffusers layout."""
-    return ASSETS / "tiny-diffusion"

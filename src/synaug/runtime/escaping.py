@@ -1,8 +1,8 @@
-"""Escape text that other people wrote before it reaches a terminal, a log, JSON, Markdown or HTML.
+"""Escape untrusted text before it reaches a terminal, a log, JSON, Markdown or HTML.
 
 File names, class names, columns and error messages of libraries may contain control characters. On a terminal an
-escape sequence rewrites earlier lines, sets the window title or pastes text; a bidirectional override makes a name
-read backwards. Such characters are shown as escapes, so the reader sees that they are there.
+escape sequence can rewrite earlier lines, set the window title or paste text; a bidirectional override reverses a
+name. Such characters are shown as escapes, so that the reader notices them.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _BLOCK_STARTS = re.compile(r"^(#|[-+>=]|\d+[.)])")
 
 
 def visible(text: str, *, keep: str = "") -> str:
-    r"""Return the text with every character that a terminal acts on replaced by its escape, such as ``\x1b``.
+    r"""Return the text with every character that a terminal interprets replaced by its escape, such as ``\x1b``.
 
     Args:
-        text: from a file, a library or a person.
-        keep: characters to leave as they are, such as ``"\n"`` in a message of several lines.
+        text: text from a file, a library or a user.
+        keep: characters to leave unchanged, such as ``"\n"`` in a message of several lines.
 
     >>> print(visible("cat\x1b[31m\n"), visible("\u202egnp.tac"), visible("Été 😀"))
     cat\x1b[31m\n \u202egnp.tac Été 😀
@@ -48,7 +48,7 @@ def _escaped(letter: str) -> str:
 
 
 def json_text(value: Any, *, indent: int | None = 2) -> str:
-    r"""Return a value as JSON that is safe to print; parsing it gives the same value.
+    r"""Return the value as JSON that is safe to print; parsing it returns the same value.
 
     >>> print(json_text({"name": "\x9b31m é"}, indent=None))
     {"name": "\u009b31m é"}
@@ -58,7 +58,7 @@ def json_text(value: Any, *, indent: int | None = 2) -> str:
 
 
 def markdown(text: str) -> str:
-    r"""Return the text as one line of Markdown that shows it literally: no markup, no HTML, no table cell.
+    r"""Return the text as one line of Markdown that displays it literally: no markup, no HTML, no table cells.
 
     >>> print(markdown("a|b <img src=x>\n# c"), markdown("# title"), markdown("t-shirt_1"))
     a\|b &lt;img src=x&gt; # c \# title t-shirt_1
@@ -69,7 +69,7 @@ def markdown(text: str) -> str:
 
 
 def markdown_code(text: str) -> str:
-    """Return the text as inline code of Markdown, also if it contains backticks itself.
+    """Return the text as inline Markdown code, even if it contains backticks.
 
     >>> print(markdown_code("a `b`"), markdown_code("plain"))
     `` a `b` `` `plain`
@@ -81,9 +81,9 @@ def markdown_code(text: str) -> str:
 
 
 def portable_name(name: str) -> str:
-    """Return what to call a file, folder or model in what is passed on: its last part if it is a path of a machine.
+    """Return the name to publish for a file, folder or model: the last part of a local path.
 
-    A Hub id (``owner/model``) stays whole.
+    A Hub id (``owner/model``) is left unchanged.
 
     >>> portable_name("/home/me/secret/model"), portable_name("../m"), portable_name("owner/model@main")
     ('model', 'm', 'owner/model@main')
@@ -94,7 +94,7 @@ def portable_name(name: str) -> str:
 
 
 def is_machine_path(text: str) -> bool:
-    r"""Return whether text is an absolute path, which names users and folders of one machine.
+    r"""Return whether the text is an absolute path, which reveals the users and folders of a machine.
 
     >>> is_machine_path("/home/me"), is_machine_path("~/m"), is_machine_path(r"C:\m"), is_machine_path("a/b")
     (True, True, True, False)

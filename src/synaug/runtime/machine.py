@@ -1,4 +1,4 @@
-"""Describe the machine that a result was measured on."""
+"""Describe the machine on which a result was measured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 
 
 def machine() -> str:
-    """Describe this machine in a few words, for reports."""
+    """Return a short description of this machine, for reports."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cores} CPU cores ({platform.machine()}), {pages:.0f} GiB, {_accelerator()}"

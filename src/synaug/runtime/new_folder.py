@@ -1,9 +1,9 @@
-"""Fill a new folder under a hidden name, and put it in its place when it is complete.
+"""Fill a new folder under a hidden name and move it into place once it is complete.
 
-A place that does not exist gets the folder in one step. An empty folder that is there already may be a mount point or
-the folder that a shell is in, which cannot be replaced: there the work folder lies inside, and its entries are moved
-one by one, the one that makes it complete last. A work folder is named after its content, so that the same call goes
-on with an interrupted one, and is locked, so that two processes neither share it nor remove each other's.
+If the target does not exist, the folder is moved in one step. An existing empty folder may be a mount point or a
+shell's current directory, which cannot be replaced: then the work folder lies inside it, and its entries are moved one
+by one, the one that marks it complete last. A work folder is named after its content, so that the same call resumes an
+interrupted one, and is locked, so that two processes neither share it nor remove each other's.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _LOCK = "export"
 
 
 def is_free(out: Path, content: str, names: Collection[str]) -> bool:
-    """Return whether a place is absent, or a folder with nothing in it but what interrupted calls left.
+    """Return whether the target is absent, or a folder that contains at most debris of interrupted calls.
 
     Args:
-        out: the place.
-        content: digest of what is to go there.
-        names: of the entries that it is to have.
+        out: the target.
+        content: digest of the content to write there.
+        names: names of the entries it will have.
     """
     if not out.exists():
         return True
@@ -41,7 +41,7 @@ def is_free(out: Path, content: str, names: Collection[str]) -> bool:
 
 
 def taken(out: Path) -> OptionError:
-    """Return the error for a place that has something in it."""
+    """Return the error for a target that is not empty."""
     if not out.is_dir():
         return OptionError(f"{out} exists and is not a folder. Choose another place.")
     return OptionError(
@@ -57,15 +57,15 @@ def _work_path(place: Path, out: Path, content: str) -> Path:
 
 @contextlib.contextmanager
 def work_folder(out: Path, content: str, names: Collection[str]) -> Iterator[Path]:
-    """Give the locked folder to fill for a place; see ``put_in_place``.
+    """Yield the locked work folder for a target; see ``put_in_place``.
 
     Args:
-        out: the place, absolute.
-        content: digest of what is to go there: the same call again gets the folder of an interrupted one.
-        names: of the entries that it is to have.
+        out: the target, an absolute path.
+        content: digest of the content; repeating the call resumes the folder of an interrupted one.
+        names: names of the entries the target will have.
 
     Raises:
-        InUseError: another process fills it at the moment.
+        InUseError: another process is filling it.
     """
     place = out if out.is_dir() and is_free(out, content, names) else out.parent
     work = _work_path(place, out, content)
@@ -93,7 +93,7 @@ def _remove_if_empty(work: Path) -> None:
 
 
 def _remove_left_over(place: Path, out: Path, work: Path) -> None:
-    """Remove the work folders of other contents for this place that no living process fills."""
+    """Remove work folders of other content for this target, unless a live process is filling them."""
     start = token_name(out.name or "root", token="0" * 16).removesuffix("0" * 16 + TEMPORARY)
     for name in sorted(os.listdir(place)):
         path = place / name
@@ -105,7 +105,7 @@ def _remove_left_over(place: Path, out: Path, work: Path) -> None:
 
 
 def remove_lock(out: Path) -> None:
-    """Remove the lock file that a call which ended right after its last step left in a finished folder."""
+    """Remove the lock file left in a finished folder by a call that ended right after its last step."""
     if os.path.lexists(out / f".{_LOCK}.lock"):
         with storage.lock(out, name=_LOCK, keep=False):
             pass
@@ -121,16 +121,16 @@ def _move(source: Path, target: Path, name: str) -> None:
 
 
 def put_in_place(work: Path, out: Path, *, kind: str, last: str) -> None:
-    """Mark a filled work folder as ours and move it, or its entries, to its place.
+    """Mark a filled work folder as owned by synaug and move it, or its entries, to the target.
 
     Args:
-        work: as ``work_folder`` gave it.
-        out: the place.
-        kind: of ``ownership.KINDS``.
-        last: the entry that makes it complete.
+        work: as yielded by ``work_folder``.
+        out: the target.
+        kind: a key of ``ownership.KINDS``.
+        last: the entry whose presence makes the target complete.
 
     Raises:
-        OptionError: something else has come to that place meanwhile.
+        OptionError: the target has been filled by something else in the meantime.
     """
     storage.write_text(work / MARKER, json.dumps({"synaug": kind, "version": 1}) + "\n")
     if work.parent != out:
@@ -145,6 +145,7 @@ def put_in_place(work: Path, out: Path, *, kind: str, last: str) -> None:
         raise taken(out)
     for name in sorted(names, key=lambda name: (name == last, name)):
         if name == last:
+            # All other names must be on disk first: an export with this entry counts as complete.
             storage.sync_folder(out)
         _move(work, out, name)
     storage.sync_folder(out)

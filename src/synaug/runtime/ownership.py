@@ -1,7 +1,7 @@
-"""Tell a folder of ours from a person's own: by a marker file, which is written before anything else.
+"""Recognize synaug's own folders by a marker file, which is written before anything else.
 
-A folder that a command is to write into must be empty, absent, or ours. The marker also keeps a run directory or an
-export out of the images of the data set in whose folder it lies.
+An output folder must be absent, empty or synaug's own. The marker also keeps a run directory or an export from being
+read as images when it lies inside the folder of a data set.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ KINDS = {
     "export": "exported data set",
     "classifier": "exported classifier",
 }
-_BEFORE_MARKERS = {  # a file that earlier versions wrote, and keys that it has
+_BEFORE_MARKERS = {  # a file written by earlier versions, and keys it contains
     "run": ("synaug.lock.json", {"recipe", "data_digest"}),
     "bench": ("bench.json", {"results", "table"}),
 }
-_COPIED_RESULTS = ("results.jsonl", {"experiment", "method", "seed"})  # of a bench, to go on from
+_COPIED_RESULTS = ("results.jsonl", {"experiment", "method", "seed"})  # copied from another bench, to resume
 _LARGEST_MARKER = 10_000
 _SHOWN = 5
 
 
 def kind_of(folder: Path) -> str | None:
-    """Return which of ``KINDS`` a folder is, or None if it is not ours."""
+    """Return the kind of a folder, a key of ``KINDS``, or None if it is not synaug's."""
     content = _json_of(folder / MARKER, limit=_LARGEST_MARKER)
     if content.get("synaug") in KINDS:
         return str(content["synaug"])
@@ -47,7 +47,7 @@ def kind_of(folder: Path) -> str | None:
 
 
 def _json_of(path: Path, *, limit: int | None = None) -> dict[str, Any]:
-    """Return the object that a JSON file holds, empty if it cannot be read as one."""
+    """Return the JSON object in a file, or an empty one if it cannot be read as such."""
     with contextlib.suppress(OSError, ValueError, RecursionError):  # a DataError is a ValueError
         if os.path.islink(path):
             return {}
@@ -57,12 +57,12 @@ def _json_of(path: Path, *, limit: int | None = None) -> dict[str, Any]:
 
 
 def check_free(out: Path, kind: str) -> None:
-    """Check that a folder may be written into: it is absent, empty, or of that kind; nothing is changed.
+    """Check, without changing anything, that a folder is absent, empty or of that kind and so may be written to.
 
     From then on no link below it is followed.
 
     Raises:
-        OptionError: it may not; the message names what was found.
+        OptionError: it may not be written to; the message lists what is there.
     """
     directories.own(out)
     try:
@@ -85,7 +85,7 @@ def check_free(out: Path, kind: str) -> None:
 
 
 def listed(names: list[str]) -> str:
-    """Return the first names of a folder's entries, for a message.
+    """Return the first few names of a folder's entries, for a message.
 
     >>> listed(["a", "b"])
     "'a', 'b'"
@@ -95,7 +95,7 @@ def listed(names: list[str]) -> str:
 
 
 def _is_left_over(name: str) -> bool:
-    """Return whether an interrupted start may have left the name in an empty folder."""
+    """Return whether an interrupted start may have left this name in an otherwise empty folder."""
     return is_token_name(name) or name == ".run.lock"
 
 
@@ -107,10 +107,10 @@ def _has_copied_results(out: Path) -> bool:
 
 
 def claim(out: Path, kind: str) -> Path:
-    """Make a folder ours: create it if it is missing, and mark it. Returns the folder.
+    """Take ownership of a folder: create it if it is missing, and write the marker. Returns the folder.
 
     Raises:
-        OptionError: it holds something that is not ours; see ``check_free``.
+        OptionError: it contains files that are not synaug's; see ``check_free``.
     """
     check_free(out, kind)
     storage.make_folder(out)
@@ -120,11 +120,11 @@ def claim(out: Path, kind: str) -> Path:
 
 
 def foreign_entries(folder: Path, known: Collection[str]) -> list[str]:
-    """Return the entries of a folder of ours that are not ours, sorted.
+    """Return the entries of a synaug folder that synaug did not write, sorted.
 
     Args:
         folder: the folder.
-        known: the names that synaug gives there.
+        known: the names synaug uses there.
     """
     with directories.opened(folder) as handle:
         names = os.listdir(handle)

@@ -1,4 +1,4 @@
-"""Show how far long work has come: a live bar on a terminal, a plain line now and then in a log file."""
+"""Show the progress of long work: a live bar on a terminal, an occasional plain line in a log file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TextIO
 
 from synaug.runtime.escaping import visible
 
-_NAME, _SHORTEST, _LONGEST = 21, 5, 20  # columns: of the stage's name, of the bar
+_NAME, _SHORTEST, _LONGEST = 21, 5, 20  # terminal columns: the stage name, the shortest and the longest bar
 
 Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, note)``; a stage ends when ``done`` reaches ``total``."""
 
 
 def of_seed(progress: Progress, seed: int) -> Progress:
-    """Return a progress that is told of stages by their names and this seed."""
+    """Return a progress callback that adds the seed to each stage name."""
 
     def told(stage: str, done: int, total: int, note: str) -> None:
         progress(f"{stage}, seed {seed}", done, total, note)
@@ -30,7 +30,7 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
 
 
 class ConsoleProgress:
-    """Write to standard error: redraw one line on a terminal, else a new line every ``interval`` seconds.
+    """Write progress to standard error: redraw one line on a terminal, otherwise add one per ``interval`` seconds.
 
     With ``lines`` a terminal gets new lines, too.
     """
@@ -53,7 +53,7 @@ class ConsoleProgress:
         share = done / total if total else 1.0
         parts = self._parts(done, total, note, now - self._began)
         if self._live:
-            width = shutil.get_terminal_size().columns - 1  # a longer line would wrap, and stay when redrawn
+            width = shutil.get_terminal_size().columns - 1  # a wrapped line could not be redrawn
             self._stream.write(f"\r\x1b[2K{_line(parts, share, width)[:width]}" + ("\n" if finished else ""))
         else:
             self._stream.write(_line(parts, share) + "\n")
@@ -62,7 +62,7 @@ class ConsoleProgress:
             self._stage = ""
 
     def close(self) -> None:
-        """End a line that is still being redrawn, so that what is printed next begins a new one."""
+        """End the line being redrawn, so that the next output starts on a new line."""
         if self._live and self._stage:
             self._stream.write("\n")
             self._stream.flush()
@@ -80,7 +80,7 @@ class ConsoleProgress:
 
 
 def _line(parts: Sequence[str], share: float, width: int = sys.maxsize) -> str:
-    """Return the parts in a row, after the first a bar as long as the width leaves room for."""
+    """Return the parts in one row, with a bar after the first part that fills the remaining width."""
     room = width - sum(len(part) + 2 for part in parts)
     size = max(_SHORTEST, min(_LONGEST, room))
     bar = ("━" * round(size * share)).ljust(size, "·")

@@ -1,4 +1,4 @@
-"""Keep the warnings and log lines of libraries from the user, in several threads at once."""
+"""Hide warnings and log lines of libraries from the user, even from several threads at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _state = contextlib.ExitStack()
 
 @contextlib.contextmanager
 def without_warnings() -> Iterator[None]:
-    """Within the block, let no warning through; unlike ``warnings.catch_warnings``, threads may overlap in it."""
+    """Suppress all warnings during this context; unlike ``warnings.catch_warnings``, threads may overlap in it."""
     global _depth
     with _lock:
         if _depth == 0:
@@ -32,7 +32,7 @@ def without_warnings() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the libraries' own warnings and log lines from the user within the block."""
+    """Hide the warnings, log lines and progress bars of diffusers and transformers during this context."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers
 

@@ -1,8 +1,8 @@
-"""Compare files with the digests that were recorded of them, reading each file once per process.
+"""Compare files with their recorded digests, reading each file once per process.
 
-A run uses images, weights and tables that lie in files anybody may change between two commands. What is used has to
-be what was recorded. A file is hashed the first time; later its size, times and inode are compared, which costs one
-system call. The cache is of this process: nothing that another program writes can make it trust a file.
+A run uses images, weights and tables that anyone may change between two commands, so every file is checked against its
+recorded digest before use. A file is hashed the first time; later only its size, times and inode are compared, which
+costs one system call. The cache lives in this process: no other program can make it trust a file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from synaug.errors import ChangedFileError, DataError
 from synaug.runtime import storage
 
-NAMED = 5  # changed files that an error names
+NAMED = 5  # changed files listed in an error
 _CHUNK = 4096
 Signature = tuple[int, int, int, int, int]
 
@@ -26,18 +26,18 @@ _known: dict[str, tuple[Signature, str]] = {}
 
 
 def signature(about: os.stat_result) -> Signature:
-    """Return what changes with the content of a file: device, inode, size, and both times in nanoseconds."""
+    """Return values that change whenever a file's content does: device, inode, size, mtime and ctime (ns)."""
     return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns
 
 
 def is_recorded(path: Path, about: os.stat_result, sha256: str, data: bytes) -> bool:
-    """Return whether a file has the recorded digest; its content is hashed only once per process.
+    """Return whether a file has the recorded digest; the content is hashed only once per process.
 
     Args:
-        path: of the file.
-        about: its ``os.stat``, equal before and after the content was read.
+        path: path of the file.
+        about: its ``os.stat``, which was the same before and after the content was read.
         sha256: the recorded digest.
-        data: the content, which is about to be used.
+        data: the content that is about to be used.
     """
     key, now = os.fspath(path), signature(about)
     known = _known.get(key)
@@ -49,10 +49,10 @@ def is_recorded(path: Path, about: os.stat_result, sha256: str, data: bytes) -> 
 
 
 def current_digest(path: Path) -> str:
-    """Return the SHA-256 of a file as it is now; hashed again only if its size, times or inode changed.
+    """Return the current SHA-256 of a file; it is hashed again only if its size, times or inode changed.
 
     Raises:
-        DataError: the file is missing, cannot be read, or is no regular file.
+        DataError: the file is missing, cannot be read, or is not a regular file.
     """
     try:
         about = os.stat(path)
@@ -70,10 +70,10 @@ def current_digest(path: Path) -> str:
 
 
 def changed_files(files: Iterable[tuple[Path, str]]) -> list[Path]:
-    """Return the files that do not have their recorded digest, also those that cannot be read.
+    """Return the files that do not match their recorded digest or cannot be read.
 
     Args:
-        files: path and recorded SHA-256 of each; they are hashed in threads, which release the interpreter lock.
+        files: path and recorded SHA-256 of each; hashed in threads, since hashing releases the interpreter lock.
     """
 
     def differs(file: tuple[Path, str]) -> bool:
@@ -92,10 +92,10 @@ def changed_files(files: Iterable[tuple[Path, str]]) -> list[Path]:
 
 
 def check_file(path: Path, *recorded: str, way_out: str) -> None:
-    """Check that a file is one that was recorded; without a recorded digest nothing is checked.
+    """Check that a file matches one of the recorded digests; without any, nothing is checked.
 
     Raises:
-        ChangedFileError: it changed; the message ends with the way out.
+        ChangedFileError: it changed; the message ends with ``way_out``.
         DataError: it cannot be read.
     """
     if recorded and current_digest(path) not in recorded:
@@ -103,7 +103,7 @@ def check_file(path: Path, *recorded: str, way_out: str) -> None:
 
 
 def named(paths: Iterable[Path]) -> str:
-    """Return the first paths in words, and how many more there are.
+    """Return the first few paths as text, with the number of further ones.
 
     >>> named([Path("a"), Path("b")]), named([Path("a")] * 7)
     ('a, b', 'a, a, a, a, a and 2 more')

@@ -1,7 +1,7 @@
-"""JSON files of a run directory that end with a digest of their own content, so that damage does not pass for data.
+"""JSON files of a run directory that end with a digest of their own content, so that damage is detected.
 
-The seal detects what a disk, an editor or another program did to the file. It is no signature: a person who writes a
-new seal is believed.
+The seal detects accidental changes by a disk, an editor or another program. It is not a signature: anyone can write a
+valid seal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SEAL = "seal"
 
 
 def seal_of(content: dict[str, Any]) -> str:
-    """Return the digest of a JSON object, without its seal and independent of the order of its keys."""
+    """Return the digest of a JSON object, ignoring its seal and the order of its keys."""
     rest = storage.without_nan({key: value for key, value in content.items() if key != SEAL})
     return storage.digest(json.dumps(rest, sort_keys=True, allow_nan=False).encode())
 
@@ -29,10 +29,10 @@ def write_sealed(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_sealed(path: Path, *, way_out: str) -> dict[str, Any]:
-    """Return a JSON object without its seal; an object without one, as older versions wrote it, is accepted.
+    """Return a JSON object without its seal; an object without a seal, as written by older versions, is accepted.
 
     Raises:
-        DataError: the file is missing, is no JSON object, or its content changed; the message ends with the way out.
+        DataError: the file is missing, not a JSON object, or changed; the message ends with ``way_out``.
     """
     try:
         content = storage.read_json(path)
@@ -47,10 +47,10 @@ def read_sealed(path: Path, *, way_out: str) -> dict[str, Any]:
 
 
 def required(content: dict[str, Any], path: Path, *, way_out: str, **kinds: type | tuple[type, ...]) -> None:
-    """Check that an object has these keys with values of these types.
+    """Check that an object has these keys, with values of these types.
 
     Raises:
-        DataError: one is missing or of another type.
+        DataError: a key is missing or its value has another type.
     """
     for key, kind in kinds.items():
         value = content.get(key)

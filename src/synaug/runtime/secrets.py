@@ -1,15 +1,16 @@
-"""Take access tokens and passwords out of what is written or printed."""
+"""Redact access tokens and passwords in text that is written or printed."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
+# Hugging Face tokens, and credentials in URLs, also in those whose "//" became "/" as a Path
 _SECRET = re.compile(r"(\bhf_[A-Za-z0-9]{30,}\b|(?<=:/)/?[^/@\s]+:[^/@\s]+(?=@)|(?<=://)[^/@\s]+(?=@))")
 
 
 def redacted(value: Any) -> Any:
-    """Return the value with access tokens and what logs in by a URL replaced by ``***``.
+    """Return the value with access tokens and URL credentials replaced by ``***``.
 
     >>> redacted({"model": "https://me:secret@host/m", "token": "hf_" + 34 * "a"})
     {'model': 'https://***@host/m', 'token': '***'}

@@ -1,4 +1,4 @@
-"""Stop long work at a safe place: the first signal asks, the second ends at once."""
+"""Stop long work at a safe point: the first signal requests a stop, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from synaug.errors import Interrupted
 
-PATIENCE = 60.0  # seconds, that other processes of a command have to reach a safe place before they are ended
+PATIENCE = 60.0  # seconds for the other processes of a command to reach a safe point before they are killed
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _requested = threading.Event()
 _nothing_to_save = threading.Event()
@@ -24,9 +24,9 @@ INTERRUPTED = "Interrupted. Finished work is saved; rerun the same command to re
 
 
 def end_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
-    """Answer a signal while there is nothing to save, such as during the first imports: end the process, quietly."""
+    """Signal handler while there is nothing to save, such as during the first imports: end the process quietly."""
     os.write(2, f"synaug: {INTERRUPTED}\n".encode())
-    os._exit(Interrupted.exit_code)  # an exception would end in whatever is being imported
+    os._exit(Interrupted.exit_code)  # an exception would surface inside the module being imported
 
 
 _SECOND: dict[Any, Any] = {signal.SIG_IGN: signal.SIG_DFL, end_at_once: signal.default_int_handler}
@@ -34,9 +34,9 @@ _SECOND: dict[Any, Any] = {signal.SIG_IGN: signal.SIG_DFL, end_at_once: signal.d
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Within the block, keep signals waiting; processes that are started in it start with them waiting, too.
+    """Block signals during this context; processes started in it inherit the blocked signals.
 
-    They let them in with ``let_in`` once they are ready to answer.
+    They unblock them with ``let_in`` once they are ready.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
@@ -46,7 +46,7 @@ def held_back() -> Iterator[None]:
 
 
 def let_in() -> None:
-    """Begin a process that was started with its signals held back: those of a terminal are its parent's to answer."""
+    """Unblock the signals of a process started with them blocked, and ignore them: the parent handles Ctrl-C."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
@@ -54,11 +54,10 @@ def let_in() -> None:
 
 @contextlib.contextmanager
 def graceful() -> Iterator[None]:
-    """Within the block, let the first SIGINT or SIGTERM set a request that ``stop_here`` answers.
+    """During this context, the first SIGINT or SIGTERM sets a request, on which ``stop_here`` raises.
 
-    The second signal does what it did before the block; where it was ignored, as SIGINT is of a script's background
-    jobs, it ends the process. Outside the main thread, where Python allows no
-    signal handlers, nothing changes.
+    The second signal has the effect it had before the context; if it was ignored, as SIGINT is in background jobs of a
+    script, it ends the process. Outside the main thread, where Python does not allow signal handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -84,10 +83,10 @@ def graceful() -> Iterator[None]:
 
 @contextlib.contextmanager
 def at_once() -> Iterator[None]:
-    """Within the block, which has nothing to save, let the first signal end the work where it stands.
+    """During this context, which has nothing to save, end the work at the first signal, wherever it is.
 
     Raises:
-        Interrupted: it came; also where the block made another error of that.
+        Interrupted: a signal arrived, even if the block turned that into another error.
     """
     stop_here()
     _nothing_to_save.set()
@@ -102,7 +101,7 @@ def at_once() -> Iterator[None]:
 
 
 def request() -> None:
-    """Ask for an end, as a signal does."""
+    """Request a stop, as a signal does."""
     _requested.set()
 
 
@@ -115,15 +114,15 @@ def wait(seconds: float = math.inf) -> bool:
 
 
 def is_requested() -> bool:
-    """Return whether a signal has asked for an end."""
+    """Return whether a stop has been requested."""
     return _requested.is_set()
 
 
 def stop_here() -> None:
-    """Call this where all finished work is saved.
+    """Raise Interrupted if a stop has been requested; call this when all finished work is saved.
 
     Raises:
-        Interrupted: a signal has asked for an end.
+        Interrupted: a stop has been requested.
     """
     if _requested.is_set():
         raise Interrupted(INTERRUPTED)

@@ -1,11 +1,11 @@
 """Change files safely: the only module that writes, replaces, appends or removes.
 
-A file is written under a temporary name in its own folder, flushed to the disk and then moved into place, so a
-reader gets the old content or the new, never a torn mixture. A journal is append-only; a last line cut short by a
-crash is ignored on reading and removed before the next append. Every single effect goes through
-``effects.perform``, so that a test can make the N-th of them fail, or end the process there, for every N. Below a
-folder of ours nothing follows a link; see ``directories``. Temporary names carry a token of ours, and only files and
-folders with that token are ever cleaned up.
+A file is written under a temporary name in its own folder, flushed to disk and then moved into place, so a reader
+gets either the old content or the new, never a mixture. A journal is append-only: a last line cut short by a crash is
+ignored by readers and removed before the next append. Every effect goes through ``effects.perform``, so a test can
+make the N-th one fail, or end the process there, for every N. Inside folders that synaug owns, no link is followed
+(see ``directories``). Temporary names carry a token of synaug, and cleanup touches only files and folders with that
+token.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def make_folder(path: Path) -> Path:
     """Create the folder and its parents if they are missing.
 
     Raises:
-        DataError: a link or a file is in the way below a folder of ours.
+        DataError: a link or a file is in the way, inside a folder that synaug owns.
         EnvironmentFault: it cannot be created.
     """
     with naming(path, "create the folder"):
@@ -48,23 +48,23 @@ def make_folder(path: Path) -> Path:
 
 
 def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Write the file atomically and durably: complete or as it was before.
+    """Write the file atomically and durably: it ends up complete, or as it was before.
 
     Args:
         path: the file.
-        data: all of its content.
-        sync: False leaves it to the caller to call ``sync_folder``, once for many files: until then a power cut
-            may take the file away again, but never leave a part of it.
+        data: the complete content.
+        sync: False leaves the call of ``sync_folder`` to the caller, once for many files: until then a power cut can
+            undo the write, but never leave part of the file.
 
     Raises:
-        EnvironmentFault: the file cannot be written; what was there is untouched.
-        DataError: a link, or something else that is not a file, is in its place or in the way; it is left alone.
+        EnvironmentFault: the file cannot be written; the previous content is untouched.
+        DataError: its place, or a folder above it, is a link or otherwise of the wrong kind; nothing is touched.
     """
     write_chunks(path, [data], sync=sync)
 
 
 def write_chunks(path: Path, chunks: Iterable[bytes], *, sync: bool = True) -> None:
-    """Write the pieces one after the other into a file, atomically and durably; see ``write_bytes``.
+    """Write the chunks into a file one after another, atomically and durably; see ``write_bytes``.
 
     Raises:
         EnvironmentFault, DataError: see ``write_bytes``.
@@ -90,15 +90,15 @@ def write_chunks(path: Path, chunks: Iterable[bytes], *, sync: bool = True) -> N
 
 
 def _new_file(path: Path, folder: int) -> tuple[Path, int]:
-    """Create a temporary file and lock it, so that others know that somebody is at work on it.
+    """Create and lock a temporary file; the lock shows other processes that the file is in use.
 
-    Between the two, another process may take it for one that a crash left, and remove it: then create another.
+    Another process may find it between the two steps, take it for debris of a crash and remove it: then try again.
     """
     while True:
         temporary = path.with_name(token_name(path.stem))
         handle = effects.perform("create", temporary, _created, temporary.name, folder)
         is_locked = True
-        with contextlib.suppress(OSError):  # a file system without locks, where nothing is cleaned up either
+        with contextlib.suppress(OSError):  # a file system without locks, on which nothing is cleaned up either
             is_locked = locks.taken(handle)
         if is_locked and os.fstat(handle).st_nlink:
             return temporary, handle
@@ -110,7 +110,7 @@ def _created(name: str, folder: int) -> int:
 
 
 def _blocks(chunks: Iterable[bytes], size: int = 1 << 20) -> Iterator[bytes]:
-    """Gather small pieces into blocks worth a system call."""
+    """Merge small chunks into blocks worth a system call."""
     gathered = bytearray()
     for chunk in chunks:
         gathered += chunk
@@ -132,7 +132,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON document atomically; NaN becomes null, since JSON has no such number."""
+    """Write a JSON document atomically; NaN becomes null, because JSON has no NaN."""
     write_bytes(path, json_bytes(value))
 
 
@@ -160,7 +160,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON document.
 
     Raises:
-        DataError: the file is missing, is no regular file, or is not JSON.
+        DataError: the file is missing, is not a regular file, or is not JSON.
     """
     try:
         return json.loads(directories.read_bytes(path).decode("utf-8"))
@@ -173,7 +173,7 @@ def read_json(path: Path) -> Any:
 
 
 def append_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Append one JSON line a record to a journal, durably; first remove a line that a crash cut short."""
+    """Append one JSON line per record to a journal, durably; a line cut short by a crash is removed first."""
     lines = b"".join(
         json.dumps(without_nan(record), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         for record in records
@@ -201,7 +201,7 @@ def append_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def _opened_journal(path: Path, folder: int) -> tuple[bool, int]:
-    """Open a journal for appending; one that has a second name is copied first, so that the other stays as it is."""
+    """Open a journal for appending; a hard link is copied first, so that the other name keeps its content."""
     try:
         about = os.lstat(path.name, dir_fd=folder)
     except FileNotFoundError:
@@ -229,10 +229,10 @@ def _end_of_last_whole_line(handle: int, block: int = 4096) -> int:
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a journal, line by line; a last line without its end is not there yet.
+    """Yield the records of a journal in order; an incomplete last line is ignored.
 
     Raises:
-        DataError: a line before the last is not JSON, or there is no regular file.
+        DataError: a line before the last is not JSON, or the path is not a regular file.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -253,7 +253,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def scratch_folder(prefix: str) -> Iterator[Path]:
-    """Give a folder outside every run, for what a library writes itself; it is gone after the block."""
+    """Yield a folder outside every run for files that a library writes itself; it is removed after the block."""
     with contextlib.ExitStack() as stack:
         with naming(Path(tempfile.gettempdir()), "make a scratch folder in"):
             made = effects.perform(
@@ -264,7 +264,7 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
 
 
 def move_folder(source: Path, target: Path) -> None:
-    """Move a finished folder to its place, which must be free or an empty folder, in one step."""
+    """Move a finished folder into place in one step; the target must be absent or an empty folder."""
     with naming(target, "move the finished folder to"):
         effects.perform("replace", target, os.replace, source, target)
     sync_folder(target.parent)
@@ -278,25 +278,25 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def size(folder: Path) -> int:
-    """Return the bytes of all files below the folder; 0 if there is none. Links are not followed."""
+    """Return the total size in bytes of all files below the folder; 0 if it is missing. Links are not followed."""
     total = 0
     for path in directories.entries_below(folder):
-        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # removed in the meantime
             about = path.lstat()
             total += about.st_size if stat.S_ISREG(about.st_mode) else 0
     return total
 
 
 def digest(data: bytes) -> str:
-    """Return the SHA-256 of the bytes, 64 hexadecimal digits."""
+    """Return the SHA-256 of the bytes as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a regular file's content, read piece by piece.
+    """Return the SHA-256 of a regular file, read in blocks.
 
     Raises:
-        DataError: it is a pipe, a device or the like.
+        DataError: the path is not a regular file but, for example, a pipe or a device.
     """
     with directories.opened_file(path) as handle, open(handle, "rb", closefd=False) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""Decide whether code that a recipe or a run directory names may run: only if the person named or confirmed it.
+"""Decide whether code named in a recipe or run directory may run: only if the user named or confirmed it.
 
-A recipe can name a network by the file or module that makes it, and that code runs with all rights of the person.
-Recipes and run directories are passed on, so their word is not enough: the command line names the code (``--network``),
+A recipe can name a network by the file or module that builds it, and that code runs with all of the user's rights.
+Recipes and run directories are shared, so their word is not enough: the command line names the code (``--network``),
 or confirms the file or its digest (``--trust``). In Python, ``with trusting("net.py"):`` does the same.
 """
 
@@ -21,10 +21,10 @@ _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset()
 
 @contextlib.contextmanager
 def trusting(*names: str) -> Iterator[None]:
-    """Let the named code run in this block, also if a recipe or a run directory asks for it.
+    """Allow the named code to run in this block, even if it is a recipe or run directory that names it.
 
     Args:
-        names: ``path/to/net.py``, ``package.module``, either with ``:factory`` behind it, or the SHA-256 of a file.
+        names: ``path/to/net.py`` or ``package.module``, optionally followed by ``:factory``, or the SHA-256 of a file.
     """
     token = _trusted.set(_trusted.get() | {_normalized(name) for name in names})
     try:
@@ -34,18 +34,18 @@ def trusting(*names: str) -> Iterator[None]:
 
 
 def trusted() -> frozenset[str]:
-    """Return what may run now, for ``trusting`` in another process."""
+    """Return the names that are trusted now, to pass to ``trusting`` in another process."""
     return _trusted.get()
 
 
 def is_trusted(network: str, digest: str) -> bool:
-    """Return whether code may run: ``network`` names it as a recipe does, ``digest`` is the SHA-256 of its file."""
+    """Return whether code may run, given its ``network`` name in the recipe and the SHA-256 ``digest`` of its file."""
     allowed = _trusted.get()
     return digest in allowed or _normalized(network) in allowed
 
 
 def check_trusted(network: str, digest: str) -> None:
-    """Raise an OptionError for code that may not run; the message says how to read and confirm it."""
+    """Raise an OptionError for code that may not run; the message explains how to review and confirm it."""
     if is_trusted(network, digest):
         return
     place = network.rpartition(":")[0]
@@ -57,7 +57,7 @@ def check_trusted(network: str, digest: str) -> None:
 
 
 def _normalized(name: str) -> str:
-    """Return a name without its factory; a file by its absolute path."""
+    """Return a name without its factory; a file becomes an absolute path."""
     if _DIGEST.fullmatch(name):
         return name
     place, separator, factory = name.rpartition(":")

@@ -1,4 +1,4 @@
-"""Keep the last object that was read from files, for as long as none of these files changes."""
+"""Cache the last object read from files, for as long as none of the files changes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class Unchanged(Generic[T]):
-    """Reads files once per change: their names, sizes, times and inodes are compared at each call.
+    """Reads files again only after a change, judged by their names, sizes, times and inodes at each call.
 
-    One object is kept, that of the last call. Callers share it, so nobody may change it.
+    Only the result of the last call is kept. Callers share it, so nobody may modify it.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class Unchanged(Generic[T]):
         self._last: tuple[Hashable, T] | None = None
 
     def get(self, about: Hashable, paths: Sequence[Path], read: Callable[[], T]) -> T:
-        """Return what ``read`` makes of the files, or what it made of them at the last call.
+        """Return the result of ``read``, cached from the last call if neither ``about`` nor the files changed.
 
         Args:
-            about: what else the result depends on.
-            paths: all files that ``read`` opens; one that is missing counts as such.
+            about: anything else the result depends on.
+            paths: all files that ``read`` opens; they may be missing.
             read: called without arguments.
         """
         key = (about, tuple(paths), signatures(paths))
@@ -36,14 +36,14 @@ class Unchanged(Generic[T]):
             if self._last is not None and self._last[0] == key:
                 return self._last[1]
         value = read()
-        if signatures(paths) == key[2]:  # else another process wrote meanwhile, and the next call reads again
+        if signatures(paths) == key[2]:  # else another process wrote in the meantime: read again at the next call
             with self._lock:
                 self._last = key, value
         return value
 
 
 def signatures(paths: Sequence[Path]) -> tuple[Signature | None, ...]:
-    """Return what changes with each file, None for one that is missing."""
+    """Return the signature of each file, None if it is missing."""
     return tuple(_signature(path) for path in paths)
 
 

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from synaug.errors import OptionError
-from synaug.synthesis.planning.prompts import MODIFIERS, check_template, prompt, readable_name
+from synaug.synthesis.planning.prompts import MODIFIERS, prompt, readable_name
 
 TEMPLATE = "a photo of a {modifier} {class}"
 
@@ -61,12 +61,12 @@ def test_a_template_may_place_the_attribute_itself():
 @pytest.mark.parametrize("template", ["a {clas}", "a {class} {0}", "{class!r}", "{class.__init__}"])
 def test_unknown_placeholders_are_refused(template):
     with pytest.raises(OptionError, match="Unknown placeholder"):
-        check_template(template)
+        prompt(template, class_name="bag")
 
 
 def test_a_misspelt_placeholder_names_the_nearest():
     with pytest.raises(OptionError, match=r"Unknown placeholder '\{clas\}'. Did you mean '\{class\}'?"):
-        check_template("a {clas}")
+        prompt("a {clas}", class_name="bag")
 
 
 @given(st.text(), st.sampled_from(MODIFIERS))

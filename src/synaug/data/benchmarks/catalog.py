@@ -1,6 +1,6 @@
-"""The data sets of the paper and their like: where each is to be had, under which license, and how many images it has.
+"""The paper's data sets and related ones: source, license, and expected number of images.
 
-The files are read as their makers hand them out, and compared with what is expected before anything else is done.
+Files are read in their published form, and compared with the expected numbers before anything else.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from synaug.errors import DataError, OptionError, unknown
 
 @dataclass(frozen=True)
 class Expected:
-    """Images there should be, by split and, of the training images, by class or by class and attribute."""
+    """Expected number of images by split and, for training images, by class or by class and attribute."""
 
     splits: Mapping[str, int]
-    class_counts: tuple[int, ...] = ()  # in the order of the labels
+    class_counts: tuple[int, ...] = ()  # in label order
     group_counts: Mapping[tuple[str, str], int] | None = None
-    tolerance: float = 0.0  # share by which the numbers of the splits may differ
+    tolerance: float = 0.0  # allowed relative deviation of the split sizes
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Benchmark:
     give: str
     read: Callable[[Path, DataOptions], Listing]
     expected: Callable[[DataOptions], Expected]
-    label: str | None = None  # where the options name none
+    label: str | None = None  # default if the options name none
     attribute: str | None = None
     has_tail: bool = False
     on_hub: bool = False
@@ -146,10 +146,10 @@ BENCHMARKS = {
 
 
 def benchmark_named(name: str) -> tuple[str, Benchmark]:
-    """Return a known data set; a hyphen in the name is as good as an underscore.
+    """Return the name and entry of a known data set; hyphens in the name count as underscores.
 
     Raises:
-        OptionError: nothing has this name.
+        OptionError: the name is unknown.
     """
     key = name.replace("-", "_")
     if key not in BENCHMARKS:
@@ -158,11 +158,11 @@ def benchmark_named(name: str) -> tuple[str, Benchmark]:
 
 
 def list_benchmark(place: Path, options: DataOptions) -> Listing:
-    """List the images of the known data set that the options name, and compare them with what is expected.
+    """List the images of the known data set in the options, and compare them with the expected numbers.
 
     Raises:
-        OptionError: the name is unknown, or an option does not go with it.
-        DataError: something is missing or different; the message says what.
+        OptionError: the name is unknown, or an option does not apply to it.
+        DataError: something is missing or different; the message gives details.
     """
     name, benchmark = benchmark_named(options.benchmark or "")
     if options.imbalance_factor is not None and not benchmark.has_tail:
@@ -183,10 +183,10 @@ def list_benchmark(place: Path, options: DataOptions) -> Listing:
 
 
 def _without_missing_files(listing: Listing, options: DataOptions, place: Path) -> Listing:
-    """Return the listing without the images that are not there; where the whole is asked for, say which.
+    """Return the listing without missing images, if ``partial`` allows that.
 
     Raises:
-        DataError: files are missing, and no part is asked for; or all are.
+        DataError: files are missing and ``partial`` is not set, or all are missing.
     """
     if "image" in listing.frame:
         return listing
@@ -232,7 +232,7 @@ def _check_expected(listing: Listing, expected: Expected, complaint: str, benchm
 
 
 def known_datasets() -> list[dict[str, Any]]:
-    """Return what ``synaug datasets --json`` prints: one row a data set."""
+    """Return the content of ``synaug datasets --json``: one row per data set."""
     rows = []
     for name, benchmark in BENCHMARKS.items():
         splits = benchmark.expected(DataOptions()).splits

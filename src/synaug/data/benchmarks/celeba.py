@@ -1,4 +1,4 @@
-"""List CelebA: ``list_attr_celeba`` and ``list_eval_partition``, as CSV or as the original text files."""
+"""List CelebA from ``list_attr_celeba`` and ``list_eval_partition``, as CSV or as the original text files."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def list_celeba(root: Path, options: DataOptions) -> Listing:
         options: ``label`` and ``attribute``.
 
     Raises:
-        DataError: a table is missing, or the two do not fit together.
-        OptionError: the label or the attribute is none of CelebA's, or both are the same.
+        DataError: a table is missing, or the two tables do not match.
+        OptionError: the label or attribute is not one of CelebA's, or both are the same.
     """
     if root.is_file():
         return list_table(root, options)
@@ -53,13 +53,13 @@ def list_celeba(root: Path, options: DataOptions) -> Listing:
 
 
 def _read(root: Path, stem: str) -> pd.DataFrame:
-    """Return a table with the file name first, all text."""
+    """Return a table with the file name in the first column, all text."""
     if (root / f"{stem}.csv").is_file():
         return read_table(root / f"{stem}.csv").frame
     path = root / f"{stem}.txt"
     if not path.is_file():
         raise DataError(f"{root} has neither {stem}.csv nor {stem}.txt. Get it with CelebA and put it beside {IMAGES}.")
     rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if len(rows) > 2 and len(rows[0]) == 1:  # the number of images, then the names of the attributes
+    if len(rows) > 2 and len(rows[0]) == 1:  # starts with the number of images and the attribute names
         return pd.DataFrame(rows[2:], columns=["image_id", *rows[1]])
     return pd.DataFrame(rows)

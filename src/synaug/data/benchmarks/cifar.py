@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100 with a long tail, from the official Python archives or from the Hub.
 
-The archives are pickles. They are opened only after their MD5 was found right, in memory, and by an unpickler that
-knows arrays and nothing else.
+The archives are pickles. They are opened only after their MD5 has been verified, in memory, and by an unpickler
+restricted to arrays.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from synaug.data.subsets import longtail_counts
 from synaug.errors import DataError
 
 IMBALANCE_FACTOR = 100.0
-MAX_MEMBER = 200_000_000  # bytes; the largest official one has 155,249,918
+MAX_MEMBER = 200_000_000  # bytes; the largest official member has 155,249,918
 SIDE = 32
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One of the two data sets: its files, what their MD5 is, and the keys in them."""
+    """One of the two data sets: its files, their MD5 digests, and the keys in them."""
 
     file: str
     folder: str
@@ -43,7 +43,7 @@ class Archive:
     names: str
     labels: str
     num_classes: int
-    largest: int  # training images per class; a fifth of it are tested on
+    largest: int  # training images per class; the test set has a fifth as many
     md5: dict[str, str]
 
     @property
@@ -92,7 +92,7 @@ CIFAR100 = Archive(
 
 
 def tail_counts(archive: Archive, options: DataOptions) -> np.ndarray:
-    """Return how many training images each class of the long tail has, shape ``(C,)``."""
+    """Return the number of training images per class of the long tail, shape ``(C,)``."""
     return longtail_counts(archive.largest, options.imbalance_factor or IMBALANCE_FACTOR, archive.num_classes)
 
 
@@ -100,12 +100,12 @@ def list_cifar(place: Path, archive: Archive, options: DataOptions) -> Listing:
     """List the long-tailed training images and all test images.
 
     Args:
-        place: the archive, a folder with it, its unpacked folder or the folder above that; or ``hf:ID``.
-        archive: which of the two.
-        options: ``imbalance_factor``; ``partial`` takes the tail from the smallest class of what is there.
+        place: the archive, its folder, its unpacked folder or the folder above that; or ``hf:ID``.
+        archive: which of the two data sets.
+        options: ``imbalance_factor``; with ``partial``, the tail starts at the size of the smallest class found.
 
     Raises:
-        DataError: it is not there, not the official one, or lacks images.
+        DataError: it is missing, not the official file, or lacks images.
     """
     if is_hub_id(place):
         listing = list_hub(place, options)
@@ -141,11 +141,11 @@ def _long_tail(
     options: DataOptions,
     place: Path,
 ) -> np.ndarray:
-    """Return the rows of the long tail, then those of the test images.
+    """Return the rows of the long tail, followed by those of the test images.
 
-    The training images are those that LDAM-DRW (Cao et al. 2019) draws, and with it most work since: each class
-    shuffled by NumPy's legacy generator with seed 0, the first n of it taken. So everybody trains on the same ones,
-    and those of a larger imbalance factor are among those of a smaller one.
+    The training images are those drawn by LDAM-DRW (Cao et al. 2019) and by most work since: each class is shuffled by
+    NumPy's legacy generator with seed 0, and its first n images are kept. So everybody trains on the same images, and
+    those of a larger imbalance factor are a subset of those of a smaller one.
     """
     have = class_counts(labels[is_train], len(names))
     factor, largest = options.imbalance_factor or IMBALANCE_FACTOR, archive.largest
@@ -168,7 +168,7 @@ def _long_tail(
 
 
 def _contents(place: Path, archive: Archive) -> dict[str, bytes]:
-    """Return the files that are needed, each only if its MD5, or that of the whole archive, is right."""
+    """Return the required files; each is read only if its MD5, or that of the whole archive, is correct."""
     wanted = (*archive.train, archive.test, archive.meta)
     packed = place if place.is_file() else place / archive.file
     if packed.is_file():
@@ -201,7 +201,7 @@ def _check_md5(found: str, path: Path, name: str, archive: Archive) -> None:
 
 
 def _members(packed: Path, names: list[str]) -> dict[str, bytes]:
-    """Return the content of regular files in the archive; nothing is unpacked onto the disk."""
+    """Return the content of regular files in the archive; nothing is unpacked to disk."""
     contents = {}
     try:
         with tarfile.open(packed, "r:gz") as tar:
@@ -217,7 +217,7 @@ def _members(packed: Path, names: list[str]) -> dict[str, bytes]:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickles containers, text, numbers and NumPy arrays; whatever else is named is refused."""
+    """Unpickles containers, text, numbers and NumPy arrays; any other global is rejected."""
 
     def find_class(self, module: str, name: str) -> Any:
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
@@ -230,7 +230,7 @@ class _ArraysOnly(pickle.Unpickler):
 def _unpickled(data: bytes, name: str) -> dict[str, Any]:
     try:
         content = _ArraysOnly(io.BytesIO(data), encoding="latin1").load()
-    except Exception as error:  # damaged pickles raise many kinds
+    except Exception as error:  # damaged pickles raise many types
         raise DataError(f"The CIFAR file {name} was refused: {error}.") from error
     if not isinstance(content, dict):
         raise DataError(f"The CIFAR file {name} contains {type(content).__name__}, not a dict.")

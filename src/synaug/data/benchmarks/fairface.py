@@ -1,4 +1,4 @@
-"""List FairFace: ``fairface_label_train.csv`` and ``fairface_label_val.csv``, the latter to test on."""
+"""List FairFace: ``fairface_label_train.csv`` for training and ``fairface_label_val.csv`` for testing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = {"train": "fairface_label_train.csv", "test": "fairface_label_val.csv"}
 
 
 def list_fairface(root: Path, options: DataOptions) -> Listing:
-    """List the images of FairFace; it has no test split of its own, so its validation images are tested on.
+    """List the images of FairFace; it has no test split, so its validation images are used for testing.
 
     Raises:
         DataError: a table is missing.

@@ -1,8 +1,8 @@
-"""Mirrors of the paper's three data sets, made of Fashion-MNIST: a long tail, a sensitive and a spurious attribute.
+"""Mirrors of the paper's three data sets, made from Fashion-MNIST: long tail, sensitive and spurious attribute.
 
-Each takes its training images from the 30,000 that the embedded generator never saw, and tests on the 10,000 test
-images. Which images are drawn is decided once and for all, not by a run's seed: as with CIFAR100-LT, everybody
-trains on the same ones.
+Each draws its training images from the 30,000 that the embedded generator never saw, and tests on the 10,000 test
+images. The drawn images are fixed and do not depend on a run's seed: as with CIFAR100-LT, everybody trains on the same
+images.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from synaug.data.manifest import Manifest, from_arrays, joined, read_image
 from synaug.data.subsets import longtail_counts
 from synaug.errors import OptionError, unknown
 
-LONG_TAIL_LARGEST = 2700  # of 3,000: the other 300 of each class are for validation
+LONG_TAIL_LARGEST = 2700  # of 3,000: the other 300 per class are for validation
 FAIR_LARGEST, FAIR_IMBALANCE_FACTOR = 1500, 10
-FAIR_SHARES = (0.70, 0.20, 0.07, 0.03)  # of the tints of class 0; each further class begins one tint later
+FAIR_SHARES = (0.70, 0.20, 0.07, 0.03)  # shares of the tints in class 0; each further class starts one tint later
 SPURIOUS_CLASSES = ("dress", "coat")
-SPURIOUS_COUNTS = ((1166, 61), (19, 352))  # class x (land, water): those of Waterbirds, a third of each
+SPURIOUS_COUNTS = ((1166, 61), (19, 352))  # class x (land, water): a third of those of Waterbirds
 VALIDATION_PER_CLASS = 300
 HELD_OUT = ("test", "validation")
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """Training and test images, and other real images by which the training set can be filled up."""
+    """Training and test images, and other real images that can fill up the training set."""
 
     data: Manifest
     others: Manifest
@@ -39,7 +39,7 @@ class Mirror:
 
 @dataclass(frozen=True)
 class _Source:
-    """Images to draw from, shuffled once; no image is in two parts."""
+    """Disjoint images to draw from, shuffled once."""
 
     train: fashion_mnist.FashionMnist
     test: fashion_mnist.FashionMnist
@@ -54,14 +54,14 @@ def make_mirror(name: str, *, validation: bool = False, **options: float) -> Mir
     """Return the named mirror.
 
     Args:
-        name: of ``MIRRORS``.
+        name: a key of ``MIRRORS``.
         validation: test on the validation split instead of the test images, to choose options. It has 300 real images
-            per class that are in no training or test set, and that the embedded generator did not learn from.
-        options: of the mirror, such as ``imbalance_factor``.
+            per class that are in no training or test set and did not train the embedded generator.
+        options: options of the mirror, such as ``imbalance_factor``.
 
     Raises:
-        OptionError: no mirror has this name, or it has no such option.
-        DataError: Fashion-MNIST is not on this machine; the message says how to get it.
+        OptionError: unknown mirror, or unknown option of this mirror.
+        DataError: Fashion-MNIST is not on this machine; the message explains how to get it.
     """
     if name not in MIRRORS:
         raise unknown("mirror", name, MIRRORS)
@@ -82,14 +82,14 @@ def _made(name: str, validation: bool, options: tuple[tuple[str, float], ...]) -
 
 
 def deciding_options(name: str, options: Mapping[str, float]) -> dict[str, float]:
-    """Return the options of a mirror that decide its images, with the defaults that are not what they once were."""
+    """Return the options that determine a mirror's images, including defaults that have changed over time."""
     return ({"largest": LONG_TAIL_LARGEST} if name == "fashion_lt" else {}) | dict(options)
 
 
 def fashion_lt(source: _Source, *, imbalance_factor: float = 100, largest: float = LONG_TAIL_LARGEST) -> Mirror:
-    """Ten classes with ``largest`` images down to ``largest / imbalance_factor``; others fill each class up.
+    """Return ten classes of ``largest`` down to ``largest / imbalance_factor`` images, and others to fill them up.
 
-    Classes in label order; the images of a larger factor are among those of a smaller one.
+    Classes are in label order; the images of a larger factor are a subset of those of a smaller one.
     """
     counts = longtail_counts(int(largest), imbalance_factor, len(fashion_mnist.CLASS_NAMES))
     taken = np.concatenate([_of_class(source.train, label)[:number] for label, number in enumerate(counts)])
@@ -103,10 +103,10 @@ def fashion_lt(source: _Source, *, imbalance_factor: float = 100, largest: float
 
 
 def fashion_fair(source: _Source) -> Mirror:
-    """Ten classes whose items have one of four tints: the sensitive attribute.
+    """Return ten classes whose items have one of four tints: the sensitive attribute.
 
-    1,500 down to 150 images per class. In training seven in ten of a class have its usual tint and three in a hundred
-    its rarest one, and which tint that is goes round with the class; in the test set all tints are equally frequent.
+    There are 1,500 down to 150 images per class. In training, 70 % of a class have its usual tint and 3 % its rarest
+    one, and these tints rotate with the class; in the test set all tints are equally frequent.
     """
     num_tints = len(fashion_mnist.TINTS)
     counts = longtail_counts(FAIR_LARGEST, FAIR_IMBALANCE_FACTOR, len(fashion_mnist.CLASS_NAMES))
@@ -142,10 +142,10 @@ def fashion_fair(source: _Source) -> Mirror:
 
 
 def fashion_spurious(source: _Source) -> Mirror:
-    """Dresses on land and coats on water, 95 % of each: the background is the spurious attribute.
+    """Return dresses on land and coats on water, 95 % of each: the background is the spurious attribute.
 
-    Made as Waterbirds is (Sagawa et al. 2020): a real item on another background, the groups as unequal in
-    training and equally frequent in the test set.
+    Made like Waterbirds (Sagawa et al. 2020): a real item on another background, with groups as unequal in training and
+    equally frequent in the test set.
     """
     numbers = [fashion_mnist.CLASS_NAMES.index(name) for name in SPURIOUS_CLASSES]
     places = np.zeros(len(source.train.labels), np.int64)  # 0 land, 1 water
@@ -154,7 +154,7 @@ def fashion_spurious(source: _Source) -> Mirror:
         mine = _of_class(source.train, number)
         places[mine[on_land : on_land + on_water]] = 1
         lacking_on_land = max(map(max, SPURIOUS_COUNTS)) - on_land
-        places[mine[on_land + on_water + lacking_on_land :]] = 1  # the others, as many as fill the group on land
+        places[mine[on_land + on_water + lacking_on_land :]] = 1  # the rest, except as many as fill the group on land
         taken.append(mine[: on_land + on_water])
         left.append(mine[on_land + on_water :])
     places_of = {"train": places} | {name: _in_turn(source.part(name).labels, 2) for name in HELD_OUT}
@@ -188,13 +188,13 @@ MIRRORS: dict[str, Callable[..., Mirror]] = {
 
 
 def filled(mirror: Mirror, *, by: str, target: float | str = "uniform") -> Manifest:
-    """Return the mirror's images with other real ones added: what a perfect generator could do.
+    """Return the mirror's images filled up with other real ones: the result of a perfect generator.
 
     Args:
         mirror: the images.
-        by: ``class`` or ``group``.
-        target: images wanted of each, or ``"uniform"``: as many as of the largest. A class or group of which there
-            are too few others gets what there is.
+        by: fill up each ``class`` or each ``group``.
+        target: images wanted per class or group, or ``"uniform"``: as many as in the largest. If too few others exist,
+            all of them are added.
     """
     data, others = mirror.data.split("train"), mirror.others
     cells, other_cells, number = (
@@ -209,7 +209,7 @@ def filled(mirror: Mirror, *, by: str, target: float | str = "uniform") -> Manif
 
 
 def filled_with_fashion(manifest: Manifest) -> Manifest:
-    """Return the demo's data filled to the largest class with other real images that the generator never saw."""
+    """Return the demo's data filled up to the largest class with other real images unseen by the generator."""
     train, test = fashion_mnist.read_archive("train"), fashion_mnist.read_archive("test")
     held_out = fashion_mnist.split_positions(train, test).held_out
     known = {np.asarray(read_image(manifest, row)).tobytes() for row in range(len(manifest))}
@@ -246,7 +246,7 @@ def _mirror(
 
 
 def _numbered(data: Manifest, kind: str, rows: np.ndarray) -> Manifest:
-    """Return the images named after their place in the archive."""
+    """Return the images with ids that give their position in the archive."""
     return replace(data, frame=data.frame.assign(id=[f"{kind}-{row:05d}" for row in rows]))
 
 

@@ -1,8 +1,8 @@
 """Fashion-MNIST on this machine: find its archives, split them, and tint items or place them on backgrounds.
 
-The 60,000 training images are split once and for all, so that nothing that is measured was seen by the
-embedded generator: of each class the first 3,000 in file order (less exact copies of other images) trained
-the generator; the other 3,000 are for training sets; the 10,000 test images are for testing.
+The 60,000 training images are split once and for all, so that no measured image was seen by the embedded generator: the
+first 3,000 of each class in file order (minus exact copies of other images) trained the generator; the other 3,000 are
+for training sets; the 10,000 test images are for testing.
 
 Fashion-MNIST: Xiao, Rasul and Vollgraf 2017, MIT license.
 """
@@ -41,14 +41,14 @@ _FILES = {
 
 @dataclass(frozen=True)
 class FashionMnist:
-    """Grey images, uint8 of shape ``(N, 28, 28)``, and labels, int64 of shape ``(N,)`` in 0..9."""
+    """Gray images, uint8 of shape ``(N, 28, 28)``, and labels, int64 of shape ``(N,)`` in 0..9."""
 
     images: np.ndarray
     labels: np.ndarray
 
 
 def archive_folder(folder: str | Path | None = None) -> Path:
-    """Return the folder that holds the four Fashion-MNIST archives.
+    """Return the folder with the four Fashion-MNIST archives.
 
     Raises:
         DataError: no known folder has them.
@@ -66,7 +66,7 @@ def archive_folder(folder: str | Path | None = None) -> Path:
 
 
 def read_archive(split: str, folder: str | Path | None = None) -> FashionMnist:
-    """Read the ``"train"`` (60,000) or ``"test"`` (10,000) images, in file order."""
+    """Return the ``"train"`` (60,000) or ``"test"`` (10,000) images, in file order."""
     place = archive_folder(folder)
     images_file, labels_file = (place / name for name in _FILES[split])
     images, labels = _read_idx(images_file, (28, 28)), _read_idx(labels_file, ())
@@ -87,17 +87,17 @@ def _read_idx(path: Path, item_shape: tuple[int, ...]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Split:
-    """Positions in the training archive: those the generator saw, and those left for training sets."""
+    """Positions in the training archive: images seen by the generator, and images left for training sets."""
 
     generator: np.ndarray
     held_out: np.ndarray
 
 
 def split_positions(train: FashionMnist, test: FashionMnist) -> Split:
-    """Split the training archive: first 3,000 a class for the generator, the others held out.
+    """Split the training archive: the first 3,000 per class for the generator, the others held out.
 
-    An image of the generator's part whose pixels occur in the held-out part or among the test images
-    is taken out of it, so that the two are disjoint by content and not by position only.
+    Generator images whose pixels also occur in the held-out part or the test set are removed, so that the parts are
+    disjoint by content and not only by position.
     """
     first = np.zeros(len(train.labels), dtype=bool)
     for label in range(len(CLASS_NAMES)):
@@ -118,17 +118,17 @@ def render(
     backgrounds: np.ndarray,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Tint grey items and place them on procedural backgrounds.
+    """Return gray items tinted and placed on procedural backgrounds.
 
     Args:
-        images: uint8 of shape ``(N, H, W)``; 0 is "no item here".
-        tints: positions in ``TINTS``, shape ``(N,)``; 0 leaves the item grey.
+        images: uint8 of shape ``(N, H, W)``; 0 means no item at this pixel.
+        tints: positions in ``TINTS``, shape ``(N,)``; 0 leaves the item gray.
         backgrounds: positions in ``BACKGROUNDS``, shape ``(N,)``; 0 leaves it black.
-        rng: draws the textures.
+        rng: source of the textures.
 
     Returns:
-        uint8 of shape ``(N, H, W, 3)``. With tint 0 and background 0: the grey image, three times; values below 39,
-        which let the background through, are darker.
+        uint8 of shape ``(N, H, W, 3)``. With tint 0 and background 0, the gray image repeated three times, except that
+            values below 39, where the background shows through, are darker.
     """
     grey = images.astype(np.float32)[..., None] / 255
     item = grey * np.array(list(TINTS.values()), np.float32)[tints][:, None, None, :]

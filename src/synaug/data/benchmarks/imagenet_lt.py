@@ -1,4 +1,4 @@
-"""List the images of ImageNet-LT and its kin: an image folder, and list files with a line ``path label`` an image."""
+"""List ImageNet-LT and related sets: an image folder, and list files with one line ``path label`` per image."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from synaug.errors import DataError
 
 
 def list_list_files(root: Path, files: dict[str, str], options: DataOptions) -> Listing:
-    """List the images that the list files name, of which each class is called like its folder, a WordNet synset.
+    """List the images in the list files; each class is named after its folder, a WordNet synset.
 
     Args:
         root: the image folder; paths in the list files are relative to it.
-        files: split -> name of its list file, in the folder ``options.lists`` or in the root.
+        files: split -> name of its list file in the folder ``options.lists``, or in the root.
         options: ``lists``.
 
     Raises:
-        DataError: a list file is missing or has another form, or a path leaves the root.
+        DataError: a list file is missing or malformed, or a path leaves the root.
     """
     folder = Path(options.lists).expanduser() if options.lists else root
     frame = pd.concat([_read(folder / name, split) for split, name in files.items()], ignore_index=True)

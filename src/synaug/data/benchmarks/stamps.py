@@ -1,7 +1,7 @@
-"""Read the photographs of Debian's ``tuxpaint-stamps-default`` (GPL-2) in place: named cut-outs with transparency.
+"""Read the photographs in Debian's ``tuxpaint-stamps-default`` (GPL-2) in place: named, transparent cut-outs.
 
-Natural classes of 35 images down to 4; in some classes drawings take the place of photographs, so that "drawn" is a
-spurious attribute that nobody planted. Nothing is copied out of the package.
+The natural classes have 35 down to 4 images; in some classes drawings replace photographs, so that "drawn" is an
+unplanned spurious attribute. Nothing is copied out of the package.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ CLASSES = {
     "horse": "animals/mammals/equines",
     "deer": "animals/mammals/deer",
 }
-"""Name of each class, and the folder of its images; drawings lie in a folder ``cartoon`` below it."""
-_HELD_OUT = 3  # every third image of a class and kind is for testing, so that small classes have some
-_LEAST_ALPHA = 0.02  # share of an image that must be transparent for it to be a cut-out
+"""Name of each class and the folder of its images; drawings are in its subfolder ``cartoon``."""
+_HELD_OUT = 3  # every third image per class and kind is for testing, so that small classes have some
+_LEAST_ALPHA = 0.02  # share of transparent pixels that makes an image a cut-out
 
 
 @dataclass(frozen=True, eq=False)
 class Stamps:
-    """The images as a data set, and the same images as cut-outs with transparency, row by row."""
+    """The images as a data set, and the same images as transparent cut-outs, row by row."""
 
     data: Manifest
     cutouts: tuple[Image.Image, ...]
 
 
 def read_stamps(folder: Path = FOLDER, *, side: int = SIDE) -> Stamps:
-    """Return the stamps on one plain background, of ``side`` pixels, with the attribute photograph or drawing.
+    """Return the stamps on a plain background, ``side`` pixels square, with the attribute photograph or drawing.
 
-    The split is fixed: of each class and kind, in the order of the names, every third image is for testing.
+    The split is fixed: per class and kind, in name order, every third image is for testing.
 
     Raises:
         EnvironmentFault: the package is not installed.
@@ -89,19 +89,19 @@ def read_stamps(folder: Path = FOLDER, *, side: int = SIDE) -> Stamps:
 
 
 def composed(cutout: Image.Image, background: Image.Image) -> Image.Image:
-    """Return the cut-out in the middle of a background of the same mode and at least its size."""
+    """Return the cut-out centered on a background that is at least as large."""
     picture = background.convert("RGBA")
     picture.alpha_composite(cutout, ((picture.width - cutout.width) // 2, (picture.height - cutout.height) // 2))
     return picture.convert("RGB")
 
 
 def is_cutout(image: Image.Image) -> bool:
-    """Return whether part of an RGBA image is transparent, so that it can be put on another background."""
+    """Return whether part of an RGBA image is transparent, so that it can be placed on another background."""
     return bool((np.asarray(image.getchannel("A")) < 128).mean() >= _LEAST_ALPHA)
 
 
 def _fitted(path: Path, side: int) -> Image.Image:
-    """Return a stamp without its empty border, as large as fits; read by Pillow, which knows no scripts in a PNG."""
+    """Return a stamp without its empty border, scaled to fit; PNG only, so no other parser sees the file."""
     with Image.open(path, formats=("PNG",)) as file:
         image = file.convert("RGBA")
     box = image.getchannel("A").getbbox()

@@ -1,4 +1,4 @@
-"""List a folder of UTKFace, whose file names carry age, gender and race: ``[age]_[gender]_[race]_[time].jpg``."""
+"""List a UTKFace folder, whose file names contain age, gender and race: ``[age]_[gender]_[race]_[time].jpg``."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FIELDS = ("age_band", "gender", "race")
 
 
 def is_faces(folder: Path) -> bool:
-    """Return whether the images directly in a folder mostly have names of this kind."""
+    """Return whether most images directly in a folder have names of this form."""
     names = [name for name in os.listdir(folder) if is_image_name(name)][:1000]
     return 2 * sum(_values(name) is not None for name in names) > len(names)
 
 
 def list_faces(root: Path, options: DataOptions) -> Listing:
-    """List the images of UTKFace; a file name that lacks a field is left out as unusable.
+    """List the images of UTKFace; files whose name lacks a field are skipped as unusable.
 
     Raises:
         OptionError: label or attribute is not one of age_band, gender and race, or both are the same.
@@ -61,7 +61,7 @@ def list_faces(root: Path, options: DataOptions) -> Listing:
 
 
 def _values(name: str) -> dict[str, str] | None:
-    """Return the fields of a file name, or None where one is missing or out of range.
+    """Return the fields in a file name, or None if one is missing or out of range.
 
     >>> _values("36_1_2_20170116174525125.jpg.chip.jpg")
     {'age_band': '20-39', 'gender': 'female', 'race': 'asian'}

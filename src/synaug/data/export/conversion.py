@@ -1,4 +1,4 @@
-"""Hand a manifest over as what other libraries use: a data frame, arrays, a torch or a ``datasets`` data set."""
+"""Convert a manifest for other libraries: a data frame, arrays, a torch or a ``datasets`` data set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ImageArrays(NamedTuple):
-    """Images uint8 ``(N, H, W)`` or ``(N, H, W, 3)``, labels int64 ``(N,)``, and which are synthetic, bool ``(N,)``."""
+    """Images uint8 ``(N, H, W)`` or ``(N, H, W, 3)``, labels int64 ``(N,)``, and whether synthetic, bool ``(N,)``."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -35,10 +35,10 @@ def _check_manifest(data: Any, name: str) -> None:
 
 
 def to_frame(data: Manifest) -> pd.DataFrame:
-    """Return one row per image, with names in the place of numbers; ``read_data`` reads it back.
+    """Return one row per image, with names instead of numbers; ``read_data`` reads it back.
 
-    Columns: ``id``, ``image`` (the path of a file, or what is kept in memory: encoded bytes or a uint8 array),
-    ``label``, ``attribute`` (only where some are known; missing where not), ``split`` and ``is_synthetic``.
+    Columns: ``id``, ``image`` (a path; for images in memory encoded bytes or a uint8 array), ``label``, ``attribute``
+    (if any are known; missing values otherwise), ``split`` and ``is_synthetic``.
     """
     _check_manifest(data, "to_frame")
     columns: dict[str, Any] = {
@@ -57,14 +57,14 @@ def _place(data: Manifest, row: int) -> Any:
 
 
 def to_arrays(data: Manifest, *, size: tuple[int, int] | None = None) -> ImageArrays:
-    """Return all images as one array, with labels and where they come from.
+    """Return all images as one array, with their labels and origins.
 
     Args:
-        data: the images; gray ones stay gray if all are.
-        size: (width, height) that images are scaled and cropped to; needed where they have several sizes.
+        data: the images; the array is gray if all of them are.
+        size: (width, height) to scale and crop to; required if the images differ in size.
 
     Raises:
-        DataError: the images have several sizes and none was asked for, or one cannot be read.
+        DataError: the images differ in size and no size is given, or one cannot be read.
     """
     _check_manifest(data, "to_arrays")
     is_pair = isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(each, Integral) for each in size)
@@ -92,16 +92,16 @@ def _fitted(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
 def to_torch(
     data: Manifest, *, transform: Callable[[Image.Image], Any] | None = None, pairs: bool = False
 ) -> ImageDataset:
-    """Return a map-style torch data set of ``Sample(image, label, is_synthetic)``, decoded when asked for.
+    """Return a map-style torch data set of ``Sample(image, label, is_synthetic)``, decoded on access.
 
     Args:
         data: the images.
-        transform: given each Pillow image, gray (``L``) if all are, else ``RGB``; default: float32 of shape
+        transform: called with each Pillow image (``L`` if all are gray, otherwise ``RGB``); default: float32 of shape
             ``(C, H, W)`` in [0, 1].
-        pairs: give plain ``(image, label)`` pairs, as a loop written for torchvision expects.
+        pairs: return plain ``(image, label)`` pairs, as expected by loops written for torchvision.
 
-    The data set has ``classes``, ``class_to_idx`` and ``targets`` as torchvision's have, and the arrays
-    ``is_synthetic`` and ``attributes``.
+    The data set has ``classes``, ``class_to_idx`` and ``targets`` like torchvision's, and the arrays ``is_synthetic``
+    and ``attributes``.
     """
     _check_manifest(data, "to_torch")
     from synaug.data.export.torch_dataset import ImageDataset
@@ -110,9 +110,9 @@ def to_torch(
 
 
 def to_datasets(data: Manifest) -> datasets.Dataset:
-    """Return a ``datasets.Dataset`` of all rows; files are referred to, not copied.
+    """Return a ``datasets.Dataset`` of all rows; files are referenced, not copied.
 
-    Columns: ``id``, ``image``, ``label`` (a ClassLabel), ``attribute`` (likewise, where one is known), ``split`` and
+    Columns: ``id``, ``image``, ``label`` (a ClassLabel), ``attribute`` (likewise, if any is known), ``split`` and
     ``is_synthetic``. For one split: ``to_datasets(data.split("train"))``.
 
     Raises:
@@ -125,7 +125,7 @@ def to_datasets(data: Manifest) -> datasets.Dataset:
         raise EnvironmentFault("to_datasets needs the package datasets: pip install 'synaug[hub]'.") from error
     features: dict[str, Any] = {
         "id": datasets.Value("string"),
-        "image": datasets.Image(mode=color_mode(data)),  # one for all, as everywhere
+        "image": datasets.Image(mode=color_mode(data)),  # one mode for all, so that images can be stacked
         "label": datasets.ClassLabel(names=list(data.class_names)),
     }
     columns: dict[str, Any] = {

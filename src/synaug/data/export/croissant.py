@@ -1,4 +1,4 @@
-"""Describe an exported set in Croissant (MLCommons, version 1.1), the JSON-LD that data set search and loaders read."""
+"""Describe an exported set in Croissant 1.1 (MLCommons), the JSON-LD used by data set search and loaders."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def croissant_text(
     tables: Mapping[str, str],
     suffixes: Sequence[str],
 ) -> str:
-    """Return the description: for each split a set of image files, its table of metadata, and their records.
+    """Return the description; each split has a set of image files, a metadata table, and records that join them.
 
     Args:
-        about: ``name``, ``description`` and ``license`` of the set, and the day it was ``created``.
-        columns: kind of each further column of the metadata; see ``cards.column_kinds``.
+        about: ``name``, ``description`` and ``license`` of the set, and the date it was ``created``.
+        columns: kind of each additional metadata column; see ``dataset_card.column_kinds``.
         tables: SHA-256 of each split's ``metadata.parquet``.
-        suffixes: of the image files.
+        suffixes: suffixes of the image files.
     """
     content = {
         "@context": _CONTEXT,
@@ -114,10 +114,10 @@ def _images(split: str) -> str:
 
 
 def _records(split: str, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return the records of a split: a row of the table joined with the image of its file name."""
+    """Return the records of a split: each row of the table joined with the image of that file name."""
     image_name = {"fileSet": {"@id": _images(split)}, "extract": {"fileProperty": "filename"}}
     file_name = _field(split, "file_name", "sc:Text")
-    file_name["source"]["transform"] = {"regex": r"^(?:.*/)?([^/]+)$"}  # the images know their names without folders
+    file_name["source"]["transform"] = {"regex": r"^(?:.*/)?([^/]+)$"}  # images are identified by name without folders
     return {
         "@type": "cr:RecordSet",
         "@id": split,

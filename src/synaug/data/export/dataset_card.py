@@ -1,4 +1,4 @@
-"""What describes an exported set: the metadata of its images, and the data card for ``datasets`` and for people."""
+"""The metadata table and the data card of an exported set, for ``datasets`` and for people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = {"int": "int64", "float": "float64", "bool": "bool", "text": "string"}
 
 
 def column_kinds(frame: pd.DataFrame) -> dict[str, str]:
-    """Return what each column holds: int, float, bool, or else text."""
+    """Return the kind of each column: int, float, bool or text."""
     kinds = {}
     for name in frame.columns:
         values = frame[name]
@@ -38,7 +38,7 @@ def column_kinds(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def plain_value(value: Any, kind: str) -> Any:
-    """Return a table cell as JSON has it, None where it is missing.
+    """Return a table cell as a JSON value, None if it is missing.
 
     >>> plain_value(np.int64(3), "int"), plain_value(float("nan"), "float"), plain_value(["a"], "text")
     (3, None, '["a"]')
@@ -51,7 +51,7 @@ def plain_value(value: Any, kind: str) -> Any:
 
 
 def metadata_pieces(records: Iterator[Mapping[str, Any]], columns: Mapping[str, str]) -> Iterator[bytes]:
-    """Yield the metadata as Parquet, piece by piece: the columns file_name and label, then those given by kind."""
+    """Yield the metadata as Parquet, piece by piece: columns file_name and label, then the given ones."""
     kinds = {"file_name": "text", "label": "text", **columns}
     schema = pa.schema([(name, pa.type_for_alias(KINDS[kind])) for name, kind in kinds.items()])
     pieces = _Pieces()
@@ -64,7 +64,7 @@ def metadata_pieces(records: Iterator[Mapping[str, Any]], columns: Mapping[str, 
 
 
 class _Pieces(io.RawIOBase):
-    """A file to be written to, what was written to be taken out in between."""
+    """A writable file whose content can be taken out between writes."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -83,7 +83,7 @@ class _Pieces(io.RawIOBase):
         return self._length
 
     def taken(self) -> bytes:
-        """Return what was written since the last call."""
+        """Return the content written since the last call."""
         parts, self._parts = self._parts, []
         return b"".join(parts)
 
@@ -97,14 +97,14 @@ def make_card(
 ) -> str:
     """Return the ``README.md`` of an exported set.
 
-    The head names the files of every split and the type of every column, because neither can be guessed rightly where
+    Its header lists the files of every split and the type of every column, because neither can be inferred reliably if
     a class is called ``train`` or ``test-tube``.
 
     Args:
-        counts: images by name of a column of the table, such as ``train, real``; each of shape ``(C,)``.
-        class_names: sorted as the folders are.
+        counts: images per table column, such as ``train, real``; each of shape ``(C,)``.
+        class_names: in the same order as the folders.
         columns: kind of each metadata column; see ``column_kinds``.
-        about: ``name``, ``description``, ``license``, and whatever else is to be told.
+        about: ``name``, ``description``, ``license``, and any other facts to list.
     """
     splits = list(dict.fromkeys(column.split(",")[0] for column in counts))
     name = str(about.get("name") or "Evened-out images")
@@ -137,7 +137,7 @@ def make_card(
 
 
 def size_category(num_images: int) -> str:
-    """Return the Hub's name for how many there are.
+    """Return the Hub's size category for a number of images.
 
     >>> size_category(999), size_category(4_000), size_category(20_000_000)
     ('n<1K', '1K<n<10K', '10M<n<100M')
@@ -169,7 +169,7 @@ def _counts_table(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) 
 
 
 def _missing_note(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) -> str:
-    """Warn of what no layout can mend: torchvision numbers only the classes of the split it is given."""
+    """Return notes on splits without some class: torchvision numbers only the classes present in a split."""
     notes = []
     for column, numbers in counts.items():
         split = column.split(",")[0]

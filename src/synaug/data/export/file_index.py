@@ -1,4 +1,4 @@
-"""Know where each image of an export lies and which digest it has, in some forty bytes an image."""
+"""Index the path and digest of each exported image, in about forty bytes per image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DIGEST_BYTES = 32
 
 
 class ExportedFiles:
-    """The files of a manifest's images, a row of it each; filled by ``add``, in any order."""
+    """The files of a manifest's images, one per row; filled by ``add`` in any order."""
 
     def __init__(self, images: Manifest) -> None:
         self._ids = images.frame["id"].array
@@ -37,16 +37,16 @@ class ExportedFiles:
         return len(self._labels)
 
     def place(self, row: int, suffix: str) -> str:
-        """Return the path, relative to the export, for the image of a row, whose file ends like that."""
+        """Return the path, relative to the export, of a row's image with this file suffix."""
         return f"{self._folder(row)}{stem(str(self._ids[row]), is_shared=row in self._shared)}{suffix}"
 
     def _folder(self, row: int) -> str:
         return self._folders[self._splits[row]][self._labels[row]]
 
     def _rows_of_shared_names(self) -> frozenset[int]:
-        """Return the rows whose file would have the name of another, also if only upper and lower case differ.
+        """Return the rows whose file name would collide with another's, even if only by letter case.
 
-        Names are compared by 64 bits of their digest: eight bytes an image.
+        Names are compared by 64 bits of their digest: eight bytes per image.
         """
         names = np.empty(len(self), np.uint64)
         for row in range(len(self)):
@@ -56,7 +56,7 @@ class ExportedFiles:
         return frozenset(np.flatnonzero(uses[places] > 1).tolist())
 
     def add(self, row: int, suffix: str, sha256: str) -> None:
-        """Take down that the image of a row was written."""
+        """Record that the image of a row was written."""
         if suffix not in self.suffixes:
             self.suffixes.append(suffix)
         self._suffixes[row] = self.suffixes.index(suffix)
@@ -71,10 +71,10 @@ class ExportedFiles:
         return sorted(self._folders[split][label] for split, label in self._places())
 
     def in_order(self) -> np.ndarray:
-        """Return the rows in the order of their paths, int64 of shape ``(N,)``.
+        """Return the rows ordered by path, int64 of shape ``(N,)``.
 
         Raises:
-            DataError: two paths are the same to a file system that does not tell upper from lower case.
+            DataError: two paths are equal on a file system that ignores letter case.
         """
         parts = [np.zeros(0, np.int64)]
         for split, label in sorted(self._places(), key=lambda place: self._folders[place[0]][place[1]]):
@@ -86,11 +86,11 @@ class ExportedFiles:
         return np.concatenate(parts)
 
     def of_split(self, rows: np.ndarray, split: str) -> np.ndarray:
-        """Return those of the rows that are of a split."""
+        """Return the rows that belong to a split."""
         return rows[self._splits[rows] == self._split_names.index(split)]
 
     def digest_lines(self, rows: np.ndarray) -> Iterator[tuple[str, str]]:
-        """Yield digest and path of the rows, ordered by both; the rows come ordered by path."""
+        """Yield digest and path of the rows, sorted by both; the rows must come sorted by path."""
         words = self._digests[rows].view(">u8")
         for row in rows[np.lexsort(words.T[::-1])]:
             yield self._digests[row].tobytes().hex(), self.path(row)
@@ -100,11 +100,11 @@ class ExportedFiles:
 
 
 def stem(name: str, *, is_shared: bool = False) -> str:
-    """Return a file name for an id: itself if it is plain, else a plain likeness.
+    """Return a file name for an id: the id itself if it is plain, otherwise a plain approximation.
 
     Args:
         name: the id.
-        is_shared: another id would get the same: then the whole digest stands in the name.
+        is_shared: another id would get the same name; then the name is the full digest.
 
     >>> stem("0a1b-3"), stem("cat/001.png")
     ('0a1b-3', '001-a27aebec')
@@ -118,7 +118,7 @@ def stem(name: str, *, is_shared: bool = False) -> str:
 
 
 def public_id(name: str) -> str:
-    """Return the id of an image for an exported table: without the folders of this machine, and as unique.
+    """Return an image's id for an exported table: still unique, but without folders of this machine.
 
     >>> public_id("cat/001.png"), public_id("/home/me/cat/001.png")
     ('cat/001.png', '001-228aeb74')

@@ -1,4 +1,4 @@
-"""Send a folder that was written to the Hugging Face Hub; nothing does so unless a person names the repository."""
+"""Upload a written folder to the Hugging Face Hub, only if the user names the repository."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Kind = Literal["dataset", "model"]
 
 
 def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = False) -> str:
-    """Upload a folder and return its address; a repository that is not there is made.
+    """Upload a folder and return its URL; the repository is created if it does not exist.
 
     Args:
-        folder: what goes there, whole.
+        folder: the folder to upload, with all its files.
         repository: ``USER/NAME``.
-        kind: of repository.
-        private: make the repository private; one that is public already is refused.
+        kind: repository type.
+        private: make the repository private; an existing public one is rejected.
 
     Raises:
-        OptionError: the name is no repository's, or privacy is wanted of a public repository.
-        EnvironmentFault: there is no token or no network, or the Hub refuses.
+        OptionError: invalid repository name, or ``private`` with a public repository.
+        EnvironmentFault: there is no token or no network, or the Hub rejects the upload.
     """
     import huggingface_hub
 
@@ -39,7 +39,7 @@ def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = Fa
         )
     except OptionError:
         raise
-    except Exception as error:  # the Hub's client passes on what its HTTP library of the day raises
+    except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise EnvironmentFault(
             f"{folder} is written, but could not be uploaded to {repository}: {first}. Check the network and that "
@@ -49,7 +49,7 @@ def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = Fa
 
 
 def checked_token(repository: str) -> str:
-    """Return the token to write with, after a look at the repository's name.
+    """Return the token for uploads, after checking the repository name.
 
     Raises:
         OptionError, EnvironmentFault: see ``push_folder``.

@@ -1,4 +1,4 @@
-"""The images of a manifest as a torch data set."""
+"""A manifest's images as a torch data set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from synaug.data.manifest import Manifest, read_image
 
 
 class Sample(NamedTuple):
-    """One image; a loader makes of many a ``Sample`` of three tensors."""
+    """One image; a loader collates many into a ``Sample`` of three tensors."""
 
     image: Any
     label: int
@@ -42,7 +42,7 @@ class ImageDataset(Dataset[Any]):
         return len(self.targets)
 
     def __getitem__(self, position: int) -> Sample | tuple[Any, int]:
-        """Return one image, transformed, with its label and, unless only pairs are wanted, its origin."""
+        """Return one transformed image with its label and, unless ``pairs`` is set, its origin."""
         image = self.transform(read_image(self._data, position).convert(self._mode))
         label = self.targets[position]
         return (image, label) if self._pairs else Sample(image, label, bool(self.is_synthetic[position]))

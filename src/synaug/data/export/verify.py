@@ -1,4 +1,4 @@
-"""Check an exported folder: every file as it was written, and loaded rightly by torchvision and ``datasets``."""
+"""Check an exported folder: its files are unchanged, and torchvision and ``datasets`` load it correctly."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SHOWN = 20
 
 
 def verify_dataset(folder: Path, *, progress: Progress = silent) -> list[str]:
-    """Return what is wrong with an exported folder, one sentence a fault; an empty list where nothing is.
+    """Return the faults of an exported folder, one sentence each; an empty list if there are none.
 
-    Recomputes all digests, looks for missing and further files, and loads the folder with torchvision and with
-    ``datasets``, each where it is installed.
+    Recomputes all digests, looks for missing and extra files, and loads the folder with torchvision and ``datasets``,
+    if they are installed.
 
     Raises:
-        DataError: the folder does not exist or is no export of synaug.
+        DataError: the folder does not exist or is not a synaug export.
     """
     folder = directories.own(folder.resolve())
     digests = _read_digests(folder)
@@ -72,14 +72,14 @@ def _stays_inside(path: str) -> bool:
 
 
 def _file_problems(folder: Path, digests: dict[str, str], progress: Progress) -> tuple[list[str], bool]:
-    """Return what is wrong with the files, and whether a library may open them all.  Not if one is a pipe or a link."""
+    """Return the faults of the files, and whether a library may open them all: not if one is a pipe or a link."""
     kinds = {
         path.relative_to(folder).as_posix(): path.lstat().st_mode
         for path in directories.entries_below(folder)
         if path != folder / MARKER
     }
     present = {name for name, mode in kinds.items() if not stat.S_ISDIR(mode)}
-    odd = {name for name in present if not stat.S_ISREG(kinds[name])}  # nothing may wait for a pipe or follow a link
+    odd = {name for name in present if not stat.S_ISREG(kinds[name])}  # nothing may block on a pipe or follow a link
     problems = [f"{name} is {directories.kind_of(kinds[name])}, not a file." for name in sorted(odd)]
     present -= odd
     digests = {name: sha256 for name, sha256 in digests.items() if name not in odd}
@@ -132,7 +132,7 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
     try:
         with storage.scratch_folder("verify") as cache:
             return _loaded_problems(datasets.load_dataset(str(folder), cache_dir=str(cache)), images)
-    except Exception as error:  # each kind of damage raises its own
+    except Exception as error:  # each kind of damage raises its own type
         return [f"datasets cannot load the folder: {str(error).splitlines()[0] if str(error) else error!r}"]
     finally:
         if not shows_bars:
@@ -140,10 +140,10 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
 
 
 def remote_fault(folder: Path) -> str:
-    """Return what would make ``datasets`` read anything but the files of the folder; empty if nothing would.
+    """Return the first reason why ``datasets`` would read anything outside the folder; empty if there is none.
 
-    The head of ``README.md`` names the files of each split, and may name a URL or a repository instead: ``datasets``
-    would connect to it, and send the token of the person who only wanted to check a folder.
+    The header of ``README.md`` lists the files of each split, and may name a URL or a repository instead: ``datasets``
+    would connect to it and send the token of a user who only wanted to check a folder.
     """
     from huggingface_hub import DatasetCard
 
@@ -151,7 +151,7 @@ def remote_fault(folder: Path) -> str:
         return f"{SECOND_HEAD} may name files elsewhere, and is not part of an export."
     try:
         head = DatasetCard.load(folder / CARD).data.to_dict() if (folder / CARD).is_file() else {}
-    except Exception as error:  # the parser is another library's, and the file anybody's
+    except Exception as error:  # another library's parser on an untrusted file
         return f"the head of {CARD} cannot be read: {type(error).__name__}."
     configs = head.get("configs")
     if not isinstance(configs, list) or len(configs) != 1 or not isinstance(configs[0], dict):
@@ -169,7 +169,7 @@ def remote_fault(folder: Path) -> str:
 
 
 def _loaded_problems(loaded: Any, images: dict[str, list[str]]) -> list[str]:
-    """Compare every row that ``datasets`` loaded, by file and label, with the files there are."""
+    """Compare every row loaded by ``datasets``, by file name and label, with the files in the folder."""
     import datasets
 
     problems, class_names = [], _class_names(images.get("train", []))

@@ -1,16 +1,16 @@
-"""Write real and synthetic images as one folder that torchvision and ``datasets`` load unchanged.
+"""Write real and synthetic images to one folder that torchvision and ``datasets`` load as is.
 
 ::
 
     out/train/<class>/<id>.<ext>   real and synthetic images
-    out/test/...                   real images (also validation/, where there is one)
+    out/test/...                   real images (and validation/, if there is a validation split)
     out/train/metadata.parquet     one row per image: file, label, source, provenance
-    out/README.md                  data card; its head tells ``datasets`` splits and columns
-    out/croissant.json             the same for readers of Croissant
+    out/README.md                  data card; its header lists splits and columns for ``datasets``
+    out/croissant.json             the same for Croissant readers
     out/SHA256SUMS                 digest of every other file
 
-The folder is filled under a temporary name and moved to ``out`` when it is complete; the same call again goes on with
-an interrupted one, and leaves a finished one of the same content as it is; see ``runtime.new_folder``.
+The folder is filled under a temporary name and moved to ``out`` once it is complete. Repeating the call resumes an
+interrupted export, and leaves a finished one with the same content unchanged; see ``runtime.new_folder``.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ from synaug.runtime.signals import stop_here
 DIGESTS = "SHA256SUMS"
 CARD = "README.md"
 _ENTRIES = frozenset({*SPLITS, CARD, CROISSANT, DIGESTS})
-OF_THE_WHOLE = (CARD, CROISSANT)  # beside the images and a table a split
-METADATA = "metadata.parquet"  # typed: datasets guesses the types of JSON from its first lines
-KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")  # torchvision's
+OF_THE_WHOLE = (CARD, CROISSANT)  # apart from the images and one table per split
+METADATA = "metadata.parquet"  # typed: datasets infers JSON types from the first lines
+KEPT_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")  # supported by torchvision
 SUFFIX_OF = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "BMP": ".bmp", "TIFF": ".tif", "PPM": ".ppm"}
 FROM_REAL = ("intra", "inter")  # variants that start from a real image
 _OWN_COLUMNS = ("file_name", "label", "id", "source", "is_synthetic", "attribute", "image")
@@ -60,14 +60,14 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is known of the images beside the manifest, by row."""
+    """Facts about the images beyond the manifest, by row."""
 
-    columns: dict[str, Any]  # arrays of pandas
+    columns: dict[str, Any]  # pandas arrays
     kinds: dict[str, str]
     positions: np.ndarray
 
     def of(self, row: int, *names: str) -> dict[str, Any]:
-        """Return the facts of those names, or all, as JSON has them; None where nothing is known."""
+        """Return the facts with these names, or all, as JSON values; None if unknown."""
         position = self.positions[row]
         return {
             name: None if position < 0 else plain_value(self.columns[name][position], self.kinds[name])
@@ -84,29 +84,29 @@ def export_dataset(
     card: Mapping[str, Any] | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Write the images of both manifests into the new folder ``out``.
+    """Write the images of both manifests to the new folder ``out``.
 
-    All images have one mode, gray only if all are. Real files of that mode are copied byte for byte. Others become PNG,
-    so that every library sees the same pixels: gray images in a color set, 16-bit, CMYK and transparent ones, and
-    formats that torchvision does not read. Synthetic ones get the IPTC mark, without a change to their pixels.
+    All images have one mode, gray only if all are gray. Real files of that mode are copied byte for byte. Others become
+    PNG, so that every library sees the same pixels: gray images in a color set, 16-bit, CMYK and transparent images,
+    and formats torchvision does not read. Synthetic images get the IPTC mark, which leaves their pixels unchanged.
 
     Args:
-        real: every split is written.
-        synthetic: of the same classes, or None; all of it goes into the split its rows name.
-        out: a folder that does not exist or is empty.
-        provenance: one row a synthetic image, with the column or index ``id``; its columns go into the metadata. Where
-            ``variant`` is intra or inter, the mark says that a real image was the start.
-        card: ``name``, ``description``, ``license`` and further lines for the data card.
-        progress: called with how many images were written.
+        real: real images; every split is written.
+        synthetic: synthetic images of the same classes, or None; each row goes to the split it names.
+        out: a folder that is missing or empty.
+        provenance: one row per synthetic image, with the column or index ``id``; its columns are added to the metadata.
+            If ``variant`` is intra or inter, the mark states that generation started from a real image.
+        card: ``name``, ``description``, ``license`` and other facts for the data card.
+        progress: called with the number of images written.
 
     Raises:
-        OptionError: ``out`` has something else in it.
-        DataError: an image changed since it was read, or a class cannot be a folder.
-        EnvironmentFault: the disk is full or cannot be written to.
+        OptionError: ``out`` contains something else.
+        DataError: an image changed since it was read, or a class name cannot be a folder name.
+        EnvironmentFault: the disk is full or not writable.
     """
     out = out.resolve()
     images = real if synthetic is None else joined(real, synthetic)
-    del real, synthetic  # the joined one has all of it
+    del real, synthetic  # free their memory: the joined manifest has all rows
     content = _content_digest(images)
     has_place = is_free(out, content, _ENTRIES)
     if not has_place and not _has_as_many(out, images):
@@ -124,18 +124,18 @@ def export_dataset(
         storage.remove_tree(folder)
     if not is_same:
         raise taken(out)
-    remove_lock(out)  # an earlier call was stopped before that
+    remove_lock(out)  # in case an earlier call was stopped before this line
     storage.sync_folder(out.parent)
 
 
 def _has_as_many(out: Path, images: Manifest) -> bool:
-    """Return whether the folder is an export of so many files, so that it is worth a closer look."""
+    """Return whether the folder is an export with this number of files, and so worth a full comparison."""
     wanted = len(images) + images.frame["split"].nunique()
     return (out / DIGESTS).is_file() and sum(1 for _ in _digest_lines(out)) == wanted
 
 
 def _digest_lines(out: Path) -> Iterator[str]:
-    """Yield the lines of images and tables: not of the card and its like, which hold the day of the export."""
+    """Yield the digest lines of images and tables, not of the card and Croissant file, which contain the date."""
     with (
         directories.opened_file(out / DIGESTS) as handle,
         open(handle, encoding="utf-8", newline="\n", closefd=False) as file,
@@ -195,18 +195,18 @@ def _write_images(images: Manifest, facts: _Facts, folder: Path, progress: Progr
 def _write_image(
     images: Manifest, row: int, files: ExportedFiles, folder: Path, *, mode: str, from_real: bool
 ) -> tuple[int, str, str]:
-    """Return the row, the suffix of its file, and the file's digest."""
+    """Write the image of a row and return the row, the suffix of its file and the file's digest."""
     data, suffix = _content(images, row, mode)
     if images.frame["source"].iat[row] == "synthetic":
         data, suffix = _with_mark(data, suffix, from_real=from_real)
     path, sha256 = folder / files.place(row, suffix), storage.digest(data)
-    if not path.exists() or storage.file_digest(path) != sha256:  # after an interrupted call
+    if not path.exists() or storage.file_digest(path) != sha256:  # already there after an interrupted call
         storage.write_bytes(path, data, sync=False)
     return row, suffix, sha256
 
 
 def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[str, Any]:
-    """Return the row of metadata of a file, whose name is relative to its split."""
+    """Return the metadata of a file, whose name is relative to its split."""
     frame = images.frame
     record = {
         "file_name": file_name,
@@ -225,7 +225,7 @@ def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[s
 
 
 def _content(images: Manifest, row: int, mode: str) -> tuple[bytes, str]:
-    """Return the encoded bytes and the suffix for them; images of another mode become PNG."""
+    """Return the encoded bytes and their suffix; images of another mode become PNG."""
     value = images.frame["image"].iat[row] if "image" in images.frame else None
     if isinstance(value, np.ndarray | bytes):
         data, suffix = encoded(value), ""
@@ -246,11 +246,11 @@ def _content(images: Manifest, row: int, mode: str) -> tuple[bytes, str]:
 
 
 def _header(data: bytes, mode: str) -> tuple[str, bool]:
-    """Return the format, and whether every library sees the same pixels in this mode without a conversion."""
+    """Return the format, and whether every library sees the same pixels in this mode without conversion."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.format or "", image.mode == mode and "transparency" not in image.info
-    except UnidentifiedImageError:  # a format that only a further package reads
+    except UnidentifiedImageError:  # a format that needs an extra package
         return "", False
 
 
@@ -261,7 +261,7 @@ def _with_mark(data: bytes, suffix: str, *, from_real: bool) -> tuple[bytes, str
 
 
 def _write_rest(files: ExportedFiles, images: Manifest, facts: _Facts, card: dict[str, Any], folder: Path) -> None:
-    """Write metadata, cards and digests, in this order and after all images, whose names are durable then."""
+    """Write metadata, cards and digests, in this order, after making the names of all images durable."""
     rows = files.in_order()
     for place in files.folders():
         storage.sync_folder(folder / place)
@@ -293,13 +293,13 @@ def _write_rest(files: ExportedFiles, images: Manifest, facts: _Facts, card: dic
 def _records(
     files: ExportedFiles, rows: np.ndarray, split: str, images: Manifest, facts: _Facts
 ) -> Iterator[dict[str, Any]]:
-    """Yield the metadata of a split's files, in the order of the rows."""
+    """Yield the metadata of a split's files, in row order."""
     for row in files.of_split(rows, split):
         yield _record(images, row, files.path(row).removeprefix(f"{split}/"), facts)
 
 
 def _counts(images: Manifest) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the columns of the card's table that are not empty."""
+    """Yield the nonempty columns of the card's table."""
     splits = images.frame["split"].to_numpy(object)
     for split in SPLITS:
         for source, is_synthetic in (("real", False), ("synthetic", True)):

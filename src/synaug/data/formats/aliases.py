@@ -1,4 +1,4 @@
-"""Read from a file what prompts shall call the classes: CSV or another table, or a YAML mapping."""
+"""Read the prompt names of classes from a file: CSV or another table, or a YAML mapping."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _COLUMNS = ("class", "name")
 
 
 def read_aliases(path: Path) -> dict[str, str]:
-    """Return what the prompt calls each class that the file names.
+    """Return the prompt name of each class in the file.
 
     Args:
         path: a table with the columns ``class`` and ``name``, or a YAML file with lines ``class: name``.
 
     Raises:
-        DataError: the file cannot be read, or holds something else.
-        OptionError: its suffix is none of the known ones.
+        DataError: the file cannot be read or has other content.
+        OptionError: its suffix is not supported.
     """
     suffix = path.suffix.lower()
     if suffix in _YAML:
@@ -32,7 +32,7 @@ def read_aliases(path: Path) -> dict[str, str]:
         raise OptionError(f"An aliases file ends in {', '.join((*SUFFIXES, *_YAML))}, got {path.name}.")
     aliases: dict[str, str] = {}
     for class_name, name in pairs:
-        if isinstance(class_name, int) and not isinstance(class_name, bool):  # as YAML reads the class name 0
+        if isinstance(class_name, int) and not isinstance(class_name, bool):  # YAML reads the class name 0 as a number
             class_name = str(class_name)
         if not isinstance(class_name, str) or not isinstance(name, str) or not name.strip():
             raise DataError(

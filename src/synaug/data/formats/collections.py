@@ -1,4 +1,4 @@
-"""The collections that callers keep images and labels in: taken apart, and extended by synthetic images in kind."""
+"""Split the collections in which callers keep images and labels, and extend them by synthetic images in kind."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def _column_of(frame: pd.DataFrame) -> str:
 
 
 def num_images(X: Any) -> int:
-    """Return how many images a collection holds.
+    """Return the number of images in a collection.
 
     Raises:
-        DataError: it is no collection.
+        DataError: it is not a collection.
     """
     try:
         return len(X)
@@ -36,15 +36,15 @@ def num_images(X: Any) -> int:
 
 
 def image_column(X: Any) -> list[Any]:
-    """Return the images of a collection one by one.
+    """Return the images of a collection as a list.
 
     Raises:
-        DataError: it has no images.
+        DataError: it contains no images.
     """
     if isinstance(X, pd.DataFrame):
         return X[_column_of(X)].tolist()
     if isinstance(X, np.ndarray) and X.dtype.kind in "OUT":
-        if X.size != len(X):  # numbers as objects
+        if X.size != len(X):  # numbers stored as objects
             return [np.array(image.tolist()) for image in X]
         return X.reshape(len(X)).tolist()
     if getattr(X, "ndim", 3) < 3 and hasattr(X, "shape") and not isinstance(X, pd.Series):
@@ -56,7 +56,7 @@ def image_column(X: Any) -> list[Any]:
 
 
 def as_given(made: Manifest, images: Sequence[Any], kinds: Sequence[ImageKind]) -> list[Any]:
-    """Return synthetic images of the kind of the real ones: of color images, if some are gray."""
+    """Return synthetic images in the form of the real ones, in color if any real image is."""
     if not kinds:
         return [_path_like(images[0], made.absolute_path(row)) for row in range(len(made))]
     kind = _richest(kinds)
@@ -73,7 +73,7 @@ def _richest(kinds: Sequence[ImageKind]) -> ImageKind:
 
 
 def in_one_mode(X: Any, kinds: Sequence[ImageKind | None]) -> Any:
-    """Return a collection whose gray images are color as well if others are, so that it can be stacked.
+    """Return the collection with gray images converted to color if others are color, so that it can be stacked.
 
     >>> from synaug.data.formats.image_kinds import image_kinds
     >>> kinds = image_kinds(images := [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3), np.uint8)])
@@ -100,7 +100,7 @@ def _picture(image: Any, kind: ImageKind) -> Image.Image:
 
 
 def _path_like(example: Any, path: Path) -> Any:
-    """Return a path of the type of the example."""
+    """Return a path in the example's type."""
     if isinstance(example, bytes):
         return path.read_bytes()
     if isinstance(example, dict):
@@ -109,7 +109,7 @@ def _path_like(example: Any, path: Path) -> Any:
 
 
 def extended(X: Any, made: list[Any]) -> Any:
-    """Return a collection of the same type with further images at its end."""
+    """Return a collection of the same type with more images at the end."""
     if isinstance(X, pd.DataFrame):
         more = pd.DataFrame({_column_of(X): pd.Series(made, dtype=object)})
         return pd.concat([X, more], ignore_index=True) if made else X.reset_index(drop=True)
@@ -129,7 +129,7 @@ def extended(X: Any, made: list[Any]) -> Any:
 
 
 def _objects(made: list[Any], X: np.ndarray) -> np.ndarray:
-    """Return synthetic images as rows of an array of texts or objects."""
+    """Return synthetic images as rows for an array of strings or objects."""
     if X.dtype.kind == "U":
         return np.array(made).reshape(-1, *X.shape[1:])
     if X.size != len(X):
@@ -145,7 +145,7 @@ def _object_rows(images: list[Any], X: np.ndarray) -> np.ndarray:
 
 
 def extended_labels(y: Any, labels: np.ndarray, classes: np.ndarray) -> Any:
-    """Return labels and further classes, both of shape ``(N,)``, in the type that y came as."""
+    """Return labels followed by more classes, both of shape ``(N,)``, in the type of ``y``."""
     both = np.concatenate([labels, classes])
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
         return pd.DataFrame({y.columns[0]: both}).astype(y.dtypes.to_dict())

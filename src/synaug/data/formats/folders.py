@@ -1,4 +1,4 @@
-"""List a class-per-folder tree, whatever lies above, beside and below the class folders."""
+"""List a class-per-folder tree, whatever lies above, beside or below the class folders."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from synaug.data.manifest import Quarantined
 def list_folders(root: Path, options: DataOptions | None = None) -> Listing:
     """List the images of class folders; classes are sorted by name, as in torchvision.
 
-    Above the classes there may be folders of splits, of parts, or a single folder around all. Split folders are
-    recognized only if they hold folders but no images of their own, because a *class* may be called ``train``.
+    Above the classes there may be folders of splits or parts, or a single folder around everything. Split folders are
+    recognized only if they contain folders but no images of their own, because a *class* may be called ``train``.
 
     Raises:
-        DataError: there are no class folders, it is unclear which they are, or a link leads out of the root.
+        DataError: there are no class folders, it is ambiguous which they are, or a link leads out of the root.
     """
     options = options or DataOptions()
     left_out = LeftOutCounter()
@@ -49,21 +49,21 @@ def list_folders(root: Path, options: DataOptions | None = None) -> Listing:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder that may hold images, sorted.
+    """Return the sorted names of the subfolders that may contain images.
 
     Raises:
-        DataError: the folder cannot be read, or one in it is a link.
+        DataError: the folder cannot be read, or a subfolder is a link.
     """
     return ImageTree(folder, LeftOutCounter()).folders("")
 
 
 def is_image_name(name: str) -> bool:
-    """Return whether a file name looks like an image's; hidden files do not."""
+    """Return whether a file name looks like an image's; hidden files do not count."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def image_files(root: Path, place: str = "") -> list[str]:
-    """Return the image files under ``root/place``, sorted, relative to the root; hidden ones are left out.
+    """Return the image files under ``root/place``, sorted, relative to the root; hidden files are skipped.
 
     Raises:
         DataError: a link leads out of the root, or a folder is a link (which ``datasets`` would not follow).

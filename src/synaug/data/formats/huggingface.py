@@ -1,6 +1,6 @@
-"""List the images of a Hugging Face data set: on the Hub at a fixed commit, or in a folder that ``datasets`` saved.
+"""List the images of a Hugging Face data set: on the Hub at a fixed commit, or saved by ``datasets`` in a folder.
 
-No code of a data set is run or even downloaded. The encoded images are held in memory.
+The code of a data set is neither run nor downloaded. The encoded images are held in memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage
 
 PREFIX = "hf:"
-CARD, SECOND_HEAD = "README.md", ".huggingface.yaml"  # datasets reads both heads; the second one wins
+CARD, SECOND_HEAD = "README.md", ".huggingface.yaml"  # datasets reads both headers; the second one wins
 NEVER = ("*.py", "*.pkl", "*.pickle", "*.pt", "*.pth", "*.bin", "*.npy")  # may execute code, and are not needed
 _WAYS_OUT = (
     "Ways out: allow the network and, where the data set asks for it, accept its terms and set HF_TOKEN; or give a "
@@ -38,13 +38,13 @@ def is_hub_id(path: Path) -> bool:
 
 
 def is_saved(folder: Path) -> bool:
-    """Return whether ``save_to_disk`` of ``datasets`` wrote the folder."""
+    """Return whether the folder was written by ``save_to_disk`` of ``datasets``."""
     one = (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
     return one or (folder / "dataset_dict.json").is_file()
 
 
 def list_hub(source: Path, options: DataOptions) -> Listing:
-    """List the images of a data set on the Hub, downloaded where that is needed.
+    """List the images of a data set on the Hub, which is downloaded if necessary.
 
     Raises:
         EnvironmentFault: it is not available, or the package ``datasets`` is missing.
@@ -61,14 +61,14 @@ def list_hub(source: Path, options: DataOptions) -> Listing:
     with storage.scratch_folder("hub") as cache, _no_bars(datasets):
         try:
             loaded = datasets.load_dataset(str(folder), name=options.subset, cache_dir=str(cache))
-        except Exception as error:  # each kind of damage raises its own
+        except Exception as error:  # each kind of damage raises its own type
             raise DataError(f"The data set {source} cannot be read: {_first_line(error)}.") from error
         listing = _listing(loaded, options, source, folder=folder)
     return replace(listing, origin=f"{PREFIX}{name}@{folder.name}")
 
 
 def list_saved(folder: Path, options: DataOptions) -> Listing:
-    """List the images of a folder that ``save_to_disk`` wrote.
+    """List the images of a folder written by ``save_to_disk``.
 
     Raises:
         EnvironmentFault: the package ``datasets`` is missing.
@@ -84,10 +84,9 @@ def list_saved(folder: Path, options: DataOptions) -> Listing:
 
 
 def named_elsewhere(folder: Path) -> str:
-    """Return the first file in the head of a card that is not relative to its own folder; empty if all are.
+    """Return the first file in a card's header that is outside the card's folder; empty if there is none.
 
-    ``datasets`` follows such names: to a URL, to another repository with the person's token, or to files of this
-    machine.
+    ``datasets`` follows such names: to a URL, to another repository with the user's token, or to files on this machine.
     """
     import yaml
     from huggingface_hub import DatasetCard
@@ -101,7 +100,7 @@ def named_elsewhere(folder: Path) -> str:
             second = yaml.safe_load((folder / SECOND_HEAD).read_text(encoding="utf-8")) or {}
             configs += second.get("configs") or []
         named = [config.get(key) for config in configs for key in ("data_files", "data_dir")]
-    except Exception as error:  # the parser is another library's, and the file anybody's
+    except Exception as error:  # another library's parser on an untrusted file
         raise DataError(f"The card of {folder} cannot be read: {type(error).__name__}.") from error
     elsewhere = (text for text in _texts(named) if "://" in text or text.startswith("/") or ".." in text.split("/"))
     return next(elsewhere, "")
@@ -116,7 +115,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def snapshot(name: str, revision: str | None) -> Path:
-    """Return the folder of a data set in the Hub's cache, at the commit that the revision stands for now.
+    """Return the folder of a data set in the Hub's cache, at the commit the revision currently points to.
 
     Raises:
         EnvironmentFault: it is not available.
@@ -133,7 +132,7 @@ def snapshot(name: str, revision: str | None) -> Path:
                     name, repo_type="dataset", revision=commit, ignore_patterns=list(NEVER)
                 )
             )
-        except Exception as error:  # the Hub's client passes on what its HTTP library of the day raises
+        except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
             cause = _first_line(error)
     try:
         return Path(
@@ -161,7 +160,7 @@ def _listing(loaded: Any, options: DataOptions, where: Path, *, folder: Path) ->
 
 
 def _splits(loaded: Any, where: Path, given: Mapping[str, str]) -> tuple[list[tuple[str, Any]], list[Quarantined]]:
-    """Return (split, its rows) of the splits that there can be, and those of other names as left out."""
+    """Return (split, rows) of the recognized splits, and the splits with other names as skipped."""
     if not isinstance(loaded, Mapping):
         return [(split_of(str(loaded.split), given) or "train", loaded)], []
     if len(loaded) == 1:
@@ -178,7 +177,7 @@ def _splits(loaded: Any, where: Path, given: Mapping[str, str]) -> tuple[list[tu
 
 
 def _table(part: Any, split: str, options: DataOptions, *, folder: Path) -> Table:
-    """Return the columns of one split that hold one value a row, and the encoded images."""
+    """Return the columns of one split that have one value per row, and the encoded images."""
     import datasets
 
     frame: dict[str, Any] = {}
@@ -198,9 +197,9 @@ def _table(part: Any, split: str, options: DataOptions, *, folder: Path) -> Tabl
 
 
 def _encoded(cell: dict[str, Any] | None, folder: Path) -> bytes:
-    """Return the bytes of an image: from the row itself, or from a file of the data set and from nowhere else.
+    """Return the bytes of an image, from the row itself or from a file inside the data set, never from elsewhere.
 
-    Where there are none they are empty, and the image is quarantined as unreadable.
+    A missing image has no bytes and is quarantined as unreadable.
     """
     if cell and cell.get("bytes") is not None:
         return bytes(cell["bytes"])

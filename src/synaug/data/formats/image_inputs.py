@@ -1,4 +1,4 @@
-"""Images as a caller holds them: one or many paths, Pillow images, arrays or tensors, decoded one after another."""
+"""Images passed by a caller: one or many paths, Pillow images, arrays or tensors, decoded one at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from synaug.errors import DataError
 
 
 class ArrayLike(Protocol):
-    """A numpy array, a torch tensor, or anything with a shape that numpy reads."""
+    """A numpy array, a torch tensor, or anything with a shape that numpy can read."""
 
     @property
     def shape(self) -> Any: ...
@@ -34,31 +34,31 @@ ALLOWED = (
 
 
 def iterate_images(images: ImageInputs, *, channels: int = 3) -> Iterator[Image.Image]:
-    """Yield each image as grey (``L``) or ``RGB``, without holding more than one.
+    """Yield each image as gray (``L``) or ``RGB``, holding only one at a time.
 
     Args:
-        images: one image or an iterable of them; an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` is many.
-            See ``image_kinds`` for types, scales and layouts.
-        channels: 1 or 3, of the images that are expected. It decides whether an array ``(3, H, W)`` is one color
-            image (3) or three grey ones (1).
+        images: one image or an iterable of them; an array ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` counts as
+            many. See ``image_kinds`` for types, scales and layouts.
+        channels: 1 or 3, the number expected. It decides whether an array ``(3, H, W)`` is one color image (3) or three
+            gray ones (1).
 
     Raises:
-        DataError: an image cannot be read or has a shape or type that is not allowed; the message names it.
+        DataError: an image cannot be read, or its shape or type is not allowed; the message identifies it.
     """
     for position, image in enumerate(_several(images, channels)):
         yield open_image(image, where=f"Image {position}")
 
 
 def open_image(image: Any, *, where: str = "The image") -> Image.Image:
-    """Return one image as grey (``L``) or ``RGB``; see ``iterate_images`` for what is allowed.
+    """Return one image as gray (``L``) or ``RGB``; see ``iterate_images`` for the allowed types.
 
     Raises:
-        DataError: it cannot be used; the message starts with ``where`` or names the file.
+        DataError: it cannot be used; the message starts with ``where`` or the path.
     """
     if isinstance(image, str | os.PathLike):
         return read_file(Path(image))
     try:
-        if isinstance(image, Mapping) and isinstance(image.get("bytes"), bytes):  # as ``datasets`` encodes it
+        if isinstance(image, Mapping) and isinstance(image.get("bytes"), bytes):  # as encoded by ``datasets``
             image = image["bytes"]
         if isinstance(image, bytes):
             return decoded(image)
@@ -70,7 +70,7 @@ def open_image(image: Any, *, where: str = "The image") -> Image.Image:
 
 
 def _several(images: Any, channels: int) -> Iterable[Any]:
-    """Return the images one by one, whether there is one or many."""
+    """Return an iterable of images, given one or many."""
     if isinstance(images, str | os.PathLike | bytes | Image.Image | Mapping):
         return [images]
     if _has_shape(images) and len(images.shape) != 1:
@@ -88,7 +88,7 @@ def _is_one(array: Any, channels: int) -> bool:
         if _is_tensor(array):
             return first and (shape[0] == 1 or channels == 3)
         return last or (first and (shape[0] == 1 or channels == 3))
-    return len(shape) != 4  # of any shape that is not allowed, the message is that of a single image
+    return len(shape) != 4  # reject other shapes with the message for a single image
 
 
 def _has_shape(image: Any) -> bool:

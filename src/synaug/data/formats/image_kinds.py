@@ -1,6 +1,6 @@
-"""Recognize how images in memory hold their pixels, and convert to 8 bits and back.
+"""Recognize the pixel format of images in memory, and convert to 8 bits and back.
 
-A set shares one scale per type: whether floats run from 0 to 1 or to 255 is decided by all of them together, so that a
+A set shares one scale per type: whether floats run from 0 to 1 or to 255 is decided by all images together, so that a
 dark image is read like the others. Layouts are recognized per image.
 """
 
@@ -24,9 +24,9 @@ SHAPES = "(H, W), (H, W, C) and (C, H, W) with 1, 3 or 4 channels"
 
 @dataclass(frozen=True, eq=False)
 class ImageKind:
-    """How an image in memory holds its pixels.
+    """The pixel format of an image in memory.
 
-    ``example`` is such an image: an array, a tensor, nested lists, or a Pillow image; ``white`` is the value of full
+    ``example`` is one such image: an array, a tensor, nested lists or a Pillow image; ``white`` is the value of full
     brightness: 1, 255 or 65,535; ``channels`` is 1 for gray, 3 for color and 4 for color with opacity.
     """
 
@@ -48,11 +48,11 @@ def image_kinds(images: Sequence[Any], *, channels_last: bool = False) -> list[I
     """Return the kind of each image; None for paths, encoded bytes and dicts of them.
 
     Args:
-        images: of one set.
-        channels_last: tensors have their channels last, unlike torch's images.
+        images: images of one set.
+        channels_last: tensors have their channels last, unlike torch's usual images.
 
     Raises:
-        DataError: an image has a shape, type or range of values that no image has.
+        DataError: an image has an impossible shape, type or range of values.
     """
     ranges: dict[str, tuple[float, float]] = {}
     found: list[tuple[Any, Layout, int, str] | None] = []
@@ -80,10 +80,10 @@ def image_kinds(images: Sequence[Any], *, channels_last: bool = False) -> list[I
 
 
 def eight_bit_image(image: Any) -> Image.Image:
-    """Return a single array, tensor or Pillow image as gray (``L``) or ``RGB``; its own range decides on its scale.
+    """Return a single array, tensor or Pillow image as gray (``L``) or ``RGB``, scaled by its own range.
 
     Raises:
-        DataError: it has a shape, type or range of values that no image has; the message lacks its subject.
+        DataError: it has an impossible shape, type or range of values; the message lacks its subject.
     """
     layout, channels = _layout(image, channels_last=False)
     key, white = _number_type(image), EIGHT_BIT
@@ -102,7 +102,7 @@ def plain_array(image: Any) -> np.ndarray:
         return np.asarray(image.numpy())
     try:
         return np.asarray(image)
-    except ValueError as error:  # nested lists of several lengths
+    except ValueError as error:  # nested lists of different lengths
         raise DataError(f"is {type(image).__name__}, not an array: {error}") from error
 
 
@@ -130,7 +130,7 @@ def _check_not_empty(shape: Sequence[int]) -> None:
 
 
 def _number_type(image: Any) -> str:
-    """Return the name of the type of the pixels if their range decides what they mean; else an empty text."""
+    """Return the name of the pixel type if the value range decides its scale, otherwise an empty string."""
     if isinstance(image, Image.Image):
         if not is_wide_mode(image.mode):
             return ""
@@ -142,7 +142,7 @@ def _number_type(image: Any) -> str:
 
 
 def to_pixels(image: Any, kind: ImageKind) -> np.ndarray:
-    """Return an image as uint8, shape ``(H, W)`` or ``(H, W, 3)``, upright; transparent pixels become white.
+    """Return an image as uint8, ``(H, W)`` or ``(H, W, 3)``, in EXIF orientation; transparent pixels become white.
 
     Raises:
         DataError: a Pillow image cannot be decoded.
@@ -152,7 +152,7 @@ def to_pixels(image: Any, kind: ImageKind) -> np.ndarray:
             return np.array(plain_mode(ImageOps.exif_transpose(image), white=kind.white))
         except DataError:
             raise
-        except (OSError, SyntaxError, ValueError) as error:  # of a damaged file that was opened and not yet decoded
+        except (OSError, SyntaxError, ValueError) as error:  # of a damaged file that was opened but not yet decoded
             raise DataError(f"cannot be decoded: {error}") from error
     array = plain_array(image)
     if kind.layout == "CHW":
@@ -167,7 +167,7 @@ def to_pixels(image: Any, kind: ImageKind) -> np.ndarray:
 
 
 def from_pixels(image: Image.Image, kind: ImageKind) -> Any:
-    """Return a gray or RGB Pillow image as the example of ``kind`` is: in its type, scale and layout.
+    """Return a gray or RGB Pillow image in the type, scale and layout of the example in ``kind``.
 
     >>> kind = image_kinds([np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)])[0]
     >>> from_pixels(Image.new("L", (2, 2), 51), kind)
@@ -201,5 +201,5 @@ def _as_pillow(image: Image.Image, kind: ImageKind) -> Image.Image:
     if is_wide_mode(mode):
         gray = _scaled(np.asarray(image.convert("L")), np.asarray(kind.example).dtype, kind.white)
         return Image.fromarray(gray)
-    through = {"PA": "P", "La": "LA", "RGBa": "RGBA", "LAB": "RGB", "HSV": "RGB"}.get(mode)  # Pillow converts in steps
+    through = {"PA": "P", "La": "LA", "RGBa": "RGBA", "LAB": "RGB", "HSV": "RGB"}.get(mode)  # Pillow needs two steps
     return (image.convert(through) if through else image).convert(mode)

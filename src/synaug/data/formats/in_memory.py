@@ -1,8 +1,8 @@
-"""Tables of what a program already holds: data frames, torch and ``datasets`` data sets, images with labels.
+"""Tables of data already in memory: data frames, torch and ``datasets`` data sets, images with labels.
 
-Each source becomes a ``Table`` with the columns ``image``, ``label`` and, where there are several, ``split``; a frame
-keeps its own columns. Images that lie in files stay there and are named by path; all others are kept as encoded bytes
-or as uint8 arrays, so that no pixel changes.
+Each source becomes a ``Table`` with the columns ``image``, ``label`` and, if there are several, ``split``; a frame
+keeps its own columns. Images in files stay there and are referenced by path; all others are kept as encoded bytes or
+uint8 arrays, so that no pixel changes.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class MapStyle(Protocol):
 
 Source = str | os.PathLike[str] | Manifest | pd.DataFrame | Mapping[Any, Any] | tuple[Any, Any] | MapStyle
 _IN_MEMORY = (bytes, dict, Image.Image, os.PathLike)
-Content = bytes | np.ndarray | None  # of an image in memory; None where it lies in a file
+Content = bytes | np.ndarray | None  # of an image in memory; None for a file
 
 
 def table_in_memory(source: Any) -> Table:
-    """Return the table of a source that is no path.
+    """Return the table of a source that is not a path.
 
     Raises:
-        DataError: it is nothing that holds images with labels, or one of its images cannot be used.
+        DataError: it does not contain images with labels, or one of its images cannot be used.
     """
     if isinstance(source, pd.DataFrame):
         return _of_frame(source)
@@ -66,7 +66,7 @@ def _of_images(
     *,
     channels_last: bool = False,
 ) -> Table:
-    """Take an array of images, or a sequence of paths, Pillow images, arrays and tensors; see ``image_kinds``."""
+    """Return the table of an image array, or of a sequence of paths, Pillow images, arrays and tensors."""
     labels = flat_labels(labels, where="The label column")
     if not hasattr(images, "__len__") or getattr(images, "ndim", 1) == 0:
         raise DataError(f"The images are {type(images).__name__}; give an array, or a list of images or paths.")
@@ -76,7 +76,7 @@ def _of_images(
 
 
 def _of_frame(frame: pd.DataFrame) -> Table:
-    """Take out the columns that hold images; labels that are categories become what they stand for."""
+    """Extract the columns that contain images; categorical labels become their values."""
     columns = {str(name): _plain(values) for name, values in frame.reset_index(drop=True).items()}
     table = Table(pd.DataFrame(columns))
     for name, values in columns.items():
@@ -87,7 +87,7 @@ def _of_frame(frame: pd.DataFrame) -> Table:
 
 
 def _is_image(value: Any) -> bool:
-    """Return whether a cell of a frame holds an image; arrays of one dimension can be one-hot labels."""
+    """Return whether a cell contains an image; one-dimensional arrays may be one-hot labels."""
     return isinstance(value, _IN_MEMORY) or getattr(value, "ndim", 0) > 1
 
 
@@ -98,7 +98,7 @@ def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _of_splits(parts: Mapping[Any, Any]) -> Table:
-    """Join the tables of several splits; their classes must be the same."""
+    """Join the tables of several splits, which must have the same classes."""
     tables = {str(name): table_in_memory(part) for name, part in parts.items()}
     if not tables:
         raise DataError(f"The dictionary contains no splits. Give {SOURCES}.")
@@ -114,7 +114,7 @@ def _of_splits(parts: Mapping[Any, Any]) -> Table:
 
 
 def _of_dataset(dataset: Any) -> Table:
-    """Read a ``datasets.Dataset``, its images as they are encoded."""
+    """Return the table of a ``datasets.Dataset``, with its images still encoded."""
     import datasets
 
     images = [name for name, kind in dataset.features.items() if isinstance(kind, datasets.Image)]
@@ -131,7 +131,7 @@ def _of_dataset(dataset: Any) -> Table:
 
 
 def _of_map_style(dataset: Any) -> Table:
-    """Read a torch data set; of torchvision's, the files or arrays behind it, without its transforms."""
+    """Return the table of a torch data set; for torchvision's, use the files or arrays behind it, untransformed."""
     if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset
         return _rows(table_in_memory(dataset.dataset), list(dataset.indices))
     samples, data = getattr(dataset, "samples", None), getattr(dataset, "data", None)
@@ -161,7 +161,7 @@ def _of_items(dataset: Any) -> Table:
 
 
 def _numbers(labels: Any) -> list[Any]:
-    """Return labels as plain values, also those that are tensors."""
+    """Return labels as plain values, converting tensors."""
     return [label.item() if hasattr(label, "item") else label for label in labels]
 
 
@@ -171,7 +171,7 @@ def _rows(table: Table, chosen: Sequence[int]) -> Table:
 
 
 def _with_images(frame: pd.DataFrame, name: str, images: Iterable[Any], *, channels_last: bool = False) -> Table:
-    """Return the table with a column of images: paths where they are files, contents where they are not."""
+    """Return the frame with a column of images: paths for files, contents for everything else."""
     images = list(images)
     kinds = image_kinds(images, channels_last=channels_last)
     found = [_content(image, kind, position) for position, (image, kind) in enumerate(zip(images, kinds, strict=True))]
@@ -181,7 +181,7 @@ def _with_images(frame: pd.DataFrame, name: str, images: Iterable[Any], *, chann
 
 
 def _content(image: Any, kind: ImageKind | None, position: int) -> tuple[str, Content]:
-    """Return where an image lies, and what it is where it is in memory."""
+    """Return an image's path (empty if it is in memory) and its content (None if it is in a file)."""
     if kind is not None:
         try:
             return "", to_pixels(image, kind)
@@ -189,7 +189,7 @@ def _content(image: Any, kind: ImageKind | None, position: int) -> tuple[str, Co
             raise DataError(f"Image {position} {error}.") from error
     if isinstance(image, str | os.PathLike):
         return os.fspath(image), None
-    if isinstance(image, dict):  # as datasets encodes it
+    if isinstance(image, dict):  # as encoded by datasets
         data = image.get("bytes")
         return ("", data) if isinstance(data, bytes) else (str(image.get("path") or ""), None)
     if image is None:

@@ -1,7 +1,7 @@
-"""Recognize which folders are classes and which are splits, parts or only wrapped around them.
+"""Recognize which folders are classes, splits or parts, and which merely wrap them.
 
-Nothing is guessed silently: the layout is described, and a tree that could be read in two ways is an error that names
-the options that decide, ``data.layout`` and ``data.splits``.
+Nothing is guessed silently: the layout is described, and an ambiguous tree is an error that names the options to
+resolve it, ``data.layout`` and ``data.splits``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SHOWN = 4
 
 @dataclass(frozen=True)
 class ClassFolder:
-    """A folder whose images are of one class and split."""
+    """A folder whose images have one class and split."""
 
     split: str
     label: str
@@ -32,7 +32,7 @@ class ClassFolder:
 
 @dataclass
 class Layout:
-    """The class folders of a tree, what was recognized above them, and notes."""
+    """The class folders of a tree, a description of the levels above them, and notes."""
 
     classes: list[ClassFolder] = field(default_factory=list)
     description: list[str] = field(default_factory=list)
@@ -46,12 +46,12 @@ def recognized_layout(
 
     Args:
         tree: the folders and images.
-        layout: what the top folders are, if it is not to be recognized.
-        splits: folder name -> split, or ``none`` to remove it.
+        layout: meaning of the top folders; ``auto`` recognizes it.
+        splits: folder name -> split, or ``none`` to skip it.
 
     Raises:
-        DataError: there are no class folders, or it is unclear which they are; the message names what was seen and
-            the options that decide.
+        DataError: there are no class folders, or it is ambiguous which they are; the message lists what was found and
+            the options to decide.
     """
     found = Layout()
     place = "" if layout != "auto" else _without_wrappers(tree, "", found)
@@ -68,7 +68,7 @@ def recognized_layout(
 
 
 def _without_wrappers(tree: ImageTree, place: str, found: Layout) -> str:
-    """Return the place inside folders that are only wrapped around the classes."""
+    """Return the place inside any folders that merely wrap the classes."""
     while not tree.images(place):
         inner = [name for name in tree.folders(place) if tree.has_images(os.path.join(place, name))]
         if len(inner) != 1:
@@ -82,7 +82,7 @@ def _without_wrappers(tree: ImageTree, place: str, found: Layout) -> str:
 
 
 def _read_tops(tree: ImageTree, place: str, splits: Mapping[str, str], found: Layout) -> list[str]:
-    """Return the folders of a place, without those that the user leaves out; count loose images."""
+    """Return the subfolders of a place except those the user excludes; count loose images as skipped."""
     tops = []
     for name in tree.folders(place):
         if splits.get(name) == NOT_READ:
@@ -110,14 +110,14 @@ def _recognize(tree: ImageTree, found: Layout, place: str, tops: list[str], spli
 
 
 def _is_deep(tree: ImageTree, place: str) -> bool:
-    """Return whether a folder has images in its folders and none of its own."""
+    """Return whether a folder has images only in its subfolders, none of its own."""
     return not tree.images(place) and bool(tree.folders(place)) and tree.has_images(place)
 
 
 def _split_folders(
     tree: ImageTree, found: Layout, place: str, tops: list[str], above: list[str], splits: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return folder -> split; other folders without labeled images are left out, and any other is an error."""
+    """Return folder -> split; skip other folders without labeled images, and raise an error for all others."""
     chosen = {name: split for name in tops if (split := split_of(name, splits)) and (name in above or name in splits)}
     for name in tops:
         where = os.path.join(place, name)
@@ -125,7 +125,7 @@ def _split_folders(
             continue
         split, loose = split_of(name, splits), tree.images(where)
         if split and tree.folders(where):
-            chosen[name] = split  # with a few images beside its class folders
+            chosen[name] = split  # a few images lie beside its class folders
         elif (split in ("test", "validation") or is_unlabeled_name(name)) and "train" in chosen.values():
             tree.leave_out(_IN_NO_CLASS, tree.below(where))
             found.notes.append(
@@ -138,7 +138,7 @@ def _split_folders(
                 f"unclear which are classes. {DECIDE.format(name, NOT_READ)}"
             )
     tests = [name for name, split in chosen.items() if split == "test"]
-    if len(tests) > 1:  # beside a test split, eval means validation
+    if len(tests) > 1:  # next to a test split, eval means validation
         chosen |= {name: "validation" for name in tests if "eval" in name.casefold() and name not in splits}
     if "train" not in chosen.values():
         raise DataError(
@@ -186,7 +186,7 @@ def _inside_split(tree: ImageTree, place: str) -> str:
 
 
 def _recognize_deep(tree: ImageTree, found: Layout, place: str, tops: list[str], splits: Mapping[str, str]) -> None:
-    """Recognize folders that all hold folders: parts, classes above splits, or classes in several folders each."""
+    """Recognize folders that all contain folders: parts, classes above splits, or classes of several folders."""
     below = {name: set(tree.folders(os.path.join(place, name))) for name in tops}
     inner = set().union(*below.values())
     if all(split_of(name, splits) for name in inner) and any(split_of(name, splits) == "train" for name in inner):

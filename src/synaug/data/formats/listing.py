@@ -1,9 +1,8 @@
-"""The listing: what a source says about its images before any of them is opened.
+"""The listing: a source's description of its images, before any of them is opened.
 
-Columns of ``Listing.frame``, all of them text: ``id``; ``path`` relative to ``root``, empty where the image is in
-memory; ``label``, one of ``class_names``; ``attribute``, one of ``attribute_names``, or empty where unknown;
-``split``; only for images in memory ``image``, with encoded bytes or uint8 arrays; and, only where the source says
-so, ``is_synthetic``, truth values.
+Columns of ``Listing.frame``, all text: ``id``; ``path`` relative to ``root``, empty if the image is in memory;
+``label``, one of ``class_names``; ``attribute``, one of ``attribute_names``, or empty if unknown; ``split``; for images
+in memory also ``image``, with encoded bytes or uint8 arrays; and, if the source has it, ``is_synthetic``, booleans.
 """
 
 from __future__ import annotations
@@ -22,10 +21,11 @@ from synaug.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Listing:
-    """Images as their source names them.
+    """Images as described by their source.
 
-    ``unusable`` were left out and count as unreadable, ``repeated`` were left out and do not; ``origin`` is what the
-    source turned out to be, such as a Hub id at its commit. ``layout``, ``notes`` and ``left_out`` are the manifest's.
+    ``unusable`` images were skipped and count as unreadable; ``repeated`` ones were skipped and do not. ``origin`` is
+    the exact source, such as a Hub id with its commit. ``layout``, ``notes`` and ``left_out`` are those of the
+    manifest.
     """
 
     frame: pd.DataFrame
@@ -41,10 +41,10 @@ class Listing:
 
 
 def check_listing(listing: Listing, *, where: Path | str) -> None:
-    """Check that there is something to learn from.
+    """Check that a classifier can be trained on the listing.
 
     Raises:
-        DataError: no images, one class only, or class names that cannot stay.
+        DataError: there are no images, only one class, or class names that are not allowed.
     """
     if not len(listing.frame):
         raise DataError(f"{where} names no usable images.{_first(listing.unusable)}")
@@ -56,7 +56,7 @@ def check_listing(listing: Listing, *, where: Path | str) -> None:
 
 
 def texts(paths: Iterable[str]) -> tuple[list[str], tuple[Quarantined, ...]]:
-    """Return the paths that are text, and those that are not UTF-8, which no table and no report could hold."""
+    """Return the paths that are valid text, and those that are not UTF-8, which no table or report could contain."""
     good, bad = [], []
     for path in paths:
         shown = path.encode(errors="backslashreplace").decode()
@@ -72,7 +72,7 @@ def _first(unusable: Sequence[Quarantined]) -> str:
 
 
 class PathGuard:
-    """Refuse paths that leave a root, by their text or by a link; each folder is resolved once."""
+    """Rejects paths that leave a root, directly or through a link; each folder is resolved once."""
 
     def __init__(self, root: Path) -> None:
         self._root = Path(os.path.realpath(root))
@@ -82,7 +82,7 @@ class PathGuard:
         """Check one relative path.
 
         Raises:
-            DataError: the path is absolute, has '..' or a NUL, or a link on it leads out of the root.
+            DataError: the path is absolute, has '..' or a NUL, or passes a link that leads out of the root.
         """
         if "\0" in path or os.path.isabs(path) or ".." in path.split("/"):
             raise DataError(

@@ -1,4 +1,4 @@
-"""Recognize the names that people give to splits, and to the parts in which large sets are handed out."""
+"""Recognize the usual names of splits, and of the parts in which large sets are distributed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _KEYWORDS = {
     "test": ("test", "testing", "tst", "eval", "evaluation", "holdout"),
 }
 _SPLIT_OF = {word: split for split, words in _KEYWORDS.items() for word in words}
-SPLIT_NAMES = ("train", "validation", "test")  # as messages list them
+SPLIT_NAMES = ("train", "validation", "test")  # as listed in messages
 SPLIT_NUMBERS = {"0": "train", "1": "validation", "2": "test"}
-NOT_READ = "none"  # what an option maps a split to that is left out
+NOT_READ = "none"  # the split option value for skipping
 _DECORATIONS = frozenset((
     "set", "split", "sets", "splits", "data", "dataset", "images", "image", "imgs", "img", "pics", "pictures",
     "photos", "seg", "part", "pt", "folder", "dir", "subset", "final", "full", "the", "my", "new", "resized",
@@ -30,11 +30,11 @@ _PART_AFTER = re.compile(r".+[\W_](part|pt|chunk|shard|batch)[\W_]*\d+", re.IGNO
 
 
 def split_of(name: str, given: Mapping[str, str] | None = None) -> str | None:
-    """Return the split that a folder or value is named after, or None.
+    """Return the split that a folder name or column value stands for, or None.
 
     Args:
         name: such as ``Training``, ``seg_train``, ``valid_set``, ``test2017`` or ``train_part1``.
-        given: what the user says some names are; it overrides the usual meaning.
+        given: the user's own mapping of names; it overrides the usual meaning.
 
     >>> split_of("seg_train"), split_of("Valid Set"), split_of("test2017"), split_of("trainset")
     ('train', 'validation', 'test', 'train')
@@ -54,7 +54,7 @@ def split_of(name: str, given: Mapping[str, str] | None = None) -> str | None:
 
 
 def is_unlabeled_name(name: str) -> bool:
-    """Return whether a name says that the images have no labels.
+    """Return whether a name indicates images without labels.
 
     >>> is_unlabeled_name("seg_pred"), is_unlabeled_name("unlabeled"), is_unlabeled_name("cat")
     (True, True, False)
@@ -64,7 +64,7 @@ def is_unlabeled_name(name: str) -> bool:
 
 
 def is_part_name(name: str) -> bool:
-    """Return whether a folder is named as one of several parts of a set.
+    """Return whether a folder is named like one of several parts of a set.
 
     >>> is_part_name("part2"), is_part_name("images_001"), is_part_name("birds-part-3"), is_part_name("class_1")
     (True, True, True, False)

@@ -1,4 +1,4 @@
-"""Read the files that tables come in (CSV, TSV, JSON lines, Parquet), every text as it stands in the file."""
+"""Read table files (CSV, TSV, JSON lines, Parquet) with every text exactly as written."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SEPARATORS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table; ``class_names`` of its numbered columns, ``contents`` of its columns of images: encoded, or arrays."""
+    """A table; ``class_names`` of its numbered columns, ``contents`` of its image columns: encoded bytes or arrays."""
 
     frame: pd.DataFrame
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -34,10 +34,10 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a table file by its suffix.
+    """Return the table in a file, read according to its suffix.
 
     Raises:
-        DataError: the file cannot be read, has no rows, or has two columns of one name.
+        DataError: the file cannot be read, has no rows, or has two columns with the same name.
     """
     suffix = path.suffix.lower()
     try:
@@ -85,7 +85,7 @@ def _read_separated(path: Path) -> pd.DataFrame:
 
 
 def _encoding(path: Path) -> str:
-    """Return the encoding that the first bytes of a text file tell: UTF-16 as Excel writes it, or UTF-8."""
+    """Return the encoding of a text file judged by its first bytes: UTF-16 as written by Excel, or UTF-8."""
     with open(path, "rb") as file:
         start = file.read(2)
     return "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
@@ -120,7 +120,7 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
 
 def _read_parquet(path: Path) -> Table:
     table = pq.read_table(path)
-    table.validate(full=True)  # text that is not UTF-8 would fail much later
+    table.validate(full=True)  # otherwise text that is not UTF-8 would fail much later
     _check_distinct(table.column_names, path)
     columns: dict[str, Any] = {}
     contents: dict[str, list[Any]] = {}
@@ -158,7 +158,7 @@ def _field(column: pa.ChunkedArray, name: str) -> list[Any]:
 
 
 def _schema_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
-    """Return the names that Hugging Face ``datasets`` keeps for its ClassLabel columns."""
+    """Return the class names that Hugging Face ``datasets`` stores for its ClassLabel columns."""
     try:
         features: Any = json.loads(metadata.get(b"huggingface", b"{}"))
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Find the files that a table names: as written, with other slashes, below the table's folder, or without a suffix."""
+"""Resolve the paths in a table: as written, with backslashes, below the table's folder, or without a suffix."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from synaug.data.left_out import LeftOutCounter
 from synaug.errors import DataError
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_TRIED = 50  # paths that tell whether a table's paths are those of files
+_TRIED = 50  # sample of paths that decides whether a table contains file paths
 
 
 def file_paths(places: pd.Series[str], *, root: Path, where: Path | str) -> tuple[pd.Series[str], list[str]]:
-    """Return paths relative to the root, and notes on how they were found.
+    """Return paths relative to the root, and notes on how they were resolved.
 
-    Backslashes become slashes, absolute paths inside the root relative ones, and blanks around a path go, if the path
-    as written is not a file. If no path names a file, the images below the root are searched by name, then by name
-    without suffix, as in ``image_id,label`` tables of competitions.
+    If the path as written is not a file, backslashes become slashes, surrounding blanks are stripped, and absolute
+    paths inside the root become relative. If no path exists, the images below the root are searched by name, then by
+    name without suffix, as in ``image_id,label`` tables of competitions.
 
     Raises:
-        DataError: a path is a URL, leaves the root, or a name stands for several files.
+        DataError: a path is a URL, leaves the root, or matches several files.
     """
     guard, notes = PathGuard(root), []
     cleaned = {place: _cleaned(place, root) for place in pd.unique(places)}
@@ -48,7 +48,7 @@ def file_paths(places: pd.Series[str], *, root: Path, where: Path | str) -> tupl
 
 
 def _cleaned(place: str, root: Path) -> str:
-    """Return a path as it most likely was meant, if there is no file of exactly that name."""
+    """Return the path as it was most likely meant, unless a file of exactly that name exists."""
     path = place.removeprefix("./")
     if ("\\" in path or path != path.strip()) and not os.path.lexists(root / path):
         path = path.strip().replace("\\", "/").removeprefix("./")
@@ -75,7 +75,7 @@ def _any_exists(paths: Sequence[str], root: Path) -> bool:
 
 
 def _searched(paths: Sequence[str], root: Path, where: Path | str) -> tuple[dict[str, str], str]:
-    """Return path in the table -> path below the root, for names that stand for one image each."""
+    """Return table path -> path below the root, for names that match exactly one image, and a note."""
     files = ImageTree(root, LeftOutCounter()).below("")
     for name_of, what in ((os.path.basename, "file names"), (_stem, "file names without suffix")):
         index: dict[str, list[str]] = defaultdict(list)
@@ -96,7 +96,7 @@ def _searched(paths: Sequence[str], root: Path, where: Path | str) -> tuple[dict
 
 
 def _under(files: Sequence[str], path: str) -> list[str]:
-    """Return those files that lie in a folder as the path says, or all if the path is a name alone."""
+    """Return the files in a folder that ends like the path's folder, or all if there are none."""
     folder = os.path.dirname(path)
     ends = [file for file in files if not folder or os.path.dirname(file).endswith(folder)]
     return ends or list(files)

@@ -1,7 +1,7 @@
-"""List the images that a table names: CSV, TSV, JSON lines or Parquet, with a path and a label column.
+"""List the images of a table (CSV, TSV, JSON lines or Parquet) with a path and a label column.
 
-Known without options: the ``metadata.csv`` of WILDS and Group DRO, the CSV of SubpopBench, and Parquet as
-Hugging Face writes it (image bytes in a struct column, class names in the schema).
+Recognized without options: the ``metadata.csv`` of WILDS and Group DRO, the CSV of SubpopBench, and Parquet as written
+by Hugging Face (image bytes in a struct column, class names in the schema).
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ WATERBIRDS = {
 
 
 def list_table(path: Path, options: DataOptions) -> Listing:
-    """List the images of a table file; paths in it are relative to its own folder.
+    """List the images of a table file; its paths are relative to its own folder.
 
     Raises:
-        DataError: as ``list_rows`` does.
+        DataError: see ``list_rows``.
     """
     return list_rows(read_table(path), options, where=path, root=path.parent)
 
@@ -59,13 +59,13 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
 
     Args:
         table: one row per image.
-        options: which columns are what.
-        where: what messages call the table.
-        root: the folder that paths in it are relative to and may not leave; None for a table that the calling
-            program made, whose paths are its own.
+        options: which columns to use.
+        where: name of the table in messages.
+        root: folder that paths are relative to and must not leave; None for a table made by the calling program, whose
+            paths are used as they are.
 
     Raises:
-        DataError: a column is absent or has no value in a row, a path leaves the folder, or an image has two labels.
+        DataError: a column is missing or lacks a value, a path leaves the folder, or an image has two labels.
     """
     table, left_out, notes = _with_known_names(table, options), LeftOutCounter(), list[str]()
     names = list(table.frame.columns)
@@ -106,7 +106,7 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
 
 
 def _of_read_splits(frame: pd.DataFrame, left_out: LeftOutCounter) -> pd.DataFrame:
-    """Return the rows of splits that are read."""
+    """Return the rows in splits that are read, counting the others."""
     unread = frame["split"].str.startswith(NOT_READ)
     for value, part in frame[unread].groupby("split"):
         reason = f"is in the split {str(value).removeprefix(NOT_READ).strip()!r}, which is not read"
@@ -115,7 +115,7 @@ def _of_read_splits(frame: pd.DataFrame, left_out: LeftOutCounter) -> pd.DataFra
 
 
 def _labeled(frame: pd.DataFrame, left_out: LeftOutCounter, label: str, where: Path | str) -> pd.DataFrame:
-    """Return the rows with a label; only a validation or test split may be without any.
+    """Return the rows with a label; only a validation or test split may be entirely unlabeled.
 
     Raises:
         DataError: a row of another split has no label.
@@ -137,12 +137,12 @@ def _labeled(frame: pd.DataFrame, left_out: LeftOutCounter, label: str, where: P
 
 
 def _present(names: Sequence[str], present: set[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return the names of classes that have rows, and those that have none."""
+    """Return the names of classes with rows, and of those without."""
     return tuple(name for name in names if name in present), [name for name in names if name not in present]
 
 
 def _with_known_names(table: Table, options: DataOptions) -> Table:
-    """Give the numbers of Waterbirds their names, where the columns are those of its metadata."""
+    """Replace the numbers of Waterbirds by names, if the columns are those of its metadata."""
     frame = table.frame
     if options.label not in (None, "y") or not {"img_filename", "y", "split", "place"} <= set(frame.columns):
         return table
@@ -153,14 +153,14 @@ def _with_known_names(table: Table, options: DataOptions) -> Table:
 
 
 def _usual_attribute(names: Sequence[str], label: str) -> str | None:
-    """Return the attribute column of WILDS (place) or SubpopBench (a), where the label is theirs too."""
+    """Return the attribute column of WILDS (place) or SubpopBench (a), if the label column is theirs too."""
     if label != "y" or "split" not in names:
         return None
     return next((name for name in ("place", "a") if name in names), None)
 
 
 def named_column(asked: str | None, usual: Sequence[str], names: list[str], kind: str, where: Path | str) -> str:
-    """Return the column that was asked for or, where none was, the first with one of the usual names.
+    """Return the requested column or, without a request, the first with one of the usual names.
 
     Raises:
         DataError: there is none.
@@ -188,7 +188,7 @@ def _optional(asked: str | None, usual: str | None, names: list[str], kind: str,
 
 
 def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = False) -> pd.Series[str]:
-    """Return a column as text: class names for the numbers of a ClassLabel, '3' for 3 and for 3.0."""
+    """Return a column as text: class names for the numbers of a ClassLabel, '3' for both 3 and 3.0."""
     return label_texts(
         table.frame[column],
         where=f"{where}: the column {column!r}",
@@ -198,10 +198,10 @@ def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = Fal
 
 
 def _splits(values: pd.Series[str], column: str, given: Mapping[str, str], where: Path | str) -> pd.Series[str]:
-    """Return the split of each row; ``none`` and the value for rows that are not read."""
+    """Return the split of each row; for rows that are not read, ``none`` followed by the value."""
     distinct = set(values)
     others = {value for value in distinct - given.keys() if value.isdecimal()} - SPLIT_NUMBERS.keys()
-    numbers = {} if others else SPLIT_NUMBERS  # 0 to 4 are folds
+    numbers = {} if others else SPLIT_NUMBERS  # 0 to 4 would be folds
     named: dict[str, str] = {}
     for value in distinct:
         split = given.get(value) or numbers.get(value) or split_of(value)
@@ -219,10 +219,10 @@ def _splits(values: pd.Series[str], column: str, given: Mapping[str, str], where
 
 
 def _origins(table: Table, where: Path | str) -> dict[str, Any]:
-    """Return the column is_synthetic as truth values, if the table has one.
+    """Return the column is_synthetic as booleans, if the table has one.
 
     Raises:
-        DataError: a row has no such value or another one.
+        DataError: a value is missing or not a boolean.
     """
     if ORIGIN_COLUMN not in table.frame:
         return {}
@@ -241,7 +241,7 @@ def _origins(table: Table, where: Path | str) -> dict[str, Any]:
 
 
 def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, Any], list[str]]:
-    """Return the columns id, path and, where images are inside the table, image; and notes on the paths."""
+    """Return the columns id, path and (for images inside the table) image, and notes on the paths."""
     contents = pd.Series(table.contents.get(column, [None] * len(table.frame)), dtype=object)
     in_files = contents.isna().to_numpy()
     paths, notes = _paths(table.frame[column][in_files], column, where, root)

@@ -1,4 +1,4 @@
-"""Look at a folder of images: which folders and images are in it, and what else is there and is not read."""
+"""Scan a folder of images: its subfolders and images, and the entries that are skipped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from synaug.runtime.ownership import kind_of
 _OF_SYSTEMS = frozenset(
     ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__", "thumbs")
 )
-_NO_IMAGES = frozenset((  # suffixes whose files are not opened to see whether they are images
+_NO_IMAGES = frozenset((  # suffixes of files that are not opened to see whether they are images
     ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".htm", ".pdf", ".py",
     ".ipynb", ".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".parquet", ".npy", ".npz", ".mat", ".pkl",
     ".pickle", ".pt", ".pth", ".h5", ".hdf5", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".mp3", ".db",
@@ -31,10 +31,10 @@ class _Folder:
 
 
 class ImageTree:
-    """The folders and images below a root, each folder looked into once; paths are relative to the root.
+    """The folders and images below a root, each folder scanned once; paths are relative to the root.
 
     Raises:
-        DataError: from every method, if a folder cannot be read, is a link, or a file is a link out of the root.
+        DataError: from every method, if a folder is unreadable or a link, or a file is a link out of the root.
     """
 
     def __init__(self, root: Path, left_out: LeftOutCounter) -> None:
@@ -44,15 +44,15 @@ class ImageTree:
         self._seen: dict[str, _Folder] = {}
 
     def folders(self, place: str) -> list[str]:
-        """Return the names of the folders in a place that may hold images, sorted."""
+        """Return the sorted names of the subfolders of ``place`` that may contain images."""
         return self._look(place).folders
 
     def images(self, place: str) -> list[str]:
-        """Return the paths of the images that lie directly in a place, sorted."""
+        """Return the sorted paths of the images directly in ``place``."""
         return self._look(place).images
 
     def below(self, place: str) -> list[str]:
-        """Return the paths of all images below a place, sorted."""
+        """Return the sorted paths of all images below ``place``."""
         found, waiting = [], [place]
         while waiting:
             here = waiting.pop()
@@ -61,7 +61,7 @@ class ImageTree:
         return sorted(found)
 
     def has_images(self, place: str) -> bool:
-        """Return whether there is an image anywhere below a place."""
+        """Return whether there is an image anywhere below ``place``."""
         waiting = [place]
         while waiting:
             here = waiting.pop()
@@ -71,7 +71,7 @@ class ImageTree:
         return False
 
     def leave_out(self, reason: str, paths: list[str]) -> None:
-        """Count images as not read."""
+        """Count images as skipped."""
         self._left_out.add(reason, *paths)
 
     def _look(self, place: str) -> _Folder:
@@ -112,7 +112,7 @@ class ImageTree:
 
 
 def _unread_folder(entry: os.DirEntry[str]) -> str | None:
-    """Return why a folder is not looked into, or None."""
+    """Return the reason for skipping a folder, or None."""
     if entry.name.startswith("."):
         return "is a hidden folder"
     if entry.name.casefold() in _OF_SYSTEMS:
@@ -123,7 +123,7 @@ def _unread_folder(entry: os.DirEntry[str]) -> str | None:
 
 
 def is_ours(folder: Path) -> bool:
-    """Return whether synaug wrote a folder: a run directory, or an export."""
+    """Return whether a folder was written by synaug: a run directory or an export."""
     return kind_of(folder) is not None or os.path.lexists(folder / "synaug.lock.json")
 
 

@@ -1,1 +1,1 @@
-"""Change files inside folders of ours: descriptors, locks, names and removal.  Callers use ``runtime.storage``."""
+"""Change files inside folders that synaug owns: descriptors, locks, names, removal. Use it via ``runtime.storage``."""

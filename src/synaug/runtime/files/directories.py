@@ -1,8 +1,8 @@
-"""Reach files below a directory of ours without following a symbolic link.
+"""Reach files below a synaug directory without following a symbolic link.
 
-A person may name a directory by any path, with links in it. What lies below it is ours, and there a link can only
-lead to something that is not: so the way down is opened one component at a time, with ``O_NOFOLLOW``, and every
-change is made relative to the descriptor of the last one. Nothing can be put in the way between check and use.
+Users may name a directory by any path, including links. Everything below it is synaug's own, and a link there can
+only lead outside: so the path is opened one component at a time with ``O_NOFOLLOW``, and every change is made relative
+to the descriptor of the last component. This leaves no gap between check and use.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime.files import effects
 
-MAX_DEPTH = 64  # folders in one another
-_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # does not wait for the writer of a pipe
+MAX_DEPTH = 64  # levels of nested folders
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: do not wait for the writer of a pipe
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _KINDS = (
     (stat.S_ISLNK, "a symbolic link"),
@@ -28,15 +28,15 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 Replace = Callable[[Path], None]
-"""What moves something; its argument, where it was, is for those who watch ``perform``."""
-_owned: set[str] = set()  # absolute paths, as named and as resolved
+"""Moves an entry; the argument (its old path) exists only for observers of ``perform``."""
+_owned: set[str] = set()  # absolute paths, both as given and resolved
 
 
 def own(folder: Path) -> Path:
-    """Treat the folder as ours from now on: below it no link is followed. Returns the folder.
+    """Treat the folder as synaug's own from now on: no link below it is followed. Returns the folder.
 
     Raises:
-        DataError: it lies in another folder of ours and is reached through a link.
+        DataError: it lies in another owned folder and is reached through a link.
     """
     named = _normal(folder)
     if (root := _root_of(named)) is not None and root != named:
@@ -47,12 +47,12 @@ def own(folder: Path) -> Path:
 
 
 def _normal(path: Path) -> str:
-    """Return the absolute path; with '..' in it, which a link before it would turn elsewhere, the resolved one."""
+    """Return the absolute path, resolved if it contains '..', whose meaning a link before it would change."""
     return os.path.realpath(path) if ".." in path.parts else os.path.abspath(path)
 
 
 def _root_of(path: str) -> str | None:
-    """Return the outermost folder of ours that the path lies in or is."""
+    """Return the outermost owned folder that contains the path or is the path, or None."""
     found, place = None, path
     while True:
         if place in _owned:
@@ -64,17 +64,17 @@ def _root_of(path: str) -> str | None:
 
 
 def is_owned(path: Path) -> bool:
-    """Return whether the path lies in a folder of ours."""
+    """Return whether the path is or lies in an owned folder."""
     return _root_of(_normal(path)) is not None
 
 
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[int]:
-    """Give a descriptor of the folder, reached without following a link below a folder of ours.
+    """Yield a descriptor of the folder, opened without following a link below an owned folder.
 
     Raises:
-        DataError: a link, or something else that is not a folder, is in the way.
-        FileNotFoundError, OSError: as the system reports it.
+        DataError: a component is a link or otherwise not a folder.
+        FileNotFoundError, OSError: as reported by the system.
     """
     handle = _descend(folder, make=False)
     try:
@@ -84,7 +84,7 @@ def opened(folder: Path) -> Iterator[int]:
 
 
 def make(folder: Path) -> None:
-    """Create the folder and its parents if they are missing, following no link below a folder of ours."""
+    """Create the folder and its missing parents, following no link below an owned folder."""
     os.close(_descend(folder, make=True))
 
 
@@ -96,7 +96,7 @@ def _descend(folder: Path, *, make: bool) -> int:
             _make_plainly(folder)
         return os.open(path, _DIRECTORY)
     parts = Path(path).relative_to(root).parts
-    chain = [folder, *folder.parents]  # as messages name them
+    chain = [folder, *folder.parents]  # spelled as the caller did, for messages
     if ".." in folder.parts or len(chain) <= len(parts):
         chain = [Path(path), *Path(path).parents]
     places = chain[: len(parts)][::-1]
@@ -113,7 +113,7 @@ def _descend(folder: Path, *, make: bool) -> int:
 
 
 def _step(handle: int, part: str, place: Path, *, make: bool) -> int:
-    """Open one component below a descriptor."""
+    """Open one component below a descriptor, and create it if asked to."""
     try:
         return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
     except FileNotFoundError:
@@ -128,12 +128,12 @@ def _step(handle: int, part: str, place: Path, *, make: bool) -> int:
 
 
 def _make_one(name: str, handle: int) -> None:
-    with contextlib.suppress(FileExistsError):  # another process may be as quick
+    with contextlib.suppress(FileExistsError):  # another process may have been faster
         os.mkdir(name, dir_fd=handle)
 
 
 def _make_plainly(folder: Path) -> None:
-    """Create a folder that a person named, and its parents; links in that path are the person's own."""
+    """Create a folder named by the user, and its parents; links in that path are the user's own and are followed."""
     missing = []
     while not folder.is_dir():
         missing.append(folder)
@@ -148,7 +148,7 @@ def _make_plainly(folder: Path) -> None:
 
 
 def refuse(handle: int, name: str, place: Path | str, wanted: str) -> None:
-    """Raise a DataError if there is something of another kind by this name than ``a file`` or ``a folder``."""
+    """Raise a DataError if this name exists but is not what is ``wanted``: ``a file`` or ``a folder``."""
     try:
         mode = os.lstat(name, dir_fd=handle).st_mode
     except FileNotFoundError:
@@ -162,7 +162,7 @@ def refuse(handle: int, name: str, place: Path | str, wanted: str) -> None:
 
 
 def kind_of(mode: int) -> str:
-    """Return what an entry is, in words.
+    """Return the kind of an entry in words.
 
     >>> kind_of(0o010644), kind_of(0o100644)
     ('a named pipe', 'a file')
@@ -172,11 +172,11 @@ def kind_of(mode: int) -> str:
 
 @contextlib.contextmanager
 def opened_file(path: Path) -> Iterator[int]:
-    """Give a descriptor of a regular file to read from; a pipe or a device is refused instead of waited for.
+    """Yield a descriptor for reading a regular file; a pipe or device is rejected instead of blocking.
 
     Raises:
-        DataError: it is no regular file, or a link is in the way below a folder of ours.
-        FileNotFoundError, OSError: as the system reports it.
+        DataError: it is not a regular file, or there is a link in the way below an owned folder.
+        FileNotFoundError, OSError: as reported by the system.
     """
     if is_owned(path):
         with opened(path.parent) as folder:
@@ -184,7 +184,7 @@ def opened_file(path: Path) -> Iterator[int]:
                 handle = os.open(path.name, _TO_READ | os.O_NOFOLLOW, dir_fd=folder)
             except FileNotFoundError:
                 raise
-            except OSError:  # a link, a socket
+            except OSError:  # a link or a socket
                 refuse(folder, path.name, path, "a file")
                 raise
     else:
@@ -203,45 +203,45 @@ def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
 
     Args:
         path: the file.
-        limit: the largest size that is read, in bytes.
+        limit: maximum size in bytes.
 
     Raises:
-        DataError: it is no regular file or larger than the limit, or a link is in the way.
-        FileNotFoundError, OSError: as the system reports it.
+        DataError: it is not a regular file, exceeds the limit, or there is a link in the way.
+        FileNotFoundError, OSError: as reported by the system.
     """
     with opened_file(path) as handle, open(handle, "rb", closefd=False) as file:
         if limit is None:
             return file.read()
-        data = file.read(limit + 1)  # a file of /proc has size 0 and may never end
+        data = file.read(limit + 1)  # fstat is no guide: files in /proc have size 0 and may be endless
     if len(data) > limit:
         raise DataError(f"{path} has more than {limit:,} bytes.")
     return data
 
 
 def checked(path: Path) -> Path:
-    """Return the path of a file for a library to open: a regular one, with no link in the way below a folder of ours.
+    """Return the path, for a library to open, of a regular file with no link in the way below an owned folder.
 
     Raises:
-        DataError: it is not.
-        FileNotFoundError, OSError: as the system reports it.
+        DataError: it is not such a file.
+        FileNotFoundError, OSError: as reported by the system.
     """
     with opened_file(path):
         return path
 
 
 def entries_below(folder: Path, *, descend: Callable[[os.DirEntry[str]], bool] = lambda _: True) -> Iterator[Path]:
-    """Yield every entry below a folder, links among them, which are not followed; however deep it is nested.
+    """Yield every entry below a folder at any depth, including links, which are not followed.
 
     Args:
         folder: where to start.
-        descend: asked about each real folder.
+        descend: called with each real folder; False skips its contents.
     """
     waiting = [os.fspath(folder)]
     while waiting:
         try:
             with os.scandir(waiting.pop()) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
-        except OSError:  # removed meanwhile, not readable, or a path that is too long
+        except OSError:  # removed in the meantime, unreadable, or too long a path
             continue
         for entry in entries:
             yield Path(entry.path)
@@ -250,19 +250,19 @@ def entries_below(folder: Path, *, descend: Callable[[os.DirEntry[str]], bool] =
 
 
 def device_of_mount(handle: int) -> str:
-    """Return what tells apart the mounts that open descriptors lie on; also two mounts of one file system."""
+    """Return an identifier of the mount that a descriptor is on; it differs even for two mounts of one file system."""
     try:
         with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as file:
             return next(line.strip() for line in file if line.startswith("mnt_id"))
-    except (OSError, StopIteration):  # another system
+    except (OSError, StopIteration):  # not Linux
         return str(os.fstat(handle).st_dev)
 
 
 def remove_below(handle: int, name: str, place: Path, *, depth: int = MAX_DEPTH) -> None:
-    """Remove a folder of ours and all in it, relative to the descriptor of the folder above; links are not followed.
+    """Remove an owned folder and its contents relative to the parent's descriptor, without following links.
 
     Raises:
-        EnvironmentFault: something is mounted inside, or it is nested deeper than anything of ours.
+        EnvironmentFault: something is mounted inside, or it is nested more deeply than any synaug folder.
     """
     below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
     try:
@@ -276,7 +276,7 @@ def remove_below(handle: int, name: str, place: Path, *, depth: int = MAX_DEPTH)
                     remove_below(below, entry, place / entry, depth=depth - 1)
                 else:
                     effects.perform("unlink", place / entry, unlink, entry, below)
-            except FileNotFoundError:  # another process removes it as well
+            except FileNotFoundError:  # another process is removing it as well
                 continue
     finally:
         os.close(below)
@@ -284,19 +284,19 @@ def remove_below(handle: int, name: str, place: Path, *, depth: int = MAX_DEPTH)
 
 
 def unlink(name: str, handle: int) -> None:
-    """Remove a name below a descriptor, if it is there."""
+    """Remove a name below a descriptor if it exists."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(name, dir_fd=handle)
 
 
 def rmdir(name: str, handle: int) -> None:
-    """Remove an empty folder below a descriptor, if it is there."""
+    """Remove an empty folder below a descriptor if it exists."""
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(name, dir_fd=handle)
 
 
 def replacing(folder: int, source: str, target: str) -> Replace:
-    """Return a function that moves a file within an open folder; its argument is for those who watch ``perform``."""
+    """Return a function that moves a file within an open folder; its argument is for observers of ``perform``."""
 
     def replace(_source: Path) -> None:
         os.replace(source, target, src_dir_fd=folder, dst_dir_fd=folder)
@@ -305,7 +305,7 @@ def replacing(folder: int, source: str, target: str) -> Replace:
 
 
 def moving(name: str, before: int, after: int) -> Replace:
-    """Return a function that moves an entry from one open folder to another, where its name is free."""
+    """Return a function that moves an entry from one open folder to another, in which its name must be free."""
 
     def replace(_source: Path) -> None:
         os.replace(name, name, src_dir_fd=before, dst_dir_fd=after)
@@ -314,6 +314,6 @@ def moving(name: str, before: int, after: int) -> Replace:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
+    """Flush a folder's entries to disk, which makes created, moved and removed names durable."""
     with effects.naming(path, "sync"), opened(path) as folder:
         effects.perform("fsync", path, os.fsync, folder)

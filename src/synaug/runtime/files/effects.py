@@ -1,4 +1,4 @@
-"""Carry out every change of a file through one function, so that a test can make any of them fail."""
+"""Route every change of a file through one function, so that a test can make any of them fail."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def perform(operation: str, path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Change a file: ``function(*arguments)`` is the ``operation`` (create, write, fsync, replace, ...) on ``path``."""
+    """Return ``function(*arguments)``, which does ``operation`` (create, write, fsync, replace, ...) on ``path``."""
     return function(*arguments)
 
 
 @contextlib.contextmanager
 def naming(path: Path, action: str) -> Iterator[None]:
-    """Turn an operating system error into one that names the file and the cause."""
+    """Convert an operating system error into an EnvironmentFault that contains the path and the cause."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Hold a folder for one process, and tell who holds it without taking the lock.
+"""Lock a folder for one process, and find the holder of a lock without taking it.
 
-Locks are those of open files (``F_OFD_SETLK``): they end with the process, and can be asked about, so that a command
-that only reads never makes another one wait or fail. Elsewhere than on Linux they are those of ``flock``, where
-asking means taking a shared lock for an instant; there a start waits a second before it is refused.
+On Linux these are open file description locks (``F_OFD_SETLK``): they end with the process and can be queried, so a
+command that only reads never makes another one wait or fail. Other systems use ``flock``, where a query takes a shared
+lock for an instant; there a start retries for a second before it fails.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from synaug.runtime.files import directories, effects
 
 _CAN_ASK = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
 _FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
-_PATIENCE = 0.0 if _CAN_ASK else 1.0  # seconds that a reader may be in the way
+_PATIENCE = 0.0 if _CAN_ASK else 1.0  # seconds in which a reader may hold the lock
 _OPTIONS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_MAX_NUMBER = 20  # digits of a process number
+_MAX_NUMBER = 20  # digits of a process ID
 
 
 @contextlib.contextmanager
 def lock(folder: Path, *, name: str = "run", keep: bool = True) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go when the process ends, however it ends.
+    """Hold the folder for this process; the system releases the lock when the process ends, however it ends.
 
     Args:
-        folder: created if it is missing; below it no link is followed from now on.
-        name: of the lock; a folder may have several.
-        keep: False removes the lock file at the end.
+        folder: created if it is missing; from now on no link below it is followed.
+        name: name of the lock; a folder may have several.
+        keep: False removes the lock file afterwards.
 
     Raises:
         InUseError: another process holds it.
-        DataError: there is something in the place of the lock file that is not ours; it is left alone.
+        DataError: the lock file's place is taken by something that is not synaug's; it is left alone.
     """
     with effects.naming(folder, "create the folder"):
         directories.make(directories.own(folder))
@@ -53,14 +53,14 @@ def lock(folder: Path, *, name: str = "run", keep: bool = True) -> Iterator[None
                 effects.perform("write", path, os.write, handle, str(os.getpid()).encode())
             yield
         finally:
-            if not keep:
+            if not keep:  # before the lock is released: afterwards the file may be locked by another process
                 with effects.naming(path, "remove"):
                     effects.perform("unlink", path, directories.unlink, path.name, place)
             os.close(handle)
 
 
 def _held(path: Path, place: int) -> int:
-    """Return the descriptor of the lock file, locked; another process may remove the file meanwhile."""
+    """Return the descriptor of the locked lock file; retry if another process removed the file in the meantime."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         with effects.naming(path, "open the lock file"):
@@ -85,7 +85,7 @@ def _held(path: Path, place: int) -> int:
 
 
 def _opened(path: Path, place: int) -> int:
-    """Open the lock file for writing; without O_CREAT first, which some systems refuse for another person's file."""
+    """Open the lock file for writing, first without O_CREAT: some systems refuse that on another user's file."""
     try:
         return os.open(path.name, os.O_RDWR | _OPTIONS, dir_fd=place)
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def _opened(path: Path, place: int) -> int:
 
 
 def _check_ours(handle: int, path: Path) -> None:
-    """Refuse what is not a lock file of ours: those are regular files of one name that hold a number or nothing."""
+    """Raise a DataError unless it is a lock file of synaug: one regular file, empty or with a process ID."""
     about = os.fstat(handle)
     if stat.S_ISREG(about.st_mode) and about.st_nlink <= 1 and _number(handle) is not None:
         return
@@ -104,7 +104,7 @@ def _check_ours(handle: int, path: Path) -> None:
 
 
 def _number(handle: int) -> int | None:
-    """Return the process number that a lock file holds, 0 if it is empty, or None if it holds something else."""
+    """Return the process ID in a lock file, 0 if the file is empty, or None if it contains anything else."""
     content = os.pread(handle, _MAX_NUMBER + 1, 0)
     if len(content) > _MAX_NUMBER or not (content.isdigit() or not content):
         return None
@@ -119,19 +119,19 @@ def _is_same(handle: int, name: str, place: int) -> bool:
 
 
 def taken(handle: int) -> bool:
-    """Lock an open file for as long as it is open; return whether that was possible."""
+    """Lock an open file until it is closed; return whether that succeeded."""
     try:
         if _CAN_ASK:
             fcntl.fcntl(handle, fcntl.F_OFD_SETLK, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
         else:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # systems differ
+    except (BlockingIOError, PermissionError):  # systems differ in which one they raise
         return False
     return True
 
 
 def is_held(handle: int) -> bool:
-    """Return whether a living process holds the file; on Linux nothing is locked to find out."""
+    """Return whether a live process holds the file; on Linux this query locks nothing."""
     if _CAN_ASK:
         asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
         found: int = struct.unpack(_FLOCK, fcntl.fcntl(handle, fcntl.F_OFD_GETLK, asked))[0]
@@ -145,13 +145,13 @@ def is_held(handle: int) -> bool:
 
 
 def holders(folder: Path) -> dict[str, int]:
-    """Return the numbers of the processes that hold locks of the folder now, by the name of the lock; reads only."""
+    """Return the process IDs that hold locks of the folder, keyed by lock name; the folder is only read."""
     found = {}
     with directories.opened(folder) as place:
         for name in sorted(os.listdir(place)):
             if not (name.startswith(".") and name.endswith(".lock")):
                 continue
-            with contextlib.suppress(OSError):  # not a file, or of a file system without locks
+            with contextlib.suppress(OSError):  # not a file, or a file system without locks
                 handle = os.open(name, os.O_RDONLY | _OPTIONS, dir_fd=place)
                 try:
                     number = _number(handle) if stat.S_ISREG(os.fstat(handle).st_mode) else None

@@ -1,4 +1,4 @@
-"""Names of files: which ones are safe as a component of a path, and the hidden ones that only synaug gives."""
+"""Names of files: checks that one is a safe path component, and the hidden names that only synaug uses."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _OURS = re.compile(rf"\..*\.{_TOKEN}[0-9a-f]{{16}}(\.incomplete|\.removed)", re.
 
 
 def token_name(name: str, suffix: str = TEMPORARY, *, token: str | None = None) -> str:
-    """Return a hidden name that only synaug gives: for what is being written, or removed.
+    """Return a hidden name that only synaug uses, for a file or folder being written or removed.
 
     Args:
-        name: what it stands for; only its first 150 bytes are kept.
+        name: name of the final file or folder; only its first 150 bytes are kept.
         suffix: ``.incomplete`` or ``.removed``.
         token: 16 hexadecimal digits; default: random ones.
     """
@@ -30,7 +30,7 @@ def token_name(name: str, suffix: str = TEMPORARY, *, token: str | None = None) 
 
 
 def is_token_name(name: str, suffix: str = "") -> bool:
-    """Return whether ``token_name`` made the name.
+    """Return whether the name was made by ``token_name``.
 
     >>> is_token_name(token_name("a.json")), is_token_name(".a.incomplete")
     (True, False)
@@ -39,7 +39,7 @@ def is_token_name(name: str, suffix: str = "") -> bool:
 
 
 def component_fault(name: str) -> str | None:
-    """Return why a name from a file cannot be a single component of a path, or None if it can.
+    """Return the reason why a name found in a file cannot be a single path component, or None if it can.
 
     >>> component_fault("bullet_train"), component_fault("../x"), component_fault("..")
     (None, 'has a path separator', 'starts with a dot')
@@ -57,15 +57,15 @@ def component_fault(name: str) -> str | None:
 
 
 def component(name: object, *, kind: str, where: Path | str) -> str:
-    """Return the name if it is a single safe component of a path.
+    """Return the name if it is a single safe path component.
 
     Args:
-        name: as a file gives it.
-        kind: what it names, for the message: ``"method"``.
-        where: the file that it is from.
+        name: the name as found in the file.
+        kind: what it names, for the message, such as ``"method"``.
+        where: the file that contains the name.
 
     Raises:
-        DataError: it is not.
+        DataError: it is not a safe component.
     """
     fault = component_fault(name) if isinstance(name, str) else f"is {type(name).__name__}, not text"
     if fault:
@@ -74,10 +74,10 @@ def component(name: object, *, kind: str, where: Path | str) -> str:
 
 
 def inside(path: object, *, where: Path | str) -> Path:
-    """Return a relative path from a file whose every component is safe.
+    """Return a relative path found in a file, if every component of it is safe.
 
     Raises:
-        DataError: it is absolute, leads upwards, or has a component that is not allowed.
+        DataError: it is absolute, leads upward, or has a component that is not allowed.
     """
     if not isinstance(path, str) or os.path.isabs(path):
         raise DataError(f"{where}: {path!r} is not a path inside the folder. The file was damaged.")
@@ -85,7 +85,7 @@ def inside(path: object, *, where: Path | str) -> Path:
 
 
 def folded(name: str) -> str:
-    """Return what a name is to a file system that tells apart neither letter cases nor Unicode forms.
+    """Return the name as seen by a file system that ignores letter case and Unicode form.
 
     >>> folded("CAFE\u0301") == folded("caf\u00e9")
     True

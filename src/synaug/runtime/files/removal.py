@@ -1,4 +1,4 @@
-"""Remove what synaug itself made, and nothing else: no link is followed, and what is not ours stays where it is."""
+"""Remove only what synaug itself wrote: links are not followed, and all other files stay in place."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from synaug.runtime.files.names import REMOVED, TEMPORARY, is_token_name, token_
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove what interrupted writes and removals left in the folder tree; what a process is writing now stays.
+    """Remove the debris of interrupted writes and removals in a folder tree, but no file that is being written.
 
-    Only regular files and real folders whose name carries the token of synaug go; links are neither followed nor
+    Only regular files and real folders whose name carries synaug's token are removed; links are neither followed nor
     removed.
     """
     try:
-        with naming(folder, "open"), directories.opened(folder):  # no link is in the way
+        with naming(folder, "open"), directories.opened(folder):  # check that no link is in the way
             pass
     except EnvironmentFault as error:
         if isinstance(error.__cause__, FileNotFoundError):
@@ -41,13 +41,13 @@ def _remove_folder(path: Path) -> None:
 
 
 def _remove_if_left(path: Path) -> None:
-    """Remove a temporary file that no living process holds; the writer notices if it was just about to lock it."""
+    """Remove a temporary file unless a live process holds it; a writer about to lock it notices and creates another."""
     with naming(path, "remove"), directories.opened(path.parent) as folder:
         try:
             if not stat.S_ISREG(os.lstat(path.name, dir_fd=folder).st_mode):
                 return
             handle = os.open(path.name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-        except (FileNotFoundError, PermissionError):  # finished just now, or another person's
+        except (FileNotFoundError, PermissionError):  # just finished, or another user's
             return
         try:
             is_left = False
@@ -60,10 +60,10 @@ def _remove_if_left(path: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file that synaug itself made; nothing happens if it is not there.
+    """Remove a file written by synaug, if it exists.
 
     Raises:
-        DataError: there is a link, a folder or the like in its place, which is left alone.
+        DataError: its place is taken by a link or a folder, for example; that is left alone.
     """
     with naming(path, "remove"), contextlib.suppress(FileNotFoundError), directories.opened(path.parent) as folder:
         directories.refuse(folder, path.name, path, "a file")
@@ -71,16 +71,16 @@ def remove_file(path: Path) -> None:
 
 
 def remove_tree(folder: Path, *, names: Collection[str] | None = None, last: str = "") -> None:
-    """Remove a folder that synaug itself made, for a reader in one step; nothing happens if it is not there.
+    """Remove a folder written by synaug, if it exists; for readers it vanishes in one step.
 
     Args:
         folder: what to remove.
-        names: of the files that are synaug's, in the folder and in folders in it; anything else is left alone where
-            it is, and then so is the folder. Default: all that is in it.
-        last: of these files the one that is removed last, so that an interrupted call can be repeated.
+        names: names of synaug's files in the folder and its subfolders; anything else stays in place, and so does the
+            folder. Default: remove all contents.
+        last: the one of these files to remove last, so that an interrupted call can be repeated.
 
     Raises:
-        DataError: there is a link or a file in its place, which is left alone.
+        DataError: its place is taken by a link or a file; that is left alone.
     """
     with naming(folder, "remove"), contextlib.suppress(FileNotFoundError), directories.opened(folder.parent) as above:
         directories.refuse(above, folder.name, folder, "a folder")
@@ -100,7 +100,7 @@ def _is_own(path: Path, names: Collection[str]) -> bool:
 
 
 def _has_others(folder: Path, names: Collection[str]) -> bool:
-    """Return whether a folder holds anything but files of those names and folders with such files."""
+    """Return whether a folder contains anything other than files with these names and subfolders of such files."""
     with directories.opened(folder) as handle:
         mount = directories.device_of_mount(handle)
     for path in directories.entries_below(folder):
@@ -117,6 +117,7 @@ def _remove_own(folder: Path, names: Collection[str], last: str) -> None:
     own = [path for path in directories.entries_below(folder) if _is_own(path, names)]
     for path in sorted(own, key=lambda path: (path == folder / last, path)):
         if path == folder / last:
+            # The other removals must be on disk first, since this file shows that some are still due.
             directories.sync_folder(folder)
         remove_file(path)
     directories.sync_folder(folder)

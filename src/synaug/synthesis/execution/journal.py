@@ -1,9 +1,9 @@
-"""What was tried for each slot: one append-only file a worker, so that any number may work and any may die.
+"""Record the attempts at each slot, in one append-only file per worker, so that any number may run and any may die.
 
-A journal opens with a ``run`` record (the plan's digest, the generator's description) each time a worker
-starts, then has one record an attempt: ``id, cell, index, attempt, seed, prompt, modifier, verdict, reason,
-scores, path, sha256, seconds`` and, for image-to-image, ``guide``. Where a gate or a person changed the verdict
-later, ``revised.jsonl`` has a line ``id, attempt`` and whatever differs; the last line of an attempt holds.
+A worker appends a ``run`` record (the plan's digest, the generator's description) each time it starts, then one record
+per attempt: ``id, cell, index, attempt, seed, prompt, modifier, verdict, reason, scores, path, sha256, seconds`` and,
+for image-to-image, ``guide``. If a gate or manual review changes a verdict later, ``revised.jsonl`` gets a line with
+``id, attempt`` and the fields that differ; the last line of an attempt counts.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.slots import Slot
 
 FOLDER = "journal"
-REVIEW = "review"  # the reason where a person rejected an image
+REVIEW = "review"  # reason of images rejected in manual review
 _ACCEPTED = -1
-_BEFORE = "withdrawn.jsonl"  # where the revised verdicts were, only rejections, when nobody could review
+_BEFORE = "withdrawn.jsonl"  # revised verdicts (only rejections) before manual review existed
 
 
 def journal_path(folder: Path, shard: tuple[int, int]) -> Path:
-    """Return the file of one worker."""
+    """Return the journal of one worker."""
     return folder / FOLDER / f"worker-{shard[0]}-of-{shard[1]}.jsonl"
 
 
 def revised_path(folder: Path) -> Path:
-    """Return the file of the verdicts that were changed later."""
+    """Return the file of verdicts changed later."""
     return folder / FOLDER / "revised.jsonl"
 
 
@@ -45,8 +45,8 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the records of all workers; each attempt is preceded by the ``run`` record it belongs to.
 
     Raises:
-        OptionError: the images in the folder were made for another plan.
-        DataError: a line is damaged, or images were made with two different weights.
+        OptionError: the images in the folder belong to another plan.
+        DataError: a line is damaged, or images were made with two different sets of weights.
     """
     lines = [{"verdict": "rejected", "path": None} | dict(line) for line in _lines(folder / FOLDER / _BEFORE)]
     lines += _lines(revised_path(folder))
@@ -72,10 +72,10 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _same_weights(now: str | None, before: str | None, folder: Path) -> str | None:
-    """Return the digest of the weights that made the images; those of generators of one's own are unknown.
+    """Return the digest of the weights that made the images; custom generators have none.
 
     Raises:
-        DataError: the images in the folder were made with two different weights.
+        DataError: the images in the folder were made with two different sets of weights.
     """
     if now is not None and before is not None and now != before:
         raise DataError(
@@ -98,9 +98,9 @@ def _of_plan(records: Iterator[dict[str, Any]], plan: Plan, folder: Path) -> Ite
 
 @dataclass
 class State:
-    """How far each slot is, in two bytes a slot: attempts that were rejected, or that one was accepted.
+    """The progress of each slot in two bytes: the number of rejected attempts, or that one was accepted.
 
-    What a person rejected does not use up the attempts of a slot: ``reviewed`` counts it by slot id.
+    Rejections in manual review do not use up a slot's attempts: ``reviewed`` counts them by slot id.
     """
 
     tried: dict[str, np.ndarray]
@@ -109,7 +109,7 @@ class State:
     seconds: float = 0.0
 
     def attempt(self, slot: Slot) -> int | None:
-        """Return the number of the next attempt, or None where one was accepted."""
+        """Return the number of the next attempt, or None if one was accepted."""
         tried = int(self.tried[slot.cell.name][slot.index])
         return None if tried == _ACCEPTED else tried
 
@@ -119,7 +119,7 @@ class State:
         return attempt is None or attempt >= max_attempts + self.reviewed.get(slot.id, 0)
 
     def add(self, record: dict[str, Any]) -> None:
-        """Take in a record; what belongs to no slot of the plan is counted, and nothing else."""
+        """Add a record; one that belongs to no slot of the plan only affects the counts."""
         if record["kind"] != "attempt":
             return
         self.seconds += record["seconds"]
@@ -140,11 +140,11 @@ class State:
 
 @dataclass
 class Tally:
-    """What the journals of a run add up to: its state, and the numbers and rejected images that reports show.
+    """Totals of a run's journals: its state, and the numbers and rejected images shown in reports.
 
-    ``model``: the description of the generator that worked last. ``accepted`` and ``rejected`` count by cell, the
-    latter by reason, too. ``kept``: path and reason of the rejected images that were kept, by class. ``review``: images
-    that a person accepted and rejected, and the reasons that they overruled.
+    ``model``: description of the latest generator. ``accepted`` and ``rejected``: counts by cell, the latter also by
+    reason. ``kept``: path and reason of the kept rejected images, by class. ``review``: images accepted and rejected in
+    manual review, and the reasons overruled.
     """
 
     state: State
@@ -155,7 +155,7 @@ class Tally:
     review: dict[str, Any] = field(default_factory=lambda: {"accepted": 0, "rejected": 0, "overruled": {}})
 
     def add(self, record: dict[str, Any], label: int) -> None:
-        """Count an attempt of a class."""
+        """Count an attempt in a class."""
         is_accepted = record["verdict"] == "accepted"
         if is_accepted:
             self.accepted[record["cell"]] += 1
@@ -173,17 +173,17 @@ _tallies: Unchanged[Tally] = Unchanged()
 
 
 def images_key(plan: Plan, folder: Path) -> Hashable:
-    """Return what the content of journals means, beside the files themselves: the slots of the plan, and the folder."""
+    """Return everything besides the files that the meaning of journals depends on: folder, plan and slots."""
     return folder, plan.digest, tuple(cell.num_to_generate for cell in plan.cells)
 
 
 def journal_files(folder: Path) -> list[Path]:
-    """Return the files that ``read_journals`` reads."""
+    """Return the files read by ``read_journals``."""
     return [*sorted((folder / FOLDER).glob("worker-*.jsonl")), folder / FOLDER / _BEFORE, revised_path(folder)]
 
 
 def read_tally(plan: Plan, folder: Path) -> Tally:
-    """Return what the journals add up to; they are read again only if one of them changed. Not to be changed."""
+    """Return the totals of the journals, reread only if one of them changed. Callers must not modify them."""
     return _tallies.get(images_key(plan, folder), journal_files(folder), partial(_read_tally, plan, folder))
 
 
@@ -203,5 +203,5 @@ def _read_tally(plan: Plan, folder: Path) -> Tally:
 
 
 def read_state(plan: Plan, folder: Path) -> State:
-    """Return what all workers have done so far, for the caller to go on counting."""
+    """Return the progress of all workers so far, as a copy that the caller may update."""
     return copy.deepcopy(read_tally(plan, folder).state)

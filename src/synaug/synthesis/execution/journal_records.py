@@ -1,4 +1,4 @@
-"""Check what a journal says before it is used: a record from a file names no other file than those of its run."""
+"""Validate journal records before use: a record may refer only to files of its own run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synaug.synthesis.planning.slots import image_seed
 _PLAIN = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,198}[A-Za-z0-9_-])?"
 _PLAIN_ID = re.compile(_PLAIN)
 _PLAIN_PATH = re.compile(rf"(?:synthetic|rejected)/{_PLAIN}/{_PLAIN}")
-_KINDS: dict[str, type | tuple[type, ...]] = {  # what readers rely on, beside id, attempt and path
+_KINDS: dict[str, type | tuple[type, ...]] = {  # required by readers, besides id, attempt and path
     "seed": int, "scores": dict, "seconds": (int, float), "prompt": str, "sha256": (str, type(None)),
 }  # fmt: skip
 _IMAGE_FOLDERS = ("synthetic", "rejected")
@@ -23,15 +23,15 @@ _IMAGE_FOLDERS = ("synthetic", "rejected")
 def checked_records(
     records: Iterator[dict[str, Any]], path: Path, cells: Mapping[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the records of a journal.
+    """Yield the records of a journal after validating them.
 
     Args:
-        records: as they were read.
-        path: of the journal, for messages.
-        cells: of the plan, by name.
+        records: the records as read.
+        path: path of the journal, for messages.
+        cells: cells of the plan, by name.
 
     Raises:
-        DataError: a record is of no cell, or its id or path cannot name a file of the run.
+        DataError: a record has an unknown cell, or its id or path cannot name a file of the run.
     """
     for number, record in enumerate(records, 1):
         fault = _fault(record, cells)
@@ -41,7 +41,7 @@ def checked_records(
 
 
 def _fault(record: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
-    """Return what is wrong with a record, or an empty text.
+    """Return the fault of a record, or an empty string.
 
     >>> _fault({"kind": "attempt", "id": "../x", "cell": "a", "index": 0, "attempt": 0}, {"a": 1})
     "the id '../x' cannot name a file"
@@ -66,7 +66,7 @@ def _fault(record: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
 
 
 def revision_fault(record: Mapping[str, Any]) -> str:
-    """Return what is wrong with the id, attempt, reason and path of a record or of a line that revises one."""
+    """Return the fault in the id, attempt, reason or path of a record, or of a line that revises one."""
     name, attempt, path, reason = (record.get(key) for key in ("id", "attempt", "path", "reason"))
     if not isinstance(name, str) or not (_PLAIN_ID.fullmatch(name) or component_fault(name) is None):
         return f"the id {name!r} cannot name a file"

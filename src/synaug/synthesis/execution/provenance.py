@@ -1,4 +1,4 @@
-"""Tell from the journals which images were accepted, and how each was made."""
+"""List the accepted images of a run and how each was made, from its journals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TOLD = (*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores")
 
 
 def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield one journal record an accepted slot, with the ``about`` of the generator that made it."""
+    """Yield one journal record per accepted slot, with the ``about`` of its generator."""
     cells = {cell.name: cell for cell in plan.cells}
     unseen = {cell.name: np.ones(cell.num_to_generate, bool) for cell in plan.cells}
     about: dict[str, Any] = {}
@@ -34,9 +34,9 @@ def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
-    """Return one row an accepted image, ordered by id: where it lies, and how and by what it was made.
+    """Return one row per accepted image, sorted by id, with its path and how it was made.
 
-    Kept column by column, and text that many images share once: a table of dicts takes several times the memory.
+    Kept column by column, with repeated text stored once: a table of dicts would take several times the memory.
     """
     columns: dict[str, list[Any]] = {name: [] for name in _TOLD}
     shared: dict[Any, Any] = {}
@@ -58,7 +58,7 @@ _manifests: Unchanged[Manifest] = Unchanged()
 def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
     """Return the accepted images of all workers as training rows, with paths relative to the folder.
 
-    The journals are read again only if one of them changed.
+    The journals are reread only if one of them changed.
     """
     return _manifests.get(images_key(plan, folder), journal_files(folder), partial(_read_manifest, plan, folder))
 
@@ -69,7 +69,7 @@ def _read_manifest(plan: Plan, folder: Path) -> Manifest:
 
 
 def manifest_of(told: pd.DataFrame, plan: Plan, folder: Path) -> Manifest:
-    """Return the images of a ``provenance`` table as ``synthetic_manifest`` does, and share its text with it."""
+    """Return the images of a ``provenance`` table as ``synthetic_manifest`` does, sharing its text."""
     frame = told[list(_IDENTITY)].sort_values(["label", "id"], ignore_index=True)
     frame = frame.assign(split="train", source="synthetic")[list(COLUMNS)]
     return Manifest(

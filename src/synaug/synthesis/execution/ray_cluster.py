@@ -1,7 +1,7 @@
-"""Let the workers of a Ray cluster make the parts of a plan: a dead one costs the images in flight, no others.
+"""Generate the parts of a plan with the workers of a Ray cluster; a dead worker costs only its images in flight.
 
-Each worker is an actor that makes one part after another as ``--shard`` does, and writes images and journal itself.
-Ray places and watches the actors; which part is next, how often one is tried again and when to stop is decided here.
+Each worker is an actor that makes one part after another, as ``--shard`` does, and writes images and journal itself.
+Ray places and monitors the actors; the order of parts, retries and stopping are decided here.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from synaug.synthesis.execution.journal import read_state
 from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, SynthesisResult, part_result, slots_of
 from synaug.synthesis.planning.plan import Plan
 
-LOOK_EVERY = 0.5  # seconds, for progress and a request to stop
-MAX_DEATHS = 3  # workers that may die in a row on one part without an image more
-_MAX_WAITS = 60  # times LOOK_EVERY, for a worker of before to let go of its part
+LOOK_EVERY = 0.5  # seconds between checks of progress and stop requests
+MAX_DEATHS = 3  # consecutive worker deaths on one part without a new image
+_MAX_WAITS = 60  # times LOOK_EVERY, for an earlier worker to release its part
 _PARTS_A_WORKER, _LEAST_IN_PART = 4, 256
-_OBJECT_STORE = 128 << 20  # bytes; images never go through it
+_OBJECT_STORE = 128 << 20  # bytes; images never pass through it
 
 Part = tuple[int, int]
 PartMaker = Callable[[Part, Progress], SynthesisResult]
@@ -38,17 +38,17 @@ PartMaker = Callable[[Part, Progress], SynthesisResult]
 
 @dataclass(frozen=True)
 class Cluster:
-    """Which Ray: so many workers (None: one a GPU or, without any, one a machine), at the address of a cluster."""
+    """A Ray cluster: number of workers (None: one per GPU or, without GPUs, one per machine) and address."""
 
     workers: int | None = None
     address: str | None = None
 
 
 def cluster_named(engine: str, *, workers: int | None = None, address: str | None = None) -> Cluster | None:
-    """Return the cluster that ``ray`` stands for, or None for ``local``.
+    """Return the cluster for the engine ``ray``, or None for ``local``.
 
     Raises:
-        OptionError: it is neither, or an option goes with ray alone.
+        OptionError: unknown engine, or an option that requires ray.
     """
     if engine == "ray":
         return Cluster(workers, address)
@@ -69,21 +69,21 @@ def synthesize_on_cluster(
     device: str = "auto",
     progress: Progress = silent,
 ) -> SynthesisResult:
-    """Make what the plan lacks with Ray's workers; the images are those that one process makes.
+    """Generate the plan's missing images with Ray workers; the images are the same as from a single process.
 
     Args:
-        plan: what to make.
-        begin: called with ``progress`` once in each worker; returns what makes a part there.
-        folder: the run directory, which all machines see under the same path.
-        cluster: which Ray, and how many workers.
-        quality: how many attempts a slot has.
-        device: ``cpu`` takes no GPU; with ``auto`` and ``cuda`` each worker has one of its own.
-        progress: called with how far all workers together have come.
+        plan: the plan.
+        begin: called once in each worker with ``progress``; returns the function that makes a part there.
+        folder: the run directory, shared by all machines under the same path.
+        cluster: address and number of workers.
+        quality: provides the number of attempts per slot.
+        device: ``cpu`` uses no GPU; with ``auto`` and ``cuda`` each worker has its own.
+        progress: called with the combined progress of all workers.
 
     Raises:
-        OptionError: another process makes the images of this folder.
-        EnvironmentFault: Ray is not there, workers die again and again, or what a worker met.
-        Interrupted: a signal asked for an end; all workers have saved what they finished.
+        OptionError: another process is generating the images of this folder.
+        EnvironmentFault: Ray is not available, workers keep dying, or a worker failed with this error.
+        Interrupted: a signal requested a stop; all workers have saved their finished images.
     """
     with storage.lock(folder, name="cluster"):
         left = _left(plan, folder, quality)
@@ -103,20 +103,20 @@ def _left(plan: Plan, folder: Path, quality: QualityOptions) -> int:
 
 
 def _clear(folder: Path) -> None:
-    """Remove what killed workers were writing."""
+    """Remove files that killed workers were writing."""
     for name in (SYNTHETIC, REJECTED):
         storage.remove_temporary(folder / name)
 
 
 def _parts(plan: Plan, workers: int, left: int) -> list[Part]:
-    """Return a few parts a worker, so that a quick one makes more of them, but none of a few images only."""
+    """Return a few parts per worker, so that fast workers make more of them, but no part with only a few images."""
     number = max(workers, min(_PARTS_A_WORKER * workers, left // _LEAST_IN_PART))
     return [(i, number) for i in range(number)]
 
 
 @contextlib.contextmanager
 def _ray(cluster: Cluster) -> Iterator[Any]:
-    """Connect to the cluster, or start Ray on this machine; what was connected before stays so."""
+    """Connect to the cluster, or start Ray on this machine; an existing connection is reused and kept."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -128,7 +128,7 @@ def _ray(cluster: Cluster) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"  # else Ray takes what it finds here
+    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"  # not any Ray found here
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
     with _signals_kept():
         try:
@@ -146,7 +146,7 @@ def _ray(cluster: Cluster) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Undo that Ray answers signals in its own way."""
+    """Restore the signal handlers that Ray replaces."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     with contextlib.suppress(ValueError):  # not in the main thread, where Ray sets none either
@@ -155,7 +155,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _resources(ray: Any, cluster: Cluster, device: str) -> tuple[int, dict[str, Any]]:
-    """Return the number of workers, and what Ray sets aside for each."""
+    """Return the number of workers, and the resources that Ray reserves for each."""
     if ":" in device:
         raise OptionError(f"With --engine ray each worker has its own GPU; generate.device must not name {device!r}.")
     there = ray.cluster_resources()
@@ -168,17 +168,17 @@ def _resources(ray: Any, cluster: Cluster, device: str) -> tuple[int, dict[str, 
 
 
 class Worker:
-    """What runs in an actor: one thread makes a part, the other says how far it is."""
+    """Runs in an actor: one thread makes a part, the other reports progress."""
 
     def __init__(self, begin: Callable[..., PartMaker], threads: int) -> None:
         keep_freed_memory()
-        os.environ["OMP_NUM_THREADS"] = str(threads)  # Ray says 1; read when torch is first imported
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # Ray sets 1; read when torch is first imported
         self._begin = begin
         self._make: PartMaker | None = None
         self._shown: tuple[str, int, int, str] = ("starting", 0, 0, "")
 
     def make(self, part: Part) -> SynthesisResult | Exception:
-        """Make a part; what goes wrong on purpose is returned, so that it arrives as it was."""
+        """Make a part; expected errors are returned rather than raised, so that Ray does not wrap them."""
         try:
             if self._make is None:
                 self._make = self._begin(progress=self._show)
@@ -190,17 +190,17 @@ class Worker:
         self._shown = (stage, done, total, note)
 
     def look(self) -> tuple[str, int, int, str]:
-        """Return what was last told of the progress."""
+        """Return the latest progress."""
         return self._shown
 
     def stop(self) -> None:
-        """Ask for an end at the next safe place."""
+        """Request a stop at the next safe point."""
         signals.request()
 
 
 @dataclass
 class _Team:
-    """The actors, the parts, and who makes which."""
+    """The actors, the parts, and their assignment."""
 
     ray: Any
     plan: Plan
@@ -215,7 +215,7 @@ class _Team:
     idle: list[Any] = field(default_factory=list)
     making: dict[Any, tuple[Any, Part]] = field(default_factory=dict)
     looking: dict[Any, Part] = field(default_factory=dict)
-    deaths: dict[Part | None, int] = field(default_factory=dict)  # in a row; None: before any part
+    deaths: dict[Part | None, int] = field(default_factory=dict)  # consecutive; None: before any part
     waits: int = 0
     failure: Exception | None = None
     stopped_at: float = math.inf  # by time.monotonic(), when the workers were asked to stop
@@ -225,7 +225,7 @@ class _Team:
         return self.stopped_at < math.inf
 
     def run(self) -> None:
-        """Work until all parts are made; on an error or a signal let all workers stop first, if they do so in time."""
+        """Work until all parts are done; after an error or signal, wait for the workers to stop, up to a time limit."""
         self.waiting = deque(self.parts)
         self.done, self.total = self._settled()
         self._show("")
@@ -234,7 +234,7 @@ class _Team:
                 self._hire()
             while self.making or (self.waiting and not self.is_stopping):
                 if time.monotonic() > self.stopped_at + signals.PATIENCE:
-                    break  # killed below: costs the images in flight
+                    break  # the workers are killed below, which costs the images in flight
                 self._step()
                 if (self.failure or signals.is_requested()) and not self.is_stopping:
                     self._stop()
@@ -246,7 +246,7 @@ class _Team:
         signals.stop_here()
 
     def _settled(self) -> tuple[dict[Part, int], int]:
-        """Return how many slots of each part need nothing, and how many slots there are."""
+        """Return the number of settled slots per part, and the number of all slots."""
         state, done, total = read_state(self.plan, self.folder), {}, 0
         for part in self.parts:
             done[part] = 0
@@ -262,7 +262,7 @@ class _Team:
         self.starting[actor.look.remote()] = actor
 
     def _step(self) -> None:
-        """Hand out parts, wait a moment, and take in what has come."""
+        """Assign parts, wait briefly, and process results."""
         while self.idle and self.waiting and not self.is_stopping:
             actor, part = self.idle.pop(), self.waiting.popleft()
             self.making[actor.make.remote(part)] = actor, part
@@ -303,7 +303,8 @@ class _Team:
             made = error
         self.idle.append(actor)
         if isinstance(made, InUseError) and (self.making or self.waits < _MAX_WAITS):
-            self.waits += not self.making  # else another one fits the model; or a worker of a killed command is left
+            # Either another worker is fitting the model, or one of a killed command still holds the part.
+            self.waits += not self.making
             self.waiting.append(part)
             time.sleep(LOOK_EVERY)
         elif isinstance(made, Exception):
@@ -312,7 +313,7 @@ class _Team:
             self.done[part] = made.requested
 
     def _bury(self, part: Part | None, error: Exception) -> None:
-        """Take another worker for one that died, unless too many did."""
+        """Replace a worker that died, unless too many did."""
         self.deaths[part] = self.deaths.get(part, 0) + 1
         if self.deaths[part] < MAX_DEATHS:
             self._hire()
@@ -324,7 +325,7 @@ class _Team:
         )
 
     def _look(self) -> None:
-        """Ask the workers how far they are, and show the sum."""
+        """Ask the workers for their progress, and show the sum."""
         stage = ""
         for reference in self._came(list(self.looking), timeout=0):
             part = self.looking.pop(reference)

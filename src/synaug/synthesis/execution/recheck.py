@@ -1,4 +1,4 @@
-"""Ask the gates about images that were accepted before, and withdraw those that fail."""
+"""Re-run the gates on accepted images, and withdraw those that fail."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _BATCH = 256
 UNREADABLE = "unreadable"
 
 Failed = tuple[dict[str, Any], Verdict]
-"""The journal record of an accepted image, and why it would not be accepted now."""
+"""The journal record of an accepted image, and why it fails now."""
 
 
 def recheck(plan: Plan, folder: Path, gates: Sequence[Gate], *, progress: Progress = silent) -> Iterator[Failed]:
-    """Yield the accepted images that a gate rejects, or that cannot be read any more; nothing is changed.
+    """Yield the accepted images that a gate rejects or that cannot be read anymore; nothing is changed.
 
-    What a person accepted is not asked about again; see ``review``.
+    Images accepted in manual review are not judged again; see ``review_decisions``.
     """
     made = synthetic_manifest(plan, folder)
     records = {record["id"]: record for record in accepted_records(plan, folder)}
@@ -49,7 +49,7 @@ def recheck(plan: Plan, folder: Path, gates: Sequence[Gate], *, progress: Progre
 
 
 def count_failed(failed: Sequence[Failed]) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-    """Return how many failed for each reason, and for each reason in each class or group."""
+    """Return the number of failures per reason, and the same per class or group."""
     by_class: dict[str, Counter[str]] = {}
     for record, verdict in failed:
         by_class.setdefault(record["cell"], Counter())[str(verdict.reason)] += 1
@@ -57,9 +57,9 @@ def count_failed(failed: Sequence[Failed]) -> tuple[dict[str, int], dict[str, di
 
 
 def withdraw(folder: Path, failed: Sequence[Failed]) -> None:
-    """Take the images out of the accepted ones: their slots are open again, for the next attempt.
+    """Remove images from the accepted ones, which reopens their slots for the next attempt.
 
-    The first of each reason are kept among the rejected images, to be looked at.
+    The first few per reason are kept among the rejected images for inspection.
     """
     kept = Counter({reason: len(paths) for reason, paths in rejected_files(folder).items()})
     storage.append_records(
@@ -70,6 +70,7 @@ def withdraw(folder: Path, failed: Sequence[Failed]) -> None:
             for record, verdict in failed
         ),
     )
+    # Journal first: if the process stops here, a leftover file is harmless, but a missing accepted image is an error.
     for record, verdict in failed:
         path, reason = folder / record["path"], str(verdict.reason)
         if path.exists() and kept[reason] < KEPT_PER_REASON:

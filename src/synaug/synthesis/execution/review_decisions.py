@@ -1,7 +1,7 @@
-"""What a person decided about the images of a run: read from the table they edited, and kept in the journal.
+"""Manual review of a run's images: read decisions from the edited table, and record them in the journal.
 
-A decision names an attempt, ``<id of the slot>-<attempt>``, so that it never falls on the image that later takes
-the place of the one that was looked at.
+A decision refers to an attempt, ``<slot id>-<attempt>``, so that it never applies to a later image in the slot of the
+one that was reviewed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ROW_IN_NOTE = re.compile(r"^\"?(\S+-\d{6}-[0-9a-f]{8}-\d+)\"?[,;\t]", re.MULTIL
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person wants of one image; ``line`` is where the table says so."""
+    """The decision on one image; ``line`` is its line in the table."""
 
     id: str
     decision: str
@@ -52,28 +52,28 @@ class DecisionTable:
 
 
 def decisions_path(folder: Path) -> Path:
-    """Return the table that a person edits."""
+    """Return the path of the table that users edit."""
     return folder / FOLDER / DECISIONS
 
 
 def image_name(record: Mapping[str, Any]) -> str:
-    """Return the name of an attempt's image, which a decision is about."""
+    """Return the name of an attempt's image, to which decisions refer."""
     return f"{record['id']}-{record['attempt']}"
 
 
 def read_decisions(path: Path) -> list[Decision]:
-    """Return the rows of a table that hold a decision or a note; see ``read_decision_table``."""
+    """Return the rows of a table that have a decision or a note; see ``read_decision_table``."""
     return read_decision_table(path).decisions
 
 
 def read_decision_table(path: Path) -> DecisionTable:
-    """Read a table with the columns id, decision (accept, reject or empty) and note; others are left alone.
+    """Read a table with the columns id, decision (accept, reject or empty) and note; other columns are ignored.
 
-    A row with a note alone is returned too. Comma, semicolon or tab may stand between the columns, as
-    spreadsheets write them.
+    Rows with only a note are returned too. Columns may be separated by comma, semicolon or tab, as saved by
+    spreadsheets.
 
     Raises:
-        DataError: the table cannot be used; the message names the lines.
+        DataError: the table cannot be used; the message lists the lines.
     """
     try:
         text = directories.read_bytes(path).decode("utf-8-sig")
@@ -109,7 +109,7 @@ def read_decision_table(path: Path) -> DecisionTable:
 
 
 def row_fault(decision: Decision, earlier: Mapping[str, Decision] = MappingProxyType({})) -> str:
-    """Return what is wrong with a row by itself, or with it and one before it; an empty text if nothing is."""
+    """Return the fault of a row, by itself or in combination with an earlier one; an empty text if there is none."""
     if not decision.id:
         return "the id is missing."
     if decision.decision not in ("", ACCEPT, REJECT):
@@ -137,17 +137,17 @@ def _raise_problems(path: Path, problems: Sequence[tuple[int, str]]) -> None:
 
 
 def attempts(plan: Plan, folder: Path, slots: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Return the journal's records of the slots, by the name of the image."""
+    """Return the journal records of the slots, by image name."""
     wanted = set(slots)
     records = (record for record in read_journals(plan, folder) if record["kind"] == "attempt")
     return {image_name(record): record for record in records if record["id"] in wanted}
 
 
 def pending(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tuple[dict[str, Any], Decision]]:
-    """Return the decisions that the journal does not hold yet, each with the record of its image.
+    """Return the decisions not yet in the journal, each with the record of its image.
 
     Raises:
-        DataError: a decision cannot be followed; the message names its line.
+        DataError: a decision cannot be applied; the message gives its line.
     """
     decisions = [each for each in decisions if each.decision]
     if not decisions:
@@ -163,7 +163,7 @@ def pending(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tup
 
 
 def _is_new(record: Mapping[str, Any], decision: Decision) -> bool:
-    """Return whether the decision says what the journal does not; what a gate rejected needs no second rejection."""
+    """Return whether a decision differs from the journal; images rejected by a gate need no second rejection."""
     if decision.decision == REJECT and record["verdict"] == "rejected":
         return record.get("reviewed") == REJECT and record.get("note") != decision.note
     return (record.get("reviewed"), record.get("note")) != (decision.decision, decision.note)
@@ -172,7 +172,7 @@ def _is_new(record: Mapping[str, Any], decision: Decision) -> bool:
 def _check_places(
     folder: Path, known: Mapping[str, dict[str, Any]], todo: Sequence[tuple[dict[str, Any], Decision]]
 ) -> None:
-    """Raise a DataError where an accepted image is not there any more, or its place is taken by another."""
+    """Raise a DataError if an image to accept is missing, or if its slot has another accepted image."""
     kept = _kept(folder)
     rejected = {image_name(record) for record, each in todo if each.decision == REJECT}
     taken = {r["id"]: name for name, r in known.items() if r["verdict"] == "accepted" and name not in rejected}
@@ -203,26 +203,26 @@ def _kept(folder: Path) -> dict[str, Path]:
 
 
 def apply_decisions(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tuple[dict[str, Any], Decision]]:
-    """Follow the decisions: a rejected image's slot is open again, an accepted one counts whatever a gate said.
+    """Apply the decisions: rejecting an image reopens its slot, accepting one overrules the gates.
 
-    All decisions are checked before anything changes. Cut short, the same call goes on.
+    All decisions are checked before anything changes. If interrupted, repeat the call to finish.
 
     Returns:
-        What was new, each with the record before.
+        The new decisions, each with the previous record.
 
     Raises:
-        DataError: a decision cannot be followed; the message names its line, and nothing was changed.
+        DataError: a decision cannot be applied; the message gives its line, and nothing was changed.
     """
     todo = pending(plan, folder, decisions)
-    for decision in (REJECT, ACCEPT):  # so that a place is free before it is taken
+    for decision in (REJECT, ACCEPT):  # frees a slot before another image takes it
         lines = [_moved(plan, folder, record, each) for record, each in todo if each.decision == decision]
         storage.append_records(revised_path(folder), lines)
-    _tidy(plan, folder, decisions)
+    _tidy(plan, folder, decisions)  # last: until the journal refers to the copies, the originals count
     return todo
 
 
 def _moved(plan: Plan, folder: Path, record: dict[str, Any], decision: Decision) -> dict[str, Any]:
-    """Copy the image to its new place, and return what the journal has to say of it."""
+    """Copy the image to its new place, and return the journal line for it."""
     line = {"id": record["id"], "attempt": record["attempt"], "reviewed": decision.decision, "note": decision.note}
     if decision.decision == REJECT:
         if record["verdict"] == "rejected":  # only the note is new
@@ -249,7 +249,7 @@ def _class_folder(plan: Plan, record: Mapping[str, Any]) -> Path:
 
 
 def _tidy(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> None:
-    """Remove the images that lie where they lay before, also those that an interrupted call left there."""
+    """Remove images from their previous places, including those left by an interrupted call."""
     known = attempts(plan, folder, (each.id.rpartition("-")[0] for each in decisions))
     taken = {record["id"] for record in known.values() if record["verdict"] == "accepted"}
     kept = _kept(folder)
@@ -265,7 +265,7 @@ def _tidy(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> None:
 
 
 def write_decisions(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the table for a person to edit; a class name that a spreadsheet would run as a formula is quoted."""
+    """Write the table for users to edit; class names that a spreadsheet would run as formulas are quoted."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""Which part of the images this process makes: as typed, or as the cluster's job says."""
+"""Determine which part of the images this process makes, as typed or from the cluster's job environment."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Mapping
 
 from synaug.errors import OptionError
 
-_INDEX = "JOB_COMPLETION_INDEX"  # of an indexed job in Kubernetes, from 0; the number of jobs is not told
+_INDEX = "JOB_COMPLETION_INDEX"  # of an indexed Kubernetes job, from 0; the number of jobs is not provided
 _TASK = "SLURM_ARRAY_TASK_ID"
 
 
 def shard_named(
     text: str, *, shards: int | None = None, environment: Mapping[str, str] = os.environ
 ) -> tuple[int, int]:
-    """Return part and number of parts, counted from 0, of ``i/n`` (i from 1 to n) or ``auto``.
+    """Return the part, counted from 0, and the number of parts for ``i/n`` (i from 1 to n) or ``auto``.
 
     Args:
-        text: what was typed.
-        shards: n for ``auto``, where the cluster does not tell.
-        environment: where a Slurm array or an indexed Kubernetes job says which of how many it is.
+        text: the option as typed.
+        shards: n for ``auto``, if the cluster does not provide it.
+        environment: variables with the index and size of a Slurm array or an indexed Kubernetes job.
 
     Raises:
-        OptionError: it is neither, or there is no such part.
+        OptionError: it is neither, or the part does not exist.
 
     >>> shard_named("2/8")
     (1, 8)

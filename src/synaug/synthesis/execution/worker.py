@@ -1,4 +1,4 @@
-"""Make the images of a plan, check each, and keep what is accepted, so that any interruption costs little."""
+"""Generate the images of a plan, check each, and keep accepted ones, so that an interruption costs little."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
 SYNTHETIC, REJECTED = "synthetic", "rejected"
 KEPT_PER_REASON = 60
-_THREADS = max(4, min(16, os.cpu_count() or 1))  # that resize, encode and write
+_THREADS = max(4, min(16, os.cpu_count() or 1))  # for resizing, encoding and writing
 
 
 @dataclass(frozen=True)
 class SynthesisResult:
-    """What came of the slots: ``rejected`` counts attempts by reason, ``missing`` the slots that stay empty."""
+    """The outcome: ``rejected`` counts attempts by reason, ``missing`` the slots that stay empty."""
 
     requested: int
     accepted: int
@@ -69,27 +69,27 @@ def synthesize(
     guides: Guides | None = None,
     progress: Progress = silent,
 ) -> SynthesisResult:
-    """Make what the plan lacks and the folder does not have; called again, resume where it stopped.
+    """Generate the plan's images that the folder lacks; repeating an interrupted call resumes it.
 
-    An image is written first and journaled after, a batch at a time, beside the making of the next batch.
-    A rejected slot is tried again with the next attempt's seed, ``quality.max_attempts`` times in all; the first
-    attempt of every slot comes before the second of any, so that a gate sees a class's images in an order that
-    no interruption changes. For ``collapse``, which compares them, a shard has whole classes.
+    Images are written first and journaled afterwards, batch by batch, while the next batch is generated. A rejected
+    slot is retried with the next attempt's seed, up to ``quality.max_attempts`` attempts in all; the first attempts of
+    all slots come before any second attempt, so that gates see a class's images in an order that no interruption
+    changes. For ``collapse``, which compares them, a shard has whole classes.
 
     Args:
-        plan: what to make.
-        generator: makes the images; may be None where everything is settled.
-        folder: gets ``synthetic/``, ``rejected/`` and ``journal/``.
-        gates: checks in order; the first that fails an image names the reason.
-        quality: how many attempts a slot has.
-        shard: ``(i, n)``: do the i-th of n parts; the others may run elsewhere at the same time.
-        guides: what image-to-image starts from; see ``make_guides``.
-        progress: called with how far the work has come.
+        plan: the plan.
+        generator: generates the images; may be None if everything is settled.
+        folder: receives ``synthetic/``, ``rejected/`` and ``journal/``.
+        gates: checks, in order; the first that fails an image gives the reason.
+        quality: provides the number of attempts per slot.
+        shard: ``(i, n)``: make the i-th of n parts; the others may run elsewhere at the same time.
+        guides: provides the init images; see ``make_guides``.
+        progress: called with the progress of the work.
 
     Raises:
-        OptionError: the folder holds images of another plan, or another process works on this shard.
+        OptionError: the folder contains images of another plan, or another process works on this shard.
         EnvironmentFault: the disk is full, or the device has too little memory.
-        Interrupted: a signal asked for an end; all finished images are saved.
+        Interrupted: a signal requested a stop; all finished images are saved.
     """
     quality = quality or QualityOptions()
     with storage.lock(folder, name=f"worker-{shard[0]}-of-{shard[1]}"):
@@ -110,10 +110,10 @@ def synthesize(
 
 
 def check_space(plan: Plan, images: int, folder: Path) -> None:
-    """Compare what so many images of the plan will take with what is free.
+    """Compare the disk space needed for this number of the plan's images with the free space.
 
     Raises:
-        EnvironmentFault: they will not fit.
+        EnvironmentFault: the images will not fit.
     """
     needed = estimate(plan)["disk_bytes"] * images // max(1, plan.num_to_generate)
     free = shutil.disk_usage(folder).free
@@ -125,15 +125,15 @@ def check_space(plan: Plan, images: int, folder: Path) -> None:
 
 
 def slots_of(plan: Plan, quality: QualityOptions, shard: tuple[int, int]) -> Iterator[Slot]:
-    """Yield the slots of a shard; where a gate compares the images of a class, the shards have whole classes."""
+    """Yield the slots of a shard; if a gate compares images within a class, shards have whole classes."""
     return slots(plan, shard, whole_classes="collapse" in quality.gates)
 
 
 def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progress: Progress) -> None:
-    """Make the first attempts of all slots, then the second ones, and so on, until none is left."""
+    """Make the first attempts of all slots, then the second attempts, and so on, until none are left."""
     worker.report(progress)
     with ThreadPoolExecutor(1, "synaug-finish") as pool:
-        for attempt in range(worker.most_attempts):  # no slot has more, so the rounds end whatever a journal says
+        for attempt in range(worker.most_attempts):  # no slot has more, so the rounds end whatever a journal contains
             if not worker.left:
                 return
             signals.stop_here()
@@ -148,12 +148,12 @@ def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progre
 def _run_round(
     worker: _Worker, generator: Generator, todo: Iterator[_Task], pool: ThreadPoolExecutor, progress: Progress
 ) -> None:
-    """Generate batch by batch; check and write each batch while the next is made."""
+    """Generate batch by batch; check and write each batch while the next one is generated."""
     finishing: Future[None] | None = None
     while tasks := list(islice(todo, getattr(generator, "batch_size", 16))):
         made = _generated(generator, tasks)
         if finishing is not None:
-            finishing.result()
+            finishing.result()  # raises errors of that batch, and limits memory to two batches
             worker.report(progress)
         finishing = pool.submit(worker.finish, tasks, *made)
         if signals.is_requested():
@@ -165,7 +165,7 @@ def _run_round(
 
 
 def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Generated], float]:
-    """Return one result a task and the seconds it took; plain images are wrapped."""
+    """Return one result per task, and the seconds it took; plain images are wrapped."""
     from synaug.synthesis.generators.diffusion import Generated
 
     if not callable(generator):
@@ -189,7 +189,7 @@ def _generated(generator: Generator, tasks: Sequence[_Task]) -> tuple[list[Gener
 
 @dataclass
 class _Worker:
-    """One process's share of the plan: what is done with images once they are made."""
+    """One process's share of the plan: everything that happens to images once they are generated."""
 
     plan: Plan
     folder: Path
@@ -198,12 +198,12 @@ class _Worker:
     shard: tuple[int, int]
     state: State
     pool: ThreadPoolExecutor
-    note: Callable[[], str] = str  # what the generator adds to the progress
+    note: Callable[[], str] = str  # text the generator adds to the progress
     left: int = 0
     total: int = 0
 
     def begin(self, about: dict[str, Any]) -> None:
-        """Make the folders and write who makes the images."""
+        """Create the folders and journal the generator's description."""
         self._classes = safe_names(self.plan.class_names)
         for name in self._classes:
             storage.make_folder(self.folder / SYNTHETIC / name)
@@ -224,27 +224,27 @@ class _Worker:
 
     @property
     def most_attempts(self) -> int:
-        """How many attempts any slot may have: what a person rejected does not count."""
+        """The maximum number of attempts of any slot; rejections in manual review do not count."""
         return self.quality.max_attempts + max(self.state.reviewed.values(), default=0)
 
     def report(self, progress: Progress) -> None:
-        """Say how many slots are settled."""
+        """Report the number of settled slots."""
         rejected = sum(self.state.rejected.values())
         parts = [f"{self.state.accepted:,} accepted, {rejected:,} rejected"] if rejected else []
         note = ", ".join(filter(None, [*parts, self.note()]))
         progress("making images", self.total - self.left, self.total, note)
 
     def tasks(self, attempt: int, guides: Guides | None) -> Iterator[_Task]:
-        """Yield what is to be done where this attempt is the next one."""
+        """Yield a task for each unsettled slot whose next attempt has this number."""
         for slot in slots_of(self.plan, self.quality, self.shard):
             is_next = self.state.attempt(slot) == attempt
             if is_next and not self.state.is_settled(slot, self.quality.max_attempts):
                 yield _Task(slot, attempt, guides(slot) if guides else None)
 
     def finish(self, tasks: Sequence[_Task], made: Sequence[Generated], seconds: float) -> None:
-        """Check the images of a batch, write and journal them."""
+        """Check the images of a batch, then write and journal them."""
         images = list(self.pool.map(self._fitted, [each.image for each in made]))
-        encodings = self.pool.map(self._encoded, images)  # while the gates look at them
+        encodings = self.pool.map(self._encoded, images)  # in parallel with the gates
         verdicts = self._judged(tasks, made, images)
         encoded = list(encodings)
         records = [
@@ -256,6 +256,7 @@ class _Worker:
             if record["path"] is not None and data is not None
         ]
         self._write(files)
+        # The journal comes last: it must never refer to an image that is not on disk.
         storage.append_records(self._journal, records)
         for task, record in zip(tasks, records, strict=True):
             self.state.add(record)
@@ -265,7 +266,7 @@ class _Worker:
         return None if image is None else encode(image, self.plan.encoding)
 
     def _fitted(self, image: Image.Image | None) -> Image.Image | None:
-        """Return the image in the size and color mode of the set; a different shape is cropped, not squeezed."""
+        """Return the image in the size and color mode of the set; another aspect ratio is cropped, not squeezed."""
         if image is None:
             return None
         try:
@@ -279,7 +280,7 @@ class _Worker:
     def _judged(
         self, tasks: Sequence[_Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
     ) -> list[Verdict]:
-        """Return what the pipeline says of each image or, where it found no problem, the gates."""
+        """Return the verdict per image: the pipeline's own problem or, if there is none, that of the gates."""
         candidates = [
             Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
             for task, each, image in zip(tasks, made, images, strict=True)
@@ -310,13 +311,13 @@ class _Worker:
         return record if task.guide is None else record | {"guide": task.guide[0]}
 
     def _path(self, task: _Task, verdict: Verdict) -> str | None:
-        """Return where the image goes; of the rejected ones only the first are kept, to be looked at."""
+        """Return the image's path; only the first few rejected ones per reason are kept, for inspection."""
         suffix = suffix_of(self.plan.encoding.format)
         if verdict.ok:
             return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
         reason = verdict.reason or "unnamed"
         path = f"{REJECTED}/{reason}/{task.slot.id}-{task.attempt}{suffix}"
-        if (self.folder / path).exists():  # written and counted before an interruption, and not yet journaled
+        if (self.folder / path).exists():  # written and counted before an interruption, but not journaled
             return path
         if self._kept.get(reason, 0) >= KEPT_PER_REASON:
             return None
@@ -324,7 +325,7 @@ class _Worker:
         return path
 
     def _write(self, files: Sequence[tuple[Path, bytes]]) -> None:
-        """Write the files beside one another, and make their names durable before the journal tells of them."""
+        """Write the files in parallel, and make their names durable before they are journaled."""
         folders = {path.parent for path, _ in files}
         for folder in folders:
             storage.make_folder(folder)
@@ -334,7 +335,7 @@ class _Worker:
 
 
 def part_result(plan: Plan, state: State, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> SynthesisResult:
-    """Return what came of the slots of a shard."""
+    """Return the outcome for the slots of a shard."""
     requested = accepted = 0
     for slot in slots_of(plan, quality, shard):
         requested += 1
@@ -348,16 +349,16 @@ def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tupl
 
 
 def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> int:
-    """Return how many slots have neither an accepted image nor used up their attempts."""
+    """Return the number of slots that have no accepted image and still have attempts left."""
     state = read_tally(plan, folder).state
     return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
 
 
 def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Return what all workers have done so far, as a dict for the report."""
+    """Return the work of all workers so far, as a dict for the report."""
     return asdict(part_result(plan, read_tally(plan, folder).state, QualityOptions()))
 
 
 def rejected_files(folder: Path) -> dict[str, list[Path]]:
-    """Return the kept rejected images by reason, in the order of their names."""
+    """Return the kept rejected images by reason, sorted by name."""
     return {place.name: sorted(place.iterdir()) for place in sorted((folder / REJECTED).glob("*")) if place.is_dir()}

@@ -1,7 +1,7 @@
-"""Pass real images through the generator's autoencoder, once, and keep the results beside the images of a run.
+"""Pass real images through the generator's autoencoder once, and keep the results beside the images of a run.
 
-What a network tells synthetic images by is mostly the autoencoder: a probe finds them in 91.5 % of cases, and in 72.7 %
-if the real ones went through the same autoencoder. Trained on some of those, it cannot use that difference.
+A network recognizes synthetic images mostly by traces of the autoencoder: a probe finds them in 91.5 % of cases, and in
+72.7 % if the real images went through the same autoencoder. Training on some of these removes that shortcut.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _BATCH = 32
 
 
 def autoencoded_manifest(plan: Plan, real: Manifest, folder: Path) -> Manifest:
-    """Return the real images as the autoencoder returns them, row by row, with paths relative to the folder."""
+    """Return the reconstructed real images, row by row, with paths relative to the folder."""
     paths = [_path(plan, image_id) for image_id in real.frame["id"]]
     frame = real.frame.drop(columns=["image"], errors="ignore").assign(path=paths)
     digests = _recorded(folder)
@@ -44,21 +44,21 @@ def autoencoded_manifest(plan: Plan, real: Manifest, folder: Path) -> Manifest:
 
 
 def autoencode(plan: Plan, real: Manifest, folder: Path, *, device: str = "auto", progress: Progress = silent) -> None:
-    """Write the real images that are not there yet as the autoencoder of ``plan.model`` returns them.
+    """Write the missing reconstructions of the real images by the autoencoder of ``plan.model``.
 
-    Each is written atomically under a name that follows from its id, so an interrupted call resumes.
+    Each is written atomically under a name derived from its id, so an interrupted call can be repeated.
 
     Args:
-        plan: names the model, the size it works at, and the encoding of images.
+        plan: provides the model, the size it works at, and the encoding of images.
         real: the real training images.
-        folder: run directory; gets ``autoencoded/``.
-        device: where the autoencoder runs.
-        progress: called with how many are done.
+        folder: run directory; receives ``autoencoded/``.
+        device: device of the autoencoder.
+        progress: called with the number of images done.
 
     Raises:
-        OptionError: the model has no autoencoder, or the folder holds images of another model.
+        OptionError: the model has no autoencoder, or the folder contains images of another model.
         EnvironmentFault: the model cannot be loaded.
-        Interrupted: a signal asked for an end; what is written stays.
+        Interrupted: a signal requested a stop; written images are kept.
     """
     wanted = list(real.frame["id"])
     recorded = _recorded(folder)
@@ -89,7 +89,7 @@ def autoencode(plan: Plan, real: Manifest, folder: Path, *, device: str = "auto"
 
 
 def _recorded(folder: Path) -> dict[str, str]:
-    """Return the digest of each image that was written, by its path."""
+    """Return the digest of each image written so far, by path."""
     journal = folder / FOLDER / _DIGESTS
     records = storage.read_records(journal) if journal.is_file() else ()
     return {record["path"]: record["sha256"] for record in records}
@@ -100,7 +100,7 @@ def _path(plan: Plan, image_id: str) -> str:
 
 
 def _batches_of_one_size(real: Manifest, rows: Sequence[int]) -> Iterator[list[int]]:
-    """Yield rows in parts whose images have one size, at most ``_BATCH`` each."""
+    """Yield rows in batches of at most ``_BATCH`` whose images have the same size."""
     for _, same in itertools.groupby(rows, lambda row: read_image(real, row).size):
         together = list(same)
         for start in range(0, len(together), _BATCH):
@@ -144,14 +144,14 @@ def _autoencoder(plan: Plan, device: str) -> Any:
 
 
 def _latents(encoded: Any) -> Any:
-    """Return the latents of what an autoencoder returns: the mode of a distribution, or the latents themselves."""
+    """Return the latents in an autoencoder's output: the mode of a distribution, or the latents themselves."""
     if hasattr(encoded, "latent_dist"):
         return encoded.latent_dist.mode()
     return encoded.latents if hasattr(encoded, "latents") else encoded.latent
 
 
 def _inner_size(size: tuple[int, int], *, side: int, factor: int) -> tuple[int, int]:
-    """Return the size at which an image is encoded: its shorter side as the model's, both in whole latents.
+    """Return the size at which an image is encoded: the shorter side as for the model, both sides in whole latents.
 
     >>> _inner_size((500, 375), side=512, factor=8)
     (680, 512)

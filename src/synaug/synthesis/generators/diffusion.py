@@ -1,4 +1,4 @@
-"""Make images from prompts with any text-to-image or image-to-image pipeline that diffusers loads."""
+"""Generate images from prompts with any text-to-image or image-to-image pipeline that diffusers loads."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from synaug.synthesis.generators.safety_checker import Mosaics
 from synaug.synthesis.generators.text_encoders import limit_of_pipeline
 
 Problem = Literal["non_finite", "flagged", "refused", "unusable"]
-_MAX_EMBEDDED = 256 << 20  # bytes of prompts that are kept embedded
-_TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # by a pipeline that is given texts
-_LARGEST_BATCH = 64  # where the batch size is found by trying
+_MAX_EMBEDDED = 256 << 20  # bytes of embedded prompts to keep
+_TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # as set by a pipeline that receives text
+_LARGEST_BATCH = 64  # when the batch size is found by trial
 
 
 @dataclass(frozen=True)
 class Generated:
-    """An image, or the problem that it has; then the image is None, or of a flagged one a mosaic to look at."""
+    """An image, or a problem; then the image is None or, for a flagged one, a mosaic for reviewers."""
 
     image: Image.Image | None
     problem: Problem | None = None
 
 
 class Generator(Protocol):
-    """Makes one image for each prompt and seed; ``images`` are what image-to-image starts from.
+    """Generates one image per prompt and seed; ``images`` are the init images for image-to-image.
 
-    It may return plain images, have a ``batch_size``, and an ``about`` dict that goes into the provenance.
+    It may return plain images, have a ``batch_size``, and have an ``about`` dict that is added to the provenance.
     """
 
     def __call__(self, prompts: Sequence[str], *, seeds: Sequence[int]) -> Iterable[Generated | Image.Image]: ...
@@ -43,7 +43,7 @@ class Generator(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How the pipeline is called; ``batch_may_vary`` where nobody said how many images at once."""
+    """How the pipeline is called; ``batch_may_vary`` if the user did not set a batch size."""
 
     steps: int
     guidance: float
@@ -62,7 +62,7 @@ class DiffusionGenerator:
         self._pipeline, self._settings, self._family = pipeline, settings, family
         self._takes = inspect.signature(type(pipeline).__call__).parameters
         self._embedded: dict[str, dict[str, Any]] = {}
-        self._finite: list[Any] = []  # one truth value an image: what the decoder returned, before it is clamped
+        self._finite: list[Any] = []  # one boolean per image: whether the decoder's output was finite before clamping
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
         self._mosaics = Mosaics(getattr(pipeline, "safety_checker", None))
@@ -73,19 +73,19 @@ class DiffusionGenerator:
     def __call__(
         self, prompts: Sequence[str], *, seeds: Sequence[int], images: Sequence[Image.Image] | None = None
     ) -> list[Generated]:
-        """Return one image a prompt.
+        """Return one image per prompt.
 
         Args:
             prompts: N texts.
-            seeds: N seeds; an image depends on its own prompt, seed and start only.
-            images: N images to start from, for image-to-image.
+            seeds: N seeds; an image depends only on its own prompt, seed and init image.
+            images: N init images, for image-to-image.
 
         Raises:
-            EnvironmentFault: not even one image fits into the memory.
-            OptionError: the text encoder takes no part of a prompt.
+            EnvironmentFault: not even a single image fits into memory.
+            OptionError: no part of a prompt fits the text encoder.
 
         Warns:
-            UserWarning: a prompt is longer than the text encoder takes and loses words from its middle.
+            UserWarning: a prompt exceeds the text encoder's limit and loses words from its middle.
         """
         prompts = self._fitted(prompts)
         made: list[Generated] = []
@@ -102,7 +102,7 @@ class DiffusionGenerator:
         return made
 
     def _fitted(self, prompts: Sequence[str]) -> list[str]:
-        """Return the prompts as the text encoder takes them whole: the tokenizer would cut their ends."""
+        """Return the prompts shortened to the text encoder's limit; the tokenizer would cut off their ends instead."""
         fitted = []
         for prompt in prompts:
             kept = self.prompt_limit(prompt)
@@ -114,7 +114,7 @@ class DiffusionGenerator:
         return fitted
 
     def _grow(self, made: int) -> None:
-        """Double the batch after a full one that left more than half of the device's memory free."""
+        """Double the batch size after a full batch that left more than half of the device's memory free."""
         if self._may_grow and made == self.batch_size and made < _LARGEST_BATCH:
             self.batch_size *= 2 if _memory_share(self._pipeline.device) < 0.45 else 1
 
@@ -165,7 +165,7 @@ class DiffusionGenerator:
         return [self._with_mosaic(*each) for each in enumerate(made)]
 
     def _refused(self, error: Exception) -> OptionError:
-        """Return the error for settings that the pipeline or its scheduler does not take."""
+        """Return the error for settings that the pipeline or its scheduler rejects."""
         settings = self._settings
         return OptionError(
             f"The model {self.about.get('model')} makes no image with generate.steps {settings.steps}, generate.size "
@@ -175,20 +175,20 @@ class DiffusionGenerator:
         )
 
     def _with_mosaic(self, position: int, made: Generated) -> Generated:
-        """Return a flagged image with its mosaic, any other as it is."""
+        """Return a flagged image with its mosaic, and any other image unchanged."""
         if made.problem != "flagged":
             return made
         side = self._settings.size or default_size(self._pipeline)
         return Generated(self._mosaics.image(position, (side, side)), made.problem)
 
     def _steps(self) -> int:
-        """Return the steps to ask for: image-to-image does only ``strength`` of them, and at least one."""
+        """Return the steps to request: image-to-image runs only ``strength`` of them, and needs at least one."""
         if "strength" not in self._takes:
             return self._settings.steps
         return max(self._settings.steps, int(np.ceil(1 / self._settings.strength)))
 
     def _text_arguments(self, prompts: Sequence[str]) -> dict[str, Any]:
-        """Return the prompts as the pipeline takes them: embedded where the family is known, each only once."""
+        """Return the prompts as pipeline arguments, embedded if the family is known; each prompt is embedded once."""
         import torch
 
         if not self._family.embeddings:
@@ -205,7 +205,7 @@ class DiffusionGenerator:
         return arguments | ({"negative_prompt": None} if "negative_prompt" in self._takes else {})
 
     def _encode(self, prompts: list[str]) -> dict[str, dict[str, Any]]:
-        """Return what the text encoders make of each prompt, by the names that the pipeline takes."""
+        """Return the text encoders' output for each prompt, keyed by pipeline argument."""
         import torch
 
         encode = self._pipeline.encode_prompt
@@ -226,7 +226,7 @@ class DiffusionGenerator:
         return {prompt: {name: value[i : i + 1] for name, value in named} for i, prompt in enumerate(prompts)}
 
     def _negative(self, number: int) -> dict[str, list[str]]:
-        """Return the negative prompt so many times; none where it is empty, which SDXL takes for another thing."""
+        """Return the negative prompt ``number`` times; nothing if it is empty, which SDXL treats differently."""
         if not self._guided or not self._settings.negative_prompt:
             return {}
         return {"negative_prompt": [self._settings.negative_prompt] * number}
@@ -252,7 +252,7 @@ class DiffusionGenerator:
 
 
 def _filled(items: Sequence[Any], size: int) -> list[Any]:
-    """Return the items, the last one repeated up to the size: an image is the same in every batch of one shape."""
+    """Return the items padded to the size with the last one: pixels depend on the shape of the batch."""
     return [*items, *[items[-1]] * (size - len(items))]
 
 
@@ -261,14 +261,14 @@ def _num_bytes(embedded: dict[str, dict[str, Any]]) -> int:
 
 
 def _memory_share(device: Any) -> float:
-    """Return how much of the device's memory was in use at most."""
+    """Return the peak share of the device's memory in use."""
     import torch
 
     return torch.cuda.max_memory_reserved(device) / torch.cuda.mem_get_info(device)[1]
 
 
 def _is_finite(values: Any) -> Any:
-    """Return which images of a batch have finite values only, bool of shape ``(N,)``."""
+    """Return which images of a batch are entirely finite, bool of shape ``(N,)``."""
     return values.isfinite().flatten(1).all(1)
 
 
@@ -281,13 +281,13 @@ def _generated(array: np.ndarray, finite: bool, flagged: bool) -> Generated:
 
 
 def denoiser_of(pipeline: Any) -> Any:
-    """Return the network that takes the noise away step by step."""
+    """Return the network that removes the noise step by step."""
     unet = getattr(pipeline, "unet", None)
     return pipeline.transformer if unet is None else unet
 
 
 def default_size(pipeline: Any) -> int:
-    """Return the side of the images that a pipeline makes unless told otherwise."""
+    """Return the default side in pixels of the images that a pipeline makes."""
     own = getattr(denoiser_of(pipeline).config, "sample_size", None)
     latent: Any = own or getattr(pipeline, "default_sample_size", 128)
     return int(latent if isinstance(latent, int) else latent[0]) * int(pipeline.vae_scale_factor)

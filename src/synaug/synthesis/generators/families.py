@@ -1,4 +1,4 @@
-"""What each family of diffusion pipelines needs: steps, guidance, scheduler, and what its text encoders return."""
+"""Defaults of each family of diffusion pipelines: steps, guidance, scheduler, and outputs of its text encoders."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _MASKED = (
 
 @dataclass(frozen=True)
 class Family:
-    """Defaults of a family; ``embeddings`` names what ``encode_prompt`` returns, as the pipeline takes it.
+    """Defaults of a family; ``embeddings`` names the outputs of ``encode_prompt`` as pipeline arguments.
 
-    ``fast_solver`` says that the scheduler of its checkpoints is slow and DPM-Solver++ does the same in
-    fewer steps. Empty ``embeddings``: the prompts are passed as text.
+    ``fast_solver`` means that the scheduler in its checkpoints is slow, and DPM-Solver++ needs fewer steps for the same
+    result. With empty ``embeddings``, prompts are passed as text.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Family:
 
 
 _FAMILIES: tuple[tuple[str, str, Family], ...] = (
-    # pipeline class, words in the model's name or its scheduler's, family; the first that fits is taken
+    # pipeline class, words in the name of the model or its scheduler, family; the first match is used
     (r"StableDiffusion3", r"turbo", Family("SD 3 Turbo", 4, 0.0, _POOLED)),
     (r"StableDiffusion3", r"", Family("SD 3", 28, 7.0, _POOLED)),
     (r"StableDiffusionXL", r"turbo", Family("SDXL-Turbo", 1, 0.0, _POOLED)),
@@ -52,7 +52,7 @@ OTHER = Family("other", 28, 5.0)
 
 
 def family_of(pipeline: str, *, model: str = "", scheduler: str = "") -> Family:
-    """Return the family of a pipeline class, as far as its name, the model's and the scheduler's tell.
+    """Return the family of a pipeline class, judged by its name and those of the model and scheduler.
 
     >>> family_of("StableDiffusionPipeline", model="stabilityai/sd-turbo").guidance
     0.0

@@ -1,4 +1,4 @@
-"""Talk to an image service: rate limit, retries with backoff, size limits, and errors that never contain the key."""
+"""HTTP client for image services: rate limit, retries with backoff, size limits, and errors without the key."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from synaug.runtime.secrets import redacted
 MAX_BYTES = 64 << 20  # of one response
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
 _LONGEST_WAIT = 120.0  # seconds
-_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})  # 429s that waiting does not cure
+_QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})  # 429 errors that waiting does not resolve
 _REFUSALS = ("moderation", "content_policy", "content_filter", "safety")
 
 
 class Refused(Exception):
-    """The service refuses this prompt for its content."""
+    """The service rejects this prompt because of its content."""
 
 
 class Unusable(Exception):
-    """The service answered, and may have charged, but the answer is not an image."""
+    """The service responded, and may have charged, but the response is not an image."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class _Response:
 
 
 class HttpClient:
-    """A client of one service; several threads may use it."""
+    """A client of one service; safe to use from several threads."""
 
     def __init__(self, endpoint: str, options: ApiOptions, *, key: str | None) -> None:
-        """Check the address; nothing is sent yet.
+        """Check the endpoint; nothing is sent yet.
 
         Raises:
-            OptionError: the endpoint is no http(s) address, contains a password, or would send the key unencrypted.
+            OptionError: the endpoint is not an http(s) URL, contains a password, or would send the key unencrypted.
             EnvironmentFault: the package httpx is missing.
         """
         try:
@@ -63,31 +63,31 @@ class HttpClient:
         self._pace = _Pace(options.requests_per_minute)
 
     def post(self, path: str, content: Any, *, idempotency_key: str) -> Any:
-        """Send JSON and return the JSON of the answer.
+        """Send JSON and return the JSON in the response.
 
         Raises:
             Refused: the content policy forbids the prompt.
-            Unusable: the answer is not JSON.
+            Unusable: the response is not JSON.
             OptionError: the service does not accept the request.
-            EnvironmentFault: it cannot be reached, refuses the key, or still fails after all retries.
-            Interrupted: a signal came while waiting.
+            EnvironmentFault: it cannot be reached, rejects the key, or still fails after all retries.
+            Interrupted: a signal arrived while waiting.
         """
         headers = {"Idempotency-Key": idempotency_key}
         return _parsed(self._sent("POST", f"{self.endpoint}/{path}", headers=headers, json=content).body)
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
-        """Return the bytes of a path of the service; errors as in ``post``."""
+        """Return the content at a path of the service; errors as in ``post``."""
         return self._sent("GET", f"{self.endpoint}/{path}", params=parameters).body
 
     def get_json(self, path: str) -> Any:
-        """Return the JSON of a path of the service; errors as in ``post``."""
+        """Return the JSON at a path of the service; errors as in ``post``."""
         return _parsed(self.get(path))
 
     def download(self, url: str) -> bytes:
-        """Return the image at an address that the service named; the key is not sent there.
+        """Return the image at a URL returned by the service; the key is not sent there.
 
         Raises:
-            Unusable: the address is neither encrypted nor on the host of the service.
+            Unusable: the URL is neither encrypted nor on the service's own host.
         """
         parts, own = urlsplit(url), urlsplit(self.endpoint)
         if parts.scheme != "https" and (parts.scheme, parts.netloc) != (own.scheme, own.netloc):
@@ -115,7 +115,7 @@ class HttpClient:
                     "Finished images are saved; rerun the same command to resume."
                 )
             _pause(min(_LONGEST_WAIT, wait if wait is not None else self._options.backoff * 2**attempt))
-        raise AssertionError  # unreachable: the loop above is endless
+        raise AssertionError  # unreachable: the loop never ends by itself
 
     def _once(self, method: str, url: str, *, with_key: bool, headers: Any = None, **content: Any) -> _Response:
         sent = dict(headers or {})
@@ -153,7 +153,7 @@ class HttpClient:
         return self._shown(f"HTTP {response.status} {message}".strip())
 
     def _shown(self, text: str) -> str:
-        """Return text of the service as one short printable line without the key."""
+        """Return text from the service as one short printable line without the key."""
         if self._key:
             text = text.replace(self._key, "***")
         line = "".join(char if char.isprintable() else " " for char in redacted(text))
@@ -161,7 +161,7 @@ class HttpClient:
 
 
 class _Pace:
-    """Let requests start at most so often, in all threads together."""
+    """Spaces out the starts of requests, across all threads."""
 
     def __init__(self, per_minute: float | None) -> None:
         self._gap = 60 / per_minute if per_minute else 0.0
@@ -178,7 +178,7 @@ class _Pace:
 
 
 def _pause(seconds: float) -> None:
-    """Sleep, unless a signal asks for an end."""
+    """Sleep, unless a signal requests a stop."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         signals.stop_here()
@@ -186,13 +186,13 @@ def _pause(seconds: float) -> None:
 
 
 def checked_endpoint(endpoint: str, *, has_key: bool) -> str:
-    """Return the address without a slash at its end.
+    """Return the endpoint without a trailing slash.
 
     >>> checked_endpoint("http://127.0.0.1:8000/v1/", has_key=True)
     'http://127.0.0.1:8000/v1'
 
     Raises:
-        OptionError: it is no http(s) address, contains a password, or would send the key unencrypted.
+        OptionError: it is not an http(s) URL, contains a password, or would send the key unencrypted.
     """
     parts = urlsplit(endpoint)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -212,7 +212,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def retry_after(value: str | None, *, now: float | None = None) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait: a number, or a date.
+    """Return the seconds to wait in a Retry-After header, which is a number or a date.
 
     >>> retry_after("2"), retry_after("Thu, 01 Jan 1970 00:01:00 GMT", now=50.0), retry_after("soon")
     (2.0, 10.0, None)
@@ -246,6 +246,6 @@ def _error_of(body: bytes) -> dict[str, Any]:
 
 
 def _code(body: bytes) -> str:
-    """Return the service's code for an error, or its type if it has no code."""
+    """Return the error code in a response, or its type if it has no code."""
     error = _error_of(body)
     return str(error.get("code") or error.get("type") or "").lower()

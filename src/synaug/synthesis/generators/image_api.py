@@ -1,4 +1,4 @@
-"""Generate images with a service: OpenAI's images API and its like, or a ComfyUI server."""
+"""Generate images with a service: OpenAI's images API and compatible ones, or a ComfyUI server."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from synaug.synthesis.generators.paid_images import PaidImages
 
 OPENAI = "https://api.openai.com/v1"
 COMFYUI = "http://127.0.0.1:8188"
-_TRIES = 3  # requests for one image whose answers are unusable
-_BATCHES_IN_FLIGHT = 2  # one is written while the next is requested
+_TRIES = 3  # requests per image if the responses are unusable
+_BATCHES_IN_FLIGHT = 2  # one is being written while the next is requested
 
 
 class ServiceGenerator:
-    """A callable that asks a service for one image per prompt and seed; see ``load_service``."""
+    """A callable that requests one image per prompt and seed from a service; see ``load_service``."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class ServiceGenerator:
     ) -> None:
         self._service, self._paid, self._options = service, paid, options
         self._identity = json.dumps(identity, sort_keys=True)
-        self._returned: list[list[str]] = []  # keys of the latest batches, which may not be in the journal yet
+        self._returned: list[list[str]] = []  # keys of the latest batches, which may not be journaled yet
         self.about = about
 
     @property
@@ -53,7 +53,7 @@ class ServiceGenerator:
 
     @property
     def note(self) -> str:
-        """What a progress line shows beside the counts."""
+        """Text that a progress line shows after the counts."""
         return f"{self._paid.spent} spent" if self._paid.price else ""
 
     def __call__(
@@ -62,10 +62,10 @@ class ServiceGenerator:
         """Return one image per prompt.
 
         Raises:
-            OptionError: images to start from are given, or the service does not accept the request.
+            OptionError: init images are given, or the service does not accept the request.
             BudgetReached: the next image would cost more than the budget allows.
-            EnvironmentFault: the service cannot be reached, or refuses the key.
-            Interrupted: a signal asked for an end; what was paid for is kept.
+            EnvironmentFault: the service cannot be reached, or rejects the key.
+            Interrupted: a signal requested a stop; paid images are kept.
         """
         if images is not None:
             raise OptionError("Image services generate from text only; use variant 'text'.")
@@ -78,7 +78,7 @@ class ServiceGenerator:
             ]
             wait(made, return_when=FIRST_EXCEPTION)
             if any(each.done() and each.exception() for each in made):
-                stop.set()  # requests under way end and are kept; no further ones begin
+                stop.set()  # pending requests finish and are kept; no new ones start
         signals.stop_here()
         for each in made:
             if (error := each.exception()) is not None and not isinstance(error, _Stopped):
@@ -110,7 +110,7 @@ class ServiceGenerator:
             return Generated(None, "unusable")
 
     def _bought(self, prompt: str, seed: int, key: str) -> bytes | None:
-        """Return the encoded image; empty if the service refuses the prompt, None if no answer was usable."""
+        """Return the encoded image; empty if the service rejects the prompt, None if no response was usable."""
         for attempt in range(_TRIES):
             try:
                 data = self._service.image(prompt, seed=seed, key=key if not attempt else f"{key}-{attempt}")
@@ -120,14 +120,14 @@ class ServiceGenerator:
                 return b""
             except (Unusable, DataError):
                 if attempt < _TRIES - 1:
-                    self._paid.reserve(f"{key}-{attempt + 1}")  # an answer may have been charged
+                    self._paid.reserve(f"{key}-{attempt + 1}")  # the unusable response may have been charged
             else:
                 return data
         return None
 
 
 class _Stopped(Exception):
-    """Not requested, since another request failed or a signal came."""
+    """Not requested, because another request failed or a signal arrived."""
 
 
 def load_service(model: str, options: ApiOptions, *, run: Path | None = None) -> ServiceGenerator:
@@ -135,8 +135,8 @@ def load_service(model: str, options: ApiOptions, *, run: Path | None = None) ->
 
     Args:
         model: kind and name of the model.
-        options: address, price, budget, limits.
-        run: run directory that keeps paid images and the ledger; without it they are kept in memory.
+        options: endpoint, price, budget and limits.
+        run: run directory for paid images and the ledger; without it they are kept in memory.
 
     Raises:
         OptionError: an option is missing or not allowed.

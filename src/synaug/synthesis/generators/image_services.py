@@ -1,4 +1,4 @@
-"""The request and answer of each kind of image service."""
+"""Request and response formats of each kind of image service."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from synaug.errors import DataError, OptionError
 from synaug.runtime import signals
 from synaug.synthesis.generators.http_client import HttpClient, Unusable
 
-_POLL = 0.5  # seconds between two questions whether ComfyUI has finished
+_POLL = 0.5  # seconds between polls of ComfyUI
 
 
 class ImageService(Protocol):
-    """Asks a service for one image."""
+    """Requests one image from a service."""
 
     name: str
     sends_seed: bool
 
     def image(self, prompt: str, *, seed: int, key: str) -> bytes:
-        """Return the encoded image; ``key`` identifies the request if it has to be repeated."""
+        """Return the encoded image; ``key`` identifies the request if it must be repeated."""
         ...
 
 
 class OpenAIImages:
-    """``images/generations`` as OpenAI, Azure, vLLM-Omni, SGLang and LocalAI offer it."""
+    """``images/generations`` as offered by OpenAI, Azure, vLLM-Omni, SGLang and LocalAI."""
 
     name = "OpenAI images API"
 
@@ -42,7 +42,7 @@ class OpenAIImages:
         if self._options.size:
             content["size"] = self._options.size
         if self.sends_seed:
-            content["seed"] = seed % 2**31  # services take 32 bits with a sign
+            content["seed"] = seed % 2**31  # services take signed 32-bit integers
         answer = self._client.post("images/generations", content, idempotency_key=key)
         try:
             first = answer["data"][0]
@@ -60,7 +60,7 @@ class OpenAIImages:
 
 
 class ComfyUI:
-    """A ComfyUI server, which runs a workflow that was saved in its API format."""
+    """A ComfyUI server, which runs a workflow saved in its API format."""
 
     name = "ComfyUI"
     sends_seed = True
@@ -78,7 +78,7 @@ class ComfyUI:
         return self._client.get("view", {name: str(place.get(name, "")) for name in ("filename", "subfolder", "type")})
 
     def _finished(self, number: str) -> dict[str, Any]:
-        """Wait for the workflow, and return where its first image is."""
+        """Wait for the workflow, and return the location of its first image."""
         until = time.monotonic() + self._options.timeout
         while time.monotonic() < until:
             signals.stop_here()
@@ -99,10 +99,10 @@ def _images_of(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def read_workflow(path: Path) -> dict[str, Any]:
-    """Read a workflow that ComfyUI saved in its API format.
+    """Return a workflow that ComfyUI saved in its API format.
 
     Raises:
-        DataError: it cannot be read, or is not JSON of that form.
+        DataError: it cannot be read, or is not JSON in that format.
         OptionError: it has no ``{prompt}`` to replace.
     """
     try:
@@ -119,7 +119,7 @@ def read_workflow(path: Path) -> dict[str, Any]:
 
 
 def filled_workflow(value: Any, *, prompt: str, seed: int) -> Any:
-    """Return the workflow with its placeholders replaced; a text that is just ``{seed}`` becomes the number.
+    """Return the workflow with its placeholders replaced; a value that is just ``{seed}`` becomes a number.
 
     >>> filled_workflow({"text": "{prompt}, sharp", "seed": "{seed}"}, prompt="a {seed} cat", seed=7)
     {'text': 'a {seed} cat, sharp', 'seed': 7}

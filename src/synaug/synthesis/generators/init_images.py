@@ -1,4 +1,4 @@
-"""Choose the real image from which image-to-image starts: of the same class, or of a many-shot one."""
+"""Choose the init image for image-to-image: from the same class, or from a many-shot one."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from synaug.synthesis.planning.slots import Slot
 MANY = 100  # a class with more training images is many-shot (Liu et al. 2019)
 
 Guides = Callable[[Slot], tuple[str, Image.Image]]
-"""Gives the id and the image of the real image that a slot starts from."""
+"""Returns the id and content of a slot's init image."""
 
 
 def make_guides(plan: Plan, manifest: Manifest) -> Guides | None:
-    """Return what chooses a slot's guide, always the same for the same slot; None where none is needed.
+    """Return a function that chooses a slot's init image deterministically; None if the variant needs none.
 
-    ``intra`` takes a training image of the slot's class (of its group, where that has one); ``inter`` takes one
-    of a many-shot class other than its own, or of the largest other class where none is many-shot.
+    ``intra`` uses a training image of the slot's class (of its group, if the group has any); ``inter`` uses one of
+    another, many-shot class, or of the largest other class if none is many-shot.
 
     Raises:
-        OptionError: there is not an image to start from.
+        OptionError: a cell has no init image.
     """
     if plan.options.variant not in ("intra", "inter"):
         return None
@@ -53,14 +53,14 @@ def _number(slot_id: str) -> int:
 
 
 def same_class(real: Manifest, label: int, attribute: int) -> np.ndarray:
-    """Return the rows of the class; only those with the attribute where there are any."""
+    """Return the rows of the class, or only those with the attribute if there are any."""
     mine = real.labels == label
     both = mine & (real.attributes == attribute)
     return np.flatnonzero(both if attribute >= 0 and both.any() else mine)
 
 
 def many_shot_class(real: Manifest, label: int, _attribute: int) -> np.ndarray:
-    """Return the rows of the other classes that have more than ``MANY`` images, or of the largest other one."""
+    """Return the rows of other classes with more than ``MANY`` images, or of the largest other class."""
     counts = np.bincount(real.labels, minlength=real.num_classes)
     counts[label] = 0
     wanted = counts > MANY if (counts > MANY).any() else (counts == counts.max()) & (counts > 0)

@@ -1,4 +1,4 @@
-"""Load a diffusers pipeline from the folder of a model, and set it up as its family and the device want it."""
+"""Load a diffusers pipeline from a model folder, and configure it for its family and device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synaug.synthesis.generators.model_sources import ModelFolder, find_model
 
 _FROM_IMAGES = ("intra", "inter")
 _SLOW_SCHEDULERS = ("PNDMScheduler", "DDIMScheduler")
-_FIRST_BATCH = 16  # where the batch size is found by trying
+_FIRST_BATCH = 16  # when the batch size is found by trial
 
 
 def load_generator(
@@ -25,19 +25,19 @@ def load_generator(
     negative_prompt: str = "",
     offline: bool | None = None,
 ) -> DiffusionGenerator:
-    """Load a diffusers pipeline; what the options leave open follows the model's folder, then its family.
+    """Load a diffusers pipeline; unset options come from the model's folder, then from its family.
 
     Args:
-        model: ``"embedded"``, a folder in the diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
+        model: ``"embedded"``, a folder in diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
         options: steps, guidance, size, scheduler, device, precision.
-        variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model; ``"fitted"`` takes
-            only what ``adapt.fit_model`` made.
-        negative_prompt: negative prompt, where the family knows that.
-        offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
+        variant: ``"intra"`` and ``"inter"`` load the model's image-to-image pipeline; ``"fitted"`` accepts only a
+            folder written by ``lora.fit_model``.
+        negative_prompt: negative prompt, if the family supports it.
+        offline: use only downloaded files; None follows ``HF_HUB_OFFLINE``.
 
     Raises:
-        EnvironmentFault: the model or the device is not available; the message names the ways out.
-        OptionError: the model offers no image-to-image, or its scheduler cannot be replaced so.
+        EnvironmentFault: the model or device is not available; the message lists the ways out.
+        OptionError: the model does not support image-to-image, or its scheduler cannot be replaced like this.
     """
     import torch
 
@@ -95,7 +95,7 @@ def _settings(
 
 
 def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
-    """Load the pipeline that the folder names, on the CPU; its image-to-image counterpart is found by diffusers."""
+    """Load the pipeline named in the folder, on the CPU; diffusers finds its image-to-image counterpart."""
     import diffusers
 
     name = str(folder.index["_class_name"])
@@ -106,7 +106,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
         loader = diffusers.AutoPipelineForImage2Image
     elif family_of(name).name == "other" or "Img2Img" in name:
         loader = diffusers.AutoPipelineForText2Image
-    # SDXL adds an invisible watermark wherever a certain package happens to be installed
+    # SDXL adds an invisible watermark whenever a certain package happens to be installed
     unmarked = "add_watermarker" in inspect.signature(getattr(diffusers, name).__init__).parameters
     try:
         return loader.from_pretrained(
@@ -117,7 +117,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
             local_files_only=True,
             **({"add_watermarker": False} if unmarked else {}),
         )
-    except Exception as error:  # each kind of damage to a folder raises its own
+    except Exception as error:  # each kind of damage raises its own type
         if "AutoPipeline can't find" in str(error):
             wanted = "image-to-image (variant 'intra' or 'inter')" if from_images else "text-to-image"
             raise OptionError(
@@ -127,7 +127,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, from_images: bool) -> Any:
 
 
 def _check_steps(scheduler: Any, steps: int) -> None:
-    """Raise an OptionError for more steps than a scheduler has: some of them fail, others repeat steps for hours."""
+    """Raise an OptionError for more steps than a scheduler has: some fail, others repeat steps for hours."""
     most = getattr(scheduler.config, "num_train_timesteps", None)
     if isinstance(most, int) and steps > most:
         raise OptionError(
@@ -137,7 +137,7 @@ def _check_steps(scheduler: Any, steps: int) -> None:
 
 
 def _prepare(pipeline: Any, family: Family, *, scheduler: str | None, device: str, compiled: bool) -> None:
-    """Move the pipeline to its device, in the layout and, unless another is named, with the scheduler that are fast."""
+    """Move the pipeline to its device in the fast memory layout, and choose a fast scheduler unless one is given."""
     import torch
 
     if scheduler is None and family.fast_solver and type(pipeline.scheduler).__name__ in _SLOW_SCHEDULERS:

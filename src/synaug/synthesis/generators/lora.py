@@ -1,7 +1,7 @@
-"""Fit a model to the real images by LoRA, and keep the result as a model folder of its own.
+"""Fit a model to the real images by LoRA, and save the result as a model folder.
 
-This is the paper's variant "class distribution fitting": one adapter for all classes, each told apart by its
-prompt; classes are drawn equally often, so that the few-shot ones count.
+This is the paper's variant "class distribution fitting": one adapter for all classes, distinguished by their prompts;
+classes are drawn equally often, so that few-shot classes count.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ def fit_model(
     offline: bool | None = None,
     progress: Progress = silent,
 ) -> Path:
-    """Return a model folder fitted to the real training images; called again, resume where it stopped.
+    """Return a model folder fitted to the real training images; repeating an interrupted call resumes it.
 
     Args:
-        plan: names the model and the prompts.
+        plan: provides the model and the prompts.
         manifest: the real images.
-        folder: gets ``fitted-model/``, with the adapter alone in ``fitted-model/adapter/``; while it is trained,
+        folder: receives ``fitted-model/``, with the adapter alone in ``fitted-model/adapter/``, and during training
             ``fitted-model.safetensors``.
         options: how the adapter is trained.
-        device: where it is trained.
-        offline: use only what was downloaded before.
-        progress: called with how far the training has come.
+        device: device to train on.
+        offline: use only downloaded files.
+        progress: called with the progress of the training.
 
     Raises:
-        OptionError: the model is no Stable Diffusion 1 or 2, or what is there was fitted otherwise.
+        OptionError: the model is not Stable Diffusion 1 or 2, or an existing one was fitted with other options.
         EnvironmentFault: peft is missing, or the model is not available.
-        Interrupted: a signal asked for an end; the last checkpoint is saved.
+        Interrupted: a signal requested a stop; the last checkpoint is saved.
     """
     options = options or FitOptions()
     target, about = folder / FITTED, {"plan": plan.digest, **options.model_dump()}
@@ -102,7 +102,7 @@ def _add_adapter(pipeline: Any, model: ModelFolder, options: FitOptions) -> None
 def _train(
     pipeline: Any, plan: Plan, manifest: Manifest, checkpoint: Path, options: FitOptions, progress: Progress
 ) -> list[float]:
-    """Train the adapter's weights; return the loss of each step since the last start."""
+    """Train the adapter's weights, and return the loss of each step since the last start."""
     from diffusers import DDPMScheduler
 
     parameters = [value for value in pipeline.unet.parameters() if value.requires_grad]
@@ -130,7 +130,7 @@ def _train(
 
 
 def _embedded(pipeline: Any, plan: Plan) -> list[list[torch.Tensor]]:
-    """Return the embedded prompts of each class, as the generator will shorten them, and of the empty prompt last."""
+    """Return the embedded prompts of each class, shortened as for generation; those of the empty prompt last."""
     limit = limit_of_pipeline(pipeline)
     prompts = [[limit(text) or text for text in texts] for texts in class_prompts(plan)]
     with torch.no_grad(), quiet():
@@ -143,7 +143,7 @@ def _embedded(pipeline: Any, plan: Plan) -> list[list[torch.Tensor]]:
 def _batch(
     real: Manifest, embeddings: Sequence[Sequence[torch.Tensor]], options: FitOptions, rng: np.random.Generator
 ) -> tuple[np.ndarray, torch.Tensor]:
-    """Draw rows, each class equally often, and a prompt for each."""
+    """Draw rows, each class equally often, and a prompt embedding for each."""
     labels = rng.choice(np.unique(real.labels), options.batch_size)
     rows = np.array([rng.choice(np.flatnonzero(real.labels == label)) for label in labels])
     spoken = np.where(rng.random(len(labels)) < options.prompt_dropout, len(embeddings) - 1, labels)
@@ -159,7 +159,7 @@ def _pixels(images: Sequence[Image.Image], side: int) -> torch.Tensor:
 def _loss(
     pipeline: Any, scheduler: Any, pixels: torch.Tensor, condition: torch.Tensor, generator: torch.Generator
 ) -> torch.Tensor:
-    """Return the mean squared error of what the denoiser predicts at random times."""
+    """Return the mean squared error of the denoiser's predictions at random times."""
     device = condition.device
     with torch.no_grad():
         encoded = pipeline.vae.encode(pixels.to(device))
@@ -192,7 +192,7 @@ def _store(
 
 
 def _restored(path: Path, parameters: Sequence[torch.Tensor], optimizer: torch.optim.Optimizer, mark: str) -> int:
-    """Take up the checkpoint; return the step to go on with, 0 where there is none of this plan and options."""
+    """Load the checkpoint and return the next step; 0 if there is none for this plan and options."""
     if not path.exists():
         return 0
     try:

@@ -1,8 +1,8 @@
-"""Write a fitted model: the whole of it merged, for the loader, and the adapter alone, each with its card.
+"""Write a fitted model: the merged pipeline for the loader, and the adapter alone, each with a model card.
 
 ::
 
-    fitted-model/                    a folder in the diffusers layout
+    fitted-model/                    a folder in diffusers layout
     fitted-model/fit.json            plan and settings of the training
     fitted-model/adapter/            pytorch_lora_weights.safetensors and its card
 """
@@ -20,19 +20,19 @@ from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.model_sources import ModelFolder
 
 ADAPTER = "adapter"
-WEIGHTS = "pytorch_lora_weights.safetensors"  # as diffusers looks for it
+WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for
 INDEX = "model_index.json"
 
 
 def write_fitted(pipeline: Any, model: ModelFolder, target: Path, about: dict[str, Any], losses: list[float]) -> None:
-    """Write the adapter of the pipeline's UNet, then the pipeline with it merged; ``model_index.json`` comes last.
+    """Write the adapter of the UNet, then the merged pipeline; ``model_index.json`` is last and marks it complete.
 
     Args:
-        pipeline: with a trained LoRA adapter on its UNet; it is merged.
-        model: what was fitted.
+        pipeline: pipeline with a trained LoRA adapter on its UNet; the adapter is merged in place.
+        model: the model that was fitted.
         target: the folder to write.
-        about: settings of the training, for ``fit.json`` and the cards.
-        losses: of the steps since the last start.
+        about: training settings, for ``fit.json`` and the cards.
+        losses: loss of each step since the last start.
     """
     with storage.scratch_folder("fit") as place, quiet():
         pipeline.to("cpu")
@@ -55,7 +55,7 @@ def write_fitted(pipeline: Any, model: ModelFolder, target: Path, about: dict[st
 
 
 def _adapter(pipeline: Any) -> dict[str, Any]:
-    """Return the adapter's weights under the names that diffusers loads them by."""
+    """Return the adapter's weights under the names expected by diffusers."""
     from diffusers.utils import convert_state_dict_to_diffusers
     from peft.utils import get_peft_model_state_dict
 

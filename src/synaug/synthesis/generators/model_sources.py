@@ -30,7 +30,7 @@ _WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its lice
 
 @dataclass(frozen=True)
 class Layout:
-    """How a library saves a model: the file that names its class, under which key, and where the weights lie."""
+    """How a library saves a model: the index file, its key with the class name, and the location of the weights."""
 
     library: str
     index: str
@@ -61,12 +61,12 @@ class ModelFolder:
 
     @property
     def index(self) -> dict[str, Any]:
-        """What ``model_index.json`` says."""
+        """The content of ``model_index.json``."""
         return dict(storage.read_json(self.path / "model_index.json"))
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The steps, guidance, size and batch size that the folder's own ``synaug.json`` asks for."""
+        """The steps, guidance, size and batch size in the folder's own ``synaug.json``."""
         path = self.path / "synaug.json"
         if not path.exists():
             return {}
@@ -81,12 +81,12 @@ class ModelFolder:
 
     @property
     def facts(self) -> dict[str, str | None]:
-        """What the lock file holds of it, also before the weights are loaded."""
+        """The facts recorded in the lock file, available before the weights are loaded."""
         return {"model": self.name, "revision": self.revision, "license": self.license} | place_of(self.name)
 
     @cached_property
     def weights(self) -> str:
-        """SHA-256 over the names and contents of all files that decide what the model makes, 64 hexadecimal digits.
+        """SHA-256 over names and contents of all files that affect the model's output, 64 hexadecimal digits.
 
         Raises:
             DataError: a file cannot be read.
@@ -98,12 +98,12 @@ class ModelFolder:
 
 
 def _decides(name: str) -> bool:
-    """Return whether a file of a model's folder is read when the model is loaded."""
+    """Return whether a file in a model's folder is read when the model is loaded."""
     return name.endswith(".safetensors") or any(fnmatch.fnmatch(name, kind) for kind in _READ if kind != "README.md")
 
 
 def place_of(model: str) -> dict[str, str]:
-    """Return the absolute path of a model that is a folder of this machine; empty for others."""
+    """Return the absolute path of a model that is a folder on this machine; empty for others."""
     folder = Path(model).expanduser()
     return {"path": str(folder.resolve())} if model != EMBEDDED and folder.is_dir() else {}
 
@@ -111,12 +111,12 @@ def place_of(model: str) -> dict[str, str]:
 def find_model(
     model: str, *, layout: Layout = DIFFUSERS, offline: bool | None = None, half: bool = False
 ) -> ModelFolder:
-    """Return the folder of a model, downloaded where that is needed.
+    """Return the folder of a model, downloading it if necessary.
 
     Args:
         model: ``"embedded"``, a folder, or a Hub id ``ID`` or ``ID@REVISION``.
-        layout: the library whose model it has to be.
-        offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
+        layout: the library of the model.
+        offline: use only downloaded files; None follows ``HF_HUB_OFFLINE``.
         half: prefer the float16 weight files of a Hub model.
 
     Raises:
@@ -134,7 +134,7 @@ def find_model(
 
 
 def is_service(model: str) -> bool:
-    """Return whether ``plan.model`` names a service.
+    """Return whether ``plan.model`` refers to a service.
 
     >>> is_service("openai:gpt-image-1"), is_service("stabilityai/sd-turbo"), is_service("C:model")
     (True, False, False)
@@ -144,9 +144,9 @@ def is_service(model: str) -> bool:
 
 
 def model_facts(model: str) -> dict[str, str | None]:
-    """Return model, revision and license, as far as they can be had without its weights.
+    """Return model, revision and license, as far as available without the weights.
 
-    For a Hub model one short question is asked; offline, what was downloaded before answers.
+    For a Hub model this sends one short query; offline, earlier downloads are used.
     """
     if is_service(model):
         return {"model": model, "revision": None, "license": None}
@@ -162,7 +162,7 @@ def model_facts(model: str) -> dict[str, str | None]:
 
 
 def _asked_hub(model: str) -> dict[str, str | None] | None:
-    """Return what the Hub says of a model, or None where it does not answer."""
+    """Return the Hub's facts about a model, or None if the Hub does not respond."""
     import huggingface_hub
     from huggingface_hub import constants
 
@@ -171,14 +171,14 @@ def _asked_hub(model: str) -> dict[str, str | None] | None:
     name, _, revision = model.partition("@")
     try:
         info = huggingface_hub.HfApi().model_info(name, revision=revision or None, timeout=_PATIENCE)
-    except Exception:  # the Hub's client passes on what its HTTP library of the day raises
+    except Exception:  # the Hub client passes on errors of its HTTP library, which has changed over time
         return None
     license = next((tag.removeprefix("license:") for tag in info.tags or [] if tag.startswith("license:")), None)
     return {"model": name, "revision": info.sha, "license": license}
 
 
 def _checked(model: ModelFolder, layout: Layout) -> ModelFolder:
-    """Refuse a folder that is of another kind, wants code of its own, or has only pickled weights."""
+    """Reject a folder of the wrong kind, one that needs custom code, or one with only pickled weights."""
     index, ways_out = model.path / layout.index, layout.ways_out
     if not index.is_file():
         raise EnvironmentFault(f"{model.path} has no {layout.index}, so it is not a {layout.library}. {ways_out}")
@@ -201,7 +201,7 @@ def _checked(model: ModelFolder, layout: Layout) -> ModelFolder:
 
 
 def _check_regular(model: ModelFolder, ways_out: str) -> None:
-    """Refuse a folder with a pipe, device or socket, which a library would wait for; the Hub's links are followed."""
+    """Reject a folder with a pipe, device or socket, on which a library would block; links are followed."""
     for path in directories.entries_below(model.path):
         try:
             mode = path.stat().st_mode
@@ -212,7 +212,7 @@ def _check_regular(model: ModelFolder, ways_out: str) -> None:
 
 
 def _license(folder: Path) -> str | None:
-    """Return the license that the model card's header names."""
+    """Return the license in the header of the model card."""
     try:
         parts = directories.read_bytes(folder / "README.md", limit=_LARGEST_CARD).decode().split("---", 2)
         header = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else {}
@@ -228,7 +228,7 @@ def _from_hub(model: str, layout: Layout, *, offline: bool | None, half: bool) -
     if not (constants.HF_HUB_OFFLINE if offline is None else offline):
         try:
             return _downloaded(model, layout, half=half)
-        except Exception as error:  # the Hub's client passes on what its HTTP library of the day raises
+        except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
             cause = _first_line(error)
     found = _cached(model, half=half)
     if found is None:
@@ -249,7 +249,7 @@ def _downloaded(model: str, layout: Layout, *, half: bool) -> ModelFolder:
 
 
 def _cached(model: str, *, half: bool) -> ModelFolder | None:
-    """Return the snapshot that was downloaded before, or None."""
+    """Return the snapshot downloaded earlier, or None."""
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -268,10 +268,10 @@ def _first_line(error: Exception) -> str:
 
 
 def wanted_files(files: Sequence[str], *, variant: str | None, at_top: bool = False) -> list[str]:
-    """Return the files of a Hub model to download: configuration and safetensors weights of one variant.
+    """Return the files of a Hub model to download: configuration, and safetensors weights of one variant.
 
-    Of a pipeline the weights lie in folders, and those at the top are other formats' single files; of a single
-    network (``at_top``) it is the other way round. Weights of other variants and pickles are left out.
+    A pipeline has its weights in folders, and files at the top level are single-file formats; for a single network
+    (``at_top``) it is the opposite. Weights of other variants and pickles are skipped.
 
     >>> wanted_files(["model_index.json", "sd.safetensors", "unet/w.safetensors", "unet/w.bin"], variant=None)
     ['model_index.json', 'unet/w.safetensors']
@@ -288,7 +288,7 @@ def wanted_files(files: Sequence[str], *, variant: str | None, at_top: bool = Fa
 
 
 def _variant_of(file: str) -> str | None:
-    """Return the infix of a weight file: ``"fp16"`` of ``model.fp16.safetensors`` and of its shards."""
+    """Return the infix of a weight file: ``"fp16"`` for ``model.fp16.safetensors`` and its shards."""
     parts = file.rsplit("/", 1)[-1].split(".")[1:-1]
     return parts[0].split("-")[0] if parts else None
 

@@ -1,8 +1,8 @@
-"""Keep what a service was paid for: every image as soon as it arrives, and what was spent.
+"""Keep images paid for from a service as soon as they arrive, with a ledger of the cost.
 
-A kill can come between the arrival of an image and its entry in the journal of the run. So an image is stored here
-first, under a name that follows from its request; the next run takes it from here and does not ask again. The ledger
-counts a request before it is sent: a process that dies in between has counted too much, never too little.
+A process may be killed between the arrival of an image and its journal entry. So an image is stored here first, under a
+name derived from its request, and the next run takes it from here instead of requesting it again. The ledger records a
+request before it is sent: if the process dies in between, it has counted too much, never too little.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synaug.runtime import storage
 
 FOLDER = "paid"
 _LEDGER = "ledger.jsonl"
-_WAIT = 0.01  # seconds, for another process to let go of the ledger
+_WAIT = 0.01  # seconds between attempts to lock the ledger
 
 
 class BudgetReached(IncompleteError):
@@ -36,12 +36,12 @@ class PaidImages:
         self._memory: dict[str, bytes] = {}
         self._counted: dict[str, Decimal] = {}
         self._lock = threading.Lock()
-        self._size = 0  # of the ledger when it was last read or written here
+        self._size = 0  # of the ledger file when this process last read or wrote it
         with self._shared():
             pass
 
     def image(self, key: str) -> bytes | None:
-        """Return what was paid for under this key, if it has arrived."""
+        """Return the image paid for under this key, if it has arrived."""
         if self._folder is None:
             return self._memory.get(key)
         try:
@@ -50,10 +50,10 @@ class PaidImages:
             return None
 
     def reserve(self, key: str) -> None:
-        """Count the price of a request before it is sent; one that is repeated is counted once.
+        """Record the price of a request before it is sent; a repeated request is recorded once.
 
         Raises:
-            BudgetReached: the budget does not allow it.
+            BudgetReached: the budget is too small.
         """
         with self._shared():
             if key in self._counted:
@@ -66,31 +66,31 @@ class PaidImages:
             self._count(key, self.price)
 
     def release(self, key: str) -> None:
-        """Take back the price of a request that was refused and not charged."""
+        """Undo the cost of a request that the service rejected without charging."""
         with self._shared():
             self._count(key, Decimal(0))
             self._counted.pop(key, None)
 
     def store(self, key: str, data: bytes) -> None:
-        """Keep an image that has arrived."""
+        """Store an image that has arrived."""
         if self._folder is None:
             self._memory[key] = data
         else:
             storage.write_bytes(self._folder / key, data)
 
     def forget(self, key: str) -> None:
-        """Remove an image that the run has by now; its price stays counted."""
+        """Remove an image that the run has journaled; its cost is still counted."""
         self._memory.pop(key, None)
         if self._folder is not None and (self._folder / key).exists():
             storage.remove_file(self._folder / key)
 
     @property
     def spent(self) -> Decimal:
-        """What was spent on the run so far, as this process knows it."""
+        """The total cost of the run so far, as known to this process."""
         return self._total()
 
     def affordable(self) -> int | None:
-        """Return how many more images the budget allows; None without a budget or a price."""
+        """Return how many more images the budget allows; None without a budget or price."""
         if self.max_cost is None or not self.price:
             return None
         return max(0, int((self.max_cost - self.spent) // self.price))
@@ -105,7 +105,7 @@ class PaidImages:
 
     @contextmanager
     def _shared(self) -> Iterator[None]:
-        """Hold the ledger against other threads and processes, with what they have written."""
+        """Lock the ledger against other threads and processes, after reading their new entries."""
         with self._lock:
             if self._folder is None:
                 yield

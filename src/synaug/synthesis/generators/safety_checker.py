@@ -1,4 +1,4 @@
-"""Keep a coarse mosaic of what a pipeline's safety checker looks at: what it flags is never stored as it was made."""
+"""Keep a coarse mosaic of images seen by a pipeline's safety checker: flagged images are never stored in full."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from PIL import Image
 
-CELLS = 8  # a side
+CELLS = 8  # per side
 
 
 class Mosaics:
-    """Means of ``CELLS x CELLS`` parts of the images that a checker was shown since the last ``clear``."""
+    """Means over ``CELLS x CELLS`` parts of the images passed to a checker since the last ``clear``."""
 
     def __init__(self, checker: Any) -> None:
         self._means: list[Any] = []
-        if hasattr(checker, "register_forward_pre_hook"):  # before, for the checker blackens what it flags
+        if hasattr(checker, "register_forward_pre_hook"):  # a pre-hook, because the checker blackens flagged images
             checker.register_forward_pre_hook(self._see, with_kwargs=True)
 
     def _see(self, _checker: Any, _arguments: Any, named: dict[str, Any]) -> None:
@@ -25,11 +25,11 @@ class Mosaics:
             self._means += torch.nn.functional.adaptive_avg_pool2d(images.detach().float().clamp(-1, 1), CELLS)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Discard all mosaics."""
         self._means.clear()
 
     def image(self, position: int, size: tuple[int, int]) -> Image.Image | None:
-        """Return the mosaic of the image at a position, in a size; None where the checker was shown no tensor."""
+        """Return the mosaic of the image at a position, in a given size; None if the checker received no tensor."""
         import torch
 
         if position >= len(self._means):

@@ -1,4 +1,4 @@
-"""Measure how much of a prompt the text encoders of a model take."""
+"""Measure how much of a prompt fits the text encoders of a model."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from synaug.synthesis.generators.model_sources import find_model, is_service
 from synaug.synthesis.planning.prompt_length import shortened
 
 _NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4")
-_SPECIAL = 4  # tokens that are no text: start, end, a leading space
-_SHORT = 77  # tokens: every pipeline with a limit of its own beside the tokenizer's takes at least as many
-_UNLIMITED = 1_000_000  # tokens; transformers writes 1e30 for a tokenizer without a limit
+_SPECIAL = 4  # tokens that are not text: start, end, a leading space
+_SHORT = 77  # tokens: the least that any pipeline with its own limit accepts
+_UNLIMITED = 1_000_000  # tokens; transformers uses 1e30 for a tokenizer without a limit
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """The tokenizer of one text encoder: counts tokens, special ones included, of which it takes ``limit``."""
+    """The tokenizer of one text encoder: ``count`` includes special tokens, ``limit`` is the most it accepts."""
 
     count: Callable[[str], int]
     limit: Callable[[], int]
 
     def fits(self, text: str) -> bool:
-        """Return whether the encoder takes the whole text."""
+        """Return whether the encoder accepts the whole text."""
         if text.isascii() and len(text) + _SPECIAL <= _SHORT <= self._own:
             return True  # no token is shorter than a character
         return self.count(text) <= self._own
@@ -41,7 +41,7 @@ class Tokenizer:
 
 
 class PromptLimit:
-    """Shortens prompts to what the text encoders take; one of several that takes a whole prompt is enough."""
+    """Shortens prompts to fit the text encoders; of several, one that fits the whole prompt is enough."""
 
     def __init__(self, tokenizers: list[Tokenizer]) -> None:
         self._tokenizers = tokenizers
@@ -58,7 +58,7 @@ class PromptLimit:
 
 
 def limit_of_pipeline(pipeline: Any) -> PromptLimit:
-    """Return the limit of a loaded pipeline; tokenizers whose text encoder was left out do not count."""
+    """Return the limit of a loaded pipeline; tokenizers without a loaded text encoder do not count."""
     longest = _sequence_length(type(pipeline))
     found = []
     for name in _NAMES:
@@ -70,9 +70,9 @@ def limit_of_pipeline(pipeline: Any) -> PromptLimit:
 
 
 def limit_at_hand(model: str) -> PromptLimit | None:
-    """Return the limit of the embedded model or of a model folder, without its weights; None if it is not at hand.
+    """Return the limit of the embedded model or a model folder, without loading weights; None for all others.
 
-    Nothing is downloaded: of a Hub model and of a service, the limit is None.
+    Nothing is downloaded, so the limit of a Hub model or service is None.
     """
     if is_service(model) or not (model == EMBEDDED or Path(model).expanduser().is_dir()):
         return None
@@ -82,7 +82,7 @@ def limit_at_hand(model: str) -> PromptLimit | None:
         names = [name for name in _NAMES if _is_named(index.get(name)) and _is_named(index.get(_encoder_of(name)))]
         return PromptLimit([_tokenizer_in(folder.path / name, str(index["_class_name"])) for name in names])
     except (EnvironmentFault, DataError, OSError, ValueError, TypeError, KeyError):
-        return None  # loading the model reports what is wrong with it
+        return None  # loading the model will report the fault
 
 
 def _tokenizer_in(folder: Path, pipeline: str) -> Tokenizer:
@@ -96,7 +96,7 @@ def _tokenizer_in(folder: Path, pipeline: str) -> Tokenizer:
         return min(own, _sequence_length(getattr(diffusers, pipeline, None)))
 
     if (folder / "tokenizer.json").is_file():
-        from tokenizers import Tokenizer as Fast  # without the seconds that importing transformers takes
+        from tokenizers import Tokenizer as Fast  # avoids the seconds it takes to import transformers
 
         fast = Fast.from_file(str(folder / "tokenizer.json"))
         fast.no_truncation()
@@ -114,7 +114,7 @@ def _count(tokenizer: Any, text: str) -> int:
 
 
 def _sequence_length(pipeline: type | None) -> int:
-    """Return how many tokens the pipeline passes on at most; its tokenizers may take more."""
+    """Return the maximum number of tokens that the pipeline passes on; its tokenizers may accept more."""
     parameters = inspect.signature(pipeline.__call__).parameters if pipeline is not None else {}
     own = parameters["max_sequence_length"].default if "max_sequence_length" in parameters else None
     return own if isinstance(own, int) else _UNLIMITED
@@ -125,5 +125,5 @@ def _encoder_of(tokenizer: str) -> str:
 
 
 def _is_named(part: Any) -> bool:
-    """Return whether ``model_index.json`` names a part; one that was left out is ``[null, null]``."""
+    """Return whether ``model_index.json`` contains a part; one that was left out is ``[null, null]``."""
     return isinstance(part, list) and None not in part

@@ -1,4 +1,4 @@
-"""Know class names that mean two things, so that a person can say which one before images are made."""
+"""Recognize ambiguous class names, so that a person can choose the meaning before images are generated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from synaug.synthesis.planning.plurals import singular
 from synaug.synthesis.planning.prompts import readable_name
 
 PLAINER: dict[str, tuple[str, ...]] = {
-    # classes of CIFAR, ImageNet and other well-known sets: what the name can mean, in words that a model gets right
+    # classes of CIFAR, ImageNet and other well-known sets: the possible meanings, in words that a model gets right
     "admiral": ("red admiral butterfly", "navy admiral"),
     "apple": ("apple fruit",),
     "bass": ("bass fish", "bass guitar"),
@@ -90,14 +90,14 @@ _SHOWN = 8
 def name_warnings(
     class_names: Mapping[str, str], *, aliases: Mapping[str, str], definitions: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Return a sentence for each class whose name in prompts can mean another thing, or is another class's too.
+    """Return a sentence per class whose prompt name is ambiguous or shared with another class.
 
-    And one for all that seem to be plurals.
+    A further sentence lists all names that seem to be plurals.
 
     Args:
-        class_names: class -> what prompts call it.
-        aliases: what a person has decided; not asked about again.
-        definitions: class -> what is meant, where that is known.
+        class_names: class -> its name in prompts.
+        aliases: names chosen by the user; they are not questioned.
+        definitions: class -> its meaning, if known.
 
     >>> name_warnings({"crane": "crane", "bag": "bag"}, aliases={})
     ["'crane' is ambiguous; choose a meaning with an alias: crane: crane bird, or crane: construction crane."]
@@ -117,7 +117,7 @@ def name_warnings(
 
 
 def _plurals(class_names: Mapping[str, str]) -> list[str]:
-    """Return a sentence that names the classes called by a plural: prompts put "a" before it."""
+    """Return a sentence listing classes named by a plural, since prompts put "a" before the name."""
     found = {}
     for class_name, called in class_names.items():
         *before, last = called.split(" ") or [""]
@@ -132,7 +132,7 @@ def _plurals(class_names: Mapping[str, str]) -> list[str]:
 
 
 def _shared_names(class_names: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each name that several classes have: their images could not be told apart."""
+    """Return a sentence per name shared by several classes, whose images would be indistinguishable."""
     by_name: dict[str, list[str]] = {}
     for class_name, called in class_names.items():
         by_name.setdefault(called.lower(), []).append(class_name)
@@ -144,7 +144,7 @@ def _shared_names(class_names: Mapping[str, str]) -> list[str]:
 
 
 def names_in_prompts(class_names: tuple[str, ...], aliases: Mapping[str, str]) -> dict[str, str]:
-    """Return what prompts call each class.
+    """Return the prompt name of each class.
 
     >>> names_in_prompts(("ankle_boot", "n01440764"), {"n01440764": "tench"})
     {'ankle_boot': 'ankle boot', 'n01440764': 'tench'}

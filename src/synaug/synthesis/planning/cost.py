@@ -1,4 +1,4 @@
-"""Say what a plan will take: images, disk and, once the model was timed, hours."""
+"""Estimate the cost of a plan: images, disk space and, once the model has been timed, hours."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _BYTES_PER_VALUE = {"PNG": 0.7, "JPEG": 0.15, "WEBP": 0.1}
 
 @dataclass(frozen=True)
 class Pace:
-    """The seconds that an image takes on a kind of device, such as ``"cuda"``."""
+    """The time per image on a kind of device, such as ``"cuda"``."""
 
     seconds_per_image: float
     device: str | None = None
 
 
 def estimate(plan: Plan, pace: Pace | None = None) -> dict[str, Any]:
-    """Return the number of images, the disk (in blocks of 4 KiB) and, where measured, the time; else that is None.
+    """Return the number of images, disk space (in blocks of 4 KiB) and time; unmeasured values are None.
 
-    ``gpu_hours`` is None where no GPU was timed.
+    ``gpu_hours`` is None unless a GPU was timed.
     """
     width, height = plan.image_size
     values = width * height * (1 if plan.encoding.mode == "L" else 3)

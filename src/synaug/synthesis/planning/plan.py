@@ -1,4 +1,4 @@
-"""Decide how many images each class or group lacks, and their prompts.  No model, no image is read."""
+"""Decide how many images each class or group lacks, and their prompts, without a model or reading images."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EQUAL_PROMPTS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A class, or a class with one attribute (``attribute`` is -1 where the plan is by class)."""
+    """A class, or a class with one attribute (``attribute`` is -1 if the plan is by class)."""
 
     label: int
     attribute: int
@@ -41,7 +41,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be made; ``image_size`` is the (width, height) in which images are kept."""
+    """The images to generate; ``image_size`` is the (width, height) in which they are stored."""
 
     cells: tuple[Cell, ...]
     class_names: tuple[str, ...]
@@ -57,8 +57,8 @@ class Plan:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what decides the images, 64 hexadecimal digits; counts and targets do not."""
-        new = set() if self.options.spread else {"spread"}  # an option that came later changes no image without it
+        """SHA-256 of everything that determines the images, 64 hexadecimal digits; counts and targets do not."""
+        new = set() if self.options.spread else {"spread"}  # newer than the first plans, whose digest must not change
         content = {
             "options": self.options.model_dump(mode="json", exclude={"target", "cap"} | new),
             "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
@@ -70,12 +70,12 @@ class Plan:
         return storage.digest(json.dumps(content, sort_keys=True).encode())
 
     def prompt(self, position: int, modifier: str, phrases: Phrases = ()) -> str:
-        """Return the prompt of the cell at a position of ``cells``.
+        """Return a prompt for the cell at this position of ``cells``.
 
         Args:
-            position: of the cell.
-            modifier: a word, or nothing.
-            phrases: of ``plan.spread``.
+            position: position of the cell.
+            modifier: a word, or empty.
+            phrases: phrases of ``plan.spread``.
         """
         told = dict(phrases)
         cell, options = self.cells[position], self.options
@@ -102,18 +102,18 @@ def make_plan(
     encoding: Encoding,
     image_size: tuple[int, int],
 ) -> Plan:
-    """Plan how the training images are evened out.
+    """Plan how the training images are balanced.
 
     Args:
         manifest: the real training images.
         options: target, prompts and model.
         generate: how the model is run.
-        encoding: how the real images are encoded, and so the synthetic ones will be.
-        image_size: (width, height) in which synthetic images are kept.
+        encoding: encoding of the real images, to be used for synthetic ones too.
+        image_size: (width, height) in which synthetic images are stored.
 
     Raises:
-        OptionError: groups are wanted but attributes are unknown, an option names what is not there, or two classes
-            have the same prompt.
+        OptionError: groups are requested but attributes are unknown, an option refers to something that does not exist,
+            or two classes have the same prompt.
     """
     identities = _identities(manifest, options)
     counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
@@ -140,9 +140,9 @@ def make_plan(
 
 
 def _check_distinct_prompts(plan: Plan) -> None:
-    """Refuse equal prompts of two classes: their images would be alike, and one of the labels wrong.
+    """Reject equal prompts of two classes: their images would look alike, and one of the labels be wrong.
 
-    Only prompts without a modifier are compared: with one, "small boat" may equal another class's name in a few.
+    Only prompts without a modifier are compared: a few with one, such as "small boat", may equal another class's name.
     """
     owners: dict[str, Cell] = {}
     for position, cell in enumerate(plan.cells):
@@ -183,7 +183,7 @@ def _cell_name(manifest: Manifest, label: int, attribute: int) -> str:
 
 
 def _without_bars(name: str) -> str:
-    r"""Return the name with every bar escaped, so that one bar alone stands between class and attribute.
+    r"""Return the name with every bar escaped, so that a lone bar always separates class and attribute.
 
     >>> _without_bars("a | b")
     'a \\| b'
@@ -192,10 +192,10 @@ def _without_bars(name: str) -> str:
 
 
 def check_distinct(cells: Sequence[Cell]) -> None:
-    """Check that every cell has a name of its own, by which journals and targets know it.
+    """Check that every cell has a unique name, since journals and targets refer to cells by name.
 
     Raises:
-        DataError: two cells have one name.
+        DataError: two cells have the same name.
     """
     names = Counter(cell.name for cell in cells)
     twice = [name for name, number in names.items() if number > 1]
@@ -204,7 +204,7 @@ def check_distinct(cells: Sequence[Cell]) -> None:
 
 
 def _check_names(plan: Plan) -> None:
-    """Refuse aliases and phrases of classes and attributes that are not there: they would do nothing."""
+    """Reject aliases and phrases of nonexistent classes and attributes, which would have no effect."""
     check_spread(plan.options, plan.class_names)
     known = {*plan.class_names, *plan.attribute_names}
     for name in plan.options.aliases:
@@ -216,7 +216,7 @@ def _check_names(plan: Plan) -> None:
 
 
 def _with_synset_names(plan: Plan) -> PlanOptions:
-    """Return the options with an alias for each class that is a WordNet id, so that the plan needs no table later."""
+    """Return the options with an alias for each class that is a WordNet id, so that no table is needed later."""
     found = {name: synset.name for name, synset in synsets(plan.class_names).items()}
     aliases = found | plan.options.aliases
     check_all_named(plan.class_names, aliases)
@@ -224,16 +224,16 @@ def _with_synset_names(plan: Plan) -> PlanOptions:
 
 
 def called(plan: Plan) -> dict[str, str]:
-    """Return what the prompts call each class."""
+    """Return the prompt name of each class."""
     return names_in_prompts(plan.class_names, plan.options.aliases)
 
 
 def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each class whose name in prompts can mean another thing.
+    """Return a sentence per class whose prompt name is ambiguous.
 
     Args:
-        plan: whose prompts.
-        decided: the aliases that a person gave.
+        plan: the plan whose prompts are checked.
+        decided: aliases given by the user.
     """
     definitions = {name: synset.definition for name, synset in synsets(plan.class_names).items()}
     numbers = [name for name in called(plan).values() if name.isdecimal()]
@@ -246,7 +246,7 @@ def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
 
 
 def class_prompts(plan: Plan) -> list[list[str]]:
-    """Return all prompts of each class, over its cells and the modifiers."""
+    """Return all prompts of each class, over its cells, modifiers and phrases."""
     modifiers = plan.options.modifiers or MODIFIERS
     prompts: list[list[str]] = [[] for _ in plan.class_names]
     for position, cell in enumerate(plan.cells):
@@ -256,6 +256,6 @@ def class_prompts(plan: Plan) -> list[list[str]]:
 
 
 def class_captions(plan: Plan) -> list[str]:
-    """Return the prompt of each class without modifier and attribute, for scorers that read."""
+    """Return the prompt of each class without modifier and attribute, for scorers that compare images with text."""
     nothing = {name: "" for name in plan.options.spread if name != CLASS_SPREAD}
     return [prompt(plan.options.template, class_name=name, phrases=nothing) for name in called(plan).values()]

@@ -1,4 +1,4 @@
-"""Write a plan as JSON that a person can read, and read it back."""
+"""Write a plan as human-readable JSON, and read it back."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MAX_SIDE = 20_000  # pixels
 
 
 def write_plan(plan: Plan, path: Path) -> None:
-    """Write the plan as JSON that a person can read: totals and sample prompts are for reading only."""
+    """Write the plan as human-readable JSON; its totals and sample prompts are ignored on reading."""
     storage.write_bytes(path, plan_bytes(plan))
 
 
 def plan_bytes(plan: Plan) -> bytes:
-    """Return the file of a plan; equal plans give equal bytes."""
+    """Return the content of a plan file; equal plans give equal bytes."""
     samples: dict[Cell, list[str]] = {}
     spread = spread_counts(plan)
     for slot in sample_slots(plan):
@@ -47,7 +47,7 @@ def plan_bytes(plan: Plan) -> bytes:
 
 
 def spread_counts(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Return, per cell, how many images each phrase of ``plan.spread`` gets; empty without one."""
+    """Return the number of images per phrase of ``plan.spread`` for each cell; empty without a spread."""
     if not plan.options.spread:
         return {}
     told: dict[str, list[Phrases]] = {}
@@ -57,10 +57,10 @@ def spread_counts(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read what ``write_plan`` wrote.
+    """Return the plan in a file written by ``write_plan``.
 
     Raises:
-        DataError: the file is missing, damaged, or of another version.
+        DataError: the file is missing, damaged, or has another schema version.
     """
     content = storage.read_json(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
@@ -89,12 +89,12 @@ def read_plan(path: Path) -> Plan:
             encoding=Encoding(**encoding | {"size": tuple(encoding["size"]) if encoding["size"] else None}),
             image_size=(int(content["image_size"][0]), int(content["image_size"][1])),
         )
-    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:  # a ValidationError is one
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:  # a ValidationError is a ValueError
         raise DataError(f"{path} is not a complete plan ({error}); recreate it with 'synaug plan'.") from error
 
 
 def _check_cells(cells: Sequence[Cell], num_classes: int, num_attributes: int) -> None:
-    """Raise a ValueError if a cell is of no class or attribute, or its numbers are none that ``make_plan`` gives."""
+    """Raise a ValueError if a cell has an unknown class or attribute, or numbers ``make_plan`` cannot produce."""
     check_distinct(cells)
     for cell in cells:
         numbers = (cell.label, cell.attribute, cell.have, cell.target, cell.num_to_generate)

@@ -1,4 +1,4 @@
-"""Guess the singular of what looks like an English plural, for a person to look at."""
+"""Guess the singular of likely English plurals, for a person to confirm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_PLURAL_ENDING = re.compile(r"(ss|us|is|'s)$")
 
 
 def singular(word: str) -> str | None:
-    """Return the singular of what looks like an English plural, else None.
+    """Return the singular of a likely English plural, otherwise None.
 
     >>> [singular(word) for word in ("Birds", "boxes", "berries", "glasses", "houses", "mice")]
     ['Bird', 'box', 'berry', 'glass', 'house', 'mouse']

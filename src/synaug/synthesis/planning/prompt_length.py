@@ -1,4 +1,4 @@
-"""Shorten prompts that are longer than a text encoder takes, and find those that lose a class name that way."""
+"""Shorten prompts that exceed a text encoder's limit, and find those that lose a class name in the process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WAY_OUT = "Shorten plan.template or the phrases, or give the class a shorter nam
 
 @dataclass(frozen=True)
 class LongPrompt:
-    """A prompt that is too long; ``lost`` is the first required name that the shortened one lacks, or empty."""
+    """A prompt that is too long; ``lost`` is the first required name missing from the shortened one, or empty."""
 
     cell: str
     prompt: str
@@ -31,9 +31,9 @@ class LongPrompt:
 
 
 def shortened(text: str, fits: Callable[[str], bool]) -> str | None:
-    """Return the text without the fewest words from its middle that make it fit; None if not even one word fits.
+    """Return the text without as few words from its middle as needed to fit; None if not even one word fits.
 
-    The beginning and the end stay, because templates put the class at the end more often than elsewhere.
+    The beginning and the end are kept, because templates usually put the class at the end.
 
     >>> shortened("a very long photo of one boot", lambda text: len(text) <= 16)
     'a very one boot'
@@ -43,7 +43,7 @@ def shortened(text: str, fits: Callable[[str], bool]) -> str | None:
     words = text.split()
     numbers = range(1, len(words))
     first = bisect.bisect_left(numbers, True, key=lambda number: fits(_without_middle(words, number)))
-    # tokens of a shorter text are fewer in general, not always
+    # fewer words usually, but not always, mean fewer tokens
     return next((each for number in numbers[first:] if fits(each := _without_middle(words, number))), None)
 
 
@@ -54,7 +54,7 @@ def _without_middle(words: list[str], number: int) -> str:
 
 
 def long_prompts(plan: Plan, shorten: Shorten) -> Iterator[LongPrompt]:
-    """Yield each prompt of the images to generate that is longer than the text encoder takes."""
+    """Yield each prompt of the planned images that exceeds the text encoder's limit."""
     modifiers = plan.options.modifiers or MODIFIERS
     for position, cell in enumerate(plan.cells):
         if not cell.num_to_generate:
@@ -70,7 +70,7 @@ def long_prompts(plan: Plan, shorten: Shorten) -> Iterator[LongPrompt]:
 
 
 def prompt_notes(plan: Plan, shorten: Shorten) -> list[str]:
-    """Return a sentence about prompts that are too long, with what ``generate`` will do; empty if all fit."""
+    """Return a sentence on prompts that are too long and what ``generate`` will do; empty if all fit."""
     long = list(long_prompts(plan, shorten))
     if not long:
         return []
@@ -80,7 +80,7 @@ def prompt_notes(plan: Plan, shorten: Shorten) -> list[str]:
 
 
 def check_prompt_length(plan: Plan, shorten: Shorten) -> None:
-    """Check that every prompt reaches the text encoder with its class and attribute.
+    """Check that the class and attribute of every prompt reach the text encoder.
 
     Raises:
         OptionError: a class or an attribute would be cut.
@@ -94,13 +94,13 @@ def _cut(long: LongPrompt) -> str:
 
 
 def _required_parts(plan: Plan, position: int, phrases: Phrases) -> list[str]:
-    """Return the words that make a prompt one of its class or group."""
+    """Return the words that a prompt of this class or group must contain."""
     cell, options = plan.cells[position], plan.options
     parts = [dict(phrases).get(CLASS_SPREAD) or readable_name(plan.class_names[cell.label], options.aliases)]
     if cell.attribute >= 0:
         attribute = plan.attribute_names[cell.attribute]
         parts.append(readable_name(attribute, options.aliases))
-        # an article before a placeholder depends on the word that replaces it
+        # the article before a placeholder depends on the word that replaces it
         pieces = re.split(r"(?:\b[Aa]n?\s+)?\{[^{}]*\}", options.attribute_phrases.get(attribute, ""))
         parts += [piece.strip(" ,;.") for piece in pieces]
     return [words for part in parts if (words := " ".join(part.split()))]

@@ -1,4 +1,4 @@
-"""Turn class names, modifiers and attributes into prompts.  Text only: no models, no files."""
+"""Turn class names, modifiers and attributes into prompts: text only, without models or files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_PHRASE = "{class}, {attribute}"
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ARTICLE = re.compile(r"\b([Aa])n?(?=\s+\{)")
-_MARK = "\x00"  # stands behind an article whose form the next word decides
+_MARK = "\x00"  # follows an article whose form depends on the next word
 _NUMBERED = re.compile(r"^(?:n\d{8}[ ._-]+|\d+\.\s*(?=\D)|0\d*[ _-]+)(?=\S)")  # n01440764_tench, 7.Tern, 007_Tern
 _CAMEL = re.compile(r"[A-Z]?[a-z]{2,}(?:[A-Z][a-z]+)+")
 _VOWEL = re.compile(r"[aeiou]|hour|honest|heir|honou?r|8|1[18](?!\d)", re.IGNORECASE)
@@ -33,16 +33,16 @@ def prompt(
     attribute: str | None = None,
     phrases: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the template with its placeholders replaced, white space collapsed and articles made right.
+    """Return the template with placeholders replaced, whitespace collapsed and articles corrected.
 
     Args:
         template: text with ``{modifier}``, ``{class}`` and ``{attribute}``.
-        class_name: what the prompt calls the class.
-        modifier: a word, or nothing.
-        attribute_phrase: the class with its attribute, such as ``"red {class}"``; where it is missing, the
-            attribute is put behind the class, unless the template has a place for it.
-        attribute: what the prompt calls the attribute.
-        phrases: further phrases by name; one whose placeholder the texts lack is put behind the class.
+        class_name: name of the class in the prompt.
+        modifier: a word, or empty.
+        attribute_phrase: the class with its attribute, such as ``"red {class}"``; without it, the attribute follows the
+            class, unless the template has a placeholder for it.
+        attribute: name of the attribute in the prompt.
+        phrases: additional phrases by name; those without a placeholder follow the class.
 
     Raises:
         OptionError: the template or the phrase has an unknown placeholder.
@@ -67,13 +67,8 @@ def prompt(
     return _with_articles(" ".join(_replaced(template, words).split()))
 
 
-def check_template(template: str) -> None:
-    """Raise an OptionError where the template has an unknown placeholder."""
-    prompt(template, class_name="class", modifier="modifier", attribute="attribute")
-
-
 def readable_name(name: str, aliases: Mapping[str, str] | None = None) -> str:
-    """Return what a prompt calls a class: its alias, or its data set name made readable.
+    """Return the prompt name of a class: its alias, or its data set name made readable.
 
     >>> [readable_name(name) for name in ("ankle_boot", "AnkleBoot", "n01440764_tench", "001.Sooty_Tern")]
     ['ankle boot', 'ankle boot', 'tench', 'Sooty Tern']
@@ -92,7 +87,7 @@ def _split_camel(word: str) -> str:
 
 
 def _replaced(text: str, words: Mapping[str, str]) -> str:
-    """Replace each placeholder once; what comes in with a word is not looked at again."""
+    """Replace each placeholder once; placeholders inside the inserted words are left alone."""
 
     def word(match: re.Match[str]) -> str:
         name = match.group(1)
@@ -104,7 +99,7 @@ def _replaced(text: str, words: Mapping[str, str]) -> str:
 
 
 def _with_articles(text: str) -> str:
-    """Write out the marked articles: ``a`` or ``an`` by the word that follows."""
+    """Replace the marked articles by ``a`` or ``an``, depending on the next word."""
 
     def article(match: re.Match[str]) -> str:
         return match.group(1) + ("n " if _starts_with_vowel(match.group(2)) else " ") + match.group(2)
@@ -113,7 +108,7 @@ def _with_articles(text: str) -> str:
 
 
 def _starts_with_vowel(word: str) -> bool:
-    """Return whether a word starts with the sound of a vowel, by the rules and the commonest exceptions.
+    """Return whether a word starts with a vowel sound, by rules and the most common exceptions.
 
     >>> [_starts_with_vowel(word) for word in ("apple", "hour", "unicorn", "X-ray", "Étagère")]
     [True, True, False, True, True]

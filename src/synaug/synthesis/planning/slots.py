@@ -1,4 +1,4 @@
-"""List the images that a plan asks for: each has an id, a prompt and seeds that follow from the plan alone."""
+"""List the images of a plan: each has an id, a prompt and seeds derived from the plan alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from synaug.synthesis.planning.spread import Phrases, ordered, turns
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One image to make; ``index`` counts within the cell."""
+    """One image to generate; ``index`` counts within the cell."""
 
     id: str
     cell: Cell
@@ -32,15 +32,15 @@ class Slot:
 
 
 def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = False) -> Iterator[Slot]:
-    """Yield the images to make, one after another; shard ``(i, n)`` gets every n-th of them from the i-th.
+    """Yield the slots in order; shard ``(i, n)`` gets every n-th slot, starting with the i-th.
 
     Args:
-        plan: what is to be made.
-        shard: the part.
-        whole_classes: do not divide a class; the parts are as even as the classes allow.
+        plan: the plan.
+        shard: the part to yield.
+        whole_classes: do not divide classes; the parts are as even as the classes allow.
 
     Raises:
-        OptionError: the shard is none of 0..n-1.
+        OptionError: i is not in 0..n-1.
     """
     first, step = shard
     if not 0 <= first < step:
@@ -52,7 +52,7 @@ def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = 
 
 
 def _parts_of_classes(plan: Plan, number: int) -> dict[int, int]:
-    """Give each class to the part that has least so far, the class that lacks most first."""
+    """Assign each class to the part with the least load so far, starting with the class that lacks most."""
     lacking = Counter[int]()
     for cell in plan.cells:
         lacking[cell.label] += cell.num_to_generate
@@ -64,7 +64,7 @@ def _parts_of_classes(plan: Plan, number: int) -> dict[int, int]:
 
 
 def sample_slots(plan: Plan, *, per_cell: int = 3) -> Iterator[Slot]:
-    """Yield the first slots of each cell that gets images, for a person to look at their prompts."""
+    """Yield the first slots of each cell that gets images, so that a person can check their prompts."""
     few = [replace(cell, num_to_generate=min(cell.num_to_generate, per_cell)) for cell in plan.cells]
     whole = dict(zip(few, plan.cells, strict=True))
     return (replace(slot, cell=whole[slot.cell]) for slot in _all_slots(replace(plan, cells=tuple(few))))
@@ -94,18 +94,18 @@ def _slot_id(digest: str, name: str, index: int) -> str:
 
 
 def image_seed(slot_id: str, attempt: int) -> int:
-    """Return the seed of an attempt at a slot, below 2**53: it depends on what the image is, not on when."""
+    """Return the seed of an attempt at a slot, below 2**53; it depends on the image's identity, not on the order."""
     return int.from_bytes(hashlib.sha256(f"{slot_id}/{attempt}".encode()).digest()[:8], "big") >> 11
 
 
 def safe_names(names: tuple[str, ...]) -> list[str]:
-    """Return a short ASCII name for each, different for each, for files and folders.
+    """Return a distinct short ASCII name for each name, for files and folders.
 
     >>> safe_names(("T-shirt/top", "Été", "大衣", "上衣"))
     ['t-shirt-top', 't', 'item-2', 'item-3']
 
     Raises:
-        DataError: a name is given twice.
+        DataError: a name occurs twice.
     """
     if again := [name for name, number in Counter(names).items() if number > 1]:
         raise DataError(f"The name {again[0]!r} occurs twice. Rename one of them.")
@@ -113,9 +113,9 @@ def safe_names(names: tuple[str, ...]) -> list[str]:
     uses = Counter(short)
     safe = [name if name and uses[name] == 1 else f"{name or 'item'}-{i}" for i, name in enumerate(short)]
     taken = Counter(safe)
-    for i, name in enumerate(names):  # "type 2" beside the second of two names that are shortened to "type"
+    for i, name in enumerate(names):  # "type 2", if the second of two names shortened to "type" got that name
         if taken[safe[i]] > 1:
             safe[i] = f"{short[i] or 'item'}-{storage.digest(name.encode(errors='surrogatepass'))[:16]}"
-    if len(set(safe)) < len(safe):  # two digests that begin alike, or a name that was made to look like one
+    if len(set(safe)) < len(safe):  # two digests with the same start, or a name crafted to collide
         raise DataError(f"Two of the names {', '.join(names)} would be one folder. Rename one of them.")
     return safe

@@ -1,4 +1,4 @@
-"""Give the images of a class phrases in turn, such as backgrounds, so that none is tied to a class."""
+"""Assign phrases, such as backgrounds, to the images of each class in turn, so that none is tied to a class."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from synaug.config import CLASS_SPREAD, PlanOptions, Spread
 from synaug.errors import unknown
 
 Phrases = tuple[tuple[str, str], ...]
-"""What the prompt of an image is told, as pairs of a name of ``plan.spread`` and a phrase."""
+"""The phrases in an image's prompt, as pairs of a name in ``plan.spread`` and a phrase."""
 
 
 def phrases_of(spread: Spread, class_name: str) -> dict[str, tuple[str, ...]]:
-    """Return the phrases that a class takes in turn, by name; a class that a mapping leaves out has none.
+    """Return the phrases that a class takes in turn, by name; a class missing from a mapping gets none.
 
     >>> phrases_of({"background": ("on land", "on water"), "class": {"cat": ("tabby", "manx")}}, "dog")
     {'background': ('on land', 'on water')}
@@ -27,7 +27,7 @@ def phrases_of(spread: Spread, class_name: str) -> dict[str, tuple[str, ...]]:
 
 
 def turns(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
-    """Yield positions on several axes without end: each axis in turn, and every combination equally often.
+    """Yield positions on several axes endlessly, cycling each axis and using every combination equally often.
 
     >>> from itertools import islice
     >>> list(islice(turns([2, 2]), 4)), list(islice(turns([2, 3]), 3))
@@ -46,7 +46,7 @@ def turns(sizes: Sequence[int]) -> Iterator[tuple[int, ...]]:
 
 
 def ordered(phrases: Mapping[str, Sequence[str]], seed: Sequence[int]) -> dict[str, list[str]]:
-    """Return the phrases in an order that the seed decides, so that classes with few images start at other ones."""
+    """Return the phrases in an order set by the seed, so that small classes do not all start with the same ones."""
     return {
         name: [each[i] for i in np.random.default_rng([*seed, number, 6]).permutation(len(each))]
         for number, (name, each) in enumerate(phrases.items())
@@ -54,12 +54,12 @@ def ordered(phrases: Mapping[str, Sequence[str]], seed: Sequence[int]) -> dict[s
 
 
 def combinations(phrases: Mapping[str, Sequence[str]]) -> list[Phrases]:
-    """Return every combination of phrases; a single empty one if there are none."""
+    """Return all combinations of phrases; a single empty one if there are none."""
     return [tuple(zip(phrases, chosen, strict=True)) for chosen in product(*phrases.values())]
 
 
 def phrase_counts(chosen: Sequence[Phrases]) -> dict[str, dict[str, int]]:
-    """Return how often each phrase comes, by its name in ``plan.spread``.
+    """Return how often each phrase occurs, by name in ``plan.spread``.
 
     >>> phrase_counts([(("background", "on land"),), (("background", "on water"),)])
     {'background': {'on land': 1, 'on water': 1}}
@@ -72,7 +72,7 @@ def phrase_counts(chosen: Sequence[Phrases]) -> dict[str, dict[str, int]]:
 
 
 def check_spread(options: PlanOptions, class_names: Sequence[str]) -> None:
-    """Refuse phrases for classes that do not exist.
+    """Reject phrases for classes that do not exist.
 
     Raises:
         OptionError: a class is unknown.

@@ -1,4 +1,4 @@
-"""Turn how many images each cell has into how many it shall have."""
+"""Turn the number of images each cell has into the number it should have."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Target = Callable[[np.ndarray, float], np.ndarray]
 
 
 def uniform(counts: np.ndarray, _value: float = 1.0) -> np.ndarray:
-    """Every cell gets as many images as the largest one has."""
+    """Give every cell as many images as the largest cell has."""
     return np.full(len(counts), counts.max(initial=0))
 
 
 def number(counts: np.ndarray, value: float) -> np.ndarray:
-    """Every cell gets ``value`` images."""
+    """Give every cell ``value`` images."""
     return np.full(len(counts), int(value))
 
 
 def share(counts: np.ndarray, value: float) -> np.ndarray:
-    """Every cell gets at least this share of what the largest one has, rounded."""
+    """Give every cell at least this share of the largest cell's number, rounded."""
     return np.full(len(counts), round(counts.max(initial=0) * value))
 
 
@@ -30,10 +30,10 @@ TARGETS: dict[str, Target] = {"uniform": uniform, "number": number, "share": sha
 
 
 def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
-    """Return how many images each cell shall have; never fewer than it has.
+    """Return the number of images each cell should have, never fewer than it has.
 
     Args:
-        counts: images there are, shape ``(K,)``.
+        counts: existing images, shape ``(K,)``.
         target: ``"uniform"``, a whole number of images, or a share of the largest cell below 1; see ``config``.
 
     >>> target_counts(np.array([8, 3]), "uniform").tolist(), target_counts(np.array([8, 3]), 0.5).tolist()
@@ -45,10 +45,10 @@ def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
 
 
 def named_targets(counts: np.ndarray, wanted: dict[str, int], names: list[str]) -> np.ndarray:
-    """Return the counts, raised to the number wanted where a cell is named.
+    """Return the counts, raised to the wanted number for each named cell.
 
     Raises:
-        OptionError: a name is none of ``names``.
+        OptionError: a name is not in ``names``.
     """
     targets = counts.copy()
     for name, number in wanted.items():

@@ -1,4 +1,4 @@
-"""Name the classes of ImageNet: WordNet ids such as n01440764, looked up in the tables that timm brings."""
+"""Name ImageNet classes given as WordNet ids such as n01440764, using the tables in timm."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Synset:
-    """What a WordNet id stands for: its names, the usual one first, and its definition."""
+    """The meaning of a WordNet id: its names, most common first, and its definition."""
 
     lemmas: tuple[str, ...]
     definition: str
 
     @property
     def name(self) -> str:
-        """The first name or, where that can mean another thing, a longer one with it inside.
+        """The first name or, if that is ambiguous, a longer one that contains it.
 
         >>> Synset(("mouse", "computer mouse"), "").name, Synset(("tench", "Tinca tinca"), "").name
         ('computer mouse', 'tench')
@@ -35,7 +35,7 @@ class Synset:
 
 
 def synsets(class_names: Iterable[str]) -> dict[str, Synset]:
-    """Return what those class names stand for that are WordNet ids; timm is loaded only where there are any.
+    """Return the meanings of those class names that are WordNet ids; timm is loaded only if there are any.
 
     >>> synsets(["bag", "n01440764"])["n01440764"].name
     'tench'
@@ -57,7 +57,7 @@ def synsets(class_names: Iterable[str]) -> dict[str, Synset]:
 
 
 def check_all_named(class_names: Iterable[str], known: Iterable[str]) -> None:
-    """Raise an OptionError for WordNet ids that neither the tables nor the aliases name."""
+    """Raise an OptionError for WordNet ids that neither the tables nor the aliases can name."""
     unknown = sorted({name for name in class_names if SYNSET.fullmatch(name)} - set(known))
     if unknown:
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""

@@ -1,4 +1,4 @@
-"""Score how probable each class is for an image: by a classifier fitted on real images, or by CLIP."""
+"""Score the probability of each class for an image, by a classifier fitted on real images or by CLIP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from synaug.synthesis.generators.model_sources import TRANSFORMERS, ModelFolder,
 FOLDS = 5
 MAX_FITTED = 20_000
 _SMALLEST = 1e-12
-_ROUNDING = 1e-6  # of all variance; sums of float32 are exact to about 1e-7
+_ROUNDING = 1e-6  # share of the variance; float32 sums are exact to about 1e-7
 
 Scorer = Callable[[Sequence[Image.Image]], np.ndarray]
 """Returns probabilities of shape ``(N, C)`` for N images."""
@@ -31,7 +31,7 @@ Embed = Callable[[Sequence[Image.Image]], np.ndarray]
 
 @dataclass(frozen=True)
 class FittedScorer:
-    """A scorer, and what it would say of each real image had it not seen that image, shape ``(N, C)``."""
+    """A scorer, and its out-of-fold probabilities for the real images, shape ``(N, C)``."""
 
     scorer: Scorer
     out_of_fold: np.ndarray
@@ -55,7 +55,7 @@ def fit_pixel_scorer(
 def fit_scorer(
     features: np.ndarray, labels: np.ndarray, *, embed: Embed, num_classes: int, seed: int = 0
 ) -> FittedScorer:
-    """Fit a scorer of images on features of the real ones; ``embed`` makes such features of images."""
+    """Fit a scorer of images on features of the real ones; ``embed`` computes such features from images."""
     fitted = fit_features(features, labels, num_classes=num_classes, seed=seed)
     return FittedScorer(lambda images: fitted.of_features(embed(images)), fitted.out_of_fold)
 
@@ -63,13 +63,13 @@ def fit_scorer(
 def fit_features(features: np.ndarray, labels: np.ndarray, *, num_classes: int, seed: int = 0) -> FittedFeatures:
     """Fit a class-balanced logistic regression on the principal components of features.
 
-    Images of fewer than two classes show no difference to learn: then every class is equally probable.
+    With images of fewer than two classes there is nothing to learn, and every class is equally probable.
 
     Args:
-        features: of the real images, shape ``(N, D)``.
+        features: features of the real images, shape ``(N, D)``.
         labels: shape ``(N,)``.
-        num_classes: C; also classes without an image count.
-        seed: decides the folds.
+        num_classes: C, including classes without images.
+        seed: seed of the folds.
     """
     rng = np.random.default_rng(seed)
     out_of_fold = np.full((len(labels), num_classes), _SMALLEST)
@@ -84,11 +84,11 @@ def fit_features(features: np.ndarray, labels: np.ndarray, *, num_classes: int, 
 
 
 def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows to fit on and to judge, fold by fold; each class is spread as evenly as possible."""
+    """Return the rows to fit on and to judge, per fold; each class is spread as evenly as possible."""
     from sklearn.model_selection import StratifiedKFold
 
     largest = int(np.bincount(labels).max(initial=0))
-    if largest < 2:  # no class has an image to fit on and another one to judge
+    if largest < 2:  # no class has both an image to fit on and another to judge
         return []
     folds = StratifiedKFold(min(FOLDS, largest), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
@@ -97,7 +97,7 @@ def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]
 
 
 def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return up to ``MAX_FITTED`` of the rows, those of large classes first left out."""
+    """Return up to ``MAX_FITTED`` of the rows, dropping those of large classes first."""
     if len(rows) <= MAX_FITTED:
         return rows
     mixed = rng.permutation(rows)
@@ -109,7 +109,7 @@ def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
 
 
 def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
-    """Fit on the rows given: drawn once, so that images and labels cannot come from two draws."""
+    """Fit on rows drawn once by the caller, so that features and labels cannot come from two different draws."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -124,10 +124,10 @@ def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
 
 
 def _principal_components(features: np.ndarray) -> Any:
-    """Return a PCA of up to 64 components, none of which is rounding error.
+    """Return a PCA with up to 64 components, none of them rounding error.
 
-    Components beyond the rank of the features hold nothing but the last bits of the sums, which depend on the number
-    of threads; scaled to unit variance they would weigh as much as the first one.
+    Components beyond the rank of the features contain only the last bits of sums, which depend on the number of
+    threads; scaled to unit variance they would weigh as much as the first component.
     """
     from sklearn.decomposition import PCA
 
@@ -145,7 +145,7 @@ def _probabilities(model: Any, features: np.ndarray, num_classes: int) -> np.nda
 
 
 def needs_clip(quality: QualityOptions) -> bool:
-    """Return whether a gate will ask CLIP."""
+    """Return whether a gate will use CLIP."""
     return quality.scorer == "clip" and "off_class" in quality.gates
 
 
@@ -156,13 +156,13 @@ def chosen_scorer(
     device: str = "auto",
     found: Callable[[dict[str, str | None]], None] = lambda _: None,
 ) -> Scorer | None:
-    """Return CLIP where the options want it, loaded when it is first asked; None stands for the fitted classifier.
+    """Return the CLIP scorer if the options choose it, loaded on first use; None means the fitted classifier.
 
     Args:
-        quality: names scorer and model.
+        quality: names the scorer and its model.
         captions: one per class, such as "a photo of a bag".
-        device: where it runs.
-        found: told model, revision and license.
+        device: device to run on.
+        found: called with model, revision and license once the model is found.
     """
     if not needs_clip(quality):
         return None
@@ -179,12 +179,12 @@ def chosen_scorer(
 
 
 def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "auto", batch_size: int = 64) -> Scorer:
-    """Return a zero-shot scorer: CLIP's (or SigLIP's) softmax over one caption a class.
+    """Return a zero-shot scorer: CLIP's (or SigLIP's) softmax over one caption per class.
 
     Args:
-        model: a ``CLIPModel`` or alike with its tokenizer and image processor; see ``find_model``.
+        model: a ``CLIPModel`` or similar, with its tokenizer and image processor; see ``find_model``.
         captions: one per class, such as "a photo of a bag".
-        device: where it runs.
+        device: device to run on.
         batch_size: images or captions at once.
 
     Raises:
@@ -207,7 +207,7 @@ def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "a
 
     blank, parts = [Image.new("RGB", (32, 32))], range(0, len(captions), batch_size)
     classes = torch.cat([embedded(captions[i : i + batch_size], blank).text_embeds for i in parts]).T
-    scale = network.logit_scale.detach().exp()  # a bias, which SigLIP has, is the same for all classes
+    scale = network.logit_scale.detach().exp()  # SigLIP's bias, equal for all classes, has no effect on the softmax
 
     def score(images: Sequence[Image.Image]) -> np.ndarray:
         found = [np.zeros((0, len(captions)), np.float32)]

@@ -1,4 +1,4 @@
-"""Check images before they are accepted: broken, noisy, off-class, copied, leaked or collapsed ones are rejected."""
+"""Check generated images: reject broken, noisy, off-class, copied, leaked or collapsed ones."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from synaug.synthesis.quality.class_scorers import Embed, Scorer, fit_pixel_scor
 from synaug.synthesis.quality.thresholds import class_thresholds, margins
 
 _CHUNK = 8192
-_LOWEST_CONTRAST = 0.5  # of the flattest real images'
+_LOWEST_CONTRAST = 0.5  # times the contrast of the flattest real images
 _SAMPLE = 300  # real images whose spectrum is measured
-_PER_CLASS = 200  # real images per class on which a foreign scorer is calibrated
+_PER_CLASS = 200  # real images per class used to calibrate a scorer that was not fitted on them
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An image to be judged, of class ``label`` and, where the plan is by group, of ``attribute``."""
+    """An image to be judged, with its class ``label`` and, if the plan is by group, its ``attribute``."""
 
     image: Image.Image
     id: str
@@ -39,7 +39,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an image is accepted, why not, and what was measured."""
+    """Whether an image is accepted, the reason if not, and the measured scores."""
 
     ok: bool
     reason: str | None = None
@@ -47,11 +47,11 @@ class Verdict:
 
 
 Gate = Callable[[Sequence[Candidate]], list[Verdict]]
-"""Judges a batch; the scores go into the journal, the reason into the report."""
+"""Judges a batch; the scores go into the journal and the reason into the report."""
 
 
 def judged(gates: Sequence[Gate], candidates: Sequence[Candidate]) -> list[Verdict]:
-    """Ask gate after gate about what is still accepted; the first that fails an image names the reason."""
+    """Apply the gates in order to the images still accepted; the first gate that fails an image gives the reason."""
     verdicts = [Verdict(True)] * len(candidates)
     for gate in gates:
         open_ones = [i for i, verdict in enumerate(verdicts) if verdict.ok]
@@ -63,7 +63,7 @@ def judged(gates: Sequence[Gate], candidates: Sequence[Candidate]) -> list[Verdi
 
 @dataclass(frozen=True)
 class References:
-    """The real images that the gates compare with; each is read once, when a gate first needs it."""
+    """The real images for the gates to compare with; each is read once, when a gate first needs it."""
 
     manifest: Manifest
     quality: QualityOptions
@@ -88,7 +88,7 @@ class References:
         return self.pixels(self.train, "reading real images")
 
     def pixels(self, manifest: Manifest, stage: str) -> np.ndarray:
-        """Return the thumbnails of a manifest's images, read in parts."""
+        """Return the thumbnails of a manifest's images, read in chunks."""
         parts = [np.zeros((0, thumbnails([], mode=self.mode).shape[1]), np.uint8)]
         for start in range(0, len(manifest), _CHUNK):
             rows = range(start, min(start + _CHUNK, len(manifest)))
@@ -99,7 +99,7 @@ class References:
 
 
 def broken(references: References) -> Gate:
-    """Reject what is much flatter than the flattest real images, such as all black or one color."""
+    """Reject images much flatter than the flattest real ones, such as all black or a single color."""
     contrasts = _contrasts(references.train_pixels)
     lowest = _LOWEST_CONTRAST * float(np.quantile(contrasts, 0.002)) if len(contrasts) else 0.0
 
@@ -111,12 +111,12 @@ def broken(references: References) -> Gate:
 
 
 def _contrasts(pixels: np.ndarray) -> np.ndarray:
-    """Return the standard deviation of each image's brightness, of a 0 to 1 range, shape ``(N,)``."""
+    """Return the standard deviation of each image's brightness on a 0 to 1 scale, shape ``(N,)``."""
     return pixels.std(1, dtype=np.float32) / 255
 
 
 def noise(references: References) -> Gate:
-    """Reject images whose spectrum is as flat as that of white noise; real images that are as flat raise the limit."""
+    """Reject images with a spectrum as flat as white noise; the limit rises if real images are that flat too."""
     train = references.train
     rows = np.unique(np.linspace(0, len(train) - 1, min(_SAMPLE, len(train)), dtype=int))
     limit = noise_limit(spectral_flatness([read_image(train, int(row)) for row in rows]))
@@ -129,11 +129,11 @@ def noise(references: References) -> Gate:
 
 
 def off_class(references: References) -> Gate:
-    """Reject what looks more like another class than real images of its class do.
+    """Reject images that resemble another class more than real images of their own class do.
 
-    The score is the log probability of its own class minus that of the likeliest other one. The threshold of
-    a class lets all but ``off_class_quantile`` of its own real images pass, judged by a scorer that has not
-    seen them; where a class has too few images to tell, the lower of its and all classes' threshold.
+    The score is the log probability of the image's class minus that of the likeliest other class. The threshold of a
+    class lets all but ``off_class_quantile`` of its own real images pass, judged by a scorer that has not seen them; a
+    class with too few images uses the lower of its own threshold and that of all classes.
     """
     train = references.train
     rows = _some_of_each(train.labels)
@@ -154,7 +154,7 @@ def off_class(references: References) -> Gate:
     else:
         scorer = references.scorer
         labels, probabilities = train.labels[rows], np.zeros((0, train.num_classes))
-        if len(rows):  # a scorer of a user's own need not accept an empty batch
+        if len(rows):  # a user's own scorer need not accept an empty batch
             probabilities = scorer([read_image(train, int(row)) for row in rows])
     thresholds = class_thresholds(
         probabilities=probabilities, labels=labels, quantile=references.quality.off_class_quantile
@@ -175,12 +175,12 @@ def _some_of_each(labels: np.ndarray) -> np.ndarray:
 
 
 def copy(references: References) -> Gate:
-    """Reject what is a real training image, or one that was shifted, mirrored or made brighter."""
+    """Reject images that are a real training image, even a shifted, mirrored or brightened one."""
     return _too_near(references.train_pixels, references, "copy")
 
 
 def leak(references: References) -> Gate:
-    """Reject what is a test or validation image, also an altered one: training on it would spoil test or choice."""
+    """Reject images that are a validation or test image, even an altered one: training on it would bias the results."""
     parts = [
         references.pixels(references.manifest.split(name), f"reading {name} images") for name in ("test", "validation")
     ]
@@ -204,10 +204,10 @@ def _too_near(pixels: np.ndarray, references: References, reason: str) -> Gate:
 
 
 def nearest_distances(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the mean absolute difference (0 to 1) of each image to the nearest other one, shape ``(N,)``.
+    """Return the mean absolute difference (0 to 1) of each image to its nearest other image, shape ``(N,)``.
 
-    Nearest by Euclidean distance, found by matrix products over parts of the others; infinite where there
-    are none.
+    The nearest is by Euclidean distance, found by matrix products over chunks of the others; infinite if there are
+    none.
     """
     if not len(others):
         return np.full(len(pixels), np.inf)
@@ -224,9 +224,9 @@ def nearest_distances(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def collapse(references: References) -> Gate:
-    """Reject what is all but equal to an image of its class that was accepted before; always the last gate.
+    """Reject near-duplicates of images of the same class that were accepted before; always the last gate.
 
-    Which of two alike is accepted depends on which came first; what earlier runs accepted comes in by
+    Which of two duplicates is accepted depends on their order; images accepted by earlier runs are passed in as
     ``References.accepted``.
     """
     limit = references.quality.alike_distance
@@ -247,7 +247,7 @@ def collapse(references: References) -> Gate:
             known = _joined(others)
             distance = alike_distances(views.only(i), known)[0]
             if nearest_distances(prints.thumbnails[i : i + 1], known.thumbnails)[0] <= EQUAL:
-                distance = 0.0  # finely patterned images: views and thumbnails round differently
+                distance = 0.0  # views and thumbnails of finely patterned images round differently
             verdicts.append(_verdict(distance > limit, "collapse", collapse_alike=distance))
             if verdicts[-1].ok:
                 kept[candidate.label] = [known, Prints(prints.thumbnails[i : i + 1], prints.spectra[i : i + 1])]
@@ -274,11 +274,11 @@ GATES: dict[str, Callable[[References], Gate]] = {
     "leak": leak,
     "collapse": collapse,
 }
-ALWAYS = ("flagged",)  # what the pipeline itself reports is never accepted: its place is taken by black
+ALWAYS = ("flagged",)  # images flagged by the pipeline itself, which may be blackened, are never accepted
 
 
 def check_gates(names: Sequence[str]) -> None:
-    """Raise an OptionError for a name that is not a gate."""
+    """Raise an OptionError for an unknown gate."""
     for name in names:
         if name not in GATES and name not in ALWAYS:
             raise unknown("gate", name, [*GATES, *ALWAYS])
@@ -294,14 +294,14 @@ def make_gates(
     progress: Progress = silent,
     embed: Embed | None = None,
 ) -> list[Gate]:
-    """Return the gates that ``quality.gates`` names; each is calibrated when it is first asked.
+    """Return the gates named in ``quality.gates``; each is calibrated at its first batch.
 
     Args:
-        manifest: the real images, training and test.
-        quality: which gates, and how strict.
-        seed: decides the cross-validation folds of the default scorer.
+        manifest: the real images, both training and test.
+        quality: which gates to use, and how strict they are.
+        seed: seed of the cross-validation folds of the default scorer.
         scorer: class probabilities for ``off_class``; default: fitted on thumbnails of the training images.
-        accepted: what earlier runs accepted, for ``collapse``.
+        accepted: images accepted by earlier runs, for ``collapse``.
         progress: called while images are read.
         embed: features on which ``off_class`` fits its classifier instead of thumbnails; ``scorer`` overrides it.
 
@@ -310,12 +310,12 @@ def make_gates(
     """
     references = References(manifest, quality, seed, scorer, accepted, progress, embed)
     check_gates(quality.gates)
-    names = sorted(quality.gates, key="collapse".__eq__)  # it takes for accepted what it lets through
+    names = sorted(quality.gates, key=lambda name: name == "collapse")  # last: it remembers passed images as accepted
     return [_when_asked(GATES[name], references) for name in names if name in GATES]
 
 
 def _when_asked(build: Callable[[References], Gate], references: References) -> Gate:
-    """Return a gate that is built at the first batch, so that nothing is read where nothing is judged."""
+    """Return a gate that is built at its first batch, so that nothing is read if nothing is judged."""
     built: list[Gate] = []
 
     def judge(candidates: Sequence[Candidate]) -> list[Verdict]:

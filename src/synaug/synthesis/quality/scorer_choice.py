@@ -1,4 +1,4 @@
-"""Which scorer the gate ``off_class`` asks, and of which classes that scorer cannot judge an image."""
+"""Choose the scorer of the gate ``off_class``, and find the classes that it cannot judge."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from synaug.config import QualityOptions
 
 LEAST_IMAGES = {"classifier": 10, "pretrained": 4, "clip": 0}
-"""Real images of a class that each scorer needs to learn it: with fewer, it recognizes next to nothing of the class."""
-_LEAST_SIDE = 64  # pixels: smaller images hold little that pretrained features could recognize
+"""Real images per class that each scorer needs; with fewer, it can hardly recognize the class."""
+_LEAST_SIDE = 64  # pixels: smaller images have little for pretrained features to recognize
 
 
 def chosen_name(quality: QualityOptions, *, side: int, mode: str, has_clip: bool, has_network: bool) -> str:
-    """Return the scorer that ``quality.scorer: auto`` stands for; another choice as it is.
+    """Return the scorer for ``quality.scorer: auto``; any other choice is returned unchanged.
 
-    Photographs, which are color images of 64 pixels and more, are judged by CLIP if its weights are on this machine,
-    else by a pretrained network if one is; all other images by the classifier of thumbnails.
+    Photographs, i.e. color images of at least 64 pixels, are judged by CLIP if its weights are on this machine,
+    otherwise by a pretrained network if one is; all other images are judged by the classifier of thumbnails.
 
     >>> chosen_name(QualityOptions(), side=96, mode="RGB", has_clip=False, has_network=True)
     'pretrained'
@@ -30,7 +30,7 @@ def chosen_name(quality: QualityOptions, *, side: int, mode: str, has_clip: bool
 
 
 def classes_without_judge(quality: QualityOptions, class_counts: Mapping[str, int]) -> dict[str, int]:
-    """Return the classes, with their numbers of real images, of which the scorer cannot judge an image.
+    """Return the classes whose images the scorer cannot judge, with their numbers of real images.
 
     >>> classes_without_judge(QualityOptions(scorer="classifier"), {"cat": 48, "motorcycle": 4})
     {'motorcycle': 4}

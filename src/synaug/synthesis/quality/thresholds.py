@@ -1,14 +1,14 @@
-"""Turn class probabilities into scores of how well an image fits its class, and find the limit for each class."""
+"""Turn class probabilities into scores of how well an image fits its class, with a threshold per class."""
 
 from __future__ import annotations
 
 import numpy as np
 
-_ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold, or all classes decide together
+_ENOUGH_FOR_QUANTILE = 1.0  # images of a class below its own threshold; with fewer, all classes decide together
 
 
 def margins(*, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the log probability of the label minus the highest other one, shape ``(N,)``; infinite for one class.
+    """Return the log probability of the label minus the highest other, ``(N,)``; infinite with a single class.
 
     >>> margins(probabilities=np.array([[0.5, 0.25, 0.25]]), labels=np.array([0])).round(3)
     array([0.693])
@@ -21,9 +21,9 @@ def margins(*, probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def class_thresholds(*, probabilities: np.ndarray, labels: np.ndarray, quantile: float) -> np.ndarray:
-    """Return the score of each class below which an image is off-class, shape ``(C,)``.
+    """Return the score per class below which an image is off-class, shape ``(C,)``.
 
-    It is minus infinity, so that every image passes, if there is nothing to compare: no image, or a single class.
+    It is minus infinity (every image passes) if there is nothing to compare: no images, or a single class.
     """
     if quantile == 0 or not len(labels) or probabilities.shape[1] < 2:
         return np.full(probabilities.shape[1], -np.inf)
