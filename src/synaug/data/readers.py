@@ -59,9 +59,9 @@ def read_data(
             .parquet), such as Waterbirds; a UTKFace folder; a table (.csv, .tsv, .jsonl, .parquet) with a path and a
             label column, or with embedded images; ``hf:ID`` or ``hf:ID@REVISION``, a data set on the Hub, or a folder
             saved by ``datasets``; WebDataset shards (a ``.tar`` or a folder of them); the files of a known data set
-            (``options.benchmark``). In memory: a data frame with such columns; a torch data set of (image, label), read from its files or arrays if it is torchvision's; a
-            ``datasets.Dataset``; a pair (images, labels) of an array or of paths; a dict of these by split name; or a
-            manifest, which is returned unchanged.
+            (``options.benchmark``). In memory: a data frame with such columns; a torch data set of (image, label), read
+            from its files or arrays if it is torchvision's; a ``datasets.Dataset``; a pair (images, labels) of an
+            array or of paths; a dict of these by split name; or a manifest, which is returned unchanged.
         options: columns, and the share of unreadable images to accept.
         check: decode every image, record its digest and quarantine it if it is unreadable. Without it, digests are
             empty and broken images are noticed only later.
