@@ -110,7 +110,7 @@ def _converted(
     if not formats:
         return {}, {}
     test = run_folder.manifest.split("test")
-    rows = np.unique(np.linspace(0, len(test) - 1, COMPARED).astype(int)) if len(test) else []
+    rows = np.unique(np.linspace(0, len(test) - 1, min(COMPARED, len(test))).astype(int))
     channels, height, width = saved.image_shape
     images = [pixels(read_image(test, int(row)), channels=channels, size=(width, height)) for row in rows]
     noise = np.random.default_rng(0).integers(0, 256, (2, channels, height, width), dtype=np.uint8)

@@ -74,6 +74,7 @@ class ReviewSession:
         self._per_class = per_class
         self._lock = threading.RLock()
         self._undo: list[dict[str, Value]] = []
+        self._values: dict[str, Value] = {}
         self._run = Run.open(out)
         self._real = self._run.manifest.split("train")
         self._read_images()

@@ -174,7 +174,8 @@ def _cvat(session: ReviewSession, out: Path) -> dict[str, str]:
         }
         node = ElementTree.SubElement(root, "image", about)
         tag = ElementTree.SubElement(node, "tag", {"label": ACCEPT if image.is_accepted else REJECT, "source": "auto"})
-        for name, value in {ID: image.name, "class": session.class_name(image), **_scores(image)}.items():
+        facts: dict[str, Any] = {ID: image.name, "class": session.class_name(image)}
+        for name, value in (facts | _scores(image)).items():
             ElementTree.SubElement(tag, "attribute", {"name": name}).text = str(value)
     ElementTree.indent(root)
     return {"cvat.xml": ElementTree.tostring(root, encoding="unicode", xml_declaration=False) + "\n"}

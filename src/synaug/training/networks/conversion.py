@@ -148,11 +148,12 @@ def _onnx(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tu
 
 def _torchscript(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tuple[bytes, Runner]:
     with torch.inference_mode():
-        traced = torch.jit.freeze(torch.jit.trace(network, example))
+        traced = torch.jit.freeze(torch.jit.trace(network, example))  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     about = {"class_names.json": json.dumps(list(classifier.class_names)), "input.txt": NOTE}
     torch.jit.save(traced, buffer, _extra_files=about)
-    return buffer.getvalue(), _runner(torch.jit.load(io.BytesIO(buffer.getvalue())))
+    loaded = torch.jit.load(io.BytesIO(buffer.getvalue()))  # type: ignore[no-untyped-call]
+    return buffer.getvalue(), _runner(loaded)
 
 
 def _torch_export(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tuple[bytes, Runner]:
