@@ -1,9 +1,9 @@
-"""Set the way in which the gates ``copy`` and ``leak`` find copies beside others, on planted copies.
+"""Compare the copy search of the gates ``copy`` and ``leak`` with alternatives, on planted copies.
 
-The others: pixel by pixel, perceptual hashes (pHash of 64 and 256 bits), nearest neighbors in the latent space of
-the embedded autoencoder, and combinations. Hashes and latents are taken of the mirror image, too. Each way gets the
-limit at which it rejects one in 400 sound images, so that all are equally strict; printed is the share of copies that
-it finds then.
+The alternatives: pixel by pixel, perceptual hashes (pHash of 64 and 256 bits), nearest neighbors in the latent space of
+the embedded autoencoder, and combinations. Hashes and latents are also computed for the mirror image. Each method gets
+the limit at which it rejects one in 400 sound images, so that all are equally strict; the output is the share of copies
+that it then finds.
 
     python benchmarks/copies.py
 """
@@ -56,7 +56,7 @@ def hamming(images, known, side):
 
 
 def latents(images, *, batch=256):
-    """Return what the encoder of the embedded pipeline makes of the images."""
+    """Return the latents of the images from the embedded pipeline's encoder."""
     from diffusers import AutoencoderTiny
 
     with quiet():
@@ -99,7 +99,7 @@ EITHER = (("pixel by pixel", OURS), ("pHash, 64 bits", "latents"), (OURS, "laten
 
 
 def compared(images, faults, known, kind):
-    """Return for each way the share of copies found, by how they were altered, and the milliseconds an image."""
+    """Return, per method, the share of copies found by kind of alteration, and the milliseconds per image."""
     sound, ranks, costs = faults == "sound", {}, {}
     for name, way in WAYS.items():
         began = time.process_time()

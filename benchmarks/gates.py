@@ -1,9 +1,9 @@
 """Plant faults of known kinds among real images, and print precision and recall of every quality gate.
 
 The real images to compare with are the demo's. Sound candidates are other real images of Fashion-MNIST, of the right
-class; they play the part of good synthetic ones. A fault is found where its own gate, or any gate, rejects it.
-With ``--speed``: what each gate costs, in CPU time, and how many images per second are checked, encoded, written and
-journaled with it and without one.
+class; they represent good synthetic ones. A fault is found if its own gate, or any gate, rejects it. With ``--speed``:
+the CPU time of each gate, and the images per second that are checked, encoded, written and journaled with and without
+it.
 
     python benchmarks/gates.py --seeds 3
     python benchmarks/gates.py --speed
@@ -68,13 +68,13 @@ ALTERATIONS = {
 
 
 def flat(size, mode, rng):
-    """Return an all but black image, or one of a single brightness with a little noise."""
+    """Return a nearly black image, or one of constant brightness with a little noise."""
     level = 0 if rng.random() < 0.5 else int(rng.integers(1, 250))
     return Image.fromarray(np.uint8(np.clip(level + rng.integers(-1, 2, size), 0, 255))).convert(mode)
 
 
 def plant(manifest, images, labels, *, seed, num):
-    """Return candidates and, for each, which fault it has: ``sound``, ``off_class wrong``, ``copy shifted``, ...
+    """Return candidates and the fault of each: ``sound``, ``off_class wrong``, ``copy shifted``, ...
 
     Of ``num`` candidates, 60 % are sound and 8 % each are of another class, flat, altered copies of training images,
     of test images, and of sound candidates.
@@ -131,7 +131,7 @@ def scores(faults, reasons):
 
 
 def held_out():
-    """Return images and labels of Fashion-MNIST that are neither in the demo's training nor in its test set."""
+    """Return images and labels of Fashion-MNIST outside the demo's training and test sets."""
     train = read_archive("train", archive_folder())
     rows = split_positions(train, read_archive("test", archive_folder())).generator
     return train.images[rows], train.labels[rows]
@@ -148,7 +148,7 @@ def measure(seeds, num):
 
 
 def cost(gates, images, labels, *, batch=64):
-    """Return the milliseconds of CPU time that the gates take for an image."""
+    """Return the CPU milliseconds per image that the gates take."""
     candidates = [Candidate(Image.fromarray(image), str(i), int(labels[i])) for i, image in enumerate(images)]
     began = time.process_time()
     for start in range(0, len(candidates), batch):
@@ -157,9 +157,9 @@ def cost(gates, images, labels, *, batch=64):
 
 
 def speeds(manifest, images, labels, *, per_class=100):
-    """Return images per second of ``synthesize`` by the gates that are on, and their cost, with finished images.
+    """Return images per second of ``synthesize`` by enabled gates, and the cost of the gates, with finished images.
 
-    ``calibration`` holds the CPU seconds before the first verdict, which are left out.
+    ``calibration`` holds the CPU seconds before the first verdict, which do not count.
     """
     plan = make_plan(
         manifest.split("train"),

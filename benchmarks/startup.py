@@ -1,8 +1,8 @@
-"""Measure what a method costs beyond its training steps: the first one of a process, and each further one.
+"""Measure the cost of a method beyond its training steps: the first one of a process, and each further one.
 
-``synaug train`` runs on the demo's real images with one method, with four and with one method for four seeds, each
-taking so few steps that what is left is start-up, reading images, testing and writing. CPU seconds are counted, so that
-other work on the machine matters less.
+``synaug train`` runs on the demo's real images with one method, with four, and with one method for four seeds, each
+with so few steps that start-up, reading images, testing and writing dominate. CPU seconds are measured, so that other
+load on the machine matters less.
 
     python benchmarks/startup.py
 """

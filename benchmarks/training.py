@@ -1,26 +1,26 @@
-"""Images per second of ``train_representation`` beside a usual training loop and beside the network alone.
+"""Measure images per second of ``train_representation`` against a usual training loop and the network alone.
 
     python benchmarks/training.py --network resnet32 --size 32 --batch 128
     python benchmarks/training.py --network timm/resnet50 --size 224 --batch 256 --device cuda
 
-Two rivals. The usual loop is what tutorials show: a torchvision-style data set that makes a PIL image of an array,
+Two rivals. The usual loop is that of tutorials: a torchvision-style data set that converts an array to a PIL image,
 transforms each image, and is read by a ``DataLoader`` with workers. The plain loop is the fastest that fits on a page:
 all images in one uint8 tensor on the device, ``torchvision.transforms.v2`` on whole batches (so one crop offset and one
-coin for the flip per batch: less work than a draw per image, and a weaker augmentation), network and batches in the
+coin flip per batch: less work than a draw per image, and a weaker augmentation), network and batches in the
 channels-last layout. Network, batch, precision, device, optimizer and Mixup are the same for all; ``--channels-last``
-gives that layout to the usual loop too. The loops take turns in one process, several times, and the medians are
+also gives that layout to the usual loop. The loops take turns in one process, several times, and the medians are
 compared, so that a busy machine slows all of them.
 
-What limits it. Forward and backward of a network take about three times the operations of its forward pass:
-ResNet-32 at 32 px needs 0.07 billion multiply-adds forward, so 0.41 billion operations an image in all.
+Limits. Forward and backward of a network take about three times the operations of its forward pass:
+ResNet-32 at 32 px needs 0.07 billion multiply-adds forward, so 0.41 billion operations per image in total.
 
-- Two CPU cores that multiply matrices at 200 billion operations a second could do 490 images per second at most.
-- 10 million images (200 epochs of 50,000) are 4.1e15 operations: about 4 s at the 989e12 operations a second that
-  an H100 has for bfloat16. 4 minutes for them are 42,000 images or 330 batches of 128 a second, 3 ms a batch. One
-  batch is several hundred kernels, and starting one costs the CPU 5 to 10 millionths of a second: the starting of
-  kernels is the limit there, not arithmetic, and a larger batch the remedy.
+- Two CPU cores that multiply matrices at 200 billion operations per second could do 490 images per second at most.
+- 10 million images (200 epochs of 50,000) are 4.1e15 operations: about 4 s at the 989e12 operations per second that
+  an H100 has for bfloat16. Doing them in 4 minutes takes 42,000 images or 330 batches of 128 per second, 3 ms per
+  batch. One batch is several hundred kernels, and starting one costs the CPU 5 to 10 microseconds: kernel launches are
+  the limit there, not arithmetic, and a larger batch the remedy.
 
-The script counts the operations and measures what matrix products reach on the machine, and prints both.
+The script counts the operations, measures the machine's speed for matrix products, and prints both.
 """
 
 from __future__ import annotations
@@ -56,18 +56,18 @@ MOST_BYTES = 2**30  # of images
 WARM_UP = 5  # steps, at most, that are not timed
 
 Loop = Callable[[int], float]
-"""Called with a number of steps; returns the seconds that they took."""
+"""Called with a number of steps; returns their duration in seconds."""
 
 
 def random_set(num: int, size: int) -> TrainingSet:
-    """Return noise: what is in the images changes no timing."""
+    """Return noise, since the content of the images does not affect timing."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (num, 3, size, size), dtype=torch.uint8, generator=generator)
     return make_training_set(images, torch.arange(num) % NUM_CLASSES, num_classes=NUM_CLASSES)
 
 
 class UsualDataset(Dataset):
-    """Images as torchvision's data sets hold them: arrays, made into PIL images and transformed one by one."""
+    """Images as in torchvision's data sets: arrays, converted to PIL images and transformed one by one."""
 
     def __init__(self, data: TrainingSet, size: int) -> None:
         self.images, self.labels = data.images.permute(0, 2, 3, 1).contiguous().numpy(), data.labels.tolist()
@@ -135,7 +135,7 @@ def usual_loop(
 
 
 def plain_loop(model: nn.Module, data: TrainingSet, options: StageOptions, device: torch.device) -> Loop:
-    """Return the best plain loop: tensors on the device, torchvision's transforms on batches, nothing of synaug's."""
+    """Return the best plain loop: tensors on the device, torchvision's transforms on batches, nothing from synaug."""
     dtype = chosen_precision("auto", device)
     images, labels = data.images.to(device), data.labels.to(device)
     size = images.shape[-1]
@@ -174,7 +174,7 @@ def plain_loop(model: nn.Module, data: TrainingSet, options: StageOptions, devic
 
 
 def network_alone(model: nn.Module, images: Tensor, device: torch.device) -> Loop:
-    """Return forward and backward of one batch that lies ready, again and again."""
+    """Return repeated forward and backward passes over one prepared batch."""
     dtype = chosen_precision("auto", device)
 
     def loop(steps: int) -> float:
@@ -192,7 +192,7 @@ def network_alone(model: nn.Module, images: Tensor, device: torch.device) -> Loo
 
 
 def share_inside(model: nn.Module, data: TrainingSet, options: StageOptions, *, steps: int) -> float:
-    """Return the share of ``train_representation``'s own time, on a CPU, that passes inside forward and backward."""
+    """Return the share of ``train_representation``'s own time, on a CPU, inside forward and backward."""
     spent, began = 0.0, 0.0
     original = Tensor.backward
 
@@ -230,7 +230,7 @@ def operations_per_image(model: nn.Module, images: Tensor) -> float:
 
 
 def operations_per_second(device: torch.device) -> float:
-    """Measure what products of large matrices reach, the best of some."""
+    """Measure the speed of large matrix products, the best of several."""
     side = 8192 if device.type == "cuda" else 1024
     matrix = torch.rand(side, side, device=device, dtype=chosen_precision("auto", device))
     best = float("inf")
@@ -243,7 +243,7 @@ def operations_per_second(device: torch.device) -> float:
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, float | str | int]:
-    """Time all loops in turn and return what came out."""
+    """Time all loops in turn and return the results."""
     device = chosen_device(arguments.device)
     size, batch = arguments.size, arguments.batch
     num = arguments.images or max(min(50_000, MOST_BYTES // (3 * size**2)), 2 * batch)

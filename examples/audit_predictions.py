@@ -5,7 +5,7 @@ import pandas as pd
 
 import synaug
 
-# What somebody's model said of 400 people: right less often where the attribute is rare.
+# Some model's predictions for 400 people, less accurate for the rare attribute value.
 rng = np.random.default_rng(0)
 gender = rng.choice(["f", "m"], 400, p=[0.25, 0.75])
 label = rng.choice(["adult", "child"], 400)

@@ -1,4 +1,4 @@
-"""Compare a loss, a last layer and a sampler of one's own with the package's methods, over seeds."""
+"""Compare a custom loss, last layer and sampler with the package's methods, over several seeds."""
 
 from pathlib import Path
 
@@ -19,18 +19,18 @@ def squared_error(logits, targets, *, context):
 
 
 def nearest_mean(problem, *, regularization, seed):
-    """Return the layer that chooses the class whose mean feature is nearest."""
+    """Return the layer that chooses the class with the nearest mean feature."""
     means = np.stack([problem.features[problem.labels == label].mean(0) for label in range(problem.num_classes)])
     return solvers.Head(means, -(means**2).sum(1) / 2)
 
 
 def cube_root(data, *, share):
-    """Draw a class in proportion to the cube root of its images."""
+    """Draw classes in proportion to the cube root of their images."""
     _, cells, counts = np.unique(data.labels.numpy(), return_inverse=True, return_counts=True)
     return cells, np.cbrt(counts) / np.cbrt(counts).sum()
 
 
-# A name for each, and the rows of the table that use it: on the real images, or on the balanced set.
+# Register each under a name, with the rows of the table that use it: on the real images, or on the balanced set.
 losses.LOSSES["squared_error"] = squared_error
 solvers.METHODS["nearest_mean"] = nearest_mean
 sampling.SAMPLERS["cube_root"] = cube_root
@@ -42,7 +42,7 @@ METHODS["nearest_mean"] = Method(
     "Features of cross_entropy; nearest mean.", starts_from="cross_entropy", retrain=(("method", "nearest_mean"),)
 )
 
-# Few steps, to be quick: the numbers of this table mean nothing.
+# Few steps, to be quick: the numbers of this table are meaningless.
 RECIPE = """
 plan: {model: embedded}
 generate: {steps: 2, guidance: 1.0}
@@ -54,7 +54,7 @@ bench:
     text: {methods: [cross_entropy, oversampling, brier, cube_root, nearest_mean, synaug_brier, synaug]}
 """
 
-if __name__ == "__main__":  # the processes of jobs=2 read this file too, for the names above
+if __name__ == "__main__":  # the processes of jobs=2 import this file too, for the names above
     Path("compare.yaml").write_text(RECIPE)
     fashion = synaug.read_data(demo_data())
     for name, number in (("bag", 15), ("ankle boot", 9)):

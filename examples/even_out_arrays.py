@@ -1,4 +1,4 @@
-"""Even out images in memory with a generator of one's own: any callable that makes one image a prompt."""
+"""Balance images in memory with a custom generator: any callable that makes one image per prompt."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -9,7 +9,7 @@ rng = np.random.default_rng(0)
 
 
 def drawing(shape, seed):
-    """Draw a bright shape somewhere on a dark ground."""
+    """Draw a bright shape at a random place on a dark background."""
     spot = np.random.default_rng(seed).integers(4, 12, 2).tolist()
     image = Image.new("L", (28, 28))
     draw = ImageDraw.Draw(image)
@@ -19,7 +19,7 @@ def drawing(shape, seed):
 
 
 def generator(prompts, *, seeds):
-    """Make what each prompt says."""
+    """Draw the shape of each prompt."""
     return [drawing("circle" if "circle" in prompt else "square", seed) for prompt, seed in zip(prompts, seeds)]
 
 
@@ -27,7 +27,7 @@ labels = [0] * 30 + [1] * 5
 images = np.stack([np.asarray(drawing(("circle", "square")[label], i)) for i, label in enumerate(labels)])
 data = synaug.from_arrays(images, labels, class_names=["circle", "square"])
 
-# Shapes this simple are copies of one another, which the usual checks would turn down.
+# Shapes this simple are near-duplicates, which the default checks would reject.
 evened_out = synaug.balance(data, generator=generator, options={"quality.gates": ["broken"]})
 print("before:", synaug.class_counts(data.labels, 2))  # [30  5]
 print("after: ", synaug.class_counts(evened_out.labels, 2))  # [30 30]

@@ -1,4 +1,4 @@
-"""Even out a folder of one's own with a folder per class, and train on it with a usual torch loop."""
+"""Balance a folder with one subfolder per class, and train on it with an ordinary torch loop."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import synaug
 from synaug.data.manifest import read_image
 from synaug.runtime.embedded import demo_data
 
-# Some images to begin with: photos/bag/*.png and photos/ankle boot/*.png. You have your own folder.
+# Some images to start with: photos/bag/*.png and photos/ankle boot/*.png. Use your own folder instead.
 fashion = synaug.read_data(demo_data())
 for name, number in (("bag", 12), ("ankle boot", 4)):
     folder = Path("photos") / name
@@ -17,7 +17,7 @@ for name, number in (("bag", 12), ("ankle boot", 4)):
     for row in np.flatnonzero(fashion.labels == fashion.class_names.index(name))[:number]:
         read_image(fashion, int(row)).save(folder / f"{row}.png")
 
-# Few steps and one check, to be quick. Without model="embedded", Stable Diffusion 1.5 draws.
+# Few steps and one check, to be quick. Without model="embedded", Stable Diffusion 1.5 generates the images.
 evened_out = synaug.balance(
     "photos", model="embedded", out="runs/photos", options={"generate.steps": 4, "quality.gates": ["broken"]}
 )

@@ -1,4 +1,4 @@
-"""Repair the last layer of one's own network that was trained on a long-tailed set; no synthetic images needed."""
+"""Repair the last layer of your own network, trained on a long-tailed set; no synthetic images needed."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Draw the imports of the package as SVG: a band per layer, an arrow per import."""
+"""Draw the imports of the package as SVG: one band per layer, one arrow per import."""
 
 import ast
 import graphlib
@@ -16,12 +16,12 @@ TITLES = {
     "experiment": "the whole",
     "cli": "command line",
 }
-"""The first package of each band, from the bottom up, and the band's title; a band holds the layers up to the next."""
+"""The first package of each band, from the bottom up, and the band's title; a band extends to the next entry."""
 WIDTH, ROW, BOX, GAP, LEFT, ASIDE = 760, 62, 34, 36, 170, 60
 
 
 def layers():
-    """Return the packages of each band, lowest first: the layers that import-linter checks, from pyproject.toml."""
+    """Return the packages of each band, lowest first: import-linter's layers, from pyproject.toml."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     contract = next(each for each in contracts if each["containers"] == ["synaug"])
@@ -36,7 +36,7 @@ def layers():
 
 
 def imports():
-    """Return which parts each part of the package imports; a part is a module or a folder."""
+    """Return the parts that each part of the package imports; a part is a module or a folder."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
@@ -46,7 +46,7 @@ def imports():
 
 
 def imported_by(tree):
-    """Yield the part that each import of a file names."""
+    """Yield the part named by each import of a file."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "synaug":
             yield from node.module.split(".")[1:2] or [alias.name for alias in node.names]
@@ -55,7 +55,7 @@ def imported_by(tree):
 
 
 def without_detours(graph):
-    """Return the imports that no other import implies: A to C is left out where A imports B and B reaches C.
+    """Return the imports that no other import implies: A to C is left out if A imports B and B reaches C.
 
     Raises:
         graphlib.CycleError: parts import one another.
@@ -89,7 +89,7 @@ def rows(graph, bands):
 
 
 def picture():
-    """Return the picture as an SVG that takes the colors of the page it stands in."""
+    """Return the picture as an SVG in the colors of its page."""
     graph, bands = imports(), layers()
     drawn, heights = rows(graph, bands)
     places = {part: place for number, row in enumerate(drawn[::-1]) for part, place in in_row(row, number)}
@@ -119,7 +119,7 @@ def bands_behind(heights):
 
 
 def in_row(row, number):
-    """Yield (part, (x, y, width)) of a row of boxes as wide as their names, by turns to the left and to the right."""
+    """Yield (part, (x, y, width)) for a row of boxes as wide as their names, alternating left and right."""
     widths = [9 * len(part) + 24 for part in row]
     left = LEFT + (WIDTH - LEFT - sum(widths) - GAP * (len(row) - 1)) / 2 + (ASIDE if number % 2 else -ASIDE)
     for part, width in zip(row, widths, strict=True):
@@ -136,7 +136,7 @@ def box(part, x, y, width):
 
 
 def arrow(start, end):
-    """Return the line from the lower side of one box to the upper side of one further down."""
+    """Return the line from the bottom of one box to the top of a lower one."""
     x, y, to, down = start[0] + start[2] / 2, start[1] + BOX, end[0] + end[2] / 2, end[1]
     bend = (down - y) / 2
     return f'<path d="M{x:.0f} {y:.0f} C{x:.0f} {y + bend:.0f} {to:.0f} {down - bend:.0f} {to:.0f} {down:.0f}"/>'

@@ -2,10 +2,10 @@
 
     python scripts/make_fashion_parquet.py --out src/synaug/assets/fashion.parquet
 
-Training: 500 down to 10 images per class (imbalance factor 50), drawn without replacement from the half of the
-training archive that the embedded generator never saw. Test: 400 a class of the 10,000 test images, less those
-whose pixels occur in the training archive. One Parquet file in the layout that `datasets` reads: image (bytes,
-path), label (ClassLabel), split.
+Training: 500 down to 10 images per class (imbalance factor 50), drawn without replacement from the half of the training
+archive that the embedded generator never saw. Test: 400 per class of the 10,000 test images, except those whose pixels
+occur in the training archive. One Parquet file in the layout that `datasets` reads: image (bytes, path), label
+(ClassLabel), split.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Move the committed lines that are not of today's options and formulas to docs/results/earlier.
+"""Move committed result lines with outdated options or formulas to docs/results/earlier.
 
 python scripts/outdated_results.py [NAME ...]
 """
@@ -16,7 +16,7 @@ SEEDS = range(10)
 
 
 def current_lines(name: str, lines: bytes) -> set[tuple[str, str, int]]:
-    """Return folder, method and seed of the lines that are of today's options."""
+    """Return folder, method and seed of the lines with current options."""
     experiment, found = read_experiment(name), set()
     with TemporaryDirectory() as folder:
         storage.write_bytes(Path(folder) / RESULTS, lines)

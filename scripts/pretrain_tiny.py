@@ -2,9 +2,9 @@
 
     python scripts/pretrain_tiny.py --work build/pretrain --out src/synaug/assets/tiny-diffusion
 
-Stages, each skipped when its checkpoint says it is done, each resumed where it was interrupted: autoencoder,
-latents, text encoder and UNet together, export. About 90 minutes on two CPU cores. What the pipeline was
-trained on, for how long and with which loss is written into its model card from what was measured.
+Stages, each skipped if its checkpoint is finished and resumed if it was interrupted: autoencoder, latents, text encoder
+and UNet together, export. About 90 minutes on two CPU cores. The model card gets the measured facts: training data,
+duration and loss.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from synaug.synthesis.planning.prompts import MODIFIERS
 SEED = 20230800994 % 2**31
 SIZE = 32  # pixels; items are drawn at 28 and enlarged
 MAX_TOKENS = 20
-VARIANTS = 6  # renderings kept of each item: one plain grey, the others with random tint and background
-DEFAULTS = {"steps": 10, "guidance": 1.0, "batch_size": 128}  # how synaug runs it; picked by scripts/tune_demo.py
+VARIANTS = 6  # renderings of each item: one plain gray, the others with random tint and background
+DEFAULTS = {"steps": 10, "guidance": 1.0, "batch_size": 128}  # synaug's settings for it; chosen by scripts/tune_demo.py
 MEANINGFUL = ("bright", "dark", "large", "small", "detailed", "simple", "unusual", "typical")
 NEUTRAL = tuple(m for m in MODIFIERS if m and m not in MEANINGFUL)
 
@@ -47,7 +47,7 @@ NEUTRAL = tuple(m for m in MODIFIERS if m and m not in MEANINGFUL)
 
 @dataclass(frozen=True)
 class Items:
-    """Grey items (N, 28, 28), their labels (N,), and which meaningful modifiers hold (N, 8)."""
+    """Gray items (N, 28, 28), their labels (N,), and which meaningful modifiers hold (N, 8)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -62,7 +62,7 @@ def generator_items(archive: str | None) -> Items:
 
 
 def modifiers_that_hold(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Say of each item which words of MEANINGFUL are true: top and bottom 30 % within its class."""
+    """Return which words of MEANINGFUL apply to each item: top and bottom 30 % within its class."""
     grey = images.astype(np.float32) / 255
     item = grey > 0.05
     area = item.mean((1, 2))
@@ -80,7 +80,7 @@ def modifiers_that_hold(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def caption(label: int, tint: int, background: int, holds: np.ndarray, rng: np.random.Generator) -> str:
-    """Describe an image in one of the ways a user's prompt may; empty in 10 % of the cases."""
+    """Describe an image like a user's prompt might; empty in 10 % of the cases."""
     if rng.random() < 0.1:
         return ""
     modifier = ""
@@ -106,7 +106,7 @@ def caption(label: int, tint: int, background: int, holds: np.ndarray, rng: np.r
 
 
 def make_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Build a CLIP tokenizer in which each word of the captions is one token; others are spelt."""
+    """Build a CLIP tokenizer in which each word of the captions is one token; other words are spelled out."""
     words = "a an photo picture image of on the in with plain background , . -".split(" ")
     words += [*MODIFIERS, *fashion_mnist.TINTS, *fashion_mnist.BACKGROUNDS, *fashion_mnist.CLASS_NAMES]
     letters = sorted(ByteLevel.alphabet())
@@ -114,7 +114,7 @@ def make_tokenizer(folder: Path) -> CLIPTokenizer:
     merges: list[tuple[str, str]] = []
     for word in sorted({part for text in words for part in text.replace("-", " - ").split()}):
         parts = [*word[:-1], word[-1] + "</w>"]
-        for left, right in merges:  # what earlier words already join, in their order
+        for left, right in merges:  # pairs that earlier words already join, in order
             i = 0
             while i < len(parts) - 1:
                 if (parts[i], parts[i + 1]) == (left, right):
@@ -132,7 +132,7 @@ def make_tokenizer(folder: Path) -> CLIPTokenizer:
 
 
 def enlarged(images: np.ndarray) -> torch.Tensor:
-    """Turn uint8 (N, 28, 28, 3) into float (N, 3, 32, 32) in [-1, 1]."""
+    """Convert uint8 (N, 28, 28, 3) to float (N, 3, 32, 32) in [-1, 1]."""
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
     return F.interpolate(pixels, SIZE, mode="bicubic", antialias=True).clamp(-1, 1)
 
@@ -208,7 +208,7 @@ def save(state: dict[str, object], path: Path) -> None:
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Warm up over 200 steps, stay, and fall linearly over the last 30 %."""
+    """Warm up over 200 steps, stay constant, and fall linearly over the last 30 %."""
     return peak * min(1.0, (step + 1) / 200, max(0.02, (steps - step) / (0.3 * steps)))
 
 
@@ -313,7 +313,7 @@ def train_denoiser(
     num_items, began = len(items.images), time.monotonic()
     for step in range(start, steps):
         rng, noise = np.random.default_rng([SEED, 3, step]), torch.Generator().manual_seed(step)
-        # 45 % plain grey, the others with a random tint and background
+        # 45 % plain gray, the others with a random tint and background.
         variants = np.where(rng.random(batch) < 0.45, 0, rng.integers(1, VARIANTS, batch))
         chosen = rng.integers(0, num_items, batch)
         rows = torch.from_numpy(variants * num_items + chosen)
@@ -365,7 +365,7 @@ def train_denoiser(
 
 
 def export(work: Path, out: Path, *, archive: str | None) -> None:
-    """Write the averaged weights as a fp16 diffusers folder with its model card and a picture."""
+    """Write the averaged weights as an fp16 diffusers folder with its model card and a picture."""
     items = generator_items(archive)
     tokenizer = make_tokenizer(work / "tokenizer")
     autoencoder, unet, text = make_autoencoder(), make_unet(), make_text_encoder(tokenizer)
@@ -393,7 +393,7 @@ def export(work: Path, out: Path, *, archive: str | None) -> None:
 
 
 def picture(pipeline: StableDiffusionPipeline) -> Image.Image:
-    """Draw one row a class: plain, modifiers, tints and backgrounds."""
+    """Draw one row per class: plain, modifiers, tints and backgrounds."""
     pipeline.set_progress_bar_config(disable=True)
     wanted = [
         "{}",

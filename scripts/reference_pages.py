@@ -1,4 +1,4 @@
-"""Write the reference out of the code: options, commands, methods, and which names mkdocstrings shall show."""
+"""Generate reference pages from the code: options, commands, methods, and the names for mkdocstrings."""
 
 import ast
 import html
@@ -20,12 +20,12 @@ LIMITS = {"Gt": ("gt", "above"), "Ge": ("ge", "at least"), "Lt": ("lt", "below")
 
 
 def options():
-    """Return a table of each section of the recipe: name, type, default, allowed values and description."""
+    """Return one table per section of the recipe: name, type, default, allowed values and description."""
     return "\n\n".join(section(kind, name) for name, kind in sections(Recipe, ""))
 
 
 def sections(kind, name):
-    """Yield (dotted name, model) of a section and of all below it."""
+    """Yield (dotted name, model) of a section and of all sections below it."""
     yield name, kind
     for key, field in kind.model_fields.items():
         for inner, suffix in models_of(field.annotation):
@@ -33,7 +33,7 @@ def sections(kind, name):
 
 
 def models_of(annotation):
-    """Yield the sections that a type holds, and what stands between the option's name and theirs."""
+    """Yield the sections inside a type, and the text between the option's name and theirs."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation, ""
     elif get_origin(annotation) is dict:
@@ -52,7 +52,7 @@ def section(kind, name):
 
 
 def row(kind, section_name, key):
-    """Return the line of one option."""
+    """Return the row of one option."""
     field = kind.model_fields[key]
     dotted = f"{section_name}.{key}".lstrip(".")
     kind_of_value, what = type_name(field.annotation), field.description or ""
@@ -61,7 +61,7 @@ def row(kind, section_name, key):
 
 
 def type_name(annotation):
-    """Return a type as a person says it.
+    """Return a type in plain words.
 
     >>> type_name(int | None), type_name(tuple[str, ...]), type_name(float | Literal["uniform"])
     ('whole number', 'list of texts', 'number or text')
@@ -80,7 +80,7 @@ def type_name(annotation):
 
 
 def default_of(field):
-    """Return the default as it is written in YAML."""
+    """Return the default in YAML notation."""
     if field.default is PydanticUndefined:
         return "must be given"
     if field.default is None:
@@ -113,7 +113,7 @@ def choices_of(annotation):
 
 
 def known_names():
-    """Return the names that an option takes and that a dict of the code holds, so that config.py cannot list them."""
+    """Return the option values that are defined by dicts in the code, so that config.py cannot list them."""
     from synaug.data.benchmarks.fashion_mirrors import MIRRORS
     from synaug.synthesis.quality.gates import ALWAYS, GATES
     from synaug.training.augmentation import AUGMENTATIONS
@@ -154,12 +154,12 @@ def command_section(name, command):
 
 
 def argument_name(parameter):
-    """Return what stands for an argument in a usage line."""
+    """Return the placeholder of an argument in a usage line."""
     return parameter.metavar or parameter.name.upper()
 
 
 def help_of(command):
-    """Return a command's help, its examples as code."""
+    """Return a command's help, with its examples as code."""
     paragraphs = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
     return "\n\n".join(
         f"Example: `{part.removeprefix('Example:').strip()}`" if part.startswith("Example:") else part
@@ -168,7 +168,7 @@ def help_of(command):
 
 
 def parameter_row(parameter):
-    """Return the line of one argument or option."""
+    """Return the row of one argument or option."""
     if parameter.param_type_name == "argument":
         names = f"`{argument_name(parameter)}`"
     else:
@@ -194,7 +194,7 @@ def methods():
     return "\n".join(["| method | what it does |", "|---|---|", *rows])
 
 
-# ---------------------------------------------------------------- what mkdocstrings shows
+# ---------------------------------------------------------------- names for mkdocstrings
 
 
 def public_names():

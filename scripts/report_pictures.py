@@ -1,4 +1,4 @@
-"""Take the pictures of the report for the docs: in both themes, on a phone, its top alone, and printed.
+"""Take screenshots of the report for the docs: in both themes, on a phone, its top only, and printed.
 
 Needs chromium, and pdftoppm of poppler.
 
@@ -21,7 +21,7 @@ COLOURS, PAGES_A_ROW, GAP = 96, 4, 6
 
 
 def shot(page: Path, name: str, width: int, height: int) -> None:
-    """Save what a window of that size shows; chromium's are at least 500 pixels wide, so it may be cut."""
+    """Save a screenshot of that size; chromium's windows are at least 500 pixels wide, so it may be cropped."""
     path = IMAGES / f"{name}.png"
     size = f"--window-size={max(500, width)},{height}"
     subprocess.run([*CHROMIUM, size, f"--screenshot={path}", page.as_uri()], check=True, stderr=subprocess.DEVNULL)
@@ -33,7 +33,7 @@ def save(image: Image.Image, name: str) -> None:
 
 
 def printed(page: Path, folder: Path) -> None:
-    """Save all pages as a printer gets them, side by side."""
+    """Save all printed pages, side by side."""
     pdf = folder / "report.pdf"
     command = [*CHROMIUM, "--no-pdf-header-footer", f"--print-to-pdf={pdf}", page.as_uri()]
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)

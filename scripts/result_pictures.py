@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/results again, from the lines of the runs that lie beside the pages.
+"""Redraw the pictures of docs/results from the committed result lines beside the pages.
 
 python scripts/result_pictures.py
 """

@@ -1,9 +1,9 @@
-"""Write the tables of docs/results again, from the lines of the runs that lie beside the pages.
+"""Rewrite the tables of docs/results from the committed result lines beside the pages.
 
 python scripts/result_tables.py
 
-A table stands between ``<!-- table NAME -->`` and ``<!-- /table -->``. Words after the name choose: ``arms=a,b`` keeps
-the rows of these arms, ``rows=a,b`` these rows in this order, ``columns=a,b`` these columns.
+A table is between ``<!-- table NAME -->`` and ``<!-- /table -->``. Words after the name select its content:
+``arms=a,b`` the rows of these arms, ``rows=a,b`` these rows in this order, ``columns=a,b`` these columns.
 """
 
 import re
@@ -18,7 +18,7 @@ PLACE = re.compile(r"(<!-- table ([^>]*?) -->\n).*?(<!-- /table -->)", re.DOTALL
 
 
 def content_of(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """Return what ``synaug bench NAME --table --json`` prints for the committed lines."""
+    """Return the output of ``synaug bench NAME --table --json`` for the committed lines."""
     experiment = read_experiment(name)
     lines = list(storage.read_records(folder / f"{name.replace('-', '_')}.jsonl"))
     return {
@@ -31,7 +31,7 @@ def content_of(name: str, folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def written(wanted: str, folder: Path = FOLDER) -> str:
-    """Return the table that the words of a mark ask for, as Markdown."""
+    """Return the table selected by the words of a mark, as Markdown."""
     name, *words = wanted.split()
     chosen = {key: value.split(",") for key, value in (word.split("=") for word in words)}
     content = content_of(name, folder)
@@ -45,7 +45,7 @@ def written(wanted: str, folder: Path = FOLDER) -> str:
 
 
 def renewed(page: str, folder: Path = FOLDER) -> str:
-    """Return the text of a page with all of its tables as the lines have them."""
+    """Return the text of a page with all of its tables updated from the result lines."""
     return PLACE.sub(lambda found: f"{found[1]}\n{written(found[2], folder)}\n{found[3]}", page)
 
 

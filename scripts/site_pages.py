@@ -1,6 +1,6 @@
-"""Fill in what `make docs` makes: pages of the project's root, tables from the code, the picture of the imports.
+"""Insert the generated parts of the site: pages of the project's root, tables from the code, the import picture.
 
-A page holds a line such as ``<!-- made by make docs: options -->``; its place is taken by what ``MADE`` returns.
+A page contains a line such as ``<!-- made by make docs: options -->``, which the output of ``MADE`` replaces.
 """
 
 import posixpath
@@ -17,12 +17,12 @@ LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 
 
 def root_page(name):
-    """Return a page of the project's root with links that lead to pages of the site."""
+    """Return a page of the project's root with links to pages of the site."""
     return LINK.sub(lambda found: f"]({place_on_site(found[1])}", (ROOT / name).read_text(encoding="utf-8"))
 
 
 def place_on_site(path):
-    """Return where a path, as seen from the project's root, lies on the site.
+    """Return the location on the site of a path relative to the project's root.
 
     >>> place_on_site("docs/method.md"), place_on_site("CHANGELOG.md")
     ('method.md', 'changelog.md')
@@ -42,10 +42,10 @@ MADE = {
 
 
 def filled_in(markdown):
-    """Return the text of a page with what is made in the place of its marks."""
+    """Return the text of a page with its marks replaced by generated content."""
     return MARK.sub(lambda mark: MADE[mark[1]](), markdown)
 
 
 def on_page_markdown(markdown, **_):
-    """Answer MkDocs, which calls this with each page."""
+    """Process a page for MkDocs, which calls this for each one."""
     return filled_in(markdown)

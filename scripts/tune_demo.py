@@ -1,13 +1,13 @@
-"""Pick the demo's settings on a validation set that is neither its training nor its test set.
+"""Choose the demo's settings on a validation set separate from its training and test sets.
 
     python scripts/tune_demo.py --work build/tune weight_decay
     python scripts/tune_demo.py --work build/tune guidance
     python scripts/tune_demo.py --work build/tune mixing
     python scripts/tune_demo.py --work build/tune retraining
 
-Validation images: 300 a class from the half of the Fashion-MNIST training archive that the embedded generator never
-saw, less the demo's training images. Every line is printed with its seeds and kept in ``results.jsonl``; a line that
-is there already is not measured again.
+Validation images: 300 per class from the half of the Fashion-MNIST training archive that the embedded generator never
+saw, except the demo's training images. Every line is printed with its seeds and kept in ``results.jsonl``; existing
+lines are not measured again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ VALIDATION_PER_CLASS = 300
 
 
 def data_with_validation() -> Manifest:
-    """Return the demo's training images with validation images in the place of its test images."""
+    """Return the demo's training images with validation images instead of its test images."""
     manifest = readers.read_data(demo_data(), read_recipe(demo_recipe()).data).split("train")
     train, test = fashion_mnist.read_archive("train"), fashion_mnist.read_archive("test")
     known = {np.asarray(read_image(manifest, row)).tobytes() for row in range(len(manifest))}
@@ -64,7 +64,7 @@ class Trial:
         self.known = {str(record["name"]): record for record in storage.read_records(self.results)}
 
     def folder(self, recipe: Recipe, *, filled: bool = False) -> RunPaths:
-        """Return a run directory with the images that the recipe's plan and generator make."""
+        """Return a run directory with the images of the recipe's plan and generator."""
         generate = recipe.generate
         kind = (
             "filled"

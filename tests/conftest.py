@@ -1,4 +1,4 @@
-"""What many tests start from: small real images, and the command line in this process."""
+"""Provide shared fixtures: small real images, and the command line in this process."""
 
 import os
 
@@ -30,13 +30,13 @@ from synaug.runtime import storage
 from synaug.runtime.embedded import demo_data, demo_recipe
 from synaug.training.networks.packaged_weights import write_packaged_weights
 
-# one thread, so that sums round alike on every machine and test processes can run side by side
+# One thread, so that sums round alike on every machine and test processes can run side by side.
 torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def no_network():
-    """Refuse every connection that would leave this machine."""
+    """Block every connection to other machines."""
     here = {address.address.split("%")[0] for each in psutil.net_if_addrs().values() for address in each}
     here |= {"localhost", "127.0.0.1", "::1", "0.0.0.0", "", socket.gethostname()}
 
@@ -68,7 +68,7 @@ def fashion():
 
 @pytest.fixture(scope="session")
 def photos(fashion, tmp_path_factory):
-    """A class-per-folder tree of three classes, 24, 12 and 6 images; do not change it."""
+    """A class-per-folder tree of three classes with 24, 12 and 6 images; do not change it."""
     root = tmp_path_factory.mktemp("photos")
     for name, number in (("bag", 24), ("coat", 12), ("ankle boot", 6)):
         rows = np.flatnonzero(fashion.labels == fashion.class_names.index(name))[:number]
@@ -80,19 +80,19 @@ def photos(fashion, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def photographs(tmp_path_factory):
-    """A class-per-folder tree of 168 photographs in six classes, 60 down to 5; do not change it."""
+    """A class-per-folder tree of 168 photographs in six classes with 60 down to 5 images; do not change it."""
     return write_photographs(tmp_path_factory.mktemp("photographs"))
 
 
 @pytest.fixture(scope="session")
 def imagenet_network(tmp_path_factory):
-    """The ``train.network`` of a small network trained on ImageNet, to be used with ``train.pretrained``."""
+    """The ``train.network`` of a small network trained on ImageNet, for use with ``train.pretrained``."""
     return write_packaged_weights(tmp_path_factory.mktemp("weights") / "efficientnet_lite0")
 
 
 @dataclass
 class Finished:
-    """What a command left: its exit code, and what it printed."""
+    """The outcome of a command: exit code and output."""
 
     code: int
     out: str
@@ -115,7 +115,7 @@ def synaug(monkeypatch, capsys):
 
 @pytest.fixture
 def save_image():
-    """Save a noise image, for trees made by hand."""
+    """Save a noise image, for handmade trees."""
 
     def save(path, *, seed=0, size=(8, 8)):
         storage.make_folder(path.parent)
@@ -136,7 +136,7 @@ SMALL = {
 
 @pytest.fixture(scope="session")
 def recipe():
-    """Options so small that the whole method takes seconds."""
+    """Options so small that a complete run takes seconds."""
     return make_recipe(SMALL)
 
 
@@ -148,11 +148,11 @@ def finished(photos, recipe, tmp_path_factory):
     return out
 
 
-# ---------------------------------------------------------------- small data in the forms of the known data sets
+# ---------------------------------------------------------------- small data in the formats of known data sets
 
 
 def _packed(path, members):
-    """Write a .tar.gz of pickled members as the makers of CIFAR do, and return the MD5 of it."""
+    """Write a .tar.gz of pickled members in CIFAR's official format, and return its MD5."""
     with tarfile.open(path, "w:gz") as tar:
         for name, content in members.items():
             data = content if isinstance(content, bytes) else pickle.dumps(content, protocol=4)
@@ -164,7 +164,7 @@ def _packed(path, members):
 
 @pytest.fixture
 def cifar_archive(tmp_path, monkeypatch):
-    """Make the archive of CIFAR-100 or CIFAR-10 with few noise images, whose MD5 then counts as the official one."""
+    """Make an archive of CIFAR-100 or CIFAR-10 with a few noise images, whose MD5 then counts as the official one."""
 
     def make(known, *, names=("apple", "bee", "cup", "train"), per_class=20, replaced=None):
         rng = np.random.default_rng(0)
@@ -187,7 +187,7 @@ def cifar_archive(tmp_path, monkeypatch):
 
 @pytest.fixture
 def waterbirds(tmp_path, save_image):
-    """Make a folder with the metadata.csv of Waterbirds: so many images of each group and split."""
+    """Make a folder with the metadata.csv of Waterbirds, with given numbers of images per group and split."""
 
     def make(train=((6, 2), (2, 4)), test=2):
         root, rows = tmp_path / "waterbirds", []
@@ -206,7 +206,7 @@ def waterbirds(tmp_path, save_image):
 
 @pytest.fixture
 def utkface(tmp_path, save_image):
-    """A folder of names as UTKFace has them, one of which lacks its race."""
+    """A folder with file names in UTKFace's format, one of which lacks its race."""
     root, number = tmp_path / "UTKFace", 0
     for gender, race in itertools.product(range(2), range(5)):
         for _ in range(3 if gender else 2):

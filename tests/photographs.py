@@ -1,6 +1,6 @@
 """Write 168 photographs of six classes: crops of pictures that scikit-image and scikit-learn install.
 
-The set that people try first, in small: color, JPEG, few images, one class with five. Run it by hand with
+A small version of a typical first data set: color, JPEG, few images, one class with five. Run it by hand with
 ``python tests/photographs.py FOLDER``.
 """
 
@@ -13,12 +13,12 @@ from PIL import Image, ImageEnhance, ImageOps
 SIDE = 96  # pixels
 SIZES = {"cat": 60, "temple": 45, "flower": 30, "coffee": 18, "rocket": 10, "motorcycle": 5}
 """Number of images per class: 168 in all."""
-_SHARES = (0.35, 0.6)  # of the shorter side of the picture that a crop shows
+_SHARES = (0.35, 0.6)  # of the shorter side of the picture, the part that a crop shows
 _LIGHT = (0.8, 1.2)  # brightness and contrast of a crop
 
 
 def write_photographs(folder: Path, *, sizes: dict[str, int] = SIZES, side: int = SIDE, seed: int = 0) -> Path:
-    """Write a class-per-folder tree of JPEG files and return its folder; the same files for the same arguments."""
+    """Write a class-per-folder tree of JPEG files and return its folder; equal arguments give equal files."""
     for number, (name, size) in enumerate(sizes.items()):
         place = folder / name
         place.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def write_photographs(folder: Path, *, sizes: dict[str, int] = SIZES, side: int 
 
 
 def crops(name: str, number: int, *, side: int = SIDE, seed: int | list[int] = 0) -> list[Image.Image]:
-    """Return ``number`` square crops of the class's pictures at random places, sizes and brightness."""
+    """Return ``number`` square crops of the class's pictures with random positions, sizes and brightness."""
     rng, pictures = np.random.default_rng(seed), pictures_of(name)
     return [_crop(pictures[position % len(pictures)], side, rng) for position in range(number)]
 
@@ -43,7 +43,7 @@ def _crop(picture: Image.Image, side: int, rng: np.random.Generator) -> Image.Im
 
 
 def pictures_of(name: str) -> list[Image.Image]:
-    """Return the pictures that the crops of a class come from."""
+    """Return the pictures from which the crops of a class are cut."""
     import skimage
     import sklearn
 

@@ -132,7 +132,7 @@ def test_the_folders_of_a_grid_follow_from_the_options_and_not_from_single_metho
 
 @pytest.fixture
 def small(recipe, photos, tmp_path):
-    """An experiment file on three classes: two arms, one with all seeds on the images of the first."""
+    """An experiment file on three classes: two arms, one of which uses the images of the first seed for all seeds."""
     bench = {
         "arms": {
             "text": {"methods": ["cross_entropy", "synaug_stage1"]},
@@ -217,9 +217,7 @@ def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(sma
         run_bench(small, out, seeds=[0, 1], jobs=2, progress=ask)
     assert seen[0][0] == "running the grid"
     assert seen[0][2] == 3
-    assert (
-        sum(row["results"] for row in status(small, out, seeds=[0, 1])) < 6
-    )  # what was begun did not go on to its end
+    assert sum(row["results"] for row in status(small, out, seeds=[0, 1])) < 6  # the unfinished work was not completed
     content = run_bench(small, out, seeds=[0, 1], jobs=2)
     assert [row["seeds"] for row in content["table"]] == [2, 2, 2]
 
@@ -230,7 +228,7 @@ def test_processes_that_answer_nothing_are_killed(small, tmp_path, monkeypatch):
 
     def stop_them(*_):
         for child in multiprocessing.active_children():
-            os.kill(child.pid, signal.SIGSTOP)  # no signal but SIGKILL reaches it now
+            os.kill(child.pid, signal.SIGSTOP)  # now only SIGKILL reaches it
             stopped.append(child.pid)
         signals.request()
 
@@ -386,7 +384,7 @@ def test_the_gap_is_of_the_first_column_and_has_an_interval():
 
 def test_a_row_is_compared_with_the_best_rival_on_validation_images_seed_by_seed():
     row = compared()["mine"]
-    assert row["rival"] == "dfr"  # group_dro is better on the test images, which do not choose
+    assert row["rival"] == "dfr"  # group_dro is better on the test images, which do not count
     assert row["difference"] == pytest.approx(0.16 / 3)
     assert 0 < row["difference_low"] < row["difference"] < row["difference_high"]
     assert "against dfr" in markdown({"table": list(compared().values()), "columns": ["worst"], "seeds": [0, 1, 2],

@@ -1,4 +1,4 @@
-"""Stamps are read in place with a fixed split; composed images follow from their seeds; the table has every row."""
+"""Test that stamps have a fixed split, composed images follow from their seeds, and the table is complete."""
 
 import math
 
@@ -18,7 +18,7 @@ installed = pytest.mark.skipif(
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder as the package has it, in small: six birds, three drawn ones, four trees."""
+    """A small version of the package's folder: six birds, three of them drawn, and four trees."""
     rng = np.random.default_rng(0)
     for place, number in (("animals/birds", 6), ("animals/birds/cartoon", 3), ("plants/trees", 4)):
         (tmp_path / place).mkdir(parents=True)
@@ -36,7 +36,7 @@ def test_each_third_image_of_a_class_and_kind_is_for_testing(folder):
     assert (birds.sum(), len(stamps.data), len(stamps.cutouts)) == (9, 13, 13)
     assert stamps.data.attributes[birds].sum() == 3
     assert (stamps.data.frame["split"] == "test").sum() == 2 + 1 + 1
-    assert {cutout.size for cutout in stamps.cutouts} == {(16, 32)}  # without the empty border, as large as fits
+    assert {cutout.size for cutout in stamps.cutouts} == {(16, 32)}  # without the empty border, as large as possible
 
 
 def test_a_missing_package_is_named(tmp_path):

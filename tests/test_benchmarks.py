@@ -1,4 +1,4 @@
-"""The benchmark scripts run, at a size that says nothing about speed."""
+"""Test that the benchmark scripts run, at a size too small to measure speed."""
 
 import importlib.util
 import json
@@ -50,7 +50,7 @@ def test_operations_of_a_linear_layer_by_hand():
 
 @pytest.fixture
 def benchmark(request, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")  # one may use another
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")  # one may import another
     spec = importlib.util.spec_from_file_location(request.param, ROOT / "benchmarks" / f"{request.param}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -67,7 +67,7 @@ def test_every_stage_of_scaling_runs(benchmark, tmp_path):
 
 @pytest.mark.parametrize("benchmark", ["gates"], indirect=True)
 def test_planted_faults_are_found_among_other_images_of_the_demo(benchmark, fashion):
-    """A small version of the table in docs/quality.md; sound are test images that the gates do not know."""
+    """A small version of the table in docs/quality.md; sound candidates are test images unknown to the gates."""
     test = np.flatnonzero((fashion.frame["split"] == "test").to_numpy())
     kept, others = test[::2], test[1::8]
     known = fashion.rows(np.concatenate([np.flatnonzero((fashion.frame["split"] == "train").to_numpy()), kept]))

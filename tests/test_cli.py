@@ -1,4 +1,4 @@
-"""The commands: what they print, what they refuse, and with which exit code."""
+"""Test the commands: their output, rejected input, and exit codes."""
 
 import json
 import os
@@ -309,7 +309,7 @@ def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, mo
     assert (training["done"], training["steps"]) == (1, 3)
     assert training["seconds_left"] == pytest.approx(2 / training["per_second"])
     assert "focal, seed 0, 1 of 3 steps" in synaug("status", run).out
-    with storage.lock(run):  # somebody goes on, so the time since the checkpoint counts
+    with storage.lock(run):  # a process holds the run, so the time since the checkpoint counts
         for path in run.rglob("training.safetensors"):
             os.utime(path, (0, 9 if "focal-0" in path.parts else 0))
         assert json.loads(synaug("status", run, "--json").out)["training"]["seconds_left"] == 0
@@ -394,7 +394,7 @@ def test_the_help_fits_its_paragraphs_to_the_terminal_and_each_command_to_a_line
     overview = synaug("--help").out
     assert all(len(re.findall(rf"^│ {name} +\w.*\.? +│$", overview, re.M)) == 1 for name in COMMANDS)
     assert not re.search(r"^│ {11}\w", overview, re.M)
-    assert "A rejected image is made again" in " ".join(synaug("review", "--help").out.split())
+    assert "replaces rejected images" in " ".join(synaug("review", "--help").out.split())
     assert not re.search(r"^ .{1,60}\n [a-z]", synaug("review", "--help").out, re.M)
 
 

@@ -1,4 +1,4 @@
-"""What the documents say is run: Python blocks, commands, links, recipes, examples."""
+"""Test everything in the documentation that can run: Python blocks, commands, links, recipes, examples."""
 
 import re
 import runpy
@@ -44,7 +44,7 @@ WITH_PYTHON = [page for page in PAGES if page not in TUTORIALS and list(blocks_o
 
 @pytest.fixture
 def as_before(monkeypatch, tmp_path):
-    """Take back what a page adds to the package."""
+    """Undo a page's additions to the package."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(readers, "_list_folder", readers._list_folder)
     with patch.dict(LOSSES), patch.dict(GATES), patch.dict(METHODS), patch.dict(solvers.METHODS), patch.dict(SAMPLERS):
@@ -132,7 +132,7 @@ def test_the_architecture_page_names_files_and_constants_that_exist():
 
 
 def place(name):
-    """Return where a path of the documents lies: below the package, or below the project's root."""
+    """Return the location of a documented path: below the package, or below the project's root."""
     inside = ROOT / "src" / "synaug" / name
     return inside if inside.exists() else ROOT / name
 
@@ -148,7 +148,7 @@ def test_an_example_runs(path):
     runpy.run_path(str(path), run_name="__main__")
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the notebook's own libraries
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from the notebook's own libraries
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.ipynb")), ids=lambda p: p.name)
 def test_a_notebook_runs_and_is_kept_without_outputs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)

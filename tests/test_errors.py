@@ -1,4 +1,4 @@
-"""Errors: exit codes as documented, and hints for misspelled names."""
+"""Test errors: documented exit codes, and hints for misspelled names."""
 
 import pytest
 

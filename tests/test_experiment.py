@@ -1,4 +1,4 @@
-"""The whole method on a few real images, with the embedded pipeline."""
+"""Test the whole method on a few real images, with the embedded pipeline."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def test_a_run_leaves_what_the_design_promises(finished):
 def test_the_report_has_the_promised_fields(finished):
     report = json.loads((finished / "report.json").read_text())
     assert report["schema_version"] == 1
-    assert report["name"] == finished.name  # the recipe gives none
+    assert report["name"] == finished.name  # the recipe has none
     assert set(report["data"]["class_counts"]) == {"bag", "coat", "ankle boot"}
     assert set(report["plan"]["num_to_generate"]) == {"bag", "coat", "ankle boot"}
     assert {"requested", "accepted", "rejected", "seconds"} <= set(report["synthesis"])
@@ -177,7 +177,7 @@ def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, recipe, t
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 75, errors.decode()
     assert b"rerun the same command" in errors
-    assert list((tmp_path / "run" / "checkpoints").rglob(FILE))  # the state of the training under way
+    assert list((tmp_path / "run" / "checkpoints").rglob(FILE))  # the state of the unfinished training
 
 
 def test_a_folder_in_use_is_refused(photos, recipe, tmp_path):
@@ -188,7 +188,7 @@ def test_a_folder_in_use_is_refused(photos, recipe, tmp_path):
 
 
 def grey(prompts, *, seeds):
-    """Stand in for a model: one flat noise image a prompt."""
+    """A stand-in for a model: one flat noise image per prompt."""
     return [
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (28, 28, 3), dtype=np.uint8)) for seed in seeds
     ]
@@ -199,7 +199,7 @@ def test_a_callable_of_ones_own_may_make_the_images(photos):
     counts = class_counts(evened_out.labels, evened_out.num_classes)
     assert len(set(counts.tolist())) == 1
     assert evened_out.is_synthetic.sum() > 0
-    assert "" in set(evened_out.frame["path"])  # nothing is left on the disk
+    assert "" in set(evened_out.frame["path"])  # nothing remains on disk
 
 
 def test_balance_keeps_its_images_where_it_is_told_to(photos, tmp_path):
@@ -217,7 +217,7 @@ def test_what_an_earlier_shard_accepted_counts_as_there(photos, tmp_path):
         return [Image.new("RGB", (28, 28), (120, 120, 120)) for _ in seeds]
 
     made = [generate_stage.generate(tmp_path, generator=alike, shard=(part, 2)).accepted for part in range(2)]
-    assert made == [1, 1]  # one of each class that lacks images; a shard has whole classes
+    assert made == [1, 1]  # one per class that lacks images; a shard has whole classes
 
 
 def black(prompts, *, seeds):
@@ -242,7 +242,7 @@ def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(finished, copy)
     run, synthetic = RunPaths(copy), "another digest"
-    assert is_finished(run, "cross_entropy", locked_recipe(run), synthetic)  # learns from real images only
+    assert is_finished(run, "cross_entropy", locked_recipe(run), synthetic)  # trained on real images only
     assert not is_finished(run, "synaug_stage1", locked_recipe(run), synthetic)
     assert not run.checkpoint("synaug_stage1", 0).exists()
 
@@ -276,7 +276,7 @@ def test_options_of_training_change_on_the_same_images(synaug, finished, photos,
     assert f"synaug train {run} --set={setting}" in str(raised.value)
     assert synaug("train", run, "--methods", "cross_entropy", "--set", setting).code == 0
     assert made_images(run) == made
-    report = json.loads(synaug("report", run, "--json").out)  # what has the old options is not mixed with it
+    report = json.loads(synaug("report", run, "--json").out)  # results with the old options are not mixed in
     assert [(each["method"], each["options"]["train"]["stage1"]["learning_rate"]) for each in report["results"]] == [
         ("cross_entropy", 0.01)
     ]

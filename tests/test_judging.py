@@ -1,4 +1,4 @@
-"""Synthetic images are judged by a classifier of real features that did not learn from what it judges."""
+"""Test judging synthetic images by a classifier of real features that was not trained on them."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from synaug.training.training_set import make_training_set
 
 @pytest.fixture
 def images():
-    """Two classes of 30 real and 20 synthetic images; the last 10 synthetic ones of each look like the other class."""
+    """Two classes of 30 real and 20 synthetic images; the last 10 synthetic ones each resemble the other class."""
     rng = np.random.default_rng(0)
     labels = np.tile(np.repeat([0, 1], [1, 1]), 50)
     is_synthetic = np.arange(100) >= 60
@@ -42,7 +42,7 @@ def test_weights_are_1_for_real_images_and_low_for_those_of_another_class(images
 
 
 def test_a_real_image_is_judged_by_a_classifier_that_did_not_see_it(images):
-    """With labels at random and as many features as images, one that saw it would be right."""
+    """With random labels and as many features as images, a classifier trained on the image would be right."""
     data, _ = images
     rng = np.random.default_rng(1)
     labels = torch.from_numpy(rng.permutation(np.repeat([0, 1], 50)))

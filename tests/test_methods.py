@@ -1,4 +1,4 @@
-"""Every method trains; what each one changes is what its entry says."""
+"""Test that every method trains, with exactly the changes in its entry."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from PIL import Image
 from synaug import experiment, methods
 from synaug.config import ImagesOptions, Recipe, TrainOptions
 from synaug.data.manifest import from_arrays
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.methods import (
     DEFAULT_METHODS,
     METHODS,
@@ -57,14 +57,14 @@ def run(finished, tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(finished, tmp_path_factory):
-    """A run in which every method that needs no groups was trained, and its results by name."""
+    """A run in which every method without groups was trained, and its results by name."""
     run = shutil.copytree(finished, tmp_path_factory.mktemp("methods") / "run")
     results = experiment.train(run, methods=WITHOUT_GROUPS)
     return run, {result["method"]: result for result in results}
 
 
 def accuracy_of(run, name):
-    """Return the accuracy of the predictions that a method wrote."""
+    """Return the accuracy of a method's written predictions."""
     table = pd.read_csv(RunPaths(run).method_predictions(name, 0))
     return (table["label"] == table["prediction"]).mean()
 
@@ -81,7 +81,7 @@ OF_EACH_FAMILY = ("synaug_cmo", "ldam_drw", "square_root", "synaug_glmc", "synau
 
 @pytest.mark.parametrize("names", [OF_EACH_FAMILY, pytest.param(tuple(METHODS), marks=pytest.mark.long)])
 def test_methods_train_from_the_command_line_on_the_demos_images(photos, recipe, tmp_path, synaug, names):
-    """With the attribute that some of them need; each result is one of the method that was named."""
+    """With the attribute that some of them need; each result belongs to the requested method."""
     shutil.copytree(photos, tmp_path / "photos")
     paths = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.png"))
     rows = [f"{path},{path.parent.name},{('day', 'night')[number % 2]}" for number, path in enumerate(paths)]
@@ -108,7 +108,7 @@ def test_the_report_holds_every_method_and_draws_losses(trained):
 
 
 def test_what_two_methods_share_is_counted_once_for_each_seed_by_hand():
-    seconds = {"cross_entropy": 10.0, "crt": 12.0}  # the latter begins with the former
+    seconds = {"cross_entropy": 10.0, "crt": 12.0}  # crt starts from cross_entropy
     results = [{"method": name, "seed": seed, "seconds": seconds[name]} for seed in (0, 1) for name in seconds]
     assert report_stage.training_seconds(results, Recipe()) == 24
 
@@ -138,7 +138,7 @@ def test_every_loss_mixing_sampler_head_and_schedule_has_a_method():
 def test_a_name_says_whether_synthetic_images_are_learned_from(name):
     method = METHODS[name]
     assert (method.data == "evened_out") == name.startswith("synaug")
-    if method.starts_from not in (None, "pretrained_features"):  # those learned from no image of the run
+    if method.starts_from not in (None, "pretrained_features"):  # that one was not trained on the run's images
         assert METHODS[method.starts_from].data == method.data
         assert METHODS[method.starts_from].starts_from is None
 
@@ -258,7 +258,7 @@ def test_the_data_path_is_an_option(finished, in_memory):
     assert isinstance(sets.test.images, torch.Tensor) == in_memory
 
 
-# ---------------------------------------------------------------- heads, and what is kept of them
+# ---------------------------------------------------------------- heads and their storage
 
 
 def test_ldam_has_a_layer_of_cosines_which_is_kept(trained):
@@ -313,6 +313,22 @@ def test_tensorboard_is_told_the_losses(run, recipe):
     assert {"loss", "start/loss"} <= set(both.Tags()["scalars"])
 
 
+def test_a_link_in_the_place_of_tensorboards_folder_is_refused(tmp_path):
+    from synaug.runtime.files import directories
+    from synaug.training.tracking import tracked
+
+    (tmp_path / "home").mkdir()
+    directories.own(tmp_path / "run")
+    (tmp_path / "run" / "tracking").mkdir(parents=True)
+    (tmp_path / "run" / "tracking" / "synaug-0").symlink_to(tmp_path / "home")
+    with (
+        pytest.raises(DataError, match="a symbolic link"),
+        tracked("tensorboard", name="synaug-0", folder=tmp_path / "run" / "tracking"),
+    ):
+        pass
+    assert not list((tmp_path / "home").iterdir())
+
+
 def test_without_tensorboard_the_way_out_is_named(run, recipe, monkeypatch):
     from accelerate.tracking import TensorBoardTracker
 
@@ -355,7 +371,7 @@ def test_a_result_is_of_options_that_have_defaults_since_and_of_no_others():
     recipe = make_recipe({"methods": {"again": {"method": "synaug", "stage1": {"momentum": 0.5}}}})
     result = {"method": "again", "options": json.loads(json.dumps(options_of("again", recipe)))}
     assert is_of_options(result, recipe)
-    del result["options"]["train"]["stage1"]["average"]  # as if it had come into being since
+    del result["options"]["train"]["stage1"]["average"]  # as if it had been added later
     del result["options"]["starts_from"]["method"]["groups_from"]
     assert is_of_options(result, recipe)
     assert not is_of_options(result, with_overrides(recipe, {"train.stage1.average": 0.9}))
@@ -430,7 +446,7 @@ def test_a_network_of_the_users_own_is_not_run_for_a_preview(photos, tmp_path):
     assert training_seconds(["cross_entropy"], recipe, plan) is None
 
 
-# ---------------------------------------------------------------- what each method carries, and one meaning a name
+# ---------------------------------------------------------------- options of each method, and one meaning per name
 
 
 def small_groups(groups, num_groups=4):
@@ -457,9 +473,9 @@ def test_a_last_layer_that_learns_from_the_validation_images_is_known():
 
 
 def test_all_real_images_are_weighted_by_class_and_only_group_rows_by_group():
-    """With the default last layer, which weights the groups that it is given."""
+    """With the default last layer, which weights its groups equally."""
     rng, labels = np.random.default_rng(0), torch.arange(80) % 2
-    attributes = torch.where(torch.arange(80) % 10 < 2, 1 - labels, labels)  # tells the label of four images in five
+    attributes = torch.where(torch.arange(80) % 10 < 2, 1 - labels, labels)  # reveals the label of four images in five
     pixels = rng.integers(0, 120, (80, 1, 8, 8)) + 60 * attributes[:, None, None, None].numpy()
     images = torch.from_numpy(pixels.astype(np.uint8))
     grouped = make_training_set(images, labels, num_classes=2, groups=2 * labels + attributes, num_groups=4)
@@ -513,7 +529,7 @@ def test_results_of_an_older_formula_are_trained_again():
         assert is_of_options(result, recipe)
         del result["options"]["formulas"]
         assert not is_of_options(result, recipe), name
-    assert "formulas" not in options_of("cmo", recipe)  # of real images it is what it was
+    assert "formulas" not in options_of("cmo", recipe)  # unchanged on real images
 
 
 def test_it_makes_no_difference_whether_recipe_or_method_sets_a_value():
@@ -527,5 +543,5 @@ def test_it_makes_no_difference_whether_recipe_or_method_sets_a_value():
 def test_a_linear_probe_needs_pretrained_weights():
     with pytest.raises(OptionError, match=r"uses pretrained features as they are, but train.pretrained is false"):
         check_methods(["linear_probe"], make_recipe({"train": {"pretrained": False}}))
-    check_methods(["linear_probe"], Recipe())  # not decided yet
+    check_methods(["linear_probe"], Recipe())  # undecided so far
     check_methods(["linear_probe"], make_recipe({"train": {"network": "timm/resnet18", "pretrained": True}}))

@@ -1,4 +1,4 @@
-"""The over-sampler behaves as imbalanced-learn's samplers do, by that library's own checks where they can apply."""
+"""Test the over-sampler against imbalanced-learn's samplers, by that library's own checks if they apply."""
 
 from collections import Counter
 from pathlib import Path
@@ -29,7 +29,7 @@ LABELS = np.array(["cat"] * 4 + ["dog"] * 2 + ["eel"])
 
 
 def noise(prompts, *, seeds):
-    """Make an image that its seed alone decides."""
+    """Make an image that depends only on its seed."""
     for _, seed in zip(prompts, seeds, strict=True):
         yield Image.fromarray(np.random.default_rng(seed).integers(0, 256, (6, 5, 3), dtype=np.uint8))
 
@@ -240,7 +240,7 @@ def test_what_comes_back_has_the_type_scale_and_shape_of_what_went_in(name, imag
     if isinstance(real, Image.Image):
         assert synthetic.mode == real.mode
     real, synthetic = np.asarray(real), np.asarray(synthetic)
-    assert (real == np.asarray(images[0])).all()  # real images stay as they are
+    assert (real == np.asarray(images[0])).all()  # real images stay unchanged
     assert (synthetic.shape, synthetic.dtype) == (real.shape, real.dtype)
     assert 0.5 < synthetic.max() / real.max() <= 2
 
@@ -326,7 +326,7 @@ def test_names_belong_to_labels_and_not_to_positions():
 
 # ---------------------------------------------------------------- the libraries' own checks
 
-LOOKS_AT_NO_IMAGES = (  # of scikit-learn: cloning, parameters, tags; the values of X do not count
+LOOKS_AT_NO_IMAGES = (  # scikit-learn's checks of cloning, parameters and tags; the values of X do not matter
     "check_estimator_cloneable",
     "check_estimator_tags_renamed",
     "check_valid_tag_types",
@@ -337,7 +337,7 @@ LOOKS_AT_NO_IMAGES = (  # of scikit-learn: cloning, parameters, tags; the values
     "check_get_params_invariance",
     "check_set_params",
     "check_parameters_default_constructible",
-    # those that call fit, which counts labels
+    # Those that call fit, which counts labels.
     "check_fit_score_takes_y",
     "check_requires_y_none",
     "check_f_contiguous_array_estimator",
@@ -357,7 +357,7 @@ def test_a_check_of_scikit_learn(name):
 
 
 class OnFeatures(SyntheticOverSampler):
-    """Lets checks made for feature tables through: a row of X is shown as a grey image one pixel high."""
+    """Adapts checks for feature tables: a row of X becomes a gray image one pixel high."""
 
     def fit_resample(self, X, y, **columns):
         table = np.asarray(X)
@@ -368,7 +368,7 @@ class OnFeatures(SyntheticOverSampler):
         return both.tolist() if isinstance(X, list) else both, labels
 
 
-OF_SAMPLERS = (  # what they say of y, of the strategy and of types holds for images too
+OF_SAMPLERS = (  # their checks of y, of the strategy and of types apply to images too
     "check_target_type",
     "check_samplers_one_label",
     "check_samplers_fit",

@@ -1,4 +1,4 @@
-"""A network of the user's own through the public commands, and several seeds in one go."""
+"""Test custom networks through the public commands, and several seeds at once."""
 
 import json
 from pathlib import Path
@@ -31,7 +31,7 @@ METHODS = "cross_entropy,cross_entropy_retrained"
 
 @pytest.fixture
 def planned(photos, tmp_path, synaug):
-    """A run directory whose network is a file of the user's own, and that file."""
+    """A run directory with a custom network file, and that file."""
     net = tmp_path / "net.py"
     net.write_text(NET)
     options = {
@@ -119,7 +119,7 @@ def test_run_trains_several_seeds_goes_on_after_a_stop_and_reports_mean_and_devi
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json") | changed))
     assert synaug(*command).code == 0
     again = storage.read_json(out / "report.json")
-    assert [result["seed"] for result in again["results"]] == [5]  # seed 6 is of other options
+    assert [result["seed"] for result in again["results"]] == [5]  # seed 6 has other options
     assert again["seeds"] == {}
 
 

@@ -1,4 +1,4 @@
-"""The shape of the package: what imports what, what loads what, what is public."""
+"""Test the structure of the package: imports, load times, public names."""
 
 import ast
 import subprocess
@@ -29,25 +29,25 @@ CHANGING = {
     *("to_excel", "save_pretrained", "savefig", "write_dataset", "save_state", "extractall"),
 }
 INTO = ("save", "write_table", "to_csv", "save_image", "ParquetWriter")  # a path or a buffer
-ELSEWHERE_TOO = {"remove", "move", "link", "truncate", "save"}  # methods of lists and tensors: of modules only
+ELSEWHERE_TOO = {"remove", "move", "link", "truncate", "save"}  # methods of lists and tensors, so only of modules
 FILE_MODULES = {"os", "shutil", "tempfile", "np", "torch", "fcntl"}
-ALLOWED = {  # what a library writes by itself, outside what the promises are about
-    ("cli/streams.py", "os.open"),  # the null device, in the place of a closed stream
-    ("synthesis/generators/lora_files.py", "save_pretrained"),  # into a scratch folder; storage copies it from there
+ALLOWED = {  # files that libraries write themselves, outside our promises
+    ("cli/streams.py", "os.open"),  # the null device, replacing a closed stream
+    ("synthesis/generators/lora_files.py", "save_pretrained"),  # into a scratch folder, from which storage copies
 }
 
 
 def written_into(call):
-    """Return whether the first argument of a call may be a path: no buffer that is made in the same file."""
+    """Return whether the first argument of a call may be a path, not a buffer made in the same file."""
     position = int(getattr(call.func, "attr", "") == "write_table")
-    if len(call.args) <= position:  # of a writer, which was made of a path or a buffer before
+    if len(call.args) <= position:  # method of a writer, which was already made from a path or a buffer
         return False
     target = call.args[position]
     return not (isinstance(target, ast.Name) and target.id in ("buffer", "sink", "content"))
 
 
 def changes_of_files(tree):
-    """Yield (line, what) of each call that changes a file, as far as its text tells."""
+    """Yield (line, name) of each call that changes a file, as far as the source shows."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -112,7 +112,7 @@ HANDED_ON = {"unlink", "rmdir", "_make_one", "replace", "_created", "_journal_ha
 
 
 def changes_outside_perform(tree):
-    """Yield (function, what) of each change of a file in a function that is not itself handed to ``perform``."""
+    """Yield (function, name) of each file change in a function that is not itself passed to ``perform``."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     inner = {node for each in functions for node in ast.walk(each) if node is not each and node in functions}
     for function in functions:
@@ -130,7 +130,7 @@ def changes_outside_perform(tree):
 
 @pytest.mark.parametrize("path", [ROOT / "runtime" / "storage.py", *sorted((ROOT / "runtime" / "files").glob("*.py"))])
 def test_inside_storage_every_effect_goes_through_perform(path):
-    """What changes something is called by name only in functions that are handed to ``perform``, and in locks."""
+    """File-changing functions are called directly only in functions passed to ``perform``, and in locks."""
     allowed = {("_remove_if_left", "os.open")}  # opens for writing, to lock it
     assert set(changes_outside_perform(ast.parse(path.read_text()))) <= allowed
 

@@ -1,7 +1,7 @@
-"""Numbers that papers print, and values that the authors' own code returns for the same inputs.
+"""Compare with numbers printed in papers, and with values of the authors' own code for the same inputs.
 
 The values were computed once with the published code of LDAM-DRW, CMO, GLMC, Group DRO, classifier-balancing and SDCLR,
-on inputs that follow from ``table``; nothing of that code is here. Each differs if its formula does.
+on inputs that follow from ``table``; none of that code is here. Each value would differ if its formula did.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""A whole run parses its plan once and reads its journals twice: for the tally and for the list of images."""
+"""Test that a whole run parses its plan once and reads its journals twice: for the tally and the list of images."""
 
 from collections import Counter
 
@@ -39,7 +39,7 @@ def images():
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Counts the files that are opened through ``storage``, by name."""
+    """Counts the files opened through ``storage``, by name."""
     counts, open_file = Counter(), directories.opened_file
 
     def counted(path, *args, **kwargs):

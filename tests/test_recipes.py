@@ -1,4 +1,4 @@
-"""The recipes of the real data sets: loaded, planned, and run at tiny settings on data of the same form."""
+"""Test the recipes of the real data sets: loaded, planned, and run at tiny settings on data of the same format."""
 
 import json
 import shutil
@@ -53,7 +53,7 @@ TINY = {
 
 @pytest.fixture
 def source(request, cifar_archive):
-    """Return the small data that a recipe is tried on."""
+    """Return the small data for trying a recipe."""
 
     def make(name):
         if name.startswith("cifar"):
@@ -67,7 +67,7 @@ def source(request, cifar_archive):
 
 @pytest.fixture
 def wide_model(tmp_path):
-    """The embedded model with as many tokens to a prompt as Stable Diffusion: prompts of the recipes need over 20."""
+    """The embedded model with the prompt length of Stable Diffusion, since the recipes' prompts need over 20 tokens."""
     folder = shutil.copytree(ASSETS / "tiny-diffusion", tmp_path / "wide-diffusion")
     positions = "embeddings.position_embedding.weight"
     path = folder / "text_encoder" / "model.safetensors"
@@ -126,7 +126,7 @@ def test_synaug_means_the_same_in_every_recipe_and_experiment():
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_every_row_of_a_recipe_takes_as_many_steps_in_each_arm(path, tmp_path):
-    """Epochs of arms whose sets differ in size would be different numbers of steps."""
+    """With epochs, arms of different size would take different numbers of steps."""
     recipe = read_recipe(path)
     by_group = any(arm.options.get("plan.by") == "group" for arm in recipe.bench.arms.values())
     assert recipe.train.stage1.steps is not None or not by_group
@@ -137,7 +137,7 @@ def test_a_recipe_is_planned_in_each_of_its_arms(path, source, tmp_path):
     small = tiny(path, source(path.stem), tmp_path)
     for arm in read_experiment(str(tmp_path / path.name), data=small.source).arms.values():
         recipe = recipe_of(small, arm, 0)
-        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images per class have no longer tail
+        if (recipe.data.imbalance_factor or 0) > 10:  # 10 images per class cannot have a longer tail
             recipe = with_overrides(recipe, {"data.imbalance_factor": 10})
         manifest = plan_stage.load_data(small.source, recipe)
         plan = plan_stage.drafted_plan(manifest, recipe)

@@ -1,4 +1,4 @@
-"""The site is built without a warning, loads nothing from elsewhere, and its reference holds what the code holds."""
+"""Test that the site builds without warnings, loads nothing external, and has a complete reference."""
 
 import doctest
 import os

@@ -1,4 +1,4 @@
-"""The built packages contain what users need and nothing else, and the wheel works outside the checkout."""
+"""Test that the built packages contain exactly what users need, and that the wheel works outside the checkout."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def test_the_installed_wheel_counts_runs_and_exports_outside_the_checkout(packag
     venv.create(environment, with_pip=True)
     python = environment / "bin" / "python"
     site = next((environment / "lib").glob("python*")) / "site-packages"
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")  # torch and the like, not again
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")  # reuses torch and the other libraries
     install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", packages[0]]
     subprocess.run(install, check=True)
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}

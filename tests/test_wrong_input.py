@@ -1,4 +1,4 @@
-"""Every public function refuses what it cannot use in words of ours: no error of another library comes through."""
+"""Test that every public function rejects invalid input with our own errors, not with those of other libraries."""
 
 import contextlib
 import warnings
@@ -44,7 +44,7 @@ def draw(prompts, *, seeds):
     return []
 
 
-TWO = {  # of two values
+TWO = {  # with two values
     "class_counts": synaug.class_counts,
     "group_counts": lambda a, b: synaug.group_counts(labels=a, attributes=b, **SIZES),
     "longtail_report": lambda a, b: synaug.longtail_report(labels=a, predictions=b, num_classes=2, class_counts=[5, 5]),
@@ -64,7 +64,7 @@ TWO = {  # of two values
     "retrain_classifier": lambda a, b: synaug.retrain_classifier(torch.nn.Linear(2, 2), a, labels=b),
     "SyntheticOverSampler": lambda a, b: synaug.SyntheticOverSampler(generator=draw).fit(a, b),
 }
-ONE = {  # of one value
+ONE = {  # with one value
     "imbalance_factor": synaug.imbalance_factor,
     "from_arrays names": lambda a: synaug.from_arrays(IMAGES, RIGHT, class_names=a),
     "from_arrays attributes": lambda a: synaug.from_arrays(

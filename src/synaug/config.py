@@ -81,6 +81,9 @@ class DataOptions(Section):
         description="share of each class that is held out for testing if the data have no test split",
     )
     max_unreadable: float = Field(0.01, ge=0, le=1, description="largest share of unreadable images; more are an error")
+    accept_changed: bool = Field(
+        False, description="use an exported set or a manifest as it is now, although files differ from their digests"
+    )
 
 
 class PlanOptions(Section):

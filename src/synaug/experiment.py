@@ -1,8 +1,8 @@
-"""The whole method, one stage a line.  Start reading here.
+"""The whole method, one stage per line.  Start reading here.
 
-``run`` counts, plans, trains the remedies that need no synthetic images, generates, trains on the balanced set,
-retrains, chooses one classifier, evaluates and reports in one run directory. Each stage is a
-function of its own, reads what the stage before it wrote, and does nothing again that is already there.
+``run`` counts, plans, trains the methods that need no synthetic images, generates, trains on the balanced set,
+retrains, chooses one classifier, evaluates and reports in one run directory. Each stage is its own function, reads
+what the previous stage wrote and skips finished work.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from synaug.report.choice import may_not_need
 from synaug.report.results_table import number_or_nan
 from synaug.run_directory import Run, RunPaths, write_networks
 from synaug.runtime import signals, storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, of_seed, silent
@@ -83,25 +84,25 @@ def run(
     notify: Callable[[str], None] = lambda _: None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Do the whole method in the folder ``out`` and return the report.
+    """Run the whole method in the folder ``out`` and return the report.
 
     Args:
         source: images; see ``data.readers``.
-        out: run directory; one that holds an unfinished run of the same options is resumed.
+        out: run directory; an unfinished run with the same options is resumed.
         recipe: all options.
-        generator: takes the place of the diffusion model; see ``synthesis.diffusion``.
-        cluster: let Ray's workers make the images.
+        generator: replaces the diffusion model; see ``synthesis.generators.diffusion``.
+        cluster: Ray cluster whose workers generate the images.
         methods: names of ``METHODS``.
-        seeds: of the training, the recipe's own among them, on the same images; the report has the means.
-        command: what a person types to repeat it, for the report.
-        source_name: what the report calls the data; default: their path.
-        preset: ``quick`` leaves out all but the last layers if pretrained weights are at hand. The options that a
-            preset changes, ``pipeline.pretraining.PRESETS``, are not set here.
-        notify: called before the first image is made with each warning that is better read then than in the report.
-        progress: called with how far the work has come.
+        seeds: training seeds, including the recipe's own; all use the same images, and the report has the means.
+        command: shell command that repeats the run, for the report.
+        source_name: name of the data in the report; default: their path.
+        preset: ``quick`` trains only last layers if pretrained weights are available. The options that a preset
+            changes, ``pipeline.pretraining.PRESETS``, are not set here.
+        notify: called before the first image is generated, with each warning that should not wait for the report.
+        progress: called with the progress so far.
 
     Raises:
-        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept. Nothing is
+        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; finished work is kept. Nothing is
             written if ``out`` is neither empty nor a run directory.
     """
     check_free(out, "run")
@@ -117,7 +118,7 @@ def run(
     check_methods(methods, recipe)
     check_networks(methods, recipe, plan)
     if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
-        # before anything is written, so that a model that is not available leaves nothing behind
+        # Before anything is written, so that a missing model leaves nothing behind.
         check_generator(recipe)
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
@@ -128,9 +129,9 @@ def run(
     progress = Whole(progress, parts)
     with storage.lock(claim(out, "run")):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
-        opened = Run.open(out)  # held, so that each stage gets this object and nothing is parsed twice
+        opened = Run.open(out)  # kept, so that all stages share this object and no file is parsed twice
         without = [name for name in methods if not uses_synthetic(name, recipe)]
-        results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap, and images may not be needed
+        results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap; may show that none are needed
         if sentence := may_not_need_images(manifest, results):
             notify(sentence)
         enter(progress, IMAGES)
@@ -147,7 +148,7 @@ def run(
 def choose_classifier(
     out: Path, *, methods: Sequence[str] = DEFAULT_METHODS, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Choose the classifier of a run whose synthetic images are there; see ``pipeline.choose``."""
+    """Choose the classifier of a run that has its synthetic images; see ``pipeline.choose``."""
     run_folder = Run.open(out)
     recipe = run_folder.recipe
     autoencoded = uses_autoencoder(methods, recipe)
@@ -156,7 +157,7 @@ def choose_classifier(
 
 
 def may_not_need_images(manifest: Manifest, results: Sequence[dict[str, Any]]) -> str:
-    """Return that a method of real images alone recognizes the rarest class already, or nothing."""
+    """Return a note if training on real images alone already recognizes the rarest class, else an empty string."""
     counts = class_counts(manifest.split("train").labels, manifest.num_classes)
     rarest = manifest.class_names[int(counts.argmin())]
     recalls = {result["method"]: number_or_nan(result["per_class"].get(rarest)) for result in results}
@@ -178,19 +179,19 @@ def balance(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Manifest:
-    """Return the training images of ``data`` together with the synthetic ones that even them out.
+    """Return the training images of ``data`` and the synthetic images that balance them.
 
     Args:
-        data: whatever ``read_data`` takes: a path, a manifest, a data frame, a torch, torchvision or ``datasets``
-            data set, a pair (images, labels), or a dict of splits.
+        data: anything that ``read_data`` accepts: a path, a manifest, a data frame, a torch, torchvision or
+            ``datasets`` data set, a pair (images, labels), or a dict of splits.
         model: ``embedded``, a diffusers folder or a Hub id.
         target: ``uniform``, a number of images, a share of the largest class, or numbers by class name.
         by: ``class`` or ``group``.
-        out: run directory for the images; without it they are kept in memory and no file stays.
-        generator: takes the place of the model; see ``synthesis.diffusion``.
-        options: further dotted options of a recipe, such as ``{"generate.steps": 20}``.
-        seed: decides every image.
-        progress: called with how far the work has come.
+        out: run directory for the images; without it they stay in memory and no file remains.
+        generator: replaces the model; see ``synthesis.generators.diffusion``.
+        options: additional dotted options of a recipe, such as ``{"generate.steps": 20}``.
+        seed: random seed of all images.
+        progress: called with the progress so far.
 
     Raises:
         OptionError, DataError, EnvironmentFault: see ``errors``.
@@ -220,7 +221,7 @@ def _checked(options: Any) -> dict[str, Any]:
 
 
 def in_memory(manifest: Manifest) -> Manifest:
-    """Return the manifest with each file's bytes in it, so that the files may go."""
+    """Return the manifest with each file's bytes in it, so that the files can be deleted."""
     digests = manifest.frame["sha256"]
     contents = [recorded_bytes(manifest.absolute_path(row), str(digests.iat[row])) for row in range(len(manifest))]
     return replace(manifest, frame=manifest.frame.assign(image=contents, path=""), root=None)
@@ -235,18 +236,18 @@ def train(
     seeds: Sequence[int] | None = None,
     progress: Progress = silent,
 ) -> list[dict[str, Any]]:
-    """Train, retrain and test each method and seed that has no result yet; return the results, seed by seed.
+    """Train, retrain and test each method and seed without a current result; return all results, ordered by seed.
 
-    The images are read once for all of them. Several processes of one launcher train together; the first alone tests
-    and writes.
+    The images are read once for all of them. Processes started by one launcher train together; only the first tests and
+    writes.
 
     Args:
         out: run directory with its synthetic images.
         methods: names of ``METHODS``.
-        retrain: False leaves out the methods that only retrain the classifier of another.
-        seed: of the training, the images staying as they are; default: the run's.
-        seeds: several of them, in the place of ``seed``.
-        progress: called with how far the work has come.
+        retrain: False skips the methods that only retrain another method's classifier.
+        seed: training seed, which does not affect the images; default: the run's.
+        seeds: several seeds, instead of ``seed``.
+        progress: called with the progress so far.
     """
     from synaug.training.distributed import joined_team
 
@@ -260,7 +261,9 @@ def train(
     if not is_settled(plan, folder=out, quality=locked.quality) and any(
         method_named(n, locked).data == "evened_out" for n in wanted
     ):
-        raise DataError(f"Some images of {out} have not been generated yet. Generate them with: synaug generate {out}")
+        raise DataError(
+            f"Some images of {out} have not been generated yet. Generate them with: synaug generate {shell_word(out)}"
+        )
     check_networks(wanted, locked, plan)
     made = synthetic_manifest(plan, out)
     check_present(made, out)
@@ -274,7 +277,8 @@ def train(
         if team.is_first:
             real = run_folder.manifest.split("train")
             autoencode(plan, real, out, device=locked.generate.device, progress=shown)
-        team.wait()  # until the images are written
+        # Only the first process writes the autoencoded images; the others must not load them before they are complete.
+        team.wait()
     if missing:
         check_methods(wanted, locked, num_attributes=run_folder.manifest.num_attributes)
         if team.is_first:
@@ -289,7 +293,9 @@ def train(
                 raise
             raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
         signals.stop_here()
-    team.wait()  # until the results are written
+    # Only the first process writes results. The others wait here, or they would read missing results below.
+    team.wait()
+    # Only the first process writes the gap. The others wait for it, so that none returns (and exits) in the meantime.
     if team.is_first and not is_measured(run_folder, learned_from):
         real, synthetic = run_folder.manifest.split("train"), synthetic_manifest(plan, out)
         write_gap(run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, progress=shown)
@@ -300,13 +306,19 @@ def train(
 def _without_result(
     wanted: Iterable[tuple[Recipe, str]], run_folder: RunPaths, learned_from: str, team: Team
 ) -> list[tuple[Recipe, str]]:
-    """Return what has no current result; the first process removes what is out of date, the others wait for it."""
+    """Return the recipes and methods without a current result, the same in all processes.
+
+    ``is_finished`` removes outdated results, so the first process calls it before the others do.
+    """
     if team.is_first:
+        # Deleting is the first process's job; the others wait until it has also checked all results.
         storage.remove_temporary(run_folder.path)
     else:
         team.wait()
     missing = [(recipe, name) for recipe, name in wanted if not is_finished(run_folder, name, recipe, learned_from)]
     if team.is_first:
         team.wait()
-    team.wait()  # before anything is written, so that all miss the same
+    # No process may start training, which writes results, before all have their list. With different lists, one process
+    # would wait forever in a training that the others skip.
+    team.wait()
     return missing

@@ -1,6 +1,6 @@
-"""An over-sampler of images with the interface of imbalanced-learn: ``fit_resample(X, y)``.
+"""Over-sample images through the interface of imbalanced-learn: ``fit_resample(X, y)``.
 
-It needs scikit-learn only; it goes into a pipeline of imbalanced-learn as that library's own samplers do.
+Requires only scikit-learn; works in imbalanced-learn pipelines like that library's own samplers.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ Strategy = str | float | Mapping[Any, int] | Callable[[np.ndarray], Mapping[Any,
 
 
 class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
-    """Even out classes with synthetic images.
+    """Balance classes with synthetic images.
 
     Args:
         sampling_strategy: as in imbalanced-learn: ``auto`` (or ``not majority``), ``minority``, ``not minority``,
-            ``all``; for two classes a float, the wanted ratio of the smaller to the larger; a dict of class and images
-            wanted in all; or a callable that is given y and returns such a dict.
-        random_state: a whole number, a numpy random state or generator; None draws afresh.
+            ``all``; for two classes a float, the target ratio of the smaller to the larger; a dict from class to total
+            number of images; or a callable that takes y and returns such a dict.
+        random_state: a whole number, a numpy random state or generator; None uses fresh randomness.
         model: ``embedded``, a diffusers folder or a Hub id.
-        generator: takes the place of the model; see ``synthesis.diffusion``.
-        class_names: what the prompts call each class: a dict of class and name, or a list whose k-th name belongs to
-            class k, whether or not all classes occur in y. Needed if y holds numbers and a model draws.
-        options: further dotted options of a recipe, such as ``{"generate.steps": 20}``.
-        out: run directory that keeps the images; needed where X holds paths.
+        generator: replaces the model; see ``synthesis.generators.diffusion``.
+        class_names: name of each class in prompts: a dict from class to name, or a list whose k-th name belongs to
+            class k, whether or not all classes occur in y. Required if y holds numbers and a model generates.
+        options: additional dotted options of a recipe, such as ``{"generate.steps": 20}``.
+        out: run directory that keeps the images; required if X holds paths.
 
-    After ``fit_resample``: ``sampling_strategy_`` (class -> images to make), ``classes_``, ``sample_indices_`` (the row
-    of X that each row came from; -1 where it is synthetic), ``is_synthetic_``, and ``columns_``, a frame of the further
-    columns, missing where a row is synthetic.
+    After ``fit_resample``: ``sampling_strategy_`` (class -> number of images to generate), ``classes_``,
+    ``sample_indices_`` (the row of X that each row came from; -1 for synthetic rows), ``is_synthetic_``, and
+    ``columns_``, a frame of the additional columns, missing in synthetic rows.
     """
 
     _estimator_type = "sampler"
@@ -72,11 +72,11 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         self.out = out
 
     def fit(self, X: Any, y: Any) -> SyntheticOverSampler:
-        """Find out how many images of each class will be made; no image is read.
+        """Compute how many images of each class to generate; reads no image.
 
         Raises:
             DataError: y holds no classes, or X and y differ in length.
-            OptionError: the strategy does not go with y.
+            OptionError: the strategy does not fit y.
         """
         labels = _checked_labels(y)
         if num_images(X) != len(labels):
@@ -86,19 +86,19 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_resample(self, X: Any, y: Any, **columns: Any) -> tuple[Any, Any]:
-        """Return X and y with the synthetic images after the real ones, each of the kind that it came as.
+        """Return X and y with the synthetic images after the real ones, in the types they came in.
 
         Args:
             X: images as an array or tensor of shape ``(N, H, W)``, ``(N, H, W, C)`` or ``(N, C, H, W)`` with 1, 3 or 4
                 channels; a list, column or object array of paths, Pillow images, arrays or tensors; or a frame with
-                such a column, whose other columns are missing in synthetic rows. Values run from 0 to 255, from 0 to 1
-                (floats) or to 65,535. Synthetic images have the type, scale, layout and mode of the real ones; if some
-                are gray and others color, all come back in color.
+                such a column, whose other columns are missing in synthetic rows. Values range from 0 to 255, from 0 to
+                1 (floats) or to 65,535. Synthetic images have the type, scale, layout and mode of the real ones; if
+                some are gray and others color, all come back in color.
             y: classes, shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``.
-            columns: further values for each image; see ``columns_``.
+            columns: additional values per image; see ``columns_``.
 
         Raises:
-            OptionError: the strategy, the names or the folder do not go with X and y.
+            OptionError: the strategy, the names or the folder do not fit X and y.
             DataError: an image cannot be used.
         """
         self.fit(X, y)
@@ -122,7 +122,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         return extended(in_one_mode(X, kinds), made), extended_labels(y, labels, classes)
 
     def _synthetic(self, images: Sequence[Any], labels: np.ndarray) -> tuple[Manifest | None, np.ndarray]:
-        """Return the synthetic images, or None if none are wanted, and their classes."""
+        """Return the synthetic images (None if none are needed) and their classes."""
         names = self._names()
         wanted = {names[label]: number for label, number in self.sampling_strategy_.items() if number}
         if not wanted:
@@ -143,7 +143,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         return made, np.array([label_named[made.class_names[number]] for number in made.labels], labels.dtype)
 
     def _names(self) -> dict[Any, str]:
-        """Return what the prompts call each class."""
+        """Return the name of each class in prompts."""
         classes = self.classes_.tolist()
         if self.class_names is None:
             if self.generator is None and any(not isinstance(label, str) for label in classes):
@@ -183,7 +183,7 @@ def _key(label: Any) -> str:
 
 
 def images_to_make(labels: np.ndarray, strategy: Strategy) -> dict[Any, int]:
-    """Return how many images of each class an over-sampling strategy of imbalanced-learn asks for.
+    """Return how many images of each class an over-sampling strategy of imbalanced-learn requires.
 
     >>> images_to_make(np.array(["a", "a", "a", "b"]), "auto"), images_to_make(np.array([0, 0, 0, 0, 1]), 0.5)
     ({'b': 2}, {1: 1})
@@ -239,7 +239,7 @@ def _checked_labels(y: Any) -> np.ndarray:
     """Return y as an array of classes, shape ``(N,)``, in their own type."""
     if y is None:
         raise DataError("fit requires y to be passed, but the target y is None. Give the class of each image.")
-    texts = label_texts(y, where="y").to_numpy(object)  # refuses missing, continuous and multi-label values
+    texts = label_texts(y, where="y").to_numpy(object)  # raises for missing, continuous and multi-label values
     labels = y.ravel() if isinstance(y, np.ndarray) and y.size == len(y) else flat_labels(y, where="y").to_numpy()
     if labels.dtype.kind not in "OU":
         return labels

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from synaug.config import Recipe, Section
 from synaug.errors import DataError, OptionError, unknown
+from synaug.runtime.files import directories
 from synaug.runtime.files.names import component_fault, folded
 from synaug.runtime.secrets import redacted
 
@@ -30,9 +31,11 @@ def read_recipe(path: str | Path) -> Recipe:
         OptionError: a key is unknown or a value is not allowed.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, TypeError) as error:
-        raise DataError(f"The recipe {path} cannot be read: {error}.") from error
+        text = directories.read_text(Path(path))
+    except (OSError, ValueError, TypeError) as error:  # a DataError is a ValueError
+        raise DataError(f"The recipe {path} cannot be read: {str(error).rstrip('.')}.") from error
+    try:
+        content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter two: bad dates and numbers
         raise DataError(f"The recipe {path} is not YAML: {error}.") from error
     except RecursionError:

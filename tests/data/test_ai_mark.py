@@ -1,4 +1,4 @@
-"""The IPTC mark: in every format, readable by Pillow, put in once, and without a change to a pixel."""
+"""Test the IPTC mark: in every format, readable by Pillow, inserted once, and without changing a pixel."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Class names: what is accepted can be a folder, and no two accepted ones meet."""
+"""Test class names: accepted names are valid folder names, and no two of them collide."""
 
 import os
 

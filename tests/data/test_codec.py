@@ -1,4 +1,4 @@
-"""Images: what is decoded and how, what is refused and why, and that encoding keeps what it should."""
+"""Test images: decoding, rejections with reasons, and lossless properties of encoding."""
 
 import contextlib
 import io
@@ -91,7 +91,7 @@ def test_rotated_photos_stand_upright():
     assert decoded(saved(photo, "JPEG", exif=exif)).size == (4, 8)
 
 
-# ---------------------------------------------------------------- refused
+# ---------------------------------------------------------------- rejected
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
@@ -206,7 +206,7 @@ def test_overlapping_threads_leave_the_warnings_as_they_were():
 @pytest.mark.parametrize(("mode", "most"), [("I;16", 65535), ("I", 65535), ("I", 255), ("F", 1.0)])
 def test_wide_values_are_converted_by_strips_as_if_at_once(height, mode, most):
     values = np.random.default_rng(height).random((height, 5)) * most
-    values[-1, -1] = most  # decides in the last strip
+    values[-1, -1] = most  # occurs only in the last strip
     image = Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
     whole = np.asarray(image, np.float64) * (255 / most)
     assert np.array_equal(np.asarray(plain_mode(image)), np.clip(whole, 0, 255).round().astype(np.uint8))
@@ -232,7 +232,7 @@ def test_threads_decode_no_more_pixels_at_a_time_than_are_allowed(monkeypatch):
     data = saved(Image.new("L", (10, 5)))
     monkeypatch.setattr(codec, "_room", codec._Room(50))
     assert decoded(data).size == (10, 5)
-    assert decoded(data).size == (10, 5)  # the room was given back
+    assert decoded(data).size == (10, 5)  # the memory was released
 
 
 # ---------------------------------------------------------------- every mode and format

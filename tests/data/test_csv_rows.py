@@ -1,4 +1,4 @@
-"""A CSV file that a person edits is read whole, or refused with the number of a line."""
+"""Test that an edited CSV file is read completely, or rejected with a line number."""
 
 import csv
 import io

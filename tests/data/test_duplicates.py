@@ -1,4 +1,4 @@
-"""Duplicates: found across splits and under two labels, kept together when a test split is made, dropped on request."""
+"""Test duplicates: found across splits and labels, kept together by new test splits, dropped on request."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from synaug.errors import DataError
 
 
 def picture(seed):
-    """Return a smooth random image; those of different seeds are not alike."""
+    """Return a smooth random image; different seeds give dissimilar ones."""
     coarse = np.random.default_rng(seed).integers(0, 220, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((48, 48), Image.Resampling.BICUBIC)
 
@@ -131,7 +131,7 @@ def test_count_prints_duplicates_with_an_example(tree, synaug):
 
 
 def test_the_search_finds_what_comparing_all_finds():
-    """More images than one cell holds; a tenth of them are changed copies."""
+    """More images than fit into one cell; a tenth of them are altered copies."""
     images = [picture(seed) for seed in range(1500)]
     changes = list(CHANGES.values())
     images += [changes[n % len(changes)](images[n * 7]) for n in range(150)]

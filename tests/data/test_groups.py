@@ -1,4 +1,4 @@
-"""Counts, groups and shot bins: by hand, by law and by paper."""
+"""Test counts, groups and shot bins: by hand, by law and by paper."""
 
 import math
 
@@ -23,7 +23,7 @@ WATERBIRDS = np.array([[3498, 184], [56, 1057]])
 
 
 def cells(counts):
-    """Return labels and attributes of which there are so many."""
+    """Return labels and attributes with the given counts."""
     label, attribute = np.indices(counts.shape)
     return {
         "labels": np.repeat(label.ravel(), counts.ravel()),

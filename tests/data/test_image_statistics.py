@@ -1,4 +1,4 @@
-"""Spectrum, color and layout of an image are described without a model, whatever its size and mode."""
+"""Test that spectrum, color and layout of an image are described without a model, for any size and mode."""
 
 import math
 
@@ -18,7 +18,7 @@ def noise(side, *, spread=60, mode="RGB", seed=0):
 @pytest.mark.parametrize("side", [16, 28, 64, 200])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_white_noise_has_the_flatness_that_theory_gives(side, mode):
-    """The power of white noise is exponential, whose geometric over arithmetic mean is exp(-0.5772)."""
+    """The power of white noise is exponential, with a geometric over arithmetic mean of exp(-0.5772)."""
     found = spectral_flatness([noise(side, mode=mode, seed=seed) for seed in range(20)])
     assert found.mean() == pytest.approx(math.exp(-0.5772), abs=0.04)
 

@@ -1,4 +1,4 @@
-"""Labels: equal values are one class however they are written, and what cannot be a class is refused."""
+"""Test labels: equal values are one class in any notation, and impossible classes are rejected."""
 
 import numpy as np
 import pandas as pd
@@ -49,7 +49,7 @@ def test_the_same_labels_in_any_form_are_the_same_texts(kind):
         (["true", "FALSE"], ["True", "False"]),
         ([True, 0], ["1", "0"]),
         (["010", "9"], ["010", "9"]),  # codes keep their zeros
-        (["NA", "null"], ["NA", "null"]),  # names, as no number is beside them
+        (["NA", "null"], ["NA", "null"]),  # names, as there is no number beside them
         (["true", "cat"], ["true", "cat"]),
         ([2**64 - 1, 1], ["18446744073709551615", "1"]),
         (["1.5b", "2.0"], ["1.5b", "2.0"]),
@@ -127,7 +127,7 @@ def test_any_texts_stay_or_are_refused_but_never_fail_otherwise(values):
     except DataError:
         return
     assert len(texts) == len(values)
-    assert label_texts(texts, where="y", may_lack=True).tolist() == texts.tolist()  # writing them alike once is enough
+    assert label_texts(texts, where="y", may_lack=True).tolist() == texts.tolist()  # normalizing twice changes nothing
 
 
 # ---------------------------------------------------------------- plausible classes

@@ -1,4 +1,4 @@
-"""The manifest: made from arrays, cut, joined, written and read back."""
+"""Test the manifest: made from arrays, subset, joined, written and read back."""
 
 import numpy as np
 import pytest

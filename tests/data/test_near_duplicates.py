@@ -1,4 +1,4 @@
-"""Altered copies are found, other images are not."""
+"""Test that altered copies are found and other images are not."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_what_a_shift_pushes_out_of_the_image_does_not_hide_a_copy():
     known = pictures(100, 28)
     shifted = [each.transform(each.size, Image.Transform.AFFINE, (1, 0, 2, 0, 1, -2)) for each in known]
     found = alike_distances(make_views(shifted), make_prints(thumbnails(known)))
-    assert (found < 0.08).mean() > 0.6  # though a seventh of the border is new
+    assert (found < 0.08).mean() > 0.6  # although a seventh of the border is new
 
 
 def test_a_mirror_image_is_far_from_the_plain_one_pixel_by_pixel():
@@ -62,7 +62,7 @@ def test_a_twin_is_found_among_other_images_and_an_image_is_not_its_own():
 
     images = [crop for name in ("cat", "temple", "flower") for crop in crops(name, 4, seed=3)]
     assert not has_twin(images, 0.08).any()
-    assert has_twin([*images, *images], 0.08).all()  # finely patterned ones, too
+    assert has_twin([*images, *images], 0.08).all()  # also with fine patterns
     mixed = has_twin([*images, ImageOps.mirror(images[0])], 0.08)
     assert mixed.tolist() == [True, *[False] * 11, True]
     assert has_twin([], 0.08).tolist() == []

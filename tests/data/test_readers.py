@@ -1,4 +1,4 @@
-"""Readers: folders, tables, Parquet, Waterbirds, SubpopBench and UTKFace, and what is wrong with bad data."""
+"""Test readers: folders, tables, Parquet, Waterbirds, SubpopBench and UTKFace, and messages for bad data."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def png(value=0):
 
 
 def place(root, *paths):
-    """Write a small PNG to each path under the root, all different."""
+    """Write a different small PNG to each path under the root."""
     for number, path in enumerate(paths):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(png(number))

@@ -1,4 +1,4 @@
-"""Random folders, tables and arrays of known content: counted right, every omission named, or refused in words."""
+"""Test random folders, tables and arrays of known content: counted correctly, omissions listed, or rejected clearly."""
 
 import csv
 import io
@@ -52,7 +52,7 @@ IMAGES = {kind: [encoded(number, kind) for number in range(60)] for kind in SUFF
 
 @st.composite
 def trees(draw):
-    """Return files (path -> bytes), the expected (split, class) counts, and how many paths are no data."""
+    """Return files (path -> bytes), the expected (split, class) counts, and the number of non-data paths."""
     names, around = draw(CLASSES), draw(st.sampled_from(AROUND))
     used = draw(st.sampled_from([(), ("train", "test"), ("train", "validation", "test"), ("train",)]))
     spelled = {split: draw(st.sampled_from(SPLITS[split])) for split in used}
@@ -100,7 +100,7 @@ def check_tree(tree):
 
 @st.composite
 def tables(draw):
-    """Return the text of a table, its expected counts, and the rows that are no data."""
+    """Return the text of a table, its expected counts, and the number of non-data rows."""
     names = draw(st.sampled_from([["cat", "dog"], ["0", "1"], ["a b", "c"], ["True", "False"], ["10", "9", "8"]]))
     blank = draw(st.sampled_from(["", " "]))
     as_float = names[0].isdecimal() and draw(st.booleans())

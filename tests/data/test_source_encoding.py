@@ -1,4 +1,4 @@
-"""Encoding: found out from files that were written with a known one."""
+"""Test that the encoding is detected from files written with a known one."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Subsets: the published long-tail counts, and the laws of balanced draws and of the test split."""
+"""Test subsets: the published long-tail counts, and the laws of balanced draws and of the test split."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ seeds = st.integers(0, 2**32)
 
 
 def manifest_of(labels, attributes=None, *, same=()):
-    """Return one small image a label, all different, but those at the positions ``same`` equal."""
+    """Return one small image per label, all different except for equal ones at the positions ``same``."""
     images = np.zeros((len(labels), 2, 2), np.uint8)
     images[:, 0, 0], images[:, 0, 1] = np.arange(len(labels)) % 256, np.arange(len(labels)) // 256
     images[list(same)] = 255

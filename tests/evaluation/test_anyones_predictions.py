@@ -1,4 +1,4 @@
-"""The metrics take predictions as they come: lists, series, tensors, arrays, and all say the same."""
+"""Test that the metrics accept predictions as lists, series, tensors and arrays, with equal results."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The audit is red for useless images of every planted kind, and green for images like the real ones."""
+"""Test that the audit is red for useless images of every planted kind, and green for realistic images."""
 
 import math
 

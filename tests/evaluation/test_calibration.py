@@ -24,7 +24,7 @@ def test_ninety_percent_sure_and_right_half_the_time_is_off_by_forty():
 def test_two_bins_by_hand():
     probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.6, 0.4], [0.6, 0.4]])
     labels = np.array([0, 1, 0, 0])
-    # bin of 0.95: right 1 of 2, gap 0.45; bin of 0.6: right 2 of 2, gap 0.4; each half of the images
+    # Bin of 0.95: right 1 of 2, gap 0.45; bin of 0.6: right 2 of 2, gap 0.4; each has half of the images.
     assert expected_calibration_error(labels=labels, probabilities=probabilities, num_bins=10) == pytest.approx(0.425)
 
 

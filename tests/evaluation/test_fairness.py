@@ -10,7 +10,7 @@ from synaug.errors import DataError
 from synaug.evaluation import fairness
 from synaug.evaluation.fairness import fairness_report
 
-# every label x prediction x attribute occurs, so that fairlearn and we have the same defined rates
+# Every label x prediction x attribute occurs, so that fairlearn's rates and ours are all defined.
 EVERY = [(label, prediction, attribute) for label in (0, 1) for prediction in (0, 1) for attribute in (0, 1, 2)]
 PEERS = [
     "demographic_parity_difference",
@@ -39,7 +39,7 @@ def test_gaps_that_can_be_counted_by_hand():
     assert report.accuracy_by_attribute == (0.75, 0.75)
     assert report.accuracy_by_group == ((0.5, 1.0), (1.0, 0.5))
     assert (report.worst_group_accuracy, report.mean_group_accuracy) == (0.5, 0.75)
-    assert report.demographic_parity_difference.positive == 0.5  # 3/4 and 1/4 are chosen
+    assert report.demographic_parity_difference.positive == 0.5  # rates 3/4 and 1/4
     assert report.equal_opportunity_difference.positive == 0.5
     assert report.equalized_odds_difference.positive == 0.5
     assert report.equalized_odds_ratio.positive == 0.0  # false positive rates 1/2 and 0

@@ -1,4 +1,4 @@
-"""A baseline on features: what each class is recognized with, and which labels the other images contradict."""
+"""Test a baseline on features: the recall per class, and labels that the other images contradict."""
 
 import numpy as np
 import pytest

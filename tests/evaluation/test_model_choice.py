@@ -1,4 +1,4 @@
-"""One classifier is chosen: the simplest that is as good as the best, within one standard error."""
+"""Test that the chosen classifier is the simplest one within one standard error of the best."""
 
 import math
 
@@ -10,7 +10,7 @@ from synaug.evaluation.model_choice import Lead, chosen_name, lead, standings
 
 
 def right(*counts, of=10):
-    """Return one column per candidate: it recognizes the first ``counts[c]`` of ``of`` images of each class."""
+    """Return one column per candidate, which recognizes the first ``counts[c]`` of ``of`` images of each class."""
     return np.column_stack([np.concatenate([np.arange(of) < count for count in column]) for column in counts])
 
 
@@ -20,7 +20,7 @@ LABELS = np.repeat([0, 1], 10)
 def test_mean_recall_and_its_error_by_hand():
     (only,) = standings(["a"], right((10, 5)), LABELS, "mean_recall")
     assert only.score == 0.75
-    assert only.error == pytest.approx(math.sqrt(5 * 5 / 10 / 9 / 10) / 2)  # of class 1 alone, halved
+    assert only.error == pytest.approx(math.sqrt(5 * 5 / 10 / 9 / 10) / 2)  # of class 1 only, halved
     assert (only.behind, only.behind_error) == (0, 0)
 
 

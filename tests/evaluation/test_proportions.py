@@ -1,4 +1,4 @@
-"""Intervals of shares: published values, scipy's, and how often they hold the true number, from 3 to 50 images."""
+"""Test intervals of shares: published values, scipy's values, and coverage from 3 to 50 images."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ SIZES = (3, 5, 10, 20, 50)
 
 
 def pairs(both, ours, theirs, neither):
-    """Return where two classifiers are right, from the four cells of their table."""
+    """Return whether each of two classifiers is right, from the four cells of their table."""
     first = np.repeat([True, True, False, False], [both, ours, theirs, neither])
     return first, np.repeat([True, False, True, False], [both, ours, theirs, neither])
 
@@ -41,7 +41,7 @@ def test_wilson_as_scipy_has_it(total, right, confidence):
 
 @pytest.mark.parametrize("num", [*SIZES, 30])
 def test_wilson_covers_the_true_share(num):
-    """Exact coverage over a grid of shares: 95 % on average, and nowhere near the bootstrap's 32 % at 3 images."""
+    """Exact coverage over a grid of shares: 95 % on average, and far above the bootstrap's 32 % at 3 images."""
     ends = [wilson_interval(Share(right, num)) for right in range(num + 1)]
     coverages = [
         sum(binom.pmf(right, num, share) for right, e in enumerate(ends) if e.low <= share <= e.high)
@@ -57,7 +57,7 @@ def test_a_paired_difference_covers_the_true_one(num):
     held = 0
     for _ in range(400):
         difficulty = rng.random(num)
-        other = np.where(rng.random(num) < 0.5, difficulty, rng.random(num))  # half of the images are alike hard
+        other = np.where(rng.random(num) < 0.5, difficulty, rng.random(num))  # half of the images are equally hard
         ends = paired_interval(difficulty < 0.85, other < 0.7)
         held += ends.low <= 0.15 <= ends.high
     assert held / 400 > 0.93

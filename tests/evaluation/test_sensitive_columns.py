@@ -1,4 +1,4 @@
-"""Sensitive attributes: missing values, ranges of numbers, intersections, empty and small groups."""
+"""Test sensitive attributes: missing values, ranges of numbers, intersections, empty and small groups."""
 
 import math
 

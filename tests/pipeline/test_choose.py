@@ -1,4 +1,4 @@
-"""A run ends with one classifier, chosen on real images that it did not learn from, never on test images."""
+"""Test that a run chooses one classifier, on real images outside its training set, never on test images."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def test_a_run_says_what_it_chose_and_tests_that_classifier(finished):
     assert choice["chosen"] in [result["method"] for result in report["results"]]
     assert [row["method"] for row in choice["candidates"]] == [*REAL, *SYNTHETIC]
     assert (choice["judged_on"], choice["metric"], choice["folds"]) == ("folds", "mean_recall", 2)
-    assert not (finished / "choice").exists()  # the states of the shorter trainings
+    assert not (finished / "choice").exists()  # the states of the shortened trainings
     own = (finished / "checkpoints" / f"{choice['chosen']}-0" / "predictions.csv").read_text()
     assert (finished / "predictions.csv").read_text() == own
 
@@ -72,7 +72,7 @@ def test_a_model_is_judged_on_images_that_it_did_not_learn_from(finished):
     recipe = with_overrides(Recipe(), json.loads((finished / "synaug.lock.json").read_text())["recipe"])
     run, sets = Run.open(finished), load_sets(finished, recipe.train)
     folds, shown = real_folds(sets, run.manifest, run, recipe, with_groups=False)
-    assert (shown == -1).all()  # made from text
+    assert (shown == -1).all()  # generated from text
     for fold in range(2):
         inside = fold_sets(sets, folds, fold, shown)
         outside = sets.real.rows(folds == fold)
@@ -113,7 +113,7 @@ def test_candidates_are_real_only_first_and_never_a_bound():
 
 
 def judged(*counts, of=40):
-    """Return predictions for two classes: candidate k recognizes ``counts[k]`` of ``of`` images of each."""
+    """Return predictions for two classes; candidate k recognizes ``counts[k]`` of ``of`` images per class."""
     labels = np.repeat([0, 1], of)
     predictions = np.column_stack([np.where(np.tile(np.arange(of), 2) < count, labels, 1 - labels) for count in counts])
     return Judged(predictions, labels, labels)
@@ -121,7 +121,7 @@ def judged(*counts, of=40):
 
 def test_synthetic_images_that_do_not_help_are_said_to():
     each = judged(30, 31)
-    each.predictions[:, 1] = each.predictions[::-1, 1]  # other images than oversampling recognizes
+    each.predictions[:, 1] = each.predictions[::-1, 1]  # other images than those oversampling recognizes
     each.predictions[:, 1] = np.where(each.predictions[:, 1] == each.labels[::-1], each.labels, 1 - each.labels)
     choice = verdict(["oversampling", "synaug"], each, Recipe(), with_groups=False)
     assert choice["chosen"] == "oversampling"
@@ -157,7 +157,7 @@ def test_the_chosen_classifier_is_the_one_that_is_exported(finished, tmp_path):
 def test_images_are_said_not_to_be_needed_only_if_the_rarest_class_is_recognized():
     assert "97" in may_not_need("coat", "oversampling", 0.97, num_tested=40)
     assert may_not_need("coat", "oversampling", 0.9, num_tested=40) == ""
-    assert may_not_need("coat", "oversampling", 1.0, num_tested=2) == ""  # two images show nothing
+    assert may_not_need("coat", "oversampling", 1.0, num_tested=2) == ""  # two images prove nothing
     assert may_not_need("coat", "oversampling", float("nan"), num_tested=40) == ""
 
 

@@ -1,4 +1,4 @@
-"""The classifier that is handed over is compared with its best rival on the same images, seed by seed."""
+"""Test the paired comparison of the final classifier with its best rival, seed by seed."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from synaug.runtime import storage
 
 @pytest.fixture
 def run(tmp_path):
-    """Predictions of three methods and two seeds on 40 images of two classes, 30 and 10, in another order each."""
+    """Predictions of three methods and two seeds on 40 images of two classes, 30 and 10, each in a different order."""
     folder, rng = RunPaths(tmp_path), np.random.default_rng(0)
     labels = np.repeat(["bag", "coat"], [30, 10])
     for method, wrong in (("cross_entropy", 12), ("oversampling", 8), ("synaug", 4)):

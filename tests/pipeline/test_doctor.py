@@ -1,4 +1,4 @@
-"""What a person should know of a data set before generating images."""
+"""Test the facts reported about a data set before generating images."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from synaug.runtime import storage
 
 @pytest.fixture
 def copied(photos, tmp_path, monkeypatch):
-    """A tree of three classes to change; no pretrained weights are at hand."""
+    """A tree of three classes to change; no pretrained weights are available."""
     monkeypatch.delenv("SYNAUG_WEIGHTS", raising=False)
     monkeypatch.setattr("synaug.training.networks.weights.SMALL_NETWORKS", ())
     root = tmp_path / "photos"

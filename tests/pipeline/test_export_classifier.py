@@ -1,4 +1,4 @@
-"""What is published loads again as it was, says what it is, and goes nowhere unless asked to."""
+"""Test that an exported classifier loads unchanged, has an accurate card, and is uploaded only on request."""
 
 import base64
 import http.server
@@ -55,7 +55,7 @@ def test_the_model_card_is_one_that_the_hub_reads(folder, finished, photos):
     for words in ("`synaug`, seed 0", f"- Data: {photos.name}, 34 real", "by `embedded`", "| bag | ", "## Limits"):
         assert words in card.text, words
     assert "nan" not in str(card).lower().split()
-    assert str(photos) not in str(card)  # where the images lie is nobody's business
+    assert str(photos) not in str(card)  # the location of the images is private
     config = storage.read_json(folder / "config.json")
     assert config["class_names"] == ["ankle boot", "bag", "coat"]
 
@@ -90,18 +90,34 @@ def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
 
 def test_what_cannot_be_exported_is_named(finished, folder, tmp_path):
     with pytest.raises(OptionError, match="exists and is not empty"):
-        export_classifier(finished, folder)
+        export_classifier(finished, folder, method="cross_entropy", license="mit")
     with pytest.raises(OptionError, match=r"Unknown method 'synaugg'\. Did you mean 'synaug'"):
         export_classifier(finished, tmp_path / "other", method="synaugg")
     with pytest.raises(DataError, match=r"has no result of crt; available: cross_entropy, .*Train and report"):
         export_classifier(finished, tmp_path / "other", method="crt")
 
 
+def test_the_same_call_after_a_kill_at_the_very_end_ends_well(finished, folder):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / ".export.lock").write_text("4711")
+    export_classifier(finished, folder, method="synaug", license="mit")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["classifier.safetensors", "config.json", "README.md", ".synaug"])
+def test_a_classifier_that_somebody_changed_is_not_taken_for_the_same(finished, folder, name):
+    (folder / name).write_bytes((folder / name).read_bytes() + b" ")
+    if name == ".synaug":
+        (folder / name).unlink()
+    with pytest.raises(OptionError, match="exists and is not empty"):
+        export_classifier(finished, folder, method="synaug", license="mit")
+
+
 # ---------------------------------------------------------------- a Hub on this machine
 
 
 class Hub(http.server.BaseHTTPRequestHandler):
-    """Answers what the Hub's client asks when it makes a repository and uploads into it."""
+    """Answers the requests of the Hub's client when it creates a repository and uploads to it."""
 
     def do_GET(self):
         self.asked()
@@ -141,7 +157,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A server on this machine in the place of the Hub, and a token for it."""
+    """A local server that replaces the Hub, and a token for it."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     server.url = f"http://127.0.0.1:{server.server_port}"
     server.files, server.requests, server.is_private, server.status = {}, [], True, 200
@@ -178,6 +194,25 @@ def test_a_data_set_is_sent_whole(hub, finished, tmp_path):
     assert set(hub.files) == sent
     assert b'"private"' not in hub.requests[0][2]
     assert any("/api/datasets/me/mine/commit/" in path for path, _, _ in hub.requests)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model"])
+@pytest.mark.parametrize("foreign", ["passwords.txt", "train/bag/mine.png", "link"])
+def test_files_of_the_users_are_not_sent(hub, finished, folder, tmp_path, kind, foreign):
+    out = folder
+    if kind == "dataset":
+        out = tmp_path / "data"
+        export_stage.export(finished, out)
+    if foreign == "link":
+        (tmp_path / "secret").write_text("secret")
+        (out / "README.md").unlink()
+        (out / "README.md").symlink_to(tmp_path / "secret")
+    else:
+        storage.make_folder((out / foreign).parent)
+        (out / foreign).write_text("secret")
+    with pytest.raises(OptionError, match="which synaug did not write"):
+        push_folder(out, "me/mine", kind=kind)
+    assert not hub.files
 
 
 def test_nothing_is_sent_unless_asked_to(hub, finished, tmp_path, synaug):

@@ -1,4 +1,4 @@
-"""A finished classifier names new images, whatever they come in, as it named the run's test images."""
+"""Test that a finished classifier labels new images in any input form like the run's test images."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def classifier(finished):
 
 @pytest.fixture(scope="module")
 def test_images(finished):
-    """The test images of the run: their paths and the pixels in them, grey."""
+    """The test images of the run: paths and gray pixels."""
     test = read_manifest(finished / "data.parquet").split("test")
     paths = [test.absolute_path(row) for row in range(len(test))]
     return paths, np.stack([np.asarray(read_image(test, row)) for row in range(len(test))])
@@ -188,6 +188,37 @@ def test_an_unreadable_file_is_named_and_the_others_are_predicted(synaug, finish
 def test_what_cannot_be_predicted_is_named_before_any_work(arguments, code, synaug, finished, photos, tmp_path):
     given = [part.format(photos=photos, empty=storage.make_folder(tmp_path / "empty")) for part in arguments]
     assert synaug("predict", finished, *given).code == code
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_predictions_replace_only_earlier_predictions(synaug, finished, photos, tmp_path, suffix):
+    image, out = next((photos / "bag").iterdir()), tmp_path / f"x{suffix}"
+    for top in (1, 3, 2):
+        assert synaug("predict", finished, image, "--top", top, "--out", out).code == 0
+    written = out.read_bytes()
+    for content in ("image,label\n", "my notes", "", '{"image": "a"}', "[]", "image\tprediction\n", "\0\xff"):
+        out.write_text(content)
+        done = synaug("predict", finished, image, "--out", out)
+        assert (done.code, out.read_text()) == (2, content)
+        assert "does not contain predictions" in done.err
+    (tmp_path / "other").write_bytes(written)
+    out.unlink()
+    out.symlink_to(tmp_path / "other")
+    assert synaug("predict", finished, image, "--out", out).code == 2
+    assert out.is_symlink()
+    assert (tmp_path / "other").read_bytes() == written
+
+
+def test_predictions_do_not_replace_what_they_are_made_from(synaug, finished, photos, tmp_path):
+    table = tmp_path / "x.csv"
+    assert synaug("predict", finished, photos / "bag", "--out", table).code == 0
+    written = table.read_bytes()
+    for out in (table, tmp_path / "y" / ".." / "x.csv"):
+        (tmp_path / "y").mkdir(exist_ok=True)
+        done = synaug("predict", finished, table, "--out", out)
+        assert done.code == 2
+        assert "one of the files to predict" in done.err
+    assert table.read_bytes() == written
 
 
 def test_the_terminal_shows_a_line_per_image(synaug, finished, photos):

@@ -1,4 +1,4 @@
-"""Whether training starts from pretrained weights is decided before anything is paid for, without a download."""
+"""Test that the decision on pretrained weights comes before any cost, without a download."""
 
 import json
 from dataclasses import replace
@@ -84,7 +84,7 @@ def test_weights_in_the_caches_are_found_and_missing_ones_are_not(monkeypatch, t
     )
     assert is_at_hand("timm/resnet18.a1_in1k")
     assert not is_at_hand("resnet34.a1_in1k")
-    assert not is_at_hand("resnet8")  # not of timm
+    assert not is_at_hand("resnet8")  # not a timm network
     assert asked == [("timm/resnet18.a1_in1k", "model.safetensors"), ("timm/resnet34.a1_in1k", "model.safetensors")]
 
 

@@ -1,4 +1,4 @@
-"""Contact sheets and a table for a person, and what every later stage makes of the table."""
+"""Test contact sheets and the decision table for manual review, and their effect on later stages."""
 
 import csv
 import json
@@ -19,7 +19,7 @@ from synaug.synthesis.planning.plan_file import read_plan
 
 @pytest.fixture
 def run(finished, tmp_path):
-    """A finished run of one's own."""
+    """A private copy of a finished run."""
     return shutil.copytree(finished, tmp_path / "run")
 
 
@@ -29,7 +29,7 @@ def table(run):
 
 
 def fill_in(run, decisions):
-    """Write decisions by image into the table, as an editor would."""
+    """Write decisions by image into the table, like an editor would."""
     rows = [row | {"decision": decisions.get(row["id"], row["decision"])} for row in table(run)]
     with open(run / "review" / "decisions.csv", "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
@@ -38,7 +38,7 @@ def fill_in(run, decisions):
 
 
 class Page(HTMLParser):
-    """The tags, the alternative texts and the words of a page."""
+    """The tags, alternative texts and words of a page."""
 
     def __init__(self, text):
         super().__init__()

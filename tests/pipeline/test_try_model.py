@@ -1,4 +1,4 @@
-"""A few images per class before hundreds are paid for."""
+"""Test a few images per class before the cost of hundreds."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def colors(tmp_path):
 
 
 def always_red(prompts, *, seeds):
-    """Stand in for a model that draws one class whatever it is asked for."""
+    """A stand-in for a model that draws one class for every prompt."""
     rng = np.random.default_rng(1)
     values = np.clip(rng.normal((200, 60, 60), 30, (len(prompts), 16, 16, 3)), 0, 255).astype(np.uint8)
     return [Image.fromarray(each) for each in values]

@@ -1,7 +1,7 @@
-"""Let the N-th file operation of a command fail, or end the process there, for many N; then repeat the command.
+"""Let the N-th file operation of a command fail, or end the process there, for many N; then rerun the command.
 
-Run as a process of its own, ``python faulty.py WORK SHARE [STAGE ...]``: it has imported all that the commands
-import, stays single-threaded, and forks a child for each command. Prints one JSON line a fault.
+Runs as a separate process, ``python faulty.py WORK SHARE [STAGE ...]``. It imports everything the commands import,
+stays single-threaded, and forks a child for each command. Prints one JSON line per fault.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from PIL import Image
 
 from synaug import cli, experiment
 from synaug.pipeline import generate as generate_stage
-from synaug.runtime import storage
+from synaug.runtime import signals, storage
 from synaug.runtime.files import effects
 
 torch.set_num_threads(1)
@@ -49,9 +49,9 @@ noise.batch_size = 4
 
 
 class Faults:
-    """Takes the place of ``effects.perform``: counts, and does the fault at the N-th operation.
+    """Replaces ``effects.perform``: counts, and causes the fault at the N-th operation.
 
-    For a power cut it keeps, for every effect that no fsync has made durable, how to take it back.
+    For a power cut it records how to undo every effect that no fsync has made durable.
     """
 
     def __init__(self, kind=None, at=0):
@@ -83,7 +83,7 @@ class Faults:
             return result
 
     def undoing(self, operation, path, arguments):
-        """Return a function that notes how the effect is lost, where it is not durable."""
+        """Return a function that records how to undo the effect, if it is not durable."""
         path = Path(path)
         if operation in ("create", "mkdir") and not path.exists():
             gone = (lambda: shutil.rmtree(path, ignore_errors=True)) if operation == "mkdir" else (
@@ -118,7 +118,7 @@ class Faults:
 
 
 def prepare(work, recipe=RECIPE):
-    """Make the data and what each command starts from."""
+    """Create the data and the starting point of each command."""
     photos = work / "photos"
     for label, number in (("bag", 6), ("coat", 4), ("boot", 3)):
         for i in range(number):
@@ -134,7 +134,7 @@ def prepare(work, recipe=RECIPE):
 
 
 def prepare_stages(work):
-    """Make what the commands of single stages start from."""
+    """Create the starting points of single-stage commands."""
     photos, starts = work / "photos", work / "starts"
     command(["plan", photos, "--out", "x", "--recipe", work / "recipe.yaml"], starts / "generate")
     shutil.copytree(starts / "generate", starts / "train")
@@ -145,18 +145,18 @@ def prepare_stages(work):
 
 
 def wrap():
-    """Put noise in the place of the model."""
+    """Replace the model by noise."""
     generate_stage.loaded_generator = lambda *_, **__: noise
     experiment.find_model = lambda _: None
 
 
 def warm_up(stage, work):
-    """Import here what the command imports in a child, so that its later children find it there."""
+    """Import everything the command imports in a child, so that later children find it loaded."""
     place, listed = work / "places" / "warm", work / "modules.txt"
     begin(stage, work, place)
     command(arguments_of(stage, work), place, modules=listed)
     for name in listed.read_text().split("\n"):
-        with contextlib.suppress(Exception):  # some are no files of their own
+        with contextlib.suppress(Exception):  # some are not importable files
             importlib.import_module(name)
     gc.freeze()
 
@@ -175,14 +175,14 @@ def arguments_of(stage, work):
 
 @dataclass
 class Child:
-    """A command that runs in a process of its own."""
+    """A command that runs in its own process."""
 
     number: int
     said: Path
     pipe: int
 
     def finish(self):
-        """Wait for its end; return its exit code, words, number of operations and the last one's place."""
+        """Wait for the process; return its exit code, output, number of operations and the location of the last one."""
         with os.fdopen(self.pipe) as pipe:
             count, _, where = pipe.read().partition(" ")
         _, status = os.waitpid(self.number, 0)
@@ -192,22 +192,25 @@ class Child:
 def start(arguments, place, faults=None, *, modules=None, before=lambda: None):
     """Start the command line in a child, in the folder above ``x``.
 
-    ``modules`` is a file that gets the names of all that the child has imported; ``before`` is called in the child.
+    ``modules`` is a file for the names of all modules that the child has imported; ``before`` is called in the child.
     """
     storage.make_folder(place)
     said = place.with_name(f"{place.name}.{secrets.token_hex(4)}.said")
     read, write = os.pipe()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # until the child answers as the command does
     number = os.fork()
     if number:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         os.close(write)
         return Child(number, said, read)
     code = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(place)
         words = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(words, 1)
         os.dup2(words, 2)
+        signal.signal(signal.SIGINT, signals.end_at_once)  # as ``synaug.__main__`` does
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         before()
         faults = faults or Faults()
         effects.perform = faults
@@ -221,8 +224,6 @@ def start(arguments, place, faults=None, *, modules=None, before=lambda: None):
         if modules is not None:
             modules.write_text("\n".join(sys.modules))
         os.write(write, f"{faults.count} {faults.where}".encode())
-    except KeyboardInterrupt:  # before the command began, or after its end
-        code = 75
     finally:
         os._exit(code)
 
@@ -237,14 +238,14 @@ def command(arguments, place, faults=None, *, modules=None):
 
 
 def plain(value):
-    """Return a document without what a clock decides."""
+    """Return a document without the values that depend on a clock."""
     if isinstance(value, dict):
         return {k: plain(v) for k, v in sorted(value.items()) if k not in VOLATILE and not k.startswith("seconds")}
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 def contents(place):
-    """Return a digest of each file that is there, a clock's part left out; journals by their attempts."""
+    """Return a digest of each file, without clock-dependent parts; journals by their attempts."""
     found = {}
     for path in sorted(place.rglob("*")):
         if path.is_dir():
@@ -260,7 +261,7 @@ def contents(place):
         elif path.suffix == ".html" or path.name == "bench.md":
             data = b"ends" if data.rstrip().endswith((b"</html>", b"no GPU.")) else b"torn"
         elif path.name == "training.safetensors":
-            data = without_header(data)  # it tells the seconds
+            data = without_header(data)  # contains the seconds
         elif path.name.endswith(".lock"):
             data = b""
         found[name] = hashlib.sha256(data).hexdigest()[:16]

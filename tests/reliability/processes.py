@@ -1,7 +1,7 @@
-"""Disturb real processes of the command line: signals, two at once, other clocks, disks that are full or read-only.
+"""Disturb real processes of the command line: signals, two at once, other clocks, full or read-only disks.
 
-``python processes.py WORK TIMES TRIAL ...`` forks every command from one warm process, as ``faulty.py`` does, and
-prints one JSON line a try. ``TIMES`` is how often each trial of ``TRIALS`` is done.
+``python processes.py WORK TIMES TRIAL ...`` forks every command from one warm process, like ``faulty.py``, and
+prints one JSON line per try. ``TIMES`` is the number of tries of each trial in ``TRIALS``.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from synaug.pipeline import generate as generate_stage
 from synaug.runtime import storage
 
-sys.path.insert(0, str(Path(__file__).parent))  # pytest looks into this file too
+sys.path.insert(0, str(Path(__file__).parent))  # pytest imports this file too
 
 import faulty
 
@@ -25,18 +25,18 @@ RECIPE = faulty.RECIPE | {
     "plan": faulty.RECIPE["plan"] | {"target": 30},
     "train": faulty.RECIPE["train"] | {"stage1": {"steps": 40, "batch_size": 8}},
 }
-MOST_SIGNALS = 3  # in one run
+MOST_SIGNALS = 3  # per run
 
 
 def how_far(place):
-    """Return the stage that a run has reached, by what lies there."""
+    """Return the stage that a run has reached, from its files."""
     run = place / "x"
     marks = {"report": "report.html", "training": "checkpoints", "images": "journal", "plan": "plan.json"}
     return next((stage for stage, name in marks.items() if (run / name).exists()), "start")
 
 
 def by_signal(number, run):
-    """Send the signal at random moments, at least once in time, and start the command again until it ends by itself."""
+    """Send the signal at random moments, at least once in time, and rerun the command until it ends by itself."""
     codes, said, stages, latest = [], [], [], run.seconds
     while True:
         child = faulty.start(run.arguments, run.place)
@@ -46,7 +46,7 @@ def by_signal(number, run):
             os.kill(child.number, number)
         code, words, _, _ = child.finish()
         if code == 0 and not stages:
-            latest *= 0.7  # the run had ended before
+            latest *= 0.7  # the run ended before the signal
             run.begin()
             continue
         codes.append(code)
@@ -69,7 +69,7 @@ def sigkill(run):
 
 
 def twice(run):
-    """Start the command a second time while the first one runs; a lock of a dead process lies there before."""
+    """Start the command a second time while the first one runs, with a lock of a dead process already in place."""
     storage.make_folder(run.place / "x")
     (run.place / "x" / ".run.lock").write_text("999999999")
     first = faulty.start(run.arguments, run.place)
@@ -80,7 +80,7 @@ def twice(run):
 
 
 def shards(run):
-    """Let two processes make the images at the same time, the one being killed; then run the command."""
+    """Let two processes generate images at the same time and kill one; then run the command."""
     faulty.command(["plan", *run.arguments[1:6]], run.place)
     both = [faulty.start(["generate", "x", "--shard", f"{i}/2"], run.place) for i in (1, 2)]
     time.sleep(run.rng.uniform(0, run.seconds / 4))
@@ -90,7 +90,7 @@ def shards(run):
 
 
 def clock(run):
-    """Kill the run, give every file a random time between 1980 and 2100, and go on with a clock that jumps."""
+    """Kill the run, give every file a random time between 1980 and 2100, and resume with a clock that jumps."""
 
     def jumping():
         moments = random.Random(0)
@@ -110,7 +110,7 @@ def clock(run):
 
 
 def no_large_files(run):
-    """Forbid files above a random size; what is larger fails as on a full disk, halfway through a write."""
+    """Forbid files above a random size; larger ones fail like on a full disk, halfway through a write."""
     most = run.rng.choice([400, 1500, 4000, 20_000, 100_000])
     child = faulty.start(
         run.arguments, run.place, before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
@@ -120,13 +120,13 @@ def no_large_files(run):
 
 
 def mounted(options, target):
-    """Mount, or change, a file system in memory; return what the system says against it."""
+    """Mount, or change, an in-memory file system; return the system's objection, if any."""
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", target], capture_output=True, text=True)
     return done.stderr.strip()
 
 
 def in_memory(run, size, disturb, remedy):
-    """Call ``disturb`` on a file system in memory, remount it by the option ``remedy``, and start the command again."""
+    """Call ``disturb`` on an in-memory file system, remount it with the option ``remedy``, and rerun the command."""
     storage.make_folder(run.place)
     if refusal := mounted(f"size={size}", run.place):
         return {"skipped": refusal}
@@ -140,13 +140,13 @@ def in_memory(run, size, disturb, remedy):
 
 
 def full_disk(run):
-    """Run on a small file system until it is full, then with room."""
+    """Run on a small file system until it is full, then with enough space."""
     size = f"{run.rng.choice([3, 10, 40, 90, 120, 200]) * 4}k"
     return in_memory(run, size, lambda: faulty.command(run.arguments, run.place)[:2], "size=64m")
 
 
 def read_only(run):
-    """Go on with a killed run on a file system that allows no writing, then with one that does."""
+    """Resume a killed run on a read-only file system, then on a writable one."""
 
     def disturb():
         child = faulty.start(run.arguments, run.place)
@@ -160,7 +160,7 @@ def read_only(run):
 
 
 def slow(*_, **__):
-    """Load a model that takes a minute a batch."""
+    """Load a model that takes a minute per batch."""
 
     def generator(prompts, *, seeds):
         time.sleep(60)
@@ -197,7 +197,7 @@ TRIALS = {
 
 
 class Undisturbed:
-    """The run that is disturbed: its command, its place, how long it takes, and what it leaves."""
+    """The reference for disturbed runs: command, folder, duration, and results."""
 
     def __init__(self, work):
         self.work, self.place, self.rng = work, work / "places" / "run", random.Random(0)

@@ -1,4 +1,4 @@
-"""A run directory that a person or a disk damaged: an exit code of its kind, no traceback, nothing wrong in silence."""
+"""Test damaged run directories: the right exit code, no traceback, no silent errors."""
 
 import contextlib
 import io
@@ -47,7 +47,7 @@ def base(tmp_path_factory):
 
 
 class Hangs(BaseException):
-    """A command did not end."""
+    """A command that did not end."""
 
 
 def hangs(*_):
@@ -55,7 +55,7 @@ def hangs(*_):
 
 
 def call(*arguments):
-    """Run the command line in this process; return its exit code and all that it printed."""
+    """Run the command line in this process; return its exit code and complete output."""
     said, before = io.StringIO(), sys.argv
     sys.argv = ["synaug", *map(str, arguments)]
     handler = signal.signal(signal.SIGALRM, hangs)
@@ -156,7 +156,7 @@ def fifo(path, rng):
 
 
 def duplicate(path, rng):
-    """Copy the folder of a file, as a person does before trying something."""
+    """Copy the folder of a file, as users do before trying something."""
     if path.parent.parent.name == "checkpoints":
         shutil.copytree(path.parent, path.parent.with_name(f"{path.parent.name}{rng.choice(('-backup', ' (copy)'))}"))
     else:
@@ -167,13 +167,13 @@ MUTATIONS = (remove, empty, truncate, flip, flip, swap, retype, retype, link, di
 
 
 def files(inside):
-    """Return the files of the run directory that a path lies in."""
+    """Return the files of the run directory that contains a path."""
     run = next(parent for parent in (inside, *inside.parents) if parent.name == "run")
     return sorted(path for path in run.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
 
 
 def mutated(base, work, number):
-    """Return a copy of the base whose run directory has one mutation, and what that is; the same for a number."""
+    """Return a copy of the base with one mutation of its run directory, and its description; fixed by ``number``."""
     rng = random.Random(number)
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(base, work)
@@ -187,7 +187,7 @@ def mutated(base, work, number):
 
 
 def outcome(run):
-    """Return what a command may not change in silence: the accuracies of all methods."""
+    """Return the results that a command may not change silently: the accuracies of all methods."""
     report = run / "report.json"
     results = json.loads(report.read_text())["results"] if report.is_file() else []
     return {result["method"]: (result["accuracy"], result["per_class"]) for result in results}

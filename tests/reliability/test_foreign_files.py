@@ -1,8 +1,8 @@
-"""Nothing of the user's is touched: links, pipes, mounts and foreign files anywhere in a run or export, each command.
+"""Test that user files are never changed: links, pipes, mounts and foreign files anywhere in a run or export.
 
-A finished run, an export and an exported classifier are copied; something of the user's is put at a random place, in
-the place of what is there or beside it; then every command is called. All that lies outside, and all that is foreign
-inside, must be there byte for byte. Exit code 1, a bug, is a failure as well.
+A finished run, an export and an exported classifier are copied; a user's object is put at a random place, replacing a
+file or beside one; then every command is called. Everything outside, and everything foreign inside, must remain byte
+for byte. Exit code 1, a bug, is a failure as well.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from synaug.pipeline.export_classifier import export_classifier
 from synaug.recipes import make_recipe
 from synaug.runtime.files import directories
 
-PATIENCE = 100  # seconds for one command: what waits for a pipe ends here
+PATIENCE = 100  # seconds for one command; a wait for a pipe ends here
 METHODS = "synaug_stage1,synaug"
 RECIPE = {
     "plan": {"model": "embedded", "target": 6, "template": "a {class}"},
@@ -58,7 +58,7 @@ HOSTILE_NAMES = (
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
-    """What each example is a copy of: photos, a finished run, its export and a classifier, and a home folder."""
+    """The originals that each example copies: photos, a finished run, its export, a classifier, and a home folder."""
     import numpy as np
     from PIL import Image
 
@@ -97,7 +97,7 @@ def noise_for_a_model():
 
 
 def state(path):
-    """Return kind and content of a path and all below it; of a link where it leads, of a pipe only that it is one."""
+    """Return kind and content of a path and everything below it; links by their target, pipes only by kind."""
     found = {}
     below = [] if path.is_symlink() else sorted(directories.entries_below(path))
     for each in [path, *below]:
@@ -111,7 +111,7 @@ KINDS = ("link", "absolute link", "link to file", "link to nothing", "pipe", "fi
 
 
 def put(kind, path, home):
-    """Put something of the user's at a place; return whether that was possible."""
+    """Put a user's object at a path; return whether that was possible."""
     to_home = os.path.relpath(home, path.parent)
     if kind == "link":
         os.symlink(to_home, path)
@@ -139,7 +139,7 @@ def put(kind, path, home):
 
 @contextlib.contextmanager
 def ends(seconds):
-    """Fail if the block takes longer: it waits for something that never comes."""
+    """Fail if the block takes longer, since it then waits for something that never comes."""
 
     def fail(*_):
         raise AssertionError(f"still at work after {seconds} s")
@@ -154,7 +154,7 @@ def ends(seconds):
 
 
 def places(root, folder):
-    """Return every path in a folder, and for each folder in it a new path of a hostile name."""
+    """Return every path in a folder and, for each of its folders, a new path with a hostile name."""
     top = root / folder
     there = [top, *directories.entries_below(top)]
     new = [place / name for place in there if place.is_dir() for name in HOSTILE_NAMES]
@@ -162,7 +162,7 @@ def places(root, folder):
 
 
 def disturbed(origin, work, synaug, folder, position, kind, *, replace, commands=COMMANDS):
-    """Do one example; return what was changed of the user's, and the commands that ended with a bug."""
+    """Run one example; return the changed user files, and the commands that ended with a bug."""
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(origin, work, symlinks=True)
     old, new = places(work, folder)
@@ -224,7 +224,7 @@ TRAIN = (("train", "run", "--methods", METHODS),)
 
 
 def test_the_test_above_sees_a_cleanup_that_follows_links(origin, tmp_path_factory, synaug, monkeypatch):
-    """With the guards of removal gone, the first case of this kind loses a file outside the run."""
+    """With the removal guards disabled, the first case of this kind loses a file outside the run."""
 
     def careless(folder):
         for place in folder.glob(".*.removed"):
@@ -240,7 +240,7 @@ def test_the_test_above_sees_a_cleanup_that_follows_links(origin, tmp_path_facto
 
 
 def test_the_test_above_sees_a_write_through_a_link(origin, tmp_path_factory, synaug, monkeypatch):
-    """With nothing owned, links are followed as anywhere else: the review pages land in the user's folder."""
+    """With no owned folders, links are followed as usual: the review pages land in the user's folder."""
     monkeypatch.setattr(directories, "_root_of", lambda _: None)
     monkeypatch.setattr(sys.modules[__name__], "HOSTILE_NAMES", ("review",))
     work = tmp_path_factory.getbasetemp() / "work"

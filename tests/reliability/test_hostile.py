@@ -1,4 +1,4 @@
-"""Hostile and broken input: a clear error or a named quarantine, the right exit code, nothing executed."""
+"""Test hostile and broken input: a clear error or a named quarantine, the right exit code, nothing executed."""
 
 import contextlib
 import csv
@@ -42,7 +42,7 @@ def noise(prompts, *, seeds):
 
 @pytest.fixture
 def tree(tmp_path, save_image):
-    """Two classes of four good images, to put bad ones into."""
+    """Two classes of four good images, to add bad ones to."""
     root = tmp_path / "photos"
     for label in ("cat", "dog"):
         for number in range(4):
@@ -124,12 +124,12 @@ def test_a_hundred_thousand_tiny_files(tree):
     assert len(read_data(tree)) == 100_008
 
 
-# ---------------------------------------------------------------- class names on their way through everything
+# ---------------------------------------------------------------- class names through all stages
 
 
 @pytest.fixture(scope="module")
 def strange_run(tmp_path_factory):
-    """A run whose classes have names that a page, a spreadsheet or a shell might take for something else."""
+    """A run with class names that a page, a spreadsheet or a shell might interpret."""
     work = tmp_path_factory.mktemp("strange")
     for number, name in enumerate(STRANGE):
         for row in range(4):
@@ -319,7 +319,7 @@ def test_json_lines_that_are_nested_deeply_are_bad_data(tmp_path):
 
 
 class Trap:
-    """A pickle of it makes a folder when it is loaded."""
+    """Creates a folder when its pickle is loaded."""
 
     def __init__(self, place):
         self.place = place
@@ -337,13 +337,13 @@ def test_a_pickle_that_poses_as_cifar_is_never_loaded(synaug, tmp_path):
     (tmp_path / "train").rename(tmp_path / "cifar-100-python" / "train")
     assert synaug("count", tmp_path / "cifar-100-python").code == 4
     assert not (tmp_path / "sprung").exists()
-    pickle.loads(trap)  # it would have been
+    pickle.loads(trap)  # proves that the trap works
     assert (tmp_path / "sprung").exists()
 
 
 @pytest.fixture
 def model(tmp_path):
-    """The least that passes as a model folder."""
+    """The smallest valid model folder."""
     place = storage.make_folder(tmp_path / "model" / "unet").parent
     (place / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')
     (place / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"x")

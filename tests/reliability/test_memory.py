@@ -1,4 +1,4 @@
-"""A million rows: the memory that reading, counting, planning and the manifest take is bounded."""
+"""Test that reading, counting, planning and writing a manifest of a million rows use bounded memory."""
 
 import itertools
 import json
@@ -67,7 +67,7 @@ print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[
 
 @pytest.mark.long
 def test_a_few_huge_images_of_16_bits_take_bounded_memory(tmp_path):
-    """Of 49 million pixels each, the largest that are allowed; without a bound, 16 threads took 12 GB."""
+    """Each has 49 million pixels, the maximum; without a bound, 16 threads took 12 GB."""
     image = Image.fromarray(np.full((7000, 7000), 40_000, np.uint16))
     for label, number in itertools.product(("a", "b"), range(4)):
         path = tmp_path / label / f"{number}.png"

@@ -1,4 +1,4 @@
-"""What a person may type or hand over that no example shows: odd option values, typed tables, broken streams."""
+"""Test unusual input that no example shows: odd option values, typed tables, broken streams."""
 
 import datetime
 import json
@@ -95,7 +95,7 @@ HOSTILE = "\x1b]0;PWNED\x07\x1b[31mf"
 
 @pytest.fixture
 def hostile(tmp_path):
-    """A table whose attribute holds escape sequences, and a file name that does."""
+    """A table with escape sequences in its attribute and in a file name."""
     lines = ["path,label,sex"]
     for number in range(8):
         Image.fromarray(np.full((8, 8), 20 * number, np.uint8)).save(tmp_path / f"{number}.png")

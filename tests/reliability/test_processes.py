@@ -1,7 +1,7 @@
-"""Signals at random moments, two processes, other clocks and real disks: the run ends as if nothing was.
+"""Test signals at random moments, two processes, other clocks and real disks: the run ends undisturbed.
 
-``processes.py`` disturbs real processes; here its lines are judged. A few of each in the usual suite, many in the
-long one (``make test-long``).
+``processes.py`` disturbs real processes; this file judges its output. The normal suite has a few tries of each kind,
+the long one many (``make test-long``).
 """
 
 import collections
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ENDED_BY = {  # beside 0, where it was done already; -15: before the command answers signals
+ENDED_BY = {  # besides 0 if it was already finished; -15: before the command handles signals
     "sigint": {75},
     "sigterm": {75, -15},
     "sigkill": {-9},
@@ -46,7 +46,7 @@ def tried(work, times, *trials, limit):
 
 
 def wrong_ones(lines):
-    """Return what did not keep the promise, in words."""
+    """Return descriptions of the broken promises."""
     found = []
     for line in lines:
         trial, codes = line["trial"], line.get("codes", [0])
@@ -62,7 +62,7 @@ def wrong_ones(lines):
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory):
-    """One try of each trial, by its name."""
+    """One try of each trial, by name."""
     return {line["trial"]: line for line in tried(tmp_path_factory.mktemp("work"), 1, *ENDED_BY, limit=600)}
 
 

@@ -1,4 +1,4 @@
-"""What is used is what was recorded: images, plan, manifest, weights, checkpoints and results."""
+"""Test that used files match their records: images, plan, manifest, weights, checkpoints and results."""
 
 import json
 import os
@@ -32,7 +32,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """A recipe, and a tree of two classes: 8 and 4 noise images."""
+    """A recipe, and a tree of two classes with 8 and 4 noise images."""
     work = tmp_path_factory.mktemp("recorded")
     (work / "r.yaml").write_text(json.dumps(OPTIONS))
     for name, number in (("bag", 8), ("coat", 4)):
@@ -119,7 +119,7 @@ def test_a_file_is_hashed_once_and_again_when_it_changes(photos, monkeypatch):
     path = manifest.absolute_path(0)
     about = path.stat()
     flip(path, 40)
-    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))  # size and modification time are as before
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))  # size and modification time are unchanged
     with pytest.raises(ChangedFileError):
         read_image(manifest, 0)
     with pytest.raises(ChangedFileError):
@@ -146,9 +146,31 @@ def test_moved_data_are_trained_on_where_they_were_compared(planned, photos, sma
     assert synaug("train", planned, "--methods", "cross_entropy").code == 4
     assert synaug("plan", moved, "--recipe", small / "r.yaml", "--out", planned).code == 0
     copy = shutil.copytree(moved, tmp_path / "photos")
-    flip(copy / "bag" / "0.png", 40)  # at the old place: nothing reads it any more
+    flip(copy / "bag" / "0.png", 40)  # at the old location, where nothing reads it anymore
     assert synaug("train", planned, "--methods", "cross_entropy").code == 0
     assert read_lock(RunPaths(planned))["source"] == str(moved)
+
+
+@pytest.mark.parametrize("old_place", ["gone", "other images"])
+def test_run_with_the_new_path_of_moved_data_learns_and_tests_what_lies_there(
+    planned, photos, small, synaug, tmp_path, old_place
+):
+    moved = photos.rename(tmp_path / "moved")
+    if old_place == "other images":
+        for path in moved.rglob("*.png"):  # of equal names, all of one class
+            other = tmp_path / "photos" / path.parent.name / path.name
+            other.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(moved / "bag" / f"{int(path.stem) % 8}.png", other)
+    options = ("--recipe", small / "r.yaml", "--out", planned, "--methods", "cross_entropy")
+    done = synaug("run", moved, *options)
+    assert done.code == 0, done.err
+    manifest = read_manifest(planned / "data.parquet")
+    assert manifest.root == moved
+    digests = {storage.file_digest(path) for path in moved.rglob("*.png")}
+    assert set(manifest.frame["sha256"]) == digests
+    if old_place == "other images":  # and the old path, which now names other data, is refused
+        done = synaug("run", photos, *options)
+        assert (done.code, "already holds another run" in done.err) == (2, True), done.err
 
 
 def test_weights_that_changed_or_belong_to_another_directory_never_mix(small, photos, synaug, tmp_path, monkeypatch):
@@ -171,7 +193,7 @@ def test_weights_that_changed_or_belong_to_another_directory_never_mix(small, ph
     monkeypatch.chdir(tmp_path / "y")
     assert synaug("generate", run).code == 4
     shutil.rmtree(tmp_path / "y" / "m")
-    shutil.copytree(model, tmp_path / "y" / "m")  # the same weights in another place
+    shutil.copytree(model, tmp_path / "y" / "m")  # the same weights in another location
     assert synaug("generate", run).code == 0
 
 

@@ -1,4 +1,4 @@
-"""Killed at any moment and repeated, ``synaug generate`` makes the bytes of an undisturbed run: each variant."""
+"""Test that ``synaug generate``, killed at any moment and rerun, makes the same bytes, for each variant."""
 
 import contextlib
 import hashlib
@@ -15,14 +15,14 @@ import yaml
 
 RECIPE = {
     "generate": {"steps": 4, "batch_size": 4},
-    "fit": {"steps": 150},  # its checkpoint is after a hundred
+    "fit": {"steps": 150},  # its checkpoint comes after a hundred
     "quality": {"gates": ["broken", "collapse"], "alike_distance": 0.3, "max_attempts": 2, "max_missing": 1},
 }
 LONGEST = 600  # seconds, of a process
 
 
 def attempts(folder):
-    """Return what was decided of each attempt and every synthetic image's digest, without times."""
+    """Return the decision on each attempt and the digest of every synthetic image, without times."""
     lines = [line for path in (folder / "journal").glob("worker-*") for line in path.read_text().splitlines()]
     records = [record for record in map(json.loads, lines) if record["kind"] == "attempt"]
     for record in records:
@@ -33,7 +33,7 @@ def attempts(folder):
 
 
 def progress_of(folder):
-    """Return how far the images of a run are, in bytes of what is written of them."""
+    """Return the generation progress of a run, as the number of bytes written about its images."""
     files = [*(folder / "journal").glob("*"), *(folder / "synthetic").rglob("*")]
     total = 0
     for path in files:
@@ -43,7 +43,7 @@ def progress_of(folder):
 
 
 def killed(folder, is_time):
-    """Start the command as a process and kill it once it is time; return its exit code."""
+    """Start the command as a process and kill it when ``is_time``; return its exit code."""
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # else sums differ in the last bit
     deadline = time.monotonic() + LONGEST
     command = [sys.executable, "-m", "synaug", "generate", str(folder)]
@@ -70,7 +70,7 @@ def test_killed_and_repeated_it_makes_the_same_bytes(synaug, photos, tmp_path, v
     records, images = attempts(tmp_path / "whole")
     assert any('"rejected"' in record for record in records)
     assert len(images) > 20
-    if variant == "fitted":  # in the middle of the training, too
+    if variant == "fitted":  # also in the middle of the training
         assert killed(tmp_path / "killed", (tmp_path / "killed" / "fitted-model.safetensors").exists) == -9
     moments = sorted(random.Random(variant).uniform(0, 0.7 * progress_of(tmp_path / "whole")) for _ in range(kills))
     for moment in moments:

@@ -1,4 +1,4 @@
-"""What is installed and what reaches the network: floors, pins, audit, no telemetry, no connection."""
+"""Test dependencies and network use: floors, pins, audit, no telemetry, no connection."""
 
 import importlib.metadata
 import json
@@ -52,7 +52,7 @@ def test_every_dependency_has_a_floor_and_a_pin_that_satisfies_it():
 
 
 def test_every_pin_can_be_installed_on_the_oldest_python_that_is_allowed():
-    """Else pip looks for other versions until it gives up, which takes it many minutes."""
+    """Otherwise pip tries other versions until it gives up, which takes many minutes."""
     (oldest,) = [each.version for each in SpecifierSet(project()["requires-python"]) if each.operator == ">="]
     found = {name: wanted_python(name) for name in pins()}
     assert sum(wanted is not None for wanted in found.values()) > 100
@@ -60,7 +60,7 @@ def test_every_pin_can_be_installed_on_the_oldest_python_that_is_allowed():
 
 
 def wanted_python(name):
-    """Return which Pythons the installed distribution is for; None where it is not installed or does not say."""
+    """Return the Python versions of the installed distribution; None if it is not installed or does not declare any."""
     try:
         text = importlib.metadata.metadata(name)["Requires-Python"]
     except importlib.metadata.PackageNotFoundError:

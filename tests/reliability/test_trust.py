@@ -1,4 +1,4 @@
-"""Code runs only if the person named or confirmed it, and a folder is checked without a connection."""
+"""Test that code runs only if the user named or confirmed it, and that folders are checked without a connection."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ METHODS = "cross_entropy"
 
 @pytest.fixture
 def foreign(tmp_path):
-    """Code that leaves a mark when it runs, and a recipe that names it."""
+    """Code that leaves a trace when it runs, and a recipe that names it."""
     mark, net = tmp_path / "mark", tmp_path / "net.py"
     net.write_text(NET.format(mark=mark))
     recipe = tmp_path / "recipe.yaml"
@@ -44,12 +44,12 @@ def foreign(tmp_path):
 
 @pytest.fixture
 def run(foreign, photos, tmp_path, synaug):
-    """A run directory that somebody else made with that code: its person confirmed it, this one did not."""
+    """Somebody else's run directory with that code, which its owner confirmed but this user did not."""
     mark, net, recipe = foreign
     done = synaug("plan", photos, "--recipe", recipe, "--out", tmp_path / "run", "--trust", net)
     assert done.code == 0, done.err
     mark.unlink()
-    custom._run.cache_clear()  # the other person had a process of their own
+    custom._run.cache_clear()  # the owner had a separate process
     return tmp_path / "run"
 
 

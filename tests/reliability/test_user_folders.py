@@ -1,4 +1,4 @@
-"""What an adversary did to folders of users: files in the place of a run, runs inside data, tables from elsewhere."""
+"""Test adversarial user folders: files in place of a run, runs inside data, foreign tables."""
 
 import json
 import os
@@ -29,7 +29,7 @@ RECIPE = {
 
 @pytest.fixture
 def work(tmp_path, save_image, monkeypatch):
-    """A folder to be in, with photos and a recipe."""
+    """A working folder with photos and a recipe."""
     for label, number in (("bag", 6), ("coat", 4), ("boot", 3)):
         for i in range(number):
             save_image(tmp_path / "photos" / label / f"{i}.png", seed=100 * len(label) + ord(label[0]) + 17 * i)
@@ -126,7 +126,7 @@ def test_an_export_fills_the_folder_that_one_is_in_or_a_mount_point(synaug, work
         assert done.code == 0, done.err
         assert synaug("verify", out).code == 0
         assert {path.name for path in out.iterdir()} >= {"train", "test", "SHA256SUMS", MARKER}
-        assert synaug("export", work / "run", "--out", out).code == 0  # the same again
+        assert synaug("export", work / "run", "--out", out).code == 0  # the same command again
     finally:
         monkeypatch.chdir(work)
         if place == "mounted":
@@ -136,13 +136,13 @@ def test_an_export_fills_the_folder_that_one_is_in_or_a_mount_point(synaug, work
 def test_foreign_files_in_a_run_are_left_alone_and_named_once(synaug, work):
     assert synaug("run", "photos", "--recipe", "r.yaml", "--out", "run", *METHODS).code == 0
     run = work / "run"
-    assert foreign_files(run) == []  # all that synaug wrote is known
+    assert foreign_files(run) == []  # every file that synaug wrote is recognized
     (run / "notes.txt").write_text("mine")
     (run / "checkpoints" / "synaug_stage1-0" / "thoughts.md").write_text("mine")
     (run / "checkpoints" / "old-copy").mkdir()
     result = run / "checkpoints" / "synaug_stage1-0" / "result.json"
     content = read_sealed(result, way_out="")
-    write_sealed(result, content | {"synthetic": f"0{content['synthetic']}"})  # as of other images
+    write_sealed(result, content | {"synthetic": f"0{content['synthetic']}"})  # as if for other images
     done = synaug("train", "run", *METHODS)
     assert done.code == 0, done.err
     assert done.err.count("notes.txt") == 1
@@ -174,7 +174,7 @@ def test_groups_whose_names_run_together_are_generated_and_end(work):
     from synaug.data.manifest import from_arrays
     from synaug.experiment import balance
 
-    groups = [(0, 0, 2), (1, 1, 2), (0, 1, 5), (1, 0, 4)]  # both of the first two would be called a | b | c
+    groups = [(0, 0, 2), (1, 1, 2), (0, 1, 5), (1, 0, 4)]  # both of the first two would be named a | b | c
     rows = [(label, attribute) for label, attribute, number in groups for _ in range(number)]
     manifest = from_arrays(
         np.random.default_rng(0).integers(0, 256, (len(rows), 8, 8, 3), np.uint8),
@@ -194,7 +194,7 @@ def test_groups_whose_names_run_together_are_generated_and_end(work):
 
 
 def test_a_journal_whose_slots_never_settle_ends(synaug, work, monkeypatch):
-    """With the guard gone, the rounds would go on for ever."""
+    """With the guard disabled, the rounds would continue forever."""
     from synaug.synthesis.execution.journal import State
 
     assert synaug("plan", "photos", "--recipe", "r.yaml", "--out", "run").code == 0
@@ -210,7 +210,7 @@ OK = {"class_names": ["a", "b"], "attribute_names": [], "root": None, "quarantin
 
 @pytest.fixture
 def manifest(work):
-    """Write a Parquet file that says it is a manifest of synaug, about images in ``private``."""
+    """Write a Parquet file that claims to be a synaug manifest of images in ``private``."""
     (work / "photos").rename(work / "private")
     (work / "d").mkdir()
     paths = sorted((work / "private" / "bag").iterdir())
@@ -294,7 +294,7 @@ def test_an_export_beside_generate_has_what_was_finished_and_takes_nothing_away(
 
 
 def test_two_exports_at_once_never_mix(synaug, work, monkeypatch):
-    """The first one is stopped before its last step until the second, of another method, is done."""
+    """The first one pauses before its last step until the second, of another method, is finished."""
     from synaug.errors import OptionError
     from synaug.pipeline import export_classifier as stage
 
@@ -315,7 +315,7 @@ def test_two_exports_at_once_never_mix(synaug, work, monkeypatch):
     assert {path.name for path in work.iterdir()} == {"photos", "r.yaml", "run", "c"}
 
 
-# ---------------------------------------------------------------- commands that end
+# ---------------------------------------------------------------- commands that must end
 
 
 def test_pipes_and_devices_in_data_exports_and_models_are_named(synaug, work):
@@ -347,6 +347,25 @@ def test_a_pipe_in_an_export_is_named_and_nothing_waits_for_it(synaug, work):
     assert json.loads(done.out)["problems"] == [f"{image.relative_to(work / 'e')} is a named pipe, not a file."]
 
 
+@pytest.mark.parametrize("kind", ["pipe", "endless"])
+def test_what_a_person_names_is_not_waited_for(synaug, work, kind):
+    for suffix in ("yaml", "csv", "tsv", "jsonl", "parquet", "py", "png"):
+        path = work / f"x.{suffix}"
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    commands = [
+        *(("plan", "photos", "--out", "o", option, "x.yaml") for option in ("--recipe", "--aliases")),
+        ("plan", "photos", "--out", "o", "--aliases", "x.csv"), ("bench", "x.yaml", "--data", "photos"),
+        *((name, f"x.{s}") for name in ("count", "evaluate", "doctor") for s in ("csv", "tsv", "jsonl", "parquet")),
+        ("run", "photos", "--recipe", "r.yaml", "--out", "o", "--network", "x.py:Net"),
+    ]  # fmt: skip
+    for command in commands:
+        done = synaug(*command)
+        what = "a named pipe" if kind == "pipe" else "a device"
+        assert done.code in (2, 4), command
+        assert what in done.err or "not a regular file" in done.err, (command, done.err)
+    assert not (work / "o").exists()
+
+
 def test_folders_nested_deeply_end(synaug, work):
     handle = os.open(work / "photos" / "bag", os.O_RDONLY)
     for _ in range(1200):
@@ -364,11 +383,11 @@ def test_folders_nested_deeply_end(synaug, work):
         subprocess.run(["rm", "-rf", work / "photos", work / "model"], check=True)
 
 
-ANSWERING = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # in a background job, too
+ANSWERING = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"  # also in a background job
 
 
 def test_an_interruption_while_libraries_are_imported_ends_quietly(work):
-    """Python itself takes some hundredths of a second before any code of ours can answer."""
+    """Python itself takes some hundredths of a second before our code can handle signals."""
     program = ANSWERING + (
         "import builtins, os, sys\n"
         "import synaug.__main__ as start\n"

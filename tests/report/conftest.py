@@ -1,4 +1,4 @@
-"""A made-up report of ten classes, as the experiment writes it, and made-up images."""
+"""Provide a fictional report of ten classes in the format of real ones, and fictional images."""
 
 from typing import Any
 
@@ -129,7 +129,7 @@ def make_images(side: int = 28) -> ReportImages:
 
 @pytest.fixture
 def content():
-    """A report with one seed a method."""
+    """A report with one seed per method."""
     return make_content()
 
 

@@ -13,7 +13,7 @@ from synaug.runtime import storage
 
 
 class Balance(html.parser.HTMLParser):
-    """Collects the page's tags and fails where one is closed that is not the last opened."""
+    """Collects the page's tags and fails if a closed tag is not the last opened one."""
 
     def __init__(self):
         super().__init__()

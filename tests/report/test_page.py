@@ -1,4 +1,4 @@
-"""What a reader gets: contrast, a browser that renders the page in both themes, and numbers from report.json."""
+"""Test the rendered page: contrast, a browser in both themes, and numbers from report.json."""
 
 import html
 import json
@@ -39,7 +39,7 @@ def palettes():
 
 
 def contrast(one, other):
-    """Return the contrast ratio of WCAG 2.2, 1 to 21."""
+    """Return the WCAG 2.2 contrast ratio, 1 to 21."""
     low, high = sorted(float(luminance(color)) for color in (one, other))
     return (high + 0.05) / (low + 0.05)
 
@@ -113,7 +113,7 @@ def test_on_paper_several_classes_share_a_page(content, images, tmp_path):
 
 
 def numbers_of(value):
-    """Yield every number of a report, those within texts too."""
+    """Yield every number of a report, including those within texts."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from numbers_of(key)
@@ -128,7 +128,7 @@ def numbers_of(value):
 
 
 def derived(report):
-    """Yield what the page works out of the report's numbers: sums, differences, shares, times."""
+    """Yield the numbers that the page derives from the report: sums, differences, shares, times."""
     accepted, rejected = report["synthesis"]["accepted"], report["synthesis"]["rejected"]
     made = accepted + sum(rejected.values())
     yield from (made, sum(rejected.values()), report["data"]["num_images"] + accepted, sum(rejected.values()) / made)
@@ -148,18 +148,18 @@ def derived(report):
 
 
 def shown_forms(value):
-    """Yield how the page may write a number: as it is, as percent, as minutes and seconds, as kB or MB."""
+    """Yield the notations of a number on the page: plain, percent, minutes and seconds, kB or MB."""
     yield from (f"{value:,.0f}", f"{value:.1f}", f"{value:.3f}", f"{value:,.4g}", f"{value:g}")
     yield from (f"{100 * value:.0f}", f"{100 * value:.1f}", f"{value / 1e3:.0f}", f"{value / 1e6:.1f}")
     minutes, seconds = divmod(round(value), 60)
     yield from (str(minutes), str(seconds))
 
 
-WORDS = {"0", "1", "95", "50", "100", "20"}  # of the sentences that explain: "0 to 100 %", "95 % interval", "20 to 100"
+WORDS = {"0", "1", "95", "50", "100", "20"}  # in explanatory sentences: "0 to 100 %", "95 % interval", "20 to 100"
 
 
 def untraceable(page, report):
-    """Return the numbers of the page's text that do not come from the report."""
+    """Return the numbers in the page's text that do not come from the report."""
     values = {*numbers_of(report), *derived(report)}
     known = WORDS | {form for value in values for form in shown_forms(value)}
     text = html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))

@@ -1,4 +1,4 @@
-"""``report.json`` has the form that ``synaug schema report`` prints, and a recipe that of ``synaug schema recipe``."""
+"""Test that ``report.json`` and recipes match the schemas that ``synaug schema`` prints."""
 
 import copy
 import json

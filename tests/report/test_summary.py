@@ -12,7 +12,7 @@ def keep(content, *methods):
 
 
 def swap(content):
-    """Let the report say that everything got worse."""
+    """Make the report say that everything got worse."""
     names = {"cross_entropy": "synaug", "synaug": "cross_entropy"}
     for result in content["results"]:
         result["method"] = names.get(result["method"], result["method"])

@@ -1,4 +1,4 @@
-"""What ships inside the package is what its card says."""
+"""Test that the packaged assets match their cards."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_the_package_stays_small_and_has_its_notices():
 
 
 def test_the_pipeline_draws_the_class_that_it_is_asked_for(fashion, generator):
-    """A linear classifier of the real test images recognizes most of what is drawn."""
+    """A linear classifier of the real test images recognizes most of the drawn images."""
     test = fashion.split("test")
     real = np.stack([np.asarray(read_image(test, i).resize((16, 16)), np.float32) for i in range(0, len(test), 2)])
     judge = LogisticRegression(max_iter=300).fit(real.reshape(len(real), -1) / 255, test.labels[::2])

@@ -1,4 +1,4 @@
-"""Inside a folder of ours nothing follows a link, waits for a pipe, or removes what is not ours."""
+"""Test that nothing inside our folders follows a link, waits for a pipe, or removes foreign files."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from synaug.runtime.files.names import REMOVED, component, component_fault, insi
 
 @pytest.fixture
 def places(tmp_path):
-    """A folder of ours, and one of a person's beside it."""
+    """A folder of ours, and a user's folder beside it."""
     own = directories.own(storage.make_folder(tmp_path / "run"))
     storage.write_text(storage.make_folder(tmp_path / "home" / "deep") / "thesis.tex", "thesis")
     storage.write_text(tmp_path / "home" / "journal.jsonl", '{"n": 1}\n')

@@ -1,4 +1,4 @@
-"""A process of ours keeps the memory that it frees."""
+"""Test that our processes keep freed memory."""
 
 import platform
 import subprocess
@@ -16,7 +16,7 @@ for turn in range(50):
     bytearray(b"x") * (16 << 20)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
-PAGES = 48 * (16 << 20) // 4096  # of all blocks together
+PAGES = 48 * (16 << 20) // 4096  # total of all blocks
 
 
 def run(**environment):

@@ -1,4 +1,4 @@
-"""New folders: complete or not there, never mixed, also where the place is a mount point or the current folder."""
+"""Test new folders: complete or absent, never mixed, even if the place is a mount point or the current folder."""
 
 import os
 import shutil
@@ -9,7 +9,8 @@ import pytest
 from synaug.errors import EnvironmentFault, InUseError, OptionError
 from synaug.runtime import storage
 from synaug.runtime.files import effects
-from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
+from synaug.runtime.files.names import token_name
+from synaug.runtime.new_folder import is_free, left_over, put_in_place, remove_left_over, taken, work_folder
 from synaug.runtime.ownership import MARKER, kind_of
 
 NAMES = ("a", "deep", "last")
@@ -108,7 +109,9 @@ def test_stopped_at_any_operation_the_same_call_ends_alike(tmp_path, monkeypatch
             break
         if not (out / "last").exists():
             fill(out, "1")
-        assert {name: text for name, text in contents(out).items() if not name.endswith(".lock")} == whole("1")
+        remove_left_over(out)
+        assert contents(out) == whole("1")
+        assert sorted(path.name for path in out.iterdir()) == sorted([MARKER, *NAMES])
         shutil.rmtree(out)
         assert list(out.parent.iterdir()) == []
     assert stopped > 20
@@ -121,3 +124,24 @@ def test_what_a_dead_process_left_of_another_content_is_removed(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
     fill(out, "2")
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_only_a_lock_file_of_synaug_counts_as_left_over(tmp_path, inside):
+    out = tmp_path / "out"
+    fill(out, "1")
+    place = storage.make_folder(out / token_name("out")) if inside else out
+    lock = place / ".export.lock"
+    lock.write_text("my own notes")
+    assert left_over(out) == set()
+    lock.write_text("4711")
+    assert left_over(out) == {lock.relative_to(out).as_posix()}
+    lock.unlink()
+    lock.symlink_to(out / "a")
+    assert left_over(out) == set()
+    remove_left_over(out)
+    assert lock.is_symlink()
+    lock.unlink()
+    lock.touch()
+    (place / "more").touch()
+    assert left_over(out) == (set() if inside else {".export.lock"})

@@ -1,4 +1,4 @@
-"""Ownership: a folder that is neither empty nor ours is refused before anything changes, and named for what it has."""
+"""Test ownership: a nonempty foreign folder is rejected before anything changes, with its content in the message."""
 
 import json
 import os

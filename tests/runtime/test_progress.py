@@ -1,4 +1,4 @@
-"""How far long work has come, on a terminal and in a log file."""
+"""Test progress output on a terminal and in a log file."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The first signal asks, the second ends at once; where nothing is to be saved, already the first does."""
+"""Test that the first signal requests a stop and the second stops at once; without unsaved work, the first does too."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def test_the_first_signal_only_asks():
 
 
 def signalled_in_a_library(number, outcome):
-    """Send the signal within a block that has nothing to save, as a library that catches errors would see it."""
+    """Send the signal within a block without unsaved work, as a library that catches errors would see it."""
     with signals.graceful(), signals.at_once():
         try:
             os.kill(os.getpid(), number)

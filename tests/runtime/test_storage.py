@@ -1,4 +1,4 @@
-"""Storage: whatever fails and whenever, a file is the old one or the new one, and a journal has whole lines."""
+"""Test storage: after any failure a file is the old or the new one, and a journal has whole lines."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from synaug.runtime import storage
 
 
 def failing(function, *, at, code=errno.ENOSPC):
-    """Return the function, whose call number ``at`` fails."""
+    """Return the function with call number ``at`` failing."""
     calls = []
 
     def call(*arguments, **options):

@@ -1,4 +1,4 @@
-"""Real pipelines with random weights, built once, and plans over small real-looking sets."""
+"""Provide real pipelines with random weights, built once, and plans over small realistic sets."""
 
 import importlib.util
 from pathlib import Path
@@ -37,7 +37,7 @@ def stable_diffusion(tmp_path_factory, script):
         tokenizer = script.make_tokenizer(folder.with_name("tokenizer"))
         autoencoder = script.make_autoencoder()
         for layer in (autoencoder.encoder.layers[-1], autoencoder.decoder.layers[-1]):
-            layer.weight.data *= 30  # else random networks make plain grey of everything
+            layer.weight.data *= 30  # otherwise random networks make everything plain gray
         StableDiffusionPipeline(
             vae=autoencoder,
             text_encoder=script.make_text_encoder(tokenizer),
@@ -55,7 +55,7 @@ def stable_diffusion(tmp_path_factory, script):
 
 @pytest.fixture(scope="session")
 def real():
-    """Thirty grey 12 x 12 images of three classes (20, 7, 3): a bright square at a place of each class's own."""
+    """Thirty gray 12 x 12 images of three classes (20, 7, 3) with a bright square at a class-specific position."""
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], [20, 7, 3])
     images = rng.integers(0, 60, (30, 12, 12)).astype(np.uint8)
@@ -66,7 +66,7 @@ def real():
 
 @pytest.fixture(scope="session")
 def plan(real):
-    """A plan for the 30 images that the real ones lack."""
+    """A plan for the 30 images that are missing."""
     return make_plan(
         real,
         options=PlanOptions(model="embedded"),

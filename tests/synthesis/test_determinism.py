@@ -1,4 +1,4 @@
-"""The same plan gives the same ids, seeds and bytes: in any order and number of shards, and after any interruption."""
+"""Test that equal plans give equal ids, seeds and bytes: for any order, number of shards, and interruption."""
 
 import dataclasses
 import hashlib
@@ -23,7 +23,7 @@ from synaug.synthesis.quality.gates import Verdict
 
 
 def noise(batch_size, calls):
-    """Return a generator that fails after so many calls."""
+    """Return a generator that fails after a number of calls."""
     left = [calls]
 
     def generate(prompts, *, seeds):
@@ -42,7 +42,7 @@ def even_only(candidates):
 
 
 def made(plan, folder):
-    """Return what is known of each accepted image, by its id, and the digest of its file."""
+    """Return the record of each accepted image by id, and the digest of its file."""
     return {
         each["id"]: (each["seed"], each["attempt"], each["prompt"],
                      hashlib.sha256((folder / each["path"]).read_bytes()).hexdigest())

@@ -1,4 +1,4 @@
-"""What the pipeline's own safety checker flags is counted, never kept, and made again."""
+"""Test that images flagged by the pipeline's own safety checker are counted, never kept, and replaced."""
 
 import json
 
@@ -14,7 +14,7 @@ PROMPTS = [f"a photo of a {word}" for word in ("bag", "coat", "ankle boot")] * 4
 
 @pytest.fixture(scope="module")
 def watched(stable_diffusion, tmp_path_factory):
-    """Stable Diffusion with a real safety checker of toy size, for which about half of its images are bad."""
+    """Stable Diffusion with a real, tiny safety checker that flags about half of its images."""
     import torch
     from diffusers import StableDiffusionPipeline
     from diffusers.pipelines.stable_diffusion import StableDiffusionSafetyChecker

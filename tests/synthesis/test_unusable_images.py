@@ -1,4 +1,4 @@
-"""A run whose generator draws nothing of the classes warns, ends with exit code 3, and hands over a real-only model."""
+"""Test that a run with useless images warns, ends with exit code 3, and chooses a real-only model."""
 
 import json
 
@@ -16,7 +16,7 @@ RECIPE = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Sixteen photographs each of four classes to train on: enough to judge by."""
+    """Sixteen training photographs of each of four classes: enough for a judgment."""
     from photographs import write_photographs
 
     sizes = dict.fromkeys(("cat", "temple", "flower", "coffee"), 20)
@@ -32,7 +32,7 @@ def test_a_random_pipeline_ends_with_the_warning_and_the_real_only_model(folder,
     )  # fmt: skip
     assert done.code == 3, done.err
     report = json.loads((run / "report.json").read_text())
-    assert report["synthesis"]["accepted"] > 20  # the gates asked here let them pass
+    assert report["synthesis"]["accepted"] > 20  # the gates selected here accept them
     assert not report["audit"]["usable"]
     assert report["classifier"] == "cross_entropy"
     page, printed = (run / "report.html").read_text(), " ".join(done.out.split())

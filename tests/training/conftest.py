@@ -14,7 +14,7 @@ from synaug.training.training_set import TrainingSet, make_training_set
 
 @pytest.fixture(autouse=True, scope="package")
 def one_thread() -> Iterator[None]:
-    """So small a work is slower on several threads."""
+    """Work this small is slower on several threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -29,7 +29,7 @@ def digits(rows: np.ndarray, like: TrainingSet | None = None) -> TrainingSet:
 
 @pytest.fixture(scope="session")
 def long_tail() -> TrainingSet:
-    """Digits from the odd rows, 80 of class 0 down to 2 of the last five classes."""
+    """Digits from the odd rows, 80 of class 0 down to 2 of each of the last five classes."""
     labels = load_digits().target
     odd = np.arange(len(labels)) % 2 == 1
     kept = [np.flatnonzero((labels == c) & odd)[: max(2, int(80 * 0.5**c))] for c in range(10)]
@@ -44,7 +44,7 @@ def even_digits(long_tail: TrainingSet) -> TrainingSet:
 
 @pytest.fixture
 def small_set() -> TrainingSet:
-    """Twelve random images of three classes: of 4, 1 and 1 real ones, and 2 synthetic ones each."""
+    """Twelve random images of three classes: 4, 1 and 1 real ones, and 2 synthetic ones each."""
     generator = torch.Generator().manual_seed(0)
     return make_training_set(
         torch.randint(0, 256, (12, 1, 8, 8), dtype=torch.uint8, generator=generator),
@@ -58,7 +58,7 @@ def small_set() -> TrainingSet:
 
 @pytest.fixture
 def stop_at(monkeypatch):
-    """Return a context in which a signal comes in the n-th step, and stays."""
+    """Return a context in which a signal arrives in the n-th step and persists."""
 
     @contextlib.contextmanager
     def within(step):

@@ -83,13 +83,13 @@ def test_both_mixtures_are_of_the_same_pairs(small_set):
 
 
 def test_both_mixtures_take_the_same_share_of_partners_drawn_evenly(small_set):
-    """Rows of class 0 alone, which has 6 of the 12 images; a box that is cut at an edge takes less than its share."""
+    """Rows of class 0 only, which has 6 of the 12 images; a box clipped at an edge takes less than its share."""
     options = StageOptions(flip=False, crop_padding=0, mixup_alpha=1.0)
     make, others = two_mixtures(small_set, options), []
     for seed in range(200):
         first, second = make(np.zeros(12, int), np.random.default_rng(seed)).targets.chunk(2)
         kept = (1 - first[:, 1:].sum(1).max(), 1 - second[:, 1:].sum(1).max())
-        assert kept[1] >= kept[0] - 0.26  # boxes end at whole pixels of eight
+        assert kept[1] >= kept[0] - 0.26  # boxes end at whole pixels, one of eight
         others.append((first[:, 0] < 1).float().mean().item())
     assert np.mean(others) == pytest.approx(0.5, abs=0.05)
 

@@ -1,4 +1,4 @@
-"""Inference: what memory runs out for is done in smaller batches, with the same result."""
+"""Test inference: when memory runs out, smaller batches give the same result."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ CPU_IS_FULL = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator
 
 
 class Small(nn.Module):
-    """Has room for so many images."""
+    """Has memory for a limited number of images."""
 
     def __init__(self, room, error=None):
         super().__init__()

@@ -26,7 +26,7 @@ def bits(model):
 
 
 class Dropping(nn.Module):
-    """A network that draws random numbers of its own."""
+    """A network that draws its own random numbers."""
 
     def __init__(self):
         super().__init__()
@@ -103,7 +103,7 @@ def test_a_damaged_checkpoint_is_named(small_set, tmp_path):
 
 
 def test_averaged_weights_are_those_of_each_step_by_hand(small_set):
-    """The first are taken as they are; from then on half of the average and half of the new ones."""
+    """The first weights are copied; from then on half of the average and half of the new ones."""
     seen, network = [], Dropping()
 
     def loss(logits, targets, *, context):

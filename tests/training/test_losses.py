@@ -124,7 +124,7 @@ def test_deferred_reweighting_divides_by_the_weights_that_were_drawn():
 
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_an_image_of_weight_half_counts_half(name):
-    """Two copies of an image of weight 1/2 are one of weight 1, in any loss and with mixed targets."""
+    """Two copies of an image of weight 1/2 equal one of weight 1, in any loss and with mixed targets."""
     at = replace(context((100, 10, 1), share=0.9), is_weighted=True)
     targets = 0.7 * TARGETS + 0.3 * TARGETS.roll(1, 1)
     double, rows = torch.cat([LOGITS[:1], LOGITS]), torch.cat([0.5 * targets[:1], targets])
@@ -165,13 +165,13 @@ def test_group_dro_weights_by_hand():
     logits[0, 0] = 50.0
     targets = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     loss = criterion(logits, targets, context=context((1, 1), (0, 1)))
-    # group losses 0 and log 2, the unknown group is empty: weights in proportion to 1, 2, 1
+    # Group losses 0 and log 2, the unknown group is empty: weights in proportion to 1, 2, 1.
     assert criterion.weights.tolist() == pytest.approx([0.25, 0.5, 0.25])
     assert loss.item() == pytest.approx(2 / 3 * math.log(2))
 
 
 def test_group_dro_over_several_steps_is_numpys():
-    """The weights grow as in the paper; dividing by those of the groups there are, and a group of the unknown: ours."""
+    """The weights grow as in the paper; dividing by the present groups' weights and the unknown group are ours."""
     rng, step_size = np.random.default_rng(0), 0.7
     criterion, weights = GroupDRO(3, step_size=step_size), np.full(4, 1 / 4)
     for groups in ([0, 0, 1, -1, 2, -1], [1, 1, 1, 0, 0, 0], [-1, -1, 2, 2, 2, 0], [2, 1, 0, -1, 1, 2]):

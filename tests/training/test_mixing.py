@@ -28,7 +28,7 @@ def make_batch(num=6, num_classes=3, seed=0):
 
 
 class FixedLam:
-    """Draws a known share, so that results can be counted."""
+    """Draws a fixed share, so that results can be computed by hand."""
 
     def __init__(self, lam, center=4):
         self.lam, self.center = lam, center
@@ -59,7 +59,7 @@ def test_mixup_equals_torchvisions_with_the_same_share():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         images, targets = v2.MixUp(alpha=1.0, num_classes=3)(batch.images, batch.targets.argmax(1))
-    lam = targets[0, 0].item()  # image 0 is of class 0, its partner is not
+    lam = targets[0, 0].item()  # image 0 has class 0, its partner does not
     ours = mixup(batch, partners, alpha=1.0, rng=FixedLam(lam))
     assert torch.allclose(ours[0], images, atol=1e-6)
     assert torch.allclose(ours[1], targets, atol=1e-6)
@@ -94,7 +94,7 @@ def test_cutmix_equals_torchvisions_with_the_same_share_and_centre(seed):
 
 
 class TimmsOrder:
-    """Draws from numpy's old generator as timm does, which takes CutMix where we take Mixup."""
+    """Draws from numpy's old generator like timm, which uses CutMix where we use Mixup."""
 
     def __init__(self, seed):
         self._drawn = np.random.RandomState(seed)
@@ -109,7 +109,7 @@ class TimmsOrder:
 
 
 def test_alternation_equals_timms_with_the_same_draws():
-    """Its boxes have one row and column more where the side is odd."""
+    """Its boxes have one more row and column if the side is odd."""
     from timm.data import Mixup
 
     batch, ways = make_batch(), []
@@ -120,7 +120,7 @@ def test_alternation_equals_timms_with_the_same_draws():
         np.random.seed(seed)
         images, targets = theirs(batch.images.clone(), batch.targets.argmax(1))
         ours = mixup_or_cutmix(batch, partners, alpha=1.0, rng=TimmsOrder(seed))
-        if (images == batch.images).any():  # a box, which leaves the rest
+        if (images == batch.images).any():  # a box, which keeps the rest
             ways.append("box")
             theirs_pasted, pasted = ((each == partners.images)[0, 0] for each in (images, ours[0]))
             assert not (pasted & ~theirs_pasted).any()
@@ -145,7 +145,7 @@ def test_half_of_the_batches_are_mixed_the_one_way(name):
 
 
 def test_cmo_pastes_a_box_of_the_rare_image_into_the_frequent_one_by_hand():
-    """A share of 0.75 is a box of half the sides: a quarter of the pixels, and of the target, is the rare image's."""
+    """A share of 0.75 is a box of half the sides: a quarter of pixels and target comes from the rare image."""
     frequent = Batch(torch.zeros(1, 1, 8, 8), torch.tensor([[1.0, 0.0]]))
     rare = Batch(torch.ones(1, 1, 8, 8), torch.tensor([[0.0, 1.0]]))
     images, targets = cmo(frequent, rare, alpha=1.0, rng=FixedLam(0.75))
@@ -197,7 +197,7 @@ def test_a_class_without_real_images_gets_real_partners_of_any_class(small_set):
 
 
 def test_cmo_draws_few_shot_partners_more_often(small_set):
-    """Each class as often: an image of the smaller class as much more often as its class is smaller."""
+    """Classes are equally frequent: an image is drawn more often in proportion to how small its class is."""
     _, partners = partners_of(small_set, "cmo")
     drawn = np.bincount(small_set.labels[partners], minlength=3) / len(partners)
     assert drawn == pytest.approx(np.full(3, 1 / 3), abs=0.1)
@@ -213,7 +213,7 @@ def test_cmo_on_a_balanced_set_draws_each_class_as_often():
 
 
 def groups_set(groups):
-    """Six real images of two classes and two places, and two synthetic ones."""
+    """Six real images of two classes and two attributes, and two synthetic ones."""
     return make_training_set(
         torch.zeros(8, 1, 4, 4, dtype=torch.uint8),
         torch.tensor([0, 0, 0, 1, 1, 1, 0, 1]),

@@ -1,4 +1,4 @@
-"""Timing divides the time of a step by its images; the clock of these tests counts layers instead of seconds."""
+"""Test that timing divides the time of a step by its images, with a clock that counts layers."""
 
 import types
 
@@ -12,7 +12,7 @@ from synaug.training.timing import seconds_per_image
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Replaces the clock: each layer that runs takes a second."""
+    """Replaces the clock: each layer takes a second."""
     now = types.SimpleNamespace(seconds=0.0)
 
     def tick(*_):

@@ -1,4 +1,4 @@
-"""Experiments of several arms, methods and seeds, in one folder that can be interrupted and resumed."""
+"""Run experiments with several arms, methods and seeds in one folder; interrupted ones resume."""
 
 from synaug.bench.experiments import experiment_names, read_experiment
 from synaug.bench.grid import collect, run_bench, status

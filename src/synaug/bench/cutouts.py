@@ -1,6 +1,6 @@
-"""A generator without a large model: cut-outs of training images, altered, on new backgrounds.
+"""Generate images without a large model: altered cut-outs of training images on new backgrounds.
 
-It draws nothing new: every object comes from a training image of its class. So it shows what the pipeline does with
+This draws nothing new: every object comes from a training image of its class. So it shows what the pipeline does with
 photographs, not what a text-to-image model would add.
 """
 
@@ -13,16 +13,16 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from synaug.data.benchmarks.stamps import composed
 
-_SCALES = (0.6, 1.0)  # of the side that the object takes
-_TURN = 15  # degrees at most
+_SCALES = (0.6, 1.0)  # of the side, the share that the object takes
+_TURN = 15  # maximum angle in degrees
 _LIGHT = (0.75, 1.25)  # brightness, contrast and color
 
 
 class CutoutGenerator:
-    """Makes one image per prompt, which is the name of a class; the same one for the same seed."""
+    """Makes one image per prompt, which is the name of a class; equal seeds give equal images."""
 
     def __init__(self, cutouts: Mapping[str, Sequence[Image.Image]], *, side: int) -> None:
-        """Keep the RGBA cut-outs of the training images of each class, and the side of the images to be made."""
+        """Store the RGBA cut-outs of the training images of each class, and the side of the new images."""
         self.cutouts = cutouts
         self.side = side
         self.about = {"model": "cut-outs of training images on new backgrounds"}

@@ -17,13 +17,13 @@ from synaug.recipes import read_recipe, with_overrides
 from synaug.runtime.embedded import ASSETS, demo_data
 
 FOLDER = ASSETS / "bench"
-PHOTOS = "photos"  # has no recipe: it runs on frozen features, see ``bench.photographs``
-ALL = "all"  # in the place of methods: every one that is general
+PHOTOS = "photos"  # has no recipe, since it runs on frozen features; see ``bench.photographs``
+ALL = "all"  # instead of methods: all general ones
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A recipe, its arms and, where it has no mirror, the folder or table with its images."""
+    """A recipe, its arms and, without a mirror, the folder or table with its images."""
 
     recipe: Recipe
     arms: dict[str, ArmOptions]
@@ -40,7 +40,7 @@ class Experiment:
 
 
 def experiment_names() -> list[str]:
-    """Return the names of the experiments that come with the package."""
+    """Return the names of the packaged experiments."""
     return sorted([PHOTOS, *(path.stem.replace("_", "-") for path in FOLDER.glob("*.yaml"))])
 
 
@@ -51,12 +51,12 @@ def read_experiment(
 
     Args:
         name: of ``experiment_names()``, or a recipe file with a section ``bench``.
-        data: the images, where the experiment is of no mirror.
+        data: the images, if the experiment has no mirror.
         quick: the smaller grid.
         arms: only these.
 
     Raises:
-        OptionError: nothing has this name, it has no such arm or smaller grid, or it needs data and got none.
+        OptionError: the name, an arm or the smaller grid does not exist, or the required data are missing.
     """
     path = _file_named(name)
     recipe = read_recipe(path)
@@ -120,7 +120,7 @@ def _with_methods(arm: ArmOptions) -> ArmOptions:
 
 
 def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest:
-    """Return the images of an arm, filled up with other real ones where the arm says so."""
+    """Return the images of an arm, filled up with other real ones if the arm requires it."""
     bench = experiment.bench
     if bench.mirror is not None:
         target = recipe.plan.target
@@ -136,7 +136,7 @@ def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest
 
 
 def recipe_of(experiment: Experiment, arm: ArmOptions, seed: int) -> Recipe:
-    """Return the options of an arm and a seed."""
+    """Return the options for an arm and a seed."""
     changes: dict[str, Any] = {"seed": seed, "plan.seed": 0 if arm.one_pool else seed}
     if arm.filled:
         changes["plan.cap"] = 0

@@ -1,4 +1,4 @@
-"""Run the grid of an experiment: what has a result is skipped, and several processes may share the work."""
+"""Run the grid of an experiment: finished results are skipped, and several processes may share the work."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-_CONFIRMED = contextlib.ExitStack()  # what code may run in a process of the pool, for as long as it lives
-LOOK_EVERY = 0.5  # seconds, for a request to stop
+_CONFIRMED = contextlib.ExitStack()  # code that a process of the pool may run, during its whole life
+LOOK_EVERY = 0.5  # seconds between checks for a request to stop
 RESULTS, TABLE, CONTENT = "results.jsonl", "bench.md", "bench.json"
 
 
@@ -73,10 +73,10 @@ class Cell:
 
 
 def cells(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[Cell]:
-    """Yield the run directorys, named after arm, seed and a digest of the options that decide them.
+    """Yield the run directories, named after arm, seed and a digest of the options that determine them.
 
-    What single methods do differently is left out of the digest: each result names the options that it is of. So are
-    defaults, so that an option that is new changes no name.
+    Options of single methods are not part of the digest, since each result contains its options. Neither are defaults,
+    so that a new option does not change a name.
     """
     for name, arm in experiment.arms.items():
         for together in [tuple(seeds)] if arm.one_pool else [(seed,) for seed in seeds]:
@@ -99,7 +99,7 @@ FIRST_DEFAULTS: dict[str, Any] = {
     "train.retrain.data": "balanced_real",
     "train.retrain.method": "logistic",
 }
-"""What was the default when run directorys got their names: a default that changes must not rename finished folders."""
+"""The defaults when run directories got their names: changed defaults must not rename finished folders."""
 
 
 def named_options(recipe: Recipe) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def named_options(recipe: Recipe) -> dict[str, Any]:
 
 
 def _different(chosen: dict[str, Any], usual: dict[str, Any]) -> dict[str, Any]:
-    """Return the entries that differ, sections without any left out."""
+    """Return the entries that differ, without empty sections."""
     found: dict[str, Any] = {}
     for name, value in chosen.items():
         other = usual.get(name)
@@ -136,17 +136,17 @@ def run_bench(
     jobs: int = 1,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Run what has no result yet and return ``{"results": [...], "table": [...], ...}``, also written into ``out``.
+    """Run everything without a result; return ``{"results": [...], "table": [...], ...}``, also written into ``out``.
 
     Args:
         experiment: see ``read_experiment``.
         out: folder of the grid.
-        seeds: of which each arm and method is run.
-        jobs: processes at once; each takes its share of the cores.
-        progress: called with how far the work has come; with several processes, of whole run directorys only.
+        seeds: for each arm and method.
+        jobs: number of processes; each takes its share of the cores.
+        progress: called with the progress so far; with several processes, only after whole run directories.
 
     Raises:
-        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; what was finished is kept.
+        OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; finished work is kept.
     """
     check_free(out, "bench")
     grid = list(cells(experiment, out, seeds))
@@ -154,7 +154,7 @@ def run_bench(
         plan_stage.check_recipe(cell.recipe)
         check_methods(experiment.arms[cell.arm].methods, cell.recipe)
     for arm in experiment.arms.values():
-        data_of(experiment, arm, recipe_of(experiment, arm, seeds[0]))  # fails before the work where images are missing
+        data_of(experiment, arm, recipe_of(experiment, arm, seeds[0]))  # fails before the work if images are missing
     storage.remove_temporary(claim(out, "bench"))
     if jobs == 1 or len(grid) == 1:
         for cell in grid:
@@ -172,8 +172,8 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
     pool = ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=shared)
     before, workers = set(multiprocessing.active_children()), []
     try:
-        resource_tracker.ensure_running()  # it lets signals in when it starts
-        with signals.held_back():  # a new process cannot answer one while it imports
+        resource_tracker.ensure_running()  # since its start lets signals in
+        with signals.held_back():  # since a new process cannot answer a signal during its imports
             futures = {pool.submit(_run_in_process, experiment, cell): cell for cell in grid}
         workers = [child for child in multiprocessing.active_children() if child not in before]
         waiting = set(futures)
@@ -197,12 +197,12 @@ def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progr
 
 
 def _end(workers: Sequence[BaseProcess]) -> None:
-    """Wait ``interruption.PATIENCE`` seconds for the processes to end, and kill those that do not; nothing is lost."""
+    """Wait ``signals.PATIENCE`` seconds for the processes to end, and kill the rest; no finished work is lost."""
     deadline = time.monotonic() + signals.PATIENCE
     try:
         for worker in workers:
             worker.join(max(0.0, deadline - time.monotonic()))
-    finally:  # also where a second signal ends the waiting
+    finally:  # also if a second signal interrupts the wait
         for worker in workers:
             if worker.is_alive():
                 worker.kill()
@@ -210,7 +210,7 @@ def _end(workers: Sequence[BaseProcess]) -> None:
 
 
 def _begin_process(threads: int, told: Connection, patience: float, confirmed: frozenset[str]) -> None:
-    """Set up a process of the pool; it ends at its next safe place once the first one closes its end or is gone."""
+    """Set up a process of the pool; it stops at its next safe point once the parent closes its end or is gone."""
     import torch
 
     signals.let_in()
@@ -226,9 +226,9 @@ def _watch(told: Connection, patience: float) -> None:
     assert parent is not None
     deadline = time.monotonic() + patience
     while parent.is_alive() or time.monotonic() < deadline:
-        signals.request()  # again and again: a run directory that is begun after all is to stop too
+        signals.request()  # repeatedly, so that a run directory started after the request stops too
         time.sleep(LOOK_EVERY)
-    os._exit(Interrupted.exit_code)  # nobody is left to wait for, and nobody to end this process
+    os._exit(Interrupted.exit_code)  # the parent is gone, and nobody else would end this process
 
 
 def _run_in_process(experiment: Experiment, cell: Cell) -> None:
@@ -237,7 +237,7 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 
 
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
-    """Run one run directory of the grid: its images once, and for each of its seeds the methods without a result."""
+    """Run one run directory of the grid: its images once, then for each of its seeds the methods without a result."""
     directories.own(cell.folder.parent.parent)
     methods, run_folder = experiment.arms[cell.arm].methods, Run(cell.folder)
     there = {(result["seed"], result["method"]) for result in results_of(cell, methods)}
@@ -251,7 +251,7 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
             data, plan, cell.folder, cell.recipe, source=experiment.bench.mirror or str(experiment.source)
         )
         generate_stage.generate(cell.folder, progress=progress)
-        for names in dict.fromkeys(map(tuple, missing.values())):  # seeds that miss the same read the images once
+        for names in dict.fromkeys(map(tuple, missing.values())):  # seeds that lack the same share one reading
             signals.stop_here()
             together = [seed for seed in missing if tuple(missing[seed]) == names]
             train(cell.folder, methods=names, seeds=together, progress=progress)
@@ -260,9 +260,9 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
 
 
 def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the results that are there, of the options and images of now; nothing is changed.
+    """Return the existing results with the current options and images, without changing anything.
 
-    They are those of the run directory and, where it has none, the lines of an earlier ``results.jsonl``.
+    They come from the run directory and, for results that it lacks, from the lines of an earlier ``results.jsonl``.
     """
     run_folder, digest, is_made = RunPaths(cell.folder), "", False
     if run_folder.plan_file.is_file():
@@ -284,7 +284,7 @@ def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _line(cell: Cell, name: str, seed: int) -> dict[str, Any]:
-    """Return a result of a run directory as it stands in ``results.jsonl``: with options, versions and machine."""
+    """Return a result of a run directory in the form of ``results.jsonl``: with options, versions and machine."""
     run_folder = RunPaths(cell.folder)
     lock, plan = read_lock(run_folder), read_plan(run_folder.plan_file)
     return read_result(run_folder, name, seed) | {
@@ -304,7 +304,7 @@ def _kept_lines(cell: Cell) -> Iterator[dict[str, Any]]:
 
 
 def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2)) -> list[dict[str, Any]]:
-    """Return one row a run directory of the grid: how many images and results it has; nothing is changed."""
+    """Return one row per run directory of the grid: its numbers of images and results; changes nothing."""
     rows = []
     directories.own(out)
     for cell in cells(experiment, out, seeds):
@@ -324,7 +324,7 @@ def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2
 
 
 def collect(experiment: Experiment, out: Path, seeds: Sequence[int]) -> dict[str, Any]:
-    """Gather the results that are there into one line per run, a table and pictures, all in ``out``."""
+    """Gather the existing results into one line per run, a table and pictures, all in ``out``."""
     claim(out, "bench")
     results = list(finished(experiment, out, seeds))
     rows = table(results, experiment)
@@ -347,7 +347,7 @@ def collect(experiment: Experiment, out: Path, seeds: Sequence[int]) -> dict[str
 
 
 def finished(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Yield the results that are there; those of a filled set as of before it was filled."""
+    """Yield the existing results; those of a filled set are described as before filling."""
     counts: dict[str, Any] = {}
     for cell in cells(experiment, out, seeds):
         arm = experiment.arms[cell.arm]
@@ -359,7 +359,7 @@ def finished(experiment: Experiment, out: Path, seeds: Sequence[int]) -> Iterato
 
 
 def _counts(experiment: Experiment) -> dict[str, Any]:
-    """Return class names and the counts of the main arm, of which the filled arm's results are to speak."""
+    """Return class names and the counts of the main arm, to which the filled arm's results refer."""
     arm = experiment.arms[experiment.main_arm].model_copy(update={"filled": False})
     training = data_of(experiment, arm, recipe_of(experiment, arm, 0)).split("train")
     return {
@@ -376,7 +376,7 @@ def as_before(
     class_counts: np.ndarray,
     group_counts: np.ndarray | None,
 ) -> dict[str, Any]:
-    """Return a filled set's result with shot bins and weights as they were before it was filled up."""
+    """Return a filled set's result with the shot bins and weights from before filling."""
     recalls = np.array([result["per_class"][name] for name in class_names], float)
     bins = groups.shot_bins(class_counts)
     masks = {"many": bins.many, "medium": bins.medium, "few": bins.few}

@@ -26,12 +26,12 @@ from synaug.training.networks.packaged_weights import PACKAGE
 
 ROWS = ("pixels", "linear_probe", "class_balanced", "group_balanced", "filled_with_cutouts")
 COLUMNS = ("accuracy", "mean_recall", "few", "worst_class", "photographs", "drawings")
-_FEW = 20  # training images below which a class is few-shot
-_C = 0.1  # inverse strength of the regularization, the same for all rows
+_FEW = 20  # training images; classes with fewer are few-shot
+_C = 0.1  # inverse regularization strength, the same for all rows
 
 
 def run_photographs(*, seeds: int = 3, progress: Progress = silent) -> dict[str, Any]:
-    """Return the table, one dict per row with mean and deviation over the seeds, and what the gates accepted.
+    """Return the table, one dict per row with mean and deviation over the seeds, and the share of accepted images.
 
     Raises:
         EnvironmentFault: the stamps or the pretrained network are not installed.
@@ -77,7 +77,7 @@ def run_photographs(*, seeds: int = 3, progress: Progress = silent) -> dict[str,
 
 
 def filled_up(stamps: Stamps, embed: Any, *, seed: int) -> tuple[list[Image.Image], np.ndarray, float]:
-    """Return composed images that fill each class up, their labels, and the share of them that the gates accepted."""
+    """Return composed images that fill up each class, their labels, and the share that the gates accepted."""
     names, is_train = stamps.data.class_names, (stamps.data.frame["split"] == "train").to_numpy(bool)
     usable = [is_train[row] and is_cutout(cutout) for row, cutout in enumerate(stamps.cutouts)]
     labels = stamps.data.labels
@@ -134,7 +134,7 @@ def _groups(data: Manifest) -> np.ndarray:
 def _predicted(
     features: np.ndarray, labels: np.ndarray, tested: np.ndarray, *, by: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the classes of a logistic regression of standardized features; ``by``: cells that weigh the same."""
+    """Return the predictions of a logistic regression on standardized features; ``by``: cells with equal weight."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

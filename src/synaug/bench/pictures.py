@@ -1,4 +1,4 @@
-"""Draw what an experiment found: its rows as bars, recall by class, accuracy beside fairness, and its studies."""
+"""Draw the results of an experiment: rows as bars, recall by class, accuracy against fairness, and studies."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 REAL, SYNTHETIC, BOUND = "#7f8a99", "#1769c4", "#c9a227"
-MOST_CLASSES = 30  # whose recalls fit into a picture
+MOST_CLASSES = 30  # whose recalls fit into one picture
 
 
 def write_pictures(content: dict[str, Any], out: Path, *, curves: dict[str, CurveOptions] | None = None) -> list[Path]:
-    """Write ``bars.png`` and, where they apply, ``classes.png``, ``fairness.png`` and one file a study."""
+    """Write ``bars.png`` and, if applicable, ``classes.png``, ``fairness.png`` and one file per study."""
     rows = content["table"]
     if not rows:
         return []
@@ -37,7 +37,7 @@ def write_pictures(content: dict[str, Any], out: Path, *, curves: dict[str, Curv
 
 
 def bars(rows: Sequence[dict[str, Any]], column: str) -> Figure:
-    """Draw a column of the table, a point a row on its part of the scale, with one standard deviation to each side."""
+    """Draw a column of the table, one point per row on a cropped scale, with one standard deviation to each side."""
     figure, axes = _figure(8.0, 1.2 + 0.26 * len(rows))
     values = [100 * row[column] for row in rows]
     spreads = [0 if math.isnan(row[f"{column}_std"]) else 100 * row[f"{column}_std"] for row in rows]
@@ -61,7 +61,7 @@ def bars(rows: Sequence[dict[str, Any]], column: str) -> Figure:
 
 
 def classes(results: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> Figure | None:
-    """Draw the recall of each class of the baseline, of the best row with synthetic images and of the bound."""
+    """Draw the recall per class of the baseline, of the best row with synthetic images and of the bound."""
     plain = [row for row in rows if not row["uses_synthetic"] and not row["is_filled"]]
     best = max((row for row in rows if row["uses_synthetic"]), key=lambda row: row["accuracy"], default=None)
     bound = max((row for row in rows if row["is_filled"]), key=lambda row: row["accuracy"], default=None)
@@ -73,8 +73,8 @@ def classes(results: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -
     for number, row in enumerate(chosen):
         of_row = [r for r in results if (r["arm"], r["method"]) == (row["arm"], row["method"])]
         recalls = np.array([[r["per_class"][name] for name in names] for r in of_row], float)
-        places = np.arange(len(names)) + 0.15 * (number - (len(chosen) - 1) / 2)  # beside one another, never joined:
-        axes.plot(places, 100 * recalls.mean(0), "o", color=_color(row), label=row["row"], markersize=4)  # no order
+        places = np.arange(len(names)) + 0.15 * (number - (len(chosen) - 1) / 2)  # side by side and never joined:
+        axes.plot(places, 100 * recalls.mean(0), "o", color=_color(row), label=row["row"], markersize=4)  # unordered
     axes.set_xticks(range(len(names)), names, rotation=35, ha="right", fontsize=8)
     axes.set_ylabel("recall, percent")
     axes.set_ylim(0, 100)
@@ -83,7 +83,7 @@ def classes(results: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -
 
 
 def scatter(rows: Sequence[dict[str, Any]], gap: str) -> Figure:
-    """Draw accuracy beside a fairness gap: to the right is more accurate, further down is fairer."""
+    """Draw accuracy against a fairness gap: further right is more accurate, further down is fairer."""
     figure, axes = _figure(7.5, 5.0)
     for row in rows:
         axes.plot(100 * row["accuracy"], 100 * row[gap], "o", color=_color(row), markersize=5)
@@ -99,12 +99,12 @@ def scatter(rows: Sequence[dict[str, Any]], gap: str) -> Figure:
 
 
 def study(rows: Sequence[dict[str, Any]], options: CurveOptions) -> Figure | None:
-    """Draw a column of the table along what a study changes; None while a row is missing."""
+    """Draw a column of the table against the studied option; None while a row is missing."""
     found = {row["row"]: row for row in rows}
     if any(name not in found for line in options.lines.values() for name in line):
         return None
     figure, axes = _figure(6.0, 3.6)
-    style = "o" if isinstance(options.x[0], str) else "o-"  # between names there is nothing
+    style = "o" if isinstance(options.x[0], str) else "o-"  # names have nothing in between
     for label, line in options.lines.items():
         values = np.array([100 * found[name][options.column] for name in line])
         spreads = np.nan_to_num([100 * found[name][f"{options.column}_std"] for name in line])

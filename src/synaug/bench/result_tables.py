@@ -1,4 +1,4 @@
-"""Make the table of an experiment: mean and spread over seeds, and how much of the gap each row closes."""
+"""Compute the table of an experiment: mean and spread over seeds, and the share of the gap that each row closes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synaug.evaluation.paired import PairedDifference, paired_difference
 
 
 def row_name(result: dict[str, Any], main_arm: str) -> str:
-    """Return what a result's row is called: the method, with the arm where it is not the first one.
+    """Return the name of a result's row: the method, with the arm unless it is the first one.
 
     >>> row_name({"method": "synaug", "arm": "intra"}, "text")
     'synaug (intra)'
@@ -23,7 +23,7 @@ def row_name(result: dict[str, Any], main_arm: str) -> str:
 
 
 def table(results: Sequence[dict[str, Any]], experiment: Experiment) -> list[dict[str, Any]]:
-    """Return one row an arm and method; see ``tabulate``. ``is_filled``: trained on other real images, too."""
+    """Return one row per arm and method; see ``tabulate``. ``is_filled``: also trained on other real images."""
     bench = experiment.bench
     named = [result | {"row": row_name(result, experiment.main_arm)} for result in results]
     rows = tabulate(
@@ -46,9 +46,9 @@ def tabulate(
     tuned: Mapping[str, Sequence[str]] | None = None,
     tuned_by: str = "mean_recall",
 ) -> list[dict[str, Any]]:
-    """Return one dict a row: mean and standard deviation over seeds, the gap it closes, and how it compares.
+    """Return one dict per row: mean and standard deviation over seeds, the gap it closes, and the paired difference.
 
-    The gap is counted in the first column, which is the one that matters: (row - baseline) / (best bound - baseline),
+    The gap is measured in the first column, the main one: (row - baseline) / (best bound - baseline),
     from the means, with ``gap_low`` and ``gap_high`` from the interval of the paired difference to the baseline;
     NaN without a bound. ``difference``, ``difference_low`` and ``difference_high`` are the paired difference to
     ``rival``: the row without synthetic images that is best on validation images, or on the test images if nothing was
@@ -56,11 +56,11 @@ def tabulate(
 
     Args:
         results: with ``row``, ``arm``, ``method``, ``seed``, ``uses_synthetic``, ``accuracy``, ``seconds``, the columns
-            and, where there are validation images, ``validation``, with the scores there.
-        columns: what is averaged, beside ``seconds``.
-        baseline: the row from which the gap is counted.
-        bounds: methods whose best row ends it.
-        tuned: name -> rows; the one with the best ``tuned_by`` on validation images also stands under that name.
+            and, if there are validation images, ``validation`` with their scores.
+        columns: scores to average, in addition to ``seconds``.
+        baseline: the row where the gap starts.
+        bounds: methods whose best row ends the gap.
+        tuned: name -> rows; the one with the best ``tuned_by`` on validation images also appears under that name.
         tuned_by: a validation score.
     """
     if not results:
@@ -87,7 +87,7 @@ def tabulate(
 
 
 def is_lower_better(column: str) -> bool:
-    """Return whether small values of a column are good: gaps and errors.
+    """Return whether small values of a column are better, as for gaps and errors.
 
     >>> is_lower_better("equalized_odds_difference"), is_lower_better("worst_group_accuracy")
     (True, False)
@@ -109,7 +109,7 @@ def _validated(result: Mapping[str, Any], score: str) -> float:
 def _tuned_rows(
     rows: Mapping[str, dict[str, Any]], tuned: Mapping[str, Sequence[str]], tuned_by: str
 ) -> list[dict[str, Any]]:
-    """Return the best candidate of each name, once all of them are validated."""
+    """Return the best candidate for each name, once all of them are validated."""
     sign = -1.0 if is_lower_better(tuned_by) else 1.0
     found = []
     for name, candidates in tuned.items():
@@ -127,7 +127,7 @@ def _by_seed(frame: pd.DataFrame, row: Mapping[str, Any], column: str) -> dict[i
 
 
 def _rival(rows: Sequence[Mapping[str, Any]], counted: str, tuned_by: str) -> str:
-    """Return the best row without synthetic images that is no bound and has the most seeds; empty if there is none."""
+    """Return the best row without synthetic images, among non-bounds with the most seeds; empty if there is none."""
     rivals = [row for row in rows if not row["uses_synthetic"] and not row["is_bound"] and "chosen" not in row]
     rivals = [row for row in rivals if row["seeds"] == max(other["seeds"] for other in rivals)]
     validated = [row for row in rivals if not math.isnan(row["validated"])]
@@ -230,7 +230,7 @@ def with_ends(value: float, low: float | None, high: float | None, shown: str) -
 
 
 def mean_and_spread(mean: float, spread: float) -> str:
-    """Return fractions as percent; n/a where undefined.
+    """Return fractions as percent; n/a if undefined.
 
     >>> mean_and_spread(0.835, 0.007), mean_and_spread(0.5, float("nan")), mean_and_spread(float("nan"), 0.1)
     ('83.5 ± 0.7', '50.0', 'n/a')

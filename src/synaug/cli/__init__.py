@@ -1,4 +1,4 @@
-"""The command line: thin commands.  What is heavy is imported inside them, so that ``--help`` is quick."""
+"""Define the command line: thin commands that import heavy modules only when run, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from synaug.cli import (
     training_commands,
 )
 from synaug.cli.loudness import is_verbose, set_loudness, with_loudness
-from synaug.cli.streams import discard_output, flush_streams, prepare_streams
+from synaug.cli.output import print_note, print_text
+from synaug.cli.streams import discard_output, escape_messages, flush_streams, prepare_streams
+from synaug.cli.usage_errors import EscapingGroup
 from synaug.errors import SynaugError
-from synaug.runtime.escaping import visible
 from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
 
 INTERRUPTED = "Interrupted. Finished work is saved; rerun the same command to resume."
 OUT_OF_MEMORY = "Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size."
-KEYBOARD_INTERRUPT = 130  # what typer makes of the second Ctrl-C
+KEYBOARD_INTERRUPT = 130  # typer's exit code for the second Ctrl-C
 
-QUIET = {  # what the libraries would print, start or send by themselves
+QUIET = {  # keeps libraries from printing, spawning or sending anything on their own
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
@@ -45,6 +46,7 @@ QUIET = {  # what the libraries would print, start or send by themselves
 
 app = typer.Typer(
     name="synaug",
+    cls=EscapingGroup,
     help="Balance image classification sets with synthetic images, and measure the effect on real held-out images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -88,12 +90,12 @@ INSTANT = {"status", "report", "methods", "datasets", "schema", "evaluate", "rev
 
 
 def _help_of(command: Callable[..., None]) -> str:
-    """Return the docstring with each paragraph on one line, so that the terminal's width decides where it breaks."""
+    """Return the docstring with each paragraph on one line, so that the terminal wraps it."""
     return "\n\n".join(part.replace("\n", " ") for part in inspect.cleandoc(command.__doc__ or "").split("\n\n"))
 
 
 class PlainDefaults(TyperCommand):
-    """A command whose help shows a described default as it is: ``[default: 1]``, where typer has ``[default: (1)]``."""
+    """A command whose help shows described defaults unchanged: ``[default: 1]``, not typer's ``[default: (1)]``."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -110,7 +112,7 @@ for _panel, _commands in PANELS.items():
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"synaug {synaug.__version__}")
+        print_text(f"synaug {synaug.__version__}")
         raise typer.Exit
 
 
@@ -120,15 +122,16 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Take the options that stand before a command."""
+    """Process the options before a command."""
 
 
 def main() -> NoReturn:
-    """Run the command line; errors become one paragraph on stderr and the exit code of their kind."""
+    """Run the command line; errors become one paragraph on stderr and the exit code of their type."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     set_loudness()  # a process may call several commands
     prepare_streams()
+    escape_messages()
     keep_freed_memory()
     try:
         app(standalone_mode=True)
@@ -146,7 +149,7 @@ def main() -> NoReturn:
         fail(INTERRUPTED, 75)
     except BrokenPipeError as error:
         _fail_to_print(error)
-    except OSError as error:  # what was read; storage names what was written
+    except OSError as error:  # from reading; storage reports its own write errors
         place = f": {error.filename}" if error.filename else ""
         fail(f"{error.strerror or error}{place}. Fix the problem and rerun.", 5)
     except MemoryError:
@@ -154,20 +157,20 @@ def main() -> NoReturn:
     except Exception as error:
         if is_out_of_memory(error):
             fail(OUT_OF_MEMORY, 5)
-        print(visible(_without_secrets(traceback.format_exc()), keep="\n"), end="", file=sys.stderr)
+        print_note(_without_secrets(traceback.format_exc()).rstrip("\n"))
         fail("This is a bug of synaug. Please report it with the lines above.", 1)
     sys.exit(0)
 
 
 def fail(message: str, code: int) -> NoReturn:
     """Print the message to stderr and end the process."""
-    with contextlib.suppress(OSError):  # nobody reads it
-        print(f"synaug: {visible(_without_secrets(message), keep=chr(10))}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # stderr may be closed
+        print_note(f"synaug: {_without_secrets(message)}")
     sys.exit(code)
 
 
 def _fail_to_print(error: OSError) -> NoReturn:
-    """End where the result cannot be printed: its reader has closed the pipe, or the disk is full."""
+    """Exit if the result cannot be printed because its reader closed the pipe or the disk is full."""
     discard_output()
     fail(f"The output cannot be written: {error.strerror}.", 5)
 

@@ -1,4 +1,4 @@
-"""The arguments and options that several commands take."""
+"""Define the arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -157,8 +157,9 @@ Seeds = Annotated[
 Trust = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="FILE|SHA256",
-        help="Run the code of networks that the recipe names from this file, module or digest. May be repeated.",
+        metavar="FILE|SHA256|HOST",
+        help="Run the code that the recipe names from this file, module or digest; send the key of an image service to "
+        "this host. May be repeated.",
         show_default="none",
     ),
 ]

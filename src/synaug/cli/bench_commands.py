@@ -1,4 +1,4 @@
-"""The command about experiments over several seeds: bench."""
+"""Define the command for experiments over several seeds: bench."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def bench(
 ) -> None:
     """Run an experiment over several seeds and print its table.
 
-    What has a result is not run again, so it can be interrupted and repeated.
+    Finished runs are skipped, so you can interrupt and rerun safely.
 
     Example:  synaug bench --list
 
@@ -62,8 +62,7 @@ def bench(
         if as_json:
             print_json(experiment_names())
         else:
-            print("\n".join(experiment_names()))
-            print("What is in one: synaug bench NAME --list")
+            print_text("\n".join([*experiment_names(), "What is in one: synaug bench NAME --list"]))
         return
     if name == PHOTOS:
         if table_format != "markdown":
@@ -109,7 +108,7 @@ def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
         if as_json:
             print_json(rows)
         else:
-            print(f"photos: {', '.join(ROWS)}")
+            print_text(f"photos: {', '.join(ROWS)}")
         return
     with session() as progress:
         content = run_photographs(seeds=seeds, progress=progress)

@@ -18,16 +18,16 @@ from rich.table import Table
 
 from synaug.data.account import left_out_sentences
 from synaug.data.groups import shot_bins
-from synaug.runtime.escaping import visible
+from synaug.runtime.escaping import shell_word, visible
 from synaug.runtime.progress import duration
 
 _BAR = 36  # characters
 _LINES = 12
-_QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
+_QUICK_SIDE = 32  # pixels; small enough for a CPU to train in minutes
 
 
 class Console(rich.console.Console):
-    """A console on which no name or message acts: control characters are shown as escapes."""
+    """A console safe from names and messages: control characters are shown as escapes."""
 
     def render(
         self, renderable: rich.console.RenderableType, options: rich.console.ConsoleOptions | None = None
@@ -38,7 +38,7 @@ class Console(rich.console.Console):
 
 
 def escape(text: str) -> str:
-    """Return text from data as rich's markup that shows it literally, also its control characters."""
+    """Return text from data as rich markup that displays it literally, with control characters escaped."""
     return rich.markup.escape(visible(text))
 
 
@@ -47,7 +47,7 @@ def _console() -> Console:
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction as a percentage, ``n/a`` where it is undefined.
+    """Return a fraction as a percentage, ``n/a`` if undefined.
 
     >>> percent(0.8125), percent(float("nan")), percent(None)
     ('81.2', 'n/a', 'n/a')
@@ -56,7 +56,7 @@ def percent(value: float | None) -> str:
 
 
 def show_counts(summary: dict[str, Any], *, source: Path) -> None:
-    """Print how many images each class has, with a bar each, how the data were read, and what comes next."""
+    """Print the number of images per class with bars, how the data were read, and the next command."""
     console = _console()
     counts: dict[str, int] = summary["class_counts"]
     table = Table(box=None, pad_edge=False)
@@ -82,11 +82,11 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
     show_reading(summary)
-    console.print(f"Next: [bold]synaug run {escape(str(source))} --dry-run[/]", soft_wrap=True)
+    console.print(f"Next: [bold]synaug run {escape(shell_word(source))} --dry-run[/]", soft_wrap=True)
 
 
 def show_reading(account: dict[str, Any]) -> None:
-    """Print how data were read: the layout, what was left out and why, and notes."""
+    """Print how data were read: the layout, skipped files with reasons, and notes."""
     console = _console()
     if account["layout"]:
         splits = ", ".join(f"{name} {number:,}" for name, number in account["splits"].items())
@@ -112,7 +112,7 @@ def _factor(value: float | None) -> str:
 
 
 def show_plan(plan: dict[str, Any], out: Path | None) -> None:
-    """Print what will be made, from which prompts, and at which cost."""
+    """Print the images to generate, their prompts and their cost."""
     console = _console()
     table = Table(box=None, pad_edge=False)
     table.add_column("class" if plan["by"] == "class" else "group")
@@ -172,11 +172,11 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:
-        console.print(f"Next: [bold]synaug generate {escape(str(out))}[/]", soft_wrap=True)
+        console.print(f"Next: [bold]synaug generate {escape(shell_word(out))}[/]", soft_wrap=True)
 
 
 def _speed(estimate: dict[str, Any]) -> str:
-    """Return images per second and, of a GPU, its hours.
+    """Return images per second and, on a GPU, its hours.
 
     >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
     ('12.0 images per second, less than 0.01 GPU hours', 'nothing to make')
@@ -193,7 +193,7 @@ def _called(plan: dict[str, Any], name: str) -> str:
 
 
 def show_synthesis(content: dict[str, Any]) -> None:
-    """Print what was generated and what was rejected."""
+    """Print the numbers of accepted and rejected images."""
     console = _console()
     rate = content["accepted"] / content["seconds"] if content["seconds"] else math.nan
     console.print(
@@ -206,7 +206,7 @@ def show_synthesis(content: dict[str, Any]) -> None:
 
 
 def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
-    """Print one row a method: its name, and what it does; then which are the usual ones and how to name others."""
+    """Print one row per method, name and description; then the default methods and how to select others."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
@@ -218,7 +218,7 @@ def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
 
 
 def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
-    """Print one paragraph a data set."""
+    """Print one paragraph per data set."""
     console = _console()
     for row in rows:
         images = ", ".join(f"{number:,} {split}" for split, number in row["images"].items())
@@ -229,7 +229,7 @@ def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
-    """Print how many images fail the gates, by reason and by class, and what can be done."""
+    """Print the number of images that fail the gates, by reason and class, and what to do about them."""
     console = _console()
     failed = sum(content["rejected"].values())
     console.print(f"{content['checked']:,} images checked, {failed:,} fail.")
@@ -238,13 +238,15 @@ def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
         where = ", ".join(f"{escape(name)} {count:,}" for name, count in sorted(hit.items(), key=lambda item: -item[1]))
         console.print(f"  {reason.replace('_', '-')}: {number:,} ({where})")
     if failed and taken_out:
-        console.print(f"They have been removed. Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+        console.print(
+            f"They have been removed. Next: [bold]synaug generate {escape(shell_word(run))}[/]", soft_wrap=True
+        )
     elif failed:
-        console.print(f"To remove them: [bold]synaug check {escape(str(run))} --reject[/]", soft_wrap=True)
+        console.print(f"To remove them: [bold]synaug check {escape(shell_word(run))} --reject[/]", soft_wrap=True)
 
 
 def show_review(content: dict[str, Any], run: Path) -> None:
-    """Print where the contact sheets and the table lie, and what to do with them."""
+    """Print the locations of the contact sheets and the table, and the next steps."""
     console = _console()
     console.print(f"{content['shown']:,} images in {len(content['sheets']):,} contact sheets. Open:")
     console.print(f"  [bold]{escape(content['page'])}[/]", soft_wrap=True)
@@ -252,11 +254,11 @@ def show_review(content: dict[str, Any], run: Path) -> None:
     console.print(f"  [bold]{escape(content['decisions'])}[/]", soft_wrap=True)
     if content["pending"]:
         console.print(f"{content['pending']:,} decisions in it have not been applied yet.")
-    console.print(f"Next: [bold]synaug review {escape(str(run))} --apply[/]", soft_wrap=True)
+    console.print(f"Next: [bold]synaug review {escape(shell_word(run))} --apply[/]", soft_wrap=True)
 
 
 def show_applied(content: dict[str, Any], run: Path) -> None:
-    """Print what became of a person's decisions."""
+    """Print the effect of manual review decisions."""
     console = _console()
     rows = content["rows"]
     console.print(
@@ -268,11 +270,11 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
     console.print(f"In all, a person accepted {total['accepted']:,} images and rejected {total['rejected']:,}.")
     if content["to_make"]:
         console.print(f"{content['to_make']:,} images have to be generated again.")
-        console.print(f"Next: [bold]synaug generate {escape(str(run))}[/]", soft_wrap=True)
+        console.print(f"Next: [bold]synaug generate {escape(shell_word(run))}[/]", soft_wrap=True)
 
 
 def show_results(report: dict[str, Any]) -> None:
-    """Print one row a method: mean and, over several seeds, standard deviation."""
+    """Print one row per method: mean and, over several seeds, standard deviation."""
     from synaug.report.results_table import results_table, shown_columns
 
     rows = results_table(report)
@@ -291,7 +293,7 @@ def show_results(report: dict[str, Any]) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return the text in lines of at most so many characters, each percent sign on the line of its number.
+    """Return the text wrapped to ``width`` characters, keeping percent signs with their numbers.
 
     >>> print(wrapped("accuracy fell from 97.0 % to 75.8 %", 23))
     accuracy fell from
@@ -302,7 +304,7 @@ def wrapped(text: str, width: int) -> str:
 
 
 def show_summary(report: dict[str, Any], page: Path) -> None:
-    """Print the report's plain words and where the page lies."""
+    """Print the report's summary and the location of the page."""
     from synaug.report.summary import ALARM, summary
 
     console = _console()
@@ -317,7 +319,7 @@ def show_summary(report: dict[str, Any], page: Path) -> None:
 
 
 def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) -> None:
-    """Print one row per image with its classes, or their number per class if the rows are in the file ``out``."""
+    """Print one row per image with its classes, or the number per class if the rows are in the file ``out``."""
     console = _console()
     if out is None:
         shown = Table(box=None, pad_edge=False, show_header=False)
@@ -334,13 +336,13 @@ def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) 
         console.print(f"{len(table):,} images: {counts}.")
         console.print(f"Predictions: [bold]{escape(str(out))}[/]", soft_wrap=True)
         if "label" in table:
-            console.print(f"Score them: [bold]synaug evaluate {escape(str(out))}[/]", soft_wrap=True)
+            console.print(f"Score them: [bold]synaug evaluate {escape(shell_word(out))}[/]", soft_wrap=True)
     if classifier:
         console.print(f"[dim]Classifier: {escape(classifier)}[/]")
 
 
 def show_usage(lines: Sequence[str]) -> None:
-    """Print how a classifier is used; see ``usage_lines``."""
+    """Print how to use a classifier; see ``usage_lines``."""
     console = _console()
     console.print("\nUse it:")
     for line in lines:
@@ -348,7 +350,7 @@ def show_usage(lines: Sequence[str]) -> None:
 
 
 def show_status(content: dict[str, Any], run: Path) -> None:
-    """Print how far a run is, who is at work on it, and how it goes on where nobody is."""
+    """Print the progress of a run, the processes working on it, and how to resume if there are none."""
     images = content["images"]
     rows = {
         "stage": content["stage"],
@@ -382,7 +384,7 @@ def show_status(content: dict[str, Any], run: Path) -> None:
 
 
 def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
-    """Print one line a fact: its name, and what it is."""
+    """Print one line per fact: name and value."""
     console = _console()
     if title:
         console.print(f"[bold]{escape(title)}[/]")
@@ -403,7 +405,7 @@ def _fact(value: Any) -> str:
 
 
 def show_grid(rows: Sequence[dict[str, Any]]) -> None:
-    """Print how far each run directory of a grid is."""
+    """Print the progress of each run directory of a grid."""
     table = Table(box=None, pad_edge=False)
     for name in ("run directory", "images", "planned", "results", "wanted"):
         table.add_column(name, justify="left" if name == "run directory" else "right")

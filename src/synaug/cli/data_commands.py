@@ -1,4 +1,4 @@
-"""Data set commands: count, export, verify."""
+"""Define the data set commands: count, export, verify."""
 
 from __future__ import annotations
 
@@ -126,8 +126,8 @@ def export(
 ) -> None:
     """Export the balanced set, or a classifier.
 
-    The set is a folder that torchvision's ImageFolder and datasets.load_dataset load alike, with a card. With
-    --classifier it is a trained network with its model card. Nothing is uploaded without --push-to-hub.
+    Writes a folder with a card that both torchvision's ImageFolder and datasets.load_dataset load. With --classifier,
+    it holds a trained network with its model card. Nothing is uploaded without --push-to-hub.
 
     Example:  synaug export runs/photos --out photos-balanced
 
@@ -190,9 +190,9 @@ def verify(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Directory written by 'synaug export'.")],
     as_json: Json = False,
 ) -> None:
-    """Check an exported set: every digest, and that it loads.
+    """Check an exported set: every digest, and whether it loads.
 
-    It is loaded with torchvision and with datasets, and what is wrong is named.
+    Loads it with torchvision and with datasets, and lists the problems.
 
     Example:  synaug verify photos-balanced
     """

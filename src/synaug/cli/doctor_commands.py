@@ -1,4 +1,4 @@
-"""The commands that look before anything is paid for: doctor, try."""
+"""Define the commands to use before paying for a run: doctor, try."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synaug.cli.arguments import Aliases, Attribute, Data, Json, Label, Model, RecipeFile, Seed, SplitColumn
+from synaug.cli.arguments import Aliases, Attribute, Data, Json, Label, Model, RecipeFile, Seed, SplitColumn, Trust
 from synaug.cli.output import print_json, print_text
 from synaug.cli.session import options_of, session
 
@@ -39,8 +39,8 @@ def doctor(
 ) -> None:
     """Check a data set before generating images.
 
-    Counts, duplicates, suspicious labels, and a baseline on frozen features with a learning curve per class. No
-    generator is needed and nothing is written; about two minutes.
+    Shows counts, duplicates, suspicious labels, and a baseline on frozen features with a learning curve per class.
+    Needs no generator and writes nothing; takes about two minutes.
 
     Without DATA it prints versions, devices, caches, free disk and memory as a block for a bug report, without
     secrets.
@@ -73,9 +73,9 @@ def doctor(
 
 def show_doctor(content: dict[str, Any]) -> None:
     """Print one row per class, the suspicious labels, the findings and the next command."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+
+    from synaug.cli.console import Console, escape
 
     console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
@@ -125,6 +125,7 @@ def try_model(
     recipe: RecipeFile = None,
     aliases: Aliases = None,
     seed: Seed = None,
+    trust: Trust = None,
     as_json: Json = False,
 ) -> None:
     """Show four images per class beside real ones.
@@ -140,14 +141,14 @@ def try_model(
 
     options = options_of(recipe, aliases=aliases, label=label, model=model, seed=seed)
     folder = out or Path("runs") / f"try-{data.resolve().stem or 'images'}"
-    with session() as progress:
+    with session(trust=trust) as progress:
         content = make_trial(data, options, folder, progress=progress)
     if as_json:
         print_json(content)
         return
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+
+    from synaug.cli.console import Console, escape
 
     table = Table(box=None, pad_edge=False)
     for title in ("class", "", "recognized", "prompt that fits best"):

@@ -1,4 +1,4 @@
-"""Score predictions from any source: evaluate."""
+"""Define the command that scores predictions from any source: evaluate."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def evaluate(
 ) -> None:
     """Score predictions from any source: accuracy, recalls, fairness.
 
-    The table has a row for each image: its true class, the chosen class and, for fairness, columns such as sex.
+    The table has one row per image: its true class, its predicted class and, for fairness, columns such as sex.
 
     Example:  synaug evaluate predictions.csv --attribute gender --attribute age
 

@@ -1,4 +1,4 @@
-"""Print the scores of anybody's predictions: classes by their recall, and fairness as tables to read."""
+"""Print the scores of anyone's predictions: classes by their recall, and fairness as readable tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from synaug.cli.console import Console, escape, percent, show_facts
+from synaug.cli.output import print_text
 from synaug.evaluation.scores import DISPARITIES
 
 _OVERALL = ("accuracy", "mean_recall", "worst_class")
@@ -33,7 +34,7 @@ def show_scores(scores: dict[str, Any]) -> None:
         _show_fairness(attribute, found)
     Console(highlight=False).print(f"\n[dim]{escape(_NOTE)}[/]")
     if not scores.get("fairness"):
-        print("Fairness between the values of a column: add --attribute COLUMN.")
+        print_text("Fairness between the values of a column: add --attribute COLUMN.")
 
 
 def _show_notes(notes: Sequence[str]) -> None:
@@ -65,7 +66,7 @@ def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
 
 
 def _show_accuracies(classes: Sequence[str], found: Mapping[str, Any]) -> None:
-    """Print a row an attribute value or a row a class, whichever there are more of."""
+    """Print one row per attribute value or per class, whichever has more."""
     values, ends = found["num_images_by_value"], found["intervals"]
     by_value = {
         value: [

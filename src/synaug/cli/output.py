@@ -1,7 +1,8 @@
-"""What a command ends with: JSON, or the report's table and summary."""
+"""Print the output of commands: JSON, or the report's table and summary."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,15 @@ def print_text(text: str) -> None:
     print(visible(text, keep="\n"))
 
 
+def print_note(text: str) -> None:
+    """Print lines on stderr, where they stand apart from results; control characters are shown as escapes."""
+    from synaug.runtime.escaping import visible
+
+    print(visible(text, keep="\n"), file=sys.stderr)
+
+
 def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
-    """Print what will be made and, where it is planned in a folder, what comes next."""
+    """Print the images to generate and, if the plan is in a folder, the next command."""
     from synaug.cli import console
 
     if as_json:
@@ -32,7 +40,7 @@ def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> No
 
 
 def print_facts(content: dict[str, Any], *, as_json: bool) -> None:
-    """Print what would be done, or was done: a line a fact, or JSON."""
+    """Print planned or completed actions: one line per fact, or JSON."""
     from synaug.cli import console
 
     if as_json:
@@ -42,7 +50,7 @@ def print_facts(content: dict[str, Any], *, as_json: bool) -> None:
 
 
 def show_report(content: dict[str, Any], out: Path, *, as_json: bool) -> None:
-    """Print the report's table, its summary and where the page lies."""
+    """Print the report's table, its summary and the location of the page."""
     if as_json:
         print_json(content)
         return

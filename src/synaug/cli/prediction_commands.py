@@ -1,4 +1,4 @@
-"""The command that uses a finished classifier: predict."""
+"""Define the command that uses a finished classifier: predict."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def predict(
 ) -> None:
     """Predict the classes of new images.
 
-    Images in folders named like classes count as labeled; 'synaug evaluate' scores the file of --out then.
+    Images in folders named like classes count as labeled; 'synaug evaluate' can then score the file of --out.
 
     Example:  synaug predict runs/photos new/*.jpg
 
@@ -45,7 +45,7 @@ def predict(
     from synaug.pipeline import predict as prediction_stage
 
     if out is not None:
-        prediction_stage.check_output(out)
+        prediction_stage.check_output(out, images)
     with session() as progress:
         classifier = prediction_stage.load_classifier(model, method=method, seed=seed, network=network, device=device)
         predictions = prediction_stage.predict_files(classifier, images, top=top, progress=progress)

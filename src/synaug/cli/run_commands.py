@@ -1,4 +1,4 @@
-"""Commands for whole runs: demo, run, report, status."""
+"""Define the commands for whole runs: demo, run, report, status."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from synaug.cli.arguments import (
     Trust,
     Workers,
 )
-from synaug.cli.output import print_json, show_plan, show_report
+from synaug.cli.output import print_json, print_text, show_plan, show_report
 from synaug.cli.session import (
     named_code,
     names_of,
@@ -72,7 +72,7 @@ def demo(
 ) -> None:
     """Try synaug on images that ship with it: no GPU, no download.
 
-    All steps, a few minutes on two cores. The folder gets a report.html to open in a browser.
+    Runs all steps in a few minutes on two cores. Open the report.html in the folder with a browser.
 
     Example:  synaug demo
 
@@ -96,7 +96,7 @@ def demo(
         )
     show_report(report, out, as_json=as_json)
     if not as_json:
-        print(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
+        print_text(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     say_done("demo", out, began)
     generate_stage.check_complete(out)
 
@@ -137,7 +137,8 @@ def run_all(
 ) -> None:
     """Run all steps on your images.
 
-    Count, plan, generate, check, train, retrain, evaluate, report. After Ctrl-C the same command goes on.
+    Count, plan, generate, check, train, retrain, evaluate, report. Press Ctrl-C to stop; rerun the same command to
+    resume.
 
     Example:  synaug run photos/ --dry-run
 

@@ -1,18 +1,18 @@
-"""The command that prints the form of a file that synaug reads or writes: schema."""
+"""Define the command that prints the format of a file that synaug reads or writes: schema."""
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from synaug.cli.arguments import Json
+from synaug.cli.output import print_json
 
 
 class File(StrEnum):
-    """The files whose form can be printed."""
+    """The files with a schema."""
 
     RECIPE = "recipe"
     REPORT = "report"
@@ -24,12 +24,12 @@ def schema(
 ) -> None:
     """Print the JSON schema of a recipe or of report.json.
 
-    Editors use it to complete and check recipes: save it as synaug.schema.json and begin the recipe with the line
+    Editors use it to complete and check recipes: save it as synaug.schema.json and start the recipe with the line
     '# yaml-language-server: $schema=synaug.schema.json'.
 
     Example:  synaug schema recipe > synaug.schema.json
     """
-    print(json.dumps(content_of(file), indent=2))
+    print_json(content_of(file))
 
 
 def content_of(file: File) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a command starts from: signals and progress, the recipe, and the names that were typed."""
+"""Set up commands: signals and progress, the recipe, and command-line values."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synaug.cli.output import print_note
 from synaug.errors import SynaugError
 
 if TYPE_CHECKING:
     from synaug.config import Recipe
     from synaug.runtime.progress import Progress
 
-_FIELDS = {  # what an option of the command line sets in the recipe
+_FIELDS = {  # recipe fields that a command-line option sets
     "label": ("data.label",),
     "attribute": ("data.attribute",),
     "split_column": ("data.split",),
@@ -45,7 +46,7 @@ _FIELDS = {  # what an option of the command line sets in the recipe
 
 @contextlib.contextmanager
 def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
-    """Answer signals and show progress while the block runs; the code named in ``trust`` may run in it."""
+    """Handle signals and show progress during the block; code named in ``trust`` may run in it."""
     from synaug.cli.loudness import is_quiet, is_verbose
     from synaug.runtime.progress import ConsoleProgress, silent
     from synaug.runtime.signals import graceful
@@ -64,17 +65,17 @@ def options_of(
     settings: Sequence[str] | None = None,
     **typed: Any,
 ) -> Recipe:
-    """Return the recipe of the file, or the default one, with the preset, then the options of the command line.
+    """Return the recipe of the file, or the default one, with the preset, then the command-line options applied.
 
-    ``settings`` are those of ``--set``, which go before all others.
+    ``settings`` are those of ``--set``, which override all others.
 
     Raises:
-        OptionError: there is no such preset.
+        OptionError: the preset is unknown.
     """
     from synaug.config import Recipe
     from synaug.recipes import read_recipe, with_overrides, with_settings
 
-    changes = _preset_options(preset) if preset != "good" else {}  # the usual one changes nothing
+    changes = _preset_options(preset) if preset != "good" else {}  # the default preset changes nothing
     changes |= {dotted: v for name, v in typed.items() for dotted in _FIELDS[name] if v is not None}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is not None:
@@ -85,7 +86,7 @@ def options_of(
 
 
 def named_code(network: str | None, trust: Sequence[str] | None) -> list[str]:
-    """Return what code the command line names: that of the network, and what it confirms."""
+    """Return the code that the command line names or confirms."""
     return [*(trust or ()), *([network] if network is not None else [])]
 
 
@@ -99,7 +100,7 @@ def _preset_options(preset: str) -> dict[str, Any]:
 
 
 def split_names(pairs: list[str] | None) -> dict[str, str] | None:
-    """Read what names stand for which splits, each as ``NAME=SPLIT``.
+    """Parse the splits of folder names, each as ``NAME=SPLIT``.
 
     Raises:
         OptionError: a pair has no name or no split.
@@ -118,7 +119,7 @@ def split_names(pairs: list[str] | None) -> dict[str, str] | None:
 
 
 def number_or_name(target: str | None) -> float | int | str | None:
-    """Read a target: a whole number, a share, or a name."""
+    """Parse a target: a whole number, a share, or a name."""
     if target is None:
         return None
     for kind in (int, float):
@@ -130,67 +131,65 @@ def number_or_name(target: str | None) -> float | int | str | None:
 
 
 def run_folder(out: Path | None, name: str) -> Path:
-    """Return the run directory that was asked for, or ``runs/NAME`` and say so on stderr."""
+    """Return the requested run directory, or ``runs/NAME`` after printing it to stderr."""
     if out is not None:
         return out
     from synaug.cli.loudness import is_quiet
-    from synaug.runtime.escaping import visible
 
     source = Path(name).resolve()
-    named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are two folders
+    named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are different folders
     chosen = Path("runs") / (named or "run")
     if not is_quiet():
-        print(f"Run directory: {visible(str(chosen))} (choose another with --out)", file=sys.stderr)
+        print_note(f"Run directory: {chosen} (choose another with --out)")
     with_foreign_files_named(chosen)
     return chosen
 
 
 def with_foreign_files_named(run: Path | None) -> Path | None:
-    """Return the run directory; if it has files that are not of synaug, say on stderr which are left alone."""
+    """Return the run directory; if it contains files that are not synaug's, list them on stderr."""
     if run is None:
         return None
     from synaug.run_directory import foreign_files
     from synaug.runtime.ownership import listed
 
-    with contextlib.suppress(OSError, SynaugError):  # whatever is wrong with it, the command says
+    with contextlib.suppress(OSError, SynaugError):  # the command itself reports any error
         if found := foreign_files(run):
-            print(f"Files that are not synaug's, left untouched in {run}: {listed(found)}", file=sys.stderr)
+            print_note(f"Files that are not synaug's, left untouched in {run}: {listed(found)}")
     return run
 
 
 def names_of(methods: str | None) -> tuple[str, ...]:
-    """Read the names of methods, comma-separated; the default ones where none are given."""
+    """Parse comma-separated method names; the default methods if none are given."""
     from synaug.methods import DEFAULT_METHODS
 
     return tuple(name.strip() for name in methods.split(",")) if methods else DEFAULT_METHODS
 
 
 def seeds_from(recipe: Recipe, number: int | None) -> range:
-    """Return so many seeds from the recipe's own on; one where no number is given."""
+    """Return consecutive seeds that start with the recipe's own; one if no number is given."""
     return range(recipe.seed, recipe.seed + (number or 1))
 
 
 def warn(note: str) -> None:
-    """Print a warning to stderr, where it stands apart from results; with --quiet, nothing."""
+    """Print a warning to stderr, separate from results; with --quiet, nothing."""
     from synaug.cli.loudness import is_quiet
 
     if not is_quiet():
-        print(f"Note: {note}", file=sys.stderr)
+        print_note(f"Note: {note}")
 
 
 def say_done(command: str, out: Path, began: float) -> None:
-    """Print one last line to stderr for whoever waits for the end: what is done, in how long, and where it lies."""
+    """Print a last line to stderr for whoever waits for the end: the command, its duration and the directory."""
     from synaug.cli.loudness import is_quiet
-    from synaug.runtime.escaping import visible
     from synaug.runtime.progress import duration
 
     if not is_quiet():
         sys.stdout.flush()
-        print(f"synaug {command}: done in {duration(time.monotonic() - began)}, {visible(str(out))}", file=sys.stderr)
+        print_note(f"synaug {command}: done in {duration(time.monotonic() - began)}, {out}")
 
 
 def program() -> str:
-    """Return how synaug is called here: its name if the shell finds this one, else the path that was typed.
+    """Return the name to call synaug by: ``synaug`` if the shell finds this one, else the typed path.
 
     ``make demo`` calls ``.venv/bin/synaug`` without activating its environment.
     """
@@ -202,7 +201,7 @@ def program() -> str:
 
 
 def typed_command() -> str:
-    """Return the command as a person would type it, without passwords and tokens."""
+    """Return the command as typed, without passwords and tokens."""
     from synaug.runtime.secrets import redacted
 
     return str(redacted(shlex.join(["synaug", *sys.argv[1:]])))

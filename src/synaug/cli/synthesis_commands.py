@@ -1,4 +1,4 @@
-"""Commands for synthetic images: plan, generate, check, review."""
+"""Define the commands for synthetic images: plan, generate, check, review."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def plan(
 ) -> None:
     """Plan the missing images of each class or group; show prompts.
 
-    Shows disk and time too, before anything is made. Only training images are counted; where the data name no
+    Also shows disk space and time, before anything is generated. Only training images are counted; if the data have no
     test split, a share of each class is held out first.
 
     Example:  synaug plan photos/
@@ -130,12 +130,13 @@ def generate(
     engine: Engine = "local",
     workers: Workers = None,
     address: Address = None,
+    trust: Trust = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Generate the planned images, check each, and keep those that pass.
 
-    What is there already is kept; the same command goes on.
+    Keeps existing images. Rerun to resume.
 
     Example:  synaug generate runs/photos
 
@@ -154,7 +155,7 @@ def generate(
     if dry_run:
         print_facts(preview_generation(run), as_json=as_json)
         return
-    with session() as progress:
+    with session(trust=trust) as progress:
         if model is not None:
             change_model(run, model)
         result = generate_stage.generate(run, shard=part, cluster=cluster, progress=progress)
@@ -186,7 +187,7 @@ def check(
 ) -> None:
     """Re-run the quality gates on existing images.
 
-    Counts what fails, and changes nothing without --reject.
+    Counts failures, and changes nothing without --reject.
 
     Example:  synaug check runs/photos
 
@@ -233,9 +234,9 @@ def review(
 ) -> None:
     """Review the images, and accept or reject them.
 
-    Writes a page of images for each class, and a table to fill in; --apply follows the table. With --serve you decide
-    in a browser, and each decision is saved to the same table. A rejected image is
-    made again by 'synaug generate'; an accepted one counts whatever the gates said.
+    Writes a page of images per class, and a table to fill in; --apply applies its decisions. With --serve you decide in
+    a browser, and each decision is saved to the same table. 'synaug generate' replaces rejected images; accepted ones
+    count even if a gate rejected them.
 
     Example:  synaug review runs/photos --serve
 

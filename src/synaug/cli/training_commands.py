@@ -1,4 +1,4 @@
-"""Commands for classifiers: train, retrain, methods."""
+"""Define the commands for classifiers: train, retrain, methods."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def train(
 ) -> None:
     """Train classifiers on the real images and on the balanced set.
 
-    This is stage 1, for the methods that have no result yet. Methods that are named are trained whole, their last
-    layer too. Several processes train together when started by 'accelerate launch -m synaug train RUN'.
+    This is stage 1, for methods without a result. Methods named with --methods are trained completely, including their
+    last layer. To train with several processes, start 'accelerate launch -m synaug train RUN'.
 
     Example:  synaug train runs/photos
 
-    With --set, options of training change on the same images; a method is then trained again when it is next asked
-    for, and the report leaves it out until then.
+    --set changes training options on the same images; a method is then retrained when it is next requested, and the
+    report leaves it out until then.
 
     Example:  synaug train runs/photos --methods focal,synaug_focal --seeds 3
 
@@ -48,7 +48,7 @@ def retrain(
 ) -> None:
     """Retrain the last layers of trained classifiers (stage 2).
 
-    Stage 1 is trained first where it is missing.
+    Stage 1 is trained first if it is missing.
 
     Example:  synaug retrain runs/photos
     """
@@ -89,7 +89,8 @@ def _train(
         if settings:
             if first:
                 change_training(Run.open(run), recipe)
-            joined_team(recipe.train.device)[0].wait()  # the other processes read what the first one wrote
+            # The other processes read the recipe that the first one changes, so they wait until it is written.
+            joined_team(recipe.train.device)[0].wait()
         results = experiment.train(run, **chosen, progress=progress)
     if not first:
         return

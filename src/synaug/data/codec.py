@@ -116,9 +116,9 @@ def is_image_start(start: bytes) -> bool:
 def starts_like_an_image(path: Path) -> bool:
     """Return whether a file's content is an image, whatever its name; False if it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return is_image_start(file.read(_LONGEST_START))
-    except OSError:
+        with directories.opened_file(path) as handle:
+            return is_image_start(os.read(handle, _LONGEST_START))
+    except (OSError, DataError):
         return False
 
 

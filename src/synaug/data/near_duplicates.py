@@ -19,7 +19,7 @@ from synaug.data.thumbnails import SIDE, thumbnails
 _FINE = 64  # side in pixels at which images are shifted
 _FARTHEST = 14  # an image is shifted by up to 1/14 of its side
 _STEPS = 5  # positions across and down
-_NEIGHBOURS = 16  # neighbors that are compared closely
+_NEIGHBORS = 16  # neighbors that are compared closely
 _LOWEST_SPREAD = 8.0  # of 255; below it contrast is kept, since noise would be compared otherwise
 EQUAL = 0.005  # mean absolute difference (0 to 1) up to which two thumbnails count as equal
 _CHUNK = 8192
@@ -99,9 +99,9 @@ def _reducers(side: int) -> tuple[np.ndarray, np.ndarray]:
 def _normalized(thumbnails: np.ndarray, inside: np.ndarray = _WHOLE) -> np.ndarray:
     """Return the thumbnails with mean 0 and standard deviation 1 where ``inside`` is 1, and 0 elsewhere."""
     number = inside.sum(-1, keepdims=True)
-    centerd = (thumbnails - (thumbnails * inside).sum(-1, keepdims=True) / number) * inside
-    spread = np.sqrt((centerd**2).sum(-1, keepdims=True) / number)
-    return centerd / np.maximum(spread, _LOWEST_SPREAD)
+    centered = (thumbnails - (thumbnails * inside).sum(-1, keepdims=True) / number) * inside
+    spread = np.sqrt((centered**2).sum(-1, keepdims=True) / number)
+    return centered / np.maximum(spread, _LOWEST_SPREAD)
 
 
 def _spectra(normal: np.ndarray) -> np.ndarray:
@@ -142,7 +142,7 @@ def _nearest(spectra: np.ndarray, known: np.ndarray) -> np.ndarray:
         part = spectra @ known[start : start + _CHUNK].astype(np.float32).T
         best = np.concatenate([best, part], 1)
         places = np.concatenate([places, np.broadcast_to(np.arange(part.shape[1]) + start, part.shape)], 1)
-        order = np.argpartition(-best, min(_NEIGHBOURS, best.shape[1]) - 1, 1)[:, :_NEIGHBOURS]
+        order = np.argpartition(-best, min(_NEIGHBORS, best.shape[1]) - 1, 1)[:, :_NEIGHBORS]
         best, places = np.take_along_axis(best, order, 1), np.take_along_axis(places, order, 1)
     return places
 

@@ -21,6 +21,7 @@ from synaug.data.benchmarks.utkface import FIELDS, is_faces, list_faces
 from synaug.data.codec import decoded, file_bytes
 from synaug.data.completeness import complete_classes, without_synthetic_tests
 from synaug.data.duplicates import with_duplicates
+from synaug.data.export.digests import check_unchanged, export_of
 from synaug.data.formats.folders import is_image_name, list_folders, subfolders
 from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
 from synaug.data.formats.in_memory import Source, table_in_memory
@@ -39,6 +40,7 @@ from synaug.runtime.files import directories
 from synaug.runtime.ownership import KINDS, kind_of
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import without_warnings
+from synaug.runtime.recorded import current_digest
 from synaug.runtime.signals import stop_here
 
 METADATA = tuple(f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet"))
@@ -77,17 +79,34 @@ def read_data(
     if isinstance(source, str | os.PathLike):
         path = Path(source).expanduser()
         if path.is_file() and _is_manifest(path):
-            return _checked_manifest(path)
+            return _checked_manifest(path, accept_changed=options.accept_changed)
         where, listing = str(path), list_images(path, options)
     else:
         where = f"The {type(source).__name__}"
         listing = list_rows(table_in_memory(source), options, where=where, root=None)
     check_listing(listing, where=where)
     checks = list(_checks(listing, progress)) if check else [Checked()] * len(listing.frame)
+    if check and isinstance(source, str | os.PathLike) and not options.accept_changed:
+        listing = _as_exported(listing, checks, is_whole=path.is_dir())
     return _manifest(listing, checks, options, where)
 
 
-def _checked_manifest(path: Path) -> Manifest:
+def _as_exported(listing: Listing, checks: Sequence[Checked], *, is_whole: bool) -> Listing:
+    """Compare the images of an exported folder with its digests; return the listing, with a note on added ones.
+
+    Raises:
+        ChangedFileError: images changed or disappeared.
+    """
+    export = export_of(listing.root)
+    if export is None:
+        return listing
+    prefix = "" if export == listing.root else f"{listing.root.resolve().name}/"
+    files = {f"{prefix}{path}": check.sha256 for path, check in zip(listing.frame["path"], checks, strict=True) if path}
+    note = check_unchanged(export, files, below=prefix, is_whole=is_whole)
+    return replace(listing, notes=(*listing.notes, note)) if note else listing
+
+
+def _checked_manifest(path: Path, *, accept_changed: bool) -> Manifest:
     """Return a manifest given as data: like any table, it may refer to images in its own folder only."""
     manifest = read_manifest(path)
     check_stays_in(path.parent, manifest.root, path)
@@ -95,7 +114,20 @@ def _checked_manifest(path: Path) -> Manifest:
     for place in manifest.frame["path"]:
         if place:
             guard.check(place)
-    return manifest
+    return _recorded_again(manifest) if accept_changed else manifest
+
+
+def _recorded_again(manifest: Manifest) -> Manifest:
+    """Return the manifest with the digests that its files have now.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    digests = manifest.frame["sha256"].to_numpy(object, copy=True)
+    for row, place in enumerate(manifest.frame["path"]):
+        if place:
+            digests[row] = current_digest(manifest.absolute_path(row))
+    return replace(manifest, frame=manifest.frame.assign(sha256=digests))
 
 
 def list_images(path: Path, options: DataOptions) -> Listing:
@@ -114,6 +146,9 @@ def list_images(path: Path, options: DataOptions) -> Listing:
         return list_shards(path, options)
     if path.is_file():
         raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
+    if path.exists() and not path.is_dir():
+        what = directories.kind_of(path.stat().st_mode)
+        raise DataError(f"{path} is {what}, not a file. Give a folder with one folder per class, or a table of images.")
     if not path.is_dir():
         near = difflib.get_close_matches(path.name, os.listdir(path.parent) if path.parent.is_dir() else [], n=1)
         hint = f" Did you mean {str(path.parent / near[0])!r}?" if near else ""

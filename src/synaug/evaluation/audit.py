@@ -1,8 +1,8 @@
-"""Judge by absolute limits whether synthetic images can be trained on: a traffic light over all and per class.
+"""Judge by absolute limits whether synthetic images can be trained on: a traffic light, overall and per class.
 
-The gates compare single images with thresholds that follow from the real ones, so that a set as a whole can pass them
-and be useless: noise, one picture many times, or pictures of something else. These checks look at the set. Their limits
-were chosen on planted sets; ``benchmarks/planted_sets.py`` measures them.
+The gates compare single images with thresholds derived from the real ones. A set can pass them and still be useless as
+a whole: noise, one picture many times, or pictures of something else. These checks look at the set. Their limits were
+chosen on planted sets; ``benchmarks/planted_sets.py`` measures them.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy as np
 
 from synaug.evaluation.domain_gap import Gap, GapReport
 
-MIN_JUDGED = 10  # images per side below which a class is not judged
-MIN_COMPARED = 20  # images per side below which the sets as a whole are not compared
-_MOST = 0.5  # share of a fault from which on the images are unusable
-_SOME = 0.1  # share of a fault that is worth a warning
-_APART, _FOREIGN_COVERAGE = 0.97, 0.05  # real-vs-synthetic accuracy from, coverage up to: another kind of picture
-_NEARLY, _LITTLE_COVERAGE = 0.95, 0.15  # the same if the images also show nothing of their classes
-_ADVANTAGE = 0.2  # over chance, on real images, from which a classifier is trusted at all
-_LOST_SKILL = 0.25  # share of a classifier's advantage over chance up to which classes cannot be recognized
-_CLOSE, _CLOSE_COVERAGE = 0.85, 0.4  # accuracy up to, coverage from: close to the real images
+MIN_JUDGED = 10  # images per side; classes with fewer are not judged
+MIN_COMPARED = 20  # images per side; with fewer, the sets as a whole are not compared
+_MOST = 0.5  # share of a fault that makes the images unusable
+_SOME = 0.1  # share of a fault that deserves a warning
+_APART, _FOREIGN_COVERAGE = 0.97, 0.05  # minimum real-vs-synthetic accuracy, maximum coverage: another kind of picture
+_NEARLY, _LITTLE_COVERAGE = 0.95, 0.15  # the same if the images also show no trace of their classes
+_ADVANTAGE = 0.2  # advantage over chance, on real images, that a trusted classifier needs
+_LOST_SKILL = 0.25  # maximum share of a classifier's advantage over chance if classes are unrecognizable
+_CLOSE, _CLOSE_COVERAGE = 0.85, 0.4  # maximum accuracy, minimum coverage: close to the real images
 _KNOWN, _LOST = (
     0.6,
     0.2,
-)  # recall on real images from which a judge is believed; share of it below which a class is lost
+)  # recall on real images that a trusted judge needs; share of it below which a class is lost
 _FAULTS = {
     "noise": "noise",
     "constant": "images of one color",
@@ -38,10 +38,10 @@ _FAULTS = {
 
 @dataclass(frozen=True)
 class Looks:
-    """What was measured of each synthetic image, one value per image.
+    """Measurements of the synthetic images, one value per image.
 
-    ``noise``, ``constant`` and ``duplicates`` are true where an image has the fault; ``labels`` are the classes asked
-    for, and ``taken_for`` those that a classifier of real images chose.
+    ``noise``, ``constant`` and ``duplicates`` mark images with the fault; ``labels`` are the requested classes, and
+    ``taken_for`` those that a classifier of real images chose.
     """
 
     labels: np.ndarray
@@ -59,10 +59,11 @@ class Looks:
 
 @dataclass(frozen=True)
 class Light:
-    """A traffic light and its reasons: ``green``, ``amber``, ``red``, or ``grey`` for too few images to judge.
+    """A traffic light and its reasons: ``green``, ``amber``, ``red``, or ``grey`` if there are too few images to judge.
 
-    Shares are fractions of the synthetic images. ``recognized`` is the share that a classifier of real images takes for
-    their class, ``real_recognized`` the same of held-out real images; NaN if undefined. ``findings`` name the faults.
+    Shares are fractions of the synthetic images. ``recognized`` is the share that a classifier of real images assigns
+    to their class, ``real_recognized`` the same for held-out real images; NaN if undefined. ``findings`` are the names
+    of the faults.
     """
 
     color: str
@@ -76,7 +77,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Audit:
-    """The light of all images with one plain sentence, and that of each class."""
+    """The light of all images with one plain sentence, and the light of each class."""
 
     overall: Light
     sentence: str
@@ -92,10 +93,10 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
     """Judge a set of synthetic images.
 
     Args:
-        gaps: the gap to the real images on each kind of features; an image set is called foreign only if it is on all.
-        looks: what was measured of each synthetic image.
-        real_recalls: of each class, the share of held-out real images that the classifier recognizes, shape ``(C,)``;
-            NaN for a class with too few images.
+        gaps: the gap to the real images on each kind of features; a set is called foreign only if it is foreign on all.
+        looks: measurements of the synthetic images.
+        real_recalls: share of held-out real images per class that the classifier recognizes, shape ``(C,)``; NaN for a
+            class with too few images.
         class_names: one name per class.
     """
     classes = tuple(
@@ -112,7 +113,7 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
     counts = np.bincount(looks.labels, minlength=len(class_names))
     red = [label for label, light in enumerate(classes) if light.color == "red"]
     if overall.color not in ("red", "grey") and red:
-        # whether the set is foreign was measured on all of it, with more images than a class has
+        # Whether the set is foreign was measured on all of it, with more images than a single class has.
         sure = [label for label in red if classes[label].findings != ("foreign",)]
         most = 2 * counts[sure].sum() >= counts.sum()
         overall = _with_color(overall, "red" if most else "amber")
@@ -136,13 +137,13 @@ class _Skill:
 
     @property
     def is_lost(self) -> bool:
-        """Whether synthetic images are hardly recognized better than by chance, but real ones are."""
+        """Whether synthetic images are recognized hardly better than by chance although real ones are recognized."""
         is_known = self.real - self.chance >= _ADVANTAGE
         return is_known and self.synthetic - self.chance <= _LOST_SKILL * (self.real - self.chance)
 
 
 def _class_light(gaps: Sequence[Gap], looks: Looks, real_recall: float) -> Light:
-    """Return the light of one class; by chance it may be recognized always or never, so skill is not asked for."""
+    """Return the light of one class; skill is not used, since chance alone may recognize one class always or never."""
     return _light(gaps, looks, _Skill(_share(looks.taken_for == looks.labels), real_recall), MIN_JUDGED)
 
 
@@ -171,7 +172,7 @@ def _color(findings: Sequence[str], shares: dict[str, float], compared: Sequence
 
 
 def _is_foreign(gap: Gap, skill: _Skill) -> bool:
-    """Return whether the images are of another kind: clearly so, or nearly so and without a trace of their classes."""
+    """Return whether the images are of another kind: clearly, or nearly so and without a trace of their classes."""
     is_far = gap.probe_accuracy >= _APART and gap.manifold.coverage <= _FOREIGN_COVERAGE
     return is_far or (gap.probe_accuracy >= _NEARLY and gap.manifold.coverage <= _LITTLE_COVERAGE and skill.is_lost)
 
@@ -189,7 +190,7 @@ def _with_color(light: Light, color: str) -> Light:
 
 
 def _sentence(light: Light, gaps: Sequence[GapReport], red_classes: Sequence[str]) -> str:
-    """Return what the light means, in one or two plain sentences."""
+    """Return the meaning of the light, in one or two plain sentences."""
     faults = [f"{_percent(getattr(light, name))} are {_FAULTS[name]}" for name in _FAULTS if name in light.findings]
     if faults:
         return f"The synthetic images are unusable: {', '.join(faults)}."

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of numbers that are no shares, such as a gap between groups; for shares see ``proportions``."""
+"""Compute bootstrap intervals of numbers other than shares, such as gaps; for shares see ``proportions``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def resamples(strata: np.ndarray, num_resamples: int, *, seed: int) -> Iterator[
 
 
 def percentiles(values: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Return the ends between which the middle share ``confidence`` of the values lies."""
+    """Return the ends of the central interval that contains the share ``confidence`` of the values."""
     outside = (1 - confidence) / 2
     low, high = np.quantile(values, [outside, 1 - outside])
     return Interval(float(low), float(high))

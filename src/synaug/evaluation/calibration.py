@@ -1,4 +1,4 @@
-"""Calibration: does a model that says 80 % have it right 80 times in 100?"""
+"""Measure calibration: whether predictions with 80 % confidence are right 80 times in 100."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from synaug.evaluation.validation import check_positions
 
 
 def expected_calibration_error(*, labels: np.ndarray, probabilities: np.ndarray, num_bins: int = 15) -> float:
-    """Return the mean gap between confidence and accuracy over equal bins of confidence, weighted by images.
+    """Return the mean gap between confidence and accuracy over equal-width bins of confidence, weighted by images.
 
     Guo et al. 2017, equation 3. NaN without images.
 
@@ -20,7 +20,7 @@ def expected_calibration_error(*, labels: np.ndarray, probabilities: np.ndarray,
 
     Raises:
         OptionError: fewer than one bin.
-        DataError: shapes differ, a label is out of range, or a row is no distribution.
+        DataError: shapes differ, a label is out of range, or a row is not a distribution.
     """
     if num_bins < 1:
         raise OptionError(f"num_bins must be at least 1, got {num_bins}.")

@@ -1,6 +1,6 @@
-"""The gap between real and synthetic images, measured on features: how far apart, and is it a shortcut?
+"""Measure on features how far apart real and synthetic images are, and whether the difference is a shortcut.
 
-Features are rows of one array, whatever made them (a classifier's last layer, CLIP, pixels).
+Features are rows of one array from any source (a classifier's last layer, CLIP, pixels).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from synaug.evaluation.precision_recall import Manifold, diversity, manifold
 from synaug.evaluation.validation import check_positions
 
 MIN_PER_SIDE = 4
-MIN_FOR_KID = 50  # images per side; with fewer, KID's own noise is larger than most differences
+MIN_FOR_KID = 50  # images per side; with fewer, KID's own noise exceeds most differences
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Kid:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far synthetic images are from real ones; NaN where there are too few of either.
+    """The distance between synthetic and real images; NaN if there are too few of either.
 
-    ``probe_accuracy`` is that of a classifier of real against synthetic, balanced and cross-validated:
-    0.5 means they cannot be told apart, 1 that they always can. KID is measured on normalized features, so it can be
-    compared between networks, and needs ``MIN_FOR_KID`` images per side. Diversity: the mean distance of two images.
+    ``probe_accuracy`` is that of a real-vs-synthetic classifier, balanced and cross-validated: 0.5 means
+    indistinguishable, 1 always distinguishable. KID is measured on normalized features, so it can be compared between
+    networks, and needs ``MIN_FOR_KID`` images per side. Diversity is the mean distance of two images.
     """
 
     num_real: int
@@ -49,7 +49,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class GapReport:
-    """The gap over all images, equally many of each class a side, and within each class."""
+    """The gap over all images, with equally many per class on each side, and within each class."""
 
     overall: Gap
     per_class: tuple[Gap, ...]
@@ -67,17 +67,17 @@ def gap_report(
 ) -> GapReport:
     """Measure the gap over all images and within each class.
 
-    Over all images, each class counts as often among the real as among the synthetic ones; else an balanced
-    set's classes, of which the rare ones are synthetic, would be taken for the gap.
+    For the overall gap, each class has equally many real and synthetic images; otherwise the different class
+    frequencies of a balanced set, whose rare classes are mostly synthetic, would count as a gap.
 
     Args:
         real: features of real images, shape ``(N, D)``.
         synthetic: features of synthetic images, shape ``(M, D)``.
         real_labels: shape ``(N,)``.
         synthetic_labels: shape ``(M,)``.
-        class_names: one name a class.
+        class_names: one name per class.
         num_neighbors: k of precision, recall, density and coverage.
-        seed: decides folds, blocks and which images of a class are taken.
+        seed: random seed of folds, blocks and the selected images of a class.
 
     Raises:
         DataError: shapes differ, a label is out of range, or a feature is not finite.
@@ -127,7 +127,7 @@ def _normalized_kid(real: np.ndarray, synthetic: np.ndarray, seed: int) -> Kid:
 def normalized(features: np.ndarray) -> np.ndarray:
     """Return the features scaled to length ``sqrt(D)`` per image, shape ``(N, D)``; zeros stay zero.
 
-    The kernel of KID then lies between 0 and 8, whatever network made the features.
+    The kernel of KID then lies between 0 and 8 for any network.
 
     >>> normalized(np.array([[3.0, 4.0], [0.0, 0.0]])).round(3).tolist()
     [[0.849, 1.131], [0.0, 0.0]]
@@ -137,10 +137,10 @@ def normalized(features: np.ndarray) -> np.ndarray:
 
 
 def probe_accuracy(*, real: np.ndarray, synthetic: np.ndarray, num_folds: int = 5, seed: int = 0) -> float:
-    """Return how often a linear classifier tells real from synthetic, balanced, on folds it was not fitted on.
+    """Return the balanced accuracy of a linear real-vs-synthetic classifier on folds that it was not fitted on.
 
-    The larger side is drawn down to the size of the smaller, so 0.5 is chance. NaN with fewer than
-    ``MIN_PER_SIDE`` images a side.
+    The larger side is subsampled to the size of the smaller, so 0.5 is chance. NaN with fewer than ``MIN_PER_SIDE``
+    images per side.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -166,8 +166,8 @@ def kernel_distance(
 ) -> Kid:
     """Return the unbiased squared MMD with the kernel ``(x.y / D + 1) ** 3``, mean and deviation over blocks.
 
-    Equal distributions have mean 0, so small negative values are right. Where a side is smaller than
-    a block, the block is that small; where both sides fit into one block, there is one, and no deviation.
+    Equal distributions have mean 0, so small negative values are correct. Blocks are no larger than the smaller side.
+    If both sides fit into one block, there is only that block, and no deviation.
     """
     size = min(len(real), len(synthetic), block_size)
     if size < MIN_PER_SIDE:

@@ -1,8 +1,8 @@
-"""Fairness between the values of a sensitive attribute, for two classes and for more.
+"""Measure fairness between the values of a sensitive attribute, for two or more classes.
 
-Spelt and defined as in fairlearn where that is defined (two classes, class 1 positive). With more classes,
-each class in turn is the positive one, and the worst and the mean over the classes are reported by name.
-A rate that nobody was there to measure is NaN, and so is everything made from it.
+Named and defined as in fairlearn where that is defined (two classes, class 1 positive). With more classes, each class
+in turn is the positive one, and the worst and the mean over the classes are reported by name. A rate with no samples is
+NaN, and so is everything derived from it.
 
 All public functions take the arrays of ``Predictions``, by keyword.
 """
@@ -21,7 +21,7 @@ from synaug.evaluation.validation import check_attributes, check_predictions
 
 
 class Predictions(TypedDict):
-    """Whole numbers of shape ``(N,)``, and how many classes and attribute values there are."""
+    """Whole numbers of shape ``(N,)``, and the numbers of classes and attribute values."""
 
     labels: ArrayLike
     predictions: ArrayLike
@@ -35,7 +35,7 @@ class Disparity:
     """A gap between attribute values.
 
     ``positive`` takes class 1 as the positive one, as fairlearn does; NaN unless there are two classes.
-    ``worst`` and ``mean`` are over the classes, each as the positive one in turn; the worst is the largest
+    ``worst`` and ``mean`` are over the classes, each the positive one in turn; the worst is the largest
     difference or the smallest ratio.
     """
 
@@ -46,7 +46,7 @@ class Disparity:
 
 @dataclass(frozen=True)
 class FairnessReport:
-    """Accuracies are fractions; groups are class x attribute, row by row; NaN where nothing was measured."""
+    """Accuracies are fractions; groups are class x attribute, row by row; NaN if nothing was measured."""
 
     accuracy_by_attribute: tuple[float, ...]
     accuracy_by_group: tuple[tuple[float, ...], ...]
@@ -62,7 +62,7 @@ class FairnessReport:
     num_small_groups: int = 0
 
     def disparities(self, *, num_classes: int) -> dict[str, float]:
-        """Return each gap under its name: of class 1 where there are two, else ``_worst`` and ``_mean`` over them."""
+        """Return each gap by name: of class 1 if there are two classes, else ``_worst`` and ``_mean`` over them."""
         found: dict[str, float] = {}
         for name, gap in vars(self).items():
             if isinstance(gap, Disparity):
@@ -75,8 +75,8 @@ def fairness_report(*, min_cell: int = 0, **arrays: Unpack[Predictions]) -> Fair
     """Measure everything in this module at once.
 
     Args:
-        min_cell: 0: everything made from a group without images is NaN. Above: the worst and the mean are those of the
-            groups with images, and gaps are between rates of at least so many images.
+        min_cell: 0: everything derived from an empty group is NaN. Above: worst and mean are over the groups with
+            images, and gaps are between rates of at least this many images.
         arrays: see ``Predictions``.
 
     Raises:
@@ -97,7 +97,7 @@ def fairness_report(*, min_cell: int = 0, **arrays: Unpack[Predictions]) -> Fair
 
 
 def _gaps(counts: np.ndarray, least: int) -> dict[str, Disparity]:
-    """Return the gaps by their names in ``FairnessReport``; see there for ``least``."""
+    """Return the gaps by their names in ``FairnessReport``; ``least`` is ``min_cell`` of ``fairness_report``."""
     selected = _selection_rates(counts, least)
     positive, negative = _true_positive_rates(counts, least), _false_positive_rates(counts, least)
     found: dict[str, Disparity] = {}
@@ -115,7 +115,7 @@ def _gaps(counts: np.ndarray, least: int) -> dict[str, Disparity]:
 
 
 def accuracy_by_attribute(**arrays: Unpack[Predictions]) -> np.ndarray:
-    """Return the share of right predictions for each attribute value, shape ``(A,)``.
+    """Return the accuracy per attribute value, shape ``(A,)``.
 
     >>> accuracy_by_attribute(
     ...     labels=np.array([0, 1, 1]), predictions=np.array([0, 0, 1]), attributes=np.array([0, 0, 1]),
@@ -131,32 +131,32 @@ def _accuracies(counts: np.ndarray) -> np.ndarray:
 
 
 def accuracy_by_group(**arrays: Unpack[Predictions]) -> np.ndarray:
-    """Return the share of right predictions for each class and attribute value, shape ``(C, A)``."""
+    """Return the accuracy per class and attribute value, shape ``(C, A)``."""
     return _true_positive_rates(confusions_by_attribute(**arrays)).T
 
 
 def worst_group_accuracy(**arrays: Unpack[Predictions]) -> float:
-    """Return the smallest accuracy of a class x attribute group; NaN where a group has no image."""
+    """Return the smallest accuracy of a class x attribute group; NaN if a group is empty."""
     return float(accuracy_by_group(**arrays).min())
 
 
 def mean_group_accuracy(**arrays: Unpack[Predictions]) -> float:
-    """Return the plain mean of the accuracies of all groups; NaN where a group has no image."""
+    """Return the plain mean of the accuracies of all groups; NaN if a group is empty."""
     return float(accuracy_by_group(**arrays).mean())
 
 
 def demographic_parity_difference(**arrays: Unpack[Predictions]) -> Disparity:
-    """Return how far the attribute values are apart in how often the class is chosen."""
+    """Return the difference between attribute values in how often the class is predicted."""
     return _gaps(confusions_by_attribute(**arrays), 0)["demographic_parity_difference"]
 
 
 def demographic_parity_ratio(**arrays: Unpack[Predictions]) -> Disparity:
-    """Return the smallest over the largest rate at which the class is chosen."""
+    """Return the smallest over the largest rate at which the class is predicted."""
     return _gaps(confusions_by_attribute(**arrays), 0)["demographic_parity_ratio"]
 
 
 def equal_opportunity_difference(**arrays: Unpack[Predictions]) -> Disparity:
-    """Return how far the attribute values are apart in how often the class is recognized."""
+    """Return the difference between attribute values in how often the class is recognized."""
     return _gaps(confusions_by_attribute(**arrays), 0)["equal_opportunity_difference"]
 
 
@@ -178,7 +178,7 @@ def equalized_odds_ratio(**arrays: Unpack[Predictions]) -> Disparity:
 def confusions_by_attribute(
     *, labels: ArrayLike, predictions: ArrayLike, attributes: ArrayLike, num_classes: int, num_attributes: int
 ) -> np.ndarray:
-    """Return one confusion matrix an attribute value, int64 ``(A, C, C)``: attribute, true class, chosen class.
+    """Return one confusion matrix per attribute value, int64 ``(A, C, C)``: attribute, true class, predicted class.
 
     Raises:
         DataError: shapes differ or a value is out of range.
@@ -210,7 +210,7 @@ def _false_positive_rates(counts: np.ndarray, least: int = 0) -> np.ndarray:
 
 
 def _share(part: np.ndarray, whole: np.ndarray, least: int = 0) -> np.ndarray:
-    """Return part / whole, NaN where the whole is 0 or below ``least``."""
+    """Return part / whole; NaN if the whole is 0 or below ``least``."""
     whole = np.broadcast_to(whole, part.shape)
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole >= max(1, least))
 
@@ -222,13 +222,13 @@ def _differences(rates: np.ndarray, known_only: bool) -> np.ndarray:
 
 
 def _ratios(rates: np.ndarray, known_only: bool) -> np.ndarray:
-    """Return the smallest over the largest rate of each class, shape ``(C,)``; NaN where both are 0."""
+    """Return the smallest over the largest rate of each class, shape ``(C,)``; NaN if both are 0."""
     low, high = _ends(rates, known_only)
     return np.divide(low, high, out=np.full(low.shape, np.nan), where=high > 0)
 
 
 def _ends(rates: np.ndarray, known_only: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return the smallest and largest rate of each class; NaN if one is NaN or, of the known ones, fewer than two."""
+    """Return the smallest and largest rate per class; NaN if any is NaN or, of the known ones, under two remain."""
     if not known_only:
         return rates.min(axis=0), rates.max(axis=0)
     known = ~np.isnan(rates)

@@ -1,4 +1,4 @@
-"""How well features tell the classes apart, judged on images held out, and how that grows with images per class."""
+"""Measure how well features separate the classes on held-out images, as a function of images per class."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Curve:
     """Out-of-fold results on the images of known folds.
 
     Attributes:
-        probabilities: of each class for each image, from a model of all other folds, shape ``(N, C)``; NaN where the
+        probabilities: of each class for each image, from a model of all other folds, shape ``(N, C)``; NaN if the
             image is never held out.
-        recalls: recall of each class with each share of its training images, shape ``(S, C)``; NaN without images.
+        recalls: recall per class with each share of its training images, shape ``(S, C)``; NaN without images.
     """
 
     probabilities: np.ndarray
@@ -27,21 +27,21 @@ class Curve:
 
     @property
     def slopes(self) -> np.ndarray:
-        """Recall gained by the last doubling of the images, shape ``(C,)``."""
+        """Gain in recall from the last doubling of the images, shape ``(C,)``."""
         return self.recalls[-1] - self.recalls[-2]
 
 
 def learning_curve(
     features: np.ndarray, labels: np.ndarray, folds: np.ndarray, *, num_classes: int, seed: int = 0
 ) -> Curve:
-    """Return what class-balanced logistic regressions recognize, each trained without the fold that it is judged on.
+    """Return the results of class-balanced logistic regressions, each trained without the fold that it is judged on.
 
     Args:
         features: shape ``(N, D)``.
         labels: shape ``(N,)``.
         folds: fold of each image, -1: never held out, shape ``(N,)``.
         num_classes: C.
-        seed: draws the smaller sets, each a part of the next.
+        seed: random seed of the smaller sets, which are nested.
     """
     rng = np.random.default_rng([seed, 10])
     rank = _ranks(labels, rng)
@@ -66,9 +66,9 @@ def learning_curve(
 
 
 def suspects(probabilities: np.ndarray, labels: np.ndarray, *, most: int = 20) -> list[tuple[int, int, float]]:
-    """Return images whose label the others contradict: position, likelier class, its probability; surest first.
+    """Return images whose label the model contradicts: position, likelier class, its probability; surest first.
 
-    An image is suspect if a model that did not learn from it gives another class at least 0.8 and its own at most 0.1.
+    An image is suspect if a model not trained on it gives another class at least 0.8 and its own at most 0.1.
     """
     known = np.flatnonzero(~np.isnan(probabilities[:, 0]))
     found = []
@@ -92,7 +92,7 @@ def _fitted_probabilities(features: np.ndarray, labels: np.ndarray, held: np.nda
     components = max(1, min(COMPONENTS, len(features) - 1, features.shape[1]))
     model = make_pipeline(
         StandardScaler(),
-        PCA(components, svd_solver="full"),  # not whitened: with few images, directions of noise would count as much
+        PCA(components, svd_solver="full"),  # not whitened, which would amplify noise if there are few images
         LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500),
     ).fit(features, labels)
     found = np.full((len(held), num_classes), LEAST)

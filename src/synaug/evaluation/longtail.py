@@ -1,4 +1,4 @@
-"""Long-tail accuracy: per class, and for classes with many, medium and few training images."""
+"""Measure long-tail accuracy: per class, and for classes with many, medium and few training images."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from synaug.evaluation.validation import check_predictions, mean_where
 
 @dataclass(frozen=True)
 class LongtailReport:
-    """Fractions in [0, 1]; NaN where there is no test image.
+    """Fractions in [0, 1]; NaN without test images.
 
-    ``accuracy`` is the share of test images that are right; on a balanced test set it equals ``mean_recall``.
-    ``mean_recall``, ``many``, ``medium`` and ``few`` are means over the classes that have test images.
-    ``worst_class`` is the smallest recall and ``worst_class_label`` its class; NaN and None where a class has
-    no test image, since then nobody knows.
+    ``accuracy`` is the share of correctly classified test images; on a balanced test set it equals ``mean_recall``.
+    ``mean_recall``, ``many``, ``medium`` and ``few`` are means over the classes that have test images. ``worst_class``
+    is the smallest recall and ``worst_class_label`` its class; they are NaN and None if any class has no test image,
+    since the worst class is then unknown.
     """
 
     accuracy: float
@@ -34,7 +34,7 @@ class LongtailReport:
 
 
 def class_recalls(*, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the share of each class's images that are recognized, shape ``(C,)``; NaN where it has none.
+    """Return the share of each class's images that are recognized, shape ``(C,)``; NaN for a class without images.
 
     >>> class_recalls(labels=np.array([0, 0, 1]), predictions=np.array([0, 1, 1]), num_classes=3)
     array([0.5, 1. , nan])
@@ -52,8 +52,8 @@ def longtail_report(
 
     Args:
         labels: true classes of the test images, shape ``(N,)``.
-        predictions: chosen classes, shape ``(N,)``.
-        num_classes: how many classes there are.
+        predictions: predicted classes, shape ``(N,)``.
+        num_classes: number of classes.
         class_counts: real *training* images per class, shape ``(C,)``; they decide many, medium and few.
 
     Raises:

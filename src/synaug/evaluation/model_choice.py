@@ -1,8 +1,8 @@
-"""Choose one of several classifiers by their predictions on real images that none of them learned from.
+"""Choose between classifiers by their predictions on real images that none of them was trained on.
 
 The metric is mean recall, or the accuracy of the worst group if groups are known. The candidates are ordered from
-simple to complex, and the first one within one standard error of the best wins: with few images the best of many is
-best by luck more often than not (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3).
+simple to complex, and the first one within one standard error of the best wins: with few images, the best of many is
+usually best by luck (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Metric = Literal["mean_recall", "worst_group_accuracy"]
 
 @dataclass(frozen=True)
 class Standing:
-    """How a candidate did: its score with standard error, and how far it is behind the best one.
+    """The score of a candidate with its standard error, and its distance to the best one.
 
     Fractions; ``behind`` is at least 0, and ``behind_error`` is the standard error of this paired difference.
     """
@@ -35,7 +35,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Lead:
-    """A paired difference of two candidates, positive if the first is better, with its standard error.
+    """A paired difference of two candidates with its standard error; positive if the first is better.
 
     ``certainty`` is the probability that the first is better at all, by the normal approximation, 0 to 1.
     """
@@ -57,7 +57,7 @@ def standings(names: list[str], right: np.ndarray, groups: np.ndarray, metric: M
         names: simplest first.
         right: whether each candidate recognized each image, bool of shape ``(N, K)``.
         groups: class of each image, or class x attribute group for ``worst_group_accuracy``, shape ``(N,)``.
-        metric: what counts.
+        metric: name of the score.
 
     Raises:
         DataError: there are no images, or the shapes differ.
@@ -75,15 +75,14 @@ def standings(names: list[str], right: np.ndarray, groups: np.ndarray, metric: M
 
 
 def chosen_name(found: list[Standing]) -> str:
-    """Return the first candidate that is no more than one standard error behind the best one."""
+    """Return the first candidate at most one standard error behind the best one."""
     return next(each.name for each in found if not each.behind > each.behind_error)
 
 
 def lead(first: np.ndarray, second: np.ndarray, groups: np.ndarray, metric: Metric) -> Lead:
-    """Return by how much one candidate is better than another on the same images; both 0 or 1, shape ``(N,)``.
+    """Return how much better one candidate is than another on the same images; both 0 or 1, shape ``(N,)``.
 
-    Of the worst groups, the error is that of the paired difference within the group that is worst for one of them,
-    whichever is larger.
+    For worst groups, the error is the larger one of the paired difference within the worst group of either candidate.
     """
     difference = _score(first, groups, metric) - _score(second, groups, metric)
     if metric == "mean_recall":
@@ -110,6 +109,6 @@ def _worst(right: np.ndarray, groups: np.ndarray) -> int:
 
 
 def _group_error(values: np.ndarray) -> float:
-    """Return the standard error of a group's mean, with one image more that is half off, so that it is never 0."""
+    """Return the standard error of a group's mean, with one added image that is half off, so that it is never 0."""
     spread = float(((values - values.mean()) ** 2).sum()) + 0.25
     return math.sqrt(spread / max(len(values) - 1, 1) / len(values))

@@ -14,7 +14,7 @@ from synaug.errors import DataError
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """The mean of second minus first over ``num_pairs`` pairs, with the ends of its interval; NaN where undefined."""
+    """The mean of second minus first over ``num_pairs`` pairs, with the ends of its interval; NaN if undefined."""
 
     mean: float
     low: float
@@ -28,10 +28,10 @@ class PairedDifference:
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float], *, confidence: float = 0.95) -> PairedDifference:
-    """Return how much more the second has than the first, seed by seed, with Student's interval.
+    """Return by how much the second exceeds the first, paired by seed, with Student's interval.
 
-    Two methods that share seeds share images, order and first weights, so that their difference varies less than each
-    of them; one pair has no interval.
+    Two methods with the same seeds share images, order and initial weights, so their difference varies less than each
+    of them; a single pair has no interval.
 
     Args:
         first: one value per seed.
@@ -61,12 +61,12 @@ def paired_difference(first: Sequence[float], second: Sequence[float], *, confid
 def mcnemar(*, labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> float:
     """Return the exact two-sided p-value of McNemar's test that two classifiers err equally often.
 
-    Only images count that exactly one of them has right; without any, the value is 1.
+    Only images that exactly one of them classifies correctly count; without any, the value is 1.
 
     Args:
         labels: true classes, shape ``(N,)``.
-        first: classes that the first classifier predicts, shape ``(N,)``.
-        second: those of the second.
+        first: predictions of the first classifier, shape ``(N,)``.
+        second: predictions of the second.
 
     Raises:
         DataError: shapes differ.

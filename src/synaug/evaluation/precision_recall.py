@@ -1,6 +1,6 @@
-"""Nearest neighbors of real and synthetic images: precision, recall, density, coverage and diversity.
+"""Compare nearest neighbors of real and synthetic images: precision, recall, density, coverage and diversity.
 
-Features are rows of one array; distances are Euclidean, and only one block of them is held at a time.
+Features are rows of one array; distances are Euclidean, and only one block of them is in memory at a time.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_CELLS = 4_000_000  # distances held at once
+_CELLS = 4_000_000  # distances in memory at a time
 
 
 @dataclass(frozen=True)
 class Manifold:
-    """k-nearest-neighbor scores in [0, 1], density from 0 up; NaN with too few images.
+    """k-nearest-neighbor scores in [0, 1], density 0 or more; NaN with too few images.
 
-    ``precision``: share of synthetic images within the neighborhood of some real one (Kynkäänniemi et al.
-    2019); ``recall``: share of real ones within that of some synthetic one. ``density`` counts in how many
-    real neighborhoods a synthetic image lies, over k; ``coverage`` is the share of real images whose
-    neighborhood holds a synthetic one (Naeem et al. 2020).
+    ``precision``: share of synthetic images within the neighborhood of some real one (Kynkäänniemi et al. 2019);
+    ``recall``: share of real ones within that of some synthetic one. ``density`` is the number of real neighborhoods
+    that contain a synthetic image, divided by k; ``coverage`` is the share of real images whose neighborhood contains a
+    synthetic one (Naeem et al. 2020).
     """
 
     precision: float
@@ -31,7 +31,7 @@ class Manifold:
 
 
 def manifold(*, real: np.ndarray, synthetic: np.ndarray, num_neighbors: int = 5) -> Manifold:
-    """Return precision, recall, density and coverage; NaN with no more than ``num_neighbors`` images a side."""
+    """Return precision, recall, density and coverage; NaN with ``num_neighbors`` or fewer images per side."""
     if min(len(real), len(synthetic)) <= num_neighbors:
         return Manifold(math.nan, math.nan, math.nan, math.nan)
     real_radii, synthetic_radii = _radii(real, num_neighbors), _radii(synthetic, num_neighbors)
@@ -71,7 +71,7 @@ def _radii(features: np.ndarray, num_neighbors: int) -> np.ndarray:
 
 
 def _distance_blocks(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield Euclidean distances from some rows of the first to all of the second, a block at a time."""
+    """Yield blocks of Euclidean distances, from some rows of the first array to all rows of the second."""
     first, second = first.astype(np.float64), second.astype(np.float64)
     center = second.mean(axis=0)
     first, second = first - center, second - center

@@ -1,4 +1,4 @@
-"""Score a table of anyone's predictions: recall of each class, and fairness between attribute values."""
+"""Score a table of anyone's predictions: recall per class, and fairness between attribute values."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from synaug.evaluation.proportions import (
 from synaug.evaluation.scores import RESAMPLES, group_intervals
 from synaug.evaluation.sensitive_columns import JOINT, SensitiveColumn, sensitive_columns
 
-MIN_CELL = 10  # images below which a rate does not drive a difference
-LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of their columns
+MIN_CELL = 10  # images; rates of smaller groups do not drive a difference
+LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of these columns
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -65,23 +65,23 @@ def evaluate_predictions(
     Args:
         table: a frame, or a dict of columns: labels and predictions, names or numbers, and any attributes.
         attributes: the columns between whose values fairness is measured. ``"sex,age"`` stands for each of both and
-            for their intersection. Rows without a value are left out; numbers of many values become ranges.
-        label: the column of true classes; without it, ``label`` or ``y_true``.
-        prediction: the column of chosen classes; without it, ``prediction`` or ``y_pred``.
+            for their intersection. Rows without a value are left out; columns of many numbers become ranges.
+        label: the column of true classes; default: ``label`` or ``y_true``.
+        prediction: the column of predicted classes; default: ``prediction`` or ``y_pred``.
         min_cell: images that a rate needs to count in differences and ratios between attribute values; smaller groups
-            are shown only. If no group has so many, all count, and a note says so.
-        seed: of the intervals.
+            are only shown. If no group is large enough, all count, and a note is added.
+        seed: random seed of the intervals.
 
     Returns:
         ``num_images``, ``accuracy``, ``mean_recall``, ``worst_class``, ``per_class`` (of the classes that occur as
-        labels) and, if attributes are given, ``fairness`` with one entry per attribute, NaN where undefined. Its worst
-        and mean are those of the groups with images; ``num_unmeasured_groups`` have none, ``num_small_groups`` have
+        labels) and, if attributes are given, ``fairness`` with one entry per attribute, NaN if undefined. Its worst
+        and mean are over the groups with images; ``num_unmeasured_groups`` have none, ``num_small_groups`` have
         fewer than ``min_cell``.
         ``intervals``, here and in each such entry, has the ends of the 95 % interval of each number, by the same names:
         Wilson's for shares and their averages, the bootstrap's for gaps between attribute values.
 
     Raises:
-        DataError: a column is not there, the table is empty, or a label or prediction is missing.
+        DataError: a column is missing, the table is empty, or a label or prediction is missing.
     """
     if isinstance(min_cell, bool) or not isinstance(min_cell, Integral) or min_cell < 1:
         raise OptionError(f"min_cell must be a whole number of at least 1, got {min_cell!r}.")
@@ -126,7 +126,7 @@ def _overall(names: Sequence[str], *, labels: np.ndarray, predictions: np.ndarra
 
 
 def _as_frame(table: pd.DataFrame | Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """Return a frame whose columns have texts as their names."""
+    """Return a frame whose column names are strings."""
     if isinstance(table, pd.DataFrame):
         frame = table.set_axis([str(name) for name in table.columns], axis=1)
         twice = frame.columns[frame.columns.duplicated()]
@@ -149,7 +149,7 @@ def _column(frame: pd.DataFrame, asked: object, usual: Sequence[str], kind: str)
 
 
 def _full(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return the column, of which every row must have a value."""
+    """Return the column if every row has a value."""
     if not len(column):
         raise DataError("The predictions have no rows, so there is nothing to evaluate.")
     empty = (column.isna() | (column.astype(str).str.strip() == "")).to_numpy()
@@ -161,7 +161,7 @@ def _full(column: pd.Series[Any]) -> pd.Series[Any]:
 def _encoded(
     label: pd.Series[Any], prediction: pd.Series[Any]
 ) -> tuple[tuple[list[str], np.ndarray, np.ndarray], list[str]]:
-    """Return the class names that occur, labels and predictions as positions in them, and notes on what was read."""
+    """Return the class names that occur, labels and predictions as positions in them, and notes."""
     known, predicted = _text(label), _text(prediction)
     notes = [
         note

@@ -1,9 +1,9 @@
-"""Intervals for shares of images: one share, a mean or the worst of several, and differences between two.
+"""Compute intervals for shares of images: one share, a mean or the worst of several, and differences between two.
 
 They hold for few images, where a bootstrap fails: the percentile interval of a share covers 32 % instead of 95 % at
 three images, and that of a smallest share 66 %. One share gets Wilson's score interval, a difference of two Newcombe's,
 and a mean of several a normal interval whose variances come from shares with two images added (Agresti and Coull 1998)
-or, of pairs, with half an image in each cell of the table (Agresti and Min 2005).
+or, for pairs, with half an image in each cell of the table (Agresti and Min 2005).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def shares_of(strata: np.ndarray, right: np.ndarray, num_strata: int) -> list[Sh
     Args:
         strata: class or group of each image, shape ``(N,)``, in ``0..num_strata - 1``.
         right: bool, shape ``(N,)``.
-        num_strata: how many there are, with or without images.
+        num_strata: number of strata, including empty ones.
     """
     totals = np.bincount(strata, minlength=num_strata).tolist()
     hits = np.bincount(strata[right], minlength=num_strata).tolist()
@@ -103,7 +103,7 @@ def mean_interval(shares: Sequence[Share], weights: Sequence[float] | None = Non
 
 
 def _variance(share: Share) -> float:
-    """Return the variance of a measured share, of which two images more, one of them right, are a better guess."""
+    """Return the variance of a measured share, estimated with two added images, one of them right."""
     guess = (share.right + 1) / (share.total + 2)
     return guess * (1 - guess) / share.total
 
@@ -144,8 +144,8 @@ def paired_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     """Return the 95 % interval of the difference of two shares of the *same* images (Newcombe 1998b, method 10).
 
     Args:
-        first: where the first classifier is right, bool of shape ``(N,)``.
-        second: where the second is, shape ``(N,)``.
+        first: whether the first classifier is right, bool of shape ``(N,)``.
+        second: whether the second is right, bool of shape ``(N,)``.
 
     Raises:
         DataError: the shapes differ.
@@ -159,8 +159,8 @@ def paired_mean_interval(first: np.ndarray, second: np.ndarray, *, strata: np.nd
     """Return the 95 % interval of the difference of two means over strata, such as of two mean recalls.
 
     Args:
-        first: where the first classifier is right, bool of shape ``(N,)``.
-        second: where the second is, shape ``(N,)``.
+        first: whether the first classifier is right, bool of shape ``(N,)``.
+        second: whether the second is right, bool of shape ``(N,)``.
         strata: class of each image, shape ``(N,)``.
     """
     first, second = _pairs(first, second)
@@ -173,7 +173,7 @@ def paired_mean_interval(first: np.ndarray, second: np.ndarray, *, strata: np.nd
 
 
 def _paired_variance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the variance of the difference of two shares of the same images, with half an image more in each cell."""
+    """Return the variance of the difference of two shares of the same images, with half an image added to each cell."""
     ours, theirs = float((first & ~second).sum()) + 0.5, float((~first & second).sum()) + 0.5
     num = len(first) + 2
     return (ours + theirs - (ours - theirs) ** 2 / num) / (num * len(first))
@@ -194,7 +194,7 @@ def _difference(first: Share, second: Share, correlation: float) -> Interval:
 
 
 def _phi(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the correlation of two answers per image, corrected for continuity as Newcombe's method 10 does."""
+    """Return the correlation of two answers per image, with the continuity correction of Newcombe's method 10."""
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
     ours, theirs = int((first & ~second).sum()), int((~first & second).sum())
     margins = (both + ours) * (theirs + neither) * (both + theirs) * (ours + neither)

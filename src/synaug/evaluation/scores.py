@@ -1,4 +1,4 @@
-"""All that is measured of one classifier on the test images, as the entries of a result."""
+"""Compute all scores of one classifier on the test images, as the entries of a result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from synaug.evaluation.proportions import (
 from synaug.evaluation.spurious import train_weighted_accuracy
 
 DISPARITIES = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")
-RESAMPLES = 200  # of the test images, for the intervals of what is measured between groups
+RESAMPLES = 200  # of the test images, for the intervals of differences between groups
 
 
 def scores(
@@ -39,7 +39,7 @@ def scores(
     train_group_counts: np.ndarray,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return accuracies and gaps as fractions, NaN where undefined, and 95 % intervals.
+    """Return accuracies and gaps as fractions, NaN if undefined, and 95 % intervals.
 
     Intervals of shares and of their means are Wilson's (see ``proportions``), those of gaps between groups are
     bootstrapped.
@@ -47,16 +47,16 @@ def scores(
     Args:
         labels: true classes, shape ``(N,)``.
         probabilities: of each class, shape ``(N, C)``.
-        attributes: shape ``(N,)``, -1 where unknown; those rows count for no group.
+        attributes: shape ``(N,)``, -1: unknown; those rows belong to no group.
         class_names: one per class.
-        attribute_names: one an attribute value; none where no attribute is known.
+        attribute_names: one per attribute value; empty if no attribute is known.
         class_counts: real training images per class, shape ``(C,)``.
         train_group_counts: real training images per group, shape ``(C, A)``.
-        seed: of the bootstrap.
+        seed: random seed of the bootstrap.
 
     Returns:
         ``accuracy``, ``mean_recall``, ``many``, ``medium``, ``few``, ``worst_class``, ``per_class``,
-        ``calibration_error``, ``intervals`` and, where test images have two attribute values, the entries of
+        ``calibration_error``, ``intervals`` and, if test images have two attribute values, the entries of
         ``group_scores`` with their intervals, and ``per_group``.
     """
     predictions = probabilities.argmax(1)
@@ -114,7 +114,7 @@ def class_intervals(shares: Sequence[Share], bins: ShotBins) -> dict[str, tuple[
     whole = Share(sum(share.right for share in shares), sum(share.total for share in shares))
     averaged = {"mean_recall": np.ones(len(shares), bool), "many": bins.many, "medium": bins.medium, "few": bins.few}
     ends = {name: mean_interval(shares, chosen.astype(float).tolist()) for name, chosen in averaged.items()}
-    every = shares if all(share.total for share in shares) else []  # else nobody knows the worst class
+    every = shares if all(share.total for share in shares) else []  # else the worst class is unknown
     found = {"accuracy": wilson_interval(whole)} | ends | {"worst_class": worst_interval(every)}
     return {name: astuple(interval) for name, interval in found.items()}
 
@@ -138,10 +138,10 @@ def group_scores(
     num_attributes: int,
     train_group_counts: np.ndarray,
 ) -> dict[str, float]:
-    """Return what is measured between groups, by the names of ``FairnessReport``.
+    """Return the scores between groups, by their names in ``FairnessReport``.
 
-    Gaps are those of class 1 where there are two classes, as in fairlearn; with more, each class in turn is the
-    positive one, and ``_worst`` and ``_mean`` over the classes are given.
+    Gaps are those of class 1 if there are two classes, as in fairlearn; with more, each class in turn is the positive
+    one, and ``_worst`` and ``_mean`` over the classes are returned.
     """
     report = fairness_report(
         labels=labels,

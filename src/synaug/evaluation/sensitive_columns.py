@@ -1,4 +1,4 @@
-"""Read sensitive attributes from a table of predictions: several columns at once, ranges of numbers, missing values."""
+"""Read sensitive attributes from a table of predictions: several columns, ranges of numbers, missing values."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from synaug.data.class_names import cell_text, sorted_names
 from synaug.data.labels import label_texts
 from synaug.errors import DataError
 
-MOST_NUMBERS = 12  # distinct numbers of a column; more are ranges
+MOST_NUMBERS = 12  # distinct numbers in a column; more become ranges
 MOST_VALUES = 50
 QUARTERS = (0.25, 0.5, 0.75)
-JOINT = ","  # between the columns of an intersection
-BETWEEN = " & "  # between the values of an intersection
+JOINT = ","  # separates the columns of an intersection
+BETWEEN = " & "  # separates the values of an intersection
 
 
 @dataclass(frozen=True, eq=False)
 class SensitiveColumn:
-    """Values of an attribute: positions in ``names``, int64 of shape ``(N,)``; -1 where a row has no value."""
+    """Values of an attribute: positions in ``names``, int64 of shape ``(N,)``; -1 for a row without a value."""
 
     names: tuple[str, ...]
     positions: np.ndarray
@@ -31,11 +31,11 @@ class SensitiveColumn:
 
 
 def sensitive_columns(frame: pd.DataFrame, asked: Sequence[str]) -> dict[str, SensitiveColumn]:
-    """Return the attributes that are asked for, by name.
+    """Return the requested attributes by name.
 
     Args:
         frame: a row per image.
-        asked: columns; several joined by commas stand for each of them and their intersection.
+        asked: columns; several joined by commas stand for each of them and for their intersection.
 
     Raises:
         DataError: a column is missing, empty, or has too many values to compare.
@@ -81,7 +81,7 @@ def _is_boolean(values: pd.Series[Any]) -> bool:
 
 
 def _ranges(numbers: pd.Series[float], where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return numbers as the names of quarters of about equally many rows, and the names in order."""
+    """Return range names for numbers, cut at quartiles into about equally many rows, and the names in order."""
     if not np.isfinite(numbers).all():
         raise DataError(f"{where} has values that are not finite numbers.")
     cuts = np.unique(np.quantile(numbers, QUARTERS))
@@ -93,7 +93,7 @@ def _ranges(numbers: pd.Series[float], where: str) -> tuple[np.ndarray, tuple[st
 
 
 def _intersection(columns: Sequence[SensitiveColumn]) -> SensitiveColumn:
-    """Return the attribute whose values are the combinations that occur; unknown where one is."""
+    """Return the attribute whose values are the combinations that occur; unknown if any part is unknown."""
     values = np.stack([column.positions for column in columns], 1)
     known = np.asarray((values >= 0).all(1))
     cells, places = np.unique(values[known], axis=0, return_inverse=True)

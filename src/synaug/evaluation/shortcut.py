@@ -1,4 +1,4 @@
-"""The shortcut of balanced sets: "is synthetic" may tell a model the class or group."""
+"""Detect the shortcut of balanced sets: "is synthetic" may reveal the class or group to a model."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import numpy as np
 def shortcut_warnings(
     *, cells: np.ndarray, is_synthetic: np.ndarray, cell_names: Sequence[str], kind: str = "class"
 ) -> list[str]:
-    """Say where "is synthetic" gives the class (or group) away, so that a model may learn that instead.
+    """Return warnings if "is synthetic" reveals the class (or group), so that a model may learn that instead.
 
     Qraitem et al. 2024, "From Fake to Real".
 
     Args:
         cells: class or group of each training image, shape ``(N,)``.
         is_synthetic: shape ``(N,)``.
-        cell_names: one name a class or group.
-        kind: what a cell is called.
+        cell_names: one name per class or group.
+        kind: noun for a cell.
     """
     counts = np.zeros((len(cell_names), 2), np.int64)
     np.add.at(counts, (cells, is_synthetic.astype(np.int64)), 1)

@@ -1,4 +1,4 @@
-"""Spurious correlation: accuracy of each class x attribute group, and three averages with three names."""
+"""Measure spurious correlation: accuracy per class x attribute group, and three averages with three names."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from synaug.evaluation.fairness import accuracy_by_group
 
 @dataclass(frozen=True)
 class SpuriousReport:
-    """Accuracies in [0, 1]; NaN where a group has no test image.
+    """Accuracies in [0, 1]; NaN if a group has no test image.
 
     ``by_group`` is in the order ``label * num_attributes + attribute``. ``worst_group_accuracy`` is its
-    smallest, ``mean_group_accuracy`` its plain mean, ``train_weighted_accuracy`` its mean weighted by the
+    minimum, ``mean_group_accuracy`` its plain mean, ``train_weighted_accuracy`` its mean weighted by the
     *training* images of each group: the "average accuracy" of Waterbirds (Sagawa et al. 2020), which WILDS
-    calls adjusted. ``accuracy`` is the share of test images that are right.
+    calls adjusted. ``accuracy`` is the share of correctly classified test images.
     """
 
     accuracy: float
@@ -42,10 +42,10 @@ def spurious_report(
 
     Args:
         labels: true classes, shape ``(N,)``.
-        predictions: chosen classes, shape ``(N,)``.
+        predictions: predicted classes, shape ``(N,)``.
         attributes: the spurious attribute, shape ``(N,)``.
-        num_classes: how many classes there are.
-        num_attributes: how many attribute values there are.
+        num_classes: number of classes.
+        num_attributes: number of attribute values.
         train_group_counts: real training images per group, shape ``(C, A)`` or ``(C * A,)``.
 
     Raises:

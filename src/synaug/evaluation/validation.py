@@ -1,4 +1,4 @@
-"""Check arrays of labels, predictions and attributes before anything is measured on them."""
+"""Check arrays of labels, predictions and attributes before measuring anything on them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from synaug.errors import DataError
 
 
 def check_predictions(*, labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> None:
-    """Check that labels and predictions are whole numbers in ``0..num_classes - 1`` and of one length.
+    """Check that labels and predictions are whole numbers in ``0..num_classes - 1`` and of equal length.
 
     Raises:
         OptionError: the number of classes is below 1.
@@ -23,7 +23,7 @@ def check_predictions(*, labels: np.ndarray, predictions: np.ndarray, num_classe
 
 
 def check_attributes(*, labels: np.ndarray, attributes: np.ndarray, num_attributes: int) -> None:
-    """Check that there is one attribute in ``0..num_attributes - 1`` for each label.
+    """Check that each label has one attribute in ``0..num_attributes - 1``.
 
     Raises:
         OptionError: the number of attributes is below 1.
@@ -39,7 +39,7 @@ def check_positions(kind: str, values: np.ndarray, end: int) -> None:
     """Check that the values are one-dimensional whole numbers in ``0..end - 1``.
 
     Raises:
-        DataError: they are not; the message names the first that is outside.
+        DataError: they are not; the message names the first value out of range.
     """
     if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer):
         raise DataError(
@@ -53,7 +53,7 @@ def check_positions(kind: str, values: np.ndarray, end: int) -> None:
 
 
 def mean_where(values: np.ndarray, chosen: np.ndarray) -> float:
-    """Return the mean of the chosen values; NaN where none is chosen.
+    """Return the mean of the chosen values; NaN if none is chosen.
 
     >>> mean_where(np.array([1.0, 0.0]), np.array([False, False]))
     nan

@@ -1,4 +1,4 @@
-"""The ways from images to a classifier: each method of a table, how it is trained, tested and kept."""
+"""Turn images into classifiers: each method of a table, with its training, testing and storage."""
 
 from synaug.methods.datasets import Sets, images_digest, load_sets, retraining_set, selected
 from synaug.methods.networks import check_code, check_networks, network_digests

@@ -1,4 +1,4 @@
-"""The images that methods learn from and are tested on, loaded once for all of them."""
+"""Load the images for training and testing once for all methods."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
     from synaug.training.training_set import Normalization, TrainingSet
 
-LARGEST_SIDE = 224  # pixels, of what a network without weights of its own is trained on
+LARGEST_SIDE = 224  # pixels; the largest input of a network without pretrained weights
 
 
 @dataclass(frozen=True)
 class Sets:
-    """The images in memory: what is learned from and what is measured on; and features that several methods need.
+    """The images in memory for training and evaluation, and features that several methods share.
 
-    ``num_planned``: images of the balanced set once it is complete, from which the number of steps
-    follows; None: those that there are.
+    ``num_planned``: images of the balanced set once it is complete, which determines the number of steps; None: the
+    existing ones.
     ``validation`` are the images of the data's validation split, None if it has none: options, checkpoints and last
     layers may be chosen on them.
     """
@@ -47,7 +47,7 @@ class Sets:
 
     @property
     def num_counted(self) -> int:
-        """Images that an epoch of every method counts: those of the complete balanced set."""
+        """Images per epoch, for every method: those of the complete balanced set."""
         return len(self.evened_out) if self.num_planned is None else self.num_planned
 
 
@@ -57,8 +57,8 @@ def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, pr
     Args:
         out: run directory.
         options: size and normalization.
-        autoencoded: load the real images as the generator's autoencoder returns them, too.
-        progress: called with how far it is.
+        autoencoded: also load the real images as the generator's autoencoder returns them.
+        progress: called with the progress so far.
     """
     import torch
 
@@ -93,7 +93,7 @@ def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, pr
 
 
 def stored_side(side: int, options: TrainOptions) -> int:
-    """Return the side at which images are kept, not smaller than what a network is given.
+    """Return the side of stored images, at least that of a network's input.
 
     Raises:
         OptionError: ``train.load_size`` is smaller.
@@ -109,13 +109,13 @@ def stored_side(side: int, options: TrainOptions) -> int:
 
 
 def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int, Normalization | None]:
-    """Return channels, side and normalization of the images that a network is given.
+    """Return channels, side and normalization of a network's input images.
 
-    Side and normalization are the options', else those of the weights that the network starts from, else the data's;
+    Side and normalization come from the options, else from the network's pretrained weights, else from the data;
     None stands for the normalization of the data.
 
     Raises:
-        OptionError: the network has no such weights, or the options do not fit to the channels.
+        OptionError: the network has no such weights, or the options do not fit the channels.
     """
     from synaug.training.networks.classifiers import check_pretrained, network_named
     from synaug.training.networks.timm_networks import pretrained_normalization
@@ -134,12 +134,12 @@ def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int,
 
 
 def images_digest(synthetic: Manifest) -> str:
-    """Return a digest of which synthetic images there are."""
+    """Return a digest of the existing synthetic images."""
     return storage.digest("\n".join(sorted(synthetic.frame["sha256"])).encode())
 
 
 def selected(sets: Sets, images: ImagesOptions) -> Sets:
-    """Return the sets with the images that a study chooses; the real ones that leave are the same for every study."""
+    """Return the sets with the images that a study selects; every study removes the same real images."""
     if images == ImagesOptions():
         return sets
     names, both = sets.class_names, sets.evened_out
@@ -163,11 +163,11 @@ def selected(sets: Sets, images: ImagesOptions) -> Sets:
 
 
 def retraining_data(data: str, real: TrainingSet, *, uses_synthetic: bool) -> str:
-    """Return which images a last layer is retrained on, with ``auto`` decided by what is known.
+    """Return the images for retraining a last layer, with ``auto`` resolved from the known data.
 
-    As soon as an attribute is known, equally many real images of each group: class-balanced or all images carry the
-    very correlation of class and attribute that retraining is to remove. Else the balanced set or, for a method
-    without synthetic images, all real ones.
+    If an attribute is known, equally many real images per group: class-balanced or all images would contain the very
+    correlation of class and attribute that retraining should remove. Else the balanced set or, for a method without
+    synthetic images, all real ones.
     """
     if data != "auto":
         return data
@@ -182,10 +182,10 @@ def _knows_groups(real: TrainingSet) -> bool:
 
 
 def retraining_set(sets: Sets, data: str, *, seed: int) -> TrainingSet:
-    """Return the images on which the last layer is retrained.
+    """Return the images for retraining the last layer.
 
     Raises:
-        OptionError: groups are to be balanced, but no attribute is known, or there is no validation split.
+        OptionError: group balance is required but no attribute is known, or there is no validation split.
     """
     data = retraining_data(data, sets.real, uses_synthetic=True)
     if data == "validation":

@@ -1,4 +1,4 @@
-"""Judge synthetic images by a cross-fitted classifier on the features of a network that learned from real ones."""
+"""Judge synthetic images by a cross-fitted classifier on the features of a network trained on real images."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
 
 FOLDS = 5
-DRAWS = 4  # images per one that feedback keeps
+DRAWS = 4  # images per image that feedback keeps
 STRENGTH = 0.1  # C of the logistic regression
 
 
 def judged(data: TrainingSet, features: Tensor, *, by: str, quantile: float = 0.02) -> TrainingSet:
-    """Return the images without the synthetic ones that do not fit their class, or with their weights.
+    """Return the images without synthetic ones that do not fit their class, or with weights.
 
     Args:
         data: real and synthetic images.
-        features: of a network that learned from the real ones, shape ``(N, D)``.
+        features: of a network trained on the real images, shape ``(N, D)``.
         by: ``filter`` drops synthetic images whose margin is below that of all but a share of the real images of their
             class; ``feedback`` keeps, of those that fit, the quarter of each class's synthetic images about which the
-            classifier is least certain (after Askari Hemmat et al. 2023); ``weight`` weights each image by how probable
-            its class is, relative to a typical real image.
+            classifier is least certain (after Askari Hemmat et al. 2023); ``weight`` weights each image by the
+            probability of its class, relative to a typical real image.
         quantile: that share.
     """
     import torch
@@ -54,7 +54,7 @@ def least_certain(
     *,
     num_classes: int,
 ) -> np.ndarray:
-    """Return the candidates of highest entropy, a quarter as many of each class as it has synthetic images, as a mask.
+    """Return a mask of the candidates with the highest entropy, a quarter of each class's synthetic images.
 
     >>> probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3]])
     >>> everything = np.ones(4, bool)
@@ -73,9 +73,9 @@ def least_certain(
 def agreement(
     probabilities: np.ndarray, labels: np.ndarray, is_synthetic: np.ndarray, *, num_classes: int
 ) -> np.ndarray:
-    """Return the weight of each image, float of shape ``(N,)``: 1 for real ones.
+    """Return the weight of each image, float of shape ``(N,)``; 1 for real images.
 
-    A synthetic one has the probability of its class divided by the median of the real images of that class, at most 1.
+    For a synthetic image, the probability of its class divided by the median of that class's real images, at most 1.
 
     >>> probabilities = np.array([[0.8, 0.2], [0.4, 0.6]])
     >>> agreement(probabilities, np.array([0, 0]), np.array([False, True]), num_classes=2)
@@ -89,9 +89,9 @@ def agreement(
 
 
 def class_probabilities(data: TrainingSet, features: Tensor, *, seed: int = 0) -> np.ndarray:
-    """Return what a class-balanced logistic regression on real features says of each image, shape ``(N, C)``.
+    """Return class probabilities from a class-balanced logistic regression on real features, shape ``(N, C)``.
 
-    Of a real image, it is one that did not learn from it.
+    Those of a real image come from a model that was not fitted to it.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
@@ -115,7 +115,7 @@ def class_probabilities(data: TrainingSet, features: Tensor, *, seed: int = 0) -
     folds = max(2, min(FOLDS, int(counts[counts > 0].min(initial=FOLDS))))
     from synaug.runtime.quiet import without_warnings
 
-    with without_warnings():  # a class with a single image is in one fold only, which is right here
+    with without_warnings():  # a class with a single image is in one fold only, which is correct here
         parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(real, labels[real]))
     for seen, asked in parts:
         fill(real[seen], real[asked])

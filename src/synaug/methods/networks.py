@@ -1,4 +1,4 @@
-"""The networks that methods train: whether they can be made, and which files of the user's own they come from."""
+"""Check that the networks of methods can be made, and compute digests of the user's files behind them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from synaug.synthesis.planning.plan import Plan
 
 
 def check_code(networks: Iterable[str]) -> None:
-    """Make sure that the person named or confirmed the code of the networks; none of it is run here.
+    """Check that the user named or confirmed the code of the networks, without running any of it.
 
     Raises:
         OptionError: code is neither named nor confirmed, or cannot be found.
     """
-    own = [network for network in networks if ":" in network]  # so that nothing heavy is loaded for others
+    own = [network for network in networks if ":" in network]  # avoids heavy imports for the others
     if not own:
         return
     from synaug.training.networks.custom import is_own, source_digest
@@ -28,10 +28,10 @@ def check_code(networks: Iterable[str]) -> None:
 
 
 def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
-    """Make the networks of the user's own once, and see that all take the same images, before hours go into others.
+    """Make custom networks once, and check that all take the same images, before hours go into training others.
 
     Raises:
-        OptionError: a network cannot be made, wants other images, or is code that nobody confirmed.
+        OptionError: a network cannot be made, takes other images, or is code that nobody confirmed.
     """
     from synaug.training.networks.classifiers import make_model
     from synaug.training.networks.custom import is_own
@@ -52,7 +52,7 @@ def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
 
 
 def check_inputs(networks: Iterable[str], options: TrainOptions, plan: Plan) -> None:
-    """Make sure that all networks of a run take the images as ``train.network`` does.
+    """Check that all networks of a run take the same images as ``train.network``.
 
     Raises:
         OptionError: one does not.
@@ -69,6 +69,6 @@ def check_inputs(networks: Iterable[str], options: TrainOptions, plan: Plan) -> 
 
 
 def network_digests(methods: Sequence[str], recipe: Recipe) -> dict[str, str]:
-    """Return the networks of the methods that a file or folder decides, with its digest."""
+    """Return the digests of the files or folders that define networks of the methods, by network."""
     files = {network_of(name, recipe): network_file(name, recipe) for name in methods}
     return {network: file["network_digest"] for network, file in files.items() if file}

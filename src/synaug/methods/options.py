@@ -1,4 +1,4 @@
-"""What a method is under a recipe: which entry of the table, with which options, and whether a result is of them."""
+"""Resolve a method under a recipe: its entry in the table, its options, and whether a result matches them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ REVISED = {
     ("loss", "ldam_drw"): 1,  # divided by the sum of weights
     ("loss", "cross_entropy_drw"): 1,
     ("schedule", "glmc"): 1,  # exponent, consistency and factor as published
-    ("mixing", "cmo"): 1,  # partners by the counts of the set
+    ("mixing", "cmo"): 1,  # partners by class counts in the set
 }
-"""Formulas that changed, and how often: results of an older one are trained again."""
+"""Revision numbers of formulas that changed: results of older revisions are trained again."""
 
 _DECIDING = ("data", "stage1", "schedule", "starts_from", "retrain", "groups_from", "judged_from", "judged_by")
 _NOT_DECIDING = {"device", "track", "in_memory"}
 
 
 def method_named(name: str, recipe: Recipe) -> Method:
-    """Return the method of that name, or another version of one that the recipe names.
+    """Return the method of that name, or the variant that the recipe defines under it.
 
     Raises:
-        OptionError: nothing has this name.
+        OptionError: the name is unknown.
     """
     own = recipe.methods.get(name, MethodOptions())
     kind = own.method or name
@@ -56,9 +56,9 @@ def network_of(name: str, recipe: Recipe) -> str:
 
 
 def network_file(name: str, recipe: Recipe) -> dict[str, str]:
-    """Return the digest of the file or folder that decides the network of a method, where there is one."""
+    """Return the digest of the file or folder that defines the network of a method; empty if there is none."""
     network = network_of(name, recipe)
-    if ":" not in network:  # so that nothing heavy is loaded
+    if ":" not in network:  # avoids heavy imports
         return {}
     from synaug.training.networks.classifiers import network_digest
 
@@ -66,10 +66,10 @@ def network_file(name: str, recipe: Recipe) -> dict[str, str]:
 
 
 def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int | None = None) -> None:
-    """Make sure that each method is known and, if ``num_attributes`` is given, has the groups that it needs.
+    """Check that each method is known and, if ``num_attributes`` is given, has the groups that it needs.
 
     Raises:
-        OptionError: one is not or has not.
+        OptionError: a method is unknown or lacks groups.
     """
     for name in methods:
         method = method_named(name, recipe)
@@ -93,13 +93,13 @@ def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int
 
 
 def needs_groups(name: str, recipe: Recipe) -> bool:
-    """Return whether a method cannot do without an attribute, as the registry or the recipe has it."""
+    """Return whether a method requires an attribute, by the registry or the recipe."""
     own = recipe.methods.get(name, MethodOptions()).retrain
     return method_named(name, recipe).needs_groups or own.get("data") == "group_balanced_real"
 
 
 def _check_last_layer(name: str, recipe: Recipe) -> None:
-    """Refuse a strength for a last layer that would ignore it."""
+    """Raise an OptionError for a regularization strength that the last layer's method would ignore."""
     own = recipe.methods.get(name, MethodOptions()).retrain
     if "regularization" not in own:
         return
@@ -126,20 +126,20 @@ def uses_autoencoder(names: Sequence[str], recipe: Recipe) -> bool:
 
 
 def options_of(name: str, recipe: Recipe) -> dict[str, Any]:
-    """Return the options that decide the result of a method, apart from images and seed, as JSON keeps them."""
+    """Return the options that determine the result of a method, apart from images and seed, as plain JSON values."""
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     start = {"starts_from": options_of(method.starts_from, recipe)} if method.starts_from is not None else {}
     changed = {"own": own.model_dump(mode="json", exclude_defaults=True)}
     entry = json.loads(json.dumps({key: getattr(method, key) for key in _DECIDING}))
     train = recipe.train.model_dump(mode="json", exclude=_NOT_DECIDING)
-    train["pretrained"] = recipe.train.pretrained is True  # auto that nobody decided starts from scratch
+    train["pretrained"] = recipe.train.pretrained is True  # an undecided auto starts from scratch
     found = {"method": entry, "train": train} | changed | start | network_file(name, recipe)
     revised = formulas(_stage(found), method) if method.starts_from is None else {}
     return found | ({"formulas": revised} if revised else {})
 
 
 def formulas(stage: StageOptions, method: Method) -> dict[str, int]:
-    """Return the revisions of the formulas that stage 1 uses, so that results of an older one are out of date."""
+    """Return the revisions of the formulas in stage 1, so that results of older ones become outdated."""
     used = {"loss": stage.loss, "schedule": method.schedule}
     if method.uses_synthetic:
         used["mixing"] = stage.mixing
@@ -147,19 +147,19 @@ def formulas(stage: StageOptions, method: Method) -> dict[str, int]:
 
 
 def is_of_options(result: dict[str, Any], recipe: Recipe) -> bool:
-    """Return whether a result is of these options, by the values that they come to.
+    """Return whether a result has these options, compared by resolved values.
 
-    Which of registry and recipe sets a value makes no difference, nor does an option of a stage that the method does
-    not have. An option that was added later counts as its default.
+    It does not matter whether the registry or the recipe sets a value, and options of a stage that the method lacks do
+    not count. An option that was added later counts as its default.
     """
     try:
         return _resolved(result["options"]) == _resolved(options_of(result["method"], recipe))
-    except (KeyError, TypeError, ValueError):  # an option of an older version no longer exists
+    except (KeyError, TypeError, ValueError):  # an option of an older version that no longer exists
         return False
 
 
 def _resolved(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the values that the options of a result come to."""
+    """Return the resolved values of a result's options."""
     method = Method(description="", **options["method"])
     own = MethodOptions.model_validate(options.get("own", {}))
     found: dict[str, Any] = {
@@ -178,39 +178,39 @@ def _resolved(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _stage(options: dict[str, Any]) -> StageOptions:
-    """Return the stage-1 options of a result, without the number of steps that follows from epochs."""
+    """Return the stage-1 options of a result, without the number of steps, which follows from epochs."""
     own = MethodOptions.model_validate(options.get("own", {}))
     shared = TrainOptions.model_validate(options["train"]).stage1.model_dump()
     return StageOptions.model_validate(shared | dict(options["method"]["stage1"]) | own.stage1)
 
 
 def stage_options(name: str, recipe: Recipe, num_images: int) -> StageOptions:
-    """Return the stage-1 options of a method: the recipe's, the method's own, then the recipe's for it.
+    """Return the stage-1 options of a method: the recipe's, the method's own, then the recipe's for this method.
 
-    The number of steps follows from the ``num_images`` of the balanced set, so that every method takes equally many.
+    The number of steps follows from the ``num_images`` of the balanced set, so that all methods take equally many.
     """
     from synaug.training.optimization import num_steps
 
     stage = recipe.train.stage1
     changes = dict(method_named(name, recipe).stage1)
     changes |= recipe.methods[name].stage1 if name in recipe.methods else {}
-    own_length = "epochs" in changes  # fine-tuning: a few epochs of smaller batches
-    if stage.epochs != StageOptions().epochs:  # asked for, so it counts for all
+    own_length = "epochs" in changes  # fine-tuning takes a few epochs of smaller batches
+    if stage.epochs != StageOptions().epochs:  # set by the user, so it applies to all
         changes.pop("epochs", None)
     steps = num_steps(stage.model_copy(update=changes) if own_length else stage, num_images)
     return StageOptions.model_validate(stage.model_dump() | {"steps": steps} | changes)
 
 
 def retrain_options(name: str, recipe: Recipe) -> RetrainOptions:
-    """Return the stage-2 options of a method: the recipe's, the method's own, then the recipe's for it.
+    """Return the stage-2 options of a method: the recipe's, the method's own, then the recipe's for this method.
 
-    Where the recipe names the balanced set, a method without synthetic images takes all real ones.
+    If the recipe names the balanced set, a method without synthetic images uses all real ones.
     """
     return _retrain(method_named(name, recipe), recipe.train.retrain, recipe.methods.get(name, MethodOptions()))
 
 
 def learns_from_validation(name: str, recipe: Recipe) -> bool:
-    """Return whether the last layer is fitted to the validation images, so that their score would flatter it."""
+    """Return whether the last layer is fitted to the validation images, which biases their score."""
     return method_named(name, recipe).starts_from is not None and retrain_options(name, recipe).data == "validation"
 
 

@@ -1,11 +1,11 @@
-"""The table of methods: what each is, and what it changes against a recipe.  A new row of the results is an entry."""
+"""Define the table of methods: each entry is one row of results, described by its changes to a recipe."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-OWN = "own"  # instead of a method that tells the attribute
+OWN = "own"  # instead of a method that predicts the attribute
 
 Changes = tuple[tuple[str, Any], ...]
 
@@ -15,22 +15,22 @@ LONG_TAIL, GROUPS = "long_tail", "groups"
 
 @dataclass(frozen=True)
 class Method:
-    """A way from images to a classifier.
+    """One way to turn images into a classifier.
 
     Attributes:
-        description: what it does, in one sentence, for the report.
-        data: what stage 1 learns from: ``real`` or ``evened_out`` (real and synthetic).
+        description: one sentence for the report.
+        data: training data of stage 1: ``real`` or ``evened_out`` (real and synthetic).
         stage1: options that differ from the recipe's ``train.stage1``.
-        schedule: the course of stage 1, a name of ``training.schedules.SCHEDULES``.
+        schedule: the schedule of stage 1, a name of ``training.schedules.SCHEDULES``.
         starts_from: the method whose features are kept while the classifier is retrained; None trains stage 1.
         retrain: options that differ from the recipe's ``train.retrain``.
-        groups_from: the method whose features predict the attribute of images that have none, or ``OWN``: those of a
-            class are a group of their own. It needs groups.
+        groups_from: the method whose features predict missing attributes, or ``OWN``: the images of a class without an
+            attribute form their own group. Requires groups.
         judged_from: the method of real images whose features judge how well each synthetic image fits its class.
-        judged_by: what the judge decides: ``filter`` drops synthetic images that do not fit, ``weight`` weights them,
+        judged_by: effect of the judgment: ``filter`` drops synthetic images that do not fit, ``weight`` weights them,
             ``feedback`` keeps a quarter of them.
-        is_bound: whether it needs images that nobody has, so that it is no rival and never recommended.
-        problem: what it is for: ``LONG_TAIL``, ``GROUPS`` (fairness and spurious correlation), or None for both.
+        is_bound: whether it needs images that users do not have, so that it is no rival and never recommended.
+        problem: its purpose: ``LONG_TAIL``, ``GROUPS`` (fairness and spurious correlation), or None for both.
     """
 
     description: str
@@ -47,17 +47,17 @@ class Method:
 
     @property
     def uses_synthetic(self) -> bool:
-        """Whether anything of it learns from synthetic images."""
+        """Whether any part of it is trained on synthetic images."""
         return self.data == "evened_out"
 
     @property
     def needs_groups(self) -> bool:
-        """Whether it cannot do without an attribute."""
+        """Whether it requires an attribute."""
         return self.groups_from is not None or dict(self.retrain).get("data") == "group_balanced_real"
 
     @property
     def needs_validation(self) -> bool:
-        """Whether it learns from a validation split."""
+        """Whether it is trained on a validation split."""
         return dict(self.retrain).get("data") == "validation"
 
     @property
@@ -67,19 +67,19 @@ class Method:
 
     @property
     def is_general(self) -> bool:
-        """Whether it can be trained on any data: no bound, and no attribute, validation split or weights needed."""
+        """Whether it works with any data: no bound, and no attribute, validation split or weights needed."""
         needs = self.needs_groups or self.needs_validation or self.needs_pretrained
         return not (needs or self.is_bound)
 
 
 def _drawn(name: str, what: str, *, stage1: Changes, **more: Any) -> dict[str, Method]:
-    """Return a way to train on the balanced set whose prior is of the images drawn, not of the real ones."""
+    """Return a method on the balanced set with the prior of the drawn images instead of the real ones."""
     stage1 = (*stage1, ("prior", "drawn"))
     said = f"{what}, on the balanced set; class counts of what is drawn."
     return {f"synaug_{name}_drawn": Method(said, data="evened_out", stage1=stage1, **more)}
 
 
-_BOXES: Changes = (("mixup_alpha", 1.0),)  # of the papers that paste boxes
+_BOXES: Changes = (("mixup_alpha", 1.0),)  # as in the papers that paste boxes
 _CUTMIX: Changes = (*_BOXES, ("mixing_probability", 0.5))  # Yun et al. 2019 on CIFAR; 1 on ImageNet
 _DFR: Changes = (("data", "all_real"), ("regularization", 1.0), ("method", "dfr"))
 _FINE_TUNING: Changes = (
@@ -89,11 +89,11 @@ _FINE_TUNING: Changes = (
     ("batch_size", 32),
     ("epochs", 10),
 )
-_GROUP_DRO: Changes = (("loss", "group_dro"), ("sampler", "group_balanced"))  # batches as the authors draw them
+_GROUP_DRO: Changes = (("loss", "group_dro"), ("sampler", "group_balanced"))  # batches drawn as by the authors
 
 
 def _on_both(name: str, what: str, *, stage1: Changes = (), **more: Any) -> dict[str, Method]:
-    """Return a way to train as two methods: on the real images, unmixed, and on the balanced set."""
+    """Return two methods: one on the real images, without mixing, and one on the balanced set."""
     return {
         name: Method(f"{what}, on the real images alone.", stage1=(("mixing", "none"), *stage1), **more),
         f"synaug_{name}": Method(f"{what}, on the balanced set.", data="evened_out", stage1=stage1, **more),
@@ -101,9 +101,9 @@ def _on_both(name: str, what: str, *, stage1: Changes = (), **more: Any) -> dict
 
 
 def _of_both(name: str, what: str, method: str, **more: Any) -> dict[str, Method]:
-    """Return a way to find the last layer as two methods: of the features of either.
+    """Return two methods that fit the last layer, one on the features of each base method.
 
-    A last layer from the literature carries its data and regularization: those of the recipe are made for SYNAuG's.
+    A last layer from the literature has its own data and regularization: the recipe's are designed for SYNAuG's.
     """
     changes = {"regularization": 1.0, "method": method}
     real, both = (tuple(({"data": data} | changes).items()) for data in ("all_real", "evened_out"))
@@ -214,7 +214,7 @@ METHODS = {
         retrain=(("data", "group_balanced_real"),),
         problem=GROUPS,
     ),
-    # ------------------------------------------------------------ on the real images drawn otherwise
+    # ------------------------------------------------------------ on the real images with other sampling
     "square_root": Method(
         "Cross-entropy on the real images, a class in proportion to the root of its images (Mahajan et al. 2018).",
         stage1=(("mixing", "none"), ("sampler", "square_root")),
@@ -225,7 +225,7 @@ METHODS = {
         stage1=(("mixing", "none"), ("sampler", "progressively_balanced")),
         problem=LONG_TAIL,
     ),
-    # ------------------------------------------------------------ only where there are synthetic images
+    # ------------------------------------------------------------ only with synthetic images
     "synaug_no_mixing": Method(
         "Cross-entropy on the balanced set without Mixup.", data="evened_out", stage1=(("mixing", "none"),)
     ),
@@ -294,7 +294,7 @@ METHODS = {
     "linear_probe": Method(
         "A class-balanced logistic regression on pretrained features, on all real images.",
         starts_from="pretrained_features",
-        retrain=(("data", "all_real"), ("method", "cross_fitted")),  # as with synthetic images, to compare those alone
+        retrain=(("data", "all_real"), ("method", "cross_fitted")),  # as with synthetic images, to compare only those
     ),
     "fine_tuned": Method(
         "A linear probe on pretrained features, then the whole network at a low rate, on class-balanced real images.",
@@ -437,4 +437,4 @@ METHODS = {
 DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
 PROBES = ("linear_probe", "synaug_linear_probe")
 PRETRAINED_METHODS = ("linear_probe", "fine_tuned", "synaug_linear_probe", "synaug_fine_tuned")
-"""Rows of a run that starts from pretrained weights, in the place of ``DEFAULT_METHODS``."""
+"""Methods of a run that starts from pretrained weights, instead of ``DEFAULT_METHODS``."""

@@ -1,4 +1,4 @@
-"""The result of a method in a run directory: made by training and testing, current while options and images stay."""
+"""Train, test and store a method in a run directory; its result is current while options and images are unchanged."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from synaug.methods.options import is_of_options, learns_from_validation, method
 from synaug.methods.training import trained_model
 from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
 from synaug.runtime import storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.recorded import check_file
 from synaug.runtime.sealed import read_sealed, required, write_sealed
@@ -29,11 +30,11 @@ def read_result(run_folder: RunPaths, method: str, seed: int) -> dict[str, Any]:
     """Return the finished result of a method and seed, as it was written.
 
     Raises:
-        DataError: the file is missing or damaged, or is the result of another method or seed.
-        ChangedFileError: the classifier or the predictions beside it are not those of the result.
+        DataError: the file is missing or damaged, or belongs to another method or seed.
+        ChangedFileError: the classifier or the predictions beside it do not match the result.
     """
     path = run_folder.result(method, seed)
-    way_out = f"Remove the folder {path.parent} and train again: synaug retrain {run_folder.path}"
+    way_out = f"Remove the folder {path.parent} and train again: synaug retrain {shell_word(run_folder.path)}"
     content = read_sealed(path, way_out=way_out)
     required(
         content, path, way_out=way_out, method=str, seed=int, accuracy=(int, float), per_class=dict, options=dict,
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
 
 def is_current(run_folder: RunPaths, name: str, recipe: Recipe, synthetic: str) -> bool:
-    """Return whether a method has a result, of these options and, where it learns from them, of these images."""
+    """Return whether a method has a result with these options and, if it is trained on them, these synthetic images."""
     path = run_folder.result(name, recipe.seed)
     if not path.exists():
         return False
@@ -67,7 +68,7 @@ def is_current(run_folder: RunPaths, name: str, recipe: Recipe, synthetic: str) 
 
 
 def is_finished(run_folder: RunPaths, name: str, recipe: Recipe, synthetic: str) -> bool:
-    """Return whether a method has a current result; another is removed together with the network it came from."""
+    """Return whether a method has a current result; removes an outdated result together with its network."""
     if is_current(run_folder, name, recipe, synthetic):
         return True
     if run_folder.result(name, recipe.seed).exists():
@@ -80,22 +81,22 @@ def train_method(
 ) -> None:
     """Train one method, test it on the real test images, and write network, predictions and result.
 
-    Of several processes that train together, the first alone tests and writes.
+    If several processes train together, only the first tests and writes.
 
     Args:
         name: of ``METHODS``.
         sets: the images.
-        run_folder: gets all of it, the result last.
+        run_folder: destination; the result is written last.
         recipe: the options.
-        synthetic: which synthetic images there are; see ``images_digest``.
-        progress: called with how far the training has come.
+        synthetic: digest of the synthetic images; see ``images_digest``.
+        progress: called with the progress of the training.
     """
     from synaug.training.distributed import joined_team
     from synaug.training.inference import predict
     from synaug.training.networks.saving import FILE, write_classifier
 
     team, device = joined_team(recipe.train.device)
-    options = options_of(name, recipe)  # before the training: a file of the user's own may change meanwhile
+    options = options_of(name, recipe)  # before the training, during which a user's file may change
     model, seconds = trained_model(name, sets, run_folder, recipe, progress=progress)
     if not team.is_first:
         return
@@ -124,17 +125,18 @@ def train_method(
 
 
 def registered(name: str, recipe: Recipe) -> dict[str, Any]:
-    """Return what a reader of results has to know of a method, so that nothing is derived from its name.
+    """Return the properties of a method that readers of results need, so that nothing is derived from its name.
 
-    ``uses_synthetic``: whether anything of it learned from synthetic images; ``is_bound``: whether it needs images that
-    nobody has, so that it is no rival; ``problem``: what it is for, ``long_tail`` or ``groups``, None for both.
+    ``uses_synthetic``: whether any part of it was trained on synthetic images; ``is_bound``: whether it needs images
+    that users do not have, so that it is no rival; ``problem``: its purpose, ``long_tail`` or ``groups``, None for
+    both.
     """
     method = method_named(name, recipe)
     return {"uses_synthetic": method.uses_synthetic, "is_bound": method.is_bound, "problem": method.problem}
 
 
 def scores_of(logits: Tensor, images: Manifest, manifest: Manifest, recipe: Recipe) -> dict[str, Any]:
-    """Return what is measured of logits for real images that were not trained on; see ``evaluation.scores``."""
+    """Return the scores of logits for real images that were not trained on; see ``evaluation.scores``."""
     from synaug.evaluation.scores import scores
 
     training = manifest.split("train")
@@ -151,7 +153,7 @@ def scores_of(logits: Tensor, images: Manifest, manifest: Manifest, recipe: Reci
 
 
 def train_group_counts(training: Manifest) -> np.ndarray:
-    """Return the real training images of each group, shape ``(C, A)``; those without an attribute are left out."""
+    """Return the number of real training images per group, shape ``(C, A)``, without those of unknown attribute."""
     known = training.attributes >= 0
     counts = groups.group_counts(
         labels=training.labels[known],
@@ -163,7 +165,7 @@ def train_group_counts(training: Manifest) -> np.ndarray:
 
 
 def write_predictions(path: Path, test: Manifest, predictions: np.ndarray) -> None:
-    """Write one row a test image: id, label, prediction and, where known, attribute; names, not numbers."""
+    """Write one row per test image: id, label, prediction and, if known, attribute; names, not numbers."""
     names = np.array([plain_cell(name) for name in test.class_names], dtype=object)
     columns = {"id": test.frame["id"].map(plain_cell), "label": names[test.labels], "prediction": names[predictions]}
     if test.attribute_names:

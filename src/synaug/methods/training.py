@@ -1,4 +1,4 @@
-"""Train one method: its features, or the last layer on the features of another."""
+"""Train one method: its features, or the last layer on the features of another method."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 
 WEIGHTS_GROUPS = "cross_fitted"
-BY_CLASS = ("all_real", "balanced_real")  # images whose classes are weighted equally, whatever groups are known
+BY_CLASS = ("all_real", "balanced_real")  # images with equal class weights, even if groups are known
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def trained_model(
     name: str, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress = silent
 ) -> tuple[ImageClassifier, float]:
-    """Return the network of a method, trained, and the seconds that took; a finished checkpoint is loaded instead."""
+    """Return the trained network of a method and the seconds spent; a finished checkpoint is loaded instead."""
     from synaug.training.losses import COSINE_LOSSES
     from synaug.training.networks.classifiers import make_model
     from synaug.training.schedules import SCHEDULES
@@ -80,28 +80,28 @@ def trained_model(
 
 
 def _tracking_folder(run_folder: RunPaths, recipe: Recipe) -> Path:
-    """Return where a tracker writes; it would follow a link, so the folder is made before."""
+    """Return the folder for a tracker; it is made here, since a tracker would follow a link."""
     return run_folder.tracking if recipe.train.track is None else storage.make_folder(run_folder.tracking)
 
 
 def retrained_model(
     name: str, starts_from: str, base: ImageClassifier, *, sets: Sets, recipe: Recipe
 ) -> ImageClassifier:
-    """Return a copy of the network that a method starts from, its last layer retrained."""
+    """Return a copy of the base method's network with a retrained last layer."""
     from synaug.training.last_layer.features import LabelledFeatures
     from synaug.training.last_layer.retrain import retrain_classifier
 
     options = retrain_options(name, recipe)
     chosen = retraining_data(options.data, sets.real, uses_synthetic=method_named(name, recipe).uses_synthetic)
     if chosen == "group_balanced_real" and options.method == WEIGHTS_GROUPS:
-        chosen = "group_weighted_real"  # all of them, since the method weights groups equally itself
-    by_class = chosen in BY_CLASS and options.method == WEIGHTS_GROUPS  # else every row would be balanced by group
+        chosen = "group_weighted_real"  # all of them, since the solver itself weights groups equally
+    by_class = chosen in BY_CLASS and options.method == WEIGHTS_GROUPS  # else all rows would be balanced by group
 
     def known(of: str, data: TrainingSet) -> LabelledFeatures:
         features = kept_features(starts_from, base, of, data, sets=sets, recipe=recipe)
         return LabelledFeatures(features, data.labels, data.labels if by_class else data.groups, data.is_synthetic)
 
-    held_out = sets.validation if chosen != "validation" else None  # else it would choose on what it learned from
+    held_out = sets.validation if chosen != "validation" else None  # else it would choose on its training data
     return retrain_classifier(
         base,
         known(chosen, retraining_set(sets, chosen, seed=recipe.seed)),
@@ -115,7 +115,7 @@ def retrained_model(
 def kept_features(
     name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, recipe: Recipe
 ) -> Tensor:
-    """Return the features of a set under the network of a method; what was asked for before is not computed again."""
+    """Return the features of a set under the network of a method, from the cache if they are in it."""
     from synaug.training.distributed import joined_team
     from synaug.training.inference import extract_features
 
@@ -128,7 +128,7 @@ def kept_features(
 def with_groups(
     data: TrainingSet, method: Method, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress
 ) -> TrainingSet:
-    """Return the images with a group for those that have no attribute: predicted, or their own."""
+    """Return the images with a group for those without an attribute: predicted, or their own."""
     from synaug.training.last_layer.retrain import own_groups, predicted_groups
 
     assert method.groups_from is not None

@@ -1,4 +1,4 @@
-"""Say how long the training of some methods will take on this machine, before it begins."""
+"""Estimate how long the training of some methods will take on this machine."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from synaug.methods.datasets import input_of
 from synaug.methods.options import method_named, network_of, stage_options
 from synaug.synthesis.planning.plan import Plan
 
-_PASSES = {"glmc": 2.0, "simclr_start": 1.5, "balanced_contrastive_start": 1.5}  # of each image a step
+_PASSES = {"glmc": 2.0, "simclr_start": 1.5, "balanced_contrastive_start": 1.5}  # passes over each image per step
 
 
 def training_seconds(methods: Sequence[str], recipe: Recipe, plan: Plan) -> float | None:
-    """Return about how long stage 1 of the methods takes for one seed, by timing each network on a few images.
+    """Return the approximate duration of stage 1 of the methods for one seed, by timing each network on a few images.
 
-    What several methods share counts once. Reading, testing and last layers are left out. None where a network is the
-    user's own, which is code that a preview does not run.
+    Work shared by several methods counts once. Reading, testing and last layers are left out. None if a network is the
+    user's own, since a preview does not run such code.
     """
     from synaug.training.networks.classifiers import make_model
     from synaug.training.networks.custom import is_own
@@ -47,6 +47,6 @@ def training_seconds(methods: Sequence[str], recipe: Recipe, plan: Plan) -> floa
 
 
 def _trained(name: str, recipe: Recipe) -> str:
-    """Return the method whose features a method has."""
+    """Return the method that trains a method's features."""
     start = method_named(name, recipe).starts_from
     return name if start is None else _trained(start, recipe)

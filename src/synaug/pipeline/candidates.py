@@ -1,4 +1,4 @@
-"""Which classifiers a run chooses among, the simplest first."""
+"""List the candidate classifiers of a run, simplest first."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ SYNTHETIC = ("classifier_only", "synaug_tenth", "synaug_tenth_retrained", "synau
 
 
 def uses_synthetic(name: str, recipe: Recipe) -> bool:
-    """Return whether a method learns from synthetic images, also where only the features that it starts from do."""
+    """Return whether a method, or one whose features it starts from, is trained on synthetic images."""
     method = method_named(name, recipe)
     return method.uses_synthetic or (method.starts_from is not None and uses_synthetic(method.starts_from, recipe))
 
 
 def candidates(methods: Sequence[str], recipe: Recipe, *, with_groups: bool, with_synthetic: bool) -> list[str]:
-    """Return the methods to choose among: those of the recipe, else the default ones, else those that were asked for.
+    """Return the candidate methods: those of the recipe, else the default ones, else the requested ones.
 
     Args:
-        methods: the rows of the run's table. If they are not the default ones, they are the candidates.
+        methods: the methods of the run. If they are not the default ones, they are the candidates.
         recipe: the options.
         with_groups: whether the attribute of the training images is known.
         with_synthetic: whether there are synthetic images.

@@ -1,7 +1,7 @@
-"""Choose the one classifier of a run, on real images that it did not learn from and never on test images.
+"""Choose the final classifier of a run, on real images that it was not trained on and never on test images.
 
-These are the validation images of the data, if there are any of each class. Else the candidates are cross-fitted: each
-is trained again without a part of the real training images, with a share of its steps, and judged on that part.
+These are the validation images, if every class has some. Otherwise the candidates are cross-fitted: each is trained
+again without a part of the real training images, with a share of its steps, and judged on that part.
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ def choose(
 ) -> dict[str, Any]:
     """Choose among the candidates, write ``choice.json`` into the run directory, and return its content.
 
-    A choice that is there and was made of the same candidates, options and images is kept.
+    An existing choice is kept if candidates, options and images are the same.
 
     Args:
-        run_folder: of the run; training states lie in its folder ``choice`` until the choice is made.
+        run_folder: of the run; its folder ``choice`` holds training states until the choice is made.
         recipe: the options.
-        sets: the images; the test images among them are not looked at.
-        methods: the rows of the run's table.
-        progress: called with how far the work has come.
+        sets: the images; the test images among them are not used.
+        methods: the methods of the run.
+        progress: called with the progress so far.
 
     Returns:
         Empty if nothing can be chosen; else ``chosen``, ``best`` (names), ``metric``, ``judged_on`` (``validation`` or
         ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
-        the other kind, real-only or with synthetic images, and how far it is behind), ``seconds``.
+        the other kind, real-only or with synthetic images, and its distance), ``seconds``.
     """
     manifest = run_folder.manifest
     with_groups = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
     with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
-    if not names:  # bounds only, which nobody can use
+    if not names:  # only bounds, which nobody can use
         return {}
     held_out = _validation(manifest, sets, with_groups=with_groups)
     key = _key(names, recipe, manifest, run_folder)
@@ -97,7 +97,7 @@ def choose(
 
 
 def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> dict[str, Any]:
-    """Return what was chosen, by which metric, and how all candidates stand; without images the first is taken."""
+    """Return the choice, its metric, and the standings of all candidates; without images, the first one is chosen."""
     metric: Metric = "worst_group_accuracy" if with_groups else "mean_recall"
     if recipe.choose.metric != "auto":
         metric = recipe.choose.metric
@@ -125,7 +125,7 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
 
 
 def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: Run) -> str:
-    """Return a digest of all that decides the choice; test images do not."""
+    """Return a digest of everything that determines the choice; test images do not."""
     frame = manifest.frame[manifest.frame["split"] != "test"]
     synthetic = images_digest(synthetic_manifest(run_folder.plan, run_folder.path))
     content = {
@@ -139,7 +139,7 @@ def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: R
 
 
 def _validation(manifest: Manifest, sets: Sets, *, with_groups: bool) -> TrainingSet | None:
-    """Return the validation images, if there are some of each class and, if they count, of known groups."""
+    """Return the validation images if every class has some and, if groups matter, all groups are known."""
     rows = manifest.split("validation")
     if len(np.unique(rows.labels)) < manifest.num_classes or (with_groups and (rows.attributes < 0).any()):
         return None
@@ -190,8 +190,8 @@ def _on_folds(
 def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths) -> float:
     """Return the share of the steps for each fold: that of the options, or less if ``choose.budget`` is shorter.
 
-    The pace is the mean of the trainings that the run has finished, so a choice that is resumed takes the same share.
-    At least a hundredth is taken.
+    The pace is the mean of the run's finished trainings, so a resumed choice uses the same share. The share is at least
+    a hundredth.
     """
     if recipe.choose.budget is None:
         return recipe.choose.effort
@@ -205,7 +205,7 @@ def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths
 
 
 def trained_from(name: str, recipe: Recipe) -> str:
-    """Return the method whose features a method has."""
+    """Return the method that trains a method's features."""
     start = method_named(name, recipe).starts_from
     return name if start is None else trained_from(start, recipe)
 
@@ -213,10 +213,10 @@ def trained_from(name: str, recipe: Recipe) -> str:
 def real_folds(
     sets: Sets, manifest: Manifest, run_folder: Run, recipe: Recipe, *, with_groups: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the fold of each real training image, and the position of the real image that each synthetic one shows.
+    """Return the fold of each real training image, and the position of each synthetic image's source image.
 
-    -1: never held out; made from text alone. Folds are even over groups or classes, and images of equal content share
-    one. A synthetic image that was made from a real one leaves together with it.
+    -1: never held out; generated from text alone. Folds are even over groups or classes, and images of equal content
+    share one. A synthetic image made from a real one leaves together with it.
     """
     training = manifest.split("train")
     real = training.rows(~training.is_synthetic)
@@ -235,7 +235,7 @@ def real_folds(
 
 
 def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Sets:
-    """Return the images without the real ones of a fold and without the synthetic ones that show those."""
+    """Return the images without the real ones of a fold and the synthetic ones made from them."""
     both = sets.evened_out
     is_synthetic = both.is_synthetic.numpy()
     keep = np.ones(len(both), bool)
@@ -246,7 +246,7 @@ def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Se
 
 
 def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effort: float) -> Recipe:
-    """Return the options of the shorter trainings."""
+    """Return the options of the shortened trainings."""
     changes: dict[str, Any] = {"train.track": None}
     steps = stage_options(names[0], recipe, sets.num_counted).steps or 1
     changes["train.stage1.steps"] = max(1, round(effort * steps))

@@ -1,4 +1,4 @@
-"""The paired difference on the same test images: the classifier that a run hands over against its best rival."""
+"""Compute the paired difference on the test images between a run's classifier and its best rival."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import pandas as pd
 
 from synaug.evaluation.proportions import Interval, paired_interval, paired_mean_interval
 from synaug.run_directory import RunPaths
+from synaug.runtime.files import directories
 
 
 def compared(run: RunPaths, results: Sequence[Mapping[str, Any]], chosen: str) -> dict[str, Any]:
-    """Return how the chosen method differs from the best method of the other kind, with and without synthetic images.
+    """Return the difference between the chosen method and the best one of the other kind, real-only or synthetic.
 
     Args:
-        run: where the predictions lie.
+        run: run directory with the predictions.
         results: of all methods and seeds, each with ``uses_synthetic`` and ``is_bound``; bounds are left out.
-        chosen: the method whose classifier the run hands over.
+        chosen: the method of the run's final classifier.
 
     Returns:
         ``method``, ``other``, ``other_uses_synthetic``, ``num_images``, ``num_seeds``, and for ``accuracy`` and
@@ -53,7 +54,7 @@ def compared(run: RunPaths, results: Sequence[Mapping[str, Any]], chosen: str) -
 
 
 def _paired(run: RunPaths, chosen: str, other: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where each method is right, and the labels, of the same test images in the same order."""
+    """Return whether each method is right on each image, and the labels, for the same images in the same order."""
     first, second = (_predictions(run, name, seed) for name in (chosen, other))
     labels = first["label"].to_numpy(str)
     right = first["prediction"].to_numpy(str) == labels
@@ -62,7 +63,8 @@ def _paired(run: RunPaths, chosen: str, other: str, seed: int) -> tuple[np.ndarr
 
 
 def _predictions(run: RunPaths, method: str, seed: int) -> pd.DataFrame:
-    return pd.read_csv(run.method_predictions(method, seed), dtype=str, keep_default_na=False).set_index("id")
+    path = directories.checked(run.method_predictions(method, seed))
+    return pd.read_csv(path, dtype=str, keep_default_na=False).set_index("id")
 
 
 def _accuracy(first: np.ndarray, second: np.ndarray) -> tuple[float, Interval]:

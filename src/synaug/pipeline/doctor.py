@@ -1,8 +1,7 @@
-"""Look at a data set before anything is generated: what it holds, what is wrong, and which classes would gain."""
+"""Examine a data set before generation: its content, its problems, and the classes that would benefit."""
 
 from __future__ import annotations
 
-import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +17,23 @@ from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.errors import DataError
 from synaug.evaluation.learning_curve import learning_curve, suspects
 from synaug.runtime import signals
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import Progress, silent
 
 FOLDS = 5
-MOST_PER_CLASS = 300  # images for the baseline; more of a class hardly change its curve
+MOST_PER_CLASS = 300  # images for the baseline; more hardly change a class's curve
 MOST_IMAGES = 3000
-SECONDS = 90.0  # for features; with a slow device fewer images are taken
-FIRST = 32  # images that are timed
-GAINS, GOOD = 0.03, 0.95  # recall gained by a doubling that is worth images; recall that needs none
+SECONDS = 90.0  # for features; on a slow device, fewer images are used
+FIRST = 32  # images in the first timed batch
+GAINS, GOOD = 0.03, 0.95  # worthwhile gain in recall from a doubling; recall that needs no more images
 NEAR = 0.02  # mean absolute pixel difference of thumbnails, 0 to 1, below which two images are near-duplicates
 SHOWN = 20
-FEWEST = 10  # images of the rarest class from which a baseline may speak against generating
+FEWEST = 10  # images of the rarest class that a baseline needs to advise against generation
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Features of some images ``(M, D)``, their rows in the manifest, and where the features come from."""
+    """Features of some images ``(M, D)``, their rows in the manifest, and the source of the features."""
 
     values: np.ndarray
     rows: np.ndarray
@@ -43,7 +43,7 @@ class Features:
 
 
 def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
-    """Return what a person should know of a data set before generating images; nothing is written.
+    """Return what users should know about a data set before generating images, without writing anything.
 
     Returns:
         ``counts`` (as ``count``), ``layout``, ``duplicates``, ``label_suspects``, ``baseline`` (mean recall, network,
@@ -107,7 +107,7 @@ def class_verdict(num_images: int, recalls: np.ndarray) -> str:
 
 
 def findings(content: dict[str, Any]) -> list[str]:
-    """Return what was found, in sentences, the most urgent first."""
+    """Return the findings as sentences, most urgent first."""
     said = []
     duplicates, layout = content["duplicates"], content["layout"]
     if duplicates["across_splits"]:
@@ -157,7 +157,7 @@ def next_command(source: Path) -> str:
     >>> next_command(Path("my photos"))
     "synaug run 'my photos' --dry-run"
     """
-    return f"synaug run {shlex.quote(str(source))} --dry-run"
+    return f"synaug run {shell_word(source)} --dry-run"
 
 
 def _layout(manifest: Manifest) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _thumbnails(manifest: Manifest, progress: Progress) -> np.ndarray:
 
 
 def _duplicates(manifest: Manifest, pixels: np.ndarray) -> dict[str, int]:
-    """Return how many training images repeat another one: exactly, nearly, in the test split, under another label."""
+    """Return how many training images repeat another one: exactly, nearly, in the test split, with another label."""
     contents = content_numbers(manifest, np.arange(len(manifest)))
     train = manifest.frame["split"].to_numpy() == "train"
     test = manifest.frame["split"].to_numpy() == "test"
@@ -205,7 +205,7 @@ def _duplicates(manifest: Manifest, pixels: np.ndarray) -> dict[str, int]:
 
 
 def _near(pixels: np.ndarray) -> int:
-    """Return how many thumbnails have another one at most ``NEAR`` away."""
+    """Return how many thumbnails have another one within distance ``NEAR``."""
     from sklearn.neighbors import NearestNeighbors
 
     if len(pixels) < 2:
@@ -218,13 +218,13 @@ def _near(pixels: np.ndarray) -> int:
 
 
 def _positions(manifest: Manifest, part: Manifest) -> np.ndarray:
-    """Return where the rows of a part are in the whole."""
+    """Return the positions of a part's rows in the whole."""
     place = {image: row for row, image in enumerate(manifest.frame["id"].tolist())}
     return np.array([place[image] for image in part.frame["id"].tolist()], np.int64)
 
 
 def _some_of_each(labels: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """Return rows in random order, of each class up to ``MOST_PER_CLASS``, rare classes first if there are too many."""
+    """Return rows in random order, at most ``MOST_PER_CLASS`` per class, rare classes first if there are too many."""
     rows = [rng.permutation(np.flatnonzero(labels == label))[:MOST_PER_CLASS] for label in np.unique(labels)]
     ranks = np.concatenate([np.arange(len(part)) for part in rows])
     mixed = np.concatenate(rows)[np.lexsort((rng.random(len(ranks)), ranks))]
@@ -232,7 +232,7 @@ def _some_of_each(labels: np.ndarray, most: int, rng: np.random.Generator) -> np
 
 
 def _features(real: Manifest, recipe: Recipe, pixels: np.ndarray, progress: Progress) -> Features:
-    """Return features of a pretrained network, if one is at hand; else thumbnails."""
+    """Return features of a pretrained network if one is available offline; else thumbnails."""
     from synaug.training.networks.weights import small_network_at_hand
 
     rows = _some_of_each(real.labels, MOST_IMAGES, np.random.default_rng([recipe.seed, 11]))
@@ -265,5 +265,5 @@ def _features(real: Manifest, recipe: Recipe, pixels: np.ndarray, progress: Prog
 
 
 def manifest_classes(manifest: Manifest) -> int:
-    """Return the number of classes, at least 2, as a network needs."""
+    """Return the number of classes, at least 2, as a network requires."""
     return max(2, manifest.num_classes)

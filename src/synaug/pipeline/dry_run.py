@@ -1,4 +1,4 @@
-"""Say what a command would do, and how much of it: nothing is made and nothing is written."""
+"""Preview a command and its cost without generating or writing anything."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from synaug.synthesis.quality.scorer_choice import classes_without_judge
 
 
 def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
-    """Return what ``plan`` would write: the numbers to generate, prompts, and the disk they take."""
+    """Return the content that ``plan`` would write: the numbers to generate, prompts, and disk space."""
     return plan_summary(*_planned(source, recipe, progress), recipe)
 
 
@@ -41,7 +41,7 @@ def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Ma
 
 
 def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
-    """Return what a person should see of a plan before paying for it; ``pace``: as measured."""
+    """Return the facts about a plan that users should see before paying for it; ``pace``: as measured."""
     quality = with_scorer(recipe, made).quality
     counts = groups.summary(manifest.split("train"))["class_counts"]
     return plan_section(made) | {
@@ -75,7 +75,7 @@ def preview_run(
     preset: str = "good",
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Return what ``run`` would make and train."""
+    """Return what ``run`` would generate and train."""
     from synaug.methods.datasets import input_of
     from synaug.methods.training_time import training_seconds
     from synaug.runtime.devices import chosen_device
@@ -107,7 +107,7 @@ def _length(recipe: Recipe) -> str:
 
 
 def preview_generation(out: Path) -> dict[str, Any]:
-    """Return how many images ``generate`` would go on with, and for how many it has no attempts left."""
+    """Return the number of images that ``generate`` would still make, and of those without attempts left."""
     run = Run.open(out)
     recipe, plan = run.recipe, run.plan
     made, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
@@ -118,9 +118,9 @@ def preview_generation(out: Path) -> dict[str, Any]:
 def preview_training(
     out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = (), recipe: Recipe | None = None
 ) -> dict[str, Any]:
-    """Return which methods ``train`` or ``retrain`` would train, and on how many images.
+    """Return the methods that ``train`` or ``retrain`` would train, and the number of images.
 
-    By default with the run's own seed and options; ``recipe`` holds others.
+    The seed and options are the run's own by default; ``recipe`` replaces the options.
     """
     from synaug.methods.datasets import input_of
     from synaug.training.networks.classifiers import network_named
@@ -148,7 +148,7 @@ def preview_training(
 
 
 def preview_export(out: Path) -> dict[str, Any]:
-    """Return how many images ``export`` would write: of each class, real and synthetic ones."""
+    """Return how many images ``export`` would write, per class, real and synthetic."""
     run_folder = Run.open(out)
     synthetic = synthetic_manifest(run_folder.plan, out)
     real = run_folder.manifest

@@ -1,4 +1,4 @@
-"""The stage that writes a run's real and synthetic images as a data set of its own, with its card."""
+"""Write a run's real and synthetic images as a separate data set, with its card."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from synaug.synthesis.execution.provenance import manifest_of, provenance
 from synaug.synthesis.execution.worker import synthesis_summary
 from synaug.synthesis.planning.plan import Plan
 
-OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns that hold no path of a machine
+OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns without paths of this machine
 
 
 def export(out: Path, target: Path, *, license: str | None = None, progress: Progress = silent) -> None:
-    """Write the run's real and synthetic images as a tree that torchvision and ``datasets`` load alike.
+    """Write the run's real and synthetic images as a tree that both torchvision and ``datasets`` load.
 
     Args:
         out: run directory with its synthetic images.
         target: a folder that does not exist or is empty.
-        license: of the set, as the Hub spells it, for the data card; default: unknown.
-        progress: called with how far the work has come.
+        license: of the set, as spelled on the Hub, for the data card; default: unknown.
+        progress: called with the progress so far.
 
     Raises:
         OptionError: ``target`` is not empty.
@@ -53,7 +53,7 @@ def export(out: Path, target: Path, *, license: str | None = None, progress: Pro
 
 
 def without_paths(told: pd.DataFrame) -> pd.DataFrame:
-    """Return a ``provenance`` table in which what lies on this machine is named without its folders."""
+    """Return a ``provenance`` table in which paths of this machine are reduced to names without folders."""
 
     def portable(value: Any) -> Any:
         return portable_name(value) if isinstance(value, str) and is_machine_path(value) else value
@@ -63,7 +63,7 @@ def without_paths(told: pd.DataFrame) -> pd.DataFrame:
 
 
 def _origin(run_folder: RunPaths) -> dict[str, str | None]:
-    """Return the day and the generator for the data card; a model of this machine is named without its path."""
+    """Return the date and the generator for the data card; local models are named without their path."""
     model = locked_model(run_folder)
     return {
         "created": datetime.date.today().isoformat(),
@@ -74,7 +74,7 @@ def _origin(run_folder: RunPaths) -> dict[str, str | None]:
 
 
 def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, Any]:
-    """Return what the data card tells of the synthetic images."""
+    """Return the facts about the synthetic images for the data card."""
     made = synthesis_summary(plan, out)
     rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
     return {

@@ -1,4 +1,4 @@
-"""Write a trained classifier as a folder of its own: weights, description and model card."""
+"""Write a trained classifier as a separate folder: weights, description and model card."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from synaug.pipeline.choose import read_choice
 from synaug.report.html import read_report
 from synaug.run_directory import Run
 from synaug.runtime import storage
-from synaug.runtime.escaping import markdown, markdown_code, portable_name
-from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
+from synaug.runtime.escaping import markdown, markdown_code, portable_name, shell_word
+from synaug.runtime.files import directories
+from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, taken, work_folder
+from synaug.runtime.ownership import kind_of
+from synaug.runtime.recorded import changed_files
 
 if TYPE_CHECKING:
     from synaug.training.networks.saving import SavedClassifier
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 CARD, CONFIG = "README.md", "config.json"
 COMPARED = 14  # test images on which a file of another format is compared with the classifier
 UNKNOWN_LICENSE = "unknown"
-CHOSEN = "chosen"  # in the place of a method: the one that the run chose
+CHOSEN = "chosen"  # instead of a method: the one that the run chose
 METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
 
 
@@ -44,14 +47,13 @@ def export_classifier(
     Args:
         run: run directory with a report.
         out: a folder that does not exist or is empty; gets weights, ``config.json`` and a model card.
-        method: whose classifier; default, or ``chosen``: the one that the run chose.
-        license: of the weights, as the Hub spells it, such as ``apache-2.0``.
+        method: of the classifier; default, or ``chosen``: the one that the run chose.
+        license: of the weights, as spelled on the Hub, such as ``apache-2.0``.
         formats: additional files for other programs, names of ``conversion.FORMATS``. Each is loaded again and compared
             with the classifier on test images; ``config.json`` records the largest difference of a probability.
 
     Raises:
-        OptionError: nothing has the method's name, ``out`` has something in it, or a format is unknown or does not
-            exist for the network.
+        OptionError: the method or a format is unknown, a format does not exist for the network, or ``out`` is not empty.
         DataError: the method has no result, or the run no report.
         EnvironmentFault: a format needs a package that is missing, or computes something else.
     """
@@ -66,7 +68,9 @@ def export_classifier(
         method = read_choice(run_folder.path).get("chosen", "synaug")
     check_methods([method], recipe)
     if not run_folder.report.exists():
-        raise DataError(f"{run} has no report yet, which the card needs. Create it with: synaug report {run}")
+        raise DataError(
+            f"{run} has no report yet, which the card needs. Create it with: synaug report {shell_word(run)}"
+        )
     report = read_report(run_folder.report)
     result = next((result for result in report["results"] if result["method"] == method), None)
     if result is None:
@@ -77,7 +81,8 @@ def export_classifier(
     current = read_result(run_folder, method, recipe.seed)
     if {name: result.get(name) for name in current} != current:
         raise DataError(
-            f"The report of {run} is not of the result that is there now. Write it again: synaug report {run}"
+            f"The report of {run} is not of the result that is there now. "
+            f"Write it again: synaug report {shell_word(run)}"
         )
     checkpoint = run_folder.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)
@@ -90,7 +95,12 @@ def export_classifier(
     weights = storage.file_digest(checkpoint / FILE)
     content, names = storage.digest(f"{weights} {json.dumps(config)} {card}".encode()), (FILE, CONFIG, CARD, *others)
     if not is_free(out, content, names):
-        raise taken(out)
+        texts = {CONFIG: storage.digest(storage.json_bytes(config)), CARD: storage.digest(card.encode())}
+        texts |= {name: storage.digest(data) for name, data in others.items()}
+        if not _holds(out, {FILE: weights} | texts):
+            raise taken(out)
+        remove_left_over(out)  # an earlier call wrote the same, and may have been killed right after its last step
+        return
     with work_folder(out, content, names) as folder:
         storage.copy_file(checkpoint / FILE, folder / FILE)
         for name, data in others.items():
@@ -125,8 +135,16 @@ def _converted(
     return {each.file: each.data for each in found.values()}, config
 
 
+def _holds(out: Path, digests: dict[str, str]) -> bool:
+    """Return whether a folder is an exported classifier with exactly these files."""
+    if kind_of(out) != "classifier":
+        return False
+    directories.own(out)
+    return not changed_files((out / name, sha256) for name, sha256 in digests.items())
+
+
 def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, license: str) -> str:
-    """Return the card of a classifier; all numbers are the report's."""
+    """Return the card of a classifier; all numbers come from the report."""
     measured = {name: result[name] for name in METRICS if _is_number(result.get(name))}
     name = f"{report['name']} {result['method']}"
     data = {"type": "image-classification", "name": report["name"], "split": "test"}
@@ -164,10 +182,10 @@ def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str,
 
 
 def _loading(network: str) -> str:
-    """Return how it is loaded; the code of a network of one's own has to be named."""
-    given = f', network="{network}"' if ":" in network else ""
-    said = f"The code of the network, {network}, is not in this folder: ask its maker.\n" if given else ""
-    return _LOADING.format(network=given) + said
+    """Return the instructions for loading; a custom network's code must be named."""
+    given = f", network={json.dumps(network)}" if ":" in network else ""
+    code = f"The code of the network, {markdown_code(network)}, is not in this folder: ask its maker.\n"
+    return _LOADING.format(network=given) + (code if given else "")
 
 
 def _formats_section(formats: Mapping[str, Mapping[str, Any]]) -> str:
@@ -198,7 +216,7 @@ def _method_section(report: dict[str, Any], result: dict[str, Any], description:
         "",
         f"- Method: {markdown_code(result['method'])}, seed {result['seed']}"
         f"{f': {markdown(description)}' if description else ''}",
-        f"- Data: {markdown(Path(report['data']['source']).name)}, "  # where they lie is nobody's business
+        f"- Data: {markdown(Path(report['data']['source']).name)}, "  # their location is private
         f"{sum(report['data']['class_counts'].values()):,} real training images",
         f"- Synthetic images of the run: {made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected, "
         f"by {markdown_code(portable_name(plan['model']))}, prompted with {markdown_code(plan['template'])}; "

@@ -1,4 +1,4 @@
-"""The stage that makes the images which the plan of a run directory lacks, and checks each."""
+"""Generate the images that the plan of a run directory lacks, and check each."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def generate(
     cluster: Cluster | None = None,
     progress: Progress = silent,
 ) -> SynthesisResult:
-    """Make the images that the plan of the run directory lacks, and check each.
+    """Generate the images that the plan of the run directory lacks, and check each.
 
     Args:
         out: run directory.
-        generator: takes the place of the model; see ``synthesis.diffusion``.
-        shard: ``(i, n)``: the i-th of n parts only.
-        cluster: let Ray's workers make them, all parts.
-        progress: called with how far the work has come.
+        generator: replaces the model; see ``synthesis.generators.diffusion``.
+        shard: ``(i, n)``: only the i-th of n parts.
+        cluster: Ray cluster whose workers generate all parts.
+        progress: called with the progress so far.
     """
     run = Run.open(out)
     plan, recipe = run.plan, run.recipe
@@ -65,7 +65,7 @@ def generate(
 def image_maker(
     out: Path, plan_digest: str, *, generator: Generator | None = None, progress: Progress = silent
 ) -> PartMaker:
-    """Return what makes one part of the plan after another in this process; the model is loaded once, when needed.
+    """Return a function that generates parts of the plan in this process; it loads the model once, when needed.
 
     Raises:
         EnvironmentFault: this machine does not see the run directory, or sees another one.
@@ -92,9 +92,9 @@ def image_maker(
     def make(shard: tuple[int, int], progress: Progress) -> SynthesisResult:
         if not loaded and not is_settled(plan, folder=out, quality=recipe.quality, shard=shard):
             if scorer is not None:
-                scorer([])  # so that one that is not available is missed before anything is made
+                scorer([])  # so that a missing scorer raises before anything is generated
             loaded.append(loaded_generator(out, recipe, plan, progress=progress))
-        accepted = synthetic_manifest(plan, out) if late.gates else None  # as of now: others may have worked on it
+        accepted = synthetic_manifest(plan, out) if late.gates else None  # current, since others may have added images
         return synthesize(
             plan,
             loaded[0] if loaded else None,
@@ -110,7 +110,7 @@ def image_maker(
 
 
 def _scorer(out: Path, recipe: Recipe, plan: Plan) -> Scorer | None:
-    """Return what ``off_class`` asks where that is a model; the lock file tells which once it is loaded."""
+    """Return the model that ``off_class`` uses, if any; it is recorded in the lock file once it is loaded."""
     from synaug.synthesis.quality.class_scorers import chosen_scorer
 
     return chosen_scorer(
@@ -123,7 +123,7 @@ def check_generator(recipe: Recipe) -> None:
     """Check that the model of a recipe can be used, without generating anything.
 
     Raises:
-        OptionError: an option of the service is missing, or it cannot do what the plan asks.
+        OptionError: an option of the service is missing, or it does not support the plan.
         EnvironmentFault: the model is not available, or the key of the service is not set.
     """
     from synaug.synthesis.generators.image_api import load_service
@@ -138,7 +138,7 @@ def check_generator(recipe: Recipe) -> None:
 
 
 def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progress = silent) -> Generator:
-    """Return the diffusion model that the plan names, fitted to the real images first where the plan says so.
+    """Return the diffusion model of the plan, fitted to the real images first if the plan requires it.
 
     Raises:
         OptionError: a prompt is so long that its class would not reach the model.
@@ -171,7 +171,8 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     progress("loading the generator", 1, 1, model)
     check_prompt_length(plan, generator.prompt_limit)
     weights = {"model": recipe.plan.model, "weights": generator.about["weights"]}
-    if recipe.plan.variant == "fitted":  # the weights are the fitted model's, all else is about what was fitted
+    # The weights are those of the fitted model, all other facts those of its base model.
+    if recipe.plan.variant == "fitted":
         write_model(run_folder, model_facts(recipe.plan.model) | weights)
     else:
         write_model(run_folder, dict(locked_model(run_folder)) | generator.about | weights)
@@ -179,9 +180,9 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
 
 
 def _source_of(run_folder: RunPaths, model: str) -> str:
-    """Return where to load the model from: its folder when the run was planned, if that is still there.
+    """Return the source to load the model from: its folder when the run was planned, if that still exists.
 
-    A relative path is of the directory in which the run was planned, not of the one in which images are made.
+    A relative path refers to the directory in which the run was planned, not to the current one.
     """
     planned = locked_model(run_folder).get("path")
     return planned if planned is not None and Path(planned).is_dir() else model
@@ -192,7 +193,7 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
 
     Args:
         out: run directory.
-        result: of one shard; default: of all of them.
+        result: of one shard; default: of all shards.
     """
     run = Run.open(out)
     made = asdict(result) if result else synthesis_summary(run.plan, out)
@@ -214,13 +215,13 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
 def check(
     out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Ask the gates again about the accepted images; return how many there are and how many fail, by reason.
+    """Re-run the gates on the accepted images; return the number checked and the failures by reason.
 
     Args:
         out: run directory with synthetic images.
         gates: names of ``quality.GATES``; default: those of the recipe.
-        reject: withdraw what fails, so that ``generate`` makes it again; otherwise nothing is changed.
-        progress: called with how far the work has come.
+        reject: withdraw failing images, so that ``generate`` replaces them; otherwise nothing changes.
+        progress: called with the progress so far.
     """
     from synaug.synthesis.execution.recheck import count_failed, recheck, withdraw
     from synaug.synthesis.quality.gates import make_gates

@@ -1,4 +1,4 @@
-"""Compare a run's synthetic images with its real ones, on features that no training on them has touched."""
+"""Compare a run's synthetic images with its real ones, on features that were not trained on them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from synaug.data.manifest import Manifest, read_image
 from synaug.data.near_duplicates import has_twin
 from synaug.run_directory import RunPaths
 from synaug.runtime import signals
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.sealed import read_sealed, write_sealed
 from synaug.synthesis.quality.class_scorers import Embed, fit_features
 from synaug.synthesis.quality.scorer_choice import LEAST_IMAGES
 
-IMAGES = 1000  # of each side at most, spread over the classes
+IMAGES = 1000  # at most, per side, spread over the classes
 STATISTICS = "statistics of color, layout and spectrum"
-_FLAT = 0.02  # contrast up to which an image counts as one color, unless real images are as flat
+_FLAT = 0.02  # contrast below which an image counts as one color, unless real images are as flat
 _STAGE = "comparing real and synthetic images"
 
 
 @dataclass(frozen=True)
 class _Side:
-    """The real or the synthetic images that are compared, in memory."""
+    """The real or the synthetic images of the comparison, in memory."""
 
     images: list[Image.Image]
     labels: np.ndarray
@@ -37,7 +38,7 @@ class _Side:
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of features, and how many real images of a class a classifier of them needs."""
+    """A kind of features, and how many real images per class a classifier on them needs."""
 
     name: str
     embed: Embed
@@ -53,7 +54,7 @@ def write_gap(
     digest: str,
     progress: Progress = silent,
 ) -> None:
-    """Measure the gap and judge the synthetic images, and keep both for the report; once for the same images.
+    """Measure the gap, judge the synthetic images, and write both for the report; skipped for unchanged images.
 
     Args:
         run_folder: the run.
@@ -69,7 +70,7 @@ def write_gap(
 
 
 def read_gap(run_folder: RunPaths) -> dict[str, Any]:
-    """Return what ``write_gap`` kept; empty if nothing was measured yet.
+    """Return the content that ``write_gap`` wrote; empty if nothing was measured yet.
 
     Raises:
         DataError: the file is damaged.
@@ -77,22 +78,22 @@ def read_gap(run_folder: RunPaths) -> dict[str, Any]:
     path = run_folder.gap
     if not path.exists():
         return {}
-    return read_sealed(path, way_out=f"Remove it and run: synaug retrain {run_folder.path}")
+    return read_sealed(path, way_out=f"Remove it and run: synaug retrain {shell_word(run_folder.path)}")
 
 
 def is_measured(run_folder: RunPaths, digest: str) -> bool:
-    """Return whether the gap was measured for the synthetic images of this digest."""
+    """Return whether the gap was measured for the synthetic images with this digest."""
     return read_gap(run_folder).get("images") == digest
 
 
 def unusable(run_folder: RunPaths) -> str:
-    """Return why the run's synthetic images must not be trained on; empty if they may be, or were not judged."""
+    """Return why the run's synthetic images are unusable for training; empty if they are usable or were not judged."""
     found = read_gap(run_folder).get("audit")
     return "" if not found or found["usable"] else str(found["sentence"])
 
 
 def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
-    """Return ``gap`` and ``audit`` as the report has them, from at most ``IMAGES`` images per side."""
+    """Return ``gap`` and ``audit`` of the report, from at most ``IMAGES`` images per side."""
     from synaug.evaluation.audit import audit, audit_section
     from synaug.evaluation.domain_gap import gap_report, gap_section
 
@@ -129,7 +130,7 @@ def _read(manifest: Manifest, per_class: int, rng: np.random.Generator, progress
 
 
 def _kinds(recipe: Recipe) -> list[_Kind]:
-    """Return the kinds of features to compare on, the most telling last."""
+    """Return the kinds of features to compare on, most informative last."""
     kinds = [_Kind(STATISTICS, image_statistics, LEAST_IMAGES["classifier"])]
     network = recipe.quality.scorer_network
     if network is not None:
@@ -142,7 +143,7 @@ def _kinds(recipe: Recipe) -> list[_Kind]:
 
 
 def _comparable(real: np.ndarray, synthetic: np.ndarray, *, is_statistics: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return features whose distances mean something: statistics in standard deviations, others at one length."""
+    """Return features with meaningful distances: statistics in standard deviations, others at one length."""
     from synaug.evaluation.domain_gap import normalized
 
     if not is_statistics:
@@ -155,7 +156,7 @@ def _comparable(real: np.ndarray, synthetic: np.ndarray, *, is_statistics: bool)
 def _judged(
     features: Sequence[np.ndarray], labels: np.ndarray, num_classes: int, *, least: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return each class's recall on held-out real images, NaN below ``least``, and the class of synthetic images."""
+    """Return the recall per class on held-out real images, NaN below ``least``, and classes of synthetic images."""
     real, synthetic = features
     fitted = fit_features(real, labels, num_classes=num_classes, seed=seed)
     right, counts = fitted.out_of_fold.argmax(1) == labels, np.bincount(labels, minlength=num_classes)
@@ -190,7 +191,7 @@ def at_most_of_each(cells: np.ndarray, number: int, rng: np.random.Generator) ->
 
 
 def shortcuts(training: Manifest) -> list[str]:
-    """Return what to be careful about: where being synthetic gives the class or the group away."""
+    """Return warnings if being synthetic reveals the class or the group."""
     from synaug.evaluation.shortcut import shortcut_warnings
 
     said = shortcut_warnings(cells=training.labels, is_synthetic=training.is_synthetic, cell_names=training.class_names)

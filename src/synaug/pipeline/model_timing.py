@@ -1,4 +1,4 @@
-"""Time the model of a run on this machine, before anything is paid for."""
+"""Time the model of a run on this machine before any cost arises."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from synaug.synthesis.generators.init_images import make_guides
 from synaug.synthesis.planning.cost import Pace
 from synaug.synthesis.planning.slots import image_seed, slots
 
-_BATCH = 16  # of a generator that does not say how many it makes at once, as in synthesize
+_BATCH = 16  # for a generator that has no batch size, as in synthesize
 
 
 def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
-    """Return how long one planned image takes here: batches are made and thrown away, the last of them is timed.
+    """Return the time per planned image on this machine: batches are discarded, and the last one is timed.
 
-    The batch grows first as far as it does in ``generate``. A fitted model, which is not there before it is trained,
-    is timed by the one that will be fitted: they compute the same.
+    The batch first grows as in ``generate``. A fitted model, which does not exist before its training, is timed by its
+    base model, since both compute the same.
 
     Args:
         out: run directory with a plan.
-        progress: called with how far the timing has come.
+        progress: called with the progress of the timing.
     """
     run = Run.open(out)
     plan, recipe = run.plan, run.recipe

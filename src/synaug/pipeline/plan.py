@@ -1,4 +1,4 @@
-"""What a run starts from: its data with a test split, the plan, and both written into the run directory."""
+"""Prepare a run: its data with a test split, the plan, and both written into the run directory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ IN_MEMORY = "images in memory"
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise an OptionError for a name that nothing knows: a method, mixing, loss, sampler, network, gate, device."""
+    """Raise an OptionError for an unknown name of a method, mixing, loss, sampler, network, gate or device."""
     from synaug.runtime.devices import chosen_device, chosen_precision
     from synaug.synthesis.quality.gates import check_gates
     from synaug.training.batching import check_stage
@@ -59,13 +59,13 @@ def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) ->
         DataError: the data cannot be used, or a class has no image to test on.
     """
     manifest = readers.read_data(source, recipe.data, progress=progress)
-    manifest = without_synthetic_tests(manifest)  # a manifest that was handed over did not pass a reader
+    manifest = without_synthetic_tests(manifest)  # since a manifest passed by the caller did not go through a reader
     manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
     return complete_classes(manifest, "test", recipe.data.incomplete_classes, where=place(source))
 
 
 def check_counts(manifest: Manifest, split: str) -> None:
-    """Raise a DataError where a class has no image in the split."""
+    """Raise a DataError if a class has no image in the split."""
     counts = groups.class_counts(manifest.split(split).labels, manifest.num_classes)
     empty = [manifest.class_names[label] for label in np.flatnonzero(counts == 0)]
     if empty:
@@ -76,7 +76,7 @@ def check_counts(manifest: Manifest, split: str) -> None:
 
 
 def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
-    """Return the plan for the training images; nothing is written."""
+    """Return the plan for the training images without writing anything."""
     training = manifest.split("train")
     check_counts(manifest, "train")
     look = source_encoding.detect_encoding(training)
@@ -90,10 +90,10 @@ def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
 
 
 def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, source: str) -> None:
-    """Write the lock file, the manifest and the plan; those of this run that are missing or damaged are written again.
+    """Write the lock file, the manifest and the plan; missing or damaged files of this run are rewritten.
 
-    If the same data lie under another path now, the manifest names that path from here on: what is compared is what is
-    trained on.
+    If the same data are now at another path, the manifest records that path from here on: the compared images are the
+    images that are trained on.
 
     Raises:
         OptionError: the folder holds another run.
@@ -119,12 +119,12 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
 
 
 def data_digest(manifest: Manifest) -> str:
-    """Return a digest of every row: which image, label, attribute and split."""
+    """Return a digest of every row: image, label, attribute and split."""
     columns = manifest.frame[["id", "label", "attribute", "split", "sha256"]]
     rows = pd.util.hash_pandas_object(columns, index=False).to_numpy()
     return storage.digest(rows.tobytes() + "\0".join(manifest.class_names).encode())
 
 
 def place(source: Source) -> str:
-    """Return what the lock file and the report call the data where nobody gave them a name."""
+    """Return the name of the data in the lock file and the report if none was given."""
     return str(source) if isinstance(source, str | os.PathLike) else IN_MEMORY

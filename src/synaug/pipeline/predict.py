@@ -1,7 +1,8 @@
-"""Use a finished classifier on new images: load it from a run or an exported folder, and predict files."""
+"""Use a finished classifier on new images: load it from a run or an exported folder, and classify files."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -23,6 +24,8 @@ from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run_directory import RunPaths, check_regular, locked_recipe
 from synaug.runtime import signals, storage
+from synaug.runtime.escaping import shell_word
+from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -34,11 +37,12 @@ if TYPE_CHECKING:
     from synaug.training.networks.saving import SavedClassifier
 
 OUTPUTS = (".csv", ".tsv", ".jsonl")
+_LONGEST_HEAD = 100_000  # characters
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier predicts for a list of images.
+    """Predictions of a classifier for a list of images.
 
     ``table`` has one row per image that could be read: ``image`` (its path), ``label`` (only if the class of every
     image is known), then ``prediction`` and ``probability``, ``prediction_2`` and ``probability_2``, and so on.
@@ -50,13 +54,13 @@ class Predictions:
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """Images per predicted class, the most frequent first."""
+        """Images per predicted class, most frequent first."""
         return dict(Counter(self.table["prediction"]).most_common())
 
 
 @dataclass(frozen=True)
 class _Named:
-    """An image file, and the name of its class if something states it."""
+    """An image file, and the name of its class if known."""
 
     path: Path
     label: str | None = None
@@ -74,10 +78,10 @@ def load_classifier(
 
     Args:
         path: run directory, exported folder, ``RUN/checkpoints/METHOD-SEED``, or the ``classifier.safetensors`` in it.
-        method: of a run, whose classifier; default: the one that the report recommends.
-        seed: of a run with several seeds; default: the run's own.
-        network: what makes the network if it is its author's own: ``path/to/net.py:Net``, a class or a function. Its
-            code is run, so it is never taken from the files alone.
+        method: of the classifier in a run; default: the one that the report recommends.
+        seed: in a run with several seeds; default: the run's own.
+        network: required for a custom network: ``path/to/net.py:Net``, a class or a function. Its code is run, so it is
+            never taken from the files alone.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
@@ -100,6 +104,7 @@ def load_classifier(
         if not path.exists():
             raise DataError(f"{path} does not exist. Give a run directory or an exported classifier.")
         return load_folder(path, network=network, device=device)
+    directories.own(path)
     check_regular(run)
     result = _result_of(run, method, seed)
     loaded = load_folder(run.checkpoint(result["method"], result["seed"]), network=network, device=device)
@@ -107,13 +112,13 @@ def load_classifier(
 
 
 def _result_of(run: RunPaths, method: str | None, seed: int | None) -> dict[str, Any]:
-    """Return the finished result whose classifier is to be used."""
+    """Return the finished result of the selected classifier."""
     recipe = locked_recipe(run)
     chosen = recipe.seed if seed is None else seed
     results = finished_results(run, recipe.model_copy(update={"seed": chosen}))
     if not results:
         seeds = ", ".join(map(str, run.seeds()))
-        there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {run.path}"
+        there = f" Finished seeds: {seeds}." if seeds else f" Train one with: synaug retrain {shell_word(run.path)}"
         raise DataError(f"{run.path} has no finished classifier of seed {chosen}.{there}")
     if method is None:
         return chosen_result(results, run)
@@ -122,7 +127,7 @@ def _result_of(run: RunPaths, method: str | None, seed: int | None) -> dict[str,
         known = ", ".join(result["method"] for result in results)
         raise DataError(
             f"{run.path} has no finished classifier {method!r} of seed {chosen}. Finished: {known}. "
-            f"Train it with: synaug train {run.path} --methods {method}"
+            f"Train it with: synaug train {shell_word(run.path)} --methods {method}"
         )
     return found
 
@@ -135,19 +140,19 @@ def predict_files(
     batch_size: int = 64,
     progress: Progress = silent,
 ) -> Predictions:
-    """Predict image files.
+    """Classify image files.
 
     Args:
-        classifier: as ``load_classifier`` returns it.
-        sources: image files, folders (searched to the bottom) and tables with a path column and, possibly, a label
+        classifier: as returned by ``load_classifier``.
+        sources: image files, folders (searched recursively) and tables with a path column and, optionally, a label
             column. In folders, an image is labeled if a folder above it is named like a class.
-        top: how many classes per image, the most probable first; at most all of them.
-        batch_size: images at once.
-        progress: called with the number of images done.
+        top: number of classes per image, most probable first; at most all of them.
+        batch_size: images per batch.
+        progress: called with the number of finished images.
 
     Raises:
         OptionError: ``top`` or ``batch_size`` is below 1.
-        DataError: a source does not exist, or there is not an image at all.
+        DataError: a source does not exist, or there are no images.
         Interrupted: a signal arrived between two batches.
     """
     if top < 1:
@@ -165,7 +170,7 @@ def predict_files(
 
 @dataclass
 class _Reader:
-    """Decodes files one after another; those that fail are set aside, so that one of thousands stops nothing."""
+    """Decodes files one after another; sets failing ones aside, so that one of thousands does not stop the rest."""
 
     files: Sequence[_Named]
     read: list[_Named] = field(default_factory=list)
@@ -196,7 +201,7 @@ def _table(images: Sequence[_Named], probabilities: np.ndarray, names: Sequence[
 
 
 def named_images(sources: Sequence[str | Path], class_names: Sequence[str]) -> list[_Named]:
-    """Return the image files that the sources name, each once, in their order.
+    """Return the image files of the sources, each once, in order.
 
     Raises:
         DataError: a source does not exist, or no image is found.
@@ -240,10 +245,10 @@ def _in_table(path: Path) -> list[_Named]:
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write the table as CSV, TSV or JSON lines, by the suffix; ``synaug evaluate`` reads each.
+    """Write the table as CSV, TSV or JSON lines, depending on the suffix; ``synaug evaluate`` reads all of them.
 
     Raises:
-        OptionError: the suffix is another.
+        OptionError: the suffix is not one of these, or the file exists and is not earlier predictions.
         EnvironmentFault: the file cannot be written.
     """
     table = predictions.table
@@ -258,9 +263,39 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     storage.write_text(path, content)
 
 
-def check_output(path: Path) -> None:
-    """Raise an OptionError for a file that ``write_predictions`` cannot write: another suffix, or a folder."""
+def check_output(path: Path, sources: Sequence[str | Path] = ()) -> None:
+    """Check that predictions may be written to a file; only earlier predictions are replaced.
+
+    Args:
+        path: the file.
+        sources: what is predicted; none of it may be replaced.
+
+    Raises:
+        OptionError: the suffix is not allowed, or something else is in its place.
+    """
     if path.suffix.lower() not in OUTPUTS:
         raise OptionError(f"--out is {os.fspath(path)!r}; allowed are the suffixes {', '.join(OUTPUTS)}.")
     if path.is_dir():
         raise OptionError(f"--out {path} is a folder. Give a file, such as {path / 'predictions.csv'}.")
+    if not os.path.lexists(path):
+        return
+    if any(os.path.exists(source) and os.path.exists(path) and os.path.samefile(source, path) for source in sources):
+        raise OptionError(f"--out {path} is one of the files to predict. Choose another file.")
+    if path.is_symlink() or not path.is_file() or not _are_predictions(path):
+        raise OptionError(
+            f"--out {path} exists and does not contain predictions of synaug. Nothing was changed. Choose another "
+            "file, or move it away."
+        )
+
+
+def _are_predictions(path: Path) -> bool:
+    """Return whether a file has the columns that ``write_predictions`` writes."""
+    with contextlib.suppress(OSError, ValueError, RecursionError), open(path, encoding="utf-8", newline="") as file:
+        line = file.readline(_LONGEST_HEAD).rstrip("\r\n")
+        if path.suffix.lower() == ".jsonl":
+            columns = list(json.loads(line))
+        else:
+            columns = line.split("\t" if path.suffix.lower() == ".tsv" else ",")
+        own = columns[:1] + [name for name in columns[1:] if name != "label"]
+        return own[:3] == ["image", "prediction", "probability"]
+    return False

@@ -1,4 +1,4 @@
-"""Decide, before anything is paid for, whether training starts from pretrained weights, and which methods follow."""
+"""Decide before any cost arises whether training starts from pretrained weights, and with which methods."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "good": {},
     "best": {"train.stage1.epochs": 120, "choose.folds": 3, "choose.effort": 1.0},
 }
-"""What a preset changes; ``quick`` also leaves out all but the last layers if pretrained weights are at hand."""
+"""The options that a preset changes; ``quick`` also trains only last layers if pretrained weights are available."""
 
 
 def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> tuple[Recipe, str]:
-    """Return the recipe with ``train.pretrained: auto`` decided, and a sentence that says how.
+    """Return the recipe with ``train.pretrained: auto`` resolved, and a sentence that explains the decision.
 
     Auto starts from pretrained weights for images of 64 pixels and above, if the weights of the network, or of a small
-    one if ``train.network`` is auto, are at hand without a download. A run that exists keeps what it began with.
+    one if ``train.network`` is auto, are available without a download. An existing run keeps its first decision.
 
     Raises:
-        OptionError: ``SYNAUG_WEIGHTS`` names no folder of weights.
+        OptionError: ``SYNAUG_WEIGHTS`` is not a folder of weights.
     """
     from synaug.training.networks.custom import is_own
     from synaug.training.networks.weights import FOLDER_VARIABLE, SMALLEST_SIDE, is_at_hand, small_network_at_hand
@@ -62,7 +62,7 @@ def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> 
 
 
 def usual_methods(methods: Sequence[str], recipe: Recipe, *, preset: str = "good") -> tuple[str, ...]:
-    """Return the rows of the table: as asked for, or in the place of the default ones those for pretrained weights."""
+    """Return the methods of the run: as requested; the default ones are replaced if weights are pretrained."""
     if tuple(methods) != DEFAULT_METHODS or recipe.train.pretrained is not True:
         return tuple(methods)
     return PROBES if preset == "quick" else PRETRAINED_METHODS

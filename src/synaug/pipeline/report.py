@@ -1,4 +1,4 @@
-"""Gather what a run directory holds into ``report.json`` and, made from that, ``report.html``."""
+"""Gather the content of a run directory into ``report.json`` and, from that, ``report.html``."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from synaug.pipeline.report_examples import confusions, loss_curves, report_imag
 from synaug.report.html import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.machine import machine
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan import Plan, called
@@ -42,11 +43,11 @@ OUT_OF_DOMAIN = (
 
 
 def report(out: Path, *, command: str = "") -> dict[str, Any]:
-    """Write ``report.html`` and, when all else is written, ``report.json``; return the latter's content.
+    """Write ``report.html`` and, last of all, ``report.json``; return the latter's content.
 
     Args:
         out: run directory with results.
-        command: what made the run; without it, what an earlier report of the run says.
+        command: shell command of the run; default: that of an earlier report.
 
     Raises:
         DataError: no method has a result yet.
@@ -61,7 +62,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     recipe = run_folder.recipe
     own, results = finished_results(run_folder, recipe), results_of_all_seeds(run_folder, recipe)
     if not own:
-        raise DataError(f"{out} has no results to report. Train first: synaug train {out}")
+        raise DataError(f"{out} has no results to report. Train first: synaug train {shell_word(out)}")
     command = command or _earlier_command(run_folder)
     manifest = run_folder.manifest
     plan = run_folder.plan
@@ -109,13 +110,13 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
 
 
 def is_reported(run_folder: Run, recipe: Recipe) -> bool:
-    """Return whether the report is of the results that are there, or nothing is there to report."""
+    """Return whether the report matches the existing results, or there are none."""
     results = results_of_all_seeds(run_folder, recipe)
     return not results or _earlier_report(run_folder).get("results") == results
 
 
 def _earlier_report(run_folder: RunPaths) -> dict[str, Any]:
-    """Return what a report of the run says; nothing if there is none, or if it is damaged and to be written again."""
+    """Return the run's existing report; empty if there is none or if it is damaged, so that it is rewritten."""
     try:
         return read_report(run_folder.report)
     except DataError:
@@ -128,26 +129,26 @@ def _earlier_command(run_folder: RunPaths) -> str:
 
 
 def disk_section(run_folder: RunPaths) -> dict[str, int]:
-    """Return the bytes that the images, the trained networks and all files of the run take."""
+    """Return the bytes used by the images, the trained networks and all files of the run."""
     folders = {"synthetic": run_folder.path / "synthetic", "checkpoints": run_folder.checkpoints}
     return {name: storage.size(folder) for name, folder in (folders | {"all": run_folder.path}).items()}
 
 
 def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float:
-    """Return the seconds of all methods together; features that two methods share are counted once."""
+    """Return the total seconds of all methods; features shared by two methods count once."""
     seconds = {(result["method"], result["seed"]): result["seconds"] for result in results}
     shared = ((method_named(name, recipe).starts_from or "", seed) for name, seed in seconds)
     return sum(seconds.values()) - sum(seconds.get(start, 0.0) for start in shared)
 
 
 def model_note(plan: Plan) -> str:
-    """Return the warning, before an image is made, that the model does not know the classes; empty if it may."""
+    """Return a warning, before generation, that the model does not know the classes; empty if it may."""
     unknown = [name for name in plan.class_names if called(plan).get(name, name) not in CLASS_NAMES]
     return OUT_OF_DOMAIN if plan.options.model == EMBEDDED and unknown else ""
 
 
 def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
-    """Return what a reader of the results has to know."""
+    """Return warnings for readers of the results."""
     notes = []
     if plan.options.model == EMBEDDED:
         notes.append(model_note(plan) or IN_DOMAIN)
@@ -167,22 +168,22 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
 
 
 def finished_results(run_folder: RunPaths, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the results of these options, in the order of ``METHODS``; then those of the recipe's own versions.
+    """Return the results with these options, in the order of ``METHODS``, then those of the recipe's own variants.
 
-    What was trained with other options, which ``train --set`` changes, is left out until it is trained again.
+    Results with other options, which ``train --set`` changes, are left out until they are trained again.
     """
     names = dict.fromkeys([*METHODS, *recipe.methods])
     finished = [name for name in names if run_folder.result(name, recipe.seed).exists()]
     found = [read_result(run_folder, name, recipe.seed) for name in finished]
     current = [result for result in found if is_of_options(result, recipe)]
-    return [registered(result["method"], recipe) | result for result in current]  # results of older versions lack these
+    return [registered(result["method"], recipe) | result for result in current]  # absent in results of older versions
 
 
 def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunPaths) -> dict[str, Any]:
-    """Return the result whose classifier the run hands over: ``predictions.csv`` and ``synaug predict`` are of it.
+    """Return the result of the run's final classifier, which ``predictions.csv`` and ``synaug predict`` use.
 
-    It is that of the choice; without one, that of ``synaug``, or the last. If the synthetic images are unusable, it is
-    one that learned from real images alone.
+    It is the chosen one; without a choice, that of ``synaug``, or the last. If the synthetic images are unusable, it is
+    one trained on real images alone.
     """
     by_method = {result["method"]: result for result in results}
     made = by_method.get(read_choice(run_folder.path).get("chosen", ""))
@@ -196,9 +197,9 @@ def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunPaths) -> di
 
 
 def results_of_all_seeds(run_folder: Run, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the results of the run's own seed, then of each other seed those of the same methods.
+    """Return the results of the run's own seed, then those of the same methods with each other seed.
 
-    Of another seed, what was trained with other options or on other images is left out.
+    For other seeds, results with other options or images are left out.
     """
     own = finished_results(run_folder, recipe)
     others = [recipe.model_copy(update={"seed": seed}) for seed in run_folder.seeds() if seed != recipe.seed]
@@ -215,7 +216,7 @@ def results_of_all_seeds(run_folder: Run, recipe: Recipe) -> list[dict[str, Any]
 
 
 def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
-    """Return the report's ``data``: what there was before."""
+    """Return the report's ``data``: the real images."""
     summary = groups.summary(manifest.split("train"))
     test = manifest.split("test")
     tested = groups.class_counts(test.labels, manifest.num_classes)
@@ -235,7 +236,7 @@ def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
 
 
 def plan_section(plan: Plan) -> dict[str, Any]:
-    """Return the report's ``plan``: what was lacking."""
+    """Return the report's ``plan``: the missing images."""
     prompts: dict[str, list[str]] = {}
     for slot in sample_slots(plan, per_cell=3):
         prompts.setdefault(slot.cell.name, []).append(slot.prompt)
@@ -254,7 +255,7 @@ def plan_section(plan: Plan) -> dict[str, Any]:
 
 
 def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
-    """Return the report's ``synthesis``: what was made, and what was rejected and why."""
+    """Return the report's ``synthesis``: the generated images, and the rejected ones with reasons."""
     from synaug.synthesis.execution.journal import read_tally
     from synaug.synthesis.execution.worker import synthesis_summary
 
@@ -269,7 +270,7 @@ def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
 
 
 def training_section(recipe: Recipe, plan: Plan, methods: Sequence[str]) -> dict[str, Any]:
-    """Return the report's ``training``: how the classifiers were made."""
+    """Return the report's ``training``: how the classifiers were trained."""
     from synaug.methods.datasets import input_of
     from synaug.training.networks.classifiers import network_named
 

@@ -1,4 +1,4 @@
-"""Pick what a report shows beside its scores: example images, what is mixed up, and the training loss."""
+"""Select the content that a report shows beside its scores: example images, confusions, and the training loss."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from synaug.synthesis.planning.slots import slots
 if TYPE_CHECKING:
     from synaug.report.sections import ReportImages
 
-EXAMPLES = 10  # pictures of each kind and class
+EXAMPLES = 10  # pictures per kind and class
 MOST_CURVES = 5  # methods whose loss is drawn
 CURVE_POINTS = 200
 
 
 def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
-    """Return examples of each class: real, synthetic and rejected ones."""
+    """Return examples per class: real, synthetic and rejected images."""
     from synaug.report.sections import ReportImages
 
     real, synthetic = manifest.split("train"), synthetic_manifest(plan, folder)
@@ -49,7 +49,7 @@ def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
 
 
 def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Image, str]]]:
-    """Return up to ``EXAMPLES`` rejected images per class, each with the reason."""
+    """Return up to ``EXAMPLES`` rejected images per class, with reasons."""
     from synaug.synthesis.execution.journal import read_tally
 
     kept = read_tally(plan, folder).kept
@@ -63,7 +63,7 @@ def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Imag
 def confusions(
     run_folder: RunPaths, results: Sequence[dict[str, Any]], class_names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Return what each method takes for what: the most frequent mistakes and, of few classes, the whole matrix."""
+    """Return the confusions of each method: the most frequent mistakes and, for few classes, the whole matrix."""
     from synaug.report.sections import MAX_CLASSES_IN_MATRIX
     from synaug.report.svg import confused_pairs
 
@@ -84,7 +84,7 @@ def confusions(
 
 
 def loss_curves(run_folder: RunPaths, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
-    """Return the training loss of the first methods that trained features, a point the mean of some steps."""
+    """Return the training loss of the first methods that trained features, each point averaged over some steps."""
     from synaug.training.loop import CURVES
 
     paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
@@ -97,7 +97,7 @@ def loss_curves(run_folder: RunPaths, results: Sequence[dict[str, Any]]) -> dict
 
 
 def example_rows(manifest: Manifest, label: int) -> list[int]:
-    """Return up to ``EXAMPLES`` rows of a class, spread evenly over them."""
+    """Return up to ``EXAMPLES`` evenly spread rows of a class."""
     rows = np.flatnonzero(manifest.labels == label)
     spread = np.unique(np.linspace(0, len(rows) - 1, min(EXAMPLES, len(rows))).astype(int))
     return [int(row) for row in rows[spread]]

@@ -1,4 +1,4 @@
-"""Let a person look at the images of a run, and follow what they decided."""
+"""Prepare the manual review of a run's images, and apply the decisions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, OptionError
 from synaug.run_directory import Run
 from synaug.runtime import storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.journal import read_journals, read_tally
 from synaug.synthesis.execution.review_decisions import (
@@ -39,18 +40,18 @@ Records = dict[int, list[dict[str, Any]]]
 
 
 def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent) -> dict[str, Any]:
-    """Write a page a class and a table for a person to decide in; a table that is there keeps its decisions.
+    """Write one page per class and a table for manual review; an existing table keeps its decisions.
 
     Args:
         out: run directory with synthetic images.
         per_class: accepted images to show; the kept rejected ones are all shown.
-        progress: called with how many classes are done.
+        progress: called with the number of finished classes.
 
     Returns:
         ``page``, ``decisions``, ``sheets`` (paths), ``shown`` and ``pending`` (numbers).
 
     Raises:
-        DataError: there are no images yet, or the table has a line that cannot be used.
+        DataError: there are no images yet, or the table has an invalid line.
     """
     run_folder = Run.open(out)
     plan = run_folder.plan
@@ -58,7 +59,9 @@ def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent
     waiting = pending(plan, out, decisions)
     accepted, rejected = records_by_label(plan, out)
     if not accepted and not rejected:
-        raise DataError(f"{out} has no synthetic images to review. Generate them first: synaug generate {out}")
+        raise DataError(
+            f"{out} has no synthetic images to review. Generate them first: synaug generate {shell_word(out)}"
+        )
     real = run_folder.manifest.split("train")
     folder = storage.make_folder(out / FOLDER)
     names = safe_names(plan.class_names)
@@ -87,16 +90,16 @@ def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent
 
 
 def apply(out: Path) -> dict[str, Any]:
-    """Follow the table of the run: rejected images are to be made again, accepted ones count.
+    """Apply the decisions in the run's table: rejected images will be replaced, accepted ones count.
 
     Returns:
         ``rows``: how many were ``read``, are ``decided``, were ``applied`` now, and name an ``unknown`` image
-        (without a decision; with one it is an error); ``accepted`` and ``rejected``: what was new; ``review``: all
-        that a person decided; ``to_make``: open slots.
+        (without a decision; with one it is an error); ``accepted`` and ``rejected``: new decisions; ``review``: all
+        decisions so far; ``to_make``: open slots.
 
     Raises:
-        DataError: a line cannot be used or followed; nothing was changed.
-        OptionError: a process is making images in the run.
+        DataError: a line is invalid or cannot be applied; nothing was changed.
+        OptionError: a process is generating images in the run.
     """
     run = Run.open(out)
     plan = run.plan
@@ -123,23 +126,23 @@ def apply(out: Path) -> dict[str, Any]:
 
 
 def check_applied(plan: Plan, out: Path) -> None:
-    """Raise an OptionError where the table holds decisions that were not followed yet."""
+    """Raise an OptionError if the table contains decisions that have not been applied."""
     waiting = len(pending(plan, out, saved_decisions(out)))
     if waiting:
         raise OptionError(
             f"{decisions_path(out)} holds {waiting:,} decisions that have not been applied. Apply "
-            f"them with: synaug review {out} --apply"
+            f"them with: synaug review {shell_word(out)} --apply"
         )
 
 
 def check_present(made: Manifest, out: Path) -> None:
-    """Raise a DataError if accepted images were deleted from the run directory; the message names the way out."""
+    """Raise a DataError if accepted images were deleted from the run directory; the message explains the fix."""
     missing = [row for row in range(len(made)) if not made.absolute_path(row).exists()]
     if missing:
         raise DataError(
             f"{len(missing):,} accepted images of {out} are missing, first {made.absolute_path(missing[0])}. If you "
-            f"deleted them because they are bad, reject them: synaug check {out} --reject. Then synaug generate {out} "
-            "makes others."
+            f"deleted them because they are bad, reject them: synaug check {shell_word(out)} --reject. Then "
+            f"synaug generate {shell_word(out)} makes others."
         )
 
 
@@ -150,7 +153,7 @@ def saved_decisions(out: Path) -> list[Decision]:
 
 
 def records_by_label(plan: Plan, out: Path) -> tuple[Records, Records]:
-    """Return the records of accepted and of rejected images, ordered by name."""
+    """Return the records of accepted and of rejected images, sorted by name."""
     labels = {cell.name: cell.label for cell in plan.cells}
     accepted: Records = {}
     rejected: Records = {}
@@ -217,7 +220,7 @@ def decision_row(record: dict[str, Any], class_name: str) -> dict[str, Any]:
 
 
 def with_decisions(rows: Sequence[dict[str, Any]], decisions: Sequence[Decision]) -> Iterator[dict[str, Any]]:
-    """Yield the rows with the decisions of the table, then the decisions about images that have no row."""
+    """Yield the rows with their existing decisions, then the existing decisions on images that are not shown."""
     said = {each.id: {"id": each.id, "decision": each.decision, "note": each.note} for each in decisions}
     for row in rows:
         yield row | said.pop(row["id"], {})

@@ -1,4 +1,4 @@
-"""Choose the judge of the gate ``off_class`` once per run, and load it when it is first asked."""
+"""Choose the judge of the gate ``off_class`` once per run, and load it on first use."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) -> Recipe:
-    """Return the recipe with the scorer that ``quality.scorer: auto`` stands for, and with its network.
+    """Return the recipe with ``quality.scorer: auto`` resolved, and with the scorer's network.
 
-    A run keeps the scorer that it began with, so that it resumes on a machine that has other models.
+    A run keeps its first scorer, so that it resumes on a machine that has other models.
 
     Args:
         recipe: options as given.
         plan: decides whether the images are photographs.
-        run_folder: a run that may have begun.
+        run_folder: a run that may already exist.
     """
     quality = recipe.quality
     if run_folder is not None and run_folder.lock_file.is_file() and quality.scorer == "auto":
@@ -73,7 +73,7 @@ def _is_here(model: str) -> bool:
 
 
 def gate_embedder(recipe: Recipe) -> Embed | None:
-    """Return the features for scorer ``pretrained``, loaded at the first image; None for another scorer."""
+    """Return the features for scorer ``pretrained``, loaded at the first image; None for other scorers."""
     network = recipe.quality.scorer_network
     if recipe.quality.scorer != "pretrained" or network is None or "off_class" not in recipe.quality.gates:
         return None

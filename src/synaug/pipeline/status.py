@@ -1,4 +1,4 @@
-"""Say how far a run is, also while it goes on: stage, images, rate, time left, and who holds it.  Reads only."""
+"""Report the progress of a run, even while it is running: stage, images, rate, time left, processes. Read-only."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from synaug.synthesis.execution.worker import is_settled, synthesis_summary
 
 
 def status(out: Path) -> dict[str, Any]:
-    """Return the stage of a run, its images and results, and the processes at work on it.
+    """Return the stage of a run, its images and results, and the processes working on it.
 
-    The rate is that of all images so far, times the processes that make some now; the time left is for the images.
-    ``training`` is the training under way, as of its last checkpoint, or None: its own rate and time left.
-    ``seeds`` has the run's own first, then the others of which a result is finished or a training under way;
-    ``results`` are those of the own one.
+    The rate is that of all images so far, times the number of processes that generate now; the time left is for the
+    images. ``training`` is the training in progress, as of its last checkpoint, or None: with its own rate and time
+    left. ``seeds`` has the run's own first, then the others with a finished result or a training in progress;
+    ``results`` are those of the run's own seed.
     """
     run_folder = Run.open(out)
     recipe = run_folder.recipe
@@ -63,7 +63,7 @@ def _seeds(run_folder: RunPaths, own: int, training: dict[str, Any] | None) -> l
 
 
 def _training(run_folder: RunPaths) -> dict[str, Any] | None:
-    """Return how far the training is that was last saved; None where it is finished, or there is none."""
+    """Return the progress of the last saved training; None if it is finished, or there is none."""
     from synaug.training.checkpoint import FILE, read_about
 
     saved = {
@@ -82,7 +82,7 @@ def _training(run_folder: RunPaths) -> dict[str, Any] | None:
         return None
     rate = done / about["seconds"] if about["seconds"] else math.nan
     name, seed = method_and_seed(path.relative_to(run_folder.checkpoints).parts[0]) or ("", 0)
-    since = time.time() - saved[path] if storage.holders(run_folder.path) else 0.0  # it went on since it was saved
+    since = time.time() - saved[path] if storage.holders(run_folder.path) else 0.0  # training went on after it
     return {
         "method": name,
         "seed": seed,

@@ -1,4 +1,4 @@
-"""Make a few images per class and judge each class by eye and by a traffic light, before hundreds are paid for."""
+"""Generate a few images per class, judged by eye and by a traffic light, before the cost of hundreds."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 PER_CLASS = 4
 REAL_SHOWN = 12
-FEWEST_REAL = 10  # images of a class below which the judge cannot know it
-MOST_REAL = 2000  # images that the judge learns from
-RELIABLE = 0.5  # out-of-fold recall of a class from which the judge may speak
+FEWEST_REAL = 10  # images; the judge cannot know a class with fewer
+MOST_REAL = 2000  # images for fitting the judge
+RELIABLE = 0.5  # out-of-fold recall that a class needs for a reliable judgment
 BATCH = 16
 
 
 def try_model(
     source: Path, recipe: Recipe, out: Path, *, generator: Generator | None = None, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Make ``PER_CLASS`` images of each class, write a page with real ones beside them, and return a light per class.
+    """Generate ``PER_CLASS`` images per class, write a page with real ones beside them, and return a light per class.
 
     Args:
         source: images; see ``data.readers``.
         recipe: the options; the model is ``plan.model``.
         out: folder for the pages; it must be new or empty.
-        generator: takes the place of the model.
-        progress: called with how far the work has come.
+        generator: replaces the model.
+        progress: called with the progress so far.
 
     Returns:
         ``classes`` (per class: ``light``, ``recognized``, ``of``, ``best_prompt``), ``page`` and ``model``.
@@ -93,7 +93,7 @@ def try_model(
 
 
 def traffic_light(recognized: int, of: int, *, num_real: int, recall: float) -> str:
-    """Return ``green``, ``yellow``, ``red``, or ``unknown`` where the judge cannot know the class.
+    """Return ``green``, ``yellow``, ``red``, or ``unknown`` if the judge cannot know the class.
 
     >>> traffic_light(4, 4, num_real=40, recall=0.9), traffic_light(0, 4, num_real=3, recall=0.9)
     ('green', 'unknown')
@@ -117,7 +117,7 @@ def _made(generator: Generator, chosen: Sequence[Slot], progress: Progress) -> l
 
 
 def _judged(real: Manifest, images: Sequence[Image.Image], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the probabilities of each made image ``(N, C)``, and the recall of each class on held-out real images."""
+    """Return the probabilities of the generated images ``(N, C)``, and the recall per class on held-out real images."""
     from synaug.synthesis.quality.class_scorers import fit_pixel_scorer
 
     rows = np.random.default_rng([seed, 12]).permutation(len(real))[:MOST_REAL]

@@ -1,4 +1,4 @@
-"""Say in plain words which classifier a run chose, why, by how much and with which certainty."""
+"""Explain in plain words which classifier a run chose, why, by how much and how certainly."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from synaug.report.results_table import TITLES, number_or_nan, percent
 
 METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of the worst group"}
-CERTAIN = 0.95  # from which a lead counts as certain
-ENOUGH = 0.95  # recall of the rarest class that needs no help
+CERTAIN = 0.95  # minimum certainty of a lead that counts as certain
+ENOUGH = 0.95  # recall of the rarest class above which it needs no help
 FEWEST_TESTED = 10
 
 
 def choice_sentences(report: Mapping[str, Any]) -> list[str]:
-    """Return what was chosen and why, whether synthetic images helped, and what the one test says; empty: no choice."""
+    """Return sentences on the choice, on the benefit of synthetic images and on the test; empty without a choice."""
     choice = report.get("choice") or {}
     if not choice:
         return []
@@ -23,7 +23,7 @@ def choice_sentences(report: Mapping[str, Any]) -> list[str]:
 
 
 def need_sentence(report: Mapping[str, Any]) -> str:
-    """Return that synthetic images may not be needed, if a method without them recognizes the rarest class already."""
+    """Return a note if a method without synthetic images already recognizes the rarest class, else an empty string."""
     counts = report["data"]["class_counts"]
     real = {row["method"] for row in (report.get("choice") or {}).get("candidates", []) if not row["uses_synthetic"]}
     results = [result for result in report["results"] if result["method"] in real]
@@ -36,9 +36,9 @@ def need_sentence(report: Mapping[str, Any]) -> str:
 
 
 def may_not_need(rarest: str, method: str, recall: float, *, num_tested: int) -> str:
-    """Return the sentence for the recall of the rarest class with a method of real images alone, or nothing.
+    """Return a note on the recall of the rarest class with a method of real images alone, or an empty string.
 
-    Fewer than ``FEWEST_TESTED`` test images of the class show too little to spare anybody an experiment.
+    Fewer than ``FEWEST_TESTED`` test images of the class are too little evidence to advise against synthetic images.
     """
     if math.isnan(recall) or recall < ENOUGH or num_tested < FEWEST_TESTED:
         return ""

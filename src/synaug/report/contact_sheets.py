@@ -1,4 +1,4 @@
-"""Lay the images of one class out on a page for a person to judge, each with its name and what the checks said."""
+"""Lay out the images of one class on a page for manual review, each with its name and the results of the checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from synaug.report.summary import reason_text
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One image of a sheet; ``reason`` is why it was rejected, ``decision`` what a person said of it."""
+    """One image of a sheet; ``reason`` is its reason for rejection, ``decision`` the outcome of manual review."""
 
     name: str
     image: Image.Image
@@ -37,12 +37,12 @@ def make_sheet(
     """Return the page of one class; it needs no network and has no script.
 
     Args:
-        class_name: whose images they are.
+        class_name: class of the images.
         real: examples to compare with.
-        accepted: images that are used.
-        rejected: images that are not used.
-        num_accepted: how many there are, shown or not.
-        num_rejected: how many there are, shown or not.
+        accepted: accepted images.
+        rejected: rejected images.
+        num_accepted: number of accepted images, shown or not.
+        num_rejected: number of rejected images, shown or not.
     """
     return page_template("sheet.html").render(
         class_name=class_name,
@@ -55,5 +55,5 @@ def make_sheet(
 
 
 def make_index(name: str, rows: Sequence[tuple[str, str, int, int]]) -> str:
-    """Return the page that leads to the sheets: rows of class, file, accepted and rejected images."""
+    """Return the page that links to the sheets: rows of class, file, and numbers of accepted and rejected images."""
     return page_template("sheets.html").render(name=name, rows=rows)

@@ -32,7 +32,7 @@ def read_report(path: Path) -> dict[str, Any]:
     """Read and check a ``report.json``.
 
     Raises:
-        DataError: it is missing, is not JSON, is of another schema version or lacks a section.
+        DataError: the file is missing, is not JSON, has another schema version or lacks a section.
     """
     report = storage.read_json(path)
     check_report(report, where=str(path))
@@ -40,7 +40,7 @@ def read_report(path: Path) -> dict[str, Any]:
 
 
 def check_report(report: Any, *, where: str = "The report") -> None:
-    """Check the schema version and that all sections are there.
+    """Check the schema version and that all sections are present.
 
     Raises:
         DataError: they are not.
@@ -69,7 +69,7 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         images: examples to show beside the numbers.
 
     Raises:
-        DataError: the report is of another schema version or lacks a section.
+        DataError: the report has another schema version or lacks a section.
     """
     content = storage.without_nan(dict(report))
     check_report(content)
@@ -118,7 +118,7 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
 
 
 def page_template(name: str) -> jinja2.Template:
-    """Return a page of ``assets/report``, with the filters that the pages share."""
+    """Return a page template of ``assets/report``, with the filters that the pages share."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("synaug", "assets/report"),
         autoescape=True,
@@ -143,33 +143,33 @@ def page_template(name: str) -> jinja2.Template:
 
 
 def _visible(value: Any) -> Any:
-    """Return text or markup with control characters shown as escapes; anything else as it is."""
+    """Return text or markup with control characters shown as escapes; other values unchanged."""
     return type(value)(visible(value, keep="\n\t")) if isinstance(value, str) else value
 
 
 def _percent(value: float | None, digits: int = 0) -> str:
-    """Return a fraction as a percentage whose sign stays on the line of its number."""
+    """Return a fraction as a percentage that is not broken across lines."""
     return _unbroken(percent(value, digits))
 
 
 def _columns(items: Sequence[Any]) -> int:
-    """Return the columns, at most five, in which rows of pictures are as full as they can be: none stands alone."""
+    """Return the number of columns, at most five, that fills the rows of pictures most evenly: none stands alone."""
     rows = max(1, math.ceil(len(items) / MAX_COLUMNS))
     return max(1, math.ceil(len(items) / rows))
 
 
 def _decimal(value: float | None) -> str:
-    """Return a number with three digits after the point; None as n/a."""
+    """Return a number with three decimals; None as n/a."""
     return "n/a" if value is None else f"{value:.3f}"
 
 
 def _spread(value: float | None) -> str:
-    """Return a standard deviation in percent points, such as " ± 0.4"; nothing where there is none."""
+    """Return a standard deviation in percentage points, such as " ± 0.4"; empty if undefined."""
     return "" if value is None or math.isnan(value) else f"\N{NO-BREAK SPACE}± {100 * value:.1f}"
 
 
 def _range(ends: Sequence[float | None] | None) -> str:
-    """Return the two ends of an interval in whole percent; nothing where there is none."""
+    """Return the two ends of an interval in whole percent; empty if undefined."""
     if not ends or None in ends:
         return ""
     low, high = ends
@@ -177,12 +177,12 @@ def _range(ends: Sequence[float | None] | None) -> str:
 
 
 def _unbroken(sentence: str) -> str:
-    """Return the sentence with its percent signs kept on the line of their numbers."""
+    """Return the sentence with no line breaks before its percent signs."""
     return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _number(value: Any) -> str:
-    """Return a number with thousands separators; None as n/a, anything else as it is."""
+    """Return a number with thousands separators; None as n/a, other values as text."""
     if value is None:
         return "n/a"
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -202,7 +202,7 @@ def _duration(seconds: float | None) -> str:
 
 
 def _size(num_bytes: float) -> str:
-    """Return bytes in the unit that suits them, such as 812 kB or 4.2 MB."""
+    """Return bytes in a suitable unit, such as 812 kB or 4.2 MB."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
         if num_bytes >= factor:
             return f"{num_bytes / factor:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Gather what a report found into a table, one row a method: mean and spread over its seeds."""
+"""Gather the results of a report into a table with one row per method: mean and spread over its seeds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One method of the table: mean and standard deviation over its seeds, as fractions, NaN where undefined."""
+    """One method of the table: mean and standard deviation over its seeds, as fractions, NaN if undefined."""
 
     method: str
     title: str
@@ -64,9 +64,9 @@ def shown_columns(rows: Sequence[ResultRow]) -> dict[str, str]:
 
 
 def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
-    """Return one row a method, in the order in which the report first names them; a bound is no rival.
+    """Return one row per method, in the order of their first appearance in the report; bounds are no rivals.
 
-    Whether a method used synthetic images, and whether it is a bound, is what its results say.
+    Whether a method used synthetic images, and whether it is a bound, comes from its results.
     """
     seeds = by_method(report["results"])
     means = {method: {c: mean(_values(runs, c)) for c in COLUMNS} for method, runs in seeds.items()}
@@ -92,27 +92,27 @@ def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
 
 
 def recalls(report: Mapping[str, Any], method: str) -> dict[str, float]:
-    """Return each class's recall with a method, mean over its seeds; NaN where undefined."""
+    """Return the recall per class with a method, averaged over its seeds; NaN if undefined."""
     runs = by_method(report["results"]).get(method, [])
     names = report["data"]["class_names"]
     return {name: mean([number_or_nan(run.get("per_class", {}).get(name)) for run in runs]) for name in names}
 
 
 def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the method without synthetic images and the one with them that stand for before and after."""
+    """Return the methods that stand for before and after: one without synthetic images and one with them."""
     firsts = {method: runs[0] for method, runs in by_method(report["results"]).items()}
     rivals = {method: run for method, run in firsts.items() if not run.get("is_bound")}
     plain = [method for method, run in rivals.items() if not run.get("uses_synthetic")]
     filled = [method for method, run in rivals.items() if run.get("uses_synthetic")]
     if is_unusable(report):
-        filled = []  # nothing is to be said for a model that learned from them
+        filled = []  # a model trained on unusable images is not shown
     before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
     after = "synaug" if "synaug" in filled else next(reversed(filled), None)
     return before, after
 
 
 def is_unusable(report: Mapping[str, Any]) -> bool:
-    """Return whether the report's audit found that the synthetic images must not be trained on."""
+    """Return whether the report's audit found the synthetic images unusable for training."""
     return not (report.get("audit") or {}).get("usable", True)
 
 
@@ -131,11 +131,11 @@ def _values(runs: Iterable[Mapping[str, Any]], column: str) -> list[float]:
 
 
 def number_or_nan(value: float | None) -> float:
-    """Return a number of a report, where None stands for undefined."""
+    """Return a number from a report; NaN for None, which means undefined."""
     return _NAN if value is None else float(value)
 
 
 def _is_best(value: float, values: list[float]) -> bool:
-    """Return whether the value is the largest of several that differ, at the precision that is shown."""
+    """Return whether the value is the largest of several different ones, at the displayed precision."""
     known = [round(1000 * other) for other in values if not math.isnan(other)]
     return len(set(known)) > 1 and not math.isnan(value) and round(1000 * value) == max(known)

@@ -1,4 +1,4 @@
-"""The form of ``report.json``, as models that check it and print its JSON schema."""
+"""Define the format of ``report.json`` as models that validate it and provide its JSON schema."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Data(Section):
 
 
 class Plan(Section):
-    """What was missing, and how it was to be generated."""
+    """The missing images, and the plan to generate them."""
 
     by: Literal["class", "group"]
     target: str | float | dict[str, int]
@@ -46,7 +46,7 @@ class Plan(Section):
 
 
 class Synthesis(Section):
-    """What was generated and rejected."""
+    """The generated and rejected images."""
 
     requested: Count
     accepted: Count
@@ -80,7 +80,7 @@ class Result(Section):
 
 
 class Choice(Section):
-    """Which classifier the run hands over, judged on real images that it did not learn from; empty without a choice."""
+    """The chosen classifier, judged on real images that it was not trained on; empty without a choice."""
 
     chosen: str | None = Field(None, description="method whose classifier was chosen")
     best: str | None = Field(None, description="method with the highest score")
@@ -90,7 +90,7 @@ class Choice(Section):
 
 
 class Audit(Section):
-    """Whether the synthetic images are usable, in one sentence; lights are ``overall`` and ``per_class``."""
+    """The usability of the synthetic images, in one sentence; lights are ``overall`` and ``per_class``."""
 
     sentence: str = ""
     usable: bool = True

@@ -1,4 +1,4 @@
-"""Work out what each part of the HTML report shows: plain rows, pictures and sentences, no HTML."""
+"""Compute the content of each part of the HTML report: plain rows, pictures and sentences, no HTML."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Cell = tuple[float | None, float | None, Sequence[float | None]]  # mean, standa
 
 @dataclass(frozen=True, eq=False)
 class ReportImages:
-    """What the report shows beside its numbers; every part may be empty.
+    """Images to show beside the numbers; every part may be empty.
 
     ``real`` and ``synthetic`` map class names to example images, ``prompts`` a class to the prompts of its
     synthetic examples in the same order, ``rejected`` a class to examples with the reason of each.
@@ -37,12 +37,12 @@ class ReportImages:
 
 
 def title(method: str | None) -> str:
-    """Return what a method is called in the report."""
+    """Return the title of a method in the report."""
     return "" if method is None else TITLES.get(method, method)
 
 
 def facts(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, str]]:
-    """Return the large numbers at the top: a value, what it is, and what it was."""
+    """Return the large numbers at the top: value, label and previous value."""
     rows = {row.method: row for row in results_table(report)}
     facts = []
     for column, label in (("accuracy", "accuracy"), ("few", "accuracy on few-image classes")):
@@ -64,7 +64,7 @@ def facts(report: dict[str, Any], before: str | None, after: str | None) -> list
 
 
 def _by_count(report: dict[str, Any]) -> list[str]:
-    """Return the class names, the most frequent first."""
+    """Return the class names, most frequent first."""
     counts = report["data"]["class_counts"]
     return sorted(report["data"]["class_names"], key=lambda name: -(counts.get(name) or 0))
 
@@ -94,7 +94,7 @@ def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -
 
 
 def _points(change: float) -> str:
-    """Return a change of recall in whole percent points, such as +14, −9 or 0."""
+    """Return a change of recall in whole percentage points, such as +14, −9 or 0."""
     if math.isnan(change):
         return "n/a"
     rounded = round(100 * change)
@@ -102,7 +102,7 @@ def _points(change: float) -> str:
 
 
 def _recall_intervals(report: dict[str, Any], method: str | None) -> dict[str, Sequence[float | None]]:
-    """Return the interval of each class's recall, its ends the means over the seeds, where there is one."""
+    """Return the interval of each class's recall, with ends averaged over the seeds, for the classes that have one."""
     runs = by_method(report["results"]).get(method or "")
     found = (mean_result(runs).get("intervals") or {}).get("per_class") or {} if runs else {}
     return {name: ends for name, ends in found.items() if len(ends) == 2}
@@ -124,7 +124,7 @@ def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _accepted_by_class(report: dict[str, Any]) -> dict[str, int]:
-    """Return the synthetic images of each class: those accepted, or those planned where that was not recorded."""
+    """Return the number of accepted synthetic images per class; if that was not recorded, the planned number."""
     accepted = report["synthesis"].get("accepted_by_class")
     cells = accepted if accepted is not None else report["plan"].get("num_to_generate") or {}
     classes = _class_of_cells(report)
@@ -134,7 +134,7 @@ def _accepted_by_class(report: dict[str, Any]) -> dict[str, int]:
 
 
 def _class_of_cells(report: dict[str, Any]) -> dict[str, str]:
-    """Return the class of each class or group of the plan; reports of before name none, and their groups have a bar."""
+    """Return the class of each class or group of the plan; older reports name none, and their groups contain a bar."""
     plan = report["plan"]
     cells = {*(plan.get("num_to_generate") or {}), *(plan.get("prompts") or {})}
     is_grouped = plan.get("by") == "group"
@@ -142,7 +142,7 @@ def _class_of_cells(report: dict[str, Any]) -> dict[str, str]:
 
 
 def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]]:
-    """Return the classes with their example images, the rarest first."""
+    """Return the classes with their example images, rarest first."""
     shown = [name for name in reversed(_by_count(report)) if images.real.get(name) or images.synthetic.get(name)]
     samples: dict[str, list[str]] = {}
     classes = _class_of_cells(report)
@@ -203,9 +203,9 @@ def confusions(report: dict[str, Any], methods: Sequence[str | None]) -> list[di
 
 
 def groups(report: dict[str, Any]) -> dict[str, Any]:
-    """Return accuracy by group and what is measured between groups as tables: one column a method.
+    """Return accuracy by group and the measures between groups as tables with one column per method.
 
-    A cell is the mean over the seeds, their standard deviation and the ends of the interval.
+    A cell has the mean over the seeds, their standard deviation and the ends of the interval.
     """
     seeds = {name: runs for name, runs in by_method(report["results"]).items() if runs[0].get("per_group")}
     runs = {name: mean_result(each) for name, each in seeds.items()}
@@ -240,7 +240,7 @@ def _between_groups(run: dict[str, Any], spread: dict[str, Any], row: str) -> Ce
 
 
 def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return how far synthetic images are from real ones: all of them, then each class that has some."""
+    """Return the gap between real and synthetic images: overall, then for each class with synthetic images."""
     found = report.get("gap") or {}
     by_class = [(name, gap) for name, gap in (found.get("per_class") or {}).items() if gap.get("num_synthetic")]
     overall = [("All", found["overall"])] if found.get("overall") else []
@@ -250,9 +250,9 @@ def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def light(report: dict[str, Any]) -> dict[str, Any]:
-    """Return the traffic light over all synthetic images: its color, one sentence, and on which features; or nothing.
+    """Return the traffic light over all synthetic images: its color, one sentence, and the features used; or nothing.
 
-    ``cannot_judge`` says of which classes the gate ``off_class`` could not judge an image.
+    ``cannot_judge`` lists the classes of which the gate ``off_class`` could not judge images.
     """
     audit = report.get("audit") or {}
     lacking = ", ".join(f"{name} ({number:,})" for name, number in (report.get("cannot_judge") or {}).items())
@@ -277,7 +277,7 @@ def settings(content: Mapping[str, Any], *, prefix: str = "") -> list[tuple[str,
 
 
 def costs(report: dict[str, Any]) -> list[tuple[str, str, Any]]:
-    """Return what the run took, as a label, the kind of number and the number."""
+    """Return the costs of the run, as label, kind of number and number."""
     made, disk = report["synthesis"], report.get("disk") or {}
     rows = [
         ("Making images", "duration", made.get("seconds")),

@@ -1,4 +1,4 @@
-"""What the results of several seeds say together: the mean and the standard deviation of every number."""
+"""Combine the results of several seeds: the mean and the standard deviation of every number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOT_MEASURED = ("method", "seed", "synthetic", "options", "uses_synthetic", "is
 
 
 def by_method(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """Return the results of each method, one a seed, in the order in which they come."""
+    """Return the results by method, one per seed, in their original order."""
     methods: dict[str, list[Mapping[str, Any]]] = {}
     for result in results:
         methods.setdefault(str(result["method"]), []).append(result)
@@ -20,9 +20,9 @@ def by_method(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[st
 
 
 def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return what a report says of several seeds: ``num_seeds``, ``mean`` and ``deviation`` of each method.
+    """Return the ``seeds`` part of a report: ``num_seeds``, ``mean`` and ``deviation`` of each method.
 
-    The last two have the numbers of a result under the names that they have there; empty where no method has two seeds.
+    ``mean`` and ``deviation`` use the names of a result; empty if no method has two seeds.
     """
     methods = by_method(results)
     if all(len(runs) < 2 for runs in methods.values()):
@@ -38,7 +38,7 @@ def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]
 
 
 def mean_result(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean of each number of one method's results; of an interval, the means of its ends.
+    """Return the mean of each number of one method's results; for an interval, the means of its ends.
 
     >>> mean_result([{"accuracy": 0.5, "intervals": {"accuracy": [0.25, 0.5]}},
     ...              {"accuracy": 1.0, "intervals": {"accuracy": [0.75, 1.0]}}])
@@ -48,7 +48,7 @@ def mean_result(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def deviations(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the standard deviation (n - 1) of each number of one method's results; NaN of a single one.
+    """Return the standard deviation (n - 1) of each number of one method's results; NaN for a single result.
 
     >>> deviations([{"accuracy": 0.5}, {"accuracy": 0.75}, {"accuracy": 1.0}]), deviations([{"accuracy": 0.5}])
     ({'accuracy': 0.25}, {'accuracy': nan})
@@ -57,12 +57,12 @@ def deviations(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean; NaN of nothing, or where one of them is."""
+    """Return the mean; NaN if empty or if any value is NaN."""
     return float(np.mean(values)) if values else math.nan
 
 
 def deviation(values: Sequence[float]) -> float:
-    """Return the standard deviation (n - 1); NaN of a single number, or where one of them is."""
+    """Return the standard deviation (n - 1); NaN for a single number, or if any is NaN."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
@@ -71,7 +71,7 @@ def _without(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _merged(values: Sequence[Any], combine: Callable[[Sequence[float]], float]) -> Any:
-    """Return nested dicts and lists of the same form as one, numbers combined; None is NaN."""
+    """Return nested dicts and lists of the same structure as one, with their numbers combined; None counts as NaN."""
     first = next((value for value in values if value is not None), None)
     if isinstance(first, Mapping):
         names = dict.fromkeys(name for value in values for name in value or ())

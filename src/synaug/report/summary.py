@@ -1,4 +1,4 @@
-"""Say in plain words what a report found; for the terminal and for the HTML."""
+"""Summarize the findings of a report in plain words, for the terminal and the HTML page."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ REASONS = {
     "collapse": "near-duplicates of one another",
     "review": "rejected by a person",
 }
-ALARM = "Warning:"  # begins the one sentence that has to be read
-FEW_TEST_IMAGES = 30  # fewer, and a recall is said with their number
-MIN_TEST_IMAGES = 10  # fewer, and a recall is not said at all
+ALARM = "Warning:"  # starts the one sentence that must be read
+FEW_TEST_IMAGES = 30  # test images; a recall on fewer is given with their number
+MIN_TEST_IMAGES = 10  # test images; a recall on fewer is not given at all
 _NAN = float("nan")
 
 
 def spoken(method: str | None) -> str:
-    """Return what a method is called within a sentence.
+    """Return the name of a method within a sentence.
 
     >>> spoken("oversampling"), spoken("synaug"), spoken("My_method")
     ('oversampling', 'SYNAuG', 'My_method')
@@ -48,7 +48,7 @@ def spoken(method: str | None) -> str:
 
 
 def summary(report: Mapping[str, Any]) -> list[str]:
-    """Return what was found, a sentence or two an item, the most important first."""
+    """Return the findings, one or two sentences per item, most important first."""
     before, after = compared_methods(report)
     said = [
         _unusable(report),
@@ -68,7 +68,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
 
 
 def _unusable(report: Mapping[str, Any]) -> str:
-    """Return the warning about synthetic images that must not be used, and which classifier is left."""
+    """Return the warning about unusable synthetic images, and the classifier that can still be used."""
     if not is_unusable(report):
         return ""
     text = f"{ALARM} {report['audit']['sentence']} Do not use a classifier that learned from them."
@@ -77,7 +77,7 @@ def _unusable(report: Mapping[str, Any]) -> str:
 
 
 def _comparison(report: Mapping[str, Any]) -> str:
-    """Return the paired difference of the classifier that the run hands over and the best of the other kind."""
+    """Return the paired difference between the run's classifier and the best method of the other kind."""
     found = report.get("comparison") or {}
     if not found:
         return ""
@@ -95,13 +95,13 @@ def _comparison(report: Mapping[str, Any]) -> str:
     if low <= 0 <= high:
         texts.append("This difference can be chance.")
     counts = set((report["data"].get("test_class_counts") or {}).values())
-    if len(counts) > 1:  # else both are the same number
+    if len(counts) > 1:  # else both numbers are the same
         texts.append(f"Averaged over the classes, it is {_change(found['mean_recall'])} that.")
     return " ".join(texts)
 
 
 def _change(found: Mapping[str, Any]) -> str:
-    """Return a difference in points with its interval, in words that a name follows."""
+    """Return a difference in points with its interval, as words to be followed by a name."""
     points = 100 * found["difference"]
     low, high = (100 * number_or_nan(end) for end in found["interval"])
     interval = f"95 % interval {low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}")
@@ -163,7 +163,7 @@ def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -
 
 
 def _spread(rows: Mapping[str, ResultRow], before: str, after: str) -> str:
-    """Say over how many seeds the numbers are means, and how far accuracy lies apart."""
+    """Return the number of seeds behind the means, and the spread of accuracy over them."""
     numbers = {row.num_seeds for row in rows.values()}
     if len(numbers) > 1 or numbers == {1}:
         return ""
@@ -271,7 +271,7 @@ def _quarantine(report: Mapping[str, Any]) -> str:
 def num_tested(report: Mapping[str, Any], *, few_only: bool = False) -> float:
     """Return the number of test images, of all classes or of those with fewer than 20 training images.
 
-    Infinite if the report does not have it, as one of an earlier version.
+    Infinite if the report lacks it, as in earlier versions.
     """
     tested, trained = report["data"].get("test_class_counts"), report["data"]["class_counts"]
     if not tested:
@@ -280,7 +280,7 @@ def num_tested(report: Mapping[str, Any], *, few_only: bool = False) -> float:
 
 
 def _went(old: float, new: float, digits: int = 0, before: str = "", after: str = "") -> str:
-    """Return the change in words; ``before`` and ``after`` name the methods where they are given."""
+    """Return the change in words; ``before`` and ``after`` name the methods if given."""
     shown = percent(old, digits), percent(new, digits)
     if shown[0] == shown[1]:
         return f"stayed at {shown[0]}" + (f" with {before} and with {after}" if before else "")

@@ -1,7 +1,7 @@
-"""Draw the small pictures of the HTML report: inline SVG that takes its colors from the page, and data URIs.
+"""Draw the small pictures of the HTML report: inline SVG in the colors of the page, and data URIs.
 
 Positions are percentages, so a picture is as wide as its table cell and its text is never scaled. Every
-picture says in words what it shows; all text is escaped.
+picture has a description in words; all text is escaped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_SIDE = 192
 
 
 def data_uri(image: Image.Image) -> str:
-    """Return the image as a data URI, at most ``MAX_SIDE`` pixels a side; small images stay exact."""
+    """Return the image as a data URI, at most ``MAX_SIDE`` pixels per side; small images stay exact."""
     if image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     buffer = io.BytesIO()
@@ -87,11 +87,11 @@ def count_bar(real: int, synthetic: int, largest: int) -> Markup:
 
 
 def curve(series: Mapping[str, Sequence[float]], *, title: str) -> Markup:
-    """Draw curves over equal steps, all on one scale; a value that is not finite is left out.
+    """Draw curves over equal steps on one scale; values that are not finite are left out.
 
     Args:
         series: name to values.
-        title: what is shown, in words.
+        title: description in words.
     """
     low, high = curve_range(series)
     span = (high - low) or 1.0
@@ -109,7 +109,7 @@ def curve(series: Mapping[str, Sequence[float]], *, title: str) -> Markup:
 
 
 def curve_range(series: Mapping[str, Sequence[float]]) -> tuple[float, float]:
-    """Return the lowest and the highest value of curves, the ends of their vertical axis; values not finite are none.
+    """Return the lowest and the highest finite value of curves, the ends of their vertical axis.
 
     >>> curve_range({"a": [3.0, 1.0], "b": [math.nan, 2.0]})
     (1.0, 3.0)
@@ -119,7 +119,7 @@ def curve_range(series: Mapping[str, Sequence[float]]) -> tuple[float, float]:
 
 
 def confused_pairs(matrix: np.ndarray, names: Sequence[str], *, limit: int = 5) -> list[tuple[str, str, int, float]]:
-    """Return the most frequent mistakes: true class, chosen class, images, share of the true class's images."""
+    """Return the most frequent mistakes: true class, predicted class, images, share of the true class's images."""
     totals = matrix.sum(axis=1)
     wrong = matrix - np.diag(np.diag(matrix))
     order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
@@ -140,7 +140,7 @@ def _percentage(fraction: float) -> float | None:
 
 
 def _along(value: float) -> str:
-    """Return a place on the track that leaves room for the marks at both ends."""
+    """Return a position on the track that leaves room for the marks at both ends."""
     return f"{1 + 0.98 * value:.2f}%"
 
 

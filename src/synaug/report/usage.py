@@ -1,13 +1,14 @@
-"""How a finished classifier or an exported data set is used, as lines to type: for the terminal and the report."""
+"""Show how to use a finished classifier or an exported data set, as lines to type: for the terminal and the report."""
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
+
+from synaug.runtime.escaping import shell_word
 
 
 def usage_lines(model: str | Path, *, suffix: str = ".jpg") -> list[str]:
-    r"""Return a command and two lines of Python that predict new images with a run or an exported classifier.
+    r"""Return a command and two lines of Python that classify new images with a run or an exported classifier.
 
     >>> print(*usage_lines("runs/photos"), sep="\n")
     synaug predict runs/photos new/*.jpg
@@ -15,7 +16,7 @@ def usage_lines(model: str | Path, *, suffix: str = ".jpg") -> list[str]:
     synaug.load_classifier("runs/photos").predict(["new/photo.jpg"])
     """
     return [
-        f"synaug predict {shlex.quote(str(model))} new/*{suffix}",
+        f"synaug predict {shell_word(model)} new/*{suffix}",
         "import synaug",
         f'synaug.load_classifier({_quoted(model)}).predict(["new/photo{suffix}"])',
     ]
@@ -29,11 +30,11 @@ def data_usage_lines(folder: str | Path) -> list[str]:
     torchvision.datasets.ImageFolder("balanced/train")
     """
     return [
-        f"synaug verify {shlex.quote(str(folder))}",
+        f"synaug verify {shell_word(folder)}",
         f"torchvision.datasets.ImageFolder({_quoted(Path(folder) / 'train')})",
     ]
 
 
 def _quoted(path: str | Path) -> str:
-    """Return the path as a literal of Python."""
+    """Return the path as a Python literal."""
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -14,6 +14,7 @@ from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import make_recipe
 from synaug.run_directory.paths import RunPaths
 from synaug.runtime import storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.machine import machine
 from synaug.runtime.recorded import check_file, current_digest
 from synaug.runtime.sealed import read_sealed, required, write_sealed
@@ -134,7 +135,7 @@ def _way_out(run: RunPaths, recipe: Recipe) -> str:
         return f"To train again on the same images: {command}. To keep both, choose another folder with --out."
     return (
         "Choose another folder with --out, or repeat the options of that run to resume it. Only options of training "
-        f"may change on the same images: synaug train {run.path} --set train.SECTION.OPTION=VALUE"
+        f"may change on the same images: synaug train {shell_word(run.path)} --set train.SECTION.OPTION=VALUE"
     )
 
 

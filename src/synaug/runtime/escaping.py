@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -78,6 +79,15 @@ def markdown_code(text: str) -> str:
     fence = "`" * (max(map(len, re.findall("`+", line)), default=0) + 1)
     space = " " if "`" in line else ""
     return f"{fence}{space}{line}{space}{fence}"
+
+
+def shell_word(path: str | PurePath) -> str:
+    """Return a path as one word of a command that a person may copy into a shell.
+
+    >>> print(shell_word("runs/photos"), shell_word("runs/a; rm -rf ~"))
+    runs/photos 'runs/a; rm -rf ~'
+    """
+    return shlex.quote(str(path))
 
 
 def portable_name(name: str) -> str:

@@ -104,11 +104,31 @@ def _remove_left_over(place: Path, out: Path, work: Path) -> None:
                 storage.remove_tree(path)
 
 
-def remove_lock(out: Path) -> None:
-    """Remove the lock file left in a finished folder by a call that ended right after its last step."""
-    if os.path.lexists(out / f".{_LOCK}.lock"):
-        with storage.lock(out, name=_LOCK, keep=False):
+def remove_left_over(out: Path) -> None:
+    """Remove from a finished folder what a call left in it that was killed right after its last step."""
+    directories.own(out)
+    for name in sorted(left_over(out)):
+        place = out if "/" not in name else out / name.partition("/")[0]
+        with storage.lock(place, name=_LOCK, keep=False):
             pass
+    for name in sorted(os.listdir(out)):
+        if is_token_name(name, TEMPORARY) and stat.S_ISDIR((out / name).lstat().st_mode):
+            _remove_if_empty(out / name)
+
+
+def left_over(out: Path) -> set[str]:
+    """Return the files in a finished folder that a call left which was killed right after its last step.
+
+    It is the lock file, in the folder or in the work folder that lay in it; only if nothing else is in that one.
+    """
+    lock, found = f".{_LOCK}.lock", set()
+    if storage.is_lock_file(out / lock):
+        found.add(lock)
+    for name in os.listdir(out):
+        is_work = is_token_name(name, TEMPORARY) and stat.S_ISDIR((out / name).lstat().st_mode)
+        if is_work and os.listdir(out / name) == [lock] and storage.is_lock_file(out / name / lock):
+            found.add(f"{name}/{lock}")
+    return found
 
 
 def _move(source: Path, target: Path, name: str) -> None:

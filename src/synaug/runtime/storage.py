@@ -25,6 +25,7 @@ from synaug.runtime.files import directories, effects, locks
 from synaug.runtime.files.directories import sync_folder as sync_folder
 from synaug.runtime.files.effects import naming
 from synaug.runtime.files.locks import holders as holders
+from synaug.runtime.files.locks import is_lock_file as is_lock_file
 from synaug.runtime.files.locks import lock as lock
 from synaug.runtime.files.names import TEMPORARY as TEMPORARY
 from synaug.runtime.files.names import token_name

@@ -2,16 +2,19 @@
 
 A recipe can name a network by the file or module that builds it, and that code runs with all of the user's rights.
 Recipes and run directories are shared, so their word is not enough: the command line names the code (``--network``),
-or confirms the file or its digest (``--trust``). In Python, ``with trusting("net.py"):`` does the same.
+or confirms the file or its digest (``--trust``). In Python, ``with trusting("net.py"):`` does the same. The host of
+an image service, which would receive a key from the environment, is confirmed in the same way.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from synaug.errors import OptionError
 
@@ -24,7 +27,8 @@ def trusting(*names: str) -> Iterator[None]:
     """Allow the named code to run in this block, even if it is a recipe or run directory that names it.
 
     Args:
-        names: ``path/to/net.py`` or ``package.module``, optionally followed by ``:factory``, or the SHA-256 of a file.
+        names: ``path/to/net.py`` or ``package.module``, optionally followed by ``:factory``, the SHA-256 of a file, or
+            the host of an image service.
     """
     token = _trusted.set(_trusted.get() | {_normalized(name) for name in names})
     try:
@@ -54,6 +58,40 @@ def check_trusted(network: str, digest: str) -> None:
         f"The recipe names code: {network} (SHA-256 {digest or 'unknown'}). It runs with all your rights, so "
         f"it runs only if you confirm it. Read it; if you trust it, add: --trust {confirmed}"
     )
+
+
+def check_trusted_host(endpoint: str, *, variable: str, known: str) -> None:
+    """Check that a key may be sent to a service: a known one, one on this machine, or one that the person confirmed.
+
+    A recipe or a run directory of somebody else can name any address, and any variable of the environment.
+
+    Args:
+        endpoint: http(s) address of the service.
+        variable: the environment variable that contains the key.
+        known: address of the service whose keys these are by default.
+
+    Raises:
+        OptionError: nobody confirmed the host.
+    """
+    host = (urlsplit(endpoint).hostname or "").lower()
+    if host == urlsplit(known).hostname or is_loopback(host) or host in {name.lower() for name in _trusted.get()}:
+        return
+    raise OptionError(
+        f"The recipe names the image service {host}, and the value of the environment variable {variable} would be "
+        f"sent there. If this is the service you want, add: --trust {host}"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("localhost.example.com")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _normalized(name: str) -> str:

@@ -1,6 +1,7 @@
-"""Change batches of uint8 images where they lie, each image on its own.
+"""Augment batches of uint8 images on their device, each image independently.
 
-An augmentation is a function ``(images, *, rng)``; everything is drawn on the CPU, so the device changes nothing.
+An augmentation is a function ``(images, *, rng)``. All random numbers are drawn on the CPU, so results do not depend on
+the device.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from torch.nn import functional as F
 
 
 def crop_and_flip(images: Tensor, *, padding: int, flip: bool, rng: np.random.Generator) -> Tensor:
-    """Return each image cropped at its own random place of its zero-padded self, half of them mirrored.
+    """Return random crops of the zero-padded images, each at its own offset, half of them mirrored.
 
     Args:
         images: uint8, shape ``(N, C, H, W)``.
         padding: black pixels on each side; 0: no crop.
-        flip: whether an image is mirrored with probability 1/2.
-        rng: draws offsets and flips on the CPU, so that the device changes nothing.
+        flip: whether to mirror each image with probability 1/2.
+        rng: draws offsets and flips on the CPU, so that results do not depend on the device.
     """
     num = len(images)
     offsets = rng.integers(0, 2 * padding + 1, (2, num)) if padding else np.zeros((2, num), np.int64)
@@ -32,7 +33,7 @@ def crop_and_flip(images: Tensor, *, padding: int, flip: bool, rng: np.random.Ge
 
 
 def _windows_by_slices(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
-    """Return each image's window, on a CPU: one copy an image, where a gather is slow."""
+    """Return each image's window on a CPU: one copy per image, since a gather is slow there."""
     (height, width), source = size, padded.numpy()
     result = np.empty((*source.shape[:2], height, width), source.dtype)
     for place, (image, down, right, turned) in enumerate(
@@ -44,7 +45,7 @@ def _windows_by_slices(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray
 
 
 def _windows_by_gather(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
-    """Return each image's window in one step for all, as a GPU wants it."""
+    """Return each image's window with one gather, which is fast on a GPU."""
     down, right = torch.from_numpy(offsets).to(padded.device)
     windows = padded.unfold(2, size[0], 1).unfold(3, size[1], 1)
     result = windows[torch.arange(len(padded), device=padded.device), :, down, right]
@@ -53,10 +54,10 @@ def _windows_by_gather(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray
 
 
 def cutout(images: Tensor, *, rng: np.random.Generator, share: float = 0.5) -> Tensor:
-    """Return each image with a black square, half its side, around its own random center.
+    """Return each image with a black square of half its side length around a random center.
 
     DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout": 16 of 32
-    pixels for CIFAR-10; the square may reach over the edge.
+    pixels for CIFAR-10; the square may extend beyond the edge.
     """
     num, _, height, width = images.shape
     inside = []
@@ -77,10 +78,10 @@ def random_resized_crop(
     max_ratio: float = 4 / 3,
     size: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return each image's own random part, 8 to 100 % of its area, stretched to ``size``, by default the images' own.
+    """Return a random part of each image, 8 to 100 % of its area, resized to ``size`` (default: unchanged size).
 
-    Szegedy et al. 2015; area and aspect ratio are drawn as by torchvision's ``RandomResizedCrop``, and a part
-    that would reach over the edge is cut to it.
+    Szegedy et al. 2015; area and aspect ratio are drawn as by torchvision's ``RandomResizedCrop``; a part that would
+    extend beyond the edge is cut off there.
     """
     num = len(images)
     area = rng.uniform(smallest, 1, num)
@@ -98,7 +99,7 @@ def random_resized_crop(
 
 
 def color_jitter(images: Tensor, *, rng: np.random.Generator, strength: float = 0.4) -> Tensor:
-    """Return each image with its own brightness, contrast and saturation, a fifth of them grey.
+    """Return the images with random brightness, contrast and saturation per image, a fifth of them in gray.
 
     Chen et al. 2020, "A Simple Framework for Contrastive Learning" (SimCLR), appendix A, without the hue.
     """
@@ -115,10 +116,10 @@ def color_jitter(images: Tensor, *, rng: np.random.Generator, strength: float = 
 
 
 def gaussian_blur(images: Tensor, *, rng: np.random.Generator, largest: float = 0.05) -> Tensor:
-    """Return half of the images blurred, each with its own width.
+    """Return half of the images blurred, each with a random width.
 
-    Chen et al. 2020 (SimCLR), appendix A, with the width by the side: a standard deviation of up to ``largest``
-    of it. It takes away fine detail, by which a network tells synthetic images from real ones.
+    Chen et al. 2020 (SimCLR), appendix A, with the width relative to the side: a standard deviation of up to
+    ``largest`` of it. Blurring removes fine detail, by which a network can distinguish synthetic images from real ones.
     """
     num, channels, height, width = images.shape
     deviations = np.where(rng.random(num) < 0.5, rng.uniform(0, largest * max(height, width), num), 0)
@@ -134,7 +135,7 @@ def gaussian_blur(images: Tensor, *, rng: np.random.Generator, largest: float = 
 
 
 def _each_by_torchvision(make: Callable[[], Callable[[Tensor], Tensor]]) -> Augmentation:
-    """Return an augmentation that applies a torchvision transform to one image after the other."""
+    """Return an augmentation that applies a torchvision transform to each image separately."""
 
     def augment(images: Tensor, *, rng: np.random.Generator) -> Tensor:
         transform = make()
@@ -158,7 +159,7 @@ def _rand_augment() -> Callable[[Tensor], Tensor]:
 
 
 Augmentation = Callable[..., Tensor]
-"""Called as ``augmentation(images, rng=rng)`` with uint8 images; returns as many, changed."""
+"""Called as ``augmentation(images, rng=rng)`` with uint8 images; returns the same number of augmented images."""
 
 AUGMENTATIONS: dict[str, Augmentation] = {
     "cutout": cutout,
@@ -168,4 +169,4 @@ AUGMENTATIONS: dict[str, Augmentation] = {
     "autoaugment": _each_by_torchvision(_auto_augment),
     "randaugment": _each_by_torchvision(_rand_augment),
 }
-"""Further augmentations by name: Cubuk et al. 2019 (AutoAugment, CIFAR policy) and 2020 (RandAugment)."""
+"""Additional augmentations by name: Cubuk et al. 2019 (AutoAugment, CIFAR policy) and 2020 (RandAugment)."""

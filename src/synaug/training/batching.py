@@ -1,4 +1,4 @@
-"""Turn positions in a training set into the batch that a network sees: augmented, normalized, mixed."""
+"""Turn positions in a training set into augmented, normalized and mixed batches."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from synaug.training.mixing import Batch, PartnerDraw, mixing_named
 from synaug.training.sampling import sampler_named
 from synaug.training.training_set import TrainingSet
 
-LARGEST_PADDED = 64  # pixels; padding of an eighth of a larger side would make much of each image black
-SMALLEST_PART = 0.7  # of a larger image's area, that a random crop shows
+LARGEST_PADDED = 64  # pixels; padding a larger side by an eighth would make much of each image black
+SMALLEST_PART = 0.7  # of a larger image's area, the smallest part that a random crop shows
 
 MakeBatch = Callable[..., Batch]
-"""Called as ``make(rows, rng, share)``; ``share`` of the training is done. It may return several views of the rows, one
-view after the other."""
+"""Called as ``make(rows, rng, share)``, with the completed ``share`` of the training. May return several views of the
+rows, one view after the other.
+"""
 
 BatchMaker = Callable[[TrainingSet, StageOptions], MakeBatch]
 
@@ -50,7 +51,7 @@ def batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
 
 
 def check_stage(options: StageOptions) -> None:
-    """Raise an OptionError for a mixing, loss, sampler or augmentation that is unknown."""
+    """Raise an OptionError for an unknown mixing, loss, sampler or augmentation."""
     mixing_named(options.mixing)
     loss_named(options.loss, num_groups=1)
     sampler_named(options.sampler)
@@ -58,14 +59,14 @@ def check_stage(options: StageOptions) -> None:
 
 
 def check_augmentations(options: StageOptions) -> None:
-    """Raise an OptionError for an augmentation that is unknown."""
+    """Raise an OptionError for an unknown augmentation."""
     for name in options.augmentations:
         if name not in AUGMENTATIONS:
             raise unknown("augmentation", name, AUGMENTATIONS)
 
 
 def plain_batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
-    """Return a function that turns positions into an augmented and normalized batch, not mixed.
+    """Return a function that turns positions into an augmented and normalized batch, without mixing.
 
     Raises:
         OptionError: an augmentation is unknown.
@@ -94,23 +95,23 @@ def plain_batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
 
 
 def is_weighted(data: TrainingSet, options: StageOptions) -> bool:
-    """Return whether images count differently in the loss, so that targets sum to their weights."""
+    """Return whether images have different weights in the loss; their targets then sum to their weights."""
     return data.weights is not None or synthetic_factor(options) is not None
 
 
 def synthetic_factor(options: StageOptions) -> Callable[[float], float] | None:
-    """Return what a synthetic image counts in the loss by the share of the training; None where always 1."""
+    """Return the loss weight of synthetic images by the completed share of the training; None if always 1."""
     first = options.synthetic_weight
     last = first if options.synthetic_weight_end is None else options.synthetic_weight_end
     return None if first == last == 1 else lambda share: first + (last - first) * share
 
 
 def cropping(data: TrainingSet, options: StageOptions) -> Callable[[Tensor, np.random.Generator], Tensor]:
-    """Return the random crop and flip of a training.
+    """Return the random crop and flip for training.
 
-    A window of the black-padded image, by default with an eighth of its side, for small images. Images above
-    ``LARGEST_PADDED`` pixels, and those that are kept larger than a network sees them, give a random part of their area
-    (Szegedy et al. 2015), since the border of a photograph is not black.
+    Small images are cropped from their black-padded version (default padding: an eighth of the side). Images above
+    ``LARGEST_PADDED`` pixels, and images stored larger than the network's input, yield a random part of their area
+    (Szegedy et al. 2015), since photographs have no black border.
     """
     side = max(data.size)
     if options.crop_padding is not None and data.side is None:
@@ -131,7 +132,7 @@ def cropping(data: TrainingSet, options: StageOptions) -> Callable[[Tensor, np.r
 
 
 def two_views(data: TrainingSet, options: StageOptions) -> MakeBatch:
-    """Return a function that gives two augmentations of the images, the second ones after the first ones."""
+    """Return a function that returns two augmentations of the images, all first views before all second views."""
     plain = plain_batch_maker(data, options)
 
     def make(rows: np.ndarray, rng: np.random.Generator, share: float = 0.0) -> Batch:

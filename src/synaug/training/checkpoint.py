@@ -1,7 +1,7 @@
-"""Keep the state of a training in one file, so that a killed training goes on as if nothing had happened.
+"""Store the state of a training in one file, so that a killed training resumes as if nothing had happened.
 
-The file is written whole or not at all (``storage``) and holds tensors (safetensors, no pickle) with the
-state's plain values as JSON in its header.
+The file is written completely or not at all (``storage``). It holds tensors (safetensors, no pickle) and, as JSON in
+its header, plain values.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ FILE = "training.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a training changes while it runs: modules by name, and the optimizer."""
+    """The state that training changes: modules by name, and the optimizer."""
 
     modules: dict[str, nn.Module]
     optimizer: torch.optim.Optimizer
 
 
 def write_checkpoint(folder: Path, parts: Parts, about: dict[str, Any]) -> None:
-    """Write the state of all parts and ``about``, plain values, in place of what was there."""
+    """Write the state of all parts and ``about``, plain values, replacing the previous checkpoint."""
     storage.make_folder(folder)
     storage.write_bytes(folder / FILE, pack(_tensors(parts), about))
 
 
 def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any] | None:
-    """Load the state into all parts and return what was said about it; None where there is no checkpoint.
+    """Load the state into all parts and return the stored plain values; None if there is no checkpoint.
 
     Raises:
-        OptionError: the checkpoint is of other options, data or network.
+        OptionError: the checkpoint belongs to other options, data or another network.
         DataError: the file is damaged.
     """
     path = folder / FILE
@@ -63,7 +63,7 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """Return how far a training is, without its tensors: ``losses``, ``steps`` and ``seconds`` among others.
+    """Return the progress of a training without loading tensors: ``losses``, ``steps`` and ``seconds`` among others.
 
     Raises:
         DataError: the file is damaged.
@@ -101,9 +101,9 @@ def _load(parts: Parts, tensors: dict[str, Tensor]) -> None:
 
 
 def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
-    """Return a digest of what decides a training: options, seed, labels, some images, shapes of the weights.
+    """Return a digest of what determines a training: options, seed, labels, some images, shapes of the weights.
 
-    Where a file of the user's own decides what the network is, the file too; see ``models.network_digest``.
+    If a file of the user's defines the network, that file is included; see ``networks.classifiers.network_digest``.
     """
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
     facts = [options.model_dump_json(exclude_defaults=True), str((seed, steps, tuple(data.images.shape), shapes))]

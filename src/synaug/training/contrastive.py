@@ -1,4 +1,4 @@
-"""Learn features from two views of each image, without labels or with them: the start that is not imbalanced."""
+"""Learn features from two views of each image, with or without labels: a start that imbalance does not affect."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def pretrain_contrastive(
     checkpoint: Path | None = None,
     **more: Any,
 ) -> TrainingLog:
-    """Train the backbone in place on two views of each image; the classifier stays as it was.
+    """Train the backbone in place on two views of each image; the classifier stays unchanged.
 
     Args:
-        model: its backbone is trained, under a projection that is thrown away.
+        model: its backbone is trained, under a projection that is discarded.
         data: the images.
-        options: loss and mixing are not used; without ``augmentations``, the views are those of ``VIEWS``.
+        options: loss and mixing are ignored; without ``augmentations``, the views are those of ``VIEWS``.
         loss: a name of ``CONTRASTIVE_LOSSES``.
-        temperature: of the similarities; the smaller, the more the nearest negatives count.
+        temperature: of the similarities; smaller values give the nearest negatives more weight.
         seed: random seed.
         checkpoint: folder for the state.
         more: as for ``train_representation``.
@@ -81,7 +81,7 @@ def projected(backbone: nn.Module, num_features: int, *, seed: int) -> nn.Module
 
 
 def simclr(outputs: Tensor, targets: Tensor, *, context: LossContext, temperature: float) -> Tensor:
-    """Return the loss of finding each image's other view among all views of the batch.
+    """Return the loss of identifying each image's other view among all views of the batch.
 
     Chen et al. 2020, "A Simple Framework for Contrastive Learning", equation 1 (NT-Xent).
     """
@@ -91,7 +91,7 @@ def simclr(outputs: Tensor, targets: Tensor, *, context: LossContext, temperatur
 
 
 def supervised(outputs: Tensor, targets: Tensor, *, context: LossContext, temperature: float) -> Tensor:
-    """Return the loss of finding all views of the same class.
+    """Return the loss of identifying all views of the same class.
 
     Khosla et al. 2020, "Supervised Contrastive Learning", equation 2.
     """
@@ -100,7 +100,7 @@ def supervised(outputs: Tensor, targets: Tensor, *, context: LossContext, temper
 
 
 def balanced(outputs: Tensor, targets: Tensor, *, context: LossContext, temperature: float) -> Tensor:
-    """Return the supervised loss in which each class of the batch weighs the same among the negatives.
+    """Return the supervised loss in which all classes of the batch have equal weight among the negatives.
 
     Zhu et al. 2022, "Balanced Contrastive Learning", equation 5 (class averaging), without prototypes.
     """
@@ -115,7 +115,7 @@ def balanced(outputs: Tensor, targets: Tensor, *, context: LossContext, temperat
 
 
 def _similarities(outputs: Tensor, temperature: float) -> Tensor:
-    """Return cosines over the temperature, an output's own one so low that it never counts."""
+    """Return cosines divided by the temperature, with self-similarities so low that they never count."""
     unit = F.normalize(outputs, dim=1)
     own = torch.eye(len(outputs), dtype=torch.bool, device=outputs.device)
     return (unit @ unit.T / temperature).masked_fill(own, -1e9)
@@ -129,4 +129,4 @@ def _mean_over_positives(logs: Tensor, targets: Tensor) -> Tensor:
 
 
 CONTRASTIVE_LOSSES = {"simclr": simclr, "supervised": supervised, "balanced": balanced}
-"""Called as a loss of ``losses``; outputs hold both views, so every one has a positive."""
+"""Called like the losses of ``losses``; outputs hold both views, so every output has a positive."""

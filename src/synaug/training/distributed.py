@@ -1,7 +1,7 @@
-"""Train with several processes, each on its own share of every batch: what ``accelerate launch`` starts.
+"""Train with several processes, started by ``accelerate launch``, each on its own share of every batch.
 
-With one process nothing of this is felt. With several, each step's batch is the same as with one and is dealt
-out, gradients are averaged, and the first process alone writes. Normalization layers see their own share only.
+With one process, nothing here has an effect. With several, each step's batch is the same as with one and is divided
+among them, gradients are averaged, and only the first process writes. Normalization layers see only their own share.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from synaug.errors import OptionError
 
 @dataclass(frozen=True)
 class Team:
-    """The processes that train together: how many, and which one this is."""
+    """The processes that train together: their number, and the rank of this one."""
 
     rank: int = 0
     size: int = 1
@@ -30,7 +30,7 @@ class Team:
         return self.rank == 0
 
     def check(self, batch_size: int) -> None:
-        """Make sure that a batch can be dealt out evenly.
+        """Check that a batch can be divided evenly.
 
         Raises:
             OptionError: it cannot.
@@ -62,7 +62,10 @@ class Team:
         return model if self.size == 1 else DistributedDataParallel(model)
 
     def wait(self) -> None:
-        """Return once all processes have come here."""
+        """Block until all processes have called this method.
+
+        Every process must make the same sequence of calls; one that skips a call leaves the others blocked.
+        """
         if self.size > 1:
             torch.distributed.barrier()
 
@@ -73,9 +76,9 @@ def is_first_process() -> bool:
 
 
 def joined_team(device: str | torch.device) -> tuple[Team, str | torch.device]:
-    """Return the team that the launcher's environment speaks of, and this process's device.
+    """Return the team described by the launcher's environment, and this process's device.
 
-    ``auto`` becomes the process's own GPU; without a launcher, the team is of one and the device as it was.
+    ``auto`` becomes the process's own GPU. Without a launcher, the team has one member and the device is unchanged.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Team(), device

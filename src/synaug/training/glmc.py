@@ -1,7 +1,7 @@
-"""Global and local mixture consistency: two mixtures of the same images must agree.
+"""Train with global and local mixture consistency: two mixtures of the same images must agree.
 
 Du et al. 2023, "Global and Local Mixture Consistency Cumulative Learning for Long-tailed Visual Recognition"
-(GLMC), the strongest recipe for a single network that is public. Written from the paper.
+(GLMC), the strongest public recipe for a single network. Written from the paper.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class TwoHeaded(nn.Module):
-    """A network with a plain and a rebalanced classifier, a projection, and a prediction of it."""
+    """A network with a plain and a rebalanced classifier, a projection, and a predictor of the projection."""
 
     def __init__(self, model: ImageClassifier) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class TwoHeaded(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Outputs:
-        """Return logits of both classifiers, the projection, and its prediction."""
+        """Return the logits of both classifiers, the projection, and its prediction."""
         features = self.backbone(images)
         projection = self.projection(features)
         return self.plain(features), self.rebalanced(features), projection, self.prediction(projection)
@@ -64,8 +64,8 @@ def train_glmc(
     Args:
         model: the network.
         data: the images, real and synthetic.
-        options: loss and mixing are not used; ``mixup_alpha`` is that of both mixtures, and ``glmc_consistency``,
-            ``glmc_exponent`` and ``glmc_scale`` are those of the loss.
+        options: loss and mixing are ignored; ``mixup_alpha`` applies to both mixtures, and ``glmc_consistency``,
+            ``glmc_exponent`` and ``glmc_scale`` configure the loss.
         seed: random seed.
         checkpoint: folder for the state.
         more: as for ``train_representation``.
@@ -93,10 +93,10 @@ def train_glmc(
 
 
 def two_mixtures(data: TrainingSet, options: StageOptions) -> MakeBatch:
-    """Return a function that mixes images with others of the set in the same shares, by Mixup and by CutMix.
+    """Return a function that mixes images with others of the set in equal proportions, by Mixup and by CutMix.
 
-    The partners are drawn evenly, as the recipe that the authors published does: the weights of the loss alone
-    correct for the class counts.
+    Partners are drawn uniformly, as in the authors' published recipe: only the weights of the loss correct for the
+    class counts.
     """
     plain = plain_batch_maker(data, options)
     height, width = data.size
@@ -121,15 +121,15 @@ def glmc(
     exponent: float = 1.2,
     scale: float = 2.0,
 ) -> Tensor:
-    """Return the plain loss, giving way to the rebalanced one as the training goes on, and the disagreement.
+    """Return the plain loss, gradually replaced by the rebalanced loss during training, plus the disagreement.
 
     Args:
         outputs: of ``TwoHeaded``, for both mixtures, one after the other.
         targets: soft targets, shape ``(2N, C)``.
-        context: class counts and share of the training.
+        context: class counts and completed share of the training.
         consistency: weight of the disagreement; published: 4, 6 and 4 at imbalance factors 100, 50 and 10.
         exponent: of the class weights ``n ** -exponent``; published: 1.2.
-        scale: 2 adds the losses of the two mixtures, as the published code does; 1 is their mean.
+        scale: 2 adds the losses of the two mixtures, as in the published code; 1 averages them.
     """
     plain, rebalanced, projections, predictions = outputs
     weights = context.prior**-exponent
@@ -142,9 +142,10 @@ def glmc(
 
 
 def disagreement(projections: Tensor, predictions: Tensor) -> Tensor:
-    """Return the negative cosine of each view's prediction and the other's projection, -1 to 1.
+    """Return the negative cosine of each view's prediction and the other view's projection, -1 to 1.
 
-    Chen and He 2021, "Exploring Simple Siamese Representation Learning", algorithm 1: projections are fixed.
+    Chen and He 2021, "Exploring Simple Siamese Representation Learning", algorithm 1: no gradient flows through
+    projections.
     """
     other = projections.detach().roll(len(projections) // 2, 0)
     return -F.cosine_similarity(predictions, other, dim=1).mean()

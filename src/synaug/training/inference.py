@@ -1,4 +1,4 @@
-"""Run a network over a set as it is: logits, or features."""
+"""Run a network over a set without augmentation, for logits or features."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SMALLER = "Use a smaller network or train.image_size."
 def predict(
     model: nn.Module, data: TrainingSet, *, batch_size: int = 512, device: str | torch.device = "auto"
 ) -> Tensor:
-    """Return logits, float32 of shape ``(N, num_classes)`` on the CPU, of the images as they are.
+    """Return logits, float32 of shape ``(N, num_classes)`` on the CPU, without augmentation.
 
-    The batch is halved when memory runs out.
+    The batch size is halved if memory runs out.
 
     Raises:
-        EnvironmentFault: not even one image fits into the memory.
+        EnvironmentFault: not even a single image fits into memory.
     """
     return _in_batches(model, model, data, batch_size=batch_size, device=device)
 
@@ -37,7 +37,7 @@ def extract_features(
     device: str | torch.device = "auto",
     flip: bool = False,
 ) -> Tensor:
-    """Return features, float32 of shape ``(N, D)`` on the CPU; with ``flip`` the mean with the mirrored image's."""
+    """Return features, float32 of shape ``(N, D)`` on the CPU; ``flip`` averages them with the mirrored image's."""
 
     def features(images: Tensor) -> Tensor:
         found = model.features(images)

@@ -1,7 +1,7 @@
-"""Images that do not fit into memory: decoded by threads when a batch needs them.
+"""Decode images that do not fit into memory, by threads, when a batch needs them.
 
-``ImageFiles`` takes the place of the uint8 tensor in a ``TrainingSet``: indexed with positions it gives the same
-pixels, so training is the same, bit for bit, on either path.
+``ImageFiles`` replaces the uint8 tensor in a ``TrainingSet``. Indexed with positions it returns the same pixels, so
+training gives bit-identical results on either path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from synaug.runtime import storage
 
 
 class ImageFiles:
-    """The images of a manifest as if they were a uint8 tensor of shape ``(N, C, H, W)``.
+    """The images of a manifest, with the interface of a uint8 tensor of shape ``(N, C, H, W)``.
 
     Attributes:
         shape: of that tensor.
@@ -34,14 +34,14 @@ class ImageFiles:
         return self.shape[0]
 
     def __getitem__(self, positions: Tensor) -> Tensor:
-        """Decode the images at these positions, on the CPU."""
+        """Return the decoded images at these positions, on the CPU."""
         wanted = positions.tolist()
         futures = [self._waiting.get(row) or self._threads.submit(self._decode, row) for row in wanted]
         self._waiting = {row: future for row, future in self._waiting.items() if row not in set(wanted)}
         return torch.from_numpy(np.stack([future.result() for future in futures]))
 
     def prefetch(self, positions: np.ndarray) -> None:
-        """Begin to decode what will be asked for soon."""
+        """Start decoding images that will be needed soon."""
         for row in set(positions.tolist()) - self._waiting.keys():
             self._waiting[row] = self._threads.submit(self._decode, row)
 
@@ -51,7 +51,7 @@ class ImageFiles:
         return ImageFiles(self._manifest.rows(positions.cpu().numpy()), channels=channels, size=(width, height))
 
     def digest(self) -> str:
-        """Return a digest of all images, from what the manifest knows of them."""
+        """Return a digest of all images, from the checksums in the manifest."""
         return storage.digest("\n".join(self._manifest.frame["sha256"]).encode())
 
     def _decode(self, row: int) -> np.ndarray:
@@ -60,7 +60,7 @@ class ImageFiles:
 
 
 def pixels(image: Image.Image, *, channels: int, size: tuple[int, int]) -> np.ndarray:
-    """Return an image as uint8 of shape ``(C, H, W)``, scaled and cropped to (width, height) around its center."""
+    """Return an image as uint8 of shape ``(C, H, W)``, resized and center-cropped to (width, height)."""
     image = image.convert("L" if channels == 1 else "RGB")
     if image.size != size:
         image = ImageOps.fit(image, size, Image.Resampling.BICUBIC)

@@ -1,7 +1,7 @@
-"""Train a network on a training set, and run it: the one training loop.
+"""Train a network on a training set: the one training loop.
 
-Everything random in a step follows from (seed, step), so a training that was killed and goes on from its
-checkpoint ends with the same weights, bit for bit on a CPU, as one that was not.
+All randomness in a step follows from (seed, step). A training that was killed and resumed from its checkpoint thus ends
+with the same weights as an uninterrupted one, bit for bit on a CPU.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ Track = Callable[..., None]
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """How a training went.
+    """The record of a training.
 
     Attributes:
-        steps: optimizer steps, skipped ones included.
-        losses: loss of each step; NaN where it was not finite and the step was skipped.
-        seconds: spent in all, over all interruptions.
-        images_per_second: over all of it; NaN if no step was taken.
+        steps: optimizer steps, including skipped ones.
+        losses: loss of each step; NaN if it was not finite and the step was skipped.
+        seconds: total time, across interruptions.
+        images_per_second: over the whole training; NaN if no step was taken.
         skipped: number of steps without a finite loss.
     """
 
@@ -82,30 +82,30 @@ def train_representation(
     Args:
         model: its logits are trained; it is moved to the device and left there, in evaluation mode.
         data: the images.
-        options: how.
+        options: of the stage.
         seed: random seed.
-        device: where.
+        device: where to train.
         precision: auto, float32, float16 or bfloat16 for the forward pass; weights stay float32.
-        checkpoint: folder for the state, written every 30 seconds and when interrupted. A training that is
-            found there goes on, a finished one is loaded.
-        loss: in place of the one the options name; see ``losses``.
+        checkpoint: folder for the state, written every 30 seconds and when interrupted. An unfinished training found
+            there is resumed, a finished one is loaded.
+        loss: replaces the loss named in the options; see ``losses``.
         maker: of the batches; see ``batching``.
-        progress: told how many steps are done.
+        progress: called with the number of finished steps.
         track: called as ``track({"loss": ..., "learning_rate": ...}, step=...)`` every 10 steps, such as the
             ``log`` method of any tracker of accelerate (TensorBoard, Weights & Biases, ...).
-        stage: what ``progress`` calls it.
+        stage: name of the stage in ``progress``.
 
     Raises:
-        OptionError: an option does not fit, or the checkpoint is of another training.
+        OptionError: an option does not fit, or the checkpoint belongs to another training.
         SynaugError: too many steps had no finite loss.
-        Interrupted: a signal came; the state is saved.
+        Interrupted: a signal arrived; the state is saved.
     """
     team, device = joined_team(device)
     team.check(options.batch_size)
     place = chosen_device(device)
     dtype = chosen_precision(precision, place)
     model.to(device=place)
-    model.to(memory_format=torch.channels_last)  # 1.2 to 1.4 times as fast, on CPUs too
+    model.to(memory_format=torch.channels_last)  # 1.2 to 1.4 times as fast, also on CPUs
     data = data.to(place)
     steps = num_steps(options, len(data))
     criterion = loss or loss_named(
@@ -138,6 +138,8 @@ def train_representation(
         checkpoint=checkpoint,
     )
     with forked_randomness(place):
+        # Only the first process saves. The others wait, so that none starts the next stage (which would look for the
+        # checkpoint) or exits before the last save is complete.
         run.go(progress, track, stage)
         team.wait()
     if options.average:
@@ -147,7 +149,7 @@ def train_representation(
 
 
 class _Run:
-    """One training under way: its parts, and how far it has come."""
+    """A training in progress: its parts and its position."""
 
     def __init__(
         self,
@@ -176,7 +178,7 @@ class _Run:
         self.skipped, self.seconds, self.shown = 0, 0.0, 0.0
 
     def go(self, progress: Progress, track: Track | None, stage: str) -> None:
-        """Take all steps that are left."""
+        """Take all remaining steps."""
         began = saved = time.monotonic()
         before = self.shown = self.resume()
         if self.team.is_first and len(self.losses) < self.steps:
@@ -208,7 +210,7 @@ class _Run:
                 raise Interrupted("Interrupted in another process. Rerun the same command to resume.")
 
     def show(self, done: int, progress: Progress, track: Track | None, stage: str) -> None:
-        """Tell the loss every few steps; where steps are slow, progress alone in between."""
+        """Report the loss every few steps; if steps are slow, report only progress in between."""
         regular = done % _SHOWN_EVERY == 0 or done == self.steps
         if not regular and self.seconds - self.shown < _SHOWN_AFTER:
             return
@@ -219,9 +221,9 @@ class _Run:
             track({"loss": loss, "learning_rate": self.learning_rate(done - 1)}, step=done)
 
     def take_step(self, step: int, rows: np.ndarray, network: nn.Module) -> bool:
-        """Draw, mix, go forward and back, and change the weights unless the loss is not finite.
+        """Run one forward and backward pass and update the weights, unless the loss is not finite.
 
-        Returns whether a signal has asked any of the processes for an end.
+        Returns whether any of the processes has received a signal to stop.
         """
         optimizer = self.parts.optimizer
         for group in optimizer.param_groups:
@@ -242,6 +244,8 @@ class _Run:
         loss = self.criterion(_in_float32(outputs), batch.targets, context=context)
         optimizer.zero_grad(set_to_none=True)
         asked = loss.new_tensor(float(signals.is_requested()))
+        # The signal is averaged along with the loss: all processes must stop after the same step, or those that go on
+        # would wait forever for the gradients of the others. The same holds for skipping a step.
         value, stop = self.team.mean(torch.stack([loss.detach(), asked])).unbind()
         if not bool(torch.isfinite(value)):
             self.skip(step)
@@ -252,6 +256,7 @@ class _Run:
         if "average" in self.parts.modules:
             self.parts.modules["average"].update_parameters(self.model)  # type: ignore[operator]
         if "loss" in self.parts.modules:
+            # Each process updates the weights of Group DRO from its own share; averaging keeps them equal.
             for buffer in self.parts.modules["loss"].buffers():
                 buffer.copy_(self.team.mean(buffer))
         self.losses.append(value)
@@ -263,7 +268,7 @@ class _Run:
         return self.options.learning_rate * share
 
     def skip(self, step: int) -> None:
-        """Count a step that had no finite loss.
+        """Count a step without a finite loss.
 
         Raises:
             SynaugError: there were too many.
@@ -277,7 +282,7 @@ class _Run:
             )
 
     def save(self) -> None:
-        """Write the state, if there is a place for it and this process is the one that writes."""
+        """Write the state if there is a checkpoint folder and this process is the one that writes."""
         if self.checkpoint is None or not self.team.is_first:
             return
         about = {
@@ -291,10 +296,10 @@ class _Run:
         lines = [f"{step + 1},{loss!r},{self.learning_rate(step)!r}" for step, loss in enumerate(self._plain_losses())]
         storage.make_folder(self.checkpoint)
         storage.write_text(self.checkpoint / CURVES, "\n".join(["step,loss,learning_rate", *lines, ""]))
-        write_checkpoint(self.checkpoint, self.parts, about)  # last: a finished one is not saved again
+        write_checkpoint(self.checkpoint, self.parts, about)  # last, since a finished checkpoint is not written again
 
     def resume(self) -> float:
-        """Load the state, if there is one, and return the seconds it took so far."""
+        """Load the checkpoint, if there is one, and return the seconds spent so far."""
         if self.checkpoint is None:
             return 0.0
         about = read_checkpoint(self.checkpoint, self.parts, digest=self.digest)
@@ -306,7 +311,7 @@ class _Run:
         return self.seconds
 
     def log(self) -> TrainingLog:
-        """Return how it went."""
+        """Return the record of the training."""
         num_images = len(self.losses) * self.options.batch_size
         return TrainingLog(
             steps=len(self.losses),
@@ -322,20 +327,20 @@ class _Run:
 
 
 def prior_counts(data: TrainingSet, options: StageOptions) -> Tensor:
-    """Return the class counts that losses correct for, shape ``(num_classes,)``."""
+    """Return the class counts that losses use as their prior, shape ``(num_classes,)``."""
     if options.prior == "real":
         return data.class_counts
     return torch.from_numpy(drawn_counts(options.sampler, data)).to(data.labels.device)
 
 
 def group_counts(data: TrainingSet) -> Tensor:
-    """Return the images of each group, and of unknown group last, shape ``(num_groups + 1,)``."""
+    """Return the number of images per group, unknown groups last, shape ``(num_groups + 1,)``."""
     groups = torch.where(data.groups < 0, data.num_groups, data.groups)
     return torch.bincount(groups, minlength=data.num_groups + 1)
 
 
 def _with_next(stream: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-    """Yield each item with the one that comes after it; None after the last."""
+    """Yield each item with its successor; None after the last."""
     current, following = itertools.tee(stream)
     return itertools.zip_longest(current, itertools.islice(following, 1, None))
 

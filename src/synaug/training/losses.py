@@ -1,7 +1,7 @@
-"""Losses on soft targets, with priors that come from the counts of real images, or of what is drawn.
+"""Compute losses on soft targets, with priors from the counts of real images, or of drawn ones.
 
-A loss is a function ``(logits, targets, *, context)`` that returns the mean over the batch. Group DRO, which
-remembers weights from batch to batch, is a module that is called the same way.
+A loss is a function ``(logits, targets, *, context)`` that returns the mean over the batch. Group DRO keeps weights
+between batches, so it is a module, called the same way.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from synaug.errors import OptionError, unknown
 
 @dataclass(frozen=True, eq=False)
 class LossContext:
-    """What a loss may know besides logits and targets.
+    """Inputs of a loss besides logits and targets.
 
     Attributes:
-        class_counts: images of each class that the prior is of, shape ``(C,)``: the real ones, or those drawn.
-        groups: group of each image of the batch (the first of a mixed pair), shape ``(N,)``; -1 where unknown.
-        share: of the training that is done, 0 to 1.
-        logit_scale: by what cosines were multiplied to be the logits; 1 for a plain linear layer.
+        class_counts: images of each class that define the prior, shape ``(C,)``: the real ones, or those drawn.
+        groups: group of each image of the batch (the first of a mixed pair), shape ``(N,)``; -1: unknown.
+        share: completed share of the training, 0 to 1.
+        logit_scale: factor between cosines and logits; 1 for a plain linear layer.
         is_weighted: whether targets sum to the weight of their image instead of 1.
     """
 
@@ -36,7 +36,7 @@ class LossContext:
 
     @property
     def prior(self) -> Tensor:
-        """Share of each class among the images; a class without any counts as one image."""
+        """Share of each class among the images; an empty class counts as one image."""
         counts = self.class_counts.clamp(min=1).float()
         return counts / counts.sum()
 
@@ -45,14 +45,14 @@ Loss = Callable[..., Tensor]
 
 
 def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of each image, shape ``(N,)``."""
+    """Return the cross-entropy per image, shape ``(N,)``."""
     return -(targets * logits.log_softmax(1)).sum(1)
 
 
 def mean_loss(losses: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
-    """Return the mean of each image's loss, shape ``(N,)``; where images have weights, the weighted mean.
+    """Return the mean of the losses of shape ``(N,)``; the weighted mean if images have weights.
 
-    A loss that is linear in its targets carries the weight of an image already, since its targets sum to it.
+    A loss that is linear in its targets already includes the weight of an image, since its targets sum to it.
     """
     return losses.sum() / targets.sum() if context.is_weighted else losses.mean()
 
@@ -82,7 +82,7 @@ def focal(logits: Tensor, targets: Tensor, *, context: LossContext, gamma: float
 
 
 def effective_number_weights(class_counts: Tensor, *, beta: float = 0.9999) -> Tensor:
-    """Return ``(1 - beta) / (1 - beta^n)`` of each class, scaled to mean 1.
+    """Return ``(1 - beta) / (1 - beta^n)`` per class, scaled to mean 1.
 
     Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples".
 
@@ -124,12 +124,12 @@ def ldam(
     max_margin: float = 0.5,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """Return the mean cross-entropy in which each class must win by a margin, the wider the fewer its images.
+    """Return the mean cross-entropy in which each class must win by a margin, wider for rarer classes.
 
-    Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", equations 10 to
-    13: margins in proportion to n^(-1/4), the largest 0.5. As in the paper, the network should end in a layer of
+    Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", equations 10 to 13:
+    margins are proportional to n^(-1/4), the largest is 0.5. As in the paper, the network should end in a layer of
     cosines (``make_model(..., head="cosine")``), whose margins are scaled like its logits; with a plain linear layer
-    they are taken from the logits as they are. A soft target is the mixture of its classes' losses.
+    they are subtracted from the unscaled logits. A soft target mixes the losses of its classes.
     """
     margins = context.class_counts.clamp(min=1).float() ** -0.25
     margins = margins * (context.logit_scale * max_margin / margins.max())
@@ -138,7 +138,7 @@ def ldam(
 
 
 def _log_sums_of_others(logits: Tensor) -> Tensor:
-    """Return, for each class, the log of the sum of exponentials of all others, also where one is far above them."""
+    """Return, per class, the log of the sum of exponentials of all others, stable even if one is far above them."""
     top = F.one_hot(logits.argmax(1), logits.shape[1]).bool()
     without_top = logits.masked_fill(top, -torch.inf).logsumexp(1, keepdim=True)
     shares = logits.softmax(1).masked_fill(top, 0)
@@ -146,12 +146,12 @@ def _log_sums_of_others(logits: Tensor) -> Tensor:
 
 
 def ldam_drw(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
-    """Return LDAM, in the last fifth of the training with effective-number weights (Cao et al. 2019, section 3.3)."""
+    """Return LDAM, with effective-number weights in the last fifth of the training (Cao et al. 2019, section 3.3)."""
     return ldam(logits, targets, context=context, weights=_deferred_weights(context))
 
 
 def cross_entropy_drw(logits: Tensor, targets: Tensor, *, context: LossContext) -> Tensor:
-    """Return cross-entropy, in the last fifth of the training with effective-number weights."""
+    """Return cross-entropy, with effective-number weights in the last fifth of the training."""
     losses = -targets * logits.log_softmax(1)
     return _weighted_mean(losses, targets, context=context, weights=_deferred_weights(context))
 
@@ -161,10 +161,10 @@ def _deferred_weights(context: LossContext) -> Tensor | None:
 
 
 def _weighted_mean(losses: Tensor, targets: Tensor, *, context: LossContext, weights: Tensor | None) -> Tensor:
-    """Return the mean of losses of shape ``(N, C)``, weighted by class and divided by the weights that were drawn.
+    """Return the mean of losses of shape ``(N, C)``, weighted by class and divided by the total weight of the batch.
 
-    Algorithm 1, line 11, of Cao et al. 2019 re-normalizes. Divided by N instead, the steps of a long-tailed batch
-    shrink: most of its images are of classes with small weights.
+    Algorithm 1, line 11, of Cao et al. 2019 re-normalizes. Dividing by N instead would shrink the steps of a
+    long-tailed batch, since most of its images belong to classes with small weights.
     """
     if weights is None:
         return mean_loss(losses.sum(1), targets, context=context)
@@ -172,18 +172,18 @@ def _weighted_mean(losses: Tensor, targets: Tensor, *, context: LossContext, wei
 
 
 class GroupDRO(nn.Module):
-    """The loss of the groups, weighted by weights that grow where it is large.
+    """The weighted sum of group losses, whose weights grow for groups with large losses.
 
-    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1. Two things are ours.
-    The weighted sum is divided by the weights of the groups that the batch has, so that a batch without a heavy group
-    is no smaller step. Images whose group is unknown, as synthetic ones made without an attribute, form one more group.
+    Sagawa et al. 2020, "Distributionally Robust Neural Networks for Group Shifts", algorithm 1. Two details are ours.
+    The weighted sum is divided by the weights of the groups in the batch, so that a batch without a heavy group does
+    not take a smaller step. Images of unknown group, such as synthetic ones without an attribute, form one more group.
 
     Args:
         num_groups: known groups.
-        step_size: how fast weights grow.
+        step_size: growth rate of the weights.
         adjustment: the generalization adjustment C: weights grow by the loss plus ``C / sqrt(images of the group)``.
-        group_counts: training images of each group, shape ``(num_groups + 1,)``, the last of unknown group; needed
-            with an adjustment.
+        group_counts: training images per group, shape ``(num_groups + 1,)``, unknown groups last; required with an
+            adjustment.
 
     Attributes:
         weights: shape ``(num_groups + 1,)``, the last for images without a known group; they sum to 1.
@@ -236,22 +236,22 @@ LOSSES: dict[str, Loss] = {
     "logit_adjustment": logit_adjustment,
 }
 COSINE_LOSSES = ("ldam", "ldam_drw")
-"""Losses that are made for a network that ends in a layer of cosines."""
+"""Losses designed for a network that ends in a layer of cosines."""
 
 STATEFUL_LOSSES: dict[str, Callable[..., nn.Module]] = {"group_dro": GroupDRO}
-"""Losses that remember from batch to batch, made for a number of groups, their images, and an adjustment."""
+"""Losses that keep state between batches, made from a number of groups, their images, and an adjustment."""
 
 
 def loss_named(
     loss: str | Loss, *, num_groups: int, adjustment: float = 0.0, group_counts: Tensor | None = None
 ) -> Loss:
-    """Return the loss for a name or a function of one's own.
+    """Return the loss for a name; a function is returned as it is.
 
     Args:
         loss: the name or function.
         num_groups: known groups; 0 if no attribute is known.
         adjustment: of Group DRO.
-        group_counts: training images of each group, and of unknown group last.
+        group_counts: training images per group, unknown groups last.
 
     Raises:
         OptionError: the name is unknown, or the loss needs groups and there are none.

@@ -1,8 +1,8 @@
 """Mix pairs of images and their soft targets.
 
-A mixing is a function ``(batch, partners, *, alpha, rng)`` that returns mixed images and targets and leaves
-both batches as they were. Who the partners are is named beside it in ``MIXINGS``: the batch itself in another
-order, or images drawn from the whole set.
+A mixing is a function ``(batch, partners, *, alpha, rng)`` that returns mixed images and targets and does not change
+either batch. ``MIXINGS`` also defines how partners are chosen: the batch itself in another order, or images drawn from
+the whole set.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Batch:
 
 
 def mixup(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return lam of each image and target plus 1 - lam of its partner; one lam a batch from Beta(alpha, alpha).
+    """Return lam of each image and target plus 1 - lam of its partner, with one lam per batch from Beta(alpha, alpha).
 
     Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization".
     """
@@ -39,7 +39,7 @@ def mixup(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generat
 def cutmix(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Return each image with a box of its partner pasted in; targets are mixed by area.
 
-    Yun et al. 2019, "CutMix". One box a batch, of area 1 - lam before it is cut at the edges.
+    Yun et al. 2019, "CutMix". One box per batch, of area 1 - lam before it is clipped at the edges.
     """
     height, width = batch.images.shape[2:]
     pasted = with_box(batch, partners, drawn_box(height, width, drawn_lam(alpha, rng), rng))
@@ -47,13 +47,13 @@ def cutmix(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Genera
 
 
 def mixup_or_cutmix(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return the batch mixed by Mixup or CutMix, one or the other with probability 1/2."""
+    """Return the batch mixed by Mixup or by CutMix, each with probability 1/2."""
     chosen = mixup if rng.random() < 0.5 else cutmix
     return chosen(batch, partners, alpha=alpha, rng=rng)
 
 
 def cmo(batch: Batch, partners: Batch, *, alpha: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Return, with probability 1/2, the batch with boxes of few-shot partners pasted in; else as it is.
+    """Return, with probability 1/2, the batch with boxes of few-shot partners pasted in; else unchanged.
 
     Park et al. 2022, "The Majority Can Help the Minority" (CMO).
     """
@@ -68,7 +68,7 @@ def blended(batch: Batch, partners: Batch, lam: float) -> Batch:
 
 
 def with_box(batch: Batch, partners: Batch, box: tuple[int, int, int, int]) -> Batch:
-    """Return each image with its partner's pixels in a box of top, bottom, left and right; targets by area."""
+    """Return each image with its partner's pixels in the box (top, bottom, left, right); targets are mixed by area."""
     top, bottom, left, right = box
     images = batch.images.clone()
     images[:, :, top:bottom, left:right] = partners.images[:, :, top:bottom, left:right]
@@ -86,12 +86,12 @@ def blend(first: Tensor, second: Tensor, lam: float) -> Tensor:
 
 
 def drawn_lam(alpha: float, rng: np.random.Generator) -> float:
-    """Return the share of the first image, from Beta(alpha, alpha); 1 where alpha is 0."""
+    """Return the share of the first image, from Beta(alpha, alpha); 1 if alpha is 0."""
     return float(rng.beta(alpha, alpha)) if alpha > 0 else 1.0
 
 
 def drawn_box(height: int, width: int, lam: float, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Return top, bottom, left and right of a box of area ``1 - lam`` around a random center, cut at the edges."""
+    """Return top, bottom, left and right of a box of area ``1 - lam`` around a random center, clipped at the edges."""
     half = 0.5 * np.sqrt(1 - lam)
     row, column = int(rng.integers(height)), int(rng.integers(width))
     down, across = int(half * height), int(half * width)
@@ -99,32 +99,32 @@ def drawn_box(height: int, width: int, lam: float, rng: np.random.Generator) -> 
 
 
 def few_shot(data: TrainingSet) -> np.ndarray:
-    """Return drawing weights 1 / (images of the class in the set): each class as often, whatever is synthetic.
+    """Return drawing weights 1 / (images of the class in the set), so that all classes are drawn equally often.
 
-    By the real images alone, the rarest of 100 classes would be drawn a hundred times as often as the largest from a
-    set that is balanced.
+    Synthetic images count, too. Counted by real images alone, the rarest of 100 classes would be drawn a hundred times
+    as often as the largest from a balanced set.
     """
     return 1 / _counts_of(data.labels.cpu().numpy())
 
 
 def balanced(data: TrainingSet) -> np.ndarray:
-    """Return drawing weights under which each group comes as often; each class where groups are unknown.
+    """Return drawing weights that make groups equally frequent, or classes if groups are unknown.
 
-    Partners drawn by class carry the correlation of class and attribute into every mixed image.
+    Partners drawn by class would carry the correlation of class and attribute into every mixed image.
     """
     return _balanced_within(data, np.ones(len(data), bool))
 
 
 def real_balanced(data: TrainingSet) -> np.ndarray:
-    """Return the same weights of the real images, 0 for the synthetic ones; all images alike if none is real."""
+    """Return the same weights for the real images and 0 for synthetic ones; equal weights if no image is real."""
     real = ~data.is_synthetic.cpu().numpy()
     return _balanced_within(data, real) if real.any() else np.ones(len(data))
 
 
 def _balanced_within(data: TrainingSet, chosen: np.ndarray) -> np.ndarray:
-    """Return weights of the chosen images: every class alike and, within a class, each of its groups alike.
+    """Return weights of the chosen images that make classes, and groups within a class, equally frequent.
 
-    The images of a class whose group is unknown count as one more group of it.
+    The images of a class whose group is unknown count as one more group of that class.
     """
     labels, groups = data.labels.cpu().numpy()[chosen], data.groups.cpu().numpy()[chosen]
     weights = np.zeros(len(data))
@@ -138,19 +138,19 @@ def _balanced_within(data: TrainingSet, chosen: np.ndarray) -> np.ndarray:
 
 
 def _counts_of(values: np.ndarray) -> np.ndarray:
-    """Return how often each value occurs, for each entry, float of shape ``(N,)``."""
+    """Return the count of each entry's value, float of shape ``(N,)``."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     return counts[places].astype(float)
 
 
 class Mixing(NamedTuple):
-    """A mixing function, and how the partners of a batch are found."""
+    """A mixing function and the way the partners of a batch are chosen."""
 
     mix: Callable[..., tuple[Tensor, Tensor]]
     weights: Callable[[TrainingSet], np.ndarray] | None = None
     """Drawing weights of the partners; None: the batch itself in another order."""
     same_class: bool = False
-    """Whether a partner has the class of the image it is mixed with."""
+    """Whether a partner has the class of its image."""
 
 
 MIXINGS: dict[str, Mixing] = {
@@ -162,14 +162,14 @@ MIXINGS: dict[str, Mixing] = {
     "domain_mixup": Mixing(mixup, real_balanced),
     "domain_mixup_same_class": Mixing(mixup, real_balanced, same_class=True),
 }
-"""Mixings by name. Domain Mixup mixes every image with a real one, of any class or of its own.
+"""Mixings by name. Domain Mixup mixes every image with a real one, of any class or of the same class.
 
-``balanced_mixup`` and the domain mixings draw partners group-balanced where attributes are known, else class-balanced.
+``balanced_mixup`` and the domain mixings draw partners group-balanced if attributes are known, else class-balanced.
 """
 
 
 def mixing_named(mixing: str | Mixing | Callable[..., tuple[Tensor, Tensor]]) -> Mixing | None:
-    """Return the mixing for a name or a function of one's own; None for ``none``."""
+    """Return the mixing for a name or function; None for ``none``."""
     if isinstance(mixing, Mixing):
         return mixing
     if callable(mixing):
@@ -182,7 +182,7 @@ def mixing_named(mixing: str | Mixing | Callable[..., tuple[Tensor, Tensor]]) ->
 
 
 class PartnerDraw:
-    """Draws the positions of partners of a batch from the whole set."""
+    """Draws positions of partners from the whole set."""
 
     def __init__(self, data: TrainingSet, mixing: Mixing) -> None:
         assert mixing.weights is not None
@@ -202,7 +202,7 @@ class PartnerDraw:
         return np.cumsum(weights) / weights.sum()
 
     def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return one position for each of the rows; of any class where its own has none to give."""
+        """Return one position per row; from any class if the row's own class has no partner."""
         draws = rng.random(len(rows))
         partners = np.searchsorted(self._all, draws, side="right")
         for label, positions in self._positions.items():

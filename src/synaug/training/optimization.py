@@ -1,4 +1,4 @@
-"""The optimizer, how many steps it takes, and its learning rate at each."""
+"""Make the optimizer, and compute its number of steps and learning rates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synaug.config import StageOptions
 
 
 def make_optimizer(model: nn.Module, options: StageOptions) -> torch.optim.Optimizer:
-    """Return the optimizer; biases and normalization layers have no weight decay unless ``decay_all``."""
+    """Return the optimizer; weight decay skips biases and normalization layers unless ``decay_all``."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
@@ -24,7 +24,7 @@ def make_optimizer(model: nn.Module, options: StageOptions) -> torch.optim.Optim
 
 
 def learning_rate_share(step: int, steps: int, *, warmup: float) -> float:
-    """Return the share of the full learning rate: up a line for the warm-up, then down half a cosine to 0.
+    """Return the factor of the full learning rate: linear warm-up, then half a cosine down to 0.
 
     >>> [round(learning_rate_share(step, 8, warmup=0.25), 3) for step in range(8)]
     [0.5, 1.0, 1.0, 0.933, 0.75, 0.5, 0.25, 0.067]
@@ -36,7 +36,7 @@ def learning_rate_share(step: int, steps: int, *, warmup: float) -> float:
 
 
 def num_steps(options: StageOptions, num_images: int) -> int:
-    """Return the steps that the options ask for, or those of their epochs over so many images.
+    """Return the number of steps in the options, or that of their epochs over ``num_images``.
 
     >>> num_steps(StageOptions(epochs=2, batch_size=8), 20), num_steps(StageOptions(steps=3), 20)
     (5, 3)

@@ -1,8 +1,8 @@
-"""Choose which images come in which batch, as an endless stream that follows from the seed alone.
+"""Choose the images of each batch, as an endless stream that follows from the seed alone.
 
-A sampler says, for each image, which cell it belongs to, and for each cell, which share of an epoch it gets.
-Within an epoch every cell's images come equally often, give or take one, in random order. The order of an
-epoch follows from (seed, epoch), so a run can go on at any step without drawing what came before.
+A sampler assigns each image to a cell, and each cell a share of an epoch. Within an epoch, all images of a cell occur
+equally often, give or take one, in random order. The order of an epoch follows from (seed, epoch), so a run can resume
+at any step without drawing the previous ones.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from synaug.errors import OptionError, unknown
 from synaug.training.training_set import TrainingSet
 
 Sampler = Callable[..., tuple[np.ndarray, np.ndarray]]
-"""Called as ``sampler(data, share=share)``; returns cells, shape ``(N,)``, and the cells' shares, summing to 1."""
+"""Called as ``sampler(data, share=share)``; returns cells, shape ``(N,)``, and their shares, summing to 1."""
 
 
 def instance(data: TrainingSet, *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Every image as often as every other."""
+    """All images equally often."""
     return _by_power(_labels(data), 1.0)
 
 
 def class_balanced(data: TrainingSet, *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Every class as often as every other."""
+    """All classes equally often."""
     return _by_power(_labels(data), 0.0)
 
 
 def square_root(data: TrainingSet, *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """A class in proportion to the square root of its images (Mahajan et al. 2018)."""
+    """Classes in proportion to the square root of their images (Mahajan et al. 2018)."""
     return _by_power(_labels(data), 0.5)
 
 
 def progressively_balanced(data: TrainingSet, *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """From every image to every class as often, while ``share`` goes from 0 to 1 (Kang et al. 2020, equation 2)."""
+    """From image-balanced to class-balanced while ``share`` goes from 0 to 1 (Kang et al. 2020, equation 2)."""
     cells, by_image = instance(data, share=share)
     _, by_class = class_balanced(data, share=share)
     return cells, (1 - share) * by_image + share * by_class
 
 
 def group_balanced(data: TrainingSet, *, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Every group as often as every other; images without a known group are one group more."""
+    """All groups equally often; images of unknown group form one more group."""
     return _by_power(data.groups.cpu().numpy() + 1, 0.0)
 
 
@@ -65,7 +65,7 @@ SAMPLERS: dict[str, Sampler] = {
 
 
 def sampler_named(sampler: str | Sampler) -> Sampler:
-    """Return the sampler for a name or a function of one's own."""
+    """Return the sampler for a name; a function is returned as it is."""
     if callable(sampler):
         return sampler
     if sampler not in SAMPLERS:
@@ -84,10 +84,10 @@ def epoch_order(
     """Return the positions of one epoch, as many as there are images.
 
     Args:
-        sampler: a name of ``SAMPLERS`` or a function of one's own.
+        sampler: a name of ``SAMPLERS`` or a function.
         data: the images.
         rng: draws the order.
-        share: of the training that is done, 0 to 1.
+        share: completed share of the training, 0 to 1.
         max_synthetic: largest share of synthetic images, in the epoch and, give or take two, in each batch.
     """
     cells, shares = sampler_named(sampler)(data, share=share)
@@ -111,7 +111,7 @@ def epoch_order(
 
 
 def drawn_counts(sampler: str | Sampler, data: TrainingSet) -> np.ndarray:
-    """Return how many images of each class an epoch holds, shape ``(num_classes,)``, on average over the training.
+    """Return the average number of images per class in an epoch, over the training, shape ``(num_classes,)``.
 
     Real and synthetic images count alike; partners of a mixing are not counted.
 
@@ -128,7 +128,7 @@ def drawn_counts(sampler: str | Sampler, data: TrainingSet) -> np.ndarray:
 
 
 def whole_quotas(shares: np.ndarray, total: int, rng: np.random.Generator) -> np.ndarray:
-    """Return whole numbers in proportion to the shares that sum to ``total``; what is left over goes by lot.
+    """Return whole numbers in proportion to the shares that sum to ``total``; the remainder is assigned at random.
 
     >>> whole_quotas(np.array([0.5, 0.25, 0.25]), 8, np.random.default_rng(0)).tolist()
     [4, 2, 2]
@@ -144,7 +144,7 @@ def whole_quotas(shares: np.ndarray, total: int, rng: np.random.Generator) -> np
 
 
 def _synthetic_factor(quotas: np.ndarray, natural: np.ndarray, has_real: np.ndarray, max_synthetic: float) -> float:
-    """Return by what the synthetic share of cells with real images is multiplied to keep the cap."""
+    """Return the factor for the synthetic share of cells with real images that satisfies the cap."""
     allowed = max_synthetic * quotas.sum() - quotas[~has_real].sum()
     now = (quotas * natural)[has_real].sum()
     return float(np.clip(allowed / now, 0, 1)) if now > 0 else 1.0
@@ -159,7 +159,7 @@ def _repeated(positions: np.ndarray, num: int, rng: np.random.Generator) -> np.n
 
 
 def _evenly_merged(first: np.ndarray, second: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return both shuffled and merged so that every stretch holds them in the same proportion."""
+    """Return both, shuffled and merged so that every stretch has them in the same proportion."""
     places = [(np.arange(len(part)) + rng.random()) / max(len(part), 1) for part in (first, second)]
     both = np.concatenate([rng.permutation(first), rng.permutation(second)])
     return both[np.argsort(np.concatenate(places), kind="stable")]
@@ -177,7 +177,7 @@ def batches(
 ) -> Iterator[np.ndarray]:
     """Yield the positions of the batches from step ``start`` to ``steps``, each of the full size.
 
-    The stream runs on from one epoch into the next, so no image is left out because a batch was not full.
+    Batches continue across epochs, so no image is dropped because a batch is not full.
 
     Raises:
         OptionError: there are no images, or the sampler is unknown.

@@ -1,7 +1,7 @@
-"""Courses of the training, by name: one stage, or a start and a main stage that share the steps evenly.
+"""List training schedules by name: one stage, or a start stage and a main stage that share the steps.
 
-A schedule is called like ``train_representation`` and trains the network in place. The main stage keeps its
-checkpoint where that function would; the start has a folder inside.
+A schedule is called like ``train_representation`` and trains the network in place. The main stage keeps its checkpoint
+in the same place as that function; the start stage uses a subfolder.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from synaug.training.networks.classifiers import ImageClassifier
 from synaug.training.optimization import num_steps
 from synaug.training.training_set import TrainingSet
 
-PROBED = 64  # images at once for the features of a probe
+PROBED = 64  # images per batch for the features of a probe
 PROBE_STRENGTH = 0.01  # C of its logistic regression: many columns, few images
-FINE_TUNING = 0.1  # of the learning rate, where images change but not the task
+FINE_TUNING = 0.1  # factor of the learning rate if the images change but the task does not
 
 Schedule = Callable[..., TrainingLog]
-"""Called as ``schedule(model, data, options, seed=seed, checkpoint=folder, **more)``; returns the last stage's log, but
-with the seconds of all."""
+"""Called as ``schedule(model, data, options, seed=seed, checkpoint=folder, **more)``; returns the last stage's log,
+with the total seconds.
+"""
 
 
 def synthetic_then_real(
@@ -48,10 +49,10 @@ def synthetic_then_real(
     stage: str = "training",
     **more: Any,
 ) -> TrainingLog:
-    """Train on the synthetic images, then on the real ones, so that no batch lets the two be told apart.
+    """Train on the synthetic images, then on the real ones, so that no batch reveals which is which.
 
-    Qraitem et al. 2024, "From Fake to Real" (arXiv 2308.04553). The real images are learned from at a tenth of
-    the learning rate, which is a choice of ours.
+    Qraitem et al. 2024, "From Fake to Real" (arXiv 2308.04553). Real images are trained on with a tenth of the learning
+    rate, which is our choice.
 
     Raises:
         OptionError: there are no synthetic images.
@@ -76,10 +77,10 @@ def mixed_then_real(
     stage: str = "training",
     **more: Any,
 ) -> TrainingLog:
-    """Train on all images, then the whole network on real ones, balanced, for the last ``real_finish`` of the steps.
+    """Train on all images, then the whole network on balanced real images for the last ``real_finish`` of the steps.
 
-    As the second stages of Gen2Balance and Fill-Up (arXiv 2306.07200). The last steps draw real images group-balanced
-    if groups are known and class-balanced otherwise, at a tenth of the learning rate, which is a choice of ours.
+    Like the second stages of Gen2Balance and Fill-Up (arXiv 2306.07200). The last steps draw real images group-balanced
+    if groups are known and class-balanced otherwise, at a tenth of the learning rate, which is our choice.
 
     Raises:
         OptionError: there are no synthetic images.
@@ -101,7 +102,7 @@ def mixed_then_real(
 
 
 def frozen(model: ImageClassifier, data: TrainingSet, options: StageOptions, **more: Any) -> TrainingLog:
-    """Leave the network as it is: its pretrained features, for a linear probe."""
+    """Leave the network unchanged: its pretrained features, for a linear probe."""
     model.eval()
     return TrainingLog(steps=0, losses=(), seconds=0.0, images_per_second=float("nan"), skipped=0)
 
@@ -117,7 +118,7 @@ def contrastive_start(
     stage: str = "training",
     **more: Any,
 ) -> TrainingLog:
-    """Train the features on two views of each image, then all on labels; ``loss`` is one of ``selfsupervised``."""
+    """Train the features on two views of each image, then everything on labels; for ``loss`` see ``contrastive``."""
     start, main = halves(options, len(data))
     first = pretrain_contrastive(model, data, start, loss=loss, **_of_start(checkpoint, track, stage), **more)
     last = train_representation(model, data, main, checkpoint=checkpoint, track=track, stage=stage, **more)
@@ -133,13 +134,13 @@ def fine_tune(
     device: str | torch.device = "auto",
     **more: Any,
 ) -> TrainingLog:
-    """Fit a linear probe on the features as they are, then train the whole network from there.
+    """Fit a linear probe on the existing features, then train the whole network from there.
 
-    A random last layer would distort pretrained features before it is any use (Kumar et al. 2022, "Fine-Tuning can
+    A random last layer would distort pretrained features before it becomes useful (Kumar et al. 2022, "Fine-Tuning can
     Distort Pretrained Features and Underperform Out-of-Distribution", arXiv 2202.10054).
     """
     began = time.monotonic()
-    if checkpoint is None or not (checkpoint / FILE).exists():  # else the state holds a later layer
+    if checkpoint is None or not (checkpoint / FILE).exists():  # else the checkpoint has a later layer
         team_device = joined_team(device)[1]
         features = extract_features(model, data, batch_size=PROBED, device=team_device)
         known = LabelledFeatures(features, data.labels, data.groups, data.is_synthetic)
@@ -151,7 +152,7 @@ def fine_tune(
 
 
 def halves(options: StageOptions, num_images: int) -> tuple[StageOptions, StageOptions]:
-    """Return the options of two stages that take as many steps as one would, at least one each.
+    """Return the options of two stages that together take the steps of one, at least one each.
 
     >>> [stage.steps for stage in halves(StageOptions(steps=5), 100)]
     [2, 3]
@@ -160,7 +161,7 @@ def halves(options: StageOptions, num_images: int) -> tuple[StageOptions, StageO
 
 
 def parts(options: StageOptions, num_images: int, *, first: float) -> tuple[StageOptions, StageOptions]:
-    """Return the options of two stages, the first with a share of the steps, at least one each.
+    """Return the options of two stages, the first with the share ``first`` of the steps, at least one each.
 
     >>> [stage.steps for stage in parts(StageOptions(steps=20), 100, first=0.85)]
     [17, 3]
@@ -174,7 +175,7 @@ def parts(options: StageOptions, num_images: int, *, first: float) -> tuple[Stag
 
 
 def _of_start(checkpoint: Path | None, track: Track | None, stage: str) -> dict[str, Any]:
-    """Return where the first stage keeps its state, and under which names it tells how it goes."""
+    """Return the first stage's checkpoint folder, tracker and stage name."""
 
     def named(values: dict[str, float], *, step: int) -> None:
         assert track is not None

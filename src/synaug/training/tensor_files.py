@@ -1,4 +1,4 @@
-"""Tensors and what is known of them in one safetensors file, with a digest of both: no pickle, no silent damage."""
+"""Read and write tensors and their metadata in one safetensors file with a digest: no pickle, no silent damage."""
 
 from __future__ import annotations
 
@@ -16,32 +16,30 @@ from torch import Tensor
 from synaug.errors import DataError
 from synaug.runtime.files import directories
 
-_KEY, _DIGEST = "synaug", "sha256"  # entries of the header: plain values as JSON, and the digest
+_KEY = "synaug"  # the only entry of the metadata: safetensors writes several in random order
+_DIGEST = "sha256"  # beside the plain values; earlier versions had it as a second entry
 
 
 def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
     """Return the bytes of a file with these tensors and plain values."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(about)
-    return save(plain, metadata={_KEY: text, _DIGEST: _digest(plain, text)})
+    digest = _digest(plain, json.dumps(about))
+    return save(plain, metadata={_KEY: json.dumps({**about, _DIGEST: digest})})
 
 
 def unpack(path: Path, *, way_out: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors and the plain values of a file; one of an older version has no digest to compare.
+    """Return the tensors and the plain values of a file; files of older versions have no digest to compare.
 
     Raises:
         DataError: the file cannot be read, or its content changed since it was written.
     """
     try:
         with safe_open(directories.checked(path), framework="pt") as file:
-            header = dict(file.metadata() or {})
+            about, recorded = _values(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        about = json.loads(header[_KEY])
-        if not isinstance(about, dict):
-            raise ValueError("its header holds no object")
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError, RuntimeError) as error:
         raise DataError(f"{path} is damaged: {error}. {way_out}") from error
-    if header.get(_DIGEST) not in (None, _digest(tensors, header[_KEY])):
+    if recorded not in (None, _digest(tensors, json.dumps(about))):
         raise DataError(f"{path} is damaged: its tensors are not those that were written. {way_out}")
     return tensors, about
 
@@ -54,12 +52,19 @@ def read_about(path: Path, *, way_out: str) -> dict[str, Any]:
     """
     try:
         with safe_open(directories.checked(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
-        if not isinstance(about, dict):
-            raise ValueError("its header holds no object")
+            about, _ = _values(file.metadata())
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError, RuntimeError) as error:
         raise DataError(f"{path} is damaged: {error}. {way_out}") from error
     return about
+
+
+def _values(metadata: Mapping[str, str] | None) -> tuple[dict[str, Any], str | None]:
+    """Return the plain values in the metadata of a file, and the recorded digest, None if there is none."""
+    metadata = metadata or {}
+    about = json.loads(metadata[_KEY])
+    if not isinstance(about, dict):
+        raise ValueError("its header holds no object")
+    return about, about.pop(_DIGEST, metadata.get(_DIGEST))
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

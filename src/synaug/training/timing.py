@@ -1,4 +1,4 @@
-"""Time a network on this machine, before anything is trained."""
+"""Time a network on this machine before training."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from torch import nn
 
 from synaug.runtime.devices import chosen_device, chosen_precision
 
-_FEWEST, _MOST = 8, 128  # images at once
-_PIXELS = 2**17  # of them together on a CPU, where more take as long an image
+_FEWEST, _MOST = 8, 128  # images per batch
+_PIXELS = 2**17  # total pixels of a batch on a CPU, where larger batches take as long per image
 _LONG_ENOUGH = 0.5  # seconds
 
 
 def seconds_per_image(
     model: nn.Module, *, in_channels: int, image_size: int, device: str = "auto", precision: str = "auto"
 ) -> float:
-    """Return the seconds that forward and backward of an image take; the model's gradients are left empty.
+    """Return the seconds per image of a forward and backward pass; the model's gradients are left empty.
 
     Args:
         model: is moved to the device and left in training mode.
         in_channels: of its images.
         image_size: their side in pixels.
-        device: where it would be trained.
-        precision: as of ``train_representation``.
+        device: device for the training.
+        precision: as for ``train_representation``.
     """
     place = chosen_device(device)
     dtype = chosen_precision(precision, place)
@@ -43,7 +43,7 @@ def seconds_per_image(
             torch.cuda.synchronize(place)
         return time.perf_counter() - began
 
-    spent = timed()  # also prepares, so it does not count
+    spent = timed()  # also warms up, so it does not count
     times = [timed()]
     while spent + sum(times) < _LONG_ENOUGH:
         times.append(timed())

@@ -1,4 +1,4 @@
-"""Send the numbers of a training to a tracker of accelerate; the CSV beside the checkpoint is written anyway.
+"""Log a training to a tracker of accelerate; the CSV beside the checkpoint is always written.
 
 Only the loss and the learning rate are sent, under the name of the method and seed: no image, no path, no class name.
 """
@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synaug.errors import EnvironmentFault, unknown
+from synaug.errors import EnvironmentFault, SynaugError, unknown
+from synaug.runtime import storage
 from synaug.training.loop import Track
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ PROJECT = "synaug"
 
 @contextlib.contextmanager
 def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track | None]:
-    """Give the function that ``train_representation`` calls with its numbers; None where nothing is tracked.
+    """Yield the function that ``train_representation`` calls with its numbers; None if nothing is tracked.
 
     Args:
         tracker: one of ``TRACKERS``, or None.
@@ -33,6 +34,7 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
         OptionError: the tracker is unknown.
         EnvironmentFault: the tracker's package is not installed, or the tracker cannot start, such as one of a service
             without an account or a connection.
+        DataError: a link is in the place of the folder.
     """
     if tracker is None:
         yield None
@@ -47,10 +49,12 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
             f"{tracker} cannot be used: {error}. Install it with pip install {_PACKAGES[tracker]}, or set train.track "
             "to null; the numbers are in training.csv anyway."
         ) from error
+    except SynaugError:
+        raise
     except Exception as error:  # of an account, a connection or a server, each in a class of its own
         raise EnvironmentFault(
             f"{tracker} cannot start: {error}. {_OFFLINE[tracker]}Or set train.track to null; the numbers are in "
-            "training.csv in any case."
+            "training.csv anyway."
         ) from error
     try:
         yield chosen.log
@@ -61,6 +65,7 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
 def _tensorboard(name: str, folder: Path) -> GeneralTracker:
     from accelerate.tracking import TensorBoardTracker
 
+    storage.make_folder(folder / name)  # which refuses a link there; TensorBoard would follow it
     return TensorBoardTracker(name, logging_dir=folder)
 
 

@@ -1,4 +1,4 @@
-"""Hold a training set: one uint8 tensor where it fits into memory, with labels, groups and normalization."""
+"""Hold a training set: one uint8 tensor if it fits into memory, with labels, groups and normalization."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from synaug.runtime.progress import Progress, silent
 from synaug.training.lazy_images import ImageFiles, pixels
 
 _PROBED = 256
-_MEASURED = 20_000  # images for mean and deviation, about
+_MEASURED = 20_000  # images for mean and deviation, approximately
 _MAX_MIXED_SIDE = 224
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
@@ -26,20 +26,20 @@ Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """Images in memory with all that training needs to know of them.
+    """Images in memory with everything that training needs.
 
     Attributes:
-        images: uint8, shape ``(N, C, H, W)``; files that are decoded when asked for where memory is too small.
+        images: uint8, shape ``(N, C, H, W)``; files that are decoded on access if memory is too small.
         labels: int64, shape ``(N,)``.
         is_synthetic: bool, shape ``(N,)``.
-        groups: ``label * num_attributes + attribute``, int64 of shape ``(N,)``; -1 where unknown.
+        groups: ``label * num_attributes + attribute``, int64 of shape ``(N,)``; -1: unknown.
         mean: of each channel of the real images in [0, 1], shape ``(C,)``; ``std`` likewise.
-        side: of the square that a network is given, where images are kept larger: a part of them in training, the
-            center otherwise. None: the whole image.
+        side: of the network's square input, if images are stored larger: a random part of them in training, the center
+            otherwise. None: the whole image.
         weights: of each image in the loss, from 0 to 1, float32 of shape ``(N,)``; None: all 1.
-        autoencoded: the real images as the generator's autoencoder returns them, of the shape of ``images`` but for
-            their number; ``twins`` says where each image has its own.
-        twins: position in ``autoencoded`` of each image's own, int64 of shape ``(N,)``; -1 where it has none.
+        autoencoded: the real images as the generator's autoencoder returns them, shaped like ``images`` except for
+            their number; ``twins`` has each image's position in it.
+        twins: position of each image in ``autoencoded``, int64 of shape ``(N,)``; -1: none.
     """
 
     images: Tensor | ImageFiles
@@ -60,12 +60,12 @@ class TrainingSet:
 
     @property
     def class_counts(self) -> Tensor:
-        """Real images of each class, int64 of shape ``(num_classes,)``."""
+        """Real images per class, int64 of shape ``(num_classes,)``."""
         return torch.bincount(self.labels[~self.is_synthetic], minlength=self.num_classes)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of what a network is given."""
+        """Height and width of a network's input."""
         height, width = self.images.shape[2:]
         return (height, width) if self.side is None else (self.side, self.side)
 
@@ -83,7 +83,7 @@ class TrainingSet:
         )
 
     def to(self, device: torch.device | str) -> TrainingSet:
-        """Return the same set on a device; images that would take over half its free memory stay where they are."""
+        """Return the set on a device; images that would take over half of its free memory stay where they are."""
         images = self.images
         if isinstance(images, Tensor) and images.nbytes <= _free_memory(torch.device(device)) / 2:
             images = images.to(device)
@@ -100,11 +100,11 @@ class TrainingSet:
         )
 
     def batch(self, positions: Tensor) -> Tensor:
-        """Return the images at these positions as they are kept, uint8, on the device of the labels."""
+        """Return the stored images at these positions, uint8, on the device of the labels."""
         return _taken(self.images, positions).to(self.labels.device)
 
     def centers(self, positions: Tensor) -> Tensor:
-        """Return the images at these positions as a network is given them outside training, uint8."""
+        """Return the images at these positions in the form a network gets outside training, uint8."""
         images = self.batch(positions)
         if self.side is None:
             return images
@@ -112,7 +112,7 @@ class TrainingSet:
         return images[:, :, top : top + self.side, left : left + self.side]
 
     def with_twins(self, positions: Tensor, wanted: Tensor) -> Tensor:
-        """Return the images, those under the mask ``wanted`` as the autoencoder returns them if they have such a twin.
+        """Return the images, with those under the mask ``wanted`` replaced by their autoencoded twins, if any.
 
         Args:
             positions: of the images, shape ``(B,)``.
@@ -149,7 +149,7 @@ def make_training_set(
     like: TrainingSet | None = None,
     normalization: Normalization | None = None,
 ) -> TrainingSet:
-    """Make a training set of tensors, with the mean and deviation of its real images or those of ``like``.
+    """Make a training set from tensors, with the mean and deviation of its real images or those of ``like``.
 
     >>> grey = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     >>> make_training_set(grey, torch.tensor([0, 1]), num_classes=3).class_counts.tolist()
@@ -216,19 +216,19 @@ def load_training_set(
 
     Args:
         manifest: the images.
-        image_size: side in pixels; images are scaled and cropped to a centerd square. Default: the size
-            they all share, or the median shorter side, at most 224, where they differ.
-        channels: 1 or 3. Default: 1 where the images are grey.
+        image_size: side in pixels; images are resized and cropped to a centered square. Default: their common size or,
+            if they differ, the median shorter side, at most 224.
+        channels: 1 or 3. Default: 1 if the images are gray.
         like: take size, channels and normalization from this set, as a test set must from its training set.
-        normalization: mean and deviation of each channel, as a pretrained network wants them; default: those of
+        normalization: mean and deviation per channel, as a pretrained network needs them; default: those of
             the real images. See ``timm_networks.pretrained_normalization``.
-        in_memory: decode all images now, or each when it is needed. Default: now, if they take at most half of
+        in_memory: whether to decode all images now, or each on access. Default: now, if they take at most half of
             the free memory.
-        progress: told how many are decoded.
+        progress: called with the number of decoded images.
 
     Raises:
         DataError: the manifest is empty, or an image cannot be read.
-        ChangedFileError: files are not those whose digests the manifest holds; the message names the first.
+        ChangedFileError: files do not match the digests in the manifest; the message names the first.
     """
     if not len(manifest):
         raise DataError("There are no images to load: the manifest is empty.")
@@ -307,13 +307,13 @@ def _probed_shape(manifest: Manifest, image_size: int | None) -> tuple[int, int]
 
 
 def _real_or_all(manifest: Manifest) -> Manifest:
-    """Return the real images, which decide on gray or color, or all if there are none."""
+    """Return the real images, which decide between gray and color, or all images if none is real."""
     is_real = ~manifest.is_synthetic
     return manifest.rows(is_real) if is_real.any() else manifest
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel of uint8 images, in [0, 1]; at least 1/255 apart."""
+    """Return mean and standard deviation per channel of uint8 images, in [0, 1]; the deviation is at least 1/255."""
     counts = torch.stack(
         [torch.bincount(images[:, c].reshape(-1), minlength=256) for c in range(images.shape[1])]
     ).double()

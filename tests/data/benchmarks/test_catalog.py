@@ -1,4 +1,4 @@
-"""The known data sets in the forms of their makers, and what is said where something is missing or different."""
+"""Test the known data sets in their official formats, and the messages for missing or different files."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ def trial(name, **more):
 
 @pytest.fixture
 def expecting(monkeypatch):
-    """Let a data set be whole with other numbers."""
+    """Accept other numbers of images as a complete data set."""
 
     def change(name, expected):
         monkeypatch.setitem(catalog.BENCHMARKS, name, replace(BENCHMARKS[name], expected=lambda _: expected))

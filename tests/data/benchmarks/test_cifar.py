@@ -1,4 +1,4 @@
-"""CIFAR with a long tail, from archives made here in the official form."""
+"""Test long-tailed CIFAR on archives made here in the official format."""
 
 import hashlib
 import pickle
@@ -91,7 +91,7 @@ def test_another_md5_is_refused_before_anything_is_opened(cifar_archive):
 
 
 def test_pickles_of_python_2_as_the_official_ones_are(cifar_archive):
-    """Opcode by opcode: text without an encoding, and NumPy's names of then."""
+    """Opcode by opcode: text without an encoding, and NumPy's old names."""
     array = (
         b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
         b"(K\x01K\x08M\x00\x0c\x86cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R"

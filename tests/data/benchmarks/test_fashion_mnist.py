@@ -18,7 +18,7 @@ def write_archive(folder, split, images, labels):
 
 @pytest.fixture
 def archive(tmp_path):
-    """Twenty training images, two a class, and one test image that equals the first of them."""
+    """Twenty training images, two per class, and one test image equal to the first of them."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (20, 28, 28), dtype=np.uint8)
     write_archive(tmp_path, "train", images, np.arange(20) % 10)

@@ -1,4 +1,4 @@
-"""A manifest becomes what other libraries use, and comes back as it was."""
+"""Test that a manifest converts to other libraries' types and back without loss."""
 
 import pickle
 import sys
@@ -23,7 +23,7 @@ LABELS = [0, 0, 0, 1, 1]
 
 @pytest.fixture
 def both(tmp_path):
-    """Three real images in files, one of them of unknown attribute, and two synthetic ones in memory."""
+    """Three real images in files, one of them with unknown attribute, and two synthetic ones in memory."""
     files = [tmp_path / f"{number}.png" for number in range(3)]
     for file, image in zip(files, IMAGES, strict=False):
         Image.fromarray(image).save(file)
@@ -80,7 +80,7 @@ def test_a_torch_data_set_goes_through_a_loader(both):
     assert batch.label.tolist() == data.targets == LABELS
     assert batch.is_synthetic.tolist() == data.is_synthetic.tolist() == [False] * 3 + [True] * 2
     assert (data.classes, data.class_to_idx) == (["cat", "dog"], {"cat": 0, "dog": 1})
-    assert len(pickle.loads(pickle.dumps(data))) == 5  # as workers need it
+    assert len(pickle.loads(pickle.dumps(data))) == 5  # required by workers
 
 
 def test_a_loop_written_for_torchvision_gets_pairs(both):

@@ -1,4 +1,4 @@
-"""Where the images of an export lie: in the order of plain sorting, whatever the names."""
+"""Test the positions of images in an export: in plain sorting order, for any names."""
 
 from dataclasses import replace
 

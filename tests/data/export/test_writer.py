@@ -1,7 +1,8 @@
-"""Export and verification: what torchvision and ``datasets`` load is what was written."""
+"""Test export and verification: torchvision and ``datasets`` load exactly what was written."""
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
 import subprocess
@@ -16,15 +17,16 @@ import yaml
 from PIL import Image
 from torchvision.datasets import ImageFolder
 
+from synaug.config import DataOptions
 from synaug.data.ai_mark import is_marked
 from synaug.data.codec import Encoding, encode
 from synaug.data.export import file_index
 from synaug.data.export.dataset_card import column_kinds, make_card
 from synaug.data.export.verify import verify_dataset
 from synaug.data.export.writer import export_dataset
-from synaug.data.manifest import from_arrays, joined
+from synaug.data.manifest import from_arrays, joined, write_manifest
 from synaug.data.readers import read_data
-from synaug.errors import DataError, EnvironmentFault, OptionError
+from synaug.errors import ChangedFileError, DataError, EnvironmentFault, OptionError
 
 NAMES = (
     "train",
@@ -43,7 +45,7 @@ NAMES = (
 
 @pytest.fixture
 def real(tmp_path):
-    """A split tree of PNG files in classes that are hard to load, and one JPEG."""
+    """A split tree of PNG files in classes with difficult names, and one JPEG."""
     for split, number in (("train", 2), ("test", 1)):
         for label, name in enumerate(NAMES):
             folder = tmp_path / "real" / split / name
@@ -161,7 +163,7 @@ def test_verify_finds_a_changed_croissant_file(out):
     assert "croissant.json changed: its digest is not the one in SHA256SUMS." in verify_dataset(out)
 
 
-# ---------------------------------------------------------------- what verify finds
+# ---------------------------------------------------------------- problems that verify finds
 
 
 def test_changed_missing_and_further_files_are_named(out):
@@ -204,7 +206,97 @@ def test_a_folder_that_is_no_export(tmp_path):
         verify_dataset(tmp_path)
 
 
-# ---------------------------------------------------------------- refusals and faults
+def test_a_lock_file_that_a_kill_left_is_no_fault_and_the_same_call_removes_it(real, out):
+    (out / ".export.lock").write_text("4711")
+    assert verify_dataset(out) == []
+    export_again(real, out)
+    assert not (out / ".export.lock").exists()
+    (out / ".export.lock").write_text("my notes")
+    assert verify_dataset(out) == [".export.lock is not part of the export."]
+
+
+def export_again(real, out):
+    synthetic, facts = made(real)
+    export_dataset(real, synthetic, out, provenance=facts, card={"name": "Odd names"})
+
+
+def test_the_same_call_does_not_take_a_damaged_export_for_a_finished_one(real, out):
+    damaged = next((out / "train/007").glob("*.png"))
+    damaged.write_bytes(b"no image")
+    with pytest.raises(ChangedFileError, match=f"1 of its files changed.*{damaged.name}"):
+        export_again(real, out)
+    damaged.unlink()
+    with pytest.raises(ChangedFileError, match=f"1 of its files changed.*{damaged.name}"):
+        export_again(real, out)
+
+
+# ---------------------------------------------------------------- an export that is read back as data
+
+
+def swap(out):
+    first, second = (next((out / "train" / name).glob("*.png")) for name in ("007", "eval"))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    return "2 files changed"
+
+
+def remove(out):
+    next((out / "test/007").glob("*.png")).unlink()
+    return "1 file disappeared"
+
+
+def move(out):
+    path = next((out / "train/007").glob("*.png"))
+    path.rename(out / "train/eval" / path.name)
+    return "1 file disappeared"
+
+
+def change_table(out):
+    path = out / "train/metadata.parquet"
+    path.write_bytes(path.read_bytes() + b" ")
+    return "1 file changed"
+
+
+@pytest.mark.parametrize("change", [swap, remove, move, change_table])
+def test_an_export_that_changed_is_not_read_as_data(out, change):
+    said = change(out)
+    with pytest.raises(ChangedFileError, match=f"{said} .*accept_changed"):
+        read_data(out)
+    assert len(read_data(out, DataOptions(accept_changed=True))) >= 3 * len(NAMES)
+
+
+def test_images_that_were_added_to_an_export_are_used_and_named(out):
+    Image.new("RGB", (4, 4), (9, 9, 9)).save(out / "train/007/mine.png")
+    manifest = read_data(out)
+    assert any("1 image was added to the export since: train/007/mine.png" in note for note in manifest.notes)
+    assert "train/007/mine.png" in set(manifest.frame["id"])
+
+
+def test_a_split_of_an_export_is_compared_too(out):
+    assert len(read_data(out / "train")) == len(read_data(out).split("train"))
+    swap(out)
+    with pytest.raises(ChangedFileError, match="2 files changed"):
+        read_data(out / "train")
+
+
+def test_digests_that_somebody_else_wrote_are_not_compared(tmp_path, save_image):
+    for name in ("a", "b"):
+        save_image(tmp_path / name / "0.png")
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  a/0.png\n")
+    assert len(read_data(tmp_path)) == 2
+
+
+def test_a_manifest_with_other_digests_can_be_accepted(real, tmp_path):
+    write_manifest(real, tmp_path / "real/x.parquet")
+    path = tmp_path / "real/train/007/0.png"
+    Image.new("RGB", (4, 4), (9, 9, 9)).save(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert sha256 not in set(read_data(tmp_path / "real/x.parquet").frame["sha256"])
+    assert sha256 in set(read_data(tmp_path / "real/x.parquet", DataOptions(accept_changed=True)).frame["sha256"])
+
+
+# ---------------------------------------------------------------- rejected input and faults
 
 
 def test_a_folder_with_content_is_refused(real, tmp_path):

@@ -1,4 +1,4 @@
-"""Aliases come from a table or from YAML; what is not a name is refused."""
+"""Test aliases from a table or from YAML; invalid names are rejected."""
 
 import pytest
 

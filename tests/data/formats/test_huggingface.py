@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face: in the Hub's cache, and saved to disk; made here by ``datasets`` itself."""
+"""Test Hugging Face data sets, in the Hub's cache and saved to disk, made here by ``datasets`` itself."""
 
 import json
 
@@ -45,7 +45,7 @@ def rows_of(labels, *, image="image", label="label", **more):
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A Hub cache with the data set ``someone/animals`` as downloaded before: Parquet, a file a split, and a script."""
+    """A Hub cache with the downloaded data set ``someone/animals``: Parquet, one file per split, and a script."""
     home = tmp_path / "hub" / "datasets--someone--animals"
     data = storage.make_folder(home / "snapshots" / COMMIT / "data")
     rows_of([0, 1, 1], place=["land", "water", "land"]).to_parquet(data / "train-00000-of-00001.parquet")

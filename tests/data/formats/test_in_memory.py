@@ -1,4 +1,4 @@
-"""What a program already holds becomes the manifest that the same images in a folder become."""
+"""Test that in-memory data become the same manifest as the same images in a folder."""
 
 import datasets
 import numpy as np
@@ -21,7 +21,7 @@ LABELS = [0, 0, 0, 0, 1, 1]
 
 
 class Arrays(VisionDataset):
-    """A data set laid out as torchvision's CIFAR10 is, with a transform that would spoil the images."""
+    """A data set structured like torchvision's CIFAR10, with a transform that would change the images."""
 
     classes = ("cat", "dog")
 
@@ -151,7 +151,7 @@ def test_a_dataset_dict_is_such_a_dict():
         ),
     )
     manifest = read_data(datasets.DatasetDict(train=part, validation=part), DataOptions(attribute="sex"))
-    assert manifest.class_names == ("dog", "cat")  # as they are numbered, not as they are spelt
+    assert manifest.class_names == ("dog", "cat")  # in numbered order, not in alphabetical order
     assert manifest.attribute_names == ("f", "m")
     assert manifest.frame["split"].value_counts().to_dict() == {"train": 6, "validation": 6}
 
@@ -216,7 +216,7 @@ GRAY = np.stack([np.asarray(image.convert("L")) for image in PLAIN])
     ("images", "expected"),
     [
         (IMAGES.transpose(0, 3, 1, 2), IMAGES),
-        (torch.from_numpy(IMAGES), IMAGES),  # a tensor with its channels last, as .data of torchvision
+        (torch.from_numpy(IMAGES), IMAGES),  # a tensor with its channels last, like .data of torchvision
         (torch.from_numpy(IMAGES).permute(0, 3, 1, 2).bfloat16() / 255, IMAGES),
         ((torch.from_numpy(IMAGES).permute(0, 3, 1, 2) / 255).requires_grad_(), IMAGES),
         (IMAGES / 255, IMAGES),
@@ -244,7 +244,7 @@ def test_pillow_images_of_any_mode_look_as_before(mode):
     given = [image.convert(through).convert(mode) for image in PLAIN]
     gray = mode in ("1", "LA", "La")
     expected = GRAY if gray else IMAGES
-    if mode in ("1", "P", "PA"):  # few colors: what is left of them
+    if mode in ("1", "P", "PA"):  # few colors, so compare what remains
         expected = np.stack([np.asarray(image.convert(through).convert("L" if gray else "RGB")) for image in PLAIN])
     found = pixels(read_data((given, LABELS)))
     assert np.abs(found.astype(int) - expected).max() <= {"LAB": 24, "HSV": 6, "YCbCr": 6}.get(mode, 0)
@@ -261,7 +261,7 @@ def test_a_dark_image_has_the_scale_of_its_set(dark):
 
 def test_an_image_in_memory_is_upright_as_in_a_file(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
+    exif[0x0112] = 6  # rotated by 90 degrees
     PLAIN[0].save(tmp_path / "a.png", exif=exif)
     with Image.open(tmp_path / "a.png") as image:
         in_memory = read_data(([image] * 2, [0, 1]))

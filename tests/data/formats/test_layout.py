@@ -1,4 +1,4 @@
-"""Layouts of folders: splits, parts, wrappers and what is not data, recognized or refused, never guessed silently."""
+"""Test folder layouts: splits, parts, wrappers and non-data, recognized or rejected, never guessed silently."""
 
 import io
 
@@ -14,7 +14,7 @@ from synaug.errors import DataError
 
 
 def place(root, *paths, suffix_format=None):
-    """Write a small image to each path under the root, all different; other suffixes than images' get text."""
+    """Write a different small image to each path under the root; files without an image suffix get text."""
     for number, path in enumerate(paths):
         file = root / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def test_the_command_line_takes_them(tmp_path, synaug):
     assert synaug("count", tmp_path, "--splits", "2021").code == 2
 
 
-# ---------------------------------------------------------------- what is not read
+# ---------------------------------------------------------------- files that are skipped
 
 
 def left_out(root, **options):

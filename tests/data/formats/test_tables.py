@@ -1,4 +1,4 @@
-"""Tables: paths as people write them, columns of truth values, unlabeled splits, and what is refused with a way out."""
+"""Test tables: paths in common notations, boolean columns, unlabeled splits, and rejections with a way out."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Ray's workers make what one process makes, whoever dies; with the real Ray, two workers on this machine."""
+"""Test that Ray workers make the same images as one process, whichever dies; uses real Ray with two local workers."""
 
 import contextlib
 import functools
@@ -36,11 +36,11 @@ RECIPE = {
 
 
 def slow_noise(pause=0.0, victim=None, fault=None, stuck=None):
-    """Return a generator of noise that waits, may fail, and whose process dies where the file ``victim`` is not yet.
+    """Return a generator of noise that waits, may fail, and kills its process while the file ``victim`` does not exist.
 
-    Where there is a folder ``stuck``, the process leaves its number there and comes no further.
+    If a folder ``stuck`` exists, the process leaves its number there and hangs.
 
-    The file is made on dying; in a folder that is not there, it never is.
+    The file is created before dying, if its folder exists.
     """
 
     def noise(prompts, *, seeds):
@@ -70,14 +70,14 @@ def slow_noise(pause=0.0, victim=None, fault=None, stuck=None):
 
 
 def contents(folder):
-    """Return the digest of each synthetic image; there is no other file beside them."""
+    """Return the digest of each synthetic image; there are no other files beside them."""
     files = (path for path in sorted((folder / "synthetic").rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture(scope="module")
 def planned(photos, tmp_path_factory):
-    """Return what makes a fresh run directory with nothing generated."""
+    """Return a function that makes a fresh run directory with nothing generated."""
     recipe = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(RECIPE))
 
@@ -93,7 +93,7 @@ def planned(photos, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(planned, tmp_path_factory):
-    """What one undisturbed process makes, some of it after rejections."""
+    """The images of one undisturbed process, some of them after rejections."""
     folder = planned(tmp_path_factory.mktemp("expected") / "run")
     result = generate_stage.generate(folder, generator=slow_noise())
     assert result.rejected["collapse"] > 10
@@ -102,7 +102,7 @@ def expected(planned, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ray():
-    """Ray with two cores, once for the file."""
+    """Ray with two cores, started once for this file."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray = pytest.importorskip("ray")
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -282,14 +282,14 @@ assert removing
 
 
 def command(script, *arguments):
-    """Start a process of this file's noise; without what Ray tells of itself."""
+    """Start a process with this file's noise, without Ray's own output."""
     environment = os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
     line = [sys.executable, "-c", script, os.path.dirname(__file__), *map(str, arguments)]
     return subprocess.Popen(line, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def wait_for_images(folder, process, number=6):
-    """Wait until so many images are there."""
+    """Wait until there are ``number`` images."""
     deadline = time.monotonic() + 240
     while len(list((folder / "synthetic").rglob("*.png"))) < number:
         assert process.poll() is None, process.communicate()
@@ -298,7 +298,7 @@ def wait_for_images(folder, process, number=6):
 
 
 def rays_processes(process):
-    """Return those of Ray's own processes that the command started."""
+    """Return Ray's own processes that the command started."""
     below = psutil.Process(process.pid).children(recursive=True)
     return [each for each in below if each.name() in ("raylet", "gcs_server")]
 
@@ -322,7 +322,7 @@ def test_the_command_or_ray_ended_and_repeated(planned, tmp_path, expected, what
         assert 0 < len(synthetic_manifest(read_plan(folder / "plan.json"), folder)) < len(expected[0])
     with command(COMMAND, *arguments) as process:
         _, said = process.communicate(timeout=300)
-    assert process.returncode == 3, said  # too many alike, as without Ray
+    assert process.returncode == 3, said  # too many near-duplicates, as without Ray
     assert contents(folder) == expected[0]
 
 

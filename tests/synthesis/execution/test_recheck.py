@@ -1,4 +1,4 @@
-"""Accepted images before the gates again: counted, and withdrawn where that is asked for."""
+"""Test re-running the gates on accepted images: failures are counted, and withdrawn on request."""
 
 import shutil
 
@@ -14,7 +14,7 @@ from synaug.synthesis.quality.gates import Verdict
 
 
 def flat(prompts, *, seeds):
-    """One grey image a prompt, of a brightness that follows from the seed."""
+    """One gray image per prompt, with a brightness that follows from the seed."""
     return [Image.new("L", (12, 12), seed % 256) for seed in seeds]
 
 

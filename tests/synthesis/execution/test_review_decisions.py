@@ -1,4 +1,4 @@
-"""What a person decides about images is read from a table, kept, and obeyed."""
+"""Test that manual review decisions are read from a table, stored, and applied."""
 
 import pytest
 from PIL import Image
@@ -17,7 +17,7 @@ from synaug.synthesis.quality.gates import Verdict
 
 
 def flat(prompts, *, seeds):
-    """One grey image a prompt, of a brightness that follows from the seed."""
+    """One gray image per prompt, with a brightness that follows from the seed."""
     return [Image.new("L", (12, 12), seed % 256) for seed in seeds]
 
 
@@ -36,7 +36,7 @@ def folder(plan, tmp_path):
 
 
 def decide(plan, folder, rows):
-    """Apply rows of id and decision, as a person would write them."""
+    """Apply rows of id and decision, as a reviewer would write them."""
     path = review_decisions.decisions_path(folder)
     path.parent.mkdir(exist_ok=True)
     path.write_text("id,decision,note\n" + "".join(f"{name},{decision},seen\n" for name, decision in rows.items()))

@@ -71,7 +71,7 @@ def test_machines_without_a_shared_disk_meet_in_an_object_store(synaug, photos, 
         made.append(generate_stage.generate(machine, generator=noise, shard=(part, 2)).accepted)
         carry["upload"](machine, url)
     carry["download"](url, tmp_path / "whole")
-    whole = generate_stage.generate(tmp_path / "whole")  # no model is needed: nothing is left to make
+    whole = generate_stage.generate(tmp_path / "whole")  # no model is needed, since nothing is left to generate
     assert (whole.accepted, whole.missing) == (sum(made), 0)
     assert min(made) > 10
     assert synaug("export", tmp_path / "whole", "--out", tmp_path / "set").code == 0

@@ -1,4 +1,4 @@
-"""Whatever interrupts the work, the same images come out in the end."""
+"""Test that any interruption leads to the same final images."""
 
 import contextlib
 import hashlib
@@ -28,7 +28,7 @@ from synaug.synthesis.quality.gates import Verdict
 
 
 def noise(prompts, *, seeds):
-    """Yield uniform noise, 16 x 16: the simplest generator there is."""
+    """Yield uniform noise, 16 x 16: the simplest possible generator."""
     for _, seed in zip(prompts, seeds, strict=True):
         yield Image.fromarray(np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8))
 
@@ -37,7 +37,7 @@ noise.batch_size = 8
 
 
 class Failing:
-    """Noise until the given call, then an error."""
+    """Noise until a given call, then an error."""
 
     batch_size, about = 8, {"model": "noise"}
 
@@ -65,7 +65,7 @@ def contents(folder):
 
 @pytest.fixture(scope="module")
 def expected(plan, tmp_path_factory):
-    """What an uninterrupted run makes."""
+    """The images of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("expected")
     synthesize(plan, noise, folder=folder, gates=[odd_seeds])
     return contents(folder)

@@ -1,4 +1,4 @@
-"""A small image service on this machine: the OpenAI images API and ComfyUI, with faults on demand."""
+"""Serve images locally through the OpenAI images API and ComfyUI, with faults on demand."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ def png(seed, size=16):
 
 
 class Service:
-    """What the server did, and what it is to do wrong: ``faults`` is a list of answers, taken one per request."""
+    """The server's record, and its planned faults: ``faults`` is a list of answers, used one per request."""
 
     def __init__(self):
         self.faults, self.requests, self.charged, self.headers = [], [], Counter(), []

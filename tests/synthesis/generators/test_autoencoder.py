@@ -1,4 +1,4 @@
-"""Real images through the autoencoder of the embedded generator: once, kept, resumed, and like the real ones."""
+"""Test real images through the embedded generator's autoencoder: once, stored, resumed, and close to the originals."""
 
 import numpy as np
 import pytest

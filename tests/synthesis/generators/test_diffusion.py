@@ -1,4 +1,4 @@
-"""The generator on real pipelines with random weights: seeds, embeddings, guidance, bad images, bad models."""
+"""Test the generator on real pipelines with random weights: seeds, embeddings, guidance, bad images, bad models."""
 
 import contextlib
 import json
@@ -66,7 +66,7 @@ def test_it_equals_the_plain_pipeline(generator, stable_diffusion):
 
 
 def test_weights_lie_channels_last(generator):
-    """The layout is the fast one; that it changes no image is tested above, for the plain pipeline has the other."""
+    """The fast layout; a test above shows that it changes no image, since the plain pipeline uses the other one."""
     for network in (generator._pipeline.unet, generator._pipeline.vae):
         wide = [value for value in network.parameters() if value.dim() == 4 and min(value.shape[1:]) > 1]
         assert len(wide) > 3
@@ -74,7 +74,7 @@ def test_weights_lie_channels_last(generator):
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore")  # of the compiler
+@pytest.mark.filterwarnings("ignore")  # from the compiler
 def test_compiled_it_makes_the_same_images(generator, stable_diffusion):
     compiled = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", compile=True))
     graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]

@@ -1,4 +1,4 @@
-"""Families of pipelines, built from the libraries' own classes with random weights, through loader and command."""
+"""Test pipeline families, built from the libraries' own classes with random weights, through loader and command."""
 
 import inspect
 import json
@@ -186,7 +186,7 @@ FAMILIES = [
 
 @pytest.mark.parametrize(("name", "family", "scheduler", "_offers"), FAMILIES)
 def test_a_family_keeps_the_contract(folders, name, family, scheduler, _offers):
-    """An image depends on its own prompt and seed, and is what the plain pipeline makes of them."""
+    """An image depends only on its own prompt and seed, and equals the plain pipeline's."""
     options = GenerateOptions(device="cpu", steps=2, size=32, batch_size=4)
     generator = load_generator(str(folders[name]), options)
     prompts = ["a photo of a bag", "a photo of a coat", "a photo of a bag"]

@@ -1,4 +1,4 @@
-"""Image services, spoken to over real connections on this machine."""
+"""Test image services over real local connections."""
 
 import io
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not add it
 
 from image_server import png, serving
 
@@ -22,6 +22,7 @@ from synaug.data.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, EnvironmentFault, IncompleteError, Interrupted, OptionError
 from synaug.runtime import signals, storage
+from synaug.runtime.trust import trusting
 from synaug.synthesis.execution.provenance import provenance
 from synaug.synthesis.execution.worker import synthesize
 from synaug.synthesis.generators.image_api import load_service
@@ -193,7 +194,7 @@ def test_a_run_that_is_killed_again_and_again_pays_for_no_image_twice(service, t
     script.write_text(KILLED.format(folder=str(Path(__file__).parent), address=service.address))
     source = str(Path(storage.__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": source}
-    for kill_at in (1, 3, 5, None):  # answers after which the process is killed
+    for kill_at in (1, 3, 5, None):  # number of answers after which the process is killed
         process = subprocess.Popen([sys.executable, script, run], env=environment, stderr=subprocess.PIPE)
         seen = []
 
@@ -303,7 +304,7 @@ def test_two_processes_share_one_budget(tmp_path):
         first.reserve("c")
     second.release("b")
     first.reserve("c")
-    first.reserve("a")  # counted already
+    first.reserve("a")  # already counted
     assert first.spent == Decimal("1.0")
 
 
@@ -322,3 +323,46 @@ def test_a_whole_run_from_the_command_line(service, synaug, photos, tmp_path):
     lock = json.loads((tmp_path / "run" / "synaug.lock.json").read_text())
     assert lock["model"]["model"] == "api:tiny"
     assert KEY not in planned_run.out + planned_run.err + done.out + done.err
+
+
+# ---------------------------------------------------------------- a key goes only where a person sends it
+
+
+@pytest.mark.parametrize("variable", ["OPENAI_API_KEY", "SOMETHING_ELSE"])
+@pytest.mark.parametrize("endpoint", ["https://evil.example/v1", "https://api.openai.com.evil.example/v1"])
+@pytest.mark.parametrize("model", ["openai:gpt-image-1", "api:tiny"])
+def test_a_host_that_only_a_recipe_names_gets_no_key(monkeypatch, variable, endpoint, model):
+    monkeypatch.setenv(variable, "secret-value")
+    options = ApiOptions(endpoint=endpoint, key_variable=variable)
+    host = endpoint.split("/")[2]
+    for trusted in ((), ("https",), ("https://other.example",), (endpoint.replace("evil", "good"),), ("evil",)):
+        with (
+            trusting(*trusted),
+            pytest.raises(OptionError, match=f"{variable} would be sent.*--trust {host}$") as error,
+        ):
+            load_service(model, options)
+        assert "secret-value" not in str(error.value)
+    with trusting(host.upper()):
+        load_service(model, options)
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9/v1", "http://localhost:9", "https://API.openai.com/v1"])
+def test_this_machine_and_the_service_that_the_key_is_of_need_no_confirmation(monkeypatch, endpoint):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-value")
+    load_service("api:tiny", ApiOptions(endpoint=endpoint))
+
+
+def test_without_a_key_any_host_may_be_asked(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    load_service("api:tiny", ApiOptions(endpoint="https://images.example/v1"))
+
+
+def test_generate_asks_before_it_sends_a_key(synaug, photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_SECRET", "secret-value")
+    (tmp_path / "r.yaml").write_text(
+        "plan: {model: 'api:tiny', target: 30}\napi: {endpoint: 'https://evil.example/v1', key_variable: MY_SECRET}\n"
+    )
+    for command in (("plan", photos, "--out", tmp_path / "run"), ("generate", tmp_path / "run")):
+        done = synaug(*command, *(("--recipe", tmp_path / "r.yaml") if command[0] == "plan" else ()))
+        assert (done.code, "secret-value" in done.out + done.err) == (2 if command[0] == "generate" else 0, False)
+    assert "--trust evil.example" in done.err

@@ -1,4 +1,4 @@
-"""Image-to-image starts from the right real images, each slot always from the same one."""
+"""Test that image-to-image starts from the right real images, with a fixed one per slot."""
 
 import hashlib
 from dataclasses import replace
@@ -38,7 +38,7 @@ def test_intra_starts_from_the_slots_own_class(plan, real):
     guides, labels = make_guides(plan, real), dict(zip(real.frame["id"], real.labels, strict=True))
     chosen = [(slot.cell.label, guides(slot)[0]) for slot in slots(plan)]
     assert all(labels[name] == label for label, name in chosen)
-    assert len({name for _, name in chosen}) == 10  # every real image of both classes serves
+    assert len({name for _, name in chosen}) == 10  # every real image of both classes is used
 
 
 def test_inter_starts_from_the_largest_class_where_none_is_many_shot(plan, real):

@@ -1,4 +1,4 @@
-"""Fitting lowers the loss, ends the same after an interruption, and gives a model that the loader takes."""
+"""Test that fitting lowers the loss, survives interruptions, and produces a model that the loader accepts."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def weights(folder):
 def test_a_fitted_model_loads_and_says_what_it_is(fitted_plan, real, stable_diffusion, tmp_path):
     folder = fit_model(fitted_plan, real, folder=tmp_path, options=OPTIONS, device="cpu")
     assert weights(folder) != weights(stable_diffusion)
-    assert "may repeat them; the licenses" in (folder / "README.md").read_text()
+    assert "may reproduce them; the licenses" in (folder / "README.md").read_text()
     generator = load_generator(str(folder), GenerateOptions(device="cpu"), variant="fitted")
     base = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
     assert (generator.about["steps"], generator.about["license"]) == (2, "apache-2.0")

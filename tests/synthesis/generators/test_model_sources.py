@@ -1,4 +1,4 @@
-"""A model is found in a folder, in the Hub's cache or on the Hub; or the error names the ways out."""
+"""Test finding a model in a folder, in the Hub's cache or on the Hub; otherwise the error names the ways out."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ WAYS_OUT = "Ways out: allow the network .*--model PATH.*--model embedded"
 
 @pytest.fixture
 def folder(tmp_path):
-    """The least that passes as a model folder."""
+    """The smallest valid model folder."""
     place = tmp_path / "model"
     (place / "unet").mkdir(parents=True)
     (place / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}')

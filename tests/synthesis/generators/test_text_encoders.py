@@ -1,4 +1,4 @@
-"""The limit that is read from a folder is that of the loaded pipeline, and the generator stays below it."""
+"""Test that the limit read from a folder equals the loaded pipeline's, and that the generator stays below it."""
 
 import json
 import shutil

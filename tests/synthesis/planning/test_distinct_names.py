@@ -1,4 +1,4 @@
-"""One name, one thing: folders, ids, groups, files of an export and results of methods are told apart."""
+"""Test that one name means one thing: folders, ids, groups, export files and results of methods stay distinct."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def plan_of(class_names, attribute_names=(), target=3):
         attributes=[a for _, a in pairs] if attribute_names else None,
         attribute_names=attribute_names,
     )
-    aliases = {name: f"thing {number}" for number, name in enumerate(class_names)}  # equal prompts are refused
+    aliases = {name: f"thing {number}" for number, name in enumerate(class_names)}  # equal prompts are rejected
     by = "group" if attribute_names else "class"
     options = PlanOptions(by=by, target=target, model="embedded", aliases=aliases)
     return make_plan(manifest, options=options, generate=GenerateOptions(), encoding=Encoding(), image_size=(2, 2))

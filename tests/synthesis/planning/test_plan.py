@@ -1,4 +1,4 @@
-"""Counts come out even, ids depend only on what an image is, and a plan survives its file."""
+"""Test that plans balance counts, derive ids only from the image's properties, and survive their file."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Long prompts lose words from their middle, never a class or an attribute without an error."""
+"""Test that long prompts lose words from their middle, never a class or an attribute without an error."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Prompts read like English and take the user's text as data."""
+"""Test that prompts read like English and treat the user's text as data."""
 
 import pytest
 from hypothesis import example, given

@@ -1,4 +1,4 @@
-"""Phrases in turn: even, in every combination, by class if wanted, and without any effect on plans that have none."""
+"""Test phrases in turn: even, in every combination, optionally by class, without effect on plans that have none."""
 
 from collections import Counter
 from itertools import islice

@@ -1,4 +1,4 @@
-"""ImageNet's ids become names, and names that mean two things are said."""
+"""Test that ImageNet ids become names, and that ambiguous names are reported."""
 
 import pytest
 

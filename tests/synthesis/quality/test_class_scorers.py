@@ -1,4 +1,4 @@
-"""Scorers return probabilities, judge no image they have memorised, and bear classes of one image."""
+"""Test that scorers return probabilities, never judge memorized images, and handle classes of one image."""
 
 import collections
 import json
@@ -60,7 +60,7 @@ def test_a_rare_class_is_judged_by_models_that_saw_the_rest_of_it():
 
 
 def test_above_the_limit_the_scorer_still_tells_classes_apart():
-    """21,000 images, more than MAX_FITTED: images and labels have to be cut by the same draw."""
+    """21,000 images, more than MAX_FITTED: images and labels must be subsampled together."""
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.repeat([0, 1, 2], [18_000, 2_700, 300]))
     pixels = rng.integers(0, 80, (len(labels), SIDE, SIDE)).astype(np.uint8)
@@ -83,7 +83,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(scope="session")
 def readers(tmp_path_factory, script):
-    """Folders with a real CLIP and a real SigLIP model, of toy size and with random weights."""
+    """Folders with a real CLIP and a real SigLIP model, tiny and with random weights."""
     import torch
     import transformers as of
 
@@ -132,7 +132,7 @@ def test_each_image_is_scored_by_one_caption_a_class_as_the_network_itself_does(
 
 @pytest.fixture
 def on_the_hub(readers, tmp_path, monkeypatch):
-    """The CLIP model as the Hub's client leaves it after a download."""
+    """The CLIP model in the form that the Hub's client leaves after a download."""
     home = tmp_path / "hub" / "models--someone--clip"
     shutil.copytree(readers / "clip", home / "snapshots" / COMMIT)
     (home / "refs").mkdir()
@@ -165,7 +165,7 @@ def test_the_command_rejects_by_the_real_images_own_scores(synaug, photos, reade
     records = [record for record in map(json.loads, lines) if record["kind"] == "attempt"]
     for record in records:
         limit = thresholds[data.class_names.index(record["cell"])]
-        margin = record["scores"]["margin"]  # written with five decimals, so a tie is decided either way
+        margin = record["scores"]["margin"]  # written with five decimals, so ties may go either way
         assert abs(margin - limit) < 1e-4 or record["verdict"] == ("accepted" if margin >= limit else "rejected")
     counts = collections.Counter(record["verdict"] for record in records)
     assert counts["rejected"] == json.loads(made.out)["rejected"]["off_class"] > 0

@@ -1,4 +1,4 @@
-"""Every gate works with any reference set, also an empty one, of gray and color images, for one class and for many."""
+"""Test that every gate works with any reference set: empty, gray or color, with one class or many."""
 
 import warnings
 
@@ -63,10 +63,10 @@ def test_a_gate_judges_with_any_reference_set(name, colors, sizes, candidates, n
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         verdicts = GATES[name](references)(asked) if asked or not own_scorer else []
-    if name == "noise":  # it knows noise without any reference, and real images of noise raise its limit
+    if name == "noise":  # it needs no reference, and real noise images raise its limit
         assert all(verdict.ok == (verdict.reason != "noise") for verdict in verdicts)
     else:
-        assert [verdict.ok for verdict in verdicts] == [True] * len(verdicts)  # noise is no copy and has contrast
+        assert [verdict.ok for verdict in verdicts] == [True] * len(verdicts)  # noise is not a copy and has contrast
 
 
 @pytest.mark.parametrize("num_train", [0, 1, 3])

@@ -1,4 +1,4 @@
-"""Each gate finds what was planted for it, and lets real images pass."""
+"""Test that each gate finds its planted faults and accepts real images."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def digits():
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(images))  # they are ordered by writer
+    order = np.random.default_rng(0).permutation(len(images))  # they are sorted by writer
     return np.kron(images[order].reshape(-1, 8, 8) * 15.9, np.ones((2, 2))).astype(np.uint8), labels[order]
 
 
@@ -43,7 +43,7 @@ def manifest(digits):
 
 @pytest.fixture(scope="module")
 def planted(digits):
-    """A hundred images of each fault, and 500 without one."""
+    """A hundred images with each fault, and 500 without one."""
     images, labels = digits
     rng = np.random.default_rng(1)
 
@@ -148,7 +148,7 @@ def test_a_scorer_of_ones_own_takes_the_place_of_the_default(manifest, planted):
 
     gate = GATES["off_class"](References(manifest, QualityOptions(), scorer=only_zero))
     sound = planted["sound"]
-    assert all(verdict.ok for verdict in gate(sound))  # it says the same of the real images of each class
+    assert all(verdict.ok for verdict in gate(sound))  # its verdict on real images of each class is the same
 
 
 def test_margins_by_hand():

@@ -1,4 +1,4 @@
-"""The last layer that never hurts: how far it moves is chosen on real images that it was not fitted to."""
+"""Test the cautious last layer: how far it moves is chosen on real images that it was not fitted to."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ CENTERS = np.random.default_rng(0).normal(size=(4, 12)) * 1.2
 
 
 def sample(counts, seed, *, start=None, synthetic=None):
-    """Draw features of four overlapping classes; ``synthetic`` are (features, labels) that are added."""
+    """Draw features of four overlapping classes; ``synthetic`` are added (features, labels)."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(4), counts)
     features = CENTERS[labels] + rng.normal(size=(len(labels), 12))
@@ -75,7 +75,7 @@ def test_twins_are_held_out_together():
     twice = Problem(*(np.concatenate([a, a]) for a in (once.features, once.labels, once.groups)), 4, once.start)
     losses, _ = held_out_losses(twice, seed=0)
     alone, _ = held_out_losses(once, seed=0)
-    # a twin left among the training images would make the loosest fit look nearly perfect
+    # A twin left among the training images would make the loosest fit look nearly perfect.
     assert losses[:, -1].mean() > 0.5 * alone[:, -1].mean()
 
 

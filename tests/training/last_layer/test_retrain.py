@@ -24,7 +24,7 @@ from synaug.training.training_set import make_training_set
 @pytest.fixture(scope="module")
 def stage_1(long_tail):
     model = make_model("resnet8", num_classes=10, in_channels=1, image_size=8)
-    # domain_mixup, the default, mixes with class-balanced partners, so little would be left for the retraining to raise
+    # domain_mixup, the default, mixes with class-balanced partners, which would leave little for retraining to improve.
     options = StageOptions(steps=150, batch_size=64, flip=False, mixing="mixup")
     train_representation(model, long_tail, options, seed=0, device="cpu")
     return model, labelled_features(model, long_tail, device="cpu")
@@ -57,7 +57,7 @@ def test_retraining_repeats_with_the_seed(stage_1, long_tail, method):
 
 
 class Mine(nn.Module):
-    """A network of one's own: its classifier is not the last of its parts, and its output is no logits."""
+    """A custom network: its classifier is not its last part, and its output is not logits."""
 
     def __init__(self):
         super().__init__()
@@ -77,7 +77,7 @@ def items_of(data, *, attributes=False):
 def test_a_network_of_torchvision_is_retrained_from_a_loader(small_set, method):
     from torchvision.models import resnet18
 
-    # images that show their class, since cross-fitting rightly leaves a layer that noise does not improve
+    # Images that show their class, since cross-fitting correctly keeps a layer that noise does not improve.
     shades = (small_set.images.float() / 8 + 100 * small_set.labels[:, None, None, None]).byte()
     small_set = replace(small_set, images=shades)
     with torch.random.fork_rng():
@@ -137,7 +137,7 @@ def test_validation_images_reach_the_method(small_set):
 
 def test_features_leave_the_network_as_it_was(small_set):
     network = Mine().train()
-    network.body.eval()  # as one that is half frozen
+    network.body.eval()  # like a partly frozen network
     labelled_features(network, small_set, layer="judge", device="cpu")
     assert (network.training, network.body.training) == (True, False)
     assert not network.judge._forward_pre_hooks

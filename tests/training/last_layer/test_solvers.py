@@ -105,7 +105,7 @@ def chosen_tau(problem):
 
 
 def test_tau_is_chosen_by_mean_recall_by_hand():
-    """(1, 3) is of class 0 as long as 4^(1 - tau) > 3, which is up to tau 0.2; all that are as good: the largest."""
+    """(1, 3) belongs to class 0 while 4^(1 - tau) > 3, up to tau 0.2; the largest of equally good ones wins."""
     assert chosen_tau(by_hand([0, 0])) == pytest.approx(0.2)
     assert chosen_tau(by_hand([1, 1])) == pytest.approx(1)
 
@@ -124,7 +124,7 @@ def test_halves_to_fit_and_to_choose_on_share_no_image_and_hold_every_class():
     problem = make_problem(counts=(9, 4, 1))
     fit, check = problem.parted(np.random.default_rng(0))
     assert np.bincount(fit.labels).tolist() == [5, 2, 1]
-    assert np.bincount(check.labels).tolist() == [4, 2]  # a single image is fitted on
+    assert np.bincount(check.labels).tolist() == [4, 2]  # a single image is used for fitting
     rows = {tuple(row) for row in np.concatenate([fit.features, check.features])}
     assert len(rows) == 14
 
@@ -162,7 +162,7 @@ def test_crt_without_anything_to_see_guesses_every_class_alike_by_hand(method):
 
 
 def test_crt_finds_what_scikit_learns_class_balanced_regression_finds():
-    """By SGD on draws, so about; the layer there was plays no part."""
+    """By SGD on random batches, so approximately; the existing layer has no influence."""
     problem = make_problem()
     inputs = replace(problem, features=standardized(problem.features).features)
     theirs = LogisticRegression(C=1.0, class_weight="balanced").fit(inputs.features, inputs.labels)
@@ -205,7 +205,7 @@ def test_lws_only_scales_the_rows():
 
 
 def test_max_norm_keeps_the_rows_inside_the_ball_that_the_validation_images_ask_for(monkeypatch):
-    """Whatever the head, the images to choose on are right for one radius only."""
+    """For any head, the images to choose on are right for one radius only."""
     problem = make_problem()
     radius = np.median(np.linalg.norm(problem.start.weight, axis=1))
     for factor in (0.5, 2.0):
@@ -226,7 +226,7 @@ def test_balanced_rows_are_distinct_and_as_many_of_each_group(groups):
 
 
 def test_dfr_ignores_a_spurious_feature_that_logistic_regression_uses():
-    """The core matters weakly, the spurious feature strongly, and agrees with the label for 95 %."""
+    """The core feature is weak; the spurious one is strong and agrees with the label for 95 %."""
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 400)
     attributes = np.where(rng.random(800) < 0.95, labels, 1 - labels)
@@ -252,7 +252,7 @@ def test_a_sparse_fit_of_three_classes_gives_the_scores_of_scikit_learns_one_aga
 
 
 def test_dfr_chooses_its_strength_on_the_validation_images(monkeypatch):
-    """The fits are right about nothing but the strength that is asked for: all-zero heads are of class 0."""
+    """Only the expected strength is fitted correctly: all-zero heads predict class 0."""
     asked = []
 
     def fit(features, labels, strength, seed):
@@ -272,7 +272,7 @@ def test_dfr_names_a_group_with_a_single_image():
         METHODS["dfr"](problem, regularization=1.0, seed=0)
 
 
-# ---------------------------------------------------------------- a grid of one's own, and sampled features
+# ---------------------------------------------------------------- heads with their own grid, and sampled features
 
 
 @pytest.mark.parametrize("name", WITHOUT_REGULARIZATION)

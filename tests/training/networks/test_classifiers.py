@@ -97,7 +97,7 @@ def test_pretrained_normalization_of_grey_images_is_the_mean_over_colors():
 
 @pytest.fixture
 def weights(tmp_path):
-    """A folder as timm writes it, of weights that were trained on images of 48 pixels."""
+    """A folder in timm's format with weights trained on images of 48 pixels."""
     model = timm.create_model("test_efficientnet", num_classes=7)
     model.pretrained_cfg |= {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "input_size": (3, 48, 48)}
     timm.models.save_for_hf(model, tmp_path / "weights", safe_serialization=True)

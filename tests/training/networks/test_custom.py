@@ -1,4 +1,4 @@
-"""Networks of the user's own: from files, modules and objects."""
+"""Test custom networks: from files, modules and objects."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""The photographs that other tests learn from are always the same files, and pretrained features tell them apart."""
+"""Test that the photographs used by other tests never change, and that pretrained features separate them."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_the_same_arguments_write_the_same_files(photographs, tmp_path):
 
 
 def test_the_weights_recognize_what_they_were_trained_on(imagenet_network):
-    """Crops of a cat are called one of ImageNet's domestic cats (281 to 285); the wrong order would make it chance."""
+    """Crops of a cat are recognized as domestic cats (ImageNet 281 to 285); the wrong order would give chance."""
     import timm
     import torch
 

@@ -11,6 +11,7 @@ from synaug.data.formats.listing import Listing
 from synaug.data.formats.table_files import Table, read_table
 from synaug.data.formats.tables import list_rows, list_table
 from synaug.errors import DataError, OptionError, unknown
+from synaug.runtime.files import directories
 
 IMAGES = "img_align_celeba"
 SPLITS = {"0": "train", "1": "validation", "2": "test"}
@@ -59,7 +60,7 @@ def _read(root: Path, stem: str) -> pd.DataFrame:
     path = root / f"{stem}.txt"
     if not path.is_file():
         raise DataError(f"{root} has neither {stem}.csv nor {stem}.txt. Get it with CelebA and put it beside {IMAGES}.")
-    rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = [line.split() for line in directories.read_bytes(path).decode().splitlines() if line.strip()]
     if len(rows) > 2 and len(rows[0]) == 1:  # starts with the number of images and the attribute names
         return pd.DataFrame(rows[2:], columns=["image_id", *rows[1]])
     return pd.DataFrame(rows)

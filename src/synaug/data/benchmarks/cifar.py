@@ -25,6 +25,7 @@ from synaug.data.formats.listing import Listing
 from synaug.data.groups import class_counts
 from synaug.data.subsets import longtail_counts
 from synaug.errors import DataError
+from synaug.runtime.files import directories
 
 IMBALANCE_FACTOR = 100.0
 MAX_MEMBER = 200_000_000  # bytes; the largest official member has 155,249,918
@@ -172,7 +173,7 @@ def _contents(place: Path, archive: Archive) -> dict[str, bytes]:
     wanted = (*archive.train, archive.test, archive.meta)
     packed = place if place.is_file() else place / archive.file
     if packed.is_file():
-        with open(packed, "rb") as file:
+        with directories.opened_file(packed) as handle, open(handle, "rb", closefd=False) as file:
             _check_md5(hashlib.file_digest(file, _md5).hexdigest(), packed, archive.file, archive)
         return _members(packed, [f"{archive.folder}/{name}" for name in wanted])
     folder = place / archive.folder if (place / archive.folder).is_dir() else place
@@ -182,7 +183,7 @@ def _contents(place: Path, archive: Archive) -> dict[str, bytes]:
             f"{place} has neither {archive.file} nor the folder {archive.folder} with {', '.join(wanted)} (missing: "
             f"{', '.join(missing)}). Get {archive.url} and give its path or its folder."
         )
-    contents = {name: (folder / name).read_bytes() for name in wanted}
+    contents = {name: directories.read_bytes(folder / name) for name in wanted}
     for name, data in contents.items():
         _check_md5(_md5(data).hexdigest(), folder / name, name, archive)
     return contents

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from synaug.errors import DataError
+from synaug.runtime.files import directories
 
 CLASS_NAMES = (
     "t-shirt", "trouser", "pullover", "dress", "coat",
@@ -76,7 +77,7 @@ def read_archive(split: str, folder: str | Path | None = None) -> FashionMnist:
 
 
 def _read_idx(path: Path, item_shape: tuple[int, ...]) -> np.ndarray:
-    data = gzip.decompress(path.read_bytes())
+    data = gzip.decompress(directories.read_bytes(path))
     num_dims = 1 + len(item_shape)
     shape = tuple(np.frombuffer(data, ">u4", num_dims, offset=4).tolist())
     values = np.frombuffer(data, np.uint8, offset=4 + 4 * num_dims)

@@ -9,6 +9,7 @@ import pandas as pd
 from synaug.config import DataOptions
 from synaug.data.formats.listing import Listing, PathGuard
 from synaug.errors import DataError
+from synaug.runtime.files import directories
 
 
 def list_list_files(root: Path, files: dict[str, str], options: DataOptions) -> Listing:
@@ -42,7 +43,7 @@ def list_list_files(root: Path, files: dict[str, str], options: DataOptions) -> 
 
 def _read(path: Path, split: str) -> pd.DataFrame:
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        lines = directories.read_bytes(path).decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"The list file {path} cannot be read: {error}. Put it beside the images, or name its folder in data.lists."

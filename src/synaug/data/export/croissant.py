@@ -75,7 +75,7 @@ def croissant_text(
         "@type": "sc:Dataset",
         "conformsTo": VERSION,
         "name": str(about.get("name") or "balanced-images"),
-        "description": str(about.get("description") or "Real images, evened out with synthetic ones by SYNAuG."),
+        "description": str(about.get("description") or "Real images balanced with synthetic ones by SYNAuG."),
         "version": "1.0.0",
         **{key: about[known] for key, known in _TOLD.items() if about.get(known)},
         "distribution": [part for split in tables for part in _files(split, tables[split], suffixes)],

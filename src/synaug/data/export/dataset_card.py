@@ -107,7 +107,7 @@ def make_card(
         about: ``name``, ``description``, ``license``, and any other facts to list.
     """
     splits = list(dict.fromkeys(column.split(",")[0] for column in counts))
-    name = str(about.get("name") or "Evened-out images")
+    name = str(about.get("name") or "Balanced image set")
     head = {"license": UNKNOWN_LICENSE} | {key: about[key] for key in HEAD_KEYS if about.get(key)}
     head |= {
         "pretty_name": name,
@@ -125,7 +125,7 @@ def make_card(
     parts = [
         f"---\n{yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=1000)}---\n",
         f"# {markdown(name)}\n",
-        str(about.get("description") or "Real images, evened out with synthetic ones by SYNAuG.") + "\n",
+        str(about.get("description") or "Real images balanced with synthetic ones by SYNAuG.") + "\n",
         _SOURCES,
         _counts_table(counts, class_names),
         _missing_note(counts, class_names),
@@ -194,14 +194,14 @@ def _about_list(about: Mapping[str, Any]) -> str:
 
 
 _SOURCES = """Every image has `source` `real` or `synthetic` in `metadata.parquet`, and every synthetic file carries the
-IPTC mark `DigitalSourceType` (`trainedAlgorithmicMedia`, or `compositeWithTrainedAlgorithmicMedia` where it was made
+IPTC mark `DigitalSourceType` (`trainedAlgorithmicMedia`, or `compositeWithTrainedAlgorithmicMedia` if it was made
 from a real image). Test and validation images are real.
 """
 _LIMITS = """## Limits
 
-Synthetic images show what the model that drew them takes a class to look like, with that model's gaps and biases; the
-checks reject what is broken, off-class or copied, and do not find everything. Train on them; measure on real images
-only. The license of the real images and the terms of the model both apply to the whole.
+Synthetic images show a class as the generating model represents it, with the model's gaps and biases. The checks
+reject broken, off-class and copied images, but do not find all of them. Train on synthetic images;
+evaluate on real images only. The license of the real images and the terms of the model both apply to the whole.
 """
 _LOADING = """## Loading
 
@@ -213,6 +213,6 @@ train = torchvision.datasets.ImageFolder("path/to/this/folder/train")
 assert data["train"].features["label"].names == train.classes
 ```
 
-`croissant.json` says the same to loaders of Croissant, such as `mlcroissant`.
-`sha256sum --check SHA256SUMS`, or `synaug verify`, tells whether every file is as it was written.
+`croissant.json` describes the set for Croissant loaders such as `mlcroissant`.
+`sha256sum --check SHA256SUMS`, or `synaug verify`, checks that every file is unchanged.
 """

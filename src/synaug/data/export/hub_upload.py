@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Literal
 
+from synaug.data.export.digests import DIGESTS, read_digests
 from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime.files import directories
+from synaug.runtime.ownership import MARKER, listed
 
 Kind = Literal["dataset", "model"]
+_OF_CLASSIFIER = ("classifier.safetensors", "config.json", "README.md")
 
 
 def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = False) -> str:
     """Upload a folder and return its URL; the repository is created if it does not exist.
 
     Args:
-        folder: the folder to upload, with all its files.
+        folder: the folder to upload, with all its files: an exported data set or classifier.
         repository: ``USER/NAME``.
         kind: repository type.
         private: make the repository private; an existing public one is rejected.
 
     Raises:
-        OptionError: invalid repository name, or ``private`` with a public repository.
+        OptionError: invalid repository name, ``private`` with a public repository, or a folder with files that are not
+            part of the export.
         EnvironmentFault: there is no token or no network, or the Hub rejects the upload.
     """
     import huggingface_hub
 
     token = checked_token(repository)
+    if foreign := foreign_to_export(folder, kind):
+        raise OptionError(
+            f"{folder} has {listed(foreign)}, which synaug did not write. Nothing was sent to {repository}. Move these "
+            "files away, or export into another folder."
+        )
     api = huggingface_hub.HfApi(token=token)
     try:
         url = api.create_repo(repository, repo_type=kind, private=private or None, exist_ok=True)
@@ -46,6 +57,18 @@ def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = Fa
             f"the token may write there, then send it with: hf upload {repository} {folder} --repo-type {kind}"
         ) from error
     return str(url)
+
+
+def foreign_to_export(folder: Path, kind: Kind) -> list[str]:
+    """Return what is not part of an export, sorted: other files, and links, which an upload would follow."""
+    known = {*read_digests(folder), DIGESTS} if kind == "dataset" else set(_OF_CLASSIFIER)
+    known.add(MARKER)
+    found = []
+    for path in directories.entries_below(folder):
+        name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
+        if not stat.S_ISDIR(mode) and not (stat.S_ISREG(mode) and name in known):
+            found.append(name)
+    return sorted(found)
 
 
 def checked_token(repository: str) -> str:

@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from synaug.data.export.writer import CARD, DIGESTS
+from synaug.data.export.digests import DIGESTS, read_digests
+from synaug.data.export.writer import CARD
 from synaug.data.formats.huggingface import SECOND_HEAD
 from synaug.data.manifest import SPLITS
-from synaug.errors import DataError
 from synaug.runtime import storage
 from synaug.runtime.files import directories
+from synaug.runtime.new_folder import left_over
 from synaug.runtime.ownership import MARKER
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.signals import stop_here
@@ -33,7 +34,7 @@ def verify_dataset(folder: Path, *, progress: Progress = silent) -> list[str]:
         DataError: the folder does not exist or is not a synaug export.
     """
     folder = directories.own(folder.resolve())
-    digests = _read_digests(folder)
+    digests = read_digests(folder)
     problems, may_load = _file_problems(folder, digests, progress)
     images: dict[str, list[str]] = {}  # by split: class and name
     for path in digests:
@@ -49,28 +50,6 @@ def verify_dataset(folder: Path, *, progress: Progress = silent) -> list[str]:
     return problems[:_SHOWN] + ([f"And {hidden:,} more."] if hidden > 0 else [])
 
 
-def _read_digests(folder: Path) -> dict[str, str]:
-    try:
-        lines = directories.read_bytes(folder / DIGESTS).decode().splitlines()
-    except OSError as error:
-        raise DataError(
-            f"{folder} was not written by 'synaug export': {DIGESTS} cannot be read ({error.strerror})."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{folder / DIGESTS} is damaged: {error}.") from error
-    digests = {}
-    for number, line in enumerate(lines, 1):
-        sha256, separator, path = line.partition("  ")
-        if len(sha256) != 64 or not separator or not _stays_inside(path):
-            raise DataError(f"{folder / DIGESTS}, line {number} is not a digest and a path inside the folder.")
-        digests[path] = sha256
-    return digests
-
-
-def _stays_inside(path: str) -> bool:
-    return bool(path) and not path.startswith("/") and ".." not in path.split("/")
-
-
 def _file_problems(folder: Path, digests: dict[str, str], progress: Progress) -> tuple[list[str], bool]:
     """Return the faults of the files, and whether a library may open them all: not if one is a pipe or a link."""
     kinds = {
@@ -78,6 +57,8 @@ def _file_problems(folder: Path, digests: dict[str, str], progress: Progress) ->
         for path in directories.entries_below(folder)
         if path != folder / MARKER
     }
+    for name in left_over(folder):  # of an export that was killed right after its last step
+        kinds.pop(name)
     present = {name for name, mode in kinds.items() if not stat.S_ISDIR(mode)}
     odd = {name for name in present if not stat.S_ISREG(kinds[name])}  # nothing may block on a pipe or follow a link
     problems = [f"{name} is {directories.kind_of(kinds[name])}, not a file." for name in sorted(odd)]

@@ -35,18 +35,19 @@ from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes, re
 from synaug.data.color_mode import color_mode
 from synaug.data.export.croissant import CROISSANT, croissant_text
 from synaug.data.export.dataset_card import column_kinds, make_card, metadata_pieces, plain_value
+from synaug.data.export.digests import DIGESTS, read_digests
 from synaug.data.export.file_index import ExportedFiles, public_id
 from synaug.data.groups import class_counts
 from synaug.data.manifest import SPLITS, Manifest, joined
 from synaug.errors import ChangedFileError, DataError
 from synaug.runtime import storage
 from synaug.runtime.files import directories
-from synaug.runtime.new_folder import is_free, put_in_place, remove_lock, taken, work_folder
+from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, taken, work_folder
 from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import without_warnings
+from synaug.runtime.recorded import changed_files, named
 from synaug.runtime.signals import stop_here
 
-DIGESTS = "SHA256SUMS"
 CARD = "README.md"
 _ENTRIES = frozenset({*SPLITS, CARD, CROISSANT, DIGESTS})
 OF_THE_WHOLE = (CARD, CROISSANT)  # apart from the images and one table per split
@@ -124,8 +125,25 @@ def export_dataset(
         storage.remove_tree(folder)
     if not is_same:
         raise taken(out)
-    remove_lock(out)  # in case an earlier call was stopped before this line
+    _check_finished(out)
+    remove_left_over(out)
     storage.sync_folder(out.parent)
+
+
+def _check_finished(out: Path) -> None:
+    """Check that every file of an earlier export of the same content is as it was written.
+
+    Raises:
+        ChangedFileError: one is not.
+    """
+    directories.own(out)
+    changed = changed_files((out / path, sha256) for path, sha256 in read_digests(out).items())
+    if changed:
+        raise ChangedFileError(
+            f"{out} holds this export already, but {len(changed):,} of its files changed or disappeared: "
+            f"{named(changed)}. Remove {out}, or choose another folder with --out.",
+            changed[0],
+        )
 
 
 def _has_as_many(out: Path, images: Manifest) -> bool:

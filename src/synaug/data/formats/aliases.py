@@ -8,6 +8,7 @@ import yaml
 
 from synaug.data.formats.table_files import SUFFIXES, read_table
 from synaug.errors import DataError, OptionError
+from synaug.runtime.files import directories
 
 _YAML = (".yaml", ".yml")
 _COLUMNS = ("class", "name")
@@ -45,8 +46,8 @@ def read_aliases(path: Path) -> dict[str, str]:
 
 def _yaml_pairs(path: Path) -> list[tuple[object, object]]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(directories.read_text(path))
+    except (OSError, ValueError, OverflowError, RecursionError, yaml.YAMLError) as error:
         raise DataError(f"The aliases {path} cannot be read: {error}.") from error
     if not isinstance(content, dict):
         raise DataError(f"{path} must hold lines 'class: name', not {type(content).__name__}.")

@@ -22,6 +22,7 @@ from synaug.data.formats.tables import PATH_COLUMNS, list_rows
 from synaug.data.manifest import Quarantined
 from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 
 PREFIX = "hf:"
 CARD, SECOND_HEAD = "README.md", ".huggingface.yaml"  # datasets reads both headers; the second one wins
@@ -97,7 +98,7 @@ def named_elsewhere(folder: Path) -> str:
             head = DatasetCard.load(folder / CARD, ignore_metadata_errors=True).data.to_dict()
             configs += head.get("configs") or []
         if (folder / SECOND_HEAD).is_file():
-            second = yaml.safe_load((folder / SECOND_HEAD).read_text(encoding="utf-8")) or {}
+            second = yaml.safe_load(directories.read_text(folder / SECOND_HEAD)) or {}
             configs += second.get("configs") or []
         named = [config.get(key) for config in configs for key in ("data_files", "data_dir")]
     except Exception as error:  # another library's parser on an untrusted file
@@ -169,7 +170,7 @@ def _splits(loaded: Any, where: Path, given: Mapping[str, str]) -> tuple[list[tu
     if not named:
         raise DataError(
             f"{where} has the splits {', '.join(loaded)}. Known: {', '.join(SPLIT_NAMES)} and their usual spellings; "
-            f"say what others stand for with --splits {next(iter(loaded))}=train (data.splits)."
+            f"assign others with --splits {next(iter(loaded))}=train (data.splits)."
         )
     others = [name for name in loaded if name not in named]
     left_out = [Quarantined(f"split {name!r}", f"{len(loaded[name]):,} images of no known split") for name in others]

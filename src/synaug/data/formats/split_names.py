@@ -21,7 +21,7 @@ _DECORATIONS = frozenset((
 ))  # fmt: skip
 _GLUED = re.compile(r"(.+?)(set|split|data|images|imgs|folder)$")
 _UNLABELED = frozenset((
-    "unlabeled", "unlabeled", "unsupervised", "pred", "predict", "prediction", "predictions", "submission",
+    "unlabeled", "unlabelled", "unsupervised", "pred", "predict", "prediction", "predictions", "submission",
 ))  # fmt: skip
 _PART = re.compile(
     r"(part|pt|chunk|shard|batch|images|imgs|archive|zip|volume|vol|disc|disk)s?[\W_]*\d+", re.IGNORECASE
@@ -56,7 +56,7 @@ def split_of(name: str, given: Mapping[str, str] | None = None) -> str | None:
 def is_unlabeled_name(name: str) -> bool:
     """Return whether a name indicates images without labels.
 
-    >>> is_unlabeled_name("seg_pred"), is_unlabeled_name("unlabeled"), is_unlabeled_name("cat")
+    >>> is_unlabeled_name("seg_pred"), is_unlabeled_name("unlabelled"), is_unlabeled_name("cat")
     (True, True, False)
     """
     tokens = _tokens(name)

@@ -212,7 +212,7 @@ def _splits(values: pd.Series[str], column: str, given: Mapping[str, str], where
         what = "numbers of folds" if all(value.isdecimal() for value in distinct) else "values that name no split"
         raise DataError(
             f"{where}: the split column {column!r} has {what}: {', '.join(map(repr, unknown[:5]))}. "
-            f"Known: {', '.join(SPLIT_NAMES)} and their usual spellings; 0, 1, 2. Say what others stand for with "
+            f"Known: {', '.join(SPLIT_NAMES)} and their usual spellings; 0, 1, 2. Assign others with "
             f"--splits {unknown[0]}=train (data.splits), or choose another column with --split-column (data.split)."
         )
     return values.map(named)
@@ -233,7 +233,7 @@ def _origins(table: Table, where: Path | str) -> dict[str, Any]:
     strange = texts[~texts.isin(_TRUE + _FALSE)]
     if len(strange):
         raise DataError(
-            f"{where}: the column {ORIGIN_COLUMN!r} says which images are synthetic and has {str(strange.iloc[0])!r} "
+            f"{where}: the column {ORIGIN_COLUMN!r} marks synthetic images and contains {str(strange.iloc[0])!r} "
             f"in row {strange.index[0] + 1}; allowed are {', '.join(_TRUE)} and {', '.join(_FALSE)}. Correct the "
             "value, or rename the column if it means something else."
         )

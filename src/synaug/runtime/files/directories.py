@@ -16,6 +16,7 @@ from pathlib import Path
 from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime.files import effects
 
+LARGEST_TEXT = 20_000_000  # bytes of a file that a person writes
 MAX_DEPTH = 64  # levels of nested folders
 _TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # O_NONBLOCK: do not wait for the writer of a pipe
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -216,6 +217,16 @@ def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
     if len(data) > limit:
         raise DataError(f"{path} has more than {limit:,} bytes.")
     return data
+
+
+def read_text(path: Path, *, limit: int = LARGEST_TEXT) -> str:
+    """Return the content of a regular file as UTF-8 text, with or without a byte order mark; see ``read_bytes``.
+
+    Raises:
+        DataError, OSError: as ``read_bytes``.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return read_bytes(path, limit=limit).decode("utf-8-sig")
 
 
 def checked(path: Path) -> Path:

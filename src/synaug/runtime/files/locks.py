@@ -53,10 +53,12 @@ def lock(folder: Path, *, name: str = "run", keep: bool = True) -> Iterator[None
                 effects.perform("write", path, os.write, handle, str(os.getpid()).encode())
             yield
         finally:
-            if not keep:  # before the lock is released: afterwards the file may be locked by another process
-                with effects.naming(path, "remove"):
-                    effects.perform("unlink", path, directories.unlink, path.name, place)
-            os.close(handle)
+            try:
+                if not keep:
+                    with effects.naming(path, "remove"):
+                        effects.perform("unlink", path, directories.unlink, path.name, place)
+            finally:
+                os.close(handle)  # after the removal: once released, the file may be locked by another process
 
 
 def _held(path: Path, place: int) -> int:
@@ -101,6 +103,13 @@ def _check_ours(handle: int, path: Path) -> None:
     if stat.S_ISREG(about.st_mode) and about.st_nlink <= 1 and _number(handle) is not None:
         return
     raise DataError(f"{path} is not a lock file of synaug, and was left alone. Move it away.")
+
+
+def is_lock_file(path: Path) -> bool:
+    """Return whether a path is a lock file of synaug: a regular file that holds a process number or nothing."""
+    with contextlib.suppress(OSError, DataError), directories.opened_file(path) as handle:
+        return not path.is_symlink() and _number(handle) is not None
+    return False
 
 
 def _number(handle: int) -> int | None:

@@ -20,6 +20,7 @@ from synaug.data.class_names import plain_cell
 from synaug.data.csv_rows import csv_rows, separator_of
 from synaug.errors import DataError
 from synaug.runtime import storage
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.files import directories
 from synaug.synthesis.execution.journal import REVIEW, read_journals, revised_path
 from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, rejected_files
@@ -78,7 +79,7 @@ def read_decision_table(path: Path) -> DecisionTable:
     try:
         text = directories.read_bytes(path).decode("utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"{path} is missing. Write it with: synaug review {path.parents[1]}") from None
+        raise DataError(f"{path} is missing. Write it with: synaug review {shell_word(path.parents[1])}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as UTF-8 text: {error}. Save it as CSV with UTF-8.") from error
     rows = csv_rows(io.StringIO(text), separator=separator_of(text.split("\n", 1)[0]), where=path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import ipaddress
 import itertools
 import json
 import threading
@@ -18,6 +17,7 @@ from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import signals
 from synaug.runtime.secrets import redacted
+from synaug.runtime.trust import is_loopback
 
 MAX_BYTES = 64 << 20  # of one response
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
@@ -199,16 +199,9 @@ def checked_endpoint(endpoint: str, *, has_key: bool) -> str:
         raise OptionError(f"api.endpoint must be an http or https address, got {redacted(endpoint)!r}.")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise OptionError("api.endpoint must not contain a user, password or query; set the key in the environment.")
-    if has_key and parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if has_key and parts.scheme == "http" and not is_loopback(parts.hostname):
         raise OptionError(f"api.endpoint {endpoint!r} would send your key unencrypted; use https.")
     return endpoint.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def retry_after(value: str | None, *, now: float | None = None) -> float | None:

@@ -15,6 +15,7 @@ from synaug.config import ApiOptions
 from synaug.data.codec import decoded
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals
+from synaug.runtime.trust import check_trusted_host
 from synaug.synthesis.generators.diffusion import Generated
 from synaug.synthesis.generators.http_client import HttpClient, Refused, Unusable
 from synaug.synthesis.generators.image_services import ComfyUI, ImageService, OpenAIImages, read_workflow
@@ -139,7 +140,7 @@ def load_service(model: str, options: ApiOptions, *, run: Path | None = None) ->
         run: run directory for paid images and the ledger; without it they are kept in memory.
 
     Raises:
-        OptionError: an option is missing or not allowed.
+        OptionError: an option is missing or not allowed, or the key would go to a host that nobody confirmed.
         EnvironmentFault: the key is not in the environment.
     """
     kind, _, name = model.partition(":")
@@ -150,6 +151,8 @@ def load_service(model: str, options: ApiOptions, *, run: Path | None = None) ->
         raise OptionError(f"{model} needs the address of the service: api.endpoint (such as http://127.0.0.1:8000/v1).")
     endpoint = options.endpoint or (OPENAI if kind == "openai" else COMFYUI)
     client = HttpClient(endpoint, options, key=key if kind != "comfyui" else None)
+    if key is not None and kind != "comfyui":
+        check_trusted_host(client.endpoint, variable=options.key_variable, known=OPENAI)
     identity: dict[str, Any] = {"model": model, "endpoint": client.endpoint, "size": options.size}
     service: ImageService
     if kind == "comfyui":

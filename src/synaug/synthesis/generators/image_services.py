@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from synaug.config import ApiOptions
 from synaug.errors import DataError, OptionError
 from synaug.runtime import signals
+from synaug.runtime.files import directories
 from synaug.synthesis.generators.http_client import HttpClient, Unusable
 
 _POLL = 0.5  # seconds between polls of ComfyUI
@@ -106,7 +107,7 @@ def read_workflow(path: Path) -> dict[str, Any]:
         OptionError: it has no ``{prompt}`` to replace.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(directories.read_text(path))
     except OSError as error:
         raise DataError(f"The workflow {path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:

@@ -76,7 +76,7 @@ def _adapter_card(model: ModelFolder, about: dict[str, Any], losses: list[float]
     return (
         f"---\nlicense: {model.license or 'unknown'}\nlibrary_name: diffusers\n{on_the_hub}"
         f"tags: [lora, text-to-image]\n---\n\n# LoRA of {model.name}, fitted by synaug\n\n"
-        "All classes in one adapter of the UNet, each told apart by its prompt. Load the model, then "
+        "One adapter of the UNet for all classes; the prompt selects the class. Load the model, then "
         f"`pipeline.load_lora_weights(folder)`.\n\n{_training(model, about, losses)}\n"
     )
 
@@ -85,6 +85,6 @@ def _training(model: ModelFolder, about: dict[str, Any], losses: list[float]) ->
     last = f"{np.mean(losses[-50:]):.4f}" if losses else "unknown"
     return (
         f"Rank {about['rank']}; {about['steps']:,} steps of {about['batch_size']}, learning rate "
-        f"{about['learning_rate']}, last mean loss {last}. Base revision: {model.revision or 'none'}. It has seen the "
-        "real training images of one data set and may repeat them; the licenses of both hold."
+        f"{about['learning_rate']}, last mean loss {last}. Base revision: {model.revision or 'none'}. It was trained "
+        "on the real training images of one data set and may reproduce them; the licenses of both apply."
     )

@@ -19,6 +19,7 @@ from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage
 from synaug.runtime.files import directories
 from synaug.runtime.recorded import current_digest
+from synaug.synthesis.generators.model_code import foreign_code
 
 _READ = ("*.json", "*.txt", "*.model", "README.md")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
@@ -183,12 +184,14 @@ def _checked(model: ModelFolder, layout: Layout) -> ModelFolder:
     if not index.is_file():
         raise EnvironmentFault(f"{model.path} has no {layout.index}, so it is not a {layout.library}. {ways_out}")
     try:
-        name = dict(storage.read_json(index)).get(layout.key)
+        content = dict(storage.read_json(index))
+        name = content.get(layout.key)
+        code = foreign_code(model.path, content) if isinstance(name, str) else str(name)
     except (DataError, TypeError, ValueError) as error:
         raise EnvironmentFault(f"{index} is damaged: {error} {ways_out}") from error
-    if not isinstance(name, str):
-        raise EnvironmentFault(f"{model.name} needs custom code ({name}), which synaug never runs. {ways_out}")
     _check_regular(model, ways_out)
+    if code:
+        raise EnvironmentFault(f"{model.name} needs custom code ({code}), which synaug never runs. {ways_out}")
     suffixes = {path.suffix: path.name for path in directories.entries_below(model.path)}
     if ".safetensors" not in suffixes:
         pickles = [suffixes[suffix] for suffix in _PICKLES if suffix in suffixes]

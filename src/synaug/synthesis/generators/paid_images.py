@@ -17,6 +17,7 @@ from pathlib import Path
 
 from synaug.errors import IncompleteError, InUseError
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 
 FOLDER = "paid"
 _LEDGER = "ledger.jsonl"
@@ -45,7 +46,7 @@ class PaidImages:
         if self._folder is None:
             return self._memory.get(key)
         try:
-            return (self._folder / key).read_bytes()
+            return directories.read_bytes(self._folder / key)
         except FileNotFoundError:
             return None
 

@@ -1,9 +1,9 @@
-"""Retrain a last layer so that it never hurts: cross-fitting chooses how far it may move, not at all included.
+"""Retrain a last layer cautiously: cross-fitting chooses how far it may move, possibly not at all.
 
-A few real images per class know less than the layer that stage 1 has trained. So the candidates form a path: the
-layer as it is, then logistic regressions that are pulled towards it, ever more loosely. Each is judged by its log-loss
-on real images that it was not fitted to. The best one replaces the trained layer only if it is better by more than one
-standard error, since the network has seen those images and the trained layer was chosen on many more.
+A few real images per class contain less information than the layer trained in stage 1. So the candidates form a path:
+the existing layer, then logistic regressions that are pulled towards it more and more loosely. Each is judged by its
+log-loss on real images that it was not fitted to. The best one replaces the trained layer only if it is better by more
+than one standard error, since the network has seen those images and the trained layer was chosen on many more.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from synaug.training.last_layer.problem import Head, Problem
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 NUM_FOLDS = 5
-TOLERANCE = 1e-5  # relative change of the loss at which a search ends: a third of the time, recalls equal to 0.1 points
+TOLERANCE = 1e-5  # relative change of the loss that ends a search: a third of the time, recalls equal to 0.1 points
 
 
 def cross_fitted(problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the layer there is, or the warm logistic regression of the strength that cross-fitting chooses.
+    """Return the existing layer, or the warm logistic regression of the strength that cross-fitting chooses.
 
     Groups, or classes if no groups are known, are weighted equally, so all images of the problem are used.
-    ``regularization`` is not used, since the grid is this method's own.
+    ``regularization`` is ignored, since this method has its own grid.
     """
     losses, groups = held_out_losses(problem, seed=seed)
     chosen = chosen_column(losses, groups)
@@ -39,9 +39,9 @@ def _path(problem: Problem) -> list[Head]:
 
 
 def held_out_losses(problem: Problem, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the log-loss of real images under the layer as it is and under each strength, and their groups.
+    """Return the log-losses of held-out real images under the existing layer and under each strength, and their groups.
 
-    Shapes ``(M, 1 + S)`` and ``(M,)``: the validation images where there are any, else those real images of the
+    Shapes ``(M, 1 + S)`` and ``(M,)``. Uses the validation images if there are any, else those real images of the
     problem that a fold can hold out.
     """
     if problem.validation is not None:
@@ -69,7 +69,7 @@ def held_out_losses(problem: Problem, *, seed: int) -> tuple[np.ndarray, np.ndar
 
 
 def chosen_column(losses: np.ndarray, groups: np.ndarray) -> int:
-    """Return the column with the lowest group mean, if it is below the first by more than a standard error; else 0."""
+    """Return the column with the lowest group mean if it beats the first by more than a standard error; else 0."""
     if not len(losses):
         return 0
     best = int(np.argmin([group_mean(column, groups) for column in losses.T]))
@@ -85,6 +85,6 @@ def _losses(heads: list[Head], problem: Problem) -> np.ndarray:
 
 
 def _contents(features: np.ndarray) -> np.ndarray:
-    """Return a number for each row, shape ``(N,)``, that rows of equal images share: those of equal features."""
+    """Return a number per row, shape ``(N,)``, equal for rows with equal features, which come from equal images."""
     scale = np.maximum(features.std(0), 1e-12)
     return np.unique(np.round(features / scale, 3), axis=0, return_inverse=True)[1].reshape(-1)

@@ -1,4 +1,4 @@
-"""Sample features of rare classes, with the spread of classes that have many."""
+"""Sample features of rare classes, using the spread of frequent classes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 from synaug.training.last_layer.problem import Problem
 
-NEIGHBORS = 3  # classes that lend a rare one their spread
+NEIGHBORS = 3  # classes that lend a rare class their spread
 
 
 def balanced_by_sampling(problem: Problem, rng: np.random.Generator) -> Problem:
-    """Return the problem with sampled features, so that every class has as many as the largest.
+    """Return the problem with sampled features, so that every class has as many as the largest one.
 
     A sampled feature is the mean of its class plus the deviation of a random image, of the class itself or of one of
     its ``NEIGHBORS`` nearest classes with more images, from the mean of that class: the spread of frequent classes is

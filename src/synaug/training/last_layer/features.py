@@ -1,4 +1,4 @@
-"""What the last linear layer of a network is given, with labels and groups: all that is needed to retrain it."""
+"""Extract the inputs of a network's last linear layer with labels and groups: everything needed to retrain it."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _BATCH = 512
 _NEEDED = "Batches of (images, labels) or (images, labels, attributes) are needed, all tensors."
 
 Batches = TrainingSet | Dataset[Any] | Iterable[Sequence[Tensor]]
-"""A training set; a data set of (image, label) or (image, label, attribute); or batches of those, as a loader has.
+"""A training set; a data set of (image, label) or (image, label, attribute); or batches of those, as from a loader.
 
-The data set of ``synaug.to_torch`` knows its attributes; the third item of its samples, ``is_synthetic``, is none.
+The data set of ``synaug.to_torch`` has its own attributes; the third item of its samples is ``is_synthetic``.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledFeatures:
-    """Features, float of shape ``(N, D)``, labels and groups, both ``(N,)``; -1 where a group is unknown.
+    """Features, float of shape ``(N, D)``, labels and groups, both ``(N,)``; -1: unknown group.
 
     ``is_synthetic``: bool, shape ``(N,)``; None: all are real.
     """
@@ -55,12 +55,12 @@ def with_labels(
     attributes: Any = None,
     is_synthetic: Tensor | None = None,
 ) -> LabelledFeatures:
-    """Return features of one's own with labels and, where they are known, attributes (-1: unknown).
+    """Return the caller's own features with labels and, optionally, attributes (-1: unknown).
 
     Args:
         features: numbers of shape ``(N, D)``.
         labels: class numbers of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``.
-        attributes: numbers of shape ``(N,)``, -1 where unknown.
+        attributes: numbers of shape ``(N,)``, -1: unknown.
         is_synthetic: bool, shape ``(N,)``.
 
     Raises:
@@ -96,7 +96,7 @@ def class_numbers(values: Any, *, kind: str, lowest: int = 0) -> Tensor:
     """Return labels or attributes as numbers, int64 of shape ``(N,)``.
 
     Raises:
-        DataError: they are names, fractions, several per row, or below ``lowest``.
+        DataError: the values are names, fractions, several per row, or below ``lowest``.
     """
     numbers = torch.from_numpy(whole_numbers(values, kind=kind).astype(np.int64))
     if len(numbers) and int(numbers.min()) < lowest:
@@ -111,16 +111,16 @@ def labelled_features(
     layer: str | None = None,
     device: str | torch.device = "auto",
 ) -> LabelledFeatures:
-    """Run a network over images once and keep what its last linear layer is given.
+    """Run a network over images once and return the inputs of its last linear layer.
 
     Args:
-        model: any network; it is moved to the device, and not changed otherwise.
-        data: images as the network takes them, with labels; see ``Batches``.
-        layer: name of the linear layer that makes the logits; default: the last one.
+        model: any network; it is moved to the device but not otherwise changed.
+        data: images in the form that the network takes, with labels; see ``Batches``.
+        layer: name of the linear layer that computes the logits; default: the last one.
         device: where the network runs.
 
     Raises:
-        OptionError: the layer is not there, or not used once a batch.
+        OptionError: the layer does not exist, or is not used exactly once per batch.
         DataError: the batches do not hold images and labels.
     """
     name, linear = last_linear(model, layer)
@@ -149,7 +149,7 @@ def labelled_features(
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Hold a network in evaluation mode, and put each of its parts back into its own after it."""
+    """Keep a network in evaluation mode, then restore the mode of each part."""
     modes = [(part, part.training) for part in model.modules()]
     model.eval()
     try:
@@ -161,7 +161,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _watched(layer: nn.Linear) -> Iterator[list[Tensor]]:
-    """Give the list to which each call of a layer adds its input."""
+    """Yield a list that collects the input of each call of a layer."""
     given: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0].detach().float().cpu()))
     try:
@@ -171,9 +171,9 @@ def _watched(layer: nn.Linear) -> Iterator[list[Tensor]]:
 
 
 def _batches_of(data: Batches) -> Iterator[tuple[Tensor, dict[str, Any]]]:
-    """Yield images, and what is known of them by its name: ``labels``, and the third column if there is one.
+    """Yield images, and their columns by name: ``labels``, and the third column if there is one.
 
-    That is ``groups`` of a training set, ``is_synthetic`` of the samples of ``to_torch``, else ``attributes``.
+    The third is ``groups`` of a training set, ``is_synthetic`` of the samples of ``to_torch``, else ``attributes``.
     """
     if isinstance(data, TrainingSet):
         for rows in torch.split(torch.arange(len(data)), _BATCH):

@@ -1,4 +1,4 @@
-"""Linear classifiers that are the minimum of a convex loss on standardized features: logistic regressions, DFR."""
+"""Fit linear classifiers that minimize a convex loss on standardized features: logistic regressions, DFR."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DFR_REFITS = 10
 
 @dataclass(frozen=True, eq=False)
 class Standardized:
-    """Features of mean 0 and deviation 1, and the way back: a head on them becomes one on the raw features."""
+    """Features of mean 0 and deviation 1; converts classifiers between standardized and raw features."""
 
     features: np.ndarray
     mean: np.ndarray
@@ -33,7 +33,7 @@ class Standardized:
 
 
 def standardized(features: np.ndarray) -> Standardized:
-    """Return features with mean 0 and deviation 1; a constant one is only centerd."""
+    """Return features with mean 0 and deviation 1; a constant feature is only centered."""
     mean, scale = features.mean(0), features.std(0)
     scale = np.where(scale > 1e-12, scale, 1.0)
     return Standardized((features - mean) / scale, mean, scale)
@@ -51,16 +51,16 @@ def logistic(problem: Problem, *, regularization: float, seed: int) -> Head:
 
 
 def _rows_for_two(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return one row a class where scikit-learn gives a single one for two classes."""
+    """Return one row per class, even if scikit-learn returns a single row for two classes."""
     if len(bias) > 1:
         return weight, bias
     return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
 
 
 def warm_logistic(problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the class-balanced logistic regression that is pulled towards the layer there is, not towards 0.
+    """Return the class-balanced logistic regression that is pulled towards the existing layer, not towards 0.
 
-    With few images per class, the layer of stage 1 knows more than they do.
+    With few images per class, the layer of stage 1 contains more information than they do.
     """
     *_, head = warm_path(problem, (regularization,))
     return head
@@ -74,13 +74,13 @@ def warm_path(
     hold_bias: bool = False,
     tolerance: float = 2.2e-9,
 ) -> Iterator[Head]:
-    """Yield the warm logistic regression of each strength; each search starts from the solution before it.
+    """Yield the warm logistic regression of each strength; each search starts from the previous solution.
 
-    All ``cells``, shape ``(N,)``, get the same total weight; default: the classes. With ``hold_bias`` the bias is
-    pulled towards the one there is, too; free, as in scikit-learn, a few images move it far. A search ends when the
+    All ``cells``, shape ``(N,)``, get the same total weight; default: the classes. With ``hold_bias`` the bias is also
+    pulled towards the existing one; if it is free, as in scikit-learn, a few images move it far. A search ends when the
     loss changes by less than ``tolerance``, relatively.
 
-    The loss is convex, so where a search starts changes its duration and not its end.
+    The loss is convex, so the starting point affects the duration of a search but not its result.
     """
     from scipy.optimize import minimize
     from scipy.special import log_softmax
@@ -111,7 +111,7 @@ def warm_path(
 
 
 def _in_their_span(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return coordinates ``(N, R)`` of the features and an orthonormal basis ``(R, D)``, with R the smaller of N and D.
+    """Return coordinates ``(N, R)`` of the features and an orthonormal basis ``(R, D)``, R = min(N, D).
 
     A row that an L2 penalty pulls to 0 never leaves the span of the features, so the solution is the same in these
     coordinates, and the search is faster if there are more columns than images.
@@ -126,10 +126,10 @@ def _in_their_span(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
     """Return deep feature reweighting: the average of L1 logistic regressions on group-balanced subsets.
 
-    Kirichenko et al. 2023, "Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations". The
-    strength is the one of ``DFR_INVERSE_STRENGTHS``, the paper's grid, with the best worst-group accuracy on the
-    validation images, or else on the half of the images that the first fit did not see. ``regularization`` is not
-    used: it belongs to heads without a grid of their own. Without groups, classes take their place.
+    Kirichenko et al. 2023, "Last Layer Re-Training is Sufficient for Robustness to Spurious Correlations". The strength
+    is the one of ``DFR_INVERSE_STRENGTHS``, the paper's grid, with the best worst-group accuracy on the validation
+    images or, without those, on the half of the images that the first fit did not see. ``regularization`` is ignored,
+    since this method has its own grid. Without groups, classes replace them.
 
     Raises:
         DataError: a group has a single image, and there are no validation images.
@@ -160,9 +160,9 @@ def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
 
 
 def _sparse_fit(features: np.ndarray, labels: np.ndarray, strength: float, seed: int) -> Head:
-    """Return the L1 logistic regression of liblinear, each class against the rest where there are more than two.
+    """Return the L1 logistic regression of liblinear, one-vs-rest if there are more than two classes.
 
-    The multinomial one, by saga, takes hundreds of passes over features that are correlated, and 3 to 10 times as long.
+    The multinomial one, by saga, takes hundreds of passes over correlated features, and 3 to 10 times as long.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier

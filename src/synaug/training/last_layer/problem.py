@@ -1,4 +1,4 @@
-"""What a linear classifier is found from, and what one is: arrays, no network."""
+"""Define the problem of fitting a linear classifier, and its solution, as plain arrays."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What a last layer is found from.
+    """The data from which a last layer is fitted.
 
     Attributes:
         features: float64, shape ``(N, D)``.
         labels: shape ``(N,)``.
-        groups: shape ``(N,)``; the labels where no groups are known.
-        start: the last layer there is.
-        validation: images to choose tau, radius or strength on; None takes some of these images for it.
+        groups: shape ``(N,)``; the labels if no groups are known.
+        start: the existing last layer.
+        validation: images to choose tau, radius or strength on; None holds out some of these images.
         is_synthetic: bool, shape ``(N,)``; None: all are real.
     """
 
@@ -41,7 +41,7 @@ class Problem:
     is_synthetic: np.ndarray | None = None
 
     def rows(self, chosen: np.ndarray) -> Problem:
-        """Return the problem of the images at these positions."""
+        """Return the problem restricted to the images at these positions."""
         return replace(
             self,
             features=self.features[chosen],
@@ -51,9 +51,9 @@ class Problem:
         )
 
     def parted(self, rng: np.random.Generator) -> tuple[Problem, Problem]:
-        """Return what to fit on and what to choose on: halves with their share of each class, or all and validation.
+        """Return the parts to fit on and to choose on: stratified halves, or all images and the validation images.
 
-        Where every class has a single image, it is both.
+        If every class has a single image, both parts are the whole problem.
         """
         if self.validation is not None:
             return self, self.validation
@@ -64,13 +64,13 @@ class Problem:
 
 
 def mean_recall(head: Head, problem: Problem) -> float:
-    """Return the share of the images that a head has right, as the mean over the classes that there are."""
+    """Return the mean recall of a head over the classes that occur."""
     right = head.logits(problem.features).argmax(1) == problem.labels
     return float(np.mean([right[problem.labels == label].mean() for label in np.unique(problem.labels)]))
 
 
 def halves(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return two halves of the positions, each with its share of every group; a single image is in the first."""
+    """Return two halves of the positions, stratified by group; a group's single image goes into the first."""
     first, second = [], []
     for group in np.unique(groups):
         rows = rng.permutation(np.flatnonzero(groups == group))
@@ -80,7 +80,7 @@ def halves(groups: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np
 
 
 def balanced_rows(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return positions with as many of every group as the smallest has, drawn without replacement."""
+    """Return equally many positions of every group, as many as the smallest has, drawn without replacement."""
     values, counts = np.unique(groups, return_counts=True)
     drawn = [rng.permutation(np.flatnonzero(groups == value))[: counts.min()] for value in values]
     return np.concatenate(drawn)

@@ -1,4 +1,4 @@
-"""Retrain the last layer of any network on features that stay as they are, by one of the methods of ``heads``."""
+"""Retrain the last layer of any network on fixed features, by one of the methods of ``solvers``."""
 
 from __future__ import annotations
 
@@ -38,23 +38,22 @@ def retrain_classifier(
     seed: int = 0,
     device: str | torch.device = "auto",
 ) -> M:
-    """Return a copy of any network with its last linear layer found from the start; the rest of it stays as it is.
+    """Return a copy of any network with its last linear layer retrained; the rest stays unchanged.
 
     Args:
         model: the network; it is not changed.
-        data: what the layer learns from, with images of every class. A ``DataLoader`` or a data set of
-            (image, label) or (image, label, attribute), the images as the network takes them; a training set of
-            ``training.images``; features of shape ``(N, D)``, with ``labels``; or ``labelled_features``, computed once
-            to try several methods.
+        data: training data of the layer, with images of every class. A ``DataLoader`` or a data set of (image, label)
+            or (image, label, attribute), with images in the form that the network takes; a ``TrainingSet``; features of
+            shape ``(N, D)``, with ``labels``; or ``labelled_features``, computed once to try several methods.
         labels: class numbers of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``, if ``data`` are bare features.
-        attributes: likewise, -1 where unknown; with them, DFR balances groups and not classes.
+        attributes: likewise, -1: unknown; with them, DFR balances groups instead of classes.
         validation: images, or their ``labelled_features``, to choose tau, radius or strength on; default: some of
             ``data``. Never the test images.
         method: a name of ``solvers.METHODS``: cross_fitted, logistic, warm_logistic, crt, crt_warm, lws, max_norm,
-            tau_norm, nearest_class_mean or dfr; or a function like them.
-        layer: name of the linear layer that makes the logits; default: the last one.
+            tau_norm, nearest_class_mean or dfr; or a function with the same signature.
+        layer: name of the linear layer that computes the logits; default: the last one.
         regularization: inverse strength C, as in scikit-learn: the smaller, the simpler the layer.
-        seed: of what the method draws.
+        seed: random seed of the method.
         device: where features are computed.
 
     Raises:
@@ -97,7 +96,7 @@ def retrain_classifier(
 
 
 def as_linear(head: Head, *, like: nn.Linear) -> nn.Linear:
-    """Return a head as a layer on the device and of the number format of another."""
+    """Return a head as a layer with the device and data type of ``like``."""
     layer = nn.Linear(like.in_features, len(head.bias)).to(like.weight)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(head.weight))
@@ -109,8 +108,8 @@ def make_problem(classifier: nn.Linear, known: LabelledFeatures, *, complete: bo
     """Return the problem for a layer and features.
 
     Raises:
-        DataError: the features do not fit to the layer, a label is none of its classes, or, where the images should
-            be ``complete``, a class has none.
+        DataError: the features do not fit the layer, a label is out of range, or a class has no images although they
+            should be ``complete``.
     """
     num, size = known.features.shape
     if size != classifier.in_features:
@@ -140,7 +139,7 @@ def make_problem(classifier: nn.Linear, known: LabelledFeatures, *, complete: bo
 
 
 def method_named(method: str | Callable[..., Head]) -> Callable[..., Head]:
-    """Return the method for a name or a function of one's own."""
+    """Return the method for a name; a function is returned as it is."""
     if callable(method):
         return method
     if method not in METHODS:
@@ -149,26 +148,26 @@ def method_named(method: str | Callable[..., Head]) -> Callable[..., Head]:
 
 
 def own_groups(data: TrainingSet) -> TrainingSet:
-    """Return the set with a group more for each class, of its images whose group is unknown.
+    """Return the set with one extra group per class, for its images of unknown group.
 
-    One of two ways to use Group DRO when synthetic images carry no attribute; the other is ``predicted_groups``.
+    One of two ways to use Group DRO if synthetic images have no attribute; the other is ``predicted_groups``.
     """
     groups = torch.where(data.groups < 0, data.num_groups + data.labels, data.groups)
     return replace(data, groups=groups, num_groups=data.num_groups + data.num_classes)
 
 
 def predicted_groups(data: TrainingSet, features: Tensor) -> Tensor:
-    """Return the groups with those that are unknown guessed, int64 of shape ``(N,)``.
+    """Return the groups with predictions for unknown ones, int64 of shape ``(N,)``.
 
-    Synaug's own way to use Group DRO when synthetic images carry no attribute: a class-balanced logistic
-    regression on the features learns the attribute from the images that have one; the label is never guessed.
+    Synaug's own way to use Group DRO if synthetic images have no attribute: a class-balanced logistic regression on the
+    features learns the attribute from the images that have one. The label is never predicted.
 
     Args:
         data: the images, some without a group.
         features: shape ``(N, D)``.
 
     Raises:
-        DataError: the images whose group is known have fewer than two attributes.
+        DataError: the images of known group have fewer than two attributes.
     """
     num_attributes = max(data.num_groups // data.num_classes, 1)
     known = (data.groups >= 0).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Linear classifiers found by gradient descent on class-balanced draws: cRT, LWS, weight balancing."""
+"""Fit linear classifiers by gradient descent on class-balanced batches: cRT, LWS, weight balancing."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def crt(problem: Problem, *, regularization: float, seed: int, warm: bool = Fals
 
 
 def crt_warm(problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the layer there is, trained on by SGD with class-balanced sampling."""
+    """Return the existing layer, trained further by SGD with class-balanced sampling."""
     return crt(problem, regularization=regularization, seed=seed, warm=True)
 
 
 def lws(problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the layer there is with each class's row scaled by a learned number (Kang et al. 2020, section 4.3)."""
+    """Return the existing layer with each class's row scaled by a learned number (Kang et al. 2020, section 4.3)."""
     weight, bias = _parameters(problem, warm=True, seed=seed)
     scale = torch.ones(problem.num_classes, dtype=torch.float64, requires_grad=True)
     _descend(problem, [scale], lambda x: (x @ weight.T + bias) * scale, strength=np.inf, seed=seed)
@@ -38,12 +38,12 @@ def lws(problem: Problem, *, regularization: float, seed: int) -> Head:
 
 
 def max_norm(problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the layer trained on, its rows kept inside a ball and decayed: weight balancing.
+    """Return the layer trained further with its rows kept inside a ball and decayed: weight balancing.
 
-    Alshammari et al. 2022, "Long-Tailed Recognition via Weight Balancing", equation 6. The radius is that of
-    ``RADII``, times the median norm of the existing rows, with the best mean recall on the validation images, or
-    else on half of each class while the other half is fitted on. The radii are ours: the paper gives none that
-    carry over to other features.
+    Alshammari et al. 2022, "Long-Tailed Recognition via Weight Balancing", equation 6. The radius is that of ``RADII``,
+    times the median norm of the existing rows, with the best mean recall on the validation images or, without those, on
+    one half of each class after fitting on the other. The radii are ours: the paper's do not transfer to other
+    features.
     """
     fit, check = problem.parted(np.random.default_rng([seed, 7]))
     radii = np.median(np.linalg.norm(problem.start.weight, axis=1)) * np.array(RADII)
@@ -52,7 +52,7 @@ def max_norm(problem: Problem, *, regularization: float, seed: int) -> Head:
 
 
 def _within(radius: float, problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the layer trained on with rows no longer than the radius."""
+    """Return the layer trained further with rows no longer than the radius."""
     weight, bias = _parameters(problem, warm=True, seed=seed)
 
     def project() -> None:
@@ -87,7 +87,7 @@ def _descend(
     seed: int,
     after: Callable[[], None] = lambda: None,
 ) -> None:
-    """Lower the class-balanced cross-entropy by SGD with momentum and a cosine schedule.
+    """Minimize the class-balanced cross-entropy by SGD with momentum and a cosine schedule.
 
     ``strength`` is scikit-learn's C: the weight decay is 1 / (C N), so it means the same for every method.
     """

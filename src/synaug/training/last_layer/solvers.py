@@ -1,7 +1,7 @@
-"""Find a linear classifier from features and labels: every way, by name.
+"""List the methods that fit a linear classifier to features and labels, by name.
 
-A method is a function ``(problem, *, regularization, seed)`` that returns a ``Head``. Those that need no training are
-here; the others are in ``convex`` and ``descent``.
+A method is a function ``(problem, *, regularization, seed)`` that returns a ``Head``. Methods that need no training are
+here; the others are in ``logistic``, ``sgd`` and ``cross_fitting``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ TAUS = tuple(tenth / 10 for tenth in range(11))
 def tau_norm(problem: Problem, *, regularization: float, seed: int, tau: float | None = None) -> Head:
     """Return the rows divided by their norm to the power tau, without bias (Kang et al. 2020, section 4.2).
 
-    Without a tau it is the one of ``TAUS`` with the best mean recall on the validation images. Without those it is
-    chosen on all images of the problem, as nothing else is fitted to them; the network learned from them, so it
-    errs less on rare classes than it will, and of equally good ones the largest is taken.
+    The default tau is the one of ``TAUS`` with the best mean recall on the validation images. Without those it is
+    chosen on all images of the problem, since nothing else is fitted to them. The network was trained on these images,
+    so it errs less on rare classes here than it will on new ones; among equally good values, the largest wins.
     """
     norms = np.maximum(np.linalg.norm(problem.start.weight, axis=1, keepdims=True), 1e-12)
     heads = {t: Head(problem.start.weight / norms**t, np.zeros(problem.num_classes)) for t in TAUS}
@@ -42,9 +42,9 @@ def nearest_class_mean(problem: Problem, *, regularization: float, seed: int) ->
 
 
 def feature_sampling(problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the logistic regression on features with sampled ones, as many per class as the largest class has.
+    """Return the logistic regression on real and sampled features, equally many per class.
 
-    See ``feature_sampling.balanced_by_sampling``: a baseline that generates features, not images.
+    See ``feature_sampling.balanced_by_sampling``: a baseline that generates features instead of images.
     """
     return logistic(
         balanced_by_sampling(problem, np.random.default_rng([seed, 8])), regularization=regularization, seed=seed
@@ -65,4 +65,4 @@ METHODS: dict[str, Callable[..., Head]] = {
     "feature_sampling": feature_sampling,
 }
 WITHOUT_REGULARIZATION = ("cross_fitted", "lws", "tau_norm", "nearest_class_mean", "dfr")
-"""Methods that ignore ``regularization``: they have a grid of their own, or no strength at all."""
+"""Methods that ignore ``regularization``: they have their own grid, or no strength at all."""

@@ -1,4 +1,4 @@
-"""Networks: a backbone that makes features, and a linear classifier on them."""
+"""Define image classifiers as a backbone that computes features, then a linear classifier."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from synaug.training.networks.timm_networks import check_timm, timm_backbone, we
 
 CIFAR_DEPTHS = (8, 20, 32, 44, 56, 110)
 HEADS = ("linear", "cosine", "unit_linear")
-"""A linear layer; one of cosines; a linear layer on features of length 1, such as one of cosines once retrained."""
+"""A linear layer; a layer of cosines; a linear layer on features of length 1, such as a retrained layer of cosines."""
 
 _TINY_SIDE = 64
 
 
 class CosineLinear(nn.Linear):
-    """A linear layer of which only directions count: the logits are ``scale`` times cosines.
+    """A linear layer that uses only directions: the logits are ``scale`` times cosines.
 
     Cao et al. 2019, "Learning Imbalanced Datasets with Label-Distribution-Aware Margin Loss", section 3.2.
     """
@@ -33,7 +33,7 @@ class CosineLinear(nn.Linear):
 
     @property
     def rows(self) -> Tensor:
-        """The weight of the linear layer that gives the same logits of features of length 1."""
+        """The weight of the linear layer that computes the same logits from features of length 1."""
         return self.scale * F.normalize(self.weight, dim=1)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class ImageClassifier(nn.Module):
     """A backbone whose output is a feature vector, then a linear classifier.
 
     Attributes:
-        unit_features: whether features are scaled to length 1, as the classifier of cosines wants them.
+        unit_features: whether features are scaled to length 1, as a layer of cosines needs them.
     """
 
     def __init__(self, backbone: nn.Module, classifier: nn.Linear, *, unit_features: bool = False) -> None:
@@ -90,7 +90,7 @@ class _Block(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """The ResNet for 32-pixel images: three stages, shortcuts without parameters (option A), pooled features.
+    """The ResNet for 32-pixel images: three stages, parameter-free shortcuts (option A), pooled features.
 
     He et al. 2016, "Deep Residual Learning for Image Recognition", section 4.2.
     """
@@ -117,9 +117,8 @@ class CifarResNet(nn.Module):
 def network_named(name: str, image_size: int) -> str:
     """Return the network that ``auto`` stands for: ResNet-32 up to 64 pixels, ResNet-18 above.
 
-    Trained from nothing on a set of one's own, a larger one mostly costs more: on 128 images of 177 pixels ResNet-50
+    Trained from scratch on the user's own images, a larger one mostly costs more: on 128 images of 177 pixels ResNet-50
     takes 12 GB.
-
 
     >>> network_named("auto", 28), network_named("auto", 224), network_named("resnet8", 28)
     ('resnet32', 'timm/resnet18', 'resnet8')
@@ -143,18 +142,19 @@ def make_model(
 
     Args:
         name: ``auto``, ``resnet8`` to ``resnet110`` for tiny images, or a timm name, with or without ``timm/``; or a
-            network of one's own: a module, of which a copy is taken, a class or function that makes one, or where that
-            is (``path/to/net.py:Net``, ``my_package.nets:small``).
+            custom network: a module, which is copied, a class or function that makes one, or its location
+            (``path/to/net.py:Net``, ``my_package.nets:small``).
         num_classes: outputs.
         in_channels: 1 or 3.
         image_size: side in pixels.
         pretrained: start from timm's weights.
-        head: one of ``HEADS``; the loss LDAM wants ``cosine``.
-        seed: of the weights; the global random state is left alone.
+        head: one of ``HEADS``; the loss LDAM needs ``cosine``.
+        seed: of the weights; the global random state does not change.
 
     Raises:
-        OptionError: the name or head is unknown, the network has no pretrained weights, or one's own does not fit.
-        EnvironmentFault: the weights is not available.
+        OptionError: the name or head is unknown, the network has no pretrained weights, or a custom network does not
+            fit.
+        EnvironmentFault: the weights are not available.
     """
     if head not in HEADS:
         raise unknown("head", head, HEADS)
@@ -193,7 +193,7 @@ def _parts(
 
 
 def check_pretrained(name: str) -> None:
-    """Raise an OptionError for a network that has no weights to start from."""
+    """Raise an OptionError for a network without pretrained weights."""
     if is_own(name) or name in cifar_names():
         raise _no_weights(name)
 
@@ -216,7 +216,7 @@ def cifar_names() -> list[str]:
 
 
 def check_network(name: str) -> None:
-    """Raise an OptionError for a name that ``make_model`` does not know; code of the user's own is run for it."""
+    """Raise an OptionError for a name that ``make_model`` rejects. Runs the user's code of a custom network."""
     if is_own(name):
         factory_named(name)
     elif name != "auto" and name not in cifar_names():
@@ -224,11 +224,11 @@ def check_network(name: str) -> None:
 
 
 def network_digest(name: str) -> str:
-    """Return a digest of the file or folder that decides what a network is; empty where its name says it all."""
+    """Return a digest of the file or folder that defines a network; empty if its name defines it completely."""
     return source_digest(name) if is_own(name) else weights_digest(name)
 
 
 def logit_scale(model: nn.Module) -> float:
-    """Return what the cosines are multiplied by in a network that ends in a layer of them; else 1."""
+    """Return the factor between cosines and logits of a network that ends in a layer of cosines; else 1."""
     layer = getattr(model, "classifier", None)
     return layer.scale if isinstance(layer, CosineLinear) else 1.0

@@ -1,6 +1,6 @@
-"""Networks of the user's own: a class or function in a module or a file that makes one.
+"""Load custom networks: a class or function in a module or file that makes one.
 
-It is the user's code and runs with all rights of the user, as any program does.
+This is the user's own code and runs with all rights of the user, like any program.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from synaug.errors import OptionError, unknown
+from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 from synaug.training.networks.linear_layers import last_linear
 
 Factory = Callable[..., nn.Module]
-"""Called with those of ``num_classes``, ``in_channels`` and ``image_size`` that its signature names."""
+"""Called with those of ``num_classes``, ``in_channels`` and ``image_size`` that its signature accepts."""
 
 
 def is_own(name: str) -> bool:
-    """Return whether a network is named by where it is made, not by what it is called in synaug or timm.
+    """Return whether a network is named by the location of its code, not by a name of synaug or timm.
 
     >>> is_own("net.py:Net"), is_own("my_package.nets:small"), is_own("timm/local-dir:weights"), is_own("resnet8")
     (True, True, False, False)
@@ -36,7 +37,7 @@ def is_own(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """Return the name without the folders that its file is in, which are nobody's business.
+    """Return the name without the folders of its file, which are private.
 
     >>> shown("/home/me/net.py:Net"), shown("my_package.nets:small")
     ('net.py:Net', 'my_package.nets:small')
@@ -49,7 +50,7 @@ def factory_named(name: str) -> Factory:
     """Return the class or function of ``package.module:factory`` or ``path/to/file.py:factory``.
 
     Raises:
-        OptionError: it cannot be imported, or is nothing that can be called.
+        OptionError: it cannot be imported, or is not callable.
     """
     place, _, attribute = name.rpartition(":")
     module = _run(Path(place).resolve(), _content(place)) if _is_file(place) else _imported(place)
@@ -67,7 +68,7 @@ def factory_named(name: str) -> Factory:
 
 
 def source_digest(name: str) -> str:
-    """Return the SHA-256 of the file that the factory of that name is in; files that it imports are not looked at.
+    """Return the SHA-256 of the file that defines the factory; files that it imports are not included.
 
     Raises:
         OptionError: there is no such file.
@@ -79,10 +80,11 @@ def source_digest(name: str) -> str:
 def split_network(
     factory: Factory, *, name: str, num_classes: int, in_channels: int, image_size: int
 ) -> tuple[nn.Module, nn.Linear]:
-    """Return a new network without its last linear layer, and that layer; together they give the same logits.
+    """Return a new network without its last linear layer, and that layer; together they compute the same logits.
 
     Raises:
-        OptionError: no network is made, it does not take the images, or its logits are not a linear layer's.
+        OptionError: the factory returns no network, it rejects the images, or its logits do not come from a linear
+            layer.
     """
     model = _made(factory, name, num_classes=num_classes, in_channels=in_channels, image_size=image_size)
     place, layer = last_linear(model)
@@ -116,7 +118,9 @@ def _is_file(place: str) -> bool:
 
 def _content(place: str) -> bytes:
     try:
-        return Path(place).read_bytes()
+        return directories.read_bytes(Path(place), limit=directories.LARGEST_TEXT)
+    except DataError as error:
+        raise OptionError(str(error)) from error
     except OSError as error:
         raise OptionError(
             f"The network file {place} cannot be read: {error.strerror}. A relative path starts where the command runs."
@@ -125,10 +129,10 @@ def _content(place: str) -> bytes:
 
 @functools.lru_cache(maxsize=16)
 def _run(path: Path, content: bytes) -> types.ModuleType:
-    """Return the file as a module; run again only when its content is another."""
+    """Return the file as a module; run again only if its content changed."""
     module = types.ModuleType(f"synaug_network_{storage.digest(str(path).encode() + content)[:12]}")
     module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # where dataclasses and pickles look for what it defines
+    sys.modules[module.__name__] = module  # dataclasses and pickle look up definitions here
     try:
         exec(compile(content, str(path), "exec"), vars(module))
     except Exception as error:
@@ -144,7 +148,7 @@ def _imported(place: str) -> types.ModuleType:
         raise _not_importable(place, error) from error
 
 
-@functools.cache  # a module is imported once a process, whatever happens to its file later
+@functools.cache  # a process imports a module once, even if its file changes later
 def _digest_of_module(place: str) -> str:
     found = _spec_of(place)
     if found is None:
@@ -153,7 +157,7 @@ def _digest_of_module(place: str) -> str:
 
 
 def _spec_of(place: str) -> ModuleSpec | None:
-    """Return where a module lies without running the packages that contain it, as ``find_spec`` of importlib would."""
+    """Return the spec of a module without running its parent packages, unlike importlib's ``find_spec``."""
     searched: Sequence[str] | None = None
     found: ModuleSpec | None = None
     parts = place.split(".")

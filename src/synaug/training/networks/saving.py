@@ -1,4 +1,4 @@
-"""Keep a finished classifier, and load it again for use elsewhere."""
+"""Write finished classifiers, and load them for use elsewhere."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from synaug.training.tensor_files import pack, unpack
 from synaug.training.training_set import TrainingSet, normalized
 
 FILE = "classifier.safetensors"
-MAX_SIDE = 4096  # pixels, of what a file may ask for
+MAX_SIDE = 4096  # pixels; the limit for sizes in a file
 _WAY_OUT = "Export it again with: synaug export RUN --classifier METHOD --out FOLDER"
-BATCH = 256  # images at once, for predictions
+BATCH = 256  # images per batch, for predictions
 
 
 @dataclass(frozen=True, eq=False)
 class SavedClassifier:
-    """A classifier with what it needs to be used: names, image size and normalization.
+    """A classifier with everything needed to use it: names, image size and normalization.
 
-    ``method`` and ``seed`` are those of the run that it was loaded from, where that is known.
+    ``method`` and ``seed`` are those of the run that it was loaded from, if known.
     """
 
     model: ImageClassifier
@@ -51,7 +51,7 @@ class SavedClassifier:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return next(self.model.parameters()).device
 
     def logits(self, images: Tensor) -> Tensor:
@@ -64,12 +64,12 @@ class SavedClassifier:
             return self.model((values - mean[:, None, None]) / std[:, None, None]).cpu()
 
     def predict(self, images: ImageInputs, *, batch_size: int = BATCH) -> list[str]:
-        """Return the class name of each image; of a single image, a list of one.
+        """Return the class name of each image; a list of one for a single image.
 
         Args:
             images: one or many paths, Pillow images, arrays or tensors; see ``data.formats.image_inputs``. They are
-                prepared as the test images of the run were: scaled and cropped to a centered square.
-            batch_size: images at once.
+                prepared like the test images of the run: resized and cropped to a centered square.
+            batch_size: images per batch.
 
         Raises:
             DataError: an image cannot be read, or its shape or type is not allowed.
@@ -79,13 +79,13 @@ class SavedClassifier:
     def predict_proba(self, images: ImageInputs, *, batch_size: int = BATCH) -> np.ndarray:
         """Return the probability of each class, float64 of shape ``(N, num_classes)`` in the order of ``class_names``.
 
-        The arguments and errors are those of ``predict``; each row sums to 1.
+        Arguments and errors are those of ``predict``; each row sums to 1.
         """
         parts = list(self.probabilities(iterate_images(images, channels=self.image_shape[0]), batch_size=batch_size))
         return np.concatenate(parts) if parts else np.empty((0, len(self.class_names)))
 
     def probabilities(self, images: Iterable[Image.Image], *, batch_size: int = BATCH) -> Iterator[np.ndarray]:
-        """Yield the probabilities of one batch of decoded images after another, as ``predict_proba`` returns them.
+        """Yield the probabilities of decoded images, one batch at a time, as ``predict_proba`` returns them.
 
         Raises:
             OptionError: ``batch_size`` is below 1.
@@ -102,7 +102,7 @@ class SavedClassifier:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What a person or another program has to know to use the weights."""
+        """The description that people and programs need to use the weights."""
         return {
             "network": self.network,
             "class_names": list(self.class_names),
@@ -119,10 +119,10 @@ def write_classifier(
 
     Args:
         model: the trained network.
-        folder: where ``classifier.safetensors`` goes.
-        data: a set of the size and normalization that the network was trained with.
-        network: the name that makes it; see ``make_model``. Of a network of the user's own the digest is kept, too.
-        class_names: one name an output.
+        folder: folder for ``classifier.safetensors``.
+        data: a set with the size and normalization that the network was trained with.
+        network: its name; see ``make_model``. For a custom network, the digest is written as well.
+        class_names: one name per output.
     """
     source = getattr(getattr(model, "backbone", None), "source", "")
     about = {
@@ -138,7 +138,7 @@ def write_classifier(
 
 
 def portable(network: str) -> str:
-    """Return the name of a network as other machines may know it, too: without folders of this one."""
+    """Return the name of a network in a form that is valid on other machines: without local folders."""
     return shown(network) if is_own(network) else architecture(network)
 
 
@@ -149,13 +149,13 @@ def load_classifier(
 
     Args:
         folder: holds ``classifier.safetensors``.
-        network: what makes it where the network is its maker's own, whose code a file of weights neither holds nor may
-            name: ``path/to/net.py:Net``, or the class or function itself.
+        network: required for a custom network, whose code the file neither contains nor may name:
+            ``path/to/net.py:Net``, or the class or function itself.
         device: where it runs: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
 
     Raises:
-        OptionError: the network is somebody's own and was not given, or the device is not available.
-        DataError: there is none, the file is damaged, or the network that was given is another.
+        OptionError: the network is custom and was not given, or the device is not available.
+        DataError: there is no classifier, the file is damaged, or the given network is a different one.
     """
     if not isinstance(folder, str | os.PathLike):
         raise DataError(f"A classifier is loaded from a folder, got {type(folder).__name__}.")
@@ -189,7 +189,7 @@ def load_classifier(
 
 
 def _check_about(about: dict[str, Any], path: Path) -> None:
-    """Check what the header of a classifier's file says before anything is made from it: it may be anybody's.
+    """Check the header of a classifier file before anything is made from it, since it may come from anyone.
 
     Raises:
         DataError: a value is missing, of another type, or out of range.
@@ -212,7 +212,7 @@ def _check_about(about: dict[str, Any], path: Path) -> None:
 
 
 def _network(about: dict[str, Any], path: Path, given: str | Factory | nn.Module | None) -> str | Factory | nn.Module:
-    """Return what makes the network of a file; code runs only where the caller gave it."""
+    """Return the network of a file; code runs only if the caller passed it."""
     name: str = about["network"]
     if given is None:
         if is_own(name):

@@ -1,4 +1,4 @@
-"""Networks of timm, by name or from a folder of weights, and the images that their weights expect."""
+"""Load timm networks, by name or from a folder of weights, and the image properties that their weights expect."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from torch import nn
 
 from synaug.errors import EnvironmentFault, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.files import directories
+from synaug.runtime.recorded import current_digest
 
 LOCAL = "local-dir:"
-WEIGHTS = "model.safetensors"  # no pickle, which could run code
-_SET_HERE = ("num_classes", "in_chans", "img_size")  # arguments of a network that follow from the images
+WEIGHTS = "model.safetensors"  # not a pickle, which could run code
+_LARGEST_CONFIG = 1_000_000  # bytes
+_SET_HERE = ("num_classes", "in_chans", "img_size")  # network arguments that follow from the images
 
 
 def check_timm(name: str, *, others: list[str]) -> None:
-    """Raise an OptionError for a name that timm does not know; ``others`` are allowed ones, for the hint."""
+    """Raise an OptionError for a name that timm does not have; ``others`` are also allowed, for the hint."""
     import timm
 
     name = name.removeprefix("timm/")
@@ -30,10 +33,10 @@ def check_timm(name: str, *, others: list[str]) -> None:
 
 
 def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: bool) -> nn.Module:
-    """Make a network of timm without its classifier.
+    """Make a timm network without its classifier.
 
     Raises:
-        EnvironmentFault: the weights is not available.
+        EnvironmentFault: the weights are not available.
     """
     import timm
 
@@ -62,10 +65,10 @@ def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: b
 def pretrained_normalization(name: str, *, in_channels: int = 3) -> tuple[tuple[float, ...], tuple[float, ...], int]:
     """Return mean, standard deviation and image side with which a timm network was trained.
 
-    For grey images they are the means over the channels, as timm sums the weights of the first layer.
+    For gray images these are the means over the channels, as timm sums the weights of the first layer.
 
     Raises:
-        OptionError: timm knows no weights of that name.
+        OptionError: timm has no weights of that name.
     """
     import timm
     from timm.data import resolve_data_config
@@ -88,25 +91,19 @@ def weights_digest(name: str) -> str:
         return ""
     folder = Path(name.removeprefix(LOCAL))
     config = _local_config(name)[1]
-    about = Path(config["file"]).stat()
-    content = (folder / "config.json").read_bytes()
-    return storage.digest(content + _file_digest(config["file"], about.st_size, about.st_mtime_ns).encode())
+    content = directories.read_bytes(folder / "config.json", limit=_LARGEST_CONFIG)
+    return storage.digest(content + current_digest(Path(config["file"])).encode())
 
 
 def architecture(name: str) -> str:
-    """Return what timm calls a network that is named by a folder; another name as it is."""
+    """Return timm's name of a network given as a folder; other names are returned unchanged."""
     local = name.removeprefix("timm/")
     return f"timm/{_local_config(local)[0]}" if local.startswith(LOCAL) else name
 
 
 @functools.lru_cache(maxsize=16)
-def _file_digest(path: str, size: int, changed: int) -> str:
-    return storage.file_digest(Path(path))
-
-
-@functools.lru_cache(maxsize=16)
 def _pooling(architecture: str) -> str | None:
-    """Return how a network of timm pools unless told otherwise: ``avg``, ``token``, ...; None where that is unknown."""
+    """Return the default pooling of a timm network: ``avg``, ``token``, ...; None if unknown."""
     import timm
 
     with torch.device("meta"):  # no memory, no weights
@@ -118,19 +115,20 @@ def _pooling(architecture: str) -> str | None:
 
 
 def _local_config(name: str) -> tuple[str, dict[str, Any]]:
-    """Return the architecture and the pretrained configuration of a folder, the weights among it as a file.
+    """Return the architecture and the pretrained configuration of a folder, including the file of weights.
 
     Raises:
-        OptionError: it is no such folder, or of a network that timm does not know.
+        OptionError: the folder is not of this kind, or of a network that timm does not have.
     """
     import timm
 
     folder = Path(name.removeprefix(LOCAL))
     weights = folder / WEIGHTS
     try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        architecture, config = content["architecture"], dict(content["pretrained_cfg"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = json.loads(directories.read_bytes(folder / "config.json", limit=_LARGEST_CONFIG))
+        architecture, config = str(content["architecture"]), dict(content["pretrained_cfg"])
+        others = dict(content.get("model_args", {}))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise OptionError(
             f"The folder {folder} has no config.json with 'architecture' and 'pretrained_cfg': {error}."
         ) from error
@@ -138,7 +136,7 @@ def _local_config(name: str) -> tuple[str, dict[str, Any]]:
         raise OptionError(f"The folder {folder} has no {WEIGHTS}.")
     if not timm.is_model(architecture):
         raise unknown(f"architecture in {folder}", str(architecture), timm.list_models())
-    others = {key: value for key, value in content.get("model_args", {}).items() if key not in _SET_HERE}
+    others = {key: value for key, value in others.items() if key not in _SET_HERE}
     if "global_pool" in others and others["global_pool"] == _pooling(architecture):
         del others["global_pool"]
     if others:

@@ -1,4 +1,4 @@
-"""Which pretrained weights are at hand, found without the network: a folder, the Hub's cache, torch's cache."""
+"""Find pretrained weights that are available offline: a folder, the Hub's cache, torch's cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from synaug.errors import OptionError
 from synaug.training.networks.timm_networks import LOCAL, WEIGHTS
 
 FOLDER_VARIABLE = "SYNAUG_WEIGHTS"
-SMALLEST_SIDE = 64  # pixels from which features of photographs help
+SMALLEST_SIDE = 64  # pixels; features of photographs help from this size on
 SMALL_NETWORKS = (
     "efficientnet_lite0.ra_in1k",
     "resnet18.a1_in1k",
@@ -19,16 +19,16 @@ SMALL_NETWORKS = (
     "resnet18.tv_in1k",
     "resnet50.tv_in1k",
 )
-"""Backbones that ``auto`` looks for, in order: small enough for a CPU first."""
+"""Backbones that ``auto`` looks for, in order: the ones fit for a CPU first."""
 
 
 def small_network_at_hand() -> str | None:
     """Return the name of a small pretrained network whose weights need no download, or None.
 
-    The folder that the variable ``SYNAUG_WEIGHTS`` names comes first: one as timm's ``save_for_hf`` writes it.
+    The folder in the variable ``SYNAUG_WEIGHTS``, as written by timm's ``save_for_hf``, comes first.
 
     Raises:
-        OptionError: the variable names something else.
+        OptionError: the variable is not such a folder.
     """
     if folder := os.environ.get(FOLDER_VARIABLE):
         if not (Path(folder) / WEIGHTS).is_file():
@@ -63,7 +63,7 @@ def _in_hub_cache(repository: str | None) -> bool:
 
 
 def _in_torch_cache(address: str | None) -> bool:
-    """Return whether a file of an address is in torch's cache; only one without pickle counts."""
+    """Return whether torch's cache has the file of an address; only files without pickle count."""
     if not address or not address.endswith(".safetensors"):
         return False
     import torch

@@ -1,0 +1,64 @@
+"""Find what in the folder of a model would make a library run code that came with it.
+
+``model_index.json`` names a library and a class for each part of a pipeline. diffusers imports that library, whatever
+it is called, and if a file of that name lies in the folder of the part, runs that file.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from synaug.runtime import storage
+from synaug.runtime.files.names import component_fault
+
+_LIBRARIES = ("diffusers", "transformers")
+_DESCRIPTIONS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
+_CODE = "auto_map"  # where the classes of the Hub find a model's own code
+
+
+def foreign_code(folder: Path, index: Mapping[str, Any]) -> str:
+    """Return the first part of a pipeline that is not of diffusers or transformers, in words; empty if all are.
+
+    Args:
+        folder: of the model.
+        index: the content of ``model_index.json``, or of the ``config.json`` of a single network.
+
+    Raises:
+        DataError: a description of a part cannot be read.
+    """
+    for name, value in index.items():
+        if name.startswith("_") or not isinstance(value, list) or len(value) != 2 or value[0] is None:
+            continue
+        library, kind = value
+        if not isinstance(library, str) or not isinstance(kind, str) or component_fault(name):
+            return f"{name}: {value}"
+        if not _is_known(library) or (folder / name / f"{library}.py").exists():
+            return f"{name}: {library}.{kind}"
+        if kind.startswith("Auto") and (described := _own_classes(folder / name)):
+            return f"{name}: {described}"
+    return ""
+
+
+def _is_known(library: str) -> bool:
+    """Return whether a library of a part is one that diffusers itself writes there."""
+    if library in _LIBRARIES:
+        return True
+    found = importlib.util.find_spec("diffusers")
+    places = found.submodule_search_locations if found else None
+    return library.isidentifier() and any(
+        (Path(place) / "pipelines" / library).is_dir() or (Path(place) / "pipelines" / f"{library}.py").is_file()
+        for place in places or ()
+    )
+
+
+def _own_classes(part: Path) -> str:
+    """Return the description in a part's folder that names code of its own, empty if none does."""
+    for name in _DESCRIPTIONS:
+        if (part / name).is_file():
+            content = storage.read_json(part / name)
+            if isinstance(content, dict) and _CODE in content:
+                return f"{_CODE} in {name}"
+    return ""
