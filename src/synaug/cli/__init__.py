@@ -143,7 +143,7 @@ def main() -> NoReturn:
         raise
     except SynaugError as error:
         if is_verbose():
-            print(visible(_without_secrets(traceback.format_exc()), keep="\n"), end="", file=sys.stderr)
+            print_note(_without_secrets(traceback.format_exc()).rstrip("\n"))
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail(INTERRUPTED, 75)

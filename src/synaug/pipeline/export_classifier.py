@@ -53,7 +53,8 @@ def export_classifier(
             with the classifier on test images; ``config.json`` records the largest difference of a probability.
 
     Raises:
-        OptionError: the method or a format is unknown, a format does not exist for the network, or ``out`` is not empty.
+        OptionError: the method or a format is unknown, a format does not exist for the network, or ``out`` is not
+            empty.
         DataError: the method has no result, or the run no report.
         EnvironmentFault: a format needs a package that is missing, or computes something else.
     """
