@@ -1,5 +1,6 @@
 """Every tracker gets the numbers, keeps its files in the run directory, and a failure names the way out."""
 
+import importlib.machinery
 import sys
 import types
 
@@ -33,6 +34,7 @@ def service(monkeypatch):
 
     def install(name):
         module = types.ModuleType(name)
+        module.__spec__ = importlib.machinery.ModuleSpec(name, None)  # accelerate looks for it
         module.init, module.log, module.finish = recorder.init, recorder.log, recorder.finish
         monkeypatch.setitem(sys.modules, name, module)
         return recorder
@@ -56,6 +58,7 @@ def test_a_service_gets_the_numbers_under_the_name_of_method_and_seed(service, n
 def test_mlflow_writes_into_the_run_directory_unless_a_server_is_named(tmp_path, monkeypatch):
     places, logged = [], []
     module = types.ModuleType("mlflow")
+    module.__spec__ = importlib.machinery.ModuleSpec("mlflow", None)
     module.set_tracking_uri = places.append
     module.search_experiments = lambda **_: []
     module.create_experiment = lambda **options: places.append(options["artifact_location"]) or "1"

@@ -181,7 +181,7 @@ def _cvat(session: ReviewSession, out: Path) -> dict[str, str]:
     return {"cvat.xml": ElementTree.tostring(root, encoding="unicode", xml_declaration=False) + "\n"}
 
 
-def _scores(image: ReviewImage) -> dict[str, float]:
+def _scores(image: ReviewImage) -> dict[str, Any]:
     return {f"score_{name}": value for name, value in storage.without_nan(dict(image.record["scores"])).items()}
 
 

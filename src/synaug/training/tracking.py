@@ -43,6 +43,7 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
         raise unknown("tracker", tracker, TRACKERS)
     try:
         chosen = TRACKERS[tracker](name, folder)
+        _prepare_accelerate()
         chosen.start()
     except ModuleNotFoundError as error:
         raise EnvironmentFault(
@@ -60,6 +61,14 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
         yield chosen.log
     finally:
         chosen.finish()
+
+
+def _prepare_accelerate() -> None:
+    """Let the trackers of accelerate log: without its state, which a launcher or this makes, they raise an error."""
+    import torch
+    from accelerate import PartialState
+
+    PartialState(cpu=not torch.cuda.is_available())
 
 
 def _tensorboard(name: str, folder: Path) -> GeneralTracker:

@@ -29,6 +29,7 @@ def probabilities(saved, images):
     return saved.logits(torch.from_numpy(images)).softmax(1).numpy()
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TorchScript is on its way out, and still what C++ programs load
 @pytest.mark.parametrize(("name", "channels", "load"), [
     ("torchscript", 1, lambda data, extra: torch.jit.load(data, _extra_files=extra)),
     ("torchscript", 3, lambda data, extra: torch.jit.load(data, _extra_files=extra)),

@@ -23,7 +23,8 @@ import pandas as pd
 
 from synaug.data.codec import file_bytes
 from synaug.data.export.dataset_card import column_kinds, plain_value
-from synaug.data.export.writer import DIGESTS, METADATA
+from synaug.data.export.digests import DIGESTS
+from synaug.data.export.writer import METADATA
 from synaug.data.manifest import SPLITS
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage

@@ -149,11 +149,10 @@ def _onnx(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tu
 def _torchscript(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tuple[bytes, Runner]:
     with torch.inference_mode():
         traced = torch.jit.freeze(torch.jit.trace(network, example))  # type: ignore[no-untyped-call]
-    buffer = io.BytesIO()
     about = {"class_names.json": json.dumps(list(classifier.class_names)), "input.txt": NOTE}
-    torch.jit.save(traced, buffer, _extra_files=about)
-    loaded = torch.jit.load(io.BytesIO(buffer.getvalue()))  # type: ignore[no-untyped-call]
-    return buffer.getvalue(), _runner(loaded)
+    data = traced.save_to_buffer(_extra_files=about)
+    loaded = torch.jit.load(io.BytesIO(data))  # type: ignore[no-untyped-call]
+    return data, _runner(loaded)
 
 
 def _torch_export(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tuple[bytes, Runner]:
