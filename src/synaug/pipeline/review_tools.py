@@ -125,18 +125,14 @@ def _label_studio(session: ReviewSession, out: Path) -> dict[str, str]:
             "from_name": "decision", "to_name": "image", "type": "choices",
             "value": {"choices": [ACCEPT if image.is_accepted else REJECT]},
         }  # fmt: skip
-        tasks.append(
-            {
-                "data": {
-                    "image": f"/data/local-files/?d={quote(place)}",
-                    ID: image.name,
-                    "class": session.class_name(image),
-                    "about": _about(session, image),
-                    **_scores(image),
-                },
-                "predictions": [{"model_version": "synaug gates", "result": [result]}],
-            }
-        )
+        data: dict[str, Any] = {
+            "image": f"/data/local-files/?d={quote(place)}",
+            ID: image.name,
+            "class": session.class_name(image),
+            "about": _about(session, image),
+        }
+        gates = {"model_version": "synaug gates", "result": [result]}
+        tasks.append({"data": data | _scores(image), "predictions": [gates]})
     return {"label-studio.json": _json(tasks), "label-studio.xml": _LABEL_STUDIO_VIEW}
 
 
