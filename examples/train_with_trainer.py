@@ -24,7 +24,7 @@ synaug.balance(
 export(Path("runs/photos"), Path("photos-balanced"))
 
 # From here on nothing is synaug's.
-data = load_dataset("imagefolder", data_dir="photos-balanced")
+data = load_dataset("imagefolder", data_dir="photos-balanced").class_encode_column("label")
 names = data["train"].features["label"].names
 
 
