@@ -16,6 +16,7 @@ import pandas as pd
 from synaug.config import DataOptions
 from synaug.data.class_names import sorted_names
 from synaug.data.formats.listing import Listing
+from synaug.data.formats.origins import origins
 from synaug.data.formats.split_names import NOT_READ, SPLIT_NAMES, SPLIT_NUMBERS, is_unlabeled_name, split_of
 from synaug.data.formats.table_files import Table, read_table
 from synaug.data.formats.table_paths import file_paths
@@ -30,7 +31,6 @@ PATH_COLUMNS = (
     "file", "img", "image_name", "img_name", "image_id", "id_code",
 )  # fmt: skip
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "y", "fine_label")
-ORIGIN_COLUMN = "is_synthetic"
 _OPTIONS = {
     "path": "--path (data.path in a recipe)",
     "label": "--label (data.label)",
@@ -38,7 +38,6 @@ _OPTIONS = {
     "group": "--group-column (data.group)",
 }
 _SHOWN = 5
-_TRUE, _FALSE = ("true", "1", "yes", "y", "t"), ("false", "0", "no", "n", "f")
 WATERBIRDS = {
     "y": {"0": "landbird", "1": "waterbird"},
     "place": {"0": "land", "1": "water"},
@@ -80,7 +79,8 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     if group is not None:
         frame["group"] = _texts(table, group, where)
     places, found = _places(table, place, where, root)
-    frame = frame.assign(**places, **_origins(table, where))
+    taken = [name for name in (place, label, attribute, split, group) if name is not None]
+    frame = frame.assign(**places, **origins(table.frame.drop(columns=taken), where))
     frame = _labeled(_of_read_splits(frame, left_out), left_out, label, where)
     notes += found + check_plausible(frame["label"], where=f"{where}: the column {label!r}")
     if attribute is not None and (number := int((frame["attribute"] == "").sum())):
@@ -216,28 +216,6 @@ def _splits(values: pd.Series[str], column: str, given: Mapping[str, str], where
             f"--splits {unknown[0]}=train (data.splits), or choose another column with --split-column (data.split)."
         )
     return values.map(named)
-
-
-def _origins(table: Table, where: Path | str) -> dict[str, Any]:
-    """Return the column is_synthetic as booleans, if the table has one.
-
-    Raises:
-        DataError: a value is missing or not a boolean.
-    """
-    if ORIGIN_COLUMN not in table.frame:
-        return {}
-    values = table.frame[ORIGIN_COLUMN]
-    if pd.api.types.is_float_dtype(values) and (values.dropna() == values.dropna().round()).all():
-        values = values.astype("Int64")
-    texts = values.astype(str).str.strip().str.casefold()
-    strange = texts[~texts.isin(_TRUE + _FALSE)]
-    if len(strange):
-        raise DataError(
-            f"{where}: the column {ORIGIN_COLUMN!r} marks synthetic images and contains {str(strange.iloc[0])!r} "
-            f"in row {strange.index[0] + 1}; allowed are {', '.join(_TRUE)} and {', '.join(_FALSE)}. Correct the "
-            "value, or rename the column if it means something else."
-        )
-    return {ORIGIN_COLUMN: texts.isin(_TRUE)}
 
 
 def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, Any], list[str]]:
