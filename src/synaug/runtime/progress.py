@@ -30,11 +30,14 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
 
 
 class ConsoleProgress:
-    """Write progress to standard error: redraw one line on a terminal, otherwise add one per ``interval`` seconds."""
+    """Write progress to standard error: redraw one line on a terminal, otherwise add one per ``interval`` seconds.
 
-    def __init__(self, stream: TextIO | None = None, *, interval: float = 15.0) -> None:
+    With ``lines`` a terminal gets new lines, too.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, interval: float = 15.0, lines: bool = False) -> None:
         self._stream = stream or sys.stderr
-        self._live = self._stream.isatty()
+        self._live = self._stream.isatty() and not lines
         self._interval = 0.1 if self._live else interval
         self._stage, self._began, self._first, self._shown = "", 0.0, 0, 0.0
 
