@@ -92,7 +92,7 @@ def test_a_recipe_of_the_documents_is_read(text, tmp_path):
 def synaug_lines(text):
     """Yield the arguments of each line that calls synaug."""
     for line in text.splitlines():
-        found = re.search(r"(?:^|\s)synaug\s+([^&|>]*)", line)
+        found = re.search(r"""(?:^|\s)synaug\s+((?:"[^"]*"|'[^']*'|[^&|>])*)""", line)
         if found and not line.startswith("#"):
             yield shlex.split(found[1].replace("$i", "1"), comments=True)
 
