@@ -135,7 +135,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
             target={name: int(counts[name]) + number for name, number in wanted.items()},
             out=self.out,
             generator=self.generator,
-            options=dict(self.options or {}),
+            options={} if self.options is None else self.options,
             seed=_seed(self.random_state),
         )
         made = both.rows(np.arange(len(data), len(both)))
@@ -171,7 +171,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
 
 
 def _listed(names: Any) -> list[Any]:
-    if isinstance(names, str) or not hasattr(names, "__iter__"):
+    if isinstance(names, str) or not hasattr(names, "__iter__") or getattr(names, "ndim", 1) == 0:
         raise OptionError(f"class_names must be a list or a dict of names, got {names!r}.")
     return list(names)
 
@@ -215,6 +215,8 @@ def _of_dict(have: dict[Any, int], wanted: Mapping[Any, int]) -> dict[Any, int]:
     for label, number in wanted.items():
         if label not in have:
             raise OptionError(f"sampling_strategy names the class {label!r}, which is not in y: {sorted(have)}.")
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise OptionError(f"sampling_strategy wants {number!r:.80} images of {label!r}; give a whole number.")
         if number < have[label]:
             raise OptionError(
                 f"sampling_strategy wants {number} images of {label!r}, fewer than the {have[label]} in y."
@@ -253,8 +255,13 @@ def _checked_labels(y: Any) -> np.ndarray:
 def _seed(random_state: Any) -> int:
     if random_state is None:
         random_state = np.random.default_rng()
-    if isinstance(random_state, Integral):
+    if isinstance(random_state, Integral) and not isinstance(random_state, bool) and 0 <= random_state < 2**32:
         return int(random_state)
+    if not isinstance(random_state, np.random.Generator | np.random.RandomState):
+        raise OptionError(
+            "random_state must be a whole number from 0 to 4,294,967,295, a numpy generator or random state, or None, "
+            f"got {random_state!r:.80}."
+        )
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     return int(check_random_state(random_state).randint(2**31 - 1))
