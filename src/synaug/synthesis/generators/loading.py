@@ -7,11 +7,13 @@ from typing import Any
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
+from synaug.runtime.arguments import TEXT, check_arguments, instance_of
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
 from synaug.synthesis.generators.families import Family, family_of
 from synaug.synthesis.generators.model_sources import ModelFolder, find_model
 
+VARIANTS = ("text", "intra", "inter", "fitted")
 _FROM_IMAGES = ("intra", "inter")
 _SLOW_SCHEDULERS = ("PNDMScheduler", "DDIMScheduler")
 _FIRST_BATCH = 16  # when the batch size is found by trial
@@ -43,6 +45,16 @@ def load_generator(
 
     from synaug.runtime.devices import chosen_device, chosen_precision
 
+    check_arguments(
+        "load_generator",
+        model=(model, TEXT),
+        options=(options, instance_of(GenerateOptions, words="GenerateOptions")),
+        variant=(variant, TEXT),
+        negative_prompt=(negative_prompt, TEXT),
+        offline=(offline, instance_of(bool, words="True or False").or_none),
+    )
+    if variant not in VARIANTS:
+        raise unknown("variant", variant, VARIANTS)
     device = chosen_device(options.device)
     dtype = chosen_precision(options.dtype, device, on_gpu=torch.float16)
     folder = find_model(model, offline=offline, half=dtype == torch.float16)
