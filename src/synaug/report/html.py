@@ -15,6 +15,7 @@ import jinja2
 
 from synaug.errors import DataError
 from synaug.report import sections, svg
+from synaug.report.duplicates import duplicate_pairs
 from synaug.report.results_table import TITLES, compared_methods, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
@@ -107,6 +108,8 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         gap=sections.gap_rows(content),
         light=sections.light(content),
         notes=content.get("warnings") or [],
+        left_out=content["data"].get("left_out") or [],
+        duplicates=duplicate_pairs(content, images.duplicates),
         settings=[
             (key, value)
             for key, value in content["training"].items()
