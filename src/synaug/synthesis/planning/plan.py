@@ -13,10 +13,12 @@ import numpy as np
 from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.codec import Encoding
 from synaug.data.manifest import Manifest
+from synaug.data.sensitive_columns import BETWEEN
 from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.arguments import WHOLES, Kind, check_arguments, instance_of
 from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
-from synaug.synthesis.planning.prompts import MODIFIERS, prompt, readable_name
+from synaug.synthesis.planning.prompts import MODIFIERS, phrase_of, prompt, readable_name
 from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, check_spread, combinations, phrases_of
 from synaug.synthesis.planning.targets import named_targets, target_counts
 from synaug.synthesis.planning.wordnet import check_all_named, synsets
@@ -86,12 +88,18 @@ class Plan:
             modifier=modifier,
             phrases={name: told.get(name, "") for name in options.spread if name != CLASS_SPREAD},
             attribute=None if attribute is None else readable_name(attribute, options.aliases),
-            attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
+            attribute_phrase=None if attribute is None else phrase_of(attribute, options.attribute_phrases),
         )
 
     def _settings_that_count(self) -> set[str]:
         shared = {"steps", "guidance", "size", "dtype"} | ({"scheduler"} if self.generate.scheduler else set())
         return shared | {"strength"} if self.options.variant in ("intra", "inter") else shared
+
+
+_SIZE = Kind(
+    "a pair (width, height) in pixels",
+    lambda value: isinstance(value, list | tuple) and WHOLES.accepts(value) and len(value) == 2 and min(value) > 0,
+)
 
 
 def make_plan(
@@ -115,6 +123,14 @@ def make_plan(
         OptionError: groups are requested but attributes are unknown, an option refers to something that does not exist,
             or two classes have the same prompt.
     """
+    check_arguments(
+        "make_plan",
+        manifest=(manifest, instance_of(Manifest, words="a manifest, as read_data returns it")),
+        options=(options, instance_of(PlanOptions, words="PlanOptions")),
+        generate=(generate, instance_of(GenerateOptions, words="GenerateOptions")),
+        encoding=(encoding, instance_of(Encoding, words="an Encoding")),
+        image_size=(image_size, _SIZE),
+    )
     identities = _identities(manifest, options)
     counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
     if isinstance(options.target, dict):
@@ -211,8 +227,9 @@ def _check_names(plan: Plan) -> None:
         if name not in known:
             raise unknown("class in aliases", name, known)
     for name in plan.options.attribute_phrases if plan.options.by == "group" else ():
-        if name not in plan.attribute_names:
-            raise unknown("attribute in attribute_phrases", name, plan.attribute_names)
+        parts = {part for value in plan.attribute_names for part in value.split(BETWEEN)}
+        if name not in plan.attribute_names and name not in parts:
+            raise unknown("attribute in attribute_phrases", name, {*plan.attribute_names, *parts})
 
 
 def _with_synset_names(plan: Plan) -> PlanOptions:
