@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from synaug.data.labels import flat_labels, label_texts
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError, OptionError, unknown
 from synaug.experiment import balance
+from synaug.runtime.arguments import SEED
 
 if TYPE_CHECKING:
     from synaug.synthesis.generators.diffusion import Generator
@@ -135,7 +136,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
             target={name: int(counts[name]) + number for name, number in wanted.items()},
             out=self.out,
             generator=self.generator,
-            options={} if self.options is None else self.options,
+            options=None if self.options is None else cast(dict[str, Any], self.options),
             seed=_seed(self.random_state),
         )
         made = both.rows(np.arange(len(data), len(both)))
@@ -255,7 +256,7 @@ def _checked_labels(y: Any) -> np.ndarray:
 def _seed(random_state: Any) -> int:
     if random_state is None:
         random_state = np.random.default_rng()
-    if isinstance(random_state, Integral) and not isinstance(random_state, bool) and 0 <= random_state < 2**32:
+    if SEED.accepts(random_state):
         return int(random_state)
     if not isinstance(random_state, np.random.Generator | np.random.RandomState):
         raise OptionError(

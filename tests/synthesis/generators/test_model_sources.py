@@ -11,7 +11,6 @@ from huggingface_hub import constants
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault
-from synaug.runtime.embedded import pipeline_folder
 from synaug.synthesis.generators.loading import load_generator
 from synaug.synthesis.generators.model_sources import find_model, model_facts
 from synaug.synthesis.generators.weight_files import chosen_variant, wanted_files
@@ -209,7 +208,7 @@ def test_half_precision_files_of_a_single_network_lie_at_the_top():
 
 @pytest.mark.parametrize("infix", ["fp16", "bf16"])
 def test_a_folder_with_half_precision_files_alone_makes_the_same_images(tmp_path, infix):
-    copy = shutil.copytree(pipeline_folder(), tmp_path / "half")
+    copy = shutil.copytree(find_model("embedded").path, tmp_path / "half")
     for file in copy.rglob("*.safetensors"):
         file.rename(file.with_suffix(f".{infix}.safetensors"))
     options = GenerateOptions(steps=1)
