@@ -48,7 +48,7 @@ from synaug.report.choice import may_not_need
 from synaug.report.results_table import number_or_nan
 from synaug.run_directory import Run, RunPaths, write_networks
 from synaug.runtime import signals, storage
-from synaug.runtime.arguments import FUNCTION, PATH, TEXT, TEXTS, WHOLES, check_arguments, instance_of
+from synaug.runtime.arguments import FUNCTION, MODEL, PATH, TEXT, TEXTS, WHOLES, check_arguments, instance_of
 from synaug.runtime.escaping import shell_word
 from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.ownership import check_free, claim
@@ -206,7 +206,7 @@ def balance(
     """
     check_arguments(
         "balance",
-        model=(model, TEXT),
+        model=(model, MODEL),
         out=(out, PATH.or_none),
         generator=(generator, FUNCTION.or_none),
         progress=(progress, FUNCTION),

@@ -58,6 +58,10 @@ def _is_whole(value: Any) -> bool:
 
 PATH = Kind("a path without NUL and of names up to 255 bytes", _is_path)
 TEXT = instance_of(str, words="a text")
+MODEL = Kind(
+    "the name of a model or a folder, with names up to 255 bytes",
+    lambda value: isinstance(value, str) and _is_path(value),
+)
 FUNCTION = Kind("a function", callable)
 WHOLE = Kind("a whole number of at least 0", _is_whole)
 SEED = Kind("a whole number from 0 to 4,294,967,295", lambda value: _is_whole(value) and value < 2**32)

@@ -7,7 +7,7 @@ from typing import Any
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
-from synaug.runtime.arguments import TEXT, check_arguments, instance_of
+from synaug.runtime.arguments import MODEL, TEXT, check_arguments, instance_of
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
 from synaug.synthesis.generators.families import Family, family_of
@@ -47,7 +47,7 @@ def load_generator(
 
     check_arguments(
         "load_generator",
-        model=(model, TEXT),
+        model=(model, MODEL),
         options=(options, instance_of(GenerateOptions, words="GenerateOptions")),
         variant=(variant, TEXT),
         negative_prompt=(negative_prompt, TEXT),
