@@ -130,6 +130,7 @@ SMALL = {
     "plan": {"model": "embedded", "target": 24},
     "generate": {"steps": 2, "batch_size": 16},
     "quality": {"gates": ["broken"]},
+    "cross_validate": {"folds": 0},
     "train": {"network": "resnet8", "stage1": {"steps": 3, "batch_size": 16}},
 }
 

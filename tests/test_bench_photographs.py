@@ -77,6 +77,7 @@ def test_pretrained_features_beat_pixels_and_every_row_is_in_the_table():
     rows = {row["row"]: row for row in content["table"]}
     assert tuple(rows) == ROWS
     assert rows["linear_probe"]["accuracy"] > rows["pixels"]["accuracy"] + 0.2
+    assert rows["fine_tuned"]["accuracy"] > rows["pixels"]["accuracy"] + 0.2
     assert 0.5 < content["accepted"] <= 1
     assert all(not math.isnan(rows["linear_probe"][column]) for column in COLUMNS)
     assert markdown_of(content).count("\n| ") == len(ROWS)

@@ -338,15 +338,20 @@ def test_a_dry_run_tells_what_is_there_and_how_the_training_will_be(synaug, phot
     )
     assert (done["network"], done["image_size"], done["length"]) == ("resnet32", 28, "60 epochs")
     assert done["training_seconds"] > 0
-    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", 96).out.split())
+    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", 96, "--no-pretrained").out.split())
     assert re.search(r"resnet18, images of 96 pixels, 60 epochs each; about [\d:]+ of training on this machine", shown)
+    assert re.search(
+        r"chosen among 9 candidates in 2 folds of the training images; about [\d:]+ on this machine", shown
+    )
+    assert done["cross_validation"]["folds"] == 5  # few images were held out
+    assert json.loads(synaug("run", photos, "--dry-run", "--folds", 0, "--json").out)["cross_validation"]["folds"] == 0
 
 
 @pytest.mark.parametrize("side", [32, 96])
 def test_a_dry_run_without_a_gpu_warns_of_long_training_and_says_what_is_faster(synaug, photos, monkeypatch, side):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", side).out.split())
+    shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", side, "--no-pretrained").out.split())
     assert ("no GPU was found" in shown) == ("--image-size 32 is faster" in shown) == (side == 96)
 
 

@@ -329,7 +329,11 @@ class TrainOptions(Section):
         description="start from timm's weights; auto: for images of 64 pixels and above, if weights are at hand",
     )
     image_size: int | None = Field(
-        None, ge=8, le=4096, description="side in pixels; default: of the data, or of the pretrained weights"
+        None,
+        ge=8,
+        le=4096,
+        description="side in pixels; default: the data's; with pretrained that of the weights or, if network is auto, "
+        "at least 128 but not more than the data and the weights have",
     )
     load_size: int | None = Field(
         None,
@@ -375,6 +379,25 @@ class ChooseOptions(Section):
     budget: float | None = Field(
         None, gt=0, description="time limit of cross-fitting in minutes, estimated from the trainings before it"
     )
+
+
+class CrossValidateOptions(Section):
+    """How the result is checked if there are few test images: by cross-validation over all real images."""
+
+    folds: Annotated[int, Field(ge=0, le=50)] | Literal["auto"] = Field(
+        "auto",
+        description="folds in which all rows of the table are trained again; 0: none; auto: 5, for the chosen "
+        "classifier and its best rival, if the run held out fewer than 30 test images of the rarest class",
+    )
+    repeats: int = Field(1, ge=1, le=100, description="how often the folds are drawn again")
+    minutes: float = Field(10.0, gt=0, description="auto is skipped if it would take longer than this")
+
+    @field_validator("folds")
+    @classmethod
+    def _one_fold_is_none(cls, folds: int | str) -> int | str:
+        if folds == 1:
+            raise ValueError("a single fold leaves nothing to train on; use 2 or more, or 0 for none")
+        return folds
 
 
 class ImagesOptions(Section):
@@ -491,5 +514,6 @@ class Recipe(Section):
         {}, description="options of single methods, such as the tuned weight decay of a baseline"
     )
     choose: ChooseOptions = ChooseOptions()
+    cross_validate: CrossValidateOptions = CrossValidateOptions()
     seed: int = Field(0, ge=0, le=MAX_SEED, description="random seed")
     bench: BenchOptions | None = Field(None, description="experiment grid for synaug bench")

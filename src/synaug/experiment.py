@@ -37,11 +37,13 @@ from synaug.methods import (
 )
 from synaug.pipeline.candidates import uses_synthetic
 from synaug.pipeline.choose import choose
+from synaug.pipeline.comparison import best_rival
+from synaug.pipeline.cross_validation import cost, cross_validate, judged_methods, num_folds, too_long
 from synaug.pipeline.generate import check_complete, check_generator, generate
-from synaug.pipeline.measure_gap import is_measured, write_gap
+from synaug.pipeline.measure_gap import is_measured, unusable, write_gap
 from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
-from synaug.pipeline.report import model_note, report
+from synaug.pipeline.report import chosen_result, finished_results, model_note, report
 from synaug.pipeline.review import check_applied, check_present
 from synaug.recipes import with_overrides
 from synaug.report.choice import may_not_need
@@ -149,6 +151,8 @@ def run(
         train(out, methods=methods, seeds=seeds, progress=progress)
         if chosen := choose_classifier(out, methods=methods, progress=progress).get("chosen"):
             train(out, methods=[chosen], seeds=seeds, progress=progress)
+        if sentence := cross_validate_results(out, progress=progress):
+            notify(sentence)
         return report(opened.path, command=command)
 
 
@@ -161,6 +165,26 @@ def choose_classifier(
     autoencoded = uses_autoencoder(methods, recipe)
     sets = load_sets(out, recipe.train, autoencoded=autoencoded, progress=progress)
     return choose(run_folder, recipe, sets, methods, progress=progress)
+
+
+def cross_validate_results(out: Path, *, progress: Progress = silent) -> str:
+    """Cross-validate the rows of a run as ``cross_validate`` asks; return why not, if that should be known."""
+    run_folder = Run.open(out)
+    recipe, manifest = run_folder.recipe, run_folder.manifest
+    folds = num_folds(manifest, recipe)
+    if not folds:
+        return ""
+    results = finished_results(run_folder, recipe)
+    if unusable(run_folder):
+        results = [each for each in results if not each["uses_synthetic"]] or results
+    chosen = chosen_result(results, run_folder)["method"]
+    names = judged_methods(results, chosen, best_rival(results, chosen), recipe)
+    seconds = cost(names, results, folds, recipe)
+    if recipe.cross_validate.folds == "auto" and seconds > 60 * recipe.cross_validate.minutes:
+        return too_long(manifest, folds, seconds)
+    if names:
+        cross_validate(run_folder, recipe, names, folds=folds, progress=progress)
+    return ""
 
 
 def may_not_need_images(manifest: Manifest, results: Sequence[dict[str, Any]]) -> str:

@@ -13,8 +13,9 @@ from synaug.data.readers import read_data
 from synaug.data.subsets import fold_numbers, with_test_split
 from synaug.methods import load_sets
 from synaug.pipeline.candidates import REAL, SYNTHETIC, candidates, uses_synthetic
-from synaug.pipeline.choose import Judged, affordable_effort, choose, fold_sets, read_choice, real_folds, verdict
+from synaug.pipeline.choose import Judged, affordable_effort, choose, read_choice, verdict
 from synaug.pipeline.export_classifier import export_classifier
+from synaug.pipeline.folds import fold_sets, images_shown, real_folds
 from synaug.recipes import with_overrides
 from synaug.report.choice import choice_sentences, may_not_need
 from synaug.run_directory import Run
@@ -71,8 +72,10 @@ def test_a_choice_is_kept_and_made_again_for_other_options(finished, tmp_path):
 def test_a_model_is_judged_on_images_that_it_did_not_learn_from(finished):
     recipe = with_overrides(Recipe(), json.loads((finished / "synaug.lock.json").read_text())["recipe"])
     run, sets = Run.open(finished), load_sets(finished, recipe.train)
-    folds, shown = real_folds(sets, run.manifest, run, recipe, with_groups=False)
-    assert (shown == -1).all()  # generated from text
+    training = run.manifest.split("train")
+    folds = real_folds(training, 2, np.random.default_rng(0), by_group=False)
+    shown = images_shown(training, run)
+    assert (shown == -1).all()  # made from text
     for fold in range(2):
         inside = fold_sets(sets, folds, fold, shown)
         outside = sets.real.rows(folds == fold)

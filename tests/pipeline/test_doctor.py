@@ -18,6 +18,7 @@ def copied(photos, tmp_path, monkeypatch):
     """A tree of three classes to change; no pretrained weights are available."""
     monkeypatch.delenv("SYNAUG_WEIGHTS", raising=False)
     monkeypatch.setattr("synaug.training.networks.weights.SMALL_NETWORKS", ())
+    monkeypatch.setattr("synaug.training.networks.weights.network_at_hand", lambda: None)
     root = tmp_path / "photos"
     shutil.copytree(photos, root)
     return root
@@ -46,6 +47,13 @@ def test_duplicates_and_contradictory_labels_are_counted(copied):
     assert any("different labels" in sentence for sentence in content["findings"])
 
 
+def test_nearly_equal_images_do_not_count_as_exact_repetitions(copied):
+    image = Image.open(some(copied / "bag")).convert("RGB")
+    image.save(copied / "bag" / "again.jpg", quality=90)
+    duplicates = doctor(copied, Recipe())["duplicates"]
+    assert (duplicates["exact"], duplicates["near"] > 0) == (0, True)
+
+
 def test_a_training_image_in_the_test_split_is_found(copied, tmp_path):
     root = tmp_path / "split"
     for name in ("bag", "coat", "ankle boot"):
@@ -57,6 +65,7 @@ def test_a_training_image_in_the_test_split_is_found(copied, tmp_path):
 
 def test_a_swapped_label_is_suspected(tmp_path, monkeypatch):
     monkeypatch.setattr("synaug.training.networks.weights.SMALL_NETWORKS", ())
+    monkeypatch.setattr("synaug.training.networks.weights.network_at_hand", lambda: None)
     rng = np.random.default_rng(0)
     for name, color in (("red", (200, 60, 60)), ("blue", (60, 60, 200))):
         storage.make_folder(tmp_path / name)

@@ -249,3 +249,11 @@ def test_the_last_lines_of_a_report_say_how_to_use_the_model(synaug, finished):
     assert f"synaug predict {finished} new/*.png" in done.out.replace("\n", "")
     assert "synaug.load_classifier(" in done.out.splitlines()[-1]
     assert "synaug predict" in (finished / "report.html").read_text()
+
+
+def test_a_pattern_that_the_shell_left_is_expanded(finished, test_images, synaug, tmp_path):
+    for number, path in enumerate(test_images[0][:3]):
+        shutil.copy(path, tmp_path / f"{number}.png")
+    done = synaug("predict", finished, tmp_path / "*.png", "--json")
+    assert [row["image"] for row in json.loads(done.out)] == [str(tmp_path / f"{number}.png") for number in range(3)]
+    assert synaug("predict", finished, tmp_path / "*.jpg").code == 4

@@ -14,6 +14,7 @@ from synaug.pipeline.plan import drafted_plan, load_data
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.recipes import make_recipe, with_overrides
 from synaug.run_directory import Run, locked_recipe
+from synaug.training.inference import extract_features
 from synaug.training.networks.weights import FOLDER_VARIABLE, is_at_hand, small_network_at_hand
 
 LOCAL = "timm/local-dir:"
@@ -23,6 +24,7 @@ LOCAL = "timm/local-dir:"
 def none_at_hand(monkeypatch):
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.setattr("synaug.training.networks.weights.SMALL_NETWORKS", ())
+    monkeypatch.setattr("synaug.training.networks.weights.network_at_hand", lambda: None)
 
 
 @pytest.fixture
@@ -45,6 +47,17 @@ def test_photographs_start_from_weights_that_are_at_hand(plan, at_hand):
     recipe, sentence = resolve_pretraining(Recipe(), plan)
     assert (recipe.train.pretrained, recipe.train.network) == (True, at_hand)
     assert at_hand in sentence
+
+
+def test_small_photographs_are_not_enlarged_to_the_side_of_the_weights(plan, at_hand, monkeypatch):
+    monkeypatch.setattr("synaug.training.networks.timm_networks.pretrained_normalization", lambda _: ((), (), 224))
+
+    def side(pixels, **options):
+        return resolve_pretraining(changed(**options), replace(plan, image_size=pixels))[0].train.image_size
+
+    assert [side((size, 40)) for size in (64, 130, 500)] == [128, 160, 224]
+    assert side((500, 500), image_size=96) == 96
+    assert side((64, 64), network=at_hand) is None  # the weights of a network that was asked for decide
 
 
 def test_without_weights_training_starts_from_scratch_and_says_so(plan, none_at_hand):
@@ -88,6 +101,12 @@ def test_weights_in_the_caches_are_found_and_missing_ones_are_not(monkeypatch, t
     assert asked == [("timm/resnet18.a1_in1k", "model.safetensors"), ("timm/resnet34.a1_in1k", "model.safetensors")]
 
 
+def test_the_weights_of_an_installed_package_are_at_hand(none_at_hand, monkeypatch):
+    assert small_network_at_hand() is None
+    monkeypatch.setattr("synaug.training.networks.weights.network_at_hand", lambda: f"{LOCAL}somewhere")
+    assert small_network_at_hand() == f"{LOCAL}somewhere"
+
+
 def test_the_usual_rows_follow_the_start():
     from_weights = changed(pretrained=True)
     assert usual_methods(DEFAULT_METHODS, from_weights) == PRETRAINED_METHODS
@@ -110,13 +129,24 @@ def test_fine_tuning_takes_its_own_few_epochs_unless_some_are_asked_for():
     assert all(METHODS[name].needs_pretrained for name in PRETRAINED_METHODS)
 
 
+def counting(function, calls):
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return function(*arguments, **options)
+
+    return counted
+
+
 def test_a_quick_run_on_photographs_chooses_among_probes_and_keeps_its_start(
     photographs, at_hand, monkeypatch, tmp_path
 ):
     options = {"plan.model": "embedded", "plan.target": 8, "train.image_size": 64, "quality.gates": ["broken"]}
     recipe = with_overrides(Recipe(), options | {"generate.steps": 1})
     said = []
+    seen = []
+    monkeypatch.setattr("synaug.training.inference.extract_features", counting(extract_features, seen))
     report = experiment.run(photographs, tmp_path / "run", recipe, preset="quick", notify=said.append)
+    assert len(seen) <= 2 + 1 + 1  # two probes, the choice, the cross-validation: not once per fold
     assert [result["method"] for result in report["results"]] == list(PROBES)
     assert report["choice"]["chosen"] in PROBES
     assert next(result["accuracy"] for result in report["results"] if result["method"] == "linear_probe") > 0.8

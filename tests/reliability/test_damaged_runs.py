@@ -21,6 +21,7 @@ OPTIONS = {
     "plan": {"model": "embedded", "target": "uniform"},
     "generate": {"steps": 1, "batch_size": 8},
     "quality": {"gates": ["broken"], "max_missing": 1.0},
+    "cross_validate": {"folds": 0},
     "train": {"network": "resnet8", "image_size": 8, "stage1": {"steps": 1, "batch_size": 4}},
 }
 METHODS = "cross_entropy,synaug_stage1"

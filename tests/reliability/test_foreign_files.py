@@ -30,6 +30,7 @@ METHODS = "synaug_stage1,synaug"
 RECIPE = {
     "plan": {"model": "embedded", "target": 6, "template": "a {class}"},
     "quality": {"gates": ["broken"]},
+    "cross_validate": {"folds": 0},
     "train": {"network": "resnet8", "image_size": 8, "stage1": {"steps": 2, "batch_size": 4}},
 }
 COMMANDS = (

@@ -138,6 +138,7 @@ def strange_run(tmp_path_factory):
     options = {
         "plan": {"model": "embedded", "target": 5, "template": "a {class}"},
         "quality": {"gates": ["broken"]},
+        "cross_validate": {"folds": 0},
         "train": {"network": "resnet8", "image_size": 8, "stage1": {"steps": 1, "batch_size": 4}},
     }
     experiment.run(work / "photos", work / "run", make_recipe(options), generator=noise, methods=("synaug_stage1",))

@@ -26,6 +26,7 @@ OPTIONS = {
     "plan": {"model": "embedded", "target": "uniform"},
     "generate": {"steps": 2, "batch_size": 4},
     "quality": {"gates": ["broken"], "max_missing": 1.0},
+    "cross_validate": {"folds": 0},
     "train": {"network": "resnet8", "image_size": 8, "stage1": {"steps": 2, "batch_size": 4}},
 }
 

@@ -10,6 +10,7 @@ from synaug.runtime import storage
 RECIPE = {
     "plan": {"target": 28},
     "quality": {"max_attempts": 1, "max_missing": 1.0, "gates": ["broken", "copy", "leak"]},
+    "cross_validate": {"folds": 0},
     "train": {"network": "resnet8", "image_size": 16, "stage1": {"steps": 4, "batch_size": 16}},
 }
 

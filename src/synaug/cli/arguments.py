@@ -127,6 +127,15 @@ TestFraction = Annotated[
         show_default="0.2",
     ),
 ]
+Folds = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=50,
+        help="Train all rows again in this many folds of the real images; 0: never.",
+        show_default="5 for the chosen classifier and its rival, if a class has fewer than 30 test images",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(min=0, help="Random seed.", show_default="0")]
 By = Annotated[
     str | None, typer.Option(help="Fill up by 'class' or by 'group' (class x attribute).", show_default="class")

@@ -13,13 +13,13 @@ import pandas as pd
 from rich.padding import Padding
 
 from synaug.cli.terminal import Bar, Console, Table, escape
+from synaug.cli.training_preview import training_sentences
 from synaug.data.account import left_out_sentences
 from synaug.data.groups import shot_bins
 from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import duration
 
 _LINES = 12
-_QUICK_SIDE = 32  # pixels; small enough for a CPU to train in minutes
 
 
 def _console() -> Console:
@@ -144,18 +144,8 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
             "no budget is set (api.max_cost)" if plan["max_cost"] is None else f"the budget is {plan['max_cost']:,.2f}"
         )
         console.print(f"Cost of the service: about {plan['cost']:,.2f} plus rejected images; {budget}.")
-    if plan.get("methods"):
-        times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
-        seconds = plan["training_seconds"]
-        how_long = "" if seconds is None else f"; about {duration(seconds)} of training on this machine"
-        console.print(
-            f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(plan['network'])}, images of "
-            f"{plan['image_size']} pixels, {plan['length']} each{how_long}."
-        )
-        if plan["start"]:
-            console.print(escape(plan["start"]), soft_wrap=True)
-        if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE:
-            console.print(f"[yellow]Note:[/] no GPU was found; --image-size {_QUICK_SIDE} is faster.")
+    for sentence in training_sentences(plan):
+        console.print(sentence, soft_wrap=True)
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:
@@ -320,7 +310,7 @@ def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) 
         counts = ", ".join(
             f"{escape(str(name))} {number:,}" for name, number in table["prediction"].value_counts().items()
         )
-        console.print(f"{len(table):,} images: {counts}.")
+        console.print(f"{len(table):,} {'image' if len(table) == 1 else 'images'}: {counts}.")
         console.print(f"Predictions: [bold]{escape(str(out))}[/]", soft_wrap=True)
         if "label" in table:
             console.print(f"Score them: [bold]synaug evaluate {escape(shell_word(out))}[/]", soft_wrap=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +50,7 @@ def predict(
         prediction_stage.check_output(out, images)
     with session() as progress:
         classifier = prediction_stage.load_classifier(model, method=method, seed=seed, network=network, device=device)
-        predictions = prediction_stage.predict_files(classifier, images, top=top, progress=progress)
+        predictions = prediction_stage.predict_files(classifier, expanded(images), top=top, progress=progress)
     if out is not None:
         prediction_stage.write_predictions(predictions, out)
     if as_json:
@@ -63,3 +65,12 @@ def predict(
             f"{number:,} of {number + len(predictions.table):,} images could not be read, so they have no prediction. "
             f"First: {predictions.unreadable[0]}"
         )
+
+
+def expanded(sources: Sequence[Path]) -> list[Path]:
+    """Return the sources with patterns such as ``new/*.jpg`` expanded, which some shells leave to the program."""
+    found: list[Path] = []
+    for source in sources:
+        matches = [] if source.exists() else sorted(glob.glob(str(source), recursive=True))
+        found += map(Path, matches) if matches else [source]
+    return found

@@ -18,6 +18,7 @@ from synaug.cli.arguments import (
     DryRun,
     Engine,
     Epochs,
+    Folds,
     GroupColumn,
     ImageSize,
     Json,
@@ -125,6 +126,7 @@ def run_all(
     seed: Seed = None,
     seeds: Seeds = None,
     test_fraction: TestFraction = None,
+    folds: Folds = None,
     settings: Settings = None,
     engine: Engine = "local",
     workers: Workers = None,
@@ -157,7 +159,7 @@ def run_all(
         group_column=group_column, layout=layout, splits=split_names(splits), by=by,
         target=number_or_name(target), model=model, image_size=image_size, seed=seed, test_fraction=test_fraction,
         settings=settings, preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
-        budget=budget,
+        budget=budget, folds=folds,
     )  # fmt: skip
     if dry_run:
         with session(trust=named_code(network, trust)) as progress:

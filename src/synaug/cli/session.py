@@ -39,6 +39,7 @@ _FIELDS = {  # recipe fields that a command-line option sets
     "budget": ("choose.budget",),
     "device": ("train.device", "generate.device"),
     "test_fraction": ("data.test_fraction",),
+    "folds": ("cross_validate.folds",),
     "seed": ("plan.seed", "seed"),
 }
 

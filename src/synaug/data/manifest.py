@@ -93,6 +93,7 @@ class Manifest:
     origin: str = ""  # the exact source, such as a Hub id with its commit
     layout: str = ""  # how the source was interpreted, in a sentence
     notes: tuple[str, ...] = ()  # warnings about the data for the user
+    drew_test: bool = False  # whether the test split was drawn here, not given by the data
     left_out: tuple[LeftOut, ...] = ()  # what was skipped, apart from quarantined images
     duplicates: Duplicates = Duplicates()
 
@@ -301,6 +302,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
         "layout": manifest.layout,
         "notes": list(manifest.notes),
+        "drew_test": manifest.drew_test,
         "duplicates": asdict(manifest.duplicates),
         "left_out": [[item.reason, item.suffix, item.number, list(item.examples)] for item in manifest.left_out],
     }
@@ -342,6 +344,7 @@ def read_manifest(path: Path) -> Manifest:
         quarantined=tuple(Quarantined(*item) for item in about["quarantined"]),
         layout=about.get("layout", ""),  # like the two below, missing in manifests of earlier versions
         notes=tuple(about.get("notes", ())),
+        drew_test=about.get("drew_test") is True,
         duplicates=_duplicates(about.get("duplicates", {})),
         left_out=tuple(
             LeftOut(reason, suffix, number, tuple(examples))

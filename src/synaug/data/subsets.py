@@ -130,7 +130,7 @@ def with_test_split(manifest: Manifest, fraction: float, seed: int) -> Manifest:
     )[contents]
     splits = splits.copy()
     splits[candidates[chosen]] = "test"
-    return replace(manifest, frame=manifest.frame.assign(split=splits.astype(str)))
+    return replace(manifest, frame=manifest.frame.assign(split=splits.astype(str)), drew_test=True)
 
 
 def _held_out_contents(contents: Sequence[np.ndarray], drawn: Sequence[np.ndarray]) -> np.ndarray:

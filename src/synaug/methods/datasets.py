@@ -51,12 +51,20 @@ class Sets:
         return len(self.evened_out) if self.num_planned is None else self.num_planned
 
 
-def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, progress: Progress = silent) -> Sets:
+def load_sets(
+    out: Path,
+    options: TrainOptions,
+    *,
+    real: Manifest | None = None,
+    autoencoded: bool = False,
+    progress: Progress = silent,
+) -> Sets:
     """Load real, synthetic, validation and test images at one size, normalized alike.
 
     Args:
         out: run directory.
         options: size and normalization.
+        real: images in the place of the run's training images.
         autoencoded: also load the real images as the generator's autoencoder returns them.
         progress: called with the progress so far.
     """
@@ -67,7 +75,7 @@ def load_sets(out: Path, options: TrainOptions, *, autoencoded: bool = False, pr
     run_folder = Run.open(out)
     manifest = run_folder.manifest
     plan = run_folder.plan
-    real = manifest.split("train")
+    real = manifest.split("train") if real is None else real
     synthetic = synthetic_manifest(plan, out)
     channels, side, normalization = input_of(options.network, options, plan)
     kept: dict[str, Any] = {"in_memory": options.in_memory, "progress": progress}

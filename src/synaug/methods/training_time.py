@@ -9,20 +9,27 @@ from synaug.methods.datasets import input_of
 from synaug.methods.options import method_named, network_of, stage_options
 from synaug.synthesis.planning.plan import Plan
 
-_PASSES = {"glmc": 2.0, "simclr_start": 1.5, "balanced_contrastive_start": 1.5}  # passes over each image per step
+_FORWARD = 1 / 3  # of a training step, for features of a frozen network
+_PASSES = {"glmc": 2.0, "simclr_start": 1.5, "balanced_contrastive_start": 1.5}  # of each image a step
 
 
 def training_seconds(methods: Sequence[str], recipe: Recipe, plan: Plan) -> float | None:
-    """Return the approximate duration of stage 1 of the methods for one seed, by timing each network on a few images.
+    """Return about how long stage 1 of the methods takes for one seed; see ``seconds_of_features``."""
+    seconds = seconds_of_features(methods, recipe, plan)
+    return None if seconds is None else sum(seconds.values())
 
-    Work shared by several methods counts once. Reading, testing and last layers are left out. None if a network is the
-    user's own, since a preview does not run such code.
+
+def seconds_of_features(methods: Sequence[str], recipe: Recipe, plan: Plan) -> dict[str, float] | None:
+    """Return about how long stage 1 takes for one seed, by the methods whose features the given ones have.
+
+    Each network is timed on a few images. Reading, testing and last layers are left out. None if a network is the
+    user's own, which is code that a preview does not run.
     """
     from synaug.training.networks.classifiers import make_model
     from synaug.training.networks.custom import is_own
     from synaug.training.timing import seconds_per_image
 
-    names = list(dict.fromkeys(_trained(name, recipe) for name in methods))
+    names = list(dict.fromkeys(trained_from(name, recipe) for name in methods))
     networks = dict.fromkeys(network_of(name, recipe) for name in names)
     if any(map(is_own, networks)):
         return None
@@ -38,15 +45,15 @@ def training_seconds(methods: Sequence[str], recipe: Recipe, plan: Plan) -> floa
             precision=recipe.train.precision,
         )
     num_images = sum(cell.have + cell.num_to_generate for cell in plan.cells)
-    total = 0.0
+    seconds = {}
     for name in names:
-        options = stage_options(name, recipe, num_images)
-        passes = _PASSES.get(method_named(name, recipe).schedule, 1.0)
-        total += (options.steps or 0) * options.batch_size * passes * paces[network_of(name, recipe)]
-    return total
+        options, schedule = stage_options(name, recipe, num_images), method_named(name, recipe).schedule
+        passes = (options.steps or 0) * options.batch_size * _PASSES.get(schedule, 1.0)
+        seconds[name] = paces[network_of(name, recipe)] * (num_images * _FORWARD if schedule == "frozen" else passes)
+    return seconds
 
 
-def _trained(name: str, recipe: Recipe) -> str:
+def trained_from(name: str, recipe: Recipe) -> str:
     """Return the method that trains a method's features."""
     start = method_named(name, recipe).starts_from
-    return name if start is None else _trained(start, recipe)
+    return name if start is None else trained_from(start, recipe)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,17 @@ import numpy as np
 
 from synaug.config import Recipe
 from synaug.data.manifest import Manifest
-from synaug.data.subsets import content_numbers, fold_numbers
 from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
-from synaug.methods import Sets, images_digest, method_named, options_of, stage_options, trained_model
+from synaug.methods import Sets, images_digest, options_of, stage_options
+from synaug.methods.training_time import trained_from
 from synaug.pipeline.candidates import candidates, uses_synthetic
+from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds, with_frozen_features
 from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
-from synaug.runtime import signals, storage
+from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
+from synaug.synthesis.execution.provenance import synthetic_manifest
 
 if TYPE_CHECKING:
     from synaug.training.training_set import TrainingSet
@@ -65,12 +66,12 @@ def choose(
         the other kind, real-only or with synthetic images, and its distance), ``seconds``.
     """
     manifest = run_folder.manifest
-    with_groups = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
+    with_groups = knows_groups(manifest)
     with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
     if not names:  # only bounds, which nobody can use
         return {}
-    held_out = _validation(manifest, sets, with_groups=with_groups)
+    held_out = _validation(manifest, sets)
     key = _key(names, recipe, manifest, run_folder)
     if run_folder.choice.exists() and (there := storage.read_json(run_folder.choice)).get("key") == key:
         return dict(there)
@@ -138,18 +139,35 @@ def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: R
     return storage.digest(json.dumps(content, sort_keys=True).encode())
 
 
-def _validation(manifest: Manifest, sets: Sets, *, with_groups: bool) -> TrainingSet | None:
-    """Return the validation images if every class has some and, if groups matter, all groups are known."""
+def _validation(manifest: Manifest, sets: Sets) -> TrainingSet | None:
+    """Return the validation images, if there are some of each class and, if they count, of known groups."""
+    return sets.validation if has_validation(manifest) else None
+
+
+def knows_groups(manifest: Manifest) -> bool:
+    """Return whether the attribute of each real training image is known, and has several values."""
+    training = manifest.split("train")
+    return manifest.num_attributes > 1 and bool((training.attributes[~training.is_synthetic] >= 0).all())
+
+
+def has_validation(manifest: Manifest) -> bool:
+    """Return whether there are validation images of each class and, if they count, of known groups."""
     rows = manifest.split("validation")
-    if len(np.unique(rows.labels)) < manifest.num_classes or (with_groups and (rows.attributes < 0).any()):
-        return None
-    return sets.validation
+    complete = len(np.unique(rows.labels)) == manifest.num_classes
+    return complete and not (knows_groups(manifest) and bool((rows.attributes < 0).any()))
+
+
+def choosing_candidates(
+    methods: Sequence[str], manifest: Manifest, recipe: Recipe, *, with_synthetic: bool
+) -> list[str]:
+    """Return the candidates of a run whose table has these rows; see ``candidates``."""
+    return candidates(methods, recipe, with_groups=knows_groups(manifest), with_synthetic=with_synthetic)
 
 
 def _on_validation(
     names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunPaths, recipe: Recipe, progress: Progress
 ) -> Judged:
-    predictions = list(_predictions(names, sets, held_out, run_folder, recipe, progress))
+    predictions = list(held_out_predictions(names, sets, held_out, run_folder, recipe, progress))
     return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
 
 
@@ -169,17 +187,22 @@ def _on_folds(
     if not (place / key).exists():  # states of another choice
         storage.remove_tree(place)
         storage.write_text(storage.make_folder(place) / key, "")
-    folds, twins_left = real_folds(sets, manifest, run_folder, recipe, with_groups=with_groups)
+    training = manifest.split("train")
+    rng = np.random.default_rng([recipe.seed, 9])
+    folds = real_folds(training, recipe.choose.folds, rng, by_group=with_groups)
+    shown = images_shown(training, run_folder)
     parts: list[Judged] = []
     shorter = _with_share_of_steps(names, recipe, sets, effort)
+    sets = with_frozen_features(names, sets, RunPaths(place / "frozen"), shorter)
     for fold in np.unique(folds[folds >= 0]):
-        inside = fold_sets(sets, folds, int(fold), twins_left)
+        inside = fold_sets(sets, folds, int(fold), shown)
         outside = sets.real.rows(folds == fold)
 
         def of_fold(stage: str, done: int, total: int, note: str = "", fold: int = int(fold)) -> None:
             progress(f"choosing {fold + 1}/{recipe.choose.folds}, {stage.removeprefix('training ')}", done, total, note)
 
-        predictions = list(_predictions(names, inside, outside, RunPaths(place / f"fold-{fold}"), shorter, of_fold))
+        states = RunPaths(place / f"fold-{fold}")
+        predictions = list(held_out_predictions(names, inside, outside, states, shorter, of_fold))
         parts.append(Judged(np.column_stack(predictions), outside.labels.numpy(), outside.groups.numpy()))
     if not parts:
         return Judged(np.zeros((0, len(names)), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -204,65 +227,12 @@ def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths
     return float(np.clip(60 * recipe.choose.budget / max(full, 1e-9), LEAST_EFFORT, recipe.choose.effort))
 
 
-def trained_from(name: str, recipe: Recipe) -> str:
-    """Return the method that trains a method's features."""
-    start = method_named(name, recipe).starts_from
-    return name if start is None else trained_from(start, recipe)
-
-
-def real_folds(
-    sets: Sets, manifest: Manifest, run_folder: Run, recipe: Recipe, *, with_groups: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the fold of each real training image, and the position of each synthetic image's source image.
-
-    -1: never held out; generated from text alone. Folds are even over groups or classes, and images of equal content
-    share one. A synthetic image made from a real one leaves together with it.
-    """
-    training = manifest.split("train")
-    real = training.rows(~training.is_synthetic)
-    strata = (sets.real.groups if with_groups else sets.real.labels).numpy()
-    rng = np.random.default_rng([recipe.seed, 9])
-    contents = content_numbers(manifest.split("train"), np.flatnonzero(~training.is_synthetic))
-    folds = fold_numbers(strata, recipe.choose.folds, rng, contents=contents)
-    made_from: dict[str, int] = {}
-    if run_folder.plan.options.variant not in ("text", "fitted"):  # made from real images
-        position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
-        table = provenance(run_folder.plan, run_folder.path)
-        made_from = {str(row.id): position.get(row.guide, -1) for row in table.itertuples()}
-    made = synthetic_manifest(run_folder.plan, run_folder.path).frame["id"].tolist()
-    given = int(training.is_synthetic.sum())
-    return folds, np.array([-1] * given + [made_from.get(image, -1) for image in made], np.int64)
-
-
-def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Sets:
-    """Return the images without the real ones of a fold and the synthetic ones made from them."""
-    both = sets.evened_out
-    is_synthetic = both.is_synthetic.numpy()
-    keep = np.ones(len(both), bool)
-    keep[~is_synthetic] = folds != fold
-    keep[is_synthetic] = (shown < 0) | (folds[shown] != fold)
-    inside = both.rows(keep)
-    return replace(sets, evened_out=inside, real=inside.rows(~inside.is_synthetic), features={})
-
-
 def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effort: float) -> Recipe:
     """Return the options of the shortened trainings."""
     changes: dict[str, Any] = {"train.track": None}
     steps = stage_options(names[0], recipe, sets.num_counted).steps or 1
     changes["train.stage1.steps"] = max(1, round(effort * steps))
     return with_overrides(recipe, changes)
-
-
-def _predictions(
-    names: Sequence[str], sets: Sets, held_out: TrainingSet, place: RunPaths, recipe: Recipe, progress: Progress
-) -> Iterator[np.ndarray]:
-    """Yield the predictions of each candidate, trained on ``sets``."""
-    from synaug.training.inference import predict
-
-    for name in names:
-        model, _ = trained_model(name, sets, place, recipe, progress=progress)
-        yield predict(model, held_out, device=recipe.train.device).argmax(1).numpy()
-        signals.stop_here()
 
 
 def read_choice(path: Path) -> dict[str, Any]:

@@ -27,17 +27,10 @@ def compared(run: RunPaths, results: Sequence[Mapping[str, Any]], chosen: str) -
         ``mean_recall`` the ``difference`` (chosen - other, mean over the seeds that both have) and its 95 %
         ``interval``, whose ends are means over the seeds. Empty if there is no method of the other kind.
     """
-    kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
-    if chosen not in kinds:
+    other = best_rival(results, chosen)
+    if other is None:
         return {}
-    kind = kinds[chosen]
-    accuracies: dict[str, list[float]] = {}
-    for result in results:
-        accuracies.setdefault(result["method"], []).append(result["accuracy"])
-    others = {name: float(np.mean(values)) for name, values in accuracies.items() if kinds.get(name, kind) != kind}
-    if not others:
-        return {}
-    other = max(others, key=lambda name: others[name])
+    kind = next(bool(each["uses_synthetic"]) for each in results if each["method"] == chosen)
     seeds = {name: {each["seed"] for each in results if each["method"] == name} for name in (chosen, other)}
     pairs = [_paired(run, chosen, other, seed) for seed in sorted(seeds[chosen] & seeds[other])]
     if not pairs:
@@ -51,6 +44,17 @@ def compared(run: RunPaths, results: Sequence[Mapping[str, Any]], chosen: str) -
         "accuracy": _mean([_accuracy(first, second) for first, second, _ in pairs]),
         "mean_recall": _mean([_mean_recall(first, second, labels) for first, second, labels in pairs]),
     }
+
+
+def best_rival(results: Sequence[Mapping[str, Any]], chosen: str) -> str | None:
+    """Return the most accurate method of the other kind, with or without synthetic images; None if there is none."""
+    kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
+    kind = kinds.get(chosen)
+    accuracies: dict[str, list[float]] = {}
+    for result in results:
+        if kind is not None and kinds.get(result["method"], kind) != kind:
+            accuracies.setdefault(result["method"], []).append(result["accuracy"])
+    return max(accuracies, key=lambda name: float(np.mean(accuracies[name])), default=None)
 
 
 def _paired(run: RunPaths, chosen: str, other: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

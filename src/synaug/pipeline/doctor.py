@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,20 +112,21 @@ def findings(content: dict[str, Any]) -> list[str]:
     duplicates, layout = content["duplicates"], content["layout"]
     if duplicates["across_splits"]:
         said.append(
-            f"{duplicates['across_splits']:,} training images are in the test split, too: results would flatter."
+            f"Training images that are in the test split, too: {duplicates['across_splits']:,}. Results would flatter."
         )
     if duplicates["contradictory"]:
-        said.append(f"{duplicates['contradictory']:,} equal images carry different labels. Keep one label each.")
+        said.append(f"Equal images with different labels: {duplicates['contradictory']:,}. Keep one label each.")
     if duplicates["exact"] or duplicates["near"]:
         said.append(
-            f"{duplicates['exact']:,} training images repeat another one exactly, {duplicates['near']:,} nearly."
+            f"Training images that repeat another one: {duplicates['exact']:,} exactly, {duplicates['near']:,} nearly."
         )
     if content["label_suspects"]:
         said.append(
-            f"{len(content['label_suspects'])} labels look wrong to a model that did not see them; check them first."
+            f"Labels that look wrong to a model that has not seen them: {len(content['label_suspects'])}. "
+            "Check them first."
         )
     if layout["quarantined"]:
-        said.append(f"{layout['quarantined']:,} files cannot be read and are left out.")
+        said.append(f"Files that cannot be read and are left out: {layout['quarantined']:,}.")
     if not layout["test"]:
         said.append("There is no test split: a fifth of each class will be held out.")
     by_verdict: dict[str, list[str]] = {}
@@ -188,16 +189,16 @@ def _thumbnails(manifest: Manifest, progress: Progress) -> np.ndarray:
 
 def _duplicates(manifest: Manifest, pixels: np.ndarray) -> dict[str, int]:
     """Return how many training images repeat another one: exactly, nearly, in the test split, with another label."""
-    contents = content_numbers(manifest, np.arange(len(manifest)))
+    exact = manifest.frame.drop(columns="cluster", errors="ignore")  # a cluster also holds nearly equal images
+    contents = content_numbers(replace(manifest, frame=exact), np.arange(len(manifest)))
     train = manifest.frame["split"].to_numpy() == "train"
     test = manifest.frame["split"].to_numpy() == "test"
     unique, first = np.unique(contents[train], return_index=True)
-    exact = int(train.sum() - len(unique))
     labels = {(int(c), int(label)) for c, label in zip(contents, manifest.labels, strict=True)}
     contradictory = len(labels) - len(np.unique(contents))
     rows = np.flatnonzero(train)[first]
     return {
-        "exact": exact,
+        "exact": int(train.sum() - len(unique)),
         "near": _near(pixels[rows]),
         "across_splits": int(np.isin(contents[train], contents[test]).sum()),
         "contradictory": contradictory,

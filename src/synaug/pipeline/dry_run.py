@@ -11,8 +11,12 @@ from synaug.data import groups
 from synaug.data.account import reading_account
 from synaug.data.groups import class_counts
 from synaug.data.manifest import Manifest, joined
-from synaug.methods import check_methods, method_named
+from synaug.methods import check_methods, method_named, stage_options
+from synaug.methods.training_time import trained_from
 from synaug.pipeline import plan as plan_stage
+from synaug.pipeline.choose import choosing_candidates, has_validation
+from synaug.pipeline.cross_validation import num_folds
+from synaug.pipeline.folds import FROZEN
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
@@ -27,6 +31,8 @@ from synaug.synthesis.planning.cost import Pace, estimate
 from synaug.synthesis.planning.plan import Plan, doubtful_names
 from synaug.synthesis.planning.prompt_length import prompt_notes
 from synaug.synthesis.quality.scorer_choice import classes_without_judge
+
+LAST_LAYERS = "last layers only"  # the length of a training without steps
 
 
 def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
@@ -77,7 +83,7 @@ def preview_run(
 ) -> dict[str, Any]:
     """Return what ``run`` would generate and train."""
     from synaug.methods.datasets import input_of
-    from synaug.methods.training_time import training_seconds
+    from synaug.methods.training_time import seconds_of_features
     from synaug.runtime.devices import chosen_device
     from synaug.training.networks.classifiers import network_named
 
@@ -87,23 +93,75 @@ def preview_run(
     methods = usual_methods(methods, recipe, preset=preset)
     _, side, _ = input_of(recipe.train.network, recipe.train, made)
     progress("timing the training", 0, 1, "")
-    seconds = training_seconds(methods, recipe, made)
+    rivals = choosing_candidates(methods, manifest, recipe, with_synthetic=made.num_to_generate > 0)
+    seconds = seconds_of_features([*methods, *rivals], recipe, made)
     progress("timing the training", 1, 1, "")
     return plan_summary(made, manifest, recipe) | {
         "methods": list(methods),
         "num_seeds": num_seeds,
         "network": network_named(recipe.train.network, side),
         "image_size": side,
-        "length": _length(recipe),
+        "length": _length(recipe, methods),
         "start": start,
+        "pretrained": recipe.train.pretrained is True,
         "device": chosen_device(recipe.train.device).type,
-        "training_seconds": None if seconds is None else num_seeds * seconds,
+        "training_seconds": None if seconds is None else num_seeds * _sum(seconds, methods, recipe),
+        "choosing": _choosing(rivals, manifest, recipe, seconds),
+        "cross_validation": _cross_validation(methods, manifest, recipe, seconds),
     }
 
 
-def _length(recipe: Recipe) -> str:
-    stage = recipe.train.stage1
-    return f"{stage.steps:,} steps" if stage.steps else f"{stage.epochs:,} epochs"
+def _sum(seconds: dict[str, float], methods: Sequence[str], recipe: Recipe) -> float:
+    return sum(seconds[name] for name in dict.fromkeys(trained_from(each, recipe) for each in methods))
+
+
+def _of_folds(seconds: dict[str, float], methods: Sequence[str], recipe: Recipe, share: float) -> list[float]:
+    """Return the seconds of each training for all folds; ``share``: of its steps. Frozen features are computed once."""
+    starts = dict.fromkeys(trained_from(each, recipe) for each in methods)
+    frozen = {name for name in starts if method_named(name, recipe).schedule == FROZEN}
+    return [seconds[name] * (1.0 if name in frozen else share) for name in starts]
+
+
+def _choosing(
+    names: Sequence[str], manifest: Manifest, recipe: Recipe, seconds: dict[str, float] | None
+) -> dict[str, Any]:
+    """Return how the classifier will be chosen: the number of candidates, folds (None: validation images), seconds."""
+    options = recipe.choose
+    folds = None if has_validation(manifest) else options.folds
+    share = 1.0 if folds is None else folds * options.effort
+    cost = None if seconds is None else sum(_of_folds(seconds, names, recipe, share))
+    if cost is not None and folds is not None and options.budget is not None:
+        cost = min(cost, 60 * options.budget)
+    return {"candidates": len(names), "folds": folds, "seconds": cost}
+
+
+def _cross_validation(
+    methods: Sequence[str], manifest: Manifest, recipe: Recipe, seconds: dict[str, float] | None
+) -> dict[str, Any]:
+    """Return the folds of the cross-validation, 0: none, and about how long it takes, None if that is not known.
+
+    Which two methods ``auto`` trains again is known after the choice, so the two that take longest are counted.
+    """
+    folds = num_folds(manifest, recipe)
+    if not folds or seconds is None:
+        return {"folds": folds, "seconds": None if folds else 0.0}
+    times = sorted(_of_folds(seconds, methods, recipe, folds * recipe.cross_validate.repeats), reverse=True)
+    is_auto = recipe.cross_validate.folds == "auto"
+    cost = sum(times[:2] if is_auto else times)
+    too_long = is_auto and cost > 60 * recipe.cross_validate.minutes
+    return {"folds": 0 if too_long else folds, "seconds": 0.0 if too_long else cost}
+
+
+def _length(recipe: Recipe, methods: Sequence[str]) -> str:
+    """Return how long the methods train their features: steps, epochs, or that they train last layers only."""
+    starts = dict.fromkeys(trained_from(name, recipe) for name in methods)
+    trained = [name for name in starts if method_named(name, recipe).schedule != FROZEN]
+    if not trained:
+        return LAST_LAYERS
+    if recipe.train.stage1.steps:
+        return f"{recipe.train.stage1.steps:,} steps"
+    epochs = sorted({stage_options(name, recipe, 1).epochs for name in trained})
+    return f"{' or '.join(f'{number:,}' for number in epochs)} epochs"
 
 
 def preview_generation(out: Path) -> dict[str, Any]:
@@ -141,7 +199,7 @@ def preview_training(
         "real_images": len(run_folder.manifest.split("train")),
         "synthetic_images": len(synthetic_manifest(plan, out)),
         "network": network_named(recipe.train.network, input_of(recipe.train.network, recipe.train, plan)[1]),
-        "length": _length(recipe),
+        "length": _length(recipe, wanted),
         "to_train": [text for key, text in called.items() if key not in there],
         "there": [text for key, text in called.items() if key in there],
     }

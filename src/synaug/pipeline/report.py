@@ -19,6 +19,7 @@ from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
 from synaug.pipeline.choose import read_choice
 from synaug.pipeline.comparison import compared
+from synaug.pipeline.cross_validation import read_cross_validation
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report.html import read_report
@@ -87,6 +88,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
         "choice": read_choice(out),
+        "cross_validation": {} if unusable(run_folder) and chosen["uses_synthetic"] else read_cross_validation(out),
         "comparison": {} if unusable(run_folder) else compared(run_folder, results, final),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),

@@ -15,6 +15,7 @@ import jinja2
 
 from synaug.errors import DataError
 from synaug.report import sections, svg
+from synaug.report.cross_validation import cross_validation_note, cross_validation_rows
 from synaug.report.duplicates import duplicate_pairs
 from synaug.report.results_table import TITLES, compared_methods, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
@@ -90,6 +91,8 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         titles=TITLES,
         columns=shown_columns(rows),
         rows=rows,
+        folds=cross_validation_rows(content),
+        folds_note=cross_validation_note(content),
         before=sections.title(before),
         after=sections.title(after),
         facts=sections.facts(content, before, after),
@@ -180,8 +183,8 @@ def _range(ends: Sequence[float | None] | None) -> str:
 
 
 def _unbroken(sentence: str) -> str:
-    """Return the sentence with no line breaks before its percent signs."""
-    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
+    """Return the sentence with no line breaks before its percent signs and around its deviations."""
+    return sentence.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def _number(value: Any) -> str:

@@ -116,6 +116,16 @@ def is_unusable(report: Mapping[str, Any]) -> bool:
     return not (report.get("audit") or {}).get("usable", True)
 
 
+def spoken(method: str | None) -> str:
+    """Return what a method is called within a sentence.
+
+    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method")
+    ('oversampling', 'SYNAuG', 'My_method')
+    """
+    title = TITLES.get(method or "", "")
+    return title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
+
+
 def percent(value: float | None, digits: int = 0) -> str:
     """Return a fraction as text.
 

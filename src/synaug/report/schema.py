@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -89,6 +89,15 @@ class Choice(Section):
     num_images: int | None = Field(None, description="real images that the candidates were judged on")
 
 
+class CrossValidation(Section):
+    """Scores over all real images, each predicted by a model that did not learn from it; empty without folds."""
+
+    folds: int | None = None
+    repeats: int | None = None
+    num_images: int | None = Field(None, description="real images that were held out in turn")
+    methods: dict[str, Any] = Field({}, description="scores by method, that of the chosen classifier first")
+
+
 class Audit(Section):
     """The usability of the synthetic images, in one sentence; lights are ``overall`` and ``per_class``."""
 
@@ -113,6 +122,7 @@ class Report(Section):
     training: Training
     results: list[Result]
     choice: Choice = Choice()
+    cross_validation: CrossValidation = CrossValidation()
     classifier: str = Field("", description="method whose classifier the run hands over; empty if none may be used")
     audit: Audit | None = Field(None, description="judgment of the synthetic images; empty without any")
     cannot_judge: dict[str, Count] = Field({}, description="classes with too few real images for off_class to judge")

@@ -47,7 +47,7 @@ def title(method: str | None) -> str:
 def facts(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, str]]:
     """Return the large numbers at the top: value, label and previous value."""
     rows = {row.method: row for row in results_table(report)}
-    facts = []
+    facts = _cross_validated_facts(report)
     for column, label in (("accuracy", "accuracy"), ("few", "accuracy on few-image classes")):
         if num_tested(report, few_only=column == "few") < MIN_TEST_IMAGES:
             continue
@@ -64,6 +64,16 @@ def facts(report: dict[str, Any], before: str | None, after: str | None) -> list
         share = percent(num_rejected / (num_rejected + accepted), 1)
         facts.append({"value": f"{num_rejected:,}", "label": "images rejected", "was": f"{share} of those made"})
     return facts
+
+
+def _cross_validated_facts(report: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the cross-validated accuracy of the classifier that the run hands over, and that of the next method."""
+    found = report.get("cross_validation") or {}
+    values = [scores["accuracy"]["mean"] for scores in (found.get("methods") or {}).values()]
+    if not values or found["num_images"] < MIN_TEST_IMAGES:
+        return []
+    was = f"{percent(values[1], 1)} with the best rival" if len(values) == 2 else ""
+    return [{"value": percent(values[0], 1), "label": "accuracy, cross-validated", "was": was}]
 
 
 def _by_count(report: dict[str, Any]) -> list[str]:

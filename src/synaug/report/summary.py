@@ -8,8 +8,8 @@ from typing import Any
 
 from synaug.data.groups import FEW_BELOW
 from synaug.report.choice import choice_sentences, need_sentence
+from synaug.report.cross_validation import change, class_average, cross_validation_sentence, recall_sentence
 from synaug.report.results_table import (
-    TITLES,
     ResultRow,
     compared_methods,
     is_unusable,
@@ -17,6 +17,7 @@ from synaug.report.results_table import (
     percent,
     recalls,
     results_table,
+    spoken,
 )
 from synaug.report.seeds import by_method, mean_result
 
@@ -37,23 +38,13 @@ MIN_TEST_IMAGES = 10  # test images; a recall on fewer is not given at all
 _NAN = float("nan")
 
 
-def spoken(method: str | None) -> str:
-    """Return the name of a method within a sentence.
-
-    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method")
-    ('oversampling', 'SYNAuG', 'My_method')
-    """
-    title = TITLES.get(method or "", "")
-    return title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
-
-
 def summary(report: Mapping[str, Any]) -> list[str]:
     """Return the findings, one or two sentences per item, most important first."""
     before, after = compared_methods(report)
     said = [
         _unusable(report),
         need_sentence(report),
-        _comparison(report),
+        cross_validation_sentence(report) or _comparison(report),
         *choice_sentences(report),
         _rarest_class(report, before, after),
         _overall(report, before, after),
@@ -89,26 +80,15 @@ def _comparison(report: Mapping[str, Any]) -> str:
     kind = "with" if found["other_uses_synthetic"] else "without"
     texts = [
         f"On {_number_of(num, 'real test image')}, {spoken(found['method'])} recognizes {accuracy}, "
-        f"{_change(found['accuracy'])} {spoken(found['other'])}, the best method {kind} synthetic images."
+        f"{change(found['accuracy'])} {spoken(found['other'])}, the best method {kind} synthetic images."
     ]
     low, high = (number_or_nan(end) for end in found["accuracy"]["interval"])
     if low <= 0 <= high:
         texts.append("This difference can be chance.")
     counts = set((report["data"].get("test_class_counts") or {}).values())
-    if len(counts) > 1:  # else both numbers are the same
-        texts.append(f"Averaged over the classes, it is {_change(found['mean_recall'])} that.")
+    if len(counts) > 1:  # else both are the same number
+        texts.append(class_average(found["mean_recall"]))
     return " ".join(texts)
-
-
-def _change(found: Mapping[str, Any]) -> str:
-    """Return a difference in points with its interval, as words to be followed by a name."""
-    points = 100 * found["difference"]
-    low, high = (100 * number_or_nan(end) for end in found["interval"])
-    interval = f"95 % interval {low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}")
-    if abs(points) < 0.05:
-        return f"as much as ({interval})"
-    word = "more" if points > 0 else "less"
-    return f"{abs(points):.1f} points {word} ({interval}) than"
 
 
 def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
@@ -123,7 +103,8 @@ def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | No
     begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'image')}"
     tested = (report["data"].get("test_class_counts") or {}).get(rarest)
     if tested and tested < MIN_TEST_IMAGES:
-        return f"{begin}. On only {_number_of(tested, 'test image')} its recall cannot be measured reliably."
+        unknown = f"On only {_number_of(tested, 'test image')} its recall cannot be measured reliably."
+        return f"{begin}. {recall_sentence(report, rarest) or unknown}"
     old, new = (recalls(report, method)[rarest] if method else _NAN for method in (before, after))
     if math.isnan(old) and math.isnan(new):
         return f"{begin}; its recall was not measured."

@@ -33,14 +33,14 @@ LIBRARIES = (
 )
 SCHEMA_VERSION = 1
 _OF_MODEL = ("model", "revision", "license", "path", "weights")
-_OF_METHODS = ("methods.", "choose.")
+_OF_METHODS = ("methods.", "choose.", "cross_validate.")
 _OF_SERVICE = tuple(  # options that do not affect the images of a service
     f"api.{name} "
     for name in (
         *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
     )
 )
-_OF_TRAINING = ("train.", "methods.", "choose.", "name ")
+_OF_TRAINING = ("train.", "methods.", "choose.", "cross_validate.", "name ")
 _SHOWN_DIFFERENCES = 6
 _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug plan DATA --out OTHER"
 

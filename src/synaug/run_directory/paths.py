@@ -12,7 +12,7 @@ from synaug.runtime.files.names import component
 ENTRIES = {
     "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
     "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
-    "fitted-model.safetensors", "choice.json", "autoencoded", "paid",
+    "fitted-model.safetensors", "choice.json", "autoencoded", "paid", "cross-validation.json", "cross-validation",
 }  # fmt: skip
 """Names that synaug uses at the top of a run directory."""
 CHECKPOINT_FILES = (
@@ -48,6 +48,10 @@ class RunPaths:
     @property
     def choice(self) -> Path:
         return self.path / "choice.json"
+
+    @property
+    def cross_validation(self) -> Path:
+        return self.path / "cross-validation.json"
 
     @property
     def predictions(self) -> Path:

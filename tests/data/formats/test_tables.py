@@ -82,7 +82,7 @@ def test_folds_can_be_named(folder):
 
 
 @pytest.mark.parametrize(
-    ("yes", "no"), [("True", "False"), ("true", "false"), ("1", "0"), ("yes", "no"), (" YES", "No ")]
+    ("yes", "no"), [("True", "False"), ("true", "false"), ("1", "0"), ("yes", "no"), (" YES", "No "), ("1.0", "0.0")]
 )
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
 def test_synthetic_images_of_a_table_are_counted_apart_and_never_tested_on(folder, synaug, yes, no, suffix):
@@ -101,6 +101,24 @@ def test_synthetic_images_of_a_table_are_counted_apart_and_never_tested_on(folde
     counted = json.loads(synaug("count", path, "--json").out)
     assert counted["class_counts"] == {"cat": 4, "dog": 2}
     assert counted["synthetic"] == {"cat": 4, "dog": 2}
+
+
+@pytest.mark.parametrize("name", ["Is_Synthetic", "is synthetic", "isSynthetic", "IS-SYNTHETIC", "synthetic"])
+def test_the_column_of_synthetic_images_is_known_in_any_spelling(folder, name):
+    rows = [f"i/{n:03d}.png,{'cat' if n < 6 else 'dog'},{'synthetic' if n % 3 == 0 else 'real'}" for n in range(12)]
+    assert int(read_data(table(folder, f"path,label,{name}", rows)).is_synthetic.sum()) == 4
+
+
+def test_a_label_column_called_synthetic_is_a_label(folder):
+    rows = [f"i/{n:03d}.png,{'yes' if n < 6 else 'no'}" for n in range(12)]
+    manifest = read_data(table(folder, "path,synthetic", rows), DataOptions(label="synthetic"))
+    assert (manifest.class_names, int(manifest.is_synthetic.sum())) == (("no", "yes"), 0)
+
+
+def test_two_columns_of_synthetic_images_are_refused(folder):
+    rows = [f"i/{n:03d}.png,{'cat' if n < 6 else 'dog'},0,1" for n in range(12)]
+    with pytest.raises(DataError, match="both mark synthetic images"):
+        read_data(table(folder, "path,label,is_synthetic,synthetic", rows))
 
 
 def test_synthetic_rows_of_a_test_split_are_left_out_and_counted(folder):

@@ -18,7 +18,8 @@ import pandas as pd
 from synaug.config import DataOptions
 from synaug.data.class_names import sorted_names
 from synaug.data.formats.listing import Listing
-from synaug.data.formats.split_columns import FALSE, TRUE, split_texts, unread_split_notes, usual_split
+from synaug.data.formats.origins import origins
+from synaug.data.formats.split_columns import split_texts, unread_split_notes, usual_split
 from synaug.data.formats.split_names import NOT_READ
 from synaug.data.formats.table_files import Table, read_table
 from synaug.data.formats.table_paths import file_paths
@@ -34,7 +35,6 @@ PATH_COLUMNS = (
     "file", "img", "image_name", "img_name", "image_id", "id_code",
 )  # fmt: skip
 LABEL_COLUMNS = ("label", "labels", "class", "class_name", "category", "target", "y", "fine_label")
-ORIGIN_COLUMN = "is_synthetic"
 _OPTIONS = {
     "path": "--path (data.path in a recipe)",
     "label": "--label (data.label)",
@@ -88,7 +88,8 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     if group is not None:
         frame["group"] = _texts(table, group, where)
     places, found = _places(table, place, where, root)
-    frame = frame.assign(**places, **_origins(table, where))
+    taken = [name for name in (place, label, attribute, split, group) if name is not None]
+    frame = frame.assign(**places, **origins(table.frame.drop(columns=taken), where))
     frame = _labeled(_of_read_splits(frame, left_out), left_out, label, where)
     notes += found + check_plausible(frame["label"], where=f"{where}: the column {label!r}")
     notes += attributes.notes
@@ -248,28 +249,6 @@ def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = Fal
         class_names=table.class_names.get(column, ()),
         may_lack=may_lack,
     )
-
-
-def _origins(table: Table, where: Path | str) -> dict[str, Any]:
-    """Return the column is_synthetic as booleans, if the table has one.
-
-    Raises:
-        DataError: a value is missing or not a boolean.
-    """
-    if ORIGIN_COLUMN not in table.frame:
-        return {}
-    values = table.frame[ORIGIN_COLUMN]
-    if pd.api.types.is_float_dtype(values) and (values.dropna() == values.dropna().round()).all():
-        values = values.astype("Int64")
-    texts = values.astype(str).str.strip().str.casefold()
-    strange = texts[~texts.isin(TRUE + FALSE)]
-    if len(strange):
-        raise DataError(
-            f"{where}: the column {ORIGIN_COLUMN!r} marks synthetic images and contains {str(strange.iloc[0])!r} "
-            f"in row {strange.index[0] + 1}; allowed are {', '.join(TRUE)} and {', '.join(FALSE)}. Correct the "
-            "value, or rename the column if it means something else."
-        )
-    return {ORIGIN_COLUMN: texts.isin(TRUE)}
 
 
 def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, Any], list[str]]:

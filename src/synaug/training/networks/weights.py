@@ -1,4 +1,4 @@
-"""Find pretrained weights that are available offline: a folder, the Hub's cache, torch's cache."""
+"""Find pretrained weights that are available offline: a folder, the caches of Hub and torch, an installed package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from synaug.errors import OptionError
+from synaug.training.networks.embedding import network_at_hand
 from synaug.training.networks.timm_networks import LOCAL, WEIGHTS
 
 FOLDER_VARIABLE = "SYNAUG_WEIGHTS"
@@ -25,7 +26,8 @@ SMALL_NETWORKS = (
 def small_network_at_hand() -> str | None:
     """Return the name of a small pretrained network whose weights need no download, or None.
 
-    The folder in the variable ``SYNAUG_WEIGHTS``, as written by timm's ``save_for_hf``, comes first.
+    The folder in the variable ``SYNAUG_WEIGHTS``, as written by timm's ``save_for_hf``, comes first, then the caches,
+    then an installed package.
 
     Raises:
         OptionError: the variable is not such a folder.
@@ -37,7 +39,8 @@ def small_network_at_hand() -> str | None:
                 "save_for_hf wrote, or unset the variable."
             )
         return f"timm/{LOCAL}{folder}"
-    return next((f"timm/{name}" for name in SMALL_NETWORKS if is_at_hand(name)), None)
+    cached = next((f"timm/{name}" for name in SMALL_NETWORKS if is_at_hand(name)), None)
+    return cached or network_at_hand()
 
 
 def is_at_hand(network: str) -> bool:

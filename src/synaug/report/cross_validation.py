@@ -1,0 +1,107 @@
+"""Describe a cross-validation in sentences and as the rows of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from synaug.report.results_table import TITLES, number_or_nan, percent, spoken
+
+FEWEST = 10  # images from which a comparison is worth a sentence
+
+
+def cross_validation_sentence(report: Mapping[str, Any]) -> str:
+    """Return how the classifier of the run compares with its best rival over all real images; or nothing."""
+    found = report.get("cross_validation") or {}
+    methods = found.get("methods") or {}
+    if not methods or found["num_images"] < FEWEST:
+        return ""
+    name, *others = methods
+    used = {each["method"]: each["uses_synthetic"] for each in report["results"]}
+    rivals = [each for each in others if used.get(each) != used.get(name)]
+    text = f"{_how(found)}, {spoken(name)} recognizes {_with_interval(methods[name]['accuracy'])}"
+    if not rivals:
+        return f"{text}."
+    rival = max(rivals, key=lambda each: methods[each]["accuracy"]["mean"])
+    behind, kind = methods[rival]["behind"], "with" if used.get(rival) else "without"
+    text += f", {change(behind['accuracy'])} {spoken(rival)}, the best method {kind} synthetic images."
+    low, high = (number_or_nan(end) for end in behind["accuracy"]["interval"])
+    if low <= 0 <= high:
+        text += " This difference can be chance."
+    return f"{text} {class_average(behind['mean_recall'])}"
+
+
+def recall_sentence(report: Mapping[str, Any], name: str) -> str:
+    """Return the cross-validated recall of a class with the classifier that the run hands over; or nothing."""
+    methods = (report.get("cross_validation") or {}).get("methods") or {}
+    if not methods:
+        return ""
+    of_class = next(iter(methods.values()))["per_class"].get(name) or {}
+    if not of_class.get("images"):
+        return ""
+    low, high = (100 * number_or_nan(end) for end in of_class["interval"])
+    return (
+        f"In cross-validation, {percent(of_class['recall'])} of all its {of_class['images']:,} real images are "
+        f"recognized (95 % interval {low:.0f} to {high:.0f})."
+    )
+
+
+def cross_validation_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row per method: title, and for accuracy and mean recall the value with its spread and its interval."""
+    methods = (report.get("cross_validation") or {}).get("methods") or {}
+    return [
+        {
+            "title": TITLES.get(name, name),
+            "uses_synthetic": next((r["uses_synthetic"] for r in report["results"] if r["method"] == name), False),
+            "cells": [(_spread(scores[key]), scores[key]["interval"]) for key in ("accuracy", "mean_recall")],
+        }
+        for name, scores in methods.items()
+    ]
+
+
+def cross_validation_note(report: Mapping[str, Any]) -> str:
+    """Return what the table of the cross-validation shows, in two sentences; or nothing."""
+    found = report.get("cross_validation") or {}
+    if not found.get("methods"):
+        return ""
+    times = f", {found['repeats']} times" if found["repeats"] > 1 else ""
+    return (
+        f"All {found['num_images']:,} real images in {found['folds']} folds{times}: each is predicted by a model that "
+        "did not learn from it or its duplicates. In percent: mean ± standard deviation over the folds, and the 95 % "
+        "interval."
+    )
+
+
+def change(found: Mapping[str, Any]) -> str:
+    """Return a difference in points with its interval, in words that a name follows."""
+    points = 100 * found["difference"]
+    if abs(points) < 0.05:
+        return f"as much as ({_interval(found)})"
+    return f"{abs(points):.1f} points {'more' if points > 0 else 'less'} ({_interval(found)}) than"
+
+
+def class_average(found: Mapping[str, Any]) -> str:
+    """Return the difference of two mean recalls as a sentence."""
+    points = f"{100 * found['difference']:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"Averaged over the classes, the difference is {points} points ({_interval(found)})."
+
+
+def _interval(found: Mapping[str, Any]) -> str:
+    low, high = (100 * number_or_nan(end) for end in found["interval"])
+    return f"95 % interval {low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _how(found: Mapping[str, Any]) -> str:
+    times = f", {found['repeats']} times" if found["repeats"] > 1 else ""
+    return f"In {found['folds']}-fold cross-validation{times} of {found['num_images']:,} real images"
+
+
+def _with_interval(score: Mapping[str, Any]) -> str:
+    low, high = (100 * number_or_nan(end) for end in score["interval"])
+    return f"{percent(score['mean'], 1)} (95 % interval {low:.1f} to {high:.1f})"
+
+
+def _spread(score: Mapping[str, Any]) -> str:
+    spread = number_or_nan(score["spread"])
+    return f"{100 * score['mean']:.1f}" + ("" if math.isnan(spread) else f" ± {100 * spread:.1f}")
