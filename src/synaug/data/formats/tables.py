@@ -76,8 +76,9 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     label = named_column(options.label, LABEL_COLUMNS, names, "label", where)
     attribute = _attribute(options.attribute, names, label, where)
     split = options.split and named_column(options.split, (), names, "split", where)
-    split = split or usual_split(table.frame, {place, label, attribute, options.group})
-    notes += [] if split else unread_split_notes(names, {place, label, attribute, options.group}, where)
+    used = {place, label, options.group, *(attribute_parts(attribute, names) if attribute else ())}
+    split = split or usual_split(table.frame, used)
+    notes += [] if split else unread_split_notes(names, used, where)
     group = _optional(options.group, None, names, "group", where)
     frame = pd.DataFrame({"label": _texts(table, label, where, may_lack=True)})
     attributes = _attributes(table, attribute, where)
@@ -88,7 +89,7 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     if group is not None:
         frame["group"] = _texts(table, group, where)
     places, found = _places(table, place, where, root)
-    taken = [name for name in (place, label, attribute, split, group) if name is not None]
+    taken = [name for name in {*used, split} if name is not None]
     frame = frame.assign(**places, **origins(table.frame.drop(columns=taken), where))
     frame = _labeled(_of_read_splits(frame, left_out), left_out, label, where)
     notes += found + check_plausible(frame["label"], where=f"{where}: the column {label!r}")
