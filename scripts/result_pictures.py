@@ -17,13 +17,16 @@ STUDIES = {
 
 def draw_long_tail() -> None:
     content = content_of("fashion-lt")
+    if not content["table"]:  # not run yet
+        return
     pictures.save(pictures.bars(content["table"], "accuracy"), PICTURES / "fashion-lt.png")
     pictures.save(pictures.classes(content["results"], content["table"]), PICTURES / "fashion-lt-classes.png")
 
 
 def draw_groups() -> None:
     fair, spurious = content_of("fashion-fair"), content_of("fashion-spurious")
-    pictures.save(pictures.scatter(fair["table"], fair["columns"][0]), PICTURES / "fashion-fair-groups.png")
+    if fair["table"]:
+        pictures.save(pictures.scatter(fair["table"], fair["columns"][0]), PICTURES / "fashion-fair-groups.png")
     pictures.save(pictures.bars(spurious["table"], spurious["columns"][0]), PICTURES / "fashion-spurious.png")
 
 
