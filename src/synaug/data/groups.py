@@ -64,8 +64,8 @@ def group_counts(*, labels: np.ndarray, attributes: np.ndarray, num_classes: int
         DataError: an attribute is unknown or out of range.
     """
     num_classes, num_attributes = (
-        count_of(num_classes, kind="num_classes"),
-        count_of(num_attributes, kind="num_attributes"),
+        count_of(num_classes, kind="num_classes", lowest=0),
+        count_of(num_attributes, kind="num_attributes", lowest=0),
     )
     groups = group_ids(labels=labels, attributes=attributes, num_attributes=num_attributes)
     return class_counts(groups, num_classes * num_attributes).reshape(num_classes, num_attributes)
