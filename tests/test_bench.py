@@ -1,8 +1,11 @@
+import csv
 import importlib.util
+import io
 import json
 import math
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,9 +18,10 @@ import psutil
 import pytest
 import yaml
 
-from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, tabulate
+from synaug.bench import experiment_names, markdown, read_experiment, run_bench, status, table_formats, tabulate
 from synaug.bench.experiments import PHOTOS, data_of
 from synaug.bench.grid import CONTENT, RESULTS, cells, collect
+from synaug.bench.table_formats import formatted
 from synaug.config import ArmOptions, BenchOptions
 from synaug.errors import DataError, Interrupted, OptionError
 from synaug.methods import METHODS
@@ -420,3 +424,44 @@ def test_the_tables_of_the_pages_are_those_of_the_committed_lines():
     assert sum(len(scripts.PLACE.findall(page)) for page in pages.values()) >= 1
     for name, page in pages.items():
         assert scripts.renewed(page) == page, f"{name}: run python scripts/result_tables.py"
+
+
+# ---------------------------------------------------------------- the table in other formats
+
+CONTENT_BY_HAND = {"columns": COLUMNS, "seeds": [0, 1], "machine": "a machine, 100 % busy"}
+
+
+def test_latex_has_the_cells_of_the_markdown_escaped_and_the_best_row_bold():
+    content = CONTENT_BY_HAND | {"table": by_hand(RESULTS_BY_HAND)}
+    text = formatted(content, "latex")
+    lines = text.splitlines()
+    assert lines[0].startswith("% Percent")
+    assert lines[1].startswith(r"\begin{tabular}{lr")
+    body = [line for line in lines[5:] if " & " in line]
+    assert len(body) == len(content["table"])
+    assert r"cross\_entropy" in text
+    assert "±" not in text
+    assert text.count(r"\textbf") >= 1
+    bounds = [row["row"].replace("_", r"\_") for row in content["table"] if row["is_bound"]]
+    assert not any(r"\textbf" in line for line in body if line.startswith(tuple(bounds)))
+
+
+@pytest.mark.parametrize("letters", ["\\&%$#_{}~^<>", "été", "a\x1b[31m"])
+def test_latex_escapes_whatever_a_method_is_called(letters):
+    escaped = table_formats.escape(letters)
+    assert "\x1b" not in escaped
+    assert not set("&%$#_") & set(re.sub(r"\\[a-zA-Z]+(\{\})?|\\[&%$#_{}]", "", escaped))
+
+
+def test_csv_has_the_fractions_and_nothing_where_they_are_undefined():
+    content = CONTENT_BY_HAND | {"table": by_hand(RESULTS_BY_HAND)}
+    rows = list(csv.DictReader(io.StringIO(formatted(content, "csv"))))
+    for row, expected in zip(rows, content["table"], strict=True):
+        assert row["row"] == expected["row"]
+        assert float(row[COLUMNS[0]]) == expected[COLUMNS[0]]
+        assert (row["gap_closed"] == "") == math.isnan(expected["gap_closed"])
+
+
+def test_an_unknown_format_names_the_nearest(synaug):
+    done = synaug("bench", "demo", "--table", "--format", "latx")
+    assert (done.code, "latex" in done.err) == (2, True)

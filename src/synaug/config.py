@@ -351,7 +351,9 @@ class TrainOptions(Section):
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     precision: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="of the computation")
-    track: Literal["tensorboard"] | None = Field(None, description="also log to RUN/tracking; default: CSV only")
+    track: Literal["tensorboard", "wandb", "mlflow", "trackio"] | None = Field(
+        None, description="also send loss and learning rate to this tracker; default: CSV only"
+    )
     stage1: StageOptions = StageOptions()
     retrain: RetrainOptions = RetrainOptions()
 

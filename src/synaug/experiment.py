@@ -45,6 +45,7 @@ from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, w
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import chosen_result, finished_results, model_note, report
 from synaug.pipeline.review import check_applied, check_present
+from synaug.pipeline.run_parts import CHOICE, IMAGES, REPORT, run_parts, training_part
 from synaug.recipes import with_overrides
 from synaug.report.choice import may_not_need
 from synaug.report.results_table import number_or_nan
@@ -55,8 +56,9 @@ from synaug.runtime.escaping import shell_word
 from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.ownership import check_free, claim
 from synaug.runtime.progress import Progress, of_seed, silent
+from synaug.runtime.whole import Whole, enter
 from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.execution.worker import is_settled
+from synaug.synthesis.execution.worker import is_settled, num_unsettled
 from synaug.synthesis.generators.autoencoder import autoencode
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
 from synaug.synthesis.quality.class_scorers import needs_clip
@@ -139,6 +141,9 @@ def run(
             find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
     if note := model_note(plan):
         notify(note)
+    num_to_make = num_unsettled(plan, folder=out, quality=recipe.quality)
+    parts = run_parts(methods, seeds or [recipe.seed], recipe, plan, manifest, num_to_make=num_to_make)
+    progress = Whole(progress, parts)
     with storage.lock(claim(out, "run")):
         write_run(manifest, plan, out, recipe, source=source_name or place(source))
         opened = Run.open(out)  # kept, so that all stages share this object and no file is parsed twice
@@ -146,13 +151,16 @@ def run(
         results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap; may show that none are needed
         if sentence := may_not_need_images(manifest, results):
             notify(sentence)
+        enter(progress, IMAGES)
         generate(out, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
         train(out, methods=methods, seeds=seeds, progress=progress)
+        enter(progress, CHOICE)
         if chosen := choose_classifier(out, methods=methods, progress=progress).get("chosen"):
             train(out, methods=[chosen], seeds=seeds, progress=progress)
         if sentence := cross_validate_results(out, progress=progress):
             notify(sentence)
+        enter(progress, REPORT)
         return report(opened.path, command=command)
 
 
@@ -322,6 +330,7 @@ def train(
         if team.is_first:
             write_networks(run_folder, network_digests(wanted, locked))
     for recipe, name in missing:
+        enter(shown, training_part(name, recipe.seed))
         told = of_seed(shown, recipe.seed) if len(recipes) > 1 else shown
         try:
             train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=told)

@@ -60,6 +60,25 @@ def test_the_model_card_is_one_that_the_hub_reads(folder, finished, photos):
     assert config["class_names"] == ["ankle boot", "bag", "coat"]
 
 
+def test_other_formats_lie_beside_the_classifier_and_the_card_has_their_differences(finished, synaug, tmp_path):
+    out = tmp_path / "model"
+    done = synaug("export", finished, "--out", out, "--classifier", "synaug", "--formats", "torchscript")
+    assert done.code == 0, done.err
+    about = storage.read_json(out / "config.json")["formats"]["torchscript"]
+    assert (out / about["file"]).is_file()
+    assert about["max_difference"] <= 1e-4
+    assert about["num_compared"] > 2
+    assert "| torchscript | `classifier.torchscript.pt` |" in (out / "README.md").read_text()
+    assert package.load_classifier(out).class_names == ("ankle boot", "bag", "coat")
+
+
+@pytest.mark.parametrize("words", [["--formats", "onnx"], ["--classifier", "synaug", "--formats", "onxx"],
+                                   ["--classifier", "synaug", "--formats", "timm"]])  # fmt: skip
+def test_a_format_that_cannot_be_leaves_nothing(finished, synaug, tmp_path, words):
+    assert synaug("export", finished, "--out", tmp_path / "model", *words).code == 2
+    assert not (tmp_path / "model").exists()
+
+
 def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
     export_stage.export(finished, tmp_path / "data", license="cc-by-4.0")
     card = DatasetCard.load(tmp_path / "data" / "README.md")

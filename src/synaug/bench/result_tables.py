@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -157,14 +158,27 @@ def _row(name: str, frame: pd.DataFrame, averaged: Sequence[str], bounds: Sequen
     return row
 
 
-def markdown(content: dict[str, Any]) -> str:
-    """Return the table as Markdown: percent, mean ± standard deviation over seeds; incomplete rows are marked."""
+@dataclass(frozen=True)
+class Cells:
+    """A table as text: percent, mean ± standard deviation over seeds; a row that lacks some seeds says so.
+
+    ``best`` holds (row, column) of the best mean of each measured column among the rows that are no bounds.
+    """
+
+    head: list[str]
+    rows: list[list[str]]
+    best: set[tuple[int, int]]
+    note: str
+
+
+def table_cells(content: Mapping[str, Any]) -> Cells:
+    """Return the table of an experiment as text; ``content`` is that of ``collect``."""
     columns = list(content["columns"])
     rows = content["table"]
     rival = next((row["rival"] for row in rows if row.get("rival")), "")
     against = [f"against {rival}"] if rival and any(not math.isnan(row["difference_low"]) for row in rows) else []
     head = ["method", *(name.replace("_", " ") for name in columns), "gap closed", *against, "seconds"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = []
     for row in rows:
         cells = [mean_and_spread(row[name], row[f"{name}_std"]) for name in columns]
         cells.append(with_ends(row["gap_closed"], row.get("gap_low"), row.get("gap_high"), "{:.0%}"))
@@ -173,14 +187,33 @@ def markdown(content: dict[str, Any]) -> str:
             cells.append(with_ends(mean, low, high, "{:+.1f}"))
         name = row["row"] if row["seeds"] == len(content["seeds"]) else f"{row['row']}, {row['seeds']} of the seeds"
         name += f" (chosen: {row['chosen']})" if "chosen" in row else ""
-        lines.append("| " + " | ".join([name, *cells, f"{row['seconds']:.0f}"]) + " |")
+        lines.append([name, *cells, f"{row['seconds']:.0f}"])
+    best = {(number, place) for place, column in enumerate(columns, 1) for number in _best_rows(rows, column)}
     brackets = " In brackets 95 % intervals of paired differences over the seeds." if against else ""
-    lines += [
-        "",
+    note = (
         f"Percent, of the real test images; mean ± standard deviation over seeds {content['seeds']}; "
-        f"{content['machine']}.{brackets}",
-    ]
-    return "\n".join(lines) + "\n"
+        f"{content['machine']}.{brackets}"
+    )
+    return Cells(head, lines, best, note)
+
+
+def _best_rows(rows: Sequence[Mapping[str, Any]], column: str) -> list[int]:
+    """Return the rows with the best mean, as it is printed, of those that are no bounds."""
+    sign = -1 if is_lower_better(column) else 1
+    values = {
+        number: sign * round(1000 * row[column])
+        for number, row in enumerate(rows)
+        if not row["is_bound"] and not math.isnan(row[column])
+    }
+    return [number for number, value in values.items() if value == max(values.values())]
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """Return the table as Markdown; see ``Cells``."""
+    cells = table_cells(content)
+    lines = ["| " + " | ".join(cells.head) + " |", "|---" * len(cells.head) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in cells.rows]
+    return "\n".join([*lines, "", cells.note]) + "\n"
 
 
 def with_ends(value: float, low: float | None, high: float | None, shown: str) -> str:

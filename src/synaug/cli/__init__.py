@@ -25,6 +25,7 @@ from synaug.cli import (
     synthesis_commands,
     training_commands,
 )
+from synaug.cli.loudness import is_verbose, set_loudness, with_loudness
 from synaug.cli.output import print_note, print_text
 from synaug.cli.streams import (
     CLOSED_PIPE,
@@ -92,6 +93,7 @@ PANELS: dict[str, dict[str, Callable[..., None]]] = {  # in the order of --help
     },
 }
 COMMANDS = {name: command for panel in PANELS.values() for name, command in panel.items()}
+INSTANT = {"status", "report", "methods", "datasets", "schema", "evaluate", "review"}  # no progress to be quiet about
 
 
 def _help_of(command: Callable[..., None]) -> str:
@@ -111,7 +113,8 @@ class PlainDefaults(TyperCommand):
 
 for _panel, _commands in PANELS.items():
     for _name, _command in _commands.items():
-        app.command(_name, cls=PlainDefaults, help=_help_of(_command), rich_help_panel=_panel)(_command)
+        _offered = _command if _name in INSTANT else with_loudness(_command)
+        app.command(_name, cls=PlainDefaults, help=_help_of(_command), rich_help_panel=_panel)(_offered)
 
 
 def _show_version(wanted: bool) -> None:
@@ -133,6 +136,7 @@ def main() -> NoReturn:
     """Run the command line; errors become one paragraph on stderr and the exit code of their type."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    set_loudness()  # a process may call several commands
     prepare_streams()
     escape_messages()
     keep_freed_memory()
@@ -147,6 +151,8 @@ def main() -> NoReturn:
             _fail_to_print(error)
         raise
     except SynaugError as error:
+        if is_verbose():
+            print_note(_without_secrets(traceback.format_exc()).rstrip("\n"))
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail(INTERRUPTED, 75)

@@ -10,7 +10,7 @@ import typer
 from synaug.cli.arguments import Json, Trust
 from synaug.cli.output import print_json, print_text
 from synaug.cli.session import session
-from synaug.errors import OptionError
+from synaug.errors import OptionError, unknown
 
 
 def bench(
@@ -32,6 +32,9 @@ def bench(
     table_only: Annotated[
         bool, typer.Option("--table", help="Print the table of finished runs without running anything.")
     ] = False,
+    table_format: Annotated[
+        str, typer.Option("--format", help="Format of the printed table: markdown, latex (booktabs) or csv.")
+    ] = "markdown",
     trust: Trust = None,
     as_json: Json = False,
 ) -> None:
@@ -42,12 +45,17 @@ def bench(
     Example:  synaug bench --list
 
     Example:  synaug bench demo --seeds 3
+
+    Example:  synaug bench demo --table --format latex
     """
-    from synaug.bench import collect, experiment_names, markdown, read_experiment, run_bench
+    from synaug.bench import collect, experiment_names, read_experiment, run_bench
     from synaug.bench import status as grid_status
     from synaug.bench.experiments import PHOTOS
+    from synaug.bench.table_formats import FORMATS, formatted
     from synaug.cli import console
 
+    if table_format not in FORMATS:
+        raise unknown("format", table_format, FORMATS)
     if name is None:
         if not known:
             raise OptionError(f"Which experiment? Known: {', '.join(experiment_names())}, or a recipe file.")
@@ -57,6 +65,8 @@ def bench(
             print_text("\n".join([*experiment_names(), "What is in one: synaug bench NAME --list"]))
         return
     if name == PHOTOS:
+        if table_format != "markdown":
+            raise OptionError(f"The table of {PHOTOS} is printed as markdown only; --json has its numbers.")
         _bench_photographs(seeds or (1 if quick else 3), known=known, as_json=as_json)
         return
     chosen = read_experiment(name, data=data, quick=quick, arms=arms.split(",") if arms else ())
@@ -84,7 +94,9 @@ def bench(
     if as_json:
         print_json(content)
     else:
-        print_text(markdown(content))
+        print_text(
+            formatted(content, table_format).rstrip("\n") if table_format == "csv" else formatted(content, table_format)
+        )
 
 
 def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -91,6 +92,22 @@ def export(
     classifier: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Write a classifier instead: 'chosen', or that of a method.")
     ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Write WebDataset shards of so many images instead; RUN is then an exported data set.",
+            show_default="none",
+        ),
+    ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="With --classifier, also write it as onnx, torchscript, torch-export or timm; each file is checked.",
+            show_default="none",
+        ),
+    ] = None,
     license: Annotated[
         str | None,
         typer.Option(
@@ -114,7 +131,9 @@ def export(
 
     Example:  synaug export runs/photos --out photos-balanced
 
-    Example:  synaug export runs/photos --out photos-classifier --classifier chosen
+    Example:  synaug export runs/photos --out photos-classifier --classifier chosen --formats onnx
+
+    Example:  synaug export photos-balanced --out photos-shards --shards 1000
     """
     from synaug.data.export.hub_upload import checked_token, push_folder
     from synaug.pipeline import export as export_stage
@@ -122,6 +141,12 @@ def export(
     from synaug.pipeline.export_classifier import export_classifier
     from synaug.report.usage import data_usage_lines, usage_lines
 
+    wanted = [name.strip() for name in formats.split(",")] if formats else []
+    if wanted and classifier is None:
+        raise OptionError("--formats is about a classifier: add --classifier chosen.")
+    if shards is not None:
+        _export_shards(run, out, shards, taken=[classifier, push_to_hub], as_json=as_json)
+        return
     if private and push_to_hub is None:
         raise OptionError("--private requires a Hub repository: name it with --push-to-hub USER/NAME.")
     facts: dict[str, Any] = {"folder": str(out)} | ({"classifier": classifier} if classifier else preview_export(run))
@@ -135,7 +160,7 @@ def export(
             export_stage.export(run, out, license=license, progress=progress)
             usage = data_usage_lines(out)
         else:
-            export_classifier(run, out, method=classifier, license=license or "unknown")
+            export_classifier(run, out, method=classifier, license=license or "unknown", formats=wanted)
             usage = usage_lines(out)
         if push_to_hub is not None:
             kind: Literal["dataset", "model"] = "dataset" if classifier is None else "model"
@@ -149,6 +174,16 @@ def export(
     if push_to_hub is not None:
         print_text(facts["repository"])
     console.show_usage(usage)
+
+
+def _export_shards(exported: Path, out: Path, per_shard: int, *, taken: Sequence[Any], as_json: bool) -> None:
+    from synaug.data.export.shards import write_shards
+
+    if any(taken):
+        raise OptionError("--shards converts an exported data set; leave --classifier and --push-to-hub out.")
+    with session() as progress:
+        facts = write_shards(exported, out, per_shard=per_shard, progress=progress)
+    print_facts({"folder": str(out)} | facts, as_json=as_json)
 
 
 def verify(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from synaug.cli.arguments import Aliases, Attribute, Data, Json, Label, Model, RecipeFile, Seed, SplitColumn, Trust
-from synaug.cli.output import print_json
+from synaug.cli.output import print_json, print_text
 from synaug.cli.session import options_of, session
 
 STYLES = {"would gain": "yellow", "good": "green", "flat": "red", "unknown": "dim"}
@@ -22,7 +22,14 @@ VERDICTS = {
 
 
 def doctor(
-    data: Data,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help="Folder with one subfolder per class, or a CSV, Parquet or JSONL table; without it, the machine.",
+            show_default=False,
+        ),
+    ] = None,
     label: Label = None,
     attribute: Attribute = None,
     split_column: SplitColumn = None,
@@ -35,10 +42,24 @@ def doctor(
     Shows counts, duplicates, suspicious labels, and a baseline on frozen features with a learning curve per class.
     Needs no generator and writes nothing; takes about two minutes.
 
+    Without DATA it prints versions, devices, caches, free disk and memory as a block for a bug report, without
+    secrets.
+
     Example:  synaug doctor photos/
 
     Example:  synaug doctor photos.csv --label species --json
+
+    Example:  synaug doctor
     """
+    if data is None:
+        from synaug.pipeline.environment import environment, environment_block
+
+        facts = environment()
+        if as_json:
+            print_json(facts)
+        else:
+            print_text(environment_block(facts))
+        return
     from synaug.pipeline.doctor import doctor as examine
 
     options = options_of(recipe, label=label, attribute=attribute, split_column=split_column, seed=seed)

@@ -26,6 +26,12 @@ def evaluate(
     min_cell: Annotated[
         int, typer.Option(min=1, help="Images that a group needs to count in differences between groups.")
     ] = 10,
+    figure: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also draw the scores: .svg, .pdf or .png.", show_default="none")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the scores as a page: .html.", show_default="none")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score predictions from any source: accuracy, recalls, fairness.
@@ -33,13 +39,25 @@ def evaluate(
     The table has one row per image: its true class, its predicted class and, for fairness, columns such as sex.
 
     Example:  synaug evaluate predictions.csv --attribute gender --attribute age
+
+    Example:  synaug evaluate predictions.csv --figure scores.svg --html scores.html
     """
     from synaug.evaluation.predictions import evaluate_predictions, read_predictions
+    from synaug.report.score_figures import check_figure, write_score_figure
+    from synaug.report.score_page import check_page, write_score_page
 
+    if figure is not None:
+        check_figure(figure)
+    if html is not None:
+        check_page(html)
     table = read_predictions(predictions)
     scores = evaluate_predictions(
         table, attributes=attribute or [], label=label, prediction=prediction, min_cell=min_cell
     )
+    if figure is not None:
+        write_score_figure(scores, figure)
+    if html is not None:
+        write_score_page(scores, html, source=predictions.name)
     if as_json:
         print_json(scores)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -51,6 +52,7 @@ from synaug.cli.session import (
     options_of,
     program,
     run_folder,
+    say_done,
     seeds_from,
     session,
     split_names,
@@ -81,7 +83,7 @@ def demo(
     from synaug.pipeline import generate as generate_stage
     from synaug.runtime.embedded import demo_data, demo_recipe
 
-    out = run_folder(out, "demo")
+    out, began = run_folder(out, "demo"), time.monotonic()
     recipe = options_of(demo_recipe(), seed=seed)
     with session() as progress:
         report = experiment.run(
@@ -96,6 +98,7 @@ def demo(
     show_report(report, out, as_json=as_json)
     if not as_json:
         print_text(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
+    say_done("demo", out, began)
     generate_stage.check_complete(out)
 
 
@@ -168,7 +171,7 @@ def run_all(
             )
             show_plan(planned, None, as_json=as_json)
         return
-    out = run_folder(out, str(data))
+    out, began = run_folder(out, str(data)), time.monotonic()
     with session(trust=named_code(network, trust)) as progress:
         made = experiment.run(
             data,
@@ -183,6 +186,7 @@ def run_all(
             progress=progress,
         )
     show_report(made, out, as_json=as_json)
+    say_done("run", out, began)
     generate_stage.check_complete(out)
 
 
@@ -196,13 +200,25 @@ def report(run: Run, as_json: Json = False) -> None:
     show_report(write_report(run), run, as_json=as_json)
 
 
-def status(run: Run, as_json: Json = False) -> None:
+def status(
+    run: Run,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run is done.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 5.0,
+    as_json: Json = False,
+) -> None:
     """Show the progress of a run, also while it is running.
 
     Example:  synaug status runs/photos
+
+    Example:  synaug status runs/photos --watch
     """
     from synaug.pipeline import status as status_stage
 
+    if watch:
+        from synaug.cli.watching import watch_status
+
+        watch_status(run, interval=interval, as_json=as_json)
+        return
     content = status_stage.status(run)
     if as_json:
         print_json(content)

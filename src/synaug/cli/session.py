@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,13 +48,14 @@ _FIELDS = {  # recipe fields that a command-line option sets
 @contextlib.contextmanager
 def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
     """Handle signals and show progress during the block; code named in ``trust`` may run in it."""
-    from synaug.runtime.progress import ConsoleProgress
+    from synaug.cli.loudness import is_quiet, is_verbose
+    from synaug.runtime.progress import ConsoleProgress, silent
     from synaug.runtime.signals import graceful
     from synaug.runtime.trust import trusting
 
-    progress = ConsoleProgress()
+    progress = ConsoleProgress(lines=is_verbose())
     with graceful(), trusting(*(trust or ())), contextlib.closing(progress):
-        yield progress
+        yield silent if is_quiet() else progress
 
 
 def options_of(
@@ -133,10 +135,13 @@ def run_folder(out: Path | None, name: str) -> Path:
     """Return the requested run directory, or ``runs/NAME`` after printing it to stderr."""
     if out is not None:
         return out
+    from synaug.cli.loudness import is_quiet
+
     source = Path(name).resolve()
     named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are different folders
     chosen = Path("runs") / (named or "run")
-    print_note(f"Run directory: {chosen} (choose another with --out)")
+    if not is_quiet():
+        print_note(f"Run directory: {chosen} (choose another with --out)")
     with_foreign_files_named(chosen)
     return chosen
 
@@ -167,8 +172,21 @@ def seeds_from(recipe: Recipe, number: int | None) -> range:
 
 
 def warn(note: str) -> None:
-    """Print a warning to stderr, separate from results."""
-    print_note(f"Note: {note}")
+    """Print a warning to stderr, separate from results; with --quiet, nothing."""
+    from synaug.cli.loudness import is_quiet
+
+    if not is_quiet():
+        print_note(f"Note: {note}")
+
+
+def say_done(command: str, out: Path, began: float) -> None:
+    """Print a last line to stderr for whoever waits for the end: the command, its duration and the directory."""
+    from synaug.cli.loudness import is_quiet
+    from synaug.runtime.progress import duration
+
+    if not is_quiet():
+        sys.stdout.flush()
+        print_note(f"synaug {command}: done in {duration(time.monotonic() - began)}, {out}")
 
 
 def program() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -208,22 +209,62 @@ def check(
 def review(
     run: Run,
     apply: Annotated[bool, typer.Option("--apply", help="Apply the decisions in the table.")] = False,
-    per_class: Annotated[int, typer.Option(min=1, help="Number of accepted images to show per class.")] = 200,
+    serve: Annotated[bool, typer.Option("--serve", help="Review in a browser, with keys, on this machine.")] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page for --serve.", show_default="a free one")
+    ] = 0,
+    open_browser: Annotated[bool, typer.Option("--open", help="With --serve, open the page in your browser.")] = False,
+    to_tool: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="TOOL", help="Write import files for label-studio, fiftyone or cvat.", show_default="none"
+        ),
+    ] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE", help="Read decisions from an export of such a tool.", show_default="none"
+        ),
+    ] = None,
+    per_class: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of accepted images to show per class.", show_default="200; with --serve all"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Review the images, and accept or reject them.
 
-    Writes a page of images per class, and a table to fill in; --apply applies its decisions. 'synaug generate' replaces
-    rejected images; accepted ones count even if a gate rejected them.
+    Writes a page of images per class, and a table to fill in; --apply applies its decisions. With --serve you decide in
+    a browser, and each decision is saved to the same table. 'synaug generate' replaces rejected images; accepted ones
+    count even if a gate rejected them.
 
-    Example:  synaug review runs/photos
+    Example:  synaug review runs/photos --serve
 
     Example:  synaug review runs/photos --apply
+
+    Example:  synaug review runs/photos --to label-studio
     """
+    asked = {"--serve": serve, "--apply": apply, "--to": to_tool is not None, "--from": from_file is not None}
+    if len(chosen := [name for name, is_asked in asked.items() if is_asked]) > 1:
+        raise OptionError(f"Choose one of {' and '.join(chosen)}.")
+    if to_tool is not None or from_file is not None:
+        from synaug.pipeline.review_tools import read_review_file, write_review_files
+
+        facts = write_review_files(run, to_tool) if to_tool is not None else read_review_file(run, from_file or Path())
+        print_facts(facts, as_json=as_json)
+        return
+    if serve:
+        from synaug.cli.review_serving import serve_review
+
+        serve_review(run, per_class=per_class, port=port, open_browser=open_browser, as_json=as_json)
+        return
     from synaug.pipeline import review as review_stage
 
     with session() as progress:
-        content = review_stage.apply(run) if apply else review_stage.review(run, per_class=per_class, progress=progress)
+        if apply:
+            content = review_stage.apply(run)
+        else:
+            content = review_stage.review(run, per_class=per_class or review_stage.PER_CLASS, progress=progress)
     if as_json:
         print_json(content)
     else:

@@ -27,6 +27,7 @@ from synaug.data.formats.folders import is_image_name, list_folders, subfolders
 from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
 from synaug.data.formats.in_memory import Source, table_in_memory
 from synaug.data.formats.listing import Listing, PathGuard, check_listing
+from synaug.data.formats.shards import is_shards, list_shards
 from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table
@@ -61,10 +62,10 @@ def read_data(
         source: a class-per-folder tree, with or without split folders; a folder with ``metadata.csv`` (or .jsonl,
             .parquet), such as Waterbirds; a UTKFace folder; a table (.csv, .tsv, .jsonl, .parquet) with a path and a
             label column, or with embedded images; ``hf:ID`` or ``hf:ID@REVISION``, a data set on the Hub, or a folder
-            saved by ``datasets``; the files of a known data set (``options.benchmark``). In memory: a data frame with
-            such columns; a torch data set of (image, label), read from its files or arrays if it is torchvision's; a
-            ``datasets.Dataset``; a pair (images, labels) of an array or of paths; a dict of these by split name; or a
-            manifest, which is returned unchanged.
+            saved by ``datasets``; WebDataset shards (a ``.tar`` or a folder of them); the files of a known data set
+            (``options.benchmark``). In memory: a data frame with such columns; a torch data set of (image, label), read
+            from its files or arrays if it is torchvision's; a ``datasets.Dataset``; a pair (images, labels) of an
+            array or of paths; a dict of these by split name; or a manifest, which is returned unchanged.
         options: columns, and the share of unreadable images to accept.
         check: decode every image, record its digest and quarantine it if it is unreadable. Without it, digests are
             empty and broken images are noticed only later.
@@ -160,6 +161,8 @@ def list_images(path: Path, options: DataOptions) -> Listing:
         return list_hub(path, options)
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         return list_table(path, options)
+    if is_shards(path):
+        return list_shards(path, options)
     if path.is_file():
         raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
     if path.exists() and not path.is_dir():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
+from synaug.data.manifest import read_image
 from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
 from synaug.pipeline.choose import read_choice
@@ -22,14 +25,23 @@ from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, t
 from synaug.runtime.ownership import kind_of
 from synaug.runtime.recorded import changed_files
 
+if TYPE_CHECKING:
+    from synaug.training.networks.saving import SavedClassifier
+
 CARD, CONFIG = "README.md", "config.json"
+COMPARED = 14  # test images on which a file of another format is compared with the classifier
 UNKNOWN_LICENSE = "unknown"
 CHOSEN = "chosen"  # instead of a method: the one that the run chose
 METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
 
 
 def export_classifier(
-    run: str | Path, out: str | Path, *, method: str | None = None, license: str = UNKNOWN_LICENSE
+    run: str | Path,
+    out: str | Path,
+    *,
+    method: str | None = None,
+    license: str = UNKNOWN_LICENSE,
+    formats: Sequence[str] = (),
 ) -> None:
     """Write the classifier of a finished method into the new folder ``out``; ``load_classifier`` reads it.
 
@@ -38,17 +50,23 @@ def export_classifier(
         out: a folder that does not exist or is empty; gets weights, ``config.json`` and a model card.
         method: of the classifier; default, or ``chosen``: the one that the run chose.
         license: of the weights, as spelled on the Hub, such as ``apache-2.0``.
+        formats: additional files for other programs, names of ``conversion.FORMATS``. Each is loaded again and compared
+            with the classifier on test images; ``config.json`` records the largest difference of a probability.
 
     Raises:
-        OptionError: the method is unknown, or ``out`` is not empty.
+        OptionError: the method or a format is unknown, a format does not exist for the network, or ``out`` is not
+            empty.
         DataError: the method has no result, or the run no report.
+        EnvironmentFault: a format needs a package that is missing, or computes something else.
     """
+    from synaug.training.networks.conversion import check_formats
     from synaug.training.networks.custom import is_own
     from synaug.training.networks.saving import FILE, load_classifier
 
     check_arguments(
         "export_classifier", run=(run, PATH), out=(out, PATH), method=(method, TEXT.or_none), license=(license, TEXT)
     )
+    check_formats(formats)
     run_folder, out = Run.open(Path(run)), Path(out).resolve()
     recipe = run_folder.recipe
     if method is None or method == CHOSEN:
@@ -76,20 +94,50 @@ def export_classifier(
     check_code([network])
     saved = load_classifier(checkpoint, network=network if is_own(network) else None)
     config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
+    others, more = _converted(saved, formats, run_folder)
+    config |= more
     card = model_card(report, result, config, license=license)
     weights = storage.file_digest(checkpoint / FILE)
-    content, names = storage.digest(f"{weights} {json.dumps(config)} {card}".encode()), (FILE, CONFIG, CARD)
+    content, names = storage.digest(f"{weights} {json.dumps(config)} {card}".encode()), (FILE, CONFIG, CARD, *others)
     if not is_free(out, content, names):
         texts = {CONFIG: storage.digest(storage.json_bytes(config)), CARD: storage.digest(card.encode())}
+        texts |= {name: storage.digest(data) for name, data in others.items()}
         if not _holds(out, {FILE: weights} | texts):
             raise taken(out)
         remove_left_over(out)  # an earlier call wrote the same, and may have been killed right after its last step
         return
     with work_folder(out, content, names) as folder:
         storage.copy_file(checkpoint / FILE, folder / FILE)
+        for name, data in others.items():
+            storage.write_bytes(folder / name, data)
         storage.write_json(folder / CONFIG, config)
         storage.write_text(folder / CARD, card)
         put_in_place(folder, out, kind="classifier", last=CARD)
+
+
+def _converted(
+    saved: SavedClassifier, formats: Sequence[str], run_folder: Run
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return the files of the formats by name, and what ``config.json`` records of them."""
+    from synaug.training.lazy_images import pixels
+    from synaug.training.networks.conversion import NOTE, convert, timm_config
+
+    if not formats:
+        return {}, {}
+    test = run_folder.manifest.split("test")
+    rows = np.unique(np.linspace(0, len(test) - 1, min(COMPARED, len(test))).astype(int))
+    channels, height, width = saved.image_shape
+    images = [pixels(read_image(test, int(row)), channels=channels, size=(width, height)) for row in rows]
+    noise = np.random.default_rng(0).integers(0, 256, (2, channels, height, width), dtype=np.uint8)
+    found = convert(saved, formats, np.stack([*images, *noise]))
+    about = {
+        name: {"file": each.file, "max_difference": each.max_difference, "num_compared": len(images) + len(noise)}
+        for name, each in found.items()
+    }
+    config: dict[str, Any] = {"formats": about, "input": NOTE}
+    if "timm" in found:
+        config |= timm_config(saved)
+    return {each.file: each.data for each in found.values()}, config
 
 
 def _holds(out: Path, digests: dict[str, str]) -> bool:
@@ -133,6 +181,7 @@ def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str,
         _metrics_section(measured),
         _LIMITS,
         _loading(config["network"]),
+        *([_formats_section(config["formats"])] if config.get("formats") else []),
     ]
     return "\n".join(sections)
 
@@ -142,6 +191,22 @@ def _loading(network: str) -> str:
     given = f", network={json.dumps(network)}" if ":" in network else ""
     code = f"The code of the network, {markdown_code(network)}, is not in this folder: ask its maker.\n"
     return _LOADING.format(network=given) + (code if given else "")
+
+
+def _formats_section(formats: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = ["## Other formats", "", "| format | file | largest difference of a probability |", "|---|---|---|"]
+    lines += [f"| {name} | `{each['file']}` | {each['max_difference']:.1e} |" for name, each in formats.items()]
+    number = next(iter(formats.values()))["num_compared"]
+    lines += [
+        "",
+        f"Compared with the classifier on {number} images. Input of `onnx`, `torchscript`, `torch-export`: `images`, "
+        "float32 of shape (N, channels, height, width), values from 0 to 1, not normalized; scale and crop images to a "
+        "centered square first. Output: `probabilities`, shape (N, classes). Class names are in the metadata of each "
+        "file and in `config.json`.",
+    ]
+    if "timm" in formats:
+        lines.append('With timm: `timm.create_model("local-dir:path/to/this/folder", pretrained=True)`.')
+    return "\n".join([*lines, ""])
 
 
 def _is_number(value: Any) -> bool:

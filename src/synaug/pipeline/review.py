@@ -34,12 +34,12 @@ from synaug.synthesis.execution.worker import rejected_files
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.slots import safe_names, slots
 
-REAL_SHOWN = 12
+REAL_SHOWN, PER_CLASS = 12, 200
 Records = dict[int, list[dict[str, Any]]]
 """Journal records by label."""
 
 
-def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> dict[str, Any]:
+def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent) -> dict[str, Any]:
     """Write one page per class and a table for manual review; an existing table keeps its decisions.
 
     Args:
@@ -55,9 +55,9 @@ def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> d
     """
     run_folder = Run.open(out)
     plan = run_folder.plan
-    decisions = _decisions(out)
+    decisions = saved_decisions(out)
     waiting = pending(plan, out, decisions)
-    accepted, rejected = _records_by_label(plan, out)
+    accepted, rejected = records_by_label(plan, out)
     if not accepted and not rejected:
         raise DataError(
             f"{out} has no synthetic images to review. Generate them first: synaug generate {shell_word(out)}"
@@ -70,16 +70,16 @@ def review(out: Path, *, per_class: int = 200, progress: Progress = silent) -> d
     labels = sorted(accepted.keys() | rejected.keys())
     for number, label in enumerate(labels):
         progress("writing contact sheets", number, len(labels), plan.class_names[label])
-        used = _spread(accepted.get(label, []), per_class)
+        used = spread(accepted.get(label, []), per_class)
         unused = [record for record in rejected.get(label, []) if image_name(record) in kept]
         file = f"class-{names[label]}.html"
         page = _sheet(plan, out, real, label, used, unused, kept, (accepted, rejected))
         storage.write_text(folder / file, page)
         index.append((plan.class_names[label], file, len(accepted.get(label, [])), len(rejected.get(label, []))))
-        rows += [_row(record, plan.class_names[label]) for record in [*used, *unused]]
+        rows += [decision_row(record, plan.class_names[label]) for record in [*used, *unused]]
     progress("writing contact sheets", len(labels), len(labels), "")
     _write_index(run_folder, folder, index)
-    write_decisions(decisions_path(out), _with_decisions(rows, decisions))
+    write_decisions(decisions_path(out), with_decisions(rows, decisions))
     return {
         "page": str(folder / "index.html"),
         "decisions": str(decisions_path(out)),
@@ -127,7 +127,7 @@ def apply(out: Path) -> dict[str, Any]:
 
 def check_applied(plan: Plan, out: Path) -> None:
     """Raise an OptionError if the table contains decisions that have not been applied."""
-    waiting = len(pending(plan, out, _decisions(out)))
+    waiting = len(pending(plan, out, saved_decisions(out)))
     if waiting:
         raise OptionError(
             f"{decisions_path(out)} holds {waiting:,} decisions that have not been applied. Apply "
@@ -146,12 +146,13 @@ def check_present(made: Manifest, out: Path) -> None:
         )
 
 
-def _decisions(out: Path) -> list[Decision]:
+def saved_decisions(out: Path) -> list[Decision]:
+    """Return the decisions in the table of the run; none if there is no table."""
     path = decisions_path(out)
     return read_decisions(path) if path.exists() else []
 
 
-def _records_by_label(plan: Plan, out: Path) -> tuple[Records, Records]:
+def records_by_label(plan: Plan, out: Path) -> tuple[Records, Records]:
     """Return the records of accepted and of rejected images, sorted by name."""
     labels = {cell.name: cell.label for cell in plan.cells}
     accepted: Records = {}
@@ -165,7 +166,8 @@ def _records_by_label(plan: Plan, out: Path) -> tuple[Records, Records]:
     return accepted, rejected
 
 
-def _spread(records: Sequence[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+def spread(records: Sequence[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    """Return so many of the records, evenly spread."""
     chosen = np.unique(np.linspace(0, len(records) - 1, min(number, len(records))).astype(int))
     return [records[position] for position in chosen]
 
@@ -194,7 +196,7 @@ def _sheet(
             note=record.get("note") or "",
         )
 
-    examples = _spread([{"row": int(row)} for row in np.flatnonzero(real.labels == label)], REAL_SHOWN)
+    examples = spread([{"row": int(row)} for row in np.flatnonzero(real.labels == label)], REAL_SHOWN)
     return make_sheet(
         plan.class_names[label],
         real=[read_image(real, example["row"]) for example in examples],
@@ -205,7 +207,8 @@ def _sheet(
     )
 
 
-def _row(record: dict[str, Any], class_name: str) -> dict[str, Any]:
+def decision_row(record: dict[str, Any], class_name: str) -> dict[str, Any]:
+    """Return the row of the table for an image."""
     now = "accepted" if record["verdict"] == "accepted" else f"rejected: {record['reason']}"
     return {
         "id": image_name(record),
@@ -216,7 +219,7 @@ def _row(record: dict[str, Any], class_name: str) -> dict[str, Any]:
     }
 
 
-def _with_decisions(rows: Sequence[dict[str, Any]], decisions: Sequence[Decision]) -> Iterator[dict[str, Any]]:
+def with_decisions(rows: Sequence[dict[str, Any]], decisions: Sequence[Decision]) -> Iterator[dict[str, Any]]:
     """Yield the rows with their existing decisions, then the existing decisions on images that are not shown."""
     said = {each.id: {"id": each.id, "decision": each.decision, "note": each.note} for each in decisions}
     for row in rows:

@@ -62,6 +62,18 @@ def recall_track(before: float, after: float, *, interval: Sequence[float | None
     return _picture("track", words, parts)
 
 
+def interval_track(value: float, low: float, high: float) -> Markup:
+    """Draw a fraction as a disc on a track from 0 to 100 %, its interval as a bar behind it; NaN is not drawn."""
+    parts = [Markup('<line class="axis" x1="1%" x2="99%" y1="50%" y2="50%"/>')]
+    ends, middle = [_percentage(end) for end in (low, high)], _percentage(value)
+    if None not in ends:
+        first, last = (_along(end) for end in ends if end is not None)
+        parts.append(Markup('<line class="interval" x1="{}" x2="{}" y1="50%" y2="50%"/>').format(first, last))
+    if middle is not None:
+        parts.append(Markup('<circle class="after" cx="{}" cy="50%" r="5"/>').format(_along(middle)))
+    return _picture("track", _words(middle), parts)
+
+
 def count_bar(real: int, synthetic: int, largest: int) -> Markup:
     """Draw real and synthetic image counts as one stacked bar; ``largest`` is the longest bar of the table."""
     scale = 100 / max(largest, 1)

@@ -33,14 +33,16 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
 
 
 class ConsoleProgress:
-    """Write to standard error: redraw one line on a terminal, else a new line every ``interval`` seconds.
+    """Write progress to standard error: redraw one line on a terminal, otherwise add one per ``interval`` seconds.
 
-    A terminal that cannot move its cursor (``TERM=dumb``, as in Emacs and some CI systems) is written to like a file.
+    A terminal that cannot move its cursor (``TERM=dumb``, as in Emacs and some CI systems) is treated like a file.
+    With ``lines`` a terminal gets new lines, too.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, interval: float = 15.0) -> None:
+    def __init__(self, stream: TextIO | None = None, *, interval: float = 15.0, lines: bool = False) -> None:
         self._stream = stream or sys.stderr
-        self._live = self._stream.isatty() and os.environ.get("TERM", "") not in _FIXED_CURSOR
+        is_movable = os.environ.get("TERM", "") not in _FIXED_CURSOR
+        self._live = self._stream.isatty() and is_movable and not lines
         self._interval = 0.1 if self._live else interval
         self._stage, self._began, self._first, self._shown = "", 0.0, 0, 0.0
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn
@@ -101,6 +103,14 @@ def at_once() -> Iterator[None]:
 def request() -> None:
     """Request a stop, as a signal does."""
     _requested.set()
+
+
+def wait(seconds: float = math.inf) -> bool:
+    """Wait for a signal that asks for an end, at most so long, and return whether it came; call within ``graceful``."""
+    end = time.monotonic() + seconds
+    while not _requested.is_set() and (left := end - time.monotonic()) > 0:
+        _requested.wait(timeout=min(left, 1.0))  # a limit, so that the main thread gets to run the handlers
+    return _requested.is_set()
 
 
 def is_requested() -> bool:

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from synaug.data.class_names import plain_cell
@@ -97,7 +98,7 @@ def read_decision_table(path: Path) -> DecisionTable:
         if not any(cells.values()):
             continue
         decision = Decision(cells["id"], cells["decision"].lower(), cells.get("note", ""), line)
-        found = _problem(decision, lines)
+        found = row_fault(decision, lines)
         if found:
             problems.append((line, found))
         elif decision.decision or decision.note:
@@ -108,8 +109,8 @@ def read_decision_table(path: Path) -> DecisionTable:
     return table
 
 
-def _problem(decision: Decision, earlier: Mapping[str, Decision]) -> str:
-    """Return the fault of a row, by itself or in combination with an earlier one."""
+def row_fault(decision: Decision, earlier: Mapping[str, Decision] = MappingProxyType({})) -> str:
+    """Return the fault of a row, by itself or in combination with an earlier one; an empty text if there is none."""
     if not decision.id:
         return "the id is missing."
     if decision.decision not in ("", ACCEPT, REJECT):

@@ -1,0 +1,51 @@
+"""Show the status of a run again and again, until it is done or the person has seen enough."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from synaug.cli.output import print_json
+
+_CLEAR = "\x1b[H\x1b[2J"  # to the top left corner, and wipe
+
+
+def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
+    """Print the status every ``interval`` seconds; return when the run is done or a signal arrives.
+
+    A terminal is wiped before each, so that the status stays in place. Elsewhere, and as JSON, only what changed is
+    printed.
+    """
+    from synaug.cli import console
+    from synaug.pipeline.status import status
+    from synaug.runtime import signals
+
+    is_live = sys.stdout.isatty() and not as_json
+    before: dict[str, Any] | None = None
+    with signals.graceful():
+        while True:
+            content = status(run)
+            if is_live:
+                sys.stdout.write(_CLEAR)
+            if is_live or _changed(content, before):
+                print_json(content) if as_json else console.show_status(content, run)
+            if is_live:
+                print(f"\n{time.strftime('%H:%M:%S')}, every {interval:g} s; Ctrl-C ends this, not the run.")
+            sys.stdout.flush()
+            before = content
+            if content["stage"] == "done" or signals.wait(interval):
+                return
+
+
+def _changed(content: dict[str, Any], before: dict[str, Any] | None) -> bool:
+    """Return whether anything but the estimated times is new."""
+    return before is None or _steady(content) != _steady(before)
+
+
+def _steady(content: dict[str, Any]) -> Any:
+    return [
+        {key: value for key, value in (part or {}).items() if key not in ("seconds_left", "per_second")}
+        for part in (content["images"], content["training"])
+    ] + [content["stage"], content["results"], content["held_by"]]
