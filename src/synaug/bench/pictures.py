@@ -86,6 +86,8 @@ def scatter(rows: Sequence[dict[str, Any]], gap: str) -> Figure:
     """Draw accuracy against a fairness gap: further right is more accurate, further down is fairer."""
     figure, axes = _figure(7.5, 5.0)
     for row in rows:
+        if "chosen" in row:  # another name of a row that is drawn already
+            continue
         axes.plot(100 * row["accuracy"], 100 * row[gap], "o", color=_color(row), markersize=5)
         axes.annotate(
             row["row"], (100 * row["accuracy"], 100 * row[gap]), fontsize=6, xytext=(4, 3), textcoords="offset points"
