@@ -85,7 +85,7 @@ def test_every_option_is_described():
 def test_the_page_of_options_shows_type_default_and_limits():
     page = reference_pages.options()
     assert "## `train.stage1`" in page
-    assert "| `variant` | how images are made | text | `text` | `text`, `intra`, `inter`, `fitted` |" in page
+    assert "| text | `text` | `text`, `intra`, `inter`, `fitted`, `reference`, `inpaint` |" in page
     assert "no test split | number | `0.2` | above 0, below 1 |" in page
     assert "## `bench.arms.NAME`" in page
 

@@ -47,7 +47,9 @@ class DataOptions(Section):
 
     label: str | None = Field(None, description="label column of a table")
     path: str | None = Field(None, description="path column of a table; default: image, path, file_name, ...")
-    attribute: str | None = Field(None, description="attribute column of a table")
+    attribute: str | None = Field(
+        None, description="attribute column of a table; several joined by commas: each alone and their combinations"
+    )
     split: str | None = Field(None, description="split column of a table")
     group: str | None = Field(
         None, description="column of a table whose values stay in one split, such as patient, person or video"

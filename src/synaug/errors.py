@@ -81,7 +81,7 @@ LISTS = {  # where the full list of each kind can be found
 _LEAST_BEGINNING = 4  # letters before a prefix counts as a match
 
 
-def unknown(kind: str, got: str, known: Iterable[str]) -> OptionError:
+def unknown(kind: str, got: object, known: Iterable[str]) -> OptionError:
     """Return the error for an unknown name, with the nearest known name as a hint.
 
     With more than 12 known names, the message lists only the nearest five and how to get the full list.
@@ -89,7 +89,7 @@ def unknown(kind: str, got: str, known: Iterable[str]) -> OptionError:
     >>> print(unknown("target", "unifrom", ["uniform", "partial"]))
     Unknown target 'unifrom'. Did you mean 'uniform'? Known: partial, uniform.
     """
-    names = sorted(set(known))
+    names, got = sorted(set(known)), got if isinstance(got, str) else repr(got)[:80]
     near = nearest(got, names)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if len(names) <= MAX_LISTED:

@@ -51,6 +51,7 @@ from synaug.report.choice import may_not_need
 from synaug.report.results_table import number_or_nan
 from synaug.run_directory import Run, RunPaths, write_networks
 from synaug.runtime import signals, storage
+from synaug.runtime.arguments import FUNCTION, MODEL, PATH, TEXT, TEXTS, WHOLES, check_arguments, instance_of
 from synaug.runtime.escaping import shell_word
 from synaug.runtime.memory import is_out_of_memory
 from synaug.runtime.ownership import check_free, claim
@@ -107,6 +108,20 @@ def run(
         OptionError, DataError, EnvironmentFault, Interrupted: see ``errors``; finished work is kept. Nothing is
             written if ``out`` is neither empty nor a run directory.
     """
+    check_arguments(
+        "run",
+        out=(out, PATH),
+        recipe=(recipe, instance_of(Recipe, words="a Recipe, such as read_recipe returns")),
+        generator=(generator, FUNCTION.or_none),
+        methods=(methods, TEXTS),
+        seeds=(seeds, WHOLES.or_none),
+        command=(command, TEXT),
+        source_name=(source_name, TEXT),
+        preset=(preset, TEXT),
+        notify=(notify, FUNCTION),
+        progress=(progress, FUNCTION),
+    )
+    out = Path(out)
     check_free(out, "run")
     check_recipe(recipe)
     check_methods(methods, recipe)
@@ -221,6 +236,13 @@ def balance(
         OptionError, DataError, EnvironmentFault: see ``errors``.
         IncompleteError: more images are missing than ``quality.max_missing`` allows; all others are in ``out``.
     """
+    check_arguments(
+        "balance",
+        model=(model, MODEL),
+        out=(out, PATH.or_none),
+        generator=(generator, FUNCTION.or_none),
+        progress=(progress, FUNCTION),
+    )
     recipe = with_overrides(
         Recipe(),
         {"plan.model": model, "plan.target": target, "plan.by": by, "plan.seed": seed, "seed": seed}

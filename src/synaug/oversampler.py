@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from synaug.data.labels import flat_labels, label_texts
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError, OptionError, unknown
 from synaug.experiment import balance
+from synaug.runtime.arguments import SEED
 
 if TYPE_CHECKING:
     from synaug.synthesis.generators.diffusion import Generator
@@ -135,7 +136,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
             target={name: int(counts[name]) + number for name, number in wanted.items()},
             out=self.out,
             generator=self.generator,
-            options=dict(self.options or {}),
+            options=None if self.options is None else cast(dict[str, Any], self.options),
             seed=_seed(self.random_state),
         )
         made = both.rows(np.arange(len(data), len(both)))
@@ -171,7 +172,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
 
 
 def _listed(names: Any) -> list[Any]:
-    if isinstance(names, str) or not hasattr(names, "__iter__"):
+    if isinstance(names, str) or not hasattr(names, "__iter__") or getattr(names, "ndim", 1) == 0:
         raise OptionError(f"class_names must be a list or a dict of names, got {names!r}.")
     return list(names)
 
@@ -215,6 +216,8 @@ def _of_dict(have: dict[Any, int], wanted: Mapping[Any, int]) -> dict[Any, int]:
     for label, number in wanted.items():
         if label not in have:
             raise OptionError(f"sampling_strategy names the class {label!r}, which is not in y: {sorted(have)}.")
+        if isinstance(number, bool) or not isinstance(number, Integral):
+            raise OptionError(f"sampling_strategy wants {number!r:.80} images of {label!r}; give a whole number.")
         if number < have[label]:
             raise OptionError(
                 f"sampling_strategy wants {number} images of {label!r}, fewer than the {have[label]} in y."
@@ -253,8 +256,13 @@ def _checked_labels(y: Any) -> np.ndarray:
 def _seed(random_state: Any) -> int:
     if random_state is None:
         random_state = np.random.default_rng()
-    if isinstance(random_state, Integral):
+    if SEED.accepts(random_state):
         return int(random_state)
+    if not isinstance(random_state, np.random.Generator | np.random.RandomState):
+        raise OptionError(
+            "random_state must be a whole number from 0 to 4,294,967,295, a numpy generator or random state, or None, "
+            f"got {random_state!r:.80}."
+        )
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
     return int(check_random_state(random_state).randint(2**31 - 1))

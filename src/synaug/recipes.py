@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from synaug.config import Recipe, Section
 from synaug.errors import DataError, OptionError, unknown
+from synaug.runtime.arguments import PATH, check_arguments
 from synaug.runtime.files import directories
 from synaug.runtime.files.names import component_fault, folded
 from synaug.runtime.secrets import redacted
@@ -30,6 +31,7 @@ def read_recipe(path: str | Path) -> Recipe:
         DataError: the file cannot be read or is not YAML.
         OptionError: a key is unknown or a value is not allowed.
     """
+    check_arguments("read_recipe", path=(path, PATH))
     try:
         text = directories.read_text(Path(path))
     except (OSError, ValueError, TypeError) as error:  # a DataError is a ValueError

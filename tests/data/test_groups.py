@@ -99,6 +99,8 @@ def test_summary_names_classes_and_groups():
         "num_images": 4,
         "class_counts": {"cat": 3, "dog": 1},
         "group_counts": {"cat x land": 1, "cat x water": 1, "dog x land": 0, "dog x water": 1},
+        "group_counts_by_attribute": {},
+        "num_without_attribute": 1,
         "imbalance_factor": 3.0,
         "many": 0,
         "medium": 0,

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -41,3 +43,21 @@ def test_without_two_attribute_values_there_is_nothing_between_groups():
 
 def test_a_sure_and_wrong_classifier_is_badly_calibrated():
     assert measured([0, 1], [1, 0], [-1, -1], attribute_names=())["calibration_error"] == 1.0
+
+
+def test_small_and_empty_groups_are_shown_but_drive_no_difference():
+    labels = np.repeat([0, 1], 40)
+    attributes = np.r_[np.zeros(20), np.ones(18), [2, 2], np.zeros(20), np.ones(20)].astype(int)
+    wrong = np.zeros(80, bool)
+    wrong[[0, 1, 38]] = True  # of the group of two images, one
+    probabilities = np.eye(2)[np.where(wrong, 1 - labels, labels)]
+    found = scores(
+        labels=labels, probabilities=probabilities, attributes=attributes, class_names=["a", "b"],
+        attribute_names=["x", "y", "z"], class_counts=np.array([40, 40]), train_group_counts=np.ones((2, 3), int),
+    )  # fmt: skip
+    assert (found["num_small_groups"], found["num_unmeasured_groups"], found["min_cell"]) == (1, 1, 10)
+    assert found["per_group"]["a x z"] == found["worst_group_accuracy"] == 0.5
+    assert math.isnan(found["per_group"]["b x z"])
+    assert found["mean_group_accuracy"] == pytest.approx(np.mean([0.9, 1, 0.5, 1, 1]))
+    assert found["equal_opportunity_difference"] == 0  # of class b, between x and y
+    assert found["demographic_parity_difference"] == pytest.approx(22 / 40 - 20 / 38)

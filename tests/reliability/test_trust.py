@@ -8,13 +8,14 @@ import yaml
 
 from synaug import experiment, load_classifier
 from synaug.bench import read_experiment, run_bench
+from synaug.cli.session import named_code
 from synaug.data.export import verify
 from synaug.data.formats.huggingface import named_elsewhere
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.export_classifier import export_classifier
 from synaug.runtime import own_code, storage
-from synaug.runtime.trust import trusting
+from synaug.runtime.trust import check_trusted_host, trusting
 
 NET = """
 from pathlib import Path
@@ -187,3 +188,13 @@ def test_a_classifier_file_names_no_place_to_load_a_network_from(tmp_path):
         storage.write_bytes(tmp_path / "classifier.safetensors", pack({}, about | {"network": network}))
         with pytest.raises(DataError, match="nothing is loaded from it"):
             load_classifier(tmp_path)
+
+
+def test_an_endpoint_that_is_typed_names_its_host():
+    asked = {"variable": "MY_KEY", "known": "https://api.openai.com/v1"}
+    with pytest.raises(OptionError, match=r"--trust images\.example"):
+        check_trusted_host("https://images.example/v1", **asked)
+    with trusting(*named_code(None, None, endpoint="https://images.example/v1")):
+        check_trusted_host("https://images.example/v1", **asked)
+        with pytest.raises(OptionError, match=r"--trust other\.example"):
+            check_trusted_host("https://other.example/v1", **asked)

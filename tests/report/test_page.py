@@ -9,8 +9,9 @@ from importlib import resources
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from synaug.report.html import make_report
+from synaug.report.html import ReportImages, make_report
 from synaug.report.results_table import recalls
 from synaug.runtime import storage
 
@@ -175,3 +176,28 @@ def test_every_number_of_the_page_comes_from_the_report(finished):
     assert untraceable(page.replace("</main>", "<p>Accuracy rose by 3,141.59 points.</p></main>"), report) == {
         "3,141.59"
     }
+
+
+def with_data(report, **data):
+    return report | {"data": report["data"] | data}
+
+
+def test_what_was_not_read_stands_on_top_by_reason_and_suffix(content):
+    left_out = [{"reason": "is a <b>text</b>", "suffix": ".txt", "number": 1234, "examples": ["a.txt", "b.txt"]}]
+    page = make_report(with_data(content, left_out=left_out))
+    assert "1,234" in page
+    assert "is a &lt;b&gt;text&lt;/b&gt;" in page
+    assert page.index("a.txt, b.txt") < page.index('id="results"')
+
+
+def test_pairs_of_duplicates_are_shown_as_pictures_on_top(content):
+    pair = {"first": "test/1.png", "second": "train/2.png", "is_equal": True}
+    gone = {"first": "test/9.png", "second": "train/9.png", "is_equal": False}  # its image was dropped
+    found = {"num_leaked": 2, "leaked": [pair, gone], "num_two_labels": 0, "two_labels": []}
+    picture = Image.new("L", (8, 8))
+    images = ReportImages(duplicates={("test/1.png", "train/2.png"): (picture, picture)})
+    page = make_report(with_data(content, duplicates=found), images=images)
+    section = page[page.index('id="warnings"') : page.index('id="results"')]
+    assert section.count("<img") == 2
+    assert "test/1.png" in section
+    assert "test/9.png" not in section

@@ -77,7 +77,7 @@ def test_inline_code_cannot_be_left(text):
 
 
 SOURCES = Path(synaug_package.__file__).parent
-PRINTERS = {"cli/output.py": {"print"}, "cli/console.py": {"rich.console", "rich.markup"}}
+PRINTERS = {"cli/output.py": {"print"}, "cli/terminal.py": {"rich.console", "rich.markup"}}
 
 
 def ways_to_a_terminal(code):

@@ -28,7 +28,14 @@ from synaug.cli import (
 )
 from synaug.cli.loudness import is_verbose, set_loudness, with_loudness
 from synaug.cli.output import print_note, print_text
-from synaug.cli.streams import discard_output, escape_messages, flush_streams, prepare_streams
+from synaug.cli.streams import (
+    CLOSED_PIPE,
+    discard_output,
+    escape_messages,
+    flush_streams,
+    is_reader_gone,
+    prepare_streams,
+)
 from synaug.cli.usage_errors import EscapingGroup
 from synaug.errors import SynaugError
 from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
@@ -140,6 +147,8 @@ def main() -> NoReturn:
     except SystemExit as ended:
         if ended.code == KEYBOARD_INTERRUPT:
             fail(INTERRUPTED, 75)
+        if isinstance(ended.__context__, BrokenPipeError):  # rich and typer make code 1 of it
+            _fail_pipe(ended.__context__, of_output=_raised_by_rich(ended) or is_reader_gone())
         if error := flush_streams():
             _fail_to_print(error)
         raise
@@ -149,11 +158,8 @@ def main() -> NoReturn:
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail(INTERRUPTED, 75)
-    except BrokenPipeError as error:
-        _fail_to_print(error)
     except OSError as error:  # from reading; storage reports its own write errors
-        place = f": {error.filename}" if error.filename else ""
-        fail(f"{error.strerror or error}{place}. Fix the problem and rerun.", 5)
+        _fail_os(error)
     except MemoryError:
         fail(OUT_OF_MEMORY, 5)
     except Exception as error:
@@ -171,9 +177,31 @@ def fail(message: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
+def _fail_os(error: OSError) -> NoReturn:
+    place = f": {error.filename}" if error.filename else ""
+    fail(f"{error.strerror or error}{place}. Fix the problem and rerun.", 5)
+
+
+def _fail_pipe(error: BrokenPipeError, *, of_output: bool) -> NoReturn:
+    """End for a pipe without a reader: that of the output, or one to another process."""
+    if of_output:
+        _fail_to_print(error)
+    _fail_os(error)
+
+
+def _raised_by_rich(ended: SystemExit) -> bool:
+    """Return whether rich ended the process; it has closed the broken output by then."""
+    last = ended.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_code.co_name == "on_broken_pipe"
+
+
 def _fail_to_print(error: OSError) -> NoReturn:
-    """Exit if the result cannot be printed because its reader closed the pipe or the disk is full."""
+    """End if the result cannot be printed: quietly if its reader has closed the pipe, as ``head`` does."""
     discard_output()
+    if isinstance(error, BrokenPipeError):
+        sys.exit(CLOSED_PIPE)
     fail(f"The output cannot be written: {error.strerror}.", 5)
 
 

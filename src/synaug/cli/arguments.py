@@ -32,7 +32,13 @@ NewRun = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and its cost without writing anything.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Label = Annotated[str | None, typer.Option(help="Label column of a table.", show_default="label, class or the like")]
-Attribute = Annotated[str | None, typer.Option(help="Attribute column of a table, such as sex or background.")]
+Attribute = Annotated[
+    str | None,
+    typer.Option(
+        help="Attribute column of a table, such as sex or background. Several, as in sex,age_band, are counted and "
+        "reported each alone and combined; plans by group use the combinations."
+    ),
+]
 SplitColumn = Annotated[
     str | None, typer.Option("--split-column", help="Split column of a table.", show_default="split")
 ]

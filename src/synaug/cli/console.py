@@ -4,46 +4,26 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import rich.console
-import rich.markup
 from rich.padding import Padding
-from rich.segment import Segment
-from rich.table import Table
 
+from synaug.cli.terminal import Bar, Console, Table, escape
 from synaug.cli.training_preview import training_sentences
 from synaug.data.account import left_out_sentences
 from synaug.data.groups import shot_bins
-from synaug.runtime.escaping import shell_word, visible
+from synaug.runtime.escaping import shell_word
 from synaug.runtime.progress import duration
 
-_BAR = 36  # characters
 _LINES = 12
 
 
-class Console(rich.console.Console):
-    """A console safe from names and messages: control characters are shown as escapes."""
-
-    def render(
-        self, renderable: rich.console.RenderableType, options: rich.console.ConsoleOptions | None = None
-    ) -> Iterator[Segment]:
-        """Yield the segments to print; only rich itself may move the cursor or color the text."""
-        for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=visible(segment.text, keep="\n"))
-
-
-def escape(text: str) -> str:
-    """Return text from data as rich markup that displays it literally, with control characters escaped."""
-    return rich.markup.escape(visible(text))
-
-
 def _console() -> Console:
-    return Console(highlight=False)
+    return Console()
 
 
 def percent(value: float | None) -> str:
@@ -59,30 +39,41 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
     """Print the number of images per class with bars, how the data were read, and the next command."""
     console = _console()
     counts: dict[str, int] = summary["class_counts"]
-    table = Table(box=None, pad_edge=False)
+    table = Table()
     table.add_column("class")
     table.add_column("images", justify="right")
     table.add_column("")
     most, bins = max(counts.values()), shot_bins(np.array(list(counts.values())))
     for (name, number), is_many, is_few in zip(counts.items(), bins.many, bins.few, strict=True):
         style = "green" if is_many else "red" if is_few else "yellow"
-        table.add_row(escape(name), f"{number:,}", _bar(number / most, style))
+        table.add_row(escape(name), f"{number:,}", Bar(number / most, style))
     console.print(table)
-    if summary["group_counts"]:
-        groups = Table(box=None, pad_edge=False)
-        groups.add_column("class x attribute")
-        groups.add_column("images", justify="right")
-        for name, number in summary["group_counts"].items():
-            groups.add_row(escape(name), f"{number:,}")
-        console.print(groups)
+    combined = "class x " + (" & ".join(summary["group_counts_by_attribute"]) or "attribute")
+    for title, groups in {
+        **{f"class x {name}": groups for name, groups in summary["group_counts_by_attribute"].items()},
+        combined: summary["group_counts"],
+    }.items():
+        _show_groups(title, groups)
     console.print(
         f"{summary['num_images']:,} images in {len(counts)} classes; the largest is "
         f"{_factor(summary['imbalance_factor'])} times the smallest. "
         f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
+    if summary["num_without_attribute"]:
+        console.print(f"{summary['num_without_attribute']:,} images have no attribute, so they are in no group.")
     show_reading(summary)
     console.print(f"Next: [bold]synaug run {escape(shell_word(source))} --dry-run[/]", soft_wrap=True)
+
+
+def _show_groups(title: str, counts: Mapping[str, int]) -> None:
+    if counts:
+        table = Table()
+        table.add_column(escape(title))
+        table.add_column("images", justify="right")
+        for name, number in counts.items():
+            table.add_row(escape(name), f"{number:,}")
+        _console().print(table)
 
 
 def show_reading(account: dict[str, Any]) -> None:
@@ -103,10 +94,6 @@ def show_reading(account: dict[str, Any]) -> None:
         console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
 
 
-def _bar(share: float, style: str) -> str:
-    return f"[{style}]{'█' * max(1, round(_BAR * share))}[/]"
-
-
 def _factor(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{value:.3g}"
 
@@ -114,7 +101,7 @@ def _factor(value: float | None) -> str:
 def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     """Print the images to generate, their prompts and their cost."""
     console = _console()
-    table = Table(box=None, pad_edge=False)
+    table = Table()
     table.add_column("class" if plan["by"] == "class" else "group")
     table.add_column("there", justify="right")
     table.add_column("to make", justify="right")
@@ -197,8 +184,8 @@ def show_synthesis(content: dict[str, Any]) -> None:
 
 def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
     """Print one row per method, name and description; then the default methods and how to select others."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
+    table = Table(show_header=False)
+    table.add_column()
     table.add_column()
     for name, description in descriptions.items():
         table.add_row(escape(name), escape(description))
@@ -269,7 +256,7 @@ def show_results(report: dict[str, Any]) -> None:
 
     rows = results_table(report)
     columns = shown_columns(rows)
-    table = Table(box=None, pad_edge=False)
+    table = Table()
     table.add_column("method")
     for name in columns:
         table.add_column(name.replace("_", " "), justify="right")
@@ -312,8 +299,8 @@ def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) 
     """Print one row per image with its classes, or the number per class if the rows are in the file ``out``."""
     console = _console()
     if out is None:
-        shown = Table(box=None, pad_edge=False, show_header=False)
-        shown.add_column(overflow="fold")
+        shown = Table(show_header=False)
+        shown.add_column()
         endings = [name.removeprefix("prediction") for name in table.columns if name.startswith("prediction")]
         for row in table.to_dict("records"):
             cells = [(row[f"prediction{ending}"], f"{percent(row[f'probability{ending}'])} %") for ending in endings]
@@ -378,9 +365,9 @@ def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
     console = _console()
     if title:
         console.print(f"[bold]{escape(title)}[/]")
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
+    table = Table(show_header=False)
+    table.add_column(style="dim")
+    table.add_column()
     for name, value in facts.items():
         table.add_row(name.replace("_", " "), escape(_fact(value)))
     console.print(table)
@@ -396,7 +383,7 @@ def _fact(value: Any) -> str:
 
 def show_grid(rows: Sequence[dict[str, Any]]) -> None:
     """Print the progress of each run directory of a grid."""
-    table = Table(box=None, pad_edge=False)
+    table = Table()
     for name in ("run directory", "images", "planned", "results", "wanted"):
         table.add_column(name, justify="left" if name == "run directory" else "right")
     for row in rows:

@@ -73,12 +73,10 @@ def doctor(
 
 def show_doctor(content: dict[str, Any]) -> None:
     """Print one row per class, the suspicious labels, the findings and the next command."""
-    from rich.table import Table
+    from synaug.cli.terminal import Console, Table, escape
 
-    from synaug.cli.console import Console, escape
-
-    console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False)
+    console = Console()
+    table = Table()
     table.add_column("class")
     for title in ("images", "¼", "½", "all"):
         table.add_column(title, justify="right")
@@ -146,17 +144,15 @@ def try_model(
     if as_json:
         print_json(content)
         return
-    from rich.table import Table
+    from synaug.cli.terminal import Console, Table, escape
 
-    from synaug.cli.console import Console, escape
-
-    table = Table(box=None, pad_edge=False)
+    table = Table()
     for title in ("class", "", "recognized", "prompt that fits best"):
         table.add_column(title)
     for name, row in content["classes"].items():
         style = row["light"] if row["light"] != "unknown" else "dim"
         light = f"[{style}]{LIGHTS[row['light']]}[/]"
         table.add_row(escape(name), light, f"{row['recognized']} of {row['of']}", escape(row["best_prompt"] or ""))
-    console = Console(highlight=False)
+    console = Console()
     console.print(table)
     console.print(f"Look at them: [bold]{escape(content['page'])}[/]", soft_wrap=True)

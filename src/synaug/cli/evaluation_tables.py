@@ -6,10 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.table import Table
-
-from synaug.cli.console import Console, escape, percent, show_facts
+from synaug.cli.console import percent, show_facts
 from synaug.cli.output import print_text
+from synaug.cli.terminal import Console, Table, escape
 from synaug.evaluation.scores import DISPARITIES
 
 _OVERALL = ("accuracy", "mean_recall", "worst_class")
@@ -32,18 +31,18 @@ def show_scores(scores: dict[str, Any]) -> None:
     _table("class", ["recall"], {name: [_cell(value, ends[name])] for name, value in scores["per_class"].items()})
     for attribute, found in (scores.get("fairness") or {}).items():
         _show_fairness(attribute, found)
-    Console(highlight=False).print(f"\n[dim]{escape(_NOTE)}[/]")
+    Console().print(f"\n[dim]{escape(_NOTE)}[/]")
     if not scores.get("fairness"):
         print_text("Fairness between the values of a column: add --attribute COLUMN.")
 
 
 def _show_notes(notes: Sequence[str]) -> None:
     for note in notes:
-        Console(highlight=False).print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+        Console().print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
 
 
 def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
-    Console(highlight=False).print(f"\nBetween the values of {escape(attribute)} ({found['num_images']:,} images)")
+    Console().print(f"\nBetween the values of {escape(attribute)} ({found['num_images']:,} images)")
     _show_notes(found["notes"])
     classes = list(dict.fromkeys(cell.rsplit(" x ", 1)[0] for cell in found["accuracy_by_group"]))
     _show_accuracies(classes, found)
@@ -62,7 +61,7 @@ def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
         if len(classes) == 2
         else " Each class in turn counts as positive: the worst class, and the mean."
     )
-    Console(highlight=False).print(f"[dim]{note}{more}[/]")
+    Console().print(f"[dim]{note}{more}[/]")
 
 
 def _show_accuracies(classes: Sequence[str], found: Mapping[str, Any]) -> None:
@@ -99,7 +98,7 @@ def _cell(value: float | None, ends: Sequence[float] | None) -> str:
 
 
 def _table(head: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
-    console = Console(highlight=False)
+    console = Console()
     table = _made(head, columns, rows)
     if console.measure(table, options=console.options.update(max_width=10_000)).maximum > console.width:
         table = _made(head, columns, {name: [cell.split(" [")[0] for cell in cells] for name, cells in rows.items()})
@@ -108,7 +107,7 @@ def _table(head: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]])
 
 
 def _made(head: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=bool(columns))
+    table = Table(show_header=bool(columns))
     table.add_column(head)
     for name in columns or [""]:
         table.add_column(escape(name), justify="right")

@@ -8,11 +8,14 @@ from typing import Any
 
 
 def print_json(content: Any) -> None:
-    """Print JSON on stdout; NaN becomes null."""
+    """Print JSON on stdout; NaN becomes null, and characters that the encoding of stdout lacks are escaped."""
+    from synaug.cli.streams import printable
     from synaug.runtime.escaping import json_text
     from synaug.runtime.storage import without_nan
 
-    print(json_text(without_nan(content)))
+    content = without_nan(content)
+    text = json_text(content)
+    print(text if printable(text) == text else json_text(content, ascii_only=True))
 
 
 def print_text(text: str) -> None:

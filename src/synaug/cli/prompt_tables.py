@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
-from synaug.cli.console import Console, escape
+from synaug.cli.terminal import Console, Table, escape
 
 
 def show_prompt_counts(counts: Mapping[str, Mapping[str, Any]]) -> None:
     """Print one row per class or group, then the prompts that are too long or repeated."""
-    console = Console(highlight=False)
+    console = Console()
     table = Table(box=None, pad_edge=False)
     table.add_column("class or group")
     for name in ("prompts", "too long", "repeated"):
@@ -43,14 +41,14 @@ def show_spread(spread: Mapping[str, Mapping[str, Mapping[str, int]]]) -> None:
             table.add_column(escape(phrase), justify="right")
         for cell, phrases in spread.items():
             table.add_row(escape(cell), *(f"{phrases.get(name, {}).get(phrase, 0):,}" for phrase in found))
-        Console(highlight=False).print(table)
+        Console().print(table)
 
 
 def show_prompt_file(number: int, path: Path) -> None:
     """Print what was written and how it is used."""
     prompts = "prompt" if number == 1 else "prompts"
     shown = escape(str(path))
-    Console(highlight=False).print(
+    Console().print(
         f"{number:,} {prompts} written to {shown}. Edit it, then: [bold]synaug plan DATA --prompts {shown}[/]",
         soft_wrap=True,
     )
@@ -58,7 +56,7 @@ def show_prompt_file(number: int, path: Path) -> None:
 
 def show_writing(content: Mapping[str, Any], path: Path) -> None:
     """Print how many prompts a language model wrote for each class, how many lines were rejected, and what is next."""
-    console = Console(highlight=False)
+    console = Console()
     table = Table(box=None, pad_edge=False)
     table.add_column("class or group")
     table.add_column("prompts", justify="right")

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import logging
 import os
+import select
 import sys
 import warnings
 from typing import Any
 
 from synaug.runtime.escaping import visible
 
+CLOSED_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: 128 + 13
+_PLAIN = {  # stand-ins of the same width, so that tables keep their columns
+    "█": "#",
+    "━": "=",
+    "·": ".",
+    "…": "~",
+    "±": "~",
+    "×": "x",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "’": "'",
+    "‘": "'",
+    "“": '"',
+    "”": '"',
+    "\N{NO-BREAK SPACE}": " ",
+}
+_ERRORS = "synaug.plain"
+
 
 def prepare_streams() -> None:
     """Open closed standard streams on the null device, and make every character printable in any encoding.
 
     A shell may start a program without streams (``>&-``). The next file that is opened would then become the standard
-    output of every library that prints. In a locale that is not UTF-8, characters it lacks are shown as escapes.
+    output of every library that prints. If the encoding of a stream lacks a character, a plain one stands in for it
+    (``#`` for a block of a bar), or its escape.
     """
     for number, mode in ((0, os.O_RDONLY), (1, os.O_WRONLY), (2, os.O_WRONLY)):
         try:
@@ -33,8 +55,43 @@ def prepare_streams() -> None:
         if getattr(sys, name) is None:  # Python sets a closed stream to None
             setattr(sys, name, open(number, way, encoding="utf-8", closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):  # a replaced stream, as in tests, or a closed one
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        with contextlib.suppress(AttributeError, ValueError):  # a test's own stream, or one that was closed
+            stream.reconfigure(errors=_ERRORS)  # type: ignore[union-attr]
+
+
+def plain_or_escaped(error: UnicodeError) -> tuple[str, int]:
+    r"""Return the text to write in place of characters that an encoding lacks: an error handler of ``codecs``.
+
+    >>> codecs.register_error("plain", plain_or_escaped)
+    >>> "██ 3 ± 1 大".encode("ascii", "plain")
+    b'## 3 ~ 1 \\u5927'
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    plain = (_PLAIN.get(letter) or letter.encode("ascii", "backslashreplace").decode() for letter in lacking)
+    return "".join(plain), error.end
+
+
+codecs.register_error(_ERRORS, plain_or_escaped)
+
+
+def printable(text: str) -> str:
+    """Return the text as the standard output shows it, whose encoding may lack some of its characters."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return text.encode(encoding, _ERRORS).decode(encoding)
+
+
+def is_reader_gone() -> bool:
+    """Return whether nobody reads the standard output or standard error any more, as after ``| head -1``."""
+    if not hasattr(select, "poll"):  # Windows
+        return True
+    for number in (1, 2):
+        poll = select.poll()
+        poll.register(number, select.POLLOUT)
+        if any(state & select.POLLERR for _, state in poll.poll(0)):
+            return True
+    return False
 
 
 class _EscapedRecord(logging.LogRecord):
@@ -68,8 +125,12 @@ def flush_streams() -> OSError | None:
 
 
 def discard_output() -> None:
-    """Point the standard output at the null device, so that the interpreter's last flush does not fail as well."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, sys.stdout.fileno())
-        os.close(null)
+    """Point the streams that fail at the null device, so that the interpreter's last flush does not fail, too."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError, AttributeError):
+            try:
+                stream.flush()
+            except OSError:
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, stream.fileno())
+                os.close(null)

@@ -9,7 +9,12 @@ from synaug.errors import DataError
 from synaug.runtime.files.names import MAX_COMPONENT as MAX_BYTES
 from synaug.runtime.files.names import component_fault, folded
 
+_NOT_ON_WINDOWS = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?|.*[<>:\"|?*].*",
+    re.IGNORECASE | re.DOTALL,
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_RANGE = re.compile(r"-?[0-9][0-9.]*(e[+-]?[0-9]+)? to ")
 _WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
@@ -23,6 +28,18 @@ def sorted_names(names: Iterable[str]) -> tuple[str, ...]:
     if all(_WHOLE_NUMBER.fullmatch(name) for name in distinct):
         return tuple(sorted(distinct, key=int))
     return tuple(sorted(distinct))
+
+
+def sorted_values(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct values of an attribute, sorted: ranges of numbers by their lower ends.
+
+    >>> sorted_values(["100 to 120", "20 to below 100"]), sorted_values(["m", "f"])
+    (('20 to below 100', '100 to 120'), ('f', 'm'))
+    """
+    starts = {name: _RANGE.match(name) for name in names}
+    if starts and all(starts.values()):
+        return tuple(sorted(starts, key=lambda name: float(name.split(" to ")[0])))
+    return sorted_names(starts)
 
 
 def plain_cell(text: str) -> str:
@@ -64,3 +81,17 @@ def check_class_names(names: Sequence[str]) -> None:
                 f"The class names {other!r} and {name!r} differ only by letter case or Unicode form; "
                 "on some systems they would be one folder. Rename or merge one of them."
             )
+
+
+def windows_notes(names: Sequence[str]) -> tuple[str, ...]:
+    """Return a note on class names that cannot be folders on Windows, or nothing.
+
+    >>> windows_notes(["CON", "console"])[0][:53]
+    "On Windows, no folder can have the class name 'CON': "
+    """
+    found = [repr(name) for name in names if _NOT_ON_WINDOWS.fullmatch(name)]
+    if not found:
+        return ()
+    shown = ", ".join(found[:5]) + (f" and {len(found) - 5:,} more" if len(found) > 5 else "")
+    what = "class name" if len(found) == 1 else "class names"
+    return (f"On Windows, no folder can have the {what} {shown}: rename before you export a set for Windows.",)

@@ -73,12 +73,12 @@ def duplicate_notes(duplicates: Duplicates) -> list[str]:
     notes = []
     if duplicates.num_leaked:
         notes.append(
-            f"{duplicates.num_leaked:,} validation or test images are equal or nearly equal to training images "
+            f"{_images(duplicates.num_leaked, 'validation or test ')} equal or nearly equal to training images "
             f"({_shown(duplicates.leaked)}), so results on them prove little."
         )
     if duplicates.num_two_labels:
         notes.append(
-            f"{duplicates.num_two_labels:,} images are equal or nearly equal to images of another class "
+            f"{_images(duplicates.num_two_labels)} equal or nearly equal to images of another class "
             f"({_shown(duplicates.two_labels)}): at least one of the labels is doubtful."
         )
     if duplicates.num_split_groups:
@@ -86,6 +86,10 @@ def duplicate_notes(duplicates: Duplicates) -> list[str]:
             f"{duplicates.num_split_groups:,} values of the group column occur in training and in a held-out split."
         )
     return notes
+
+
+def _images(number: int, kind: str = "") -> str:
+    return f"{number:,} {kind}image is" if number == 1 else f"{number:,} {kind}images are"
 
 
 def _shown(pairs: Sequence[DuplicatePair]) -> str:

@@ -63,6 +63,10 @@ def group_counts(*, labels: np.ndarray, attributes: np.ndarray, num_classes: int
     Raises:
         DataError: an attribute is unknown or out of range.
     """
+    num_classes, num_attributes = (
+        count_of(num_classes, kind="num_classes", lowest=0),
+        count_of(num_attributes, kind="num_attributes", lowest=0),
+    )
     groups = group_ids(labels=labels, attributes=attributes, num_attributes=num_attributes)
     return class_counts(groups, num_classes * num_attributes).reshape(num_classes, num_attributes)
 
@@ -85,7 +89,11 @@ def shot_bins(class_counts: np.ndarray) -> ShotBins:
 
 
 def summary(manifest: Manifest) -> dict[str, Any]:
-    """Return the content of ``synaug count --json`` for the real images of a manifest, usually one split."""
+    """Return the content of ``synaug count --json`` for the real images of a manifest, usually one split.
+
+    With several attributes, ``group_counts`` has their combinations and ``group_counts_by_attribute`` each alone.
+    ``num_without_attribute`` images are in none of the ``group_counts``.
+    """
     manifest = manifest.rows(~manifest.is_synthetic)
     counts = class_counts(manifest.labels, manifest.num_classes)
     bins = shot_bins(counts)
@@ -93,6 +101,10 @@ def summary(manifest: Manifest) -> dict[str, Any]:
         "num_images": len(manifest),
         "class_counts": dict(zip(manifest.class_names, counts.tolist(), strict=True)),
         "group_counts": _named_group_counts(manifest),
+        "group_counts_by_attribute": {
+            name: _named_group_counts(manifest.by_single_attribute(name)) for name in manifest.single_attributes
+        },
+        "num_without_attribute": int((manifest.attributes < 0).sum()) if manifest.num_attributes else 0,
         "imbalance_factor": imbalance_factor(counts),
         "many": int(bins.many.sum()),
         "medium": int(bins.medium.sum()),

@@ -10,12 +10,17 @@ import pandas as pd
 
 from synaug.data.labels import MISSING, MULTI_LABEL
 from synaug.errors import DataError
+from synaug.runtime.files.names import folded
 
 _MANY_ROWS = 40  # with this many rows, mostly distinct values are an error; with fewer, a note
 _FEW_ROWS = 10
 _LISTED = re.compile(r"\s*[\[({](.*)[\])}]\s*", re.DOTALL)
 _LIST_CONTENT = re.compile(r"""[,'"]|^[\s\d.+-]*$""")
 _STRONG_SEPARATORS, _WEAK_SEPARATORS = "|;", ","
+_MISSING_WORDS = frozenset((
+    "nan", "none", "null", "nil", "na", "n/a", "<na>", "#n/a", "?", "-", "--", "missing", "unlabeled", "unlabelled",
+    "no label", "not available", "undefined",
+))  # fmt: skip
 _SHOWN = 3
 
 
@@ -32,7 +37,7 @@ def check_plausible(texts: pd.Series[str], *, where: str) -> list[str]:
     counts = texts[texts != MISSING].value_counts()
     names = [str(name) for name in counts.index]
     _refuse_lists(names, where)
-    notes = _several_in_a_cell(names, where)
+    notes = [*_several_in_a_cell(names, where), *_like_missing(names, where)]
     return notes + _mostly_distinct(len(names), int(counts.sum()), names, where)
 
 
@@ -44,6 +49,36 @@ def _refuse_lists(names: Sequence[str], where: str) -> None:
                 f"{where} has the value {name!r}, which is a list written as text, not a class. Write the class "
                 f"itself. {MULTI_LABEL}"
             )
+
+
+def spelling_notes(names: Sequence[str], where: str) -> list[str]:
+    """Return notes on values of an attribute that may stand for nothing, or for the same."""
+    notes = [f"{where}: {_listed(found)} may stand for a missing value." for found in [_missing_words(names)] if found]
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(folded(name), []).append(name)
+    return notes + [
+        f"{where}: {_listed(group)} differ only by letter case or Unicode form and are read as different values."
+        for group in alike.values()
+        if len(group) > 1
+    ]
+
+
+def _missing_words(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name.casefold() in _MISSING_WORDS]
+
+
+def _like_missing(names: Sequence[str], where: str) -> list[str]:
+    """Note values that often stand for a missing label, but are read as a class."""
+    others = [name for name in names if name != "-1"]
+    is_number = bool(others) and all(re.fullmatch(r"\d+", name) for name in others)
+    found = _missing_words(names) + (["-1"] if is_number and "-1" in names else [])
+    if not found:
+        return []
+    return [
+        f"{where}: {_listed(found)} often stands for a missing label and is read as a class. If these images have no "
+        "label, remove them."
+    ]
 
 
 def _several_in_a_cell(names: Sequence[str], where: str) -> list[str]:
@@ -93,7 +128,7 @@ def matched_predictions(
     known, predicted = set(labels), set(predictions)
     renamed, how = _as_numbers(known, predicted), "as 0 and 1"
     if not renamed:
-        renamed, how = _as_cased(known, predicted - known), "by letter case"
+        renamed, how = _as_spelled(known, predicted - known), "by letter case or Unicode form"
     notes = []
     if renamed:
         before, after = next(iter(sorted(renamed.items())))
@@ -121,11 +156,11 @@ def _as_numbers(known: set[str], predicted: set[str]) -> dict[str, str]:
     return {}
 
 
-def _as_cased(known: set[str], predicted: set[str]) -> dict[str, str]:
-    cased: dict[str, list[str]] = {}
+def _as_spelled(known: set[str], predicted: set[str]) -> dict[str, str]:
+    alike: dict[str, list[str]] = {}
     for name in known:
-        cased.setdefault(name.casefold(), []).append(name)
-    return {name: cased[name.casefold()][0] for name in predicted if len(cased.get(name.casefold(), ())) == 1}
+        alike.setdefault(folded(name), []).append(name)
+    return {name: alike[folded(name)][0] for name in predicted if len(alike.get(folded(name), ())) == 1}
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -25,6 +25,10 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]\d+)?")
 _PLAIN_INTEGER = re.compile(r"[+-]?\d+")
 _NO_NUMBER = ("nan", "none", "null", "na", "<na>")  # missing values in a column of numbers; elsewhere possible names
 _BOOLEANS = {"true": "True", "false": "False"}
+INVISIBLE_ENDS = "".join(map(chr, range(0x21))) + (
+    "\u0085\u00a0\u00ad\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200e\u200f"
+    "\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
+)
 _SEQUENCES = (list, tuple, set, frozenset, np.ndarray)
 
 
@@ -220,8 +224,17 @@ def _check_whole(numbers: pd.Series[float], where: str) -> None:
 def _of_texts(texts: pd.Series[str], where: str) -> pd.Series[str]:
     """Strip texts; in a column of numbers or booleans, spell equal values alike."""
     distinct = pd.unique(texts)
-    named = dict(zip(distinct, _written_alike([text.strip() for text in distinct], where), strict=True))
+    named = dict(zip(distinct, _written_alike([stripped(text) for text in distinct], where), strict=True))
     return texts.map(named)
+
+
+def stripped(text: str) -> str:
+    r"""Return a text without blanks and invisible characters at its ends.
+
+    >>> stripped("\u200b cat\ufeff "), stripped("\u00a0")
+    ('cat', '')
+    """
+    return text.strip(INVISIBLE_ENDS)
 
 
 def _written_alike(names: list[str], where: str) -> list[str]:

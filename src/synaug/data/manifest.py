@@ -12,6 +12,7 @@ Columns of ``Manifest.frame``:
 ``sha256``    text: digest of the encoded image (or of an array's pixels)
 ``cluster``   only after a search for duplicates: int64, equal for images that belong in one split
 ``image``     only for images in memory: encoded ``bytes`` or a uint8 array (H, W) or (H, W, 3)
+``single: a`` only if several attributes were combined: text, the value of the attribute ``a``; empty where unknown
 ============  ==========================================================================
 """
 
@@ -29,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from synaug.data.class_names import sorted_values
 from synaug.data.codec import decoded, encoded, read_file
 from synaug.data.manifest_checks import manifest_fault
 from synaug.data.whole_numbers import whole_numbers
@@ -38,6 +40,7 @@ from synaug.runtime.files import directories
 
 COLUMNS = ("id", "path", "label", "attribute", "split", "source", "sha256")
 SPLITS = ("train", "validation", "test")
+SINGLE_ATTRIBUTE = "single: "  # before the name of one of several attributes, in the name of its column
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,8 @@ class Manifest:
     duplicates: Duplicates = Duplicates()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.frame, pd.DataFrame):
+            raise DataError(f"The rows of a manifest must be a data frame, got {type(self.frame).__name__}.")
         missing = [column for column in COLUMNS if column not in self.frame.columns]
         if missing:
             raise DataError(f"The manifest lacks the columns {', '.join(missing)}.")
@@ -119,6 +124,22 @@ class Manifest:
     def attributes(self) -> np.ndarray:
         """Attributes, int64 of shape ``(N,)``; -1 if unknown."""
         return self.frame["attribute"].to_numpy(np.int64)
+
+    @property
+    def single_attributes(self) -> tuple[str, ...]:
+        """The names of the attributes whose combinations ``attribute_names`` are; empty for a single attribute."""
+        return tuple(
+            str(name).removeprefix(SINGLE_ATTRIBUTE)
+            for name in self.frame.columns
+            if str(name).startswith(SINGLE_ATTRIBUTE)
+        )
+
+    def by_single_attribute(self, name: str) -> Manifest:
+        """Return the manifest with one of its ``single_attributes`` in place of their combination."""
+        texts = self.frame[SINGLE_ATTRIBUTE + name]
+        names = sorted_values(set(texts) - {""})
+        positions = texts.map({value: place for place, value in enumerate(names)}).fillna(-1).astype(np.int64)
+        return replace(self, frame=self.frame.assign(attribute=positions), attribute_names=names)
 
     @property
     def is_synthetic(self) -> np.ndarray:
@@ -175,7 +196,8 @@ def joined(first: Manifest, *others: Manifest) -> Manifest:
         paths = part.frame["path"]
         if part.root is not None:
             paths = paths.map(lambda path, root=part.root: str(root / path) if path else "")
-        frames.append(part.frame.drop(columns="cluster", errors="ignore").assign(path=paths))
+        extra = [name for name in part.frame.columns if name not in (*COLUMNS, "image")]
+        frames.append(part.frame.drop(columns=extra).assign(path=paths))
     frame = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     return replace(first, frame=frame, root=None)
 
@@ -205,6 +227,12 @@ def from_arrays(
     label_array = whole_numbers(labels, kind="label").astype(np.int64)
     if isinstance(class_names, str) or not isinstance(class_names, Iterable) or getattr(class_names, "ndim", 1) == 0:
         raise DataError(f"class_names must be a list of names, got {class_names!r:.80}.")
+    if (
+        isinstance(attribute_names, str)
+        or not isinstance(attribute_names, Iterable)
+        or getattr(attribute_names, "ndim", 1) == 0
+    ):
+        raise DataError(f"attribute_names must be a list of names, got {attribute_names!r:.80}.")
     class_names, attribute_names = list(map(str, class_names)), list(map(str, attribute_names))
     if not isinstance(images, Iterable) or not hasattr(images, "__len__") or getattr(images, "ndim", 1) == 0:
         raise DataError(f"The images are {type(images).__name__}; give an array or a list of arrays.")
@@ -301,7 +329,9 @@ def read_manifest(path: Path) -> Manifest:
         table.validate(full=True)  # otherwise text that is not UTF-8 would fail much later
         about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"synaug"])
         frame = table.to_pandas()
-        fault = manifest_fault(frame, about, columns=COLUMNS, splits=SPLITS)  # reads every text, which may not be UTF-8
+        fault = manifest_fault(  # reads every text: some may be no UTF-8
+            frame, about, columns=COLUMNS, splits=SPLITS, single=SINGLE_ATTRIBUTE
+        )
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(f"{path} is not a manifest of synaug: {error}.") from error
     if fault:

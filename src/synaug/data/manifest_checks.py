@@ -15,16 +15,19 @@ _TEXTS = ("id", "path", "split", "source", "sha256")
 _SOURCES = ("real", "synthetic")
 
 
-def manifest_fault(frame: pd.DataFrame, about: Any, *, columns: Sequence[str], splits: Sequence[str]) -> str:
-    """Return the first fault in a manifest's columns or description, or an empty string.
+def manifest_fault(
+    frame: pd.DataFrame, about: Any, *, columns: Sequence[str], splits: Sequence[str], single: str
+) -> str:
+    """Return what is wrong with the columns and the description of a manifest, or an empty text.
 
     Args:
         frame: the rows.
         about: the description in the file's metadata.
-        columns: columns that the rows must have.
-        splits: allowed splits.
+        columns: that the rows must have.
+        splits: that are allowed.
+        single: what the names of the columns of single attributes begin with.
     """
-    return _description_fault(about) or _frame_fault(frame, about, columns, splits)
+    return _description_fault(about) or _frame_fault(frame, about, columns, splits, single)
 
 
 def _description_fault(about: Any) -> str:
@@ -47,11 +50,13 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _frame_fault(frame: pd.DataFrame, about: Mapping[str, Any], columns: Sequence[str], splits: Sequence[str]) -> str:
+def _frame_fault(
+    frame: pd.DataFrame, about: Mapping[str, Any], columns: Sequence[str], splits: Sequence[str], single: str
+) -> str:
     missing = [name for name in columns if name not in frame.columns]
     if missing:
         return f"it lacks the columns {', '.join(missing)}"
-    for name in _TEXTS:
+    for name in (*_TEXTS, *(name for name in frame.columns if str(name).startswith(single))):
         if not frame[name].map(lambda value: isinstance(value, str)).all():
             return f"its column {name!r} is not text"
     for name, low, names in (("label", 0, "class_names"), ("attribute", -1, "attribute_names")):

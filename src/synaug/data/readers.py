@@ -18,6 +18,7 @@ from synaug.config import DataOptions
 from synaug.data.ai_mark import is_marked
 from synaug.data.benchmarks.catalog import list_benchmark
 from synaug.data.benchmarks.utkface import FIELDS, is_faces, list_faces
+from synaug.data.class_names import windows_notes
 from synaug.data.codec import decoded, file_bytes
 from synaug.data.completeness import complete_classes, without_synthetic_tests
 from synaug.data.duplicates import with_duplicates
@@ -31,11 +32,12 @@ from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table
 from synaug.data.formats.tree import is_ours
-from synaug.data.manifest import COLUMNS, Manifest, Quarantined, read_manifest
+from synaug.data.manifest import COLUMNS, SINGLE_ATTRIBUTE, Manifest, Quarantined, read_manifest
 from synaug.data.manifest_checks import check_stays_in
 from synaug.data.thumbnails import thumbnails
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
+from synaug.runtime.arguments import FUNCTION, PATH, TRUTH, check_arguments, instance_of
 from synaug.runtime.files import directories
 from synaug.runtime.ownership import KINDS, kind_of
 from synaug.runtime.progress import Progress, silent
@@ -73,10 +75,17 @@ def read_data(
         DataError: the data cannot be used; the message gives the reason.
         OptionError: an option does not apply to this kind of data.
     """
+    check_arguments(
+        "read_data",
+        options=(options, instance_of(DataOptions, words="DataOptions").or_none),
+        check=(check, TRUTH),
+        progress=(progress, FUNCTION),
+    )
     if isinstance(source, Manifest):
         return source
     options = options or DataOptions()
     if isinstance(source, str | os.PathLike):
+        _check_place(source)
         path = Path(source).expanduser()
         if path.is_file() and _is_manifest(path):
             return _checked_manifest(path, accept_changed=options.accept_changed)
@@ -89,6 +98,16 @@ def read_data(
     if check and isinstance(source, str | os.PathLike) and not options.accept_changed:
         listing = _as_exported(listing, checks, is_whole=path.is_dir())
     return _manifest(listing, checks, options, where)
+
+
+def _check_place(source: str | os.PathLike[str]) -> None:
+    """Refuse what cannot be a path: nothing, an address, a NUL, a name that is too long."""
+    check_arguments("read_data", source=(source, PATH))
+    text = os.fspath(source)
+    if not text.strip():
+        raise DataError("The path of the data is empty. Give a folder with one folder per class, or a table of images.")
+    if "://" in text:
+        raise DataError(f"{text} is a URL, and synaug reads files only. Download the data and give their path.")
 
 
 def _as_exported(listing: Listing, checks: Sequence[Checked], *, is_whole: bool) -> Listing:
@@ -258,7 +277,7 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
         source=np.where(is_synthetic, "synthetic", "real"),
         sha256=[check.sha256 for check in checks],
     )
-    columns = [*COLUMNS, "image"] if "image" in frame else list(COLUMNS)
+    columns = [*COLUMNS, *(name for name in map(str, frame) if name == "image" or name.startswith(SINGLE_ATTRIBUTE))]
     manifest = Manifest(
         frame=frame.loc[~broken, columns].reset_index(drop=True),
         class_names=listing.class_names,
@@ -267,7 +286,7 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
         quarantined=(*unusable, *listing.repeated),
         origin=listing.origin,
         layout=listing.layout,
-        notes=listing.notes,
+        notes=(*listing.notes, *windows_notes(listing.class_names)),
         left_out=listing.left_out,
     )
     small = [check.thumbnail for check in checks if check.thumbnail is not None]

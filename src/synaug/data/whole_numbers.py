@@ -10,6 +10,8 @@ import numpy as np
 from synaug.data.labels import flat_labels, label_texts
 from synaug.errors import DataError, OptionError
 
+_MOST = 10_000_000  # classes or attribute values: an array of so many rows still fits into memory
+
 
 def whole_numbers(values: Any, *, kind: str) -> np.ndarray:
     """Return class or attribute numbers as integers, shape ``(N,)``.
@@ -60,6 +62,7 @@ def count_of(value: Any, *, kind: str, lowest: int = 1) -> int:
     Raises:
         OptionError: it is not a whole number, or is below ``lowest``.
     """
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Integral) or value < lowest:
-        raise OptionError(f"{kind} must be at least {lowest}, got {value!r:.80}.")
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+    if not is_whole or not lowest <= value <= _MOST:
+        raise OptionError(f"{kind} must be a whole number from {lowest} to {_MOST:,}, got {value!r:.80}.")
     return int(value)

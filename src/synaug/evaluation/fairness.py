@@ -16,8 +16,12 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synaug.data.whole_numbers import whole_numbers
+from synaug.data.whole_numbers import count_of, whole_numbers
+from synaug.errors import OptionError
 from synaug.evaluation.validation import check_attributes, check_predictions
+from synaug.runtime.arguments import WHOLE, check_arguments
+
+_MOST_CELLS = 500_000_000  # of all confusion matrices: 4 GB
 
 
 class Predictions(TypedDict):
@@ -82,6 +86,7 @@ def fairness_report(*, min_cell: int = 0, **arrays: Unpack[Predictions]) -> Fair
     Raises:
         DataError: shapes differ or a value is out of range; an unknown attribute (-1) is out of range.
     """
+    check_arguments("fairness_report", min_cell=(min_cell, WHOLE))
     counts = confusions_by_attribute(**arrays)
     by_group, sizes = _true_positive_rates(counts).T, counts.sum(axis=2)
     kept = by_group.ravel() if min_cell == 0 else by_group[~np.isnan(by_group)]
@@ -183,6 +188,13 @@ def confusions_by_attribute(
     Raises:
         DataError: shapes differ or a value is out of range.
     """
+    num_classes, num_attributes = (
+        count_of(value, kind=kind) for value, kind in ((num_classes, "num_classes"), (num_attributes, "num_attributes"))
+    )
+    if num_attributes * num_classes**2 > _MOST_CELLS:
+        raise OptionError(
+            f"{num_classes:,} classes and {num_attributes:,} attribute values make more than {_MOST_CELLS:,} cells."
+        )
     labels = whole_numbers(labels, kind="label")
     predictions = whole_numbers(predictions, kind="prediction")
     attributes = whole_numbers(attributes, kind="attribute")

@@ -17,6 +17,7 @@ from synaug.data.formats.table_files import read_table
 from synaug.data.formats.tables import named_column
 from synaug.data.label_checks import check_plausible, matched_predictions
 from synaug.data.labels import flat_labels, label_texts
+from synaug.data.sensitive_columns import JOINT, SensitiveColumn, sensitive_columns
 from synaug.errors import DataError, OptionError
 from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.fairness import FairnessReport, fairness_report
@@ -29,11 +30,9 @@ from synaug.evaluation.proportions import (
     wilson_interval,
     worst_interval,
 )
-from synaug.evaluation.scores import RESAMPLES, group_intervals
-from synaug.evaluation.sensitive_columns import JOINT, SensitiveColumn, sensitive_columns
+from synaug.evaluation.scores import MIN_CELL, RESAMPLES, group_intervals
 
-MIN_CELL = 10  # images; rates of smaller groups do not drive a difference
-LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of these columns
+LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of their columns
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

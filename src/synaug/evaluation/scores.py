@@ -25,6 +25,7 @@ from synaug.evaluation.proportions import (
 from synaug.evaluation.spurious import train_weighted_accuracy
 
 DISPARITIES = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")
+MIN_CELL = 10  # images below which a rate does not drive a difference
 RESAMPLES = 200  # of the test images, for the intervals of differences between groups
 
 
@@ -37,6 +38,7 @@ def scores(
     attribute_names: Sequence[str],
     class_counts: np.ndarray,
     train_group_counts: np.ndarray,
+    min_cell: int = MIN_CELL,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Return accuracies and gaps as fractions, NaN if undefined, and 95 % intervals.
@@ -52,12 +54,13 @@ def scores(
         attribute_names: one per attribute value; empty if no attribute is known.
         class_counts: real training images per class, shape ``(C,)``.
         train_group_counts: real training images per group, shape ``(C, A)``.
+        min_cell: images that a group needs to count in the gaps; see ``between_groups``.
         seed: random seed of the bootstrap.
 
     Returns:
         ``accuracy``, ``mean_recall``, ``many``, ``medium``, ``few``, ``worst_class``, ``per_class``,
-        ``calibration_error``, ``intervals`` and, if test images have two attribute values, the entries of
-        ``group_scores`` with their intervals, and ``per_group``.
+        ``calibration_error``, ``intervals`` and, where test images have two attribute values, the entries of
+        ``between_groups``.
     """
     predictions = probabilities.argmax(1)
     report = longtail_report(
@@ -76,11 +79,48 @@ def scores(
         "intervals": class_intervals(shares, shot_bins(class_counts))
         | {"per_class": named_intervals(shares, class_names)},
     }
+    groups = between_groups(
+        labels=labels,
+        predictions=predictions,
+        attributes=attributes,
+        class_names=class_names,
+        attribute_names=attribute_names,
+        train_group_counts=train_group_counts,
+        min_cell=min_cell,
+        seed=seed,
+    )
+    return found | groups | {"intervals": found["intervals"] | groups.get("intervals", {})}
+
+
+def between_groups(
+    *,
+    labels: np.ndarray,
+    predictions: np.ndarray,
+    attributes: np.ndarray,
+    class_names: Sequence[str],
+    attribute_names: Sequence[str],
+    train_group_counts: np.ndarray,
+    min_cell: int = MIN_CELL,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return what is measured between the groups of class and attribute; nothing if the images have one value only.
+
+    The worst and the mean are those of the groups with images. Gaps are between groups of at least ``min_cell`` images
+    or, if no group has so many, between all.
+
+    Returns:
+        The entries of ``group_scores``, ``per_group``, ``intervals``, ``min_cell``, and ``num_unmeasured_groups`` and
+        ``num_small_groups`` of ``FairnessReport``.
+    """
     known = np.flatnonzero(attributes >= 0)
     if len(np.unique(attributes[known])) < 2:
-        return found
+        return {}
+    strata = labels[known] * len(attribute_names) + attributes[known]
+    groups = [f"{name} x {attribute}" for name in class_names for attribute in attribute_names]
+    sizes = np.bincount(strata, minlength=len(groups))
+    least = min_cell if sizes.max() >= min_cell else 1
 
-    def between_groups(rows: np.ndarray) -> dict[str, float]:
+    def measured(rows: np.ndarray) -> dict[str, float]:
         return group_scores(
             labels=labels[rows],
             predictions=predictions[rows],
@@ -88,11 +128,10 @@ def scores(
             num_classes=len(class_names),
             num_attributes=len(attribute_names),
             train_group_counts=train_group_counts,
+            min_cell=least,
         )
 
-    found |= between_groups(known)
-    strata = labels[known] * len(attribute_names) + attributes[known]
-    groups = [f"{name} x {attribute}" for name in class_names for attribute in attribute_names]
+    found: dict[str, Any] = measured(known)
     rates = accuracy_by_group(
         labels=labels[known],
         predictions=predictions[known],
@@ -101,12 +140,17 @@ def scores(
         num_attributes=len(attribute_names),
     )
     cells = shares_of(strata, (labels == predictions)[known], len(groups))
-    drawn = [between_groups(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
-    found["per_group"] = dict(zip(groups, rates.ravel().tolist(), strict=True))
-    found["intervals"] |= intervals_of(drawn) | {"per_group": named_intervals(cells, groups)}
+    drawn = [measured(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
     averages = group_intervals(cells, weights=train_group_counts.ravel().tolist())
-    found["intervals"] |= {name: ends for name, ends in averages.items() if not math.isnan(found[name])}
-    return found
+    return found | {
+        "per_group": dict(zip(groups, rates.ravel().tolist(), strict=True)),
+        "intervals": intervals_of(drawn)
+        | {"per_group": named_intervals(cells, groups)}
+        | {name: ends for name, ends in averages.items() if not math.isnan(found[name])},
+        "min_cell": least,
+        "num_unmeasured_groups": int((sizes == 0).sum()),
+        "num_small_groups": int(((sizes > 0) & (sizes < least)).sum()),
+    }
 
 
 def class_intervals(shares: Sequence[Share], bins: ShotBins) -> dict[str, tuple[float, float]]:
@@ -137,8 +181,9 @@ def group_scores(
     num_classes: int,
     num_attributes: int,
     train_group_counts: np.ndarray,
+    min_cell: int = 0,
 ) -> dict[str, float]:
-    """Return the scores between groups, by their names in ``FairnessReport``.
+    """Return the scores between groups, by their names in ``FairnessReport``; see there for ``min_cell``.
 
     Gaps are those of class 1 if there are two classes, as in fairlearn; with more, each class in turn is the positive
     one, and ``_worst`` and ``_mean`` over the classes are returned.
@@ -149,6 +194,7 @@ def group_scores(
         attributes=attributes,
         num_classes=num_classes,
         num_attributes=num_attributes,
+        min_cell=min_cell,
     )
     by_group = np.array(report.accuracy_by_group)
     found = {

@@ -11,7 +11,7 @@ import pandas as pd
 from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.class_names import plain_cell
-from synaug.data.manifest import Manifest
+from synaug.data.manifest import SINGLE_ATTRIBUTE, Manifest
 from synaug.errors import DataError
 from synaug.methods.datasets import Sets
 from synaug.methods.options import is_of_options, learns_from_validation, method_named, network_of, options_of
@@ -136,11 +136,14 @@ def registered(name: str, recipe: Recipe) -> dict[str, Any]:
 
 
 def scores_of(logits: Tensor, images: Manifest, manifest: Manifest, recipe: Recipe) -> dict[str, Any]:
-    """Return the scores of logits for real images that were not trained on; see ``evaluation.scores``."""
-    from synaug.evaluation.scores import scores
+    """Return the scores of logits for real images that were not trained on; see ``evaluation.scores``.
+
+    With several attributes, ``by_attribute`` has the scores between the values of each alone.
+    """
+    from synaug.evaluation.scores import between_groups, scores
 
     training = manifest.split("train")
-    return scores(
+    measured = scores(
         labels=images.labels,
         probabilities=logits.double().softmax(1).numpy(),
         attributes=images.attributes,
@@ -150,6 +153,20 @@ def scores_of(logits: Tensor, images: Manifest, manifest: Manifest, recipe: Reci
         train_group_counts=train_group_counts(training),
         seed=recipe.seed,
     )
+    single = {}
+    for name in manifest.single_attributes:
+        whole = manifest.by_single_attribute(name)  # all splits, so that they have the same values
+        rows = whole.rows(whole.frame["id"].isin(images.frame["id"]).to_numpy(bool))
+        single[name] = between_groups(
+            labels=rows.labels,
+            predictions=logits.argmax(1).numpy(),
+            attributes=rows.attributes,
+            class_names=whole.class_names,
+            attribute_names=whole.attribute_names,
+            train_group_counts=train_group_counts(whole.split("train")),
+            seed=recipe.seed,
+        )
+    return measured | ({"by_attribute": single} if single else {})
 
 
 def train_group_counts(training: Manifest) -> np.ndarray:
@@ -170,4 +187,8 @@ def write_predictions(path: Path, test: Manifest, predictions: np.ndarray) -> No
     columns = {"id": test.frame["id"].map(plain_cell), "label": names[test.labels], "prediction": names[predictions]}
     if test.attribute_names:
         columns["attribute"] = np.array([*map(plain_cell, test.attribute_names), ""], dtype=object)[test.attributes]
+    for name in test.single_attributes:
+        columns[name if name not in columns else f"attribute {name}"] = test.frame[SINGLE_ATTRIBUTE + name].map(
+            plain_cell
+        )
     storage.write_text(path, pd.DataFrame(columns).to_csv(index=False))

@@ -21,7 +21,7 @@ from synaug.run_directory import RunPaths, write_files, write_lock
 from synaug.runtime import storage
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.journal import FOLDER as JOURNAL
-from synaug.synthesis.generators.model_sources import place_of
+from synaug.synthesis.generators.model_sources import check_no_single_file, place_of
 from synaug.synthesis.planning.plan import Plan, make_plan
 from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
 from synaug.synthesis.planning.prompt_file import read_prompts
@@ -83,7 +83,12 @@ def check_counts(manifest: Manifest, split: str) -> None:
 
 
 def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
-    """Return the plan for the training images without writing anything."""
+    """Return the plan for the training images without writing anything.
+
+    Raises:
+        EnvironmentFault: the model is a checkpoint in a single file.
+    """
+    check_no_single_file(recipe.plan.model)
     training = manifest.split("train")
     check_counts(manifest, "train")
     look = source_encoding.detect_encoding(training)

@@ -24,6 +24,7 @@ from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run_directory import RunPaths, check_regular, locked_recipe
 from synaug.runtime import signals, storage
+from synaug.runtime.arguments import PATH, SEED, TEXT, check_arguments
 from synaug.runtime.escaping import shell_word
 from synaug.runtime.files import directories
 from synaug.runtime.progress import Progress, silent
@@ -94,6 +95,7 @@ def load_classifier(
 
     if not isinstance(path, str | os.PathLike):
         raise DataError(f"A classifier is loaded from a folder or file, got {type(path).__name__}.")
+    check_arguments("load_classifier", path=(path, PATH), method=(method, TEXT.or_none), seed=(seed, SEED.or_none))
     path = Path(path).expanduser()
     if path.name == FILE and path.is_file():
         path = path.parent

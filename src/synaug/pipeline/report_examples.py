@@ -45,7 +45,20 @@ def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
         synthetic={name: [read_image(synthetic, row) for row in rows] for name, rows in shown.items()},
         prompts={name: [prompts[str(synthetic.frame["id"].iat[row])] for row in rows] for name, rows in shown.items()},
         rejected=rejected_images(plan, folder),
+        duplicates=duplicate_images(manifest),
     )
+
+
+def duplicate_images(manifest: Manifest) -> dict[tuple[str, str], tuple[Image.Image, Image.Image]]:
+    """Return the two images of each example of duplicates, by their ids; those that were removed are left out."""
+    found = manifest.duplicates
+    rows = {name: row for row, name in enumerate(manifest.frame["id"])}
+    pairs = [(pair.first, pair.second) for pair in (*found.leaked, *found.two_labels)]
+    return {
+        pair: (read_image(manifest, rows[pair[0]]), read_image(manifest, rows[pair[1]]))
+        for pair in pairs
+        if all(name in rows for name in pair)
+    }
 
 
 def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Image, str]]]:

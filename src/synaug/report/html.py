@@ -16,6 +16,7 @@ import jinja2
 from synaug.errors import DataError
 from synaug.report import sections, svg
 from synaug.report.cross_validation import cross_validation_note, cross_validation_rows
+from synaug.report.duplicates import duplicate_pairs
 from synaug.report.results_table import TITLES, compared_methods, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
@@ -110,6 +111,8 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
         gap=sections.gap_rows(content),
         light=sections.light(content),
         notes=content.get("warnings") or [],
+        left_out=content["data"].get("left_out") or [],
+        duplicates=duplicate_pairs(content, images.duplicates),
         settings=[
             (key, value)
             for key, value in content["training"].items()

@@ -12,6 +12,7 @@ from PIL import Image
 
 from synaug.errors import DataError
 from synaug.report import svg
+from synaug.report.duplicates import Pairs
 from synaug.report.results_table import COLUMNS, TITLES, percent, recalls, results_table
 from synaug.report.seeds import by_method, deviations, mean_result
 from synaug.report.summary import MIN_TEST_IMAGES, num_tested, reason_text
@@ -27,13 +28,15 @@ class ReportImages:
     """Images to show beside the numbers; every part may be empty.
 
     ``real`` and ``synthetic`` map class names to example images, ``prompts`` a class to the prompts of its
-    synthetic examples in the same order, ``rejected`` a class to examples with the reason of each.
+    synthetic examples in the same order, ``rejected`` a class to examples with the reason of each, and ``duplicates``
+    the ids of two images to the two.
     """
 
     real: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
     synthetic: Mapping[str, Sequence[Image.Image]] = field(default_factory=dict)
     prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rejected: Mapping[str, Sequence[tuple[Image.Image, str]]] = field(default_factory=dict)
+    duplicates: Pairs = field(default_factory=dict)
 
 
 def title(method: str | None) -> str:
@@ -215,22 +218,50 @@ def confusions(report: dict[str, Any], methods: Sequence[str | None]) -> list[di
 def groups(report: dict[str, Any]) -> dict[str, Any]:
     """Return accuracy by group and the measures between groups as tables with one column per method.
 
-    A cell has the mean over the seeds, their standard deviation and the ends of the interval.
+    A cell is the mean over the seeds, their standard deviation and the ends of the interval. Of several attributes,
+    ``single`` has the tables of each alone.
     """
     seeds = {name: runs for name, runs in by_method(report["results"]).items() if runs[0].get("per_group")}
     runs = {name: mean_result(each) for name, each in seeds.items()}
     spreads = {name: deviations(each) for name, each in seeds.items()}
-    rows = {
-        "per_group": dict.fromkeys(row for run in runs.values() for row in run["per_group"]),
-        "fairness": dict.fromkeys(row for run in runs.values() for row in _measured_between_groups(run)),
-    }
+    attributes = dict.fromkeys(name for run in runs.values() for name in run.get("by_attribute") or ())
+    single = [
+        (name, _group_tables(_of_attribute(runs, name), _of_attribute(spreads, name)))
+        for name in attributes
+        if all(name in (run.get("by_attribute") or ()) for run in runs.values())
+    ]
+    return {"titles": [title(name) for name in runs], "single": single} | _group_tables(runs, spreads)
+
+
+def _of_attribute(runs: Mapping[str, dict[str, Any]], attribute: str) -> dict[str, dict[str, Any]]:
+    return {name: run["by_attribute"][attribute] for name, run in runs.items()}
+
+
+def _group_tables(runs: Mapping[str, dict[str, Any]], spreads: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    per_group = dict.fromkeys(row for run in runs.values() for row in run.get("per_group") or ())
+    fairness = dict.fromkeys(row for run in runs.values() for row in _measured_between_groups(run))
     return {
-        "titles": [title(name) for name in runs],
-        "per_group": [(row, [_in_group(runs[name], spreads[name], row) for name in runs]) for row in rows["per_group"]],
-        "fairness": [
-            (row, [_between_groups(runs[name], spreads[name], row) for name in runs]) for row in rows["fairness"]
-        ],
+        "note": next((_measured_groups_note(run) for run in runs.values()), ""),
+        "per_group": [(row, [_in_group(runs[name], spreads[name], row) for name in runs]) for row in per_group],
+        "fairness": [(row, [_between_groups(runs[name], spreads[name], row) for name in runs]) for row in fairness],
     }
+
+
+def _measured_groups_note(run: Mapping[str, Any]) -> str:
+    """Return which groups of the test images do not count, and in what; nothing if all do."""
+    least, total = run.get("min_cell") or 0, len(run.get("per_group") or ())
+    missing, small = (int(run.get(f"num_{kind}_groups") or 0) for kind in ("unmeasured", "small"))
+    texts = []
+    if missing:
+        texts.append(f"{missing:,} of {total:,} groups have no test images; worst and mean are of the others.")
+    if small:
+        texts.append(
+            f"{small:,} of {total:,} groups have fewer than {least:.0f} test images: they are shown, but do not count "
+            "in differences."
+        )
+    if least == 1:
+        texts.append("No group has enough test images for a reliable comparison, so differences can be chance.")
+    return " ".join(texts)
 
 
 def _measured_between_groups(run: dict[str, Any]) -> list[str]:
@@ -242,7 +273,7 @@ def _measured_between_groups(run: dict[str, Any]) -> list[str]:
 
 def _in_group(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:
     ends = ((run.get("intervals") or {}).get("per_group") or {}).get(row)
-    return run["per_group"].get(row), spread["per_group"].get(row), ends or ()
+    return (run.get("per_group") or {}).get(row), (spread.get("per_group") or {}).get(row), ends or ()
 
 
 def _between_groups(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:

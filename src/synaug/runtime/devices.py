@@ -19,6 +19,8 @@ def chosen_device(device: str | torch.device) -> torch.device:
         OptionError: this is not a device name.
         EnvironmentFault: the device is not available on this machine.
     """
+    if not isinstance(device, str | torch.device):
+        raise OptionError(f"device must be a name such as auto or cpu, got {type(device).__name__}.")
     if str(device) == "auto":
         return torch.device(available_kinds()[-1])
     try:
@@ -47,7 +49,7 @@ def chosen_precision(precision: str, device: torch.device, *, on_gpu: torch.dtyp
     """
     if precision == "auto":
         return on_gpu if device.type == "cuda" else torch.float32
-    if precision not in _DTYPES:
+    if not isinstance(precision, str) or precision not in _DTYPES:
         raise unknown("precision", precision, ["auto", *_DTYPES])
     if device.type == "cpu" and precision != "float32":
         raise OptionError(f"precision {precision} is slower than float32 on a CPU; allowed there: auto, float32.")

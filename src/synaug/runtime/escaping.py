@@ -48,13 +48,15 @@ def _escaped(letter: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def json_text(value: Any, *, indent: int | None = 2) -> str:
-    r"""Return the value as JSON that is safe to print; parsing it returns the same value.
+def json_text(value: Any, *, indent: int | None = 2, ascii_only: bool = False) -> str:
+    r"""Return a value as JSON that is safe to print; parsing it gives the same value.
 
     >>> print(json_text({"name": "\x9b31m é"}, indent=None))
     {"name": "\u009b31m é"}
+    >>> print(json_text({"name": "é"}, indent=None, ascii_only=True))
+    {"name": "\u00e9"}
     """
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
     return _UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else json.dumps(match[0])[1:-1], text)
 
 

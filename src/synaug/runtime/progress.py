@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import sys
 import time
@@ -10,7 +12,8 @@ from typing import TextIO
 
 from synaug.runtime.escaping import visible
 
-_NAME, _SHORTEST, _LONGEST = 21, 5, 20  # terminal columns: the stage name, the shortest and the longest bar
+_NAME, _SHORTEST, _LONGEST = 21, 5, 20  # columns: of the stage's name, of the bar
+_FIXED_CURSOR = ("dumb", "unknown")
 
 Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, note)``; a stage ends when ``done`` reaches ``total``."""
@@ -32,12 +35,14 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
 class ConsoleProgress:
     """Write progress to standard error: redraw one line on a terminal, otherwise add one per ``interval`` seconds.
 
+    A terminal that cannot move its cursor (``TERM=dumb``, as in Emacs and some CI systems) is treated like a file.
     With ``lines`` a terminal gets new lines, too.
     """
 
     def __init__(self, stream: TextIO | None = None, *, interval: float = 15.0, lines: bool = False) -> None:
         self._stream = stream or sys.stderr
-        self._live = self._stream.isatty() and not lines
+        is_movable = os.environ.get("TERM", "") not in _FIXED_CURSOR
+        self._live = self._stream.isatty() and is_movable and not lines
         self._interval = 0.1 if self._live else interval
         self._stage, self._began, self._first, self._shown = "", 0.0, 0, 0.0
 
@@ -53,7 +58,7 @@ class ConsoleProgress:
         share = done / total if total else 1.0
         parts = self._parts(done, total, note, now - self._began)
         if self._live:
-            width = shutil.get_terminal_size().columns - 1  # a wrapped line could not be redrawn
+            width = _columns(self._stream) - 1  # a longer line would wrap, and stay when redrawn
             self._stream.write(f"\r\x1b[2K{_line(parts, share, width)[:width]}" + ("\n" if finished else ""))
         else:
             self._stream.write(_line(parts, share) + "\n")
@@ -77,6 +82,14 @@ class ConsoleProgress:
         if note:
             parts.append(note)
         return [visible(part) for part in parts]
+
+
+def _columns(stream: TextIO) -> int:
+    """Return the width of the terminal that a stream writes to, which need not be that of the standard output."""
+    if "COLUMNS" not in os.environ:
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            return os.get_terminal_size(stream.fileno()).columns or 80
+    return shutil.get_terminal_size().columns
 
 
 def _line(parts: Sequence[str], share: float, width: int = sys.maxsize) -> str:

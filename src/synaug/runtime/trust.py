@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from synaug.errors import OptionError
+from synaug.runtime.arguments import TEXT, check_arguments
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
@@ -30,6 +31,8 @@ def trusting(*names: str) -> Iterator[None]:
         names: ``path/to/net.py`` or ``package.module``, optionally followed by ``:factory``, the SHA-256 of a file, or
             the host of an image service.
     """
+    for name in names:
+        check_arguments("trusting", name=(name, TEXT))
     token = _trusted.set(_trusted.get() | {_normalized(name) for name in names})
     try:
         yield

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from synaug.config import StageOptions
-from synaug.errors import Interrupted, SynaugError
+from synaug.errors import DataError, Interrupted, SynaugError
 from synaug.runtime import signals, storage
+from synaug.runtime.arguments import FUNCTION, PATH, SEED, TEXT, check_arguments, instance_of
 from synaug.runtime.devices import chosen_device, chosen_precision, forked_randomness
 from synaug.runtime.progress import Progress, silent
 from synaug.training.batching import BatchMaker, MakeBatch, batch_maker, is_weighted
@@ -100,6 +101,19 @@ def train_representation(
         SynaugError: too many steps had no finite loss.
         Interrupted: a signal arrived; the state is saved.
     """
+    check_arguments(
+        "train_representation",
+        model=(model, instance_of(nn.Module, words="a torch network (nn.Module)")),
+        data=(data, instance_of(TrainingSet, words="a TrainingSet")),
+        options=(options, instance_of(StageOptions, words="StageOptions")),
+        device=(device, instance_of(str, torch.device, words="the name of a device")),
+        seed=(seed, SEED), precision=(precision, TEXT), checkpoint=(checkpoint, PATH.or_none),
+        loss=(loss, FUNCTION.or_none), maker=(maker, FUNCTION), progress=(progress, FUNCTION),
+        track=(track, FUNCTION.or_none), stage=(stage, TEXT),
+    )  # fmt: skip
+    if not len(data):
+        raise DataError("train_representation: the training set has no images.")
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     team, device = joined_team(device)
     team.check(options.batch_size)
     place = chosen_device(device)

@@ -5,11 +5,15 @@ import shutil
 from types import SimpleNamespace
 
 import huggingface_hub
+import numpy as np
 import pytest
 from huggingface_hub import constants
 
+from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault
-from synaug.synthesis.generators.model_sources import find_model, model_facts, wanted_files
+from synaug.synthesis.generators.loading import load_generator
+from synaug.synthesis.generators.model_sources import find_model, model_facts
+from synaug.synthesis.generators.weight_files import chosen_variant, wanted_files
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WAYS_OUT = "Ways out: allow the network .*--model PATH.*--model embedded"
@@ -175,3 +179,63 @@ def test_the_facts_of_a_model_come_without_its_weights(cache, monkeypatch):
 def test_offline_the_facts_are_those_of_what_is_there(cache):
     assert model_facts("someone/tiny")["revision"] == COMMIT
     assert model_facts("someone/other") == {"model": "someone/other", "revision": None, "license": None}
+
+
+@pytest.mark.parametrize(
+    ("files", "half", "chosen"),
+    [
+        (["unet/w.safetensors", "vae/w.safetensors"], True, None),
+        (["unet/w.safetensors", "unet/w.fp16.safetensors"], False, None),
+        (["unet/w.safetensors", "unet/w.fp16.safetensors"], True, "fp16"),
+        (["unet/w.fp16.safetensors", "vae/w.fp16.safetensors"], False, "fp16"),
+        (["unet/w.fp16.safetensors", "vae/w.safetensors"], False, "fp16"),
+        (["unet/w.fp16-00001-of-00002.safetensors", "unet/w.fp16-00002-of-00002.safetensors"], False, "fp16"),
+        (["unet/w-00001-of-00002.fp16.safetensors", "unet/w-00002-of-00002.fp16.safetensors"], False, "fp16"),
+        (["unet/w.bf16.safetensors"], False, "bf16"),
+        (["unet/w.bf16.safetensors", "unet/w.fp16.safetensors"], False, "fp16"),
+        (["unet/w.non_ema.safetensors"], False, "non_ema"),
+        (["unet/w.safetensors", "sd.fp16.safetensors"], False, None),  # another format's single file
+        (["unet/w.fp16.safetensors", "vae/w.bf16.safetensors"], False, None),  # fits nowhere: the loader names it
+    ],
+)
+def test_the_weight_files_that_are_there_are_loaded(files, half, chosen):
+    assert chosen_variant(files, half=half) == chosen
+
+
+def test_half_precision_files_of_a_single_network_lie_at_the_top():
+    assert chosen_variant(["model.fp16.safetensors", "sub/x.safetensors"], half=False, at_top=True) == "fp16"
+
+
+@pytest.mark.parametrize("infix", ["fp16", "bf16"])
+def test_a_folder_with_half_precision_files_alone_makes_the_same_images(tmp_path, infix):
+    copy = shutil.copytree(find_model("embedded").path, tmp_path / "half")
+    for file in copy.rglob("*.safetensors"):
+        file.rename(file.with_suffix(f".{infix}.safetensors"))
+    options = GenerateOptions(steps=1)
+    images = [
+        next(iter(load_generator(model, options)(["a photo of a bag"], seeds=[1]))).image
+        for model in (str(copy), "embedded")
+    ]
+    np.testing.assert_array_equal(*images)
+
+
+@pytest.mark.parametrize("name", ["sd.safetensors", "sd.ckpt", "sd.SAFETENSORS"])
+@pytest.mark.parametrize("ask", [find_model, model_facts])
+def test_a_checkpoint_in_one_file_is_answered_with_how_to_convert_it(tmp_path, name, ask):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(EnvironmentFault) as raised:
+        ask(str(tmp_path / name))
+    assert f"from_single_file({str(tmp_path / name)!r}).save_pretrained({str(tmp_path / 'sd')!r})" in str(raised.value)
+    assert ("execute code" in str(raised.value)) == name.endswith("ckpt")
+
+
+def test_a_plan_names_a_checkpoint_in_one_file_before_anything_is_written(synaug, photos, tmp_path):
+    (tmp_path / "sd.safetensors").write_bytes(b"x")
+    for command in (["plan", photos, "--dry-run"], ["plan", photos], ["run", photos]):
+        done = synaug(*command, "--model", tmp_path / "sd.safetensors", "--out", tmp_path / "run")
+        assert (done.code, "from_single_file" in done.err, (tmp_path / "run").exists()) == (5, True, False)
+
+
+def test_an_absent_checkpoint_file_is_no_hub_id():
+    with pytest.raises(EnvironmentFault, match="is missing"):
+        find_model("models/sd.safetensors")

@@ -10,6 +10,7 @@ from synaug.config import DataOptions
 from synaug.data.formats.listing import Listing
 from synaug.data.formats.table_files import Table, read_table
 from synaug.data.formats.tables import list_rows, list_table
+from synaug.data.sensitive_columns import attribute_parts
 from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime.files import directories
 
@@ -40,11 +41,13 @@ def list_celeba(root: Path, options: DataOptions) -> Listing:
     split = values.iloc[:, 0].map(dict(zip(parts.iloc[:, 0], parts.iloc[:, 1], strict=True))).map(SPLITS)
     frame = pd.DataFrame({"image": f"{IMAGES}/" + values.iloc[:, 0], "split": split})
     names: dict[str, tuple[str, ...]] = {}
-    for kind, name in (("label", options.label), ("attribute", options.attribute)):
+    known = [str(name) for name in values.columns[1:]]
+    chosen_attributes = [] if options.attribute is None else attribute_parts(options.attribute, known)
+    for kind, name in (("label", options.label), *(("attribute", part) for part in chosen_attributes)):
         if name is None:
             continue
-        if name not in values.columns[1:]:
-            raise unknown(f"CelebA {kind}", name, values.columns[1:])
+        if name not in known:
+            raise unknown(f"CelebA {kind}", name, known)
         if name in frame:
             raise OptionError(f"The label and the attribute are both {name!r}; they must differ.")
         frame[name] = (values[name].astype(int) > 0).astype(int)

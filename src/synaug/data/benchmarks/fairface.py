@@ -10,6 +10,7 @@ from synaug.config import DataOptions
 from synaug.data.formats.listing import Listing
 from synaug.data.formats.table_files import Table, read_table
 from synaug.data.formats.tables import list_rows
+from synaug.data.sensitive_columns import attribute_parts
 from synaug.errors import OptionError, unknown
 
 FIELDS = ("age", "gender", "race")
@@ -23,10 +24,11 @@ def list_fairface(root: Path, options: DataOptions) -> Listing:
         DataError: a table is missing.
         OptionError: label or attribute is not one of age, gender and race, or both are the same.
     """
-    for kind, name in (("FairFace label", options.label), ("FairFace attribute", options.attribute)):
+    parts = [] if options.attribute is None else attribute_parts(options.attribute, FIELDS)
+    for kind, name in (("FairFace label", options.label), *(("FairFace attribute", part) for part in parts)):
         if name is not None and name not in FIELDS:
             raise unknown(kind, name, FIELDS)
-    if options.label == options.attribute:
+    if options.label in parts:
         raise OptionError(f"The label and the attribute are both {options.label!r}; they must differ.")
     frame = pd.concat(
         [read_table(root / name).frame.assign(split=split) for split, name in FILES.items()], ignore_index=True

@@ -11,7 +11,8 @@ from synaug.config import DataOptions
 from synaug.data.class_names import sorted_names
 from synaug.data.formats.folders import image_files, is_image_name
 from synaug.data.formats.listing import Listing, texts
-from synaug.data.manifest import Quarantined
+from synaug.data.manifest import SINGLE_ATTRIBUTE, Quarantined
+from synaug.data.sensitive_columns import BETWEEN, attribute_parts
 from synaug.errors import OptionError, unknown
 
 GENDERS = ("male", "female")
@@ -37,10 +38,11 @@ def list_faces(root: Path, options: DataOptions) -> Listing:
         raise OptionError(
             f"{root} looks like UTKFace, where the label must be chosen: --label with one of {', '.join(FIELDS)}."
         )
-    for kind, name in (("UTKFace label", label), ("UTKFace attribute", attribute)):
-        if name is not None and name not in FIELDS:
+    parts = [] if attribute is None else attribute_parts(attribute, FIELDS)
+    for kind, name in (("UTKFace label", label), *(("UTKFace attribute", part) for part in parts)):
+        if name not in FIELDS:
             raise unknown(kind, name, FIELDS)
-    if label == attribute:
+    if label in parts:
         raise OptionError(f"The label and the attribute are both {label!r}; they must differ.")
     paths, bad = texts(image_files(root))
     rows, unusable = [], [*bad]
@@ -49,10 +51,11 @@ def list_faces(root: Path, options: DataOptions) -> Listing:
         if values is None:
             unusable.append(Quarantined(path, "its name is not [age]_[gender]_[race]_[time]"))
         else:
-            rows.append((path, values[label], "" if attribute is None else values[attribute]))
-    frame = pd.DataFrame(rows, columns=["path", "label", "attribute"], dtype=str)
+            rows.append((path, values[label], BETWEEN.join(values[part] for part in parts), *map(values.get, parts)))
+    singles = [SINGLE_ATTRIBUTE + part for part in parts]
+    frame = pd.DataFrame(rows, columns=["path", "label", "attribute", *singles], dtype=str)
     return Listing(
-        frame=frame.assign(id=frame["path"], split="train"),
+        frame=frame.drop(columns=singles if len(parts) == 1 else []).assign(id=frame["path"], split="train"),
         class_names=sorted_names(frame["label"]),
         attribute_names=sorted_names(set(frame["attribute"]) - {""}),
         root=root,

@@ -14,6 +14,7 @@ from synaug.data.codec import encoded
 from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, EnvironmentFault, OptionError
+from synaug.runtime.arguments import FUNCTION, TRUTH, check_arguments
 
 if TYPE_CHECKING:
     import datasets
@@ -104,6 +105,7 @@ def to_torch(
     and ``attributes``.
     """
     _check_manifest(data, "to_torch")
+    check_arguments("to_torch", transform=(transform, FUNCTION.or_none), pairs=(pairs, TRUTH))
     from synaug.data.export.torch_dataset import ImageDataset
 
     return ImageDataset(data, transform=transform, pairs=pairs)

@@ -106,6 +106,7 @@ def _recognize(tree: ImageTree, found: Layout, place: str, tops: list[str], spli
         _recognize_deep(tree, found, place, deep, splits)
     else:
         _refuse_flat_parts(tree, place, tops)
+        _refuse_flat_splits(tree, place, tops)
         _add_classes(tree, found, "train", place, tops)
 
 
@@ -219,6 +220,17 @@ def _refuse_flat_parts(tree: ImageTree, place: str, tops: Sequence[str]) -> None
             f"{tree.root / place} has the folders {_listed(tops)}, which look like parts of one set, but their images "
             "lie in no class folders. If they are the classes, use --layout classes (data.layout); else put the images "
             "of each class into a folder, or list them in a table with a path and a label column."
+        )
+
+
+def _refuse_flat_splits(tree: ImageTree, place: str, tops: Sequence[str]) -> None:
+    """Refuse ``train/1.png`` beside ``val/2.png``: read as classes, they would teach which split an image is in."""
+    names = [name for name in tops if tree.has_images(os.path.join(place, name))]
+    if len(names) > 1 and all(split_of(name) or is_unlabeled_name(name) for name in names):
+        raise DataError(
+            f"{tree.root / place} has the folders {_listed(names)}, which are named like splits, but their images lie "
+            "in no class folders, so they have no labels. Put the images of each class into a folder, or list them in "
+            "a table with a path and a label column. If these are the classes, use --layout classes (data.layout)."
         )
 
 

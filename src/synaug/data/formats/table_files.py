@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import json
+import re
 import warnings
 from collections import deque
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from synaug.runtime.files import directories
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 _LONGEST_HEADER = 1_000_000
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _SEPARATORS = (",", ";", "\t", "|")
 
 
@@ -50,6 +52,11 @@ def read_table(path: Path) -> Table:
             table = Table(_read_separated(path))
     except DataError:
         raise
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"The table {path} is not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}). "
+            "Save it as UTF-8; in Excel, as 'CSV UTF-8'."
+        ) from error
     except (
         OSError, csv.Error, pa.ArrowException, pd.errors.ParserError, pd.errors.ParserWarning, ValueError,
         OverflowError, TypeError,
@@ -64,21 +71,26 @@ def _read_separated(path: Path) -> pd.DataFrame:
     encoding = _encoding(path)
     with open(path, encoding=encoding, newline="") as file:
         header = file.readline(_LONGEST_HEADER)
+        declared = _SEPARATOR_LINE.fullmatch(header.strip("\r\n "))  # Excel's own first line, which is no row
+        if declared:
+            header = file.readline(_LONGEST_HEADER)
     if len(header) >= _LONGEST_HEADER:
         raise DataError(f"The first line of the table {path} is longer than {_LONGEST_HEADER:,} characters.")
     if not header.strip():
         raise DataError(f"The table {path} is empty or starts with an empty line; its first line must name columns.")
-    separator = max(_SEPARATORS, key=header.count)
+    separator = declared[1] if declared else max(_SEPARATORS, key=header.count)
     names = [name.strip() for name in next(csv.reader([header], delimiter=separator, skipinitialspace=True))]
     named = [name or f"column {number}" for number, name in enumerate(names, 1)]
     _check_distinct(named, path)
     with open(path, encoding=encoding, newline="") as file:
+        if declared:
+            file.readline()
         deque(csv_rows(file, separator=separator, where=path, skip_spaces=True), maxlen=0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # a row longer than the header
         frame = pd.read_csv(
             path, sep=separator, names=named, header=0, index_col=False, dtype=str, keep_default_na=False,
-            encoding=encoding, skipinitialspace=True,
+            encoding=encoding, skipinitialspace=True, skiprows=1 if declared else 0,
         )  # fmt: skip
     unnamed = [new for name, new in zip(names, named, strict=True) if not name]
     return frame.drop(columns=[name for name in unnamed if (frame[name].str.strip() == "").all()])
@@ -103,7 +115,7 @@ def _read_json_lines(path: Path) -> pd.DataFrame:
         return dict(pairs)
 
     records = []
-    with open(path, encoding="utf-8-sig") as file:
+    with open(path, encoding=_encoding(path)) as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue

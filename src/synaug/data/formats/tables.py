@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from synaug.config import DataOptions
 from synaug.data.class_names import sorted_names
 from synaug.data.formats.listing import Listing
 from synaug.data.formats.origins import origins
-from synaug.data.formats.split_names import NOT_READ, SPLIT_NAMES, SPLIT_NUMBERS, is_unlabeled_name, split_of
+from synaug.data.formats.split_columns import split_texts, unread_split_notes, usual_split
+from synaug.data.formats.split_names import NOT_READ
 from synaug.data.formats.table_files import Table, read_table
 from synaug.data.formats.table_paths import file_paths
 from synaug.data.label_checks import check_plausible
 from synaug.data.labels import label_texts
 from synaug.data.left_out import LeftOutCounter
-from synaug.data.manifest import Quarantined
+from synaug.data.manifest import SINGLE_ATTRIBUTE, Quarantined
+from synaug.data.sensitive_columns import JOINT, attribute_parts, sensitive_columns
 from synaug.errors import DataError
 
 PATH_COLUMNS = (
@@ -70,28 +74,34 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     names = list(table.frame.columns)
     place = named_column(options.path, PATH_COLUMNS, names, "path", where)
     label = named_column(options.label, LABEL_COLUMNS, names, "label", where)
-    attribute = _optional(options.attribute, _usual_attribute(names, label), names, "attribute", where)
-    split = _optional(options.split, "split", names, "split", where)
+    attribute = _attribute(options.attribute, names, label, where)
+    split = options.split and named_column(options.split, (), names, "split", where)
+    used = {place, label, options.group, *(attribute_parts(attribute, names) if attribute else ())}
+    split = split or usual_split(table.frame, used)
+    notes += [] if split else unread_split_notes(names, used, where)
     group = _optional(options.group, None, names, "group", where)
     frame = pd.DataFrame({"label": _texts(table, label, where, may_lack=True)})
-    frame["attribute"] = "" if attribute is None else _texts(table, attribute, where, may_lack=True)
-    frame["split"] = "train" if split is None else _splits(_texts(table, split, where), split, options.splits, where)
+    attributes = _attributes(table, attribute, where)
+    frame = frame.assign(**attributes.columns)
+    frame["split"] = (
+        "train" if split is None else split_texts(_texts(table, split, where), split, options.splits, where)
+    )
     if group is not None:
         frame["group"] = _texts(table, group, where)
     places, found = _places(table, place, where, root)
-    taken = [name for name in (place, label, attribute, split, group) if name is not None]
+    taken = [name for name in {*used, split} if name is not None]
     frame = frame.assign(**places, **origins(table.frame.drop(columns=taken), where))
     frame = _labeled(_of_read_splits(frame, left_out), left_out, label, where)
     notes += found + check_plausible(frame["label"], where=f"{where}: the column {label!r}")
-    if attribute is not None and (number := int((frame["attribute"] == "").sum())):
-        notes.append(f"{number:,} of {len(frame):,} rows have no {attribute!r}, so they belong to no group.")
+    notes += attributes.notes
     class_names = table.class_names.get(label) or sorted_names(frame["label"])
     class_names, missing = _present(class_names, set(frame["label"]))
     if missing:
         shown = ", ".join(map(repr, missing[:_SHOWN])) + (" ..." if len(missing) > _SHOWN else "")
         notes.append(f"{len(missing):,} classes have a name but no images and are left out: {shown}.")
     frame, repeated = _each_image_once(frame, where)
-    attribute_names = table.class_names.get(attribute or "") or sorted_names(set(frame["attribute"]) - {""})
+    present = set(frame["attribute"])
+    attribute_names = [name for name in attributes.names if name in present or attributes.are_given]
     columns = {"label": label, "attribute": attribute, "split": split, "group": group, "path": place}
     return Listing(
         frame,
@@ -99,9 +109,54 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
         tuple(attribute_names),
         root=root or Path.cwd(),
         repeated=repeated,
-        layout=f"a table with the columns {', '.join(f'{n!r} ({k})' for k, n in columns.items() if n is not None)}",
+        layout=f"a table with the columns {', '.join(_described(columns, options))}",
         notes=tuple(notes),
         left_out=left_out.result(),
+    )
+
+
+def _described(columns: Mapping[str, str | None], options: DataOptions) -> list[str]:
+    """Return each column with what it was read as, and whether it was recognized or an option names it."""
+    named = {kind for kind in columns if getattr(options, kind) is not None}
+    return [
+        f"{column!r} ({kind}{', by option' if kind in named else ''})"
+        for kind, column in columns.items()
+        if column is not None
+    ]
+
+
+@dataclass(frozen=True)
+class _Attributes:
+    """Text columns of a listing: ``attribute`` and, of several attributes, one for each; and the names in order."""
+
+    columns: dict[str, Any]
+    names: tuple[str, ...] = ()
+    are_given: bool = False  # by the table's schema, so that values without rows stay
+    notes: tuple[str, ...] = ()
+
+
+def _attribute(asked: str | None, names: list[str], label: str, where: Path | str) -> str | None:
+    """Return the attribute column, or several joined by commas, as they are named; None if there is none.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    if asked is None:
+        return _optional(None, _usual_attribute(names, label), names, "attribute", where)
+    return JOINT.join(named_column(part, (), names, "attribute", where) for part in attribute_parts(asked, names))
+
+
+def _attributes(table: Table, attribute: str | None, where: Path | str) -> _Attributes:
+    if attribute is None:
+        return _Attributes({"attribute": ""})
+    found = sensitive_columns(table.frame, [attribute], value_names=table.class_names, where=str(where))
+    texts = {name: np.array([*column.names, ""], dtype=object)[column.positions] for name, column in found.items()}
+    joint, singles = found[attribute], [name for name in found if name != attribute]
+    return _Attributes(
+        {"attribute": texts[attribute]} | {SINGLE_ATTRIBUTE + name: texts[name] for name in singles},
+        names=joint.names,
+        are_given=attribute in table.class_names,
+        notes=tuple(note for column in found.values() for note in column.notes),
     )
 
 
@@ -190,32 +245,11 @@ def _optional(asked: str | None, usual: str | None, names: list[str], kind: str,
 def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = False) -> pd.Series[str]:
     """Return a column as text: class names for the numbers of a ClassLabel, '3' for both 3 and 3.0."""
     return label_texts(
-        table.frame[column],
+        table.contents.get(column, table.frame[column]),  # a text column may be stored as bytes
         where=f"{where}: the column {column!r}",
         class_names=table.class_names.get(column, ()),
         may_lack=may_lack,
     )
-
-
-def _splits(values: pd.Series[str], column: str, given: Mapping[str, str], where: Path | str) -> pd.Series[str]:
-    """Return the split of each row; for rows that are not read, ``none`` followed by the value."""
-    distinct = set(values)
-    others = {value for value in distinct - given.keys() if value.isdecimal()} - SPLIT_NUMBERS.keys()
-    numbers = {} if others else SPLIT_NUMBERS  # 0 to 4 would be folds
-    named: dict[str, str] = {}
-    for value in distinct:
-        split = given.get(value) or numbers.get(value) or split_of(value)
-        if split is None and is_unlabeled_name(value):
-            split = NOT_READ
-        named[value] = f"{NOT_READ} {value}" if split == NOT_READ else split or ""
-    if unknown := sorted(value for value in distinct if not named[value]):
-        what = "numbers of folds" if all(value.isdecimal() for value in distinct) else "values that name no split"
-        raise DataError(
-            f"{where}: the split column {column!r} has {what}: {', '.join(map(repr, unknown[:5]))}. "
-            f"Known: {', '.join(SPLIT_NAMES)} and their usual spellings; 0, 1, 2. Assign others with "
-            f"--splits {unknown[0]}=train (data.splits), or choose another column with --split-column (data.split)."
-        )
-    return values.map(named)
 
 
 def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, Any], list[str]]:

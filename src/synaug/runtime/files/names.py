@@ -13,6 +13,7 @@ from synaug.errors import DataError
 TEMPORARY = ".incomplete"
 REMOVED = ".removed"
 MAX_COMPONENT = 255  # bytes
+_INVISIBLE = frozenset("\u00ad\u200b\u200e\u200f\u2060\ufeff")
 _TOKEN = "synaug-"
 _OURS = re.compile(rf"\..*\.{_TOKEN}[0-9a-f]{{16}}(\.incomplete|\.removed)", re.DOTALL)
 
@@ -85,9 +86,12 @@ def inside(path: object, *, where: Path | str) -> Path:
 
 
 def folded(name: str) -> str:
-    """Return the name as seen by a file system that ignores letter case and Unicode form.
+    """Return what a name is to a reader, and to a file system that ignores letter cases and Unicode forms.
+
+    Characters without a width do not count: with them, two names look the same.
 
     >>> folded("CAFE\u0301") == folded("caf\u00e9")
     True
     """
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    visible = "".join(letter for letter in name if letter not in _INVISIBLE)
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", visible).casefold())

@@ -19,6 +19,7 @@ from synaug.data.codec import encode, suffix_of
 from synaug.data.pixel_modes import plain_mode
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import signals, storage
+from synaug.runtime.arguments import FUNCTION, PATH, WHOLES, Kind, check_arguments, instance_of
 from synaug.runtime.progress import Progress, silent
 from synaug.synthesis.execution.generation import Task, generated
 from synaug.synthesis.execution.journal import State, journal_path, read_state, read_tally
@@ -45,6 +46,13 @@ class SynthesisResult:
     rejected: dict[str, int]
     missing: int
     seconds: float
+
+
+_GATES = Kind("a list of functions", lambda value: isinstance(value, list | tuple) and all(map(callable, value)))
+_SHARD = Kind(
+    "a pair (i, n) of whole numbers with 0 <= i < n",
+    lambda value: isinstance(value, list | tuple) and WHOLES.accepts(value) and len(value) == 2 and value[0] < value[1],
+)
 
 
 def synthesize(
@@ -80,7 +88,17 @@ def synthesize(
         EnvironmentFault: the disk is full, or the device has too little memory.
         Interrupted: a signal requested a stop; all finished images are saved.
     """
-    quality = quality or QualityOptions()
+    check_arguments(
+        "synthesize",
+        plan=(plan, instance_of(Plan, words="a plan, as make_plan returns it")),
+        generator=(generator, FUNCTION.or_none),
+        folder=(folder, PATH),
+        gates=(gates, _GATES),
+        quality=(quality, instance_of(QualityOptions, words="QualityOptions").or_none),
+        shard=(shard, _SHARD),
+        progress=(progress, FUNCTION),
+    )
+    folder, quality = Path(folder), quality or QualityOptions()
     with storage.lock(folder, name=f"worker-{shard[0]}-of-{shard[1]}"):
         state = read_state(plan, folder)
         mine = slots_of(plan, quality, shard)

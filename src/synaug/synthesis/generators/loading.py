@@ -8,12 +8,14 @@ from typing import Any, Literal
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.arguments import MODEL, TEXT, check_arguments, instance_of
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.conditioning import add_adapter, load_controlnet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
 from synaug.synthesis.generators.families import Family, family_of
 from synaug.synthesis.generators.model_sources import ModelFolder, find_model
 
+VARIANTS = ("text", "intra", "inter", "fitted", "reference", "inpaint")
 Task = Literal["text", "image", "inpaint"]
 _TASKS: dict[str, Task] = {"intra": "image", "inter": "image", "inpaint": "inpaint"}
 _OFFERS = {
@@ -51,6 +53,16 @@ def load_generator(
 
     from synaug.runtime.devices import chosen_device, chosen_precision
 
+    check_arguments(
+        "load_generator",
+        model=(model, MODEL),
+        options=(options, instance_of(GenerateOptions, words="GenerateOptions")),
+        variant=(variant, TEXT),
+        negative_prompt=(negative_prompt, TEXT),
+        offline=(offline, instance_of(bool, words="True or False").or_none),
+    )
+    if variant not in VARIANTS:
+        raise unknown("variant", variant, VARIANTS)
     device = chosen_device(options.device)
     dtype = chosen_precision(options.dtype, device, on_gpu=torch.float16)
     folder = find_model(model, offline=offline, half=dtype == torch.float16)

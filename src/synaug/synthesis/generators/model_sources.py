@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import importlib.resources
-import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,9 +17,10 @@ from synaug.runtime import storage
 from synaug.runtime.files import directories
 from synaug.runtime.recorded import current_digest
 from synaug.synthesis.generators.model_code import foreign_code
+from synaug.synthesis.generators.weight_files import chosen_variant, decides, wanted_files
 
-_READ = ("*.json", "*.txt", "*.model", "README.md")
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+_SINGLE_FILES = (".safetensors", ".ckpt", ".gguf", ".pt", ".pth", ".bin")
 _LARGEST_CARD = 10_000_000  # bytes
 _PATIENCE = 10.0  # seconds
 SERVICES = ("openai", "api", "comfyui")
@@ -93,14 +91,9 @@ class ModelFolder:
             DataError: a file cannot be read.
         """
         files = {path.relative_to(self.path).as_posix(): path for path in sorted(self.path.rglob("*"))}
-        deciding = {name: path for name, path in files.items() if path.is_file() and _decides(name)}
+        deciding = {name: path for name, path in files.items() if path.is_file() and decides(name)}
         lines = [f"{current_digest(path)}  {name}" for name, path in sorted(deciding.items())]
         return storage.digest("\n".join(lines).encode())
-
-
-def _decides(name: str) -> bool:
-    """Return whether a file in a model's folder is read when the model is loaded."""
-    return name.endswith(".safetensors") or any(fnmatch.fnmatch(name, kind) for kind in _READ if kind != "README.md")
 
 
 def place_of(model: str) -> dict[str, str]:
@@ -128,7 +121,11 @@ def find_model(
         return _checked(ModelFolder(folder, EMBEDDED, None, _license(folder)), layout)
     if Path(model).expanduser().is_dir():
         folder = Path(model).expanduser()
-        return _checked(ModelFolder(folder, model, None, _license(folder)), layout)
+        found = _checked(ModelFolder(folder, model, None, _license(folder)), layout)
+        files = [path.relative_to(folder).as_posix() for path in directories.entries_below(folder)]
+        return replace(found, variant=chosen_variant(files, half=half, at_top=layout.weights_at_top))
+    if Path(model).expanduser().is_file() or model.lower().endswith(_SINGLE_FILES):
+        raise _single_file(Path(model).expanduser(), layout)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
         raise EnvironmentFault(f"The model folder {model} does not exist. {layout.ways_out}")
     return _checked(_from_hub(model, layout, offline=offline, half=half), layout)
@@ -144,11 +141,25 @@ def is_service(model: str) -> bool:
     return bool(colon and name) and kind in SERVICES
 
 
+def check_no_single_file(model: str) -> None:
+    """Check that the name of a model is not a checkpoint in a single file, which can be told before any work.
+
+    Raises:
+        EnvironmentFault: it is; the message has the command that converts it.
+    """
+    if Path(model).expanduser().is_file():
+        raise _single_file(Path(model).expanduser(), DIFFUSERS)
+
+
 def model_facts(model: str) -> dict[str, str | None]:
     """Return model, revision and license, as far as available without the weights.
 
     For a Hub model this sends one short query; offline, earlier downloads are used.
+
+    Raises:
+        EnvironmentFault: the model is a checkpoint in a single file.
     """
+    check_no_single_file(model)
     if is_service(model):
         return {"model": model, "revision": None, "license": None}
     if model != EMBEDDED and not Path(model).expanduser().is_dir() and model.count("/") == 1:
@@ -237,7 +248,7 @@ def _from_hub(model: str, layout: Layout, *, offline: bool | None, half: bool) -
             return _downloaded(model, layout, half=half)
         except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
             cause = _first_line(error)
-    found = _cached(model, half=half)
+    found = _cached(model, layout, half=half)
     if found is None:
         raise EnvironmentFault(f"The model {model} cannot be downloaded from the Hub: {cause}. {layout.ways_out}")
     return found
@@ -249,14 +260,14 @@ def _downloaded(model: str, layout: Layout, *, half: bool) -> ModelFolder:
     name, _, revision = model.partition("@")
     info = huggingface_hub.HfApi().model_info(name, revision=revision or None)
     files = [sibling.rfilename for sibling in info.siblings or []]
-    variant = "fp16" if half and _has_variant(files, "fp16") else None
+    variant = chosen_variant(files, half=half, at_top=layout.weights_at_top)
     wanted = wanted_files(files, variant=variant, at_top=layout.weights_at_top)
     folder = Path(huggingface_hub.snapshot_download(name, revision=info.sha, allow_patterns=wanted))
     return ModelFolder(folder, name, info.sha, _license(folder), variant)
 
 
-def _cached(model: str, *, half: bool) -> ModelFolder | None:
-    """Return the snapshot downloaded earlier, or None."""
+def _cached(model: str, layout: Layout, *, half: bool) -> ModelFolder | None:
+    """Return the snapshot that was downloaded before, or None."""
     import huggingface_hub
     from huggingface_hub import errors
 
@@ -265,8 +276,9 @@ def _cached(model: str, *, half: bool) -> ModelFolder | None:
         folder = Path(huggingface_hub.snapshot_download(name, revision=revision or None, local_files_only=True))
     except (errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
         return None
-    has_half = half and _has_variant([os.fspath(file) for file in folder.rglob("*")], "fp16")
-    return ModelFolder(folder, name, folder.name, _license(folder), "fp16" if has_half else None)
+    files = [file.relative_to(folder).as_posix() for file in folder.rglob("*")]
+    variant = chosen_variant(files, half=half, at_top=layout.weights_at_top)
+    return ModelFolder(folder, name, folder.name, _license(folder), variant)
 
 
 def _first_line(error: Exception) -> str:
@@ -274,37 +286,19 @@ def _first_line(error: Exception) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-def wanted_files(files: Sequence[str], *, variant: str | None, at_top: bool = False) -> list[str]:
-    """Return the files of a Hub model to download: configuration, and safetensors weights of one variant.
-
-    A pipeline has its weights in folders, and files at the top level are single-file formats; for a single network
-    (``at_top``) it is the opposite. Weights of other variants and pickles are skipped.
-
-    >>> wanted_files(["model_index.json", "sd.safetensors", "unet/w.safetensors", "unet/w.bin"], variant=None)
-    ['model_index.json', 'unet/w.safetensors']
-    """
-    chosen = []
-    for file in files:
-        if any(fnmatch.fnmatch(file, pattern) for pattern in _READ):
-            chosen.append(file)
-        elif file.endswith(".safetensors") and ("/" in file) is not at_top:
-            infix = _variant_of(file)
-            if infix == variant or (infix is None and not _twin(file, files, variant)):
-                chosen.append(file)
-    return chosen
-
-
-def _variant_of(file: str) -> str | None:
-    """Return the infix of a weight file: ``"fp16"`` for ``model.fp16.safetensors`` and its shards."""
-    parts = file.rsplit("/", 1)[-1].split(".")[1:-1]
-    return parts[0].split("-")[0] if parts else None
-
-
-def _twin(file: str, files: Sequence[str], variant: str | None) -> bool:
-    """Return whether the folder of a plain weight file also has weights of the variant."""
-    folder = file.rsplit("/", 1)[0] + "/"
-    return variant is not None and any(other.startswith(folder) and _variant_of(other) == variant for other in files)
-
-
-def _has_variant(files: Sequence[str], variant: str) -> bool:
-    return any(file.endswith(".safetensors") and _variant_of(file) == variant for file in files)
+def _single_file(file: Path, layout: Layout) -> EnvironmentFault:
+    """Return the error for a checkpoint in one file, with the way to convert it."""
+    if not file.is_file():
+        return EnvironmentFault(f"The model file {file} is missing. {layout.ways_out}")
+    if layout != DIFFUSERS or file.suffix.lower() == ".gguf":
+        return EnvironmentFault(f"{file} is a file; synaug loads a {layout.library} from a folder. {layout.ways_out}")
+    folder = file.with_suffix("")
+    is_pickle = file.suffix.lower() != ".safetensors"
+    caution = " Such a file can execute code: convert only one that you trust." if is_pickle else ""
+    return EnvironmentFault(
+        f"{file} is a checkpoint in a single file; synaug loads models from folders in the diffusers layout. Convert "
+        "it once, which downloads the configuration of its family (for SDXL, take StableDiffusionXLPipeline):\n"
+        f'  python -c "from diffusers import StableDiffusionPipeline as P; P.from_single_file({str(file)!r})'
+        f'.save_pretrained({str(folder)!r})"\n'
+        f"Then use --model {folder}.{caution}"
+    )

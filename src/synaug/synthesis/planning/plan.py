@@ -14,11 +14,13 @@ import numpy as np
 from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.codec import Encoding
 from synaug.data.manifest import Manifest
+from synaug.data.sensitive_columns import BETWEEN
 from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
+from synaug.runtime.arguments import WHOLES, Kind, check_arguments, instance_of
 from synaug.runtime.own_code import shown
 from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
-from synaug.synthesis.planning.prompts import MODIFIERS, prompt, readable_name
+from synaug.synthesis.planning.prompts import MODIFIERS, phrase_of, prompt, readable_name
 from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, check_spread, combinations, phrases_of
 from synaug.synthesis.planning.targets import named_targets, target_counts
 from synaug.synthesis.planning.wordnet import check_all_named, synsets
@@ -140,7 +142,7 @@ class Plan:
             modifier=modifier,
             phrases={name: told.get(name, "") for name in options.spread if name != CLASS_SPREAD},
             attribute=None if attribute is None else readable_name(attribute, options.aliases),
-            attribute_phrase=None if attribute is None else options.attribute_phrases.get(attribute),
+            attribute_phrase=None if attribute is None else phrase_of(attribute, options.attribute_phrases),
         )
 
     @property
@@ -154,6 +156,12 @@ class Plan:
         later |= _SETTINGS_OF_VARIANT.get(self.options.variant, set())
         shared = {"steps", "guidance", "size", "dtype"} | later
         return shared | {"strength"} if self.options.variant in ("intra", "inter") else shared
+
+
+_SIZE = Kind(
+    "a pair (width, height) in pixels",
+    lambda value: isinstance(value, list | tuple) and WHOLES.accepts(value) and len(value) == 2 and min(value) > 0,
+)
 
 
 def make_plan(
@@ -171,14 +179,22 @@ def make_plan(
         manifest: the real training images.
         options: target, prompts and model.
         generate: how the model is run.
-        encoding: how the real images are encoded, and so the synthetic ones will be.
-        image_size: (width, height) in which synthetic images are kept.
+        encoding: encoding of the real images, to be used for synthetic ones too.
+        image_size: (width, height) in which synthetic images are stored.
         written: the prompts of the file ``options.prompts``.
 
     Raises:
-        OptionError: groups are wanted but attributes are unknown, an option names what is not there, two classes have
-            the same prompt, or a class or group that needs images has none in the file.
+        OptionError: groups are requested but attributes are unknown, an option refers to something that does not exist,
+            two classes have the same prompt, or a class or group that needs images has none in the file.
     """
+    check_arguments(
+        "make_plan",
+        manifest=(manifest, instance_of(Manifest, words="a manifest, as read_data returns it")),
+        options=(options, instance_of(PlanOptions, words="PlanOptions")),
+        generate=(generate, instance_of(GenerateOptions, words="GenerateOptions")),
+        encoding=(encoding, instance_of(Encoding, words="an Encoding")),
+        image_size=(image_size, _SIZE),
+    )
     identities = _identities(manifest, options)
     counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
     if isinstance(options.target, dict):
@@ -290,8 +306,9 @@ def _check_names(plan: Plan) -> None:
         if name not in known:
             raise unknown("class in aliases", name, known)
     for name in plan.options.attribute_phrases if plan.options.by == "group" else ():
-        if name not in plan.attribute_names:
-            raise unknown("attribute in attribute_phrases", name, plan.attribute_names)
+        parts = {part for value in plan.attribute_names for part in value.split(BETWEEN)}
+        if name not in plan.attribute_names and name not in parts:
+            raise unknown("attribute in attribute_phrases", name, {*plan.attribute_names, *parts})
 
 
 def _with_synset_names(plan: Plan) -> PlanOptions:

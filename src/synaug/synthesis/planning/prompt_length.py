@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from synaug.errors import OptionError
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.prompts import readable_name
+from synaug.synthesis.planning.prompts import phrase_of, readable_name
 from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases
 
 Shorten = Callable[[str], str | None]
@@ -95,8 +95,8 @@ def _required_parts(plan: Plan, position: int, phrases: Phrases) -> list[str]:
     if cell.attribute >= 0:
         attribute = plan.attribute_names[cell.attribute]
         parts.append(readable_name(attribute, options.aliases))
-        # the article before a placeholder depends on the word that replaces it
-        pieces = re.split(r"(?:\b[Aa]n?\s+)?\{[^{}]*\}", options.attribute_phrases.get(attribute, ""))
+        # an article before a placeholder depends on the word that replaces it
+        pieces = re.split(r"(?:\b[Aa]n?\s+)?\{[^{}]*\}", phrase_of(attribute, options.attribute_phrases) or "")
         parts += [piece.strip(" ,;.") for piece in pieces]
     return [words for part in parts if (words := " ".join(part.split()))]
 

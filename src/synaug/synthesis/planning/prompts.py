@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
+from synaug.data.sensitive_columns import BETWEEN
 from synaug.errors import unknown
 
 MODIFIERS = (
@@ -65,6 +66,21 @@ def prompt(
     behind = [words[name] for name in further if f"{{{name}}}" not in texts]
     words["class"] += "".join(phrase if phrase.startswith(",") else f" {phrase}" for phrase in behind)
     return _with_articles(" ".join(_replaced(template, words).split()))
+
+
+def phrase_of(attribute: str, phrases: Mapping[str, str]) -> str | None:
+    """Return the phrase of an attribute value; that of a combination of attributes from the phrases of its parts.
+
+    >>> phrase_of("f & old", {"f": "female {class}", "old": "old {class}"}), phrase_of("f & old", {"m": "male {class}"})
+    ('old female {class}', None)
+    """
+    parts = attribute.split(BETWEEN)
+    if attribute in phrases or not phrases.keys() & set(parts):
+        return phrases.get(attribute)
+    phrase = "{class}"
+    for part in parts:
+        phrase = phrases.get(part, f"{{class}}, {part}").replace("{class}", phrase)
+    return phrase
 
 
 def readable_name(name: str, aliases: Mapping[str, str] | None = None) -> str:

@@ -227,7 +227,9 @@ def _loaded_clip(model: ModelFolder) -> tuple[Any, Any]:
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
-            network = AutoModel.from_pretrained(model.path, use_safetensors=True, dtype=torch.float32, **safely)
+            network = AutoModel.from_pretrained(
+                model.path, use_safetensors=True, variant=model.variant, dtype=torch.float32, **safely
+            )
             if not hasattr(network, "logit_scale"):
                 raise OptionError(
                     f"{model.name} is a {type(network).__name__}, which does not compare images with texts; "

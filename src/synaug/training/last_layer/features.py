@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from synaug.data.export.torch_dataset import ImageDataset
 from synaug.data.whole_numbers import whole_numbers
 from synaug.errors import DataError, OptionError
+from synaug.runtime.arguments import TEXT, check_arguments, instance_of
 from synaug.runtime.devices import chosen_device
 from synaug.training.networks.linear_layers import last_linear
 from synaug.training.training_set import TrainingSet
@@ -123,6 +124,10 @@ def labelled_features(
         OptionError: the layer does not exist, or is not used exactly once per batch.
         DataError: the batches do not hold images and labels.
     """
+    check_arguments(
+        "labelled_features", layer=(layer, TEXT.or_none),
+        device=(device, instance_of(str, torch.device, words="the name of a device")),
+    )  # fmt: skip
     name, linear = last_linear(model, layer)
     place = chosen_device(device)
     model.to(place)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import DataError, OptionError, unknown
+from synaug.runtime.arguments import SEED, TEXT, check_arguments, instance_of
 from synaug.training.last_layer.features import Batches, LabelledFeatures, labelled_features, with_labels
 from synaug.training.last_layer.logistic import logistic
 from synaug.training.last_layer.problem import Head, Problem
@@ -72,6 +73,10 @@ def retrain_classifier(
         raise OptionError(f"model must be a torch network (nn.Module), got {type(model).__name__}.")
     if isinstance(regularization, bool) or not isinstance(regularization, Real) or not 0 < regularization < math.inf:
         raise OptionError(f"regularization must be a number above 0, got {regularization!r}.")
+    check_arguments(
+        "retrain_classifier", layer=(layer, TEXT.or_none), seed=(seed, SEED),
+        device=(device, instance_of(str, torch.device, words="the name of a device")),
+    )  # fmt: skip
     copied = copy.deepcopy(model)
     name, old = last_linear(copied, layer)
     if isinstance(data, Tensor | np.ndarray) or (labels is not None and not isinstance(data, LabelledFeatures)):
@@ -142,8 +147,8 @@ def method_named(method: str | Callable[..., Head]) -> Callable[..., Head]:
     """Return the method for a name; a function is returned as it is."""
     if callable(method):
         return method
-    if method not in METHODS:
-        raise unknown("retraining method", str(method), METHODS)
+    if not isinstance(method, str) or method not in METHODS:
+        raise unknown("retraining method", method, METHODS)
     return METHODS[method]
 
 

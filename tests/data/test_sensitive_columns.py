@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from synaug.data.sensitive_columns import sensitive_columns
 from synaug.errors import DataError, OptionError
 from synaug.evaluation.predictions import evaluate_predictions
-from synaug.evaluation.sensitive_columns import sensitive_columns
 
 RNG = np.random.default_rng(0)
 LABELS = np.tile([0, 1], 100)

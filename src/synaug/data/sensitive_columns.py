@@ -1,8 +1,8 @@
-"""Read sensitive attributes from a table of predictions: several columns, ranges of numbers, missing values."""
+"""Read attributes from a table: several columns at once, ranges of numbers, missing values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from synaug.data.class_names import cell_text, sorted_names
+from synaug.data.label_checks import spelling_notes
 from synaug.data.labels import label_texts
 from synaug.errors import DataError
 
@@ -30,29 +31,51 @@ class SensitiveColumn:
     notes: tuple[str, ...] = field(default=())
 
 
-def sensitive_columns(frame: pd.DataFrame, asked: Sequence[str]) -> dict[str, SensitiveColumn]:
-    """Return the requested attributes by name.
+def sensitive_columns(
+    frame: pd.DataFrame,
+    asked: Sequence[str],
+    *,
+    value_names: Mapping[str, Sequence[str]] | None = None,
+    where: str = "",
+) -> dict[str, SensitiveColumn]:
+    """Return the attributes that are asked for, by name.
 
     Args:
         frame: a row per image.
-        asked: columns; several joined by commas stand for each of them and for their intersection.
+        asked: columns; several joined by commas stand for each of them and their intersection.
+        value_names: of columns whose numbers have names, the names in order.
+        where: what messages call the table.
 
     Raises:
         DataError: a column is missing, empty, or has too many values to compare.
     """
     found: dict[str, SensitiveColumn] = {}
     for name in asked:
-        parts = [name] if name in frame.columns else [part.strip() for part in name.split(JOINT)]
+        parts = attribute_parts(name, list(frame.columns))
         for part in parts:
             if part not in found:
-                found[part] = _read(frame[part])
+                names = (value_names or {}).get(part, ())
+                column = f"the column {part!r}"
+                found[part] = _read(frame[part], f"{where}: {column}" if where else column.capitalize(), names)
         if len(parts) > 1:
             found[JOINT.join(parts)] = _intersection([found[part] for part in parts])
     return found
 
 
-def _read(column: pd.Series[Any]) -> SensitiveColumn:
-    where = f"The column {str(column.name)!r}"
+def attribute_parts(asked: str, columns: Sequence[str]) -> list[str]:
+    """Return the columns that an attribute option names: one, or several joined by commas.
+
+    >>> attribute_parts("sex, age", ["sex", "age"]), attribute_parts("a,b", ["a,b"])
+    (['sex', 'age'], ['a,b'])
+    """
+    if asked in columns:
+        return [asked]
+    return list(dict.fromkeys(part.strip() for part in asked.split(JOINT) if part.strip())) or [asked]
+
+
+def _read(column: pd.Series[Any], where: str, value_names: Sequence[str]) -> SensitiveColumn:
+    if value_names:
+        return _named(column, where, value_names)
     lacking = (column.isna() | (column.astype(str).str.strip() == "")).to_numpy()
     if lacking.all():
         raise DataError(f"{where} is empty.")
@@ -64,16 +87,27 @@ def _read(column: pd.Series[Any]) -> SensitiveColumn:
     else:
         texts = label_texts(present, where=where).map(cell_text).to_numpy(object)
         names = tuple(sorted_names(set(texts)))
+        notes += spelling_notes(names, where)
         if len(names) > MOST_VALUES and len(names) > len(texts) / 2:
             raise DataError(
                 f"{where} has {len(names):,} different values in {len(texts):,} rows, so it does not name groups. "
                 "Give a column with fewer values, such as age bands."
             )
-    if lacking.any():
-        notes.append(f"{where} has no value in {int(lacking.sum()):,} of {len(column):,} rows; they are left out.")
+    notes += _note_of_lacking(lacking, where)
     positions = np.full(len(column), -1)
     positions[~lacking] = pd.Index(names).get_indexer(pd.Index(texts))
     return SensitiveColumn(names, positions, tuple(notes))
+
+
+def _named(column: pd.Series[Any], where: str, names: Sequence[str]) -> SensitiveColumn:
+    texts = label_texts(column, where=where, class_names=names, may_lack=True)
+    positions = pd.Index(list(names)).get_indexer(pd.Index(texts.to_numpy(object)))
+    return SensitiveColumn(tuple(names), positions, _note_of_lacking(positions < 0, where))
+
+
+def _note_of_lacking(lacking: np.ndarray, where: str) -> tuple[str, ...]:
+    number = int(lacking.sum())
+    return (f"{where} has no value in {number:,} of {len(lacking):,} rows; they belong to no group.",) if number else ()
 
 
 def _is_boolean(values: pd.Series[Any]) -> bool:
@@ -106,5 +140,5 @@ def _intersection(columns: Sequence[SensitiveColumn]) -> SensitiveColumn:
     positions = np.full(len(values), -1)
     positions[known] = places.ravel()
     lacking = len(values) - int(known.sum())
-    note = f"{lacking:,} of {len(values):,} rows lack one of the attributes; they are left out."
+    note = f"{lacking:,} of {len(values):,} rows lack one of the attributes; they belong to no combined group."
     return SensitiveColumn(names, positions, (note,) if lacking else ())

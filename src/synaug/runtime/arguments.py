@@ -1,0 +1,93 @@
+"""Check the arguments of the public functions, so that a wrong kind is named where it was given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+from synaug.errors import OptionError
+
+_LONGEST_NAME = 255  # bytes of one part of a path, on all usual file systems
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an argument may be: in words, and as a test."""
+
+    words: str
+    accepts: Callable[[Any], bool]
+
+    @property
+    def or_none(self) -> Kind:
+        """Return the kind that also accepts None."""
+        return Kind(f"{self.words}, or None", lambda value: value is None or self.accepts(value))
+
+
+def instance_of(*classes: type, words: str) -> Kind:
+    """Return the kind of the instances of some classes."""
+    return Kind(words, lambda value: isinstance(value, classes))
+
+
+def _is_path(value: Any) -> bool:
+    if not isinstance(value, str | os.PathLike):
+        return False
+    text = os.fspath(value)
+    if not isinstance(text, str) or "\0" in text:
+        return False
+    return all(len(part.encode(errors="surrogateescape")) <= _LONGEST_NAME for part in text.split(os.sep))
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable) or not hasattr(value, "__len__"):
+        return False
+    return getattr(value, "ndim", 1) == 1 and all(isinstance(item, str) for item in value)
+
+
+def _is_list_of_whole_numbers(value: Any) -> bool:
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable) or not hasattr(value, "__len__"):
+        return False
+    return getattr(value, "ndim", 1) == 1 and all(map(_is_whole, value))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
+
+
+PATH = Kind("a path without NUL and of names up to 255 bytes", _is_path)
+TEXT = instance_of(str, words="a text")
+MODEL = Kind(
+    "the name of a model or a folder, with names up to 255 bytes",
+    lambda value: isinstance(value, str) and _is_path(value),
+)
+FUNCTION = Kind("a function", callable)
+WHOLE = Kind("a whole number of at least 0", _is_whole)
+SEED = Kind("a whole number from 0 to 4,294,967,295", lambda value: _is_whole(value) and value < 2**32)
+TRUTH = instance_of(bool, words="True or False")
+TEXTS = Kind("a list of names", _is_list_of_texts)
+WHOLES = Kind("a list of whole numbers of at least 0", _is_list_of_whole_numbers)
+
+
+def check_arguments(function: str, **arguments: tuple[object, Kind]) -> None:
+    """Check arguments by name, each a value and the kind that it must be.
+
+    Raises:
+        OptionError: one is of another kind; the message has its name, what is allowed, and what was given.
+
+    >>> check_arguments("synthesize", folder=(3, PATH))
+    Traceback (most recent call last):
+    synaug.errors.OptionError: synthesize: folder must be a path without NUL and of names up to 255 bytes, got int: 3.
+    """
+    for name, (value, kind) in arguments.items():
+        if not kind.accepts(value):
+            raise OptionError(f"{function}: {name} must be {kind.words}, got {type(value).__name__}: {_shown(value)}.")
+
+
+def _shown(value: object) -> str:
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a value whose text fails is still a wrong argument
+        return "(cannot be shown)"
+    return text if len(text) <= 60 else f"{text[:57]}..."
