@@ -35,6 +35,7 @@ def test_count_prints_what_there_is(synaug, photos):
     assert done.code == 0
     assert set(content) == {
         "num_images", "class_counts", "group_counts", "imbalance_factor", "many", "medium", "few",
+        "num_without_attribute", "group_counts_by_attribute",
         "layout", "splits", "synthetic", "left_out", "duplicates", "notes",
     }  # fmt: skip
     assert list(content["class_counts"]) == ["ankle boot", "bag", "coat"]

@@ -162,6 +162,10 @@ _SIZE = Kind(
     "a pair (width, height) in pixels",
     lambda value: isinstance(value, list | tuple) and WHOLES.accepts(value) and len(value) == 2 and min(value) > 0,
 )
+_WRITTEN = Kind(
+    "a list of prompts, as read_prompts returns it",
+    lambda value: isinstance(value, list | tuple) and all(isinstance(each, WrittenPrompt) for each in value),
+)
 
 
 def make_plan(
@@ -194,6 +198,7 @@ def make_plan(
         generate=(generate, instance_of(GenerateOptions, words="GenerateOptions")),
         encoding=(encoding, instance_of(Encoding, words="an Encoding")),
         image_size=(image_size, _SIZE),
+        written=(written, _WRITTEN),
     )
     identities = _identities(manifest, options)
     counts = np.array([_count(manifest, label, attribute) for label, attribute in identities], np.int64)
