@@ -103,7 +103,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_file_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is not UTF-8 text"):
         read_predictions(tmp_path / "p.csv")
 
 

@@ -38,7 +38,11 @@ def formatted(content: Mapping[str, Any], name: str) -> str:
 def latex(content: Mapping[str, Any]) -> str:
     """Return the table as a ``tabular`` of the package booktabs, the best of each column bold, bounds aside."""
     cells = table_cells(content)
-    lines = [f"% {visible(cells.note)}", f"\\begin{{tabular}}{{l{'r' * (len(cells.head) - 1)}}}", "\\toprule"]
+    lines = [
+        f"% {visible(cells.note).replace('±', '+-')}",
+        f"\\begin{{tabular}}{{l{'r' * (len(cells.head) - 1)}}}",
+        "\\toprule",
+    ]
     lines += [" & ".join(map(escape, cells.head)) + r" \\", "\\midrule"]
     for number, row in enumerate(cells.rows):
         shown = [

@@ -25,6 +25,11 @@ def print_text(text: str) -> None:
     print(visible(text, keep="\n"))
 
 
+def wipe_terminal() -> None:
+    """Erase what a terminal shows and start at its top left corner."""
+    print("\x1b[H\x1b[2J", end="")
+
+
 def print_note(text: str) -> None:
     """Print lines on stderr, where they stand apart from results; control characters are shown as escapes."""
     from synaug.runtime.escaping import visible

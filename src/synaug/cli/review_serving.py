@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug.cli.output import print_json, print_text
+from synaug.runtime.escaping import shell_word
 
 
 def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: bool, as_json: bool) -> None:
@@ -37,7 +38,7 @@ def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: b
         print_text(
             f"\n{decided:,} {'image has' if decided == 1 else 'images have'} a decision in {decisions_path(run)}."
         )
-        print_text(f"Next: synaug review {run} --apply")
+        print_text(f"Next: synaug review {shell_word(run)} --apply")
 
 
 def _announce(content: dict[str, Any], *, as_json: bool) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.markup import escape
-
+from synaug.cli.terminal import escape
 from synaug.runtime.progress import duration
 
 _QUICK_SIDE = 32  # pixels that a CPU trains with in minutes

@@ -7,9 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from synaug.cli.output import print_json
-
-_CLEAR = "\x1b[H\x1b[2J"  # to the top left corner, and wipe
+from synaug.cli.output import print_json, print_text, wipe_terminal
 
 
 def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
@@ -28,11 +26,11 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
         while True:
             content = status(run)
             if is_live:
-                sys.stdout.write(_CLEAR)
+                wipe_terminal()
             if is_live or _changed(content, before):
                 print_json(content) if as_json else console.show_status(content, run)
             if is_live:
-                print(f"\n{time.strftime('%H:%M:%S')}, every {interval:g} s; Ctrl-C ends this, not the run.")
+                print_text(f"\n{time.strftime('%H:%M:%S')}, every {interval:g} s; Ctrl-C ends this, not the run.")
             sys.stdout.flush()
             before = content
             if content["stage"] == "done" or signals.wait(interval):

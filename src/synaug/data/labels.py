@@ -25,7 +25,8 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]\d+)?")
 _PLAIN_INTEGER = re.compile(r"[+-]?\d+")
 _NO_NUMBER = ("nan", "none", "null", "na", "<na>")  # missing values in a column of numbers; elsewhere possible names
 _BOOLEANS = {"true": "True", "false": "False"}
-INVISIBLE_ENDS = "".join(map(chr, range(0x21))) + (
+INVISIBLE_ENDS = (
+    "\0\t\n\v\f\r\x1c\x1d\x1e\x1f "
     "\u0085\u00a0\u00ad\u1680\u180e\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u200e\u200f"
     "\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
 )

@@ -18,7 +18,7 @@ from synaug.pipeline.choose import read_choice
 from synaug.report.html import read_report
 from synaug.run_directory import Run
 from synaug.runtime import storage
-from synaug.runtime.arguments import PATH, TEXT, check_arguments
+from synaug.runtime.arguments import PATH, TEXT, TEXTS, check_arguments
 from synaug.runtime.escaping import markdown, markdown_code, portable_name, shell_word
 from synaug.runtime.files import directories
 from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, taken, work_folder
@@ -64,7 +64,12 @@ def export_classifier(
     from synaug.training.networks.saving import FILE, load_classifier
 
     check_arguments(
-        "export_classifier", run=(run, PATH), out=(out, PATH), method=(method, TEXT.or_none), license=(license, TEXT)
+        "export_classifier",
+        run=(run, PATH),
+        out=(out, PATH),
+        method=(method, TEXT.or_none),
+        license=(license, TEXT),
+        formats=(formats, TEXTS),
     )
     check_formats(formats)
     run_folder, out = Run.open(Path(run)), Path(out).resolve()

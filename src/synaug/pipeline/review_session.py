@@ -19,7 +19,7 @@ from synaug.pipeline.review_pictures import encoded_for_browser
 from synaug.report.summary import reason_text
 from synaug.run_directory import Run
 from synaug.runtime import storage
-from synaug.runtime.escaping import visible
+from synaug.runtime.escaping import shell_word, visible
 from synaug.synthesis.execution.journal import FOLDER as JOURNALS
 from synaug.synthesis.execution.review_decisions import (
     ACCEPT,
@@ -93,7 +93,7 @@ class ReviewSession:
             scores = sorted({name for image in self._shown for name in image.record["scores"]})
             return {
                 "run": visible(self._run.name),
-                "apply": f"synaug review {visible(str(self.out))} --apply",
+                "apply": f"synaug review {shell_word(self.out)} --apply",
                 "classes": [
                     {"name": visible(name), "real": self._real_rows(label)}
                     for label, name in enumerate(self._plan.class_names)
@@ -193,7 +193,9 @@ class ReviewSession:
         self._plan = self._run.plan
         accepted, rejected = records_by_label(self._plan, self.out)
         if not accepted and not rejected:
-            raise DataError(f"{self.out} has no synthetic images to review. Run first: synaug generate {self.out}")
+            raise DataError(
+                f"{self.out} has no synthetic images to review. Run first: synaug generate {shell_word(self.out)}"
+            )
         kept = {path.stem: path for paths in rejected_files(self.out).values() for path in paths}
         self._images: dict[str, ReviewImage] = {}
         self._shown: list[ReviewImage] = []

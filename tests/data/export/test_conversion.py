@@ -29,7 +29,9 @@ def both(tmp_path):
         Image.fromarray(image).save(file)
     made = from_arrays(IMAGES[3:], [1, 1], class_names=["cat", "dog"], attribute_names=["f", "m"])
     made = replace(made, frame=made.frame.assign(source="synthetic", id=["made-0", "made-1"]))
-    real = from_arrays(IMAGES[:3], [0, 0, 0], class_names=["cat", "dog"], attributes=[0, 1, -1], attribute_names="fm")
+    real = from_arrays(
+        IMAGES[:3], [0, 0, 0], class_names=["cat", "dog"], attributes=[0, 1, -1], attribute_names=["f", "m"]
+    )
     digests = [storage.digest(file.read_bytes()) for file in files]  # of the files, no longer of the arrays
     frame = real.frame.drop(columns="image").assign(path=[file.name for file in files], sha256=digests)
     return joined(replace(real, frame=frame, root=tmp_path), made)

@@ -229,7 +229,7 @@ def test_a_generator_that_returns_too_few_images_is_named(plan, tmp_path):
 
 
 def test_what_is_no_generator_or_makes_no_images_is_named(plan, tmp_path):
-    with pytest.raises(OptionError, match=r"generator must be a function, or None, got str: 'sd15'"):
+    with pytest.raises(OptionError, match="generator must be a function, or None, got str: 'sd15'"):
         synthesize(plan, "sd15", folder=tmp_path)
     with pytest.raises(OptionError, match="The generator returned str; expected Pillow images"):
         synthesize(plan, lambda prompts, *, seeds: prompts, folder=tmp_path)
