@@ -384,3 +384,8 @@ OF_SAMPLERS = (  # their checks of y, of the strategy and of types apply to imag
 def test_a_check_of_imbalanced_learn(name):
     options = NO_GATES | {"generate.batch_size": 512}
     getattr(sampler_checks, name)("OnFeatures", OnFeatures(generator=noise, options=options, random_state=0))
+
+
+def test_labels_that_can_be_read_only_once_are_refused():
+    with pytest.raises(DataError, match="y is a generator, which can be read only once"):
+        SyntheticOverSampler().fit([np.zeros((8, 8), np.uint8)] * 3, (label for label in (0, 0, 1)))

@@ -5,7 +5,7 @@ Requires only scikit-learn; works in imbalanced-learn pipelines like that librar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -242,6 +242,8 @@ def _checked_labels(y: Any) -> np.ndarray:
     """Return y as an array of classes, shape ``(N,)``, in their own type."""
     if y is None:
         raise DataError("fit requires y to be passed, but the target y is None. Give the class of each image.")
+    if isinstance(y, Iterator):
+        raise DataError(f"y is a {type(y).__name__}, which can be read only once. Pass a list.")
     texts = label_texts(y, where="y").to_numpy(object)  # raises for missing, continuous and multi-label values
     labels = y.ravel() if isinstance(y, np.ndarray) and y.size == len(y) else flat_labels(y, where="y").to_numpy()
     if labels.dtype.kind not in "OU":

@@ -281,7 +281,8 @@ def test_the_command_makes_what_is_planned_with_what_the_family_needs(
         ("FluxImg2ImgPipeline", "black-forest-labs/FLUX.1-dev", "", (28, 3.5)),
         ("LatentConsistencyModelPipeline", "SimianLuo/LCM_Dreamshaper_v7", "", (4, 8.0)),
         ("PixArtSigmaPipeline", "PixArt-alpha/PixArt-Sigma", "", (20, 4.5)),
-        ("StableDiffusionControlNetPipeline", "", "", (28, 5.0)),
+        ("StableDiffusionControlNetPipeline", "", "", (25, 7.5)),
+        ("SomeOtherPipeline", "", "", (28, 5.0)),
     ],
 )
 def test_steps_and_guidance_follow_the_family(pipeline, model, scheduler, expected):
