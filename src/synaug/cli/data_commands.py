@@ -96,7 +96,7 @@ def export(
         int | None,
         typer.Option(
             min=1,
-            help="Write WebDataset shards of so many images instead; RUN is then an exported data set.",
+            help="Write WebDataset shards with this many images each; RUN is then an exported data set.",
             show_default="none",
         ),
     ] = None,
