@@ -21,16 +21,14 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from synaug.config import GenerateOptions, PlanOptions, QualityOptions
+from synaug.data import Encoding, read_data, read_image
 from synaug.data.benchmarks.fashion_mnist import archive_folder, read_archive, split_positions
-from synaug.data.codec import Encoding
-from synaug.data.manifest import read_image
-from synaug.data.readers import read_data
 from synaug.recipes import read_recipe
-from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.runtime import demo_data, demo_recipe
 from synaug.runtime.machine import machine
-from synaug.synthesis.execution.worker import synthesize
-from synaug.synthesis.planning.plan import make_plan
-from synaug.synthesis.quality.gates import Candidate, judged, make_gates
+from synaug.synthesis.execution import synthesize
+from synaug.synthesis.planning import make_plan
+from synaug.synthesis.quality import Candidate, judged, make_gates
 
 GATES = ("broken", "noise", "off_class", "copy", "leak", "collapse")
 

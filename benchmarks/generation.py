@@ -30,22 +30,17 @@ import torch
 from PIL import Image
 
 from synaug.config import DataOptions, GenerateOptions, PlanOptions, QualityOptions
-from synaug.data.codec import Encoding
-from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest
-from synaug.data.readers import read_data
-from synaug.runtime.devices import chosen_device
-from synaug.runtime.embedded import demo_data
+from synaug.data import Encoding, Manifest, class_counts, read_data
+from synaug.runtime import chosen_device, demo_data, keep_freed_memory
 from synaug.runtime.machine import machine
-from synaug.runtime.memory import keep_freed_memory
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.execution.worker import synthesize
+from synaug.synthesis.execution import synthesize
+from synaug.synthesis.generators import find_model, load_generator
 from synaug.synthesis.generators.diffusion import DiffusionGenerator
-from synaug.synthesis.generators.loading import load_generator, load_pipeline
-from synaug.synthesis.generators.model_sources import find_model
-from synaug.synthesis.planning.plan import Plan, make_plan
-from synaug.synthesis.planning.slots import Slot, image_seed, slots
-from synaug.synthesis.quality.gates import Gate, make_gates
+from synaug.synthesis.generators.loading import load_pipeline
+from synaug.synthesis.planning import Plan, Slot, image_seed, make_plan
+from synaug.synthesis.planning.slots import slots
+from synaug.synthesis.quality import Gate, make_gates
 
 SIZES = {"sd15": (768, 8, 64), "turbo": (1024, (5, 10, 20, 20), 64)}  # text width, attention heads, latent side
 

@@ -17,7 +17,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import train_test_split
 
 import synaug
-from synaug.runtime.embedded import demo_data
+from synaug.runtime import demo_data
 
 
 def main() -> None:

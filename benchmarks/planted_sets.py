@@ -24,15 +24,14 @@ from gates import ALTERATIONS
 from PIL import Image, ImageFilter, ImageOps
 
 from synaug.config import Recipe
+from synaug.data import from_arrays, read_data, read_image
 from synaug.data.benchmarks.fashion_mnist import read_archive, split_positions
-from synaug.data.manifest import from_arrays, read_image
-from synaug.data.readers import read_data
 from synaug.pipeline.measure_gap import measured_gap
 from synaug.pipeline.scorer import gate_embedder
 from synaug.recipes import read_recipe, with_overrides
-from synaug.runtime.embedded import demo_data, demo_recipe
-from synaug.synthesis.quality.gates import Candidate, judged, make_gates
-from synaug.training.networks.embedding import network_at_hand
+from synaug.runtime import demo_data, demo_recipe
+from synaug.synthesis.quality import Candidate, judged, make_gates
+from synaug.training.networks import network_at_hand
 
 PER_CLASS = 30
 PHOTOGRAPHS = Path(__file__).parents[1] / "tests" / "photographs.py"

@@ -21,7 +21,7 @@ COUNT = """
 import resource, sys, time
 from pathlib import Path
 from synaug.config import DataOptions
-from synaug.data.readers import read_data
+from synaug.data import read_data
 began = time.perf_counter()
 manifest = read_data(Path(sys.argv[1]), DataOptions(near_duplicates=sys.argv[2] == "on"))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

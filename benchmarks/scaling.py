@@ -30,18 +30,16 @@ import pandas as pd
 from PIL import Image
 
 from synaug.config import GenerateOptions, PlanOptions, QualityOptions
-from synaug.data.codec import Encoding
-from synaug.data.export.verify import verify_dataset
-from synaug.data.export.writer import export_dataset
-from synaug.data.manifest import Manifest
+from synaug.data import Encoding, Manifest
+from synaug.data.export import export_dataset, verify_dataset
 from synaug.runtime import storage
 from synaug.runtime.machine import machine
+from synaug.synthesis.execution import manifest_of, synthesize
 from synaug.synthesis.execution.journal import journal_path, read_state
-from synaug.synthesis.execution.provenance import manifest_of, provenance
-from synaug.synthesis.execution.worker import synthesize
-from synaug.synthesis.planning.plan import make_plan
-from synaug.synthesis.planning.plan_file import read_plan, write_plan
-from synaug.synthesis.planning.slots import image_seed, slots
+from synaug.synthesis.execution.provenance import provenance
+from synaug.synthesis.planning import image_seed, make_plan, read_plan
+from synaug.synthesis.planning.plan_file import write_plan
+from synaug.synthesis.planning.slots import slots
 
 NUM_CLASSES = 1000
 BATCH = 64

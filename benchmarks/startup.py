@@ -19,7 +19,7 @@ from pathlib import Path
 
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import make_recipe, read_recipe
-from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.runtime import demo_data, demo_recipe
 from synaug.runtime.machine import machine
 
 METHODS = ("cross_entropy", "oversampling", "square_root", "focal")

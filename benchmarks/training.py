@@ -44,12 +44,11 @@ from torchvision import transforms
 from torchvision.transforms import v2
 
 from synaug.config import StageOptions
-from synaug.runtime.devices import chosen_device, chosen_precision
-from synaug.runtime.memory import keep_freed_memory
-from synaug.training.loop import train_representation
-from synaug.training.networks.classifiers import make_model
+from synaug.runtime import chosen_device, chosen_precision, keep_freed_memory
+from synaug.training import TrainingSet, train_representation
+from synaug.training.networks import make_model
 from synaug.training.optimization import make_optimizer
-from synaug.training.training_set import TrainingSet, make_training_set
+from synaug.training.training_set import make_training_set
 
 NUM_CLASSES = 100
 MOST_BYTES = 2**30  # of images

@@ -6,9 +6,9 @@ import numpy as np
 
 import synaug
 from synaug.bench import markdown, read_experiment, run_bench
-from synaug.data.manifest import read_image
+from synaug.data import read_image
 from synaug.methods import METHODS, Method
-from synaug.runtime.embedded import demo_data
+from synaug.runtime import demo_data
 from synaug.training import losses, sampling
 from synaug.training.last_layer import solvers
 

@@ -6,8 +6,8 @@ import numpy as np
 from torch.utils.data import DataLoader
 
 import synaug
-from synaug.data.manifest import read_image
-from synaug.runtime.embedded import demo_data
+from synaug.data import read_image
+from synaug.runtime import demo_data
 
 # Some images to start with: photos/bag/*.png and photos/ankle boot/*.png. Use your own folder instead.
 fashion = synaug.read_data(demo_data())

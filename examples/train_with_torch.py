@@ -10,10 +10,10 @@ from torchvision import models, transforms
 from torchvision.datasets import ImageFolder
 
 import synaug
-from synaug.data.export.shards import write_shards
-from synaug.data.manifest import read_image
+from synaug.data import read_image
+from synaug.data.export import write_shards
 from synaug.pipeline.export import export
-from synaug.runtime.embedded import demo_data
+from synaug.runtime import demo_data
 
 # A run with images: yours comes from `synaug run photos/`. Few steps and one check, to be quick.
 fashion = synaug.read_data(demo_data())

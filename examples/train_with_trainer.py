@@ -8,9 +8,9 @@ from datasets import load_dataset
 from transformers import ResNetConfig, ResNetForImageClassification, Trainer, TrainingArguments
 
 import synaug
-from synaug.data.manifest import read_image
+from synaug.data import read_image
 from synaug.pipeline.export import export
-from synaug.runtime.embedded import demo_data
+from synaug.runtime import demo_data
 
 # A run with images: yours comes from `synaug run photos/`. Few steps and one check, to be quick.
 fashion = synaug.read_data(demo_data())

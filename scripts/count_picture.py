@@ -16,10 +16,9 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 from rich.text import Text
 
-from synaug.data.manifest import read_image
-from synaug.data.readers import read_data
+from synaug.data import read_data, read_image
 from synaug.recipes import read_recipe
-from synaug.runtime.embedded import demo_data, demo_recipe
+from synaug.runtime import demo_data, demo_recipe
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "count.svg"
 COLUMNS = 110

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from synaug.data.groups import class_counts
+from synaug.data import class_counts
 from synaug.pipeline.report_examples import report_images
-from synaug.report.summary import reason_text
+from synaug.report import reason_text
 from synaug.run_directory import Run
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "hero.png"

@@ -14,17 +14,16 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from synaug.data.codec import read_file
-from synaug.data.manifest import read_image, read_manifest
-from synaug.evaluation.domain_gap import gap_report
+from synaug.data import read_file, read_image, read_manifest
+from synaug.evaluation import gap_report
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.report.summary import reason_text
-from synaug.runtime.embedded import demo_data, demo_recipe
-from synaug.synthesis.execution.provenance import accepted_records, synthetic_manifest
-from synaug.synthesis.execution.worker import rejected_files
-from synaug.synthesis.planning.plan_file import read_plan
+from synaug.report import reason_text
+from synaug.runtime import demo_data, demo_recipe
+from synaug.synthesis.execution import rejected_files, synthetic_manifest
+from synaug.synthesis.execution.provenance import accepted_records
+from synaug.synthesis.planning import read_plan
 from synaug.synthesis.quality.gates import QualityOptions, References
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"

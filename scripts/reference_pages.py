@@ -199,8 +199,7 @@ def methods():
 
 def public_names():
     """Return a directive for each public name of the package."""
-    homes = synaug._HOMES
-    return "\n\n".join(f"::: synaug.{homes[name]}.{name}" for name in synaug.__all__)
+    return "\n\n".join(f"::: {getattr(synaug, name).__module__}.{name}" for name in synaug.__all__)
 
 
 def modules(part):

@@ -16,9 +16,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from rich.text import Text
 
-from synaug.data.manifest import read_image
-from synaug.data.readers import read_data
-from synaug.runtime.embedded import demo_data
+from synaug.data import read_data, read_image
+from synaug.runtime import demo_data
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "screencast.svg"
 COLUMNS, ROWS, LINE, CELL = 92, 26, 18, 7.85  # characters; pixels

@@ -23,20 +23,17 @@ import numpy as np
 
 from synaug import methods
 from synaug.config import Recipe
-from synaug.data import readers
+from synaug.data import Manifest, from_arrays, joined, read_image, readers
 from synaug.data.benchmarks import fashion_mnist
 from synaug.data.benchmarks.fashion_mirrors import filled_with_fashion
-from synaug.data.manifest import Manifest, from_arrays, joined, read_image
-from synaug.evaluation.longtail import longtail_report
+from synaug.evaluation import longtail_report
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import plan as plan_stage
 from synaug.recipes import read_recipe, with_overrides
 from synaug.run_directory import RunPaths
-from synaug.runtime import storage
-from synaug.runtime.embedded import demo_data, demo_recipe
-from synaug.runtime.progress import ConsoleProgress
-from synaug.training.inference import predict
-from synaug.training.last_layer.retrain import retrain_classifier
+from synaug.runtime import ConsoleProgress, demo_data, demo_recipe, storage
+from synaug.training import predict
+from synaug.training.last_layer import retrain_classifier
 
 VALIDATION_PER_CLASS = 300
 

@@ -1,6 +1,7 @@
 """Test the structure of the package: imports, load times, public names."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -186,9 +187,49 @@ def test_exactly_these_names_are_public():
 def test_every_public_name_is_there():
     for name in synaug.__all__:
         assert getattr(synaug, name) is not None
-    assert set(synaug.__all__) == set(synaug._HOMES)
+
+
+def offered():
+    """Return for each name that a package's stub offers, with the module that defines it, the package."""
+    table = {}
+    for stub in ROOT.rglob("__init__.pyi"):
+        package = ".".join(("synaug", *stub.parent.relative_to(ROOT).parts))
+        for node in ast.parse(stub.read_text()).body:
+            if isinstance(node, ast.ImportFrom) and package != "synaug":
+                table |= {(f"{package}.{node.module}", name.name): package for name in node.names}
+    return table
+
+
+OFFERED = offered()
+
+
+def test_every_offered_name_can_be_imported_from_its_package():
+    for (module, name), package in OFFERED.items():
+        offer = getattr(importlib.import_module(package), name)
+        assert offer is getattr(importlib.import_module(module), name), (package, name)
+
+
+def around_the_face(path, package_of_file, text):
+    """Return the imports that name a file of another package although its face offers the name."""
+    return [
+        f"{path}: {node.module}.{name.name}"
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom)
+        for name in node.names
+        if (package := OFFERED.get((node.module, name.name))) and not f"{package_of_file}.".startswith(f"{package}.")
+    ]
+
+
+def test_code_outside_a_package_imports_from_its_face():
+    assert around_the_face("x.py", "synaug.pipeline", "from synaug.data.manifest import Manifest\n")
+    assert not around_the_face("x.py", "synaug.data.formats", "from synaug.data.manifest import Manifest\n")
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        package = ".".join(("synaug", *path.parent.relative_to(ROOT).parts))
+        found += around_the_face(path.relative_to(ROOT), package, path.read_text())
+    assert not found
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'balence'"):
+    with pytest.raises(AttributeError, match="No synaug attribute balence"):
         _ = synaug.balence

@@ -6,7 +6,7 @@
 import signal
 from typing import NoReturn
 
-from synaug.runtime.signals import end_at_once
+from synaug.runtime import end_at_once
 
 
 def main() -> NoReturn:

@@ -17,10 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synaug.config import STABLE_DIFFUSION, Recipe
-from synaug.data import readers
-from synaug.data.codec import recorded_bytes
-from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest, joined
+from synaug.data import Manifest, class_counts, joined, readers, recorded_bytes
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.methods import (
     DEFAULT_METHODS,
@@ -35,39 +32,73 @@ from synaug.methods import (
     train_method,
     uses_autoencoder,
 )
-from synaug.pipeline.candidates import uses_synthetic
+from synaug.pipeline import (
+    CHOICE,
+    IMAGES,
+    REPORT,
+    best_rival,
+    check_applied,
+    check_complete,
+    check_generator,
+    check_present,
+    check_recipe,
+    chosen_result,
+    cost,
+    cross_validate,
+    drafted_plan,
+    finished_results,
+    is_measured,
+    judged_methods,
+    load_data,
+    model_note,
+    num_folds,
+    place,
+    resolve_pretraining,
+    too_long,
+    training_part,
+    unusable,
+    uses_synthetic,
+    usual_methods,
+    write_gap,
+    write_run,
+)
 from synaug.pipeline.choose import choose
-from synaug.pipeline.comparison import best_rival
-from synaug.pipeline.cross_validation import cost, cross_validate, judged_methods, num_folds, too_long
-from synaug.pipeline.generate import check_complete, check_generator, generate
-from synaug.pipeline.measure_gap import is_measured, unusable, write_gap
-from synaug.pipeline.plan import check_recipe, drafted_plan, load_data, place, write_run
-from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
-from synaug.pipeline.report import chosen_result, finished_results, model_note, report
-from synaug.pipeline.review import check_applied, check_present
-from synaug.pipeline.run_parts import CHOICE, IMAGES, REPORT, run_parts, training_part
+from synaug.pipeline.generate import generate
+from synaug.pipeline.report import report
+from synaug.pipeline.run_parts import run_parts
 from synaug.recipes import with_overrides
-from synaug.report.choice import may_not_need
-from synaug.report.results_table import number_or_nan
+from synaug.report import may_not_need, number_or_nan
 from synaug.run_directory import Run, RunPaths, write_networks
-from synaug.runtime import signals, storage
-from synaug.runtime.arguments import FUNCTION, MODEL, PATH, TEXT, TEXTS, WHOLES, check_arguments, instance_of
-from synaug.runtime.escaping import shell_word
-from synaug.runtime.memory import is_out_of_memory
-from synaug.runtime.ownership import check_free, claim
-from synaug.runtime.progress import Progress, of_seed, silent
-from synaug.runtime.whole import Whole, enter
-from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.execution.worker import is_settled, num_unsettled
-from synaug.synthesis.generators.autoencoder import autoencode
-from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
-from synaug.synthesis.quality.class_scorers import needs_clip
+from synaug.runtime import (
+    FUNCTION,
+    MODEL,
+    PATH,
+    TEXT,
+    TEXTS,
+    WHOLES,
+    Progress,
+    Whole,
+    check_arguments,
+    check_free,
+    claim,
+    enter,
+    instance_of,
+    is_out_of_memory,
+    of_seed,
+    shell_word,
+    signals,
+    silent,
+    storage,
+)
+from synaug.synthesis.execution import is_settled, num_unsettled, synthetic_manifest
+from synaug.synthesis.generators import TRANSFORMERS, autoencode, find_model
+from synaug.synthesis.quality import needs_clip
 
 if TYPE_CHECKING:
-    from synaug.data.formats.in_memory import Source
-    from synaug.synthesis.execution.ray_cluster import Cluster
-    from synaug.synthesis.generators.diffusion import Generator
-    from synaug.training.distributed import Team
+    from synaug.data.formats import Source
+    from synaug.synthesis.execution import Cluster
+    from synaug.synthesis.generators import Generator
+    from synaug.training import Team
 
 SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the recipe."
 
@@ -295,7 +326,7 @@ def train(
         seeds: several seeds, instead of ``seed``.
         progress: called with the progress so far.
     """
-    from synaug.training.distributed import joined_team
+    from synaug.training import joined_team
 
     run_folder = Run.open(out)
     locked = run_folder.recipe

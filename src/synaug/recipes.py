@@ -15,10 +15,8 @@ from pydantic import ValidationError
 
 from synaug.config import Recipe, Section
 from synaug.errors import DataError, OptionError, unknown
-from synaug.runtime.arguments import PATH, check_arguments
-from synaug.runtime.files import directories
-from synaug.runtime.files.names import component_fault, folded
-from synaug.runtime.secrets import redacted
+from synaug.runtime import PATH, check_arguments, redacted
+from synaug.runtime.files import component_fault, directories, folded
 
 MAX_NAME = 100  # bytes in the name of a method, an arm or a chart
 MAX_VALUES = 100_000  # in a recipe; values repeated through YAML anchors count each time

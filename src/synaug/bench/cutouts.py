@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from synaug.data.benchmarks.stamps import composed
+from synaug.data.benchmarks import composed
 
 _SCALES = (0.6, 1.0)  # of the side, the share that the object takes
 _TURN = 15  # maximum angle in degrees

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import UNNAMED, ArmOptions, BenchOptions, Recipe
-from synaug.data import readers
+from synaug.data import Manifest, readers
 from synaug.data.benchmarks import fashion_mirrors
-from synaug.data.manifest import Manifest
 from synaug.errors import OptionError, unknown
 from synaug.methods import METHODS
 from synaug.recipes import read_recipe, with_overrides
-from synaug.runtime.embedded import ASSETS, demo_data
+from synaug.runtime import ASSETS, demo_data
 
 FOLDER = ASSETS / "bench"
 PHOTOS = "photos"  # has no recipe, since it runs on frozen features; see ``bench.photographs``

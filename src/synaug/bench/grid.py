@@ -25,9 +25,9 @@ from synaug.bench.pictures import write_pictures
 from synaug.bench.result_tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
-from synaug.data.benchmarks.fashion_mirrors import deciding_options
+from synaug.data.benchmarks import deciding_options
 from synaug.errors import EnvironmentFault, Interrupted
-from synaug.evaluation.spurious import train_weighted_accuracy
+from synaug.evaluation import train_weighted_accuracy
 from synaug.experiment import train
 from synaug.methods import (
     check_methods,
@@ -39,19 +39,15 @@ from synaug.methods import (
     train_group_counts,
 )
 from synaug.pipeline import generate as generate_stage
+from synaug.pipeline import is_reported
 from synaug.pipeline import plan as plan_stage
-from synaug.pipeline.report import is_reported, report
+from synaug.pipeline.report import report
 from synaug.run_directory import Run, RunPaths, read_lock
-from synaug.runtime import signals, storage
+from synaug.runtime import Progress, check_free, claim, keep_freed_memory, signals, silent, storage, trusted, trusting
 from synaug.runtime.files import directories
 from synaug.runtime.machine import machine
-from synaug.runtime.memory import keep_freed_memory
-from synaug.runtime.ownership import check_free, claim
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.trust import trusted, trusting
-from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.execution.worker import is_settled
-from synaug.synthesis.planning.plan_file import read_plan
+from synaug.synthesis.execution import is_settled, synthetic_manifest
+from synaug.synthesis.planning import read_plan
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

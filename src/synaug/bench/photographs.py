@@ -15,16 +15,14 @@ from PIL import Image
 
 from synaug.bench.cutouts import CutoutGenerator
 from synaug.config import QualityOptions, Recipe
-from synaug.data.benchmarks.stamps import ATTRIBUTES, SIDE, Stamps, is_cutout, read_stamps
-from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, class_counts, read_image
+from synaug.data.benchmarks import ATTRIBUTES, SIDE, Stamps, is_cutout, read_stamps
 from synaug.data.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault
 from synaug.methods import METHODS, stage_options
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.quality.gates import Candidate, judged, make_gates
-from synaug.training.networks.embedding import make_embedder, network_at_hand
-from synaug.training.networks.packaged_weights import PACKAGE
+from synaug.runtime import Progress, silent
+from synaug.synthesis.quality import Candidate, judged, make_gates
+from synaug.training.networks import PACKAGE, make_embedder, network_at_hand
 
 ROWS = ("pixels", "linear_probe", "class_balanced", "group_balanced", "filled_with_cutouts", "fine_tuned")
 COLUMNS = ("accuracy", "mean_recall", "few", "worst_class", "photographs", "drawings")
@@ -87,11 +85,8 @@ def fine_tuned_predictions(
 
     A run counts its epochs on the balanced set; here they count on the real images, a third of the steps.
     """
-    from synaug.training.inference import predict
-    from synaug.training.networks.classifiers import make_model
-    from synaug.training.networks.timm_networks import pretrained_normalization
-    from synaug.training.schedules import SCHEDULES
-    from synaug.training.training_set import load_training_set
+    from synaug.training import SCHEDULES, load_training_set, predict
+    from synaug.training.networks import make_model, pretrained_normalization
 
     mean, std, _ = pretrained_normalization(network)
     data = load_training_set(train, image_size=SIDE, channels=3, normalization=(mean, std))

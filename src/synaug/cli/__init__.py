@@ -38,7 +38,7 @@ from synaug.cli.streams import (
 )
 from synaug.cli.usage_errors import EscapingGroup
 from synaug.errors import SynaugError
-from synaug.runtime.memory import is_out_of_memory, keep_freed_memory
+from synaug.runtime import is_out_of_memory, keep_freed_memory
 
 INTERRUPTED = "Interrupted. Finished work is saved; rerun the same command to resume."
 OUT_OF_MEMORY = "Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size."
@@ -206,6 +206,6 @@ def _fail_to_print(error: OSError) -> NoReturn:
 
 
 def _without_secrets(text: str) -> str:
-    from synaug.runtime.secrets import redacted
+    from synaug.runtime import redacted
 
     return str(redacted(text))

@@ -14,10 +14,8 @@ from rich.padding import Padding
 
 from synaug.cli.terminal import Bar, Console, Table, escape
 from synaug.cli.training_preview import training_sentences
-from synaug.data.account import left_out_sentences
-from synaug.data.groups import shot_bins
-from synaug.runtime.escaping import shell_word
-from synaug.runtime.progress import duration
+from synaug.data import left_out_sentences, shot_bins
+from synaug.runtime import duration, shell_word
 
 _LINES = 12
 
@@ -252,7 +250,8 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
 
 def show_results(report: dict[str, Any]) -> None:
     """Print one row per method: mean and, over several seeds, standard deviation."""
-    from synaug.report.results_table import results_table, shown_columns
+    from synaug.report import shown_columns
+    from synaug.report.results_table import results_table
 
     rows = results_table(report)
     columns = shown_columns(rows)
@@ -282,7 +281,8 @@ def wrapped(text: str, width: int) -> str:
 
 def show_summary(report: dict[str, Any], page: Path) -> None:
     """Print the report's summary and the location of the page."""
-    from synaug.report.summary import ALARM, summary
+    from synaug.report import ALARM
+    from synaug.report.summary import summary
 
     console = _console()
     console.print()

@@ -51,8 +51,7 @@ def count(
 
     Example:  synaug count photos.csv --label species --attribute background
     """
-    from synaug.data import groups, readers
-    from synaug.data.account import reading_account
+    from synaug.data import groups, readers, reading_account
 
     options = options_of(
         recipe, benchmark=benchmark, label=label, attribute=attribute, split_column=split_column, path=path,
@@ -76,7 +75,7 @@ def list_datasets(as_json: Json = False) -> None:
 
     Example:  synaug datasets
     """
-    from synaug.data.benchmarks.catalog import known_datasets
+    from synaug.data.benchmarks import known_datasets
 
     if as_json:
         print_json(known_datasets())
@@ -135,11 +134,11 @@ def export(
 
     Example:  synaug export photos-balanced --out photos-shards --shards 1000
     """
-    from synaug.data.export.hub_upload import checked_token, push_folder
+    from synaug.data.export import checked_token, push_folder
     from synaug.pipeline import export as export_stage
-    from synaug.pipeline.dry_run import preview_export
+    from synaug.pipeline import preview_export
     from synaug.pipeline.export_classifier import export_classifier
-    from synaug.report.usage import data_usage_lines, usage_lines
+    from synaug.report import data_usage_lines, usage_lines
 
     wanted = [name.strip() for name in formats.split(",")] if formats else []
     if wanted and classifier is None:
@@ -177,7 +176,7 @@ def export(
 
 
 def _export_shards(exported: Path, out: Path, per_shard: int, *, taken: Sequence[Any], as_json: bool) -> None:
-    from synaug.data.export.shards import write_shards
+    from synaug.data.export import write_shards
 
     if any(taken):
         raise OptionError("--shards converts an exported data set; leave --classifier and --push-to-hub out.")
@@ -196,7 +195,7 @@ def verify(
 
     Example:  synaug verify photos-balanced
     """
-    from synaug.data.export.verify import verify_dataset
+    from synaug.data.export import verify_dataset
 
     with session() as progress:
         problems = verify_dataset(folder, progress=progress)

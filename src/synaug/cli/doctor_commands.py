@@ -52,7 +52,8 @@ def doctor(
     Example:  synaug doctor
     """
     if data is None:
-        from synaug.pipeline.environment import environment, environment_block
+        from synaug.pipeline import environment_block
+        from synaug.pipeline.environment import environment
 
         facts = environment()
         if as_json:

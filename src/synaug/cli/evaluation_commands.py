@@ -42,9 +42,8 @@ def evaluate(
 
     Example:  synaug evaluate predictions.csv --figure scores.svg --html scores.html
     """
-    from synaug.evaluation.predictions import evaluate_predictions, read_predictions
-    from synaug.report.score_figures import check_figure, write_score_figure
-    from synaug.report.score_page import check_page, write_score_page
+    from synaug.evaluation import evaluate_predictions, read_predictions
+    from synaug.report import check_figure, check_page, write_score_figure, write_score_page
 
     if figure is not None:
         check_figure(figure)

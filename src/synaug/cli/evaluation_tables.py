@@ -9,7 +9,7 @@ from typing import Any
 from synaug.cli.console import percent, show_facts
 from synaug.cli.output import print_text
 from synaug.cli.terminal import Console, Table, escape
-from synaug.evaluation.scores import DISPARITIES
+from synaug.evaluation import DISPARITIES
 
 _OVERALL = ("accuracy", "mean_recall", "worst_class")
 _AVERAGES = ("worst_group_accuracy", "mean_group_accuracy")

@@ -10,8 +10,7 @@ from typing import Any
 def print_json(content: Any) -> None:
     """Print JSON on stdout; NaN becomes null, and characters that the encoding of stdout lacks are escaped."""
     from synaug.cli.streams import printable
-    from synaug.runtime.escaping import json_text
-    from synaug.runtime.storage import without_nan
+    from synaug.runtime import json_text, without_nan
 
     content = without_nan(content)
     text = json_text(content)
@@ -20,7 +19,7 @@ def print_json(content: Any) -> None:
 
 def print_text(text: str) -> None:
     """Print lines on stdout; control characters from names and files are shown as escapes."""
-    from synaug.runtime.escaping import visible
+    from synaug.runtime import visible
 
     print(visible(text, keep="\n"))
 
@@ -32,7 +31,7 @@ def wipe_terminal() -> None:
 
 def print_note(text: str) -> None:
     """Print lines on stderr, where they stand apart from results; control characters are shown as escapes."""
-    from synaug.runtime.escaping import visible
+    from synaug.runtime import visible
 
     print(visible(text, keep="\n"), file=sys.stderr)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug.cli.output import print_json, print_text
-from synaug.runtime.escaping import shell_word
+from synaug.runtime import shell_word
 
 
 def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: bool, as_json: bool) -> None:
@@ -21,10 +21,9 @@ def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: b
         open_browser: open the page in the default browser.
         as_json: print the address and the path of the table as JSON.
     """
-    from synaug.pipeline.review_server import ReviewServer
-    from synaug.pipeline.review_session import ReviewSession
+    from synaug.pipeline import ReviewServer, ReviewSession
     from synaug.runtime import signals, storage
-    from synaug.synthesis.execution.review_decisions import decisions_path
+    from synaug.synthesis.execution import decisions_path
 
     with signals.graceful(), storage.lock(run, name="review"):
         session = ReviewSession(run, per_class=per_class)

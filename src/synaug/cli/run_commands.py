@@ -84,7 +84,7 @@ def demo(
     """
     from synaug import experiment
     from synaug.pipeline import generate as generate_stage
-    from synaug.runtime.embedded import demo_data, demo_recipe
+    from synaug.runtime import demo_data, demo_recipe
 
     out, began = run_folder(out, "demo"), time.monotonic()
     recipe = options_of(demo_recipe(), seed=seed)
@@ -160,8 +160,8 @@ def run_all(
     """
     from synaug import experiment
     from synaug.pipeline import generate as generate_stage
-    from synaug.pipeline.dry_run import preview_run
-    from synaug.synthesis.execution.ray_cluster import cluster_named
+    from synaug.pipeline import preview_run
+    from synaug.synthesis.execution import cluster_named
 
     options = options_of(
         recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label, attribute=attribute,

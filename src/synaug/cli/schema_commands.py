@@ -38,6 +38,6 @@ def content_of(file: File) -> dict[str, Any]:
         from synaug.config import Recipe
 
         return Recipe.model_json_schema()
-    from synaug.report.schema import Report
+    from synaug.report import Report
 
     return Report.model_json_schema()

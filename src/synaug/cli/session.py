@@ -18,7 +18,7 @@ from synaug.errors import SynaugError
 
 if TYPE_CHECKING:
     from synaug.config import Recipe
-    from synaug.runtime.progress import Progress
+    from synaug.runtime import Progress
 
 _FIELDS = {  # recipe fields that a command-line option sets
     "label": ("data.label",),
@@ -53,9 +53,7 @@ _FIELDS = {  # recipe fields that a command-line option sets
 def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
     """Handle signals and show progress during the block; code named in ``trust`` may run in it."""
     from synaug.cli.loudness import is_quiet, is_verbose
-    from synaug.runtime.progress import ConsoleProgress, silent
-    from synaug.runtime.signals import graceful
-    from synaug.runtime.trust import trusting
+    from synaug.runtime import ConsoleProgress, graceful, silent, trusting
 
     progress = ConsoleProgress(lines=is_verbose())
     with graceful(), trusting(*(trust or ())), contextlib.closing(progress):
@@ -84,7 +82,7 @@ def options_of(
     changes |= {dotted: v for name, v in typed.items() for dotted in _FIELDS[name] if v is not None}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is not None:
-        from synaug.data.formats.aliases import read_aliases
+        from synaug.data.formats import read_aliases
 
         chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
     return with_settings(chosen, settings or [])
@@ -98,7 +96,7 @@ def named_code(trust: Sequence[str] | None, *named: str | None, endpoint: str | 
 
 def _preset_options(preset: str) -> dict[str, Any]:
     from synaug.errors import unknown
-    from synaug.pipeline.pretraining import PRESETS
+    from synaug.pipeline import PRESETS
 
     if preset not in PRESETS:
         raise unknown("preset", preset, PRESETS)
@@ -156,7 +154,7 @@ def with_foreign_files_named(run: Path | None) -> Path | None:
     if run is None:
         return None
     from synaug.run_directory import foreign_files
-    from synaug.runtime.ownership import listed
+    from synaug.runtime import listed
 
     with contextlib.suppress(OSError, SynaugError):  # the command itself reports any error
         if found := foreign_files(run):
@@ -187,7 +185,7 @@ def warn(note: str) -> None:
 def say_done(command: str, out: Path, began: float) -> None:
     """Print a last line to stderr for whoever waits for the end: the command, its duration and the directory."""
     from synaug.cli.loudness import is_quiet
-    from synaug.runtime.progress import duration
+    from synaug.runtime import duration
 
     if not is_quiet():
         sys.stdout.flush()
@@ -208,6 +206,6 @@ def program() -> str:
 
 def typed_command() -> str:
     """Return the command as typed, without passwords and tokens."""
-    from synaug.runtime.secrets import redacted
+    from synaug.runtime import redacted
 
     return str(redacted(shlex.join(["synaug", *sys.argv[1:]])))

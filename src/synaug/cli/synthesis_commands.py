@@ -94,11 +94,9 @@ def plan(
 
     Example:  synaug plan photos/ --target 100 --cap 50 --model DIR --measure
     """
+    from synaug.pipeline import measured_pace, plan_summary, preview_plan
     from synaug.pipeline import plan as plan_stage
-    from synaug.pipeline.dry_run import plan_summary, preview_plan
-    from synaug.pipeline.model_timing import measured_pace
-    from synaug.runtime import storage
-    from synaug.runtime.ownership import check_free, claim
+    from synaug.runtime import check_free, claim, storage
 
     options = options_of(
         recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label, attribute=attribute,
@@ -163,10 +161,9 @@ def generate(
     Example:  synaug generate runs/photos --engine ray
     """
     from synaug.pipeline import generate as generate_stage
-    from synaug.pipeline.dry_run import preview_generation
+    from synaug.pipeline import preview_generation
     from synaug.run_directory import change_generation
-    from synaug.synthesis.execution.ray_cluster import cluster_named
-    from synaug.synthesis.execution.shards import shard_named
+    from synaug.synthesis.execution import cluster_named, shard_named
 
     cluster = cluster_named(engine, workers=workers, address=address)
     part = shard_named(shard, shards=shards)
@@ -271,7 +268,7 @@ def review(
     if len(chosen := [name for name, is_asked in asked.items() if is_asked]) > 1:
         raise OptionError(f"Choose one of {' and '.join(chosen)}.")
     if to_tool is not None or from_file is not None:
-        from synaug.pipeline.review_tools import read_review_file, write_review_files
+        from synaug.pipeline import read_review_file, write_review_files
 
         facts = write_review_files(run, to_tool) if to_tool is not None else read_review_file(run, from_file or Path())
         print_facts(facts, as_json=as_json)

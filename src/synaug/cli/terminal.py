@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from synaug.cli.streams import printable
-from synaug.runtime.escaping import visible
+from synaug.runtime import visible
 
 _LONGEST, _SHORTEST = 36, 4  # columns of a bar
 

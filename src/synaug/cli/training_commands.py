@@ -68,13 +68,12 @@ def _train(
 ) -> None:
     from synaug import experiment
     from synaug.cli import console
-    from synaug.pipeline.dry_run import preview_training
-    from synaug.pipeline.plan import check_recipe
+    from synaug.pipeline import check_recipe, preview_training
     from synaug.recipes import with_settings
-    from synaug.report.usage import usage_lines
+    from synaug.report import usage_lines
     from synaug.run_directory import Run, change_training
     from synaug.runtime import storage
-    from synaug.training.distributed import is_first_process, joined_team
+    from synaug.training import is_first_process, joined_team
 
     recipe = with_settings(Run.open(run).recipe, settings or [])
     if settings:

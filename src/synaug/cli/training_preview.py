@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synaug.cli.terminal import escape
-from synaug.runtime.progress import duration
+from synaug.runtime import duration
 
 _QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from synaug.runtime.escaping import visible
+from synaug.runtime import visible
 
 
 class EscapingGroup(TyperGroup):

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from synaug.errors import DataError
-from synaug.runtime.files.names import MAX_COMPONENT as MAX_BYTES
-from synaug.runtime.files.names import component_fault, folded
+from synaug.runtime.files import MAX_COMPONENT as MAX_BYTES
+from synaug.runtime.files import component_fault, folded
 
 _NOT_ON_WINDOWS = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]) *(\..*)?|.*[<>:\"|?*].*",

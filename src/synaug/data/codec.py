@@ -16,10 +16,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 from synaug.data.pixel_modes import plain_mode
 from synaug.errors import ChangedFileError, DataError
-from synaug.runtime import storage
+from synaug.runtime import is_recorded, signature, storage, without_warnings
 from synaug.runtime.files import directories
-from synaug.runtime.quiet import without_warnings
-from synaug.runtime.recorded import is_recorded, signature
 
 FORMATS = (
     "PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "DIB", "PCX", "SGI", "QOI", "TGA", "HEIF",

@@ -11,7 +11,7 @@ from synaug.data.codec import decoded, file_bytes
 from synaug.data.manifest import Manifest
 from synaug.data.pixel_modes import is_gray_mode
 from synaug.errors import DataError
-from synaug.runtime.quiet import without_warnings
+from synaug.runtime import without_warnings
 
 MOST = 20_000  # images that are examined
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from synaug.data.labels import MISSING, MULTI_LABEL
 from synaug.errors import DataError
-from synaug.runtime.files.names import folded
+from synaug.runtime.files import folded
 
 _MANY_ROWS = 40  # with this many rows, mostly distinct values are an error; with fewer, a note
 _FEW_ROWS = 10

@@ -16,34 +16,54 @@ from PIL import Image
 
 from synaug.config import DataOptions
 from synaug.data.ai_mark import is_marked
-from synaug.data.benchmarks.catalog import list_benchmark
-from synaug.data.benchmarks.utkface import FIELDS, is_faces, list_faces
+from synaug.data.benchmarks import FIELDS, is_faces, list_benchmark, list_faces
 from synaug.data.class_names import windows_notes
 from synaug.data.codec import decoded, file_bytes
 from synaug.data.completeness import complete_classes, without_synthetic_tests
 from synaug.data.duplicates import with_duplicates
-from synaug.data.export.digests import check_unchanged, export_of
-from synaug.data.formats.folders import is_image_name, list_folders, subfolders
-from synaug.data.formats.huggingface import is_hub_id, is_saved, list_hub, list_saved
-from synaug.data.formats.in_memory import Source, table_in_memory
-from synaug.data.formats.listing import Listing, PathGuard, check_listing
-from synaug.data.formats.shards import is_shards, list_shards
-from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
-from synaug.data.formats.table_files import read_table
-from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table
-from synaug.data.formats.tree import is_ours
+from synaug.data.export import check_unchanged, export_of
+from synaug.data.formats import (
+    LABEL_COLUMNS,
+    Listing,
+    PathGuard,
+    Source,
+    check_listing,
+    is_hub_id,
+    is_image_name,
+    is_ours,
+    is_saved,
+    is_shards,
+    list_folders,
+    list_hub,
+    list_rows,
+    list_saved,
+    list_shards,
+    list_table,
+    read_table,
+    subfolders,
+    table_in_memory,
+)
+from synaug.data.formats import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.manifest import COLUMNS, SINGLE_ATTRIBUTE, Manifest, Quarantined, read_manifest
 from synaug.data.manifest_checks import check_stays_in
 from synaug.data.thumbnails import thumbnails
 from synaug.errors import DataError, OptionError
-from synaug.runtime import storage
-from synaug.runtime.arguments import FUNCTION, PATH, TRUTH, check_arguments, instance_of
+from synaug.runtime import (
+    FUNCTION,
+    KINDS,
+    PATH,
+    TRUTH,
+    Progress,
+    check_arguments,
+    current_digest,
+    instance_of,
+    kind_of,
+    silent,
+    stop_here,
+    storage,
+    without_warnings,
+)
 from synaug.runtime.files import directories
-from synaug.runtime.ownership import KINDS, kind_of
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.quiet import without_warnings
-from synaug.runtime.recorded import current_digest
-from synaug.runtime.signals import stop_here
 
 METADATA = tuple(f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet"))
 _CHUNK = 512

@@ -14,7 +14,7 @@ from PIL import Image
 
 from synaug.data.near_duplicates import distances_to, make_prints, make_views
 from synaug.data.thumbnails import SIDE
-from synaug.runtime.signals import stop_here
+from synaug.runtime import stop_here
 
 ALIKE = 0.08  # the quality gates' default
 _FLATTEST = 8.0  # of 255: standard deviation of a thumbnail, below which noise would be compared

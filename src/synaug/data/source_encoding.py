@@ -15,7 +15,7 @@ from synaug.data.codec import Encoding, file_bytes
 from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError
-from synaug.runtime.quiet import without_warnings
+from synaug.runtime import without_warnings
 
 SAMPLE = 500
 _LOSSLESS = "PNG"

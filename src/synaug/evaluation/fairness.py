@@ -16,10 +16,11 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synaug.data.whole_numbers import count_of, whole_numbers
+from synaug.data import count_of
+from synaug.data.whole_numbers import whole_numbers
 from synaug.errors import OptionError
 from synaug.evaluation.validation import check_attributes, check_predictions
-from synaug.runtime.arguments import WHOLE, check_arguments
+from synaug.runtime import WHOLE, check_arguments
 
 _MOST_CELLS = 500_000_000  # of all confusion matrices: 4 GB
 

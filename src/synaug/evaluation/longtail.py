@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synaug.data.groups import shot_bins
-from synaug.data.whole_numbers import count_of, number_array, whole_numbers
+from synaug.data import count_of, number_array, shot_bins
+from synaug.data.whole_numbers import whole_numbers
 from synaug.errors import DataError
 from synaug.evaluation.validation import check_predictions, mean_where
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from synaug.data.group_means import group_mean, group_mean_error
+from synaug.data import group_mean, group_mean_error
 from synaug.errors import DataError
 
 Metric = Literal["mean_recall", "worst_group_accuracy"]

@@ -12,12 +12,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from synaug.data.class_names import cell_text, sorted_names
-from synaug.data.formats.table_files import read_table
-from synaug.data.formats.tables import named_column
-from synaug.data.label_checks import check_plausible, matched_predictions
-from synaug.data.labels import flat_labels, label_texts
-from synaug.data.sensitive_columns import JOINT, SensitiveColumn, sensitive_columns
+from synaug.data import (
+    JOINT,
+    SensitiveColumn,
+    cell_text,
+    check_plausible,
+    flat_labels,
+    label_texts,
+    matched_predictions,
+    sorted_names,
+)
+from synaug.data.formats import named_column, read_table
+from synaug.data.sensitive_columns import sensitive_columns
 from synaug.errors import DataError, OptionError
 from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.fairness import FairnessReport, fairness_report

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from synaug.data.groups import ShotBins, shot_bins
+from synaug.data import ShotBins, shot_bins
 from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.calibration import expected_calibration_error
 from synaug.evaluation.fairness import accuracy_by_group, fairness_report

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug.config import ImagesOptions, TrainOptions
-from synaug.data.manifest import Manifest, joined
-from synaug.data.subsets import balanced_positions, group_balanced_positions
+from synaug.data import Manifest, balanced_positions, group_balanced_positions, joined
 from synaug.errors import OptionError, unknown
 from synaug.run_directory import Run
-from synaug.runtime import storage
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.generators.autoencoder import autoencoded_manifest
-from synaug.synthesis.planning.plan import Plan
+from synaug.runtime import Progress, silent, storage
+from synaug.synthesis.execution import synthetic_manifest
+from synaug.synthesis.generators import autoencoded_manifest
+from synaug.synthesis.planning import Plan
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from synaug.training.training_set import Normalization, TrainingSet
+    from synaug.training import Normalization, TrainingSet
 
 LARGEST_SIDE = 224  # pixels; the largest input of a network without pretrained weights
 
@@ -70,7 +68,7 @@ def load_sets(
     """
     import torch
 
-    from synaug.training.training_set import load_training_set
+    from synaug.training import load_training_set
 
     run_folder = Run.open(out)
     manifest = run_folder.manifest
@@ -125,8 +123,7 @@ def input_of(network: str, options: TrainOptions, plan: Plan) -> tuple[int, int,
     Raises:
         OptionError: the network has no such weights, or the options do not fit the channels.
     """
-    from synaug.training.networks.classifiers import check_pretrained, network_named
-    from synaug.training.networks.timm_networks import pretrained_normalization
+    from synaug.training.networks import check_pretrained, network_named, pretrained_normalization
 
     channels = 1 if plan.encoding.mode == "L" else 3
     side = options.image_size or min(max(plan.image_size), LARGEST_SIDE)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synaug.synthesis.quality.thresholds import class_thresholds, margins
+from synaug.synthesis.quality import class_thresholds, margins
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from synaug.training.training_set import TrainingSet
+    from synaug.training import TrainingSet
 
 FOLDS = 5
 DRAWS = 4  # images per image that feedback keeps
@@ -113,7 +113,7 @@ def class_probabilities(data: TrainingSet, features: Tensor, *, seed: int = 0) -
     fill(real, np.flatnonzero(is_synthetic))
     counts = np.bincount(labels[real], minlength=data.num_classes)
     folds = max(2, min(FOLDS, int(counts[counts > 0].min(initial=FOLDS))))
-    from synaug.runtime.quiet import without_warnings
+    from synaug.runtime import without_warnings
 
     with without_warnings():  # a class with a single image is in one fold only, which is correct here
         parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(real, labels[real]))

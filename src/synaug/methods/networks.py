@@ -9,7 +9,7 @@ from synaug.errors import OptionError
 from synaug.methods.datasets import input_of
 from synaug.methods.options import network_file, network_of
 from synaug.runtime import own_code
-from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning import Plan
 
 
 def check_code(networks: Iterable[str]) -> None:
@@ -21,7 +21,7 @@ def check_code(networks: Iterable[str]) -> None:
     own = [network for network in networks if ":" in network]  # avoids heavy imports for the others
     if not own:
         return
-    from synaug.training.networks.custom import KIND, is_own
+    from synaug.training.networks import KIND, is_own
 
     own_code.check_code([network for network in own if is_own(network)], KIND)
 
@@ -32,8 +32,7 @@ def check_networks(methods: Sequence[str], recipe: Recipe, plan: Plan) -> None:
     Raises:
         OptionError: a network cannot be made, takes other images, or is code that nobody confirmed.
     """
-    from synaug.training.networks.classifiers import make_model
-    from synaug.training.networks.custom import is_own
+    from synaug.training.networks import is_own, make_model
 
     networks = {network_of(name, recipe) for name in methods}
     check_code(networks)

@@ -60,7 +60,7 @@ def network_file(name: str, recipe: Recipe) -> dict[str, str]:
     network = network_of(name, recipe)
     if ":" not in network:  # avoids heavy imports
         return {}
-    from synaug.training.networks.classifiers import network_digest
+    from synaug.training.networks import network_digest
 
     return {"network_digest": network_digest(network)}
 
@@ -103,7 +103,7 @@ def _check_last_layer(name: str, recipe: Recipe) -> None:
     own = recipe.methods.get(name, MethodOptions()).retrain
     if "regularization" not in own:
         return
-    from synaug.training.last_layer.solvers import WITHOUT_REGULARIZATION
+    from synaug.training.last_layer import WITHOUT_REGULARIZATION
 
     head = str((dict(method_named(name, recipe).retrain) | own).get("method"))
     if head in WITHOUT_REGULARIZATION:
@@ -189,7 +189,7 @@ def stage_options(name: str, recipe: Recipe, num_images: int) -> StageOptions:
 
     The number of steps follows from the ``num_images`` of the balanced set, so that all methods take equally many.
     """
-    from synaug.training.optimization import num_steps
+    from synaug.training import num_steps
 
     stage = recipe.train.stage1
     changes = dict(method_named(name, recipe).stage1)

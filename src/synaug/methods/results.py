@@ -9,19 +9,13 @@ import numpy as np
 import pandas as pd
 
 from synaug.config import Recipe
-from synaug.data import groups
-from synaug.data.class_names import plain_cell
-from synaug.data.manifest import SINGLE_ATTRIBUTE, Manifest
+from synaug.data import SINGLE_ATTRIBUTE, Manifest, groups, plain_cell
 from synaug.errors import DataError
 from synaug.methods.datasets import Sets
 from synaug.methods.options import is_of_options, learns_from_validation, method_named, network_of, options_of
 from synaug.methods.training import trained_model
 from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
-from synaug.runtime import storage
-from synaug.runtime.escaping import shell_word
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.recorded import check_file
-from synaug.runtime.sealed import read_sealed, required, write_sealed
+from synaug.runtime import Progress, check_file, read_sealed, required, shell_word, silent, storage, write_sealed
 
 PREDICTIONS = "predictions.csv"
 
@@ -91,9 +85,8 @@ def train_method(
         synthetic: digest of the synthetic images; see ``images_digest``.
         progress: called with the progress of the training.
     """
-    from synaug.training.distributed import joined_team
-    from synaug.training.inference import predict
-    from synaug.training.networks.saving import FILE, write_classifier
+    from synaug.training import joined_team, predict
+    from synaug.training.networks import FILE, write_classifier
 
     team, device = joined_team(recipe.train.device)
     options = options_of(name, recipe)  # before the training, during which a user's file may change
@@ -140,7 +133,8 @@ def scores_of(logits: Tensor, images: Manifest, manifest: Manifest, recipe: Reci
 
     With several attributes, ``by_attribute`` has the scores between the values of each alone.
     """
-    from synaug.evaluation.scores import between_groups, scores
+    from synaug.evaluation import between_groups
+    from synaug.evaluation.scores import scores
 
     training = manifest.split("train")
     measured = scores(

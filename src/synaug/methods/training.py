@@ -14,8 +14,7 @@ from synaug.methods.networks import check_code
 from synaug.methods.options import method_named, network_of, retrain_options, stage_options
 from synaug.methods.registry import OWN, Method
 from synaug.run_directory import RunPaths
-from synaug.runtime import storage
-from synaug.runtime.progress import Progress, silent
+from synaug.runtime import Progress, silent, storage
 
 WEIGHTS_GROUPS = "cross_fitted"
 BY_CLASS = ("all_real", "balanced_real")  # images with equal class weights, even if groups are known
@@ -23,18 +22,16 @@ BY_CLASS = ("all_real", "balanced_real")  # images with equal class weights, eve
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from synaug.training.networks.classifiers import ImageClassifier
-    from synaug.training.training_set import TrainingSet
+    from synaug.training import TrainingSet
+    from synaug.training.networks import ImageClassifier
 
 
 def trained_model(
     name: str, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress = silent
 ) -> tuple[ImageClassifier, float]:
     """Return the trained network of a method and the seconds spent; a finished checkpoint is loaded instead."""
-    from synaug.training.losses import COSINE_LOSSES
-    from synaug.training.networks.classifiers import make_model
-    from synaug.training.schedules import SCHEDULES
-    from synaug.training.tracking import tracked
+    from synaug.training import COSINE_LOSSES, SCHEDULES, tracked
+    from synaug.training.networks import make_model
 
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     sets = selected(sets, own.images)
@@ -88,8 +85,7 @@ def retrained_model(
     name: str, starts_from: str, base: ImageClassifier, *, sets: Sets, recipe: Recipe
 ) -> ImageClassifier:
     """Return a copy of the base method's network with a retrained last layer."""
-    from synaug.training.last_layer.features import LabelledFeatures
-    from synaug.training.last_layer.retrain import retrain_classifier
+    from synaug.training.last_layer import LabelledFeatures, retrain_classifier
 
     options = retrain_options(name, recipe)
     chosen = retraining_data(options.data, sets.real, uses_synthetic=method_named(name, recipe).uses_synthetic)
@@ -116,8 +112,7 @@ def kept_features(
     name: str, model: ImageClassifier, chosen: str, data: TrainingSet, *, sets: Sets, recipe: Recipe
 ) -> Tensor:
     """Return the features of a set under the network of a method, from the cache if they are in it."""
-    from synaug.training.distributed import joined_team
-    from synaug.training.inference import extract_features
+    from synaug.training import extract_features, joined_team
 
     key = name, chosen, recipe.model_dump_json()
     if key not in sets.features:
@@ -129,7 +124,7 @@ def with_groups(
     data: TrainingSet, method: Method, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress
 ) -> TrainingSet:
     """Return the images with a group for those without an attribute: predicted, or their own."""
-    from synaug.training.last_layer.retrain import own_groups, predicted_groups
+    from synaug.training.last_layer import own_groups, predicted_groups
 
     assert method.groups_from is not None
     if method.groups_from == OWN:

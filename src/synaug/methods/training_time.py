@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from synaug.config import Recipe
 from synaug.methods.datasets import input_of
 from synaug.methods.options import method_named, network_of, stage_options
-from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning import Plan
 
 _FORWARD = 1 / 3  # of a training step, for features of a frozen network
 _PASSES = {"glmc": 2.0, "simclr_start": 1.5, "balanced_contrastive_start": 1.5}  # of each image a step
@@ -25,9 +25,8 @@ def seconds_of_features(methods: Sequence[str], recipe: Recipe, plan: Plan) -> d
     Each network is timed on a few images. Reading, testing and last layers are left out. None if a network is the
     user's own, which is code that a preview does not run.
     """
-    from synaug.training.networks.classifiers import make_model
-    from synaug.training.networks.custom import is_own
-    from synaug.training.timing import seconds_per_image
+    from synaug.training import seconds_per_image
+    from synaug.training.networks import is_own, make_model
 
     names = list(dict.fromkeys(trained_from(name, recipe) for name in methods))
     networks = dict.fromkeys(network_of(name, recipe) for name in names)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data.manifest import Manifest
-from synaug.evaluation.model_choice import Metric, chosen_name, lead, standings
+from synaug.data import Manifest
+from synaug.evaluation import Metric, chosen_name, lead, standings
 from synaug.methods import Sets, images_digest, options_of, stage_options
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.candidates import candidates, uses_synthetic
@@ -25,12 +25,11 @@ from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown,
 from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
-from synaug.runtime import storage
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.runtime import Progress, silent, storage
+from synaug.synthesis.execution import synthetic_manifest
 
 if TYPE_CHECKING:
-    from synaug.training.training_set import TrainingSet
+    from synaug.training import TrainingSet
 
 SCHEMA_VERSION = 1
 LEAST_EFFORT = 0.01

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synaug.evaluation.proportions import Interval, paired_interval, paired_mean_interval
+from synaug.evaluation import Interval, paired_interval, paired_mean_interval
 from synaug.run_directory import RunPaths
 from synaug.runtime.files import directories
 

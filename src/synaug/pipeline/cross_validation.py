@@ -16,17 +16,16 @@ from typing import Any
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest
-from synaug.evaluation.cross_validated import FoldPredictions, cross_validated
+from synaug.data import Manifest, class_counts
+from synaug.evaluation import FoldPredictions
+from synaug.evaluation.cross_validated import cross_validated
 from synaug.methods import images_digest, load_sets, options_of, uses_autoencoder
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.folds import fold_sets, held_out_predictions, images_shown, real_folds, with_frozen_features
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
-from synaug.runtime import storage
-from synaug.runtime.progress import Progress, duration, silent
-from synaug.synthesis.execution.provenance import synthetic_manifest
+from synaug.runtime import Progress, duration, silent, storage
+from synaug.synthesis.execution import synthetic_manifest
 
 SCHEMA_VERSION = 1
 ENOUGH = 30  # test images of the rarest class from which one split tells enough

@@ -10,15 +10,11 @@ from typing import Any
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data import groups
-from synaug.data.manifest import Manifest, read_image
-from synaug.data.readers import read_data
-from synaug.data.subsets import content_numbers, fold_numbers
+from synaug.data import Manifest, content_numbers, fold_numbers, groups, read_data, read_image
 from synaug.errors import DataError
-from synaug.evaluation.learning_curve import learning_curve, suspects
-from synaug.runtime import signals
-from synaug.runtime.escaping import shell_word
-from synaug.runtime.progress import Progress, silent
+from synaug.evaluation import suspects
+from synaug.evaluation.learning_curve import learning_curve
+from synaug.runtime import Progress, shell_word, signals, silent
 
 FOLDS = 5
 MOST_PER_CLASS = 300  # images for the baseline; more hardly change a class's curve
@@ -234,17 +230,15 @@ def _some_of_each(labels: np.ndarray, most: int, rng: np.random.Generator) -> np
 
 def _features(real: Manifest, recipe: Recipe, pixels: np.ndarray, progress: Progress) -> Features:
     """Return features of a pretrained network if one is available offline; else thumbnails."""
-    from synaug.training.networks.weights import small_network_at_hand
+    from synaug.training.networks import small_network_at_hand
 
     rows = _some_of_each(real.labels, MOST_IMAGES, np.random.default_rng([recipe.seed, 11]))
     network = small_network_at_hand()
     if network is None:
         return Features(pixels[rows].astype(np.float64) / 255, rows, None, "cpu", float("nan"))
-    from synaug.runtime.devices import chosen_device
-    from synaug.training.inference import extract_features
-    from synaug.training.networks.classifiers import make_model
-    from synaug.training.networks.timm_networks import pretrained_normalization
-    from synaug.training.training_set import load_training_set
+    from synaug.runtime import chosen_device
+    from synaug.training import extract_features, load_training_set
+    from synaug.training.networks import make_model, pretrained_normalization
 
     mean, std, side = pretrained_normalization(network)
     device = chosen_device(recipe.train.device)

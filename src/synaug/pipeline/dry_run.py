@@ -7,10 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import Recipe
-from synaug.data import groups
-from synaug.data.account import reading_account
-from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest, joined
+from synaug.data import Manifest, class_counts, groups, joined, reading_account
 from synaug.methods import check_methods, method_named, stage_options
 from synaug.methods.training_time import trained_from
 from synaug.pipeline import plan as plan_stage
@@ -21,18 +18,12 @@ from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run
-from synaug.runtime import storage
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.execution.worker import num_unsettled, synthesis_summary
-from synaug.synthesis.generators.model_sources import is_service, model_facts
-from synaug.synthesis.generators.text_encoders import limit_at_hand
-from synaug.synthesis.planning.cost import Pace, estimate
-from synaug.synthesis.planning.plan import Plan, doubtful_names
-from synaug.synthesis.planning.plan_file import spread_counts
+from synaug.runtime import Progress, silent, storage
+from synaug.synthesis.execution import num_unsettled, synthesis_summary, synthetic_manifest
+from synaug.synthesis.generators import is_service, limit_at_hand, model_facts
+from synaug.synthesis.planning import Pace, Plan, doubtful_names, estimate, prompt_notes, spread_counts
 from synaug.synthesis.planning.prompt_account import prompt_account
-from synaug.synthesis.planning.prompt_length import prompt_notes
-from synaug.synthesis.quality.scorer_choice import classes_without_judge
+from synaug.synthesis.quality import classes_without_judge
 
 LAST_LAYERS = "last layers only"  # the length of a training without steps
 
@@ -89,8 +80,8 @@ def preview_run(
     """Return what ``run`` would generate and train."""
     from synaug.methods.datasets import input_of
     from synaug.methods.training_time import seconds_of_features
-    from synaug.runtime.devices import chosen_device
-    from synaug.training.networks.classifiers import network_named
+    from synaug.runtime import chosen_device
+    from synaug.training.networks import network_named
 
     check_methods(methods, recipe)
     made, manifest = _planned(source, recipe, progress)
@@ -186,7 +177,7 @@ def preview_training(
     The seed and options are the run's own by default; ``recipe`` replaces the options.
     """
     from synaug.methods.datasets import input_of
-    from synaug.training.networks.classifiers import network_named
+    from synaug.training.networks import network_named
 
     run_folder = Run.open(out)
     recipe = recipe or run_folder.recipe

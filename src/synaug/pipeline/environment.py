@@ -12,9 +12,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from synaug.runtime import storage
-from synaug.runtime.devices import available_kinds
-from synaug.runtime.secrets import redacted
+from synaug.runtime import available_kinds, redacted, storage
 
 PACKAGES = {
     "needed": (

@@ -10,14 +10,13 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from synaug.config import Recipe
-from synaug.data.export.writer import export_dataset
+from synaug.data.export import export_dataset
 from synaug.pipeline.review import check_applied, check_present
 from synaug.run_directory import Run, RunPaths, locked_model
-from synaug.runtime.escaping import is_machine_path, portable_name
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.provenance import manifest_of, provenance
-from synaug.synthesis.execution.worker import synthesis_summary
-from synaug.synthesis.planning.plan import Plan
+from synaug.runtime import Progress, is_machine_path, portable_name, silent
+from synaug.synthesis.execution import manifest_of, synthesis_summary
+from synaug.synthesis.execution.provenance import provenance
+from synaug.synthesis.planning import Plan
 
 OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns without paths of this machine
 

@@ -11,22 +11,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from synaug.data.manifest import read_image
+from synaug.data import read_image
 from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
 from synaug.pipeline.choose import read_choice
-from synaug.report.html import read_report
+from synaug.report import read_report
 from synaug.run_directory import Run
-from synaug.runtime import storage
-from synaug.runtime.arguments import PATH, TEXT, TEXTS, check_arguments
-from synaug.runtime.escaping import markdown, markdown_code, portable_name, shell_word
+from synaug.runtime import (
+    PATH,
+    TEXT,
+    TEXTS,
+    changed_files,
+    check_arguments,
+    is_free,
+    kind_of,
+    markdown,
+    markdown_code,
+    portable_name,
+    put_in_place,
+    remove_left_over,
+    shell_word,
+    storage,
+    taken,
+    work_folder,
+)
 from synaug.runtime.files import directories
-from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, taken, work_folder
-from synaug.runtime.ownership import kind_of
-from synaug.runtime.recorded import changed_files
 
 if TYPE_CHECKING:
-    from synaug.training.networks.saving import SavedClassifier
+    from synaug.training.networks import SavedClassifier
 
 CARD, CONFIG = "README.md", "config.json"
 COMPARED = 14  # test images on which a file of another format is compared with the classifier
@@ -59,9 +71,7 @@ def export_classifier(
         DataError: the method has no result, or the run no report.
         EnvironmentFault: a format needs a package that is missing, or computes something else.
     """
-    from synaug.training.networks.conversion import check_formats
-    from synaug.training.networks.custom import is_own
-    from synaug.training.networks.saving import FILE, load_classifier
+    from synaug.training.networks import FILE, check_formats, is_own, load_classifier
 
     check_arguments(
         "export_classifier",
@@ -124,8 +134,8 @@ def _converted(
     saved: SavedClassifier, formats: Sequence[str], run_folder: Run
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files of the formats by name, and what ``config.json`` records of them."""
-    from synaug.training.lazy_images import pixels
-    from synaug.training.networks.conversion import NOTE, convert, timm_config
+    from synaug.training import pixels
+    from synaug.training.networks import NOTE, convert, timm_config
 
     if not formats:
         return {}, {}

@@ -9,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data.groups import group_ids
-from synaug.data.manifest import Manifest
-from synaug.data.subsets import content_numbers, fold_numbers
+from synaug.data import Manifest, content_numbers, fold_numbers, group_ids
 from synaug.methods import Sets, method_named, trained_model
 from synaug.methods.training import kept_features
 from synaug.run_directory import Run, RunPaths
-from synaug.runtime import signals
-from synaug.runtime.progress import Progress
-from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
-from synaug.synthesis.planning.plan import starts_from_real
+from synaug.runtime import Progress, signals
+from synaug.synthesis.execution import synthetic_manifest
+from synaug.synthesis.execution.provenance import provenance
+from synaug.synthesis.planning import starts_from_real
 
 if TYPE_CHECKING:
-    from synaug.training.training_set import TrainingSet
+    from synaug.training import TrainingSet
 
 FROZEN = "frozen"  # the schedule of a network that is not trained
 
@@ -107,7 +105,7 @@ def held_out_predictions(
     names: Sequence[str], sets: Sets, held_out: TrainingSet, place: RunPaths, recipe: Recipe, progress: Progress
 ) -> Iterator[np.ndarray]:
     """Yield the predictions ``(M,)`` of each method, trained on ``sets``, for images that it did not learn from."""
-    from synaug.training.inference import predict
+    from synaug.training import predict
 
     for name in names:
         model, _ = trained_model(name, sets, place, recipe, progress=progress)

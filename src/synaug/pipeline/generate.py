@@ -15,21 +15,16 @@ from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
 from synaug.run_directory import Run, RunPaths, locked_model, write_model
-from synaug.runtime import signals, storage
+from synaug.runtime import Progress, signals, silent, storage, trusted, trusting
 from synaug.runtime.files import directories
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.trust import trusted, trusting
-from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.execution.worker import is_settled, synthesis_summary, synthesize
-from synaug.synthesis.generators.model_sources import is_service, model_facts
-from synaug.synthesis.planning.plan import Plan, class_captions, starts_from_real
-from synaug.synthesis.planning.prompt_length import check_prompt_length
+from synaug.synthesis.execution import is_settled, synthesis_summary, synthesize, synthetic_manifest
+from synaug.synthesis.generators import is_service, model_facts
+from synaug.synthesis.planning import Plan, check_prompt_length, class_captions, starts_from_real
 
 if TYPE_CHECKING:
-    from synaug.synthesis.execution.ray_cluster import Cluster, PartMaker
-    from synaug.synthesis.execution.worker import SynthesisResult
-    from synaug.synthesis.generators.diffusion import Generator
-    from synaug.synthesis.quality.class_scorers import Scorer
+    from synaug.synthesis.execution import Cluster, PartMaker, SynthesisResult
+    from synaug.synthesis.generators import Generator
+    from synaug.synthesis.quality import Scorer
 
 
 def generate(
@@ -54,7 +49,7 @@ def generate(
     check_applied(plan, out)
     if cluster is None:
         return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
-    from synaug.synthesis.execution.ray_cluster import synthesize_on_cluster
+    from synaug.synthesis.execution import synthesize_on_cluster
 
     begin = functools.partial(image_maker, out.resolve(), plan.digest, generator=generator, trust=trusted())
     return synthesize_on_cluster(
@@ -78,8 +73,8 @@ def image_maker(
     Raises:
         EnvironmentFault: this machine does not see the run directory, or sees another one.
     """
-    from synaug.synthesis.generators.init_images import make_guides
-    from synaug.synthesis.quality.gates import make_gates
+    from synaug.synthesis.generators import make_guides
+    from synaug.synthesis.quality import make_gates
 
     there = RunPaths(directories.own(out)).plan_file.is_file()
     if not there or (run_folder := Run.open(out)).plan.digest != plan_digest:
@@ -120,7 +115,7 @@ def image_maker(
 
 def _scorer(out: Path, recipe: Recipe, plan: Plan) -> Scorer | None:
     """Return the model that ``off_class`` uses, if any; it is recorded in the lock file once it is loaded."""
-    from synaug.synthesis.quality.class_scorers import chosen_scorer
+    from synaug.synthesis.quality import chosen_scorer
 
     return chosen_scorer(
         recipe.quality, class_captions(plan), device=recipe.generate.device,
@@ -135,9 +130,7 @@ def check_generator(recipe: Recipe) -> None:
         OptionError: an option of the service is missing, or it does not support the plan.
         EnvironmentFault: the model is not available, or the key of the service is not set.
     """
-    from synaug.synthesis.generators.image_api import load_service
-    from synaug.synthesis.generators.model_sources import find_model
-    from synaug.synthesis.generators.own_generators import check_own_generator
+    from synaug.synthesis.generators import check_own_generator, find_model, load_service
 
     if recipe.generate.generator is not None:
         check_own_generator(recipe.generate.generator)
@@ -163,11 +156,7 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     Raises:
         OptionError: a prompt is so long that its class would not reach the model.
     """
-    from synaug.synthesis.generators.image_api import load_service
-    from synaug.synthesis.generators.loading import load_generator
-    from synaug.synthesis.generators.lora import fit_model
-    from synaug.synthesis.generators.own_generators import load_own_generator
-    from synaug.synthesis.generators.text_encoders import limit_at_hand
+    from synaug.synthesis.generators import fit_model, limit_at_hand, load_generator, load_own_generator, load_service
 
     run_folder = RunPaths(out)
     if recipe.generate.generator is not None:
@@ -261,8 +250,9 @@ def check(
         reject: withdraw failing images, so that ``generate`` replaces them; otherwise nothing changes.
         progress: called with the progress so far.
     """
-    from synaug.synthesis.execution.recheck import count_failed, recheck, withdraw
-    from synaug.synthesis.quality.gates import make_gates
+    from synaug.synthesis.execution import count_failed, withdraw
+    from synaug.synthesis.execution.recheck import recheck
+    from synaug.synthesis.quality import make_gates
 
     run = Run.open(out)
     plan, recipe, quality = run.plan, run.recipe, run.recipe.quality

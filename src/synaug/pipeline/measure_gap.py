@@ -10,17 +10,11 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import Recipe
-from synaug.data import groups
-from synaug.data.image_statistics import contrasts, image_statistics, noise_limit, spectral_flatness
-from synaug.data.manifest import Manifest, read_image
-from synaug.data.near_duplicates import has_twin
+from synaug.data import Manifest, contrasts, groups, has_twin, noise_limit, read_image, spectral_flatness
+from synaug.data.image_statistics import image_statistics
 from synaug.run_directory import RunPaths
-from synaug.runtime import signals
-from synaug.runtime.escaping import shell_word
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.sealed import read_sealed, write_sealed
-from synaug.synthesis.quality.class_scorers import Embed, fit_features
-from synaug.synthesis.quality.scorer_choice import LEAST_IMAGES
+from synaug.runtime import Progress, read_sealed, shell_word, signals, silent, write_sealed
+from synaug.synthesis.quality import LEAST_IMAGES, Embed, fit_features
 
 IMAGES = 1000  # at most, per side, spread over the classes
 STATISTICS = "statistics of color, layout and spectrum"
@@ -94,8 +88,8 @@ def unusable(run_folder: RunPaths) -> str:
 
 def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
     """Return ``gap`` and ``audit`` of the report, from at most ``IMAGES`` images per side."""
-    from synaug.evaluation.audit import audit, audit_section
-    from synaug.evaluation.domain_gap import gap_report, gap_section
+    from synaug.evaluation import audit_section, gap_report, gap_section
+    from synaug.evaluation.audit import audit
 
     names, rng = real.class_names, np.random.default_rng([recipe.seed, 3])
     sides = [_read(side, max(1, IMAGES // len(names)), rng, progress) for side in (real, synthetic)]
@@ -134,8 +128,7 @@ def _kinds(recipe: Recipe) -> list[_Kind]:
     kinds = [_Kind(STATISTICS, image_statistics, LEAST_IMAGES["classifier"])]
     network = recipe.quality.scorer_network
     if network is not None:
-        from synaug.training.networks.embedding import make_embedder
-        from synaug.training.networks.timm_networks import architecture
+        from synaug.training.networks import architecture, make_embedder
 
         name = f"pretrained features of {architecture(network).removeprefix('timm/')}"
         kinds.append(_Kind(name, make_embedder(network, device=recipe.generate.device), LEAST_IMAGES["pretrained"]))
@@ -144,7 +137,7 @@ def _kinds(recipe: Recipe) -> list[_Kind]:
 
 def _comparable(real: np.ndarray, synthetic: np.ndarray, *, is_statistics: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return features with meaningful distances: statistics in standard deviations, others at one length."""
-    from synaug.evaluation.domain_gap import normalized
+    from synaug.evaluation import normalized
 
     if not is_statistics:
         return normalized(real), normalized(synthetic)
@@ -165,7 +158,7 @@ def _judged(
 
 
 def _looks(sides: Sequence[_Side], taken_for: np.ndarray, recipe: Recipe) -> Any:
-    from synaug.evaluation.audit import Looks
+    from synaug.evaluation import Looks
 
     real, synthetic = sides
     limit = noise_limit(spectral_flatness(real.images))
@@ -192,7 +185,7 @@ def at_most_of_each(cells: np.ndarray, number: int, rng: np.random.Generator) ->
 
 def shortcuts(training: Manifest) -> list[str]:
     """Return warnings if being synthetic reveals the class or the group."""
-    from synaug.evaluation.shortcut import shortcut_warnings
+    from synaug.evaluation import shortcut_warnings
 
     said = shortcut_warnings(cells=training.labels, is_synthetic=training.is_synthetic, cell_names=training.class_names)
     known = training.rows(training.attributes >= 0)

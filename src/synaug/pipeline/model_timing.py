@@ -10,10 +10,10 @@ from pathlib import Path
 from synaug.pipeline.generate import loaded_generator
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.generators.init_images import make_guides, start_arguments
-from synaug.synthesis.planning.cost import Pace
-from synaug.synthesis.planning.slots import image_seed, slots
+from synaug.runtime import Progress, silent
+from synaug.synthesis.generators import make_guides, start_arguments
+from synaug.synthesis.planning import Pace, image_seed
+from synaug.synthesis.planning.slots import slots
 
 _BATCH = 16  # for a generator that has no batch size, as in synthesize
 

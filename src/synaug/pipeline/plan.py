@@ -10,36 +10,39 @@ import numpy as np
 import pandas as pd
 
 from synaug.config import Recipe
-from synaug.data import groups, readers, source_encoding
-from synaug.data.completeness import complete_classes, without_synthetic_tests
-from synaug.data.manifest import Manifest, manifest_bytes
-from synaug.data.subsets import with_test_split
+from synaug.data import (
+    Manifest,
+    complete_classes,
+    groups,
+    manifest_bytes,
+    readers,
+    source_encoding,
+    with_test_split,
+    without_synthetic_tests,
+)
 from synaug.errors import DataError, OptionError
 from synaug.methods import check_code, check_methods
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import RunPaths, write_files, write_lock
-from synaug.runtime import storage
-from synaug.runtime.progress import Progress, silent
+from synaug.runtime import Progress, silent, storage
 from synaug.synthesis.execution.journal import FOLDER as JOURNAL
-from synaug.synthesis.generators.model_sources import check_no_single_file, place_of
-from synaug.synthesis.planning.plan import Plan, make_plan
-from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
-from synaug.synthesis.planning.prompt_file import read_prompts
+from synaug.synthesis.generators import check_no_single_file, place_of
+from synaug.synthesis.planning import Plan, make_plan, plan_bytes, read_plan, read_prompts
 
 if TYPE_CHECKING:
-    from synaug.data.formats.in_memory import Source
+    from synaug.data.formats import Source
 
 IN_MEMORY = "images in memory"
 
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise an OptionError for an unknown name of a method, mixing, loss, sampler, network, gate or device."""
-    from synaug.runtime.devices import chosen_device, chosen_precision
-    from synaug.synthesis.generators.own_generators import check_own_generator
-    from synaug.synthesis.quality.gates import check_gates
-    from synaug.training.batching import check_stage
-    from synaug.training.last_layer.retrain import method_named
-    from synaug.training.networks.classifiers import check_network
+    from synaug.runtime import chosen_device, chosen_precision
+    from synaug.synthesis.generators import check_own_generator
+    from synaug.synthesis.quality import check_gates
+    from synaug.training import check_stage
+    from synaug.training.last_layer import method_named
+    from synaug.training.networks import check_network
 
     check_methods(list(recipe.methods), recipe)
     check_gates(recipe.quality.gates)

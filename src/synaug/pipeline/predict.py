@@ -14,28 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from synaug.data.class_names import plain_cell
-from synaug.data.codec import read_file
-from synaug.data.formats.folders import image_files
-from synaug.data.formats.table_files import SUFFIXES as TABLE_SUFFIXES
-from synaug.data.formats.table_files import read_table
-from synaug.data.formats.tables import LABEL_COLUMNS, PATH_COLUMNS, named_column
+from synaug.data import plain_cell, read_file
+from synaug.data.formats import LABEL_COLUMNS, PATH_COLUMNS, image_files, named_column, read_table
+from synaug.data.formats import SUFFIXES as TABLE_SUFFIXES
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run_directory import RunPaths, check_regular, locked_recipe
-from synaug.runtime import signals, storage
-from synaug.runtime.arguments import PATH, SEED, TEXT, check_arguments
-from synaug.runtime.escaping import shell_word
+from synaug.runtime import PATH, SEED, TEXT, Progress, check_arguments, shell_word, signals, silent, storage
 from synaug.runtime.files import directories
-from synaug.runtime.progress import Progress, silent
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
     from torch import nn
 
-    from synaug.training.networks.custom import Factory
-    from synaug.training.networks.saving import SavedClassifier
+    from synaug.training.networks import Factory, SavedClassifier
 
 OUTPUTS = (".csv", ".tsv", ".jsonl")
 _LONGEST_HEAD = 100_000  # characters
@@ -90,8 +83,8 @@ def load_classifier(
             device is not available.
         DataError: there is no finished classifier, or its file is damaged.
     """
-    from synaug.training.networks.saving import FILE
-    from synaug.training.networks.saving import load_classifier as load_folder
+    from synaug.training.networks import FILE
+    from synaug.training.networks import load_classifier as load_folder
 
     if not isinstance(path, str | os.PathLike):
         raise DataError(f"A classifier is loaded from a folder or file, got {type(path).__name__}.")

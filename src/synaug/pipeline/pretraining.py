@@ -11,7 +11,7 @@ from synaug.methods import DEFAULT_METHODS
 from synaug.methods.registry import PRETRAINED_METHODS, PROBES
 from synaug.recipes import with_overrides
 from synaug.run_directory import RunPaths, locked_recipe
-from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning import Plan
 
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"train.stage1.epochs": 15, "choose.folds": 5},
@@ -32,8 +32,7 @@ def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> 
     Raises:
         OptionError: ``SYNAUG_WEIGHTS`` is not a folder of weights.
     """
-    from synaug.training.networks.custom import is_own
-    from synaug.training.networks.weights import FOLDER_VARIABLE, SMALLEST_SIDE, is_at_hand, small_network_at_hand
+    from synaug.training.networks import FOLDER_VARIABLE, SMALLEST_SIDE, is_at_hand, is_own, small_network_at_hand
 
     train = recipe.train
     if train.pretrained is False:
@@ -81,8 +80,7 @@ def _quick_side(network: str, recipe: Recipe, plan: Plan) -> int | None:
     Small photographs hold no more detail when they are enlarged to the side of the weights, but take three times as
     long at 224 pixels as at 128.
     """
-    from synaug.training.networks.timm_networks import pretrained_normalization
-    from synaug.training.networks.weights import is_at_hand
+    from synaug.training.networks import is_at_hand, pretrained_normalization
 
     if recipe.train.network != "auto" or recipe.train.image_size is not None or not is_at_hand(network):
         return recipe.train.image_size

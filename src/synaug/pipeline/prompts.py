@@ -8,10 +8,9 @@ from typing import Any
 from synaug.errors import OptionError
 from synaug.run_directory import Run
 from synaug.runtime import storage
-from synaug.synthesis.generators.text_encoders import limit_at_hand
-from synaug.synthesis.planning.plan_file import spread_counts
-from synaug.synthesis.planning.prompt_account import as_written, prompt_account
-from synaug.synthesis.planning.prompt_file import check_suffix, prompts_text
+from synaug.synthesis.generators import limit_at_hand
+from synaug.synthesis.planning import as_written, check_suffix, prompts_text, spread_counts
+from synaug.synthesis.planning.prompt_account import prompt_account
 
 
 def count_prompts(run: Path) -> dict[str, Any]:

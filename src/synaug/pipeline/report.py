@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import EMBEDDED, Recipe
-from synaug.data import groups
-from synaug.data.account import reading_account
-from synaug.data.benchmarks.fashion_mnist import CLASS_NAMES
-from synaug.data.duplicates import duplicate_notes
-from synaug.data.manifest import Manifest, joined
+from synaug.data import Manifest, duplicate_notes, groups, joined, reading_account
+from synaug.data.benchmarks import CLASS_NAMES
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
 from synaug.pipeline.choose import read_choice
@@ -23,15 +20,13 @@ from synaug.pipeline.cross_validation import read_cross_validation
 from synaug.pipeline.generate import rejections
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
-from synaug.report.html import read_report
+from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
-from synaug.runtime import storage
-from synaug.runtime.escaping import shell_word
+from synaug.runtime import shell_word, storage
 from synaug.runtime.machine import machine
-from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.planning.plan import Plan, called
-from synaug.synthesis.planning.slots import sample_slots
-from synaug.synthesis.quality.scorer_choice import classes_without_judge
+from synaug.synthesis.execution import synthetic_manifest
+from synaug.synthesis.planning import Plan, called, sample_slots
+from synaug.synthesis.quality import classes_without_judge
 
 IN_DOMAIN = (
     "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
@@ -54,10 +49,8 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     Raises:
         DataError: no method has a result yet.
     """
-    from synaug.data.export.writer import SUFFIX_OF
-    from synaug.report.html import make_report
-    from synaug.report.seeds import over_seeds
-    from synaug.report.usage import usage_lines
+    from synaug.data.export import SUFFIX_OF
+    from synaug.report import make_report, over_seeds, usage_lines
 
     run_folder = Run.open(out)
     lock = read_lock(run_folder)
@@ -259,8 +252,7 @@ def plan_section(plan: Plan) -> dict[str, Any]:
 
 def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
     """Return the report's ``synthesis``: the generated images, and the rejected ones with reasons."""
-    from synaug.synthesis.execution.journal import read_tally
-    from synaug.synthesis.execution.worker import synthesis_summary
+    from synaug.synthesis.execution import read_tally, synthesis_summary
 
     tally, made = read_tally(plan, out), synthesis_summary(plan, out)
     return made | {
@@ -276,7 +268,7 @@ def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
 def training_section(recipe: Recipe, plan: Plan, methods: Sequence[str]) -> dict[str, Any]:
     """Return the report's ``training``: how the classifiers were trained."""
     from synaug.methods.datasets import input_of
-    from synaug.training.networks.classifiers import network_named
+    from synaug.training.networks import network_named
 
     stage = recipe.train.stage1
     return {

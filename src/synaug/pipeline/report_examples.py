@@ -11,17 +11,16 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from synaug.data.codec import read_file
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, read_file, read_image
 from synaug.pipeline.review import check_present
 from synaug.run_directory import RunPaths
 from synaug.runtime.files import directories
-from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.execution import synthetic_manifest
+from synaug.synthesis.planning import Plan
 from synaug.synthesis.planning.slots import slots
 
 if TYPE_CHECKING:
-    from synaug.report.sections import ReportImages
+    from synaug.report import ReportImages
 
 EXAMPLES = 10  # pictures per kind and class
 MOST_CURVES = 5  # methods whose loss is drawn
@@ -30,7 +29,7 @@ CURVE_POINTS = 200
 
 def report_images(manifest: Manifest, plan: Plan, folder: Path) -> ReportImages:
     """Return examples per class: real, synthetic and rejected images."""
-    from synaug.report.sections import ReportImages
+    from synaug.report import ReportImages
 
     real, synthetic = manifest.split("train"), synthetic_manifest(plan, folder)
     check_present(synthetic, folder)
@@ -63,7 +62,7 @@ def duplicate_images(manifest: Manifest) -> dict[tuple[str, str], tuple[Image.Im
 
 def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Image, str]]]:
     """Return up to ``EXAMPLES`` rejected images per class, with reasons."""
-    from synaug.synthesis.execution.journal import read_tally
+    from synaug.synthesis.execution import read_tally
 
     kept = read_tally(plan, folder).kept
     shown: dict[str, list[tuple[Image.Image, str]]] = {}
@@ -77,8 +76,7 @@ def confusions(
     run_folder: RunPaths, results: Sequence[dict[str, Any]], class_names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """Return the confusions of each method: the most frequent mistakes and, for few classes, the whole matrix."""
-    from synaug.report.sections import MAX_CLASSES_IN_MATRIX
-    from synaug.report.svg import confused_pairs
+    from synaug.report import MAX_CLASSES_IN_MATRIX, confused_pairs
 
     found = {}
     for result in results:
@@ -98,7 +96,7 @@ def confusions(
 
 def loss_curves(run_folder: RunPaths, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
     """Return the training loss of the first methods that trained features, each point averaged over some steps."""
-    from synaug.training.loop import CURVES
+    from synaug.training import CURVES
 
     paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
     curves = {}

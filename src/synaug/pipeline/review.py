@@ -10,16 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from synaug.data.codec import read_file
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, read_file, read_image
 from synaug.errors import DataError, OptionError
 from synaug.run_directory import Run
-from synaug.runtime import storage
-from synaug.runtime.escaping import shell_word
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.execution.journal import read_journals, read_tally
-from synaug.synthesis.execution.review_decisions import (
-    FOLDER,
+from synaug.runtime import Progress, shell_word, silent, storage
+from synaug.synthesis.execution import (
     Decision,
     apply_decisions,
     attempts,
@@ -28,11 +23,14 @@ from synaug.synthesis.execution.review_decisions import (
     pending,
     read_decision_table,
     read_decisions,
+    read_journals,
+    read_tally,
+    rejected_files,
     write_decisions,
 )
-from synaug.synthesis.execution.worker import rejected_files
-from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.slots import safe_names, slots
+from synaug.synthesis.execution.review_decisions import FOLDER
+from synaug.synthesis.planning import Plan, safe_names
+from synaug.synthesis.planning.slots import slots
 
 REAL_SHOWN, PER_CLASS = 12, 200
 Records = dict[int, list[dict[str, Any]]]
@@ -182,7 +180,7 @@ def _sheet(
     kept: dict[str, Path],
     records: tuple[Records, Records],
 ) -> str:
-    from synaug.report.contact_sheets import Shot, make_sheet
+    from synaug.report import Shot, make_sheet
 
     def shot(record: dict[str, Any], path: Path) -> Shot:
         return Shot(
@@ -228,6 +226,6 @@ def with_decisions(rows: Sequence[dict[str, Any]], decisions: Sequence[Decision]
 
 
 def _write_index(run: Run, folder: Path, index: Sequence[tuple[str, str, int, int]]) -> None:
-    from synaug.report.contact_sheets import make_index
+    from synaug.report import make_index
 
     storage.write_text(folder / "index.html", make_index(run.name, index))

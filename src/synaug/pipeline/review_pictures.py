@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from synaug.data.codec import Encoding, encode
+from synaug.data import Encoding, encode
 
 THUMBNAIL = 256  # pixels a side
 

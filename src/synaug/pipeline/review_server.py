@@ -23,8 +23,7 @@ from urllib.parse import unquote
 
 from synaug.errors import EnvironmentFault, OptionError, SynaugError
 from synaug.pipeline.review_session import ReviewSession
-from synaug.runtime.escaping import visible
-from synaug.runtime.storage import without_nan
+from synaug.runtime import visible, without_nan
 
 LOOPBACK = "127.0.0.1"
 MAX_BODY = 4_000_000  # bytes; 50,000 ids at once

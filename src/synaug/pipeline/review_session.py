@@ -11,28 +11,26 @@ from typing import Any
 
 import numpy as np
 
-from synaug.data.codec import read_file
-from synaug.data.manifest import read_image
+from synaug.data import read_file, read_image
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.pipeline.review import REAL_SHOWN, decision_row, records_by_label, spread, with_decisions
 from synaug.pipeline.review_pictures import encoded_for_browser
-from synaug.report.summary import reason_text
+from synaug.report import reason_text
 from synaug.run_directory import Run
-from synaug.runtime import storage
-from synaug.runtime.escaping import shell_word, visible
-from synaug.synthesis.execution.journal import FOLDER as JOURNALS
-from synaug.synthesis.execution.review_decisions import (
+from synaug.runtime import shell_word, storage, visible
+from synaug.synthesis.execution import (
     ACCEPT,
-    FOLDER,
     REJECT,
     Decision,
     decisions_path,
     image_name,
     read_decision_table,
+    rejected_files,
     row_fault,
     write_decisions,
 )
-from synaug.synthesis.execution.worker import rejected_files
+from synaug.synthesis.execution.journal import FOLDER as JOURNALS
+from synaug.synthesis.execution.review_decisions import FOLDER
 
 MAX_NOTE = 500
 FLAGGED = "flagged"

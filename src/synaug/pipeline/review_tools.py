@@ -17,11 +17,11 @@ from PIL import Image
 
 from synaug.errors import DataError, unknown
 from synaug.pipeline.review_session import ReviewImage, ReviewSession
-from synaug.report.summary import reason_text
-from synaug.runtime import storage
-from synaug.runtime.escaping import visible
+from synaug.report import reason_text
+from synaug.runtime import storage, visible
 from synaug.runtime.files import directories
-from synaug.synthesis.execution.review_decisions import ACCEPT, FOLDER, REJECT
+from synaug.synthesis.execution import ACCEPT, REJECT
+from synaug.synthesis.execution.review_decisions import FOLDER
 
 ID = "synaug_id"
 MAX_FILE = 1_000_000_000  # bytes

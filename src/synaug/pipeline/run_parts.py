@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 from synaug.config import Recipe
-from synaug.data.manifest import Manifest
+from synaug.data import Manifest
 from synaug.methods import method_named, network_of
 from synaug.methods.options import stage_options
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.candidates import candidates, uses_synthetic
-from synaug.runtime.whole import Part
-from synaug.synthesis.planning.plan import Plan
+from synaug.runtime import Part
+from synaug.synthesis.planning import Plan
 
 IMAGES, CHOICE, REPORT = "images", "choice", "report"
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from synaug.config import Recipe
 from synaug.errors import EnvironmentFault
 from synaug.run_directory import RunPaths, locked_recipe
-from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
-from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.quality.scorer_choice import chosen_name
+from synaug.synthesis.generators import TRANSFORMERS, find_model
+from synaug.synthesis.planning import Plan
+from synaug.synthesis.quality import chosen_name
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from synaug.synthesis.quality.class_scorers import Embed
+    from synaug.synthesis.quality import Embed
 
 
 def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) -> Recipe:
@@ -55,7 +55,7 @@ def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) 
 
 def _network(recipe: Recipe, plan: Plan) -> str | None:
     """Return the run's own network if it is pretrained, else that of an installed package; None for small images."""
-    from synaug.training.networks.embedding import network_at_hand
+    from synaug.training.networks import network_at_hand
 
     own = recipe.train.network
     if recipe.train.pretrained and own.startswith("timm/"):
@@ -80,7 +80,7 @@ def gate_embedder(recipe: Recipe) -> Embed | None:
 
     @cache
     def loaded() -> Embed:
-        from synaug.training.networks.embedding import make_embedder
+        from synaug.training.networks import make_embedder
 
         return make_embedder(network, device=recipe.generate.device)
 

@@ -11,7 +11,7 @@ from synaug.methods import DEFAULT_METHODS
 from synaug.pipeline.report import finished_results
 from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
-from synaug.synthesis.execution.worker import is_settled, synthesis_summary
+from synaug.synthesis.execution import is_settled, synthesis_summary
 
 
 def status(out: Path) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _seeds(run_folder: RunPaths, own: int, training: dict[str, Any] | None) -> l
 
 def _training(run_folder: RunPaths) -> dict[str, Any] | None:
     """Return the progress of the last saved training; None if it is finished, or there is none."""
-    from synaug.training.checkpoint import FILE, read_about
+    from synaug.training import FILE, read_about
 
     saved = {
         path: path.lstat().st_mtime

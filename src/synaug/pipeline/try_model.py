@@ -9,20 +9,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data.groups import class_counts
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, class_counts, read_image
 from synaug.data.thumbnails import thumbnails
 from synaug.errors import OptionError
 from synaug.pipeline.plan import check_counts, drafted_plan
 from synaug.recipes import with_overrides
-from synaug.runtime import signals, storage
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.planning.slots import Slot, image_seed, safe_names, slots
+from synaug.runtime import Progress, signals, silent, storage
+from synaug.synthesis.planning import Slot, image_seed, safe_names
+from synaug.synthesis.planning.slots import slots
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from synaug.synthesis.generators.diffusion import Generator
+    from synaug.synthesis.generators import Generator
 
 PER_CLASS = 4
 REAL_SHOWN = 12
@@ -51,7 +50,7 @@ def try_model(
         OptionError: the folder is not empty.
         DataError: a class has no training image.
     """
-    from synaug.data.readers import read_data
+    from synaug.data import read_data
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OptionError(f"{out} exists and is not empty. Choose another folder with --out.")
@@ -65,7 +64,7 @@ def try_model(
     plan = drafted_plan(manifest, recipe)
     chosen = list(slots(plan))
     if generator is None:
-        from synaug.synthesis.generators.loading import load_generator
+        from synaug.synthesis.generators import load_generator
 
         progress("loading the generator", 0, 1, recipe.plan.model)
         generator = load_generator(recipe.plan.model, recipe.generate, negative_prompt=recipe.plan.negative_prompt)
@@ -86,7 +85,7 @@ def try_model(
         file = f"class-{names[label]}.html"
         storage.write_text(folder / file, _sheet(name, real, label, [(chosen[row], images[row]) for row in rows], own))
         index.append((name, file, len(rows), 0))
-    from synaug.report.contact_sheets import make_index
+    from synaug.report import make_index
 
     storage.write_text(folder / "index.html", make_index(f"{recipe.plan.model}: a few images per class", index))
     return {"model": recipe.plan.model, "classes": classes, "page": str(folder / "index.html")}
@@ -118,7 +117,7 @@ def _made(generator: Generator, chosen: Sequence[Slot], progress: Progress) -> l
 
 def _judged(real: Manifest, images: Sequence[Image.Image], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the probabilities of the generated images ``(N, C)``, and the recall per class on held-out real images."""
-    from synaug.synthesis.quality.class_scorers import fit_pixel_scorer
+    from synaug.synthesis.quality import fit_pixel_scorer
 
     rows = np.random.default_rng([seed, 12]).permutation(len(real))[:MOST_REAL]
     pixels = thumbnails([read_image(real, int(row)) for row in rows], mode="RGB")
@@ -134,7 +133,7 @@ def _judged(real: Manifest, images: Sequence[Image.Image], seed: int) -> tuple[n
 def _sheet(
     name: str, real: Manifest, label: int, made: Sequence[tuple[Slot, Image.Image]], probabilities: np.ndarray
 ) -> str:
-    from synaug.report.contact_sheets import Shot, make_sheet
+    from synaug.report import Shot, make_sheet
 
     shots = [
         Shot(name=slot.id, image=image, cell=name, prompt=slot.prompt, scores={"fits its class": float(own)})

@@ -12,16 +12,13 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import Recipe
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, read_image
 from synaug.errors import IncompleteError, OptionError
 from synaug.pipeline.plan import load_data
 from synaug.pipeline.prompts import check_new
-from synaug.runtime import storage
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.planning.prompt_file import prompts_text
-from synaug.synthesis.planning.prompts import readable_name
-from synaug.synthesis.writing.chat_service import ChatWriter
-from synaug.synthesis.writing.prompt_writer import Task, Writer, write_prompts
+from synaug.runtime import Progress, silent, storage
+from synaug.synthesis.planning import prompts_text, readable_name
+from synaug.synthesis.writing import ChatWriter, Task, Writer, write_prompts
 
 _JOURNAL, _LOCK = "prompts.jsonl", "writing"
 
@@ -107,7 +104,7 @@ def make_writer(model: str, recipe: Recipe) -> Writer:
         if model.startswith("api:") and recipe.api.endpoint is None:
             raise OptionError(f"{model} needs --endpoint, the address of the service.")
         return ChatWriter(model, recipe.api)
-    from synaug.synthesis.writing.local_model import LocalWriter
+    from synaug.synthesis.writing import LocalWriter
 
     return LocalWriter(model, device=recipe.generate.device)
 

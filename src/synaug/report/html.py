@@ -20,8 +20,7 @@ from synaug.report.duplicates import duplicate_pairs
 from synaug.report.results_table import TITLES, compared_methods, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
-from synaug.runtime import storage
-from synaug.runtime.escaping import visible
+from synaug.runtime import storage, visible
 
 __all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
 

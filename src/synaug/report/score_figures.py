@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from synaug.errors import OptionError
 from synaug.report.score_panels import Panel, score_panels
-from synaug.runtime import storage
-from synaug.runtime.escaping import visible
+from synaug.runtime import storage, visible
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from synaug.data.groups import FEW_BELOW
+from synaug.data import FEW_BELOW
 from synaug.report.choice import choice_sentences, need_sentence
 from synaug.report.cross_validation import change, class_average, cross_validation_sentence, recall_sentence
 from synaug.report.results_table import (

@@ -13,12 +13,17 @@ from synaug.config import Recipe
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import make_recipe
 from synaug.run_directory.paths import RunPaths
-from synaug.runtime import storage
-from synaug.runtime.escaping import shell_word
+from synaug.runtime import (
+    check_file,
+    current_digest,
+    read_sealed,
+    redacted,
+    required,
+    shell_word,
+    storage,
+    write_sealed,
+)
 from synaug.runtime.machine import machine
-from synaug.runtime.recorded import check_file, current_digest
-from synaug.runtime.sealed import read_sealed, required, write_sealed
-from synaug.runtime.secrets import redacted
 
 LIBRARIES = (
     "synaug",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from synaug.errors import DataError
 from synaug.runtime import ownership
-from synaug.runtime.files.names import component
+from synaug.runtime.files import component
 
 ENTRIES = {
     "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",

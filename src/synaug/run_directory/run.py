@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from synaug.config import UNNAMED, Recipe
-from synaug.data.manifest import Manifest, read_manifest
+from synaug.data import Manifest, read_manifest
 from synaug.errors import DataError, OptionError
 from synaug.recipes import with_overrides, with_settings
 from synaug.run_directory.lock_file import (
@@ -23,11 +23,9 @@ from synaug.run_directory.lock_file import (
     write_files,
 )
 from synaug.run_directory.paths import RunPaths, check_regular
-from synaug.runtime import storage
+from synaug.runtime import signatures, storage
 from synaug.runtime.files import directories
-from synaug.runtime.unchanged import signatures
-from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.plan_file import plan_bytes, read_plan
+from synaug.synthesis.planning import Plan, plan_bytes, read_plan
 
 _opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with the last user
 

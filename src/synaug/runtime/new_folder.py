@@ -17,8 +17,7 @@ from pathlib import Path
 
 from synaug.errors import InUseError, OptionError
 from synaug.runtime import storage
-from synaug.runtime.files import directories, effects
-from synaug.runtime.files.names import TEMPORARY, is_token_name, token_name
+from synaug.runtime.files import TEMPORARY, directories, effects, is_token_name, token_name
 from synaug.runtime.ownership import MARKER, listed
 
 _LOCK = "export"

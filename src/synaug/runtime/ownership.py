@@ -16,8 +16,7 @@ from typing import Any
 
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
-from synaug.runtime.files import directories
-from synaug.runtime.files.names import is_token_name
+from synaug.runtime.files import directories, is_token_name
 
 MARKER = ".synaug"
 KINDS = {

@@ -21,17 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from synaug.errors import DataError
-from synaug.runtime.files import directories, effects, locks
-from synaug.runtime.files.directories import sync_folder as sync_folder
-from synaug.runtime.files.effects import naming
-from synaug.runtime.files.locks import holders as holders
-from synaug.runtime.files.locks import is_lock_file as is_lock_file
-from synaug.runtime.files.locks import lock as lock
-from synaug.runtime.files.names import TEMPORARY as TEMPORARY
-from synaug.runtime.files.names import token_name
-from synaug.runtime.files.removal import remove_file as remove_file
-from synaug.runtime.files.removal import remove_temporary as remove_temporary
-from synaug.runtime.files.removal import remove_tree as remove_tree
+from synaug.runtime.files import TEMPORARY as TEMPORARY
+from synaug.runtime.files import directories, effects, locks, naming, token_name
+from synaug.runtime.files import holders as holders
+from synaug.runtime.files import is_lock_file as is_lock_file
+from synaug.runtime.files import lock as lock
+from synaug.runtime.files import remove_file as remove_file
+from synaug.runtime.files import remove_temporary as remove_temporary
+from synaug.runtime.files import remove_tree as remove_tree
+from synaug.runtime.files import sync_folder as sync_folder
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -1,0 +1,1 @@
+"""Make synthetic images: plan them, generate them, check them."""

@@ -15,7 +15,7 @@ from synaug.errors import unknown
 from synaug.training.batching import two_views
 from synaug.training.loop import TrainingLog, train_representation
 from synaug.training.losses import LossContext
-from synaug.training.networks.classifiers import ImageClassifier
+from synaug.training.networks import ImageClassifier
 from synaug.training.training_set import TrainingSet
 
 VIEWS = ("random_resized_crop", "color_jitter")

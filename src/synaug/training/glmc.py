@@ -20,7 +20,7 @@ from synaug.training.batching import MakeBatch, plain_batch_maker
 from synaug.training.loop import TrainingLog, train_representation
 from synaug.training.losses import LossContext, mean_loss
 from synaug.training.mixing import Batch, blended, drawn_box, drawn_lam, with_box
-from synaug.training.networks.classifiers import ImageClassifier
+from synaug.training.networks import ImageClassifier
 from synaug.training.training_set import TrainingSet
 
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor]

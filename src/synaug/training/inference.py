@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import EnvironmentFault
-from synaug.runtime.devices import chosen_device
-from synaug.runtime.memory import is_out_of_memory
-from synaug.training.networks.classifiers import ImageClassifier
+from synaug.runtime import chosen_device, is_out_of_memory
+from synaug.training.networks import ImageClassifier
 from synaug.training.training_set import TrainingSet, normalized
 
 _SMALLER = "Use a smaller network or train.image_size."

@@ -13,7 +13,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, read_image
 from synaug.runtime import storage
 
 

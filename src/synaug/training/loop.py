@@ -21,16 +21,27 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from synaug.config import StageOptions
 from synaug.errors import DataError, Interrupted, SynaugError
-from synaug.runtime import signals, storage
-from synaug.runtime.arguments import FUNCTION, PATH, SEED, TEXT, check_arguments, instance_of
-from synaug.runtime.devices import chosen_device, chosen_precision, forked_randomness
-from synaug.runtime.progress import Progress, silent
+from synaug.runtime import (
+    FUNCTION,
+    PATH,
+    SEED,
+    TEXT,
+    Progress,
+    check_arguments,
+    chosen_device,
+    chosen_precision,
+    forked_randomness,
+    instance_of,
+    signals,
+    silent,
+    storage,
+)
 from synaug.training.batching import BatchMaker, MakeBatch, batch_maker, is_weighted
 from synaug.training.checkpoint import Parts, read_checkpoint, training_digest, write_checkpoint
 from synaug.training.distributed import Team, joined_team
 from synaug.training.lazy_images import ImageFiles
 from synaug.training.losses import Loss, LossContext, loss_named
-from synaug.training.networks.classifiers import logit_scale
+from synaug.training.networks import logit_scale
 from synaug.training.optimization import learning_rate_share, make_optimizer, num_steps
 from synaug.training.sampling import batches, drawn_counts
 from synaug.training.training_set import TrainingSet

@@ -22,10 +22,9 @@ from synaug.training.contrastive import pretrain_contrastive
 from synaug.training.distributed import joined_team
 from synaug.training.glmc import train_glmc
 from synaug.training.inference import extract_features
-from synaug.training.last_layer.features import LabelledFeatures
-from synaug.training.last_layer.retrain import retrain_classifier
+from synaug.training.last_layer import LabelledFeatures, retrain_classifier
 from synaug.training.loop import Track, TrainingLog, train_representation
-from synaug.training.networks.classifiers import ImageClassifier
+from synaug.training.networks import ImageClassifier
 from synaug.training.optimization import num_steps
 from synaug.training.training_set import TrainingSet
 

@@ -7,7 +7,7 @@ import time
 import torch
 from torch import nn
 
-from synaug.runtime.devices import chosen_device, chosen_precision
+from synaug.runtime import chosen_device, chosen_precision
 
 _FEWEST, _MOST = 8, 128  # images per batch
 _PIXELS = 2**17  # total pixels of a batch on a CPU, where larger batches take as long per image

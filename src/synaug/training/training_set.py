@@ -9,12 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synaug.data.changed_files import naming_changed_files
+from synaug.data import Manifest, naming_changed_files, read_image
 from synaug.data.color_mode import color_mode
-from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError
-from synaug.runtime import signals
-from synaug.runtime.progress import Progress, silent
+from synaug.runtime import Progress, signals, silent
 from synaug.training.lazy_images import ImageFiles, pixels
 
 _PROBED = 256

@@ -20,8 +20,7 @@ from PIL import Image
 
 from synaug.config import DataOptions
 from synaug.data.codec import Encoding, encode
-from synaug.data.formats.huggingface import is_hub_id, list_hub
-from synaug.data.formats.listing import Listing
+from synaug.data.formats import Listing, is_hub_id, list_hub
 from synaug.data.groups import class_counts
 from synaug.data.subsets import longtail_counts
 from synaug.errors import DataError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from synaug.config import DataOptions
-from synaug.data.formats.listing import Listing, PathGuard
+from synaug.data.formats import Listing, PathGuard
 from synaug.errors import DataError
 from synaug.runtime.files import directories
 

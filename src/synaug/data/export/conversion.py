@@ -14,7 +14,7 @@ from synaug.data.codec import encoded
 from synaug.data.color_mode import color_mode
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.runtime.arguments import FUNCTION, TRUTH, check_arguments
+from synaug.runtime import FUNCTION, TRUTH, check_arguments
 
 if TYPE_CHECKING:
     import datasets

@@ -8,10 +8,8 @@ from pathlib import Path
 from synaug.data.export.croissant import CROISSANT
 from synaug.data.manifest import SPLITS
 from synaug.errors import ChangedFileError, DataError
-from synaug.runtime import storage
+from synaug.runtime import kind_of, named, storage
 from synaug.runtime.files import directories
-from synaug.runtime.ownership import kind_of
-from synaug.runtime.recorded import named
 
 DIGESTS = "SHA256SUMS"
 _LENGTH = 64  # hexadecimal digits

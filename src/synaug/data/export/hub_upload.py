@@ -8,8 +8,8 @@ from typing import Literal
 
 from synaug.data.export.digests import DIGESTS, read_digests
 from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime import MARKER, listed
 from synaug.runtime.files import directories
-from synaug.runtime.ownership import MARKER, listed
 
 Kind = Literal["dataset", "model"]
 _OF_CLASSIFIER = ("classifier.safetensors", "config.json", "README.md")

@@ -27,12 +27,8 @@ from synaug.data.export.digests import DIGESTS
 from synaug.data.export.writer import METADATA
 from synaug.data.manifest import SPLITS
 from synaug.errors import DataError, OptionError
-from synaug.runtime import storage
-from synaug.runtime.files.names import inside
-from synaug.runtime.new_folder import is_free, put_in_place, taken, work_folder
-from synaug.runtime.ownership import kind_of
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.signals import stop_here
+from synaug.runtime import Progress, is_free, kind_of, put_in_place, silent, stop_here, storage, taken, work_folder
+from synaug.runtime.files import inside
 
 CLASSES = "classes.json"
 PER_SHARD = 1000

@@ -11,14 +11,10 @@ from typing import Any
 
 from synaug.data.export.digests import DIGESTS, read_digests
 from synaug.data.export.writer import CARD
-from synaug.data.formats.huggingface import SECOND_HEAD
+from synaug.data.formats import SECOND_HEAD
 from synaug.data.manifest import SPLITS
-from synaug.runtime import storage
+from synaug.runtime import MARKER, Progress, left_over, silent, stop_here, storage
 from synaug.runtime.files import directories
-from synaug.runtime.new_folder import left_over
-from synaug.runtime.ownership import MARKER
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.signals import stop_here
 
 _CHUNK = 256
 _SHOWN = 20

@@ -40,13 +40,21 @@ from synaug.data.export.file_index import ExportedFiles, public_id
 from synaug.data.groups import class_counts
 from synaug.data.manifest import SPLITS, Manifest, joined
 from synaug.errors import ChangedFileError, DataError
-from synaug.runtime import storage
+from synaug.runtime import (
+    Progress,
+    changed_files,
+    is_free,
+    named,
+    put_in_place,
+    remove_left_over,
+    silent,
+    stop_here,
+    storage,
+    taken,
+    without_warnings,
+    work_folder,
+)
 from synaug.runtime.files import directories
-from synaug.runtime.new_folder import is_free, put_in_place, remove_left_over, taken, work_folder
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.quiet import without_warnings
-from synaug.runtime.recorded import changed_files, named
-from synaug.runtime.signals import stop_here
 
 CARD = "README.md"
 _ENTRIES = frozenset({*SPLITS, CARD, CROISSANT, DIGESTS})

@@ -10,7 +10,7 @@ from synaug.data.codec import SUFFIXES, starts_like_an_image
 from synaug.data.formats.listing import PathGuard
 from synaug.data.left_out import LeftOutCounter
 from synaug.errors import DataError
-from synaug.runtime.ownership import kind_of
+from synaug.runtime import kind_of
 
 _OF_SYSTEMS = frozenset(
     ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__", "thumbs")

@@ -1,0 +1,5 @@
+"""Generate the planned images durably: workers, journals, resuming, reviewing, many machines."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 from PIL import Image
 
 from synaug.errors import OptionError
-from synaug.synthesis.generators.init_images import Guide, start_arguments
-from synaug.synthesis.planning.slots import Slot, image_seed
+from synaug.synthesis.generators import Guide, start_arguments
+from synaug.synthesis.planning import Slot, image_seed
 
 if TYPE_CHECKING:
-    from synaug.synthesis.generators.diffusion import Generated, Generator
+    from synaug.synthesis.generators import Generated, Generator
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Task:
 
 def generated(generator: Generator, tasks: Sequence[Task]) -> tuple[list[Generated], float]:
     """Return one result per task, and the seconds it took; plain images are wrapped."""
-    from synaug.synthesis.generators.diffusion import Generated
+    from synaug.synthesis.generators import Generated
 
     if not callable(generator):
         raise OptionError(

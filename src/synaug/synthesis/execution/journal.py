@@ -19,11 +19,9 @@ from typing import Any
 import numpy as np
 
 from synaug.errors import DataError, OptionError
-from synaug.runtime import storage
-from synaug.runtime.unchanged import Unchanged
+from synaug.runtime import Unchanged, storage
 from synaug.synthesis.execution.journal_records import checked_records, revision_fault
-from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.slots import Slot
+from synaug.synthesis.planning import Plan, Slot
 
 FOLDER = "journal"
 REVIEW = "review"  # reason of images rejected in manual review

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from synaug.errors import DataError
-from synaug.runtime.files.names import component_fault
-from synaug.synthesis.planning.slots import image_seed
+from synaug.runtime.files import component_fault
+from synaug.synthesis.planning import image_seed
 
 _PLAIN = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,198}[A-Za-z0-9_-])?"
 _PLAIN_ID = re.compile(_PLAIN)

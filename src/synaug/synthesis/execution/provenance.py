@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synaug.data.manifest import COLUMNS, Manifest
-from synaug.runtime.unchanged import Unchanged
+from synaug.data import COLUMNS, Manifest
+from synaug.runtime import Unchanged
 from synaug.synthesis.execution.journal import images_key, journal_files, read_journals
-from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning import Plan
 
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
 _TOLD = (*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores")

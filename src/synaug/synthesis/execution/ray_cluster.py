@@ -19,12 +19,10 @@ from typing import Any
 
 from synaug.config import QualityOptions
 from synaug.errors import EnvironmentFault, InUseError, OptionError, SynaugError, unknown
-from synaug.runtime import signals, storage
-from synaug.runtime.memory import keep_freed_memory
-from synaug.runtime.progress import Progress, silent
+from synaug.runtime import Progress, keep_freed_memory, signals, silent, storage
 from synaug.synthesis.execution.journal import read_state
 from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, SynthesisResult, part_result, slots_of
-from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning import Plan
 
 LOOK_EVERY = 0.5  # seconds between checks of progress and stop requests
 MAX_DEATHS = 3  # consecutive worker deaths on one part without a new image

@@ -7,16 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from synaug.data.manifest import read_image
+from synaug.data import read_image
 from synaug.errors import DataError
-from synaug.runtime import storage
-from synaug.runtime.progress import Progress, silent
-from synaug.runtime.signals import stop_here
+from synaug.runtime import Progress, silent, stop_here, storage
 from synaug.synthesis.execution.journal import revised_path
 from synaug.synthesis.execution.provenance import accepted_records, synthetic_manifest
 from synaug.synthesis.execution.worker import KEPT_PER_REASON, REJECTED, rejected_files
-from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.quality.gates import Candidate, Gate, Verdict, judged
+from synaug.synthesis.planning import Plan
+from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 
 _BATCH = 256
 UNREADABLE = "unreadable"

@@ -16,16 +16,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from synaug.data.class_names import plain_cell
-from synaug.data.csv_rows import csv_rows, separator_of
+from synaug.data import plain_cell, separator_of
+from synaug.data.csv_rows import csv_rows
 from synaug.errors import DataError
-from synaug.runtime import storage
-from synaug.runtime.escaping import shell_word
+from synaug.runtime import shell_word, storage
 from synaug.runtime.files import directories
 from synaug.synthesis.execution.journal import REVIEW, read_journals, revised_path
 from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, rejected_files
-from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.slots import safe_names
+from synaug.synthesis.planning import Plan, safe_names
 
 FOLDER, DECISIONS = "review", "decisions.csv"
 ACCEPT, REJECT = "accept", "reject"

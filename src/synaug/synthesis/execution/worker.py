@@ -15,22 +15,29 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageOps
 
 from synaug.config import QualityOptions
-from synaug.data.codec import encode, suffix_of
-from synaug.data.pixel_modes import plain_mode
+from synaug.data import encode, plain_mode, suffix_of
 from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.runtime import signals, storage
-from synaug.runtime.arguments import FUNCTION, PATH, WHOLES, Kind, check_arguments, instance_of
-from synaug.runtime.progress import Progress, silent
+from synaug.runtime import (
+    FUNCTION,
+    PATH,
+    WHOLES,
+    Kind,
+    Progress,
+    check_arguments,
+    instance_of,
+    signals,
+    silent,
+    storage,
+)
 from synaug.synthesis.execution.generation import Task, generated
 from synaug.synthesis.execution.journal import State, journal_path, read_state, read_tally
-from synaug.synthesis.generators.init_images import Guides
-from synaug.synthesis.planning.cost import estimate
-from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.slots import Slot, safe_names, slots
-from synaug.synthesis.quality.gates import Candidate, Gate, Verdict, judged
+from synaug.synthesis.generators import Guides
+from synaug.synthesis.planning import Plan, Slot, estimate, safe_names
+from synaug.synthesis.planning.slots import slots
+from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 
 if TYPE_CHECKING:
-    from synaug.synthesis.generators.diffusion import Generated, Generator
+    from synaug.synthesis.generators import Generated, Generator
 
 SYNTHETIC, REJECTED = "synthetic", "rejected"
 KEPT_PER_REASON = 60

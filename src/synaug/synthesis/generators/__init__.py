@@ -1,0 +1,5 @@
+"""Make images from prompts: diffusion pipelines, image services, and functions of one's own."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

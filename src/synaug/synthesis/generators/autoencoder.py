@@ -14,16 +14,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from synaug.data.codec import encode, suffix_of
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, encode, read_image, suffix_of
 from synaug.errors import OptionError
-from synaug.runtime import signals, storage
-from synaug.runtime.progress import Progress, silent
+from synaug.runtime import Progress, signals, silent, storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
 from synaug.synthesis.generators.loading import load_pipeline
 from synaug.synthesis.generators.model_sources import find_model
-from synaug.synthesis.planning.plan import Plan
+from synaug.synthesis.planning import Plan
 
 FOLDER = "autoencoded"
 _ABOUT, _DIGESTS = "about.json", "digests.jsonl"
@@ -111,7 +109,7 @@ def _autoencoder(plan: Plan, device: str) -> Any:
     """Return a function that encodes and decodes images of one size, and returns them in that size."""
     import torch
 
-    from synaug.runtime.devices import chosen_device
+    from synaug.runtime import chosen_device
 
     folder = find_model(plan.options.model)
     with quiet():

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.runtime.memory import is_out_of_memory
+from synaug.runtime import is_out_of_memory
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.conditioning import (
     Start,

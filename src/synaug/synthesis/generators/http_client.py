@@ -15,9 +15,7 @@ from urllib.parse import urlsplit
 
 from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.runtime import signals
-from synaug.runtime.secrets import redacted
-from synaug.runtime.trust import is_loopback
+from synaug.runtime import is_loopback, redacted, signals
 
 MAX_BYTES = 64 << 20  # of one response
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504, 529})

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import ApiOptions
-from synaug.data.codec import decoded
+from synaug.data import decoded
 from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.runtime import signals
-from synaug.runtime.trust import check_trusted_host
+from synaug.runtime import check_trusted_host, signals
 from synaug.synthesis.generators.diffusion import Generated
 from synaug.synthesis.generators.http_client import HttpClient, Refused, Unusable
 from synaug.synthesis.generators.image_services import ComfyUI, ImageService, OpenAIImages, read_workflow

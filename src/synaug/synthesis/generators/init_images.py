@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, read_image
 from synaug.errors import OptionError
 from synaug.runtime import storage
 from synaug.synthesis.generators.object_masks import Masks
-from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.slots import Slot
+from synaug.synthesis.planning import Plan, Slot
 
 MANY = 100  # a class with more training images is many-shot (Liu et al. 2019)
 

@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
-from synaug.runtime import storage
-from synaug.runtime.arguments import MODEL, TEXT, check_arguments, instance_of
+from synaug.runtime import MODEL, TEXT, check_arguments, instance_of, storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.conditioning import add_adapter, load_controlnet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
@@ -51,7 +50,7 @@ def load_generator(
     """
     import torch
 
-    from synaug.runtime.devices import chosen_device, chosen_precision
+    from synaug.runtime import chosen_device, chosen_precision
 
     check_arguments(
         "load_generator",

@@ -19,19 +19,17 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from synaug.config import FitOptions
-from synaug.data.manifest import Manifest, read_image
+from synaug.data import Manifest, read_image
 from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.runtime import signals, storage
-from synaug.runtime.devices import chosen_device
+from synaug.runtime import Progress, chosen_device, signals, silent, storage
 from synaug.runtime.files import directories
-from synaug.runtime.progress import Progress, silent
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
 from synaug.synthesis.generators.loading import load_pipeline
 from synaug.synthesis.generators.lora_files import write_fitted
 from synaug.synthesis.generators.model_sources import ModelFolder, find_model
 from synaug.synthesis.generators.text_encoders import limit_of_pipeline
-from synaug.synthesis.planning.plan import Plan, class_prompts
+from synaug.synthesis.planning import Plan, class_prompts
 
 FITTED = "fitted-model"
 _CHECKPOINT_EVERY = 100

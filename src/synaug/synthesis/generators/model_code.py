@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug.runtime import storage
-from synaug.runtime.files.names import component_fault
+from synaug.runtime.files import component_fault
 
 _LIBRARIES = ("diffusers", "transformers")
 _DESCRIPTIONS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")

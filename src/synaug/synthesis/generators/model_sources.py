@@ -13,9 +13,8 @@ import yaml
 
 from synaug.config import EMBEDDED
 from synaug.errors import DataError, EnvironmentFault
-from synaug.runtime import storage
+from synaug.runtime import current_digest, storage
 from synaug.runtime.files import directories
-from synaug.runtime.recorded import current_digest
 from synaug.synthesis.generators.model_code import foreign_code
 from synaug.synthesis.generators.weight_files import chosen_variant, decides, wanted_files
 

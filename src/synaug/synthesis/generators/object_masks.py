@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from synaug.data.codec import alpha_channel, read_file, recorded_bytes
-from synaug.data.formats.table_files import SUFFIXES, read_table
-from synaug.data.formats.tables import PATH_COLUMNS
-from synaug.data.manifest import Manifest
+from synaug.data import Manifest, alpha_channel, read_file, recorded_bytes
+from synaug.data.formats import PATH_COLUMNS, SUFFIXES, read_table
 from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.runtime.devices import chosen_device
+from synaug.runtime import chosen_device
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
-from synaug.synthesis.planning.prompts import readable_name
+from synaug.synthesis.planning import readable_name
 
 if TYPE_CHECKING:
-    from synaug.synthesis.planning.plan import Plan
+    from synaug.synthesis.planning import Plan
 
 ALPHA = "alpha"
 _OPAQUE = 128  # of 255, from which a pixel is of the object

@@ -14,7 +14,7 @@ from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.model_sources import find_model, is_service
-from synaug.synthesis.planning.prompt_length import shortened
+from synaug.synthesis.planning import shortened
 
 _NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4")
 _SPECIAL = 4  # tokens that are not text: start, end, a leading space

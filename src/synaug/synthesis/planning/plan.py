@@ -12,13 +12,9 @@ from typing import Any
 import numpy as np
 
 from synaug.config import GenerateOptions, PlanOptions
-from synaug.data.codec import Encoding
-from synaug.data.manifest import Manifest
-from synaug.data.sensitive_columns import BETWEEN
+from synaug.data import BETWEEN, Encoding, Manifest
 from synaug.errors import DataError, OptionError, unknown
-from synaug.runtime import storage
-from synaug.runtime.arguments import WHOLES, Kind, check_arguments, instance_of
-from synaug.runtime.own_code import shown
+from synaug.runtime import WHOLES, Kind, check_arguments, instance_of, shown, storage
 from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
 from synaug.synthesis.planning.prompts import MODIFIERS, phrase_of, prompt, readable_name
 from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, check_spread, combinations, phrases_of

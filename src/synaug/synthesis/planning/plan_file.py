@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import MAX_TARGET, GenerateOptions, PlanOptions
-from synaug.data.codec import FORMATS, Encoding
+from synaug.data import FORMATS, Encoding
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.synthesis.planning.cost import estimate

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synaug.data.class_names import cell_text, plain_cell
-from synaug.data.formats.table_files import read_table
-from synaug.data.labels import label_texts
+from synaug.data import cell_text, label_texts, plain_cell
+from synaug.data.formats import read_table
 from synaug.errors import DataError, OptionError, unknown
 from synaug.synthesis.planning.written_prompts import WrittenPrompt
 

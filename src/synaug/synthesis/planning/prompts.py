@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-from synaug.data.sensitive_columns import BETWEEN
+from synaug.data import BETWEEN
 from synaug.errors import unknown
 
 MODIFIERS = (

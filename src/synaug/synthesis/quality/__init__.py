@@ -1,0 +1,5 @@
+"""Check generated images: the gates, their scorers and their thresholds."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,7 +15,7 @@ from synaug.config import SIGLIP, QualityOptions
 from synaug.data.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators.model_sources import TRANSFORMERS, ModelFolder, find_model
+from synaug.synthesis.generators import TRANSFORMERS, ModelFolder, find_model
 
 FOLDS = 5
 MAX_FITTED = 20_000
@@ -193,7 +193,7 @@ def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "a
     """
     import torch
 
-    from synaug.runtime.devices import chosen_device
+    from synaug.runtime import chosen_device
 
     network, processor = _loaded_clip(model)
     network = network.to(chosen_device(device))

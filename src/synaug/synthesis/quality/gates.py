@@ -10,14 +10,22 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import QualityOptions
+from synaug.data import (
+    EQUAL,
+    SIDE,
+    Manifest,
+    Prints,
+    alike_distances,
+    make_prints,
+    make_views,
+    noise_limit,
+    read_image,
+    spectral_flatness,
+)
 from synaug.data.color_mode import color_mode
-from synaug.data.image_statistics import noise_limit, spectral_flatness
-from synaug.data.manifest import Manifest, read_image
-from synaug.data.near_duplicates import EQUAL, Prints, alike_distances, make_prints, make_views
-from synaug.data.thumbnails import SIDE, thumbnails
+from synaug.data.thumbnails import thumbnails
 from synaug.errors import unknown
-from synaug.runtime import signals
-from synaug.runtime.progress import Progress, silent
+from synaug.runtime import Progress, signals, silent
 from synaug.synthesis.quality.class_scorers import Embed, Scorer, fit_pixel_scorer, fit_scorer
 from synaug.synthesis.quality.thresholds import class_thresholds, margins
 

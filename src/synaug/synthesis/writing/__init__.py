@@ -1,0 +1,5 @@
+"""Have a language model write prompts."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -8,9 +8,9 @@ from typing import Any
 from PIL import Image
 
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.runtime.devices import chosen_device, chosen_precision
+from synaug.runtime import chosen_device, chosen_precision
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
+from synaug.synthesis.generators import TRANSFORMERS, find_model
 from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, beginning, question
 
 _NEW_TOKENS = 60  # per prompt

@@ -13,10 +13,8 @@ from typing import Any, Protocol
 from PIL import Image
 
 from synaug.errors import DataError, OptionError
-from synaug.runtime import signals, storage
-from synaug.runtime.progress import Progress, silent
-from synaug.synthesis.planning.spread import Phrases, turns
-from synaug.synthesis.planning.written_prompts import WrittenPrompt
+from synaug.runtime import Progress, signals, silent, storage
+from synaug.synthesis.planning import Phrases, WrittenPrompt, turns
 from synaug.synthesis.writing.answers import Wanted, distinct_form, other_names, parsed
 
 AT_ONCE = 12  # captions per question

@@ -1,0 +1,5 @@
+"""Retrain the last layer of a trained network on its features."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

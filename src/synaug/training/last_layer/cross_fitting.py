@@ -11,8 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_softmax
 
-from synaug.data.group_means import group_mean, group_mean_error
-from synaug.data.subsets import fold_numbers
+from synaug.data import fold_numbers, group_mean, group_mean_error
 from synaug.training.last_layer.logistic import warm_path
 from synaug.training.last_layer.problem import Head, Problem
 

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from synaug.data.export.torch_dataset import ImageDataset
+from synaug.data.export import ImageDataset
 from synaug.data.whole_numbers import whole_numbers
 from synaug.errors import DataError, OptionError
-from synaug.runtime.arguments import TEXT, check_arguments, instance_of
-from synaug.runtime.devices import chosen_device
-from synaug.training.networks.linear_layers import last_linear
+from synaug.runtime import TEXT, check_arguments, chosen_device, instance_of
+from synaug.training.networks import last_linear
 from synaug.training.training_set import TrainingSet
 
 _BATCH = 512

@@ -14,13 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import DataError, OptionError, unknown
-from synaug.runtime.arguments import SEED, TEXT, check_arguments, instance_of
+from synaug.runtime import SEED, TEXT, check_arguments, instance_of
 from synaug.training.last_layer.features import Batches, LabelledFeatures, labelled_features, with_labels
 from synaug.training.last_layer.logistic import logistic
 from synaug.training.last_layer.problem import Head, Problem
 from synaug.training.last_layer.solvers import METHODS
-from synaug.training.networks.classifiers import CosineLinear
-from synaug.training.networks.linear_layers import last_linear
+from synaug.training.networks import CosineLinear, last_linear
 from synaug.training.training_set import TrainingSet
 
 M = TypeVar("M", bound=nn.Module)

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import EnvironmentFault, OptionError, unknown
-from synaug.runtime import storage
-from synaug.runtime.quiet import without_warnings
+from synaug.runtime import storage, without_warnings
 from synaug.training.networks.custom import is_own
 from synaug.training.networks.saving import SavedClassifier
 from synaug.training.networks.timm_networks import WEIGHTS

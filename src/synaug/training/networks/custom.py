@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import OptionError
-from synaug.runtime import own_code
-from synaug.runtime.own_code import callable_named, shown
+from synaug.runtime import callable_named, own_code, shown
 from synaug.training.networks.linear_layers import last_linear
 
 __all__ = ["Factory", "factory_named", "is_own", "shown", "source_digest", "split_network"]

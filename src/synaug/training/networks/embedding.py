@@ -38,7 +38,7 @@ def make_embedder(network: str, *, device: str = "auto") -> Embedder:
     """
     import torch
 
-    from synaug.runtime.devices import chosen_device
+    from synaug.runtime import chosen_device
     from synaug.training.networks.timm_networks import pretrained_normalization, timm_backbone
 
     mean, std, own_side = pretrained_normalization(network)

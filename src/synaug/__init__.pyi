@@ -1,0 +1,30 @@
+from .config import Recipe as Recipe
+from .data.export.conversion import to_arrays as to_arrays
+from .data.export.conversion import to_datasets as to_datasets
+from .data.export.conversion import to_frame as to_frame
+from .data.export.conversion import to_torch as to_torch
+from .data.groups import class_counts as class_counts
+from .data.groups import group_counts as group_counts
+from .data.groups import imbalance_factor as imbalance_factor
+from .data.manifest import Manifest as Manifest
+from .data.manifest import from_arrays as from_arrays
+from .data.readers import read_data as read_data
+from .evaluation.fairness import fairness_report as fairness_report
+from .evaluation.longtail import longtail_report as longtail_report
+from .evaluation.predictions import evaluate_predictions as evaluate_predictions
+from .evaluation.spurious import spurious_report as spurious_report
+from .experiment import balance as balance
+from .experiment import run as run
+from .oversampler import SyntheticOverSampler as SyntheticOverSampler
+from .pipeline.export_classifier import export_classifier as export_classifier
+from .pipeline.predict import load_classifier as load_classifier
+from .recipes import read_recipe as read_recipe
+from .runtime.trust import trusting as trusting
+from .synthesis.execution.worker import synthesize as synthesize
+from .synthesis.generators.loading import load_generator as load_generator
+from .synthesis.planning.plan import make_plan as make_plan
+from .training.last_layer.features import labelled_features as labelled_features
+from .training.last_layer.retrain import retrain_classifier as retrain_classifier
+from .training.loop import train_representation as train_representation
+
+__version__: str

@@ -1,0 +1,13 @@
+from .catalog import known_datasets as known_datasets
+from .catalog import list_benchmark as list_benchmark
+from .fashion_mirrors import deciding_options as deciding_options
+from .fashion_mnist import CLASS_NAMES as CLASS_NAMES
+from .stamps import ATTRIBUTES as ATTRIBUTES
+from .stamps import SIDE as SIDE
+from .stamps import Stamps as Stamps
+from .stamps import composed as composed
+from .stamps import is_cutout as is_cutout
+from .stamps import read_stamps as read_stamps
+from .utkface import FIELDS as FIELDS
+from .utkface import is_faces as is_faces
+from .utkface import list_faces as list_faces

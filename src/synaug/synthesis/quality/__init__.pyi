@@ -1,0 +1,17 @@
+from .class_scorers import Embed as Embed
+from .class_scorers import Scorer as Scorer
+from .class_scorers import chosen_scorer as chosen_scorer
+from .class_scorers import fit_features as fit_features
+from .class_scorers import fit_pixel_scorer as fit_pixel_scorer
+from .class_scorers import needs_clip as needs_clip
+from .gates import Candidate as Candidate
+from .gates import Gate as Gate
+from .gates import Verdict as Verdict
+from .gates import check_gates as check_gates
+from .gates import judged as judged
+from .gates import make_gates as make_gates
+from .scorer_choice import LEAST_IMAGES as LEAST_IMAGES
+from .scorer_choice import chosen_name as chosen_name
+from .scorer_choice import classes_without_judge as classes_without_judge
+from .thresholds import class_thresholds as class_thresholds
+from .thresholds import margins as margins
