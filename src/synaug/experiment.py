@@ -84,6 +84,7 @@ from synaug.runtime import (
     enter,
     instance_of,
     is_out_of_memory,
+    needs_libraries,
     of_seed,
     shell_word,
     signals,
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
 SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the recipe."
 
 
+@needs_libraries
 def run(
     source: Source,
     out: Path,
@@ -237,6 +239,7 @@ def may_not_need_images(manifest: Manifest, results: Sequence[dict[str, Any]]) -
     return may_not_need(rarest, best, known.get(best, math.nan), num_tested=num_tested)
 
 
+@needs_libraries
 def balance(
     data: Source,
     *,

@@ -18,7 +18,7 @@ from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run
-from synaug.runtime import Progress, silent, storage
+from synaug.runtime import Progress, can_train, silent, storage
 from synaug.synthesis.execution import num_unsettled, synthesis_summary, synthetic_manifest
 from synaug.synthesis.generators import is_service, limit_at_hand, model_facts
 from synaug.synthesis.planning import Pace, Plan, doubtful_names, estimate, prompt_notes, spread_counts
@@ -34,7 +34,7 @@ def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -
 
 
 def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Manifest]:
-    plan_stage.check_recipe(recipe)
+    plan_stage.check_recipe(recipe, training=can_train())
     manifest = plan_stage.load_data(source, recipe, progress=progress)
     return plan_stage.drafted_plan(manifest, recipe), manifest
 

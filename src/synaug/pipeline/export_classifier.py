@@ -27,6 +27,7 @@ from synaug.runtime import (
     kind_of,
     markdown,
     markdown_code,
+    needs_libraries,
     portable_name,
     put_in_place,
     remove_left_over,
@@ -47,6 +48,7 @@ CHOSEN = "chosen"  # instead of a method: the one that the run chose
 METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
 
 
+@needs_libraries
 def export_classifier(
     run: str | Path,
     out: str | Path,

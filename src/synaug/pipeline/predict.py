@@ -20,7 +20,18 @@ from synaug.data.formats import SUFFIXES as TABLE_SUFFIXES
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run_directory import RunPaths, check_regular, locked_recipe
-from synaug.runtime import PATH, SEED, TEXT, Progress, check_arguments, shell_word, signals, silent, storage
+from synaug.runtime import (
+    PATH,
+    SEED,
+    TEXT,
+    Progress,
+    check_arguments,
+    needs_libraries,
+    shell_word,
+    signals,
+    silent,
+    storage,
+)
 from synaug.runtime.files import directories
 
 if TYPE_CHECKING:
@@ -60,6 +71,7 @@ class _Named:
     label: str | None = None
 
 
+@needs_libraries
 def load_classifier(
     path: str | Path,
     *,

@@ -24,6 +24,9 @@ from .escaping import markdown_code as markdown_code
 from .escaping import portable_name as portable_name
 from .escaping import shell_word as shell_word
 from .escaping import visible as visible
+from .libraries import can_train as can_train
+from .libraries import missing_library as missing_library
+from .libraries import needs_libraries as needs_libraries
 from .memory import is_out_of_memory as is_out_of_memory
 from .memory import keep_freed_memory as keep_freed_memory
 from .new_folder import is_free as is_free

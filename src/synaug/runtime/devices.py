@@ -1,15 +1,20 @@
-"""Choose the device and number format for a network, and isolate its random draws."""
+"""Choose the device and number format for a network, and isolate its random draws.
+
+torch is imported on use: counting, planning and evaluating work without it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-
-import torch
+from typing import TYPE_CHECKING
 
 from synaug.errors import EnvironmentFault, OptionError, unknown
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+if TYPE_CHECKING:
+    import torch
+
+_PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 def chosen_device(device: str | torch.device) -> torch.device:
@@ -19,6 +24,8 @@ def chosen_device(device: str | torch.device) -> torch.device:
         OptionError: this is not a device name.
         EnvironmentFault: the device is not available on this machine.
     """
+    import torch
+
     if not isinstance(device, str | torch.device):
         raise OptionError(f"device must be a name such as auto or cpu, got {type(device).__name__}.")
     if str(device) == "auto":
@@ -37,27 +44,33 @@ def chosen_device(device: str | torch.device) -> torch.device:
 
 def available_kinds() -> list[str]:
     """Return the kinds of device on this machine, fastest last."""
+    import torch
+
     found = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
     return ["cpu", *(kind for kind, is_available in found.items() if is_available)]
 
 
-def chosen_precision(precision: str, device: torch.device, *, on_gpu: torch.dtype = torch.bfloat16) -> torch.dtype:
-    """Return the number format of the forward pass; ``auto`` is ``on_gpu`` on CUDA, else float32.
+def chosen_precision(precision: str, device: torch.device, *, on_gpu: str = "bfloat16") -> torch.dtype:
+    """Return the number format of the forward pass; ``auto`` is the format named ``on_gpu`` on CUDA, else float32.
 
     Raises:
         OptionError: unknown format, or half precision on a CPU, which is far slower there.
     """
+    import torch
+
     if precision == "auto":
-        return on_gpu if device.type == "cuda" else torch.float32
-    if not isinstance(precision, str) or precision not in _DTYPES:
-        raise unknown("precision", precision, ["auto", *_DTYPES])
+        precision = on_gpu if device.type == "cuda" else "float32"
+    if not isinstance(precision, str) or precision not in _PRECISIONS:
+        raise unknown("precision", precision, ["auto", *_PRECISIONS])
     if device.type == "cpu" and precision != "float32":
         raise OptionError(f"precision {precision} is slower than float32 on a CPU; allowed there: auto, float32.")
-    return _DTYPES[precision]
+    return getattr(torch, precision)
 
 
 @contextlib.contextmanager
 def forked_randomness(device: torch.device) -> Iterator[None]:
     """Let the block seed torch (for dropout inside networks), then restore the caller's random state."""
+    import torch
+
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield

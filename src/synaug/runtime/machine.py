@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 
@@ -14,6 +15,8 @@ def machine() -> str:
 
 
 def _accelerator() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "GPU unknown without torch"
     import torch
 
     if torch.cuda.is_available():

@@ -21,7 +21,7 @@ from synaug.data.formats.table_files import Table
 from synaug.data.formats.tables import PATH_COLUMNS, list_rows
 from synaug.data.manifest import Quarantined
 from synaug.errors import DataError, EnvironmentFault
-from synaug.runtime import storage
+from synaug.runtime import missing_library, storage
 from synaug.runtime.files import directories
 
 PREFIX = "hf:"
@@ -219,9 +219,7 @@ def _library() -> Any:
     try:
         import datasets
     except ModuleNotFoundError as error:
-        if error.name != "datasets":
-            raise
-        raise EnvironmentFault("The package datasets is missing. Install it with: pip install 'synaug[hub]'") from None
+        raise missing_library(error, "Reading this") or error from None
     return datasets
 
 
