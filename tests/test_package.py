@@ -33,8 +33,8 @@ INTO = ("save", "write_table", "to_csv", "save_image", "ParquetWriter")  # a pat
 ELSEWHERE_TOO = {"remove", "move", "link", "truncate", "save"}  # methods of lists and tensors, so only of modules
 FILE_MODULES = {"os", "shutil", "tempfile", "np", "torch", "fcntl"}
 ALLOWED = {  # files that libraries write themselves, outside our promises
-    ("training/networks/conversion.py", "save"),  # into a buffer, or a scratch folder that is read back
-    ("report/score_figures.py", "savefig"),  # into a buffer
+    ("training/networks/exchange_formats.py", "save"),  # into a buffer, or a scratch folder that is read back
+    ("report/score_pages/score_figures.py", "savefig"),  # into a buffer
     ("cli/streams.py", "os.open"),  # the null device, replacing a closed stream
     ("synthesis/generators/lora_files.py", "save_pretrained"),  # into a scratch folder, from which storage copies
 }

@@ -17,7 +17,7 @@ from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.write_prompts import check_written, write_prompt_file
 from synaug.recipes import make_recipe
 from synaug.runtime import signals
-from synaug.synthesis.planning.prompt_file import read_prompts
+from synaug.synthesis.planning.prompting.prompt_file import read_prompts
 
 KEY = "sk-test-0123456789abcdef"
 PLACES = ["on a table", "on grass"]
