@@ -2,17 +2,12 @@
 
 import json
 import os
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "generators"))  # importlib mode does not
-
 from image_server import serving
-
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.write_prompts import check_written, write_prompt_file
 from synaug.recipes import make_recipe

@@ -13,10 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not add it
-
+import image_server
 from image_server import png, serving
-
 from synaug.config import ApiOptions, GenerateOptions, PlanOptions, QualityOptions
 from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
@@ -180,7 +178,6 @@ def test_a_budget_stops_at_the_cent_and_what_was_paid_is_in_the_run(service, tmp
 
 KILLED = """
 import os, sys, threading
-sys.path.insert(0, {folder!r})
 from pathlib import Path
 import test_image_api as t
 class Service: address = {address!r}
@@ -191,9 +188,9 @@ t.made(t.planned(8), t.generator(Service, run=run, concurrency=2), run)
 
 def test_a_run_that_is_killed_again_and_again_pays_for_no_image_twice(service, tmp_path):
     run, script = tmp_path / "run", tmp_path / "killed.py"
-    script.write_text(KILLED.format(folder=str(Path(__file__).parent), address=service.address))
-    source = str(Path(storage.__file__).parents[2])
-    environment = os.environ | {"PYTHONPATH": source}
+    script.write_text(KILLED.format(folder=str(Path(__file__).parents[3]), address=service.address))
+    paths = (Path(storage.__file__).parents[2], Path(__file__).parent, Path(image_server.__file__).parent)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
     for kill_at in (1, 3, 5, None):  # number of answers after which the process is killed
         process = subprocess.Popen([sys.executable, script, run], env=environment, stderr=subprocess.PIPE)
         seen = []
