@@ -230,6 +230,13 @@ def test_code_outside_a_package_imports_from_its_face():
     assert not found
 
 
+def test_no_package_has_more_than_a_dozen_modules():
+    allowed = {"training": 18}
+    for package in {path.parent for path in ROOT.rglob("*.py")}:
+        modules = [path for path in package.glob("*.py") if path.stem != "__init__"]
+        assert len(modules) <= allowed.get(package.name, 12), package
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="No synaug attribute balence"):
         _ = synaug.balence
