@@ -1,4 +1,4 @@
-"""Choose the device and number format for a network, and isolate its random draws.
+"""Describe this machine, choose the device and number format for a network, and isolate its random draws.
 
 torch is imported on use: counting, planning and evaluating work without it.
 """
@@ -6,6 +6,9 @@ torch is imported on use: counting, planning and evaluating work without it.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import os
+import platform
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,23 @@ if TYPE_CHECKING:
     import torch
 
 _PRECISIONS = ("float32", "float16", "bfloat16")
+
+
+def machine() -> str:
+    """Return a short description of this machine, for reports."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU cores ({platform.machine()}), {pages:.0f} GiB, {_accelerator()}"
+
+
+def _accelerator() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "GPU unknown without torch"
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return "no GPU"
 
 
 def chosen_device(device: str | torch.device) -> torch.device:

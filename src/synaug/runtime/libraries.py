@@ -1,6 +1,6 @@
 """Check whether the libraries of an extra are installed; a failed import becomes an error that names the extra.
 
-Counting, evaluating and reporting need none of them. torch and its companions are the extra ``train``.
+Counting, planning, evaluating and reviewing need none of them. torch and its companions are the extra ``train``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ EXTRAS = dict.fromkeys(TRAINING, "train") | {
 }
 """The extra of synaug that installs a library, by the name under which Python imports it."""
 
-WITHOUT_TRAINING = (
-    "Without it, these work: count, doctor, plan --dry-run, evaluate, status, review, report, export of images, verify."
+NO_TRAINING = (
+    "{library} is not installed. Generating and training need it: pip install 'synaug[train]'. These work without it: "
+    "count, doctor, evaluate, plan --dry-run, verify, and status, review and export of an existing run."
 )
 
 Given = ParamSpec("Given")
@@ -47,12 +48,10 @@ def missing_library(error: ImportError, needed_by: str = "This") -> MissingLibra
     library = (error.name or "").partition(".")[0]
     if library not in EXTRAS:
         return None
-    extra = EXTRAS[library]
-    return MissingLibraryError(
-        f"{needed_by} needs {library}, which is not installed. Install it with: pip install 'synaug[{extra}]'"
-        + (f". {WITHOUT_TRAINING}" if extra == "train" else ""),
-        name=library,
-    )
+    if (extra := EXTRAS[library]) == "train":
+        return MissingLibraryError(NO_TRAINING.format(library=library), name=library)
+    way_out = f"Install it with: pip install 'synaug[{extra}]'"
+    return MissingLibraryError(f"{needed_by} needs {library}, which is not installed. {way_out}", name=library)
 
 
 def needs_libraries(function: Callable[Given, Result]) -> Callable[Given, Result]:
