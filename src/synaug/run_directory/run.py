@@ -23,7 +23,7 @@ from synaug.run_directory.lock_file import (
     write_files,
 )
 from synaug.run_directory.paths import RunPaths, check_regular
-from synaug.runtime import signatures, storage
+from synaug.runtime import shell_word, signatures, storage
 from synaug.runtime.files import directories
 from synaug.synthesis.planning import Plan, plan_bytes, read_plan
 
@@ -51,7 +51,7 @@ class Run(RunPaths):
             missing = run.lock_file if run.plan_file.is_file() else run.plan_file
             raise DataError(
                 f"{path} is not a run directory: it has no {missing.name}. Create one with: "
-                f"synaug plan DATA --out {path}"
+                f"synaug plan DATA --out {shell_word(path)}"
             )
         check_regular(run)
         check_recorded(run)
