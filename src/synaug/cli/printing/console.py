@@ -17,6 +17,7 @@ from synaug.cli.printing.training_preview import training_sentences
 from synaug.data import left_out_sentences, shot_bins
 from synaug.runtime import duration
 from synaug.runtime.security import shell_word
+from synaug.schemas import Account, Counts, Report, Result
 
 _LINES = 12
 
@@ -34,10 +35,10 @@ def percent(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def show_counts(summary: dict[str, Any], *, source: Path) -> None:
+def show_counts(summary: Counts, account: Account, *, source: Path) -> None:
     """Print the number of images per class with bars, how the data were read, and the next command."""
     console = _console()
-    counts: dict[str, int] = summary["class_counts"]
+    counts = summary["class_counts"]
     table = Table()
     table.add_column("class")
     table.add_column("images", justify="right")
@@ -47,9 +48,10 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
         style = "green" if is_many else "red" if is_few else "yellow"
         table.add_row(escape(name), f"{number:,}", Bar(number / most, style))
     console.print(table)
-    combined = "class x " + (" & ".join(summary["group_counts_by_attribute"]) or "attribute")
+    by_attribute = summary.get("group_counts_by_attribute") or {}
+    combined = "class x " + (" & ".join(by_attribute) or "attribute")
     for title, groups in {
-        **{f"class x {name}": groups for name, groups in summary["group_counts_by_attribute"].items()},
+        **{f"class x {name}": groups for name, groups in by_attribute.items()},
         combined: summary["group_counts"],
     }.items():
         _show_groups(title, groups)
@@ -59,9 +61,9 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
         f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
-    if summary["num_without_attribute"]:
-        console.print(f"{summary['num_without_attribute']:,} images have no attribute, so they are in no group.")
-    show_reading(summary)
+    if unknown := summary.get("num_without_attribute"):
+        console.print(f"{unknown:,} images have no attribute, so they are in no group.")
+    show_reading(account)
     console.print(f"Next: [bold]synaug run {escape(shell_word(source))} --dry-run[/]", soft_wrap=True)
 
 
@@ -75,7 +77,7 @@ def _show_groups(title: str, counts: Mapping[str, int]) -> None:
         _console().print(table)
 
 
-def show_reading(account: dict[str, Any]) -> None:
+def show_reading(account: Account) -> None:
     """Print how data were read: the layout, skipped files with reasons, and notes."""
     console = _console()
     if account["layout"]:
@@ -249,12 +251,12 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
         console.print(f"Next: [bold]synaug generate {escape(shell_word(run))}[/]", soft_wrap=True)
 
 
-def show_results(report: dict[str, Any]) -> None:
+def show_results(results: Sequence[Result]) -> None:
     """Print one row per method: mean and, over several seeds, standard deviation."""
     from synaug.report import shown_columns
     from synaug.report.results_table import results_table
 
-    rows = results_table(report)
+    rows = results_table(results)
     columns = shown_columns(rows)
     table = Table()
     table.add_column("method")
@@ -280,7 +282,7 @@ def wrapped(text: str, width: int) -> str:
     return joined.replace("\0", " ")
 
 
-def show_summary(report: dict[str, Any], page: Path) -> None:
+def show_summary(report: Report, page: Path) -> None:
     """Print the report's summary and the location of the page."""
     from synaug.report import ALARM
     from synaug.report.summary import summary
@@ -293,7 +295,7 @@ def show_summary(report: dict[str, Any], page: Path) -> None:
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
-    show_usage(report["usage"])
+    show_usage(report.get("usage") or [])
 
 
 def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) -> None:
@@ -361,7 +363,7 @@ def show_status(content: dict[str, Any], run: Path) -> None:
         )
 
 
-def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
+def show_facts(facts: Mapping[str, object], *, title: str = "") -> None:
     """Print one line per fact: name and value."""
     console = _console()
     if title:
@@ -374,7 +376,7 @@ def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
     console.print(table)
 
 
-def _fact(value: Any) -> str:
+def _fact(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_fact(item)}" for name, item in value.items())
     if isinstance(value, list):
