@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from synaug.data import left_out_sentences, shot_bins
 from synaug.runtime import duration
 from synaug.runtime.security import shell_word
 from synaug.schemas import Account, Counts, Report, Result
+from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
 
 _LINES = 12
 
@@ -99,7 +100,7 @@ def _factor(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
-def show_plan(plan: dict[str, Any], out: Path | None) -> None:
+def show_plan(plan: PlanSummary, out: Path | None) -> None:
     """Print the images to generate, their prompts and their cost."""
     console = _console()
     table = Table()
@@ -145,15 +146,16 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
             "no budget is set (api.max_cost)" if plan["max_cost"] is None else f"the budget is {plan['max_cost']:,.2f}"
         )
         console.print(f"Cost of the service: about {plan['cost']:,.2f} plus rejected images; {budget}.")
-    for sentence in training_sentences(plan):
-        console.print(sentence, soft_wrap=True)
+    if "methods" in plan:
+        for sentence in training_sentences(cast("RunPreview", plan)):
+            console.print(sentence, soft_wrap=True)
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:
         console.print(f"Next: [bold]synaug generate {escape(shell_word(out))}[/]", soft_wrap=True)
 
 
-def _speed(estimate: dict[str, Any]) -> str:
+def _speed(estimate: Speed) -> str:
     """Return images per second and, on a GPU, its hours.
 
     >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
@@ -166,8 +168,8 @@ def _speed(estimate: dict[str, Any]) -> str:
     return f"{rate:,.1f} images per second{shown}"
 
 
-def _called(plan: dict[str, Any], name: str) -> str:
-    return str(plan["called"].get(name, name))
+def _called(plan: PlanSummary, name: str) -> str:
+    return str((plan.get("called") or {}).get(name, name))
 
 
 def show_synthesis(content: dict[str, Any]) -> None:
@@ -206,7 +208,7 @@ def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
     console.print("Check one with: synaug count DATA --benchmark NAME")
 
 
-def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
+def show_check(content: Check, run: Path, *, taken_out: bool) -> None:
     """Print the number of images that fail the gates, by reason and class, and what to do about them."""
     console = _console()
     failed = sum(content["rejected"].values())
@@ -223,7 +225,7 @@ def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
         console.print(f"To remove them: [bold]synaug check {escape(shell_word(run))} --reject[/]", soft_wrap=True)
 
 
-def show_review(content: dict[str, Any], run: Path) -> None:
+def show_review(content: ReviewFiles, run: Path) -> None:
     """Print the locations of the contact sheets and the table, and the next steps."""
     console = _console()
     console.print(f"{content['shown']:,} images in {len(content['sheets']):,} contact sheets. Open:")
@@ -235,7 +237,7 @@ def show_review(content: dict[str, Any], run: Path) -> None:
     console.print(f"Next: [bold]synaug review {escape(shell_word(run))} --apply[/]", soft_wrap=True)
 
 
-def show_applied(content: dict[str, Any], run: Path) -> None:
+def show_applied(content: Applied, run: Path) -> None:
     """Print the effect of manual review decisions."""
     console = _console()
     rows = content["rows"]
@@ -329,7 +331,7 @@ def show_usage(lines: Sequence[str]) -> None:
         console.print(f"  [bold]{escape(line)}[/]", soft_wrap=True)
 
 
-def show_status(content: dict[str, Any], run: Path) -> None:
+def show_status(content: Status, run: Path) -> None:
     """Print the progress of a run, the processes working on it, and how to resume if there are none."""
     images = content["images"]
     rows = {

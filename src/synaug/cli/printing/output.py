@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from synaug.schemas import Report
+    from synaug.schemas.output import PlanSummary
 
 
 def print_json(content: object) -> None:
@@ -41,7 +42,7 @@ def print_note(text: str) -> None:
     print(visible(text, keep="\n"), file=sys.stderr)
 
 
-def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+def show_plan(content: PlanSummary, out: Path | None, *, as_json: bool) -> None:
     """Print the images to generate and, if the plan is in a folder, the next command."""
     from synaug.cli.printing import console
 
