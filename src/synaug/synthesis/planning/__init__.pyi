@@ -11,17 +11,10 @@ from .plan_file import plan_bytes as plan_bytes
 from .plan_file import read_plan as read_plan
 from .plan_file import spread_counts as spread_counts
 from .prompt_account import as_written as as_written
-from .prompt_file import check_suffix as check_suffix
-from .prompt_file import prompts_text as prompts_text
-from .prompt_file import read_prompts as read_prompts
 from .prompt_length import check_prompt_length as check_prompt_length
 from .prompt_length import prompt_notes as prompt_notes
 from .prompt_length import shortened as shortened
-from .prompts import readable_name as readable_name
 from .slots import Slot as Slot
 from .slots import image_seed as image_seed
 from .slots import safe_names as safe_names
 from .slots import sample_slots as sample_slots
-from .spread import Phrases as Phrases
-from .spread import turns as turns
-from .written_prompts import WrittenPrompt as WrittenPrompt

@@ -1,0 +1,10 @@
+from .output import print_facts as print_facts
+from .output import print_json as print_json
+from .output import print_note as print_note
+from .output import print_text as print_text
+from .output import show_plan as show_plan
+from .output import show_report as show_report
+from .output import wipe_terminal as wipe_terminal
+from .terminal import Console as Console
+from .terminal import Table as Table
+from .terminal import escape as escape
