@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synaug.cli.printing import print_json, print_text
 from synaug.cli.session import options_of, session
 from synaug.cli.shared_options import Aliases, Attribute, Data, Json, Label, Model, RecipeFile, Seed, SplitColumn, Trust
+
+if TYPE_CHECKING:
+    from synaug.schemas.output import Examination
 
 STYLES = {"would gain": "yellow", "good": "green", "flat": "red", "unknown": "dim"}
 VERDICTS = {
@@ -72,7 +75,7 @@ def doctor(
         show_doctor(content)
 
 
-def show_doctor(content: dict[str, Any]) -> None:
+def show_doctor(content: Examination) -> None:
     """Print one row per class, the suspicious labels, the findings and the next command."""
     from synaug.cli.printing import Console, Table, escape
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from synaug.errors import OptionError
 from synaug.pipeline.prepare import check_counts, drafted_plan
 from synaug.recipes import with_overrides
 from synaug.runtime import Progress, signals, silent, storage
+from synaug.schemas.output import Trial, TriedClass
 from synaug.synthesis.planning import Slot, image_seed, safe_names
 from synaug.synthesis.planning.slots import slots
 
@@ -33,7 +34,7 @@ BATCH = 16
 
 def try_model(
     source: Path, recipe: Recipe, out: Path, *, generator: Generator | None = None, progress: Progress = silent
-) -> dict[str, Any]:
+) -> Trial:
     """Generate ``PER_CLASS`` images per class, write a page with real ones beside them, and return a light per class.
 
     Args:
@@ -71,7 +72,7 @@ def try_model(
         progress("loading the generator", 1, 1, recipe.plan.model)
     images = _made(generator, chosen, progress)
     probabilities, recalls = _judged(real, images, recipe.seed)
-    classes = {}
+    classes: dict[str, TriedClass] = {}
     folder = storage.make_folder(out)
     names = safe_names(manifest.class_names)
     index = []
@@ -109,7 +110,7 @@ def _made(generator: Generator, chosen: Sequence[Slot], progress: Progress) -> l
         part = chosen[start : start + BATCH]
         progress("making images", start, len(chosen), "")
         found = generator([slot.prompt for slot in part], seeds=[image_seed(slot.id, 0) for slot in part])
-        images += [getattr(each, "image", each) for each in cast("Iterable[Any]", found)]
+        images += [cast("Image.Image", getattr(each, "image", each)) for each in cast("Iterable[object]", found)]
         signals.stop_here()
     progress("making images", len(chosen), len(chosen), "")
     return images
