@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from rich.padding import Padding
 
+from synaug.cli.output import service_cost
 from synaug.cli.terminal import Bar, Console, Table, escape
 from synaug.cli.training_preview import training_sentences
 from synaug.data import left_out_sentences, shot_bins
@@ -109,8 +110,12 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
     console.print(
-        f"There: images to train on; {plan['test_images']:,} more are for testing. Use --aliases to "
-        "change the class names in prompts."
+        f"There: images to train on; {plan['test_images']:,} more are for testing. "
+        + (
+            f"Prompts: those of {escape(plan['prompts_file'])}."
+            if plan.get("prompts_file")
+            else "Use --aliases to change the class names in prompts."
+        )
     )
     if lacking := plan.get("cannot_judge"):
         names = ", ".join(
@@ -138,10 +143,8 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"{disk} on disk; {time}."
     )
     if plan.get("cost") is not None:
-        budget = (
-            "no budget is set (api.max_cost)" if plan["max_cost"] is None else f"the budget is {plan['max_cost']:,.2f}"
-        )
-        console.print(f"Cost of the service: about {plan['cost']:,.2f} plus rejected images; {budget}.")
+        cost = {"images": plan["cost"], "price": plan["price"], "budget": plan["max_cost"]}
+        console.print(f"{service_cost(cost, estimate['images'])} Rejected images cost as much as accepted ones.")
     for sentence in training_sentences(plan):
         console.print(sentence, soft_wrap=True)
     if out is None:

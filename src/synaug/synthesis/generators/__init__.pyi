@@ -6,6 +6,7 @@ from .http_client import HttpClient as HttpClient
 from .http_client import Refused as Refused
 from .http_client import Unusable as Unusable
 from .image_api import OPENAI as OPENAI
+from .image_api import ServiceGenerator as ServiceGenerator
 from .image_api import load_service as load_service
 from .init_images import Guide as Guide
 from .init_images import Guides as Guides
@@ -20,6 +21,7 @@ from .model_sources import find_model as find_model
 from .model_sources import is_service as is_service
 from .model_sources import model_facts as model_facts
 from .model_sources import place_of as place_of
+from .own_generators import OwnGenerator as OwnGenerator
 from .own_generators import check_own_generator as check_own_generator
 from .own_generators import load_own_generator as load_own_generator
 from .text_encoders import limit_at_hand as limit_at_hand

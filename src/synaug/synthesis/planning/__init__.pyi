@@ -1,16 +1,17 @@
+from .class_words import called as called
+from .class_words import class_captions as class_captions
+from .class_words import class_prompts as class_prompts
+from .class_words import doubtful_names as doubtful_names
 from .cost import Pace as Pace
 from .cost import estimate as estimate
 from .plan import Plan as Plan
-from .plan import called as called
-from .plan import class_captions as class_captions
-from .plan import class_prompts as class_prompts
-from .plan import doubtful_names as doubtful_names
 from .plan import make_plan as make_plan
 from .plan import starts_from_real as starts_from_real
 from .plan_file import plan_bytes as plan_bytes
 from .plan_file import read_plan as read_plan
 from .plan_file import spread_counts as spread_counts
 from .prompt_account import as_written as as_written
+from .prompt_account import prompts_origin as prompts_origin
 from .prompt_file import check_suffix as check_suffix
 from .prompt_file import prompts_text as prompts_text
 from .prompt_file import read_prompts as read_prompts
@@ -24,4 +25,5 @@ from .slots import safe_names as safe_names
 from .slots import sample_slots as sample_slots
 from .spread import Phrases as Phrases
 from .spread import turns as turns
+from .written_prompts import Author as Author
 from .written_prompts import WrittenPrompt as WrittenPrompt
