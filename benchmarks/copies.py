@@ -17,13 +17,14 @@ from gates import ALTERATIONS, held_out, plant
 from PIL import Image, ImageOps
 from scipy.fft import dctn
 
-from synaug.data import alike_distances, make_prints, make_views, read_data, read_image
-from synaug.data.thumbnails import thumbnails
+from synaug.data import read_data, read_image
+from synaug.data.images.thumbnails import thumbnails
+from synaug.data.similarity import alike_distances, make_prints, make_views
 from synaug.recipes import read_recipe
 from synaug.runtime import demo_data, demo_recipe
 from synaug.runtime.machine import machine
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators import find_model
+from synaug.synthesis.generators.models import find_model
 from synaug.synthesis.quality.gates import nearest_distances
 
 STRICT = 1 / 400

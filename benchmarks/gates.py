@@ -21,8 +21,9 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from synaug.config import GenerateOptions, PlanOptions, QualityOptions
-from synaug.data import Encoding, read_data, read_image
+from synaug.data import read_data, read_image
 from synaug.data.benchmarks.fashion_mnist import archive_folder, read_archive, split_positions
+from synaug.data.images import Encoding
 from synaug.recipes import read_recipe
 from synaug.runtime import demo_data, demo_recipe
 from synaug.runtime.machine import machine

@@ -30,14 +30,16 @@ import torch
 from PIL import Image
 
 from synaug.config import DataOptions, GenerateOptions, PlanOptions, QualityOptions
-from synaug.data import Encoding, Manifest, class_counts, read_data
+from synaug.data import Manifest, class_counts, read_data
+from synaug.data.images import Encoding
 from synaug.runtime import chosen_device, demo_data, keep_freed_memory
 from synaug.runtime.machine import machine
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.execution import synthesize
-from synaug.synthesis.generators import find_model, load_generator
+from synaug.synthesis.generators import load_generator
 from synaug.synthesis.generators.diffusion import DiffusionGenerator
 from synaug.synthesis.generators.loading import load_pipeline
+from synaug.synthesis.generators.models import find_model
 from synaug.synthesis.planning import Plan, Slot, image_seed, make_plan
 from synaug.synthesis.planning.slots import slots
 from synaug.synthesis.quality import Gate, make_gates

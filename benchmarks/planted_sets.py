@@ -24,8 +24,9 @@ from gates import ALTERATIONS
 from PIL import Image, ImageFilter, ImageOps
 
 from synaug.config import Recipe
-from synaug.data import from_arrays, read_data, read_image
+from synaug.data import read_data, read_image
 from synaug.data.benchmarks.fashion_mnist import read_archive, split_positions
+from synaug.data.manifest import from_arrays
 from synaug.pipeline.measure_gap import measured_gap
 from synaug.pipeline.scorer import gate_embedder
 from synaug.recipes import read_recipe, with_overrides

@@ -30,8 +30,9 @@ import pandas as pd
 from PIL import Image
 
 from synaug.config import GenerateOptions, PlanOptions, QualityOptions
-from synaug.data import Encoding, Manifest
+from synaug.data import Manifest
 from synaug.data.export import export_dataset, verify_dataset
+from synaug.data.images import Encoding
 from synaug.runtime import storage
 from synaug.runtime.machine import machine
 from synaug.synthesis.execution import manifest_of, synthesize

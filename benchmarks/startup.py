@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import make_recipe, read_recipe
 from synaug.runtime import demo_data, demo_recipe
 from synaug.runtime.machine import machine

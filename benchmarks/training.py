@@ -45,7 +45,8 @@ from torchvision.transforms import v2
 
 from synaug.config import StageOptions
 from synaug.runtime import chosen_device, chosen_precision, keep_freed_memory
-from synaug.training import TrainingSet, train_representation
+from synaug.training import TrainingSet
+from synaug.training.loop import train_representation
 from synaug.training.networks import make_model
 from synaug.training.optimization import make_optimizer
 from synaug.training.training_set import make_training_set

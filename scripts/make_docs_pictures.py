@@ -14,10 +14,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from synaug.data import read_file, read_image, read_manifest
-from synaug.evaluation import gap_report
+from synaug.data import read_image, read_manifest
+from synaug.data.images import read_file
+from synaug.evaluation.gap import gap_report
 from synaug.pipeline import generate as generate_stage
-from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import read_recipe, with_overrides
 from synaug.report import reason_text
 from synaug.runtime import demo_data, demo_recipe

@@ -31,7 +31,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from synaug.data.benchmarks import fashion_mnist
-from synaug.synthesis.planning.prompts import MODIFIERS
+from synaug.synthesis.planning.prompting import MODIFIERS
 
 SEED = 20230800994 % 2**31
 SIZE = 32  # pixels; items are drawn at 28 and enlarged

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 import chromium
-from synaug.pipeline import ReviewServer, ReviewSession
+from synaug.pipeline.review import ReviewServer, ReviewSession
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 READY = "document.querySelectorAll('.tile img').length > 8 && [...document.images].every((image) => image.complete)"

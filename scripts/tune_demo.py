@@ -23,12 +23,13 @@ import numpy as np
 
 from synaug import methods
 from synaug.config import Recipe
-from synaug.data import Manifest, from_arrays, joined, read_image, readers
+from synaug.data import Manifest, joined, read_image, readers
 from synaug.data.benchmarks import fashion_mnist
 from synaug.data.benchmarks.fashion_mirrors import filled_with_fashion
-from synaug.evaluation import longtail_report
+from synaug.data.manifest import from_arrays
+from synaug.evaluation.longtail import longtail_report
 from synaug.pipeline import generate as generate_stage
-from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import read_recipe, with_overrides
 from synaug.run_directory import RunPaths
 from synaug.runtime import ConsoleProgress, demo_data, demo_recipe, storage

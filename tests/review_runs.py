@@ -6,7 +6,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from synaug.pipeline.plan import drafted_plan, load_data, write_run
+from synaug.pipeline.prepare import drafted_plan, load_data, write_run
 from synaug.recipes import make_recipe
 from synaug.runtime import storage
 from synaug.runtime.ownership import claim

@@ -98,7 +98,7 @@ def test_an_unknown_arm_names_the_known():
 @pytest.mark.parametrize("name", [name for name in experiment_names() if name != PHOTOS])
 def test_every_experiment_names_only_methods_that_there_are(name):
     from synaug.methods import check_methods
-    from synaug.pipeline.plan import check_recipe
+    from synaug.pipeline.prepare import check_recipe
 
     chosen = read_experiment(name)
     for cell in cells(chosen, Path("out"), [0]):

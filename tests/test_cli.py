@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from synaug import experiment
-from synaug.cli import COMMANDS, console, session
+from synaug.cli import COMMANDS, session
+from synaug.cli.printing import console
 from synaug.errors import Interrupted
 from synaug.methods.results import read_result
 from synaug.run_directory import RunPaths
@@ -490,7 +491,7 @@ def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
 
 
 def test_gpu_hours_are_shown_where_a_gpu_was_timed(capsys):
-    from synaug.cli import console
+    from synaug.cli.printing import console
 
     plan = {"by": "class", "num_to_generate": {}, "doubtful_names": [], "model": "m", "license": "x", "prompts": {}}
     plan |= {"have": {}, "test_images": 0, "model_note": ""}

@@ -22,12 +22,12 @@ from synaug.data.manifest import read_image, read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.methods import DEFAULT_METHODS, is_finished
 from synaug.pipeline import generate as generate_stage
-from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import prepare as plan_stage
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.recipes import make_recipe, with_overrides
 from synaug.run_directory import RunPaths, locked_recipe
 from synaug.runtime.storage import digest
-from synaug.synthesis.generators.model_sources import find_model
+from synaug.synthesis.generators.models.model_sources import find_model
 from synaug.training.checkpoint import FILE
 
 

@@ -31,7 +31,7 @@ from synaug.methods.datasets import retraining_data
 from synaug.methods.options import learns_from_validation
 from synaug.methods.training import retrained_model
 from synaug.methods.training_time import training_seconds
-from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import prepare as plan_stage
 from synaug.pipeline import report as report_stage
 from synaug.pipeline import report_examples
 from synaug.recipes import make_recipe, with_overrides

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks
 
-from synaug.data.codec import read_file
+from synaug.data.images.codec import read_file
 from synaug.errors import DataError, OptionError
 from synaug.oversampler import SyntheticOverSampler, images_to_make
 

@@ -15,7 +15,7 @@ from synaug.bench.grid import cells
 from synaug.config import EMBEDDED, STABLE_DIFFUSION, Recipe
 from synaug.data.benchmarks.cifar import CIFAR10, CIFAR100
 from synaug.methods import DEFAULT_METHODS, check_methods, retrain_options
-from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import read_recipe, with_overrides
 from synaug.runtime.embedded import ASSETS, demo_recipe
 from synaug.synthesis.planning.slots import slots

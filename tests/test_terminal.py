@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from synaug.cli.terminal import Bar, Console, Table, escape
+from synaug.cli.printing.terminal import Bar, Console, Table, escape
 from synaug.runtime.progress import ConsoleProgress
 
 ENCODINGS = ("cp1252", "latin-1", "ascii", "utf-8")

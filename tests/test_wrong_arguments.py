@@ -12,7 +12,7 @@ from PIL import Image
 
 import synaug
 from synaug.config import GenerateOptions, PlanOptions, StageOptions
-from synaug.data.codec import Encoding
+from synaug.data.images.codec import Encoding
 from synaug.errors import SynaugError
 from synaug.training.training_set import load_training_set
 from test_wrong_input import DATA, IMAGES, RIGHT, WRONG, draw

@@ -16,10 +16,10 @@ from .evaluation.spurious import spurious_report as spurious_report
 from .experiment import balance as balance
 from .experiment import run as run
 from .oversampler import SyntheticOverSampler as SyntheticOverSampler
-from .pipeline.export_classifier import export_classifier as export_classifier
-from .pipeline.predict import load_classifier as load_classifier
+from .pipeline.classifier.export_classifier import export_classifier as export_classifier
+from .pipeline.classifier.predict import load_classifier as load_classifier
 from .recipes import read_recipe as read_recipe
-from .runtime.trust import trusting as trusting
+from .runtime.security.trust import trusting as trusting
 from .synthesis.execution.worker import synthesize as synthesize
 from .synthesis.generators.loading import load_generator as load_generator
 from .synthesis.planning.plan import make_plan as make_plan

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synaug.config import STABLE_DIFFUSION, Recipe
-from synaug.data import Manifest, class_counts, joined, readers, recorded_bytes
+from synaug.data import Manifest, class_counts, joined, readers
+from synaug.data.images import recorded_bytes
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.methods import (
     DEFAULT_METHODS,
@@ -33,39 +34,30 @@ from synaug.methods import (
     uses_autoencoder,
 )
 from synaug.pipeline import (
-    CHOICE,
-    IMAGES,
-    REPORT,
-    best_rival,
-    check_applied,
     check_complete,
     check_generator,
-    check_present,
     check_recipe,
     chosen_result,
-    cost,
-    cross_validate,
     drafted_plan,
     finished_results,
     is_measured,
-    judged_methods,
     load_data,
     model_note,
-    num_folds,
     place,
     resolve_pretraining,
-    too_long,
-    training_part,
     unusable,
-    uses_synthetic,
     usual_methods,
     write_gap,
     write_run,
 )
-from synaug.pipeline.choose import choose
+from synaug.pipeline.choosing import best_rival, cost, judged_methods, num_folds, too_long, uses_synthetic
+from synaug.pipeline.choosing.choose import choose
+from synaug.pipeline.choosing.cross_validate import cross_validate
 from synaug.pipeline.generate import generate
+from synaug.pipeline.preview import CHOICE, IMAGES, REPORT, training_part
+from synaug.pipeline.preview.run_parts import run_parts
 from synaug.pipeline.report import report
-from synaug.pipeline.run_parts import run_parts
+from synaug.pipeline.review import check_applied, check_present
 from synaug.recipes import with_overrides
 from synaug.report import may_not_need, number_or_nan
 from synaug.run_directory import Run, RunPaths, write_networks
@@ -85,17 +77,18 @@ from synaug.runtime import (
     instance_of,
     is_out_of_memory,
     of_seed,
-    shell_word,
     signals,
     silent,
     storage,
 )
+from synaug.runtime.security import shell_word
 from synaug.synthesis.execution import is_settled, num_unsettled, synthetic_manifest
-from synaug.synthesis.generators import TRANSFORMERS, autoencode, find_model
+from synaug.synthesis.generators import autoencode
+from synaug.synthesis.generators.models import TRANSFORMERS, find_model
 from synaug.synthesis.quality import needs_clip
 
 if TYPE_CHECKING:
-    from synaug.data.formats import Source
+    from synaug.data.formats.memory import Source
     from synaug.synthesis.execution import Cluster
     from synaug.synthesis.generators import Generator
     from synaug.training import Team

@@ -16,9 +16,10 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from synaug.config import STABLE_DIFFUSION, DataOptions
-from synaug.data import Manifest, flat_labels, groups, label_texts, readers
-from synaug.data.formats import as_given, extended, extended_labels, image_column, in_one_mode, num_images
-from synaug.data.formats.image_kinds import image_kinds
+from synaug.data import Manifest, groups, readers
+from synaug.data.formats.memory import as_given, extended, extended_labels, image_column, in_one_mode, num_images
+from synaug.data.formats.memory.image_kinds import image_kinds
+from synaug.data.labels import flat_labels, label_texts
 from synaug.errors import DataError, OptionError, unknown
 from synaug.experiment import balance
 from synaug.runtime import SEED

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from synaug.config import Recipe, Section
 from synaug.errors import DataError, OptionError, unknown
-from synaug.runtime import PATH, check_arguments, redacted
+from synaug.runtime import PATH, check_arguments
 from synaug.runtime.files import component_fault, directories, folded
+from synaug.runtime.security import redacted
 
 MAX_NAME = 100  # bytes in the name of a method, an arm or a chart
 MAX_VALUES = 100_000  # in a recipe; values repeated through YAML anchors count each time

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from synaug.config import DataOptions
-from synaug.data.ai_mark import marked
-from synaug.data.codec import Encoding, encode
+from synaug.data.images.ai_mark import marked
+from synaug.data.images.codec import Encoding, encode
 from synaug.data.manifest import read_image, write_manifest
 from synaug.data.readers import read_data
 from synaug.errors import DataError, OptionError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from synaug.data.codec import Encoding, encode
+from synaug.data.images.codec import Encoding, encode
 from synaug.data.manifest import from_arrays
 from synaug.data.source_encoding import detect_encoding, median_size
 from synaug.errors import DataError

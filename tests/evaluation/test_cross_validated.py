@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synaug.evaluation.cross_validated import FoldPredictions, cross_validated
-from synaug.evaluation.proportions import Share, paired_interval, wilson_interval
+from synaug.evaluation.intervals.proportions import Share, paired_interval, wilson_interval
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1])
 FOLDS = np.array([0, 0, 1, 1, 0, 1, -1])  # the last is never held out

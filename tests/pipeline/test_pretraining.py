@@ -10,7 +10,7 @@ from synaug.config import Recipe
 from synaug.errors import OptionError
 from synaug.methods import DEFAULT_METHODS, METHODS, options_of, stage_options
 from synaug.methods.registry import PRETRAINED_METHODS, PROBES
-from synaug.pipeline.plan import drafted_plan, load_data
+from synaug.pipeline.prepare import drafted_plan, load_data
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.recipes import make_recipe, with_overrides
 from synaug.run_directory import Run, locked_recipe

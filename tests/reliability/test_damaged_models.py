@@ -14,7 +14,7 @@ import synaug
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, SynaugError
 from synaug.synthesis.generators.loading import load_generator
-from synaug.synthesis.generators.model_sources import find_model
+from synaug.synthesis.generators.models.model_sources import find_model
 from synaug.training.networks.classifiers import make_model, network_digest
 from synaug.training.networks.packaged_weights import write_packaged_weights
 from synaug.training.networks.timm_networks import pretrained_normalization

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from synaug import experiment
 from synaug.pipeline import generate as generate_stage
+from synaug.pipeline.classifier.export_classifier import export_classifier
 from synaug.pipeline.export import export
-from synaug.pipeline.export_classifier import export_classifier
 from synaug.recipes import make_recipe
 from synaug.runtime.files import directories
 

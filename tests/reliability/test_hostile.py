@@ -26,7 +26,7 @@ from synaug.pipeline.report import finished_results
 from synaug.recipes import make_recipe, read_recipe
 from synaug.run_directory import RunPaths
 from synaug.runtime import storage
-from synaug.synthesis.generators.model_sources import find_model
+from synaug.synthesis.generators.models.model_sources import find_model
 
 STRANGE = ("<script>alert(1)<&>", "=HYPERLINK(1)", "\u202egnp.tac", "😀", "é" * 127)  # the last: 254 bytes
 LONG = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))

@@ -12,14 +12,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import synaug
-from synaug.data import codec
-from synaug.data.ai_mark import marked
+from synaug.data.images import codec
+from synaug.data.images.ai_mark import marked
 from synaug.data.manifest import read_image, read_manifest
 from synaug.data.readers import read_data
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import with_overrides
 from synaug.run_directory import RunPaths, locked_model, read_lock, write_lock
-from synaug.runtime import recorded, storage
+from synaug.runtime import storage
+from synaug.runtime.records import recorded
 from synaug.training.training_set import load_training_set
 
 OPTIONS = {
@@ -255,7 +256,7 @@ def test_a_lock_file_that_was_edited_is_refused(planned, synaug):
 
 
 def test_a_sealed_file_of_an_older_version_is_read(tmp_path):
-    from synaug.runtime.sealed import read_sealed, write_sealed
+    from synaug.runtime.records.sealed import read_sealed, write_sealed
 
     write_sealed(tmp_path / "a.json", {"x": [float("nan"), 1]})
     assert read_sealed(tmp_path / "a.json", way_out="") == {"x": [None, 1]}

@@ -13,9 +13,10 @@ from synaug.data.export import verify
 from synaug.data.formats.huggingface import named_elsewhere
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
-from synaug.pipeline.export_classifier import export_classifier
-from synaug.runtime import own_code, storage
-from synaug.runtime.trust import check_trusted_host, trusting
+from synaug.pipeline.classifier.export_classifier import export_classifier
+from synaug.runtime import storage
+from synaug.runtime.security import own_code
+from synaug.runtime.security.trust import check_trusted_host, trusting
 
 NET = """
 from pathlib import Path

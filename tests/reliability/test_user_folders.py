@@ -16,7 +16,7 @@ from synaug.data.readers import read_data
 from synaug.errors import DataError
 from synaug.run_directory import foreign_files
 from synaug.runtime.ownership import MARKER
-from synaug.runtime.sealed import read_sealed, write_sealed
+from synaug.runtime.records.sealed import read_sealed, write_sealed
 
 METHODS = ("--methods", "synaug_stage1")
 RECIPE = {
@@ -297,7 +297,7 @@ def test_an_export_beside_generate_has_what_was_finished_and_takes_nothing_away(
 def test_two_exports_at_once_never_mix(synaug, work, monkeypatch):
     """The first one pauses before its last step until the second, of another method, is finished."""
     from synaug.errors import OptionError
-    from synaug.pipeline import export_classifier as stage
+    from synaug.pipeline.classifier import export_classifier as stage
 
     assert synaug("run", "photos", "--recipe", "r.yaml", "--out", "run", "--methods", "cross_entropy,synaug").code == 0
     real = stage.put_in_place

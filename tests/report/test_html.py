@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from synaug.errors import DataError
-from synaug.evaluation.domain_gap import gap_report, gap_section
+from synaug.evaluation.gap.domain_gap import gap_report, gap_section
 from synaug.report.html import ReportImages, check_report, make_report, read_report
 from synaug.report.svg import confused_pairs
 from synaug.runtime import storage

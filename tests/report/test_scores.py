@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from synaug.evaluation.predictions import evaluate_predictions
-from synaug.report.score_figures import write_score_figure
-from synaug.report.score_page import score_page
-from synaug.report.score_panels import MOST_ROWS, score_panels
+from synaug.report.score_pages.score_figures import write_score_figure
+from synaug.report.score_pages.score_page import score_page
+from synaug.report.score_pages.score_panels import MOST_ROWS, score_panels
 
 
 def scores(num_classes=4, *, names="abcd", attribute=True):

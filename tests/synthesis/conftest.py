@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from synaug.config import GenerateOptions, PlanOptions
-from synaug.data.codec import Encoding
+from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.planning.plan import make_plan

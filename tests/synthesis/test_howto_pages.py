@@ -3,17 +3,13 @@
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent / "generators"))  # importlib mode does not
-
 from image_server import serving
-
 from synaug.runtime import storage
 
 PAGES = Path(__file__).parents[2] / "docs" / "howto"

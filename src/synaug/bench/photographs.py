@@ -17,7 +17,7 @@ from synaug.bench.cutouts import CutoutGenerator
 from synaug.config import QualityOptions, Recipe
 from synaug.data import Manifest, class_counts, read_image
 from synaug.data.benchmarks import ATTRIBUTES, SIDE, Stamps, is_cutout, read_stamps
-from synaug.data.thumbnails import thumbnails
+from synaug.data.images.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault
 from synaug.methods import METHODS, stage_options
 from synaug.runtime import Progress, silent

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from synaug.bench.experiments import Experiment
-from synaug.evaluation import PairedDifference, paired_difference
+from synaug.evaluation.intervals import PairedDifference, paired_difference
 
 
 def row_name(result: dict[str, Any], main_arm: str) -> str:

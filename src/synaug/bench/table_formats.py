@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from synaug.bench.result_tables import markdown, table_cells
-from synaug.data import plain_cell
+from synaug.data.labels import plain_cell
 from synaug.errors import unknown
-from synaug.runtime import visible
+from synaug.runtime.security import visible
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

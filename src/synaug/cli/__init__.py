@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 import synaug
-from synaug.cli import (
+from synaug.cli.commands import (
     bench_commands,
     data_commands,
     doctor_commands,
@@ -27,7 +27,7 @@ from synaug.cli import (
     training_commands,
 )
 from synaug.cli.loudness import is_verbose, set_loudness, with_loudness
-from synaug.cli.output import print_note, print_text
+from synaug.cli.printing import print_note, print_text
 from synaug.cli.streams import (
     CLOSED_PIPE,
     discard_output,
@@ -206,6 +206,6 @@ def _fail_to_print(error: OSError) -> NoReturn:
 
 
 def _without_secrets(text: str) -> str:
-    from synaug.runtime import redacted
+    from synaug.runtime.security import redacted
 
     return str(redacted(text))

@@ -7,8 +7,8 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 
-from synaug.cli.output import print_json, print_text
-from synaug.runtime import shell_word
+from synaug.cli.printing import print_json, print_text
+from synaug.runtime.security import shell_word
 
 
 def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: bool, as_json: bool) -> None:
@@ -21,7 +21,7 @@ def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: b
         open_browser: open the page in the default browser.
         as_json: print the address and the path of the table as JSON.
     """
-    from synaug.pipeline import ReviewServer, ReviewSession
+    from synaug.pipeline.review import ReviewServer, ReviewSession
     from synaug.runtime import signals, storage
     from synaug.synthesis.execution import decisions_path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from synaug.cli.output import print_note
+from synaug.cli.printing import print_note
 from synaug.errors import SynaugError
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ _FIELDS = {  # recipe fields that a command-line option sets
 def session(*, trust: Sequence[str] | None = None) -> Iterator[Progress]:
     """Handle signals and show progress during the block; code named in ``trust`` may run in it."""
     from synaug.cli.loudness import is_quiet, is_verbose
-    from synaug.runtime import ConsoleProgress, graceful, silent, trusting
+    from synaug.runtime import ConsoleProgress, graceful, silent
+    from synaug.runtime.security import trusting
 
     progress = ConsoleProgress(lines=is_verbose())
     with graceful(), trusting(*(trust or ())), contextlib.closing(progress):
@@ -82,7 +83,7 @@ def options_of(
     changes |= {dotted: v for name, v in typed.items() for dotted in _FIELDS[name] if v is not None}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is not None:
-        from synaug.data.formats import read_aliases
+        from synaug.data.formats.tables import read_aliases
 
         chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
     return with_settings(chosen, settings or [])
@@ -210,6 +211,6 @@ def program() -> str:
 
 def typed_command() -> str:
     """Return the command as typed, without passwords and tokens."""
-    from synaug.runtime import redacted
+    from synaug.runtime.security import redacted
 
     return str(redacted(shlex.join(["synaug", *sys.argv[1:]])))

@@ -12,7 +12,7 @@ import sys
 import warnings
 from typing import Any
 
-from synaug.runtime import visible
+from synaug.runtime.security import visible
 
 CLOSED_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: 128 + 13
 _PLAIN = {  # stand-ins of the same width, so that tables keep their columns

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from synaug.runtime import visible
+from synaug.runtime.security import visible
 
 
 class EscapingGroup(TyperGroup):

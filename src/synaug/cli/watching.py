@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from synaug.cli.output import print_json, print_text, wipe_terminal
+from synaug.cli.printing import print_json, print_text, wipe_terminal
 
 
 def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
@@ -16,7 +16,7 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
     A terminal is wiped before each, so that the status stays in place. Elsewhere, and as JSON, only what changed is
     printed.
     """
-    from synaug.cli import console
+    from synaug.cli.printing import console
     from synaug.pipeline.status import status
     from synaug.runtime import signals
 

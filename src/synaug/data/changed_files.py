@@ -8,7 +8,7 @@ from pathlib import Path
 
 from synaug.data.manifest import Manifest
 from synaug.errors import ChangedFileError
-from synaug.runtime import changed_files, named
+from synaug.runtime.records import changed_files, named
 
 REAL_WAY_OUT = (
     "Restore the files. If the data moved or changed on purpose, plan again: the same data under a new path may go "

@@ -7,9 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from synaug.data.codec import decoded, file_bytes
+from synaug.data.images import decoded, file_bytes, is_gray_mode
 from synaug.data.manifest import Manifest
-from synaug.data.pixel_modes import is_gray_mode
 from synaug.errors import DataError
 from synaug.runtime import without_warnings
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from synaug.data.checks import count_of, number_array
+from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.data.manifest import Manifest
-from synaug.data.whole_numbers import count_of, number_array, whole_numbers
 from synaug.errors import DataError
 
 MANY_ABOVE = 100

@@ -30,10 +30,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from synaug.data.class_names import sorted_values
-from synaug.data.codec import decoded, encoded, read_file
-from synaug.data.manifest_checks import manifest_fault
-from synaug.data.whole_numbers import whole_numbers
+from synaug.data.checks import manifest_fault
+from synaug.data.checks.whole_numbers import whole_numbers
+from synaug.data.images import decoded, encoded, read_file
+from synaug.data.labels import sorted_values
 from synaug.errors import DataError
 from synaug.runtime import storage
 from synaug.runtime.files import directories

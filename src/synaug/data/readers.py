@@ -15,38 +15,30 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from synaug.config import DataOptions
-from synaug.data.ai_mark import is_marked
 from synaug.data.benchmarks import FIELDS, is_faces, list_benchmark, list_faces
-from synaug.data.class_names import windows_notes
-from synaug.data.codec import decoded, file_bytes
+from synaug.data.checks import check_stays_in
 from synaug.data.completeness import complete_classes, without_synthetic_tests
-from synaug.data.duplicates import with_duplicates
 from synaug.data.export import check_unchanged, export_of
 from synaug.data.formats import (
-    LABEL_COLUMNS,
     Listing,
     PathGuard,
-    Source,
     check_listing,
     is_hub_id,
-    is_image_name,
-    is_ours,
     is_saved,
     is_shards,
-    list_folders,
     list_hub,
-    list_rows,
     list_saved,
     list_shards,
-    list_table,
-    read_table,
-    subfolders,
-    table_in_memory,
 )
-from synaug.data.formats import SUFFIXES as TABLE_SUFFIXES
+from synaug.data.formats.folders import is_image_name, is_ours, list_folders, subfolders
+from synaug.data.formats.memory import Source, table_in_memory
+from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table, read_table
+from synaug.data.formats.tables import SUFFIXES as TABLE_SUFFIXES
+from synaug.data.images import decoded, file_bytes, is_marked
+from synaug.data.images.thumbnails import thumbnails
+from synaug.data.labels import windows_notes
 from synaug.data.manifest import COLUMNS, SINGLE_ATTRIBUTE, Manifest, Quarantined, read_manifest
-from synaug.data.manifest_checks import check_stays_in
-from synaug.data.thumbnails import thumbnails
+from synaug.data.similarity import with_duplicates
 from synaug.errors import DataError, OptionError
 from synaug.runtime import (
     FUNCTION,
@@ -55,7 +47,6 @@ from synaug.runtime import (
     TRUTH,
     Progress,
     check_arguments,
-    current_digest,
     instance_of,
     kind_of,
     silent,
@@ -64,6 +55,7 @@ from synaug.runtime import (
     without_warnings,
 )
 from synaug.runtime.files import directories
+from synaug.runtime.records import current_digest
 
 METADATA = tuple(f"metadata{suffix}" for suffix in (".csv", ".jsonl", ".parquet"))
 _CHUNK = 512

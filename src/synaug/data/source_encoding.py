@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from synaug.data.codec import Encoding, file_bytes
 from synaug.data.color_mode import color_mode
+from synaug.data.images import Encoding, file_bytes
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError
 from synaug.runtime import without_warnings

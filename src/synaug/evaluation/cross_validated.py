@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from synaug.evaluation.proportions import (
+from synaug.evaluation.intervals import (
     Interval,
     mean_interval,
     paired_interval,

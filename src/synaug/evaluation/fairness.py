@@ -16,8 +16,8 @@ from typing import TypedDict, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synaug.data import count_of
-from synaug.data.whole_numbers import whole_numbers
+from synaug.data.checks import count_of
+from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.errors import OptionError
 from synaug.evaluation.validation import check_attributes, check_predictions
 from synaug.runtime import WHOLE, check_arguments

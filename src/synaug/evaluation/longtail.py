@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synaug.data import count_of, number_array, shot_bins
-from synaug.data.whole_numbers import whole_numbers
+from synaug.data import shot_bins
+from synaug.data.checks import count_of, number_array
+from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.errors import DataError
 from synaug.evaluation.validation import check_predictions, mean_where
 

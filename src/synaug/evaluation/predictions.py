@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from synaug.data import (
+from synaug.data.formats.tables import named_column, read_table
+from synaug.data.labels import (
     JOINT,
     SensitiveColumn,
     cell_text,
@@ -22,20 +23,20 @@ from synaug.data import (
     matched_predictions,
     sorted_names,
 )
-from synaug.data.formats import named_column, read_table
-from synaug.data.sensitive_columns import sensitive_columns
+from synaug.data.labels.sensitive_columns import sensitive_columns
 from synaug.errors import DataError, OptionError
-from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.fairness import FairnessReport, fairness_report
-from synaug.evaluation.longtail import class_recalls
-from synaug.evaluation.proportions import (
+from synaug.evaluation.intervals import (
     Share,
+    intervals_of,
     mean_interval,
     named_intervals,
+    resamples,
     shares_of,
     wilson_interval,
     worst_interval,
 )
+from synaug.evaluation.longtail import class_recalls
 from synaug.evaluation.scores import MIN_CELL, RESAMPLES, group_intervals
 
 LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of their columns

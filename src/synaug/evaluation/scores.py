@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 
 from synaug.data import ShotBins, shot_bins
-from synaug.evaluation.bootstrap import intervals_of, resamples
 from synaug.evaluation.calibration import expected_calibration_error
 from synaug.evaluation.fairness import accuracy_by_group, fairness_report
-from synaug.evaluation.longtail import longtail_report
-from synaug.evaluation.proportions import (
+from synaug.evaluation.intervals import (
     Share,
+    intervals_of,
     mean_interval,
     named_intervals,
+    resamples,
     shares_of,
     wilson_interval,
     worst_interval,
 )
+from synaug.evaluation.longtail import longtail_report
 from synaug.evaluation.spurious import train_weighted_accuracy
 
 DISPARITIES = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from synaug.data import number_array
-from synaug.data.whole_numbers import whole_numbers
+from synaug.data.checks import number_array
+from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.errors import DataError
 from synaug.evaluation.fairness import accuracy_by_group
 

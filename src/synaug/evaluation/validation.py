@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synaug.data import count_of
+from synaug.data.checks import count_of
 from synaug.errors import DataError
 
 

@@ -8,7 +8,7 @@ from synaug.config import Recipe, TrainOptions
 from synaug.errors import OptionError
 from synaug.methods.datasets import input_of
 from synaug.methods.options import network_file, network_of
-from synaug.runtime import own_code
+from synaug.runtime.security import own_code
 from synaug.synthesis.planning import Plan
 
 

@@ -9,13 +9,16 @@ import numpy as np
 import pandas as pd
 
 from synaug.config import Recipe
-from synaug.data import SINGLE_ATTRIBUTE, Manifest, groups, plain_cell
+from synaug.data import SINGLE_ATTRIBUTE, Manifest, groups
+from synaug.data.labels import plain_cell
 from synaug.errors import DataError
 from synaug.methods.datasets import Sets
 from synaug.methods.options import is_of_options, learns_from_validation, method_named, network_of, options_of
 from synaug.methods.training import trained_model
 from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
-from synaug.runtime import Progress, check_file, read_sealed, required, shell_word, silent, storage, write_sealed
+from synaug.runtime import Progress, silent, storage
+from synaug.runtime.records import check_file, read_sealed, required, write_sealed
+from synaug.runtime.security import shell_word
 
 PREDICTIONS = "predictions.csv"
 

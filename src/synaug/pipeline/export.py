@@ -13,7 +13,8 @@ from synaug.config import Recipe
 from synaug.data.export import export_dataset
 from synaug.pipeline.review import check_applied, check_present
 from synaug.run_directory import Run, RunPaths, locked_model
-from synaug.runtime import Progress, is_machine_path, portable_name, silent
+from synaug.runtime import Progress, silent
+from synaug.runtime.security import is_machine_path, portable_name
 from synaug.synthesis.execution import manifest_of, synthesis_summary
 from synaug.synthesis.execution.provenance import provenance
 from synaug.synthesis.planning import Plan, prompts_origin

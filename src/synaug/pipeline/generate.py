@@ -15,15 +15,17 @@ from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
 from synaug.run_directory import Run, RunPaths, locked_model, write_model
-from synaug.runtime import Progress, signals, silent, storage, trusted, trusting
+from synaug.runtime import Progress, signals, silent, storage
 from synaug.runtime.files import directories
+from synaug.runtime.security import trusted, trusting
 from synaug.synthesis.execution import is_settled, synthesis_summary, synthesize, synthetic_manifest
-from synaug.synthesis.generators import is_service, model_facts
+from synaug.synthesis.generators.models import is_service, model_facts
 from synaug.synthesis.planning import Plan, check_prompt_length, class_captions, starts_from_real
 
 if TYPE_CHECKING:
     from synaug.synthesis.execution import Cluster, PartMaker, SynthesisResult
-    from synaug.synthesis.generators import Generator, OwnGenerator, ServiceGenerator
+    from synaug.synthesis.generators import Generator, OwnGenerator
+    from synaug.synthesis.generators.services import ServiceGenerator
     from synaug.synthesis.quality import Scorer
 
 
@@ -130,7 +132,9 @@ def check_generator(recipe: Recipe) -> None:
         OptionError: an option of the service is missing, or it does not support the plan.
         EnvironmentFault: the model is not available, or the key of the service is not set.
     """
-    from synaug.synthesis.generators import check_own_generator, find_model, load_service
+    from synaug.synthesis.generators import check_own_generator
+    from synaug.synthesis.generators.models import find_model
+    from synaug.synthesis.generators.services import load_service
 
     if recipe.generate.generator is not None:
         check_own_generator(recipe.generate.generator)
@@ -156,7 +160,8 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     Raises:
         OptionError: a prompt is so long that its class would not reach the model.
     """
-    from synaug.synthesis.generators import fit_model, limit_at_hand, load_generator
+    from synaug.synthesis.generators import fit_model, load_generator
+    from synaug.synthesis.generators.models import limit_at_hand
 
     run_folder = RunPaths(out)
     if (replacement := replaced_model(out, recipe, plan)) is not None:
@@ -199,7 +204,8 @@ def replaced_model(
         plan: the images to generate.
         keep: see ``load_service``.
     """
-    from synaug.synthesis.generators import load_own_generator, load_service
+    from synaug.synthesis.generators import load_own_generator
+    from synaug.synthesis.generators.services import load_service
 
     if recipe.generate.generator is not None:
         return load_own_generator(

@@ -10,10 +10,14 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import Recipe
-from synaug.data import Manifest, contrasts, groups, has_twin, noise_limit, read_image, spectral_flatness
-from synaug.data.image_statistics import image_statistics
+from synaug.data import Manifest, groups, read_image
+from synaug.data.images import contrasts, noise_limit, spectral_flatness
+from synaug.data.images.image_statistics import image_statistics
+from synaug.data.similarity import has_twin
 from synaug.run_directory import RunPaths
-from synaug.runtime import Progress, read_sealed, shell_word, signals, silent, write_sealed
+from synaug.runtime import Progress, signals, silent
+from synaug.runtime.records import read_sealed, write_sealed
+from synaug.runtime.security import shell_word
 from synaug.synthesis.quality import LEAST_IMAGES, Embed, fit_features
 
 IMAGES = 1000  # at most, per side, spread over the classes
@@ -88,8 +92,8 @@ def unusable(run_folder: RunPaths) -> str:
 
 def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
     """Return ``gap`` and ``audit`` of the report, from at most ``IMAGES`` images per side."""
-    from synaug.evaluation import audit_section, gap_report, gap_section
-    from synaug.evaluation.audit import audit
+    from synaug.evaluation.gap import audit_section, gap_report, gap_section
+    from synaug.evaluation.gap.audit import audit
 
     names, rng = real.class_names, np.random.default_rng([recipe.seed, 3])
     sides = [_read(side, max(1, IMAGES // len(names)), rng, progress) for side in (real, synthetic)]
@@ -137,7 +141,7 @@ def _kinds(recipe: Recipe) -> list[_Kind]:
 
 def _comparable(real: np.ndarray, synthetic: np.ndarray, *, is_statistics: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return features with meaningful distances: statistics in standard deviations, others at one length."""
-    from synaug.evaluation import normalized
+    from synaug.evaluation.gap import normalized
 
     if not is_statistics:
         return normalized(real), normalized(synthetic)
@@ -158,7 +162,7 @@ def _judged(
 
 
 def _looks(sides: Sequence[_Side], taken_for: np.ndarray, recipe: Recipe) -> Any:
-    from synaug.evaluation import Looks
+    from synaug.evaluation.gap import Looks
 
     real, synthetic = sides
     limit = noise_limit(spectral_flatness(real.images))
@@ -185,7 +189,7 @@ def at_most_of_each(cells: np.ndarray, number: int, rng: np.random.Generator) ->
 
 def shortcuts(training: Manifest) -> list[str]:
     """Return warnings if being synthetic reveals the class or the group."""
-    from synaug.evaluation import shortcut_warnings
+    from synaug.evaluation.gap import shortcut_warnings
 
     said = shortcut_warnings(cells=training.labels, is_synthetic=training.is_synthetic, cell_names=training.class_names)
     known = training.rows(training.attributes >= 0)

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import EMBEDDED, Recipe
-from synaug.data import Manifest, duplicate_notes, groups, joined, reading_account
+from synaug.data import Manifest, groups, joined, reading_account
 from synaug.data.benchmarks import CLASS_NAMES
+from synaug.data.similarity import duplicate_notes
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
-from synaug.pipeline.choose import read_choice
-from synaug.pipeline.comparison import compared
-from synaug.pipeline.cross_validation import read_cross_validation
+from synaug.pipeline.choosing import compared, read_choice, read_cross_validation
 from synaug.pipeline.generate import rejections
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
-from synaug.runtime import shell_word, storage
+from synaug.runtime import storage
 from synaug.runtime.machine import machine
+from synaug.runtime.security import shell_word
 from synaug.synthesis.execution import synthetic_manifest
 from synaug.synthesis.planning import Plan, called, sample_slots
 from synaug.synthesis.quality import classes_without_judge

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from synaug.data import Manifest, read_file, read_image
+from synaug.data import Manifest, read_image
+from synaug.data.images import read_file
 from synaug.pipeline.review import check_present
 from synaug.run_directory import RunPaths
 from synaug.runtime.files import directories

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from synaug.config import Recipe
 from synaug.errors import EnvironmentFault
 from synaug.run_directory import RunPaths, locked_recipe
-from synaug.synthesis.generators import TRANSFORMERS, find_model
+from synaug.synthesis.generators.models import TRANSFORMERS, find_model
 from synaug.synthesis.planning import Plan
 from synaug.synthesis.quality import chosen_name
 

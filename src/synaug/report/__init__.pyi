@@ -9,10 +9,6 @@ from .html import read_report as read_report
 from .results_table import number_or_nan as number_or_nan
 from .results_table import shown_columns as shown_columns
 from .schema import Report as Report
-from .score_figures import check_figure as check_figure
-from .score_figures import write_score_figure as write_score_figure
-from .score_page import check_page as check_page
-from .score_page import write_score_page as write_score_page
 from .sections import MAX_CLASSES_IN_MATRIX as MAX_CLASSES_IN_MATRIX
 from .sections import ReportImages as ReportImages
 from .seeds import over_seeds as over_seeds

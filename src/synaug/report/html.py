@@ -16,11 +16,12 @@ import jinja2
 from synaug.errors import DataError
 from synaug.report import sections, svg
 from synaug.report.cross_validation import cross_validation_note, cross_validation_rows
-from synaug.report.duplicates import duplicate_pairs
+from synaug.report.duplicate_pairs import duplicate_pairs
 from synaug.report.results_table import TITLES, compared_methods, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
-from synaug.runtime import storage, visible
+from synaug.runtime import storage
+from synaug.runtime.security import visible
 
 __all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
 

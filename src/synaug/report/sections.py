@@ -12,7 +12,7 @@ from PIL import Image
 
 from synaug.errors import DataError
 from synaug.report import svg
-from synaug.report.duplicates import Pairs
+from synaug.report.duplicate_pairs import Pairs
 from synaug.report.results_table import COLUMNS, TITLES, percent, recalls, results_table
 from synaug.report.seeds import by_method, deviations, mean_result
 from synaug.report.summary import MIN_TEST_IMAGES, num_tested, reason_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from synaug.runtime import shell_word
+from synaug.runtime.security import shell_word
 
 
 def usage_lines(model: str | Path, *, suffix: str = ".jpg") -> list[str]:

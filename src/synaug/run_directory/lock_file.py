@@ -13,17 +13,10 @@ from synaug.config import Recipe
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import make_recipe
 from synaug.run_directory.paths import RunPaths
-from synaug.runtime import (
-    check_file,
-    current_digest,
-    read_sealed,
-    redacted,
-    required,
-    shell_word,
-    storage,
-    write_sealed,
-)
+from synaug.runtime import storage
 from synaug.runtime.machine import machine
+from synaug.runtime.records import check_file, current_digest, read_sealed, required, write_sealed
+from synaug.runtime.security import redacted, shell_word
 
 LIBRARIES = (
     "synaug",

@@ -23,8 +23,9 @@ from synaug.run_directory.lock_file import (
     write_files,
 )
 from synaug.run_directory.paths import RunPaths, check_regular
-from synaug.runtime import signatures, storage
+from synaug.runtime import storage
 from synaug.runtime.files import directories
+from synaug.runtime.records import signatures
 from synaug.synthesis.planning import Plan, plan_bytes, read_plan
 
 _opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with the last user

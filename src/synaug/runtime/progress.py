@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from synaug.runtime.escaping import visible
+from synaug.runtime.security import visible
 
 _NAME, _SHORTEST, _LONGEST = 21, 5, 20  # columns: of the stage's name, of the bar
 _FIXED_CURSOR = ("dumb", "unknown")

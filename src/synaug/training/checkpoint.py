@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
-from synaug.runtime import required, storage
+from synaug.runtime import storage
+from synaug.runtime.records import required
 from synaug.training.lazy_images import ImageFiles
 from synaug.training.tensor_files import pack, unpack
 from synaug.training.tensor_files import read_about as read_header

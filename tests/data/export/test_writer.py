@@ -18,12 +18,12 @@ from PIL import Image
 from torchvision.datasets import ImageFolder
 
 from synaug.config import DataOptions
-from synaug.data.ai_mark import is_marked
-from synaug.data.codec import Encoding, encode
 from synaug.data.export import file_index
 from synaug.data.export.dataset_card import column_kinds, make_card
 from synaug.data.export.verify import verify_dataset
 from synaug.data.export.writer import export_dataset
+from synaug.data.images.ai_mark import is_marked
+from synaug.data.images.codec import Encoding, encode
 from synaug.data.manifest import from_arrays, joined, write_manifest
 from synaug.data.readers import read_data
 from synaug.errors import ChangedFileError, DataError, EnvironmentFault, OptionError

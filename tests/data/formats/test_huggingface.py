@@ -9,12 +9,12 @@ from PIL import Image
 
 from synaug.config import DataOptions
 from synaug.data.benchmarks.cifar import CIFAR100
-from synaug.data.codec import Encoding, encode
 from synaug.data.formats import huggingface
+from synaug.data.images.codec import Encoding, encode
 from synaug.data.manifest import read_image
 from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault
-from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import make_recipe
 from synaug.runtime import storage
 

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from synaug.config import QualityOptions
-from synaug.data.codec import Encoding
+from synaug.data.images.codec import Encoding
 from synaug.data.manifest import joined, read_image
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.runtime import signals, storage

@@ -7,7 +7,7 @@ from PIL import Image
 from synaug.config import Recipe
 from synaug.data.manifest import read_image
 from synaug.errors import Interrupted, OptionError
-from synaug.pipeline import plan as plan_stage
+from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import with_overrides
 from synaug.runtime import signals
 from synaug.synthesis.generators import autoencoder

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from synaug.config import GenerateOptions
-from synaug.data.codec import alpha_channel
+from synaug.data.images.codec import alpha_channel
 from synaug.data.manifest import from_arrays
 from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.pipeline.folds import images_shown
+from synaug.pipeline.choosing.folds import images_shown
 from synaug.runtime import storage
 from synaug.synthesis.execution.provenance import provenance
 from synaug.synthesis.execution.worker import synthesize

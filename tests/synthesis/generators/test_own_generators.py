@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from synaug.errors import OptionError
-from synaug.runtime import own_code, storage
-from synaug.runtime.trust import trusting
+from synaug.runtime import storage
+from synaug.runtime.security import own_code
+from synaug.runtime.security.trust import trusting
 from synaug.synthesis.generators.own_generators import load_own_generator
 
 DRAW = """

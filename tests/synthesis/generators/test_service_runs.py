@@ -9,10 +9,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode does not
-
 from image_server import serving
-
 from synaug.errors import OptionError
 from synaug.recipes import make_recipe
 from synaug.runtime import storage

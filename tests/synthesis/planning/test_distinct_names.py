@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synaug.config import GenerateOptions, PlanOptions
-from synaug.data.codec import Encoding
 from synaug.data.export.file_index import ExportedFiles
+from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.recipes import make_recipe

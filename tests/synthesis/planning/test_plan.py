@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synaug.config import GenerateOptions, PlanOptions
-from synaug.data.codec import Encoding
+from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.synthesis.planning.cost import Pace, estimate

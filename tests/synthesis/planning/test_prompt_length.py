@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from synaug.config import GenerateOptions, PlanOptions
-from synaug.data.codec import Encoding
+from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
 from synaug.synthesis.planning.plan import make_plan

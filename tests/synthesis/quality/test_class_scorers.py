@@ -10,11 +10,11 @@ from huggingface_hub import constants
 from PIL import Image
 
 from synaug.config import QualityOptions
+from synaug.data.images.thumbnails import SIDE, thumbnails
 from synaug.data.manifest import read_image, read_manifest
-from synaug.data.thumbnails import SIDE, thumbnails
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
-from synaug.synthesis.generators.weight_files import wanted_files
+from synaug.synthesis.generators.models.model_sources import TRANSFORMERS, find_model
+from synaug.synthesis.generators.models.weight_files import wanted_files
 from synaug.synthesis.quality.class_scorers import (
     MAX_FITTED,
     chosen_scorer,

@@ -2,22 +2,17 @@
 
 import json
 import os
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "generators"))  # importlib mode does not
-
 from image_server import serving
-
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.write_prompts import check_written, write_prompt_file
 from synaug.recipes import make_recipe
 from synaug.runtime import signals
-from synaug.synthesis.planning.prompt_file import read_prompts
+from synaug.synthesis.planning.prompting.prompt_file import read_prompts
 
 KEY = "sk-test-0123456789abcdef"
 PLACES = ["on a table", "on grass"]

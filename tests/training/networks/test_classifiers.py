@@ -10,7 +10,7 @@ from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
 from synaug.methods.datasets import input_of
 from synaug.methods.networks import check_inputs
-from synaug.pipeline.plan import drafted_plan
+from synaug.pipeline.prepare import drafted_plan
 from synaug.training.networks.classifiers import CosineLinear, check_network, make_model, network_digest
 from synaug.training.networks.timm_networks import pretrained_normalization
 

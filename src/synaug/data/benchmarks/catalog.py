@@ -19,7 +19,8 @@ from synaug.data.benchmarks.cifar import CIFAR10, CIFAR100, Archive, list_cifar,
 from synaug.data.benchmarks.fairface import list_fairface
 from synaug.data.benchmarks.imagenet_lt import list_list_files
 from synaug.data.benchmarks.utkface import list_faces
-from synaug.data.formats import Listing, is_hub_id, list_table
+from synaug.data.formats import Listing, is_hub_id
+from synaug.data.formats.tables import list_table
 from synaug.errors import DataError, OptionError, unknown
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from synaug.config import DataOptions
-from synaug.data.formats import Listing, Table, list_rows, list_table, read_table
-from synaug.data.sensitive_columns import attribute_parts
+from synaug.data.formats import Listing
+from synaug.data.formats.tables import Table, list_rows, list_table, read_table
+from synaug.data.labels import attribute_parts
 from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime.files import directories
 

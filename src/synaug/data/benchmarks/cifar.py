@@ -19,9 +19,9 @@ import pandas as pd
 from PIL import Image
 
 from synaug.config import DataOptions
-from synaug.data.codec import Encoding, encode
 from synaug.data.formats import Listing, is_hub_id, list_hub
 from synaug.data.groups import class_counts
+from synaug.data.images import Encoding, encode
 from synaug.data.subsets import longtail_counts
 from synaug.errors import DataError
 from synaug.runtime.files import directories

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from synaug.config import DataOptions
-from synaug.data.class_names import sorted_names
-from synaug.data.formats import Listing, image_files, is_image_name, texts
+from synaug.data.formats import Listing, texts
+from synaug.data.formats.folders import image_files, is_image_name
+from synaug.data.labels import BETWEEN, attribute_parts, sorted_names
 from synaug.data.manifest import SINGLE_ATTRIBUTE, Quarantined
-from synaug.data.sensitive_columns import BETWEEN, attribute_parts
 from synaug.errors import OptionError, unknown
 
 GENDERS = ("male", "female")

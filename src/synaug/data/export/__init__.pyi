@@ -1,12 +1,8 @@
-from .conversion import to_arrays as to_arrays
-from .conversion import to_datasets as to_datasets
-from .conversion import to_frame as to_frame
-from .conversion import to_torch as to_torch
 from .digests import check_unchanged as check_unchanged
 from .digests import export_of as export_of
 from .hub_upload import checked_token as checked_token
 from .hub_upload import push_folder as push_folder
-from .shards import write_shards as write_shards
+from .shard_writer import write_shards as write_shards
 from .torch_dataset import ImageDataset as ImageDataset
 from .verify import verify_dataset as verify_dataset
 from .writer import SUFFIX_OF as SUFFIX_OF

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
-from synaug.data.codec import encoded
 from synaug.data.color_mode import color_mode
+from synaug.data.images import encoded
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import FUNCTION, TRUTH, check_arguments

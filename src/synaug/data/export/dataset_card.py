@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from synaug.runtime import markdown
+from synaug.runtime.security import markdown
 
 HEAD_KEYS = ("license", "language")
 UNKNOWN_LICENSE = "unknown"

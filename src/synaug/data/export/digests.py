@@ -8,8 +8,9 @@ from pathlib import Path
 from synaug.data.export.croissant import CROISSANT
 from synaug.data.manifest import SPLITS
 from synaug.errors import ChangedFileError, DataError
-from synaug.runtime import kind_of, named, storage
+from synaug.runtime import kind_of, storage
 from synaug.runtime.files import directories
+from synaug.runtime.records import named
 
 DIGESTS = "SHA256SUMS"
 _LENGTH = 64  # hexadecimal digits

@@ -11,7 +11,8 @@ import numpy as np
 
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
-from synaug.runtime import is_machine_path, storage
+from synaug.runtime import storage
+from synaug.runtime.security import is_machine_path
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _DIGEST_BYTES = 32

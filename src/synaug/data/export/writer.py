@@ -28,23 +28,20 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from synaug.data.ai_mark import marked
 from synaug.data.changed_files import naming_changed_files
-from synaug.data.class_names import check_class_names
-from synaug.data.codec import Encoding, decoded, encode, encoded, file_bytes, recorded_bytes
 from synaug.data.color_mode import color_mode
 from synaug.data.export.croissant import CROISSANT, croissant_text
 from synaug.data.export.dataset_card import column_kinds, make_card, metadata_pieces, plain_value
 from synaug.data.export.digests import DIGESTS, read_digests
 from synaug.data.export.file_index import ExportedFiles, public_id
 from synaug.data.groups import class_counts
+from synaug.data.images import Encoding, decoded, encode, encoded, file_bytes, marked, recorded_bytes
+from synaug.data.labels import check_class_names
 from synaug.data.manifest import SPLITS, Manifest, joined
 from synaug.errors import ChangedFileError, DataError
 from synaug.runtime import (
     Progress,
-    changed_files,
     is_free,
-    named,
     put_in_place,
     remove_left_over,
     silent,
@@ -55,6 +52,7 @@ from synaug.runtime import (
     work_folder,
 )
 from synaug.runtime.files import directories
+from synaug.runtime.records import changed_files, named
 
 CARD = "README.md"
 _ENTRIES = frozenset({*SPLITS, CARD, CROISSANT, DIGESTS})

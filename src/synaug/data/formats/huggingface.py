@@ -14,11 +14,10 @@ from typing import Any
 import pandas as pd
 
 from synaug.config import DataOptions
-from synaug.data.codec import file_bytes
+from synaug.data.formats.folders import NOT_READ, SPLIT_NAMES, split_of
 from synaug.data.formats.listing import Listing
-from synaug.data.formats.split_names import NOT_READ, SPLIT_NAMES, split_of
-from synaug.data.formats.table_files import Table
-from synaug.data.formats.tables import PATH_COLUMNS, list_rows
+from synaug.data.formats.tables import PATH_COLUMNS, Table, list_rows
+from synaug.data.images import file_bytes
 from synaug.data.manifest import Quarantined
 from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from synaug.data.class_names import check_class_names
+from synaug.data.labels import check_class_names
 from synaug.data.manifest import LeftOut, Quarantined
 from synaug.errors import DataError
 

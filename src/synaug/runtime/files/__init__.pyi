@@ -14,22 +14,3 @@ from .names import token_name as token_name
 from .removal import remove_file as remove_file
 from .removal import remove_temporary as remove_temporary
 from .removal import remove_tree as remove_tree
-
-__all__ = [
-    "MAX_COMPONENT",
-    "TEMPORARY",
-    "component",
-    "component_fault",
-    "folded",
-    "holders",
-    "inside",
-    "is_lock_file",
-    "is_token_name",
-    "lock",
-    "naming",
-    "remove_file",
-    "remove_temporary",
-    "remove_tree",
-    "sync_folder",
-    "token_name",
-]

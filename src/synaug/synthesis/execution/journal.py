@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from synaug.errors import DataError, OptionError
-from synaug.runtime import Unchanged, storage
+from synaug.runtime import storage
+from synaug.runtime.records import Unchanged
 from synaug.synthesis.execution.journal_records import checked_records, revision_fault
 from synaug.synthesis.planning import Plan, Slot
 

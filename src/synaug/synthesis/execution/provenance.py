@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from synaug.data import COLUMNS, Manifest
-from synaug.runtime import Unchanged
+from synaug.runtime.records import Unchanged
 from synaug.synthesis.execution.journal import images_key, journal_files, read_journals
 from synaug.synthesis.planning import Plan
 

@@ -16,11 +16,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from synaug.data import plain_cell, separator_of
-from synaug.data.csv_rows import csv_rows
+from synaug.data.checks import separator_of
+from synaug.data.checks.csv_rows import csv_rows
+from synaug.data.labels import plain_cell
 from synaug.errors import DataError
-from synaug.runtime import shell_word, storage
+from synaug.runtime import storage
 from synaug.runtime.files import directories
+from synaug.runtime.security import shell_word
 from synaug.synthesis.execution.journal import REVIEW, read_journals, revised_path
 from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, rejected_files
 from synaug.synthesis.planning import Plan, safe_names

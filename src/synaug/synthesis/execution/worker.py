@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageOps
 
 from synaug.config import QualityOptions
-from synaug.data import encode, plain_mode, suffix_of
+from synaug.data.images import encode, plain_mode, suffix_of
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import (
     FUNCTION,

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from synaug.data import Manifest, encode, read_image, suffix_of
+from synaug.data import Manifest, read_image
+from synaug.data.images import encode, suffix_of
 from synaug.errors import OptionError
 from synaug.runtime import Progress, signals, silent, storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
 from synaug.synthesis.generators.loading import load_pipeline
-from synaug.synthesis.generators.model_sources import find_model
+from synaug.synthesis.generators.models import find_model
 from synaug.synthesis.planning import Plan
 
 FOLDER = "autoencoded"

@@ -16,7 +16,7 @@ from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import storage
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators.model_sources import Layout, find_model
+from synaug.synthesis.generators.models import Layout, find_model
 
 _WAYS_OUT = "Name a folder, or allow the network and name a Hub id."
 NETWORK = Layout("diffusers model", "config.json", "_class_name", True, _WAYS_OUT)

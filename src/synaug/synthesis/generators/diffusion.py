@@ -23,9 +23,8 @@ from synaug.synthesis.generators.conditioning import (
     squared,
     starts_of,
 )
-from synaug.synthesis.generators.families import Family
+from synaug.synthesis.generators.models import Family, limit_of_pipeline
 from synaug.synthesis.generators.safety_checker import Mosaics
-from synaug.synthesis.generators.text_encoders import limit_of_pipeline
 
 _Texts = tuple[str, str]  # a prompt and its negative prompt
 Problem = Literal["non_finite", "flagged", "refused", "unusable"]

@@ -11,8 +11,7 @@ from synaug.runtime import MODEL, TEXT, check_arguments, instance_of, storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.conditioning import add_adapter, load_controlnet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
-from synaug.synthesis.generators.families import Family, family_of
-from synaug.synthesis.generators.model_sources import ModelFolder, find_model
+from synaug.synthesis.generators.models import Family, ModelFolder, family_of, find_model
 
 VARIANTS = ("text", "intra", "inter", "fitted", "reference", "inpaint")
 Task = Literal["text", "image", "inpaint"]

@@ -27,8 +27,7 @@ from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
 from synaug.synthesis.generators.loading import load_pipeline
 from synaug.synthesis.generators.lora_files import write_fitted
-from synaug.synthesis.generators.model_sources import ModelFolder, find_model
-from synaug.synthesis.generators.text_encoders import limit_of_pipeline
+from synaug.synthesis.generators.models import ModelFolder, find_model, limit_of_pipeline
 from synaug.synthesis.planning import Plan, class_prompts
 
 FITTED = "fitted-model"

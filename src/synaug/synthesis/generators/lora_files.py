@@ -17,7 +17,7 @@ from safetensors.torch import save as save_tensors
 
 from synaug.runtime import storage
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators.model_sources import ModelFolder
+from synaug.synthesis.generators.models import ModelFolder
 
 ADAPTER = "adapter"
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that diffusers looks for

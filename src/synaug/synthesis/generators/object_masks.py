@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from synaug.data import Manifest, alpha_channel, read_file, recorded_bytes
-from synaug.data.formats import PATH_COLUMNS, SUFFIXES, read_table
+from synaug.data import Manifest
+from synaug.data.formats.tables import PATH_COLUMNS, SUFFIXES, read_table
+from synaug.data.images import alpha_channel, read_file, recorded_bytes
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime import chosen_device
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators.model_sources import TRANSFORMERS, find_model
-from synaug.synthesis.planning import readable_name
+from synaug.synthesis.generators.models import TRANSFORMERS, find_model
+from synaug.synthesis.planning.prompting import readable_name
 
 if TYPE_CHECKING:
     from synaug.synthesis.planning import Plan

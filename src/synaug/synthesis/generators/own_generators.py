@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from synaug.errors import OptionError, SynaugError
-from synaug.runtime import callable_named, check_code, shown, source_digest
+from synaug.runtime.security import callable_named, check_code, shown, source_digest
 from synaug.synthesis.generators.diffusion import Generated
 
 KIND = "generator"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from synaug.synthesis.planning.ambiguous_names import name_warnings, names_in_prompts
+from synaug.synthesis.planning.names import name_warnings, names_in_prompts, synsets
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.prompts import prompt
-from synaug.synthesis.planning.spread import CLASS_SPREAD
-from synaug.synthesis.planning.wordnet import synsets
+from synaug.synthesis.planning.prompting import CLASS_SPREAD, prompt
 
 
 def called(plan: Plan) -> dict[str, str]:

@@ -13,15 +13,28 @@ from typing import Any
 import numpy as np
 
 from synaug.config import GenerateOptions, PlanOptions
-from synaug.data import BETWEEN, Encoding, Manifest
+from synaug.data import Manifest
+from synaug.data.images import Encoding
+from synaug.data.labels import BETWEEN
 from synaug.errors import DataError, OptionError, unknown
-from synaug.runtime import WHOLES, Kind, check_arguments, instance_of, shown, storage
-from synaug.synthesis.planning.prompts import MODIFIERS, phrase_of, prompt, readable_name
-from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases, check_spread, combinations, phrases_of
+from synaug.runtime import WHOLES, Kind, check_arguments, instance_of, storage
+from synaug.runtime.security import shown
+from synaug.synthesis.planning.names import check_all_named, synsets
+from synaug.synthesis.planning.prompting import (
+    CLASS_SPREAD,
+    MODIFIERS,
+    Phrases,
+    WrittenPrompt,
+    check_spread,
+    combinations,
+    of_cell,
+    phrase_of,
+    phrases_of,
+    prompt,
+    readable_name,
+)
 from synaug.synthesis.planning.targets import named_targets, target_counts
-from synaug.synthesis.planning.wordnet import check_all_named, synsets
 from synaug.synthesis.planning.written_checks import check_written
-from synaug.synthesis.planning.written_prompts import WrittenPrompt, of_cell
 
 EQUAL_PROMPTS = (
     "The classes {first!r} and {second!r} have the same prompt, {prompt!r}, so their images would be alike. "

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import MAX_TARGET, GenerateOptions, PlanOptions
-from synaug.data import FORMATS, Encoding
+from synaug.data.images import FORMATS, Encoding
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.synthesis.planning.cost import estimate
 from synaug.synthesis.planning.plan import Cell, Plan, check_distinct
+from synaug.synthesis.planning.prompting import Phrases, WrittenPrompt, phrase_counts
 from synaug.synthesis.planning.slots import sample_slots, slots
-from synaug.synthesis.planning.spread import Phrases, phrase_counts
 from synaug.synthesis.planning.written_checks import check_written
-from synaug.synthesis.planning.written_prompts import WrittenPrompt
 
 SCHEMA_VERSION = 1
 MAX_SIDE = 20_000  # pixels

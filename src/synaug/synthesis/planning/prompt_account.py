@@ -8,7 +8,7 @@ from typing import Any
 
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.prompt_length import Shorten
-from synaug.synthesis.planning.written_prompts import WrittenPrompt
+from synaug.synthesis.planning.prompting import WrittenPrompt
 
 SHOWN = 20  # prompts that are too long, or equal, of a class
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 from synaug.errors import OptionError
 from synaug.synthesis.planning.plan import Plan
-from synaug.synthesis.planning.prompts import phrase_of, readable_name
-from synaug.synthesis.planning.spread import CLASS_SPREAD, Phrases
+from synaug.synthesis.planning.prompting import CLASS_SPREAD, Phrases, phrase_of, readable_name
 
 Shorten = Callable[[str], str | None]
 """Returns the prompt that reaches the text encoder, or None if no part of it fits."""

@@ -15,9 +15,7 @@ import numpy as np
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.synthesis.planning.plan import BY_TEMPLATE, Cell, Plan, PlannedPrompt, phrases_in_turn
-from synaug.synthesis.planning.prompts import MODIFIERS
-from synaug.synthesis.planning.spread import Phrases, ordered, turns
-from synaug.synthesis.planning.written_prompts import drawn
+from synaug.synthesis.planning.prompting import MODIFIERS, Phrases, drawn, ordered, turns
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import SIGLIP, QualityOptions
-from synaug.data.thumbnails import thumbnails
+from synaug.data.images.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators import TRANSFORMERS, ModelFolder, find_model
+from synaug.synthesis.generators.models import TRANSFORMERS, ModelFolder, find_model
 
 FOLDS = 5
 MAX_FITTED = 20_000

@@ -10,20 +10,11 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import QualityOptions
-from synaug.data import (
-    EQUAL,
-    SIDE,
-    Manifest,
-    Prints,
-    alike_distances,
-    make_prints,
-    make_views,
-    noise_limit,
-    read_image,
-    spectral_flatness,
-)
+from synaug.data import Manifest, read_image
 from synaug.data.color_mode import color_mode
-from synaug.data.thumbnails import thumbnails
+from synaug.data.images import SIDE, noise_limit, spectral_flatness
+from synaug.data.images.thumbnails import thumbnails
+from synaug.data.similarity import EQUAL, Prints, alike_distances, make_prints, make_views
 from synaug.errors import unknown
 from synaug.runtime import Progress, signals, silent
 from synaug.synthesis.quality.class_scorers import Embed, Scorer, fit_pixel_scorer, fit_scorer

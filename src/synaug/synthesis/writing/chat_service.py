@@ -13,7 +13,7 @@ from PIL import Image
 
 from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.synthesis.generators import OPENAI, HttpClient, Refused, Unusable
+from synaug.synthesis.generators.services import OPENAI, HttpClient, Refused, Unusable
 from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, question
 
 _TRIES = 3  # requests for one answer that is not of the protocol

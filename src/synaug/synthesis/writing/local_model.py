@@ -10,7 +10,7 @@ from PIL import Image
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import chosen_device, chosen_precision
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators import TRANSFORMERS, find_model
+from synaug.synthesis.generators.models import TRANSFORMERS, find_model
 from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, beginning, question
 
 _NEW_TOKENS = 60  # per prompt

@@ -15,7 +15,7 @@ from PIL import Image
 
 from synaug.errors import DataError, OptionError
 from synaug.runtime import Progress, signals, silent, storage
-from synaug.synthesis.planning import Author, Phrases, WrittenPrompt, turns
+from synaug.synthesis.planning.prompting import Author, Phrases, WrittenPrompt, turns
 from synaug.synthesis.writing.answers import Wanted, distinct_form, other_names, parsed
 
 AT_ONCE = 12  # captions per question

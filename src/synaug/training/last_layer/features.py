@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.data.export import ImageDataset
-from synaug.data.whole_numbers import whole_numbers
 from synaug.errors import DataError, OptionError
 from synaug.runtime import TEXT, check_arguments, chosen_device, instance_of
 from synaug.training.networks import last_linear

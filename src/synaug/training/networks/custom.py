@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import OptionError
-from synaug.runtime import callable_named, own_code, shown
+from synaug.runtime.security import callable_named, own_code, shown
 from synaug.training.networks.linear_layers import last_linear
 
 __all__ = ["Factory", "factory_named", "is_own", "shown", "source_digest", "split_network"]

@@ -15,9 +15,10 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synaug.data.formats import ImageInputs, iterate_images
+from synaug.data.formats.memory import ImageInputs, iterate_images
 from synaug.errors import DataError, OptionError
-from synaug.runtime import chosen_device, required, storage
+from synaug.runtime import chosen_device, storage
+from synaug.runtime.records import required
 from synaug.training.lazy_images import pixels
 from synaug.training.networks.classifiers import HEADS, ImageClassifier, make_model, network_digest, network_named
 from synaug.training.networks.custom import Factory, is_own, shown

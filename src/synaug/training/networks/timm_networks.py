@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from synaug.errors import EnvironmentFault, OptionError, unknown
-from synaug.runtime import current_digest, storage
+from synaug.runtime import storage
 from synaug.runtime.files import directories
+from synaug.runtime.records import current_digest
 
 LOCAL = "local-dir:"
 WEIGHTS = "model.safetensors"  # not a pickle, which could run code

@@ -1,0 +1,130 @@
+"""The command about prompts: prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synaug.cli.printing import print_json
+from synaug.cli.session import options_of, session, warn
+from synaug.cli.shared_options import (
+    Aliases,
+    Attribute,
+    By,
+    Endpoint,
+    Json,
+    Label,
+    PathColumn,
+    RecipeFile,
+    Seed,
+    Settings,
+    SplitColumn,
+)
+from synaug.errors import OptionError
+
+
+def prompts(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|DATA", help="Run directory; with --writer, images to write prompts for.")
+    ],
+    export: Annotated[
+        bool, typer.Option("--export", help="Write the prompts of the run to --out, to edit and to pass to --prompts.")
+    ] = False,
+    writer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Let a language model write the prompts: a folder, a Hub id, openai:MODEL, or a model of --endpoint.",
+        ),
+    ] = None,
+    per_class: Annotated[int, typer.Option(min=1, max=10_000, help="Prompts per class (or group) by --writer.")] = 50,
+    spread: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=A|B", help="Phrases that prompts take in turn, such as 'background=on land|on water'."
+        ),
+    ] = None,
+    describe: Annotated[
+        int,
+        typer.Option(
+            min=0, max=16, help="Let the model look at this many training images per class first; a service gets them."
+        ),
+    ] = 0,
+    endpoint: Endpoint = None,
+    out: Annotated[Path, typer.Option("--out", help="New prompts file: .csv, .tsv or .jsonl.")] = Path("prompts.csv"),
+    by: By = None,
+    label: Label = None,
+    attribute: Attribute = None,
+    split_column: SplitColumn = None,
+    path: PathColumn = None,
+    recipe: RecipeFile = None,
+    aliases: Aliases = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    as_json: Json = False,
+) -> None:
+    """Show or export prompts, or let a language model write them.
+
+    The key of a service is read from the environment (OPENAI_API_KEY).
+
+    Example:  synaug prompts runs/photos --export --out prompts.csv
+
+    Example:  synaug prompts photos/ --writer MODEL --per-class 50 --spread "background=on land|on water"
+
+    Example:  synaug prompts photos/ --writer qwen3 --endpoint http://127.0.0.1:11434/v1
+    """
+    from synaug.cli.printing import prompt_tables
+    from synaug.pipeline import run_prompts as prompt_stage
+
+    if writer is not None:
+        from synaug.pipeline import write_prompts as writing_stage
+
+        if export:
+            raise OptionError("--export writes the prompts of a run, and --writer new ones. Use one of them.")
+        options = options_of(
+            recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path, by=by,
+            endpoint=endpoint, seed=seed, settings=[*_spread(spread), *(settings or [])],
+        )  # fmt: skip
+        with session() as progress:
+            content = writing_stage.write_prompt_file(
+                source, out, options, model=writer, per_class=per_class, describe=describe, progress=progress
+            )
+        if as_json:
+            print_json(content)
+        else:
+            prompt_tables.show_writing(content, out)
+        for name, number in content["missing"].items():
+            warn(f"{name}: {number:,} of {per_class:,} prompts are missing; the model wrote no further usable ones.")
+        writing_stage.check_written(content)
+        return
+    if export:
+        number = prompt_stage.export_prompts(source, out)
+        if as_json:
+            print_json({"prompts": number, "file": str(out)})
+        else:
+            prompt_tables.show_prompt_file(number, out)
+        return
+    counts = prompt_stage.count_prompts(source)
+    if as_json:
+        print_json(counts)
+    else:
+        prompt_tables.show_prompt_counts(counts)
+
+
+def _spread(pairs: list[str] | None) -> list[str]:
+    """Return the settings of ``NAME=A|B``.
+
+    Raises:
+        OptionError: a pair has no name or no phrases.
+    """
+    import json
+
+    found: dict[str, list[str]] = {}
+    for pair in pairs or ():
+        name, _, phrases = pair.partition("=")
+        found[name.strip()] = [phrase.strip() for phrase in phrases.split("|") if phrase.strip()]
+        if not name.strip() or not found[name.strip()]:
+            raise OptionError(f"--spread takes NAME=PHRASE|PHRASE, such as background=on land|on water; got {pair!r}.")
+    return [f"plan.spread={json.dumps(found)}"] if found else []

@@ -1,0 +1,43 @@
+"""Define the command that prints the format of a file that synaug reads or writes: schema."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from synaug.cli.printing import print_json
+from synaug.cli.shared_options import Json
+
+
+class File(StrEnum):
+    """The files with a schema."""
+
+    RECIPE = "recipe"
+    REPORT = "report"
+
+
+def schema(
+    file: Annotated[File, typer.Argument(help="Which file: a recipe (YAML) or report.json.")],
+    as_json: Json = False,  # the schema is JSON in any case; every command accepts the option
+) -> None:
+    """Print the JSON schema of a recipe or of report.json.
+
+    Editors use it to complete and check recipes: save it as synaug.schema.json and start the recipe with the line
+    '# yaml-language-server: $schema=synaug.schema.json'.
+
+    Example:  synaug schema recipe > synaug.schema.json
+    """
+    print_json(content_of(file))
+
+
+def content_of(file: File) -> dict[str, Any]:
+    """Return the JSON schema of a file."""
+    if file is File.RECIPE:
+        from synaug.config import Recipe
+
+        return Recipe.model_json_schema()
+    from synaug.report import Report
+
+    return Report.model_json_schema()

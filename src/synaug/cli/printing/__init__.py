@@ -1,0 +1,5 @@
+"""Print results on the terminal: tables, bars and sentences."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

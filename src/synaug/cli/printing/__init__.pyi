@@ -1,0 +1,12 @@
+from .costs import money as money
+from .costs import service_cost as service_cost
+from .output import print_facts as print_facts
+from .output import print_json as print_json
+from .output import print_note as print_note
+from .output import print_text as print_text
+from .output import show_plan as show_plan
+from .output import show_report as show_report
+from .output import wipe_terminal as wipe_terminal
+from .terminal import Console as Console
+from .terminal import Table as Table
+from .terminal import escape as escape

@@ -1,0 +1,57 @@
+"""Say in sentences how a run would train, choose and judge its classifiers, and how long each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from synaug.cli.printing.terminal import escape
+from synaug.runtime import duration
+
+_QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
+
+
+def training_sentences(plan: Mapping[str, Any]) -> list[str]:
+    """Return sentences, with rich's markup, about the training of ``pipeline.dry_run.preview_run``; none of a plan."""
+    if not plan.get("methods"):
+        return []
+    times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
+    said = [
+        f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(plan['network'])}, images of "
+        f"{plan['image_size']} pixels, {_each(plan['length'])}{_about(plan['training_seconds'], ' of training')}.",
+        _choosing(plan["choosing"]),
+    ]
+    if plan["cross_validation"]["folds"]:
+        said.append(
+            f"Then {plan['cross_validation']['folds']}-fold cross-validation, since few images are held out for testing"
+            f"{_about(plan['cross_validation']['seconds'])} (--folds 0: none)."
+        )
+    if plan["start"]:
+        said.append(escape(plan["start"]))
+    if plan["device"] == "cpu" and plan["image_size"] > _QUICK_SIDE and _is_long(plan["length"]):
+        faster = "--preset quick" if plan["pretrained"] else f"--image-size {_QUICK_SIDE}"
+        said.append(f"[yellow]Note:[/] no GPU was found; {faster} is faster.")
+    return said
+
+
+def _each(length: str) -> str:
+    return f"{length} each" if _is_long(length) else length
+
+
+def _is_long(length: str) -> bool:
+    """Return whether whole networks are trained: a length in steps or epochs, not that of last layers alone."""
+    return length[0].isdigit()
+
+
+def _choosing(choosing: Mapping[str, Any]) -> str:
+    number = f"{choosing['candidates']} candidates"
+    if choosing["folds"] is None:
+        return f"The classifier is chosen among {number} on the validation images{_about(choosing['seconds'])}."
+    return (
+        f"The classifier is chosen among {number} in {choosing['folds']} folds of the training images"
+        f"{_about(choosing['seconds'])} (--budget MINUTES limits it)."
+    )
+
+
+def _about(seconds: float | None, what: str = "") -> str:
+    return "" if seconds is None else f"; about {duration(seconds)}{what} on this machine"

@@ -1,0 +1,11 @@
+from .folder_listing import image_files as image_files
+from .folder_listing import is_image_name as is_image_name
+from .folder_listing import list_folders as list_folders
+from .folder_listing import subfolders as subfolders
+from .split_names import NOT_READ as NOT_READ
+from .split_names import SPLIT_NAMES as SPLIT_NAMES
+from .split_names import SPLIT_NUMBERS as SPLIT_NUMBERS
+from .split_names import is_unlabeled_name as is_unlabeled_name
+from .split_names import split_of as split_of
+from .tree import ImageTree as ImageTree
+from .tree import is_ours as is_ours

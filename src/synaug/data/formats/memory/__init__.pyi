@@ -1,0 +1,10 @@
+from .collections import as_given as as_given
+from .collections import extended as extended
+from .collections import extended_labels as extended_labels
+from .collections import image_column as image_column
+from .collections import in_one_mode as in_one_mode
+from .collections import num_images as num_images
+from .image_inputs import ImageInputs as ImageInputs
+from .image_inputs import iterate_images as iterate_images
+from .in_memory import Source as Source
+from .in_memory import table_in_memory as table_in_memory

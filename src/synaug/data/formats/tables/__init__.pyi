@@ -1,0 +1,9 @@
+from .aliases import read_aliases as read_aliases
+from .table_files import SUFFIXES as SUFFIXES
+from .table_files import Table as Table
+from .table_files import read_table as read_table
+from .table_listing import LABEL_COLUMNS as LABEL_COLUMNS
+from .table_listing import PATH_COLUMNS as PATH_COLUMNS
+from .table_listing import list_rows as list_rows
+from .table_listing import list_table as list_table
+from .table_listing import named_column as named_column

@@ -1,0 +1,14 @@
+from .class_names import cell_text as cell_text
+from .class_names import check_class_names as check_class_names
+from .class_names import plain_cell as plain_cell
+from .class_names import sorted_names as sorted_names
+from .class_names import sorted_values as sorted_values
+from .class_names import windows_notes as windows_notes
+from .label_checks import check_plausible as check_plausible
+from .label_checks import matched_predictions as matched_predictions
+from .labels import flat_labels as flat_labels
+from .labels import label_texts as label_texts
+from .sensitive_columns import BETWEEN as BETWEEN
+from .sensitive_columns import JOINT as JOINT
+from .sensitive_columns import SensitiveColumn as SensitiveColumn
+from .sensitive_columns import attribute_parts as attribute_parts

@@ -1,0 +1,13 @@
+from .bootstrap import intervals_of as intervals_of
+from .bootstrap import resamples as resamples
+from .paired import PairedDifference as PairedDifference
+from .paired import paired_difference as paired_difference
+from .proportions import Interval as Interval
+from .proportions import Share as Share
+from .proportions import mean_interval as mean_interval
+from .proportions import named_intervals as named_intervals
+from .proportions import paired_interval as paired_interval
+from .proportions import paired_mean_interval as paired_mean_interval
+from .proportions import shares_of as shares_of
+from .proportions import wilson_interval as wilson_interval
+from .proportions import worst_interval as worst_interval

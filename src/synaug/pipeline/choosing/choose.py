@@ -1,0 +1,246 @@
+"""Choose the final classifier of a run, on real images that it was not trained on and never on test images.
+
+These are the validation images, if every class has some. Otherwise the candidates are cross-fitted: each is trained
+again without a part of the real training images, with a share of its steps, and judged on that part.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from synaug.config import Recipe
+from synaug.data import Manifest
+from synaug.evaluation import Metric, chosen_name, lead, standings
+from synaug.methods import Sets, images_digest, options_of, stage_options
+from synaug.methods.training_time import trained_from
+from synaug.pipeline.choosing.candidates import candidates, uses_synthetic
+from synaug.pipeline.choosing.folds import (
+    fold_sets,
+    held_out_predictions,
+    images_shown,
+    real_folds,
+    with_frozen_features,
+)
+from synaug.pipeline.measure_gap import unusable
+from synaug.recipes import with_overrides
+from synaug.run_directory import Run, RunPaths
+from synaug.runtime import Progress, silent, storage
+from synaug.synthesis.execution import synthetic_manifest
+
+if TYPE_CHECKING:
+    from synaug.training import TrainingSet
+
+SCHEMA_VERSION = 1
+LEAST_EFFORT = 0.01
+VALIDATION, FOLDS = "validation", "folds"
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predictions of the candidates ``(N, K)`` on real images, with their classes and groups, both ``(N,)``."""
+
+    predictions: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+
+
+def choose(
+    run_folder: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
+) -> dict[str, Any]:
+    """Choose among the candidates, write ``choice.json`` into the run directory, and return its content.
+
+    An existing choice is kept if candidates, options and images are the same.
+
+    Args:
+        run_folder: of the run; its folder ``choice`` holds training states until the choice is made.
+        recipe: the options.
+        sets: the images; the test images among them are not used.
+        methods: the methods of the run.
+        progress: called with the progress so far.
+
+    Returns:
+        Empty if nothing can be chosen; else ``chosen``, ``best`` (names), ``metric``, ``judged_on`` (``validation`` or
+        ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
+        the other kind, real-only or with synthetic images, and its distance), ``seconds``.
+    """
+    manifest = run_folder.manifest
+    with_groups = knows_groups(manifest)
+    with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
+    names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
+    if not names:  # only bounds, which nobody can use
+        return {}
+    held_out = _validation(manifest, sets)
+    key = _key(names, recipe, manifest, run_folder)
+    if run_folder.choice.exists() and (there := storage.read_json(run_folder.choice)).get("key") == key:
+        return dict(there)
+    began = time.monotonic()
+    effort = affordable_effort(names, recipe, run_folder)
+    if held_out is not None:
+        judged = _on_validation(names, sets, held_out, run_folder, recipe, progress)
+    else:
+        judged = _on_folds(
+            names, sets, manifest, run_folder, recipe, key, effort=effort, with_groups=with_groups, progress=progress
+        )
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "key": key,
+        "judged_on": FOLDS if held_out is None else VALIDATION,
+        "folds": recipe.choose.folds if held_out is None else None,
+        "effort": effort if held_out is None else None,
+        **verdict(names, judged, recipe, with_groups=with_groups),
+        "seconds": time.monotonic() - began,
+    }
+    storage.write_json(run_folder.choice, content)
+    storage.remove_tree(run_folder.path / "choice")
+    return content
+
+
+def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> dict[str, Any]:
+    """Return the choice, its metric, and the standings of all candidates; without images, the first one is chosen."""
+    metric: Metric = "worst_group_accuracy" if with_groups else "mean_recall"
+    if recipe.choose.metric != "auto":
+        metric = recipe.choose.metric
+    facts = {"metric": metric, "num_images": len(judged.labels)}
+    if not len(judged.labels):
+        return facts | {"chosen": names[0], "best": None, "candidates": [], "rival": None}
+    right = judged.predictions == judged.labels[:, None]
+    cells = judged.groups if metric == "worst_group_accuracy" else judged.labels
+    found = standings(list(names), right, cells, metric)
+    chosen = chosen_name(found)
+    by_score = sorted(found, key=lambda each: each.behind)
+    kind = uses_synthetic(chosen, recipe)
+    others = [each.name for each in by_score if uses_synthetic(each.name, recipe) != kind]
+    rival = None
+    if others:
+        columns = [right[:, names.index(name)].astype(float) for name in (chosen, others[0])]
+        ahead = lead(columns[0], columns[1], cells, metric)
+        rival = {"method": others[0], **asdict(ahead), "certainty": ahead.certainty}
+    rows = [
+        {"method": each.name, "uses_synthetic": uses_synthetic(each.name, recipe)}
+        | {key: value for key, value in asdict(each).items() if key != "name"}
+        for each in found
+    ]
+    return facts | {"chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
+
+
+def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: Run) -> str:
+    """Return a digest of everything that determines the choice; test images do not."""
+    frame = manifest.frame[manifest.frame["split"] != "test"]
+    synthetic = images_digest(synthetic_manifest(run_folder.plan, run_folder.path))
+    content = {
+        "options": {name: options_of(name, recipe) for name in names},
+        "choose": recipe.choose.model_dump(mode="json"),
+        "seed": recipe.seed,
+        "real": storage.digest("\n".join(frame["id"].astype(str) + frame["split"].astype(str)).encode()),
+        "synthetic": synthetic,
+    }
+    return storage.digest(json.dumps(content, sort_keys=True).encode())
+
+
+def _validation(manifest: Manifest, sets: Sets) -> TrainingSet | None:
+    """Return the validation images, if there are some of each class and, if they count, of known groups."""
+    return sets.validation if has_validation(manifest) else None
+
+
+def knows_groups(manifest: Manifest) -> bool:
+    """Return whether the attribute of each real training image is known, and has several values."""
+    training = manifest.split("train")
+    return manifest.num_attributes > 1 and bool((training.attributes[~training.is_synthetic] >= 0).all())
+
+
+def has_validation(manifest: Manifest) -> bool:
+    """Return whether there are validation images of each class and, if they count, of known groups."""
+    rows = manifest.split("validation")
+    complete = len(np.unique(rows.labels)) == manifest.num_classes
+    return complete and not (knows_groups(manifest) and bool((rows.attributes < 0).any()))
+
+
+def choosing_candidates(
+    methods: Sequence[str], manifest: Manifest, recipe: Recipe, *, with_synthetic: bool
+) -> list[str]:
+    """Return the candidates of a run whose table has these rows; see ``candidates``."""
+    return candidates(methods, recipe, with_groups=knows_groups(manifest), with_synthetic=with_synthetic)
+
+
+def _on_validation(
+    names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunPaths, recipe: Recipe, progress: Progress
+) -> Judged:
+    predictions = list(held_out_predictions(names, sets, held_out, run_folder, recipe, progress))
+    return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
+
+
+def _on_folds(
+    names: Sequence[str],
+    sets: Sets,
+    manifest: Manifest,
+    run_folder: Run,
+    recipe: Recipe,
+    key: str,
+    *,
+    effort: float,
+    with_groups: bool,
+    progress: Progress,
+) -> Judged:
+    place = storage.make_folder(run_folder.path / "choice")
+    if not (place / key).exists():  # states of another choice
+        storage.remove_tree(place)
+        storage.write_text(storage.make_folder(place) / key, "")
+    training = manifest.split("train")
+    rng = np.random.default_rng([recipe.seed, 9])
+    folds = real_folds(training, recipe.choose.folds, rng, by_group=with_groups)
+    shown = images_shown(training, run_folder)
+    parts: list[Judged] = []
+    shorter = _with_share_of_steps(names, recipe, sets, effort)
+    sets = with_frozen_features(names, sets, RunPaths(place / "frozen"), shorter)
+    for fold in np.unique(folds[folds >= 0]):
+        inside = fold_sets(sets, folds, int(fold), shown)
+        outside = sets.real.rows(folds == fold)
+
+        def of_fold(stage: str, done: int, total: int, note: str = "", fold: int = int(fold)) -> None:
+            progress(f"choosing {fold + 1}/{recipe.choose.folds}, {stage.removeprefix('training ')}", done, total, note)
+
+        states = RunPaths(place / f"fold-{fold}")
+        predictions = list(held_out_predictions(names, inside, outside, states, shorter, of_fold))
+        parts.append(Judged(np.column_stack(predictions), outside.labels.numpy(), outside.groups.numpy()))
+    if not parts:
+        return Judged(np.zeros((0, len(names)), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    joined = (np.concatenate(each) for each in zip(*((p.predictions, p.labels, p.groups) for p in parts), strict=True))
+    return Judged(*joined)
+
+
+def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths) -> float:
+    """Return the share of the steps for each fold: that of the options, or less if ``choose.budget`` is shorter.
+
+    The pace is the mean of the run's finished trainings, so a resumed choice uses the same share. The share is at least
+    a hundredth.
+    """
+    if recipe.choose.budget is None:
+        return recipe.choose.effort
+    trained = {trained_from(name, recipe) for name in names}
+    results = [run_folder.result(name, recipe.seed) for name in sorted(trained)]
+    seconds = [storage.read_json(path)["seconds"] for path in results if path.exists()]
+    if not seconds:
+        return recipe.choose.effort
+    full = recipe.choose.folds * len(trained) * float(np.mean(seconds))
+    return float(np.clip(60 * recipe.choose.budget / max(full, 1e-9), LEAST_EFFORT, recipe.choose.effort))
+
+
+def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effort: float) -> Recipe:
+    """Return the options of the shortened trainings."""
+    changes: dict[str, Any] = {"train.track": None}
+    steps = stage_options(names[0], recipe, sets.num_counted).steps or 1
+    changes["train.stage1.steps"] = max(1, round(effort * steps))
+    return with_overrides(recipe, changes)
+
+
+def read_choice(path: Path) -> dict[str, Any]:
+    """Return the choice of a run; empty if none was made."""
+    place = RunPaths(path).choice
+    return dict(storage.read_json(place)) if place.exists() else {}

@@ -1,0 +1,12 @@
+from .dry_run import plan_summary as plan_summary
+from .dry_run import preview_export as preview_export
+from .dry_run import preview_generation as preview_generation
+from .dry_run import preview_plan as preview_plan
+from .dry_run import preview_run as preview_run
+from .dry_run import preview_training as preview_training
+from .environment import environment_block as environment_block
+from .model_timing import measured_pace as measured_pace
+from .run_parts import CHOICE as CHOICE
+from .run_parts import IMAGES as IMAGES
+from .run_parts import REPORT as REPORT
+from .run_parts import training_part as training_part

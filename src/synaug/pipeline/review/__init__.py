@@ -1,0 +1,5 @@
+"""Manual review of a run's images: files, a page in the browser, other tools."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,44 @@
+"""The prompts of a run: counted, and written as a file that a person can edit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from synaug.errors import OptionError
+from synaug.run_directory import Run
+from synaug.runtime import storage
+from synaug.synthesis.generators.models import limit_at_hand
+from synaug.synthesis.planning import as_written, spread_counts
+from synaug.synthesis.planning.prompt_account import prompt_account
+from synaug.synthesis.planning.prompting import check_suffix, prompts_text
+
+
+def count_prompts(run: Path) -> dict[str, Any]:
+    """Return, per class or group that needs images, its prompts and how many images each phrase gets."""
+    plan = Run.open(run).plan
+    counts = spread_counts(plan)
+    return {name: each | counts.get(name, {}) for name, each in prompt_account(plan, limit_at_hand(plan.model)).items()}
+
+
+def export_prompts(run: Path, out: Path) -> int:
+    """Write the prompts of a run as a prompts file, and return how many there are.
+
+    Raises:
+        OptionError: the file exists, or its suffix is unknown.
+    """
+    check_new(out)
+    rows = as_written(Run.open(run).plan)
+    storage.write_text(out, prompts_text(rows, out.suffix))
+    return len(rows)
+
+
+def check_new(out: Path) -> None:
+    """Check that a prompts file can be written without losing the work of a person.
+
+    Raises:
+        OptionError: the file exists, or its suffix is unknown.
+    """
+    check_suffix(out)
+    if out.exists():
+        raise OptionError(f"{out} exists, and somebody may have edited it. Choose another name with --out.")

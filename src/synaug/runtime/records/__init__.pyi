@@ -1,0 +1,11 @@
+from .recorded import changed_files as changed_files
+from .recorded import check_file as check_file
+from .recorded import current_digest as current_digest
+from .recorded import is_recorded as is_recorded
+from .recorded import named as named
+from .recorded import signature as signature
+from .sealed import read_sealed as read_sealed
+from .sealed import required as required
+from .sealed import write_sealed as write_sealed
+from .unchanged import Unchanged as Unchanged
+from .unchanged import signatures as signatures

@@ -1,0 +1,16 @@
+from .escaping import is_machine_path as is_machine_path
+from .escaping import json_text as json_text
+from .escaping import markdown as markdown
+from .escaping import markdown_code as markdown_code
+from .escaping import portable_name as portable_name
+from .escaping import shell_word as shell_word
+from .escaping import visible as visible
+from .own_code import callable_named as callable_named
+from .own_code import check_code as check_code
+from .own_code import shown as shown
+from .own_code import source_digest as source_digest
+from .secrets import redacted as redacted
+from .trust import check_trusted_host as check_trusted_host
+from .trust import is_loopback as is_loopback
+from .trust import trusted as trusted
+from .trust import trusting as trusting

@@ -1,0 +1,12 @@
+from .families import Family as Family
+from .families import family_of as family_of
+from .model_sources import TRANSFORMERS as TRANSFORMERS
+from .model_sources import Layout as Layout
+from .model_sources import ModelFolder as ModelFolder
+from .model_sources import check_no_single_file as check_no_single_file
+from .model_sources import find_model as find_model
+from .model_sources import is_service as is_service
+from .model_sources import model_facts as model_facts
+from .model_sources import place_of as place_of
+from .text_encoders import limit_at_hand as limit_at_hand
+from .text_encoders import limit_of_pipeline as limit_of_pipeline

@@ -1,0 +1,5 @@
+"""Class names that a model may misread: ambiguous ones, plurals, WordNet ids."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,124 @@
+"""Test that the audit is red for useless images of every planted kind, and green for realistic images."""
+
+import math
+
+import numpy as np
+import pytest
+
+from synaug.evaluation.gap.audit import Looks, audit, audit_section
+from synaug.evaluation.gap.domain_gap import gap_report
+
+NAMES = ("cat", "coffee")
+PER_CLASS = 40
+
+
+def features(*, shift=0.0, seed=0, spread=1.0):
+    """Two classes, four standard deviations apart along the first of eight axes."""
+    rng = np.random.default_rng(seed)
+    found = rng.normal(0, spread, (2 * PER_CLASS, 8)) + shift
+    found[PER_CLASS:, 0] += 4
+    return found
+
+
+LABELS = np.repeat([0, 1], PER_CLASS)
+
+
+def gap_of(synthetic):
+    return gap_report(
+        real=features(), synthetic=synthetic, real_labels=LABELS, synthetic_labels=LABELS, class_names=NAMES
+    ).overall
+
+
+def judged(synthetic, *, taken_for=LABELS, recalls=(0.9, 0.9), labels=LABELS, **faults):
+    none = np.zeros(len(labels), bool)
+    looks = Looks(
+        **{"labels": labels, "noise": none, "constant": none, "duplicates": none, "taken_for": taken_for} | faults
+    )
+    report = gap_report(
+        real=features(), synthetic=synthetic, real_labels=LABELS, synthetic_labels=labels, class_names=NAMES
+    )
+    return audit([report], looks, real_recalls=np.array(recalls), class_names=NAMES)
+
+
+def test_images_like_the_real_ones_are_green():
+    found = judged(features(seed=1))
+    assert found.overall.color == "green"
+    assert [light.color for light in found.per_class] == ["green", "green"]
+    assert not found.is_unusable
+    assert "50 % is chance" in found.sentence
+
+
+def test_images_that_differ_but_reach_the_real_ones_are_amber():
+    assert judged(features(seed=1, shift=1.2)).overall.color == "amber"
+
+
+@pytest.mark.parametrize("fault", ["noise", "constant", "duplicates"])
+def test_a_fault_of_most_images_is_red_and_of_some_amber(fault):
+    most = judged(features(seed=1), **{fault: np.arange(80) % 10 < 6})
+    some = judged(features(seed=1), **{fault: np.arange(80) % 10 < 2})
+    assert (most.overall.color, most.overall.findings) == ("red", (fault,))
+    assert most.is_unusable
+    assert "60 %" in most.sentence
+    assert some.overall.color == "amber"
+    assert not some.is_unusable
+
+
+def test_images_of_something_else_are_red():
+    found = judged(features(seed=1, shift=30))
+    assert found.overall.findings == ("foreign",)
+    assert found.is_unusable
+
+
+def test_images_are_foreign_only_if_they_are_on_all_kinds_of_features():
+    sides = {"real_labels": LABELS, "synthetic_labels": LABELS, "class_names": NAMES}
+    reports = [gap_report(real=features(), synthetic=features(seed=1, shift=s), **sides) for s in (30, 0)]
+    none = np.zeros(80, bool)
+    looks = Looks(labels=LABELS, noise=none, constant=none, duplicates=none, taken_for=LABELS)
+    assert audit(reports, looks, real_recalls=np.ones(2), class_names=NAMES).overall.color == "amber"
+
+
+def test_images_nearly_foreign_are_red_only_without_a_trace_of_their_classes():
+    almost = features(seed=1, shift=1.8)
+    lost = judged(almost, taken_for=np.zeros(80, int))
+    assert gap_of(almost).probe_accuracy >= 0.95
+    assert 0.05 < gap_of(almost).manifold.coverage <= 0.15
+    assert lost.overall.findings == ("foreign",)
+    assert judged(almost).overall.color == "amber"
+
+
+def test_images_of_another_class_are_red():
+    found = judged(features(seed=1), taken_for=1 - LABELS)
+    assert found.overall.findings == ("wrong_class",)
+    assert found.is_unusable
+
+
+def test_a_judge_that_knows_nothing_of_a_class_does_not_condemn_it():
+    found = judged(features(seed=1), taken_for=np.zeros(80, int), recalls=(0.9, math.nan))
+    assert [light.color for light in found.per_class] == ["green", "green"]
+    unsure = judged(features(seed=1), taken_for=1 - LABELS, recalls=(0.5, 0.5))
+    assert not unsure.is_unusable
+
+
+def test_one_class_of_noise_is_named_and_does_not_condemn_the_others():
+    found = judged(
+        features(seed=1)[np.r_[0:40, 0:20, 40:60]],
+        labels=np.repeat([0, 1], [60, 20]),
+        taken_for=np.repeat([0, 1], [60, 20]),
+        noise=np.repeat([False, True], [60, 20]),
+    )
+    assert found.per_class[1].color == "red"
+    assert found.overall.color == "amber"
+    assert "coffee" in found.sentence
+
+
+def test_few_images_are_not_judged():
+    few = np.array([0, 1, 1])
+    found = judged(features(seed=1, shift=30)[:3], labels=few, taken_for=few)
+    assert found.overall.color == "grey"
+    assert not found.is_unusable
+
+
+def test_the_section_has_a_light_per_class():
+    section = audit_section(judged(features(seed=1)), NAMES)
+    assert section["usable"]
+    assert {name: light["color"] for name, light in section["per_class"].items()} == dict.fromkeys(NAMES, "green")

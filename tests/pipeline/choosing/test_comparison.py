@@ -1,0 +1,61 @@
+"""Test the paired comparison of the final classifier with its best rival, seed by seed."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synaug.evaluation.intervals.proportions import paired_interval
+from synaug.pipeline.choosing.comparison import compared
+from synaug.run_directory import RunPaths
+from synaug.runtime import storage
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Predictions of three methods and two seeds on 40 images of two classes, 30 and 10, each in a different order."""
+    folder, rng = RunPaths(tmp_path), np.random.default_rng(0)
+    labels = np.repeat(["bag", "coat"], [30, 10])
+    for method, wrong in (("cross_entropy", 12), ("oversampling", 8), ("synaug", 4)):
+        for seed in (0, 1):
+            prediction = np.where(np.arange(40) >= 40 - wrong, "shoe", labels)
+            table = pd.DataFrame({"id": [f"i{n}" for n in range(40)], "label": labels, "prediction": prediction})
+            path = folder.method_predictions(method, seed)
+            storage.write_text(
+                storage.make_folder(path.parent) / path.name, table.loc[rng.permutation(40)].to_csv(index=False)
+            )
+    return folder
+
+
+def results(methods=("cross_entropy", "oversampling", "synaug", "upper_bound")):
+    accuracies = {"cross_entropy": 0.7, "oversampling": 0.8, "synaug": 0.9, "upper_bound": 1.0}
+    return [
+        {
+            "method": name,
+            "seed": seed,
+            "accuracy": accuracies[name],
+            "uses_synthetic": name == "synaug",
+            "is_bound": name == "upper_bound",
+        }
+        for name in methods
+        for seed in (0, 1)
+    ]
+
+
+def test_the_difference_is_that_of_the_same_images(run):
+    found = compared(run, results(), "synaug")
+    assert (found["method"], found["other"], found["other_uses_synthetic"]) == ("synaug", "oversampling", False)
+    assert (found["num_images"], found["num_seeds"]) == (40, 2)
+    ends = paired_interval(np.arange(40) < 36, np.arange(40) < 32)
+    assert found["accuracy"] == {"difference": pytest.approx(0.1), "interval": pytest.approx([ends.low, ends.high])}
+    assert found["mean_recall"]["difference"] == pytest.approx((0.0 + 0.4) / 2)
+
+
+def test_a_classifier_of_real_images_is_compared_with_the_best_that_used_synthetic_ones(run):
+    found = compared(run, results(), "oversampling")
+    assert (found["other"], found["other_uses_synthetic"]) == ("synaug", True)
+    assert found["accuracy"]["difference"] == pytest.approx(-0.1)
+
+
+def test_without_a_rival_there_is_nothing_to_compare(run):
+    assert compared(run, results(["cross_entropy", "oversampling"]), "oversampling") == {}
+    assert compared(run, results(["synaug", "upper_bound"]), "synaug") == {}
