@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from synaug.data.groups import class_counts
 from synaug.data.left_out import by_reason
 from synaug.data.manifest import SPLITS, LeftOut, Manifest
+from synaug.schemas import Account, LeftOutEntry
+from synaug.schemas.data import Duplicates
 
 
-def reading_account(manifest: Manifest) -> dict[str, Any]:
+def reading_account(manifest: Manifest) -> Account:
     """Return how the data were read, as a JSON object.
 
     Keys: ``layout``, ``splits`` (images per split), ``synthetic``, ``left_out``, ``notes`` and ``duplicates``.
@@ -32,11 +34,11 @@ def reading_account(manifest: Manifest) -> dict[str, Any]:
             for item in (*by_reason(manifest.quarantined), *manifest.left_out)
         ],
         "notes": list(manifest.notes),
-        "duplicates": asdict(manifest.duplicates),
+        "duplicates": cast("Duplicates", asdict(manifest.duplicates)),
     }
 
 
-def left_out_sentences(left_out: Sequence[dict[str, Any] | LeftOut]) -> list[str]:
+def left_out_sentences(left_out: Sequence[LeftOutEntry | LeftOut]) -> list[str]:
     """Return one sentence per entry of ``left_out`` in ``reading_account``.
 
     >>> left_out_sentences([LeftOut("is not an image", ".txt", 2, ("a.txt", "b.txt"))])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -146,7 +146,7 @@ def formulas(stage: StageOptions, method: Method) -> dict[str, int]:
     return {name: REVISED[kind, name] for kind, name in used.items() if (kind, name) in REVISED}
 
 
-def is_of_options(result: dict[str, Any], recipe: Recipe) -> bool:
+def is_of_options(result: Mapping[str, Any], recipe: Recipe) -> bool:
     """Return whether a result has these options, compared by resolved values.
 
     It does not matter whether the registry or the recipe sets a value, and options of a stage that the method lacks do

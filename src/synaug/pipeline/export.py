@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
@@ -55,7 +54,7 @@ def export(out: Path, target: Path, *, license: str | None = None, progress: Pro
 def without_paths(told: pd.DataFrame) -> pd.DataFrame:
     """Return a ``provenance`` table in which paths of this machine are reduced to names without folders."""
 
-    def portable(value: Any) -> Any:
+    def portable(value: object) -> object:
         return portable_name(value) if isinstance(value, str) and is_machine_path(value) else value
 
     texts = [name for name in told.columns if name not in OWN_TEXTS and not is_numeric_dtype(told[name])]
@@ -73,7 +72,7 @@ def _origin(run_folder: RunPaths) -> dict[str, str | None]:
     }
 
 
-def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, Any]:
+def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, object]:
     """Return the facts about the synthetic images for the data card."""
     made = synthesis_summary(plan, out)
     rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"

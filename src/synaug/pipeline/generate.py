@@ -7,7 +7,7 @@ import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synaug.config import Recipe
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
@@ -18,6 +18,7 @@ from synaug.run_directory import Run, RunPaths, locked_model, write_model
 from synaug.runtime import Progress, signals, silent, storage
 from synaug.runtime.files import directories
 from synaug.runtime.security import trusted, trusting
+from synaug.schemas.output import Check
 from synaug.synthesis.execution import is_settled, synthesis_summary, synthesize, synthetic_manifest
 from synaug.synthesis.generators.models import is_service, model_facts
 from synaug.synthesis.planning import Plan, check_prompt_length, class_captions, starts_from_real
@@ -262,9 +263,7 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
         )
 
 
-def check(
-    out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent
-) -> dict[str, Any]:
+def check(out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent) -> Check:
     """Re-run the gates on the accepted images; return the number checked and the failures by reason.
 
     Args:

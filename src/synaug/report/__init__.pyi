@@ -8,7 +8,6 @@ from .html import make_report as make_report
 from .html import read_report as read_report
 from .results_table import number_or_nan as number_or_nan
 from .results_table import shown_columns as shown_columns
-from .schema import Report as Report
 from .sections import MAX_CLASSES_IN_MATRIX as MAX_CLASSES_IN_MATRIX
 from .sections import ReportImages as ReportImages
 from .seeds import over_seeds as over_seeds

@@ -61,13 +61,13 @@ def count(
         manifest = readers.read_data(data, options.data, progress=progress)
     if split and split not in set(manifest.frame["split"]):
         raise OptionError(f"No split {split!r} in {data}; there are {', '.join(sorted(set(manifest.frame['split'])))}.")
-    summary = groups.summary(manifest.split(split or "train")) | reading_account(manifest)
+    summary, account = groups.summary(manifest.split(split or "train")), reading_account(manifest)
     if as_json:
-        print_json(summary)
+        print_json({**summary, **account})
     else:
         from synaug.cli.printing import console
 
-        console.show_counts(summary, source=data)
+        console.show_counts(summary, account, source=data)
 
 
 def list_datasets(as_json: Json = False) -> None:

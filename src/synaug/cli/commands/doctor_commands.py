@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,9 @@ from synaug.cli.shared_options import (
     Splits,
     Trust,
 )
+
+if TYPE_CHECKING:
+    from synaug.schemas.output import Examination, Trial
 
 STYLES = {"would gain": "yellow", "good": "green", "flat": "red", "unknown": "dim"}
 VERDICTS = {
@@ -91,7 +94,7 @@ def doctor(
         show_doctor(content)
 
 
-def show_doctor(content: dict[str, Any]) -> None:
+def show_doctor(content: Examination) -> None:
     """Print one row per class, the suspicious labels, the findings and the next command."""
     from synaug.cli.printing import Console, Table, escape
 
@@ -176,8 +179,8 @@ def try_model(
         if dry_run:
             print_facts(trial.facts(), as_json=as_json)
             return
-        if trial.cost is not None:
-            warn(service_cost(trial.cost, len(trial.slots)))
+        if (cost := trial.cost) is not None:
+            warn(service_cost(cost["images"], len(trial.slots), price=cost["price"], budget=cost["budget"]))
         content = trial_stage.try_model(trial, progress=progress)
     if as_json:
         print_json(content)
@@ -185,7 +188,7 @@ def try_model(
         show_trial(content)
 
 
-def show_trial(content: dict[str, Any]) -> None:
+def show_trial(content: Trial) -> None:
     """Print one row per class, what was paid, and where the page is."""
     from synaug.cli.printing import Console, Table, escape
     from synaug.pipeline.preview.try_model import LIGHTS

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,8 @@ from synaug.cli.printing.training_preview import training_sentences
 from synaug.data import left_out_sentences, shot_bins
 from synaug.runtime import duration
 from synaug.runtime.security import shell_word
+from synaug.schemas import Account, Counts, Report, Result
+from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
 
 _LINES = 12
 
@@ -35,10 +37,10 @@ def percent(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def show_counts(summary: dict[str, Any], *, source: Path) -> None:
+def show_counts(summary: Counts, account: Account, *, source: Path) -> None:
     """Print the number of images per class with bars, how the data were read, and the next command."""
     console = _console()
-    counts: dict[str, int] = summary["class_counts"]
+    counts = summary["class_counts"]
     table = Table()
     table.add_column("class")
     table.add_column("images", justify="right")
@@ -48,9 +50,10 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
         style = "green" if is_many else "red" if is_few else "yellow"
         table.add_row(escape(name), f"{number:,}", Bar(number / most, style))
     console.print(table)
-    combined = "class x " + (" & ".join(summary["group_counts_by_attribute"]) or "attribute")
+    by_attribute = summary.get("group_counts_by_attribute") or {}
+    combined = "class x " + (" & ".join(by_attribute) or "attribute")
     for title, groups in {
-        **{f"class x {name}": groups for name, groups in summary["group_counts_by_attribute"].items()},
+        **{f"class x {name}": groups for name, groups in by_attribute.items()},
         combined: summary["group_counts"],
     }.items():
         _show_groups(title, groups)
@@ -60,9 +63,9 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
         f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
-    if summary["num_without_attribute"]:
-        console.print(f"{summary['num_without_attribute']:,} images have no attribute, so they are in no group.")
-    show_reading(summary)
+    if unknown := summary.get("num_without_attribute"):
+        console.print(f"{unknown:,} images have no attribute, so they are in no group.")
+    show_reading(account)
     console.print(f"Next: [bold]synaug run {escape(shell_word(source))} --dry-run[/]", soft_wrap=True)
 
 
@@ -76,7 +79,7 @@ def _show_groups(title: str, counts: Mapping[str, int]) -> None:
         _console().print(table)
 
 
-def show_reading(account: dict[str, Any]) -> None:
+def show_reading(account: Account) -> None:
     """Print how data were read: the layout, skipped files with reasons, and notes."""
     console = _console()
     if account["layout"]:
@@ -98,7 +101,7 @@ def _factor(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
-def show_plan(plan: dict[str, Any], out: Path | None) -> None:
+def show_plan(plan: PlanSummary, out: Path | None) -> None:
     """Print the images to generate, their prompts and their cost."""
     console = _console()
     table = Table()
@@ -113,8 +116,8 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
     console.print(
         f"There: images to train on; {plan['test_images']:,} more are for testing. "
         + (
-            f"Prompts: those of {escape(plan['prompts_file'])}."
-            if plan.get("prompts_file")
+            f"Prompts: those of {escape(prompts)}."
+            if (prompts := plan.get("prompts_file"))
             else "Use --aliases to change the class names in prompts."
         )
     )
@@ -143,18 +146,19 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"{estimate['images']:,} images by the model {escape(plan['model'])} (license: {escape(license)}); "
         f"{disk} on disk; {time}."
     )
-    if plan.get("cost") is not None:
-        cost = {"images": plan["cost"], "price": plan["price"], "budget": plan["max_cost"]}
-        console.print(f"{service_cost(cost, estimate['images'])} Rejected images cost as much as accepted ones.")
-    for sentence in training_sentences(plan):
-        console.print(sentence, soft_wrap=True)
+    if (cost := plan["cost"]) is not None:
+        sentence = service_cost(cost, estimate["images"], price=plan["price"], budget=plan["max_cost"])
+        console.print(f"{sentence} Rejected images cost as much as accepted ones.")
+    if "methods" in plan:
+        for sentence in training_sentences(cast("RunPreview", plan)):
+            console.print(sentence, soft_wrap=True)
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:
         console.print(f"Next: [bold]synaug generate {escape(shell_word(out))}[/]", soft_wrap=True)
 
 
-def _speed(estimate: dict[str, Any]) -> str:
+def _speed(estimate: Speed) -> str:
     """Return images per second and, on a GPU, its hours.
 
     >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
@@ -167,8 +171,8 @@ def _speed(estimate: dict[str, Any]) -> str:
     return f"{rate:,.1f} images per second{shown}"
 
 
-def _called(plan: dict[str, Any], name: str) -> str:
-    return str(plan["called"].get(name, name))
+def _called(plan: PlanSummary, name: str) -> str:
+    return str((plan.get("called") or {}).get(name, name))
 
 
 def show_synthesis(content: dict[str, Any]) -> None:
@@ -207,7 +211,7 @@ def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
     console.print("Check one with: synaug count DATA --benchmark NAME")
 
 
-def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
+def show_check(content: Check, run: Path, *, taken_out: bool) -> None:
     """Print the number of images that fail the gates, by reason and class, and what to do about them."""
     console = _console()
     failed = sum(content["rejected"].values())
@@ -224,7 +228,7 @@ def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
         console.print(f"To remove them: [bold]synaug check {escape(shell_word(run))} --reject[/]", soft_wrap=True)
 
 
-def show_review(content: dict[str, Any], run: Path) -> None:
+def show_review(content: ReviewFiles, run: Path) -> None:
     """Print the locations of the contact sheets and the table, and the next steps."""
     console = _console()
     console.print(f"{content['shown']:,} images in {len(content['sheets']):,} contact sheets. Open:")
@@ -236,7 +240,7 @@ def show_review(content: dict[str, Any], run: Path) -> None:
     console.print(f"Next: [bold]synaug review {escape(shell_word(run))} --apply[/]", soft_wrap=True)
 
 
-def show_applied(content: dict[str, Any], run: Path) -> None:
+def show_applied(content: Applied, run: Path) -> None:
     """Print the effect of manual review decisions."""
     console = _console()
     rows = content["rows"]
@@ -252,12 +256,12 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
         console.print(f"Next: [bold]synaug generate {escape(shell_word(run))}[/]", soft_wrap=True)
 
 
-def show_results(report: dict[str, Any]) -> None:
+def show_results(results: Sequence[Result]) -> None:
     """Print one row per method: mean and, over several seeds, standard deviation."""
     from synaug.report import shown_columns
     from synaug.report.results_table import results_table
 
-    rows = results_table(report)
+    rows = results_table(results)
     columns = shown_columns(rows)
     table = Table()
     table.add_column("method")
@@ -283,7 +287,7 @@ def wrapped(text: str, width: int) -> str:
     return joined.replace("\0", " ")
 
 
-def show_summary(report: dict[str, Any], page: Path) -> None:
+def show_summary(report: Report, page: Path) -> None:
     """Print the report's summary and the location of the page."""
     from synaug.report import ALARM
     from synaug.report.summary import summary
@@ -296,7 +300,7 @@ def show_summary(report: dict[str, Any], page: Path) -> None:
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
-    show_usage(report["usage"])
+    show_usage(report.get("usage") or [])
 
 
 def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) -> None:
@@ -330,7 +334,7 @@ def show_usage(lines: Sequence[str]) -> None:
         console.print(f"  [bold]{escape(line)}[/]", soft_wrap=True)
 
 
-def show_status(content: dict[str, Any], run: Path) -> None:
+def show_status(content: Status, run: Path) -> None:
     """Print the progress of a run, the processes working on it, and how to resume if there are none."""
     images = content["images"]
     rows = {
@@ -364,7 +368,7 @@ def show_status(content: dict[str, Any], run: Path) -> None:
         )
 
 
-def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
+def show_facts(facts: Mapping[str, object], *, title: str = "") -> None:
     """Print one line per fact: name and value."""
     console = _console()
     if title:
@@ -377,7 +381,7 @@ def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
     console.print(table)
 
 
-def _fact(value: Any) -> str:
+def _fact(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_fact(item)}" for name, item in value.items())
     if isinstance(value, list):

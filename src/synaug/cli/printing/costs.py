@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 
-def service_cost(cost: dict[str, Any], images: int) -> str:
-    """Return a sentence about what a service will cost: ``price`` per image, of the ``images``, and the ``budget``.
+def service_cost(cost: float, images: int, *, price: float, budget: float | None) -> str:
+    """Return a sentence about what this number of images of a service will cost, at a price per image.
 
-    >>> service_cost({"price": 0.011, "images": 0.22, "budget": 5.0}, 20)
+    >>> service_cost(0.22, 20, price=0.011, budget=5.0)
     'Cost of the service: 0.22 (20 images at 0.011); the budget is 5.00.'
     """
-    if not cost["price"]:
+    if not price:
         return "Cost of the service: unknown, since the price per image is not set (api.price)."
-    budget = "no budget is set (api.max_cost)" if cost["budget"] is None else f"the budget is {money(cost['budget'])}"
+    limit = "no budget is set (api.max_cost)" if budget is None else f"the budget is {money(budget)}"
     number = "1 image" if images == 1 else f"{images:,} images"
-    return f"Cost of the service: {money(cost['images'])} ({number} at {money(cost['price'])}); {budget}."
+    return f"Cost of the service: {money(cost)} ({number} at {money(price)}); {limit}."
 
 
 def money(amount: float) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from synaug.cli.printing.terminal import Console, Table, escape
+from synaug.schemas.output import PromptCounts
 
 
-def show_prompt_counts(counts: Mapping[str, Mapping[str, Any]]) -> None:
+def show_prompt_counts(counts: Mapping[str, PromptCounts]) -> None:
     """Print one row per class or group, then the prompts that are too long or repeated."""
     console = Console()
     table = Table(box=None, pad_edge=False)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from synaug.pipeline.generate import replaced_model
 from synaug.pipeline.prepare import check_counts, check_recipe, drafted_plan
 from synaug.recipes import with_overrides
 from synaug.runtime import Progress, signals, silent, storage
+from synaug.schemas.output import ServiceCost, Trial, TrialPreview, TriedClass
 from synaug.synthesis.execution import Task, generated
 from synaug.synthesis.generators import make_guides
 from synaug.synthesis.generators.models import is_service, limit_at_hand
@@ -46,25 +47,22 @@ _BATCH = 16
 
 
 @dataclass(frozen=True)
-class Trial:
-    """The images of a trial before they are generated; ``cost`` is None without a service.
-
-    ``cost`` has the ``price`` per image, the cost of the ``images`` that are not paid for yet, and the ``budget``.
-    """
+class PreparedTrial:
+    """The images of a trial before they are generated; ``cost`` is None without a service."""
 
     recipe: Recipe
     manifest: Manifest
     plan: Plan
     slots: tuple[Slot, ...]
     out: Path
-    cost: dict[str, Any] | None
+    cost: ServiceCost | None
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> TrialPreview:
         """Return what would be generated."""
         return {"model": self.plan.model, "images": len(self.slots), "cost": self.cost, "out": str(self.out)}
 
 
-def prepare_trial(source: Path, recipe: Recipe, out: Path, *, progress: Progress = silent) -> Trial:
+def prepare_trial(source: Path, recipe: Recipe, out: Path, *, progress: Progress = silent) -> PreparedTrial:
     """Return a trial of ``PER_CLASS`` images per class with the recipe's generator; nothing is written or requested.
 
     Args:
@@ -92,7 +90,7 @@ def prepare_trial(source: Path, recipe: Recipe, out: Path, *, progress: Progress
     recipe = with_overrides(recipe, changes)
     plan = drafted_plan(manifest, recipe)
     chosen = tuple(slots(plan))
-    return Trial(recipe, manifest, plan, chosen, out, _cost(recipe, plan, chosen, out))
+    return PreparedTrial(recipe, manifest, plan, chosen, out, _cost(recipe, plan, chosen, out))
 
 
 def _real(manifest: Manifest) -> Manifest:
@@ -100,7 +98,7 @@ def _real(manifest: Manifest) -> Manifest:
     return training.rows(~training.is_synthetic)
 
 
-def _cost(recipe: Recipe, plan: Plan, chosen: Sequence[Slot], out: Path) -> dict[str, Any] | None:
+def _cost(recipe: Recipe, plan: Plan, chosen: Sequence[Slot], out: Path) -> ServiceCost | None:
     if recipe.generate.generator is not None or not is_service(recipe.plan.model):
         return None
     service = replaced_model(out if (out / PAID).is_dir() else None, recipe, plan)
@@ -116,17 +114,13 @@ def _cost(recipe: Recipe, plan: Plan, chosen: Sequence[Slot], out: Path) -> dict
     }
 
 
-def try_model(trial: Trial, *, generator: Generator | None = None, progress: Progress = silent) -> dict[str, Any]:
+def try_model(trial: PreparedTrial, *, generator: Generator | None = None, progress: Progress = silent) -> Trial:
     """Generate the images of a trial, write a page with real ones beside them, and return a light per class.
 
     Args:
         trial: see ``prepare_trial``.
         generator: replaces the recipe's.
         progress: called with the progress so far.
-
-    Returns:
-        ``classes`` (per class: ``light``, ``recognized``, ``of``, ``best_prompt``, ``rejected``), ``page``, ``model``
-        and ``spent``, the cost so far (None without a service).
     """
     plan, real, folder = trial.plan, _real(trial.manifest), storage.make_folder(trial.out)
     generator = generator or _generator(trial, progress)
@@ -136,7 +130,8 @@ def try_model(trial: Trial, *, generator: Generator | None = None, progress: Pro
     probabilities, recalls = _judged(real, images, trial.recipe.seed)
     counts = class_counts(real.labels, len(plan.class_names))
     names = safe_names(plan.class_names)
-    classes, index = {}, []
+    classes: dict[str, TriedClass] = {}
+    index = []
     for label, name in enumerate(plan.class_names):
         mine = [place for place, row in enumerate(shown) if trial.slots[row].cell.label == label]
         pairs = [(trial.slots[shown[place]], images[place]) for place in mine]
@@ -177,7 +172,7 @@ def traffic_light(recognized: int, of: int, *, num_real: int, recall: float) -> 
     return "green" if share >= 0.75 else "yellow" if share >= 0.5 else "red"
 
 
-def _generator(trial: Trial, progress: Progress) -> Generator:
+def _generator(trial: PreparedTrial, progress: Progress) -> Generator:
     """Return the generator of the recipe.
 
     Raises:
@@ -199,7 +194,7 @@ def _generator(trial: Trial, progress: Progress) -> Generator:
     return found
 
 
-def _made(trial: Trial, generator: Generator, progress: Progress) -> Iterator[Generated]:
+def _made(trial: PreparedTrial, generator: Generator, progress: Progress) -> Iterator[Generated]:
     guides = make_guides(trial.plan, trial.manifest)
     done = 0
     while done < len(trial.slots):
@@ -211,7 +206,7 @@ def _made(trial: Trial, generator: Generator, progress: Progress) -> Iterator[Ge
     progress("making images", done, done, getattr(generator, "note", ""))
 
 
-def _problems(trial: Trial, made: Sequence[Generated], label: int) -> dict[str, int]:
+def _problems(trial: PreparedTrial, made: Sequence[Generated], label: int) -> dict[str, int]:
     """Return how many images of a class could not be used, by reason."""
     pairs = zip(made, trial.slots, strict=True)
     return dict(Counter(each.problem for each, slot in pairs if slot.cell.label == label and each.problem is not None))

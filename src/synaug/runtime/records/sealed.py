@@ -7,6 +7,7 @@ valid seal.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def seal_of(content: dict[str, Any]) -> str:
     return storage.digest(json.dumps(rest, sort_keys=True, allow_nan=False).encode())
 
 
-def write_sealed(path: Path, content: dict[str, Any]) -> None:
+def write_sealed(path: Path, content: Mapping[str, object]) -> None:
     """Write a JSON object with its seal, atomically."""
     plain = storage.without_nan({key: value for key, value in content.items() if key != SEAL})
     storage.write_json(path, plain | {SEAL: seal_of(plain)})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from synaug.schemas.output import Estimate
 
 if TYPE_CHECKING:
     from synaug.synthesis.planning.plan import Plan
@@ -19,7 +21,7 @@ class Pace:
     device: str | None = None
 
 
-def estimate(plan: Plan, pace: Pace | None = None) -> dict[str, Any]:
+def estimate(plan: Plan, pace: Pace | None = None) -> Estimate:
     """Return the number of images, disk space (in blocks of 4 KiB) and time; unmeasured values are None.
 
     ``gpu_hours`` is None unless a GPU was timed.

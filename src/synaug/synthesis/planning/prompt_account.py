@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
+from synaug.schemas.output import PromptCounts
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.prompt_length import Shorten
 from synaug.synthesis.planning.prompting import WrittenPrompt
@@ -13,14 +13,14 @@ from synaug.synthesis.planning.prompting import WrittenPrompt
 SHOWN = 20  # prompts that are too long, or equal, of a class
 
 
-def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, dict[str, Any]]:
+def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, PromptCounts]:
     """Return, per class or group that needs images, ``prompts`` (how many), ``too_long`` and ``equal`` (which).
 
     Args:
         plan: whose prompts; letter case makes no difference between two of them.
         limit: shortens a prompt to what the text encoder takes; None: not known, and ``too_long`` is None.
     """
-    account = {}
+    account: dict[str, PromptCounts] = {}
     for position, cell in enumerate(plan.cells):
         if not cell.num_to_generate:
             continue
