@@ -295,8 +295,8 @@ def show_summary(report: Report, page: Path) -> None:
     console = _console()
     console.print()
     for sentence in summary(report):
-        is_alarm, text = sentence.startswith(ALARM), escape(wrapped(sentence, console.width))
-        console.print(f"[bold red]{text}[/]" if is_alarm else text)
+        for line in wrapped(sentence, console.width).split("\n"):  # ``escape`` would show the line breaks
+            console.print(f"[bold red]{escape(line)}[/]" if sentence.startswith(ALARM) else escape(line))
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
@@ -364,7 +364,7 @@ def show_status(content: Status, run: Path) -> None:
     if not held and content["stage"] != "done":
         command = {"generate": "generate", "train": "retrain", "report": "report"}[content["stage"]]
         _console().print(
-            f"To resume: the original command, or [bold]synaug {command} {escape(str(run))}[/]", soft_wrap=True
+            f"To resume: the original command, or [bold]synaug {command} {escape(shell_word(run))}[/]", soft_wrap=True
         )
 
 
@@ -396,5 +396,5 @@ def show_grid(rows: Sequence[dict[str, Any]]) -> None:
         table.add_column(name, justify="left" if name == "run directory" else "right")
     for row in rows:
         planned = "n/a" if row["planned"] is None else f"{row['planned']:,}"
-        table.add_row(row["folder"], f"{row['images']:,}", planned, str(row["results"]), str(row["wanted"]))
+        table.add_row(escape(row["folder"]), f"{row['images']:,}", planned, str(row["results"]), str(row["wanted"]))
     _console().print(table)

@@ -126,7 +126,7 @@ def _result_of(run: RunPaths, method: str | None, seed: int | None) -> Result:
         known = ", ".join(result["method"] for result in results)
         raise DataError(
             f"{run.path} has no finished classifier {method!r} of seed {chosen}. Finished: {known}. "
-            f"Train it with: synaug train {shell_word(run.path)} --methods {method}"
+            f"Train it with: synaug train {shell_word(run.path)} --methods {shell_word(method)}"
         )
     return found
 
