@@ -15,9 +15,11 @@ def evaluate(
     predictions: Annotated[
         Path, typer.Argument(metavar="PREDICTIONS", help="CSV, TSV, Parquet or JSONL table with one row per image.")
     ],
-    label: Annotated[str | None, typer.Option(help="Column of true classes.", show_default="label or y_true")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column of true classes.", show_default="label, y_true, true, target, ...")
+    ] = None,
     prediction: Annotated[
-        str | None, typer.Option(help="Column of predicted classes.", show_default="prediction or y_pred")
+        str | None, typer.Option(help="Column of predicted classes.", show_default="prediction, y_pred, pred, ...")
     ] = None,
     attribute: Annotated[
         list[str] | None,
