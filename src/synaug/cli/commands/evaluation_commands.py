@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synaug.cli.printing import print_json
+from synaug.cli.printing import print_json, print_text
 from synaug.cli.shared_options import Json
 
 
@@ -65,3 +65,5 @@ def evaluate(
         from synaug.cli.printing import evaluation_tables
 
         evaluation_tables.show_scores(scores)
+        for path in filter(None, (figure, html)):
+            print_text(f"{path}: written.")
