@@ -14,11 +14,12 @@ from synaug.data import Manifest, groups, read_image
 from synaug.data.images import contrasts, noise_limit, spectral_flatness
 from synaug.data.images.image_statistics import image_statistics
 from synaug.data.similarity import has_twin
-from synaug.run_directory import RunPaths
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, signals, silent
 from synaug.runtime.records import read_sealed, write_sealed
 from synaug.runtime.security import shell_word
-from synaug.schemas import MeasuredGap
+from synaug.schemas import Audit, MeasuredGap
+from synaug.synthesis.execution import REVIEW, synthesis_summary
 from synaug.synthesis.quality import LEAST_IMAGES, Embed, fit_features
 
 if TYPE_CHECKING:
@@ -89,10 +90,27 @@ def is_measured(run_folder: RunPaths, digest: str) -> bool:
     return read_gap(run_folder).get("images") == digest
 
 
-def unusable(run_folder: RunPaths) -> str:
+def read_audit(run: Run) -> Audit:
+    """Return the judgment of the run's synthetic images, which their gates can overrule; empty if there is none.
+
+    Rejections in manual review do not count, since what a person leaves may be good.
+    """
+    from synaug.evaluation.gap import audit_with_rejections
+
+    made = synthesis_summary(run.plan, run.path)
+    rejected = {reason: number for reason, number in made["rejected"].items() if reason != REVIEW}
+    return audit_with_rejections(
+        read_gap(run).get("audit") or {},
+        rejected=sum(rejected.values()),
+        accepted=made["accepted"],
+        reason=max(rejected, key=rejected.__getitem__, default="").replace("_", "-"),
+    )
+
+
+def unusable(run: Run) -> str:
     """Return why the run's synthetic images are unusable for training; empty if they are usable or were not judged."""
-    found = read_gap(run_folder).get("audit")
-    return "" if not found or found["usable"] else str(found["sentence"])
+    found = read_audit(run)
+    return "" if found.get("usable", True) else str(found["sentence"])
 
 
 def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> MeasuredGap:

@@ -22,6 +22,7 @@ from synaug.schemas import Account, Counts, Report, Result
 from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
 
 _LINES = 12
+_SIZES = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}  # training images of a class
 
 
 def _console() -> Console:
@@ -271,9 +272,10 @@ def show_results(results: Sequence[Result]) -> None:
         cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in columns]
         table.add_row(escape(row.method), *cells)
     _console().print(table)
-    _console().print(
-        "[dim]Percent of the real test images recognized; many / medium / few: classes by their training images.[/]"
-    )
+    sizes = [name for name in columns if name in _SIZES]
+    meaning = " / ".join(_SIZES[name] for name in sizes)
+    by_size = f"; {' / '.join(sizes)}: classes with {meaning} training images" if sizes else ""
+    _console().print(f"[dim]Percent of the real test images recognized{by_size}.[/]")
 
 
 def wrapped(text: str, width: int) -> str:
