@@ -44,6 +44,7 @@ def test_a_random_pipeline_ends_with_the_warning_and_the_real_only_model(folder,
     assert not report["audit"]["usable"]
     assert report["classifier"] == "cross_entropy"
     page, printed = (out / "report.html").read_text(), " ".join(done.out.split())
+    assert printed.startswith("Warning:")
     for place in (page[: page.index("<nav")], printed):
         assert "Warning: The synthetic images are unusable" in place
         assert "hands over cross-entropy" in place
@@ -70,7 +71,9 @@ def test_a_generator_whose_images_are_all_rejected_gives_the_same_warning_and_mo
     assert not report["audit"]["usable"]
     assert report["classifier"] == "cross_entropy"
     said = summary(report)[0]
-    assert said.startswith("Warning: The synthetic images are unusable: the gates rejected 48 of 48 generated images, most often as noise.")
+    assert said.startswith(
+        "Warning: The synthetic images are unusable: the gates rejected 48 of 48 generated images, most often as noise."
+    )
     assert 'class="lead alarm"' in (tmp_path / "run" / "report.html").read_text()
     with pytest.raises(IncompleteError):
         check_complete(tmp_path / "run")

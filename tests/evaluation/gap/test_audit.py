@@ -125,7 +125,8 @@ def test_the_section_has_a_light_per_class():
 
 
 @pytest.mark.parametrize(
-    ("rejected", "accepted", "is_usable"), [(90, 10, False), (89, 11, True), (18, 1, True), (20, 0, False), (0, 0, True)]
+    ("rejected", "accepted", "is_usable"),
+    [(90, 10, False), (89, 11, True), (18, 1, True), (20, 0, False), (0, 0, True)],
 )
 def test_a_generator_of_which_nine_in_ten_attempts_fail_is_unusable(rejected, accepted, is_usable):
     """Below 20 attempts nothing is said."""
@@ -139,6 +140,11 @@ def test_a_generator_of_which_nine_in_ten_attempts_fail_is_unusable(rejected, ac
 def test_rejections_keep_what_was_found_about_the_accepted_images():
     before = {"sentence": "unusable", "usable": False, "overall": {"color": "red", "findings": ["noise"], "noise": 0.9}}
     assert audit_with_rejections(before, rejected=99, accepted=1, reason="noise") is before
-    grey = {"sentence": "few", "usable": True, "overall": {"color": "grey", "findings": [], "noise": 0.0}, "per_class": {}}
+    grey = {
+        "sentence": "few",
+        "usable": True,
+        "overall": {"color": "grey", "findings": [], "noise": 0.0},
+        "per_class": {},
+    }
     found = audit_with_rejections(grey, rejected=99, accepted=1, reason="noise")
     assert (found["overall"]["noise"], found["overall"]["color"], grey["overall"]["color"]) == (0.0, "red", "grey")

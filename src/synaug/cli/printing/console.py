@@ -289,20 +289,37 @@ def wrapped(text: str, width: int) -> str:
     return joined.replace("\0", " ")
 
 
-def show_summary(report: Report, page: Path) -> None:
-    """Print the report's summary and the location of the page."""
-    from synaug.report import ALARM
-    from synaug.report.summary import summary
+def show_alarms(report: Report) -> None:
+    """Print the sentences that must be read before anything else."""
+    alarms = _sentences(report, are_alarms=True)
+    _print_sentences(alarms, style="bold red")
+    if alarms:
+        _console().print()
 
+
+def show_summary(report: Report, page: Path) -> None:
+    """Print the report's summary, except its alarms, and the location of the page."""
     console = _console()
     console.print()
-    for sentence in summary(report):
-        for line in wrapped(sentence, console.width).split("\n"):  # ``escape`` would show the line breaks
-            console.print(f"[bold red]{escape(line)}[/]" if sentence.startswith(ALARM) else escape(line))
+    _print_sentences(_sentences(report, are_alarms=False))
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
     show_usage(report.get("usage") or [])
+
+
+def _sentences(report: Report, *, are_alarms: bool) -> list[str]:
+    from synaug.report import ALARM
+    from synaug.report.summary import summary
+
+    return [sentence for sentence in summary(report) if sentence.startswith(ALARM) == are_alarms]
+
+
+def _print_sentences(sentences: Sequence[str], *, style: str = "") -> None:
+    console = _console()
+    for sentence in sentences:
+        for line in wrapped(sentence, console.width).split("\n"):  # ``escape`` would show the line breaks
+            console.print(f"[{style}]{escape(line)}[/]" if style else escape(line))
 
 
 def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) -> None:
