@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -14,12 +14,12 @@ from synaug.data import Manifest, groups, read_image
 from synaug.data.images import contrasts, noise_limit, spectral_flatness
 from synaug.data.images.image_statistics import image_statistics
 from synaug.data.similarity import has_twin
-from synaug.run_directory import Run, RunPaths
+from synaug.run_directory import RunPaths
 from synaug.runtime import Progress, signals, silent
 from synaug.runtime.records import read_sealed, write_sealed
 from synaug.runtime.security import shell_word
-from synaug.schemas import Audit, MeasuredGap
-from synaug.synthesis.execution import REVIEW, synthesis_summary
+from synaug.schemas import MeasuredGap
+from synaug.synthesis.execution import REVIEW
 from synaug.synthesis.quality import LEAST_IMAGES, Embed, fit_features
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def write_gap(
     real: Manifest,
     synthetic: Manifest,
     digest: str,
+    rejected: Mapping[str, int],
     progress: Progress = silent,
 ) -> None:
     """Measure the gap, judge the synthetic images, and write both for the report; skipped for unchanged images.
@@ -63,13 +64,15 @@ def write_gap(
         run_folder: the run.
         recipe: its options.
         real: the real training images.
-        synthetic: the accepted synthetic images; without any, nothing is measured.
+        synthetic: the accepted synthetic images; without any, only the rejected attempts are judged.
         digest: of the synthetic images.
+        rejected: number of rejected attempts by reason.
         progress: called while images are read.
     """
-    if not is_measured(run_folder, digest):
+    if not is_measured(run_folder, digest, rejected):
         found = measured_gap(real, synthetic, recipe, progress=progress) if len(synthetic) else {}
-        write_sealed(run_folder.gap, {"images": digest} | found)
+        found = _with_rejections(found, rejected, accepted=len(synthetic))
+        write_sealed(run_folder.gap, {"images": digest, "rejected": dict(rejected)} | found)
 
 
 def read_gap(run_folder: RunPaths) -> MeasuredGap:
@@ -85,32 +88,33 @@ def read_gap(run_folder: RunPaths) -> MeasuredGap:
     return cast("MeasuredGap", read_sealed(path, way_out=way_out))
 
 
-def is_measured(run_folder: RunPaths, digest: str) -> bool:
-    """Return whether the gap was measured for the synthetic images with this digest."""
-    return read_gap(run_folder).get("images") == digest
+def is_measured(run_folder: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:
+    """Return whether the gap was measured for the synthetic images with this digest and for as many rejections."""
+    found = read_gap(run_folder)
+    return found.get("images") == digest and found.get("rejected", {}) == dict(rejected)
 
 
-def read_audit(run: Run) -> Audit:
-    """Return the judgment of the run's synthetic images, which their gates can overrule; empty if there is none.
+def unusable(run_folder: RunPaths) -> str:
+    """Return why the run's synthetic images are unusable for training; empty if they are usable or were not judged."""
+    found = read_gap(run_folder).get("audit")
+    return "" if not found or found["usable"] else str(found["sentence"])
+
+
+def _with_rejections(found: MeasuredGap, rejected: Mapping[str, int], *, accepted: int) -> MeasuredGap:
+    """Return the content of the gap file with the verdict of the gates in its audit.
 
     Rejections in manual review do not count, since what a person leaves may be good.
     """
     from synaug.evaluation.gap import audit_with_rejections
 
-    made = synthesis_summary(run.plan, run.path)
-    rejected = {reason: number for reason, number in made["rejected"].items() if reason != REVIEW}
-    return audit_with_rejections(
-        read_gap(run).get("audit") or {},
-        rejected=sum(rejected.values()),
-        accepted=made["accepted"],
-        reason=max(rejected, key=rejected.__getitem__, default="").replace("_", "-"),
+    by_gates = {reason: number for reason, number in rejected.items() if reason != REVIEW}
+    judged = audit_with_rejections(
+        found.get("audit") or {},
+        rejected=sum(by_gates.values()),
+        accepted=accepted,
+        reason=max(by_gates, key=by_gates.__getitem__, default="").replace("_", "-"),
     )
-
-
-def unusable(run: Run) -> str:
-    """Return why the run's synthetic images are unusable for training; empty if they are usable or were not judged."""
-    found = read_audit(run)
-    return "" if found.get("usable", True) else str(found["sentence"])
+    return {**found, "audit": judged} if judged else found
 
 
 def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> MeasuredGap:

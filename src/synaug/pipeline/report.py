@@ -17,7 +17,7 @@ from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
 from synaug.pipeline.choosing import compared, read_choice, read_cross_validation
 from synaug.pipeline.generate import rejections
-from synaug.pipeline.measure_gap import read_audit, read_gap, shortcuts, unusable
+from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
@@ -91,7 +91,7 @@ def report(out: Path, *, command: str = "") -> Report:
         "confusions": confusions(run_folder, own, manifest.class_names),
         "gap": gap.get("gap", {}),
         "classifier": "" if unusable(run_folder) and chosen["uses_synthetic"] else final,
-        "audit": read_audit(run_folder),
+        "audit": gap.get("audit", {}),
         "cannot_judge": classes_without_judge(recipe.quality, data["class_counts"]),
         "warnings": duplicate_notes(manifest.duplicates)
         + warnings(plan, made)
@@ -180,7 +180,7 @@ def finished_results(run_folder: RunPaths, recipe: Recipe) -> list[Result]:
     return [{**registered(result["method"], recipe), **result} for result in current]
 
 
-def chosen_result(results: Sequence[Result], run_folder: Run) -> Result:
+def chosen_result(results: Sequence[Result], run_folder: RunPaths) -> Result:
     """Return the result of the run's final classifier, which ``predictions.csv`` and ``synaug predict`` use.
 
     It is the chosen one; without a choice, that of ``synaug``, or the last. If the synthetic images are unusable, it is
