@@ -85,16 +85,6 @@ def test_a_row_of_fewer_seeds_says_so():
     assert "of the seeds" not in markdown(content | {"table": by_hand(RESULTS_BY_HAND)})
 
 
-def test_an_unknown_experiment_names_the_known():
-    with pytest.raises(OptionError, match=r"Unknown experiment 'dmo'\. Did you mean 'demo'\?"):
-        read_experiment("dmo")
-
-
-def test_an_unknown_arm_names_the_known():
-    with pytest.raises(OptionError, match=r"Unknown arm 'halff'\. Did you mean 'half'\?"):
-        read_experiment("fashion-lt", arms=["halff"])
-
-
 @pytest.mark.parametrize("name", [name for name in experiment_names() if name != PHOTOS])
 def test_every_experiment_names_only_methods_that_there_are(name):
     from synaug.methods import check_methods
