@@ -32,6 +32,7 @@ from synaug.synthesis.execution import synthesize
 from synaug.synthesis.planning import make_plan
 from synaug.synthesis.quality import Candidate, chosen_scorer, judged, make_gates
 
+LEFT_OUT = 200  # images of each class
 GATES = ("broken", "noise", "off_class", "copy", "leak", "collapse")
 
 
@@ -133,10 +134,16 @@ def scores(faults, reasons):
 
 
 def held_out():
-    """Return images and labels of Fashion-MNIST outside the demo's training and test sets."""
+    """Return images and labels of Fashion-MNIST that neither the demo nor the embedded judge was trained on.
+
+    They are the last 200 of each class among the images of the embedded generator, which ``scripts/pretrain_clip.py``
+    leaves out.
+    """
     train = read_archive("train", archive_folder())
     rows = split_positions(train, read_archive("test", archive_folder())).generator
-    return train.images[rows], train.labels[rows]
+    labels = train.labels[rows]
+    last = np.concatenate([rows[labels == label][-LEFT_OUT:] for label in np.unique(labels)])
+    return train.images[last], train.labels[last]
 
 
 def measure(seeds, num, scorer):
