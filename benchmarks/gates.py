@@ -26,8 +26,7 @@ from synaug.data import read_data, read_image
 from synaug.data.benchmarks.fashion_mnist import archive_folder, read_archive, split_positions
 from synaug.data.images import Encoding
 from synaug.recipes import read_recipe
-from synaug.runtime import demo_data, demo_recipe
-from synaug.runtime.machine import machine
+from synaug.runtime import demo_data, demo_recipe, machine
 from synaug.synthesis.execution import synthesize
 from synaug.synthesis.planning import make_plan
 from synaug.synthesis.quality import Candidate, chosen_scorer, judged, make_gates

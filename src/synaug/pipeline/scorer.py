@@ -10,6 +10,7 @@ from synaug.config import EMBEDDED, Recipe
 from synaug.data.benchmarks import CLASS_NAMES
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.run_directory import RunPaths, locked_recipe
+from synaug.runtime import can_train
 from synaug.synthesis.generators.models import CLIP, find_model
 from synaug.synthesis.planning import Plan, called
 from synaug.synthesis.quality import chosen_name
@@ -62,6 +63,8 @@ def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) 
 
 def _network(recipe: Recipe, plan: Plan) -> str | None:
     """Return the run's own network if it is pretrained, else that of an installed package; None for small images."""
+    if not can_train():  # on a plan that is only shown
+        return None
     from synaug.training.networks import network_at_hand
 
     own = recipe.train.network
