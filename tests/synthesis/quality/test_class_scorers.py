@@ -195,11 +195,11 @@ def test_the_embedded_judge_recognizes_most_clothes():
 def test_the_embedded_judge_refuses_classes_that_it_does_not_know(synaug, photos, tmp_path):
     options = ["--model", "embedded", "--set", "quality.scorer=clip", "--set", "quality.scorer_model=embedded"]
     aliases = tmp_path / "aliases.csv"
-    aliases.write_text("class,alias\nbag,suitcase\n")
+    aliases.write_text("class,name\nbag,suitcase\n")
     done = synaug("plan", photos, "--out", tmp_path / "run", *options, "--aliases", aliases)
     assert done.code == 2
     assert "but not bag" in done.err
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run" / "plan.json").exists()
     assert synaug("plan", photos, "--out", tmp_path / "run", *options).code == 0
 
 
