@@ -16,7 +16,7 @@ from synaug.runtime import Progress, silent
 from synaug.runtime.security import is_machine_path, portable_name
 from synaug.synthesis.execution import manifest_of, synthesis_summary
 from synaug.synthesis.execution.provenance import provenance
-from synaug.synthesis.planning import Plan
+from synaug.synthesis.planning import Plan, prompts_origin
 
 OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns without paths of this machine
 
@@ -80,7 +80,7 @@ def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, object]:
         "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
         "rejected attempts": rejected,
         "checks": ", ".join(recipe.quality.gates),
-        "prompt": plan.options.template,
+        "prompts": prompts_origin(plan),
         "variant": plan.options.variant,
         "seed": plan.options.seed,
     }

@@ -2,6 +2,8 @@ from .choice import may_not_need as may_not_need
 from .contact_sheets import Shot as Shot
 from .contact_sheets import make_index as make_index
 from .contact_sheets import make_sheet as make_sheet
+from .contact_sheets import make_trial_index as make_trial_index
+from .contact_sheets import make_trial_sheet as make_trial_sheet
 from .html import make_report as make_report
 from .html import read_report as read_report
 from .results_table import number_or_nan as number_or_nan

@@ -48,6 +48,7 @@ class PlanSummary(Plan):
     estimate: Estimate
     license: str | None
     cost: float | None
+    price: float
     max_cost: float | None
     doubtful_names: list[str]
     model_note: str
@@ -197,14 +198,34 @@ class TriedClass(TypedDict):
     recognized: int | None
     of: int
     best_prompt: str | None
+    rejected: dict[str, int]
+
+
+class ServiceCost(TypedDict):
+    """The price per image, the cost of the images that are not paid for yet, what was spent, and the budget."""
+
+    price: float
+    images: float
+    spent: float
+    budget: float | None
+
+
+class TrialPreview(TypedDict):
+    """What ``try`` would generate; ``cost`` is None without a service."""
+
+    model: str
+    images: int
+    cost: ServiceCost | None
+    out: str
 
 
 class Trial(TypedDict):
-    """The images of ``try``, and the page that shows them."""
+    """The images of ``try``, the page that shows them, and what a service has cost so far."""
 
     model: str
     classes: dict[str, TriedClass]
     page: str
+    spent: float | None
 
 
 class Check(TypedDict):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from rich.padding import Padding
 
+from synaug.cli.printing.costs import service_cost
 from synaug.cli.printing.terminal import Bar, Console, Table, escape
 from synaug.cli.printing.training_preview import training_sentences
 from synaug.data import left_out_sentences, shot_bins
@@ -113,8 +114,12 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
         table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
     console.print(
-        f"There: images to train on; {plan['test_images']:,} more are for testing. Use --aliases to "
-        "change the class names in prompts."
+        f"There: images to train on; {plan['test_images']:,} more are for testing. "
+        + (
+            f"Prompts: those of {escape(prompts)}."
+            if (prompts := plan.get("prompts_file"))
+            else "Use --aliases to change the class names in prompts."
+        )
     )
     if lacking := plan.get("cannot_judge"):
         names = ", ".join(
@@ -141,11 +146,9 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
         f"{estimate['images']:,} images by the model {escape(plan['model'])} (license: {escape(license)}); "
         f"{disk} on disk; {time}."
     )
-    if plan.get("cost") is not None:
-        budget = (
-            "no budget is set (api.max_cost)" if plan["max_cost"] is None else f"the budget is {plan['max_cost']:,.2f}"
-        )
-        console.print(f"Cost of the service: about {plan['cost']:,.2f} plus rejected images; {budget}.")
+    if (cost := plan["cost"]) is not None:
+        sentence = service_cost(cost, estimate["images"], price=plan["price"], budget=plan["max_cost"])
+        console.print(f"{sentence} Rejected images cost as much as accepted ones.")
     if "methods" in plan:
         for sentence in training_sentences(cast("RunPreview", plan)):
             console.print(sentence, soft_wrap=True)

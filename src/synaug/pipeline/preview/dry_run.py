@@ -52,6 +52,7 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
         "estimate": estimate(made, pace),
         "license": None if made.generate.generator else model_facts(made.options.model)["license"],
         "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.model) else None,
+        "price": float(recipe.api.price),
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
         "model_note": model_note(made),

@@ -291,6 +291,7 @@ class _Worker:
             "seed": task.seed,
             "prompt": slot.prompt,
             "modifier": slot.modifier,
+            **dict(slot.origin),
             **({"negative_prompt": slot.negative_prompt} if slot.negative_prompt else {}),
             "verdict": "accepted" if verdict.ok else "rejected",
             "reason": verdict.reason,

@@ -6,7 +6,7 @@ import heapq
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,27 @@ import numpy as np
 MAX_LENGTH = 10_000  # characters of a prompt
 MAX_WEIGHT = 1e6
 RESERVED = ("modifier", "attribute", "class")  # no names of phrases
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """The language model that wrote a prompt, and when; all empty for a person. It decides no image."""
+
+    model: str = ""
+    revision: str = ""
+    date: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise a ValueError if a value is not a line of text."""
+        for name, value in self.to_dict().items():
+            _check_line(name, value)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the values that are not empty."""
+        return {name: value for name, value in asdict(self).items() if value != ""}
+
+
+AUTHOR_COLUMNS = tuple(each.name for each in fields(Author))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +50,7 @@ class WrittenPrompt:
     negative_prompt: str = ""
     weight: float = 1.0
     phrases: tuple[tuple[str, str], ...] = ()
+    author: Author = Author()
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -37,11 +59,7 @@ class WrittenPrompt:
             ValueError: one is not allowed; the message has it.
         """
         for name in ("class_name", "prompt", "attribute", "negative_prompt"):
-            value = getattr(self, name)
-            if not _is_line(value):
-                raise ValueError(f"{name.removesuffix('_name')} must be one line of text, got {value!r:.80}")
-            if len(value) > MAX_LENGTH:
-                raise ValueError(f"{name} has {len(value):,} characters; at most {MAX_LENGTH:,} are allowed")
+            _check_line(name.removesuffix("_name"), getattr(self, name))
         if not self.prompt:
             raise ValueError("the prompt is empty")
         is_number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
@@ -54,7 +72,7 @@ class WrittenPrompt:
                 raise ValueError(f"spread.{name} must be a word such as spread.background, with one line of text")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``from_dict`` reads."""
+        """Return what decides images; ``from_dict`` reads it."""
         content: dict[str, Any] = {"class": self.class_name, "prompt": self.prompt}
         content |= {"attribute": self.attribute} if self.attribute else {}
         content |= {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
@@ -75,7 +93,15 @@ class WrittenPrompt:
             negative_prompt=content.get("negative_prompt", ""),
             weight=content.get("weight", 1.0),
             phrases=tuple(content.get("spread", {}).items()),
+            author=Author(**{name: content[name] for name in AUTHOR_COLUMNS if name in content}),
         )
+
+
+def _check_line(name: str, value: Any) -> None:
+    if not _is_line(value):
+        raise ValueError(f"{name} must be one line of text, got {value!r:.80}")
+    if len(value) > MAX_LENGTH:
+        raise ValueError(f"{name} has {len(value):,} characters; at most {MAX_LENGTH:,} are allowed")
 
 
 def _is_line(value: Any) -> bool:
