@@ -22,9 +22,8 @@ import io, resource, sys, time
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from synaug.data.images.codec import recorded_bytes
+from synaug.data.images.codec import file_bytes, recorded_bytes
 from synaug.runtime import storage
-from synaug.runtime.files import directories
 root, number = Path(sys.argv[1]), int(sys.argv[2])
 paths = [root / f"{n // 1000}" / f"{n % 1000}.png" for n in range(number)]
 digests = [storage.file_digest(root / "0" / f"{n}.png") for n in range(1000)]
@@ -36,7 +35,7 @@ def per_file(work):
         work(path, digests[place % 1000])
     return 1e6 * (time.process_time() - began) / number
 before = peak()
-read = per_file(lambda path, _: directories.read_bytes(path))
+read = per_file(lambda path, _: file_bytes(path))
 first = per_file(recorded_bytes)
 again = per_file(recorded_bytes)
 data = [path.read_bytes() for path in paths[:1000]]
