@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from synaug.synthesis.planning.plan import Plan
@@ -19,7 +19,17 @@ class Pace:
     device: str | None = None
 
 
-def estimate(plan: Plan, pace: Pace | None = None) -> dict[str, Any]:
+class CostEstimate(TypedDict):
+    """The cost of a plan; ``seconds``, ``images_per_second`` and ``gpu_hours`` are None if they were not measured."""
+
+    images: int
+    disk_bytes: int
+    seconds: float | None
+    images_per_second: float | None
+    gpu_hours: float | None
+
+
+def estimate(plan: Plan, pace: Pace | None = None) -> CostEstimate:
     """Return the number of images, disk space (in blocks of 4 KiB) and time; unmeasured values are None.
 
     ``gpu_hours`` is None unless a GPU was timed.

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -98,7 +97,7 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 of everything that determines the images, 64 hexadecimal digits; counts and targets do not."""
         new = set() if self.options.spread else {"spread"}  # newer than the first plans, whose digest must not change
-        content: dict[str, Any] = {
+        content: dict[str, object] = {
             "options": self.options.model_dump(mode="json", exclude={"target", "cap", "prompts"} | new),
             "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
             "names": [self.class_names, self.attribute_names],

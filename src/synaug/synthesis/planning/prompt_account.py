@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TypedDict
 
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.prompt_length import Shorten
@@ -12,14 +12,27 @@ from synaug.synthesis.planning.prompting import WrittenPrompt
 SHOWN = 20  # prompts that are too long, or equal, of a class
 
 
-def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, dict[str, Any]]:
+class PromptCounts(TypedDict):
+    """The prompts of a class or group, with up to ``SHOWN`` that are too long or equal to another one.
+
+    ``too_long`` and ``num_too_long`` are None if the limit of the model is not known.
+    """
+
+    prompts: int
+    too_long: list[str] | None
+    num_too_long: int | None
+    equal: list[str]
+    num_equal: int
+
+
+def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, PromptCounts]:
     """Return, per class or group that needs images, ``prompts`` (how many), ``too_long`` and ``equal`` (which).
 
     Args:
         plan: whose prompts; letter case makes no difference between two of them.
         limit: shortens a prompt to what the text encoder takes; None: not known, and ``too_long`` is None.
     """
-    account = {}
+    account: dict[str, PromptCounts] = {}
     for position, cell in enumerate(plan.cells):
         if not cell.num_to_generate:
             continue

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import yaml
 
@@ -15,7 +15,7 @@ from synaug.config import EMBEDDED
 from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import storage
 from synaug.runtime.files import directories
-from synaug.runtime.records import current_digest
+from synaug.runtime.records import JsonObject, current_digest
 from synaug.synthesis.generators.models.model_code import foreign_code
 from synaug.synthesis.generators.models.weight_files import chosen_variant, decides, wanted_files
 
@@ -48,6 +48,15 @@ TRANSFORMERS = Layout(
 )  # fmt: skip
 
 
+class ModelDefaults(TypedDict, total=False):
+    """The settings that a model's folder recommends in ``synaug.json``."""
+
+    steps: int
+    guidance: float
+    size: int
+    batch_size: int
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """The folder of a model; ``variant`` is the infix of its weight files, such as ``"fp16"``."""
@@ -59,12 +68,12 @@ class ModelFolder:
     variant: str | None = None
 
     @property
-    def index(self) -> dict[str, Any]:
+    def index(self) -> JsonObject:
         """The content of ``model_index.json``."""
         return dict(storage.read_json(self.path / "model_index.json"))
 
     @property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> ModelDefaults:
         """The steps, guidance, size and batch size in the folder's own ``synaug.json``."""
         path = self.path / "synaug.json"
         if not path.exists():
@@ -76,7 +85,7 @@ class ModelFolder:
             value = own.get(name, 0)
             if not isinstance(value, int | float) or value < 0 or (name != "guidance" and value != int(value)):
                 raise EnvironmentFault(f"{path} is damaged: {name!r} is {value!r}. Get the model's folder again.")
-        return own
+        return cast("ModelDefaults", own)
 
     @property
     def facts(self) -> dict[str, str | None]:

@@ -5,15 +5,28 @@ from __future__ import annotations
 import heapq
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 MAX_LENGTH = 10_000  # characters of a prompt
 MAX_WEIGHT = 1e6
 RESERVED = ("modifier", "attribute", "class")  # no names of phrases
+
+
+PromptRecord = TypedDict(  # not a class: the key "class" is no identifier
+    "PromptRecord",
+    {
+        "class": str,
+        "prompt": str,
+        "attribute": NotRequired[str],
+        "negative_prompt": NotRequired[str],
+        "weight": NotRequired[float],
+        "spread": NotRequired[dict[str, str]],
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +66,21 @@ class WrittenPrompt:
             if not name.isidentifier() or name in RESERVED or not _is_line(phrase) or not phrase:
                 raise ValueError(f"spread.{name} must be a word such as spread.background, with one line of text")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PromptRecord:
         """Return what ``from_dict`` reads."""
-        content: dict[str, Any] = {"class": self.class_name, "prompt": self.prompt}
-        content |= {"attribute": self.attribute} if self.attribute else {}
-        content |= {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
-        content |= {"weight": self.weight} if self.weight != 1 else {}
-        return content | ({"spread": dict(self.phrases)} if self.phrases else {})
+        content: PromptRecord = {"class": self.class_name, "prompt": self.prompt}
+        if self.attribute:
+            content["attribute"] = self.attribute
+        if self.negative_prompt:
+            content["negative_prompt"] = self.negative_prompt
+        if self.weight != 1:
+            content["weight"] = self.weight
+        if self.phrases:
+            content["spread"] = dict(self.phrases)
+        return content
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> WrittenPrompt:
+    def from_dict(cls, content: PromptRecord) -> WrittenPrompt:
         """Return the prompt that ``to_dict`` described.
 
         Raises:
@@ -78,7 +96,7 @@ class WrittenPrompt:
         )
 
 
-def _is_line(value: Any) -> bool:
+def _is_line(value: object) -> bool:
     return isinstance(value, str) and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value)
 
 
