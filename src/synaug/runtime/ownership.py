@@ -16,7 +16,7 @@ from pathlib import Path
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.runtime.files import directories, is_token_name
-from synaug.runtime.records import JsonObject
+from synaug.runtime.storage import JsonObject
 
 MARKER = ".synaug"
 KINDS = {

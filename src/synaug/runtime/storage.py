@@ -18,7 +18,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, TypeAlias, cast, overload
 
 from synaug.errors import DataError
 from synaug.runtime.files import TEMPORARY as TEMPORARY
@@ -30,7 +30,10 @@ from synaug.runtime.files import remove_file as remove_file
 from synaug.runtime.files import remove_temporary as remove_temporary
 from synaug.runtime.files import remove_tree as remove_tree
 from synaug.runtime.files import sync_folder as sync_folder
-from synaug.runtime.records.json_values import Json, JsonObject
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""A value read from a JSON file whose content is not known."""
+JsonObject: TypeAlias = "dict[str, Json]"
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 

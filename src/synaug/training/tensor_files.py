@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from synaug.errors import DataError
+from synaug.runtime import JsonObject
 from synaug.runtime.files import directories
-from synaug.runtime.records import JsonObject
 
 _KEY = "synaug"  # the only entry of the metadata: safetensors writes several in random order
 _DIGEST = "sha256"  # beside the plain values; earlier versions had it as a second entry

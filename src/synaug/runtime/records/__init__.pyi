@@ -1,5 +1,3 @@
-from .json_values import Json as Json
-from .json_values import JsonObject as JsonObject
 from .recorded import changed_files as changed_files
 from .recorded import check_file as check_file
 from .recorded import current_digest as current_digest

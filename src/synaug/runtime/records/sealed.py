@@ -12,7 +12,7 @@ from pathlib import Path
 
 from synaug.errors import DataError
 from synaug.runtime import storage
-from synaug.runtime.records.json_values import JsonObject
+from synaug.runtime.storage import JsonObject
 
 SEAL = "seal"
 

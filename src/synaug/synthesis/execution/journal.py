@@ -19,8 +19,8 @@ from typing import TypedDict, cast
 import numpy as np
 
 from synaug.errors import DataError, OptionError
-from synaug.runtime import storage
-from synaug.runtime.records import JsonObject, Unchanged
+from synaug.runtime import JsonObject, storage
+from synaug.runtime.records import Unchanged
 from synaug.synthesis.execution.journal_records import Attempt, JournalRecord, Revision, checked_records, revision_fault
 from synaug.synthesis.planning import Plan, Slot
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal, NotRequired, TypeAlias, TypedDict, cast
 
 from synaug.errors import DataError
+from synaug.runtime import JsonObject
 from synaug.runtime.files import component_fault
-from synaug.runtime.records import JsonObject
 from synaug.synthesis.generators import GuideRecord
 from synaug.synthesis.planning import image_seed
 

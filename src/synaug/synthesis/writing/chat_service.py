@@ -12,7 +12,7 @@ from PIL import Image
 
 from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.runtime.records import Json
+from synaug.runtime import Json
 from synaug.synthesis.generators.services import OPENAI, HttpClient, Refused, Unusable
 from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, question
 

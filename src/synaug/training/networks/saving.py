@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from synaug.data.formats.memory import ImageInputs, iterate_images
 from synaug.errors import DataError, OptionError
-from synaug.runtime import chosen_device, storage
-from synaug.runtime.records import JsonObject, required
+from synaug.runtime import JsonObject, chosen_device, storage
+from synaug.runtime.records import required
 from synaug.training.lazy_images import pixels
 from synaug.training.networks.classifiers import HEADS, ImageClassifier, make_model, network_digest, network_named
 from synaug.training.networks.custom import Factory, is_own, shown

@@ -13,9 +13,9 @@ import yaml
 
 from synaug.config import EMBEDDED
 from synaug.errors import DataError, EnvironmentFault
-from synaug.runtime import storage
+from synaug.runtime import JsonObject, storage
 from synaug.runtime.files import directories
-from synaug.runtime.records import JsonObject, current_digest
+from synaug.runtime.records import current_digest
 from synaug.synthesis.generators.models.model_code import foreign_code
 from synaug.synthesis.generators.models.weight_files import chosen_variant, decides, wanted_files
 

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.runtime import signals
-from synaug.runtime.records import Json, JsonObject
+from synaug.runtime import Json, JsonObject, signals
 from synaug.runtime.security import is_loopback, redacted
 
 MAX_BYTES = 64 << 20  # of one response

@@ -13,9 +13,8 @@ from typing import Protocol
 
 from synaug.config import ApiOptions
 from synaug.errors import DataError, OptionError
-from synaug.runtime import signals
+from synaug.runtime import Json, JsonObject, signals
 from synaug.runtime.files import directories
-from synaug.runtime.records import Json, JsonObject
 from synaug.synthesis.generators.services.http_client import HttpClient, Unusable
 
 _PLACEHOLDER = re.compile(r"\{(?:seed|prompt|negative_prompt)\}")
