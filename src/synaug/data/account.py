@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -13,7 +13,27 @@ from synaug.data.left_out import by_reason
 from synaug.data.manifest import SPLITS, LeftOut, Manifest
 
 
-def reading_account(manifest: Manifest) -> dict[str, Any]:
+class LeftOutEntry(TypedDict):
+    """Files or rows that were skipped for one reason; ``examples`` has the first few."""
+
+    reason: str
+    suffix: str
+    number: int
+    examples: list[str]
+
+
+class ReadingAccount(TypedDict):
+    """How data were read; see ``reading_account``."""
+
+    layout: str
+    splits: dict[str, int]
+    synthetic: dict[str, int]
+    left_out: list[LeftOutEntry]
+    notes: list[str]
+    duplicates: dict[str, object]
+
+
+def reading_account(manifest: Manifest) -> ReadingAccount:
     """Return how the data were read, as a JSON object.
 
     Keys: ``layout``, ``splits`` (images per split), ``synthetic``, ``left_out``, ``notes`` and ``duplicates``.
@@ -27,16 +47,17 @@ def reading_account(manifest: Manifest) -> dict[str, Any]:
         "layout": manifest.layout,
         "splits": {name: int(splits[name]) for name in SPLITS if name in splits},
         "synthetic": {manifest.class_names[label]: int(synthetic[label]) for label in np.flatnonzero(synthetic)},
-        "left_out": [
-            {"reason": item.reason, "suffix": item.suffix, "number": item.number, "examples": list(item.examples)}
-            for item in (*by_reason(manifest.quarantined), *manifest.left_out)
-        ],
+        "left_out": [_entry(item) for item in (*by_reason(manifest.quarantined), *manifest.left_out)],
         "notes": list(manifest.notes),
         "duplicates": asdict(manifest.duplicates),
     }
 
 
-def left_out_sentences(left_out: Sequence[dict[str, Any] | LeftOut]) -> list[str]:
+def _entry(item: LeftOut) -> LeftOutEntry:
+    return {"reason": item.reason, "suffix": item.suffix, "number": item.number, "examples": list(item.examples)}
+
+
+def left_out_sentences(left_out: Sequence[LeftOutEntry | LeftOut]) -> list[str]:
     """Return one sentence per entry of ``left_out`` in ``reading_account``.
 
     >>> left_out_sentences([LeftOut("is not an image", ".txt", 2, ("a.txt", "b.txt"))])
@@ -44,7 +65,7 @@ def left_out_sentences(left_out: Sequence[dict[str, Any] | LeftOut]) -> list[str
     """
     sentences = []
     for entry in left_out:
-        item = entry if isinstance(entry, dict) else vars(entry)
+        item = _entry(entry) if isinstance(entry, LeftOut) else entry
         more = ", ..." if item["number"] > len(item["examples"]) else ""
         suffix = item["suffix"] or "without suffix"
         sentences.append(f"{item['number']:,} {suffix}: {item['reason']} ({', '.join(item['examples'])}{more})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -89,7 +89,21 @@ def shot_bins(class_counts: np.ndarray) -> ShotBins:
     return ShotBins(many=many, medium=~many & ~few, few=few)
 
 
-def summary(manifest: Manifest) -> dict[str, Any]:
+class CountSummary(TypedDict):
+    """The content of ``synaug count --json``; see ``summary``."""
+
+    num_images: int
+    class_counts: dict[str, int]
+    group_counts: dict[str, int]
+    group_counts_by_attribute: dict[str, dict[str, int]]
+    num_without_attribute: int
+    imbalance_factor: float
+    many: int
+    medium: int
+    few: int
+
+
+def summary(manifest: Manifest) -> CountSummary:
     """Return the content of ``synaug count --json`` for the real images of a manifest, usually one split.
 
     With several attributes, ``group_counts`` has their combinations and ``group_counts_by_attribute`` each alone.

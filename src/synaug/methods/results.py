@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -120,7 +120,15 @@ def train_method(
     write_sealed(run_folder.result(name, recipe.seed), result)
 
 
-def registered(name: str, recipe: Recipe) -> dict[str, Any]:
+class Registered(TypedDict):
+    """What readers of a result need to know of its method; see ``registered``."""
+
+    uses_synthetic: bool
+    is_bound: bool
+    problem: str | None
+
+
+def registered(name: str, recipe: Recipe) -> Registered:
     """Return the properties of a method that readers of results need, so that nothing is derived from its name.
 
     ``uses_synthetic``: whether any part of it was trained on synthetic images; ``is_bound``: whether it needs images

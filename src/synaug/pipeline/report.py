@@ -172,7 +172,9 @@ def finished_results(run_folder: RunPaths, recipe: Recipe) -> list[dict[str, Any
     finished = [name for name in names if run_folder.result(name, recipe.seed).exists()]
     found = [read_result(run_folder, name, recipe.seed) for name in finished]
     current = [result for result in found if is_of_options(result, recipe)]
-    return [registered(result["method"], recipe) | result for result in current]  # absent in results of older versions
+    return [
+        {**registered(result["method"], recipe), **result} for result in current
+    ]  # absent in results of older versions
 
 
 def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunPaths) -> dict[str, Any]:

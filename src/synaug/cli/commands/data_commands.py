@@ -61,7 +61,7 @@ def count(
         manifest = readers.read_data(data, options.data, progress=progress)
     if split and split not in set(manifest.frame["split"]):
         raise OptionError(f"No split {split!r} in {data}; there are {', '.join(sorted(set(manifest.frame['split'])))}.")
-    summary = groups.summary(manifest.split(split or "train")) | reading_account(manifest)
+    summary = {**groups.summary(manifest.split(split or "train")), **reading_account(manifest)}
     if as_json:
         print_json(summary)
     else:

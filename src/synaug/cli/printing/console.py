@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from synaug.cli.printing.training_preview import training_sentences
 from synaug.data import left_out_sentences, shot_bins
 from synaug.runtime import duration
 from synaug.runtime.security import shell_word
+
+if TYPE_CHECKING:
+    from synaug.data.benchmarks import KnownDataset
 
 _LINES = 12
 
@@ -193,7 +196,7 @@ def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
     _console().print("Others beside them: [bold]synaug train RUN --methods focal,synaug_focal[/]")
 
 
-def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
+def show_datasets(rows: Sequence[KnownDataset]) -> None:
     """Print one paragraph per data set."""
     console = _console()
     for row in rows:

@@ -21,7 +21,7 @@ from synaug.training.training_set import TrainingSet
 _BATCH = 512
 _NEEDED = "Batches of (images, labels) or (images, labels, attributes) are needed, all tensors."
 
-Batches = TrainingSet | Dataset[Sequence[Tensor]] | Iterable[Sequence[Tensor]]
+Batches = TrainingSet | Dataset[object] | Iterable[Sequence[Tensor]]
 """A training set; a data set of (image, label) or (image, label, attribute); or batches of those, as from a loader.
 
 The data set of ``synaug.to_torch`` has its own attributes; the third item of its samples is ``is_synthetic``.

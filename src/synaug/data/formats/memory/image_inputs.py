@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeGuard
 
+import numpy as np
 from PIL import Image
 
 from synaug.data.formats.memory.image_kinds import eight_bit_image
@@ -18,9 +19,9 @@ class ArrayLike(Protocol):
     """A numpy array, a torch tensor, or anything with a shape that numpy can read."""
 
     @property
-    def shape(self) -> Any: ...
+    def shape(self) -> tuple[int, ...]: ...
 
-    def __array__(self, *arguments: Any) -> Any: ...
+    def __array__(self) -> np.ndarray: ...
 
 
 OneImage = str | os.PathLike[str] | bytes | Image.Image | ArrayLike
@@ -49,7 +50,7 @@ def iterate_images(images: ImageInputs, *, channels: int = 3) -> Iterator[Image.
         yield open_image(image, where=f"Image {position}")
 
 
-def open_image(image: Any, *, where: str = "The image") -> Image.Image:
+def open_image(image: object, *, where: str = "The image") -> Image.Image:
     """Return one image as gray (``L``) or ``RGB``; see ``iterate_images`` for the allowed types.
 
     Raises:
@@ -69,18 +70,18 @@ def open_image(image: Any, *, where: str = "The image") -> Image.Image:
         raise DataError(f"{where} {error}.") from error
 
 
-def _several(images: Any, channels: int) -> Iterable[Any]:
+def _several(images: object, channels: int) -> Iterable[object]:
     """Return an iterable of images, given one or many."""
     if isinstance(images, str | os.PathLike | bytes | Image.Image | Mapping):
         return [images]
-    if _has_shape(images) and len(images.shape) != 1:
-        return [images] if _is_one(images, channels) else images
+    if _has_shape(images) and len(images.shape) != 1 and _is_one(images, channels):
+        return [images]
     if not isinstance(images, Iterable):
         raise DataError(f"Images cannot be read from {type(images).__name__}. Give {ALLOWED}.")
     return images
 
 
-def _is_one(array: Any, channels: int) -> bool:
+def _is_one(array: ArrayLike, channels: int) -> bool:
     """Return whether an array is a single image."""
     shape = tuple(array.shape)
     if len(shape) == 3:
@@ -91,9 +92,9 @@ def _is_one(array: Any, channels: int) -> bool:
     return len(shape) != 4  # reject other shapes with the message for a single image
 
 
-def _has_shape(image: Any) -> bool:
+def _has_shape(image: object) -> TypeGuard[ArrayLike]:
     return hasattr(image, "shape") and hasattr(image, "__array__")
 
 
-def _is_tensor(image: Any) -> bool:
+def _is_tensor(image: object) -> bool:
     return hasattr(image, "detach")

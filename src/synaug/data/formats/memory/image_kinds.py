@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -29,7 +29,7 @@ class ImageKind:
     brightness: 1, 255 or 65,535; ``channels`` is 1 for gray, 3 for color and 4 for color with opacity.
     """
 
-    example: Any
+    example: object
     layout: Layout
     channels: int
     white: float
@@ -39,11 +39,11 @@ class ImageKind:
         """(width, height) of the example."""
         if isinstance(self.example, Image.Image):
             return self.example.size
-        shape = np.shape(self.example)
+        shape = _shape_of(self.example)
         return (shape[2], shape[1]) if self.layout == "CHW" else (shape[1], shape[0])
 
 
-def image_kinds(images: Sequence[Any], *, channels_last: bool = False) -> list[ImageKind | None]:
+def image_kinds(images: Sequence[object], *, channels_last: bool = False) -> list[ImageKind | None]:
     """Return the kind of each image; None for paths, encoded bytes and dicts of them.
 
     Args:
@@ -54,7 +54,7 @@ def image_kinds(images: Sequence[Any], *, channels_last: bool = False) -> list[I
         DataError: an image has an impossible shape, type or range of values.
     """
     ranges: dict[str, tuple[float, float]] = {}
-    found: list[tuple[Any, Layout, int, str] | None] = []
+    found: list[tuple[object, Layout, int, str] | None] = []
     for position, image in enumerate(images):
         if image is None or isinstance(image, str | os.PathLike | bytes | dict):
             found.append(None)
@@ -78,7 +78,7 @@ def image_kinds(images: Sequence[Any], *, channels_last: bool = False) -> list[I
     return [None if each is None else ImageKind(*each[:3], whites[each[3]]) for each in found]
 
 
-def eight_bit_image(image: Any) -> Image.Image:
+def eight_bit_image(image: object) -> Image.Image:
     """Return a single array, tensor or Pillow image as gray (``L``) or ``RGB``, scaled by its own range.
 
     Raises:
@@ -92,24 +92,24 @@ def eight_bit_image(image: Any) -> Image.Image:
     return Image.fromarray(to_pixels(image, ImageKind(image, layout, channels, white)))
 
 
-def plain_array(image: Any) -> np.ndarray:
+def plain_array(image: object) -> np.ndarray:
     """Return an array, tensor, Pillow image or nested lists as a numpy array."""
     if hasattr(image, "detach"):
-        image = image.detach().cpu()
-        if image.dtype.is_floating_point and image.dtype.itemsize < 4:  # numpy has no bfloat16
-            image = image.float()
-        return np.asarray(image.numpy())
+        tensor = image.detach().cpu()
+        if tensor.dtype.is_floating_point and tensor.dtype.itemsize < 4:  # numpy has no bfloat16
+            tensor = tensor.float()
+        return np.asarray(tensor.numpy())
     try:
         return np.asarray(image)
     except ValueError as error:  # nested lists of different lengths
         raise DataError(f"is {type(image).__name__}, not an array: {error}") from error
 
 
-def _layout(image: Any, *, channels_last: bool) -> tuple[Layout, int]:
+def _layout(image: object, *, channels_last: bool) -> tuple[Layout, int]:
     if isinstance(image, Image.Image):
         _check_not_empty(image.size)
         return "pillow", 1 if is_gray_mode(image.mode) else 3
-    shape = np.shape(image) if hasattr(image, "shape") else plain_array(image).shape
+    shape = _shape_of(image)
     _check_not_empty(shape)
     if len(shape) == 2:
         return "HW", 1
@@ -123,12 +123,16 @@ def _layout(image: Any, *, channels_last: bool) -> tuple[Layout, int]:
     raise DataError(f"has the shape {tuple(shape)}; allowed are {SHAPES}")
 
 
+def _shape_of(image: object) -> tuple[int, ...]:
+    return tuple(image.shape) if hasattr(image, "shape") else plain_array(image).shape
+
+
 def _check_not_empty(shape: Sequence[int]) -> None:
     if 0 in shape:
         raise DataError(f"has no pixels: its shape is {tuple(shape)}")
 
 
-def _number_type(image: Any) -> str:
+def _number_type(image: object) -> str:
     """Return the name of the pixel type if the value range decides its scale, otherwise an empty string."""
     if isinstance(image, Image.Image):
         if not is_wide_mode(image.mode):
@@ -140,7 +144,7 @@ def _number_type(image: Any) -> str:
     return "" if dtype.kind == "b" or dtype == np.uint8 else dtype.name
 
 
-def to_pixels(image: Any, kind: ImageKind) -> np.ndarray:
+def to_pixels(image: object, kind: ImageKind) -> np.ndarray:
     """Return an image as uint8, ``(H, W)`` or ``(H, W, 3)``, in EXIF orientation; transparent pixels become white.
 
     Raises:
@@ -165,7 +169,7 @@ def to_pixels(image: Any, kind: ImageKind) -> np.ndarray:
     return np.ascontiguousarray(array.reshape(array.shape[:2]) if kind.channels == 1 else array)
 
 
-def from_pixels(image: Image.Image, kind: ImageKind) -> Any:
+def from_pixels(image: Image.Image, kind: ImageKind) -> object:
     """Return a gray or RGB Pillow image in the type, scale and layout of the example in ``kind``.
 
     >>> kind = image_kinds([np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)])[0]
@@ -174,7 +178,7 @@ def from_pixels(image: Image.Image, kind: ImageKind) -> Any:
            [0.2, 0.2]], dtype=float32)
     """
     if isinstance(kind.example, Image.Image):
-        return _as_pillow(image, kind)
+        return _as_pillow(image, kind.example, kind.white)
     pixels = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}[kind.channels]))
     values = _scaled(pixels, plain_array(kind.example).dtype, kind.white)
     if kind.layout != "HW":
@@ -184,21 +188,21 @@ def from_pixels(image: Image.Image, kind: ImageKind) -> Any:
     if hasattr(kind.example, "detach"):
         import torch
 
-        return torch.from_numpy(values).to(kind.example)
+        return torch.from_numpy(values).to(torch.as_tensor(kind.example))
     return values.tolist() if isinstance(kind.example, list | tuple) else values
 
 
-def _scaled(pixels: np.ndarray, dtype: np.dtype[Any], white: float) -> np.ndarray:
+def _scaled(pixels: np.ndarray, dtype: np.dtype, white: float) -> np.ndarray:
     if dtype.kind == "b":
         return pixels >= 128
     scaled = pixels * (white / 255)
     return (scaled if dtype.kind == "f" else scaled.round()).astype(dtype)
 
 
-def _as_pillow(image: Image.Image, kind: ImageKind) -> Image.Image:
-    mode = kind.example.mode
+def _as_pillow(image: Image.Image, example: Image.Image, white: float) -> Image.Image:
+    mode = example.mode
     if is_wide_mode(mode):
-        gray = _scaled(np.asarray(image.convert("L")), np.asarray(kind.example).dtype, kind.white)
+        gray = _scaled(np.asarray(image.convert("L")), np.asarray(example).dtype, white)
         return Image.fromarray(gray)
     through = {"PA": "P", "La": "LA", "RGBa": "RGBA", "LAB": "RGB", "HSV": "RGB"}.get(mode)  # Pillow needs two steps
     return (image.convert(through) if through else image).convert(mode)

@@ -10,17 +10,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from synaug.data.formats.memory.image_kinds import ImageKind, image_kinds, to_pixels
-from synaug.data.formats.tables import Table
+from synaug.data.formats.tables import Content, Table
 from synaug.data.labels import flat_labels
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
+
+if TYPE_CHECKING:
+    import datasets
 
 SOURCES = (
     "a path, a data frame, a torch or torchvision data set of (image, label), a datasets.Dataset, a pair "
@@ -28,20 +31,20 @@ SOURCES = (
 )
 
 
+@runtime_checkable
 class MapStyle(Protocol):
     """A torch or ``datasets`` data set, or any sequence, of items (image, label)."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, position: int, /) -> Any: ...
+    def __getitem__(self, position: int, /) -> object: ...
 
 
-Source = str | os.PathLike[str] | Manifest | pd.DataFrame | Mapping[Any, Any] | tuple[Any, Any] | MapStyle
+Source = str | os.PathLike[str] | Manifest | pd.DataFrame | Mapping[str, object] | tuple[object, object] | MapStyle
 _IN_MEMORY = (bytes, dict, Image.Image, os.PathLike)
-Content = bytes | np.ndarray | None  # of an image in memory; None for a file
 
 
-def table_in_memory(source: Any) -> Table:
+def table_in_memory(source: object) -> Table:
     """Return the table of a source that is not a path.
 
     Raises:
@@ -55,24 +58,24 @@ def table_in_memory(source: Any) -> Table:
         return _of_images(*source)
     if type(source).__module__.partition(".")[0] == "datasets" and hasattr(source, "features"):
         return _of_dataset(source)
-    if getattr(source, "ndim", 1) == 0 or not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
+    if getattr(source, "ndim", 1) == 0 or not isinstance(source, MapStyle):
         raise DataError(f"Images cannot be read from {type(source).__name__}. Give {SOURCES}.")
     return _of_map_style(source)
 
 
 def _of_images(
-    images: Sequence[Any] | np.ndarray,
-    labels: Sequence[Any] | np.ndarray | pd.Series[Any],
+    images: Sequence[object] | np.ndarray,
+    labels: object,
     *,
     channels_last: bool = False,
 ) -> Table:
     """Return the table of an image array, or of a sequence of paths, Pillow images, arrays and tensors."""
-    labels = flat_labels(labels, where="The label column")
+    column = flat_labels(labels, where="The label column")
     if not hasattr(images, "__len__") or getattr(images, "ndim", 1) == 0:
         raise DataError(f"The images are {type(images).__name__}; give an array, or a list of images or paths.")
-    if len(images) != len(labels):
-        raise DataError(f"There are {len(images)} images but {len(labels)} labels.")
-    return _with_images(pd.DataFrame({"label": labels}), "image", images, channels_last=channels_last)
+    if len(images) != len(column):
+        raise DataError(f"There are {len(images)} images but {len(column)} labels.")
+    return _with_images(pd.DataFrame({"label": column}), "image", images, channels_last=channels_last)
 
 
 def _of_frame(frame: pd.DataFrame) -> Table:
@@ -86,18 +89,18 @@ def _of_frame(frame: pd.DataFrame) -> Table:
     return table
 
 
-def _is_image(value: Any) -> bool:
+def _is_image(value: object) -> bool:
     """Return whether a cell contains an image; one-dimensional arrays may be one-hot labels."""
     return isinstance(value, _IN_MEMORY) or getattr(value, "ndim", 0) > 1
 
 
-def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
+def _plain(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return column.astype(column.cat.categories.dtype if column.notna().all() else object)
     return column
 
 
-def _of_splits(parts: Mapping[Any, Any]) -> Table:
+def _of_splits(parts: Mapping[object, object]) -> Table:
     """Join the tables of several splits, which must have the same classes."""
     tables = {str(name): table_in_memory(part) for name, part in parts.items()}
     if not tables:
@@ -113,7 +116,7 @@ def _of_splits(parts: Mapping[Any, Any]) -> Table:
     return Table(pd.concat(frames, ignore_index=True), named[0], contents)
 
 
-def _of_dataset(dataset: Any) -> Table:
+def _of_dataset(dataset: datasets.Dataset) -> Table:
     """Return the table of a ``datasets.Dataset``, with its images still encoded."""
     import datasets
 
@@ -130,7 +133,7 @@ def _of_dataset(dataset: Any) -> Table:
     return Table(table.frame, class_names, table.contents)
 
 
-def _of_map_style(dataset: Any) -> Table:
+def _of_map_style(dataset: MapStyle) -> Table:
     """Return the table of a torch data set; for torchvision's, use the files or arrays behind it, untransformed."""
     if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset
         return _rows(table_in_memory(dataset.dataset), list(dataset.indices))
@@ -146,7 +149,7 @@ def _of_map_style(dataset: Any) -> Table:
     return Table(table.frame, {"label": tuple(map(str, names))} if names and numbered else {}, table.contents)
 
 
-def _of_items(dataset: Any) -> Table:
+def _of_items(dataset: MapStyle) -> Table:
     images, labels = [], []
     for position in range(len(dataset)):
         item = dataset[position]
@@ -160,7 +163,7 @@ def _of_items(dataset: Any) -> Table:
     return _of_images(images, _numbers(labels))
 
 
-def _numbers(labels: Any) -> list[Any]:
+def _numbers(labels: Iterable[object]) -> list[object]:
     """Return labels as plain values, converting tensors."""
     return [label.item() if hasattr(label, "item") else label for label in labels]
 
@@ -170,7 +173,7 @@ def _rows(table: Table, chosen: Sequence[int]) -> Table:
     return Table(table.frame.iloc[list(chosen)].reset_index(drop=True), table.class_names, contents)
 
 
-def _with_images(frame: pd.DataFrame, name: str, images: Iterable[Any], *, channels_last: bool = False) -> Table:
+def _with_images(frame: pd.DataFrame, name: str, images: Iterable[object], *, channels_last: bool = False) -> Table:
     """Return the frame with a column of images: paths for files, contents for everything else."""
     images = list(images)
     kinds = image_kinds(images, channels_last=channels_last)
@@ -180,7 +183,7 @@ def _with_images(frame: pd.DataFrame, name: str, images: Iterable[Any], *, chann
     return Table(frame, {}, {} if all(content is None for content in contents) else {name: contents})
 
 
-def _content(image: Any, kind: ImageKind | None, position: int) -> tuple[str, Content]:
+def _content(image: object, kind: ImageKind | None, position: int) -> tuple[str, Content]:
     """Return an image's path (empty if it is in memory) and its content (None if it is in a file)."""
     if kind is not None:
         try:
@@ -192,6 +195,6 @@ def _content(image: Any, kind: ImageKind | None, position: int) -> tuple[str, Co
     if isinstance(image, dict):  # as encoded by datasets
         data = image.get("bytes")
         return ("", data) if isinstance(data, bytes) else (str(image.get("path") or ""), None)
-    if image is None:
-        raise DataError(f"Image {position} is missing: it is None. Remove the row or fill it in.")
-    return "", image
+    if isinstance(image, bytes):
+        return "", image
+    raise DataError(f"Image {position} is missing: it is None. Remove the row or fill it in.")
