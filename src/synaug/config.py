@@ -224,6 +224,12 @@ class ApiOptions(Section):
     retries: int = Field(6, ge=0, description="retries of a request after temporary failures")
     backoff: float = Field(1.0, gt=0, description="seconds before the first retry; doubled each time")
 
+    @model_validator(mode="after")
+    def _a_budget_needs_a_price(self) -> ApiOptions:
+        if self.max_cost is not None and not self.price:
+            raise ValueError("max_cost limits nothing without the price per image (api.price); set both")
+        return self
+
     @field_validator("parameters")
     @classmethod
     def _parameters_hold_no_key(cls, parameters: dict[str, object]) -> dict[str, object]:

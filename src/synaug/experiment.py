@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import Manifest, class_counts, joined, readers
@@ -82,6 +82,7 @@ from synaug.runtime import (
     storage,
 )
 from synaug.runtime.security import shell_word
+from synaug.schemas import Choice, Report, Result
 from synaug.synthesis.execution import is_settled, num_unsettled, synthetic_manifest
 from synaug.synthesis.generators import autoencode
 from synaug.synthesis.generators.models import TRANSFORMERS, find_model
@@ -110,7 +111,7 @@ def run(
     preset: str = "good",
     notify: Callable[[str], None] = lambda _: None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Report:
     """Run the whole method in the folder ``out`` and return the report.
 
     Args:
@@ -188,9 +189,7 @@ def run(
         return report(opened.path, command=command)
 
 
-def choose_classifier(
-    out: Path, *, methods: Sequence[str] = DEFAULT_METHODS, progress: Progress = silent
-) -> dict[str, Any]:
+def choose_classifier(out: Path, *, methods: Sequence[str] = DEFAULT_METHODS, progress: Progress = silent) -> Choice:
     """Choose the classifier of a run that has its synthetic images; see ``pipeline.choose``."""
     run_folder = Run.open(out)
     recipe = run_folder.recipe
@@ -219,7 +218,7 @@ def cross_validate_results(out: Path, *, progress: Progress = silent) -> str:
     return ""
 
 
-def may_not_need_images(manifest: Manifest, results: Sequence[dict[str, Any]]) -> str:
+def may_not_need_images(manifest: Manifest, results: Sequence[Result]) -> str:
     """Return a note if training on real images alone already recognizes the rarest class, else an empty string."""
     counts = class_counts(manifest.split("train").labels, manifest.num_classes)
     rarest = manifest.class_names[int(counts.argmin())]
@@ -238,7 +237,7 @@ def balance(
     by: str = "class",
     out: Path | str | None = None,
     generator: Generator | None = None,
-    options: dict[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Manifest:
@@ -284,7 +283,7 @@ def balance(
         return joined(manifest.split("train"), synthetic if out else in_memory(synthetic))
 
 
-def _checked(options: Any) -> dict[str, Any]:
+def _checked(options: object) -> dict[str, object]:
     if not isinstance(options, Mapping):
         raise OptionError(f"options must be a dict such as {{'generate.steps': 20}}, got {type(options).__name__}.")
     return dict(options)
@@ -305,7 +304,7 @@ def train(
     seed: int | None = None,
     seeds: Sequence[int] | None = None,
     progress: Progress = silent,
-) -> list[dict[str, Any]]:
+) -> list[Result]:
     """Train, retrain and test each method and seed without a current result; return all results, ordered by seed.
 
     The images are read once for all of them. Processes started by one launcher train together; only the first tests and

@@ -178,8 +178,10 @@ def _listed(names: object) -> list[Any]:
 
 def _key(label: object) -> str:
     """Return a class as text, so that 1, 1.0, True and "1" name the same class."""
-    if isinstance(label, Real) and float(label).is_integer():
+    if isinstance(label, Integral):
         return str(int(label))
+    if isinstance(label, Real) and float(label).is_integer():
+        return str(int(float(label)))
     return str(label).strip()
 
 

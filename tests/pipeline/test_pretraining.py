@@ -50,7 +50,7 @@ def test_photographs_start_from_weights_that_are_at_hand(plan, at_hand):
 
 
 def test_small_photographs_are_not_enlarged_to_the_side_of_the_weights(plan, at_hand, monkeypatch):
-    monkeypatch.setattr("synaug.training.networks.timm_networks.pretrained_normalization", lambda _: ((), (), 224))
+    monkeypatch.setattr("synaug.training.networks.pretrained_normalization", lambda _: ((), (), 224))
 
     def side(pixels, **options):
         return resolve_pretraining(changed(**options), replace(plan, image_size=pixels))[0].train.image_size
@@ -144,7 +144,7 @@ def test_a_quick_run_on_photographs_chooses_among_probes_and_keeps_its_start(
     recipe = with_overrides(Recipe(), options | {"generate.steps": 1})
     said = []
     seen = []
-    monkeypatch.setattr("synaug.training.inference.extract_features", counting(extract_features, seen))
+    monkeypatch.setattr("synaug.training.extract_features", counting(extract_features, seen))
     report = experiment.run(photographs, tmp_path / "run", recipe, preset="quick", notify=said.append)
     assert len(seen) <= 2 + 1 + 1  # two probes, the choice, the cross-validation: not once per fold
     assert [result["method"] for result in report["results"]] == list(PROBES)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from synaug.errors import DataError
 from synaug.evaluation.gap.domain_gap import gap_report, gap_section
-from synaug.report.html import ReportImages, check_report, make_report, read_report
+from synaug.report.html import ReportImages, checked_report, make_report, read_report
 from synaug.report.svg import confused_pairs
 from synaug.runtime import storage
 
@@ -151,18 +151,18 @@ def test_another_schema_version_is_refused(content, tmp_path):
 def test_missing_sections_are_named(content):
     del content["plan"], content["results"]
     with pytest.raises(DataError, match="lacks the sections plan, results"):
-        check_report(content)
+        checked_report(content)
 
 
 def test_missing_class_names_are_named(content):
     del content["data"]["class_names"]
     with pytest.raises(DataError, match=r"lacks data\.class_names"):
-        check_report(content)
+        checked_report(content)
 
 
 def test_something_else_is_no_report():
     with pytest.raises(DataError, match="must hold a report, not list"):
-        check_report([])
+        checked_report([])
 
 
 def test_making_a_report_changes_nothing_in_it(content, images):

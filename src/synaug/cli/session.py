@@ -141,13 +141,17 @@ def run_folder(out: Path | None, name: str) -> Path:
         return out
     from synaug.cli.loudness import is_quiet
 
-    source = Path(name).resolve()
-    named = source.name if source.is_dir() else source.stem  # data.v1 and data.v2 are different folders
-    chosen = Path("runs") / (named or "run")
+    chosen = Path("runs") / (name_of_data(name) or "run")
     if not is_quiet():
         print_note(f"Run directory: {chosen} (choose another with --out)")
     with_foreign_files_named(chosen)
     return chosen
+
+
+def name_of_data(source: Path | str) -> str:
+    """Return the name of a folder, or that of a file without its suffix; empty for the root folder."""
+    place = Path(source).resolve()
+    return place.name if place.is_dir() else place.stem  # data.v1 and data.v2 are different folders
 
 
 def with_foreign_files_named(run: Path | None) -> Path | None:

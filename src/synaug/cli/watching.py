@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from synaug.cli.printing import print_json, print_text, wipe_terminal
+
+if TYPE_CHECKING:
+    from synaug.schemas.output import Status
 
 
 def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
@@ -21,7 +24,7 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
     from synaug.runtime import signals
 
     is_live = sys.stdout.isatty() and not as_json
-    before: dict[str, Any] | None = None
+    before: Status | None = None
     with signals.graceful():
         while True:
             content = status(run)
@@ -37,13 +40,16 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
                 return
 
 
-def _changed(content: dict[str, Any], before: dict[str, Any] | None) -> bool:
+def _changed(content: Status, before: Status | None) -> bool:
     """Return whether anything but the estimated times is new."""
     return before is None or _steady(content) != _steady(before)
 
 
-def _steady(content: dict[str, Any]) -> Any:
+def _steady(content: Status) -> list[object]:
     return [
-        {key: value for key, value in (part or {}).items() if key not in ("seconds_left", "per_second")}
-        for part in (content["images"], content["training"])
-    ] + [content["stage"], content["results"], content["held_by"]]
+        *(
+            {key: value for key, value in (part or {}).items() if key not in ("seconds_left", "per_second")}
+            for part in (content["images"], content["training"])
+        ),
+        *(content["stage"], content["results"], content["held_by"]),
+    ]

@@ -4,36 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TypedDict
+from typing import cast
 
 import numpy as np
 
 from synaug.data.groups import class_counts
 from synaug.data.left_out import by_reason
 from synaug.data.manifest import SPLITS, LeftOut, Manifest
+from synaug.schemas import Account, LeftOutEntry
+from synaug.schemas.data import Duplicates
 
 
-class LeftOutEntry(TypedDict):
-    """Files or rows that were skipped for one reason; ``examples`` has the first few."""
-
-    reason: str
-    suffix: str
-    number: int
-    examples: list[str]
-
-
-class ReadingAccount(TypedDict):
-    """How data were read; see ``reading_account``."""
-
-    layout: str
-    splits: dict[str, int]
-    synthetic: dict[str, int]
-    left_out: list[LeftOutEntry]
-    notes: list[str]
-    duplicates: dict[str, object]
-
-
-def reading_account(manifest: Manifest) -> ReadingAccount:
+def reading_account(manifest: Manifest) -> Account:
     """Return how the data were read, as a JSON object.
 
     Keys: ``layout``, ``splits`` (images per split), ``synthetic``, ``left_out``, ``notes`` and ``duplicates``.
@@ -49,7 +31,7 @@ def reading_account(manifest: Manifest) -> ReadingAccount:
         "synthetic": {manifest.class_names[label]: int(synthetic[label]) for label in np.flatnonzero(synthetic)},
         "left_out": [_entry(item) for item in (*by_reason(manifest.quarantined), *manifest.left_out)],
         "notes": list(manifest.notes),
-        "duplicates": asdict(manifest.duplicates),
+        "duplicates": cast("Duplicates", asdict(manifest.duplicates)),
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from synaug.data.checks import count_of, number_array
 from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
+from synaug.schemas import Counts
 
 MANY_ABOVE = 100
 FEW_BELOW = 20
@@ -89,21 +89,7 @@ def shot_bins(class_counts: np.ndarray) -> ShotBins:
     return ShotBins(many=many, medium=~many & ~few, few=few)
 
 
-class CountSummary(TypedDict):
-    """The content of ``synaug count --json``; see ``summary``."""
-
-    num_images: int
-    class_counts: dict[str, int]
-    group_counts: dict[str, int]
-    group_counts_by_attribute: dict[str, dict[str, int]]
-    num_without_attribute: int
-    imbalance_factor: float
-    many: int
-    medium: int
-    few: int
-
-
-def summary(manifest: Manifest) -> CountSummary:
+def summary(manifest: Manifest) -> Counts:
     """Return the content of ``synaug count --json`` for the real images of a manifest, usually one split.
 
     With several attributes, ``group_counts`` has their combinations and ``group_counts_by_attribute`` each alone.

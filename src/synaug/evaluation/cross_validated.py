@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from synaug.evaluation.intervals import (
     shares_of,
     wilson_interval,
 )
+from synaug.schemas import Behind, MethodScores, Score
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class FoldPredictions:
 
 def cross_validated(
     repeats: Sequence[FoldPredictions], labels: np.ndarray, *, names: Sequence[str], class_names: Sequence[str]
-) -> dict[str, Any]:
+) -> dict[str, MethodScores]:
     """Return the scores of each method by its name, as fractions.
 
     Means are over the repeats, in each of which all images count once. ``spread`` is the standard deviation over the
@@ -48,7 +48,7 @@ def cross_validated(
         ``mean_recall`` of the first are (``difference``, ``interval``).
     """
     held = [repeat.folds >= 0 for repeat in repeats]
-    found = {}
+    found: dict[str, MethodScores] = {}
     for column, name in enumerate(names):
         right = [(each.predictions[:, column] == labels)[rows] for each, rows in zip(repeats, held, strict=True)]
         truth = [labels[rows] for rows in held]
@@ -78,14 +78,12 @@ def cross_validated(
     return found
 
 
-def _score(means: Sequence[float], of_folds: Sequence[float], intervals: Sequence[Interval]) -> dict[str, Any]:
+def _score(means: Sequence[float], of_folds: Sequence[float], intervals: Sequence[Interval]) -> Score:
     spread = float(np.std(of_folds, ddof=1)) if len(of_folds) > 1 else float("nan")
     return {"mean": float(np.mean(means)), "spread": spread, "interval": _ends(intervals)}
 
 
-def _behind(
-    first: Sequence[np.ndarray], second: Sequence[np.ndarray], labels: Sequence[np.ndarray]
-) -> dict[str, dict[str, Any]]:
+def _behind(first: Sequence[np.ndarray], second: Sequence[np.ndarray], labels: Sequence[np.ndarray]) -> Behind:
     """Return how much higher the first method's scores are on the same images."""
     pairs = list(zip(first, second, labels, strict=True))
     recalls = [_mean_recall(one, truth) - _mean_recall(two, truth) for one, two, truth in pairs]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import astuple
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from synaug.evaluation.intervals import (
 )
 from synaug.evaluation.longtail import longtail_report
 from synaug.evaluation.spurious import train_weighted_accuracy
+from synaug.schemas import GroupScores, Intervals, Scores
 
 DISPARITIES = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")
 MIN_CELL = 10  # images below which a rate does not drive a difference
@@ -41,7 +42,7 @@ def scores(
     train_group_counts: np.ndarray,
     min_cell: int = MIN_CELL,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Scores:
     """Return accuracies and gaps as fractions, NaN if undefined, and 95 % intervals.
 
     Intervals of shares and of their means are Wilson's (see ``proportions``), those of gaps between groups are
@@ -68,7 +69,7 @@ def scores(
         labels=labels, predictions=predictions, num_classes=len(class_names), class_counts=class_counts
     )
     shares = shares_of(labels, labels == predictions, len(class_names))
-    found: dict[str, Any] = {
+    found: Scores = {
         "accuracy": report.accuracy,
         "mean_recall": report.mean_recall,
         "many": report.many,
@@ -77,8 +78,6 @@ def scores(
         "worst_class": report.worst_class,
         "calibration_error": expected_calibration_error(labels=labels, probabilities=probabilities),
         "per_class": dict(zip(class_names, report.per_class, strict=True)),
-        "intervals": class_intervals(shares, shot_bins(class_counts))
-        | {"per_class": named_intervals(shares, class_names)},
     }
     groups = between_groups(
         labels=labels,
@@ -90,7 +89,8 @@ def scores(
         min_cell=min_cell,
         seed=seed,
     )
-    return found | groups | {"intervals": found["intervals"] | groups.get("intervals", {})}
+    of_classes = class_intervals(shares, shot_bins(class_counts)) | {"per_class": named_intervals(shares, class_names)}
+    return cast("Scores", found | groups | {"intervals": of_classes | groups.get("intervals", {})})
 
 
 def between_groups(
@@ -103,7 +103,7 @@ def between_groups(
     train_group_counts: np.ndarray,
     min_cell: int = MIN_CELL,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> GroupScores:
     """Return what is measured between the groups of class and attribute; nothing if the images have one value only.
 
     The worst and the mean are those of the groups with images. Gaps are between groups of at least ``min_cell`` images
@@ -132,7 +132,7 @@ def between_groups(
             min_cell=least,
         )
 
-    found: dict[str, Any] = measured(known)
+    found = measured(known)
     rates = accuracy_by_group(
         labels=labels[known],
         predictions=predictions[known],
@@ -143,15 +143,19 @@ def between_groups(
     cells = shares_of(strata, (labels == predictions)[known], len(groups))
     drawn = [measured(known[rows]) for rows in resamples(strata, RESAMPLES, seed=seed)]
     averages = group_intervals(cells, weights=train_group_counts.ravel().tolist())
-    return found | {
-        "per_group": dict(zip(groups, rates.ravel().tolist(), strict=True)),
-        "intervals": intervals_of(drawn)
+    ends = (
+        intervals_of(drawn)
         | {"per_group": named_intervals(cells, groups)}
-        | {name: ends for name, ends in averages.items() if not math.isnan(found[name])},
+        | {name: ends for name, ends in averages.items() if not math.isnan(found[name])}
+    )
+    more: GroupScores = {
+        "per_group": dict(zip(groups, rates.ravel().tolist(), strict=True)),
+        "intervals": cast("Intervals", ends),
         "min_cell": least,
         "num_unmeasured_groups": int((sizes == 0).sum()),
         "num_small_groups": int(((sizes > 0) & (sizes < least)).sum()),
     }
+    return cast("GroupScores", found | more)
 
 
 def class_intervals(shares: Sequence[Share], bins: ShotBins) -> dict[str, tuple[float, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,12 @@ from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
 from synaug.runtime import Progress, silent, storage
 from synaug.runtime.records import check_file, read_sealed, required, write_sealed
 from synaug.runtime.security import shell_word
+from synaug.schemas import Registered, Result, Scores
 
 PREDICTIONS = "predictions.csv"
 
 
-def read_result(run_folder: RunPaths, method: str, seed: int) -> dict[str, Any]:
+def read_result(run_folder: RunPaths, method: str, seed: int) -> Result:
     """Return the finished result of a method and seed, as it was written.
 
     Raises:
@@ -47,7 +48,7 @@ def read_result(run_folder: RunPaths, method: str, seed: int) -> dict[str, Any]:
         raise DataError(f"{path} is damaged: 'files' is not about the classifier and its predictions. {way_out}")
     for name, digest in files.items():
         check_file(path.parent / name, str(digest), way_out=way_out)
-    return content
+    return cast("Result", content)
 
 
 if TYPE_CHECKING:
@@ -120,14 +121,6 @@ def train_method(
     write_sealed(run_folder.result(name, recipe.seed), result)
 
 
-class Registered(TypedDict):
-    """What readers of a result need to know of its method; see ``registered``."""
-
-    uses_synthetic: bool
-    is_bound: bool
-    problem: str | None
-
-
 def registered(name: str, recipe: Recipe) -> Registered:
     """Return the properties of a method that readers of results need, so that nothing is derived from its name.
 
@@ -139,7 +132,7 @@ def registered(name: str, recipe: Recipe) -> Registered:
     return {"uses_synthetic": method.uses_synthetic, "is_bound": method.is_bound, "problem": method.problem}
 
 
-def scores_of(logits: Tensor, images: Manifest, manifest: Manifest, recipe: Recipe) -> dict[str, Any]:
+def scores_of(logits: Tensor, images: Manifest, manifest: Manifest, recipe: Recipe) -> Scores:
     """Return the scores of logits for real images that were not trained on; see ``evaluation.scores``.
 
     With several attributes, ``by_attribute`` has the scores between the values of each alone.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
@@ -17,7 +16,7 @@ from synaug.runtime import Progress, silent
 from synaug.runtime.security import is_machine_path, portable_name
 from synaug.synthesis.execution import manifest_of, synthesis_summary
 from synaug.synthesis.execution.provenance import provenance
-from synaug.synthesis.planning import Plan
+from synaug.synthesis.planning import Plan, prompts_origin
 
 OWN_TEXTS = ("id", "path", "label", "prompt", "modifier", "sha256", "guide")  # columns without paths of this machine
 
@@ -55,7 +54,7 @@ def export(out: Path, target: Path, *, license: str | None = None, progress: Pro
 def without_paths(told: pd.DataFrame) -> pd.DataFrame:
     """Return a ``provenance`` table in which paths of this machine are reduced to names without folders."""
 
-    def portable(value: Any) -> Any:
+    def portable(value: object) -> object:
         return portable_name(value) if isinstance(value, str) and is_machine_path(value) else value
 
     texts = [name for name in told.columns if name not in OWN_TEXTS and not is_numeric_dtype(told[name])]
@@ -73,7 +72,7 @@ def _origin(run_folder: RunPaths) -> dict[str, str | None]:
     }
 
 
-def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, Any]:
+def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, object]:
     """Return the facts about the synthetic images for the data card."""
     made = synthesis_summary(plan, out)
     rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
@@ -81,7 +80,7 @@ def _card_facts(out: Path, plan: Plan, recipe: Recipe) -> dict[str, Any]:
         "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
         "rejected attempts": rejected,
         "checks": ", ".join(recipe.quality.gates),
-        "prompt": plan.options.template,
+        "prompts": prompts_origin(plan),
         "variant": plan.options.variant,
         "seed": plan.options.seed,
     }

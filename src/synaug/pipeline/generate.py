@@ -7,7 +7,7 @@ import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synaug.config import Recipe
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
@@ -18,13 +18,15 @@ from synaug.run_directory import Run, RunPaths, locked_model, write_model
 from synaug.runtime import Progress, signals, silent, storage
 from synaug.runtime.files import directories
 from synaug.runtime.security import trusted, trusting
+from synaug.schemas.output import Check
 from synaug.synthesis.execution import is_settled, synthesis_summary, synthesize, synthetic_manifest
 from synaug.synthesis.generators.models import is_service, model_facts
 from synaug.synthesis.planning import Plan, check_prompt_length, class_captions, starts_from_real
 
 if TYPE_CHECKING:
     from synaug.synthesis.execution import Cluster, PartMaker, SynthesisResult
-    from synaug.synthesis.generators import Generator
+    from synaug.synthesis.generators import Generator, OwnGenerator
+    from synaug.synthesis.generators.services import ServiceGenerator
     from synaug.synthesis.quality import Scorer
 
 
@@ -159,24 +161,13 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     Raises:
         OptionError: a prompt is so long that its class would not reach the model.
     """
-    from synaug.synthesis.generators import fit_model, load_generator, load_own_generator
+    from synaug.synthesis.generators import fit_model, load_generator
     from synaug.synthesis.generators.models import limit_at_hand
-    from synaug.synthesis.generators.services import load_service
 
     run_folder = RunPaths(out)
-    if recipe.generate.generator is not None:
-        own = load_own_generator(
-            recipe.generate.generator, class_names=plan.class_names, image_size=plan.image_size,
-            device=recipe.generate.device,
-        )  # fmt: skip
-        write_model(run_folder, own.about)
-        return own
-    if is_service(recipe.plan.model):
-        _check_text_only(recipe)
-        service = load_service(recipe.plan.model, recipe.api, run=out, negative_prompt=recipe.plan.negative_prompt)
-        service.check_negative(*(each.negative_prompt for each in plan.written))
-        write_model(run_folder, service.about)
-        return service
+    if (replacement := replaced_model(out, recipe, plan)) is not None:
+        write_model(run_folder, replacement.about)
+        return replacement
     model = _source_of(run_folder, recipe.plan.model)
     if limit := limit_at_hand(model):
         check_prompt_length(plan, limit)
@@ -201,6 +192,34 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     else:
         write_model(run_folder, dict(locked_model(run_folder)) | generator.about | weights)
     return generator
+
+
+def replaced_model(
+    out: Path | None, recipe: Recipe, plan: Plan, *, keep: bool = False
+) -> OwnGenerator | ServiceGenerator | None:
+    """Return what generates in place of a diffusion model: the code or the service that the recipe names.
+
+    Args:
+        out: folder that keeps the paid images of a service; None: memory.
+        recipe: the options.
+        plan: the images to generate.
+        keep: see ``load_service``.
+    """
+    from synaug.synthesis.generators import load_own_generator
+    from synaug.synthesis.generators.services import load_service
+
+    if recipe.generate.generator is not None:
+        return load_own_generator(
+            recipe.generate.generator, class_names=plan.class_names, image_size=plan.image_size,
+            device=recipe.generate.device,
+        )  # fmt: skip
+    if not is_service(recipe.plan.model):
+        return None
+    _check_text_only(recipe)
+    negative = recipe.plan.negative_prompt
+    service = load_service(recipe.plan.model, recipe.api, run=out, negative_prompt=negative, keep=keep)
+    service.check_negative(*(each.negative_prompt for each in plan.written))
+    return service
 
 
 def _source_of(run_folder: RunPaths, model: str) -> str:
@@ -244,9 +263,7 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
         )
 
 
-def check(
-    out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent
-) -> dict[str, Any]:
+def check(out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent) -> Check:
     """Re-run the gates on the accepted images; return the number checked and the failures by reason.
 
     Args:

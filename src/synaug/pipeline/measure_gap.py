@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,11 @@ from synaug.run_directory import RunPaths
 from synaug.runtime import Progress, signals, silent
 from synaug.runtime.records import read_sealed, write_sealed
 from synaug.runtime.security import shell_word
+from synaug.schemas import MeasuredGap
 from synaug.synthesis.quality import LEAST_IMAGES, Embed, fit_features
+
+if TYPE_CHECKING:
+    from synaug.evaluation.gap import Looks
 
 IMAGES = 1000  # at most, per side, spread over the classes
 STATISTICS = "statistics of color, layout and spectrum"
@@ -67,7 +71,7 @@ def write_gap(
         write_sealed(run_folder.gap, {"images": digest} | found)
 
 
-def read_gap(run_folder: RunPaths) -> dict[str, Any]:
+def read_gap(run_folder: RunPaths) -> MeasuredGap:
     """Return the content that ``write_gap`` wrote; empty if nothing was measured yet.
 
     Raises:
@@ -76,7 +80,8 @@ def read_gap(run_folder: RunPaths) -> dict[str, Any]:
     path = run_folder.gap
     if not path.exists():
         return {}
-    return read_sealed(path, way_out=f"Remove it and run: synaug retrain {shell_word(run_folder.path)}")
+    way_out = f"Remove it and run: synaug retrain {shell_word(run_folder.path)}"
+    return cast("MeasuredGap", read_sealed(path, way_out=way_out))
 
 
 def is_measured(run_folder: RunPaths, digest: str) -> bool:
@@ -90,7 +95,7 @@ def unusable(run_folder: RunPaths) -> str:
     return "" if not found or found["usable"] else str(found["sentence"])
 
 
-def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
+def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> MeasuredGap:
     """Return ``gap`` and ``audit`` of the report, from at most ``IMAGES`` images per side."""
     from synaug.evaluation.gap import audit_section, gap_report, gap_section
     from synaug.evaluation.gap.audit import audit
@@ -161,7 +166,7 @@ def _judged(
     return np.array(recalls), fitted.of_features(synthetic).argmax(1)
 
 
-def _looks(sides: Sequence[_Side], taken_for: np.ndarray, recipe: Recipe) -> Any:
+def _looks(sides: Sequence[_Side], taken_for: np.ndarray, recipe: Recipe) -> Looks:
     from synaug.evaluation.gap import Looks
 
     real, synthetic = sides

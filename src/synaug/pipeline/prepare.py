@@ -144,7 +144,8 @@ def check_same_prompts(run_folder: RunPaths, plan: Plan) -> None:
     """
     if not run_folder.plan_file.is_file() or not (run_folder.path / JOURNAL).exists():
         return
-    if read_plan(run_folder.plan_file).written != plan.written:
+    before = read_plan(run_folder.plan_file).written
+    if [each.to_dict() for each in before] != [each.to_dict() for each in plan.written]:  # whoever wrote them
         raise OptionError(
             f"{run_folder.path} holds images of other prompts: {plan.options.prompts} was changed since. "
             "Choose another folder with --out, or restore the file."

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from synaug.config import EMBEDDED, Recipe
 from synaug.data import Manifest, groups, joined, reading_account
@@ -24,6 +24,9 @@ from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import storage
 from synaug.runtime.machine import machine
 from synaug.runtime.security import shell_word
+from synaug.schemas import Data, Report, Result, Synthesis, Training
+from synaug.schemas import Plan as PlanSection
+from synaug.schemas.report import Review
 from synaug.synthesis.execution import synthetic_manifest
 from synaug.synthesis.planning import Plan, called, sample_slots
 from synaug.synthesis.quality import classes_without_judge
@@ -39,7 +42,7 @@ OUT_OF_DOMAIN = (
 )
 
 
-def report(out: Path, *, command: str = "") -> dict[str, Any]:
+def report(out: Path, *, command: str = "") -> Report:
     """Write ``report.html`` and, last of all, ``report.json``; return the latter's content.
 
     Args:
@@ -65,7 +68,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
     made, gap = synthesis_section(plan, out), read_gap(run_folder)
     chosen = chosen_result(own, run_folder)
     final = chosen["method"]
-    content = {
+    content: Report = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
         "name": run_folder.name,
@@ -73,7 +76,7 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
         "command": command,
         "machine": machine(),
         "versions": lock["versions"],
-        "seconds": made["seconds"] + training_seconds(results, recipe),
+        "seconds": (made["seconds"] or 0.0) + training_seconds(results, recipe),
         "disk": disk_section(run_folder),
         "data": data,
         "plan": plan_section(plan),
@@ -108,20 +111,21 @@ def report(out: Path, *, command: str = "") -> dict[str, Any]:
 def is_reported(run_folder: Run, recipe: Recipe) -> bool:
     """Return whether the report matches the existing results, or there are none."""
     results = results_of_all_seeds(run_folder, recipe)
-    return not results or _earlier_report(run_folder).get("results") == results
+    earlier = _earlier_report(run_folder)
+    return not results or (earlier is not None and earlier["results"] == results)
 
 
-def _earlier_report(run_folder: RunPaths) -> dict[str, Any]:
-    """Return the run's existing report; empty if there is none or if it is damaged, so that it is rewritten."""
+def _earlier_report(run_folder: RunPaths) -> Report | None:
+    """Return the run's existing report; None if there is none or if it is damaged, so that it is rewritten."""
     try:
         return read_report(run_folder.report)
     except DataError:
-        return {}
+        return None
 
 
 def _earlier_command(run_folder: RunPaths) -> str:
-    command = _earlier_report(run_folder).get("command")
-    return command if isinstance(command, str) else ""
+    earlier = _earlier_report(run_folder)
+    return earlier["command"] if earlier and isinstance(earlier.get("command"), str) else ""
 
 
 def disk_section(run_folder: RunPaths) -> dict[str, int]:
@@ -130,7 +134,7 @@ def disk_section(run_folder: RunPaths) -> dict[str, int]:
     return {name: storage.size(folder) for name, folder in (folders | {"all": run_folder.path}).items()}
 
 
-def training_seconds(results: Sequence[dict[str, Any]], recipe: Recipe) -> float:
+def training_seconds(results: Sequence[Result], recipe: Recipe) -> float:
     """Return the total seconds of all methods; features shared by two methods count once."""
     seconds = {(result["method"], result["seed"]): result["seconds"] for result in results}
     shared = ((method_named(name, recipe).starts_from or "", seed) for name, seed in seconds)
@@ -143,7 +147,7 @@ def model_note(plan: Plan) -> str:
     return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown else ""
 
 
-def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
+def warnings(plan: Plan, made: Synthesis) -> list[str]:
     """Return warnings for readers of the results."""
     notes = []
     if plan.model == EMBEDDED:
@@ -163,7 +167,7 @@ def warnings(plan: Plan, made: dict[str, Any]) -> list[str]:
     return notes
 
 
-def finished_results(run_folder: RunPaths, recipe: Recipe) -> list[dict[str, Any]]:
+def finished_results(run_folder: RunPaths, recipe: Recipe) -> list[Result]:
     """Return the results with these options, in the order of ``METHODS``, then those of the recipe's own variants.
 
     Results with other options, which ``train --set`` changes, are left out until they are trained again.
@@ -172,12 +176,11 @@ def finished_results(run_folder: RunPaths, recipe: Recipe) -> list[dict[str, Any
     finished = [name for name in names if run_folder.result(name, recipe.seed).exists()]
     found = [read_result(run_folder, name, recipe.seed) for name in finished]
     current = [result for result in found if is_of_options(result, recipe)]
-    return [
-        {**registered(result["method"], recipe), **result} for result in current
-    ]  # absent in results of older versions
+    # results of older versions lack what is registered
+    return [{**registered(result["method"], recipe), **result} for result in current]
 
 
-def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunPaths) -> dict[str, Any]:
+def chosen_result(results: Sequence[Result], run_folder: RunPaths) -> Result:
     """Return the result of the run's final classifier, which ``predictions.csv`` and ``synaug predict`` use.
 
     It is the chosen one; without a choice, that of ``synaug``, or the last. If the synthetic images are unusable, it is
@@ -190,11 +193,11 @@ def chosen_result(results: Sequence[dict[str, Any]], run_folder: RunPaths) -> di
     if unusable(run_folder):
         alone = [each for each in results if not each["uses_synthetic"] and not each["is_bound"]]
         if alone:
-            return max(alone, key=lambda each: each["accuracy"])
+            return max(alone, key=lambda each: each["accuracy"] or 0.0)
     return by_method.get("synaug", results[-1])
 
 
-def results_of_all_seeds(run_folder: Run, recipe: Recipe) -> list[dict[str, Any]]:
+def results_of_all_seeds(run_folder: Run, recipe: Recipe) -> list[Result]:
     """Return the results of the run's own seed, then those of the same methods with each other seed.
 
     For other seeds, results with other options or images are left out.
@@ -213,27 +216,25 @@ def results_of_all_seeds(run_folder: Run, recipe: Recipe) -> list[dict[str, Any]
     ]
 
 
-def data_section(manifest: Manifest, source: str) -> dict[str, Any]:
+def data_section(manifest: Manifest, source: str) -> Data:
     """Return the report's ``data``: the real images."""
     summary = groups.summary(manifest.split("train"))
     test = manifest.split("test")
     tested = groups.class_counts(test.labels, manifest.num_classes)
-    return (
-        {
-            "source": source,
-            "num_test_images": len(test),
-            "num_validation_images": len(manifest.split("validation")),
-            "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
-            "test_group_counts": groups.summary(test)["group_counts"] if len(test) else {},
-            "class_names": list(manifest.class_names),
-            "quarantined": [[item.path, item.reason] for item in manifest.quarantined],
-        }
-        | summary
-        | reading_account(manifest)
-    )
+    return {
+        "source": source,
+        "num_test_images": len(test),
+        "num_validation_images": len(manifest.split("validation")),
+        "test_class_counts": dict(zip(manifest.class_names, tested.tolist(), strict=True)),
+        "test_group_counts": groups.summary(test)["group_counts"] if len(test) else {},
+        "class_names": list(manifest.class_names),
+        "quarantined": [(item.path, item.reason) for item in manifest.quarantined],
+        **summary,
+        **reading_account(manifest),
+    }
 
 
-def plan_section(plan: Plan) -> dict[str, Any]:
+def plan_section(plan: Plan) -> PlanSection:
     """Return the report's ``plan``: the missing images."""
     prompts: dict[str, list[str]] = {}
     for slot in sample_slots(plan, per_cell=3):
@@ -252,22 +253,26 @@ def plan_section(plan: Plan) -> dict[str, Any]:
     }
 
 
-def synthesis_section(plan: Plan, out: Path) -> dict[str, Any]:
+def synthesis_section(plan: Plan, out: Path) -> Synthesis:
     """Return the report's ``synthesis``: the generated images, and the rejected ones with reasons."""
     from synaug.synthesis.execution import read_tally, synthesis_summary
 
     tally, made = read_tally(plan, out), synthesis_summary(plan, out)
-    return made | {
+    return {
+        "requested": made["requested"],
+        "accepted": made["accepted"],
         "rejected": rejections(out, made["rejected"]),
+        "missing": made["missing"],
+        "seconds": made["seconds"],
         "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
         "model": tally.model,
-        "review": tally.review,
+        "review": cast("Review", tally.review),
         "accepted_by_class": dict(tally.accepted),
         "rejected_by_class": {name: dict(reasons) for name, reasons in tally.rejected.items()},
     }
 
 
-def training_section(recipe: Recipe, plan: Plan, methods: Sequence[str]) -> dict[str, Any]:
+def training_section(recipe: Recipe, plan: Plan, methods: Sequence[str]) -> Training:
     """Return the report's ``training``: how the classifiers were trained."""
     from synaug.methods.datasets import input_of
     from synaug.training.networks import network_named

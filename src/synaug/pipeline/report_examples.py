@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,7 @@ from synaug.data.images import read_file
 from synaug.pipeline.review import check_present
 from synaug.run_directory import RunPaths
 from synaug.runtime.files import directories
+from synaug.schemas import Confusions, Result
 from synaug.synthesis.execution import synthetic_manifest
 from synaug.synthesis.planning import Plan
 from synaug.synthesis.planning.slots import slots
@@ -73,13 +74,11 @@ def rejected_images(plan: Plan, folder: Path) -> dict[str, list[tuple[Image.Imag
     return shown
 
 
-def confusions(
-    run_folder: RunPaths, results: Sequence[dict[str, Any]], class_names: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+def confusions(run_folder: RunPaths, results: Sequence[Result], class_names: Sequence[str]) -> dict[str, Confusions]:
     """Return the confusions of each method: the most frequent mistakes and, for few classes, the whole matrix."""
     from synaug.report import MAX_CLASSES_IN_MATRIX, confused_pairs
 
-    found = {}
+    found: dict[str, Confusions] = {}
     for result in results:
         path = run_folder.method_predictions(result["method"], result["seed"])
         table = pd.read_csv(directories.checked(path), dtype=str, keep_default_na=False)
@@ -89,13 +88,13 @@ def confusions(
             .to_numpy()
         )
         found[result["method"]] = {
-            "pairs": [list(pair) for pair in confused_pairs(matrix, class_names)],
+            "pairs": confused_pairs(matrix, class_names),
             "matrix": matrix.tolist() if len(class_names) <= MAX_CLASSES_IN_MATRIX else None,
         }
     return found
 
 
-def loss_curves(run_folder: RunPaths, results: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+def loss_curves(run_folder: RunPaths, results: Sequence[Result]) -> dict[str, list[float]]:
     """Return the training loss of the first methods that trained features, each point averaged over some steps."""
     from synaug.training import CURVES
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from synaug.errors import OptionError
 from synaug.run_directory import Run
 from synaug.runtime import storage
+from synaug.schemas.output import PromptCounts
 from synaug.synthesis.generators.models import limit_at_hand
 from synaug.synthesis.planning import as_written, spread_counts
 from synaug.synthesis.planning.prompt_account import prompt_account
 from synaug.synthesis.planning.prompting import check_suffix, prompts_text
 
 
-def count_prompts(run: Path) -> dict[str, Any]:
+def count_prompts(run: Path) -> dict[str, PromptCounts]:
     """Return, per class or group that needs images, its prompts and how many images each phrase gets."""
     plan = Run.open(run).plan
     counts = spread_counts(plan)
-    return {name: each | counts.get(name, {}) for name, each in prompt_account(plan, limit_at_hand(plan.model)).items()}
+    account = prompt_account(plan, limit_at_hand(plan.model))
+    return {name: cast("PromptCounts", {**each, **counts.get(name, {})}) for name, each in account.items()}
 
 
 def export_prompts(run: Path, out: Path) -> int:

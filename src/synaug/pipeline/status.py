@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 from synaug.methods import DEFAULT_METHODS
 from synaug.pipeline.report import finished_results
 from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
+from synaug.schemas.output import Status, TrainingStatus
 from synaug.synthesis.execution import is_settled, synthesis_summary
 
 
-def status(out: Path) -> dict[str, Any]:
+def status(out: Path) -> Status:
     """Return the stage of a run, its images and results, and the processes working on it.
 
     The rate is that of all images so far, times the number of processes that generate now; the time left is for the
@@ -57,12 +57,12 @@ def status(out: Path) -> dict[str, Any]:
     }
 
 
-def _seeds(run_folder: RunPaths, own: int, training: dict[str, Any] | None) -> list[int]:
+def _seeds(run_folder: RunPaths, own: int, training: TrainingStatus | None) -> list[int]:
     others = {*run_folder.seeds(), *([training["seed"]] if training else [])}
     return [own, *sorted(others - {own})]
 
 
-def _training(run_folder: RunPaths) -> dict[str, Any] | None:
+def _training(run_folder: RunPaths) -> TrainingStatus | None:
     """Return the progress of the last saved training; None if it is finished, or there is none."""
     from synaug.training import FILE, read_about
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,9 +69,7 @@ def write_prompt_file(
             about=about,
             progress=progress,
         )
-        today = datetime.datetime.now(datetime.UTC).date().isoformat()
-        origin = {name: str(value or "") for name, value in written.about.items()} | {"date": today}
-        storage.write_text(out, prompts_text(written.prompts, out.suffix, origin=origin))
+        storage.write_text(out, prompts_text(written.prompts, out.suffix))
     storage.remove_tree(partial, names={_JOURNAL, f".{_LOCK}.lock"})
     counts = Counter(f"{each.class_name} | {each.attribute}" if each.attribute else each.class_name
                      for each in written.prompts)  # fmt: skip

@@ -2,11 +2,12 @@ from .choice import may_not_need as may_not_need
 from .contact_sheets import Shot as Shot
 from .contact_sheets import make_index as make_index
 from .contact_sheets import make_sheet as make_sheet
+from .contact_sheets import make_trial_index as make_trial_index
+from .contact_sheets import make_trial_sheet as make_trial_sheet
 from .html import make_report as make_report
 from .html import read_report as read_report
 from .results_table import number_or_nan as number_or_nan
 from .results_table import shown_columns as shown_columns
-from .schema import Report as Report
 from .sections import MAX_CLASSES_IN_MATRIX as MAX_CLASSES_IN_MATRIX
 from .sections import ReportImages as ReportImages
 from .seeds import over_seeds as over_seeds

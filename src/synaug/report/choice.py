@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from synaug.report.results_table import TITLES, number_or_nan, percent
+from synaug.schemas import Choice, Report
 
 METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of the worst group"}
 CERTAIN = 0.95  # minimum certainty of a lead that counts as certain
@@ -14,7 +13,7 @@ ENOUGH = 0.95  # recall of the rarest class above which it needs no help
 FEWEST_TESTED = 10
 
 
-def choice_sentences(report: Mapping[str, Any]) -> list[str]:
+def choice_sentences(report: Report) -> list[str]:
     """Return sentences on the choice, on the benefit of synthetic images and on the test; empty without a choice."""
     choice = report.get("choice") or {}
     if not choice:
@@ -22,14 +21,14 @@ def choice_sentences(report: Mapping[str, Any]) -> list[str]:
     return [sentence for sentence in (_chosen(choice), _synthetic(choice), _tested(report, choice)) if sentence]
 
 
-def need_sentence(report: Mapping[str, Any]) -> str:
+def need_sentence(report: Report) -> str:
     """Return a note if a method without synthetic images already recognizes the rarest class, else an empty string."""
     counts = report["data"]["class_counts"]
     real = {row["method"] for row in (report.get("choice") or {}).get("candidates", []) if not row["uses_synthetic"]}
     results = [result for result in report["results"] if result["method"] in real]
     if not counts or not results:
         return ""
-    rarest = min(counts, key=counts.get)
+    rarest = min(counts, key=lambda name: counts[name])
     best = max(results, key=lambda result: number_or_nan(result["per_class"].get(rarest)))
     tested = (report["data"].get("test_class_counts") or {}).get(rarest) or 0
     return may_not_need(rarest, best["method"], number_or_nan(best["per_class"].get(rarest)), num_tested=tested)
@@ -46,7 +45,7 @@ def may_not_need(rarest: str, method: str, recall: float, *, num_tested: int) ->
     return f"You may not need synthetic images: {_called(method)} recognizes {share}."
 
 
-def _chosen(choice: Mapping[str, Any]) -> str:
+def _chosen(choice: Choice) -> str:
     candidates = choice["candidates"]
     if not candidates:
         return f"Chosen: {_called(choice['chosen'])}, the simplest method. No real image could be held out to compare."
@@ -62,13 +61,14 @@ def _chosen(choice: Mapping[str, Any]) -> str:
     )
     if choice["best"] == choice["chosen"]:
         return said
+    best = choice["best"] or choice["chosen"]
     return (
-        f"{said} {_called(choice['best'], first=True)} is {100 * own['behind']:.1f} points higher there, less than one "
-        f"standard error ({100 * own['behind_error']:.1f}), so the simpler one is kept."
+        f"{said} {_called(best, first=True)} is {100 * own['behind']:.1f} points higher there, less than one "
+        f"standard error ({100 * number_or_nan(own['behind_error']):.1f}), so the simpler one is kept."
     )
 
 
-def _synthetic(choice: Mapping[str, Any]) -> str:
+def _synthetic(choice: Choice) -> str:
     rival = choice["rival"]
     if rival is None:
         return ""
@@ -91,7 +91,7 @@ def _synthetic(choice: Mapping[str, Any]) -> str:
     )
 
 
-def _tested(report: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
+def _tested(report: Report, choice: Choice) -> str:
     result = next((row for row in report["results"] if row["method"] == choice["chosen"]), None)
     if result is None:
         return ""
@@ -103,7 +103,7 @@ def _tested(report: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
     )
 
 
-def _with_error(value: float, error: float) -> str:
+def _with_error(value: float, error: float | None) -> str:
     shown = number_or_nan(error)
     return percent(value, 1) if math.isnan(shown) else f"{100 * value:.1f} ± {100 * shown:.1f} %"
 

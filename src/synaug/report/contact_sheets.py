@@ -1,4 +1,4 @@
-"""Lay out the images of one class on a page for manual review, each with its name and the results of the checks."""
+"""Lay out the images of one class on a page, each with its name and what was found about it."""
 
 from __future__ import annotations
 
@@ -52,6 +52,16 @@ def make_sheet(
         num_accepted=num_accepted,
         num_rejected=num_rejected,
     )
+
+
+def make_trial_sheet(class_name: str, *, real: Sequence[Image.Image], shots: Sequence[Shot]) -> str:
+    """Return the page of one class of a trial: real examples beside its synthetic images."""
+    return page_template("trial_sheet.html").render(class_name=class_name, real=real, shots=shots)
+
+
+def make_trial_index(name: str, rows: Sequence[tuple[str, str, str, str]], note: str = "") -> str:
+    """Return the page that links to the sheets of a trial: rows of class, file, verdict and how many are recognized."""
+    return page_template("trial.html").render(name=name, rows=rows, note=note)
 
 
 def make_index(name: str, rows: Sequence[tuple[str, str, int, int]]) -> str:

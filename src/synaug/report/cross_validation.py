@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from synaug.report.results_table import TITLES, number_or_nan, percent, spoken
+from synaug.report.rows import FoldsRow
+from synaug.schemas import CrossValidation, Difference, Report, Score
 
 FEWEST = 10  # images from which a comparison is worth a sentence
 
 
-def cross_validation_sentence(report: Mapping[str, Any]) -> str:
+def cross_validation_sentence(report: Report) -> str:
     """Return how the classifier of the run compares with its best rival over all real images; or nothing."""
     found = report.get("cross_validation") or {}
     methods = found.get("methods") or {}
@@ -32,13 +32,13 @@ def cross_validation_sentence(report: Mapping[str, Any]) -> str:
     return f"{text} {class_average(behind['mean_recall'])}"
 
 
-def recall_sentence(report: Mapping[str, Any], name: str) -> str:
+def recall_sentence(report: Report, name: str) -> str:
     """Return the cross-validated recall of a class with the classifier that the run hands over; or nothing."""
     methods = (report.get("cross_validation") or {}).get("methods") or {}
     if not methods:
         return ""
-    of_class = next(iter(methods.values()))["per_class"].get(name) or {}
-    if not of_class.get("images"):
+    of_class = next(iter(methods.values()))["per_class"].get(name)
+    if of_class is None or not of_class["images"]:
         return ""
     low, high = (100 * number_or_nan(end) for end in of_class["interval"])
     return (
@@ -47,20 +47,20 @@ def recall_sentence(report: Mapping[str, Any], name: str) -> str:
     )
 
 
-def cross_validation_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def cross_validation_rows(report: Report) -> list[FoldsRow]:
     """Return one row per method: title, and for accuracy and mean recall the value with its spread and its interval."""
     methods = (report.get("cross_validation") or {}).get("methods") or {}
     return [
         {
             "title": TITLES.get(name, name),
             "uses_synthetic": next((r["uses_synthetic"] for r in report["results"] if r["method"] == name), False),
-            "cells": [(_spread(scores[key]), scores[key]["interval"]) for key in ("accuracy", "mean_recall")],
+            "cells": [(_spread(each), each["interval"]) for each in (scores["accuracy"], scores["mean_recall"])],
         }
         for name, scores in methods.items()
     ]
 
 
-def cross_validation_note(report: Mapping[str, Any]) -> str:
+def cross_validation_note(report: Report) -> str:
     """Return what the table of the cross-validation shows, in two sentences; or nothing."""
     found = report.get("cross_validation") or {}
     if not found.get("methods"):
@@ -73,7 +73,7 @@ def cross_validation_note(report: Mapping[str, Any]) -> str:
     )
 
 
-def change(found: Mapping[str, Any]) -> str:
+def change(found: Difference) -> str:
     """Return a difference in points with its interval, in words that a name follows."""
     points = 100 * found["difference"]
     if abs(points) < 0.05:
@@ -81,27 +81,27 @@ def change(found: Mapping[str, Any]) -> str:
     return f"{abs(points):.1f} points {'more' if points > 0 else 'less'} ({_interval(found)}) than"
 
 
-def class_average(found: Mapping[str, Any]) -> str:
+def class_average(found: Difference) -> str:
     """Return the difference of two mean recalls as a sentence."""
     points = f"{100 * found['difference']:+.1f}".replace("-", "\N{MINUS SIGN}")
     return f"Averaged over the classes, the difference is {points} points ({_interval(found)})."
 
 
-def _interval(found: Mapping[str, Any]) -> str:
+def _interval(found: Difference) -> str:
     low, high = (100 * number_or_nan(end) for end in found["interval"])
     return f"95 % interval {low:+.1f} to {high:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _how(found: Mapping[str, Any]) -> str:
+def _how(found: CrossValidation) -> str:
     times = f", {found['repeats']} times" if found["repeats"] > 1 else ""
     return f"In {found['folds']}-fold cross-validation{times} of {found['num_images']:,} real images"
 
 
-def _with_interval(score: Mapping[str, Any]) -> str:
+def _with_interval(score: Score) -> str:
     low, high = (100 * number_or_nan(end) for end in score["interval"])
     return f"{percent(score['mean'], 1)} (95 % interval {low:.1f} to {high:.1f})"
 
 
-def _spread(score: Mapping[str, Any]) -> str:
+def _spread(score: Score) -> str:
     spread = number_or_nan(score["spread"])
     return f"{100 * score['mean']:.1f}" + ("" if math.isnan(spread) else f" ± {100 * spread:.1f}")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from PIL import Image
 
+from synaug.schemas import Report
+
 Pairs = Mapping[tuple[str, str], tuple[Image.Image, Image.Image]]
-_KINDS = {
-    "leaked": "Test or validation images that are equal or nearly equal to training images",
-    "two_labels": "Images that are equal or nearly equal to images of another class",
-}
+_LEAKED = "Test or validation images that are equal or nearly equal to training images"
+_TWO_LABELS = "Images that are equal or nearly equal to images of another class"
 
 
 @dataclass(frozen=True)
@@ -24,13 +23,13 @@ class ShownPair:
     relation: str
 
 
-def duplicate_pairs(report: Mapping[str, Any], images: Pairs) -> list[tuple[str, list[ShownPair]]]:
+def duplicate_pairs(report: Report, images: Pairs) -> list[tuple[str, list[ShownPair]]]:
     """Return the examples of each kind of duplicates with a title; pairs without images are left out."""
     found = report["data"].get("duplicates") or {}
     shown = []
-    for kind, title in _KINDS.items():
+    for title, examples in ((_LEAKED, found.get("leaked")), (_TWO_LABELS, found.get("two_labels"))):
         pairs = []
-        for pair in found.get(kind) or ():
+        for pair in examples or ():
             names = (str(pair["first"]), str(pair["second"]))
             if names in images:
                 pairs.append(ShownPair(names, images[names], "equal" if pair["is_equal"] else "nearly equal"))

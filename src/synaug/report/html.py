@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import jinja2
 
@@ -22,27 +22,26 @@ from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
 from synaug.runtime import storage
 from synaug.runtime.security import visible
+from synaug.schemas import Report
 
-__all__ = ["SCHEMA_VERSION", "ReportImages", "check_report", "make_report", "read_report"]
+__all__ = ["SCHEMA_VERSION", "ReportImages", "checked_report", "make_report", "read_report"]
 
 SCHEMA_VERSION = 1
 MAX_COLUMNS = 5  # of pictures
 _SECTIONS: dict[str, type] = {"data": dict, "plan": dict, "synthesis": dict, "training": dict, "results": list}
 
 
-def read_report(path: Path) -> dict[str, Any]:
+def read_report(path: Path) -> Report:
     """Read and check a ``report.json``.
 
     Raises:
         DataError: the file is missing, is not JSON, has another schema version or lacks a section.
     """
-    report = storage.read_json(path)
-    check_report(report, where=str(path))
-    return dict(report)
+    return checked_report(storage.read_json(path), where=str(path))
 
 
-def check_report(report: Any, *, where: str = "The report") -> None:
-    """Check the schema version and that all sections are present.
+def checked_report(report: object, *, where: str = "The report") -> Report:
+    """Return a report after checking its schema version and that all sections are present.
 
     Raises:
         DataError: they are not.
@@ -61,9 +60,10 @@ def check_report(report: Any, *, where: str = "The report") -> None:
     absent = [name for name in ("class_names", "class_counts") if name not in report["data"]]
     if absent:
         raise DataError(f"{where} lacks {', '.join(f'data.{name}' for name in absent)}.")
+    return cast("Report", report)
 
 
-def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None) -> str:
+def make_report(report: Mapping[str, object], *, images: ReportImages | None = None) -> str:
     """Return the whole report as one HTML page.
 
     Args:
@@ -73,11 +73,10 @@ def make_report(report: Mapping[str, Any], *, images: ReportImages | None = None
     Raises:
         DataError: the report has another schema version or lacks a section.
     """
-    content = storage.without_nan(dict(report))
-    check_report(content)
+    content = checked_report(storage.without_nan(dict(report)))
     images = images or ReportImages()
     before, after = compared_methods(content)
-    rows, curves = results_table(content), content["training"].get("curves") or {}
+    rows, curves = results_table(content["results"]), content["training"].get("curves") or {}
     seconds: dict[str, float] = {}
     for run in content["results"]:
         seconds[run["method"]] = seconds.get(run["method"], 0.0) + (run.get("seconds") or 0.0)
@@ -148,7 +147,7 @@ def page_template(name: str) -> jinja2.Template:
     return environment.get_template(name)
 
 
-def _visible(value: Any) -> Any:
+def _visible(value: object) -> object:
     """Return text or markup with control characters shown as escapes; other values unchanged."""
     return type(value)(visible(value, keep="\n\t")) if isinstance(value, str) else value
 
@@ -158,7 +157,7 @@ def _percent(value: float | None, digits: int = 0) -> str:
     return _unbroken(percent(value, digits))
 
 
-def _columns(items: Sequence[Any]) -> int:
+def _columns(items: Sequence[object]) -> int:
     """Return the number of columns, at most five, that fills the rows of pictures most evenly: none stands alone."""
     rows = max(1, math.ceil(len(items) / MAX_COLUMNS))
     return max(1, math.ceil(len(items) / rows))
@@ -187,7 +186,7 @@ def _unbroken(sentence: str) -> str:
     return sentence.replace(" %", "\N{NO-BREAK SPACE}%").replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
-def _number(value: Any) -> str:
+def _number(value: object) -> str:
     """Return a number with thousands separators; None as n/a, other values as text."""
     if value is None:
         return "n/a"

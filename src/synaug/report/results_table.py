@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
 
 from synaug.report.seeds import by_method, deviation, mean
+from synaug.schemas import Report, Result
 
 TITLES = {
     "cross_entropy": "Cross-entropy",
@@ -63,12 +64,12 @@ def shown_columns(rows: Sequence[ResultRow]) -> dict[str, str]:
     return {name: title for name, title in COLUMNS.items() if any(not math.isnan(row.means[name]) for row in rows)}
 
 
-def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
-    """Return one row per method, in the order of their first appearance in the report; bounds are no rivals.
+def results_table(results: Sequence[Result]) -> list[ResultRow]:
+    """Return one row per method, in the order of their first appearance; bounds are no rivals.
 
     Whether a method used synthetic images, and whether it is a bound, comes from its results.
     """
-    seeds = by_method(report["results"])
+    seeds = by_method(results)
     means = {method: {c: mean(_values(runs, c)) for c in COLUMNS} for method, runs in seeds.items()}
     bounds = {method for method, runs in seeds.items() if runs[0].get("is_bound")}
     rivals = [values for method, values in means.items() if method not in bounds]
@@ -91,14 +92,14 @@ def results_table(report: Mapping[str, Any]) -> list[ResultRow]:
     ]
 
 
-def recalls(report: Mapping[str, Any], method: str) -> dict[str, float]:
+def recalls(report: Report, method: str) -> dict[str, float]:
     """Return the recall per class with a method, averaged over its seeds; NaN if undefined."""
     runs = by_method(report["results"]).get(method, [])
     names = report["data"]["class_names"]
     return {name: mean([number_or_nan(run.get("per_class", {}).get(name)) for run in runs]) for name in names}
 
 
-def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def compared_methods(report: Report) -> tuple[str | None, str | None]:
     """Return the methods that stand for before and after: one without synthetic images and one with them."""
     firsts = {method: runs[0] for method, runs in by_method(report["results"]).items()}
     rivals = {method: run for method, run in firsts.items() if not run.get("is_bound")}
@@ -111,7 +112,7 @@ def compared_methods(report: Mapping[str, Any]) -> tuple[str | None, str | None]
     return before, after
 
 
-def is_unusable(report: Mapping[str, Any]) -> bool:
+def is_unusable(report: Report) -> bool:
     """Return whether the report's audit found the synthetic images unusable for training."""
     return not (report.get("audit") or {}).get("usable", True)
 
@@ -126,7 +127,7 @@ def spoken(method: str | None) -> str:
     return title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
 
 
-def percent(value: float | None, digits: int = 0) -> str:
+def percent(value: object, digits: int = 0) -> str:
     """Return a fraction as text.
 
     >>> percent(0.564), percent(0.5641, 1), percent(None)
@@ -136,13 +137,13 @@ def percent(value: float | None, digits: int = 0) -> str:
     return "n/a" if math.isnan(found) else f"{100 * found:.{digits}f} %"
 
 
-def _values(runs: Iterable[Mapping[str, Any]], column: str) -> list[float]:
+def _values(runs: Iterable[Result], column: str) -> list[float]:
     return [number_or_nan(run.get(column)) for run in runs]
 
 
-def number_or_nan(value: float | None) -> float:
+def number_or_nan(value: object) -> float:
     """Return a number from a report; NaN for None, which means undefined."""
-    return _NAN if value is None else float(value)
+    return float(value) if isinstance(value, Real) else _NAN
 
 
 def _is_best(value: float, values: list[float]) -> bool:

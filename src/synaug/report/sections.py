@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from numbers import Real
 
 import numpy as np
 from PIL import Image
@@ -14,13 +14,24 @@ from synaug.errors import DataError
 from synaug.report import svg
 from synaug.report.duplicate_pairs import Pairs
 from synaug.report.results_table import COLUMNS, TITLES, percent, recalls, results_table
+from synaug.report.rows import (
+    AllGroupTables,
+    Cell,
+    ConfusionTable,
+    CountRow,
+    Fact,
+    GalleryRow,
+    GroupTables,
+    LightRow,
+    RecallRow,
+    RejectionRow,
+)
 from synaug.report.seeds import by_method, deviations, mean_result
 from synaug.report.summary import MIN_TEST_IMAGES, num_tested, reason_text
+from synaug.schemas import GroupScores, Report, Scores
 
 MAX_CLASSES_WITH_IMAGES = 60
 MAX_CLASSES_IN_MATRIX = 12
-
-Cell = tuple[float | None, float | None, Sequence[float | None]]  # mean, standard deviation, ends of the interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +55,9 @@ def title(method: str | None) -> str:
     return "" if method is None else TITLES.get(method, method)
 
 
-def facts(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, str]]:
+def facts(report: Report, before: str | None, after: str | None) -> list[Fact]:
     """Return the large numbers at the top: value, label and previous value."""
-    rows = {row.method: row for row in results_table(report)}
+    rows = {row.method: row for row in results_table(report["results"])}
     facts = _cross_validated_facts(report)
     for column, label in (("accuracy", "accuracy"), ("few", "accuracy on few-image classes")):
         if num_tested(report, few_only=column == "few") < MIN_TEST_IMAGES:
@@ -66,7 +77,7 @@ def facts(report: dict[str, Any], before: str | None, after: str | None) -> list
     return facts
 
 
-def _cross_validated_facts(report: dict[str, Any]) -> list[dict[str, str]]:
+def _cross_validated_facts(report: Report) -> list[Fact]:
     """Return the cross-validated accuracy of the classifier that the run hands over, and that of the next method."""
     found = report.get("cross_validation") or {}
     values = [scores["accuracy"]["mean"] for scores in (found.get("methods") or {}).values()]
@@ -76,16 +87,17 @@ def _cross_validated_facts(report: dict[str, Any]) -> list[dict[str, str]]:
     return [{"value": percent(values[0], 1), "label": "accuracy, cross-validated", "was": was}]
 
 
-def _by_count(report: dict[str, Any]) -> list[str]:
+def _by_count(report: Report) -> list[str]:
     """Return the class names, most frequent first."""
     counts = report["data"]["class_counts"]
     return sorted(report["data"]["class_names"], key=lambda name: -(counts.get(name) or 0))
 
 
-def recall_rows(report: dict[str, Any], before: str | None, after: str | None) -> list[dict[str, Any]]:
+def recall_rows(report: Report, before: str | None, after: str | None) -> list[RecallRow]:
     old = recalls(report, before) if before else {}
     new = recalls(report, after) if after else {}
-    intervals, rows = _recall_intervals(report, after), []
+    intervals = _recall_intervals(report, after)
+    rows: list[RecallRow] = []
     tested = report["data"].get("test_class_counts") or {}
     for name in _by_count(report):
         was, now = old.get(name, math.nan), new.get(name, math.nan)
@@ -114,14 +126,14 @@ def _points(change: float) -> str:
     return "0" if rounded == 0 else f"{rounded:+d}".replace("-", "−")
 
 
-def _recall_intervals(report: dict[str, Any], method: str | None) -> dict[str, Sequence[float | None]]:
+def _recall_intervals(report: Report, method: str | None) -> dict[str, Sequence[float | None]]:
     """Return the interval of each class's recall, with ends averaged over the seeds, for the classes that have one."""
     runs = by_method(report["results"]).get(method or "")
     found = (mean_result(runs).get("intervals") or {}).get("per_class") or {} if runs else {}
-    return {name: ends for name, ends in found.items() if len(ends) == 2}
+    return {name: ends for name, ends in found.items() if ends and len(ends) == 2}
 
 
-def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+def count_rows(report: Report) -> list[CountRow]:
     real = report["data"]["class_counts"]
     made = _accepted_by_class(report)
     largest = max((real.get(name, 0) + made.get(name, 0) for name in real), default=0)
@@ -136,7 +148,7 @@ def count_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _accepted_by_class(report: dict[str, Any]) -> dict[str, int]:
+def _accepted_by_class(report: Report) -> dict[str, int]:
     """Return the number of accepted synthetic images per class; if that was not recorded, the planned number."""
     accepted = report["synthesis"].get("accepted_by_class")
     cells = accepted if accepted is not None else report["plan"].get("num_to_generate") or {}
@@ -146,7 +158,7 @@ def _accepted_by_class(report: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def _class_of_cells(report: dict[str, Any]) -> dict[str, str]:
+def _class_of_cells(report: Report) -> dict[str, str]:
     """Return the class of each class or group of the plan; older reports name none, and their groups contain a bar."""
     plan = report["plan"]
     cells = {*(plan.get("num_to_generate") or {}), *(plan.get("prompts") or {})}
@@ -154,7 +166,7 @@ def _class_of_cells(report: dict[str, Any]) -> dict[str, str]:
     return {cell: cell.split(" | ")[0] if is_grouped else cell for cell in cells} | (plan.get("class_of") or {})
 
 
-def gallery(report: dict[str, Any], images: ReportImages) -> list[dict[str, Any]]:
+def gallery(report: Report, images: ReportImages) -> list[GalleryRow]:
     """Return the classes with their example images, rarest first."""
     shown = [name for name in reversed(_by_count(report)) if images.real.get(name) or images.synthetic.get(name)]
     samples: dict[str, list[str]] = {}
@@ -179,11 +191,11 @@ def _with_prompts(images: Sequence[Image.Image], prompts: Sequence[str]) -> list
     return list(zip(images, padded, strict=False))
 
 
-def rejections(report: dict[str, Any]) -> list[dict[str, Any]]:
+def rejections(report: Report) -> list[RejectionRow]:
     counts = {reason: count for reason, count in (report["synthesis"].get("rejected") or {}).items() if count}
     by_class = report["synthesis"].get("rejected_by_class") or {}
     made = sum(counts.values()) + (report["synthesis"].get("accepted") or 0)
-    rows = []
+    rows: list[RejectionRow] = []
     for reason in sorted(counts, key=lambda name: -counts[name]):
         hit = {name: reasons.get(reason, 0) for name, reasons in by_class.items() if reasons.get(reason)}
         rows.append(
@@ -197,9 +209,9 @@ def rejections(report: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def confusions(report: dict[str, Any], methods: Sequence[str | None]) -> list[dict[str, Any]]:
+def confusions(report: Report, methods: Sequence[str | None]) -> list[ConfusionTable]:
     names = report["data"]["class_names"]
-    shown = []
+    shown: list[ConfusionTable] = []
     for method in dict.fromkeys(methods):
         found = (report.get("confusions") or {}).get(method) if method else None
         if found is None:
@@ -215,7 +227,7 @@ def confusions(report: dict[str, Any], methods: Sequence[str | None]) -> list[di
     return shown
 
 
-def groups(report: dict[str, Any]) -> dict[str, Any]:
+def groups(report: Report) -> AllGroupTables:
     """Return accuracy by group and the measures between groups as tables with one column per method.
 
     A cell is the mean over the seeds, their standard deviation and the ends of the interval. Of several attributes,
@@ -230,14 +242,14 @@ def groups(report: dict[str, Any]) -> dict[str, Any]:
         for name in attributes
         if all(name in (run.get("by_attribute") or ()) for run in runs.values())
     ]
-    return {"titles": [title(name) for name in runs], "single": single} | _group_tables(runs, spreads)
+    return {"titles": [title(name) for name in runs], "single": single, **_group_tables(runs, spreads)}
 
 
-def _of_attribute(runs: Mapping[str, dict[str, Any]], attribute: str) -> dict[str, dict[str, Any]]:
+def _of_attribute(runs: Mapping[str, Scores], attribute: str) -> dict[str, GroupScores]:
     return {name: run["by_attribute"][attribute] for name, run in runs.items()}
 
 
-def _group_tables(runs: Mapping[str, dict[str, Any]], spreads: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+def _group_tables(runs: Mapping[str, GroupScores], spreads: Mapping[str, GroupScores]) -> GroupTables:
     per_group = dict.fromkeys(row for run in runs.values() for row in run.get("per_group") or ())
     fairness = dict.fromkeys(row for run in runs.values() for row in _measured_between_groups(run))
     return {
@@ -247,10 +259,10 @@ def _group_tables(runs: Mapping[str, dict[str, Any]], spreads: Mapping[str, dict
     }
 
 
-def _measured_groups_note(run: Mapping[str, Any]) -> str:
+def _measured_groups_note(run: GroupScores) -> str:
     """Return which groups of the test images do not count, and in what; nothing if all do."""
     least, total = run.get("min_cell") or 0, len(run.get("per_group") or ())
-    missing, small = (int(run.get(f"num_{kind}_groups") or 0) for kind in ("unmeasured", "small"))
+    missing, small = (int(run.get("num_unmeasured_groups") or 0), int(run.get("num_small_groups") or 0))
     texts = []
     if missing:
         texts.append(f"{missing:,} of {total:,} groups have no test images; worst and mean are of the others.")
@@ -264,33 +276,40 @@ def _measured_groups_note(run: Mapping[str, Any]) -> str:
     return " ".join(texts)
 
 
-def _measured_between_groups(run: dict[str, Any]) -> list[str]:
+def _measured_between_groups(run: GroupScores) -> list[str]:
     own = {"mean_recall", *COLUMNS}  # in the table of results
     return [
-        row for row in run.get("intervals") or {} if row in run and row not in own and not isinstance(run[row], dict)
+        row
+        for row in run.get("intervals") or {}
+        if row in run and row not in own and not isinstance(run.get(row), dict)
     ]
 
 
-def _in_group(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:
+def _in_group(run: GroupScores, spread: GroupScores, row: str) -> Cell:
     ends = ((run.get("intervals") or {}).get("per_group") or {}).get(row)
     return (run.get("per_group") or {}).get(row), (spread.get("per_group") or {}).get(row), ends or ()
 
 
-def _between_groups(run: dict[str, Any], spread: dict[str, Any], row: str) -> Cell:
-    return run.get(row), spread.get(row), (run.get("intervals") or {}).get(row) or ()
+def _between_groups(run: GroupScores, spread: GroupScores, row: str) -> Cell:
+    ends = (run.get("intervals") or {}).get(row)
+    return _number(run.get(row)), _number(spread.get(row)), ends if isinstance(ends, Sequence) else ()
 
 
-def gap_rows(report: dict[str, Any]) -> list[dict[str, Any]]:
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, Real) else None
+
+
+def gap_rows(report: Report) -> list[dict[str, object]]:
     """Return the gap between real and synthetic images: overall, then for each class with synthetic images."""
     found = report.get("gap") or {}
     by_class = [(name, gap) for name, gap in (found.get("per_class") or {}).items() if gap.get("num_synthetic")]
     overall = [("All", found["overall"])] if found.get("overall") else []
-    lights = (report.get("audit") or {}).get("per_class") or {}
-    lights = lights | {"All": (report.get("audit") or {}).get("overall")}
+    audit = report.get("audit") or {}
+    lights = (audit.get("per_class") or {}) | {"All": audit.get("overall") or {}}
     return [{"name": name, "light": (lights.get(name) or {}).get("color")} | gap for name, gap in overall + by_class]
 
 
-def light(report: dict[str, Any]) -> dict[str, Any]:
+def light(report: Report) -> LightRow:
     """Return the traffic light over all synthetic images: its color, one sentence, and the features used; or nothing.
 
     ``cannot_judge`` lists the classes of which the gate ``off_class`` could not judge images.
@@ -306,9 +325,9 @@ def light(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def settings(content: Mapping[str, Any], *, prefix: str = "") -> list[tuple[str, Any]]:
+def settings(content: Mapping[str, object], *, prefix: str = "") -> list[tuple[str, object]]:
     """Return nested options as one flat list of dotted names and values."""
-    flat: list[tuple[str, Any]] = []
+    flat: list[tuple[str, object]] = []
     for name, value in content.items():
         if isinstance(value, dict):
             flat += settings(value, prefix=f"{prefix}{name}.")
@@ -317,7 +336,7 @@ def settings(content: Mapping[str, Any], *, prefix: str = "") -> list[tuple[str,
     return flat
 
 
-def costs(report: dict[str, Any]) -> list[tuple[str, str, Any]]:
+def costs(report: Report) -> list[tuple[str, str, float]]:
     """Return the costs of the run, as label, kind of number and number."""
     made, disk = report["synthesis"], report.get("disk") or {}
     rows = [
@@ -328,4 +347,4 @@ def costs(report: dict[str, Any]) -> list[tuple[str, str, Any]]:
         ("Disk, trained networks", "size", disk.get("checkpoints")),
         ("Disk, all of the run", "size", disk.get("all")),
     ]
-    return [row for row in rows if row[2] is not None]
+    return [(label, kind, number) for label, kind, number in rows if number is not None]

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from numbers import Real
+from typing import cast
 
 import numpy as np
+
+from synaug.schemas import Result, Scores, SeedScores
 
 _NOT_MEASURED = ("method", "seed", "synthetic", "options", "uses_synthetic", "is_bound", "problem", "validation")
 
 
-def by_method(results: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+def by_method(results: Iterable[Result]) -> dict[str, list[Result]]:
     """Return the results by method, one per seed, in their original order."""
-    methods: dict[str, list[Mapping[str, Any]]] = {}
+    methods: dict[str, list[Result]] = {}
     for result in results:
         methods.setdefault(str(result["method"]), []).append(result)
     return methods
 
 
-def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def over_seeds(results: Sequence[Result]) -> dict[str, SeedScores]:
     """Return the ``seeds`` part of a report: ``num_seeds``, ``mean`` and ``deviation`` of each method.
 
     ``mean`` and ``deviation`` use the names of a result; empty if no method has two seeds.
@@ -30,30 +33,30 @@ def over_seeds(results: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]
     return {
         name: {
             "num_seeds": len(runs),
-            "mean": _without(mean_result(runs), "intervals"),
+            "mean": cast("Scores", _without(mean_result(runs), "intervals")),
             "deviation": deviations(runs),
         }
         for name, runs in methods.items()
     }
 
 
-def mean_result(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def mean_result(runs: Sequence[Result]) -> Scores:
     """Return the mean of each number of one method's results; for an interval, the means of its ends.
 
     >>> mean_result([{"accuracy": 0.5, "intervals": {"accuracy": [0.25, 0.5]}},
     ...              {"accuracy": 1.0, "intervals": {"accuracy": [0.75, 1.0]}}])
     {'accuracy': 0.75, 'intervals': {'accuracy': [0.5, 0.75]}}
     """
-    return dict(_merged([_without(run, *_NOT_MEASURED) for run in runs], mean))
+    return cast("Scores", _merged([_without(run, *_NOT_MEASURED) for run in runs], mean))
 
 
-def deviations(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def deviations(runs: Sequence[Result]) -> Scores:
     """Return the standard deviation (n - 1) of each number of one method's results; NaN for a single result.
 
     >>> deviations([{"accuracy": 0.5}, {"accuracy": 0.75}, {"accuracy": 1.0}]), deviations([{"accuracy": 0.5}])
     ({'accuracy': 0.25}, {'accuracy': nan})
     """
-    return dict(_merged([_without(run, *_NOT_MEASURED, "intervals") for run in runs], deviation))
+    return cast("Scores", _merged([_without(run, *_NOT_MEASURED, "intervals") for run in runs], deviation))
 
 
 def mean(values: Sequence[float]) -> float:
@@ -66,17 +69,18 @@ def deviation(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def _without(run: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _without(run: Mapping[str, object], *names: str) -> dict[str, object]:
     return {key: value for key, value in run.items() if key not in names}
 
 
-def _merged(values: Sequence[Any], combine: Callable[[Sequence[float]], float]) -> Any:
+def _merged(values: Sequence[object], combine: Callable[[Sequence[float]], float]) -> object:
     """Return nested dicts and lists of the same structure as one, with their numbers combined; None counts as NaN."""
     first = next((value for value in values if value is not None), None)
     if isinstance(first, Mapping):
-        names = dict.fromkeys(name for value in values for name in value or ())
-        return {name: _merged([(value or {}).get(name) for value in values], combine) for name in names}
+        parts = [value if isinstance(value, Mapping) else {} for value in values]
+        names = dict.fromkeys(name for part in parts for name in part)
+        return {name: _merged([part.get(name) for part in parts], combine) for name in names}
     if isinstance(first, list | tuple):
-        ends = [value if value is not None else [None] * len(first) for value in values]
+        ends = [value if isinstance(value, list | tuple) else [None] * len(first) for value in values]
         return [_merged(each, combine) for each in zip(*ends, strict=True)]
-    return combine([math.nan if value is None else float(value) for value in values])
+    return combine([float(value) if isinstance(value, Real) else math.nan for value in values])

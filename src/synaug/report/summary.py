@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 from synaug.data import FEW_BELOW
 from synaug.report.choice import choice_sentences, need_sentence
@@ -20,6 +19,7 @@ from synaug.report.results_table import (
     spoken,
 )
 from synaug.report.seeds import by_method, mean_result
+from synaug.schemas import Report
 
 REASONS = {
     "broken": "broken",
@@ -38,7 +38,7 @@ MIN_TEST_IMAGES = 10  # test images; a recall on fewer is not given at all
 _NAN = float("nan")
 
 
-def summary(report: Mapping[str, Any]) -> list[str]:
+def summary(report: Report) -> list[str]:
     """Return the findings, one or two sentences per item, most important first."""
     before, after = compared_methods(report)
     said = [
@@ -58,7 +58,7 @@ def summary(report: Mapping[str, Any]) -> list[str]:
     return [sentence for sentence in said if sentence]
 
 
-def _unusable(report: Mapping[str, Any]) -> str:
+def _unusable(report: Report) -> str:
     """Return the warning about unusable synthetic images, and the classifier that can still be used."""
     if not is_unusable(report):
         return ""
@@ -67,7 +67,7 @@ def _unusable(report: Mapping[str, Any]) -> str:
     return f"{text} This run hands over {spoken(chosen)}, which learned from real images alone." if chosen else text
 
 
-def _comparison(report: Mapping[str, Any]) -> str:
+def _comparison(report: Report) -> str:
     """Return the paired difference between the run's classifier and the best method of the other kind."""
     found = report.get("comparison") or {}
     if not found:
@@ -75,7 +75,7 @@ def _comparison(report: Mapping[str, Any]) -> str:
     num = found["num_images"]
     if num < MIN_TEST_IMAGES:
         return f"Only {_number_of(num, 'test image')}: too few to compare methods."
-    rows = {row.method: row for row in results_table(report)}
+    rows = {row.method: row for row in results_table(report["results"])}
     accuracy = percent(rows[found["method"]].means["accuracy"], 1)
     kind = "with" if found["other_uses_synthetic"] else "without"
     texts = [
@@ -91,11 +91,11 @@ def _comparison(report: Mapping[str, Any]) -> str:
     return " ".join(texts)
 
 
-def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+def _rarest_class(report: Report, before: str | None, after: str | None) -> str:
     counts = report["data"]["class_counts"]
     if not counts:
         return ""
-    rarest = min(counts, key=counts.get)
+    rarest = min(counts, key=lambda name: counts[name])
     shared = sum(count == counts[rarest] for count in counts.values())
     if shared == len(counts):
         return f"All {shared} classes have {_number_of(counts[rarest], 'image')}: there was nothing to balance."
@@ -114,8 +114,8 @@ def _rarest_class(report: Mapping[str, Any], before: str | None, after: str | No
     return f"{begin}; its recall {_went(old, new)}{few}."
 
 
-def _overall(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
-    rows = {row.method: row for row in results_table(report)}
+def _overall(report: Report, before: str | None, after: str | None) -> str:
+    rows = {row.method: row for row in results_table(report["results"])}
     if not rows:
         return "Nothing was trained, so there are no results."
     num_test = report["data"].get("num_test_images")
@@ -155,12 +155,12 @@ def _spread(rows: Mapping[str, ResultRow], before: str, after: str) -> str:
     )
 
 
-def _worst_group(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+def _worst_group(report: Report, before: str | None, after: str | None) -> str:
     runs = by_method(report["results"])
     rates = [mean_result(runs[name]).get("per_group") or {} if name else {} for name in (before, after)]
     tested = report["data"].get("test_group_counts") or {}
     known = {
-        name: rate
+        name: number_or_nan(rate)
         for name, rate in rates[0].items()
         if not math.isnan(number_or_nan(rate)) and (tested.get(name) or MIN_TEST_IMAGES) >= MIN_TEST_IMAGES
     }
@@ -169,8 +169,8 @@ def _worst_group(report: Mapping[str, Any], before: str | None, after: str | Non
     return "" if math.isnan(new) else f"Accuracy on the group recognized worst, {worst}, {_went(known[worst], new)}."
 
 
-def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
-    rows = {row.method: row for row in results_table(report)}
+def _other_remedies(report: Report, before: str | None, after: str | None) -> str:
+    rows = {row.method: row for row in results_table(report["results"])}
     others = [
         row
         for row in rows.values()
@@ -188,7 +188,7 @@ def _other_remedies(report: Mapping[str, Any], before: str | None, after: str | 
     return f"{reached}, {-lead:.1f} points more than {spoken(after)}: on these data it is the better choice."
 
 
-def _losers(report: Mapping[str, Any], before: str | None, after: str | None) -> str:
+def _losers(report: Report, before: str | None, after: str | None) -> str:
     if before is None or after is None:
         return ""
     old, new = recalls(report, before), recalls(report, after)
@@ -204,7 +204,7 @@ def _losers(report: Mapping[str, Any], before: str | None, after: str | None) ->
     return f"{len(lost)} of {len(old)} classes lost recall; the most, {most}, fell {change}."
 
 
-def _synthesis(report: Mapping[str, Any]) -> str:
+def _synthesis(report: Report) -> str:
     made = report["synthesis"]
     requested, accepted = made.get("requested") or 0, made.get("accepted") or 0
     rejected = {reason: count for reason, count in (made.get("rejected") or {}).items() if count}
@@ -227,7 +227,7 @@ def _synthesis(report: Mapping[str, Any]) -> str:
     return " ".join(texts)
 
 
-def _review(report: Mapping[str, Any]) -> str:
+def _review(report: Report) -> str:
     review = report["synthesis"].get("review") or {}
     accepted, rejected = review.get("accepted") or 0, review.get("rejected") or 0
     if not accepted and not rejected:
@@ -242,14 +242,14 @@ def reason_text(reason: str) -> str:
     return REASONS.get(reason, reason.replace("_", " "))
 
 
-def _quarantine(report: Mapping[str, Any]) -> str:
+def _quarantine(report: Report) -> str:
     number = len(report["data"].get("quarantined") or [])
     if not number:
         return ""
     return f"{_number_of(number, 'file')} could not be used and {'was' if number == 1 else 'were'} left out."
 
 
-def num_tested(report: Mapping[str, Any], *, few_only: bool = False) -> float:
+def num_tested(report: Report, *, few_only: bool = False) -> float:
     """Return the number of test images, of all classes or of those with fewer than 20 training images.
 
     Infinite if the report lacks it, as in earlier versions.

@@ -26,6 +26,7 @@ from synaug.run_directory.paths import RunPaths, check_regular
 from synaug.runtime import storage
 from synaug.runtime.files import directories
 from synaug.runtime.records import signatures
+from synaug.runtime.security import shell_word
 from synaug.synthesis.planning import Plan, plan_bytes, read_plan
 
 _opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with the last user
@@ -52,7 +53,7 @@ class Run(RunPaths):
             missing = run.lock_file if run.plan_file.is_file() else run.plan_file
             raise DataError(
                 f"{path} is not a run directory: it has no {missing.name}. Create one with: "
-                f"synaug plan DATA --out {path}"
+                f"synaug plan DATA --out {shell_word(path)}"
             )
         check_regular(run)
         check_recorded(run)

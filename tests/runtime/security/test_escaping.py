@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import synaug as synaug_package
-from synaug.cli.printing.console import Console, escape
+from synaug.cli import COMMANDS
+from synaug.cli.printing.console import Console, escape, show_summary
 from synaug.runtime.progress import ConsoleProgress
 from synaug.runtime.security.escaping import json_text, markdown, markdown_code, visible
 
@@ -106,10 +107,56 @@ def test_the_test_above_sees(code):
     assert list(ways_to_a_terminal(code))
 
 
+IN_COMMANDS = ("shell_word(", "escape(shell_word(")
+PLAIN = {"command", "name", "suffix"}  # a command or option of synaug, and the suffix of an image format
+
+
+def unquoted(code):
+    """Yield what a module puts into a command of synaug, for a person to copy, other than as one word of a shell."""
+    for text in ast.walk(ast.parse(code)):
+        command = ""
+        for part in text.values if isinstance(text, ast.JoinedStr) else ():
+            if isinstance(part, ast.Constant):
+                written = re.split(r"\[/\]|\n|[.:] ", command + part.value)[-1]
+                command = written[written.rindex("synaug ") :] if "synaug " in written else ""
+                continue
+            shown, verb = ast.unparse(part.value), command.removeprefix("synaug ").partition(" ")[0]
+            is_copied = verb in {*COMMANDS, "\0"} and " " in command.removeprefix("synaug ")
+            if is_copied and not shown.startswith(IN_COMMANDS) and shown not in PLAIN:
+                yield shown
+            command += "\0"
+
+
 @pytest.mark.parametrize("path", sorted(SOURCES.rglob("*.py")), ids=lambda path: path.relative_to(SOURCES).as_posix())
 def test_a_path_in_a_command_to_copy_is_one_word(path):
     """Also the path ``runs/a; rm -rf ~``, as the folder of somebody else's images may be called."""
-    assert not re.findall(r"synaug [a-z]+ \{(?!shell_word\(|escape\(shell_word\()[^}]*\}", path.read_text())
+    assert not list(unquoted(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'f"Next: synaug run {path}"',
+        'f"[bold]synaug {verb} {escape(path)}[/]"',
+        'f"{path}. Then: synaug plan DATA --prompts {path}"',
+        'f"synaug check {shell_word(a)} --reject. Then synaug generate {b}"',
+    ],
+)
+def test_the_test_of_commands_sees(code):
+    assert len(list(unquoted(code))) == 1
+
+
+@pytest.mark.parametrize("width", [30, 80])
+def test_a_summary_breaks_its_lines(monkeypatch, capsys, width):
+    """Every line that a person reads, without the escape of a line break; a name with one has its escape."""
+    text = f"The rarest class, {HOSTILE}, " + "has few images. " * 20
+    monkeypatch.setattr("synaug.report.summary.summary", lambda _: [text])
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_summary({"warnings": [], "usage": []}, Path("report.html"))
+    shown = capsys.readouterr().out
+    assert is_safe(shown)
+    assert "\\n" not in shown
+    assert max(map(len, shown.splitlines())) < width + len(visible(HOSTILE))
 
 
 TYPED = HOSTILE.replace("\udcff", "")  # what an operating system takes as an argument

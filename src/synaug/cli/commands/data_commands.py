@@ -61,13 +61,13 @@ def count(
         manifest = readers.read_data(data, options.data, progress=progress)
     if split and split not in set(manifest.frame["split"]):
         raise OptionError(f"No split {split!r} in {data}; there are {', '.join(sorted(set(manifest.frame['split'])))}.")
-    summary = {**groups.summary(manifest.split(split or "train")), **reading_account(manifest)}
+    summary, account = groups.summary(manifest.split(split or "train")), reading_account(manifest)
     if as_json:
-        print_json(summary)
+        print_json({**summary, **account})
     else:
         from synaug.cli.printing import console
 
-        console.show_counts(summary, source=data)
+        console.show_counts(summary, account, source=data)
 
 
 def list_datasets(as_json: Json = False) -> None:
@@ -182,7 +182,7 @@ def _export_shards(exported: Path, out: Path, per_shard: int, *, taken: Sequence
         raise OptionError("--shards converts an exported data set; leave --classifier and --push-to-hub out.")
     with session() as progress:
         facts = write_shards(exported, out, per_shard=per_shard, progress=progress)
-    print_facts({"folder": str(out)} | facts, as_json=as_json)
+    print_facts({"folder": str(out), **facts}, as_json=as_json)
 
 
 def verify(

@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synaug.cli.printing import print_json, print_text
-from synaug.cli.session import options_of, session
-from synaug.cli.shared_options import Aliases, Attribute, Data, Json, Label, Model, RecipeFile, Seed, SplitColumn, Trust
+from synaug.cli.printing import money, print_facts, print_json, print_text, service_cost
+from synaug.cli.session import name_of_data, named_code, options_of, session, split_names, warn
+from synaug.cli.shared_options import (
+    Aliases,
+    Attribute,
+    Data,
+    DryRun,
+    Endpoint,
+    Generator,
+    Json,
+    Label,
+    Layout,
+    Model,
+    PathColumn,
+    Prompts,
+    RecipeFile,
+    Seed,
+    Settings,
+    SplitColumn,
+    Splits,
+    Trust,
+)
+
+if TYPE_CHECKING:
+    from synaug.schemas.output import Examination, Trial
 
 STYLES = {"would gain": "yellow", "good": "green", "flat": "red", "unknown": "dim"}
 VERDICTS = {
@@ -72,7 +94,7 @@ def doctor(
         show_doctor(content)
 
 
-def show_doctor(content: dict[str, Any]) -> None:
+def show_doctor(content: Examination) -> None:
     """Print one row per class, the suspicious labels, the findings and the next command."""
     from synaug.cli.printing import Console, Table, escape
 
@@ -111,49 +133,77 @@ def show_doctor(content: dict[str, Any]) -> None:
     console.print(f"Next: [bold]{escape(content['next'])}[/]", soft_wrap=True)
 
 
-LIGHTS = {"green": "fits", "yellow": "fits in part", "red": "does not fit", "unknown": "too few real images to judge"}
-
-
 def try_model(
     data: Data,
     model: Model = None,
+    endpoint: Endpoint = None,
+    generator: Generator = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="New folder for the page.", show_default="runs/try-photos")
     ] = None,
     label: Label = None,
+    split_column: SplitColumn = None,
+    path: PathColumn = None,
+    layout: Layout = None,
+    splits: Splits = None,
     recipe: RecipeFile = None,
     aliases: Aliases = None,
+    prompts: Prompts = None,
     seed: Seed = None,
     trust: Trust = None,
+    settings: Settings = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Show four images per class beside real ones.
 
-    Try a model or prompts before you pay for a run. Each class gets a traffic light and the prompt that fits best.
-    Look at the page: the light judges by color and shape only.
+    Try a model, a service, your own generator or prompts before you pay for a run. Each class gets a traffic light and
+    the prompt that fits best. Look at the page: the light judges by color and shape only.
 
     Example:  synaug try photos/ --model DIR
 
+    Example:  synaug try photos/ --model openai:gpt-image-1 --set api.price=0.011 --dry-run
+
     Example:  synaug try photos/ --model embedded --aliases names.csv
     """
-    from synaug.pipeline.preview.try_model import try_model as make_trial
+    from synaug.pipeline.preview import try_model as trial_stage
 
-    options = options_of(recipe, aliases=aliases, label=label, model=model, seed=seed)
-    folder = out or Path("runs") / f"try-{data.resolve().stem or 'images'}"
-    with session(trust=trust) as progress:
-        content = make_trial(data, options, folder, progress=progress)
+    options = options_of(
+        recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label,
+        split_column=split_column, path=path, layout=layout, splits=split_names(splits), model=model,
+        endpoint=endpoint, generator=generator, seed=seed, settings=settings,
+    )  # fmt: skip
+    folder = out or Path("runs") / f"try-{name_of_data(data) or 'images'}"
+    with session(trust=named_code(trust, generator, endpoint=endpoint)) as progress:
+        trial = trial_stage.prepare_trial(data, options, folder, progress=progress)
+        if dry_run:
+            print_facts(trial.facts(), as_json=as_json)
+            return
+        if (cost := trial.cost) is not None:
+            warn(service_cost(cost["images"], len(trial.slots), price=cost["price"], budget=cost["budget"]))
+        content = trial_stage.try_model(trial, progress=progress)
     if as_json:
         print_json(content)
-        return
-    from synaug.cli.printing import Console, Table, escape
+    else:
+        show_trial(content)
 
+
+def show_trial(content: Trial) -> None:
+    """Print one row per class, what was paid, and where the page is."""
+    from synaug.cli.printing import Console, Table, escape
+    from synaug.pipeline.preview.try_model import LIGHTS
+
+    styles = {"unknown": "dim", "none": "red"}
     table = Table()
     for title in ("class", "", "recognized", "prompt that fits best"):
         table.add_column(title)
     for name, row in content["classes"].items():
-        style = row["light"] if row["light"] != "unknown" else "dim"
-        light = f"[{style}]{LIGHTS[row['light']]}[/]"
-        table.add_row(escape(name), light, f"{row['recognized']} of {row['of']}", escape(row["best_prompt"] or ""))
+        light = f"[{styles.get(row['light'], row['light'])}]{LIGHTS[row['light']]}[/]"
+        rejected = "".join(f", {number} {reason}" for reason, number in row["rejected"].items())
+        recognized = f"{row['recognized']} of {row['of']}{rejected}"
+        table.add_row(escape(name), light, recognized, escape(row["best_prompt"] or ""))
     console = Console()
     console.print(table)
+    if content["spent"]:
+        console.print(f"Spent: {money(content['spent'])}.")
     console.print(f"Look at them: [bold]{escape(content['page'])}[/]", soft_wrap=True)

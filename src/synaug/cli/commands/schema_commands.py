@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -32,12 +32,12 @@ def schema(
     print_json(content_of(file))
 
 
-def content_of(file: File) -> dict[str, Any]:
+def content_of(file: File) -> dict[str, object]:
     """Return the JSON schema of a file."""
     if file is File.RECIPE:
         from synaug.config import Recipe
 
         return Recipe.model_json_schema()
-    from synaug.report import Report
+    from synaug.schemas import report_schema
 
-    return Report.model_json_schema()
+    return report_schema()

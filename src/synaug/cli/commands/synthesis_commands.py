@@ -280,15 +280,21 @@ def review(
         return
     from synaug.pipeline.review import review as review_stage
 
+    if apply:
+        with session():
+            applied = review_stage.apply(run)
+        if as_json:
+            print_json(applied)
+            return
+        from synaug.cli.printing import console
+
+        console.show_applied(applied, run)
+        return
     with session() as progress:
-        if apply:
-            content = review_stage.apply(run)
-        else:
-            content = review_stage.review(run, per_class=per_class or review_stage.PER_CLASS, progress=progress)
+        content = review_stage.review(run, per_class=per_class or review_stage.PER_CLASS, progress=progress)
     if as_json:
         print_json(content)
     else:
         from synaug.cli.printing import console
 
-        show = console.show_applied if apply else console.show_review
-        show(content, run)
+        console.show_review(content, run)

@@ -97,7 +97,7 @@ def _train(
     if as_json:
         print_json(results)
     else:
-        console.show_results({"results": results})
+        console.show_results(results)
         if results:
             console.show_usage(usage_lines(run))
 

@@ -1,3 +1,5 @@
+from .costs import money as money
+from .costs import service_cost as service_cost
 from .output import print_facts as print_facts
 from .output import print_json as print_json
 from .output import print_note as print_note

@@ -6,17 +6,20 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 from rich.padding import Padding
 
+from synaug.cli.printing.costs import service_cost
 from synaug.cli.printing.terminal import Bar, Console, Table, escape
 from synaug.cli.printing.training_preview import training_sentences
 from synaug.data import left_out_sentences, shot_bins
 from synaug.runtime import duration
 from synaug.runtime.security import shell_word
+from synaug.schemas import Account, Counts, Report, Result
+from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
 
 if TYPE_CHECKING:
     from synaug.data.benchmarks import KnownDataset
@@ -37,10 +40,10 @@ def percent(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
-def show_counts(summary: dict[str, Any], *, source: Path) -> None:
+def show_counts(summary: Counts, account: Account, *, source: Path) -> None:
     """Print the number of images per class with bars, how the data were read, and the next command."""
     console = _console()
-    counts: dict[str, int] = summary["class_counts"]
+    counts = summary["class_counts"]
     table = Table()
     table.add_column("class")
     table.add_column("images", justify="right")
@@ -50,9 +53,10 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
         style = "green" if is_many else "red" if is_few else "yellow"
         table.add_row(escape(name), f"{number:,}", Bar(number / most, style))
     console.print(table)
-    combined = "class x " + (" & ".join(summary["group_counts_by_attribute"]) or "attribute")
+    by_attribute = summary.get("group_counts_by_attribute") or {}
+    combined = "class x " + (" & ".join(by_attribute) or "attribute")
     for title, groups in {
-        **{f"class x {name}": groups for name, groups in summary["group_counts_by_attribute"].items()},
+        **{f"class x {name}": groups for name, groups in by_attribute.items()},
         combined: summary["group_counts"],
     }.items():
         _show_groups(title, groups)
@@ -62,9 +66,9 @@ def show_counts(summary: dict[str, Any], *, source: Path) -> None:
         f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
-    if summary["num_without_attribute"]:
-        console.print(f"{summary['num_without_attribute']:,} images have no attribute, so they are in no group.")
-    show_reading(summary)
+    if unknown := summary.get("num_without_attribute"):
+        console.print(f"{unknown:,} images have no attribute, so they are in no group.")
+    show_reading(account)
     console.print(f"Next: [bold]synaug run {escape(shell_word(source))} --dry-run[/]", soft_wrap=True)
 
 
@@ -78,7 +82,7 @@ def _show_groups(title: str, counts: Mapping[str, int]) -> None:
         _console().print(table)
 
 
-def show_reading(account: dict[str, Any]) -> None:
+def show_reading(account: Account) -> None:
     """Print how data were read: the layout, skipped files with reasons, and notes."""
     console = _console()
     if account["layout"]:
@@ -100,7 +104,7 @@ def _factor(value: float | None) -> str:
     return "n/a" if value is None or math.isnan(value) else f"{value:.3g}"
 
 
-def show_plan(plan: dict[str, Any], out: Path | None) -> None:
+def show_plan(plan: PlanSummary, out: Path | None) -> None:
     """Print the images to generate, their prompts and their cost."""
     console = _console()
     table = Table()
@@ -113,8 +117,12 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
     console.print(
-        f"There: images to train on; {plan['test_images']:,} more are for testing. Use --aliases to "
-        "change the class names in prompts."
+        f"There: images to train on; {plan['test_images']:,} more are for testing. "
+        + (
+            f"Prompts: those of {escape(prompts)}."
+            if (prompts := plan.get("prompts_file"))
+            else "Use --aliases to change the class names in prompts."
+        )
     )
     if lacking := plan.get("cannot_judge"):
         names = ", ".join(
@@ -141,20 +149,19 @@ def show_plan(plan: dict[str, Any], out: Path | None) -> None:
         f"{estimate['images']:,} images by the model {escape(plan['model'])} (license: {escape(license)}); "
         f"{disk} on disk; {time}."
     )
-    if plan.get("cost") is not None:
-        budget = (
-            "no budget is set (api.max_cost)" if plan["max_cost"] is None else f"the budget is {plan['max_cost']:,.2f}"
-        )
-        console.print(f"Cost of the service: about {plan['cost']:,.2f} plus rejected images; {budget}.")
-    for sentence in training_sentences(plan):
-        console.print(sentence, soft_wrap=True)
+    if (cost := plan["cost"]) is not None:
+        sentence = service_cost(cost, estimate["images"], price=plan["price"], budget=plan["max_cost"])
+        console.print(f"{sentence} Rejected images cost as much as accepted ones.")
+    if "methods" in plan:
+        for sentence in training_sentences(cast("RunPreview", plan)):
+            console.print(sentence, soft_wrap=True)
     if out is None:
         console.print("Nothing was written: --dry-run.")
     else:
         console.print(f"Next: [bold]synaug generate {escape(shell_word(out))}[/]", soft_wrap=True)
 
 
-def _speed(estimate: dict[str, Any]) -> str:
+def _speed(estimate: Speed) -> str:
     """Return images per second and, on a GPU, its hours.
 
     >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
@@ -167,8 +174,8 @@ def _speed(estimate: dict[str, Any]) -> str:
     return f"{rate:,.1f} images per second{shown}"
 
 
-def _called(plan: dict[str, Any], name: str) -> str:
-    return str(plan["called"].get(name, name))
+def _called(plan: PlanSummary, name: str) -> str:
+    return str((plan.get("called") or {}).get(name, name))
 
 
 def show_synthesis(content: dict[str, Any]) -> None:
@@ -207,7 +214,7 @@ def show_datasets(rows: Sequence[KnownDataset]) -> None:
     console.print("Check one with: synaug count DATA --benchmark NAME")
 
 
-def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
+def show_check(content: Check, run: Path, *, taken_out: bool) -> None:
     """Print the number of images that fail the gates, by reason and class, and what to do about them."""
     console = _console()
     failed = sum(content["rejected"].values())
@@ -224,7 +231,7 @@ def show_check(content: dict[str, Any], run: Path, *, taken_out: bool) -> None:
         console.print(f"To remove them: [bold]synaug check {escape(shell_word(run))} --reject[/]", soft_wrap=True)
 
 
-def show_review(content: dict[str, Any], run: Path) -> None:
+def show_review(content: ReviewFiles, run: Path) -> None:
     """Print the locations of the contact sheets and the table, and the next steps."""
     console = _console()
     console.print(f"{content['shown']:,} images in {len(content['sheets']):,} contact sheets. Open:")
@@ -236,7 +243,7 @@ def show_review(content: dict[str, Any], run: Path) -> None:
     console.print(f"Next: [bold]synaug review {escape(shell_word(run))} --apply[/]", soft_wrap=True)
 
 
-def show_applied(content: dict[str, Any], run: Path) -> None:
+def show_applied(content: Applied, run: Path) -> None:
     """Print the effect of manual review decisions."""
     console = _console()
     rows = content["rows"]
@@ -252,12 +259,12 @@ def show_applied(content: dict[str, Any], run: Path) -> None:
         console.print(f"Next: [bold]synaug generate {escape(shell_word(run))}[/]", soft_wrap=True)
 
 
-def show_results(report: dict[str, Any]) -> None:
+def show_results(results: Sequence[Result]) -> None:
     """Print one row per method: mean and, over several seeds, standard deviation."""
     from synaug.report import shown_columns
     from synaug.report.results_table import results_table
 
-    rows = results_table(report)
+    rows = results_table(results)
     columns = shown_columns(rows)
     table = Table()
     table.add_column("method")
@@ -283,7 +290,7 @@ def wrapped(text: str, width: int) -> str:
     return joined.replace("\0", " ")
 
 
-def show_summary(report: dict[str, Any], page: Path) -> None:
+def show_summary(report: Report, page: Path) -> None:
     """Print the report's summary and the location of the page."""
     from synaug.report import ALARM
     from synaug.report.summary import summary
@@ -291,12 +298,12 @@ def show_summary(report: dict[str, Any], page: Path) -> None:
     console = _console()
     console.print()
     for sentence in summary(report):
-        is_alarm, text = sentence.startswith(ALARM), escape(wrapped(sentence, console.width))
-        console.print(f"[bold red]{text}[/]" if is_alarm else text)
+        for line in wrapped(sentence, console.width).split("\n"):  # ``escape`` would show the line breaks
+            console.print(f"[bold red]{escape(line)}[/]" if sentence.startswith(ALARM) else escape(line))
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
-    show_usage(report["usage"])
+    show_usage(report.get("usage") or [])
 
 
 def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) -> None:
@@ -330,7 +337,7 @@ def show_usage(lines: Sequence[str]) -> None:
         console.print(f"  [bold]{escape(line)}[/]", soft_wrap=True)
 
 
-def show_status(content: dict[str, Any], run: Path) -> None:
+def show_status(content: Status, run: Path) -> None:
     """Print the progress of a run, the processes working on it, and how to resume if there are none."""
     images = content["images"]
     rows = {
@@ -360,11 +367,11 @@ def show_status(content: dict[str, Any], run: Path) -> None:
     if not held and content["stage"] != "done":
         command = {"generate": "generate", "train": "retrain", "report": "report"}[content["stage"]]
         _console().print(
-            f"To resume: the original command, or [bold]synaug {command} {escape(str(run))}[/]", soft_wrap=True
+            f"To resume: the original command, or [bold]synaug {command} {escape(shell_word(run))}[/]", soft_wrap=True
         )
 
 
-def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
+def show_facts(facts: Mapping[str, object], *, title: str = "") -> None:
     """Print one line per fact: name and value."""
     console = _console()
     if title:
@@ -377,7 +384,7 @@ def show_facts(facts: Mapping[str, Any], *, title: str = "") -> None:
     console.print(table)
 
 
-def _fact(value: Any) -> str:
+def _fact(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_fact(item)}" for name, item in value.items())
     if isinstance(value, list):
@@ -392,5 +399,5 @@ def show_grid(rows: Sequence[dict[str, Any]]) -> None:
         table.add_column(name, justify="left" if name == "run directory" else "right")
     for row in rows:
         planned = "n/a" if row["planned"] is None else f"{row['planned']:,}"
-        table.add_row(row["folder"], f"{row['images']:,}", planned, str(row["results"]), str(row["wanted"]))
+        table.add_row(escape(row["folder"]), f"{row['images']:,}", planned, str(row["results"]), str(row["wanted"]))
     _console().print(table)

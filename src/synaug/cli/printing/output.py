@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synaug.schemas import Report
+    from synaug.schemas.output import PlanSummary
 
 
-def print_json(content: Any) -> None:
+def print_json(content: object) -> None:
     """Print JSON on stdout; NaN becomes null, and characters that the encoding of stdout lacks are escaped."""
     from synaug.cli.streams import printable
     from synaug.runtime import without_nan
@@ -37,7 +42,7 @@ def print_note(text: str) -> None:
     print(visible(text, keep="\n"), file=sys.stderr)
 
 
-def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> None:
+def show_plan(content: PlanSummary, out: Path | None, *, as_json: bool) -> None:
     """Print the images to generate and, if the plan is in a folder, the next command."""
     from synaug.cli.printing import console
 
@@ -52,7 +57,7 @@ def show_plan(content: dict[str, Any], out: Path | None, *, as_json: bool) -> No
     console.show_plan(content, out)
 
 
-def print_facts(content: dict[str, Any], *, as_json: bool) -> None:
+def print_facts(content: Mapping[str, object], *, as_json: bool) -> None:
     """Print planned or completed actions: one line per fact, or JSON."""
     from synaug.cli.printing import console
 
@@ -62,12 +67,12 @@ def print_facts(content: dict[str, Any], *, as_json: bool) -> None:
         console.show_facts(content)
 
 
-def show_report(content: dict[str, Any], out: Path, *, as_json: bool) -> None:
+def show_report(content: Report, out: Path, *, as_json: bool) -> None:
     """Print the report's table, its summary and the location of the page."""
     if as_json:
         print_json(content)
         return
     from synaug.cli.printing import console
 
-    console.show_results(content)
+    console.show_results(content["results"])
     console.show_summary(content, out / "report.html")

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from synaug.cli.printing.terminal import Console, Table, escape
+from synaug.runtime.security import shell_word
+from synaug.schemas.output import PromptCounts
 
 
-def show_prompt_counts(counts: Mapping[str, Mapping[str, Any]]) -> None:
+def show_prompt_counts(counts: Mapping[str, PromptCounts]) -> None:
     """Print one row per class or group, then the prompts that are too long or repeated."""
     console = Console()
     table = Table(box=None, pad_edge=False)
@@ -47,9 +49,9 @@ def show_spread(spread: Mapping[str, Mapping[str, Mapping[str, int]]]) -> None:
 def show_prompt_file(number: int, path: Path) -> None:
     """Print what was written and how it is used."""
     prompts = "prompt" if number == 1 else "prompts"
-    shown = escape(str(path))
     Console().print(
-        f"{number:,} {prompts} written to {shown}. Edit it, then: [bold]synaug plan DATA --prompts {shown}[/]",
+        f"{number:,} {prompts} written to {escape(str(path))}. Edit it, then: "
+        f"[bold]synaug plan DATA --prompts {escape(shell_word(path))}[/]",
         soft_wrap=True,
     )
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from synaug.cli.printing.terminal import escape
 from synaug.runtime import duration
+from synaug.schemas.output import ChoosingPreview, RunPreview
 
 _QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
 
 
-def training_sentences(plan: Mapping[str, Any]) -> list[str]:
-    """Return sentences, with rich's markup, about the training of ``pipeline.dry_run.preview_run``; none of a plan."""
-    if not plan.get("methods"):
+def training_sentences(plan: RunPreview) -> list[str]:
+    """Return sentences, with rich's markup, about the training of ``preview_run``; none without methods."""
+    if not plan["methods"]:
         return []
     times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
     said = [
@@ -43,7 +41,7 @@ def _is_long(length: str) -> bool:
     return length[0].isdigit()
 
 
-def _choosing(choosing: Mapping[str, Any]) -> str:
+def _choosing(choosing: ChoosingPreview) -> str:
     number = f"{choosing['candidates']} candidates"
     if choosing["folds"] is None:
         return f"The classifier is chosen among {number} on the validation images{_about(choosing['seconds'])}."

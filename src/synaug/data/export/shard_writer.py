@@ -28,6 +28,7 @@ from synaug.data.manifest import SPLITS
 from synaug.errors import DataError, OptionError
 from synaug.runtime import Progress, is_free, kind_of, put_in_place, silent, stop_here, storage, taken, work_folder
 from synaug.runtime.files import inside
+from synaug.runtime.security import shell_word
 
 CLASSES = "classes.json"
 PER_SHARD = 1000
@@ -54,7 +55,9 @@ def write_shards(
     if per_shard < 1:
         raise OptionError(f"per_shard must be at least 1, got {per_shard}.")
     if kind_of(exported) != "export" or not (exported / DIGESTS).is_file():
-        raise OptionError(f"{exported} is no exported data set. Write one first: synaug export RUN --out {exported}")
+        raise OptionError(
+            f"{exported} is no exported data set. Write one first: synaug export RUN --out {shell_word(exported)}"
+        )
     out = out.resolve()
     tables = {
         name: pd.read_parquet(exported / name / METADATA) for name in SPLITS if (exported / name / METADATA).is_file()

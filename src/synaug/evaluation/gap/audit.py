@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from synaug.evaluation.gap.domain_gap import Gap, GapReport
+from synaug.schemas import Audit as AuditSection
+from synaug.schemas import Light as LightSection
 
 MIN_JUDGED = 10  # images per side; classes with fewer are not judged
 MIN_COMPARED = 20  # images per side; with fewer, the sets as a whole are not compared
@@ -120,11 +122,15 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
     return Audit(overall, _sentence(overall, gaps, [class_names[label] for label in red]), classes)
 
 
-def audit_section(found: Audit, class_names: Sequence[str]) -> dict[str, Any]:
+def audit_section(found: Audit, class_names: Sequence[str]) -> AuditSection:
     """Return the audit as the ``audit`` of ``report.json``."""
-    lights = {name: asdict(light) for name, light in zip(class_names, found.per_class, strict=True)}
-    overall = asdict(found.overall)
-    return {"sentence": found.sentence, "usable": not found.is_unusable, "overall": overall, "per_class": lights}
+    overall, *lights = (cast("LightSection", asdict(light)) for light in (found.overall, *found.per_class))
+    return {
+        "sentence": found.sentence,
+        "usable": not found.is_unusable,
+        "overall": overall,
+        "per_class": dict(zip(class_names, lights, strict=True)),
+    }
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,15 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from synaug.errors import DataError, OptionError
 from synaug.evaluation.gap.precision_recall import Manifold, diversity, manifold
 from synaug.evaluation.validation import check_positions
+from synaug.schemas import Gap as GapSection
+from synaug.schemas import GapOfImages
 
 MIN_PER_SIDE = 4
 MIN_FOR_KID = 50  # images per side; with fewer, KID's own noise exceeds most differences
@@ -98,10 +100,10 @@ def gap_report(
     )
 
 
-def gap_section(report: GapReport, class_names: Sequence[str]) -> dict[str, Any]:
+def gap_section(report: GapReport, class_names: Sequence[str]) -> GapSection:
     """Return the report as the ``gap`` of ``report.json``: overall and by class name."""
-    per_class = {name: asdict(found) for name, found in zip(class_names, report.per_class, strict=True)}
-    return {"overall": asdict(report.overall), "per_class": per_class}
+    sections = [cast("GapOfImages", asdict(found)) for found in (report.overall, *report.per_class)]
+    return {"overall": sections[0], "per_class": dict(zip(class_names, sections[1:], strict=True))}
 
 
 def gap(*, real: np.ndarray, synthetic: np.ndarray, num_neighbors: int = 5, seed: int = 0) -> Gap:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, silent, storage
+from synaug.schemas import Candidate, Choice, Rival
 from synaug.synthesis.execution import synthetic_manifest
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Judged:
 
 def choose(
     run_folder: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
-) -> dict[str, Any]:
+) -> Choice:
     """Choose among the candidates, write ``choice.json`` into the run directory, and return its content.
 
     An existing choice is kept if candidates, options and images are the same.
@@ -79,7 +80,7 @@ def choose(
     held_out = _validation(manifest, sets)
     key = _key(names, recipe, manifest, run_folder)
     if run_folder.choice.exists() and (there := storage.read_json(run_folder.choice)).get("key") == key:
-        return dict(there)
+        return cast("Choice", there)
     began = time.monotonic()
     effort = affordable_effort(names, recipe, run_folder)
     if held_out is not None:
@@ -88,7 +89,7 @@ def choose(
         judged = _on_folds(
             names, sets, manifest, run_folder, recipe, key, effort=effort, with_groups=with_groups, progress=progress
         )
-    content = {
+    content: Choice = {
         "schema_version": SCHEMA_VERSION,
         "key": key,
         "judged_on": FOLDS if held_out is None else VALIDATION,
@@ -102,14 +103,14 @@ def choose(
     return content
 
 
-def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> dict[str, Any]:
+def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> Choice:
     """Return the choice, its metric, and the standings of all candidates; without images, the first one is chosen."""
     metric: Metric = "worst_group_accuracy" if with_groups else "mean_recall"
     if recipe.choose.metric != "auto":
         metric = recipe.choose.metric
-    facts = {"metric": metric, "num_images": len(judged.labels)}
+    facts: Choice = {"metric": metric, "num_images": len(judged.labels)}
     if not len(judged.labels):
-        return facts | {"chosen": names[0], "best": None, "candidates": [], "rival": None}
+        return {**facts, "chosen": names[0], "best": None, "candidates": [], "rival": None}
     right = judged.predictions == judged.labels[:, None]
     cells = judged.groups if metric == "worst_group_accuracy" else judged.labels
     found = standings(list(names), right, cells, metric)
@@ -117,17 +118,28 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
     by_score = sorted(found, key=lambda each: each.behind)
     kind = uses_synthetic(chosen, recipe)
     others = [each.name for each in by_score if uses_synthetic(each.name, recipe) != kind]
-    rival = None
+    rival: Rival | None = None
     if others:
         columns = [right[:, names.index(name)].astype(float) for name in (chosen, others[0])]
         ahead = lead(columns[0], columns[1], cells, metric)
-        rival = {"method": others[0], **asdict(ahead), "certainty": ahead.certainty}
-    rows = [
-        {"method": each.name, "uses_synthetic": uses_synthetic(each.name, recipe)}
-        | {key: value for key, value in asdict(each).items() if key != "name"}
+        rival = {
+            "method": others[0],
+            "difference": ahead.difference,
+            "error": ahead.error,
+            "certainty": ahead.certainty,
+        }
+    rows: list[Candidate] = [
+        {
+            "method": each.name,
+            "uses_synthetic": uses_synthetic(each.name, recipe),
+            "score": each.score,
+            "error": each.error,
+            "behind": each.behind,
+            "behind_error": each.behind_error,
+        }
         for each in found
     ]
-    return facts | {"chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
+    return {**facts, "chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
 
 
 def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: Run) -> str:
@@ -234,13 +246,13 @@ def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths
 
 def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effort: float) -> Recipe:
     """Return the options of the shortened trainings."""
-    changes: dict[str, Any] = {"train.track": None}
+    changes: dict[str, object] = {"train.track": None}
     steps = stage_options(names[0], recipe, sets.num_counted).steps or 1
     changes["train.stage1.steps"] = max(1, round(effort * steps))
     return with_overrides(recipe, changes)
 
 
-def read_choice(path: Path) -> dict[str, Any]:
+def read_choice(path: Path) -> Choice:
     """Return the choice of a run; empty if none was made."""
     place = RunPaths(path).choice
-    return dict(storage.read_json(place)) if place.exists() else {}
+    return cast("Choice", storage.read_json(place)) if place.exists() else {}

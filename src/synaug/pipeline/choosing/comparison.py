@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,10 @@ import pandas as pd
 from synaug.evaluation.intervals import Interval, paired_interval, paired_mean_interval
 from synaug.run_directory import RunPaths
 from synaug.runtime.files import directories
+from synaug.schemas import Comparison, Difference, Result
 
 
-def compared(run: RunPaths, results: Sequence[Mapping[str, Any]], chosen: str) -> dict[str, Any]:
+def compared(run: RunPaths, results: Sequence[Result], chosen: str) -> Comparison:
     """Return the difference between the chosen method and the best one of the other kind, real-only or synthetic.
 
     Args:
@@ -46,14 +46,14 @@ def compared(run: RunPaths, results: Sequence[Mapping[str, Any]], chosen: str) -
     }
 
 
-def best_rival(results: Sequence[Mapping[str, Any]], chosen: str) -> str | None:
+def best_rival(results: Sequence[Result], chosen: str) -> str | None:
     """Return the most accurate method of the other kind, with or without synthetic images; None if there is none."""
     kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
     kind = kinds.get(chosen)
     accuracies: dict[str, list[float]] = {}
     for result in results:
         if kind is not None and kinds.get(result["method"], kind) != kind:
-            accuracies.setdefault(result["method"], []).append(result["accuracy"])
+            accuracies.setdefault(result["method"], []).append(result["accuracy"] or 0.0)
     return max(accuracies, key=lambda name: float(np.mean(accuracies[name])), default=None)
 
 
@@ -80,6 +80,6 @@ def _mean_recall(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> t
     return float(np.mean(changes)), paired_mean_interval(first, second, strata=labels)
 
 
-def _mean(found: Sequence[tuple[float, Interval]]) -> dict[str, Any]:
+def _mean(found: Sequence[tuple[float, Interval]]) -> Difference:
     ends = np.mean([astuple(interval) for _, interval in found], axis=0)
     return {"difference": float(np.mean([value for value, _ in found])), "interval": ends.tolist()}

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from synaug.pipeline.choosing.folds import (
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, duration, silent, storage
+from synaug.schemas import CrossValidation, Result
 from synaug.synthesis.execution import synthetic_manifest
 
 SCHEMA_VERSION = 1
@@ -55,7 +56,7 @@ def judged_images(manifest: Manifest) -> Manifest:
     return replace(chosen, frame=chosen.frame.assign(split="train"))
 
 
-def judged_methods(results: Sequence[dict[str, Any]], chosen: str, rival: str | None, recipe: Recipe) -> list[str]:
+def judged_methods(results: Sequence[Result], chosen: str, rival: str | None, recipe: Recipe) -> list[str]:
     """Return the methods to cross-validate, the chosen one first: all rows of the table, or with ``auto`` its rival.
 
     Left out are bounds, and methods that learn from autoencoded images, which only training images have.
@@ -78,7 +79,7 @@ def too_long(manifest: Manifest, folds: int, seconds: float) -> str:
     )
 
 
-def cost(names: Sequence[str], results: Sequence[dict[str, Any]], folds: int, recipe: Recipe) -> float:
+def cost(names: Sequence[str], results: Sequence[Result], folds: int, recipe: Recipe) -> float:
     """Return about how many seconds it takes, by the trainings of the run; features that methods share count once."""
     seconds = {each["method"]: float(each["seconds"]) for each in results}
     trained = dict.fromkeys(trained_from(name, recipe) for name in names)
@@ -89,7 +90,7 @@ def cost(names: Sequence[str], results: Sequence[dict[str, Any]], folds: int, re
 
 def cross_validate(
     run_folder: Run, recipe: Recipe, names: Sequence[str], *, folds: int, progress: Progress = silent
-) -> dict[str, Any]:
+) -> CrossValidation:
     """Cross-validate the methods, write ``cross-validation.json`` into the run directory, and return its content.
 
     Finished folds are kept, so an interrupted call is resumed; a result of the same methods, options and images is
@@ -110,7 +111,7 @@ def cross_validate(
     key = _key(names, recipe, images, run_folder, folds)
     path = run_folder.cross_validation
     if path.exists() and (there := storage.read_json(path)).get("key") == key:
-        return dict(there)
+        return cast("CrossValidation", there)
     place = storage.make_folder(run_folder.path / FOLDER)
     if not (place / key).exists():  # folds of other options
         storage.remove_tree(place)
@@ -141,7 +142,7 @@ def cross_validate(
             predictions[numbers == fold] = np.array(storage.read_json(finished)["predictions"], np.int64)
         repeats.append(FoldPredictions(folds=numbers, predictions=predictions))
     labels = sets.real.labels.numpy()
-    content = {
+    content: CrossValidation = {
         "schema_version": SCHEMA_VERSION,
         "key": key,
         "folds": folds,
@@ -169,7 +170,7 @@ def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run_folder: Run
     return storage.digest(json.dumps(content, sort_keys=True).encode())
 
 
-def read_cross_validation(path: Path) -> dict[str, Any]:
+def read_cross_validation(path: Path) -> CrossValidation:
     """Return the cross-validation of a run; empty if there was none."""
     place = RunPaths(path).cross_validation
-    return dict(storage.read_json(place)) if place.exists() else {}
+    return cast("CrossValidation", storage.read_json(place)) if place.exists() else {}

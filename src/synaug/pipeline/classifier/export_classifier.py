@@ -15,7 +15,7 @@ from synaug.data import read_image
 from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
 from synaug.pipeline.choosing import read_choice
-from synaug.report import read_report
+from synaug.report import number_or_nan, read_report
 from synaug.run_directory import Run
 from synaug.runtime import (
     PATH,
@@ -33,6 +33,7 @@ from synaug.runtime import (
 from synaug.runtime.files import directories
 from synaug.runtime.records import changed_files
 from synaug.runtime.security import markdown, markdown_code, portable_name, shell_word
+from synaug.schemas import Report, Result
 
 if TYPE_CHECKING:
     from synaug.training.networks import SavedClassifier
@@ -165,9 +166,10 @@ def _holds(out: Path, digests: dict[str, str]) -> bool:
     return not changed_files((out / name, sha256) for name, sha256 in digests.items())
 
 
-def model_card(report: dict[str, Any], result: dict[str, Any], config: dict[str, Any], *, license: str) -> str:
+def model_card(report: Report, result: Result, config: dict[str, Any], *, license: str) -> str:
     """Return the card of a classifier; all numbers come from the report."""
-    measured = {name: result[name] for name in METRICS if _is_number(result.get(name))}
+    scores = ((name, number_or_nan(result.get(name))) for name in METRICS)
+    measured = {name: value for name, value in scores if not math.isnan(value)}
     name = f"{report['name']} {result['method']}"
     data = {"type": "image-classification", "name": report["name"], "split": "test"}
     head = {
@@ -226,11 +228,7 @@ def _formats_section(formats: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not math.isnan(value)
-
-
-def _method_section(report: dict[str, Any], result: dict[str, Any], description: str) -> str:
+def _method_section(report: Report, result: Result, description: str) -> str:
     plan, made = report["plan"], report["synthesis"]
     class_of = plan.get("class_of", {cell: cell.split(" | ")[0] for cell in plan["num_to_generate"]})
     lines = [
@@ -260,8 +258,8 @@ def _metrics_section(measured: dict[str, float]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _percent(value: Any) -> str:
-    return f"{value:.1%}" if _is_number(value) else "n/a"
+def _percent(value: object) -> str:
+    return f"{value:.1%}" if isinstance(value, int | float) and not math.isnan(value) else "n/a"
 
 
 _LIMITS = """## Limits

@@ -25,6 +25,7 @@ from synaug.run_directory import RunPaths, check_regular, locked_recipe
 from synaug.runtime import PATH, SEED, TEXT, Progress, check_arguments, signals, silent, storage
 from synaug.runtime.files import directories
 from synaug.runtime.security import shell_word
+from synaug.schemas import Result
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +110,7 @@ def load_classifier(
     return replace(loaded, method=result["method"], seed=result["seed"])
 
 
-def _result_of(run: RunPaths, method: str | None, seed: int | None) -> dict[str, Any]:
+def _result_of(run: RunPaths, method: str | None, seed: int | None) -> Result:
     """Return the finished result of the selected classifier."""
     recipe = locked_recipe(run)
     chosen = recipe.seed if seed is None else seed
@@ -125,7 +126,7 @@ def _result_of(run: RunPaths, method: str | None, seed: int | None) -> dict[str,
         known = ", ".join(result["method"] for result in results)
         raise DataError(
             f"{run.path} has no finished classifier {method!r} of seed {chosen}. Finished: {known}. "
-            f"Train it with: synaug train {shell_word(run.path)} --methods {method}"
+            f"Train it with: synaug train {shell_word(run.path)} --methods {shell_word(method)}"
         )
     return found
 

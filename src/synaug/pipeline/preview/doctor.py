@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from synaug.evaluation import suspects
 from synaug.evaluation.learning_curve import learning_curve
 from synaug.runtime import Progress, signals, silent
 from synaug.runtime.security import shell_word
+from synaug.schemas.output import DuplicateCounts, Examination, Layout
 
 FOLDS = 5
 MOST_PER_CLASS = 300  # images for the baseline; more hardly change a class's curve
@@ -39,7 +39,7 @@ class Features:
     images_per_second: float
 
 
-def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
+def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> Examination:
     """Return what users should know about a data set before generating images, without writing anything.
 
     Returns:
@@ -69,7 +69,7 @@ def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict
     progress("judging the classes", 1, 1, "")
     names = manifest.class_names
     paths = real.frame["path"].tolist()
-    content = {
+    content: Examination = {
         "counts": groups.summary(real),
         "layout": _layout(manifest),
         "duplicates": duplicates,
@@ -83,15 +83,18 @@ def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict
             "mean_recall": float(np.nanmean(curve.recalls[-1])) if not np.isnan(curve.recalls[-1]).all() else None,
         },
         "classes": {
-            name: {"images": int(counts[label]), "recalls": curve.recalls[:, label].tolist()}
-            | {"verdict": class_verdict(int(counts[label]), curve.recalls[:, label])}
+            name: {
+                "images": int(counts[label]),
+                "recalls": curve.recalls[:, label].tolist(),
+                "verdict": class_verdict(int(counts[label]), curve.recalls[:, label]),
+            }
             for label, name in enumerate(names)
         },
         "device": {"name": features.device, "images_per_second": features.images_per_second},
         "images_to_make": int((counts.max() - counts).sum()),
     }
-    content |= {"findings": findings(content), "next": next_command(source)}
-    return content | {"seconds": time.monotonic() - began}
+    said, following = findings(content), next_command(source)
+    return {**content, "findings": said, "next": following, "seconds": time.monotonic() - began}
 
 
 def class_verdict(num_images: int, recalls: np.ndarray) -> str:
@@ -103,7 +106,7 @@ def class_verdict(num_images: int, recalls: np.ndarray) -> str:
     return "would gain" if recalls[-1] - recalls[-2] >= GAINS else "flat"
 
 
-def findings(content: dict[str, Any]) -> list[str]:
+def findings(content: Examination) -> list[str]:
     """Return the findings as sentences, most urgent first."""
     said = []
     duplicates, layout = content["duplicates"], content["layout"]
@@ -158,7 +161,7 @@ def next_command(source: Path) -> str:
     return f"synaug run {shell_word(source)} --dry-run"
 
 
-def _layout(manifest: Manifest) -> dict[str, Any]:
+def _layout(manifest: Manifest) -> Layout:
     splits = manifest.frame["split"]
     return {
         "train": int((splits == "train").sum()),
@@ -184,7 +187,7 @@ def _thumbnails(manifest: Manifest, progress: Progress) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _duplicates(manifest: Manifest, pixels: np.ndarray) -> dict[str, int]:
+def _duplicates(manifest: Manifest, pixels: np.ndarray) -> DuplicateCounts:
     """Return how many training images repeat another one: exactly, nearly, in the test split, with another label."""
     exact = manifest.frame.drop(columns="cluster", errors="ignore")  # a cluster also holds nearly equal images
     contents = content_numbers(replace(manifest, frame=exact), np.arange(len(manifest)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from synaug.config import Recipe
 from synaug.data import Manifest, class_counts, groups, joined, reading_account
@@ -17,6 +16,7 @@ from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run
 from synaug.runtime import Progress, silent, storage
+from synaug.schemas.output import ChoosingPreview, FoldsPreview, PlanSummary, RunPreview
 from synaug.synthesis.execution import num_unsettled, synthesis_summary, synthetic_manifest
 from synaug.synthesis.generators.models import is_service, limit_at_hand, model_facts
 from synaug.synthesis.planning import Pace, Plan, doubtful_names, estimate, prompt_notes, spread_counts
@@ -26,7 +26,7 @@ from synaug.synthesis.quality import classes_without_judge
 LAST_LAYERS = "last layers only"  # the length of a training without steps
 
 
-def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> dict[str, Any]:
+def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -> PlanSummary:
     """Return the content that ``plan`` would write: the numbers to generate, prompts, and disk space."""
     return plan_summary(*_planned(source, recipe, progress), recipe)
 
@@ -37,11 +37,12 @@ def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Ma
     return plan_stage.drafted_plan(manifest, recipe), manifest
 
 
-def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> dict[str, Any]:
+def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> PlanSummary:
     """Return the facts about a plan that users should see before paying for it; ``pace``: as measured."""
     quality = with_scorer(recipe, made).quality
     counts = groups.summary(manifest.split("train"))["class_counts"]
-    return plan_section(made) | {
+    return {
+        **plan_section(made),
         "scorer": quality.scorer,
         "cannot_judge": classes_without_judge(quality, counts),
         "have": {cell.name: cell.have for cell in made.cells},
@@ -51,6 +52,7 @@ def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
         "estimate": estimate(made, pace),
         "license": None if made.generate.generator else model_facts(made.options.model)["license"],
         "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.model) else None,
+        "price": float(recipe.api.price),
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(made, recipe.plan.aliases),
         "model_note": model_note(made),
@@ -74,7 +76,7 @@ def preview_run(
     num_seeds: int = 1,
     preset: str = "good",
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> RunPreview:
     """Return what ``run`` would generate and train."""
     from synaug.methods.datasets import input_of
     from synaug.methods.training_time import seconds_of_features
@@ -90,7 +92,8 @@ def preview_run(
     rivals = choosing_candidates(methods, manifest, recipe, with_synthetic=made.num_to_generate > 0)
     seconds = seconds_of_features([*methods, *rivals], recipe, made)
     progress("timing the training", 1, 1, "")
-    return plan_summary(made, manifest, recipe) | {
+    return {
+        **plan_summary(made, manifest, recipe),
         "methods": list(methods),
         "num_seeds": num_seeds,
         "network": network_named(recipe.train.network, side),
@@ -118,7 +121,7 @@ def _of_folds(seconds: dict[str, float], methods: Sequence[str], recipe: Recipe,
 
 def _choosing(
     names: Sequence[str], manifest: Manifest, recipe: Recipe, seconds: dict[str, float] | None
-) -> dict[str, Any]:
+) -> ChoosingPreview:
     """Return how the classifier will be chosen: the number of candidates, folds (None: validation images), seconds."""
     options = recipe.choose
     folds = None if has_validation(manifest) else options.folds
@@ -131,7 +134,7 @@ def _choosing(
 
 def _cross_validation(
     methods: Sequence[str], manifest: Manifest, recipe: Recipe, seconds: dict[str, float] | None
-) -> dict[str, Any]:
+) -> FoldsPreview:
     """Return the folds of the cross-validation, 0: none, and about how long it takes, None if that is not known.
 
     Which two methods ``auto`` trains again is known after the choice, so the two that take longest are counted.
@@ -158,7 +161,7 @@ def _length(recipe: Recipe, methods: Sequence[str]) -> str:
     return f"{' or '.join(f'{number:,}' for number in epochs)} epochs"
 
 
-def preview_generation(out: Path) -> dict[str, Any]:
+def preview_generation(out: Path) -> dict[str, object]:
     """Return the number of images that ``generate`` would still make, and of those without attempts left."""
     run = Run.open(out)
     recipe, plan = run.recipe, run.plan
@@ -169,7 +172,7 @@ def preview_generation(out: Path) -> dict[str, Any]:
 
 def preview_training(
     out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = (), recipe: Recipe | None = None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the methods that ``train`` or ``retrain`` would train, and the number of images.
 
     The seed and options are the run's own by default; ``recipe`` replaces the options.
@@ -199,7 +202,7 @@ def preview_training(
     }
 
 
-def preview_export(out: Path) -> dict[str, Any]:
+def preview_export(out: Path) -> dict[str, object]:
     """Return how many images ``export`` would write, per class, real and synthetic."""
     run_folder = Run.open(out)
     synthetic = synthetic_manifest(run_folder.plan, out)

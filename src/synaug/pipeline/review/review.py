@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from synaug.errors import DataError, OptionError
 from synaug.run_directory import Run
 from synaug.runtime import Progress, silent, storage
 from synaug.runtime.security import shell_word
+from synaug.schemas.output import Applied, ReviewFiles
+from synaug.schemas.report import Review
 from synaug.synthesis.execution import (
     Attempt,
     Decision,
@@ -41,7 +43,7 @@ Records = dict[int, list[Attempt]]
 """Journal records by label."""
 
 
-def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent) -> dict[str, Any]:
+def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent) -> ReviewFiles:
     """Write one page per class and a table for manual review; an existing table keeps its decisions.
 
     Args:
@@ -91,7 +93,7 @@ def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent
     }
 
 
-def apply(out: Path) -> dict[str, Any]:
+def apply(out: Path) -> Applied:
     """Apply the decisions in the run's table: rejected images will be replaced, accepted ones count.
 
     Returns:
@@ -122,7 +124,7 @@ def apply(out: Path) -> dict[str, Any]:
         },
         "accepted": new["accept"],
         "rejected": new["reject"],
-        "review": read_tally(plan, out).review,
+        "review": cast("Review", read_tally(plan, out).review),
         "to_make": sum(not state.is_settled(slot, most) for slot in slots(plan)),
     }
 

@@ -1,3 +1,5 @@
+from .generation import Task as Task
+from .generation import generated as generated
 from .journal import read_journals as read_journals
 from .journal import read_tally as read_tally
 from .journal_records import Attempt as Attempt

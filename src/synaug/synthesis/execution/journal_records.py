@@ -22,7 +22,17 @@ class WorkerStart(TypedDict):
     about: dict[str, object]
 
 
-class Attempt(GuideRecord):
+class PromptOrigin(TypedDict, total=False):
+    """Where the prompt is from: the template or a file, and who wrote that."""
+
+    prompt_source: str
+    prompt_file: str
+    prompt_model: str
+    prompt_revision: str
+    prompt_date: str
+
+
+class Attempt(GuideRecord, PromptOrigin):
     """One attempt at a slot; ``reviewed``, ``note`` and ``overruled`` come from manual review."""
 
     kind: Literal["attempt"]

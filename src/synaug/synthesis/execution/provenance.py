@@ -18,7 +18,8 @@ from synaug.synthesis.planning import Plan
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
 _TOLD = (*_IDENTITY, "prompt", "modifier", "seed", "attempt", "guide", "scores")
 
-_ONLY_SOME = ("negative_prompt", "guides", "mask_sha256", "reviewed")  # columns that most tables lack
+_SHARED = ("prompt", "modifier", "prompt_source", "prompt_file", "prompt_model", "prompt_revision", "prompt_date")
+_ONLY_SOME = (*_SHARED[2:], "negative_prompt", "guides", "mask_sha256", "reviewed")  # columns that some tables lack
 
 
 class AcceptedImage(Attempt):
@@ -52,9 +53,9 @@ def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
     shared: dict[object, object] = {}
     for number, record in enumerate(accepted_records(plan, folder)):
         told = {name: record.get(name) for name in _TOLD} | record["about"]
-        told |= {name: shared.setdefault(told[name], told[name]) for name in ("prompt", "modifier")}
-        told["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
         told |= {name: record.get(name) for name in _ONLY_SOME if name in record}
+        told |= {name: shared.setdefault(told[name], told[name]) for name in _SHARED if name in told}
+        told["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
         columns |= {name: [None] * number for name in told if name not in columns}
         for name, values in columns.items():
             values.append(told.get(name))

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from PIL import Image, ImageOps
 
@@ -293,7 +293,7 @@ class _Worker:
 
     def _record(self, task: Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> Attempt:
         slot = task.slot
-        record: Attempt = {
+        record: dict[str, object] = {
             "kind": "attempt",
             "id": slot.id,
             "cell": slot.cell.name,
@@ -302,7 +302,8 @@ class _Worker:
             "seed": task.seed,
             "prompt": slot.prompt,
             "modifier": slot.modifier,
-            "negative_prompt": slot.negative_prompt,
+            **dict(slot.origin),
+            **({"negative_prompt": slot.negative_prompt} if slot.negative_prompt else {}),
             "verdict": "accepted" if verdict.ok else "rejected",
             "reason": verdict.reason,
             "scores": {name: round(value, 5) for name, value in verdict.scores.items()},
@@ -310,11 +311,9 @@ class _Worker:
             "sha256": None if data is None else storage.digest(data),
             "seconds": round(seconds, 6),
         }
-        if not slot.negative_prompt:
-            del record["negative_prompt"]
-        if slot.phrases:
-            record["spread"] = dict(slot.phrases)
-        return record if task.guide is None else {**record, **task.guide.record()}
+        record |= {"spread": dict(slot.phrases)} if slot.phrases else {}
+        record |= {} if task.guide is None else dict(task.guide.record())
+        return cast("Attempt", record)
 
     def _path(self, task: Task, verdict: Verdict) -> str | None:
         """Return the image's path; only the first few rejected ones per reason are kept, for inspection."""

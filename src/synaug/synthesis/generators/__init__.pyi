@@ -9,5 +9,6 @@ from .init_images import make_guides as make_guides
 from .init_images import start_arguments as start_arguments
 from .loading import load_generator as load_generator
 from .lora import fit_model as fit_model
+from .own_generators import OwnGenerator as OwnGenerator
 from .own_generators import check_own_generator as check_own_generator
 from .own_generators import load_own_generator as load_own_generator

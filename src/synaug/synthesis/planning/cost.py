@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
+
+from synaug.schemas.output import Estimate
 
 if TYPE_CHECKING:
     from synaug.synthesis.planning.plan import Plan
@@ -19,17 +21,7 @@ class Pace:
     device: str | None = None
 
 
-class CostEstimate(TypedDict):
-    """The cost of a plan; ``seconds``, ``images_per_second`` and ``gpu_hours`` are None if they were not measured."""
-
-    images: int
-    disk_bytes: int
-    seconds: float | None
-    images_per_second: float | None
-    gpu_hours: float | None
-
-
-def estimate(plan: Plan, pace: Pace | None = None) -> CostEstimate:
+def estimate(plan: Plan, pace: Pace | None = None) -> Estimate:
     """Return the number of images, disk space (in blocks of 4 KiB) and time; unmeasured values are None.
 
     ``gpu_hours`` is None unless a GPU was timed.

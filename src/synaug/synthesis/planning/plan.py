@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from synaug.data.labels import BETWEEN
 from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import WHOLES, Kind, check_arguments, instance_of, storage
 from synaug.runtime.security import shown
-from synaug.synthesis.planning.names import check_all_named, name_warnings, names_in_prompts, synsets
+from synaug.synthesis.planning.names import check_all_named, synsets
 from synaug.synthesis.planning.prompting import (
     CLASS_SPREAD,
     MODIFIERS,
@@ -51,6 +52,9 @@ _SETTINGS_OF_VARIANT = {
 }
 
 
+BY_TEMPLATE: Phrases = (("prompt_source", "template"),)
+
+
 @dataclass(frozen=True)
 class Cell:
     """A class, or a class with one attribute (``attribute`` is -1 if the plan is by class)."""
@@ -65,12 +69,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class PlannedPrompt:
-    """A prompt that images of a cell can have, and how it came about."""
+    """A prompt that images of a cell can have, and how it came about.
+
+    ``origin`` are pairs for the provenance of its images: ``prompt_source`` (template or file) and, of a file,
+    ``prompt_file``, ``prompt_model``, ``prompt_revision`` and ``prompt_date`` as far as it names them.
+    """
 
     text: str
     modifier: str = ""
     phrases: Phrases = ()
     negative_prompt: str = ""
+    origin: Phrases = BY_TEMPLATE
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ class Plan:
     def prompts(self, position: int) -> Iterator[PlannedPrompt]:
         """Yield every prompt that images of the cell at a position of ``cells`` can have."""
         if written := self.written_of(position):
-            yield from map(planned, written)
+            yield from map(self.planned, written)
             return
         told = combinations(phrases_in_turn(self, self.cells[position]))
         for modifier in self.options.modifiers or MODIFIERS:
@@ -151,6 +160,13 @@ class Plan:
             attribute=None if attribute is None else readable_name(attribute, options.aliases),
             attribute_phrase=None if attribute is None else phrase_of(attribute, options.attribute_phrases),
         )
+
+    def planned(self, written: WrittenPrompt) -> PlannedPrompt:
+        """Return a prompt of the file as images have it; its attribute, if it has one, is one of the phrases."""
+        attribute = (("attribute", written.attribute),) if written.attribute else ()
+        told = {"source": "file", "file": Path(self.options.prompts or "").name} | written.author.to_dict()
+        origin = tuple((f"prompt_{name}", value) for name, value in told.items() if value)
+        return PlannedPrompt(written.prompt, "", attribute + written.phrases, written.negative_prompt, origin)
 
     @property
     def model(self) -> str:
@@ -254,12 +270,6 @@ def _check_distinct_prompts(plan: Plan) -> None:
                 raise OptionError(message.format(first=first, second=second, prompt=text, file=plan.options.prompts))
 
 
-def planned(written: WrittenPrompt) -> PlannedPrompt:
-    """Return a prompt of the file as images have it; its attribute, if it has one, is one of the phrases."""
-    attribute = (("attribute", written.attribute),) if written.attribute else ()
-    return PlannedPrompt(written.prompt, "", attribute + written.phrases, written.negative_prompt)
-
-
 def phrases_in_turn(plan: Plan, cell: Cell) -> dict[str, tuple[str, ...]]:
     """Return the phrases of ``plan.spread`` that the images of a cell take in turn, by name."""
     return phrases_of(plan.options.spread, plan.class_names[cell.label])
@@ -331,44 +341,6 @@ def _with_synset_names(plan: Plan) -> PlanOptions:
     return plan.options.model_copy(update={"aliases": aliases})
 
 
-def called(plan: Plan) -> dict[str, str]:
-    """Return the prompt name of each class."""
-    return names_in_prompts(plan.class_names, plan.options.aliases)
-
-
-def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
-    """Return a sentence per class whose prompt name is ambiguous.
-
-    Args:
-        plan: the plan whose prompts are checked.
-        decided: aliases given by the user.
-    """
-    if plan.written:  # which say what they mean
-        return []
-    definitions = {name: synset.definition for name, synset in synsets(plan.class_names).items()}
-    numbers = [name for name in called(plan).values() if name.isdecimal()]
-    if numbers:
-        return [
-            f"{len(numbers):,} class names are numbers, such as {numbers[0]!r}, which mean nothing "
-            "to a model. Name the classes with --aliases."
-        ]
-    return name_warnings(called(plan), aliases=decided, definitions=definitions)
-
-
-def class_prompts(plan: Plan) -> list[list[str]]:
-    """Return all prompts of each class, over its cells."""
-    prompts: list[list[str]] = [[] for _ in plan.class_names]
-    for position, cell in enumerate(plan.cells):
-        prompts[cell.label] += [each.text for each in plan.prompts(position)]
-    return prompts
-
-
 def starts_from_real(plan: Plan) -> bool:
     """Return whether images are generated from real images beside the prompt, and so may be copies of them."""
     return plan.options.variant not in ("text", "fitted") or plan.generate.controlnet is not None
-
-
-def class_captions(plan: Plan) -> list[str]:
-    """Return the prompt of each class without modifier and attribute, for scorers that compare images with text."""
-    nothing = {name: "" for name in plan.options.spread if name != CLASS_SPREAD}
-    return [prompt(plan.options.template, class_name=name, phrases=nothing) for name in called(plan).values()]

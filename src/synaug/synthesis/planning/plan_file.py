@@ -44,7 +44,7 @@ def plan_bytes(plan: Plan) -> bytes:
         "image_size": plan.image_size,
     }
     if plan.written:
-        content["written_prompts"] = [each.to_dict() for each in plan.written]
+        content["written_prompts"] = [each.to_dict() | each.author.to_dict() for each in plan.written]
     return storage.json_bytes(content)
 
 

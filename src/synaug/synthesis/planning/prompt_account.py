@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TypedDict
+from pathlib import Path
 
+from synaug.schemas.output import PromptCounts
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.prompt_length import Shorten
 from synaug.synthesis.planning.prompting import WrittenPrompt
 
 SHOWN = 20  # prompts that are too long, or equal, of a class
-
-
-class PromptCounts(TypedDict):
-    """The prompts of a class or group, with up to ``SHOWN`` that are too long or equal to another one.
-
-    ``too_long`` and ``num_too_long`` are None if the limit of the model is not known.
-    """
-
-    prompts: int
-    too_long: list[str] | None
-    num_too_long: int | None
-    equal: list[str]
-    num_equal: int
 
 
 def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, PromptCounts]:
@@ -49,6 +37,15 @@ def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, Prompt
             "num_equal": sum(number - 1 for number in texts.values()),
         }
     return account
+
+
+def prompts_origin(plan: Plan) -> str:
+    """Return where the prompts come from: the template, or the file with the models that wrote its rows."""
+    if not plan.written:
+        return plan.options.template
+    authors = Counter(" ".join(each.author.to_dict().values()) for each in plan.written)
+    by_models = [f"{number:,} by {author}" for author, number in authors.items() if author]
+    return ", ".join([f"{len(plan.written):,} of {Path(plan.options.prompts or '').name}", *by_models])
 
 
 def as_written(plan: Plan) -> list[WrittenPrompt]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
-from synaug.synthesis.planning.plan import Cell, Plan, PlannedPrompt, phrases_in_turn, planned
+from synaug.synthesis.planning.plan import BY_TEMPLATE, Cell, Plan, PlannedPrompt, phrases_in_turn
 from synaug.synthesis.planning.prompting import MODIFIERS, Phrases, drawn, ordered, turns
 
 
@@ -29,6 +29,7 @@ class Slot:
     modifier: str
     phrases: Phrases = ()
     negative_prompt: str = ""
+    origin: Phrases = BY_TEMPLATE
 
 
 def slots(plan: Plan, shard: tuple[int, int] = (0, 1), *, whole_classes: bool = False) -> Iterator[Slot]:
@@ -77,7 +78,7 @@ def _all_slots(plan: Plan, chosen: Callable[[Cell], bool] = lambda _: True) -> I
             continue
         for index, each in zip(range(cell.num_to_generate), _prompts_in_turn(plan, position), strict=False):
             name = _slot_id(plan.digest, names[position], index)
-            yield Slot(name, cell, index, each.text, each.modifier, each.phrases, each.negative_prompt)
+            yield Slot(name, cell, index, each.text, each.modifier, each.phrases, each.negative_prompt, each.origin)
 
 
 def _prompts_in_turn(plan: Plan, position: int) -> Iterator[PlannedPrompt]:
@@ -85,7 +86,7 @@ def _prompts_in_turn(plan: Plan, position: int) -> Iterator[PlannedPrompt]:
     cell = plan.cells[position]
     seed = [plan.options.seed, cell.label, cell.attribute + 1]
     if written := plan.written_of(position):
-        yield from map(functools.cache(planned), drawn(written, seed))
+        yield from map(functools.cache(plan.planned), drawn(written, seed))
     modifiers = plan.options.modifiers or MODIFIERS
     words = [modifiers[i] for i in np.random.default_rng(seed).permutation(len(modifiers))]
     told = ordered(phrases_in_turn(plan, cell), seed)

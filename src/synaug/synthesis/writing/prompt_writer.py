@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from PIL import Image
 
 from synaug.errors import DataError, OptionError
 from synaug.runtime import Progress, signals, silent, storage
-from synaug.synthesis.planning.prompting import Phrases, WrittenPrompt, turns
+from synaug.synthesis.planning.prompting import Author, Phrases, WrittenPrompt, turns
 from synaug.synthesis.writing.answers import Wanted, distinct_form, other_names, parsed
 
 AT_ONCE = 12  # captions per question
@@ -123,6 +124,7 @@ class _Written(TypedDict, total=False):
     prompts: list[str]
     rejected: dict[str, int]
     by: dict[str, str]
+    date: str
     given_up: bool
 
 
@@ -142,6 +144,7 @@ class _Work:
         self._writer, self._tasks, self._spread, self._seed = writer, tasks, spread, seed
         self._journal, self._progress = journal, progress
         self._written: dict[tuple[str, Phrases], list[str]] = {}
+        self._authors: dict[tuple[str, str], Author] = {}  # by class or group, and prompt
         self._descriptions: dict[str, str] = {}
         self._seen: dict[str, set[str]] = {}
         self._done: set[tuple[str, Phrases]] = set()  # given up
@@ -174,11 +177,14 @@ class _Work:
         key = (cell, phrases)
         if record.get("given_up"):
             self._done.add(key)
+        by = {str(name): str(value or "") for name, value in record["by"].items()}
+        author = Author(by["model"], by["revision"], str(record.get("date", "")))
         for prompt in record["prompts"]:
+            self._authors[cell, str(prompt)] = author
             self._written.setdefault(key, []).append(str(prompt))
             self._seen.setdefault(cell, set()).add(distinct_form(prompt))
         self.rejected.setdefault(cell, Counter()).update(record["rejected"])
-        self.about = {str(name): str(value or "") for name, value in record["by"].items()}
+        self.about = by
 
     def fill(self, task: Task, phrases: Phrases, number: int, others: tuple[str, ...]) -> None:
         """Ask until there are so many prompts of a class with these phrases, or the model writes none any more."""
@@ -202,7 +208,7 @@ class _Work:
             in_vain = 0 if new else in_vain + 1
             record: _Written = {
                 "cell": task.cell, "spread": dict(phrases), "prompts": new, "rejected": dict(rejected),
-                "by": dict(self._writer.about),
+                "by": dict(self._writer.about), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             }  # fmt: skip
             if in_vain >= MAX_IN_VAIN:
                 record["given_up"] = True
@@ -234,7 +240,8 @@ class _Work:
             for (cell, phrases), texts in self._written.items():
                 if cell == task.cell:
                     for text in texts:
-                        yield WrittenPrompt(task.class_name, text, task.attribute, phrases=phrases)
+                        author = self._authors[cell, text]
+                        yield WrittenPrompt(task.class_name, text, task.attribute, phrases=phrases, author=author)
 
     def missing(self) -> dict[str, int]:
         """Return, per class or group, how many prompts the model did not write."""

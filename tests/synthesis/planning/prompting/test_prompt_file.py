@@ -14,12 +14,13 @@ from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
-from synaug.synthesis.planning.plan import class_prompts, make_plan
+from synaug.synthesis.planning.class_words import class_prompts
+from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.planning.plan_file import read_plan, spread_counts, write_plan
-from synaug.synthesis.planning.prompt_account import as_written, prompt_account
+from synaug.synthesis.planning.prompt_account import as_written, prompt_account, prompts_origin
 from synaug.synthesis.planning.prompt_length import check_prompt_length
 from synaug.synthesis.planning.prompting.prompt_file import prompts_text, read_prompts
-from synaug.synthesis.planning.prompting.written_prompts import WrittenPrompt, drawn
+from synaug.synthesis.planning.prompting.written_prompts import Author, WrittenPrompt, drawn
 from synaug.synthesis.planning.slots import slots
 
 CLASSES = ("cat", "dog")
@@ -59,7 +60,9 @@ def test_a_table_is_read_with_all_its_columns(read):
     text = "Class,Attribute,Prompt,Negative prompt,Weight,spread.background,model\n"
     text += 'cat,f,"a  cat, on land",blurry,2,on land,gpt\ncat,,a cat,,,,\n'
     first, second = read(text)
-    assert first == WrittenPrompt("cat", "a cat, on land", "f", "blurry", 2.0, (("background", "on land"),))
+    assert first == WrittenPrompt(
+        "cat", "a cat, on land", "f", "blurry", 2.0, (("background", "on land"),), Author("gpt")
+    )
     assert second == WrittenPrompt("cat", "a cat")
 
 
@@ -103,14 +106,14 @@ def test_a_number_as_a_prompt_and_an_unknown_suffix_are_refused(read):
 
 ROWS = [
     WrittenPrompt("cat", "=a cat", "f", 'blurry, "soft"', 0.5, (("background", "on land"),)),
-    WrittenPrompt("-dog", "a dog,\tbrown".replace("\t", " ")),
+    WrittenPrompt("-dog", "a dog,\tbrown".replace("\t", " "), author=Author("org/model", "abc", "2026-01-01")),
 ]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
 def test_what_is_written_is_read_again(tmp_path, suffix):
     path = tmp_path / f"p{suffix}"
-    path.write_text(prompts_text(ROWS, suffix, origin={"model": "m", "date": "2026-01-01"}))
+    path.write_text(prompts_text(ROWS, suffix))
     assert list(read_prompts(path)) == ROWS
     assert suffix == ".jsonl" or "\n=" not in path.read_text()
 
@@ -210,6 +213,24 @@ def test_attributes_of_the_file_come_in_turn_where_the_plan_is_by_class():
     rows = [WrittenPrompt("cat", f"a cat {i}", "mf"[i % 2]) for i in range(8)]
     plan = plan_of(rows)
     assert spread_counts(plan) == {"cat": {"spread": {"attribute": {"m": 2, "f": 2}}}}
+
+
+def test_who_wrote_a_prompt_changes_no_image_and_is_kept(tmp_path):
+    plain, written = cats(4), cats(4, author=Author("org/model", "abc", "2026-01-01"))
+    assert plan_of(plain).digest == plan_of(written).digest
+    write_plan(plan_of(written), tmp_path / "plan.json")
+    assert read_plan(tmp_path / "plan.json").written == tuple(written)
+    origin = {"prompt_source": "file", "prompt_file": "prompts.csv"}
+    by_model = {"prompt_model": "org/model", "prompt_revision": "abc", "prompt_date": "2026-01-01"}
+    assert dict(next(iter(slots(plan_of(plain)))).origin) == origin
+    assert dict(next(iter(slots(plan_of(written)))).origin) == origin | by_model
+    assert prompts_origin(plan_of([*written[:3], *plain[3:]])) == "4 of prompts.csv, 3 by org/model abc 2026-01-01"
+
+
+@pytest.mark.parametrize("author", [{"model": "a\nb"}, {"date": 2026}, {"revision": "x" * 20_000}])
+def test_an_author_is_one_line_of_text(author):
+    with pytest.raises(ValueError, match=next(iter(author))):
+        Author(**author)
 
 
 def test_long_and_equal_prompts_are_counted_and_a_lost_class_is_refused():

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from decimal import Decimal
 from pathlib import Path
 
 from PIL import Image
@@ -41,12 +42,14 @@ class ServiceGenerator:
         identity: Mapping[str, object],
         about: dict[str, object],
         negative_prompt: str = "",
+        keep: bool = False,
     ) -> None:
         self._service, self._paid, self._options = service, paid, options
         self._identity = json.dumps(identity, sort_keys=True)
         self._returned: list[list[str]] = []  # keys of the latest batches, which may not be journaled yet
         self.about = about
         self._negative_prompt = negative_prompt
+        self._keep = keep
         self.check_negative(negative_prompt)
 
     @property
@@ -60,6 +63,28 @@ class ServiceGenerator:
     def note(self) -> str:
         """Text that a progress line shows after the counts."""
         return f"{self._paid.spent} spent" if self._paid.price else ""
+
+    @property
+    def spent(self) -> Decimal:
+        """What the images so far have cost."""
+        return self._paid.spent
+
+    def cost(self, prompts: Sequence[str], seeds: Sequence[int], negative_prompts: Sequence[str]) -> Decimal:
+        """Return what these images will cost; those that are paid for cost nothing more.
+
+        Raises:
+            BudgetReached: it is more than the budget allows.
+        """
+        negatives = [each or self._negative_prompt for each in negative_prompts]
+        keys = {self._key(*each) for each in zip(prompts, negatives, seeds, strict=True)}
+        return self._paid.check_affordable(keys)
+
+    def finish(self) -> None:
+        """Remove the stored images, which their caller has kept now; the ledger stays."""
+        for keys in self._returned:
+            for key in keys:
+                self._paid.forget(key)
+        self._returned.clear()
 
     def check_negative(self, *negative_prompts: str) -> None:
         """Raise an OptionError if the service does not take the negative prompts."""
@@ -101,7 +126,7 @@ class ServiceGenerator:
             if (error := each.exception()) is not None and not isinstance(error, _Stopped):
                 raise error
         self._returned.append(keys)
-        while len(self._returned) > _BATCHES_IN_FLIGHT:
+        while not self._keep and len(self._returned) > _BATCHES_IN_FLIGHT:
             for key in self._returned.pop(0):
                 self._paid.forget(key)
         return [each.result() for each in made]
@@ -150,7 +175,7 @@ class _Stopped(Exception):
 
 
 def load_service(
-    model: str, options: ApiOptions, *, run: Path | None = None, negative_prompt: str = ""
+    model: str, options: ApiOptions, *, run: Path | None = None, negative_prompt: str = "", keep: bool = False
 ) -> ServiceGenerator:
     """Return the generator for ``openai:MODEL``, ``api:MODEL`` or ``comfyui:NAME``.
 
@@ -159,6 +184,7 @@ def load_service(
         options: endpoint, price, budget and limits.
         run: run directory that keeps paid images and the ledger; without it they are kept in memory.
         negative_prompt: what the images should not show.
+        keep: store all images until ``finish``, for a caller without a journal.
 
     Raises:
         OptionError: an option is missing or not allowed, the service takes no negative prompt, or the key would go to a
@@ -188,7 +214,9 @@ def load_service(
         identity["parameters"] = options.parameters
     paid = PaidImages(run, price=options.price, max_cost=options.max_cost)
     about: dict[str, object] = {**model_facts(model), **_about(service, options)}
-    return ServiceGenerator(service, paid, options, identity=identity, about=about, negative_prompt=negative_prompt)
+    return ServiceGenerator(
+        service, paid, options, identity=identity, about=about, negative_prompt=negative_prompt, keep=keep
+    )
 
 
 def _about(service: ImageService, options: ApiOptions) -> dict[str, str | None]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +19,7 @@ from synaug.errors import IncompleteError, InUseError
 from synaug.runtime import storage
 from synaug.runtime.files import directories
 
-FOLDER = "paid"
+PAID = "paid"
 _LEDGER = "ledger.jsonl"
 _WAIT = 0.01  # seconds between attempts to lock the ledger
 
@@ -32,7 +32,7 @@ class PaidImages:
     """The images and the ledger of one run; several threads and processes may share it."""
 
     def __init__(self, run: Path | None, *, price: Decimal, max_cost: Decimal | None) -> None:
-        self._folder = None if run is None else run / FOLDER
+        self._folder = None if run is None else run / PAID
         self.price, self.max_cost = price, max_cost
         self._memory: dict[str, bytes] = {}
         self._counted: dict[str, Decimal] = {}
@@ -65,6 +65,21 @@ class PaidImages:
                     f"{self.price}. Finished images are saved. Raise api.max_cost to generate more."
                 )
             self._count(key, self.price)
+
+    def check_affordable(self, keys: Collection[str]) -> Decimal:
+        """Return what the images of these keys will cost beyond what is spent.
+
+        Raises:
+            BudgetReached: it is more than the budget allows.
+        """
+        with self._shared():
+            cost = self.price * sum(key not in self._counted for key in keys)
+            if self.max_cost is not None and self._total() + cost > self.max_cost:
+                raise BudgetReached(
+                    f"The images cost {cost}, but {self._total()} of the budget of {self.max_cost} are spent. "
+                    "Nothing was requested. Raise api.max_cost to generate them."
+                )
+            return cost
 
     def release(self, key: str) -> None:
         """Undo the cost of a request that the service rejected without charging."""

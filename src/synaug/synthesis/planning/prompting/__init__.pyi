@@ -13,6 +13,7 @@ from .spread import ordered as ordered
 from .spread import phrase_counts as phrase_counts
 from .spread import phrases_of as phrases_of
 from .spread import turns as turns
+from .written_prompts import Author as Author
 from .written_prompts import WrittenPrompt as WrittenPrompt
 from .written_prompts import drawn as drawn
 from .written_prompts import of_cell as of_cell

@@ -13,11 +13,10 @@ from typing import SupportsFloat
 from synaug.data.formats.tables import read_table
 from synaug.data.labels import cell_text, label_texts, plain_cell
 from synaug.errors import DataError, OptionError, unknown
-from synaug.synthesis.planning.prompting.written_prompts import WrittenPrompt
+from synaug.synthesis.planning.prompting.written_prompts import AUTHOR_COLUMNS, Author, WrittenPrompt
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 COLUMNS = ("class", "attribute", "prompt", "negative_prompt", "weight")
-ORIGIN_COLUMNS = ("model", "revision", "date")  # who wrote the prompt and when; for people, decides no image
 SPREAD = "spread."  # begins the name of a column with phrases
 _REQUIRED = ("class", "prompt")
 
@@ -32,7 +31,7 @@ def read_prompts(path: Path) -> tuple[WrittenPrompt, ...]:
     """Read a table with the columns ``class`` and ``prompt``, and possibly others of ``COLUMNS``.
 
     Columns such as ``spread.background`` contain what a prompt says of the background, so that images take the
-    backgrounds in turn. ``ORIGIN_COLUMNS`` are not read.
+    backgrounds in turn. ``AUTHOR_COLUMNS`` contain who wrote it, for the provenance of the images.
 
     Raises:
         OptionError: the suffix is unknown.
@@ -49,7 +48,7 @@ def read_prompts(path: Path) -> tuple[WrittenPrompt, ...]:
             where = f"{path}: the column {name!r}"
             columns[name] = label_texts(columns[name], where=where, may_lack=name == "attribute")
     phrases = [name for name in names if name.startswith(SPREAD)]
-    read = [name for name in names if name in COLUMNS or name in phrases]
+    read = [name for name in names if name in (*COLUMNS, *AUTHOR_COLUMNS) or name in phrases]
     prompts = []
     for number, cells in enumerate(zip(*(columns[name] for name in read), strict=True), 1):
         try:
@@ -64,8 +63,8 @@ def _check_columns(names: Sequence[str], path: Path) -> None:
         if name not in names:
             raise DataError(f"{path} has no column {name!r}. Its columns: {', '.join(names)}. Needed: class, prompt.")
     for name in names:
-        if name not in (*COLUMNS, *ORIGIN_COLUMNS) and not name.startswith(SPREAD):
-            known = [*COLUMNS, *ORIGIN_COLUMNS, f"{SPREAD}NAME"]
+        if name not in (*COLUMNS, *AUTHOR_COLUMNS) and not name.startswith(SPREAD):
+            known = [*COLUMNS, *AUTHOR_COLUMNS, f"{SPREAD}NAME"]
             raise DataError(f"{path}: {unknown('column', name, known)}")
         if names.count(name) > 1:
             raise DataError(f"{path} has the column {name!r} twice. Remove one of them.")
@@ -85,12 +84,15 @@ def _prompt(cells: Mapping[str, object], phrases: Sequence[str]) -> WrittenPromp
         negative_prompt=texts.get("negative_prompt", ""),
         weight=_weight(cells.get("weight")),
         phrases=tuple((name.removeprefix(SPREAD), texts[name]) for name in phrases if texts[name]),
+        author=Author(**{name: texts[name] for name in AUTHOR_COLUMNS if name in texts}),
     )
 
 
 def _text(value: object, name: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if name in AUTHOR_COLUMNS and not isinstance(value, bool | list | dict):
+        value = str(value)  # such as the year 2026
     if not isinstance(value, str):
         raise ValueError(f"{name} must be text, got {value!r:.80}")
     return cell_text(" ".join(value.split()))
@@ -107,18 +109,17 @@ def _weight(value: object) -> float:
     raise ValueError(f"weight must be a number, got {value!r:.80}")
 
 
-def prompts_text(prompts: Iterable[WrittenPrompt], suffix: str, *, origin: Mapping[str, str] | None = None) -> str:
+def prompts_text(prompts: Iterable[WrittenPrompt], suffix: str) -> str:
     """Return the text of a prompts file, which ``read_prompts`` reads; columns without any value are left out.
 
     Args:
         prompts: one per row.
         suffix: one of ``SUFFIXES``.
-        origin: values of ``ORIGIN_COLUMNS``, the same in each row.
     """
-    rows = [_cells(each) | dict(origin or {}) for each in prompts]
+    rows = [_cells(each) for each in prompts]
     phrases = dict.fromkeys(name for row in rows for name in row if name.startswith(SPREAD))
     used = {name for row in rows for name, value in row.items() if value not in ("", None)}
-    columns = [name for name in (*COLUMNS, *phrases, *ORIGIN_COLUMNS) if name in used or name in _REQUIRED]
+    columns = [name for name in (*COLUMNS, *phrases, *AUTHOR_COLUMNS) if name in used or name in _REQUIRED]
     if suffix.lower() == ".jsonl":
         kept = ({name: row[name] for name in columns if row.get(name) not in ("", None)} for row in rows)
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept)
@@ -137,4 +138,5 @@ def _cells(each: WrittenPrompt) -> dict[str, str | float | None]:
         "negative_prompt": each.negative_prompt,
         "weight": "" if each.weight == 1 else each.weight,
         **{f"{SPREAD}{name}": phrase for name, phrase in each.phrases},
+        **each.author.to_dict(),
     }

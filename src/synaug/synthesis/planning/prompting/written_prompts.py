@@ -6,7 +6,7 @@ import heapq
 import math
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import NotRequired, TypedDict
 
 import numpy as np
@@ -25,8 +25,32 @@ PromptRecord = TypedDict(  # not a class: the key "class" is no identifier
         "negative_prompt": NotRequired[str],
         "weight": NotRequired[float],
         "spread": NotRequired[dict[str, str]],
+        "model": NotRequired[str],
+        "revision": NotRequired[str],
+        "date": NotRequired[str],
     },
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """The language model that wrote a prompt, and when; all empty for a person. It decides no image."""
+
+    model: str = ""
+    revision: str = ""
+    date: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise a ValueError if a value is not a line of text."""
+        for name, value in self.to_dict().items():
+            _check_line(name, value)
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the values that are not empty."""
+        return {name: value for name, value in asdict(self).items() if value != ""}
+
+
+AUTHOR_COLUMNS = tuple(each.name for each in fields(Author))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,7 @@ class WrittenPrompt:
     negative_prompt: str = ""
     weight: float = 1.0
     phrases: tuple[tuple[str, str], ...] = ()
+    author: Author = Author()
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -50,11 +75,7 @@ class WrittenPrompt:
             ValueError: one is not allowed; the message has it.
         """
         for name in ("class_name", "prompt", "attribute", "negative_prompt"):
-            value = getattr(self, name)
-            if not _is_line(value):
-                raise ValueError(f"{name.removesuffix('_name')} must be one line of text, got {value!r:.80}")
-            if len(value) > MAX_LENGTH:
-                raise ValueError(f"{name} has {len(value):,} characters; at most {MAX_LENGTH:,} are allowed")
+            _check_line(name.removesuffix("_name"), getattr(self, name))
         if not self.prompt:
             raise ValueError("the prompt is empty")
         is_number = isinstance(self.weight, int | float) and not isinstance(self.weight, bool)
@@ -93,7 +114,15 @@ class WrittenPrompt:
             negative_prompt=content.get("negative_prompt", ""),
             weight=content.get("weight", 1.0),
             phrases=tuple(content.get("spread", {}).items()),
+            author=Author(content.get("model", ""), content.get("revision", ""), content.get("date", "")),
         )
+
+
+def _check_line(name: str, value: object) -> None:
+    if not isinstance(value, str) or not _is_line(value):
+        raise ValueError(f"{name} must be one line of text, got {value!r:.80}")
+    if len(value) > MAX_LENGTH:
+        raise ValueError(f"{name} has {len(value):,} characters; at most {MAX_LENGTH:,} are allowed")
 
 
 def _is_line(value: object) -> bool:

@@ -1,0 +1,45 @@
+"""What the JSON files of a run contain, as types: for mypy, for validation, and for the schema that users print.
+
+They are typed dicts: a file is read into one and written from one as it is, and later versions may add keys.
+"""
+
+from synaug.schemas.choice import Candidate, Choice, Rival
+from synaug.schemas.comparison import Behind, ClassRecall, Comparison, CrossValidation, Difference, MethodScores, Score
+from synaug.schemas.data import Account, Counts, Data, LeftOutEntry
+from synaug.schemas.gap import Audit, Gap, GapOfImages, Light, MeasuredGap
+from synaug.schemas.report import Confusions, Plan, Report, Synthesis, Training, report_schema
+from synaug.schemas.result import GroupScores, Intervals, Registered, Result, Scores, SeedScores
+
+__all__ = [
+    "Account",
+    "Audit",
+    "Behind",
+    "Candidate",
+    "Choice",
+    "ClassRecall",
+    "Comparison",
+    "Confusions",
+    "Counts",
+    "CrossValidation",
+    "Data",
+    "Difference",
+    "Gap",
+    "GapOfImages",
+    "GroupScores",
+    "Intervals",
+    "LeftOutEntry",
+    "Light",
+    "MeasuredGap",
+    "MethodScores",
+    "Plan",
+    "Registered",
+    "Report",
+    "Result",
+    "Rival",
+    "Score",
+    "Scores",
+    "SeedScores",
+    "Synthesis",
+    "Training",
+    "report_schema",
+]

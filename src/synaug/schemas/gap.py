@@ -1,0 +1,63 @@
+"""``gap.json``: how far the synthetic images of a run are from its real ones, and whether they can be trained on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from synaug.schemas.result import MORE
+
+Color = Literal["green", "amber", "red", "grey"]
+
+
+@with_config(MORE)
+class GapOfImages(TypedDict, total=False):
+    """The gap between two sets of images, all of them or those of one class; undefined numbers are null."""
+
+    num_real: int
+    num_synthetic: int
+    probe_accuracy: float | None
+    real_diversity: float | None
+    synthetic_diversity: float | None
+
+
+@with_config(MORE)
+class Gap(TypedDict, total=False):
+    """The gap of all images and of each class, and the features that it was measured on."""
+
+    features: str
+    overall: GapOfImages
+    per_class: dict[str, GapOfImages]
+
+
+@with_config(MORE)
+class Light(TypedDict, total=False):
+    """A traffic light and its reasons, with the shares of images behind it."""
+
+    color: Color | None
+    findings: list[str]
+    noise: float | None
+    constant: float | None
+    duplicates: float | None
+    recognized: float | None
+    real_recognized: float | None
+
+
+@with_config(MORE)
+class Audit(TypedDict, total=False):
+    """The usability of the synthetic images, in one sentence, and a traffic light overall and per class."""
+
+    sentence: str
+    usable: bool
+    overall: Light
+    per_class: dict[str, Light]
+
+
+class MeasuredGap(TypedDict, total=False):
+    """The digest of the synthetic images and, if there are any, the gap and the audit."""
+
+    images: str
+    gap: Gap
+    audit: Audit
