@@ -76,6 +76,7 @@ from synaug.runtime import (
     enter,
     instance_of,
     is_out_of_memory,
+    needs_libraries,
     of_seed,
     signals,
     silent,
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
 SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the recipe."
 
 
+@needs_libraries
 def run(
     source: Source,
     out: Path,
@@ -229,6 +231,7 @@ def may_not_need_images(manifest: Manifest, results: Sequence[Result]) -> str:
     return may_not_need(rarest, best, known.get(best, math.nan), num_tested=num_tested)
 
 
+@needs_libraries
 def balance(
     data: Source,
     *,

@@ -21,8 +21,7 @@ from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
-from synaug.runtime import storage
-from synaug.runtime.machine import machine
+from synaug.runtime import machine, storage
 from synaug.runtime.security import shell_word
 from synaug.schemas import Data, Report, Result, Synthesis, Training
 from synaug.schemas import Plan as PlanSection
