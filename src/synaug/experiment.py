@@ -84,7 +84,7 @@ from synaug.runtime import (
 )
 from synaug.runtime.security import shell_word
 from synaug.schemas import Choice, Report, Result
-from synaug.synthesis.execution import is_settled, num_unsettled, synthetic_manifest
+from synaug.synthesis.execution import is_settled, num_unsettled, synthesis_summary, synthetic_manifest
 from synaug.synthesis.generators import autoencode
 from synaug.synthesis.generators.models import TRANSFORMERS, find_model
 from synaug.synthesis.quality import needs_clip
@@ -368,9 +368,12 @@ def train(
     # Only the first process writes results. The others wait here, or they would read missing results below.
     team.wait()
     # Only the first process writes the gap. The others wait for it, so that none returns (and exits) in the meantime.
-    if team.is_first and not is_measured(run_folder, learned_from):
+    rejected = synthesis_summary(plan, out)["rejected"]
+    if team.is_first and not is_measured(run_folder, learned_from, rejected):
         real, synthetic = run_folder.manifest.split("train"), synthetic_manifest(plan, out)
-        write_gap(run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, progress=shown)
+        write_gap(
+            run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, rejected=rejected, progress=shown
+        )
     team.wait()
     return [read_result(run_folder, name, recipe.seed) for recipe in recipes for name in wanted]
 

@@ -75,7 +75,7 @@ def report(out: Path, *, command: str = "") -> Report:
         "command": command,
         "machine": machine(),
         "versions": lock["versions"],
-        "seconds": (made["seconds"] or 0.0) + training_seconds(results, recipe),
+        "seconds": (made["seconds"] or 0.0) + training_seconds(results, recipe) + read_choice(out).get("seconds", 0.0),
         "disk": disk_section(run_folder),
         "data": data,
         "plan": plan_section(plan),
