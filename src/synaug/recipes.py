@@ -123,7 +123,10 @@ def with_text_keys(content: Any, *, where: str, place: str = "") -> Any:
 def _explained(item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {reprlib.repr(redacted(item['input']))})."
+        message = f"{place}: {item['msg'].removeprefix('Value error, ')}"
+        if isinstance(item["input"], dict):  # a whole section, of which the message names the options
+            return f"{message}."
+        return f"{message} (got {reprlib.repr(redacted(item['input']))})."
     section: Any = Recipe
     for part in item["loc"][:-1]:
         if part in section.model_fields:  # otherwise a name chosen by the user, such as a method's

@@ -134,12 +134,14 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
     for warning in [*plan["doubtful_names"], *plan.get("long_prompts", [])]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]
-    time = (
-        "time unknown; measure it with: synaug plan --measure"
-        if estimate["seconds"] is None
-        else f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
+    is_service = plan["cost"] is not None
+    if estimate["seconds"] is not None:
+        time = f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
+    else:
+        time = f"time {'set by the service' if is_service else 'unknown; measure it with: synaug plan --measure'}"
+    license = plan["license"] or (
+        "see the terms of the service" if is_service else "unknown until the model is available"
     )
-    license = plan["license"] or "unknown until the model is available"
     megabytes = estimate["disk_bytes"] / 1e6
     disk = f"about {megabytes:,.1f} MB" if megabytes >= 0.1 else "less than 0.1 MB"
     console.print(
@@ -148,7 +150,7 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
     )
     if (cost := plan["cost"]) is not None:
         sentence = service_cost(cost, estimate["images"], price=plan["price"], budget=plan["max_cost"])
-        console.print(f"{sentence} Rejected images cost as much as accepted ones.")
+        console.print(f"{sentence} Rejected images cost as much as accepted ones." if plan["price"] else sentence)
     if "methods" in plan:
         for sentence in training_sentences(cast("RunPreview", plan)):
             console.print(sentence, soft_wrap=True)
