@@ -84,6 +84,61 @@ def test_minus_one_beside_class_numbers_is_noted(folder):
     assert not synaug.read_data(table(folder, ["-1", "-2", "1"] * 4), EXACT).notes
 
 
+@pytest.mark.parametrize("form", ["{}", "{}?not=read", "FILE://localhost{}"])
+def test_file_addresses_are_paths(folder, form):
+    places = [(folder / "i" / f"{number}.png").as_uri() for number in range(12)]
+    if "localhost" in form:
+        places = [place.removeprefix("file://") for place in places]
+    rows = [f"{form.format(place)},{label}\n" for place, label in zip(places, BOTH, strict=True)]
+    (folder / "t.csv").write_text("path,label\n" + "".join(rows))
+    assert counts(synaug.read_data(folder / "t.csv", EXACT)) == SIX
+
+
+@pytest.mark.parametrize("place", ["https://example.org/a.png", "file://other/a.png", "s3://bucket/a.png"])
+def test_other_addresses_are_refused(folder, place):
+    (folder / "t.csv").write_text(f"path,label\n{place},cat\n")
+    with pytest.raises(DataError, match="reads files only"):
+        synaug.read_data(folder / "t.csv")
+
+
+def test_a_file_address_outside_the_folder_of_the_table_is_refused(folder, tmp_path_factory, save_image):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.png"
+    save_image(elsewhere, seed=1)
+    (folder / "t.csv").write_text(f"path,label\n{elsewhere.as_uri()},cat\n")
+    with pytest.raises(DataError, match="not allowed"):
+        synaug.read_data(folder / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a.xlsx", "Save the sheet as CSV"), ("a.zip", "Unpack it"), ("a.json", "one JSON object per line"),
+     ("a.npz", "in Python"), ("a.doc", "known are the suffixes")],
+)  # fmt: skip
+def test_a_file_that_is_no_table_is_refused_with_the_way_out(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(DataError, match=words):
+        synaug.read_data(tmp_path / name)
+
+
+@pytest.mark.parametrize("values", [[1, 2], [2], [1], [1, 2, 3], [0, 3]])
+def test_numbers_of_splits_that_may_count_from_one_are_refused(folder, values):
+    path = table(folder, BOTH, header="path,label,split\n", more=[(values * 12)[:12]])
+    with pytest.raises(DataError, match=r"--splits \d=train"):
+        synaug.read_data(path, EXACT)
+    named = {str(value): "train" for value in values}
+    found = synaug.read_data(path, DataOptions(splits=named, near_duplicates=False))
+    assert set(found.frame["split"]) == {"train"}
+
+
+@pytest.mark.parametrize("values", [["0", "1"], ["0.0", "1.0"]])
+def test_a_split_column_of_0_and_1_is_noted(folder, values):
+    path = table(folder, BOTH, header="path,label,split\n", more=[sorted(values * 6)])
+    found = synaug.read_data(path, EXACT)
+    assert set(found.frame["split"]) == {"train", "validation"}
+    assert any("--splits 1=test" in note for note in found.notes)
+    assert not synaug.read_data(path, DataOptions(splits={"1": "test"}, near_duplicates=False)).notes
+
+
 SPLIT_FORMS = {
     "Split": (["train"] * 8 + ["test"] * 4, None),
     "subset": (["Training"] * 8 + ["Testing"] * 4, None),

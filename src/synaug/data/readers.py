@@ -112,6 +112,16 @@ def read_data(
     return _manifest(listing, checks, options, where)
 
 
+_SHEET, _ARCHIVE = " Save the sheet as CSV (UTF-8).", " Unpack it and give the folder."
+_WAYS_OUT = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys((".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), _ARCHIVE),
+    ".json": " Write one JSON object per line, and name the file .jsonl.",
+    ".npz": " Load the arrays in Python and pass (images, labels).",
+    ".npy": " Load the array in Python and pass (images, labels).",
+}
+
+
 def _check_place(source: str | os.PathLike[str]) -> None:
     """Refuse what cannot be a path: nothing, an address, a NUL, a name that is too long."""
     check_arguments("read_data", source=(source, PATH))
@@ -176,7 +186,8 @@ def list_images(path: Path, options: DataOptions) -> Listing:
     if is_shards(path):
         return list_shards(path, options)
     if path.is_file():
-        raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
+        way = _WAYS_OUT.get(path.suffix.lower(), "")
+        raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.{way}")
     if path.exists() and not path.is_dir():
         what = directories.kind_of(path.stat().st_mode)
         raise DataError(f"{path} is {what}, not a file. Give a folder with one folder per class, or a table of images.")

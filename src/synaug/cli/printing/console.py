@@ -58,8 +58,7 @@ def show_counts(summary: Counts, account: Account, *, source: Path) -> None:
     }.items():
         _show_groups(title, groups)
     console.print(
-        f"{summary['num_images']:,} images in {len(counts)} classes; the largest is "
-        f"{_factor(summary['imbalance_factor'])} times the smallest. "
+        f"{summary['num_images']:,} images in {len(counts)} classes{_balance(summary['imbalance_factor'])}. "
         f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
@@ -95,6 +94,15 @@ def show_reading(account: Account) -> None:
             console.print(f"  and {len(account['left_out']) - _LINES} more kinds; --json lists all.")
     for note in account["notes"]:
         console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+
+
+def _balance(factor: float | None) -> str:
+    """Return how unlike the sizes of the classes are.
+
+    >>> _balance(1.0), _balance(2.5)
+    (' of equal size', '; the largest is 2.5 times the smallest')
+    """
+    return " of equal size" if factor == 1 else f"; the largest is {_factor(factor)} times the smallest"
 
 
 def _factor(value: float | None) -> str:
