@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import synaug
 from synaug.config import DataOptions
@@ -137,6 +138,34 @@ def test_a_split_column_of_0_and_1_is_noted(folder, values):
     assert set(found.frame["split"]) == {"train", "validation"}
     assert any("--splits 1=test" in note for note in found.notes)
     assert not synaug.read_data(path, DataOptions(splits={"1": "test"}, near_duplicates=False)).notes
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tif"])
+def test_images_of_several_frames_are_noted(folder, suffix):
+    frames = [Image.new("RGB", (16, 16), (color, 9, 9)) for color in (10, 120, 240)]
+    frames[0].save(folder / f"animated{suffix}", save_all=True, append_images=frames[1:])
+    (folder / "t.csv").write_text(f"path,label\nanimated{suffix},cat\ni/1.png,cat\ni/2.png,dog\n")
+    found = synaug.read_data(folder / "t.csv", EXACT)
+    assert [note for note in found.notes if "several frames" in note and f"animated{suffix}" in note]
+    assert not synaug.read_data(table(folder, BOTH), EXACT).notes
+
+
+def test_a_photograph_with_a_preview_is_not_noted(folder):
+    picture = Image.new("RGB", (16, 16), (9, 9, 9))
+    picture.save(folder / "phone.jpg", "MPO", save_all=True, append_images=[picture])
+    (folder / "t.csv").write_text("path,label\nphone.jpg,cat\ni/1.png,cat\ni/2.png,dog\n")
+    assert not synaug.read_data(folder / "t.csv", EXACT).notes
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull")],
+)
+def test_files_without_content_are_named_as_such(folder, data, words):
+    (folder / "i" / "0.png").write_bytes(data)
+    found = synaug.read_data(table(folder, BOTH), DataOptions(max_unreadable=0.5))
+    assert [item.path for item in found.quarantined] == ["i/0.png"]
+    assert words in found.quarantined[0].reason
 
 
 SPLIT_FORMS = {
