@@ -13,7 +13,7 @@ COPY src /src/src
 # TORCH_INDEX: a pip index with CPU-only builds of torch, to keep the image small. Empty: the default index.
 FROM base AS cpu
 ARG TORCH_INDEX=""
-ARG EXTRAS="hub"
+ARG EXTRAS="train,hub"
 RUN pip install --constraint /src/constraints.txt ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch torchvision \
  && pip install --constraint /src/constraints.txt "/src[$EXTRAS]"
 USER synaug
@@ -24,7 +24,7 @@ CMD ["--help"]
 
 # The default builds of torch contain the CUDA libraries; the driver comes from the host (docker run --gpus all).
 FROM base AS cuda
-ARG EXTRAS="hub,adapt,cluster"
+ARG EXTRAS="train,hub,adapt,cluster"
 RUN pip install --constraint /src/constraints.txt "/src[$EXTRAS]"
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility

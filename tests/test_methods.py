@@ -286,7 +286,7 @@ def test_features_of_a_network_are_computed_once_for_all_heads(run, monkeypatch)
 
     calls = []
     whole = inference.extract_features
-    monkeypatch.setattr(inference, "extract_features", lambda *a, **k: calls.append(1) or whole(*a, **k))
+    monkeypatch.setattr("synaug.training.extract_features", lambda *a, **k: calls.append(1) or whole(*a, **k))
     experiment.train(run, methods=["lws", "tau_norm", "nearest_class_mean", "synaug_tau_norm"])
     assert len(calls) == 2
 
@@ -431,7 +431,7 @@ def test_the_length_of_a_training_counts_each_network_once_that_several_methods_
         asked.append((in_channels, image_size))
         return 0.5
 
-    monkeypatch.setattr("synaug.training.timing.seconds_per_image", pace)
+    monkeypatch.setattr("synaug.training.seconds_per_image", pace)
     one = 10 * 8 * 0.5
     assert training_seconds(["cross_entropy", "cross_entropy_retrained", "crt"], recipe, plan) == one
     assert training_seconds(["synaug", "synaug_stage1", "cross_entropy", "glmc"], recipe, plan) == 4 * one

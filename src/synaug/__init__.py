@@ -4,11 +4,23 @@
 >>> synaug.imbalance_factor([500, 10])
 50.0
 
-Importing the package loads neither torch nor diffusers; each name below is imported on first use.
+Importing the package loads neither torch nor diffusers; each name below is imported on first use, and one that needs a
+library of an extra that is not installed raises a ``MissingLibraryError``.
 """
+
+from typing import Any
 
 import lazy_loader
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_imported, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _imported(name)
+    except ModuleNotFoundError as error:
+        from synaug.runtime import missing_library
+
+        raise missing_library(error, f"synaug.{name}") or error from error

@@ -9,6 +9,7 @@
     ├── DataError (4)          bad data; also a ValueError
     │   └── ChangedFileError   a file does not match its recorded digest
     ├── EnvironmentFault (5)   disk full, out of memory at batch 1, model missing
+    │   └── MissingLibraryError  a library of an extra is not installed; also a ModuleNotFoundError
     └── Interrupted (75)       stopped by a signal; rerun the same command to resume
 """
 
@@ -59,6 +60,13 @@ class EnvironmentFault(SynaugError):
     """The machine lacks what the work needs: disk, memory, a model, a package."""
 
     exit_code = 5
+
+
+class MissingLibraryError(EnvironmentFault, ModuleNotFoundError):
+    """A library of one of synaug's extras is not installed; ``name`` is the library."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message, name=name)
 
 
 class Interrupted(SynaugError):

@@ -76,6 +76,7 @@ from synaug.runtime import (
     enter,
     instance_of,
     is_out_of_memory,
+    needs_libraries,
     of_seed,
     signals,
     silent,
@@ -83,7 +84,7 @@ from synaug.runtime import (
 )
 from synaug.runtime.security import shell_word
 from synaug.schemas import Choice, Report, Result
-from synaug.synthesis.execution import is_settled, num_unsettled, synthetic_manifest
+from synaug.synthesis.execution import is_settled, num_unsettled, synthesis_summary, synthetic_manifest
 from synaug.synthesis.generators import autoencode
 from synaug.synthesis.generators.models import TRANSFORMERS, find_model
 from synaug.synthesis.quality import needs_clip
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
 SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the recipe."
 
 
+@needs_libraries
 def run(
     source: Source,
     out: Path,
@@ -229,6 +231,7 @@ def may_not_need_images(manifest: Manifest, results: Sequence[Result]) -> str:
     return may_not_need(rarest, best, known.get(best, math.nan), num_tested=num_tested)
 
 
+@needs_libraries
 def balance(
     data: Source,
     *,
@@ -365,9 +368,12 @@ def train(
     # Only the first process writes results. The others wait here, or they would read missing results below.
     team.wait()
     # Only the first process writes the gap. The others wait for it, so that none returns (and exits) in the meantime.
-    if team.is_first and not is_measured(run_folder, learned_from):
+    rejected = synthesis_summary(plan, out)["rejected"]
+    if team.is_first and not is_measured(run_folder, learned_from, rejected):
         real, synthetic = run_folder.manifest.split("train"), synthetic_manifest(plan, out)
-        write_gap(run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, progress=shown)
+        write_gap(
+            run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, rejected=rejected, progress=shown
+        )
     team.wait()
     return [read_result(run_folder, name, recipe.seed) for recipe in recipes for name in wanted]
 

@@ -15,6 +15,7 @@ from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.recipes import make_recipe, with_overrides
 from synaug.run_directory import Run, locked_recipe
 from synaug.training.inference import extract_features
+from synaug.training.networks import network_title
 from synaug.training.networks.weights import FOLDER_VARIABLE, is_at_hand, small_network_at_hand
 
 LOCAL = "timm/local-dir:"
@@ -46,11 +47,11 @@ def changed(**options):
 def test_photographs_start_from_weights_that_are_at_hand(plan, at_hand):
     recipe, sentence = resolve_pretraining(Recipe(), plan)
     assert (recipe.train.pretrained, recipe.train.network) == (True, at_hand)
-    assert at_hand in sentence
+    assert network_title(at_hand) in sentence
 
 
 def test_small_photographs_are_not_enlarged_to_the_side_of_the_weights(plan, at_hand, monkeypatch):
-    monkeypatch.setattr("synaug.training.networks.timm_networks.pretrained_normalization", lambda _: ((), (), 224))
+    monkeypatch.setattr("synaug.training.networks.pretrained_normalization", lambda _: ((), (), 224))
 
     def side(pixels, **options):
         return resolve_pretraining(changed(**options), replace(plan, image_size=pixels))[0].train.image_size
@@ -144,13 +145,13 @@ def test_a_quick_run_on_photographs_chooses_among_probes_and_keeps_its_start(
     recipe = with_overrides(Recipe(), options | {"generate.steps": 1})
     said = []
     seen = []
-    monkeypatch.setattr("synaug.training.inference.extract_features", counting(extract_features, seen))
+    monkeypatch.setattr("synaug.training.extract_features", counting(extract_features, seen))
     report = experiment.run(photographs, tmp_path / "run", recipe, preset="quick", notify=said.append)
     assert len(seen) <= 2 + 1 + 1  # two probes, the choice, the cross-validation: not once per fold
     assert [result["method"] for result in report["results"]] == list(PROBES)
     assert report["choice"]["chosen"] in PROBES
     assert next(result["accuracy"] for result in report["results"] if result["method"] == "linear_probe") > 0.8
-    assert at_hand in said[0]
+    assert network_title(at_hand) in said[0]
     monkeypatch.delenv(FOLDER_VARIABLE)
     again = resolve_pretraining(recipe, None, tmp_path / "run")[0]
     assert again.train == locked_recipe(Run.open(tmp_path / "run")).train

@@ -21,7 +21,7 @@ def swap(content):
 
 def test_the_whole_summary_reads_well(content):
     assert summary(content) == [
-        "Your rarest class, ankle boot, had 10 images; its recall went from 56 % to 88 %.",
+        "Your rarest class, ankle boot, had 10 training images; its recall went from 56 % to 88 %.",
         "On 2,000 real test images, accuracy went from 69.5 % with cross-entropy to 80.7 % with SYNAuG. "
         "On classes with fewer than 20 training images it went from 48.5 % to 86.5 %.",
         "Without synthetic images, oversampling reached 75.8 %, 4.9 points less than SYNAuG.",
@@ -101,7 +101,7 @@ def test_balanced_data_had_nothing_to_even_out(content):
 
 def test_ties_for_the_rarest_class_are_named_as_such(content):
     content["data"]["class_counts"]["bag"] = 10
-    assert summary(content)[0].startswith("One of your rarest classes, bag, had 10 images;")
+    assert summary(content)[0].startswith("One of your rarest classes, bag, had 10 training images;")
 
 
 def test_several_seeds_give_mean_and_deviation(content_of_three_seeds):
@@ -213,12 +213,25 @@ def test_fewer_than_ten_test_images_make_no_headline(content):
     }
     said = summary(content)
     assert said[0] == "Only 9 test images: too few to compare methods."
-    assert "ankle boot, had 10 images. On only 5 test images" in said[1]
+    assert "ankle boot, had 10 training images. On only 5 test images" in said[1]
     assert not any("points" in sentence or "accuracy" in sentence.lower() for sentence in said)
     assert [fact["label"] for fact in sections.facts(content, "cross_entropy", "synaug")] == [
         "training images",
         "images rejected",
     ]
+
+
+def test_the_large_numbers_are_of_the_classifier_that_is_handed_over(content):
+    """The run chose a real-only method, so neither the accuracy nor the images of the other one are its own."""
+    shown = comparison(0.05, (0.01, 0.1), num_images=400) | {
+        "method": "cross_entropy", "other": "synaug", "other_uses_synthetic": True
+    }  # fmt: skip
+    content |= {"comparison": shown, "classifier": "cross_entropy"}
+    own = next(result for result in content["results"] if result["method"] == "cross_entropy")
+    found = {fact["label"].split(",")[0]: fact for fact in sections.facts(content, "cross_entropy", "synaug")}
+    assert found["accuracy"]["value"] == f"{100 * own['accuracy']:.1f} %"
+    assert found["accuracy"]["was"].endswith("with SYNAuG")
+    assert found["training images"]["value"] == f"{sum(content['data']['class_counts'].values()):,}"
 
 
 def test_no_sentence_is_about_a_loss_on_a_few_test_images(content):

@@ -31,5 +31,5 @@ def test_a_name_that_is_no_device_is_an_option_error():
 
 
 def test_generation_and_training_may_prefer_different_formats_on_a_gpu():
-    assert chosen_precision("auto", torch.device("cuda"), on_gpu=torch.float16) == torch.float16
-    assert chosen_precision("auto", torch.device("cpu"), on_gpu=torch.float16) == torch.float32
+    assert chosen_precision("auto", torch.device("cuda"), on_gpu="float16") == torch.float16
+    assert chosen_precision("auto", torch.device("cpu"), on_gpu="float16") == torch.float32

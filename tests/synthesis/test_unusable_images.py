@@ -2,9 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
+from synaug.errors import IncompleteError
+from synaug.experiment import run
+from synaug.pipeline.generate import check_complete
+from synaug.recipes import make_recipe
+from synaug.report.summary import summary
 from synaug.runtime import storage
 
 RECIPE = {
@@ -26,26 +33,50 @@ def folder(tmp_path_factory):
 
 def test_a_random_pipeline_ends_with_the_warning_and_the_real_only_model(folder, stable_diffusion, tmp_path, synaug):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
-    run = tmp_path / "run"
+    out = tmp_path / "run"
     done = synaug(
-        "run", folder, "--model", stable_diffusion, "--recipe", tmp_path / "recipe.yaml", "--out", run,
+        "run", folder, "--model", stable_diffusion, "--recipe", tmp_path / "recipe.yaml", "--out", out,
         "--methods", "cross_entropy,synaug_stage1,synaug",
     )  # fmt: skip
     assert done.code == 3, done.err
-    report = json.loads((run / "report.json").read_text())
+    report = json.loads((out / "report.json").read_text())
     assert report["synthesis"]["accepted"] > 20  # the gates selected here accept them
     assert not report["audit"]["usable"]
     assert report["classifier"] == "cross_entropy"
-    page, printed = (run / "report.html").read_text(), " ".join(done.out.split())
+    page, printed = (out / "report.html").read_text(), " ".join(done.out.split())
+    assert printed.startswith("Warning:")
     for place in (page[: page.index("<nav")], printed):
         assert "Warning: The synthetic images are unusable" in place
         assert "hands over cross-entropy" in place
-    table = (run / "predictions.csv").read_text()
-    assert table == (run / "checkpoints" / "cross_entropy-0" / "predictions.csv").read_text()
+    table = (out / "predictions.csv").read_text()
+    assert table == (out / "checkpoints" / "cross_entropy-0" / "predictions.csv").read_text()
     assert "light-red" in page
-    status = synaug("predict", run, next((folder / "cat").iterdir()))
+    status = synaug("predict", out, next((folder / "cat").iterdir()))
     assert "cross_entropy" in status.out
-    assert storage.read_json(run / "gap.json")["audit"]["overall"]["color"] == "red"
+    assert storage.read_json(out / "gap.json")["audit"]["overall"]["color"] == "red"
+
+
+class Noise:
+    """Independent pixels, which the gate ``noise`` rejects."""
+
+    def __call__(self, prompts, *, seeds):
+        for seed in seeds:
+            yield Image.fromarray(np.random.default_rng(seed).integers(0, 256, (48, 48, 3), np.uint8))
+
+
+def test_a_generator_whose_images_are_all_rejected_gives_the_same_warning_and_model(folder, tmp_path, synaug):
+    recipe = make_recipe(RECIPE | {"quality": {"gates": ["broken", "noise"], "max_attempts": 1}})
+    report = run(folder, tmp_path / "run", recipe, generator=Noise(), methods=("cross_entropy", "synaug_stage1"))
+    assert report["synthesis"]["accepted"] == 0
+    assert not report["audit"]["usable"]
+    assert report["classifier"] == "cross_entropy"
+    said = summary(report)[0]
+    assert said.startswith(
+        "Warning: The synthetic images are unusable: the gates rejected 48 of 48 generated images, most often as noise."
+    )
+    assert 'class="lead alarm"' in (tmp_path / "run" / "report.html").read_text()
+    with pytest.raises(IncompleteError):
+        check_complete(tmp_path / "run")
 
 
 def test_the_plan_names_classes_that_cannot_be_judged(tmp_path, synaug):

@@ -43,9 +43,8 @@ from synaug.pipeline import is_reported
 from synaug.pipeline import prepare as plan_stage
 from synaug.pipeline.report import report
 from synaug.run_directory import Run, RunPaths, read_lock
-from synaug.runtime import Progress, check_free, claim, keep_freed_memory, signals, silent, storage
+from synaug.runtime import Progress, check_free, claim, keep_freed_memory, machine, signals, silent, storage
 from synaug.runtime.files import directories
-from synaug.runtime.machine import machine
 from synaug.runtime.security import trusted, trusting
 from synaug.synthesis.execution import is_settled, synthetic_manifest
 from synaug.synthesis.planning import read_plan

@@ -38,7 +38,7 @@ from synaug.cli.streams import (
 )
 from synaug.cli.usage_errors import EscapingGroup
 from synaug.errors import SynaugError
-from synaug.runtime import is_out_of_memory, keep_freed_memory
+from synaug.runtime import is_out_of_memory, keep_freed_memory, missing_library
 
 INTERRUPTED = "Interrupted. Finished work is saved; rerun the same command to resume."
 OUT_OF_MEMORY = "Out of memory. Use fewer or smaller images at once: train.stage1.batch_size, train.image_size."
@@ -156,6 +156,10 @@ def main() -> NoReturn:
         if is_verbose():
             print_note(_without_secrets(traceback.format_exc()).rstrip("\n"))
         fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if missing := missing_library(error, f"synaug {' '.join(sys.argv[1:2])}".rstrip()):
+            fail(str(missing), missing.exit_code)
+        _fail_as_bug()
     except KeyboardInterrupt:
         fail(INTERRUPTED, 75)
     except OSError as error:  # from reading; storage reports its own write errors
@@ -165,8 +169,7 @@ def main() -> NoReturn:
     except Exception as error:
         if is_out_of_memory(error):
             fail(OUT_OF_MEMORY, 5)
-        print_note(_without_secrets(traceback.format_exc()).rstrip("\n"))
-        fail("This is a bug of synaug. Please report it with the lines above.", 1)
+        _fail_as_bug()
     sys.exit(0)
 
 
@@ -175,6 +178,11 @@ def fail(message: str, code: int) -> NoReturn:
     with contextlib.suppress(OSError):  # stderr may be closed
         print_note(f"synaug: {_without_secrets(message)}")
     sys.exit(code)
+
+
+def _fail_as_bug() -> NoReturn:
+    print_note(_without_secrets(traceback.format_exc()).rstrip("\n"))
+    fail("This is a bug of synaug. Please report it with the lines above.", 1)
 
 
 def _fail_os(error: OSError) -> NoReturn:

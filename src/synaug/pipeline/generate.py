@@ -250,10 +250,10 @@ def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
     made = asdict(result) if result else synthesis_summary(run.plan, out)
     allowed = run.recipe.quality.max_missing
     if made["missing"] > allowed * made["requested"]:
-        reasons = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items())
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in made["rejected"].items())
         raise IncompleteError(
             f"{made['missing']:,} of {made['requested']:,} images are missing because every attempt was rejected "
-            f"({reasons}); allowed are {allowed:.0%}. Look at {out / 'rejected'}, then change the prompts or the "
+            f"({reasons}); allowed are {100 * allowed:g} %. Look at {out / 'rejected'}, then change the prompts or the "
             "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
     if reason := unusable(run):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +19,7 @@ from synaug.runtime import Progress, signals, silent
 from synaug.runtime.records import read_sealed, write_sealed
 from synaug.runtime.security import shell_word
 from synaug.schemas import MeasuredGap
+from synaug.synthesis.execution import REVIEW
 from synaug.synthesis.quality import LEAST_IMAGES, Embed, fit_features
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def write_gap(
     real: Manifest,
     synthetic: Manifest,
     digest: str,
+    rejected: Mapping[str, int],
     progress: Progress = silent,
 ) -> None:
     """Measure the gap, judge the synthetic images, and write both for the report; skipped for unchanged images.
@@ -62,13 +64,15 @@ def write_gap(
         run_folder: the run.
         recipe: its options.
         real: the real training images.
-        synthetic: the accepted synthetic images; without any, nothing is measured.
+        synthetic: the accepted synthetic images; without any, only the rejected attempts are judged.
         digest: of the synthetic images.
+        rejected: number of rejected attempts by reason.
         progress: called while images are read.
     """
-    if not is_measured(run_folder, digest):
+    if not is_measured(run_folder, digest, rejected):
         found = measured_gap(real, synthetic, recipe, progress=progress) if len(synthetic) else {}
-        write_sealed(run_folder.gap, {"images": digest} | found)
+        found = _with_rejections(found, rejected, accepted=len(synthetic))
+        write_sealed(run_folder.gap, {"images": digest, "rejected": dict(rejected)} | found)
 
 
 def read_gap(run_folder: RunPaths) -> MeasuredGap:
@@ -84,15 +88,33 @@ def read_gap(run_folder: RunPaths) -> MeasuredGap:
     return cast("MeasuredGap", read_sealed(path, way_out=way_out))
 
 
-def is_measured(run_folder: RunPaths, digest: str) -> bool:
-    """Return whether the gap was measured for the synthetic images with this digest."""
-    return read_gap(run_folder).get("images") == digest
+def is_measured(run_folder: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:
+    """Return whether the gap was measured for the synthetic images with this digest and for as many rejections."""
+    found = read_gap(run_folder)
+    return found.get("images") == digest and found.get("rejected", {}) == dict(rejected)
 
 
 def unusable(run_folder: RunPaths) -> str:
     """Return why the run's synthetic images are unusable for training; empty if they are usable or were not judged."""
     found = read_gap(run_folder).get("audit")
     return "" if not found or found["usable"] else str(found["sentence"])
+
+
+def _with_rejections(found: MeasuredGap, rejected: Mapping[str, int], *, accepted: int) -> MeasuredGap:
+    """Return the content of the gap file with the verdict of the gates in its audit.
+
+    Rejections in manual review do not count, since what a person leaves may be good.
+    """
+    from synaug.evaluation.gap import audit_with_rejections
+
+    by_gates = {reason: number for reason, number in rejected.items() if reason != REVIEW}
+    judged = audit_with_rejections(
+        found.get("audit") or {},
+        rejected=sum(by_gates.values()),
+        accepted=accepted,
+        reason=max(by_gates, key=by_gates.__getitem__, default="").replace("_", "-"),
+    )
+    return {**found, "audit": judged} if judged else found
 
 
 def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progress: Progress = silent) -> MeasuredGap:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,25 +37,34 @@ if TYPE_CHECKING:
 IN_MEMORY = "images in memory"
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Raise an OptionError for an unknown name of a method, mixing, loss, sampler, network, gate or device."""
-    from synaug.runtime import chosen_device, chosen_precision
+def check_recipe(recipe: Recipe, *, training: bool = True) -> None:
+    """Raise an OptionError for an unknown name of a method, mixing, loss, sampler, network, gate or device.
+
+    Without ``training``, only what needs no training library is checked: the names of methods and gates.
+    """
     from synaug.synthesis.generators import check_own_generator
     from synaug.synthesis.quality import check_gates
-    from synaug.training import check_stage
-    from synaug.training.last_layer import method_named
-    from synaug.training.networks import check_network
 
     check_methods(list(recipe.methods), recipe)
     check_gates(recipe.quality.gates)
-    chosen_precision(recipe.generate.dtype, chosen_device(recipe.generate.device))
-    chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
     networks = {recipe.train.network, *(own.network for own in recipe.methods.values() if own.network)}
     check_code(networks)
     if recipe.generate.generator is not None:
         check_own_generator(recipe.generate.generator)
         if recipe.plan.variant == "fitted":
             raise OptionError("variant 'fitted' trains a diffusion model, which generate.generator replaces.")
+    if training:
+        _check_training(recipe, networks)
+
+
+def _check_training(recipe: Recipe, networks: Iterable[str]) -> None:
+    from synaug.runtime import chosen_device, chosen_precision
+    from synaug.training import check_stage
+    from synaug.training.last_layer import method_named
+    from synaug.training.networks import check_network
+
+    chosen_precision(recipe.generate.dtype, chosen_device(recipe.generate.device))
+    chosen_precision(recipe.train.precision, chosen_device(recipe.train.device))
     for network in networks:
         check_network(network)
     for changes in ({}, *(method.stage1 for method in recipe.methods.values())):

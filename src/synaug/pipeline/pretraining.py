@@ -89,5 +89,7 @@ def _quick_side(network: str, recipe: Recipe, plan: Plan) -> int | None:
 
 
 def _called(recipe: Recipe) -> str:
+    from synaug.training.networks import network_title
+
     side = recipe.train.image_size
-    return f"{recipe.train.network}{f' at {side} pixels' if side else ''}"
+    return f"{network_title(recipe.train.network)}{f', with images of {side} pixels' if side else ''}"

@@ -21,8 +21,7 @@ from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
-from synaug.runtime import storage
-from synaug.runtime.machine import machine
+from synaug.runtime import machine, storage
 from synaug.runtime.security import shell_word
 from synaug.schemas import Data, Report, Result, Synthesis, Training
 from synaug.schemas import Plan as PlanSection
@@ -76,7 +75,7 @@ def report(out: Path, *, command: str = "") -> Report:
         "command": command,
         "machine": machine(),
         "versions": lock["versions"],
-        "seconds": (made["seconds"] or 0.0) + training_seconds(results, recipe),
+        "seconds": (made["seconds"] or 0.0) + training_seconds(results, recipe) + read_choice(out).get("seconds", 0.0),
         "disk": disk_section(run_folder),
         "data": data,
         "plan": plan_section(plan),

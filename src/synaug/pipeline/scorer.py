@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from synaug.config import Recipe
 from synaug.errors import EnvironmentFault
 from synaug.run_directory import RunPaths, locked_recipe
+from synaug.runtime import can_train
 from synaug.synthesis.generators.models import TRANSFORMERS, find_model
 from synaug.synthesis.planning import Plan
 from synaug.synthesis.quality import chosen_name
@@ -55,6 +56,8 @@ def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) 
 
 def _network(recipe: Recipe, plan: Plan) -> str | None:
     """Return the run's own network if it is pretrained, else that of an installed package; None for small images."""
+    if not can_train():  # on a plan that is only shown
+        return None
     from synaug.training.networks import network_at_hand
 
     own = recipe.train.network

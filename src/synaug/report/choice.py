@@ -56,7 +56,7 @@ def _chosen(choice: Choice) -> str:
         else f"{choice['num_images']:,} real training images, each judged by a model that did not learn from it"
     )
     said = (
-        f"Chosen among {len(candidates)}: {_called(choice['chosen'])} ({choice['chosen']}), with "
+        f"Chosen from {len(candidates)} candidates: {_called(choice['chosen'])} ({choice['chosen']}), with "
         f"{METRICS[choice['metric']]} {_with_error(own['score'], own['error'])} on {where}."
     )
     if choice["best"] == choice["chosen"]:
@@ -81,8 +81,8 @@ def _synthetic(choice: Choice) -> str:
             if certainty >= CERTAIN
             else "Synthetic images seem to help, but this can be chance"
         )
-        sure = "" if math.isnan(certainty) else f"; it is better with a probability of {percent(certainty)}"
-        return f"{helped}: without them the best is {_called(rival['method'])}, {points} lower{sure}."
+        sure = "" if math.isnan(certainty) else f" The chosen one is better with a probability of {percent(certainty)}."
+        return f"{helped}: the best method without them, {_called(rival['method'])}, is {points} lower.{sure}"
     if rival["difference"] > 0:
         return f"Synthetic images did not help: the best with them, {_called(rival['method'])}, is {points} lower."
     return (

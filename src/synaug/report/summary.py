@@ -100,7 +100,7 @@ def _rarest_class(report: Report, before: str | None, after: str | None) -> str:
     if shared == len(counts):
         return f"All {shared} classes have {_number_of(counts[rarest], 'image')}: there was nothing to balance."
     who = "Your rarest class" if shared == 1 else "One of your rarest classes"
-    begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'image')}"
+    begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'training image')}"
     tested = (report["data"].get("test_class_counts") or {}).get(rarest)
     if tested and tested < MIN_TEST_IMAGES:
         unknown = f"On only {_number_of(tested, 'test image')} its recall cannot be measured reliably."

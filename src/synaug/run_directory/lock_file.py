@@ -13,8 +13,7 @@ from synaug.config import Recipe
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import make_recipe
 from synaug.run_directory.paths import RunPaths
-from synaug.runtime import storage
-from synaug.runtime.machine import machine
+from synaug.runtime import machine, storage
 from synaug.runtime.records import check_file, current_digest, read_sealed, required, write_sealed
 from synaug.runtime.security import redacted, shell_word
 

@@ -15,9 +15,13 @@ from .devices import available_kinds as available_kinds
 from .devices import chosen_device as chosen_device
 from .devices import chosen_precision as chosen_precision
 from .devices import forked_randomness as forked_randomness
+from .devices import machine as machine
 from .embedded import ASSETS as ASSETS
 from .embedded import demo_data as demo_data
 from .embedded import demo_recipe as demo_recipe
+from .libraries import can_train as can_train
+from .libraries import missing_library as missing_library
+from .libraries import needs_libraries as needs_libraries
 from .memory import is_out_of_memory as is_out_of_memory
 from .memory import keep_freed_memory as keep_freed_memory
 from .new_folder import is_free as is_free

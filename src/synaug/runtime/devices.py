@@ -1,15 +1,40 @@
-"""Choose the device and number format for a network, and isolate its random draws."""
+"""Describe this machine, choose the device and number format for a network, and isolate its random draws.
+
+torch is imported on use: counting, planning and evaluating work without it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import os
+import platform
 from collections.abc import Iterator
-
-import torch
+from typing import TYPE_CHECKING
 
 from synaug.errors import EnvironmentFault, OptionError, unknown
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+if TYPE_CHECKING:
+    import torch
+
+_PRECISIONS = ("float32", "float16", "bfloat16")
+
+
+def machine() -> str:
+    """Return a short description of this machine, for reports."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU cores ({platform.machine()}), {pages:.0f} GiB, {_accelerator()}"
+
+
+def _accelerator() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "GPU unknown without torch"
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return "no GPU"
 
 
 def chosen_device(device: str | torch.device) -> torch.device:
@@ -19,6 +44,8 @@ def chosen_device(device: str | torch.device) -> torch.device:
         OptionError: this is not a device name.
         EnvironmentFault: the device is not available on this machine.
     """
+    import torch
+
     if not isinstance(device, str | torch.device):
         raise OptionError(f"device must be a name such as auto or cpu, got {type(device).__name__}.")
     if str(device) == "auto":
@@ -37,27 +64,33 @@ def chosen_device(device: str | torch.device) -> torch.device:
 
 def available_kinds() -> list[str]:
     """Return the kinds of device on this machine, fastest last."""
+    import torch
+
     found = {"mps": torch.backends.mps.is_available(), "cuda": torch.cuda.is_available()}
     return ["cpu", *(kind for kind, is_available in found.items() if is_available)]
 
 
-def chosen_precision(precision: str, device: torch.device, *, on_gpu: torch.dtype = torch.bfloat16) -> torch.dtype:
-    """Return the number format of the forward pass; ``auto`` is ``on_gpu`` on CUDA, else float32.
+def chosen_precision(precision: str, device: torch.device, *, on_gpu: str = "bfloat16") -> torch.dtype:
+    """Return the number format of the forward pass; ``auto`` is the format named ``on_gpu`` on CUDA, else float32.
 
     Raises:
         OptionError: unknown format, or half precision on a CPU, which is far slower there.
     """
+    import torch
+
     if precision == "auto":
-        return on_gpu if device.type == "cuda" else torch.float32
-    if not isinstance(precision, str) or precision not in _DTYPES:
-        raise unknown("precision", precision, ["auto", *_DTYPES])
+        precision = on_gpu if device.type == "cuda" else "float32"
+    if not isinstance(precision, str) or precision not in _PRECISIONS:
+        raise unknown("precision", precision, ["auto", *_PRECISIONS])
     if device.type == "cpu" and precision != "float32":
         raise OptionError(f"precision {precision} is slower than float32 on a CPU; allowed there: auto, float32.")
-    return _DTYPES[precision]
+    return getattr(torch, precision)
 
 
 @contextlib.contextmanager
 def forked_randomness(device: torch.device) -> Iterator[None]:
     """Let the block seed torch (for dropout inside networks), then restore the caller's random state."""
+    import torch
+
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield

@@ -56,8 +56,9 @@ class Audit(TypedDict, total=False):
 
 
 class MeasuredGap(TypedDict, total=False):
-    """The digest of the synthetic images and, if there are any, the gap and the audit."""
+    """The digest of the synthetic images, the rejections by reason and, if there are any, the gap and the audit."""
 
     images: str
+    rejected: dict[str, int]
     gap: Gap
     audit: Audit

@@ -276,7 +276,7 @@ def _decoded(manifest: Manifest, shape: tuple[int, ...], progress: Progress) -> 
 
     with ThreadPoolExecutor() as threads:
         for done, _ in enumerate(threads.map(decode, range(len(manifest))), 1):
-            progress("read images", done, len(manifest), "")
+            progress("reading images", done, len(manifest), "")
             if done % 256 == 0:
                 signals.stop_here()
     return torch.from_numpy(images)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from synaug.evaluation.gap.audit import Looks, audit, audit_section
+from synaug.evaluation.gap.audit import Looks, audit, audit_section, audit_with_rejections
 from synaug.evaluation.gap.domain_gap import gap_report
 
 NAMES = ("cat", "coffee")
@@ -122,3 +122,29 @@ def test_the_section_has_a_light_per_class():
     section = audit_section(judged(features(seed=1)), NAMES)
     assert section["usable"]
     assert {name: light["color"] for name, light in section["per_class"].items()} == dict.fromkeys(NAMES, "green")
+
+
+@pytest.mark.parametrize(
+    ("rejected", "accepted", "is_usable"),
+    [(90, 10, False), (89, 11, True), (18, 1, True), (20, 0, False), (0, 0, True)],
+)
+def test_a_generator_of_which_nine_in_ten_attempts_fail_is_unusable(rejected, accepted, is_usable):
+    """Below 20 attempts nothing is said."""
+    found = audit_with_rejections({}, rejected=rejected, accepted=accepted, reason="off-class")
+    assert found.get("usable", True) is is_usable
+    if not is_usable:
+        assert found["overall"] == {"color": "red", "findings": ["rejected"]}
+        assert f"rejected {rejected} of {rejected + accepted}" in found["sentence"]
+
+
+def test_rejections_keep_what_was_found_about_the_accepted_images():
+    before = {"sentence": "unusable", "usable": False, "overall": {"color": "red", "findings": ["noise"], "noise": 0.9}}
+    assert audit_with_rejections(before, rejected=99, accepted=1, reason="noise") is before
+    grey = {
+        "sentence": "few",
+        "usable": True,
+        "overall": {"color": "grey", "findings": [], "noise": 0.0},
+        "per_class": {},
+    }
+    found = audit_with_rejections(grey, rejected=99, accepted=1, reason="noise")
+    assert (found["overall"]["noise"], found["overall"]["color"], grey["overall"]["color"]) == (0.0, "red", "grey")

@@ -89,14 +89,45 @@ def test_without_two_real_images_of_any_class_it_stays():
     assert cross_fitted(problem, regularization=1.0, seed=0) is IDEAL
 
 
-def test_the_best_layer_has_to_lead_by_a_standard_error_by_hand():
+@pytest.mark.parametrize("are_remembered", [True, False])
+def test_the_best_layer_has_to_lead_by_a_standard_error_by_hand(are_remembered):
     """Two groups of ten. A constant gain has standard error 0; one that swings by 0.5 has 0.12, more than 0.1."""
     groups = np.repeat([0, 1], 10)
     steady = np.column_stack([np.full(20, 1.0), np.full(20, 0.9), np.full(20, 0.95)])
-    assert chosen_column(steady, groups) == 1
+    assert chosen_column(steady, groups, are_remembered=are_remembered) == 1
     swinging = np.column_stack([1.0 + np.tile([0.5, -0.5], 10), np.full(20, 0.9)])
-    assert chosen_column(swinging, groups) == 0
-    assert chosen_column(np.zeros((0, 3)), groups[:0]) == 0
+    assert chosen_column(swinging, groups, are_remembered=are_remembered) == 0
+    assert chosen_column(np.zeros((0, 3)), groups[:0], are_remembered=are_remembered) == 0
+
+
+def test_on_remembered_images_the_loosest_of_equally_good_layers_is_taken_by_hand():
+    """Column 2 is the best by 0.02. Column 3 differs from it by noise (0.02 +- 0.03), column 4 by more than noise."""
+    groups, noise = np.repeat([0, 1], 10), np.tile([0.13, -0.13], 10)
+    losses = np.column_stack([np.full(20, value) for value in (1.0, 0.5, 0.4, 0.42, 0.5)])
+    losses[:, 3] += noise
+    assert chosen_column(losses, groups, are_remembered=True) == 3
+    assert chosen_column(losses, groups, are_remembered=False) == 2
+    losses[:, 3] -= noise
+    assert chosen_column(losses, groups, are_remembered=True) == 2
+
+
+def test_a_looser_layer_has_to_lead_the_existing_one_as_well():
+    """Column 2 equals the best within its noise (0.1 +- 0.12), but also the existing layer (0.1 +- 0.12)."""
+    groups, noise = np.repeat([0, 1], 10), np.tile([0.5, -0.5], 10)
+    losses = np.column_stack([np.full(20, 1.0), np.full(20, 0.8), 0.9 + noise])
+    assert chosen_column(losses, groups, are_remembered=True) == 1
+
+
+def test_only_training_images_count_as_remembered(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "synaug.training.last_layer.cross_fitting.chosen_column",
+        lambda *_, are_remembered: seen.append(are_remembered) or 0,
+    )
+    problem = sample((9, 9, 9, 9), 0)
+    cross_fitted(problem, regularization=1.0, seed=0)
+    cross_fitted(replace(problem, validation=sample((2, 2, 2, 2), 1)), regularization=1.0, seed=0)
+    assert seen == [True, False]
 
 
 def test_groups_get_equal_weight_in_fit_and_judgment():

@@ -97,6 +97,7 @@ def doctor(
 def show_doctor(content: Examination) -> None:
     """Print one row per class, the suspicious labels, the findings and the next command."""
     from synaug.cli.printing import Console, Table, escape
+    from synaug.training.networks import network_title
 
     console = Console()
     table = Table()
@@ -111,7 +112,7 @@ def show_doctor(content: Examination) -> None:
     console.print(table)
     baseline = content["baseline"]
     what = (
-        f"frozen features of {baseline['network']}"
+        f"frozen features of {network_title(baseline['network'])}"
         if baseline["network"]
         else "thumbnails (no pretrained weights at hand)"
     )

@@ -22,6 +22,7 @@ from synaug.schemas import Account, Counts, Report, Result
 from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
 
 _LINES = 12
+_SIZES = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}  # training images of a class
 
 
 def _console() -> Console:
@@ -281,9 +282,10 @@ def show_results(results: Sequence[Result]) -> None:
         cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in columns]
         table.add_row(escape(row.method), *cells)
     _console().print(table)
-    _console().print(
-        "[dim]Percent of the real test images recognized; many / medium / few: classes by their training images.[/]"
-    )
+    sizes = [name for name in columns if name in _SIZES]
+    meaning = " / ".join(_SIZES[name] for name in sizes)
+    by_size = f"; {' / '.join(sizes)}: classes with {meaning} training images" if sizes else ""
+    _console().print(f"[dim]Percent of the real test images recognized{by_size}.[/]")
 
 
 def wrapped(text: str, width: int) -> str:
@@ -297,20 +299,37 @@ def wrapped(text: str, width: int) -> str:
     return joined.replace("\0", " ")
 
 
-def show_summary(report: Report, page: Path) -> None:
-    """Print the report's summary and the location of the page."""
-    from synaug.report import ALARM
-    from synaug.report.summary import summary
+def show_alarms(report: Report) -> None:
+    """Print the sentences that must be read before anything else."""
+    alarms = _sentences(report, are_alarms=True)
+    _print_sentences(alarms, style="bold red")
+    if alarms:
+        _console().print()
 
+
+def show_summary(report: Report, page: Path) -> None:
+    """Print the report's summary, except its alarms, and the location of the page."""
     console = _console()
     console.print()
-    for sentence in summary(report):
-        for line in wrapped(sentence, console.width).split("\n"):  # ``escape`` would show the line breaks
-            console.print(f"[bold red]{escape(line)}[/]" if sentence.startswith(ALARM) else escape(line))
+    _print_sentences(_sentences(report, are_alarms=False))
     for warning in report["warnings"]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     console.print(f"\nReport: [bold]{escape(str(page))}[/]")
     show_usage(report.get("usage") or [])
+
+
+def _sentences(report: Report, *, are_alarms: bool) -> list[str]:
+    from synaug.report import ALARM
+    from synaug.report.summary import summary
+
+    return [sentence for sentence in summary(report) if sentence.startswith(ALARM) == are_alarms]
+
+
+def _print_sentences(sentences: Sequence[str], *, style: str = "") -> None:
+    console = _console()
+    for sentence in sentences:
+        for line in wrapped(sentence, console.width).split("\n"):  # ``escape`` would show the line breaks
+            console.print(f"[{style}]{escape(line)}[/]" if style else escape(line))
 
 
 def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) -> None:

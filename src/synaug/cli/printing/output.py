@@ -74,5 +74,6 @@ def show_report(content: Report, out: Path, *, as_json: bool) -> None:
         return
     from synaug.cli.printing import console
 
+    console.show_alarms(content)
     console.show_results(content["results"])
     console.show_summary(content, out / "report.html")

@@ -13,9 +13,12 @@ def training_sentences(plan: RunPreview) -> list[str]:
     """Return sentences, with rich's markup, about the training of ``preview_run``; none without methods."""
     if not plan["methods"]:
         return []
+    from synaug.training.networks import network_title
+
     times = f", each with {plan['num_seeds']} seeds" if plan["num_seeds"] > 1 else ""
+    network = network_title(plan["network"])
     said = [
-        f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(plan['network'])}, images of "
+        f"Then training and testing: {', '.join(plan['methods'])}{times}; {escape(network)}, images of "
         f"{plan['image_size']} pixels, {_each(plan['length'])}{_about(plan['training_seconds'], ' of training')}.",
         _choosing(plan["choosing"]),
     ]

@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 from synaug.data.color_mode import color_mode
 from synaug.data.images import encoded
 from synaug.data.manifest import Manifest, read_image
-from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.runtime import FUNCTION, TRUTH, check_arguments
+from synaug.errors import DataError, OptionError
+from synaug.runtime import FUNCTION, TRUTH, check_arguments, missing_library, needs_libraries
 
 if TYPE_CHECKING:
     import datasets
@@ -90,6 +90,7 @@ def _fitted(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     return ImageOps.fit(image, size, Image.Resampling.BICUBIC)
 
 
+@needs_libraries
 def to_torch(
     data: Manifest, *, transform: Callable[[Image.Image], Any] | None = None, pairs: bool = False
 ) -> ImageDataset:
@@ -118,13 +119,13 @@ def to_datasets(data: Manifest) -> datasets.Dataset:
     ``is_synthetic``. For one split: ``to_datasets(data.split("train"))``.
 
     Raises:
-        EnvironmentFault: the package ``datasets`` is not installed.
+        MissingLibraryError: the package ``datasets`` is not installed.
     """
     _check_manifest(data, "to_datasets")
     try:
         import datasets
     except ImportError as error:
-        raise EnvironmentFault("to_datasets needs the package datasets: pip install 'synaug[hub]'.") from error
+        raise missing_library(error, "to_datasets()") or error from error
     features: dict[str, Any] = {
         "id": datasets.Value("string"),
         "image": datasets.Image(mode=color_mode(data)),  # one mode for all, so that images can be stacked

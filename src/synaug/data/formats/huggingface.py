@@ -20,7 +20,7 @@ from synaug.data.formats.tables import PATH_COLUMNS, Table, list_rows
 from synaug.data.images import file_bytes
 from synaug.data.manifest import Quarantined
 from synaug.errors import DataError, EnvironmentFault
-from synaug.runtime import storage
+from synaug.runtime import missing_library, storage
 from synaug.runtime.files import directories
 
 PREFIX = "hf:"
@@ -218,9 +218,7 @@ def _library() -> Any:
     try:
         import datasets
     except ModuleNotFoundError as error:
-        if error.name != "datasets":
-            raise
-        raise EnvironmentFault("The package datasets is missing. Install it with: pip install 'synaug[hub]'") from None
+        raise missing_library(error, "Reading this") or error from None
     return datasets
 
 

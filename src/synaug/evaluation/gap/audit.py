@@ -20,6 +20,7 @@ from synaug.schemas import Light as LightSection
 
 MIN_JUDGED = 10  # images per side; classes with fewer are not judged
 MIN_COMPARED = 20  # images per side; with fewer, the sets as a whole are not compared
+_MOST_REJECTED = 0.9  # share of all attempts; the accepted rest passed by chance
 _MOST = 0.5  # share of a fault that makes the images unusable
 _SOME = 0.1  # share of a fault that deserves a warning
 _APART, _FOREIGN_COVERAGE = 0.97, 0.05  # minimum real-vs-synthetic accuracy, maximum coverage: another kind of picture
@@ -131,6 +132,29 @@ def audit_section(found: Audit, class_names: Sequence[str]) -> AuditSection:
         "overall": overall,
         "per_class": dict(zip(class_names, lights, strict=True)),
     }
+
+
+def audit_with_rejections(found: AuditSection, *, rejected: int, accepted: int, reason: str) -> AuditSection:
+    """Return the audit, or one that finds the images unusable because the gates rejected nearly all attempts.
+
+    The few that pass such a generator passed by chance, and are too few to be judged by themselves.
+
+    Args:
+        found: the audit of the accepted images; empty without any.
+        rejected: attempts that the gates rejected, at least 0.
+        accepted: images that they accepted.
+        reason: the most frequent reason, in words.
+    """
+    made = rejected + accepted
+    if made < MIN_COMPARED or rejected < _MOST_REJECTED * made or not found.get("usable", True):
+        return found
+    overall = found.get("overall") or cast("LightSection", {})
+    red = cast("LightSection", {**overall, "color": "red", "findings": [*overall.get("findings", ()), "rejected"]})
+    sentence = (
+        f"The synthetic images are unusable: the gates rejected {rejected:,} of {made:,} generated images, "
+        f"most often as {reason}."
+    )
+    return {**found, "sentence": sentence, "usable": False, "overall": red}
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from synaug.runtime import (
     check_arguments,
     is_free,
     kind_of,
+    needs_libraries,
     put_in_place,
     remove_left_over,
     storage,
@@ -45,6 +46,7 @@ CHOSEN = "chosen"  # instead of a method: the one that the run chose
 METRICS = ("accuracy", "mean_recall", "many", "medium", "few", "worst_class", "worst_group_accuracy")
 
 
+@needs_libraries
 def export_classifier(
     run: str | Path,
     out: str | Path,

@@ -22,7 +22,7 @@ from synaug.data.labels import plain_cell
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.report import chosen_result, finished_results
 from synaug.run_directory import RunPaths, check_regular, locked_recipe
-from synaug.runtime import PATH, SEED, TEXT, Progress, check_arguments, signals, silent, storage
+from synaug.runtime import PATH, SEED, TEXT, Progress, check_arguments, needs_libraries, signals, silent, storage
 from synaug.runtime.files import directories
 from synaug.runtime.security import shell_word
 from synaug.schemas import Result
@@ -64,6 +64,7 @@ class _Named:
     label: str | None = None
 
 
+@needs_libraries
 def load_classifier(
     path: str | Path,
     *,

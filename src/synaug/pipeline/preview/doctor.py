@@ -13,7 +13,7 @@ from synaug.data import Manifest, content_numbers, fold_numbers, groups, read_da
 from synaug.errors import DataError
 from synaug.evaluation import suspects
 from synaug.evaluation.learning_curve import learning_curve
-from synaug.runtime import Progress, signals, silent
+from synaug.runtime import Progress, can_train, signals, silent
 from synaug.runtime.security import shell_word
 from synaug.schemas.output import DuplicateCounts, Examination, Layout
 
@@ -232,12 +232,18 @@ def _some_of_each(labels: np.ndarray, most: int, rng: np.random.Generator) -> np
     return mixed[:most]
 
 
-def _features(real: Manifest, recipe: Recipe, pixels: np.ndarray, progress: Progress) -> Features:
-    """Return features of a pretrained network if one is available offline; else thumbnails."""
+def _network_at_hand() -> str | None:
+    if not can_train():
+        return None
     from synaug.training.networks import small_network_at_hand
 
+    return small_network_at_hand()
+
+
+def _features(real: Manifest, recipe: Recipe, pixels: np.ndarray, progress: Progress) -> Features:
+    """Return features of a pretrained network if one is available offline; else thumbnails."""
     rows = _some_of_each(real.labels, MOST_IMAGES, np.random.default_rng([recipe.seed, 11]))
-    network = small_network_at_hand()
+    network = _network_at_hand()
     if network is None:
         return Features(pixels[rows].astype(np.float64) / 255, rows, None, "cpu", float("nan"))
     from synaug.runtime import chosen_device

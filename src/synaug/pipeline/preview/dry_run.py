@@ -15,7 +15,7 @@ from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.report import finished_results, model_note, plan_section
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run
-from synaug.runtime import Progress, silent, storage
+from synaug.runtime import Progress, can_train, silent, storage
 from synaug.schemas.output import ChoosingPreview, FoldsPreview, PlanSummary, RunPreview
 from synaug.synthesis.execution import num_unsettled, synthesis_summary, synthetic_manifest
 from synaug.synthesis.generators.models import is_service, limit_at_hand, model_facts
@@ -32,7 +32,7 @@ def preview_plan(source: Path, recipe: Recipe, *, progress: Progress = silent) -
 
 
 def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Manifest]:
-    plan_stage.check_recipe(recipe)
+    plan_stage.check_recipe(recipe, training=can_train())
     manifest = plan_stage.load_data(source, recipe, progress=progress)
     return plan_stage.drafted_plan(manifest, recipe), manifest
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from synaug.runtime import available_kinds, storage
+from synaug.runtime import available_kinds, can_train, storage
 from synaug.runtime.security import redacted
 
 PACKAGES = {
@@ -87,6 +87,8 @@ def _version(name: str) -> str | None:
 
 
 def _devices() -> Iterator[dict[str, Any]]:
+    if not can_train():
+        return
     import torch
 
     threads = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"

@@ -1,5 +1,6 @@
 from .generation import Task as Task
 from .generation import generated as generated
+from .journal import REVIEW as REVIEW
 from .journal import read_journals as read_journals
 from .journal import read_tally as read_tally
 from .provenance import manifest_of as manifest_of

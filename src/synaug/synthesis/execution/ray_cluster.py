@@ -19,7 +19,7 @@ from typing import Any
 
 from synaug.config import QualityOptions
 from synaug.errors import EnvironmentFault, InUseError, OptionError, SynaugError, unknown
-from synaug.runtime import Progress, keep_freed_memory, signals, silent, storage
+from synaug.runtime import Progress, keep_freed_memory, missing_library, signals, silent, storage
 from synaug.synthesis.execution.journal import read_state
 from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, SynthesisResult, part_result, slots_of
 from synaug.synthesis.planning import Plan
@@ -120,9 +120,7 @@ def _ray(cluster: Cluster) -> Iterator[Any]:
     try:
         import ray
     except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise EnvironmentFault("--engine ray needs Ray: pip install 'synaug[cluster]'.") from None
+        raise missing_library(error, "--engine ray") or error from None
     if ray.is_initialized():
         yield ray
         return

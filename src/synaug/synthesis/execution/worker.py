@@ -25,6 +25,7 @@ from synaug.runtime import (
     Progress,
     check_arguments,
     instance_of,
+    needs_libraries,
     signals,
     silent,
     storage,
@@ -62,6 +63,7 @@ _SHARD = Kind(
 )
 
 
+@needs_libraries
 def synthesize(
     plan: Plan,
     generator: Generator | None,

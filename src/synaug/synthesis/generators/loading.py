@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
-from synaug.runtime import MODEL, TEXT, check_arguments, instance_of, storage
+from synaug.runtime import MODEL, TEXT, check_arguments, instance_of, needs_libraries, storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.conditioning import add_adapter, load_controlnet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
@@ -25,6 +25,7 @@ _SLOW_SCHEDULERS = ("PNDMScheduler", "DDIMScheduler")
 _FIRST_BATCH = 16  # when the batch size is found by trial
 
 
+@needs_libraries
 def load_generator(
     model: str,
     options: GenerateOptions,
@@ -62,7 +63,7 @@ def load_generator(
     if variant not in VARIANTS:
         raise unknown("variant", variant, VARIANTS)
     device = chosen_device(options.device)
-    dtype = chosen_precision(options.dtype, device, on_gpu=torch.float16)
+    dtype = chosen_precision(options.dtype, device, on_gpu="float16")
     folder = find_model(model, offline=offline, half=dtype == torch.float16)
     if variant == "fitted" and not (folder.path / "fit.json").exists():
         raise OptionError(

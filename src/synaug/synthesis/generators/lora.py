@@ -20,8 +20,8 @@ from safetensors.torch import save as save_tensors
 
 from synaug.config import FitOptions
 from synaug.data import Manifest, read_image
-from synaug.errors import DataError, EnvironmentFault, OptionError
-from synaug.runtime import Progress, chosen_device, signals, silent, storage
+from synaug.errors import DataError, OptionError
+from synaug.runtime import Progress, chosen_device, missing_library, signals, silent, storage
 from synaug.runtime.files import directories
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
@@ -81,7 +81,7 @@ def _add_adapter(pipeline: Any, model: ModelFolder, options: FitOptions) -> None
     try:
         from peft import LoraConfig
     except ModuleNotFoundError as error:
-        raise EnvironmentFault("variant 'fitted' needs peft: pip install 'synaug[adapt]'.") from error
+        raise missing_library(error, "The variant 'fitted'") or error from error
     if type(pipeline).__name__ != "StableDiffusionPipeline":
         raise OptionError(
             f"variant 'fitted' trains Stable Diffusion 1 and 2, and {model.name} is a {type(pipeline).__name__}; "

@@ -31,8 +31,6 @@ class LocalWriter:
         Raises:
             EnvironmentFault: the model or the device is not available, or it writes no text.
         """
-        import torch
-
         folder = find_model(model, layout=TRANSFORMERS, offline=offline)
         place = chosen_device(device)
         settings = {"local_files_only": True, "trust_remote_code": False}
@@ -41,7 +39,7 @@ class LocalWriter:
                 self._processor, self._tokenizer, kind = _readers(folder.path, settings)
                 self._model = kind.from_pretrained(
                     folder.path, use_safetensors=True, **settings,
-                    dtype=chosen_precision("auto", place, on_gpu=torch.bfloat16),
+                    dtype=chosen_precision("auto", place),
                 )  # fmt: skip
         except Exception as error:  # each kind of damage to a folder raises its own
             raise EnvironmentFault(f"The language model {model} cannot be loaded: {error}") from error

@@ -4,6 +4,10 @@ A few real images per class contain less information than the layer trained in s
 the existing layer, then logistic regressions that are pulled towards it more and more loosely. Each is judged by its
 log-loss on real images that it was not fitted to. The best one replaces the trained layer only if it is better by more
 than one standard error, since the network has seen those images and the trained layer was chosen on many more.
+
+A network remembers the images that it was trained on: under the trained layer, their loss is too low, and the less a
+candidate moves, the more it inherits of this. So if the judges are training images, the loosest candidate within one
+standard error of the best one is taken. Validation images are not remembered, and the best candidate on them is taken.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ def cross_fitted(problem: Problem, *, regularization: float, seed: int) -> Head:
     ``regularization`` is ignored, since this method has its own grid.
     """
     losses, groups = held_out_losses(problem, seed=seed)
-    chosen = chosen_column(losses, groups)
+    chosen = chosen_column(losses, groups, are_remembered=problem.validation is None)
     if chosen == 0:
         return problem.start
     return _path(problem)[chosen]
@@ -67,13 +71,32 @@ def held_out_losses(problem: Problem, *, seed: int) -> tuple[np.ndarray, np.ndar
     return np.concatenate(parts), problem.groups[np.concatenate(held)]
 
 
-def chosen_column(losses: np.ndarray, groups: np.ndarray) -> int:
-    """Return the column with the lowest group mean if it beats the first by more than a standard error; else 0."""
+def chosen_column(losses: np.ndarray, groups: np.ndarray, *, are_remembered: bool) -> int:
+    """Return the column to use: 0, the existing layer, unless another one leads it by more than a standard error.
+
+    Columns are compared by the mean over groups of the paired differences. The others are ordered from tight to loose;
+    with ``are_remembered``, the loosest one within a standard error of the best is returned, else the best one.
+
+    Args:
+        losses: of the existing layer and of each candidate, shape ``(M, 1 + S)``.
+        groups: shape ``(M,)``.
+        are_remembered: whether the network was trained on the images that the losses were measured on.
+    """
     if not len(losses):
         return 0
     best = int(np.argmin([group_mean(column, groups) for column in losses.T]))
-    gain = losses[:, 0] - losses[:, best]
-    return best if group_mean(gain, groups) > group_mean_error(gain, groups) else 0
+    if not _is_more_than_noise(losses[:, 0] - losses[:, best], groups):
+        return 0
+    looser = range(losses.shape[1] - 1, best, -1) if are_remembered else ()
+    for column in looser:
+        is_as_good = not _is_more_than_noise(losses[:, column] - losses[:, best], groups)
+        if is_as_good and _is_more_than_noise(losses[:, 0] - losses[:, column], groups):
+            return column
+    return best
+
+
+def _is_more_than_noise(differences: np.ndarray, groups: np.ndarray) -> bool:
+    return group_mean(differences, groups) > group_mean_error(differences, groups)
 
 
 def _losses(heads: list[Head], problem: Problem) -> np.ndarray:

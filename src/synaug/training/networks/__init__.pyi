@@ -22,6 +22,7 @@ from .saving import SavedClassifier as SavedClassifier
 from .saving import load_classifier as load_classifier
 from .saving import write_classifier as write_classifier
 from .timm_networks import architecture as architecture
+from .timm_networks import network_title as network_title
 from .timm_networks import pretrained_normalization as pretrained_normalization
 from .weights import FOLDER_VARIABLE as FOLDER_VARIABLE
 from .weights import SMALLEST_SIDE as SMALLEST_SIDE

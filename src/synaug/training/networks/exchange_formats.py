@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import EnvironmentFault, OptionError, unknown
-from synaug.runtime import storage, without_warnings
+from synaug.runtime import missing_library, storage, without_warnings
 from synaug.training.networks.custom import is_own
 from synaug.training.networks.saving import SavedClassifier
 from synaug.training.networks.timm_networks import WEIGHTS
@@ -126,9 +126,7 @@ def _onnx(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tu
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise EnvironmentFault(
-            f"Writing and checking an ONNX file needs {error.name}. Install it with: pip install 'synaug[onnx]'"
-        ) from error
+        raise missing_library(error, "Writing and checking an ONNX file") or error from error
     batch = torch.export.Dim("batch", min=1)
     program = torch.onnx.export(
         network, (example,), dynamo=True, opset_version=OPSET, input_names=[INPUT], output_names=[OUTPUT],

@@ -101,6 +101,20 @@ def architecture(name: str) -> str:
     return f"timm/{_local_config(local)[0]}" if local.startswith(LOCAL) else name
 
 
+def network_title(name: str) -> str:
+    """Return a network's name as people should read it: of a folder, the architecture and where it is.
+
+    Raises:
+        OptionError: the folder has no weights.
+    """
+    local = name.removeprefix("timm/")
+    if not local.startswith(LOCAL):
+        return name
+    folder, home = Path(local.removeprefix(LOCAL)), Path.home()
+    place = Path("~") / folder.relative_to(home) if folder.is_relative_to(home) else folder
+    return f"{_local_config(local)[0]} ({place})"
+
+
 @functools.lru_cache(maxsize=16)
 def _pooling(architecture: str) -> str | None:
     """Return the default pooling of a timm network: ``avg``, ``token``, ...; None if unknown."""

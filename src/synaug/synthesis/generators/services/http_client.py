@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.runtime import signals
+from synaug.runtime import missing_library, signals
 from synaug.runtime.security import is_loopback, redacted
 
 MAX_BYTES = 64 << 20  # of one response
@@ -58,8 +58,8 @@ class HttpClient:
         """
         try:
             import httpx
-        except ModuleNotFoundError:
-            raise EnvironmentFault("Services need the package httpx: pip install 'synaug[api]'.") from None
+        except ModuleNotFoundError as error:
+            raise missing_library(error, "A service") or error from None
         self.endpoint = checked_endpoint(endpoint, has_key=key is not None)
         self._errors: type[Exception] = httpx.TransportError
         self._key, self._options, self._kind = key, options, kind
