@@ -21,10 +21,11 @@ from synaug.runtime import demo_data
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "screencast.svg"
 COLUMNS, ROWS, LINE, CELL = 92, 26, 18, 7.85  # characters; pixels
+CUT = 5  # pixels between the top of a line and of its letters, so that no part of the line above shows
 TYPING, READING, PAUSE = 0.045, 0.09, 1.6  # seconds per character, per line of output, after a command
 COMMANDS = [
     "synaug count photos",
-    "synaug plan photos --out runs/photos --model embedded --target 14 --set generate.steps=6",
+    "synaug plan photos --out runs/photos --model embedded --target 40 --set generate.steps=6",
     "synaug generate runs/photos",
     "synaug status runs/photos",
     "synaug review runs/photos",
@@ -43,7 +44,7 @@ text { font: 13px/18px ui-monospace, "SF Mono", Menlo, "Liberation Mono", monosp
 
 def write_photos(folder: Path) -> None:
     fashion = read_data(demo_data())
-    for name, number in (("bag", 14), ("coat", 8), ("ankle boot", 4)):
+    for name, number in (("bag", 60), ("coat", 40), ("ankle boot", 30)):
         place = folder / "photos" / name
         place.mkdir(parents=True)
         for row in np.flatnonzero(fashion.labels == fashion.class_names.index(name))[:number]:
@@ -92,7 +93,7 @@ def runs(line: Text):
 
 
 def main() -> None:
-    elements, tops = [], [(0.0, 0)]
+    elements, tops = [], []
     now, row = 0.6, 0
 
     def put(content: str) -> None:
@@ -115,8 +116,11 @@ def main() -> None:
                 put(f'<tspan class="t" style="animation-delay:{now:.2f}s">{spans(line)}</tspan>' if len(line) else "")
                 now += READING
             now += PAUSE
-    scroll = " ".join(f"{100 * time / now:.3f}% {{ transform: translateY({-LINE * top}px); }}" for time, top in tops)
-    scroll += f" 100% {{ transform: translateY({-LINE * max(0, row - ROWS)}px); }}"
+    tops.append((now, max(0, row - ROWS)))
+    scroll = " ".join(
+        f"{100 * time / now:.3f}% {{ transform: translateY({-LINE * top - CUT if top else 0}px); }}"
+        for time, top in tops
+    )
     width, height = round(COLUMNS * CELL + 24), LINE * ROWS + 20
     OUT.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '

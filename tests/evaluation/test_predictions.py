@@ -206,3 +206,17 @@ def test_any_holder_of_classes_is_a_column(values):
 def test_columns_can_be_numbered():
     frame = pd.DataFrame({0: [0, 1], 1: [0, 1], 2: ["f", "m"]})
     assert evaluate_predictions(frame, label=0, prediction=1, attributes=[2])["accuracy"] == 1
+
+
+@pytest.mark.parametrize("true", ["label", "y_true", "True", "target", "actual", "ground_truth", "true_label"])
+@pytest.mark.parametrize("predicted", ["prediction", "y_pred", "Pred", "predicted", "predicted_label"])
+def test_the_usual_names_of_columns_are_recognized(true, predicted):
+    content = evaluate_predictions({true: ["a", "a", "b", "b"], predicted: ["a", "a", "b", "a"]})
+    assert content["accuracy"] == 0.75
+
+
+def test_the_most_specific_name_wins():
+    content = evaluate_predictions(
+        {"target": ["b", "b"], "label": ["a", "b"], "pred": ["b", "b"], "y_pred": ["a", "b"]}
+    )
+    assert content["accuracy"] == 1

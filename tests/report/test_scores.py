@@ -77,6 +77,8 @@ def test_the_command_writes_both_beside_its_table(synaug, tmp_path):
     figure, page = tmp_path / "scores.svg", tmp_path / "scores.html"
     done = synaug("evaluate", table, "--attribute", "sex", "--figure", figure, "--html", page)
     assert (done.code, "cat" in done.out) == (0, True)
+    assert f"{figure}: written." in done.out.replace("\n", "")
+    assert f"{page}: written." in done.out.replace("\n", "")
     assert figure.read_bytes().startswith(b"<?xml")
     assert "predictions.csv" in page.read_text()
 

@@ -39,7 +39,9 @@ from synaug.evaluation.intervals import (
 from synaug.evaluation.longtail import class_recalls
 from synaug.evaluation.scores import MIN_CELL, RESAMPLES, group_intervals
 
-LABELS, PREDICTIONS = ("label", "y_true"), ("prediction", "y_pred")  # the usual names of their columns
+# the usual names of their columns, most specific first
+LABELS = ("label", "y_true", "true_label", "true", "ground_truth", "target", "actual")
+PREDICTIONS = ("prediction", "y_pred", "predicted_label", "predicted", "pred_label", "pred")
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -72,8 +74,8 @@ def evaluate_predictions(
         table: a frame, or a dict of columns: labels and predictions, names or numbers, and any attributes.
         attributes: the columns between whose values fairness is measured. ``"sex,age"`` stands for each of both and
             for their intersection. Rows without a value are left out; columns of many numbers become ranges.
-        label: the column of true classes; default: ``label`` or ``y_true``.
-        prediction: the column of predicted classes; default: ``prediction`` or ``y_pred``.
+        label: the column of true classes; default: the first of ``LABELS``, such as ``label`` or ``true``.
+        prediction: the column of predicted classes; default: the first of ``PREDICTIONS``, such as ``pred``.
         min_cell: images that a rate needs to count in differences and ratios between attribute values; smaller groups
             are only shown. If no group is large enough, all count, and a note is added.
         seed: random seed of the intervals.

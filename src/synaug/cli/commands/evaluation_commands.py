@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from synaug.cli.printing import print_json
+from synaug.cli.printing import print_json, print_text
 from synaug.cli.shared_options import Json
 
 
@@ -15,9 +15,11 @@ def evaluate(
     predictions: Annotated[
         Path, typer.Argument(metavar="PREDICTIONS", help="CSV, TSV, Parquet or JSONL table with one row per image.")
     ],
-    label: Annotated[str | None, typer.Option(help="Column of true classes.", show_default="label or y_true")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column of true classes.", show_default="label, y_true, true, target, ...")
+    ] = None,
     prediction: Annotated[
-        str | None, typer.Option(help="Column of predicted classes.", show_default="prediction or y_pred")
+        str | None, typer.Option(help="Column of predicted classes.", show_default="prediction, y_pred, pred, ...")
     ] = None,
     attribute: Annotated[
         list[str] | None,
@@ -63,3 +65,5 @@ def evaluate(
         from synaug.cli.printing import evaluation_tables
 
         evaluation_tables.show_scores(scores)
+        for path in filter(None, (figure, html)):
+            print_text(f"{path}: written.")

@@ -181,6 +181,41 @@ def test_a_dataset_dict_is_such_a_dict():
     assert manifest.frame["split"].value_counts().to_dict() == {"train": 6, "validation": 6}
 
 
+def streamed():
+    for image, label in zip(IMAGES, LABELS, strict=True):
+        yield {"image": Image.fromarray(image), "label": label}
+
+
+STREAMS = {
+    "columns of known types": lambda: datasets.Dataset.from_generator(
+        streamed,
+        features=datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["dog", "cat"])}),
+    ).to_iterable_dataset(),
+    "columns of unknown types": lambda: datasets.IterableDataset.from_generator(streamed),
+}
+
+
+@pytest.mark.parametrize("kind", STREAMS)
+def test_a_stream_is_read_to_its_end(kind):
+    manifest = read_data(STREAMS[kind]())
+    assert (pixels(manifest) == IMAGES).all()
+    names = ("dog", "cat") if kind == "columns of known types" else tuple(map(str, sorted(set(LABELS))))
+    assert manifest.class_names == names
+    assert manifest.labels.tolist() == list(LABELS)
+
+
+def test_a_part_of_a_stream_in_another_order_keeps_its_labels():
+    part = datasets.IterableDataset.from_generator(streamed).shuffle(seed=1, buffer_size=3).take(4)
+    manifest = read_data({"train": part})
+    label_of = {image.tobytes(): label for image, label in zip(IMAGES, LABELS, strict=True)}
+    assert [label_of[image.tobytes()] for image in pixels(manifest)] == manifest.labels.tolist()
+
+
+def test_an_empty_stream_is_an_error():
+    with pytest.raises(DataError, match="no rows"):
+        read_data(datasets.IterableDataset.from_generator(streamed).take(0))
+
+
 def test_a_broken_file_is_quarantined_as_in_a_folder(tree):
     (tree / "cat" / "0.png").write_bytes(b"no image")
     manifest = read_data(ImageFolder(str(tree)), DataOptions(max_unreadable=0.5))

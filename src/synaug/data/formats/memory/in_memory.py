@@ -23,8 +23,8 @@ from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 
 SOURCES = (
-    "a path, a data frame or pyarrow table, a torch or torchvision data set of (image, label), a datasets.Dataset, a "
-    "pair (images, labels), or a dict of split names and any of these"
+    "a path, a data frame or pyarrow table, a torch or torchvision data set of (image, label), a datasets.Dataset or "
+    "stream, a pair (images, labels), or a dict of split names and any of these"
 )
 
 
@@ -130,9 +130,11 @@ def _joined(tables: Sequence[Table], where: str) -> Table:
 
 
 def _of_dataset(dataset: Any) -> Table:
-    """Return the table of a ``datasets.Dataset``, with its images still encoded."""
+    """Return the table of a ``datasets.Dataset`` or stream, with its images still encoded."""
     import datasets
 
+    if isinstance(dataset, datasets.IterableDataset):
+        return _of_stream(dataset)
     images = [name for name, kind in dataset.features.items() if isinstance(kind, datasets.Image)]
     others = dataset.remove_columns(images).with_format(None)
     table = Table(others.to_pandas() if others.column_names else pd.DataFrame(index=range(len(dataset))))
@@ -140,10 +142,30 @@ def _of_dataset(dataset: Any) -> Table:
         values = dataset.with_format(None).cast_column(name, datasets.Image(decode=False))[name]
         found = _with_images(table.frame, name, list(values))
         table = Table(found.frame, {}, table.contents | found.contents)
-    class_names = {
-        name: tuple(kind.names) for name, kind in dataset.features.items() if isinstance(kind, datasets.ClassLabel)
-    }
-    return Table(table.frame, class_names, table.contents)
+    return Table(table.frame, _names_of_classes(dataset.features), table.contents)
+
+
+def _of_stream(dataset: Any) -> Table:
+    """Return the table of a ``datasets.IterableDataset``, read once: a second pass may yield other rows.
+
+    The types of a stream's columns need not be known; its cells show which of them contain images.
+    """
+    import datasets
+
+    features = dataset.features or {}
+    for name in [name for name, kind in features.items() if isinstance(kind, datasets.Image)]:
+        dataset = dataset.cast_column(name, datasets.Image(decode=False))
+    rows = list(dataset.with_format(None))
+    if not rows:
+        raise DataError("The stream yields no rows.")
+    table = _of_frame(pd.DataFrame(rows))
+    return Table(table.frame, _names_of_classes(features), table.contents)
+
+
+def _names_of_classes(features: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    import datasets
+
+    return {name: tuple(kind.names) for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)}
 
 
 def _of_map_style(dataset: Any) -> Table:
