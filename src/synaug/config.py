@@ -270,7 +270,9 @@ class QualityOptions(Section):
         "pretrained, else the network of an installed package",
     )
     scorer_model: ModelName = Field(
-        SIGLIP, description="of scorer clip: a folder as transformers saves it, or a Hub id (ID@REVISION)"
+        SIGLIP,
+        description="of scorer clip: embedded, which knows clothes only; a folder as transformers saves it; or a Hub "
+        "id (ID@REVISION)",
     )
     copy_distance: float = Field(
         0.02,

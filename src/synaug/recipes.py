@@ -126,7 +126,10 @@ def with_text_keys(content: object, *, where: str, place: str = "") -> object:
 def _explained(item: ErrorDetails) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {reprlib.repr(redacted(item['input']))})."
+        message = f"{place}: {item['msg'].removeprefix('Value error, ')}"
+        if isinstance(item["input"], dict):  # a whole section, of which the message names the options
+            return f"{message}."
+        return f"{message} (got {reprlib.repr(redacted(item['input']))})."
     section: type[Section] = Recipe
     for part in item["loc"][:-1]:
         if (

@@ -35,7 +35,7 @@ from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.data.images import decoded, encoded, read_file
 from synaug.data.labels import sorted_values
 from synaug.errors import DataError
-from synaug.runtime import storage
+from synaug.runtime import is_tensor, storage
 from synaug.runtime.files import directories
 
 COLUMNS = ("id", "path", "label", "attribute", "split", "source", "sha256")
@@ -251,7 +251,7 @@ def from_arrays(
     splits = [split] * len(label_array) if isinstance(split, str) else list(map(str, split))
     _check_splits(splits, len(label_array))
     try:
-        arrays = [np.ascontiguousarray(image.detach() if hasattr(image, "detach") else image) for image in images]
+        arrays = [np.ascontiguousarray(image.detach() if is_tensor(image) else image) for image in images]
     except (TypeError, ValueError) as error:
         raise DataError(f"An image is not an array: {error}. Allowed: uint8 of shape (H, W) or (H, W, 3).") from error
     for position, array in enumerate(arrays):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from synaug.report.results_table import TITLES, number_or_nan, percent
+from synaug.report.results_table import TITLES, number_or_nan, percent, spoken
 from synaug.schemas import Choice, Report
 
 METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of the worst group"}
@@ -42,29 +42,30 @@ def may_not_need(rarest: str, method: str, recall: float, *, num_tested: int) ->
     if math.isnan(recall) or recall < ENOUGH or num_tested < FEWEST_TESTED:
         return ""
     share = f"{percent(recall)} of the rarest class, {rarest}"
-    return f"You may not need synthetic images: {_called(method)} recognizes {share}."
+    return f"You may not need synthetic images: {spoken(method)} recognizes {share}."
 
 
 def _chosen(choice: Choice) -> str:
     candidates = choice["candidates"]
     if not candidates:
-        return f"Chosen: {_called(choice['chosen'])}, the simplest method. No real image could be held out to compare."
+        return f"Chosen: {spoken(choice['chosen'])}, the simplest method. No real image could be held out to compare."
     own = next(row for row in candidates if row["method"] == choice["chosen"])
     where = (
         f"{choice['num_images']:,} validation images"
         if choice["judged_on"] == "validation"
         else f"{choice['num_images']:,} real training images, each judged by a model that did not learn from it"
     )
+    among = f"Chosen from {len(candidates)} candidates" if len(candidates) > 1 else "The only candidate"
     said = (
-        f"Chosen from {len(candidates)} candidates: {_called(choice['chosen'])} ({choice['chosen']}), with "
+        f"{among}: {spoken(choice['chosen'])} ({choice['chosen']}), with "
         f"{METRICS[choice['metric']]} {_with_error(own['score'], own['error'])} on {where}."
     )
     if choice["best"] == choice["chosen"]:
         return said
     best = choice["best"] or choice["chosen"]
     return (
-        f"{said} {_called(best, first=True)} is {100 * own['behind']:.1f} points higher there, less than one "
-        f"standard error ({100 * number_or_nan(own['behind_error']):.1f}), so the simpler one is kept."
+        f"{said} {TITLES.get(best, best)} is {100 * own['behind']:.1f} points higher there, less than one "
+        f"standard error ({_points(own['behind_error'])}), so the simpler one is kept."
     )
 
 
@@ -73,7 +74,7 @@ def _synthetic(choice: Choice) -> str:
     if rival is None:
         return ""
     used = next(row["uses_synthetic"] for row in choice["candidates"] if row["method"] == choice["chosen"])
-    points = f"{100 * abs(rival['difference']):.1f} points (standard error {100 * rival['error']:.1f})"
+    points = f"{100 * abs(rival['difference']):.1f} points (standard error {_points(rival['error'])})"
     if used:
         certainty = number_or_nan(rival["certainty"])
         helped = (
@@ -82,11 +83,11 @@ def _synthetic(choice: Choice) -> str:
             else "Synthetic images seem to help, but this can be chance"
         )
         sure = "" if math.isnan(certainty) else f" The chosen one is better with a probability of {percent(certainty)}."
-        return f"{helped}: the best method without them, {_called(rival['method'])}, is {points} lower.{sure}"
+        return f"{helped}: the best method without them, {spoken(rival['method'])}, is {points} lower.{sure}"
     if rival["difference"] > 0:
-        return f"Synthetic images did not help: the best with them, {_called(rival['method'])}, is {points} lower."
+        return f"Synthetic images did not help: the best with them, {spoken(rival['method'])}, is {points} lower."
     return (
-        f"Synthetic images did not help enough to show: the best with them, {_called(rival['method'])}, is {points} "
+        f"Synthetic images did not help enough to show: the best with them, {spoken(rival['method'])}, is {points} "
         "higher, within chance."
     )
 
@@ -103,12 +104,11 @@ def _tested(report: Report, choice: Choice) -> str:
     )
 
 
+def _points(error: float | None) -> str:
+    shown = number_or_nan(error)
+    return "n/a" if math.isnan(shown) else f"{100 * shown:.1f}"
+
+
 def _with_error(value: float, error: float | None) -> str:
     shown = number_or_nan(error)
     return percent(value, 1) if math.isnan(shown) else f"{100 * value:.1f} ± {100 * shown:.1f} %"
-
-
-def _called(method: str, *, first: bool = False) -> str:
-    title = TITLES.get(method, method)
-    keep = first or title.startswith("SYN") or method not in TITLES
-    return title if keep else title[:1].lower() + title[1:]

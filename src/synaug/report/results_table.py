@@ -120,11 +120,12 @@ def is_unusable(report: Report) -> bool:
 def spoken(method: str | None) -> str:
     """Return what a method is called within a sentence.
 
-    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method")
-    ('oversampling', 'SYNAuG', 'My_method')
+    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method"), spoken("linear_probe")
+    ('oversampling', 'SYNAuG', 'My_method', 'the linear probe on pretrained features')
     """
     title = TITLES.get(method or "", "")
-    return title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
+    text = title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
+    return f"the {text}" if text.startswith("linear probe") else text
 
 
 def percent(value: object, digits: int = 0) -> str:

@@ -10,6 +10,7 @@ from .arguments import WHOLES as WHOLES
 from .arguments import Kind as Kind
 from .arguments import check_arguments as check_arguments
 from .arguments import instance_of as instance_of
+from .arguments import is_tensor as is_tensor
 from .devices import available_kinds as available_kinds
 from .devices import chosen_device as chosen_device
 from .devices import chosen_precision as chosen_precision

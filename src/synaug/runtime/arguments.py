@@ -6,10 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any, TypeGuard
 
 from synaug.errors import OptionError
 
 _LONGEST_NAME = 255  # bytes of one part of a path, on all usual file systems
+
+
+def is_tensor(value: Any) -> TypeGuard[Any]:
+    """Return whether a value is a torch tensor, without importing torch; open files have ``detach``, too."""
+    return hasattr(value, "detach") and hasattr(value, "cpu")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from synaug.data.labels import flat_labels, label_texts
 from synaug.errors import DataError, OptionError
+from synaug.runtime import is_tensor
 
 _MOST = 10_000_000  # classes or attribute values: an array of so many rows still fits into memory
 
@@ -43,7 +44,7 @@ def number_array(values: object, *, kind: str) -> np.ndarray:
     Raises:
         DataError: they are not numbers, or are negative or infinite.
     """
-    if hasattr(values, "detach"):
+    if is_tensor(values):
         values = values.detach().cpu().numpy()
     try:
         array = np.asarray(values)

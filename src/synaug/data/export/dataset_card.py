@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from synaug.runtime.security import markdown
+from synaug.runtime.security import markdown, one_line
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -114,7 +114,7 @@ def make_card(
     name = str(about.get("name") or "Balanced image set")
     head: dict[str, object] = {"license": UNKNOWN_LICENSE} | {key: about[key] for key in HEAD_KEYS if about.get(key)}
     head |= {
-        "pretty_name": name,
+        "pretty_name": one_line(name),
         "task_categories": ["image-classification"],
         "size_categories": [size_category(sum(int(column.sum()) for column in counts.values()))],
         "tags": ["synaug", "synthetic", "long-tail"],

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from synaug.errors import DataError
+from synaug.runtime import is_tensor
 
 MISSING = ""
 MULTI_LABEL = (
@@ -33,7 +35,7 @@ _SEQUENCES = (list, tuple, set, frozenset, np.ndarray)
 
 
 def label_texts(
-    values: object,
+    values: Any,
     *,
     where: str,
     class_names: Sequence[str] = (),
@@ -68,7 +70,7 @@ def label_texts(
     return texts
 
 
-def flat_labels(values: object, *, where: str) -> pd.Series:
+def flat_labels(values: Any, *, where: str) -> pd.Series[Any]:
     """Return one label per row: columns ``(N, 1)`` and one-element lists are flattened, one-hot rows become numbers.
 
     Raises:
@@ -91,20 +93,22 @@ def flat_labels(values: object, *, where: str) -> pd.Series:
     return pd.Series(array).infer_objects()
 
 
-def _holds_sequences(values: pd.Series) -> bool:
+def _holds_sequences(values: pd.Series[Any]) -> bool:
     return pd.api.types.is_object_dtype(values) and any(
-        isinstance(value, _SEQUENCES) or hasattr(value, "detach") for value in values
+        isinstance(value, _SEQUENCES) or is_tensor(value) for value in values
     )
 
 
-def _plain_array(values: object) -> np.ndarray:
+def _plain_array(values: Any) -> np.ndarray:
     """Return values as an array, of dtype object if rows are sequences of different types or lengths."""
-    if hasattr(values, "detach"):  # a tensor
+    if is_tensor(values):  # a tensor
         values = values.detach().cpu().numpy()
     elif hasattr(values, "toarray"):  # a sparse matrix, as returned by multi-label binarizers
         values = values.toarray()
     elif isinstance(values, pd.DataFrame):
         values = values.to_numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        return _object_array([None if value is np.ma.masked else value for value in values])
     if isinstance(values, np.ndarray):
         return values
     if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
@@ -114,7 +118,7 @@ def _plain_array(values: object) -> np.ndarray:
     return _object_array(list(values))
 
 
-def _object_array(values: Sequence[object]) -> np.ndarray:
+def _object_array(values: list[Any]) -> np.ndarray:
     """Return an object array ``(N,)`` of the values; ``np.array`` would unpack sequences."""
     array = np.empty(len(values), object)
     for place, value in enumerate(values):
@@ -122,25 +126,21 @@ def _object_array(values: Sequence[object]) -> np.ndarray:
     return array
 
 
-def _unwrapped(value: object) -> object:
+def _unwrapped(value: Any) -> Any:
     """Return the value inside nested one-element lists, arrays and tensors."""
-    while True:
-        if hasattr(value, "detach"):
+    while isinstance(value, _SEQUENCES) or is_tensor(value):
+        if is_tensor(value):
             value = value.detach().cpu().numpy()
-        if isinstance(value, np.ndarray):
-            held = value.tolist()
-        elif isinstance(value, list | tuple | set | frozenset):
-            held = list(value)
-        else:
-            return value.item() if isinstance(value, np.generic) else value
+        held = value.tolist() if isinstance(value, np.ndarray) else list(value)
         if not isinstance(held, list):  # an array of shape ()
             return held
         if len(held) != 1:
             return held or None
         value = held[0]
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def _of_objects(values: Sequence[object], where: str) -> np.ndarray:
+def _of_objects(values: list[Any], where: str) -> np.ndarray:
     """Return objects as an array, two-dimensional if each is a sequence of equally many numbers."""
     lengths = {len(value) if isinstance(value, list) else 0 for value in values}
     if lengths <= {0}:
@@ -183,7 +183,7 @@ def _of_rows(array: np.ndarray, where: str) -> np.ndarray:
     )
 
 
-def _texts_of(column: pd.Series, where: str) -> pd.Series[str]:
+def _texts_of(column: pd.Series[Any], where: str) -> pd.Series[str]:
     lacking = column.isna().to_numpy()
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
@@ -202,7 +202,7 @@ def _texts_of(column: pd.Series, where: str) -> pd.Series[str]:
     return texts.astype(object).reindex(column.index, fill_value=MISSING)
 
 
-def _of_numbers(values: pd.Series, where: str) -> pd.Series[str]:
+def _of_numbers(values: pd.Series[Any], where: str) -> pd.Series[str]:
     if pd.api.types.is_integer_dtype(values):
         return values.astype(str)
     numbers = values.astype(float)
@@ -259,7 +259,7 @@ def _written_alike(names: list[str], where: str) -> list[str]:
     ]
 
 
-def _scalar_text(value: object, where: str) -> str:
+def _scalar_text(value: Any, where: str) -> str:
     """Return one value of a column of mixed types as text."""
     if isinstance(value, bytes):
         try:

@@ -70,6 +70,15 @@ def markdown(text: str) -> str:
     return _BLOCK_STARTS.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line)
 
 
+def one_line(text: str) -> str:
+    r"""Return the text on one line, with escapes for characters that are not visible: for the head of a card.
+
+    >>> print(one_line("photos\n---\nlicense: mit"))
+    photos --- license: mit
+    """
+    return visible(" ".join(text.split()))
+
+
 def markdown_code(text: str) -> str:
     """Return the text as inline Markdown code, even if it contains backticks.
 

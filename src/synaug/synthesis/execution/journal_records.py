@@ -106,10 +106,14 @@ def _fault(record: JsonObject, cells: Mapping[str, object]) -> str:
     "the id '../x' cannot name a file"
     """
     if record.get("kind") == "run":
-        return "" if isinstance(record.get("plan"), str) and isinstance(record.get("about"), dict) else "it has no plan"
+        about = record.get("about")
+        if not isinstance(record.get("plan"), str) or not isinstance(about, dict):
+            return "it has no plan"
+        weights = about.get("weights")
+        return "" if weights is None or isinstance(weights, str) else f"the digest of the weights is {weights!r}"
     if record.get("kind") != "attempt":
         return f"the kind {record.get('kind')!r} is unknown"
-    if record.get("cell") not in cells:
+    if not isinstance(record.get("cell"), str) or record["cell"] not in cells:
         return f"the class or group {record.get('cell')!r} is not in the plan"
     index = record.get("index")
     if type(index) is not int or index < 0:

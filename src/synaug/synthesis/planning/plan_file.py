@@ -81,6 +81,8 @@ def read_plan(path: Path) -> Plan:
             raise ValueError(f"images cannot be encoded as {encoding}")
         if not all(1 <= side <= MAX_SIDE for side in (*content["image_size"], *(encoding["size"] or ()))):
             raise ValueError(f"images cannot have the size {content['image_size']}")
+        if not all(isinstance(name, str) for name in (*content["class_names"], *content["attribute_names"])):
+            raise ValueError("a class or attribute has no name")
         _check_cells(cells, len(content["class_names"]), len(content["attribute_names"]))
         plan = Plan(
             cells=cells,

@@ -15,7 +15,7 @@ from synaug.config import SIGLIP, QualityOptions
 from synaug.data.images.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators.models import TRANSFORMERS, ModelFolder, find_model
+from synaug.synthesis.generators.models import CLIP, ModelFolder, find_model
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -176,7 +176,7 @@ def chosen_scorer(
 
     def score(images: Sequence[Image.Image]) -> np.ndarray:
         if not loaded:
-            folder = find_model(quality.scorer_model, layout=TRANSFORMERS)
+            folder = find_model(quality.scorer_model, layout=CLIP)
             loaded.append(clip_scorer(folder, captions, device=device))
             found(folder.facts | {"weights": folder.weights})
         return loaded[0](images)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import pandas as pd
 from PIL import Image, ImageOps
 
 from synaug.data.formats.memory.image_kinds import ImageKind, from_pixels, to_pixels
-from synaug.data.formats.memory.in_memory import MapStyle
 from synaug.data.formats.tables import PATH_COLUMNS
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError
+from synaug.runtime import is_tensor
 
 
 def _column_of(frame: pd.DataFrame) -> str:
@@ -24,21 +24,19 @@ def _column_of(frame: pd.DataFrame) -> str:
     return found[0]
 
 
-def num_images(X: object) -> int:
+def num_images(X: Any) -> int:
     """Return the number of images in a collection.
 
     Raises:
         DataError: it is not a collection.
     """
     try:
-        if isinstance(X, Sized):
-            return len(X)
-    except TypeError:  # an array of shape ()
-        pass
-    raise DataError(f"X is {type(X).__name__}, not a collection of images.")
+        return len(X)
+    except TypeError:
+        raise DataError(f"X is {type(X).__name__}, not a collection of images.") from None
 
 
-def image_column(X: object) -> list[object]:
+def image_column(X: Any) -> list[Any]:
     """Return the images of a collection as a list.
 
     Raises:
@@ -51,19 +49,14 @@ def image_column(X: object) -> list[object]:
             return [np.array(image.tolist()) for image in X]
         return X.reshape(len(X)).tolist()
     if getattr(X, "ndim", 3) < 3 and hasattr(X, "shape") and not isinstance(X, pd.Series):
-        kind = getattr(X, "dtype", type(X).__name__)
         raise DataError(
-            f"X is {kind} of shape {tuple(X.shape)}; allowed are images of shape (N, H, W), (N, H, W, C) or "
+            f"X is {X.dtype} of shape {tuple(X.shape)}; allowed are images of shape (N, H, W), (N, H, W, C) or "
             "(N, C, H, W), and lists or columns of paths, Pillow images, arrays or tensors."
         )
-    if isinstance(X, Iterable):
-        return list(X)
-    if isinstance(X, MapStyle):
-        return [X[position] for position in range(len(X))]
-    raise DataError(f"X is {type(X).__name__}, not a collection of images.")
+    return list(X)
 
 
-def as_given(made: Manifest, images: Sequence[object], kinds: Sequence[ImageKind]) -> list[object]:
+def as_given(made: Manifest, images: Sequence[Any], kinds: Sequence[ImageKind]) -> list[Any]:
     """Return synthetic images in the form of the real ones, in color if any real image is."""
     if not kinds:
         return [_path_like(images[0], made.absolute_path(row)) for row in range(len(made))]
@@ -80,7 +73,7 @@ def _richest(kinds: Sequence[ImageKind]) -> ImageKind:
     return max(kinds, key=lambda each: each.channels)
 
 
-def in_one_mode(X: object, kinds: Sequence[ImageKind | None]) -> object:
+def in_one_mode(X: Any, kinds: Sequence[ImageKind | None]) -> Any:
     """Return the collection with gray images converted to color if others are color, so that it can be stacked.
 
     >>> from synaug.data.formats.memory.image_kinds import image_kinds
@@ -103,11 +96,11 @@ def in_one_mode(X: object, kinds: Sequence[ImageKind | None]) -> object:
     return _object_rows(images, X) if isinstance(X, np.ndarray) else images
 
 
-def _picture(image: object, kind: ImageKind) -> Image.Image:
+def _picture(image: Any, kind: ImageKind) -> Image.Image:
     return Image.fromarray(to_pixels(image, kind))
 
 
-def _path_like(example: Any, path: Path) -> object:
+def _path_like(example: Any, path: Path) -> Any:
     """Return a path in the example's type."""
     if isinstance(example, bytes):
         return path.read_bytes()
@@ -116,52 +109,43 @@ def _path_like(example: Any, path: Path) -> object:
     return type(example)(path)
 
 
-def extended(X: object, made: Sequence[object]) -> object:
+def extended(X: Any, made: list[Any]) -> Any:
     """Return a collection of the same type with more images at the end."""
     if isinstance(X, pd.DataFrame):
-        more = pd.DataFrame({_column_of(X): pd.Series(list(made), dtype=object)})
+        more = pd.DataFrame({_column_of(X): pd.Series(made, dtype=object)})
         return pd.concat([X, more], ignore_index=True) if made else X.reset_index(drop=True)
     if isinstance(X, pd.Series):
-        both: list[Any] = [*X, *made]
-        return pd.Series(both, name=X.name)
+        return pd.Series([*X, *made], name=X.name)
     if isinstance(X, np.ndarray):
         if not made:
             return X.copy()
         if X.dtype.kind in "OU":
             return np.concatenate([X, _objects(made, X)])
-        return np.concatenate([X, _stacked(made).reshape(-1, *X.shape[1:])])
-    if hasattr(X, "detach"):
+        return np.concatenate([X, np.stack(made).reshape(-1, *X.shape[1:])])
+    if is_tensor(X):
         import torch
 
-        tensor: torch.Tensor = torch.as_tensor(X)
-        if not made:
-            return tensor.clone()
-        added = torch.stack([torch.as_tensor(image) for image in made])
-        return torch.cat([tensor, added.reshape(-1, *tensor.shape[1:])])
-    return [*image_column(X), *made]
+        return torch.cat([X, torch.stack(made).reshape(-1, *X.shape[1:])]) if made else X.clone()
+    return [*X, *made]
 
 
-def _objects(made: Sequence[object], X: np.ndarray) -> np.ndarray:
+def _objects(made: list[Any], X: np.ndarray) -> np.ndarray:
     """Return synthetic images as rows for an array of strings or objects."""
     if X.dtype.kind == "U":
         return np.array(made).reshape(-1, *X.shape[1:])
     if X.size != len(X):
-        return _stacked(made).astype(object).reshape(-1, *X.shape[1:])
+        return np.stack(made).astype(object).reshape(-1, *X.shape[1:])
     return _object_rows(made, X)
 
 
-def _stacked(images: Sequence[object]) -> np.ndarray:
-    return np.stack([np.asarray(image) for image in images])
-
-
-def _object_rows(images: Sequence[object], X: np.ndarray) -> np.ndarray:
+def _object_rows(images: list[Any], X: np.ndarray) -> np.ndarray:
     rows = np.empty(len(images), object)
     for place, image in enumerate(images):
         rows[place] = image
     return rows.reshape(-1, *X.shape[1:])
 
 
-def extended_labels(y: object, labels: np.ndarray, classes: np.ndarray) -> object:
+def extended_labels(y: Any, labels: np.ndarray, classes: np.ndarray) -> Any:
     """Return labels followed by more classes, both of shape ``(N,)``, in the type of ``y``."""
     both = np.concatenate([labels, classes])
     if isinstance(y, pd.DataFrame) and y.shape[1] == 1:
@@ -170,12 +154,11 @@ def extended_labels(y: object, labels: np.ndarray, classes: np.ndarray) -> objec
         return pd.Series(both, name=y.name).astype(y.dtype)
     if isinstance(y, list):
         return both.tolist()
-    num_columns = y.shape[1] if hasattr(y, "shape") and getattr(y, "ndim", 1) == 2 else 1
-    is_one_hot = num_columns > 1
+    is_one_hot = getattr(y, "ndim", 1) == 2 and y.shape[1] > 1
     if is_one_hot:
-        both = np.eye(num_columns)[both]
-    if hasattr(y, "detach"):
+        both = np.eye(y.shape[1])[both]
+    if is_tensor(y):
         import torch
 
-        return torch.from_numpy(both).to(torch.as_tensor(y))
+        return torch.from_numpy(both).to(y)
     return both.astype(y.dtype) if is_one_hot and isinstance(y, np.ndarray) else both

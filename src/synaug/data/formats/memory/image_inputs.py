@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, TypeGuard
+from typing import Any, Protocol
 
-import numpy as np
 from PIL import Image
 
 from synaug.data.formats.memory.image_kinds import eight_bit_image
 from synaug.data.images import decoded, read_file
 from synaug.errors import DataError
+from synaug.runtime import is_tensor
 
 
 class ArrayLike(Protocol):
     """A numpy array, a torch tensor, or anything with a shape that numpy can read."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> Any: ...
 
-    def __array__(self) -> np.ndarray: ...
+    def __array__(self, *arguments: Any) -> Any: ...
 
 
 OneImage = str | os.PathLike[str] | bytes | Image.Image | ArrayLike
@@ -50,7 +50,7 @@ def iterate_images(images: ImageInputs, *, channels: int = 3) -> Iterator[Image.
         yield open_image(image, where=f"Image {position}")
 
 
-def open_image(image: object, *, where: str = "The image") -> Image.Image:
+def open_image(image: Any, *, where: str = "The image") -> Image.Image:
     """Return one image as gray (``L``) or ``RGB``; see ``iterate_images`` for the allowed types.
 
     Raises:
@@ -70,31 +70,27 @@ def open_image(image: object, *, where: str = "The image") -> Image.Image:
         raise DataError(f"{where} {error}.") from error
 
 
-def _several(images: object, channels: int) -> Iterable[object]:
+def _several(images: Any, channels: int) -> Iterable[Any]:
     """Return an iterable of images, given one or many."""
     if isinstance(images, str | os.PathLike | bytes | Image.Image | Mapping):
         return [images]
-    if _has_shape(images) and len(images.shape) != 1 and _is_one(images, channels):
-        return [images]
+    if _has_shape(images) and len(images.shape) != 1:
+        return [images] if _is_one(images, channels) else images
     if not isinstance(images, Iterable):
         raise DataError(f"Images cannot be read from {type(images).__name__}. Give {ALLOWED}.")
     return images
 
 
-def _is_one(array: ArrayLike, channels: int) -> bool:
+def _is_one(array: Any, channels: int) -> bool:
     """Return whether an array is a single image."""
     shape = tuple(array.shape)
     if len(shape) == 3:
         first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
-        if _is_tensor(array):
+        if is_tensor(array):
             return first and (shape[0] == 1 or channels == 3)
         return last or (first and (shape[0] == 1 or channels == 3))
     return len(shape) != 4  # reject other shapes with the message for a single image
 
 
-def _has_shape(image: object) -> TypeGuard[ArrayLike]:
+def _has_shape(image: Any) -> bool:
     return hasattr(image, "shape") and hasattr(image, "__array__")
-
-
-def _is_tensor(image: object) -> bool:
-    return hasattr(image, "detach")

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from synaug.data.images import EIGHT_BIT, is_gray_mode, is_wide_mode, plain_mode, white_level
 from synaug.errors import DataError
+from synaug.runtime import is_tensor
 
 Layout = Literal["HW", "HWC", "CHW", "pillow"]
 SHAPES = "(H, W), (H, W, C) and (C, H, W) with 1, 3 or 4 channels"
@@ -29,7 +30,7 @@ class ImageKind:
     brightness: 1, 255 or 65,535; ``channels`` is 1 for gray, 3 for color and 4 for color with opacity.
     """
 
-    example: object
+    example: Any
     layout: Layout
     channels: int
     white: float
@@ -39,11 +40,11 @@ class ImageKind:
         """(width, height) of the example."""
         if isinstance(self.example, Image.Image):
             return self.example.size
-        shape = _shape_of(self.example)
+        shape = np.shape(self.example)
         return (shape[2], shape[1]) if self.layout == "CHW" else (shape[1], shape[0])
 
 
-def image_kinds(images: Sequence[object], *, channels_last: bool = False) -> list[ImageKind | None]:
+def image_kinds(images: Sequence[Any], *, channels_last: bool = False) -> list[ImageKind | None]:
     """Return the kind of each image; None for paths, encoded bytes and dicts of them.
 
     Args:
@@ -54,7 +55,7 @@ def image_kinds(images: Sequence[object], *, channels_last: bool = False) -> lis
         DataError: an image has an impossible shape, type or range of values.
     """
     ranges: dict[str, tuple[float, float]] = {}
-    found: list[tuple[object, Layout, int, str] | None] = []
+    found: list[tuple[Any, Layout, int, str] | None] = []
     for position, image in enumerate(images):
         if image is None or isinstance(image, str | os.PathLike | bytes | dict):
             found.append(None)
@@ -78,7 +79,7 @@ def image_kinds(images: Sequence[object], *, channels_last: bool = False) -> lis
     return [None if each is None else ImageKind(*each[:3], whites[each[3]]) for each in found]
 
 
-def eight_bit_image(image: object) -> Image.Image:
+def eight_bit_image(image: Any) -> Image.Image:
     """Return a single array, tensor or Pillow image as gray (``L``) or ``RGB``, scaled by its own range.
 
     Raises:
@@ -92,30 +93,39 @@ def eight_bit_image(image: object) -> Image.Image:
     return Image.fromarray(to_pixels(image, ImageKind(image, layout, channels, white)))
 
 
-def plain_array(image: object) -> np.ndarray:
+def plain_array(image: Any) -> np.ndarray:
     """Return an array, tensor, Pillow image or nested lists as a numpy array."""
-    if hasattr(image, "detach"):
-        tensor = image.detach().cpu()
-        if tensor.dtype.is_floating_point and tensor.dtype.itemsize < 4:  # numpy has no bfloat16
-            tensor = tensor.float()
-        return np.asarray(tensor.numpy())
+    if is_tensor(image):
+        image = image.detach().cpu()
+        if image.dtype.is_floating_point and image.dtype.itemsize < 4:  # numpy has no bfloat16
+            image = image.float()
+        return np.asarray(image.numpy())
+    if isinstance(image, np.ma.MaskedArray) and np.ma.is_masked(
+        image
+    ):  # as an array, it would show the values that the mask hides
+        raise DataError("has masked pixels; fill them first, such as with array.filled(0)")
     try:
-        return np.asarray(image)
+        array = np.asarray(image)
     except ValueError as error:  # nested lists of different lengths
         raise DataError(f"is {type(image).__name__}, not an array: {error}") from error
+    if array.ndim == 0:
+        raise DataError(
+            f"is {type(image).__name__}; allowed are paths, encoded bytes, Pillow images, arrays and tensors"
+        )
+    return array
 
 
-def _layout(image: object, *, channels_last: bool) -> tuple[Layout, int]:
+def _layout(image: Any, *, channels_last: bool) -> tuple[Layout, int]:
     if isinstance(image, Image.Image):
         _check_not_empty(image.size)
         return "pillow", 1 if is_gray_mode(image.mode) else 3
-    shape = _shape_of(image)
+    shape = np.shape(image) if hasattr(image, "shape") else plain_array(image).shape
     _check_not_empty(shape)
     if len(shape) == 2:
         return "HW", 1
     if len(shape) == 3:
         first, last = (shape[0], "CHW"), (shape[2], "HWC")
-        is_first = hasattr(image, "detach") and not channels_last
+        is_first = is_tensor(image) and not channels_last
         for allowed in ((1, 3), (4,)):  # three channels are likelier than four
             for channels, layout in (first, last) if is_first else (last, first):
                 if channels in allowed:
@@ -123,16 +133,12 @@ def _layout(image: object, *, channels_last: bool) -> tuple[Layout, int]:
     raise DataError(f"has the shape {tuple(shape)}; allowed are {SHAPES}")
 
 
-def _shape_of(image: object) -> tuple[int, ...]:
-    return tuple(image.shape) if hasattr(image, "shape") else plain_array(image).shape
-
-
 def _check_not_empty(shape: Sequence[int]) -> None:
     if 0 in shape:
         raise DataError(f"has no pixels: its shape is {tuple(shape)}")
 
 
-def _number_type(image: object) -> str:
+def _number_type(image: Any) -> str:
     """Return the name of the pixel type if the value range decides its scale, otherwise an empty string."""
     if isinstance(image, Image.Image):
         if not is_wide_mode(image.mode):
@@ -144,7 +150,7 @@ def _number_type(image: object) -> str:
     return "" if dtype.kind == "b" or dtype == np.uint8 else dtype.name
 
 
-def to_pixels(image: object, kind: ImageKind) -> np.ndarray:
+def to_pixels(image: Any, kind: ImageKind) -> np.ndarray:
     """Return an image as uint8, ``(H, W)`` or ``(H, W, 3)``, in EXIF orientation; transparent pixels become white.
 
     Raises:
@@ -169,7 +175,7 @@ def to_pixels(image: object, kind: ImageKind) -> np.ndarray:
     return np.ascontiguousarray(array.reshape(array.shape[:2]) if kind.channels == 1 else array)
 
 
-def from_pixels(image: Image.Image, kind: ImageKind) -> object:
+def from_pixels(image: Image.Image, kind: ImageKind) -> Any:
     """Return a gray or RGB Pillow image in the type, scale and layout of the example in ``kind``.
 
     >>> kind = image_kinds([np.zeros((2, 2), np.float32), np.ones((2, 2), np.float32)])[0]
@@ -178,31 +184,31 @@ def from_pixels(image: Image.Image, kind: ImageKind) -> object:
            [0.2, 0.2]], dtype=float32)
     """
     if isinstance(kind.example, Image.Image):
-        return _as_pillow(image, kind.example, kind.white)
+        return _as_pillow(image, kind)
     pixels = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}[kind.channels]))
     values = _scaled(pixels, plain_array(kind.example).dtype, kind.white)
     if kind.layout != "HW":
         values = values.reshape(*values.shape[:2], kind.channels)
     if kind.layout == "CHW":
         values = np.ascontiguousarray(values.transpose(2, 0, 1))
-    if hasattr(kind.example, "detach"):
+    if is_tensor(kind.example):
         import torch
 
-        return torch.from_numpy(values).to(torch.as_tensor(kind.example))
+        return torch.from_numpy(values).to(kind.example)
     return values.tolist() if isinstance(kind.example, list | tuple) else values
 
 
-def _scaled(pixels: np.ndarray, dtype: np.dtype, white: float) -> np.ndarray:
+def _scaled(pixels: np.ndarray, dtype: np.dtype[Any], white: float) -> np.ndarray:
     if dtype.kind == "b":
         return pixels >= 128
     scaled = pixels * (white / 255)
     return (scaled if dtype.kind == "f" else scaled.round()).astype(dtype)
 
 
-def _as_pillow(image: Image.Image, example: Image.Image, white: float) -> Image.Image:
-    mode = example.mode
+def _as_pillow(image: Image.Image, kind: ImageKind) -> Image.Image:
+    mode = kind.example.mode
     if is_wide_mode(mode):
-        gray = _scaled(np.asarray(image.convert("L")), np.asarray(example).dtype, white)
+        gray = _scaled(np.asarray(image.convert("L")), np.asarray(kind.example).dtype, kind.white)
         return Image.fromarray(gray)
     through = {"PA": "P", "La": "LA", "RGBa": "RGBA", "LAB": "RGB", "HSV": "RGB"}.get(mode)  # Pillow needs two steps
     return (image.convert(through) if through else image).convert(mode)

@@ -22,6 +22,14 @@ from synaug.errors import DataError
 from synaug.runtime.files import directories
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+_SHEET, _ARCHIVE = " Save the sheet as CSV (UTF-8).", " Unpack it and give the folder."
+_WAYS_OUT = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys((".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), _ARCHIVE),
+    ".json": " Write one JSON object per line, and name the file .jsonl.",
+    ".npz": " Load the arrays in Python and pass (images, labels).",
+    ".npy": " Load the array in Python and pass (images, labels).",
+}
 _LONGEST_HEADER = 1_000_000
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _SEPARATORS = (",", ";", "\t", "|")
@@ -38,6 +46,15 @@ class Table:
     frame: pd.DataFrame
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     contents: dict[str, list[Content]] = field(default_factory=dict)
+
+
+def way_out(path: Path) -> str:
+    """Return a sentence for an error about a file of another kind, with a blank before it; or nothing.
+
+    >>> way_out(Path("a.zip")), way_out(Path("a.csv"))
+    (' Unpack it and give the folder.', '')
+    """
+    return _WAYS_OUT.get(path.suffix.lower(), "")
 
 
 def read_table(path: Path) -> Table:

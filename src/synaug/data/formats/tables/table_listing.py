@@ -18,7 +18,7 @@ from synaug.config import DataOptions
 from synaug.data.formats.folders import NOT_READ
 from synaug.data.formats.listing import Listing
 from synaug.data.formats.tables.origins import origins
-from synaug.data.formats.tables.split_columns import split_texts, unread_split_notes, usual_split
+from synaug.data.formats.tables.split_columns import number_notes, split_texts, unread_split_notes, usual_split
 from synaug.data.formats.tables.table_files import Table, read_table
 from synaug.data.formats.tables.table_paths import file_paths
 from synaug.data.labels import JOINT, attribute_parts, check_plausible, label_texts, sorted_names
@@ -80,9 +80,11 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     frame = pd.DataFrame({"label": _texts(table, label, where, may_lack=True)})
     attributes = _attributes(table, attribute, where)
     frame = frame.assign(**attributes.columns)
-    frame["split"] = (
-        "train" if split is None else split_texts(_texts(table, split, where), split, options.splits, where)
-    )
+    frame["split"] = "train"
+    if split is not None:
+        splits = _texts(table, split, where)
+        frame["split"] = split_texts(splits, split, options.splits, where)
+        notes += number_notes(splits, split, options.splits, where)
     if group is not None:
         frame["group"] = _texts(table, group, where)
     places, found = _places(table, place, where, root)

@@ -29,23 +29,29 @@ _WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its lice
 
 @dataclass(frozen=True)
 class Layout:
-    """How a library saves a model: the index file, its key with the class name, and the location of the weights."""
+    """How a library saves a model: the index file, its key with the class name, and the location of the weights.
+
+    ``embedded`` is the folder of the model of this kind that ships with synaug.
+    """
 
     library: str
     index: str
     key: str
     weights_at_top: bool
     ways_out: str
+    embedded: str | None = None
 
 
 DIFFUSERS = Layout(
     "diffusers pipeline", "model_index.json", "_class_name", False,
     _WAYS_OUT + "name a folder in the diffusers layout with --model PATH; or try synaug out with --model embedded.",
+    embedded="tiny-diffusion",
 )  # fmt: skip
 TRANSFORMERS = Layout(
     "transformers model", "config.json", "model_type", True,
     _WAYS_OUT + "name a folder with quality.scorer_model; or take quality.scorer: classifier.",
 )  # fmt: skip
+CLIP = replace(TRANSFORMERS, library="CLIP model", embedded="tiny-clip")
 
 
 class ModelDefaults(TypedDict, total=False):
@@ -125,8 +131,8 @@ def find_model(
     Raises:
         EnvironmentFault: the model is not available, or has no safetensors weights.
     """
-    if model == EMBEDDED and layout == DIFFUSERS:
-        folder = Path(str(importlib.resources.files("synaug") / "assets" / "tiny-diffusion"))
+    if model == EMBEDDED and layout.embedded is not None:
+        folder = Path(str(importlib.resources.files("synaug") / "assets" / layout.embedded))
         return _checked(ModelFolder(folder, EMBEDDED, None, _license(folder)), layout)
     if Path(model).expanduser().is_dir():
         folder = Path(model).expanduser()
