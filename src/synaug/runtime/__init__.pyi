@@ -45,6 +45,8 @@ from .quiet import without_warnings as without_warnings
 from .signals import end_at_once as end_at_once
 from .signals import graceful as graceful
 from .signals import stop_here as stop_here
+from .storage import Json as Json
+from .storage import JsonObject as JsonObject
 from .storage import without_nan as without_nan
 from .whole import Part as Part
 from .whole import Whole as Whole

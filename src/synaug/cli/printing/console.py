@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from synaug.runtime import duration
 from synaug.runtime.security import shell_word
 from synaug.schemas import Account, Counts, Report, Result
 from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
+
+if TYPE_CHECKING:
+    from synaug.data.benchmarks import KnownDataset
 
 _LINES = 12
 _SIZES = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}  # training images of a class
@@ -211,7 +214,7 @@ def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
     _console().print("Others beside them: [bold]synaug train RUN --methods focal,synaug_focal[/]")
 
 
-def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
+def show_datasets(rows: Sequence[KnownDataset]) -> None:
     """Print one paragraph per data set."""
     console = _console()
     for row in rows:

@@ -108,7 +108,12 @@ def export_classifier(
     network = network_of(method, recipe)
     check_code([network])
     saved = load_classifier(checkpoint, network=network if is_own(network) else None)
-    config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
+    config = {
+        **saved.about,
+        "method": method,
+        "seed": recipe.seed,
+        "synaug_version": report["synaug_version"],
+    }
     others, more = _converted(saved, formats, run_folder)
     config |= more
     card = model_card(report, result, config, license=license)

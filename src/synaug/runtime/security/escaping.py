@@ -11,7 +11,6 @@ import json
 import re
 import shlex
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
-from typing import Any
 
 # C0 and C1 control characters, line and paragraph separators, bidirectional controls, lone surrogates, and the
 # invisible characters that hide text inside a name. Joiners stay: emoji and Indic scripts need them.
@@ -48,7 +47,7 @@ def _escaped(letter: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def json_text(value: Any, *, indent: int | None = 2, ascii_only: bool = False) -> str:
+def json_text(value: object, *, indent: int | None = 2, ascii_only: bool = False) -> str:
     r"""Return a value as JSON that is safe to print; parsing it gives the same value.
 
     >>> print(json_text({"name": "\x9b31m é"}, indent=None))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from synaug.config import MAX_TARGET, GenerateOptions, PlanOptions
 from synaug.data.images import FORMATS, Encoding
@@ -49,7 +48,7 @@ def plan_bytes(plan: Plan) -> bytes:
     return storage.json_bytes(content)
 
 
-def spread_counts(plan: Plan) -> dict[str, dict[str, Any]]:
+def spread_counts(plan: Plan) -> dict[str, dict[str, dict[str, dict[str, int]]]]:
     """Return, per cell, how many images each phrase of ``plan.spread`` or of the prompts file gets; empty without."""
     if not plan.options.spread and not any(each.phrases or each.attribute for each in plan.written):
         return {}

@@ -1,5 +1,6 @@
 from .aliases import read_aliases as read_aliases
 from .table_files import SUFFIXES as SUFFIXES
+from .table_files import Content as Content
 from .table_files import Table as Table
 from .table_files import read_table as read_table
 from .table_files import way_out as way_out

@@ -10,7 +10,6 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -129,7 +128,7 @@ def _described(columns: Mapping[str, str | None], options: DataOptions) -> list[
 class _Attributes:
     """Text columns of a listing: ``attribute`` and, of several attributes, one for each; and the names in order."""
 
-    columns: dict[str, Any]
+    columns: dict[str, str | pd.Series | np.ndarray]
     names: tuple[str, ...] = ()
     are_given: bool = False  # by the table's schema, so that values without rows stay
     notes: tuple[str, ...] = ()
@@ -252,7 +251,7 @@ def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = Fal
     )
 
 
-def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, Any], list[str]]:
+def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, pd.Series], list[str]]:
     """Return the columns id, path and (for images inside the table) image, and notes on the paths."""
     contents = pd.Series(table.contents.get(column, [None] * len(table.frame)), dtype=object)
     in_files = contents.isna().to_numpy()
@@ -265,9 +264,7 @@ def _places(table: Table, column: str, where: Path | str, root: Path | None) -> 
     return {"id": ids, "path": paths.reindex(inner.index, fill_value=""), "image": contents}, notes
 
 
-def _paths(
-    places: pd.Series[Any], column: str, where: Path | str, root: Path | None
-) -> tuple[pd.Series[str], list[str]]:
+def _paths(places: pd.Series, column: str, where: Path | str, root: Path | None) -> tuple[pd.Series[str], list[str]]:
     if places.isna().any() or (places.astype(str).str.strip() == "").any():
         raise DataError(f"{where}: the column {column!r} has no value in some rows.")
     if places.dtype == object and not places.map(lambda value: isinstance(value, str | int)).all():

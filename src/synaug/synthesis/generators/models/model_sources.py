@@ -7,13 +7,13 @@ import stat
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import yaml
 
 from synaug.config import EMBEDDED
 from synaug.errors import DataError, EnvironmentFault
-from synaug.runtime import storage
+from synaug.runtime import JsonObject, storage
 from synaug.runtime.files import directories
 from synaug.runtime.records import current_digest
 from synaug.synthesis.generators.models.model_code import foreign_code
@@ -54,6 +54,15 @@ TRANSFORMERS = Layout(
 CLIP = replace(TRANSFORMERS, library="CLIP model", embedded="tiny-clip")
 
 
+class ModelDefaults(TypedDict, total=False):
+    """The settings that a model's folder recommends in ``synaug.json``."""
+
+    steps: int
+    guidance: float
+    size: int
+    batch_size: int
+
+
 @dataclass(frozen=True)
 class ModelFolder:
     """The folder of a model; ``variant`` is the infix of its weight files, such as ``"fp16"``."""
@@ -65,12 +74,12 @@ class ModelFolder:
     variant: str | None = None
 
     @property
-    def index(self) -> dict[str, Any]:
+    def index(self) -> JsonObject:
         """The content of ``model_index.json``."""
         return dict(storage.read_json(self.path / "model_index.json"))
 
     @property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> ModelDefaults:
         """The steps, guidance, size and batch size in the folder's own ``synaug.json``."""
         path = self.path / "synaug.json"
         if not path.exists():
@@ -82,7 +91,7 @@ class ModelFolder:
             value = own.get(name, 0)
             if not isinstance(value, int | float) or value < 0 or (name != "guidance" and value != int(value)):
                 raise EnvironmentFault(f"{path} is damaged: {name!r} is {value!r}. Get the model's folder again.")
-        return own
+        return cast("ModelDefaults", own)
 
     @property
     def facts(self) -> dict[str, str | None]:
