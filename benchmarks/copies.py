@@ -21,8 +21,7 @@ from synaug.data import read_data, read_image
 from synaug.data.images.thumbnails import thumbnails
 from synaug.data.similarity import alike_distances, make_prints, make_views
 from synaug.recipes import read_recipe
-from synaug.runtime import demo_data, demo_recipe
-from synaug.runtime.machine import machine
+from synaug.runtime import demo_data, demo_recipe, machine
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models import find_model
 from synaug.synthesis.quality.gates import nearest_distances

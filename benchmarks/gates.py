@@ -6,6 +6,7 @@ the CPU time of each gate, and the images per second that are checked, encoded, 
 it.
 
     python benchmarks/gates.py --seeds 3
+    python benchmarks/gates.py --seeds 3 --scorer clip
     python benchmarks/gates.py --speed
 """
 
@@ -25,12 +26,12 @@ from synaug.data import read_data, read_image
 from synaug.data.benchmarks.fashion_mnist import archive_folder, read_archive, split_positions
 from synaug.data.images import Encoding
 from synaug.recipes import read_recipe
-from synaug.runtime import demo_data, demo_recipe
-from synaug.runtime.machine import machine
+from synaug.runtime import demo_data, demo_recipe, machine
 from synaug.synthesis.execution import synthesize
 from synaug.synthesis.planning import make_plan
-from synaug.synthesis.quality import Candidate, judged, make_gates
+from synaug.synthesis.quality import Candidate, chosen_scorer, judged, make_gates
 
+LEFT_OUT = 200  # images of each class
 GATES = ("broken", "noise", "off_class", "copy", "leak", "collapse")
 
 
@@ -101,8 +102,10 @@ def plant(manifest, images, labels, *, seed, num):
     return candidates, np.array([fault for *_, fault in found])
 
 
-def verdicts_of(manifest, candidates, *, batch=64):
-    gates = make_gates(manifest, QualityOptions(gates=GATES))
+def verdicts_of(manifest, candidates, *, scorer="classifier", batch=64):
+    quality = QualityOptions(gates=GATES, scorer=scorer, scorer_model="embedded")
+    captions = [f"a photo of {'an' if name[0] in 'aeiou' else 'a'} {name}" for name in manifest.class_names]
+    gates = make_gates(manifest, quality, scorer=chosen_scorer(quality, captions))
     found = []
     for start in range(0, len(candidates), batch):
         found += judged(gates, candidates[start : start + batch])
@@ -130,19 +133,25 @@ def scores(faults, reasons):
 
 
 def held_out():
-    """Return images and labels of Fashion-MNIST outside the demo's training and test sets."""
+    """Return images and labels of Fashion-MNIST that neither the demo nor the embedded judge was trained on.
+
+    They are the last 200 of each class among the images of the embedded generator, which ``scripts/pretrain_clip.py``
+    leaves out.
+    """
     train = read_archive("train", archive_folder())
     rows = split_positions(train, read_archive("test", archive_folder())).generator
-    return train.images[rows], train.labels[rows]
+    labels = train.labels[rows]
+    last = np.concatenate([rows[labels == label][-LEFT_OUT:] for label in np.unique(labels)])
+    return train.images[last], train.labels[last]
 
 
-def measure(seeds, num):
+def measure(seeds, num, scorer):
     manifest = read_data(demo_data(), read_recipe(demo_recipe()).data)
     images, labels = held_out()
     runs, began = [], time.perf_counter()
     for seed in range(seeds):
         candidates, faults = plant(manifest, images, labels, seed=seed, num=num)
-        runs.append(scores(faults, verdicts_of(manifest, candidates)))
+        runs.append(scores(faults, verdicts_of(manifest, candidates, scorer=scorer)))
     return {"runs": runs, "seconds": time.perf_counter() - began, "machine": machine(), "candidates": num}
 
 
@@ -219,12 +228,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=2000)
+    parser.add_argument("--scorer", choices=("classifier", "clip"), default="classifier", help="clip: the embedded one")
     parser.add_argument("--speed", action="store_true", help="time the gates in the place of counting what they find")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.speed:
         result = speeds(read_data(demo_data(), read_recipe(demo_recipe()).data), *held_out())
     else:
-        result = measure(given.seeds, given.candidates)
+        result = measure(given.seeds, given.candidates, given.scorer)
     shown = speed_table if given.speed else table
     print(json.dumps(result, indent=2) if given.json else shown(result))

@@ -32,8 +32,7 @@ from PIL import Image
 from synaug.config import DataOptions, GenerateOptions, PlanOptions, QualityOptions
 from synaug.data import Manifest, class_counts, read_data
 from synaug.data.images import Encoding
-from synaug.runtime import chosen_device, demo_data, keep_freed_memory
-from synaug.runtime.machine import machine
+from synaug.runtime import chosen_device, demo_data, keep_freed_memory, machine
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.execution import synthesize
 from synaug.synthesis.generators import load_generator

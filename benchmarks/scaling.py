@@ -33,8 +33,7 @@ from synaug.config import GenerateOptions, PlanOptions, QualityOptions
 from synaug.data import Manifest
 from synaug.data.export import export_dataset, verify_dataset
 from synaug.data.images import Encoding
-from synaug.runtime import storage
-from synaug.runtime.machine import machine
+from synaug.runtime import machine, storage
 from synaug.synthesis.execution import manifest_of, synthesize
 from synaug.synthesis.execution.journal import journal_path, read_state
 from synaug.synthesis.execution.provenance import provenance

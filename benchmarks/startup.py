@@ -19,8 +19,7 @@ from pathlib import Path
 
 from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import make_recipe, read_recipe
-from synaug.runtime import demo_data, demo_recipe
-from synaug.runtime.machine import machine
+from synaug.runtime import demo_data, demo_recipe, machine
 
 METHODS = ("cross_entropy", "oversampling", "square_root", "focal")
 

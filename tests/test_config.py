@@ -9,16 +9,6 @@ def test_an_empty_recipe_is_the_default():
     assert make_recipe({}) == Recipe()
 
 
-def test_a_misspelt_option_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown option 'plan.targt'. Did you mean 'plan.target'\?"):
-        make_recipe({"plan": {"targt": 1}})
-
-
-def test_a_misspelt_section_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown option 'pln'. Did you mean 'plan'\?"):
-        make_recipe({"pln": {}})
-
-
 def test_a_value_out_of_range_says_what_came():
     with pytest.raises(OptionError, match=r"train.stage1.batch_size: .*greater than or equal to 2 \(got 1\)"):
         make_recipe({"train": {"stage1": {"batch_size": 1}}})

@@ -6,7 +6,7 @@ A recipe is a YAML file with the sections below, read by ``recipes``; the comman
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -141,11 +141,11 @@ class PlanOptions(Section):
 
     @field_validator("target", mode="before")
     @classmethod
-    def _target_is_allowed(cls, target: Any) -> Any:
-        is_number = isinstance(target, int | float) and not isinstance(target, bool)
-        if isinstance(target, dict) or target == "uniform" or (is_number and 0 < target < 1):
+    def _target_is_allowed(cls, target: object) -> object:
+        number = target if isinstance(target, int | float) and not isinstance(target, bool) else None
+        if isinstance(target, dict) or target == "uniform" or (number is not None and 0 < number < 1):
             return target
-        if not is_number or not 1 <= target <= MAX_TARGET or target != int(target):
+        if number is None or not 1 <= number <= MAX_TARGET or number != int(number):
             raise ValueError(
                 f"target must be 'uniform', a whole number from 1 to {MAX_TARGET:,}, a share of the largest between "
                 "0 and 1, or numbers by name of the class"
@@ -216,7 +216,7 @@ class ApiOptions(Section):
     price: Decimal = Field(Decimal(0), ge=0, description="price per image, in any currency")
     max_cost: Decimal | None = Field(None, ge=0, description="budget of the run, in the same currency; default: none")
     size: str | None = Field("1024x1024", description="size that is requested, such as 1024x1024; null: not sent")
-    parameters: dict[str, Any] = Field({}, description="further fields of the request, such as {quality: low}")
+    parameters: dict[str, object] = Field({}, description="further fields of the request, such as {quality: low}")
     workflow: str | None = Field(None, description="ComfyUI workflow (API format) with {prompt} and {seed}")
     concurrency: int = Field(4, ge=1, le=256, description="requests at once")
     requests_per_minute: float | None = Field(None, gt=0, description="rate limit; default: none")
@@ -232,7 +232,7 @@ class ApiOptions(Section):
 
     @field_validator("parameters")
     @classmethod
-    def _parameters_hold_no_key(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _parameters_hold_no_key(cls, parameters: dict[str, object]) -> dict[str, object]:
         for name in parameters:
             if name.lower().replace("-", "_") in _KEY_NAMES:
                 raise ValueError(f"api.parameters.{name} would write a key into files; set api.key_variable instead")
@@ -270,7 +270,9 @@ class QualityOptions(Section):
         "pretrained, else the network of an installed package",
     )
     scorer_model: ModelName = Field(
-        SIGLIP, description="of scorer clip: a folder as transformers saves it, or a Hub id (ID@REVISION)"
+        SIGLIP,
+        description="of scorer clip: embedded, which knows clothes only; a folder as transformers saves it; or a Hub "
+        "id (ID@REVISION)",
     )
     copy_distance: float = Field(
         0.02,
@@ -478,8 +480,8 @@ class MethodOptions(Section):
     )
     network: str | None = Field(None, description="replaces train.network; preprocessing stays that of train.network")
     images: ImagesOptions = ImagesOptions()
-    stage1: dict[str, Any] = Field({}, description="options that differ from train.stage1")
-    retrain: dict[str, Any] = Field({}, description="options that differ from train.retrain")
+    stage1: dict[str, object] = Field({}, description="options that differ from train.stage1")
+    retrain: dict[str, object] = Field({}, description="options that differ from train.retrain")
 
     @model_validator(mode="after")
     def _overrides_are_allowed(self) -> MethodOptions:
@@ -497,7 +499,7 @@ class ArmOptions(Section):
     """One source of images and the methods that train on them."""
 
     methods: tuple[str, ...] = Field((), description="rows of the table, in order")
-    options: dict[str, Any] = Field({}, description="dotted options of the recipe, such as plan.variant: intra")
+    options: dict[str, object] = Field({}, description="dotted options of the recipe, such as plan.variant: intra")
     mirror: dict[str, float] = Field({}, description="options of the mirror, such as imbalance_factor: 50")
     validation: bool = Field(False, description="test on the mirror's validation images, to choose options")
     filled: bool = Field(False, description="fill up to the plan's target with other real images: the upper bound")
@@ -542,7 +544,7 @@ class BenchOptions(Section):
     tuned_by: str = Field("mean_recall", description="validation score used for tuning, such as worst_group_accuracy")
     curves: dict[str, CurveOptions] = Field({}, description="name -> picture of a study")
     quick: dict[str, tuple[str, ...]] = Field({}, description="arm -> methods of the smaller grid")
-    quick_options: dict[str, Any] = Field({}, description="dotted options of the smaller grid")
+    quick_options: dict[str, object] = Field({}, description="dotted options of the smaller grid")
 
     @field_validator("tuned")
     @classmethod

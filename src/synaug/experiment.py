@@ -86,7 +86,7 @@ from synaug.runtime.security import shell_word
 from synaug.schemas import Choice, Report, Result
 from synaug.synthesis.execution import is_settled, num_unsettled, synthesis_summary, synthetic_manifest
 from synaug.synthesis.generators import autoencode
-from synaug.synthesis.generators.models import TRANSFORMERS, find_model
+from synaug.synthesis.generators.models import CLIP, find_model
 from synaug.synthesis.quality import needs_clip
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def run(
         # Before anything is written, so that a missing model leaves nothing behind.
         check_generator(recipe)
         if needs_clip(recipe.quality):
-            find_model(recipe.quality.scorer_model, layout=TRANSFORMERS)
+            find_model(recipe.quality.scorer_model, layout=CLIP)
     if note := model_note(plan):
         notify(note)
     num_to_make = num_unsettled(plan, folder=out, quality=recipe.quality)

@@ -5,7 +5,7 @@ Requires only scikit-learn; works in imbalanced-learn pipelines like that librar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -56,11 +56,11 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         self,
         sampling_strategy: Strategy = "auto",
         *,
-        random_state: Any = None,
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
         model: str = STABLE_DIFFUSION,
         generator: Generator | None = None,
         class_names: Sequence[str] | Mapping[Any, str] | None = None,
-        options: Mapping[str, Any] | None = None,
+        options: Mapping[str, object] | None = None,
         out: str | Path | None = None,
     ) -> None:
         self.sampling_strategy = sampling_strategy
@@ -71,7 +71,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         self.options = options
         self.out = out
 
-    def fit(self, X: Any, y: Any) -> SyntheticOverSampler:
+    def fit(self, X: object, y: object) -> SyntheticOverSampler:
         """Compute how many images of each class to generate; reads no image.
 
         Raises:
@@ -85,7 +85,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         self.sampling_strategy_ = images_to_make(labels, self.sampling_strategy)
         return self
 
-    def fit_resample(self, X: Any, y: Any, **columns: Any) -> tuple[Any, Any]:
+    def fit_resample(self, X: object, y: object, **columns: Iterable[Any]) -> tuple[Any, Any]:
         """Return X and y with the synthetic images after the real ones, in the types they came in.
 
         Args:
@@ -121,7 +121,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         self.columns_ = pd.DataFrame(further).reindex(range(len(self.is_synthetic_)))
         return extended(in_one_mode(X, kinds), made), extended_labels(y, labels, classes)
 
-    def _synthetic(self, images: Sequence[Any], labels: np.ndarray) -> tuple[Manifest | None, np.ndarray]:
+    def _synthetic(self, images: Sequence[object], labels: np.ndarray) -> tuple[Manifest | None, np.ndarray]:
         """Return the synthetic images (None if none are needed) and their classes."""
         names = self._names()
         wanted = {names[label]: number for label, number in self.sampling_strategy_.items() if number}
@@ -135,7 +135,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
             target={name: int(counts[name]) + number for name, number in wanted.items()},
             out=self.out,
             generator=self.generator,
-            options=None if self.options is None else cast(dict[str, Any], self.options),
+            options=None if self.options is None else cast(dict[str, object], self.options),
             seed=_seed(self.random_state),
         )
         made = both.rows(np.arange(len(data), len(both)))
@@ -170,16 +170,19 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         return names
 
 
-def _listed(names: Any) -> list[Any]:
-    if isinstance(names, str) or not hasattr(names, "__iter__") or getattr(names, "ndim", 1) == 0:
+def _listed(names: object) -> list[Any]:
+    if isinstance(names, str) or not isinstance(names, Iterable) or getattr(names, "ndim", 1) == 0:
         raise OptionError(f"class_names must be a list or a dict of names, got {names!r}.")
     return list(names)
 
 
-def _key(label: Any) -> str:
+def _key(label: object) -> str:
     """Return a class as text, so that 1, 1.0, True and "1" name the same class."""
-    is_whole = isinstance(label, Real) and float(label).is_integer()
-    return str(int(label)) if is_whole else str(label).strip()
+    if isinstance(label, Integral):
+        return str(int(label))
+    if isinstance(label, Real) and float(label).is_integer():
+        return str(int(float(label)))
+    return str(label).strip()
 
 
 def images_to_make(labels: np.ndarray, strategy: Strategy) -> dict[Any, int]:
@@ -237,7 +240,7 @@ def _of_ratio(have: dict[Any, int], ratio: float) -> dict[Any, int]:
     return {smallest: number}
 
 
-def _checked_labels(y: Any) -> np.ndarray:
+def _checked_labels(y: object) -> np.ndarray:
     """Return y as an array of classes, shape ``(N,)``, in their own type."""
     if y is None:
         raise DataError("fit requires y to be passed, but the target y is None. Give the class of each image.")
@@ -254,10 +257,10 @@ def _checked_labels(y: Any) -> np.ndarray:
     return np.array([first[text] for text in texts], labels.dtype)
 
 
-def _seed(random_state: Any) -> int:
+def _seed(random_state: int | np.random.Generator | np.random.RandomState | None) -> int:
     if random_state is None:
         random_state = np.random.default_rng()
-    if SEED.accepts(random_state):
+    if isinstance(random_state, Integral) and SEED.accepts(random_state):
         return int(random_state)
     if not isinstance(random_state, np.random.Generator | np.random.RandomState):
         raise OptionError(

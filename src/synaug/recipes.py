@@ -6,9 +6,9 @@ An unknown key is an error that names the nearest known key.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -18,6 +18,9 @@ from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import PATH, check_arguments
 from synaug.runtime.files import component_fault, directories, folded
 from synaug.runtime.security import redacted
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MAX_NAME = 100  # bytes in the name of a method, an arm or a chart
 MAX_VALUES = 100_000  # in a recipe; values repeated through YAML anchors count each time
@@ -48,7 +51,7 @@ def read_recipe(path: str | Path) -> Recipe:
     return make_recipe(content, where=str(path))
 
 
-def _is_small(content: Any) -> bool:
+def _is_small(content: object) -> bool:
     """Return whether the document stays small after its YAML anchors are expanded ("billion laughs" attack)."""
     waiting, seen = [content], 0
     while waiting and seen <= MAX_VALUES:
@@ -61,7 +64,7 @@ def _is_small(content: Any) -> bool:
     return not waiting
 
 
-def make_recipe(content: dict[str, Any], *, where: str = "recipe") -> Recipe:
+def make_recipe(content: Mapping[str, object], *, where: str = "recipe") -> Recipe:
     """Validate a nested dict of options and return it as a recipe.
 
     Raises:
@@ -97,7 +100,7 @@ def _check_names(recipe: Recipe, where: str) -> None:
                 )
 
 
-def with_text_keys(content: Any, *, where: str, place: str = "") -> Any:
+def with_text_keys(content: object, *, where: str, place: str = "") -> object:
     """Return nested content with every key as text; YAML reads a class name such as ``0`` as a number.
 
     Raises:
@@ -120,13 +123,18 @@ def with_text_keys(content: Any, *, where: str, place: str = "") -> Any:
     return texts
 
 
-def _explained(item: Any) -> str:
+def _explained(item: ErrorDetails) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] != "extra_forbidden":
-        return f"{place}: {item['msg'].removeprefix('Value error, ')} (got {reprlib.repr(redacted(item['input']))})."
-    section: Any = Recipe
+        message = f"{place}: {item['msg'].removeprefix('Value error, ')}"
+        if isinstance(item["input"], dict):  # a whole section, of which the message names the options
+            return f"{message}."
+        return f"{message} (got {reprlib.repr(redacted(item['input']))})."
+    section: type[Section] = Recipe
     for part in item["loc"][:-1]:
-        if part in section.model_fields:  # otherwise a name chosen by the user, such as a method's
+        if (
+            isinstance(part, str) and part in section.model_fields
+        ):  # otherwise a name chosen by the user, such as a method's
             section = _section_in(section.model_fields[part].annotation) or section
     siblings = [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields]
     return str(unknown("option", place, [*siblings, *option_names()]))
@@ -144,7 +152,7 @@ def option_names(section: type[Section] = Recipe, *, before: str = "") -> list[s
     return names
 
 
-def _section_in(annotation: Any) -> Any:
+def _section_in(annotation: object) -> type[Section] | None:
     """Return the section class inside an annotation such as ``dict[str, Section] | None``, or None.
 
     >>> _section_in(dict[str, Recipe] | None).__name__
@@ -155,7 +163,7 @@ def _section_in(annotation: Any) -> Any:
     return next((found for each in get_args(annotation) if (found := _section_in(each))), None)
 
 
-def with_overrides(recipe: Recipe, overrides: dict[str, Any]) -> Recipe:
+def with_overrides(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
     """Return the recipe with dotted options replaced, such as ``{"plan.model": "embedded"}``; None is skipped."""
     if not isinstance(overrides, dict) or not all(isinstance(name, str) for name in overrides):
         raise OptionError(f"Options must be a dict of dotted names and values, got {overrides!r:.80}.")
@@ -194,15 +202,15 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     return recipe
 
 
-def _yaml_value(text: str) -> Any:
+def _yaml_value(text: str) -> object:
     try:
-        value = yaml.safe_load(text)
+        value: object = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
         return text
     return value if _is_small(value) else text
 
 
-def _put(content: dict[str, Any], name: str, value: Any) -> None:
+def _put(content: dict[str, object], name: str, value: object) -> None:
     """Set the option with this dotted name in nested options, in place.
 
     Raises:
@@ -213,7 +221,8 @@ def _put(content: dict[str, Any], name: str, value: Any) -> None:
     for number, section in enumerate(sections):
         if number and sections[0] == "methods":
             place.setdefault(section, {})  # a method that the recipe has no options for yet
-        if not isinstance(place.get(section), dict):
+        inner = place.get(section)
+        if not isinstance(inner, dict):
             raise unknown("option", name, option_names())
-        place = place[section]
+        place = inner
     place[last] = value

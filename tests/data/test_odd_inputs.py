@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import synaug
 from synaug.config import DataOptions
@@ -82,6 +83,89 @@ def test_minus_one_beside_class_numbers_is_noted(folder):
     found = synaug.read_data(table(folder, ["-1", "0", "1"] * 4), EXACT)
     assert any("'-1' often stands for a missing label" in note for note in found.notes)
     assert not synaug.read_data(table(folder, ["-1", "-2", "1"] * 4), EXACT).notes
+
+
+@pytest.mark.parametrize("form", ["{}", "{}?not=read", "FILE://localhost{}"])
+def test_file_addresses_are_paths(folder, form):
+    places = [(folder / "i" / f"{number}.png").as_uri() for number in range(12)]
+    if "localhost" in form:
+        places = [place.removeprefix("file://") for place in places]
+    rows = [f"{form.format(place)},{label}\n" for place, label in zip(places, BOTH, strict=True)]
+    (folder / "t.csv").write_text("path,label\n" + "".join(rows))
+    assert counts(synaug.read_data(folder / "t.csv", EXACT)) == SIX
+
+
+@pytest.mark.parametrize("place", ["https://example.org/a.png", "file://other/a.png", "s3://bucket/a.png"])
+def test_other_addresses_are_refused(folder, place):
+    (folder / "t.csv").write_text(f"path,label\n{place},cat\n")
+    with pytest.raises(DataError, match="reads files only"):
+        synaug.read_data(folder / "t.csv")
+
+
+def test_a_file_address_outside_the_folder_of_the_table_is_refused(folder, tmp_path_factory, save_image):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "a.png"
+    save_image(elsewhere, seed=1)
+    (folder / "t.csv").write_text(f"path,label\n{elsewhere.as_uri()},cat\n")
+    with pytest.raises(DataError, match="not allowed"):
+        synaug.read_data(folder / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("a.xlsx", "Save the sheet as CSV"), ("a.zip", "Unpack it"), ("a.json", "one JSON object per line"),
+     ("a.npz", "in Python"), ("a.doc", "known are the suffixes")],
+)  # fmt: skip
+def test_a_file_that_is_no_table_is_refused_with_the_way_out(tmp_path, name, words):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(DataError, match=words):
+        synaug.read_data(tmp_path / name)
+
+
+@pytest.mark.parametrize("values", [[1, 2], [2], [1], [1, 2, 3], [0, 3]])
+def test_numbers_of_splits_that_may_count_from_one_are_refused(folder, values):
+    path = table(folder, BOTH, header="path,label,split\n", more=[(values * 12)[:12]])
+    with pytest.raises(DataError, match=r"--splits \d=train"):
+        synaug.read_data(path, EXACT)
+    named = {str(value): "train" for value in values}
+    found = synaug.read_data(path, DataOptions(splits=named, near_duplicates=False))
+    assert set(found.frame["split"]) == {"train"}
+
+
+@pytest.mark.parametrize("values", [["0", "1"], ["0.0", "1.0"]])
+def test_a_split_column_of_0_and_1_is_noted(folder, values):
+    path = table(folder, BOTH, header="path,label,split\n", more=[sorted(values * 6)])
+    found = synaug.read_data(path, EXACT)
+    assert set(found.frame["split"]) == {"train", "validation"}
+    assert any("--splits 1=test" in note for note in found.notes)
+    assert not synaug.read_data(path, DataOptions(splits={"1": "test"}, near_duplicates=False)).notes
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tif"])
+def test_images_of_several_frames_are_noted(folder, suffix):
+    frames = [Image.new("RGB", (16, 16), (color, 9, 9)) for color in (10, 120, 240)]
+    frames[0].save(folder / f"animated{suffix}", save_all=True, append_images=frames[1:])
+    (folder / "t.csv").write_text(f"path,label\nanimated{suffix},cat\ni/1.png,cat\ni/2.png,dog\n")
+    found = synaug.read_data(folder / "t.csv", EXACT)
+    assert [note for note in found.notes if "several frames" in note and f"animated{suffix}" in note]
+    assert not synaug.read_data(table(folder, BOTH), EXACT).notes
+
+
+def test_a_photograph_with_a_preview_is_not_noted(folder):
+    picture = Image.new("RGB", (16, 16), (9, 9, 9))
+    picture.save(folder / "phone.jpg", "MPO", save_all=True, append_images=[picture])
+    (folder / "t.csv").write_text("path,label\nphone.jpg,cat\ni/1.png,cat\ni/2.png,dog\n")
+    assert not synaug.read_data(folder / "t.csv", EXACT).notes
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "is empty"), (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull")],
+)
+def test_files_without_content_are_named_as_such(folder, data, words):
+    (folder / "i" / "0.png").write_bytes(data)
+    found = synaug.read_data(table(folder, BOTH), DataOptions(max_unreadable=0.5))
+    assert [item.path for item in found.quarantined] == ["i/0.png"]
+    assert words in found.quarantined[0].reason
 
 
 SPLIT_FORMS = {

@@ -15,11 +15,6 @@ def test_half_precision_on_a_cpu_is_refused():
         chosen_precision("bfloat16", torch.device("cpu"))
 
 
-def test_unknown_precision_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown precision 'bfloat'. Did you mean 'bfloat16'"):
-        chosen_precision("bfloat", torch.device("cpu"))
-
-
 def test_a_missing_device_is_a_fault_of_the_environment_and_lists_the_available_ones():
     with pytest.raises(EnvironmentFault, match=r"'cuda:77' is not available. Available: cpu"):
         chosen_device("cuda:77")

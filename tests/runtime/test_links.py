@@ -187,14 +187,38 @@ def test_a_lock_file_that_is_not_ours_is_left_alone(places, content):
     assert storage.holders(run) == {}
 
 
-@pytest.mark.parametrize("make", [os.symlink, os.link])
-def test_a_lock_file_that_is_another_file_too_is_left_alone(places, make):
+def test_a_lock_file_that_is_a_link_is_left_alone(places):
     run, home = places
     storage.write_text(home / "number", "12")
-    make(home / "number", run / ".run.lock")
+    (run / ".run.lock").symlink_to(home / "number")
     with pytest.raises(DataError, match=r"run.lock"):
         storage.lock(run).__enter__()
     assert (home / "number").read_text() == "12"
+
+
+def test_a_lock_file_of_a_copy_by_hard_links_is_replaced(places):
+    run, home = places
+    storage.write_text(home / "number", "12")
+    os.link(home / "number", run / ".run.lock")
+    with storage.lock(run):
+        assert storage.holders(run) == {"run": os.getpid()}
+        assert storage.holders(home) == {}
+        with pytest.raises(InUseError), storage.lock(run):
+            pass
+    assert (home / "number").read_text() == "12"
+    assert sorted(path.name for path in run.iterdir()).count(".run.lock") == 1
+    assert not [path for path in run.iterdir() if path.name.endswith(".incomplete")]
+
+
+def test_a_lock_that_a_copy_by_hard_links_shares_is_held_until_the_original_is_free(places):
+    run, _ = places
+    copy = storage.make_folder(run.with_name("copy"))
+    with storage.lock(run):
+        os.link(run / ".run.lock", copy / ".run.lock")
+        with pytest.raises(InUseError), storage.lock(copy):
+            pass
+    with storage.lock(copy), storage.lock(run):
+        assert storage.holders(copy) == storage.holders(run) == {"run": os.getpid()}
 
 
 def test_asking_who_holds_a_folder_never_refuses_a_start(tmp_path):

@@ -5,7 +5,6 @@ import torch
 from torch.nn import functional as F
 
 from synaug.config import StageOptions
-from synaug.errors import OptionError
 from synaug.training.contrastive import CONTRASTIVE_LOSSES, pretrain_contrastive
 from synaug.training.losses import LossContext
 from synaug.training.networks.classifiers import make_model
@@ -73,9 +72,3 @@ def test_pretraining_lowers_the_loss_and_leaves_the_classifier(long_tail, loss):
     assert sum(log.losses[-5:]) < sum(log.losses[:5])
     assert model.classifier.weight.equal(before)
     assert not model.backbone.stem.weight.equal(stem)
-
-
-def test_misspelt_contrastive_loss_names_the_nearest(long_tail):
-    model = make_model("resnet8", num_classes=10, in_channels=1)
-    with pytest.raises(OptionError, match=r"Unknown contrastive loss 'simclrr'. Did you mean 'simclr'"):
-        pretrain_contrastive(model, long_tail, StageOptions(), loss="simclrr", seed=0)

@@ -181,11 +181,6 @@ def test_methods_combine(small_set, changes):
     assert log.images_per_second == pytest.approx(log.steps * 8 / log.seconds)
 
 
-def test_misspelt_augmentation_names_the_nearest(small_set):
-    with pytest.raises(OptionError, match=r"Unknown augmentation 'cutuot'. Did you mean 'cutout'"):
-        trained(small_set, StageOptions(augmentations=("cutuot",)))
-
-
 def test_predictions_do_not_depend_on_the_batch_size_or_the_mode(small_set):
     model, _ = trained(small_set)
     logits = predict(model, small_set, device="cpu")

@@ -206,11 +206,6 @@ def test_group_dro_keeps_its_weights_in_evaluation():
     assert criterion.weights.tolist() == pytest.approx([1 / 3] * 3)
 
 
-def test_misspelt_loss_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown loss 'focall'. Did you mean 'focal'"):
-        loss_named("focall", num_groups=0)
-
-
 def test_group_dro_needs_groups():
     with pytest.raises(OptionError, match=r"The loss group_dro needs groups, but the data have no attribute"):
         loss_named("group_dro", num_groups=0)

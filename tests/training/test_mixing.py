@@ -3,7 +3,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from synaug.errors import OptionError
 from synaug.training.mixing import (
     MIXINGS,
     Batch,
@@ -13,7 +12,6 @@ from synaug.training.mixing import (
     cutmix,
     drawn_box,
     few_shot,
-    mixing_named,
     mixup,
     mixup_or_cutmix,
     real_balanced,
@@ -240,8 +238,3 @@ def test_real_partners_are_balanced_by_group_if_groups_are_known():
     """Drawn by class, partners would carry the correlation of class and attribute into every image."""
     assert real_balanced(groups_set([0, 0, 1, 2, 2, 3, 1, 2])) == pytest.approx([0.25, 0.25, 0.5] * 2 + [0, 0])
     assert real_balanced(groups_set([-1] * 8)) == pytest.approx([1 / 3] * 6 + [0, 0])
-
-
-def test_misspelt_mixing_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown mixing 'mixupp'. Did you mean 'mixup'"):
-        mixing_named("mixupp")

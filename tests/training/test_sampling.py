@@ -135,11 +135,6 @@ def test_other_seeds_give_other_orders(small_set):
     assert first != second
 
 
-def test_misspelt_sampler_names_the_nearest(small_set):
-    with pytest.raises(OptionError, match=r"Unknown sampler 'instanc'. Did you mean 'instance'"):
-        next(batches("instanc", small_set, batch_size=2, steps=1, seed=0))
-
-
 def test_no_images_no_batches(small_set):
     with pytest.raises(OptionError, match=r"There are no images to draw batches from"):
         next(batches("instance", small_set.rows(np.array([], int)), batch_size=2, steps=1, seed=0))

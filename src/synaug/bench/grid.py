@@ -45,7 +45,9 @@ from synaug.pipeline.report import report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import Progress, check_free, claim, keep_freed_memory, machine, signals, silent, storage
 from synaug.runtime.files import directories
+from synaug.runtime.records import of_form
 from synaug.runtime.security import trusted, trusting
+from synaug.schemas import Result
 from synaug.synthesis.execution import is_settled, synthetic_manifest
 from synaug.synthesis.planning import read_plan
 
@@ -294,8 +296,10 @@ def _line(cell: Cell, name: str, seed: int) -> dict[str, Any]:
 
 
 def _kept_lines(cell: Cell) -> Iterator[dict[str, Any]]:
-    for line in storage.read_records(cell.folder.parent.parent / RESULTS):
+    path = cell.folder.parent.parent / RESULTS
+    for number, line in enumerate(storage.read_records(path), 1):
         if line.get("folder") == cell.folder.name:
+            of_form(line, Result, where=f"{path}, line {number}", way_out="Remove that line.")
             yield line
 
 

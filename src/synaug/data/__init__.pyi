@@ -13,6 +13,7 @@ from .groups import shot_bins as shot_bins
 from .manifest import COLUMNS as COLUMNS
 from .manifest import SINGLE_ATTRIBUTE as SINGLE_ATTRIBUTE
 from .manifest import Manifest as Manifest
+from .manifest import from_arrays as from_arrays
 from .manifest import joined as joined
 from .manifest import manifest_bytes as manifest_bytes
 from .manifest import read_image as read_image

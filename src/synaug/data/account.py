@@ -29,13 +29,14 @@ def reading_account(manifest: Manifest) -> Account:
         "layout": manifest.layout,
         "splits": {name: int(splits[name]) for name in SPLITS if name in splits},
         "synthetic": {manifest.class_names[label]: int(synthetic[label]) for label in np.flatnonzero(synthetic)},
-        "left_out": [
-            {"reason": item.reason, "suffix": item.suffix, "number": item.number, "examples": list(item.examples)}
-            for item in (*by_reason(manifest.quarantined), *manifest.left_out)
-        ],
+        "left_out": [_entry(item) for item in (*by_reason(manifest.quarantined), *manifest.left_out)],
         "notes": list(manifest.notes),
         "duplicates": cast("Duplicates", asdict(manifest.duplicates)),
     }
+
+
+def _entry(item: LeftOut) -> LeftOutEntry:
+    return {"reason": item.reason, "suffix": item.suffix, "number": item.number, "examples": list(item.examples)}
 
 
 def left_out_sentences(left_out: Sequence[LeftOutEntry | LeftOut]) -> list[str]:
@@ -46,7 +47,7 @@ def left_out_sentences(left_out: Sequence[LeftOutEntry | LeftOut]) -> list[str]:
     """
     sentences = []
     for entry in left_out:
-        item = entry if isinstance(entry, dict) else vars(entry)
+        item = _entry(entry) if isinstance(entry, LeftOut) else entry
         more = ", ..." if item["number"] > len(item["examples"]) else ""
         suffix = item["suffix"] or "without suffix"
         sentences.append(f"{item['number']:,} {suffix}: {item['reason']} ({', '.join(item['examples'])}{more})")

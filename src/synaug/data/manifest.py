@@ -22,7 +22,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.data.images import decoded, encoded, read_file
 from synaug.data.labels import sorted_values
 from synaug.errors import DataError
-from synaug.runtime import storage
+from synaug.runtime import is_tensor, storage
 from synaug.runtime.files import directories
 
 COLUMNS = ("id", "path", "label", "attribute", "split", "source", "sha256")
@@ -251,7 +251,7 @@ def from_arrays(
     splits = [split] * len(label_array) if isinstance(split, str) else list(map(str, split))
     _check_splits(splits, len(label_array))
     try:
-        arrays = [np.ascontiguousarray(image.detach() if hasattr(image, "detach") else image) for image in images]
+        arrays = [np.ascontiguousarray(image.detach() if is_tensor(image) else image) for image in images]
     except (TypeError, ValueError) as error:
         raise DataError(f"An image is not an array: {error}. Allowed: uint8 of shape (H, W) or (H, W, 3).") from error
     for position, array in enumerate(arrays):
@@ -288,6 +288,34 @@ def _check_range(kind: str, values: np.ndarray, low: int, end: int) -> None:
         raise DataError(f"The {kind} {outside[0]} is out of range; allowed are {low} to {end - 1}.")
 
 
+class _Pair(TypedDict):
+    first: str
+    second: str
+    is_equal: bool
+
+
+class _DuplicateCounts(TypedDict, total=False):
+    num_leaked: int
+    leaked: list[_Pair]
+    num_two_labels: int
+    two_labels: list[_Pair]
+    num_split_groups: int
+
+
+class _Description(TypedDict):
+    """The description of the images in the file's metadata; manifests of earlier versions lack some keys."""
+
+    class_names: list[str]
+    attribute_names: list[str]
+    root: str | None
+    quarantined: list[list[str]]
+    layout: NotRequired[str]
+    notes: NotRequired[list[str]]
+    drew_test: NotRequired[bool]
+    duplicates: NotRequired[_DuplicateCounts]
+    left_out: NotRequired[list[tuple[str, str, int, list[str]]]]
+
+
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write the manifest as one Parquet file that includes its class and attribute names."""
     storage.write_bytes(path, manifest_bytes(manifest))
@@ -304,7 +332,7 @@ def manifest_bytes(manifest: Manifest) -> bytes:
         "notes": list(manifest.notes),
         "drew_test": manifest.drew_test,
         "duplicates": asdict(manifest.duplicates),
-        "left_out": [[item.reason, item.suffix, item.number, list(item.examples)] for item in manifest.left_out],
+        "left_out": [(item.reason, item.suffix, item.number, list(item.examples)) for item in manifest.left_out],
     }
     frame = manifest.frame
     if "image" in frame:
@@ -327,15 +355,16 @@ def read_manifest(path: Path) -> Manifest:
     try:
         table = pq.read_table(directories.checked(path))
         table.validate(full=True)  # otherwise text that is not UTF-8 would fail much later
-        about: dict[str, Any] = json.loads((table.schema.metadata or {})[b"synaug"])
+        content = json.loads((table.schema.metadata or {})[b"synaug"])
         frame = table.to_pandas()
         fault = manifest_fault(  # reads every text: some may be no UTF-8
-            frame, about, columns=COLUMNS, splits=SPLITS, single=SINGLE_ATTRIBUTE
+            frame, content, columns=COLUMNS, splits=SPLITS, single=SINGLE_ATTRIBUTE
         )
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(f"{path} is not a manifest of synaug: {error}.") from error
     if fault:
         raise DataError(f"{path} is not a manifest of synaug: {fault}.")
+    about: _Description = content
     return Manifest(
         frame=frame,
         class_names=tuple(about["class_names"]),
@@ -353,6 +382,11 @@ def read_manifest(path: Path) -> Manifest:
     )
 
 
-def _duplicates(content: dict[str, Any]) -> Duplicates:
-    pairs = {name: tuple(DuplicatePair(**pair) for pair in content.get(name, ())) for name in ("leaked", "two_labels")}
-    return Duplicates(**(content | pairs))
+def _duplicates(content: _DuplicateCounts) -> Duplicates:
+    return Duplicates(
+        num_leaked=content.get("num_leaked", 0),
+        leaked=tuple(DuplicatePair(**pair) for pair in content.get("leaked", ())),
+        num_two_labels=content.get("num_two_labels", 0),
+        two_labels=tuple(DuplicatePair(**pair) for pair in content.get("two_labels", ())),
+        num_split_groups=content.get("num_split_groups", 0),
+    )

@@ -32,9 +32,9 @@ from synaug.data.formats import (
 )
 from synaug.data.formats.folders import is_image_name, is_ours, list_folders, subfolders
 from synaug.data.formats.memory import Source, table_in_memory
-from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table, read_table
+from synaug.data.formats.tables import LABEL_COLUMNS, list_rows, list_table, read_table, way_out
 from synaug.data.formats.tables import SUFFIXES as TABLE_SUFFIXES
-from synaug.data.images import decoded, file_bytes, is_marked
+from synaug.data.images import decoded, file_bytes, frame_notes, is_marked, num_frames
 from synaug.data.images.thumbnails import thumbnails
 from synaug.data.labels import windows_notes
 from synaug.data.manifest import COLUMNS, SINGLE_ATTRIBUTE, Manifest, Quarantined, read_manifest
@@ -176,7 +176,7 @@ def list_images(path: Path, options: DataOptions) -> Listing:
     if is_shards(path):
         return list_shards(path, options)
     if path.is_file():
-        raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.")
+        raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.{way_out(path)}")
     if path.exists() and not path.is_dir():
         what = directories.kind_of(path.stat().st_mode)
         raise DataError(f"{path} is {what}, not a file. Give a folder with one folder per class, or a table of images.")
@@ -243,6 +243,7 @@ class Checked:
     sha256: str = ""
     fault: str = ""
     is_synthetic: bool = False
+    frames: int = 1
     thumbnail: np.ndarray | None = None
 
 
@@ -271,7 +272,7 @@ def _check_image(image: bytes | np.ndarray | Path) -> Checked:
         picture = decoded(data)
     except DataError as error:
         return Checked(fault=str(error))
-    return Checked(sha256=storage.digest(data), is_synthetic=is_marked(data), thumbnail=thumbnails([picture])[0])
+    return Checked(storage.digest(data), "", is_marked(data), num_frames(data), thumbnails([picture])[0])
 
 
 def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions, where: str) -> Manifest:
@@ -298,7 +299,11 @@ def _manifest(listing: Listing, checks: Sequence[Checked], options: DataOptions,
         quarantined=(*unusable, *listing.repeated),
         origin=listing.origin,
         layout=listing.layout,
-        notes=(*listing.notes, *windows_notes(listing.class_names)),
+        notes=(
+            *listing.notes,
+            *windows_notes(listing.class_names),
+            *frame_notes(names.tolist(), [check.frames for check in checks]),
+        ),
         left_out=listing.left_out,
     )
     small = [check.thumbnail for check in checks if check.thumbnail is not None]

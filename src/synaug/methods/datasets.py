@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -76,23 +77,21 @@ def load_sets(
     real = manifest.split("train") if real is None else real
     synthetic = synthetic_manifest(plan, out)
     channels, side, normalization = input_of(options.network, options, plan)
-    kept: dict[str, Any] = {"in_memory": options.in_memory, "progress": progress}
+    load = partial(load_training_set, in_memory=options.in_memory, progress=progress)
     stored = stored_side(side, options)
-    both = load_training_set(
-        joined(real, synthetic), image_size=stored, channels=channels, normalization=normalization, **kept
-    )
+    both = load(joined(real, synthetic), image_size=stored, channels=channels, normalization=normalization)
     if stored != side:
         both = replace(both, side=side)
     if autoencoded:
-        twins = load_training_set(autoencoded_manifest(plan, real, out), like=both, **kept)
+        twins = load(autoencoded_manifest(plan, real, out), like=both)
         places = torch.where(both.is_synthetic, -1, torch.cumsum(~both.is_synthetic, 0) - 1)
         both = replace(both, autoencoded=twins.images, twins=places)
     test, held_out = manifest.split("test"), manifest.split("validation")
     return Sets(
         real=both.rows(~both.is_synthetic),
         evened_out=both,
-        test=load_training_set(test, like=both, **kept),
-        validation=load_training_set(held_out, like=both, **kept) if len(held_out) else None,
+        test=load(test, like=both),
+        validation=load(held_out, like=both) if len(held_out) else None,
         class_names=manifest.class_names,
         num_planned=max(len(both), sum(cell.have + cell.num_to_generate for cell in plan.cells)),
     )

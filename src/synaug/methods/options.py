@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from synaug.config import MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
 from synaug.errors import OptionError, unknown
-from synaug.methods.registry import METHODS, OWN, Method
+from synaug.methods.registry import METHODS, OWN, Changes, Method
 
 REVISED = {
     ("loss", "ldam_drw"): 1,  # divided by the sum of weights
@@ -125,17 +125,49 @@ def uses_autoencoder(names: Sequence[str], recipe: Recipe) -> bool:
     return False
 
 
-def options_of(name: str, recipe: Recipe) -> dict[str, Any]:
+class _Entry(TypedDict):
+    data: str
+    stage1: Changes
+    schedule: str
+    starts_from: str | None
+    retrain: Changes
+    groups_from: str | None
+    judged_from: str | None
+    judged_by: str
+
+
+class DecidingOptions(TypedDict):
+    """The options that determine the result of a method: its entry in the table, the recipe's, and those of its own.
+
+    ``starts_from`` has those of the method whose features it uses; ``formulas`` the revisions of ``REVISED``.
+    """
+
+    method: _Entry
+    train: dict[str, object]
+    own: NotRequired[dict[str, object]]
+    starts_from: NotRequired[DecidingOptions]
+    network_digest: NotRequired[str]
+    formulas: NotRequired[dict[str, int]]
+
+
+def options_of(name: str, recipe: Recipe) -> DecidingOptions:
     """Return the options that determine the result of a method, apart from images and seed, as plain JSON values."""
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
-    start = {"starts_from": options_of(method.starts_from, recipe)} if method.starts_from is not None else {}
-    changed = {"own": own.model_dump(mode="json", exclude_defaults=True)}
-    entry = json.loads(json.dumps({key: getattr(method, key) for key in _DECIDING}))
+    entry: _Entry = json.loads(json.dumps({key: getattr(method, key) for key in _DECIDING}))
     train = recipe.train.model_dump(mode="json", exclude=_NOT_DECIDING)
     train["pretrained"] = recipe.train.pretrained is True  # an undecided auto starts from scratch
-    found = {"method": entry, "train": train} | changed | start | network_file(name, recipe)
-    revised = formulas(_stage(found), method) if method.starts_from is None else {}
-    return found | ({"formulas": revised} if revised else {})
+    found: DecidingOptions = {
+        "method": entry,
+        "train": train,
+        "own": own.model_dump(mode="json", exclude_defaults=True),
+    }
+    if method.starts_from is not None:
+        found["starts_from"] = options_of(method.starts_from, recipe)
+    if file := network_file(name, recipe):
+        found["network_digest"] = file["network_digest"]
+    if method.starts_from is None and (revised := formulas(_stage(found), method)):
+        found["formulas"] = revised
+    return found
 
 
 def formulas(stage: StageOptions, method: Method) -> dict[str, int]:
@@ -158,11 +190,11 @@ def is_of_options(result: Mapping[str, Any], recipe: Recipe) -> bool:
         return False
 
 
-def _resolved(options: dict[str, Any]) -> dict[str, Any]:
+def _resolved(options: DecidingOptions) -> dict[str, object]:
     """Return the resolved values of a result's options."""
     method = Method(description="", **options["method"])
     own = MethodOptions.model_validate(options.get("own", {}))
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "learns_from": [method.data, method.groups_from, method.judged_from, method.judged_from and method.judged_by],
         "images": own.images.model_dump(mode="json"),
         "network": [own.network, options.get("network_digest")],
@@ -177,7 +209,7 @@ def _resolved(options: dict[str, Any]) -> dict[str, Any]:
     return found | {"starts_from": _resolved(options["starts_from"]), "retrain": retrain.model_dump(mode="json")}
 
 
-def _stage(options: dict[str, Any]) -> StageOptions:
+def _stage(options: DecidingOptions) -> StageOptions:
     """Return the stage-1 options of a result, without the number of steps, which follows from epochs."""
     own = MethodOptions.model_validate(options.get("own", {}))
     shared = TrainOptions.model_validate(options["train"]).stage1.model_dump()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, Unpack
 
 OWN = "own"  # instead of a method that predicts the attribute
 
-Changes = tuple[tuple[str, Any], ...]
+Changes = tuple[tuple[str, object], ...]
 
 
 LONG_TAIL, GROUPS = "long_tail", "groups"
@@ -72,7 +72,15 @@ class Method:
         return not (needs or self.is_bound)
 
 
-def _drawn(name: str, what: str, *, stage1: Changes, **more: Any) -> dict[str, Method]:
+class _Properties(TypedDict, total=False):
+    schedule: str
+    groups_from: str | None
+    judged_from: str | None
+    judged_by: str
+    problem: str | None
+
+
+def _drawn(name: str, what: str, *, stage1: Changes, **more: Unpack[_Properties]) -> dict[str, Method]:
     """Return a method on the balanced set with the prior of the drawn images instead of the real ones."""
     stage1 = (*stage1, ("prior", "drawn"))
     said = f"{what}, on the balanced set; class counts of what is drawn."
@@ -92,7 +100,7 @@ _FINE_TUNING: Changes = (
 _GROUP_DRO: Changes = (("loss", "group_dro"), ("sampler", "group_balanced"))  # batches drawn as by the authors
 
 
-def _on_both(name: str, what: str, *, stage1: Changes = (), **more: Any) -> dict[str, Method]:
+def _on_both(name: str, what: str, *, stage1: Changes = (), **more: Unpack[_Properties]) -> dict[str, Method]:
     """Return two methods: one on the real images, without mixing, and one on the balanced set."""
     return {
         name: Method(f"{what}, on the real images alone.", stage1=(("mixing", "none"), *stage1), **more),
@@ -100,7 +108,7 @@ def _on_both(name: str, what: str, *, stage1: Changes = (), **more: Any) -> dict
     }
 
 
-def _of_both(name: str, what: str, method: str, **more: Any) -> dict[str, Method]:
+def _of_both(name: str, what: str, method: str, **more: Unpack[_Properties]) -> dict[str, Method]:
     """Return two methods that fit the last layer, one on the features of each base method.
 
     A last layer from the literature has its own data and regularization: the recipe's are designed for SYNAuG's.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,7 @@ from synaug.methods.options import is_of_options, learns_from_validation, method
 from synaug.methods.training import trained_model
 from synaug.run_directory import CHECKPOINT_FILES, Run, RunPaths
 from synaug.runtime import Progress, silent, storage
-from synaug.runtime.records import check_file, read_sealed, required, write_sealed
+from synaug.runtime.records import check_file, of_form, read_sealed, required, write_sealed
 from synaug.runtime.security import shell_word
 from synaug.schemas import Registered, Result, Scores
 
@@ -34,21 +34,21 @@ def read_result(run_folder: RunPaths, method: str, seed: int) -> Result:
     path = run_folder.result(method, seed)
     way_out = f"Remove the folder {path.parent} and train again: synaug retrain {shell_word(run_folder.path)}"
     content = read_sealed(path, way_out=way_out)
-    required(
-        content, path, way_out=way_out, method=str, seed=int, accuracy=(int, float), per_class=dict, options=dict,
-        seconds=(int, float),
-    )  # fmt: skip
-    if (content["method"], content["seed"]) != (method, seed):
+    required(content, path, way_out=way_out, accuracy=(int, float), options=dict)
+    files = content.pop("files", {})
+    result = of_form(content, Result, where=path, way_out=way_out)
+    others = {name: value for name, value in content.items() if name not in Result.__annotations__}
+    of_form(others, dict[str, float | None], where=path, way_out=way_out)  # gaps between groups
+    if (result["method"], result["seed"]) != (method, seed):
         raise DataError(
-            f"{path} is the result of {content['method']}, seed {content['seed']}, not of {method}, seed {seed}. "
+            f"{path} is the result of {result['method']}, seed {result['seed']}, not of {method}, seed {seed}. "
             + way_out
         )
-    files = content.pop("files", {})
     if not isinstance(files, dict) or not set(files) <= {"classifier.safetensors", PREDICTIONS}:
         raise DataError(f"{path} is damaged: 'files' is not about the classifier and its predictions. {way_out}")
     for name, digest in files.items():
         check_file(path.parent / name, str(digest), way_out=way_out)
-    return cast("Result", content)
+    return result
 
 
 if TYPE_CHECKING:

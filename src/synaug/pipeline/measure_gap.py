@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ from synaug.data.images.image_statistics import image_statistics
 from synaug.data.similarity import has_twin
 from synaug.run_directory import RunPaths
 from synaug.runtime import Progress, signals, silent
-from synaug.runtime.records import read_sealed, write_sealed
+from synaug.runtime.records import of_form, read_sealed, write_sealed
 from synaug.runtime.security import shell_word
 from synaug.schemas import MeasuredGap
 from synaug.synthesis.execution import REVIEW
@@ -85,7 +85,7 @@ def read_gap(run_folder: RunPaths) -> MeasuredGap:
     if not path.exists():
         return {}
     way_out = f"Remove it and run: synaug retrain {shell_word(run_folder.path)}"
-    return cast("MeasuredGap", read_sealed(path, way_out=way_out))
+    return of_form(read_sealed(path, way_out=way_out), MeasuredGap, where=path, way_out=way_out)
 
 
 def is_measured(run_folder: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:

@@ -11,7 +11,6 @@ from typing import cast
 
 from synaug.config import EMBEDDED, Recipe
 from synaug.data import Manifest, groups, joined, reading_account
-from synaug.data.benchmarks import CLASS_NAMES
 from synaug.data.similarity import duplicate_notes
 from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, method_named, read_result, registered
@@ -19,6 +18,7 @@ from synaug.pipeline.choosing import compared, read_choice, read_cross_validatio
 from synaug.pipeline.generate import rejections
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
+from synaug.pipeline.scorer import unknown_to_embedded
 from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import machine, storage
@@ -142,8 +142,7 @@ def training_seconds(results: Sequence[Result], recipe: Recipe) -> float:
 
 def model_note(plan: Plan) -> str:
     """Return a warning, before generation, that the model does not know the classes; empty if it may."""
-    unknown = [name for name in plan.class_names if called(plan).get(name, name) not in CLASS_NAMES]
-    return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown else ""
+    return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown_to_embedded(plan) else ""
 
 
 def warnings(plan: Plan, made: Synthesis) -> list[str]:

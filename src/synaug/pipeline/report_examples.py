@@ -13,9 +13,9 @@ from PIL import Image
 
 from synaug.data import Manifest, read_image
 from synaug.data.images import read_file
+from synaug.pipeline.result_tables import read_table
 from synaug.pipeline.review import check_present
 from synaug.run_directory import RunPaths
-from synaug.runtime.files import directories
 from synaug.schemas import Confusions, Result
 from synaug.synthesis.execution import synthetic_manifest
 from synaug.synthesis.planning import Plan
@@ -81,7 +81,7 @@ def confusions(run_folder: RunPaths, results: Sequence[Result], class_names: Seq
     found: dict[str, Confusions] = {}
     for result in results:
         path = run_folder.method_predictions(result["method"], result["seed"])
-        table = pd.read_csv(directories.checked(path), dtype=str, keep_default_na=False)
+        table = read_table(path, {"label": str, "prediction": str}, run_folder)
         matrix = (
             pd.crosstab(table["label"], table["prediction"])
             .reindex(index=list(class_names), columns=list(class_names), fill_value=0)
@@ -101,7 +101,7 @@ def loss_curves(run_folder: RunPaths, results: Sequence[Result]) -> dict[str, li
     paths = {result["method"]: run_folder.checkpoint(result["method"], result["seed"]) / CURVES for result in results}
     curves = {}
     for name in [name for name, path in paths.items() if path.exists()][:MOST_CURVES]:
-        losses = pd.read_csv(directories.checked(paths[name]))["loss"].to_numpy()
+        losses = read_table(paths[name], {"loss": float}, run_folder)["loss"].to_numpy()
         parts = np.array_split(losses, min(CURVE_POINTS, len(losses)))
         curves[name] = [float(part.mean()) for part in parts]
     return curves

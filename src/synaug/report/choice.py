@@ -65,7 +65,7 @@ def _chosen(choice: Choice) -> str:
     best = choice["best"] or choice["chosen"]
     return (
         f"{said} {TITLES.get(best, best)} is {100 * own['behind']:.1f} points higher there, less than one "
-        f"standard error ({100 * number_or_nan(own['behind_error']):.1f}), so the simpler one is kept."
+        f"standard error ({_points(own['behind_error'])}), so the simpler one is kept."
     )
 
 
@@ -74,7 +74,7 @@ def _synthetic(report: Report, choice: Choice) -> str:
     if rival is None:
         return ""
     used = next(row["uses_synthetic"] for row in choice["candidates"] if row["method"] == choice["chosen"])
-    points = f"{100 * abs(rival['difference']):.1f} points (standard error {100 * rival['error']:.1f})"
+    points = f"{100 * abs(rival['difference']):.1f} points (standard error {_points(rival['error'])})"
     if used:
         certainty = number_or_nan(rival["certainty"])
         helped = (
@@ -115,6 +115,11 @@ def _tested(report: Report, choice: Choice) -> str:
     return (
         f"On the {number:,} test images, which had no part in the choice, its {METRICS[choice['metric']]} is {value}."
     )
+
+
+def _points(error: float | None) -> str:
+    shown = number_or_nan(error)
+    return "n/a" if math.isnan(shown) else f"{100 * shown:.1f}"
 
 
 def _with_error(value: float, error: float | None) -> str:

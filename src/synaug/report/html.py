@@ -21,6 +21,7 @@ from synaug.report.results_table import TITLES, compared_methods, percent, resul
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
 from synaug.runtime import duration_in_words, storage
+from synaug.runtime.records import of_form
 from synaug.runtime.security import visible
 from synaug.schemas import Report
 
@@ -35,9 +36,10 @@ def read_report(path: Path) -> Report:
     """Read and check a ``report.json``.
 
     Raises:
-        DataError: the file is missing, is not JSON, has another schema version or lacks a section.
+        DataError: the file is missing, is not JSON, has another schema version, or does not have the form of a report.
     """
-    return checked_report(storage.read_json(path), where=str(path))
+    report = checked_report(storage.read_json(path), where=str(path))
+    return of_form(report, Report, where=path, way_out="Recreate it with 'synaug report RUN'.")
 
 
 def checked_report(report: object, *, where: str = "The report") -> Report:

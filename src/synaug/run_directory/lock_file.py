@@ -7,7 +7,7 @@ import platform
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Literal, NotRequired, TypedDict, cast
 
 from synaug.config import Recipe
 from synaug.errors import ChangedFileError, DataError, OptionError
@@ -42,6 +42,21 @@ _SHOWN_DIFFERENCES = 6
 _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug plan DATA --out OTHER"
 
 
+class LockFile(TypedDict):
+    """The content of the lock file; ``files`` has the digests of the plan and the manifest, two during a change."""
+
+    schema_version: int
+    source: str
+    data_digest: str
+    recipe: dict[str, object]
+    versions: dict[str, str | None]
+    machine: NotRequired[str]
+    model: NotRequired[dict[str, str | None]]
+    scorer: NotRequired[dict[str, str | None]]
+    networks: NotRequired[dict[str, str]]
+    files: NotRequired[dict[str, str | list[str]]]
+
+
 def check_recorded(run: RunPaths) -> None:
     """Compare the plan and the manifest with the digests in the lock file; runs of older versions have no digests.
 
@@ -58,7 +73,7 @@ def check_recorded(run: RunPaths) -> None:
         )
 
 
-def read_lock(run: RunPaths) -> dict[str, Any]:
+def read_lock(run: RunPaths) -> LockFile:
     """Return the content of the lock file.
 
     Raises:
@@ -76,24 +91,26 @@ def read_lock(run: RunPaths) -> dict[str, Any]:
     for key in ("model", "scorer", "networks", "files"):
         if not isinstance(content.get(key, {}), dict):
             raise DataError(f"{path} is damaged: {key!r} is {type(content[key]).__name__}. {_DAMAGED}")
-    for role in ("model", "scorer"):  # spelled "licence" until November 2026
-        if "licence" in content.get(role, {}):
-            content[role] = {{"licence": "license"}.get(key, key): value for key, value in content[role].items()}
-    if not set(content.get("files", {})) <= {run.plan_file.name, run.data_file.name}:
+    lock = cast("LockFile", content)
+    roles: tuple[Literal["model", "scorer"], ...] = ("model", "scorer")
+    for role in roles:  # spelled "licence" until November 2026
+        if "licence" in lock.get(role, {}):
+            lock[role] = {{"licence": "license"}.get(key, key): value for key, value in lock[role].items()}
+    if not set(lock.get("files", {})) <= {run.plan_file.name, run.data_file.name}:
         raise DataError(
             f"{path} is damaged: it records other files than {run.plan_file.name} and {run.data_file.name}. {_DAMAGED}"
         )
-    return content
+    return lock
 
 
-def change_lock(run: RunPaths, **changes: Any) -> None:
+def change_lock(run: RunPaths, **changes: object) -> None:
     content = read_lock(run)
     if any(content.get(key) != value for key, value in changes.items()):
-        write_sealed(run.lock_file, redacted(content | changes))
+        write_sealed(run.lock_file, redacted({**content, **changes}))
 
 
 def write_lock(
-    run: RunPaths, *, source: str, recipe: Recipe, data_digest: str, model: Mapping[str, Any] | None = None
+    run: RunPaths, *, source: str, recipe: Recipe, data_digest: str, model: Mapping[str, str | None] | None = None
 ) -> None:
     """Create the lock file of a run, or check an existing one against the recipe and data.
 
@@ -103,7 +120,7 @@ def write_lock(
     Raises:
         OptionError: the folder already holds a run of other data or options; the message lists them.
     """
-    content = {
+    content: LockFile = {
         "schema_version": 1,
         "source": source,
         "data_digest": data_digest,
@@ -120,7 +137,9 @@ def write_lock(
             raise OptionError(f"{run.path} already holds another run ({_in_short(differing)}). {_way_out(run, recipe)}")
         change_lock(run, source=redacted(source))
         return
-    write_sealed(run.lock_file, redacted(content | ({"model": dict(model)} if model else {})))
+    if model:
+        content["model"] = dict(model)
+    write_sealed(run.lock_file, redacted(content))
 
 
 def _way_out(run: RunPaths, recipe: Recipe) -> str:
@@ -156,7 +175,7 @@ def change_training(run: RunPaths, recipe: Recipe) -> Recipe:
     return recipe
 
 
-def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[Any, Any]]:
+def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[object, object]]:
     """Return the dotted options that differ, each with its value before and now."""
     old, new = (_flat(recipe.model_dump(mode="json")) for recipe in (before, now))
     return {
@@ -196,7 +215,7 @@ def _as_list(digests: str | list[str] | None) -> list[str]:
     return [] if digests is None else [digests] if isinstance(digests, str) else list(digests)
 
 
-def write_model(run: RunPaths, about: Mapping[str, Any], *, role: str = "model") -> None:
+def write_model(run: RunPaths, about: Mapping[str, object], *, role: Literal["model", "scorer"] = "model") -> None:
     """Record the model that makes the images: name, revision, license, path and digest of its weights.
 
     Role ``scorer`` records the model that scores them instead.
@@ -210,7 +229,7 @@ def write_model(run: RunPaths, about: Mapping[str, Any], *, role: str = "model")
     if known is not None and now is not None and known != now:
         place = model["path"] or model["model"]
         raise ChangedFileError(
-            f"The weights of {place} are not those that {run.path} was started with (SHA-256 {now[:12]}, recorded "
+            f"The weights of {place} are not those that {run.path} was started with (SHA-256 {str(now)[:12]}, recorded "
             f"{known[:12]}). Restore them, name the folder it was started with, or plan into another directory: synaug "
             "plan DATA --out OTHER",
             Path(str(place)),
@@ -235,7 +254,7 @@ def replace_recipe(run: RunPaths, recipe: Recipe) -> None:
     change_lock(run, recipe=redacted(recipe.model_dump(mode="json")))
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _differences(before: LockFile, now: LockFile) -> list[str]:
     found = []
     if before.get("data_digest") != now["data_digest"]:
         found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
@@ -249,8 +268,8 @@ def _in_short(differences: list[str]) -> str:
     return "; ".join(differences[:_SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(content: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
     for key, value in content.items():
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")

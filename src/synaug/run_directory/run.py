@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from synaug.config import UNNAMED, Recipe
 from synaug.data import Manifest, read_manifest
@@ -85,7 +85,7 @@ _OF_LATER_IMAGES = ("quality.max_attempts", "quality.max_missing", "generate.dev
 """Options beside those of the service that may change between two images of a run."""
 
 
-def change_generation(path: Path, overrides: Mapping[str, Any], settings: Sequence[str] = ()) -> None:
+def change_generation(path: Path, overrides: Mapping[str, object], settings: Sequence[str] = ()) -> None:
     """Change how a planned run generates: all of it before the first image, later only what changes no image.
 
     Args:
@@ -115,7 +115,7 @@ def change_generation(path: Path, overrides: Mapping[str, Any], settings: Sequen
             change_lock(run, model={})
 
 
-def _check_may_change(path: Path, name: str, before: Any, now: Any, *, has_images: bool) -> None:
+def _check_may_change(path: Path, name: str, before: object, now: object, *, has_images: bool) -> None:
     """Raise an OptionError for an option that ``generate`` cannot change."""
     if f"{name} ".startswith(OF_SERVICE) or name in _OF_LATER_IMAGES:
         return

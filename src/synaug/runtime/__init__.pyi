@@ -10,6 +10,7 @@ from .arguments import WHOLES as WHOLES
 from .arguments import Kind as Kind
 from .arguments import check_arguments as check_arguments
 from .arguments import instance_of as instance_of
+from .arguments import is_tensor as is_tensor
 from .devices import available_kinds as available_kinds
 from .devices import chosen_device as chosen_device
 from .devices import chosen_precision as chosen_precision
@@ -45,6 +46,8 @@ from .quiet import without_warnings as without_warnings
 from .signals import end_at_once as end_at_once
 from .signals import graceful as graceful
 from .signals import stop_here as stop_here
+from .storage import Json as Json
+from .storage import JsonObject as JsonObject
 from .storage import without_nan as without_nan
 from .whole import Part as Part
 from .whole import Whole as Whole

@@ -6,11 +6,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeGuard
 
 from synaug.errors import OptionError
 
 _LONGEST_NAME = 255  # bytes of one part of a path, on all usual file systems
+
+
+def is_tensor(value: Any) -> TypeGuard[Any]:
+    """Return whether a value is a torch tensor, without importing torch; open files have ``detach``, too."""
+    return hasattr(value, "detach") and hasattr(value, "cpu")
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Kind:
     """What an argument may be: in words, and as a test."""
 
     words: str
-    accepts: Callable[[Any], bool]
+    accepts: Callable[[object], bool]
 
     @property
     def or_none(self) -> Kind:
@@ -31,7 +36,7 @@ def instance_of(*classes: type, words: str) -> Kind:
     return Kind(words, lambda value: isinstance(value, classes))
 
 
-def _is_path(value: Any) -> bool:
+def _is_path(value: object) -> bool:
     if not isinstance(value, str | os.PathLike):
         return False
     text = os.fspath(value)
@@ -40,20 +45,24 @@ def _is_path(value: Any) -> bool:
     return all(len(part.encode(errors="surrogateescape")) <= _LONGEST_NAME for part in text.split(os.sep))
 
 
-def _is_list_of_texts(value: Any) -> bool:
+def _is_list_of_texts(value: object) -> bool:
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable) or not hasattr(value, "__len__"):
         return False
     return getattr(value, "ndim", 1) == 1 and all(isinstance(item, str) for item in value)
 
 
-def _is_list_of_whole_numbers(value: Any) -> bool:
+def _is_list_of_whole_numbers(value: object) -> bool:
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable) or not hasattr(value, "__len__"):
         return False
     return getattr(value, "ndim", 1) == 1 and all(map(_is_whole, value))
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0
+
+
+def _is_seed(value: object) -> bool:
+    return isinstance(value, Integral) and _is_whole(value) and int(value) < 2**32
 
 
 PATH = Kind("a path without NUL and of names up to 255 bytes", _is_path)
@@ -64,7 +73,7 @@ MODEL = Kind(
 )
 FUNCTION = Kind("a function", callable)
 WHOLE = Kind("a whole number of at least 0", _is_whole)
-SEED = Kind("a whole number from 0 to 4,294,967,295", lambda value: _is_whole(value) and value < 2**32)
+SEED = Kind("a whole number from 0 to 4,294,967,295", _is_seed)
 TRUTH = instance_of(bool, words="True or False")
 TEXTS = Kind("a list of names", _is_list_of_texts)
 WHOLES = Kind("a list of whole numbers of at least 0", _is_list_of_whole_numbers)

@@ -12,11 +12,11 @@ import os
 from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.runtime.files import directories, is_token_name
+from synaug.runtime.storage import JsonObject
 
 MARKER = ".synaug"
 KINDS = {
@@ -45,7 +45,7 @@ def kind_of(folder: Path) -> str | None:
     return None
 
 
-def _json_of(path: Path, *, limit: int | None = None) -> dict[str, Any]:
+def _json_of(path: Path, *, limit: int | None = None) -> JsonObject:
     """Return the JSON object in a file, or an empty one if it cannot be read as such."""
     with contextlib.suppress(OSError, ValueError, RecursionError):  # a DataError is a ValueError
         if os.path.islink(path):

@@ -8,9 +8,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from synaug.errors import Interrupted
 
@@ -29,7 +29,8 @@ def end_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(Interrupted.exit_code)  # an exception would surface inside the module being imported
 
 
-_SECOND: dict[Any, Any] = {signal.SIG_IGN: signal.SIG_DFL, end_at_once: signal.default_int_handler}
+_Handler = Callable[[int, FrameType | None], object] | int | None
+_SECOND: dict[_Handler, _Handler] = {signal.SIG_IGN: signal.SIG_DFL, end_at_once: signal.default_int_handler}
 
 
 @contextlib.contextmanager

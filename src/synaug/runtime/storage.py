@@ -16,9 +16,9 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, cast, overload
 
 from synaug.errors import DataError
 from synaug.runtime.files import TEMPORARY as TEMPORARY
@@ -30,6 +30,10 @@ from synaug.runtime.files import remove_file as remove_file
 from synaug.runtime.files import remove_temporary as remove_temporary
 from synaug.runtime.files import remove_tree as remove_tree
 from synaug.runtime.files import sync_folder as sync_folder
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+"""A value read from a JSON file whose content is not known."""
+JsonObject: TypeAlias = "dict[str, Json]"
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -130,17 +134,21 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     """Write a JSON document atomically; NaN becomes null, because JSON has no NaN."""
     write_bytes(path, json_bytes(value))
 
 
-def json_bytes(value: Any) -> bytes:
+def json_bytes(value: object) -> bytes:
     """Return the bytes that ``write_json`` writes."""
     return (json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def without_nan(value: Any) -> Any:
+@overload
+def without_nan(value: Mapping[str, object]) -> JsonObject: ...
+@overload
+def without_nan(value: object) -> Json: ...
+def without_nan(value: object) -> Json:
     """Return the value with every NaN or infinite number replaced by None.
 
     >>> without_nan({"few": float("nan"), "many": 0.5})
@@ -152,7 +160,7 @@ def without_nan(value: Any) -> Any:
         return [without_nan(item) for item in value]
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
-    return value
+    return cast("Json", value)  # anything else makes json.dumps raise
 
 
 def read_json(path: Path) -> Any:
@@ -171,7 +179,7 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path} cannot be read as JSON: {error}.") from error
 
 
-def append_records(path: Path, records: Iterable[dict[str, Any]]) -> None:
+def append_records(path: Path, records: Iterable[Mapping[str, object]]) -> None:
     """Append one JSON line per record to a journal, durably; a line cut short by a crash is removed first."""
     lines = b"".join(
         json.dumps(without_nan(record), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

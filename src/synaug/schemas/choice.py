@@ -26,7 +26,7 @@ class Rival(TypedDict):
 
     method: str
     difference: float
-    error: float
+    error: float | None
     certainty: float | None
 
 

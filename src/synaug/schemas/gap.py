@@ -13,12 +13,32 @@ Color = Literal["green", "amber", "red", "grey"]
 
 
 @with_config(MORE)
+class Kid(TypedDict, total=False):
+    """The kernel inception distance, and its deviation over subsets."""
+
+    mean: float | None
+    deviation: float | None
+
+
+@with_config(MORE)
+class Manifold(TypedDict, total=False):
+    """The shares of images inside the manifold of the other side."""
+
+    precision: float | None
+    recall: float | None
+    density: float | None
+    coverage: float | None
+
+
+@with_config(MORE)
 class GapOfImages(TypedDict, total=False):
     """The gap between two sets of images, all of them or those of one class; undefined numbers are null."""
 
     num_real: int
     num_synthetic: int
     probe_accuracy: float | None
+    kid: Kid
+    manifold: Manifold
     real_diversity: float | None
     synthetic_diversity: float | None
 

@@ -82,7 +82,7 @@ class Report(TypedDict):
     """``report.json``: what a run counted, planned, generated, trained and measured."""
 
     schema_version: Literal[1]
-    synaug_version: str
+    synaug_version: str | None
     name: str
     created: Annotated[str, Field(description="ISO 8601, UTC")]
     command: str

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
-Ends = Annotated[Sequence[float | None], Field(description="of a 95 % interval")]
+Ends = Annotated[Sequence[float | None], Field(min_length=2, max_length=2, description="of a 95 % interval")]
 MORE = ConfigDict(extra="allow")  # later versions may add keys without a new schema version
 
 
@@ -20,7 +20,14 @@ class Intervals(TypedDict, total=False):
 
     accuracy: Ends
     mean_recall: Ends
+    many: Ends
+    medium: Ends
+    few: Ends
+    worst_class: Ends
     per_class: dict[str, Ends | None]
+    worst_group_accuracy: Ends
+    mean_group_accuracy: Ends
+    train_weighted_accuracy: Ends
     per_group: dict[str, Ends | None]
 
 

@@ -8,6 +8,7 @@ from .inference import extract_features as extract_features
 from .inference import predict as predict
 from .lazy_images import pixels as pixels
 from .loop import CURVES as CURVES
+from .loop import train_representation as train_representation
 from .losses import COSINE_LOSSES as COSINE_LOSSES
 from .optimization import num_steps as num_steps
 from .schedules import SCHEDULES as SCHEDULES

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -33,13 +33,24 @@ class Parts:
     optimizer: torch.optim.Optimizer
 
 
-def write_checkpoint(folder: Path, parts: Parts, about: dict[str, Any]) -> None:
+class TrainingRecord(TypedDict):
+    """The plain values of a checkpoint; a loss that was not finite is None."""
+
+    digest: str
+    steps: int
+    losses: list[float | None]
+    skipped: int
+    seconds: float
+    scaler: dict[str, object]
+
+
+def write_checkpoint(folder: Path, parts: Parts, about: TrainingRecord) -> None:
     """Write the state of all parts and ``about``, plain values, replacing the previous checkpoint."""
     storage.make_folder(folder)
     storage.write_bytes(folder / FILE, pack(_tensors(parts), about))
 
 
-def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any] | None:
+def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> TrainingRecord | None:
     """Load the state into all parts and return the stored plain values; None if there is no checkpoint.
 
     Raises:
@@ -49,8 +60,8 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any
     path = folder / FILE
     if not path.exists():
         return None
-    tensors, about = unpack(path, way_out=f"Remove {path} to train it again.")
-    if about.get("digest") != digest:
+    tensors, content = unpack(path, way_out=f"Remove {path} to train it again.")
+    if content.get("digest") != digest:
         raise OptionError(
             f"The checkpoint in {folder} is of a training with other options, data or network. "
             "Remove that folder to train from the start, or use the original options."
@@ -59,19 +70,19 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> dict[str, Any
         _load(parts, tensors)
     except (RuntimeError, KeyError, ValueError, IndexError, TypeError) as error:
         raise DataError(f"{path} is damaged: {error}. Remove it to train it again.") from error
-    return about
+    return cast("TrainingRecord", content)
 
 
-def read_about(path: Path) -> dict[str, Any]:
+def read_about(path: Path) -> TrainingRecord:
     """Return the progress of a training without loading tensors: ``losses``, ``steps`` and ``seconds`` among others.
 
     Raises:
         DataError: the file is damaged.
     """
     way_out = f"Remove {path} to train it again."
-    about = read_header(path, way_out=way_out)
-    required(about, path, way_out=way_out, losses=list, steps=int, seconds=(int, float))
-    return about
+    content = read_header(path, way_out=way_out)
+    required(content, path, way_out=way_out, losses=list, steps=int, seconds=(int, float))
+    return cast("TrainingRecord", content)
 
 
 def _tensors(parts: Parts) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from synaug.config import StageOptions
 from synaug.errors import unknown
 from synaug.training.batching import two_views
-from synaug.training.loop import TrainingLog, train_representation
+from synaug.training.loop import TrainingLog, Watched, train_representation
 from synaug.training.losses import LossContext
 from synaug.training.networks import ImageClassifier
 from synaug.training.training_set import TrainingSet
@@ -31,7 +31,7 @@ def pretrain_contrastive(
     temperature: float = 0.2,
     seed: int,
     checkpoint: Path | None = None,
-    **more: Any,
+    **more: Unpack[Watched],
 ) -> TrainingLog:
     """Train the backbone in place on two views of each image; the classifier stays unchanged.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from synaug.config import StageOptions
 from synaug.training.batching import MakeBatch, plain_batch_maker
-from synaug.training.loop import TrainingLog, train_representation
+from synaug.training.loop import TrainingLog, Watched, train_representation
 from synaug.training.losses import LossContext, mean_loss
 from synaug.training.mixing import Batch, blended, drawn_box, drawn_lam, with_box
 from synaug.training.networks import ImageClassifier
@@ -57,7 +57,7 @@ def train_glmc(
     *,
     seed: int,
     checkpoint: Path | None = None,
-    **more: Any,
+    **more: Unpack[Watched],
 ) -> TrainingLog:
     """Train backbone and classifier of the network in place; the classifier becomes the rebalanced one.
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ from synaug.runtime import (
     storage,
 )
 from synaug.training.batching import BatchMaker, MakeBatch, batch_maker, is_weighted
-from synaug.training.checkpoint import Parts, read_checkpoint, training_digest, write_checkpoint
+from synaug.training.checkpoint import Parts, TrainingRecord, read_checkpoint, training_digest, write_checkpoint
 from synaug.training.distributed import Team, joined_team
 from synaug.training.lazy_images import ImageFiles
 from synaug.training.losses import Loss, LossContext, loss_named
@@ -53,6 +53,21 @@ _SHOWN_EVERY = 10  # steps
 _SHOWN_AFTER = 5.0  # seconds
 
 Track = Callable[..., None]
+
+
+class Place(TypedDict, total=False):
+    """The arguments of ``train_representation`` that say where it runs and who follows its progress."""
+
+    device: str | torch.device
+    precision: str
+    progress: Progress
+
+
+class Watched(Place, total=False):
+    """With those that name a stage and record its losses."""
+
+    track: Track | None
+    stage: str
 
 
 @dataclass(frozen=True)
@@ -310,7 +325,7 @@ class _Run:
         """Write the state if there is a checkpoint folder and this process is the one that writes."""
         if self.checkpoint is None or not self.team.is_first:
             return
-        about = {
+        about: TrainingRecord = {
             "digest": self.digest,
             "steps": self.steps,
             "losses": [None if math.isnan(loss) else loss for loss in self._plain_losses()],
@@ -370,5 +385,5 @@ def _with_next(stream: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, np.nd
     return itertools.zip_longest(current, itertools.islice(following, 1, None))
 
 
-def _in_float32(outputs: Any) -> Any:
+def _in_float32(outputs: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
     return outputs.float() if isinstance(outputs, Tensor) else tuple(output.float() for output in outputs)

@@ -11,9 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TypedDict, Unpack
 
 from synaug.config import StageOptions
 from synaug.errors import OptionError
@@ -23,7 +21,7 @@ from synaug.training.distributed import joined_team
 from synaug.training.glmc import train_glmc
 from synaug.training.inference import extract_features
 from synaug.training.last_layer import LabelledFeatures, retrain_classifier
-from synaug.training.loop import Track, TrainingLog, train_representation
+from synaug.training.loop import Place, Track, TrainingLog, Watched, train_representation
 from synaug.training.networks import ImageClassifier
 from synaug.training.optimization import num_steps
 from synaug.training.training_set import TrainingSet
@@ -43,10 +41,11 @@ def synthetic_then_real(
     data: TrainingSet,
     options: StageOptions,
     *,
+    seed: int,
     checkpoint: Path | None = None,
     track: Track | None = None,
     stage: str = "training",
-    **more: Any,
+    **more: Unpack[Place],
 ) -> TrainingLog:
     """Train on the synthetic images, then on the real ones, so that no batch reveals which is which.
 
@@ -60,9 +59,9 @@ def synthetic_then_real(
         raise OptionError("There are no synthetic images to start from; choose a method that needs none.")
     start, main = halves(options, len(data))
     synthetic, real = data.rows(data.is_synthetic), data.rows(~data.is_synthetic)
-    first = train_representation(model, synthetic, start, **_of_start(checkpoint, track, stage), **more)
+    first = train_representation(model, synthetic, start, seed=seed, **_of_start(checkpoint, track, stage), **more)
     main = main.model_copy(update={"learning_rate": FINE_TUNING * options.learning_rate})
-    last = train_representation(model, real, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+    last = train_representation(model, real, main, seed=seed, checkpoint=checkpoint, track=track, stage=stage, **more)
     return replace(last, seconds=first.seconds + last.seconds)
 
 
@@ -71,10 +70,11 @@ def mixed_then_real(
     data: TrainingSet,
     options: StageOptions,
     *,
+    seed: int,
     checkpoint: Path | None = None,
     track: Track | None = None,
     stage: str = "training",
-    **more: Any,
+    **more: Unpack[Place],
 ) -> TrainingLog:
     """Train on all images, then the whole network on balanced real images for the last ``real_finish`` of the steps.
 
@@ -88,7 +88,7 @@ def mixed_then_real(
         raise OptionError("There are no synthetic images to mix with; choose a method that needs none.")
     real = data.rows(~data.is_synthetic)
     start, main = parts(options, len(data), first=1 - options.real_finish)
-    first = train_representation(model, data, start, **_of_start(checkpoint, track, stage), **more)
+    first = train_representation(model, data, start, seed=seed, **_of_start(checkpoint, track, stage), **more)
     changes = {
         "learning_rate": FINE_TUNING * options.learning_rate,
         "sampler": "group_balanced" if bool((real.groups >= 0).any()) else "class_balanced",
@@ -96,11 +96,11 @@ def mixed_then_real(
         "warmup": 0.0,
     }
     main = main.model_copy(update=changes)
-    last = train_representation(model, real, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+    last = train_representation(model, real, main, seed=seed, checkpoint=checkpoint, track=track, stage=stage, **more)
     return replace(last, seconds=first.seconds + last.seconds)
 
 
-def frozen(model: ImageClassifier, data: TrainingSet, options: StageOptions, **more: Any) -> TrainingLog:
+def frozen(model: ImageClassifier, data: TrainingSet, options: StageOptions, **_more: object) -> TrainingLog:
     """Leave the network unchanged: its pretrained features, for a linear probe."""
     model.eval()
     return TrainingLog(steps=0, losses=(), seconds=0.0, images_per_second=float("nan"), skipped=0)
@@ -112,15 +112,17 @@ def contrastive_start(
     options: StageOptions,
     *,
     loss: str = "simclr",
+    seed: int,
     checkpoint: Path | None = None,
     track: Track | None = None,
     stage: str = "training",
-    **more: Any,
+    **more: Unpack[Place],
 ) -> TrainingLog:
     """Train the features on two views of each image, then everything on labels; for ``loss`` see ``contrastive``."""
     start, main = halves(options, len(data))
-    first = pretrain_contrastive(model, data, start, loss=loss, **_of_start(checkpoint, track, stage), **more)
-    last = train_representation(model, data, main, checkpoint=checkpoint, track=track, stage=stage, **more)
+    before = _of_start(checkpoint, track, stage)
+    first = pretrain_contrastive(model, data, start, loss=loss, seed=seed, **before, **more)
+    last = train_representation(model, data, main, seed=seed, checkpoint=checkpoint, track=track, stage=stage, **more)
     return replace(last, seconds=first.seconds + last.seconds)
 
 
@@ -129,9 +131,9 @@ def fine_tune(
     data: TrainingSet,
     options: StageOptions,
     *,
+    seed: int,
     checkpoint: Path | None = None,
-    device: str | torch.device = "auto",
-    **more: Any,
+    **more: Unpack[Watched],
 ) -> TrainingLog:
     """Fit a linear probe on the existing features, then train the whole network from there.
 
@@ -140,13 +142,13 @@ def fine_tune(
     """
     began = time.monotonic()
     if checkpoint is None or not (checkpoint / FILE).exists():  # else the checkpoint has a later layer
-        team_device = joined_team(device)[1]
+        team_device = joined_team(more.get("device", "auto"))[1]
         features = extract_features(model, data, batch_size=PROBED, device=team_device)
         known = LabelledFeatures(features, data.labels, data.groups, data.is_synthetic)
         probe = retrain_classifier(model, known, method="logistic", regularization=PROBE_STRENGTH)
         model.classifier.load_state_dict(probe.classifier.state_dict())
     seconds = time.monotonic() - began
-    log = train_representation(model, data, options, checkpoint=checkpoint, device=device, **more)
+    log = train_representation(model, data, options, seed=seed, checkpoint=checkpoint, **more)
     return replace(log, seconds=log.seconds + seconds)
 
 
@@ -173,7 +175,13 @@ def parts(options: StageOptions, num_images: int, *, first: float) -> tuple[Stag
     )
 
 
-def _of_start(checkpoint: Path | None, track: Track | None, stage: str) -> dict[str, Any]:
+class _Start(TypedDict):
+    checkpoint: Path | None
+    track: Track | None
+    stage: str
+
+
+def _of_start(checkpoint: Path | None, track: Track | None, stage: str) -> _Start:
     """Return the first stage's checkpoint folder, tracker and stage name."""
 
     def named(values: dict[str, float], *, step: int) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,20 +13,21 @@ from safetensors.torch import save
 from torch import Tensor
 
 from synaug.errors import DataError
+from synaug.runtime import JsonObject
 from synaug.runtime.files import directories
 
 _KEY = "synaug"  # the only entry of the metadata: safetensors writes several in random order
 _DIGEST = "sha256"  # beside the plain values; earlier versions had it as a second entry
 
 
-def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
+def pack(tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> bytes:
     """Return the bytes of a file with these tensors and plain values."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     digest = _digest(plain, json.dumps(about))
     return save(plain, metadata={_KEY: json.dumps({**about, _DIGEST: digest})})
 
 
-def unpack(path: Path, *, way_out: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def unpack(path: Path, *, way_out: str) -> tuple[dict[str, Tensor], JsonObject]:
     """Return the tensors and the plain values of a file; files of older versions have no digest to compare.
 
     Raises:
@@ -44,7 +44,7 @@ def unpack(path: Path, *, way_out: str) -> tuple[dict[str, Tensor], dict[str, An
     return tensors, about
 
 
-def read_about(path: Path, *, way_out: str) -> dict[str, Any]:
+def read_about(path: Path, *, way_out: str) -> JsonObject:
     """Return the plain values of a file, without its tensors.
 
     Raises:
@@ -58,13 +58,14 @@ def read_about(path: Path, *, way_out: str) -> dict[str, Any]:
     return about
 
 
-def _values(metadata: Mapping[str, str] | None) -> tuple[dict[str, Any], str | None]:
+def _values(metadata: Mapping[str, str] | None) -> tuple[JsonObject, str | None]:
     """Return the plain values in the metadata of a file, and the recorded digest, None if there is none."""
     metadata = metadata or {}
     about = json.loads(metadata[_KEY])
     if not isinstance(about, dict):
         raise ValueError("its header holds no object")
-    return about, about.pop(_DIGEST, metadata.get(_DIGEST))
+    recorded = about.pop(_DIGEST, metadata.get(_DIGEST))
+    return about, None if recorded is None else str(recorded)
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -54,11 +54,6 @@ def test_every_data_set_is_listed_with_what_one_needs_to_know():
     assert all(row[column] for row in rows for column in ("problem", "images", "license", "source", "data"))
 
 
-def test_an_unknown_name_names_the_nearest(tmp_path):
-    with pytest.raises(OptionError, match=r"Unknown data set 'waterbird'\. Did you mean 'waterbirds'\?"):
-        read_data(tmp_path, DataOptions(benchmark="waterbird"))
-
-
 def test_options_that_do_not_go_with_it(tmp_path):
     with pytest.raises(OptionError, match=r"imbalance_factor: waterbirds has a fixed imbalance factor"):
         read_data(tmp_path, DataOptions(benchmark="waterbirds", imbalance_factor=10))

@@ -416,3 +416,15 @@ def test_plain_ids_are_file_names_and_others_get_their_own():
     assert stems[0] == "made-1"
     assert len(set(stems)) == 5
     assert max(map(len, stems)) < 101
+
+
+def test_a_name_cannot_end_the_head_of_a_card():
+    card = make_card(
+        counts={"train": np.array([2])},
+        class_names=["a"],
+        columns={},
+        about={"name": "x\n---\n# <img src=y>\x1b[31m"},
+    )
+    head, rest = card.removeprefix("---\n").split("\n---\n", 1)
+    assert yaml.safe_load(head)["pretty_name"] == "x --- # <img src=y>\\x1b[31m"
+    assert "<img" not in rest

@@ -19,6 +19,7 @@ from synaug.pipeline.classifier.export_classifier import export_classifier
 from synaug.recipes import with_overrides
 from synaug.report.choice import choice_sentences, may_not_need
 from synaug.run_directory import Run
+from synaug.runtime.records import write_sealed
 
 FEW = ("cross_entropy", "synaug_stage1", "synaug")
 
@@ -170,7 +171,7 @@ def test_a_budget_shortens_the_trainings_by_the_pace_of_those_before(finished, t
     shutil.copytree(finished, run)
     for name, seconds in (("cross_entropy", 60), ("synaug_stage1", 180)):
         path = Run.open(run).result(name, 0)
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
+        write_sealed(path, json.loads(path.read_text()) | {"seconds": seconds})
 
     def effort(minutes):
         recipe = with_overrides(Recipe(), {"choose.budget": minutes})  # two folds, two trainings of two minutes: 8

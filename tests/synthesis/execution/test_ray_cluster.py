@@ -169,6 +169,7 @@ def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expe
     as_expected(folder, generate_stage.generate(folder, generator=slow_noise()), expected)
 
 
+@pytest.mark.long
 def test_workers_that_never_stop_are_killed(planned, tmp_path, expected, ray, monkeypatch):
     folder, stuck = planned(tmp_path / "run"), tmp_path / "stuck"
     stuck.mkdir()
@@ -191,6 +192,11 @@ def test_an_error_in_a_worker_arrives_as_it_was(planned, tmp_path, ray):
     folder = planned(tmp_path / "run")
     with pytest.raises(EnvironmentFault, match=r"^the disk is full$"):
         generate_stage.generate(folder, generator=slow_noise(fault=EnvironmentFault("the disk is full")), cluster=TWO)
+
+
+@pytest.mark.long
+def test_a_bug_in_a_worker_arrives_as_it_was(planned, tmp_path, ray):
+    folder = planned(tmp_path / "run")
     with pytest.raises(ZeroDivisionError, match="a bug"):
         generate_stage.generate(folder, generator=slow_noise(fault=ZeroDivisionError("a bug")), cluster=TWO)
 

@@ -65,6 +65,26 @@ def test_the_budget_stops_at_the_cent_and_can_be_raised(synaug, photos, service,
     assert (len(service.charged), len(attempts(run))) == (number, number)
 
 
+def test_timing_a_service_is_refused_before_anything_is_paid(synaug, photos, service, tmp_path):
+    done = synaug(
+        "plan", photos, "--model", "api:tiny", "--endpoint", f"{service.address}/v1", "--out", tmp_path / "run",
+        "--measure",
+    )  # fmt: skip
+    assert (done.code, service.requests) == (2, [])
+    assert "synaug try" in done.err
+    shown = planned(synaug, photos, service, tmp_path / "run", price="0")
+    assert "see the terms of the service" in shown.out
+    assert "api.price" in shown.out
+    assert "--measure" not in shown.out
+
+
+def test_a_budget_without_a_price_is_refused_since_it_would_limit_nothing(synaug, photos, tmp_path):
+    done = synaug("plan", photos, "--model", "openai:x", "--set", "api.max_cost=2", "--out", tmp_path / "run")
+    assert done.code == 2
+    assert "api.price" in done.err
+    assert "{" not in done.err
+
+
 def test_the_key_is_in_no_file_and_no_output(synaug, photos, service, tmp_path):
     run = tmp_path / "run"
     outputs = [planned(synaug, photos, service, run)]

@@ -10,10 +10,13 @@ from huggingface_hub import constants
 from PIL import Image
 
 from synaug.config import QualityOptions
+from synaug.data import read_data
 from synaug.data.images.thumbnails import SIDE, thumbnails
 from synaug.data.manifest import read_image, read_manifest
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.synthesis.generators.models.model_sources import TRANSFORMERS, find_model
+from synaug.recipes import read_recipe
+from synaug.runtime import demo_data, demo_recipe
+from synaug.synthesis.generators.models.model_sources import CLIP, TRANSFORMERS, find_model
 from synaug.synthesis.generators.models.weight_files import wanted_files
 from synaug.synthesis.quality.class_scorers import (
     MAX_FITTED,
@@ -178,6 +181,26 @@ def test_the_command_rejects_by_the_real_images_own_scores(synaug, photos, reade
     )
     with Image.open(out / path) as image:
         assert margins(probabilities=scorer([image]), labels=np.array([label]))[0] == pytest.approx(margin, abs=1e-3)
+
+
+def test_the_embedded_judge_recognizes_most_clothes():
+    data = read_data(demo_data(), read_recipe(demo_recipe()).data).split("test")
+    rows = np.arange(0, len(data), 20)
+    captions = [f"a photo of {'an' if name[0] in 'aeiou' else 'a'} {name}" for name in data.class_names]
+    scorer = clip_scorer(find_model("embedded", layout=CLIP), captions, device="cpu")
+    found = scorer([read_image(data, int(row)) for row in rows]).argmax(1)
+    assert (found == data.labels[rows]).mean() > 0.75
+
+
+def test_the_embedded_judge_refuses_classes_that_it_does_not_know(synaug, photos, tmp_path):
+    options = ["--model", "embedded", "--set", "quality.scorer=clip", "--set", "quality.scorer_model=embedded"]
+    aliases = tmp_path / "aliases.csv"
+    aliases.write_text("class,name\nbag,suitcase\n")
+    done = synaug("plan", photos, "--out", tmp_path / "run", *options, "--aliases", aliases)
+    assert done.code == 2
+    assert "but not bag" in done.err
+    assert not (tmp_path / "run" / "plan.json").exists()
+    assert synaug("plan", photos, "--out", tmp_path / "run", *options).code == 0
 
 
 def test_without_off_class_no_scorer_is_looked_for():

@@ -8,7 +8,6 @@ from PIL import Image
 
 from synaug.config import QualityOptions
 from synaug.data.manifest import from_arrays
-from synaug.errors import OptionError
 from synaug.synthesis.execution.provenance import accepted_records
 from synaug.synthesis.execution.worker import synthesize
 from synaug.synthesis.quality.gates import (
@@ -116,11 +115,6 @@ def test_gates_come_in_the_order_of_the_options(manifest, planted):
     first, second = make_gates(manifest, QualityOptions(gates=("copy", "flagged", "broken")))
     assert list(first(planted["copy"][:1])[0].scores) == ["copy_distance", "copy_alike"]
     assert list(second(planted["copy"][:1])[0].scores) == ["contrast"]
-
-
-def test_an_unknown_gate_names_the_nearest(manifest):
-    with pytest.raises(OptionError, match=r"Unknown gate 'offclass'\. Did you mean 'off_class'\?"):
-        make_gates(manifest, QualityOptions(gates=("offclass",)))
 
 
 def test_gates_read_nothing_before_they_are_asked(manifest, monkeypatch):

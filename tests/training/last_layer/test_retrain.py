@@ -201,11 +201,6 @@ def test_features_of_another_network_are_refused(small_set):
         )
 
 
-def test_misspelt_method_names_the_nearest(small_set):
-    with pytest.raises(OptionError, match=r"Unknown retraining method 'logistics'. Did you mean 'logistic'"):
-        retrain_classifier(make_model("resnet8", num_classes=3, in_channels=1), small_set, method="logistics")
-
-
 def test_predicted_groups_guess_what_is_unknown_and_keep_what_is_known():
     rng = np.random.default_rng(0)
     labels, attributes = rng.integers(0, 2, (2, 60))

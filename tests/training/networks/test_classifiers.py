@@ -62,18 +62,8 @@ def test_another_head_leaves_the_backbone_as_it_was():
     assert all(a.equal(b) for a, b in zip(plain.backbone.parameters(), cosine.backbone.parameters(), strict=True))
 
 
-def test_misspelt_head_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown head 'cosin'. Did you mean 'cosine'"):
-        make_model("resnet8", num_classes=2, head="cosin")
-
-
 def test_auto_is_small_for_small_images():
     assert make_model("auto", num_classes=2, image_size=32).classifier.in_features == 64
-
-
-def test_misspelt_network_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown network 'resnet23'. Did you mean 'resnet"):
-        make_model("resnet23", num_classes=2)
 
 
 def test_no_pretrained_weights_for_tiny_networks():

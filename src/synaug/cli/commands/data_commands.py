@@ -182,7 +182,7 @@ def _export_shards(exported: Path, out: Path, per_shard: int, *, taken: Sequence
         raise OptionError("--shards converts an exported data set; leave --classifier and --push-to-hub out.")
     with session() as progress:
         facts = write_shards(exported, out, per_shard=per_shard, progress=progress)
-    print_facts({"folder": str(out)} | facts, as_json=as_json)
+    print_facts({"folder": str(out), **facts}, as_json=as_json)
 
 
 def verify(

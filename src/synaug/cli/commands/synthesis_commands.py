@@ -95,7 +95,7 @@ def plan(
     Example:  synaug plan photos/ --target 100 --cap 50 --model DIR --measure
     """
     from synaug.pipeline import prepare as plan_stage
-    from synaug.pipeline.preview import measured_pace, plan_summary, preview_plan
+    from synaug.pipeline.preview import check_measurable, measured_pace, plan_summary, preview_plan
     from synaug.runtime import check_free, claim, storage
 
     options = options_of(
@@ -114,6 +114,8 @@ def plan(
     check_free(out, "run")
     with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:
         plan_stage.check_recipe(options)
+        if measure:
+            check_measurable(options)
         manifest = plan_stage.load_data(data, options, progress=progress)
         made = plan_stage.drafted_plan(manifest, options)
         with storage.lock(claim(out, "run")):

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,9 @@ from synaug.runtime import duration
 from synaug.runtime.security import shell_word
 from synaug.schemas import Account, Counts, Report, Result
 from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
+
+if TYPE_CHECKING:
+    from synaug.data.benchmarks import KnownDataset
 
 _LINES = 12
 _SIZES = {"many": "more than 100", "medium": "20 to 100", "few": "fewer than 20"}  # training images of a class
@@ -59,8 +62,7 @@ def show_counts(summary: Counts, account: Account, *, source: Path) -> None:
     }.items():
         _show_groups(title, groups)
     console.print(
-        f"{summary['num_images']:,} images in {len(counts)} classes; the largest is "
-        f"{_factor(summary['imbalance_factor'])} times the smallest. "
+        f"{summary['num_images']:,} images in {len(counts)} classes{_balance(summary['imbalance_factor'])}. "
         f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
         f"[red]few[/] (< 20): {summary['few']} classes."
     )
@@ -96,6 +98,15 @@ def show_reading(account: Account) -> None:
             console.print(f"  and {len(account['left_out']) - _LINES} more kinds; --json lists all.")
     for note in account["notes"]:
         console.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+
+
+def _balance(factor: float | None) -> str:
+    """Return how unlike the sizes of the classes are.
+
+    >>> _balance(1.0), _balance(2.5)
+    (' of equal size', '; the largest is 2.5 times the smallest')
+    """
+    return " of equal size" if factor == 1 else f"; the largest is {_factor(factor)} times the smallest"
 
 
 def _factor(value: float | None) -> str:
@@ -135,12 +146,14 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
     for warning in [*plan["doubtful_names"], *plan.get("long_prompts", [])]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]
-    time = (
-        "time unknown; measure it with: synaug plan --measure"
-        if estimate["seconds"] is None
-        else f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
+    is_service = plan["cost"] is not None
+    if estimate["seconds"] is not None:
+        time = f"about {duration(estimate['seconds'])} on this machine ({_speed(estimate)})"
+    else:
+        time = f"time {'set by the service' if is_service else 'unknown; measure it with: synaug plan --measure'}"
+    license = plan["license"] or (
+        "see the terms of the service" if is_service else "unknown until the model is available"
     )
-    license = plan["license"] or "unknown until the model is available"
     megabytes = estimate["disk_bytes"] / 1e6
     disk = f"about {megabytes:,.1f} MB" if megabytes >= 0.1 else "less than 0.1 MB"
     console.print(
@@ -149,7 +162,7 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
     )
     if (cost := plan["cost"]) is not None:
         sentence = service_cost(cost, estimate["images"], price=plan["price"], budget=plan["max_cost"])
-        console.print(f"{sentence} Rejected images cost as much as accepted ones.")
+        console.print(f"{sentence} Rejected images cost as much as accepted ones." if plan["price"] else sentence)
     if "methods" in plan:
         for sentence in training_sentences(cast("RunPreview", plan)):
             console.print(sentence, soft_wrap=True)
@@ -201,7 +214,7 @@ def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
     _console().print("Others beside them: [bold]synaug train RUN --methods focal,synaug_focal[/]")
 
 
-def show_datasets(rows: Sequence[dict[str, Any]]) -> None:
+def show_datasets(rows: Sequence[KnownDataset]) -> None:
     """Print one paragraph per data set."""
     console = _console()
     for row in rows:

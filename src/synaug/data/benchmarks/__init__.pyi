@@ -1,3 +1,4 @@
+from .catalog import KnownDataset as KnownDataset
 from .catalog import known_datasets as known_datasets
 from .catalog import list_benchmark as list_benchmark
 from .fashion_mirrors import deciding_options as deciding_options

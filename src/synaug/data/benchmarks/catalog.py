@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -230,9 +230,20 @@ def _check_expected(listing: Listing, expected: Expected, complaint: str, benchm
         )
 
 
-def known_datasets() -> list[dict[str, Any]]:
+class KnownDataset(TypedDict):
+    """A data set that synaug can read by name; ``data`` is what to give for it."""
+
+    name: str
+    problem: str
+    images: dict[str, int]
+    license: str
+    source: str
+    data: str
+
+
+def known_datasets() -> list[KnownDataset]:
     """Return the content of ``synaug datasets --json``: one row per data set."""
-    rows = []
+    rows: list[KnownDataset] = []
     for name, benchmark in BENCHMARKS.items():
         splits = benchmark.expected(DataOptions()).splits
         rows.append(

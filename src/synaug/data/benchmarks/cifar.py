@@ -12,7 +12,6 @@ import pickle
 import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,7 +114,8 @@ def list_cifar(place: Path, archive: Archive, options: DataOptions) -> Listing:
         rows = _long_tail(labels, is_train, listing.class_names, archive, options, place)
         return replace(listing, frame=listing.frame.iloc[rows].reset_index(drop=True))
     files = _contents(place, archive)
-    names = tuple(map(str, _unpickled(files[archive.meta], archive.meta).get(archive.names, ())))
+    listed = _unpickled(files[archive.meta], archive.meta).get(archive.names, ())
+    names = tuple(map(str, listed)) if isinstance(listed, list | tuple) else ()
     parts = [_images(files[name], name, archive, len(names)) for name in (*archive.train, archive.test)]
     pixels, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
     num_train = len(labels) - len(parts[-1][1])
@@ -188,7 +188,7 @@ def _contents(place: Path, archive: Archive) -> dict[str, bytes]:
     return contents
 
 
-def _md5(data: bytes = b"") -> Any:
+def _md5(data: bytes = b"") -> hashlib._Hash:
     return hashlib.md5(data, usedforsecurity=False)
 
 
@@ -219,7 +219,7 @@ def _members(packed: Path, names: list[str]) -> dict[str, bytes]:
 class _ArraysOnly(pickle.Unpickler):
     """Unpickles containers, text, numbers and NumPy arrays; any other global is rejected."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             return np.empty(0).__reduce__()[0]
         if module == "numpy" and name in ("ndarray", "dtype"):
@@ -227,7 +227,7 @@ class _ArraysOnly(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}")
 
 
-def _unpickled(data: bytes, name: str) -> dict[str, Any]:
+def _unpickled(data: bytes, name: str) -> dict[str, object]:
     try:
         content = _ArraysOnly(io.BytesIO(data), encoding="latin1").load()
     except Exception as error:  # damaged pickles raise many types

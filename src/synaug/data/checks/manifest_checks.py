@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ _SOURCES = ("real", "synthetic")
 
 
 def manifest_fault(
-    frame: pd.DataFrame, about: Any, *, columns: Sequence[str], splits: Sequence[str], single: str
+    frame: pd.DataFrame, about: object, *, columns: Sequence[str], splits: Sequence[str], single: str
 ) -> str:
     """Return what is wrong with the columns and the description of a manifest, or an empty text.
 
@@ -27,16 +27,17 @@ def manifest_fault(
         splits: that are allowed.
         single: what the names of the columns of single attributes begin with.
     """
+    if not isinstance(about, dict):
+        return "it has no description"
     return _description_fault(about) or _frame_fault(frame, about, columns, splits, single)
 
 
-def _description_fault(about: Any) -> str:
-    if not isinstance(about, dict):
-        return "it has no description"
+def _description_fault(about: Mapping[str, object]) -> str:
     for name in ("class_names", "attribute_names"):
-        if not _are_texts(about.get(name)):
+        names = about.get(name)
+        if not _are_texts(names):
             return f"its {name} are not a list of names"
-        if len(set(about[name])) < len(about[name]):
+        if len(set(names)) < len(names):
             return f"its {name} hold one name twice"
     if "root" not in about or not (about["root"] is None or isinstance(about["root"], str)):
         return "its root is not a folder"
@@ -46,12 +47,12 @@ def _description_fault(about: Any) -> str:
     return ""
 
 
-def _are_texts(value: Any) -> bool:
+def _are_texts(value: object) -> TypeGuard[list[str]]:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _frame_fault(
-    frame: pd.DataFrame, about: Mapping[str, Any], columns: Sequence[str], splits: Sequence[str], single: str
+    frame: pd.DataFrame, about: Mapping[str, list[str]], columns: Sequence[str], splits: Sequence[str], single: str
 ) -> str:
     missing = [name for name in columns if name not in frame.columns]
     if missing:

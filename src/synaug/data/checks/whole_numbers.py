@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
 
 import numpy as np
 
 from synaug.data.labels import flat_labels, label_texts
 from synaug.errors import DataError, OptionError
+from synaug.runtime import is_tensor
 
 _MOST = 10_000_000  # classes or attribute values: an array of so many rows still fits into memory
 
 
-def whole_numbers(values: Any, *, kind: str) -> np.ndarray:
+def whole_numbers(values: object, *, kind: str) -> np.ndarray:
     """Return class or attribute numbers as integers, shape ``(N,)``.
 
     Args:
@@ -38,13 +38,13 @@ def whole_numbers(values: Any, *, kind: str) -> np.ndarray:
         raise DataError(f"The {kind}s are names such as {texts.iloc[0]!r}; give whole numbers from 0.") from None
 
 
-def number_array(values: Any, *, kind: str) -> np.ndarray:
+def number_array(values: object, *, kind: str) -> np.ndarray:
     """Return counts or shares as an array of numbers that are nonnegative or NaN.
 
     Raises:
         DataError: they are not numbers, or are negative or infinite.
     """
-    if hasattr(values, "detach"):
+    if is_tensor(values):
         values = values.detach().cpu().numpy()
     try:
         array = np.asarray(values)
@@ -56,13 +56,12 @@ def number_array(values: Any, *, kind: str) -> np.ndarray:
     return array
 
 
-def count_of(value: Any, *, kind: str, lowest: int = 1) -> int:
+def count_of(value: object, *, kind: str, lowest: int = 1) -> int:
     """Return a count of at least ``lowest`` as an int.
 
     Raises:
         OptionError: it is not a whole number, or is below ``lowest``.
     """
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
-    if not is_whole or not lowest <= value <= _MOST:
-        raise OptionError(f"{kind} must be a whole number from {lowest} to {_MOST:,}, got {value!r:.80}.")
-    return int(value)
+    if isinstance(value, Integral) and not isinstance(value, bool | np.bool_) and lowest <= int(value) <= _MOST:
+        return int(value)
+    raise OptionError(f"{kind} must be a whole number from {lowest} to {_MOST:,}, got {value!r:.80}.")

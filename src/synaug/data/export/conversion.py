@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ class ImageArrays(NamedTuple):
     is_synthetic: np.ndarray
 
 
-def _check_manifest(data: Any, name: str) -> None:
+def _check_manifest(data: object, name: str) -> None:
     if not isinstance(data, Manifest):
         raise DataError(f"{name} takes a manifest, as read_data and balance return it, got {type(data).__name__}.")
 
@@ -42,7 +42,7 @@ def to_frame(data: Manifest) -> pd.DataFrame:
     (if any are known; missing values otherwise), ``split`` and ``is_synthetic``.
     """
     _check_manifest(data, "to_frame")
-    columns: dict[str, Any] = {
+    columns: dict[str, pd.Series | np.ndarray] = {
         "id": data.frame["id"].to_numpy(),
         "image": pd.Series([_place(data, row) for row in range(len(data))], dtype=object),
         "label": np.array(data.class_names, dtype=object)[data.labels],
@@ -52,7 +52,7 @@ def to_frame(data: Manifest) -> pd.DataFrame:
     return pd.DataFrame(columns | {"split": data.frame["split"].to_numpy(), "is_synthetic": data.is_synthetic})
 
 
-def _place(data: Manifest, row: int) -> Any:
+def _place(data: Manifest, row: int) -> str | bytes | np.ndarray:
     value = data.frame["image"].iat[row] if "image" in data.frame else None
     return value if isinstance(value, bytes | np.ndarray) else str(data.absolute_path(row))
 
@@ -92,7 +92,7 @@ def _fitted(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
 
 @needs_libraries
 def to_torch(
-    data: Manifest, *, transform: Callable[[Image.Image], Any] | None = None, pairs: bool = False
+    data: Manifest, *, transform: Callable[[Image.Image], object] | None = None, pairs: bool = False
 ) -> ImageDataset:
     """Return a map-style torch data set of ``Sample(image, label, is_synthetic)``, decoded on access.
 
@@ -126,12 +126,12 @@ def to_datasets(data: Manifest) -> datasets.Dataset:
         import datasets
     except ImportError as error:
         raise missing_library(error, "to_datasets()") or error from error
-    features: dict[str, Any] = {
+    features: dict[str, object] = {
         "id": datasets.Value("string"),
         "image": datasets.Image(mode=color_mode(data)),  # one mode for all, so that images can be stacked
         "label": datasets.ClassLabel(names=list(data.class_names)),
     }
-    columns: dict[str, Any] = {
+    columns: dict[str, list[object]] = {
         "id": data.frame["id"].tolist(),
         "image": [_encoded(_place(data, row)) for row in range(len(data))],
         "label": data.labels.tolist(),
@@ -144,7 +144,7 @@ def to_datasets(data: Manifest) -> datasets.Dataset:
     return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
 
 
-def _encoded(image: str | bytes | np.ndarray) -> dict[str, Any]:
+def _encoded(image: str | bytes | np.ndarray) -> dict[str, str | bytes | None]:
     if isinstance(image, str):
         return {"bytes": None, "path": image}
     return {"bytes": encoded(image), "path": None}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 CROISSANT = "croissant.json"
 VERSION = "http://mlcommons.org/croissant/1.1"
@@ -14,7 +13,7 @@ _FORMATS = {
     ".tif": "image/tiff", ".tiff": "image/tiff", ".pgm": "image/x-portable-graymap", ".ppm": "image/x-portable-pixmap",
 }  # fmt: skip
 _TOLD = {"license": "license", "datePublished": "created"}
-_CONTEXT: dict[str, Any] = {
+_CONTEXT: dict[str, object] = {
     "@language": "en",
     "@vocab": "https://schema.org/",
     "sc": "https://schema.org/",
@@ -57,7 +56,7 @@ _CONTEXT: dict[str, Any] = {
 
 def croissant_text(
     *,
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
     columns: Mapping[str, str],
     tables: Mapping[str, str],
     suffixes: Sequence[str],
@@ -84,7 +83,7 @@ def croissant_text(
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
-def _files(split: str, sha256: str, suffixes: Sequence[str]) -> list[dict[str, Any]]:
+def _files(split: str, sha256: str, suffixes: Sequence[str]) -> list[dict[str, object]]:
     formats = sorted({_FORMATS[suffix] for suffix in suffixes})
     return [
         {
@@ -113,11 +112,11 @@ def _images(split: str) -> str:
     return f"{split}-images"
 
 
-def _records(split: str, columns: Mapping[str, str]) -> dict[str, Any]:
+def _records(split: str, columns: Mapping[str, str]) -> dict[str, object]:
     """Return the records of a split: each row of the table joined with the image of that file name."""
     image_name = {"fileSet": {"@id": _images(split)}, "extract": {"fileProperty": "filename"}}
-    file_name = _field(split, "file_name", "sc:Text")
-    file_name["source"]["transform"] = {"regex": r"^(?:.*/)?([^/]+)$"}  # images are identified by name without folders
+    without_folders = {"regex": r"^(?:.*/)?([^/]+)$"}  # images are identified by name without folders
+    file_name = _field(split, "file_name", "sc:Text", transform=without_folders)
     return {
         "@type": "cr:RecordSet",
         "@id": split,
@@ -137,11 +136,16 @@ def _records(split: str, columns: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _field(split: str, name: str, data_type: str | list[str]) -> dict[str, Any]:
+def _field(
+    split: str, name: str, data_type: str | list[str], *, transform: Mapping[str, str] | None = None
+) -> dict[str, object]:
+    source: dict[str, object] = {"fileObject": {"@id": _table(split)}, "extract": {"column": name}}
+    if transform is not None:
+        source["transform"] = transform
     return {
         "@type": "cr:Field",
         "@id": f"{split}/{name}",
         "name": name,
         "dataType": data_type,
-        "source": {"fileObject": {"@id": _table(split)}, "extract": {"column": name}},
+        "source": source,
     }

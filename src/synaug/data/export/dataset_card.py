@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from synaug.runtime.security import markdown
+from synaug.runtime.security import markdown, one_line
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 HEAD_KEYS = ("license", "language")
 UNKNOWN_LICENSE = "unknown"
@@ -37,7 +40,7 @@ def column_kinds(frame: pd.DataFrame) -> dict[str, str]:
     return kinds
 
 
-def plain_value(value: Any, kind: str) -> Any:
+def plain_value(value: Any, kind: str) -> bool | int | float | str | None:
     """Return a table cell as a JSON value, None if it is missing.
 
     >>> plain_value(np.int64(3), "int"), plain_value(float("nan"), "float"), plain_value(["a"], "text")
@@ -47,10 +50,11 @@ def plain_value(value: Any, kind: str) -> Any:
         return json.dumps(value, ensure_ascii=False)
     if value is None or pd.isna(value):
         return None
-    return {"int": int, "float": float, "bool": bool, "text": str}[kind](value)
+    kinds: dict[str, type[int | float | bool | str]] = {"int": int, "float": float, "bool": bool, "text": str}
+    return kinds[kind](value)
 
 
-def metadata_pieces(records: Iterator[Mapping[str, Any]], columns: Mapping[str, str]) -> Iterator[bytes]:
+def metadata_pieces(records: Iterator[Mapping[str, object]], columns: Mapping[str, str]) -> Iterator[bytes]:
     """Yield the metadata as Parquet, piece by piece: columns file_name and label, then the given ones."""
     kinds = {"file_name": "text", "label": "text", **columns}
     schema = pa.schema([(name, pa.type_for_alias(KINDS[kind])) for name, kind in kinds.items()])
@@ -73,7 +77,7 @@ class _Pieces(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         part = bytes(data)
         self._parts.append(part)
         self._length += len(part)
@@ -93,7 +97,7 @@ def make_card(
     counts: Mapping[str, np.ndarray],
     class_names: Sequence[str],
     columns: Mapping[str, str],
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
 ) -> str:
     """Return the ``README.md`` of an exported set.
 
@@ -108,9 +112,9 @@ def make_card(
     """
     splits = list(dict.fromkeys(column.split(",")[0] for column in counts))
     name = str(about.get("name") or "Balanced image set")
-    head = {"license": UNKNOWN_LICENSE} | {key: about[key] for key in HEAD_KEYS if about.get(key)}
+    head: dict[str, object] = {"license": UNKNOWN_LICENSE} | {key: about[key] for key in HEAD_KEYS if about.get(key)}
     head |= {
-        "pretty_name": name,
+        "pretty_name": one_line(name),
         "task_categories": ["image-classification"],
         "size_categories": [size_category(sum(int(column.sum()) for column in counts.values()))],
         "tags": ["synaug", "synthetic", "long-tail"],
@@ -150,13 +154,14 @@ def size_category(num_images: int) -> str:
     return f"{below}<1B"
 
 
-def _features(class_names: Sequence[str], columns: Mapping[str, str]) -> list[dict[str, Any]]:
+def _features(class_names: Sequence[str], columns: Mapping[str, str]) -> list[dict[str, object]]:
     numbered = {str(number): name for number, name in enumerate(class_names)}
-    return [
+    features: list[dict[str, object]] = [
         {"name": "image", "dtype": "image"},
         {"name": "label", "dtype": {"class_label": {"names": numbered}}},
-        *({"name": name, "dtype": KINDS[kind]} for name, kind in columns.items()),
     ]
+    features += [{"name": name, "dtype": KINDS[kind]} for name, kind in columns.items()]
+    return features
 
 
 def _counts_table(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) -> str:
@@ -182,7 +187,7 @@ def _missing_note(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) 
     return "\n".join(notes)
 
 
-def _about_list(about: Mapping[str, Any]) -> str:
+def _about_list(about: Mapping[str, object]) -> str:
     told = {key: value for key, value in about.items() if key not in ("name", "description") and value is not None}
     if not told:
         return ""

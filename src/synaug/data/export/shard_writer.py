@@ -17,7 +17,6 @@ import json
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -37,7 +36,7 @@ PER_SHARD = 1000
 
 def write_shards(
     exported: Path, out: Path, *, per_shard: int = PER_SHARD, progress: Progress = silent
-) -> dict[str, Any]:
+) -> dict[str, dict[str, int]]:
     """Write the images of an exported set into tar files in the new folder ``out``.
 
     Args:

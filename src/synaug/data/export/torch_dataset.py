@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,16 +18,16 @@ from synaug.data.manifest import Manifest, read_image
 class Sample(NamedTuple):
     """One image; a loader collates many into a ``Sample`` of three tensors."""
 
-    image: Any
+    image: object
     label: int
     is_synthetic: bool
 
 
-class ImageDataset(Dataset[Any]):
+class ImageDataset(Dataset[object]):
     """Real and synthetic images with their labels; see ``conversion.to_torch``."""
 
     def __init__(
-        self, data: Manifest, *, transform: Callable[[Image.Image], Any] | None = None, pairs: bool = False
+        self, data: Manifest, *, transform: Callable[[Image.Image], object] | None = None, pairs: bool = False
     ) -> None:
         self._data, self._pairs = data, pairs
         self._mode = color_mode(data)  # one for all, so that a loader can stack gray and color images
@@ -41,7 +41,7 @@ class ImageDataset(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, position: int) -> Sample | tuple[Any, int]:
+    def __getitem__(self, position: int) -> Sample | tuple[object, int]:
         """Return one transformed image with its label and, unless ``pairs`` is set, its origin."""
         image = self.transform(read_image(self._data, position).convert(self._mode))
         label = self.targets[position]

@@ -7,7 +7,7 @@ import stat
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from synaug.data.export.digests import DIGESTS, read_digests
 from synaug.data.export.writer import CARD
@@ -15,6 +15,9 @@ from synaug.data.formats import SECOND_HEAD
 from synaug.data.manifest import SPLITS
 from synaug.runtime import MARKER, Progress, left_over, silent, stop_here, storage
 from synaug.runtime.files import directories
+
+if TYPE_CHECKING:
+    import datasets
 
 _CHUNK = 256
 _SHOWN = 20
@@ -145,7 +148,7 @@ def remote_fault(folder: Path) -> str:
     return ""
 
 
-def _loaded_problems(loaded: Any, images: dict[str, list[str]]) -> list[str]:
+def _loaded_problems(loaded: datasets.DatasetDict, images: dict[str, list[str]]) -> list[str]:
     """Compare every row loaded by ``datasets``, by file name and label, with the files in the folder."""
     import datasets
 

@@ -22,7 +22,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,11 +68,11 @@ _CHUNK = 256
 class _Facts:
     """Facts about the images beyond the manifest, by row."""
 
-    columns: dict[str, Any]  # pandas arrays
+    columns: dict[str, pd.api.extensions.ExtensionArray | np.ndarray]
     kinds: dict[str, str]
     positions: np.ndarray
 
-    def of(self, row: int, *names: str) -> dict[str, Any]:
+    def of(self, row: int, *names: str) -> dict[str, object]:
         """Return the facts with these names, or all, as JSON values; None if unknown."""
         position = self.positions[row]
         return {
@@ -88,7 +87,7 @@ def export_dataset(
     out: Path,
     *,
     provenance: pd.DataFrame | None = None,
-    card: Mapping[str, Any] | None = None,
+    card: Mapping[str, object] | None = None,
     progress: Progress = silent,
 ) -> None:
     """Write the images of both manifests to the new folder ``out``.
@@ -229,10 +228,10 @@ def _write_image(
     return row, suffix, sha256
 
 
-def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[str, Any]:
+def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[str, object]:
     """Return the metadata of a file, whose name is relative to its split."""
     frame = images.frame
-    record = {
+    record: dict[str, object] = {
         "file_name": file_name,
         "label": images.class_names[images.labels[row]],
         "id": public_id(str(frame["id"].iat[row])),
@@ -243,10 +242,10 @@ def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[s
         attribute = images.attributes[row]
         record["attribute"] = images.attribute_names[attribute] if attribute >= 0 else None
     told = facts.of(row)
-    if isinstance(told.get("guide"), str):
-        told["guide"] = public_id(told["guide"])
-    if isinstance(told.get("guides"), list):
-        told["guides"] = [public_id(str(name)) for name in told["guides"]]
+    if isinstance(guide := told.get("guide"), str):
+        told["guide"] = public_id(guide)
+    if isinstance(guides := told.get("guides"), list):
+        told["guides"] = [public_id(str(name)) for name in guides]
     return record | told
 
 
@@ -286,7 +285,7 @@ def _with_mark(data: bytes, suffix: str, *, from_real: bool) -> tuple[bytes, str
     return marked(data, from_real=from_real), suffix
 
 
-def _write_rest(files: ExportedFiles, images: Manifest, facts: _Facts, card: dict[str, Any], folder: Path) -> None:
+def _write_rest(files: ExportedFiles, images: Manifest, facts: _Facts, card: dict[str, object], folder: Path) -> None:
     """Write metadata, cards and digests, in this order, after making the names of all images durable."""
     rows = files.in_order()
     for place in files.folders():
@@ -318,7 +317,7 @@ def _write_rest(files: ExportedFiles, images: Manifest, facts: _Facts, card: dic
 
 def _records(
     files: ExportedFiles, rows: np.ndarray, split: str, images: Manifest, facts: _Facts
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """Yield the metadata of a split's files, in row order."""
     for row in files.of_split(rows, split):
         yield _record(images, row, files.path(row).removeprefix(f"{split}/"), facts)

@@ -9,19 +9,23 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, TypedDict
 
 import pandas as pd
 
 from synaug.config import DataOptions
 from synaug.data.formats.folders import NOT_READ, SPLIT_NAMES, split_of
 from synaug.data.formats.listing import Listing
-from synaug.data.formats.tables import PATH_COLUMNS, Table, list_rows
+from synaug.data.formats.tables import PATH_COLUMNS, Content, Table, list_rows
 from synaug.data.images import file_bytes
 from synaug.data.manifest import Quarantined
 from synaug.errors import DataError, EnvironmentFault
 from synaug.runtime import missing_library, storage
 from synaug.runtime.files import directories
+
+if TYPE_CHECKING:
+    import datasets
 
 PREFIX = "hf:"
 CARD, SECOND_HEAD = "README.md", ".huggingface.yaml"  # datasets reads both headers; the second one wins
@@ -91,7 +95,7 @@ def named_elsewhere(folder: Path) -> str:
     import yaml
     from huggingface_hub import DatasetCard
 
-    configs: list[Any] = []
+    configs: list[dict[str, object]] = []
     try:
         if (folder / CARD).is_file():
             head = DatasetCard.load(folder / CARD, ignore_metadata_errors=True).data.to_dict()
@@ -106,7 +110,7 @@ def named_elsewhere(folder: Path) -> str:
     return next(elsewhere, "")
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):
@@ -144,7 +148,9 @@ def snapshot(name: str, revision: str | None) -> Path:
         ) from error
 
 
-def _listing(loaded: Any, options: DataOptions, where: Path, *, folder: Path) -> Listing:
+def _listing(
+    loaded: datasets.DatasetDict | datasets.Dataset, options: DataOptions, where: Path, *, folder: Path
+) -> Listing:
     splits, left_out = _splits(loaded, where, options.splits)
     tables = [_table(part, split, options, folder=folder) for split, part in splits]
     image = next((column for column in PATH_COLUMNS if column in tables[0].contents), None)
@@ -159,7 +165,9 @@ def _listing(loaded: Any, options: DataOptions, where: Path, *, folder: Path) ->
     return replace(listing, root=folder, repeated=(*listing.repeated, *left_out))
 
 
-def _splits(loaded: Any, where: Path, given: Mapping[str, str]) -> tuple[list[tuple[str, Any]], list[Quarantined]]:
+def _splits(
+    loaded: datasets.DatasetDict | datasets.Dataset, where: Path, given: Mapping[str, str]
+) -> tuple[list[tuple[str, datasets.Dataset]], list[Quarantined]]:
     """Return (split, rows) of the recognized splits, and the splits with other names as skipped."""
     if not isinstance(loaded, Mapping):
         return [(split_of(str(loaded.split), given) or "train", loaded)], []
@@ -176,12 +184,12 @@ def _splits(loaded: Any, where: Path, given: Mapping[str, str]) -> tuple[list[tu
     return [(split, loaded[name]) for name, split in named.items() if split], left_out
 
 
-def _table(part: Any, split: str, options: DataOptions, *, folder: Path) -> Table:
+def _table(part: datasets.Dataset, split: str, options: DataOptions, *, folder: Path) -> Table:
     """Return the columns of one split that have one value per row, and the encoded images."""
     import datasets
 
-    frame: dict[str, Any] = {}
-    contents: dict[str, list[bytes | None]] = {}
+    frame: dict[str, list[object]] = {}
+    contents: dict[str, list[Content]] = {}
     class_names: dict[str, tuple[str, ...]] = {}
     for name, kind in part.features.items():
         if isinstance(kind, datasets.Image):
@@ -196,14 +204,22 @@ def _table(part: Any, split: str, options: DataOptions, *, folder: Path) -> Tabl
     return table if options.split else replace(table, frame=table.frame.assign(split=split))
 
 
-def _encoded(cell: dict[str, Any] | None, folder: Path) -> bytes:
+class _Encoded(TypedDict, total=False):
+    bytes: bytes | None
+    path: str | None
+
+
+"""A cell of an image column that is not decoded."""
+
+
+def _encoded(cell: _Encoded | None, folder: Path) -> bytes:
     """Return the bytes of an image, from the row itself or from a file inside the data set, never from elsewhere.
 
     A missing image has no bytes and is quarantined as unreadable.
     """
-    if cell and cell.get("bytes") is not None:
-        return bytes(cell["bytes"])
-    place = (cell or {}).get("path")
+    data, place = (None, None) if cell is None else (cell.get("bytes"), cell.get("path"))
+    if data is not None:
+        return bytes(data)
     if not place:
         return b""
     path = Path(place)
@@ -214,7 +230,7 @@ def _encoded(cell: dict[str, Any] | None, folder: Path) -> bytes:
     return file_bytes(path) if path.is_file() else b""
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     try:
         import datasets
     except ModuleNotFoundError as error:
@@ -223,7 +239,7 @@ def _library() -> Any:
 
 
 @contextlib.contextmanager
-def _no_bars(datasets: Any) -> Iterator[None]:
+def _no_bars(datasets: ModuleType) -> Iterator[None]:
     were_off = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:

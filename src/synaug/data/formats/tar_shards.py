@@ -12,7 +12,6 @@ import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import pandas as pd
 
@@ -51,7 +50,7 @@ def list_shards(path: Path, options: DataOptions) -> Listing:
     """
     folder = path if path.is_dir() else path.parent
     names = _class_names(folder)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, str | bytes]] = []
     for shard in _shards(path) if path.is_dir() else [path]:
         stem = _NUMBER.sub("", shard.stem)
         split = split_of(stem, options.splits) or "train"
@@ -115,18 +114,20 @@ def _members(shard: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         raise DataError(f"{shard} is damaged or no plain tar file: {error}.") from error
 
 
-def _row(shard: Path, key: str, members: dict[str, bytes], split: str, names: tuple[str, ...]) -> dict[str, Any]:
+def _row(
+    shard: Path, key: str, members: dict[str, bytes], split: str, names: tuple[str, ...]
+) -> dict[str, str | bytes]:
     image = next((data for kind, data in members.items() if is_image_name(f"x.{kind}")), None)
     if image is None:
         raise DataError(f"{shard}: {key!r} has no image, only {', '.join(sorted(members))}.")
-    about: dict[str, Any] = {}
+    content: object = {}
     try:
         texts = {kind: members[kind].decode("utf-8").strip() for kind in ("cls", "txt", "json") if kind in members}
         if "json" in texts:
-            about = json.loads(texts["json"])
+            content = json.loads(texts["json"])
     except (ValueError, RecursionError) as error:
         raise DataError(f"{shard}: the text of {key!r} cannot be read: {error}.") from error
-    about = about if isinstance(about, dict) else {}
+    about = content if isinstance(content, dict) else {}
     label = texts.get("cls") or next((str(about[name]) for name in _LABELS if about.get(name) is not None), "")
     label = label or texts.get("txt", "")
     if "cls" in texts and names:

@@ -13,6 +13,8 @@ from .codec import read_file as read_file
 from .codec import recorded_bytes as recorded_bytes
 from .codec import starts_like_an_image as starts_like_an_image
 from .codec import suffix_of as suffix_of
+from .frames import frame_notes as frame_notes
+from .frames import num_frames as num_frames
 from .image_statistics import contrasts as contrasts
 from .image_statistics import noise_limit as noise_limit
 from .image_statistics import spectral_flatness as spectral_flatness

@@ -33,6 +33,7 @@ _TGA_FOOTER = b"TRUEVISION-XFILE."
 _WITHOUT_MARK = ("DIB", "PCX", "SGI", "TGA", "HEIF")  # formats without a distinctive signature
 _LONGEST_START = 64  # bytes of a file that suffice to recognize its format
 MAX_PIXELS = 50_000_000
+_POINTER = b"version https://git-lfs.github.com/spec/"
 MAX_BYTES = 100_000_000
 
 
@@ -90,9 +91,18 @@ def _decoded(data: bytes, convert: Callable[[Image.Image], Image.Image]) -> Imag
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError:
-        raise DataError(f"is not an image of the formats {', '.join(FORMATS)}") from None
+        raise DataError(f"is not an image of the formats {', '.join(FORMATS)}{_what_it_is(data)}") from None
     except Exception as error:  # Pillow raises many types for damaged files
         raise DataError(f"cannot be decoded: {error}") from error
+
+
+def _what_it_is(data: bytes) -> str:
+    """Return what a file that is no image is, as far as people can repair it."""
+    if not data:
+        return "; the file is empty"
+    if data.startswith(_POINTER):
+        return "; it is a pointer of Git LFS: get the images with 'git lfs pull'"
+    return ""
 
 
 class _Room:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from synaug.errors import DataError
+from synaug.runtime import is_tensor
 
 MISSING = ""
 MULTI_LABEL = (
@@ -94,18 +95,20 @@ def flat_labels(values: Any, *, where: str) -> pd.Series[Any]:
 
 def _holds_sequences(values: pd.Series[Any]) -> bool:
     return pd.api.types.is_object_dtype(values) and any(
-        isinstance(value, _SEQUENCES) or hasattr(value, "detach") for value in values
+        isinstance(value, _SEQUENCES) or is_tensor(value) for value in values
     )
 
 
 def _plain_array(values: Any) -> np.ndarray:
     """Return values as an array, of dtype object if rows are sequences of different types or lengths."""
-    if hasattr(values, "detach"):  # a tensor
+    if is_tensor(values):  # a tensor
         values = values.detach().cpu().numpy()
     elif hasattr(values, "toarray"):  # a sparse matrix, as returned by multi-label binarizers
         values = values.toarray()
     elif isinstance(values, pd.DataFrame):
         values = values.to_numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        return _object_array([None if value is np.ma.masked else value for value in values])
     if isinstance(values, np.ndarray):
         return values
     if isinstance(values, str | bytes | dict) or not isinstance(values, Iterable):
@@ -125,8 +128,8 @@ def _object_array(values: list[Any]) -> np.ndarray:
 
 def _unwrapped(value: Any) -> Any:
     """Return the value inside nested one-element lists, arrays and tensors."""
-    while isinstance(value, _SEQUENCES) or hasattr(value, "detach"):
-        if hasattr(value, "detach"):
+    while isinstance(value, _SEQUENCES) or is_tensor(value):
+        if is_tensor(value):
             value = value.detach().cpu().numpy()
         held = value.tolist() if isinstance(value, np.ndarray) else list(value)
         if not isinstance(held, list):  # an array of shape ()

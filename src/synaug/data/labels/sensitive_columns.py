@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +72,7 @@ def attribute_parts(asked: str, columns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in asked.split(JOINT) if part.strip())) or [asked]
 
 
-def _read(column: pd.Series[Any], where: str, value_names: Sequence[str]) -> SensitiveColumn:
+def _read(column: pd.Series, where: str, value_names: Sequence[str]) -> SensitiveColumn:
     if value_names:
         return _named(column, where, value_names)
     lacking = (column.isna() | (column.astype(str).str.strip() == "")).to_numpy()
@@ -99,7 +98,7 @@ def _read(column: pd.Series[Any], where: str, value_names: Sequence[str]) -> Sen
     return SensitiveColumn(names, positions, tuple(notes))
 
 
-def _named(column: pd.Series[Any], where: str, names: Sequence[str]) -> SensitiveColumn:
+def _named(column: pd.Series, where: str, names: Sequence[str]) -> SensitiveColumn:
     texts = label_texts(column, where=where, class_names=names, may_lack=True)
     positions = pd.Index(list(names)).get_indexer(pd.Index(texts.to_numpy(object)))
     return SensitiveColumn(tuple(names), positions, _note_of_lacking(positions < 0, where))
@@ -110,7 +109,7 @@ def _note_of_lacking(lacking: np.ndarray, where: str) -> tuple[str, ...]:
     return (f"{where} has no value in {number:,} of {len(lacking):,} rows; they belong to no group.",) if number else ()
 
 
-def _is_boolean(values: pd.Series[Any]) -> bool:
+def _is_boolean(values: pd.Series) -> bool:
     return pd.api.types.infer_dtype(values, skipna=True) == "boolean"
 
 

@@ -11,14 +11,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from synaug.config import Recipe
 from synaug.data import Manifest
 from synaug.evaluation import Metric, chosen_name, lead, standings
-from synaug.methods import Sets, images_digest, options_of, stage_options
+from synaug.methods import Sets, images_digest, options_of, read_result, stage_options
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.choosing.candidates import candidates, uses_synthetic
 from synaug.pipeline.choosing.folds import (
@@ -32,6 +32,7 @@ from synaug.pipeline.measure_gap import unusable
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, silent, storage
+from synaug.runtime.records import of_form, read_sealed, write_sealed
 from synaug.schemas import Candidate, Choice, Rival
 from synaug.synthesis.execution import synthetic_manifest
 
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 LEAST_EFFORT = 0.01
+_DAMAGED = "Remove it and repeat the 'synaug run' command, which chooses again."
 VALIDATION, FOLDS = "validation", "folds"
 
 
@@ -79,8 +81,8 @@ def choose(
         return {}
     held_out = _validation(manifest, sets)
     key = _key(names, recipe, manifest, run_folder)
-    if run_folder.choice.exists() and (there := storage.read_json(run_folder.choice)).get("key") == key:
-        return cast("Choice", there)
+    if (there := read_choice(run_folder.path)).get("key") == key:
+        return there
     began = time.monotonic()
     effort = affordable_effort(names, recipe, run_folder)
     if held_out is not None:
@@ -98,7 +100,7 @@ def choose(
         **verdict(names, judged, recipe, with_groups=with_groups),
         "seconds": time.monotonic() - began,
     }
-    storage.write_json(run_folder.choice, content)
+    write_sealed(run_folder.choice, content)
     storage.remove_tree(run_folder.path / "choice")
     return content
 
@@ -236,8 +238,8 @@ def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths
     if recipe.choose.budget is None:
         return recipe.choose.effort
     trained = {trained_from(name, recipe) for name in names}
-    results = [run_folder.result(name, recipe.seed) for name in sorted(trained)]
-    seconds = [storage.read_json(path)["seconds"] for path in results if path.exists()]
+    finished = [name for name in sorted(trained) if run_folder.result(name, recipe.seed).exists()]
+    seconds = [read_result(run_folder, name, recipe.seed)["seconds"] for name in finished]
     if not seconds:
         return recipe.choose.effort
     full = recipe.choose.folds * len(trained) * float(np.mean(seconds))
@@ -253,6 +255,12 @@ def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effor
 
 
 def read_choice(path: Path) -> Choice:
-    """Return the choice of a run; empty if none was made."""
+    """Return the choice of a run; empty if none was made.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     place = RunPaths(path).choice
-    return cast("Choice", storage.read_json(place)) if place.exists() else {}
+    if not place.exists():
+        return {}
+    return of_form(read_sealed(place, way_out=_DAMAGED), Choice, where=place, way_out=_DAMAGED)

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from synaug.evaluation.intervals import Interval, paired_interval, paired_mean_interval
+from synaug.pipeline.result_tables import read_table
 from synaug.run_directory import RunPaths
-from synaug.runtime.files import directories
 from synaug.schemas import Comparison, Difference, Result
 
 
@@ -67,8 +67,8 @@ def _paired(run: RunPaths, chosen: str, other: str, seed: int) -> tuple[np.ndarr
 
 
 def _predictions(run: RunPaths, method: str, seed: int) -> pd.DataFrame:
-    path = directories.checked(run.method_predictions(method, seed))
-    return pd.read_csv(path, dtype=str, keep_default_na=False).set_index("id")
+    columns = {"id": str, "label": str, "prediction": str}
+    return read_table(run.method_predictions(method, seed), columns, run).set_index("id")
 
 
 def _accuracy(first: np.ndarray, second: np.ndarray) -> tuple[float, Interval]:

@@ -11,12 +11,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from synaug.config import Recipe
 from synaug.data import Manifest, class_counts
+from synaug.errors import DataError
 from synaug.evaluation import FoldPredictions
 from synaug.evaluation.cross_validated import cross_validated
 from synaug.methods import images_digest, load_sets, options_of, uses_autoencoder
@@ -31,6 +31,7 @@ from synaug.pipeline.choosing.folds import (
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, duration, silent, storage
+from synaug.runtime.records import of_form, read_sealed, write_sealed
 from synaug.schemas import CrossValidation, Result
 from synaug.synthesis.execution import synthetic_manifest
 
@@ -38,6 +39,7 @@ SCHEMA_VERSION = 1
 ENOUGH = 30  # test images of the rarest class from which one split tells enough
 USUAL_FOLDS = 5
 FOLDER = "cross-validation"
+_DAMAGED = "Remove it and repeat the 'synaug run' command, which computes it again."
 
 
 def num_folds(manifest: Manifest, recipe: Recipe) -> int:
@@ -110,8 +112,8 @@ def cross_validate(
     images = judged_images(manifest)
     key = _key(names, recipe, images, run_folder, folds)
     path = run_folder.cross_validation
-    if path.exists() and (there := storage.read_json(path)).get("key") == key:
-        return cast("CrossValidation", there)
+    if (there := read_cross_validation(run_folder.path)).get("key") == key:
+        return there
     place = storage.make_folder(run_folder.path / FOLDER)
     if not (place / key).exists():  # folds of other options
         storage.remove_tree(place)
@@ -137,9 +139,9 @@ def cross_validate(
                 states = RunPaths(place / f"fold-{number}")
                 inside, outside = fold_sets(sets, numbers, int(fold), shown), sets.real.rows(numbers == fold)
                 found = list(held_out_predictions(names, inside, outside, states, untracked, of_fold))
-                storage.write_json(finished, {"predictions": np.column_stack(found).tolist()})
+                write_sealed(finished, {"predictions": np.column_stack(found).tolist()})
                 storage.remove_tree(states.path)
-            predictions[numbers == fold] = np.array(storage.read_json(finished)["predictions"], np.int64)
+            predictions[numbers == fold] = _fold_predictions(finished, int((numbers == fold).sum()), len(names))
         repeats.append(FoldPredictions(folds=numbers, predictions=predictions))
     labels = sets.real.labels.numpy()
     content: CrossValidation = {
@@ -150,9 +152,18 @@ def cross_validate(
         "num_images": int((repeats[0].folds >= 0).sum()),
         "methods": cross_validated(repeats, labels, names=names, class_names=manifest.class_names),
     }
-    storage.write_json(path, content)
+    write_sealed(path, content)
     storage.remove_tree(place)
     return content
+
+
+def _fold_predictions(path: Path, num_images: int, num_methods: int) -> np.ndarray:
+    """Return the predictions of a finished fold, shape ``(num_images, num_methods)``."""
+    content = of_form(read_sealed(path, way_out=_DAMAGED), dict[str, list[list[int]]], where=path, way_out=_DAMAGED)
+    rows = content.get("predictions", [])
+    if len(rows) != num_images or any(len(row) != num_methods for row in rows):
+        raise DataError(f"{path} is damaged: it does not have {num_methods} predictions per image. {_DAMAGED}")
+    return np.array(rows, np.int64)
 
 
 def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run_folder: Run, folds: int) -> str:
@@ -171,6 +182,12 @@ def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run_folder: Run
 
 
 def read_cross_validation(path: Path) -> CrossValidation:
-    """Return the cross-validation of a run; empty if there was none."""
+    """Return the cross-validation of a run; empty if there was none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
     place = RunPaths(path).cross_validation
-    return cast("CrossValidation", storage.read_json(place)) if place.exists() else {}
+    if not place.exists():
+        return {}
+    return of_form(read_sealed(place, way_out=_DAMAGED), CrossValidation, where=place, way_out=_DAMAGED)

@@ -33,7 +33,7 @@ from synaug.runtime import (
 )
 from synaug.runtime.files import directories
 from synaug.runtime.records import changed_files
-from synaug.runtime.security import markdown, markdown_code, portable_name, shell_word
+from synaug.runtime.security import markdown, markdown_code, one_line, portable_name, shell_word
 from synaug.schemas import Report, Result
 
 if TYPE_CHECKING:
@@ -108,7 +108,12 @@ def export_classifier(
     network = network_of(method, recipe)
     check_code([network])
     saved = load_classifier(checkpoint, network=network if is_own(network) else None)
-    config = saved.about | {"method": method, "seed": recipe.seed, "synaug_version": report["synaug_version"]}
+    config = {
+        **saved.about,
+        "method": method,
+        "seed": recipe.seed,
+        "synaug_version": report["synaug_version"],
+    }
     others, more = _converted(saved, formats, run_folder)
     config |= more
     card = model_card(report, result, config, license=license)
@@ -168,7 +173,7 @@ def model_card(report: Report, result: Result, config: dict[str, Any], *, licens
     scores = ((name, number_or_nan(result.get(name))) for name in METRICS)
     measured = {name: value for name, value in scores if not math.isnan(value)}
     name = f"{report['name']} {result['method']}"
-    data = {"type": "image-classification", "name": report["name"], "split": "test"}
+    data = {"type": "image-classification", "name": one_line(report["name"]), "split": "test"}
     head = {
         "license": license,
         "library_name": "synaug",
@@ -176,7 +181,7 @@ def model_card(report: Report, result: Result, config: dict[str, Any], *, licens
         "tags": ["synaug", "synthetic", "long-tail"],
         "model-index": [
             {
-                "name": name,
+                "name": one_line(name),
                 "results": [
                     {
                         "task": {"type": "image-classification"},

@@ -5,6 +5,7 @@ from .dry_run import preview_plan as preview_plan
 from .dry_run import preview_run as preview_run
 from .dry_run import preview_training as preview_training
 from .environment import environment_block as environment_block
+from .model_timing import check_measurable as check_measurable
 from .model_timing import measured_pace as measured_pace
 from .run_parts import CHOICE as CHOICE
 from .run_parts import IMAGES as IMAGES

@@ -7,15 +7,31 @@ import itertools
 import time
 from pathlib import Path
 
+from synaug.config import Recipe
+from synaug.errors import OptionError
 from synaug.pipeline.generate import loaded_generator
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run
 from synaug.runtime import Progress, silent
 from synaug.synthesis.generators import make_guides, start_arguments
+from synaug.synthesis.generators.models import is_service
 from synaug.synthesis.planning import Pace, image_seed
 from synaug.synthesis.planning.slots import slots
 
 _BATCH = 16  # for a generator that has no batch size, as in synthesize
+
+
+def check_measurable(recipe: Recipe) -> None:
+    """Check that timing costs nothing.
+
+    Raises:
+        OptionError: a service would be paid for the images.
+    """
+    if recipe.generate.generator is None and is_service(recipe.plan.model):
+        raise OptionError(
+            f"--measure would pay {recipe.plan.model} for images and discard them. Leave it out; 'synaug try' makes a "
+            "few images and keeps them."
+        )
 
 
 def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:

@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from synaug.runtime.security import shell_word
 from synaug.schemas.output import Applied, ReviewFiles
 from synaug.schemas.report import Review
 from synaug.synthesis.execution import (
+    Attempt,
     Decision,
     apply_decisions,
     attempts,
@@ -37,7 +38,8 @@ from synaug.synthesis.planning import Plan, safe_names
 from synaug.synthesis.planning.slots import slots
 
 REAL_SHOWN, PER_CLASS = 12, 200
-Records = dict[int, list[dict[str, Any]]]
+T = TypeVar("T")
+Records = dict[int, list[Attempt]]
 """Journal records by label."""
 
 
@@ -168,7 +170,7 @@ def records_by_label(plan: Plan, out: Path) -> tuple[Records, Records]:
     return accepted, rejected
 
 
-def spread(records: Sequence[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+def spread(records: Sequence[T], number: int) -> list[T]:
     """Return so many of the records, evenly spread."""
     chosen = np.unique(np.linspace(0, len(records) - 1, min(number, len(records))).astype(int))
     return [records[position] for position in chosen]
@@ -179,14 +181,14 @@ def _sheet(
     out: Path,
     real: Manifest,
     label: int,
-    used: Sequence[dict[str, Any]],
-    unused: Sequence[dict[str, Any]],
+    used: Sequence[Attempt],
+    unused: Sequence[Attempt],
     kept: dict[str, Path],
     records: tuple[Records, Records],
 ) -> str:
     from synaug.report import Shot, make_sheet
 
-    def shot(record: dict[str, Any], path: Path) -> Shot:
+    def shot(record: Attempt, path: Path) -> Shot:
         return Shot(
             name=image_name(record),
             image=read_file(path),
@@ -198,18 +200,18 @@ def _sheet(
             note=record.get("note") or "",
         )
 
-    examples = spread([{"row": int(row)} for row in np.flatnonzero(real.labels == label)], REAL_SHOWN)
+    examples = spread(np.flatnonzero(real.labels == label).tolist(), REAL_SHOWN)
     return make_sheet(
         plan.class_names[label],
-        real=[read_image(real, example["row"]) for example in examples],
-        accepted=[shot(record, out / record["path"]) for record in used],
+        real=[read_image(real, row) for row in examples],
+        accepted=[shot(record, out / str(record["path"])) for record in used],
         rejected=[shot(record, kept[image_name(record)]) for record in unused],
         num_accepted=len(records[0].get(label, [])),
         num_rejected=len(records[1].get(label, [])),
     )
 
 
-def decision_row(record: dict[str, Any], class_name: str) -> dict[str, Any]:
+def decision_row(record: Attempt, class_name: str) -> dict[str, Any]:
     """Return the row of the table for an image."""
     now = "accepted" if record["verdict"] == "accepted" else f"rejected: {record['reason']}"
     return {

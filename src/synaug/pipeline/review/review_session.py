@@ -23,6 +23,7 @@ from synaug.runtime.security import shell_word, visible
 from synaug.synthesis.execution import (
     ACCEPT,
     REJECT,
+    Attempt,
     Decision,
     decisions_path,
     image_name,
@@ -49,7 +50,7 @@ class ReviewImage:
     slot: str
     label: int
     is_accepted: bool
-    record: Mapping[str, Any] = field(repr=False)
+    record: Attempt = field(repr=False)
     path: Path
 
 
@@ -99,7 +100,9 @@ class ReviewSession:
                     for label, name in enumerate(self._plan.class_names)
                 ],
                 "scores": scores,
-                "reasons": {image.record["reason"]: reason_text(image.record["reason"]) for image in self._rejected()},
+                "reasons": {
+                    reason: reason_text(reason) for image in self._rejected() if (reason := image.record["reason"])
+                },
                 "prompts": [visible(prompt) for prompt in prompts],
                 "items": [
                     [
@@ -205,7 +208,7 @@ class ReviewSession:
             chosen = {image_name(record) for record in shown}
             for record in [*records, *(r for r in rejected.get(label, []) if image_name(r) in kept)]:
                 name, is_accepted = image_name(record), record["verdict"] == "accepted"
-                path = self.out / record["path"] if is_accepted else kept[name]
+                path = self.out / str(record["path"]) if is_accepted else kept[name]
                 self._images[name] = image = ReviewImage(name, record["id"], label, is_accepted, record, path)
                 if name in chosen or not is_accepted:
                     self._shown.append(image)
@@ -215,13 +218,12 @@ class ReviewSession:
         self._real_shown = {row for label in range(len(self._plan.class_names)) for row in self._real_rows(label)}
 
     def _real_rows(self, label: int) -> list[int]:
-        rows = np.flatnonzero(self._real.labels == label)
-        return [each["row"] for each in spread([{"row": int(row)} for row in rows], REAL_SHOWN)]
+        return spread(np.flatnonzero(self._real.labels == label).tolist(), REAL_SHOWN)
 
     def _read_table(self) -> None:
         path = decisions_path(self.out)
         self._seen = _signature(path)
-        rows = [decision_row(dict(image.record), self._plan.class_names[image.label]) for image in self._shown]
+        rows = [decision_row(image.record, self._plan.class_names[image.label]) for image in self._shown]
         table = read_decision_table(path).decisions if self._seen else []
         merged = with_decisions(rows, table)
         self._rows = {str(row["id"]): row for row in merged}
@@ -239,7 +241,7 @@ class ReviewSession:
 
     def _new_row(self, name: str) -> dict[str, Any]:
         image = self._images.get(name)  # None: its file was removed during the session
-        return {"id": name} if image is None else decision_row(dict(image.record), self._plan.class_names[image.label])
+        return {"id": name} if image is None else decision_row(image.record, self._plan.class_names[image.label])
 
     def _refresh(self) -> None:
         """Read the journals and the table again if another process changed them."""

@@ -183,7 +183,7 @@ def _scores(image: ReviewImage) -> dict[str, Any]:
 
 
 def _about(session: ReviewSession, image: ReviewImage) -> str:
-    reason = "" if image.is_accepted else f", rejected: {reason_text(image.record['reason'])}"
+    reason = "" if image.is_accepted else f", rejected: {reason_text(image.record['reason'] or '')}"
     return f"{session.class_name(image)}{reason}; {visible(str(image.record['prompt']))}"
 
 

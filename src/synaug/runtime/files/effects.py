@@ -6,16 +6,19 @@ import contextlib
 import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import ParamSpec, TypeVar
 
 from synaug.errors import EnvironmentFault
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-def perform(operation: str, path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
+def perform(operation: str, path: Path, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Return ``function(*arguments)``, which does ``operation`` (create, write, fsync, replace, ...) on ``path``."""
-    return function(*arguments)
+    return function(*arguments, **options)
 
 
 @contextlib.contextmanager

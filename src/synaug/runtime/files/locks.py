@@ -19,6 +19,7 @@ from pathlib import Path
 
 from synaug.errors import DataError, InUseError
 from synaug.runtime.files import directories, effects
+from synaug.runtime.files.names import token_name
 
 _CAN_ASK = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
 _FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
@@ -72,7 +73,7 @@ def _held(path: Path, place: int) -> int:
             with effects.naming(path, "lock"):
                 is_taken = effects.perform("lock", path, taken, handle)
             if is_taken and _is_same(handle, path.name, place):
-                return handle
+                return _with_one_name(handle, path, place)
             if not is_taken and time.monotonic() >= deadline:
                 holder = os.pread(handle, _MAX_NUMBER, 0).decode(errors="replace").strip() or "unknown"
                 raise InUseError(
@@ -84,6 +85,33 @@ def _held(path: Path, place: int) -> int:
             raise
         os.close(handle)
         time.sleep(0.0 if is_taken else 0.01)
+
+
+def _with_one_name(handle: int, path: Path, place: int) -> int:
+    """Return the descriptor of a locked lock file that no other folder has, in place of one with several names.
+
+    ``cp -al`` and backups copy a folder by second names of its files. The old file stays locked until the new one,
+    which is locked too, has its name; the other names keep it as it is.
+    """
+    if os.fstat(handle).st_nlink <= 1:
+        return handle
+    try:
+        own = token_name(path.name)
+        with effects.naming(path, "write the lock file"):
+            new = effects.perform("create", path.with_name(own), _created, own, place)
+            try:
+                taken(new)
+                effects.perform("replace", path, directories.replacing(place, own, path.name), path.with_name(own))
+            except BaseException:
+                os.close(new)
+                raise
+        return int(new)
+    finally:
+        os.close(handle)
+
+
+def _created(name: str, place: int) -> int:
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPTIONS, 0o666, dir_fd=place)
 
 
 def _opened(path: Path, place: int) -> int:
@@ -98,9 +126,8 @@ def _opened(path: Path, place: int) -> int:
 
 
 def _check_ours(handle: int, path: Path) -> None:
-    """Raise a DataError unless it is a lock file of synaug: one regular file, empty or with a process ID."""
-    about = os.fstat(handle)
-    if stat.S_ISREG(about.st_mode) and about.st_nlink <= 1 and _number(handle) is not None:
+    """Raise a DataError unless it is a lock file of synaug: a regular file, empty or with a process ID."""
+    if stat.S_ISREG(os.fstat(handle).st_mode) and _number(handle) is not None:
         return
     raise DataError(f"{path} is not a lock file of synaug, and was left alone. Move it away.")
 

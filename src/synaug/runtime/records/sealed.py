@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from synaug.errors import DataError
 from synaug.runtime import storage
+from synaug.runtime.storage import JsonObject
 
 SEAL = "seal"
 
 
-def seal_of(content: dict[str, Any]) -> str:
+def seal_of(content: Mapping[str, object]) -> str:
     """Return the digest of a JSON object, ignoring its seal and the order of its keys."""
     rest = storage.without_nan({key: value for key, value in content.items() if key != SEAL})
     return storage.digest(json.dumps(rest, sort_keys=True, allow_nan=False).encode())
@@ -29,7 +29,7 @@ def write_sealed(path: Path, content: Mapping[str, object]) -> None:
     storage.write_json(path, plain | {SEAL: seal_of(plain)})
 
 
-def read_sealed(path: Path, *, way_out: str) -> dict[str, Any]:
+def read_sealed(path: Path, *, way_out: str) -> JsonObject:
     """Return a JSON object without its seal; an object without a seal, as written by older versions, is accepted.
 
     Raises:
@@ -47,7 +47,7 @@ def read_sealed(path: Path, *, way_out: str) -> dict[str, Any]:
     return content
 
 
-def required(content: dict[str, Any], path: Path, *, way_out: str, **kinds: type | tuple[type, ...]) -> None:
+def required(content: Mapping[str, object], path: Path, *, way_out: str, **kinds: type | tuple[type, ...]) -> None:
     """Check that an object has these keys, with values of these types.
 
     Raises:

@@ -2,6 +2,7 @@ from .escaping import is_machine_path as is_machine_path
 from .escaping import json_text as json_text
 from .escaping import markdown as markdown
 from .escaping import markdown_code as markdown_code
+from .escaping import one_line as one_line
 from .escaping import portable_name as portable_name
 from .escaping import shell_word as shell_word
 from .escaping import visible as visible

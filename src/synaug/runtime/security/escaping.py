@@ -11,7 +11,6 @@ import json
 import re
 import shlex
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
-from typing import Any
 
 # C0 and C1 control characters, line and paragraph separators, bidirectional controls, lone surrogates, and the
 # invisible characters that hide text inside a name. Joiners stay: emoji and Indic scripts need them.
@@ -48,7 +47,7 @@ def _escaped(letter: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def json_text(value: Any, *, indent: int | None = 2, ascii_only: bool = False) -> str:
+def json_text(value: object, *, indent: int | None = 2, ascii_only: bool = False) -> str:
     r"""Return a value as JSON that is safe to print; parsing it gives the same value.
 
     >>> print(json_text({"name": "\x9b31m é"}, indent=None))
@@ -69,6 +68,15 @@ def markdown(text: str) -> str:
     line = visible(" ".join(re.split(r"[\r\n\t]+", text)).strip())
     line = _MARKDOWN.sub(r"\\\1", line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
     return _BLOCK_STARTS.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line)
+
+
+def one_line(text: str) -> str:
+    r"""Return the text on one line, with escapes for characters that are not visible: for the head of a card.
+
+    >>> print(one_line("photos\n---\nlicense: mit"))
+    photos --- license: mit
+    """
+    return visible(" ".join(text.split()))
 
 
 def markdown_code(text: str) -> str:

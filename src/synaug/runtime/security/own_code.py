@@ -12,7 +12,6 @@ import types
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from typing import Any
 
 from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import storage
@@ -22,7 +21,7 @@ from synaug.runtime.security.trust import check_trusted
 _MAKES = {"network": "an nn.Module", "generator": "images"}
 
 
-def callable_named(name: str, kind: str) -> Callable[..., Any]:
+def callable_named(name: str, kind: str) -> Callable[..., object]:
     """Return the class or function of ``package.module:name`` or ``path/to/file.py:name``.
 
     Args:
@@ -154,5 +153,5 @@ def _not_importable(place: str, kind: str, error: Exception) -> OptionError:
     )
 
 
-def _made_in(module: types.ModuleType, value: Any) -> bool:
+def _made_in(module: types.ModuleType, value: object) -> bool:
     return callable(value) and getattr(value, "__module__", None) == module.__name__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TypeVar, cast
 
 # tokens of Hugging Face and keys of services, and credentials in URLs, also in those whose "//" became "/" as a Path
 _SECRET = re.compile(
@@ -11,16 +11,23 @@ _SECRET = re.compile(
 )
 
 
-def redacted(value: Any) -> Any:
+T = TypeVar("T")
+
+
+def redacted(value: T) -> T:
     """Return the value with access tokens and URL credentials replaced by ``***``.
 
     >>> redacted({"model": "https://me:secret@host/m", "token": "hf_" + 34 * "a"})
     {'model': 'https://***@host/m', 'token': '***'}
     """
+    return cast(T, _redacted(value))  # of the same type, except that a tuple becomes a list
+
+
+def _redacted(value: object) -> object:
     if isinstance(value, dict):
-        return {key: redacted(item) for key, item in value.items()}
+        return {key: _redacted(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [redacted(item) for item in value]
+        return [_redacted(item) for item in value]
     return _SECRET.sub(_hidden, value) if isinstance(value, str) else value
 
 

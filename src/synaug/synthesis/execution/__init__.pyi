@@ -3,6 +3,8 @@ from .generation import generated as generated
 from .journal import REVIEW as REVIEW
 from .journal import read_journals as read_journals
 from .journal import read_tally as read_tally
+from .journal_records import Attempt as Attempt
+from .journal_records import JournalRecord as JournalRecord
 from .provenance import manifest_of as manifest_of
 from .provenance import synthetic_manifest as synthetic_manifest
 from .ray_cluster import Cluster as Cluster

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -44,17 +44,18 @@ def generated(generator: Generator, tasks: Sequence[Task]) -> tuple[list[Generat
     more = start_arguments([task.guide for task in tasks if task.guide is not None])
     more |= _negative_prompts(generator, [task.slot.negative_prompt for task in tasks])
     prompts, seeds = [task.slot.prompt for task in tasks], [task.seed for task in tasks]
-    made = list(cast("Iterable[Any]", generator(prompts, seeds=seeds, **more)))
+    made: list[object] = list(generator(prompts, seeds=seeds, **more))
     if len(made) != len(tasks):
         raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
+    wrapped = []
     for each in made:
         if not isinstance(each, Generated | Image.Image):
             raise OptionError(f"The generator returned {type(each).__name__}; expected Pillow images.")
-    wrapped = [each if isinstance(each, Generated) else Generated(each) for each in made]
+        wrapped.append(each if isinstance(each, Generated) else Generated(each))
     return wrapped, time.monotonic() - began
 
 
-def _negative_prompts(generator: Generator, given: Sequence[str]) -> dict[str, Any]:
+def _negative_prompts(generator: Generator, given: Sequence[str]) -> dict[str, list[object]]:
     """Return the argument with the negative prompts of a prompts file, where the file has any.
 
     Raises:

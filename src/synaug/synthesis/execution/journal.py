@@ -14,14 +14,14 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 
 from synaug.errors import DataError, OptionError
-from synaug.runtime import storage
+from synaug.runtime import JsonObject, storage
 from synaug.runtime.records import Unchanged
-from synaug.synthesis.execution.journal_records import checked_records, revision_fault
+from synaug.synthesis.execution.journal_records import Attempt, JournalRecord, Revision, checked_records, revision_fault
 from synaug.synthesis.planning import Plan, Slot
 
 FOLDER = "journal"
@@ -40,42 +40,52 @@ def revised_path(folder: Path) -> Path:
     return folder / FOLDER / "revised.jsonl"
 
 
-def read_journals(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
+def read_journals(plan: Plan, folder: Path) -> Iterator[JournalRecord]:
     """Yield the records of all workers; each attempt is preceded by the ``run`` record it belongs to.
 
     Raises:
         OptionError: the images in the folder belong to another plan.
         DataError: a line is damaged, or images were made with two different sets of weights.
     """
-    lines = [{"verdict": "rejected", "path": None} | dict(line) for line in _lines(folder / FOLDER / _BEFORE)]
-    lines += _lines(revised_path(folder))
-    for line in lines:
-        if fault := revision_fault(line):
-            raise DataError(f"{revised_path(folder)}: {fault}. The journal was damaged or changed.")
-    revised = {(line["id"], line["attempt"]): line for line in lines}
+    revised = {(line["id"], line["attempt"]): line for line in _revisions(folder)}
     cells = {cell.name: cell for cell in plan.cells}
     weights: str | None = None
     for path in sorted((folder / FOLDER).glob("worker-*.jsonl")):
         for record in checked_records(_of_plan(_lines(path), plan, folder), path, cells):
             if record["kind"] == "run":
                 weights = _same_weights(record["about"].get("weights"), weights, folder)
-            found = revised.get((record["id"], record["attempt"])) if record["kind"] == "attempt" else None
-            yield record if found is None else record | found
+                yield record
+                continue
+            found = revised.get((record["id"], record["attempt"]))
+            yield record if found is None else {**record, **found}
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def _revisions(folder: Path) -> Iterator[Revision]:
+    """Yield the lines that change earlier records, oldest first."""
+    lines: list[JsonObject] = [
+        {"verdict": "rejected", "path": None, **line} for line in _lines(folder / FOLDER / _BEFORE)
+    ]
+    lines += _lines(revised_path(folder))
+    for line in lines:
+        if fault := revision_fault(line):
+            raise DataError(f"{revised_path(folder)}: {fault}. The journal was damaged or changed.")
+        yield cast("Revision", line)
+
+
+def _lines(path: Path) -> Iterator[JsonObject]:
     for number, record in enumerate(storage.read_records(path), 1):
         if not isinstance(record, dict):
             raise DataError(f"{path}, line {number} holds {type(record).__name__}, not an object. It was damaged.")
         yield record
 
 
-def _same_weights(now: str | None, before: str | None, folder: Path) -> str | None:
+def _same_weights(now: object, before: str | None, folder: Path) -> str | None:
     """Return the digest of the weights that made the images; custom generators have none.
 
     Raises:
         DataError: the images in the folder were made with two different sets of weights.
     """
+    now = str(now) if now is not None else None
     if now is not None and before is not None and now != before:
         raise DataError(
             f"The images of {folder} were made with two different weights of one model ({before[:12]} and {now[:12]}). "
@@ -84,7 +94,7 @@ def _same_weights(now: str | None, before: str | None, folder: Path) -> str | No
     return now or before
 
 
-def _of_plan(records: Iterator[dict[str, Any]], plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
+def _of_plan(records: Iterator[JsonObject], plan: Plan, folder: Path) -> Iterator[JsonObject]:
     for record in records:
         if record.get("kind") == "run" and record.get("plan") != plan.digest:
             raise OptionError(
@@ -117,15 +127,14 @@ class State:
         attempt = self.attempt(slot)
         return attempt is None or attempt >= max_attempts + self.reviewed.get(slot.id, 0)
 
-    def add(self, record: dict[str, Any]) -> None:
-        """Add a record; one that belongs to no slot of the plan only affects the counts."""
-        if record["kind"] != "attempt":
-            return
+    def add(self, record: Attempt) -> None:
+        """Add an attempt; one that belongs to no slot of the plan only affects the counts."""
         self.seconds += record["seconds"]
         is_accepted = record["verdict"] == "accepted"
         if not is_accepted:
-            self.rejected[record["reason"]] = self.rejected.get(record["reason"], 0) + 1
-            if record["reason"] == REVIEW:
+            reason = str(record["reason"])
+            self.rejected[reason] = self.rejected.get(reason, 0) + 1
+            if reason == REVIEW:
                 self.reviewed[record["id"]] = self.reviewed.get(record["id"], 0) + 1
         tried = self.tried[record["cell"]]
         if record["index"] >= len(tried) or tried[record["index"]] == _ACCEPTED:
@@ -135,6 +144,14 @@ class State:
     @property
     def accepted(self) -> int:
         return int(sum((tried == _ACCEPTED).sum() for tried in self.tried.values()))
+
+
+class ReviewCounts(TypedDict):
+    """The numbers of images accepted and rejected in manual review, and how often each reason was overruled."""
+
+    accepted: int
+    rejected: int
+    overruled: dict[str, int]
 
 
 @dataclass
@@ -148,22 +165,23 @@ class Tally:
 
     state: State
     accepted: Counter[str]
-    model: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, object] = field(default_factory=dict)
     rejected: dict[str, Counter[str]] = field(default_factory=dict)
     kept: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
-    review: dict[str, Any] = field(default_factory=lambda: {"accepted": 0, "rejected": 0, "overruled": {}})
+    review: ReviewCounts = field(default_factory=lambda: ReviewCounts(accepted=0, rejected=0, overruled={}))
 
-    def add(self, record: dict[str, Any], label: int) -> None:
+    def add(self, record: Attempt, label: int) -> None:
         """Count an attempt in a class."""
         is_accepted = record["verdict"] == "accepted"
         if is_accepted:
             self.accepted[record["cell"]] += 1
         else:
-            self.rejected.setdefault(record["cell"], Counter())[record["reason"]] += 1
+            reason = str(record["reason"])
+            self.rejected.setdefault(record["cell"], Counter())[reason] += 1
             if record["path"]:
-                self.kept.setdefault(label, []).append((record["path"], record["reason"]))
+                self.kept.setdefault(label, []).append((record["path"], reason))
         if record.get("reviewed"):
-            self.review["accepted" if is_accepted else "rejected"] += 1
+            self.review[record["verdict"]] += 1
             if is_accepted and (overruled := record.get("overruled")):
                 self.review["overruled"][overruled] = self.review["overruled"].get(overruled, 0) + 1
 

@@ -1,15 +1,76 @@
-"""Validate journal records before use: a record may refer only to files of its own run."""
+"""The records of a journal, validated before use: a record may refer only to files of its own run."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Literal, NotRequired, TypeAlias, TypedDict, cast
 
 from synaug.errors import DataError
+from synaug.runtime import JsonObject
 from synaug.runtime.files import component_fault
+from synaug.synthesis.generators import GuideRecord
 from synaug.synthesis.planning import image_seed
+
+
+class WorkerStart(TypedDict):
+    """A worker starts: the digest of its plan and the description of its generator."""
+
+    kind: Literal["run"]
+    plan: str
+    about: dict[str, object]
+
+
+class PromptOrigin(TypedDict, total=False):
+    """Where the prompt is from: the template or a file, and who wrote that."""
+
+    prompt_source: str
+    prompt_file: str
+    prompt_model: str
+    prompt_revision: str
+    prompt_date: str
+
+
+class Attempt(GuideRecord, PromptOrigin):
+    """One attempt at a slot; ``reviewed``, ``note`` and ``overruled`` come from manual review."""
+
+    kind: Literal["attempt"]
+    id: str
+    cell: str
+    index: int
+    attempt: int
+    seed: int
+    prompt: str
+    modifier: NotRequired[str | None]
+    negative_prompt: NotRequired[str]
+    verdict: Literal["accepted", "rejected"]
+    reason: str | None
+    scores: dict[str, float]
+    path: str | None
+    sha256: str | None
+    seconds: float
+    spread: NotRequired[dict[str, str]]
+    reviewed: NotRequired[str]
+    note: NotRequired[str]
+    overruled: NotRequired[str | None]
+
+
+class Revision(TypedDict):
+    """The fields of an attempt that a gate or manual review changed later."""
+
+    id: str
+    attempt: int
+    verdict: Literal["accepted", "rejected"]
+    path: str | None
+    reason: NotRequired[str | None]
+    scores: NotRequired[dict[str, float]]
+    reviewed: NotRequired[str]
+    note: NotRequired[str]
+    overruled: NotRequired[str | None]
+
+
+JournalRecord: TypeAlias = WorkerStart | Attempt
 
 _PLAIN = r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,198}[A-Za-z0-9_-])?"
 _PLAIN_ID = re.compile(_PLAIN)
@@ -20,9 +81,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {  # required by readers, besides i
 _IMAGE_FOLDERS = ("synthetic", "rejected")
 
 
-def checked_records(
-    records: Iterator[dict[str, Any]], path: Path, cells: Mapping[str, Any]
-) -> Iterator[dict[str, Any]]:
+def checked_records(records: Iterator[JsonObject], path: Path, cells: Mapping[str, object]) -> Iterator[JournalRecord]:
     """Yield the records of a journal after validating them.
 
     Args:
@@ -37,20 +96,24 @@ def checked_records(
         fault = _fault(record, cells)
         if fault:
             raise DataError(f"{path}, record {number}: {fault}. The journal was damaged or changed.")
-        yield record
+        yield cast("JournalRecord", record)
 
 
-def _fault(record: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
+def _fault(record: JsonObject, cells: Mapping[str, object]) -> str:
     """Return the fault of a record, or an empty string.
 
     >>> _fault({"kind": "attempt", "id": "../x", "cell": "a", "index": 0, "attempt": 0}, {"a": 1})
     "the id '../x' cannot name a file"
     """
     if record.get("kind") == "run":
-        return "" if isinstance(record.get("plan"), str) and isinstance(record.get("about"), dict) else "it has no plan"
+        about = record.get("about")
+        if not isinstance(record.get("plan"), str) or not isinstance(about, dict):
+            return "it has no plan"
+        weights = about.get("weights")
+        return "" if weights is None or isinstance(weights, str) else f"the digest of the weights is {weights!r}"
     if record.get("kind") != "attempt":
         return f"the kind {record.get('kind')!r} is unknown"
-    if record.get("cell") not in cells:
+    if not isinstance(record.get("cell"), str) or record["cell"] not in cells:
         return f"the class or group {record.get('cell')!r} is not in the plan"
     index = record.get("index")
     if type(index) is not int or index < 0:
@@ -60,12 +123,13 @@ def _fault(record: Mapping[str, Any], cells: Mapping[str, Any]) -> str:
     for key, kinds in _KINDS.items():
         if not isinstance(record.get(key), kinds) or isinstance(record.get(key), bool):
             return f"{key!r} is {record.get(key)!r}"
-    if record["seed"] != image_seed(record["id"], record["attempt"]):
+    attempt = cast("Attempt", record)
+    if attempt["seed"] != image_seed(attempt["id"], attempt["attempt"]):
         return "id, attempt and seed do not belong together"
     return ""
 
 
-def revision_fault(record: Mapping[str, Any]) -> str:
+def revision_fault(record: JsonObject) -> str:
     """Return the fault in the id, attempt, reason or path of a record, or of a line that revises one."""
     name, attempt, path, reason = (record.get(key) for key in ("id", "attempt", "path", "reason"))
     if not isinstance(name, str) or not (_PLAIN_ID.fullmatch(name) or component_fault(name) is None):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ import pandas as pd
 from synaug.data import COLUMNS, Manifest
 from synaug.runtime.records import Unchanged
 from synaug.synthesis.execution.journal import images_key, journal_files, read_journals
+from synaug.synthesis.execution.journal_records import Attempt
 from synaug.synthesis.planning import Plan
 
 _IDENTITY = ("id", "path", "label", "attribute", "sha256")
@@ -22,18 +22,26 @@ _SHARED = ("prompt", "modifier", "prompt_source", "prompt_file", "prompt_model",
 _ONLY_SOME = (*_SHARED[2:], "negative_prompt", "guides", "mask_sha256", "reviewed")  # columns that some tables lack
 
 
-def accepted_records(plan: Plan, folder: Path) -> Iterator[dict[str, Any]]:
+class AcceptedImage(Attempt):
+    """The attempt that filled a slot, with its label and attribute and the description of its generator."""
+
+    label: int
+    attribute: int
+    about: dict[str, object]
+
+
+def accepted_records(plan: Plan, folder: Path) -> Iterator[AcceptedImage]:
     """Yield one journal record per accepted slot, with the ``about`` of its generator."""
     cells = {cell.name: cell for cell in plan.cells}
     unseen = {cell.name: np.ones(cell.num_to_generate, bool) for cell in plan.cells}
-    about: dict[str, Any] = {}
+    about: dict[str, object] = {}
     for record in read_journals(plan, folder):
         if record["kind"] == "run":
             about = record["about"]
         elif record["verdict"] == "accepted" and unseen[record["cell"]][record["index"] :][:1].any():
             unseen[record["cell"]][record["index"]] = False
             cell = cells[record["cell"]]
-            yield record | {"label": cell.label, "attribute": cell.attribute, "about": about}
+            yield {**record, "label": cell.label, "attribute": cell.attribute, "about": about}
 
 
 def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
@@ -41,11 +49,11 @@ def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
 
     Kept column by column, with repeated text stored once: a table of dicts would take several times the memory.
     """
-    columns: dict[str, list[Any]] = {name: [] for name in _TOLD}
-    shared: dict[Any, Any] = {}
+    columns: dict[str, list[object]] = {name: [] for name in _TOLD}
+    shared: dict[object, object] = {}
     for number, record in enumerate(accepted_records(plan, folder)):
         told = {name: record.get(name) for name in _TOLD} | record["about"]
-        told |= {name: record[name] for name in _ONLY_SOME if name in record}
+        told |= {name: record.get(name) for name in _ONLY_SOME if name in record}
         told |= {name: shared.setdefault(told[name], told[name]) for name in _SHARED if name in told}
         told["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
         columns |= {name: [None] * number for name in told if name not in columns}
@@ -66,7 +74,7 @@ def synthetic_manifest(plan: Plan, folder: Path) -> Manifest:
 
 
 def _read_manifest(plan: Plan, folder: Path) -> Manifest:
-    rows = [[record[name] for name in _IDENTITY] for record in accepted_records(plan, folder)]
+    rows = [[record.get(name) for name in _IDENTITY] for record in accepted_records(plan, folder)]
     return manifest_of(pd.DataFrame(rows, columns=list(_IDENTITY)), plan, folder)
 
 

@@ -12,10 +12,11 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Protocol, TypedDict
 
 from synaug.config import QualityOptions
 from synaug.errors import EnvironmentFault, InUseError, OptionError, SynaugError, unknown
@@ -32,6 +33,8 @@ _OBJECT_STORE = 128 << 20  # bytes; images never pass through it
 
 Part = tuple[int, int]
 PartMaker = Callable[[Part, Progress], SynthesisResult]
+Reference = Hashable
+"""Ray's handle of a result that a worker will return."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def _parts(plan: Plan, workers: int, left: int) -> list[Part]:
 
 
 @contextlib.contextmanager
-def _ray(cluster: Cluster) -> Iterator[Any]:
+def _ray(cluster: Cluster) -> Iterator[ModuleType]:
     """Connect to the cluster, or start Ray on this machine; an existing connection is reused and kept."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -125,7 +128,7 @@ def _ray(cluster: Cluster) -> Iterator[Any]:
         yield ray
         return
     address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"  # not any Ray found here
-    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
+    local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
     with _signals_kept():
         try:
             ray.init(
@@ -150,7 +153,17 @@ def _signals_kept() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _resources(ray: Any, cluster: Cluster, device: str) -> tuple[int, dict[str, Any]]:
+class _Resources(TypedDict):
+    """What Ray reserves for a worker, and how it starts and restarts it."""
+
+    num_cpus: int
+    num_gpus: int
+    max_concurrency: int
+    max_restarts: int
+    scheduling_strategy: str
+
+
+def _resources(ray: ModuleType, cluster: Cluster, device: str) -> tuple[int, _Resources]:
     """Return the number of workers, and the resources that Ray reserves for each."""
     if ":" in device:
         raise OptionError(f"With --engine ray each worker has its own GPU; generate.device must not name {device!r}.")
@@ -159,8 +172,13 @@ def _resources(ray: Any, cluster: Cluster, device: str) -> tuple[int, dict[str, 
     if device == "cuda" and not gpus:
         raise EnvironmentFault("generate.device is 'cuda', and the Ray cluster has no GPU.")
     workers = cluster.workers or gpus or sum(node["Alive"] for node in ray.nodes())
-    resources = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, "max_concurrency": 2, "max_restarts": 0}
-    return workers, resources | {"scheduling_strategy": "SPREAD"}
+    return workers, {
+        "num_cpus": 1,
+        "num_gpus": 1 if gpus else 0,
+        "max_concurrency": 2,
+        "max_restarts": 0,
+        "scheduling_strategy": "SPREAD",
+    }
 
 
 class Worker:
@@ -194,23 +212,40 @@ class Worker:
         signals.request()
 
 
+class _Call(Protocol):
+    """A method of an actor; calling it returns a reference to the result."""
+
+    def remote(self, *arguments: object) -> Reference: ...
+
+
+class _Actor(Protocol):
+    """Ray's handle of a ``Worker``."""
+
+    @property
+    def make(self) -> _Call: ...
+    @property
+    def look(self) -> _Call: ...
+    @property
+    def stop(self) -> _Call: ...
+
+
 @dataclass
 class _Team:
     """The actors, the parts, and their assignment."""
 
-    ray: Any
+    ray: ModuleType
     plan: Plan
     begin: Callable[..., PartMaker]
     folder: Path
     quality: QualityOptions
     workers: int
-    resources: dict[str, Any]
+    resources: _Resources
     parts: list[Part]
     progress: Progress
-    starting: dict[Any, Any] = field(default_factory=dict)  # reference -> actor
-    idle: list[Any] = field(default_factory=list)
-    making: dict[Any, tuple[Any, Part]] = field(default_factory=dict)
-    looking: dict[Any, Part] = field(default_factory=dict)
+    starting: dict[Reference, _Actor] = field(default_factory=dict)
+    idle: list[_Actor] = field(default_factory=list)
+    making: dict[Reference, tuple[_Actor, Part]] = field(default_factory=dict)
+    looking: dict[Reference, Part] = field(default_factory=dict)
     deaths: dict[Part | None, int] = field(default_factory=dict)  # consecutive; None: before any part
     waits: int = 0
     failure: Exception | None = None
@@ -274,13 +309,13 @@ class _Team:
                 "Ray has lost all its machines. Rerun the same command to resume once they are back."
             )
 
-    def _came(self, references: list[Any], *, timeout: float) -> list[Any]:
+    def _came(self, references: list[Reference], *, timeout: float) -> list[Reference]:
         if not references:
             return []
-        came: list[Any] = self.ray.wait(references, num_returns=len(references), timeout=timeout)[0]
+        came: list[Reference] = self.ray.wait(references, num_returns=len(references), timeout=timeout)[0]
         return came
 
-    def _take_started(self, reference: Any, actor: Any) -> None:
+    def _take_started(self, reference: Reference, actor: _Actor) -> None:
         try:
             self.ray.get(reference)
         except self.ray.exceptions.RayActorError as error:
@@ -288,7 +323,7 @@ class _Team:
         else:
             self.idle.append(actor)
 
-    def _take_made(self, reference: Any, actor: Any, part: Part) -> None:
+    def _take_made(self, reference: Reference, actor: _Actor, part: Part) -> None:
         try:
             made = self.ray.get(reference)
         except self.ray.exceptions.RayActorError as error:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from synaug.data import read_image
 from synaug.errors import DataError
 from synaug.runtime import Progress, silent, stop_here, storage
 from synaug.synthesis.execution.journal import revised_path
-from synaug.synthesis.execution.provenance import accepted_records, synthetic_manifest
+from synaug.synthesis.execution.provenance import AcceptedImage, accepted_records, synthetic_manifest
 from synaug.synthesis.execution.worker import KEPT_PER_REASON, REJECTED, rejected_files
 from synaug.synthesis.planning import Plan
 from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
@@ -19,7 +18,7 @@ from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 _BATCH = 256
 UNREADABLE = "unreadable"
 
-Failed = tuple[dict[str, Any], Verdict]
+Failed = tuple[AcceptedImage, Verdict]
 """The journal record of an accepted image, and why it fails now."""
 
 
@@ -70,7 +69,7 @@ def withdraw(folder: Path, failed: Sequence[Failed]) -> None:
     )
     # Journal first: if the process stops here, a leftover file is harmless, but a missing accepted image is an error.
     for record, verdict in failed:
-        path, reason = folder / record["path"], str(verdict.reason)
+        path, reason = folder / str(record["path"]), str(verdict.reason)
         if path.exists() and kept[reason] < KEPT_PER_REASON:
             place = storage.make_folder(folder / REJECTED / reason)
             storage.copy_file(path, place / f"{record['id']}-{record['attempt']}{path.suffix}")

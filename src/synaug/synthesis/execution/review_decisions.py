@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from synaug.data.checks import separator_of
 from synaug.data.checks.csv_rows import csv_rows
@@ -24,6 +23,7 @@ from synaug.runtime import storage
 from synaug.runtime.files import directories
 from synaug.runtime.security import shell_word
 from synaug.synthesis.execution.journal import REVIEW, read_journals, revised_path
+from synaug.synthesis.execution.journal_records import Attempt, Revision
 from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, rejected_files
 from synaug.synthesis.planning import Plan, safe_names
 
@@ -57,7 +57,7 @@ def decisions_path(folder: Path) -> Path:
     return folder / FOLDER / DECISIONS
 
 
-def image_name(record: Mapping[str, Any]) -> str:
+def image_name(record: Attempt) -> str:
     """Return the name of an attempt's image, to which decisions refer."""
     return f"{record['id']}-{record['attempt']}"
 
@@ -137,14 +137,14 @@ def _raise_problems(path: Path, problems: Sequence[tuple[int, str]]) -> None:
     raise DataError("\n".join([*shown, "Nothing was changed."]))
 
 
-def attempts(plan: Plan, folder: Path, slots: Iterable[str]) -> dict[str, dict[str, Any]]:
+def attempts(plan: Plan, folder: Path, slots: Iterable[str]) -> dict[str, Attempt]:
     """Return the journal records of the slots, by image name."""
     wanted = set(slots)
     records = (record for record in read_journals(plan, folder) if record["kind"] == "attempt")
     return {image_name(record): record for record in records if record["id"] in wanted}
 
 
-def pending(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tuple[dict[str, Any], Decision]]:
+def pending(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tuple[Attempt, Decision]]:
     """Return the decisions not yet in the journal, each with the record of its image.
 
     Raises:
@@ -163,16 +163,14 @@ def pending(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tup
     return todo
 
 
-def _is_new(record: Mapping[str, Any], decision: Decision) -> bool:
+def _is_new(record: Attempt, decision: Decision) -> bool:
     """Return whether a decision differs from the journal; images rejected by a gate need no second rejection."""
     if decision.decision == REJECT and record["verdict"] == "rejected":
         return record.get("reviewed") == REJECT and record.get("note") != decision.note
     return (record.get("reviewed"), record.get("note")) != (decision.decision, decision.note)
 
 
-def _check_places(
-    folder: Path, known: Mapping[str, dict[str, Any]], todo: Sequence[tuple[dict[str, Any], Decision]]
-) -> None:
+def _check_places(folder: Path, known: Mapping[str, Attempt], todo: Sequence[tuple[Attempt, Decision]]) -> None:
     """Raise a DataError if an image to accept is missing, or if its slot has another accepted image."""
     kept = _kept(folder)
     rejected = {image_name(record) for record, each in todo if each.decision == REJECT}
@@ -203,7 +201,7 @@ def _kept(folder: Path) -> dict[str, Path]:
     return {path.stem: path for paths in rejected_files(folder).values() for path in paths}
 
 
-def apply_decisions(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tuple[dict[str, Any], Decision]]:
+def apply_decisions(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> list[tuple[Attempt, Decision]]:
     """Apply the decisions: rejecting an image reopens its slot, accepting one overrules the gates.
 
     All decisions are checked before anything changes. If interrupted, repeat the call to finish.
@@ -222,29 +220,45 @@ def apply_decisions(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> 
     return todo
 
 
-def _moved(plan: Plan, folder: Path, record: dict[str, Any], decision: Decision) -> dict[str, Any]:
+def _moved(plan: Plan, folder: Path, record: Attempt, decision: Decision) -> Revision:
     """Copy the image to its new place, and return the journal line for it."""
-    line = {"id": record["id"], "attempt": record["attempt"], "reviewed": decision.decision, "note": decision.note}
+    line: Revision
     if decision.decision == REJECT:
+        line = {
+            "id": record["id"],
+            "attempt": record["attempt"],
+            "reviewed": decision.decision,
+            "note": decision.note,
+            "verdict": "rejected",
+            "reason": REVIEW,
+            "path": record["path"],
+        }
         if record["verdict"] == "rejected":  # only the note is new
-            return line | {key: record[key] for key in ("verdict", "reason", "path")}
-        source, place = folder / record["path"], storage.make_folder(folder / REJECTED / REVIEW)
+            return line | {"reason": record["reason"]}
+        source, place = folder / str(record["path"]), storage.make_folder(folder / REJECTED / REVIEW)
         target = place / f"{image_name(record)}{source.suffix}"
-        change: dict[str, Any] = {"verdict": "rejected", "reason": REVIEW, "path": str(target.relative_to(folder))}
     else:
         overruled = record["reason"] if record["reason"] not in (None, REVIEW) else record.get("overruled")
-        change = {"verdict": "accepted", "reason": None, "overruled": overruled, "path": record["path"]}
+        line = {
+            "id": record["id"],
+            "attempt": record["attempt"],
+            "reviewed": decision.decision,
+            "note": decision.note,
+            "verdict": "accepted",
+            "reason": None,
+            "overruled": overruled,
+            "path": record["path"],
+        }
         if record["verdict"] == "accepted":
-            return line | change
+            return line
         source, place = _kept(folder)[image_name(record)], storage.make_folder(folder / _class_folder(plan, record))
         target = place / f"{record['id']}{source.suffix}"
-        change["path"] = str(target.relative_to(folder))
     storage.copy_file(source, target)
     storage.sync_folder(place)
-    return line | change
+    return line | {"path": str(target.relative_to(folder))}
 
 
-def _class_folder(plan: Plan, record: Mapping[str, Any]) -> Path:
+def _class_folder(plan: Plan, record: Attempt) -> Path:
     label = next(cell.label for cell in plan.cells if cell.name == record["cell"])
     return Path(SYNTHETIC) / safe_names(plan.class_names)[label]
 
@@ -265,7 +279,7 @@ def _tidy(plan: Plan, folder: Path, decisions: Sequence[Decision]) -> None:
             storage.remove_file(folder / _class_folder(plan, record) / f"{record['id']}{suffix}")
 
 
-def write_decisions(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_decisions(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write the table for users to edit; class names that a spreadsheet would run as formulas are quoted."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from PIL import Image, ImageOps
 
@@ -32,6 +32,7 @@ from synaug.runtime import (
 )
 from synaug.synthesis.execution.generation import Task, generated
 from synaug.synthesis.execution.journal import State, journal_path, read_state, read_tally
+from synaug.synthesis.execution.journal_records import Attempt
 from synaug.synthesis.generators import Guides
 from synaug.synthesis.planning import Plan, Slot, estimate, safe_names
 from synaug.synthesis.planning.slots import slots
@@ -48,6 +49,16 @@ _THREADS = max(4, min(16, os.cpu_count() or 1))  # for resizing, encoding and wr
 @dataclass(frozen=True)
 class SynthesisResult:
     """The outcome: ``rejected`` counts attempts by reason, ``missing`` the slots that stay empty."""
+
+    requested: int
+    accepted: int
+    rejected: dict[str, int]
+    missing: int
+    seconds: float
+
+
+class SynthesisSummary(TypedDict):
+    """A ``SynthesisResult`` as it is in the report."""
 
     requested: int
     accepted: int
@@ -195,7 +206,7 @@ class _Worker:
     left: int = 0
     total: int = 0
 
-    def begin(self, about: dict[str, Any]) -> None:
+    def begin(self, about: Mapping[str, object]) -> None:
         """Create the folders and journal the generator's description."""
         self._classes = safe_names(self.plan.class_names)
         for name in self._classes:
@@ -282,9 +293,9 @@ class _Worker:
         found = iter(judged(self.gates, candidates))
         return [next(found) if each.problem is None else Verdict(False, each.problem) for each in made]
 
-    def _record(self, task: Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> dict[str, Any]:
+    def _record(self, task: Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> Attempt:
         slot = task.slot
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "kind": "attempt",
             "id": slot.id,
             "cell": slot.cell.name,
@@ -303,7 +314,8 @@ class _Worker:
             "seconds": round(seconds, 6),
         }
         record |= {"spread": dict(slot.phrases)} if slot.phrases else {}
-        return record if task.guide is None else record | task.guide.record()
+        record |= {} if task.guide is None else dict(task.guide.record())
+        return cast("Attempt", record)
 
     def _path(self, task: Task, verdict: Verdict) -> str | None:
         """Return the image's path; only the first few rejected ones per reason are kept, for inspection."""
@@ -349,9 +361,16 @@ def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: t
     return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
 
 
-def synthesis_summary(plan: Plan, folder: Path) -> dict[str, Any]:
+def synthesis_summary(plan: Plan, folder: Path) -> SynthesisSummary:
     """Return the work of all workers so far, as a dict for the report."""
-    return asdict(part_result(plan, read_tally(plan, folder).state, QualityOptions()))
+    result = part_result(plan, read_tally(plan, folder).state, QualityOptions())
+    return {
+        "requested": result.requested,
+        "accepted": result.accepted,
+        "rejected": result.rejected,
+        "missing": result.missing,
+        "seconds": result.seconds,
+    }
 
 
 def rejected_files(folder: Path) -> dict[str, list[Path]]:

@@ -3,6 +3,7 @@ from .autoencoder import autoencoded_manifest as autoencoded_manifest
 from .diffusion import Generated as Generated
 from .diffusion import Generator as Generator
 from .init_images import Guide as Guide
+from .init_images import GuideRecord as GuideRecord
 from .init_images import Guides as Guides
 from .init_images import make_guides as make_guides
 from .init_images import start_arguments as start_arguments

@@ -7,9 +7,9 @@ A network recognizes synthetic images mostly by traces of the autoencoder: a pro
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -23,6 +23,10 @@ from synaug.synthesis.generators.diffusion import default_size
 from synaug.synthesis.generators.loading import load_pipeline
 from synaug.synthesis.generators.models import find_model
 from synaug.synthesis.planning import Plan
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers.models.modeling_outputs import AutoencoderKLOutput
 
 FOLDER = "autoencoded"
 _ABOUT, _DIGESTS = "about.json", "digests.jsonl"
@@ -106,7 +110,7 @@ def _batches_of_one_size(real: Manifest, rows: Sequence[int]) -> Iterator[list[i
             yield together[start : start + _BATCH]
 
 
-def _autoencoder(plan: Plan, device: str) -> Any:
+def _autoencoder(plan: Plan, device: str) -> Callable[[Sequence[Image.Image]], list[Image.Image]]:
     """Return a function that encodes and decodes images of one size, and returns them in that size."""
     import torch
 
@@ -142,7 +146,7 @@ def _autoencoder(plan: Plan, device: str) -> Any:
     return reconstruct
 
 
-def _latents(encoded: Any) -> Any:
+def _latents(encoded: AutoencoderKLOutput) -> torch.Tensor:
     """Return the latents in an autoencoder's output: the mode of a distribution, or the latents themselves."""
     if hasattr(encoded, "latent_dist"):
         return encoded.latent_dist.mode()

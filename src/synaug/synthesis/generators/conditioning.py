@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -17,6 +17,10 @@ from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models import Layout, find_model
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import ControlNetModel, DiffusionPipeline
 
 _WAYS_OUT = "Name a folder, or allow the network and name a Hub id."
 NETWORK = Layout("diffusers model", "config.json", "_class_name", True, _WAYS_OUT)
@@ -42,7 +46,7 @@ def starts_of(
     controls: Sequence[Image.Image] | None,
 ) -> list[Start]:
     """Return one start per image; what is None is missing in all of them."""
-    nothing: list[Any] = [None] * number
+    nothing = [None] * number
     rows = zip(images or nothing, masks or nothing, references or [()] * number, controls or nothing, strict=True)
     return [Start(image, mask, tuple(some), control) for image, mask, some, control in rows]
 
@@ -70,7 +74,9 @@ def restored(made: Image.Image, start: Start) -> Image.Image:
     return Image.composite(made, squared(start.image.convert("RGB"), side), mask)
 
 
-def reference_embeddings(pipeline: Any, starts: Sequence[Start], *, number: int, guided: bool) -> Any:
+def reference_embeddings(
+    pipeline: DiffusionPipeline, starts: Sequence[Start], *, number: int, guided: bool
+) -> torch.Tensor:
     """Return what the adapter's image encoder makes of the references, as the pipeline takes it.
 
     Args:
@@ -98,7 +104,7 @@ def reference_embeddings(pipeline: Any, starts: Sequence[Start], *, number: int,
         return torch.cat([torch.stack(without), torch.stack(found)]) if guided else torch.stack(found)
 
 
-def load_controlnet(options: GenerateOptions, dtype: Any) -> tuple[Any, str]:
+def load_controlnet(options: GenerateOptions, dtype: torch.dtype) -> tuple[ControlNetModel, str]:
     """Return the ControlNet of the options and the digest of its weights.
 
     Raises:
@@ -117,7 +123,7 @@ def load_controlnet(options: GenerateOptions, dtype: Any) -> tuple[Any, str]:
     return network, folder.weights
 
 
-def add_adapter(pipeline: Any, options: GenerateOptions) -> str:
+def add_adapter(pipeline: DiffusionPipeline, options: GenerateOptions) -> str:
     """Load the IP-Adapter of the options into a pipeline, and return the digest of its files.
 
     Raises:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 import itertools
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,11 @@ from synaug.synthesis.generators.conditioning import (
 from synaug.synthesis.generators.models import Family, limit_of_pipeline
 from synaug.synthesis.generators.safety_checker import Mosaics
 
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DiffusionPipeline, ModelMixin
+
+T = TypeVar("T")
 _Texts = tuple[str, str]  # a prompt and its negative prompt
 Problem = Literal["non_finite", "flagged", "refused", "unusable"]
 _MAX_EMBEDDED = 256 << 20  # bytes of embedded prompts to keep
@@ -69,11 +74,15 @@ class Settings:
 class DiffusionGenerator:
     """A loaded diffusers pipeline; see ``loading.load_generator``."""
 
-    def __init__(self, pipeline: Any, settings: Settings, *, family: Family, about: dict[str, Any]) -> None:
+    def __init__(
+        self, pipeline: DiffusionPipeline, settings: Settings, *, family: Family, about: dict[str, object]
+    ) -> None:
         self._pipeline, self._settings, self._family = pipeline, settings, family
         self._takes = inspect.signature(type(pipeline).__call__).parameters
-        self._embedded: dict[_Texts, dict[str, Any]] = {}
-        self._finite: list[Any] = []  # one boolean per image: whether the decoder's output was finite before clamping
+        self._embedded: dict[_Texts, dict[str, torch.Tensor]] = {}
+        self._finite: list[
+            torch.Tensor
+        ] = []  # one boolean per image: whether the decoder's output was finite before clamping
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
         self._mosaics = Mosaics(getattr(pipeline, "safety_checker", None))
@@ -211,12 +220,12 @@ class DiffusionGenerator:
             return self._settings.steps
         return max(self._settings.steps, int(np.ceil(1 / self._settings.strength)))
 
-    def _text_arguments(self, texts: Sequence[_Texts]) -> dict[str, Any]:
+    def _text_arguments(self, texts: Sequence[_Texts]) -> dict[str, object]:
         """Return the prompts as pipeline arguments, embedded if the family is known; each prompt is embedded once."""
         import torch
 
         if not self._family.embeddings:
-            given: dict[str, Any] = {"prompt": [prompt for prompt, _ in texts]}
+            given: dict[str, object] = {"prompt": [prompt for prompt, _ in texts]}
             return given | (_negative(texts) if "negative_prompt" in self._takes else {})
         missing = [each for each in dict.fromkeys(texts) if each not in self._embedded]
         if missing and _num_bytes(self._embedded) > _MAX_EMBEDDED:
@@ -226,15 +235,17 @@ class DiffusionGenerator:
             if some:  # SDXL treats an empty negative prompt differently from none
                 self._embedded |= self._encode(some)
         names = self._embedded[texts[0]]
-        arguments = {name: torch.cat([self._embedded[each][name] for each in texts]) for name in names}
+        arguments: dict[str, object] = {
+            name: torch.cat([self._embedded[each][name] for each in texts]) for name in names
+        }
         return arguments | ({"negative_prompt": None} if "negative_prompt" in self._takes else {})
 
-    def _encode(self, texts: list[_Texts]) -> dict[_Texts, dict[str, Any]]:
+    def _encode(self, texts: list[_Texts]) -> dict[_Texts, dict[str, torch.Tensor]]:
         """Return the text encoders' output for each prompt, keyed by pipeline argument."""
         import torch
 
         encode = self._pipeline.encode_prompt
-        offered: dict[str, Any] = {
+        offered: dict[str, object] = {
             "prompt": [prompt for prompt, _ in texts],
             "device": self._pipeline._execution_device,
             "num_images_per_prompt": 1,
@@ -254,14 +265,14 @@ class DiffusionGenerator:
     def _guided(self) -> bool:
         return self._settings.guidance > 1
 
-    def _start_arguments(self, starts: Sequence[Start]) -> dict[str, Any]:
+    def _start_arguments(self, starts: Sequence[Start]) -> dict[str, object]:
         """Return the size and what the images start from, as the pipeline takes it.
 
         Raises:
             OptionError: the pipeline starts from images, and there are none.
         """
         size, settings = self._settings.size, self._settings
-        arguments: dict[str, Any] = {}
+        arguments: dict[str, object] = {}
         if "use_resolution_binning" in self._takes:
             arguments["use_resolution_binning"] = False
         if size is not None and "height" in self._takes:
@@ -285,10 +296,11 @@ class DiffusionGenerator:
             arguments["controlnet_conditioning_scale"] = settings.control_scale
         return arguments
 
-    def _check_given(self, values: list[Any], name: str) -> list[Any]:
-        if not all(values):
+    def _check_given(self, values: Sequence[T | None], name: str) -> list[T]:
+        given = [each for each in values if each]
+        if len(given) < len(values):
             raise OptionError(f"{self.about['pipeline']} starts from {name}, but none were given.")
-        return values
+        return given
 
 
 def _negative(texts: Sequence[_Texts]) -> dict[str, list[str]]:
@@ -297,23 +309,23 @@ def _negative(texts: Sequence[_Texts]) -> dict[str, list[str]]:
     return {"negative_prompt": negatives} if any(negatives) else {}
 
 
-def _filled(items: Sequence[Any], size: int) -> list[Any]:
+def _filled(items: Sequence[T], size: int) -> list[T]:
     """Return the items padded to the size with the last one: pixels depend on the shape of the batch."""
     return [*items, *[items[-1]] * (size - len(items))]
 
 
-def _num_bytes(embedded: dict[_Texts, dict[str, Any]]) -> int:
+def _num_bytes(embedded: Mapping[_Texts, Mapping[str, torch.Tensor]]) -> int:
     return sum(value.nbytes for values in embedded.values() for value in values.values())
 
 
-def _memory_share(device: Any) -> float:
+def _memory_share(device: torch.device) -> float:
     """Return the peak share of the device's memory in use."""
     import torch
 
     return torch.cuda.max_memory_reserved(device) / torch.cuda.mem_get_info(device)[1]
 
 
-def _is_finite(values: Any) -> Any:
+def _is_finite(values: torch.Tensor) -> torch.Tensor:
     """Return which images of a batch are entirely finite, bool of shape ``(N,)``."""
     return values.isfinite().flatten(1).all(1)
 
@@ -326,14 +338,14 @@ def _generated(array: np.ndarray, start: Start, finite: bool, flagged: bool) -> 
     return Generated(restored(Image.fromarray(array), start))
 
 
-def denoiser_of(pipeline: Any) -> Any:
+def denoiser_of(pipeline: DiffusionPipeline) -> ModelMixin:
     """Return the network that removes the noise step by step."""
     unet = getattr(pipeline, "unet", None)
     return pipeline.transformer if unet is None else unet
 
 
-def default_size(pipeline: Any) -> int:
+def default_size(pipeline: DiffusionPipeline) -> int:
     """Return the default side in pixels of the images that a pipeline makes."""
     own = getattr(denoiser_of(pipeline).config, "sample_size", None)
-    latent: Any = own or getattr(pipeline, "default_sample_size", 128)
+    latent = own if own else getattr(pipeline, "default_sample_size", 128)
     return int(latent if isinstance(latent, int) else latent[0]) * int(pipeline.vae_scale_factor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,14 @@ from synaug.synthesis.generators.object_masks import Masks
 from synaug.synthesis.planning import Plan, Slot
 
 MANY = 100  # a class with more training images is many-shot (Liu et al. 2019)
+
+
+class GuideRecord(TypedDict, total=False):
+    """The keys that an init image adds to the journal; ``guides`` only if there are several, in their order."""
+
+    guide: str
+    guides: list[str]
+    mask_sha256: str
 
 
 @dataclass(frozen=True)
@@ -37,22 +45,25 @@ class Guide:
     references: tuple[Image.Image, ...] = ()
     control: Image.Image | None = None
 
-    def record(self) -> dict[str, Any]:
-        """Return what the journal says of it: ``guide``, and of several images ``guides``; the mask's digest."""
-        told: dict[str, Any] = {"guide": self.ids[0]}
-        told |= {"guides": list(self.ids)} if len(self.ids) > 1 else {}
-        return told | ({} if self.mask is None else {"mask_sha256": storage.digest(self.mask.tobytes())})
+    def record(self) -> GuideRecord:
+        """Return the ids and the mask's digest for the journal."""
+        record: GuideRecord = {"guide": self.ids[0]}
+        if len(self.ids) > 1:
+            record["guides"] = list(self.ids)
+        if self.mask is not None:
+            record["mask_sha256"] = storage.digest(self.mask.tobytes())
+        return record
 
 
 Guides = Callable[[Slot], Guide]
 """Gives the real images that a slot starts from."""
 
 
-def start_arguments(guides: Sequence[Guide]) -> dict[str, Any]:
+def start_arguments(guides: Sequence[Guide]) -> dict[str, list[object]]:
     """Return the arguments for the guides of a batch: ``images``, ``masks``, ``references`` and ``controls``."""
-    found: dict[str, Any] = {}
+    found: dict[str, list[object]] = {}
     for name, part in (("images", "start"), ("masks", "mask"), ("references", "references"), ("controls", "control")):
-        values = [getattr(guide, part) for guide in guides]
+        values: list[object] = [getattr(guide, part) for guide in guides]
         if values and values[0] not in (None, ()):
             found[name] = values
     return found

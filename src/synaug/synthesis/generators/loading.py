@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError, unknown
@@ -12,6 +12,10 @@ from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.conditioning import add_adapter, load_controlnet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
 from synaug.synthesis.generators.models import Family, ModelFolder, family_of, find_model
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import ControlNetModel, DiffusionPipeline, SchedulerMixin
 
 VARIANTS = ("text", "intra", "inter", "fitted", "reference", "inpaint")
 Task = Literal["text", "image", "inpaint"]
@@ -78,7 +82,7 @@ def load_generator(
     settings = _settings(options, folder, family, device=str(device), negative_prompt=negative_prompt, variant=variant)
     _prepare(pipeline, family, scheduler=options.scheduler, device=str(device), compiled=options.compile)
     _check_steps(pipeline.scheduler, settings.steps)
-    about = {
+    about: dict[str, object] = {
         "model": folder.name,
         "revision": folder.revision,
         "license": folder.license,
@@ -126,7 +130,9 @@ def _weights(folder: ModelFolder, *others: str) -> str:
     return storage.digest("\n".join([folder.weights, *added]).encode()) if added else folder.weights
 
 
-def load_pipeline(folder: ModelFolder, dtype: Any, *, task: Task = "text", controlnet: Any = None) -> Any:
+def load_pipeline(
+    folder: ModelFolder, dtype: torch.dtype, *, task: Task = "text", controlnet: ControlNetModel | None = None
+) -> DiffusionPipeline:
     """Load the pipeline that the folder names, on the CPU; its counterpart for another task is found by diffusers.
 
     Raises:
@@ -166,7 +172,7 @@ def load_pipeline(folder: ModelFolder, dtype: Any, *, task: Task = "text", contr
         raise EnvironmentFault(f"The model {folder.name} cannot be loaded: {error}") from error
 
 
-def _check_steps(scheduler: Any, steps: int) -> None:
+def _check_steps(scheduler: SchedulerMixin, steps: int) -> None:
     """Raise an OptionError for more steps than a scheduler has: some fail, others repeat steps for hours."""
     most = getattr(scheduler.config, "num_train_timesteps", None)
     if isinstance(most, int) and steps > most:
@@ -176,7 +182,9 @@ def _check_steps(scheduler: Any, steps: int) -> None:
         )
 
 
-def _prepare(pipeline: Any, family: Family, *, scheduler: str | None, device: str, compiled: bool) -> None:
+def _prepare(
+    pipeline: DiffusionPipeline, family: Family, *, scheduler: str | None, device: str, compiled: bool
+) -> None:
     """Move the pipeline to its device in the fast memory layout, and choose a fast scheduler unless one is given."""
     import torch
 

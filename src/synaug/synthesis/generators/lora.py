@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,9 +26,12 @@ from synaug.runtime.files import directories
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.diffusion import default_size
 from synaug.synthesis.generators.loading import load_pipeline
-from synaug.synthesis.generators.lora_files import write_fitted
+from synaug.synthesis.generators.lora_files import fit_record, write_fitted
 from synaug.synthesis.generators.models import ModelFolder, find_model, limit_of_pipeline
 from synaug.synthesis.planning import Plan, class_prompts
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline, SchedulerMixin
 
 FITTED = "fitted-model"
 _CHECKPOINT_EVERY = 100
@@ -63,9 +66,9 @@ def fit_model(
         Interrupted: a signal requested a stop; the last checkpoint is saved.
     """
     options = options or FitOptions()
-    target, about = folder / FITTED, {"plan": plan.digest, **options.model_dump()}
+    target = folder / FITTED
     if (target / "model_index.json").exists():
-        if storage.read_json(target / "fit.json") != about:
+        if storage.read_json(target / "fit.json") != fit_record(plan.digest, options):
             raise OptionError(f"{target} was fitted to another plan or with other options; choose another folder.")
         return target
     model = find_model(plan.options.model, offline=offline)
@@ -73,11 +76,11 @@ def fit_model(
         pipeline = load_pipeline(model, torch.float32).to(chosen_device(device))
     _add_adapter(pipeline, model, options)
     losses = _train(pipeline, plan, manifest, folder / f"{FITTED}.safetensors", options, progress)
-    write_fitted(pipeline, model, target, about, losses)
+    write_fitted(pipeline, model, target, plan.digest, options, losses)
     return target
 
 
-def _add_adapter(pipeline: Any, model: ModelFolder, options: FitOptions) -> None:
+def _add_adapter(pipeline: DiffusionPipeline, model: ModelFolder, options: FitOptions) -> None:
     try:
         from peft import LoraConfig
     except ModuleNotFoundError as error:
@@ -97,7 +100,12 @@ def _add_adapter(pipeline: Any, model: ModelFolder, options: FitOptions) -> None
 
 
 def _train(
-    pipeline: Any, plan: Plan, manifest: Manifest, checkpoint: Path, options: FitOptions, progress: Progress
+    pipeline: DiffusionPipeline,
+    plan: Plan,
+    manifest: Manifest,
+    checkpoint: Path,
+    options: FitOptions,
+    progress: Progress,
 ) -> list[float]:
     """Train the adapter's weights, and return the loss of each step since the last start."""
     from diffusers import DDPMScheduler
@@ -126,7 +134,7 @@ def _train(
     return losses
 
 
-def _embedded(pipeline: Any, plan: Plan) -> list[list[torch.Tensor]]:
+def _embedded(pipeline: DiffusionPipeline, plan: Plan) -> list[list[torch.Tensor]]:
     """Return the embedded prompts of each class, shortened as for generation; those of the empty prompt last."""
     limit = limit_of_pipeline(pipeline)
     prompts = [[limit(text) or text for text in texts] for texts in class_prompts(plan)]
@@ -154,7 +162,11 @@ def _pixels(images: Sequence[Image.Image], side: int) -> torch.Tensor:
 
 
 def _loss(
-    pipeline: Any, scheduler: Any, pixels: torch.Tensor, condition: torch.Tensor, generator: torch.Generator
+    pipeline: DiffusionPipeline,
+    scheduler: SchedulerMixin,
+    pixels: torch.Tensor,
+    condition: torch.Tensor,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Return the mean squared error of the denoiser's predictions at random times."""
     device = condition.device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -118,17 +118,17 @@ class Segmenter:
 
         folder = find_model(model, layout=TRANSFORMERS)
         self._name, self._device = model, chosen_device(plan.generate.device)
-        settings: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+        settings = {"local_files_only": True, "trust_remote_code": False}
         try:
             with quiet():
                 config = transformers.AutoConfig.from_pretrained(folder.path, **settings)
                 self._reads = config.model_type == "clipseg"
-                kind: Any = (
+                kind = (
                     transformers.CLIPSegForImageSegmentation
                     if self._reads
                     else transformers.AutoModelForSemanticSegmentation
                 )
-                reader: Any = transformers.AutoProcessor if self._reads else transformers.AutoImageProcessor
+                reader = transformers.AutoProcessor if self._reads else transformers.AutoImageProcessor
                 self._processor = reader.from_pretrained(folder.path, **settings)
                 self._model = kind.from_pretrained(folder.path, use_safetensors=True, **settings)
         except Exception as error:  # each kind of damage to a folder raises its own

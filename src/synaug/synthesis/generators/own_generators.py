@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TypeGuard
 
 from PIL import Image
 
@@ -19,16 +19,18 @@ _BATCH = 16
 class OwnGenerator:
     """A callable of the user's own, whose errors name it and whose file stands in the provenance."""
 
-    def __init__(self, name: str, call: Callable[..., Iterable[Any]], *, weights: str) -> None:
+    def __init__(self, name: str, call: Callable[..., Iterable[Generated | Image.Image]], *, weights: str) -> None:
         self._name, self._call = name, call
         self.batch_size = _batch_size(call, name)
         about = getattr(call, "about", {})
         facts = dict(about) if isinstance(about, dict) else {}
-        self.about: dict[str, Any] = {"model": shown(name), "revision": None, "license": None,
+        self.about: dict[str, object] = {"model": shown(name), "revision": None, "license": None,
                                       "pipeline": "own code"} | facts | {"weights": weights}  # fmt: skip
         self.__signature__ = inspect.signature(call)  # so that callers see which arguments it takes
 
-    def __call__(self, prompts: Sequence[str], *, seeds: Sequence[int], **more: Any) -> list[Generated | Image.Image]:
+    def __call__(
+        self, prompts: Sequence[str], *, seeds: Sequence[int], **more: object
+    ) -> list[Generated | Image.Image]:
         """Return one image per prompt.
 
         Raises:
@@ -56,7 +58,7 @@ def check_own_generator(name: str) -> None:
     check_code([name], KIND)
 
 
-def load_own_generator(name: str, **settings: Any) -> OwnGenerator:
+def load_own_generator(name: str, **settings: object) -> OwnGenerator:
     """Return the generator of that name; a class or a factory is called first.
 
     Args:
@@ -67,11 +69,12 @@ def load_own_generator(name: str, **settings: Any) -> OwnGenerator:
         OptionError: the code is not trusted, cannot be imported or called, or makes no generator.
     """
     check_own_generator(name)
-    found = callable_named(name, KIND)
+    named = callable_named(name, KIND)
+    found: object = named
     try:
-        if not _is_generator(found):
-            taken = inspect.signature(found).parameters
-            found = found(**{key: value for key, value in settings.items() if key in taken})
+        if not _is_generator(named):
+            taken = inspect.signature(named).parameters
+            found = named(**{key: value for key, value in settings.items() if key in taken})
     except Exception as error:
         raise OptionError(
             f"The generator {name} cannot be made: {type(error).__name__}: {error}. It is called with those of "
@@ -85,7 +88,7 @@ def load_own_generator(name: str, **settings: Any) -> OwnGenerator:
     return OwnGenerator(name, found, weights=source_digest(name, KIND))
 
 
-def _is_generator(value: Any) -> bool:
+def _is_generator(value: object) -> TypeGuard[Callable[..., Iterable[Generated | Image.Image]]]:
     """Return whether a value can be called with seeds; a class is called first."""
     if not callable(value) or inspect.isclass(value):
         return False
@@ -95,7 +98,7 @@ def _is_generator(value: Any) -> bool:
         return False
 
 
-def _batch_size(call: Any, name: str) -> int:
+def _batch_size(call: object, name: str) -> int:
     size = getattr(call, "batch_size", _BATCH)
     if not isinstance(size, int) or isinstance(size, bool) or size < 1:
         raise OptionError(f"The generator {name} has the batch_size {size!r}. It must be a whole number above 0.")

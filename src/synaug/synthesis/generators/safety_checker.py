@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from PIL import Image
+
+if TYPE_CHECKING:
+    import torch
 
 CELLS = 8  # per side
 
@@ -12,12 +16,14 @@ CELLS = 8  # per side
 class Mosaics:
     """Means over ``CELLS x CELLS`` parts of the images passed to a checker since the last ``clear``."""
 
-    def __init__(self, checker: Any) -> None:
-        self._means: list[Any] = []
-        if hasattr(checker, "register_forward_pre_hook"):  # a pre-hook, because the checker blackens flagged images
+    def __init__(self, checker: torch.nn.Module | None) -> None:
+        self._means: list[torch.Tensor] = []
+        if checker is not None and hasattr(
+            checker, "register_forward_pre_hook"
+        ):  # a pre-hook, because the checker blackens flagged images
             checker.register_forward_pre_hook(self._see, with_kwargs=True)
 
-    def _see(self, _checker: Any, _arguments: Any, named: dict[str, Any]) -> None:
+    def _see(self, _checker: torch.nn.Module, _arguments: object, named: Mapping[str, object]) -> None:
         import torch
 
         images = named.get("images")

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -107,7 +106,7 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 of everything that determines the images, 64 hexadecimal digits; counts and targets do not."""
         new = set() if self.options.spread else {"spread"}  # newer than the first plans, whose digest must not change
-        content: dict[str, Any] = {
+        content: dict[str, object] = {
             "options": self.options.model_dump(mode="json", exclude={"target", "cap", "prompts"} | new),
             "generate": self.generate.model_dump(mode="json", include=self._settings_that_count()),
             "names": [self.class_names, self.attribute_names],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from synaug.config import MAX_TARGET, GenerateOptions, PlanOptions
 from synaug.data.images import FORMATS, Encoding
@@ -49,7 +48,7 @@ def plan_bytes(plan: Plan) -> bytes:
     return storage.json_bytes(content)
 
 
-def spread_counts(plan: Plan) -> dict[str, dict[str, Any]]:
+def spread_counts(plan: Plan) -> dict[str, dict[str, dict[str, dict[str, int]]]]:
     """Return, per cell, how many images each phrase of ``plan.spread`` or of the prompts file gets; empty without."""
     if not plan.options.spread and not any(each.phrases or each.attribute for each in plan.written):
         return {}
@@ -82,6 +81,8 @@ def read_plan(path: Path) -> Plan:
             raise ValueError(f"images cannot be encoded as {encoding}")
         if not all(1 <= side <= MAX_SIDE for side in (*content["image_size"], *(encoding["size"] or ()))):
             raise ValueError(f"images cannot have the size {content['image_size']}")
+        if not all(isinstance(name, str) for name in (*content["class_names"], *content["attribute_names"])):
+            raise ValueError("a class or attribute has no name")
         _check_cells(cells, len(content["class_names"]), len(content["attribute_names"]))
         plan = Plan(
             cells=cells,

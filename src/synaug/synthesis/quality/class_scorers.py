@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,13 @@ from synaug.config import SIGLIP, QualityOptions
 from synaug.data.images.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.generators.models import TRANSFORMERS, ModelFolder, find_model
+from synaug.synthesis.generators.models import CLIP, ModelFolder, find_model
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import Pipeline
+    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers.models.clip.modeling_clip import CLIPOutput
 
 FOLDS = 5
 MAX_FITTED = 20_000
@@ -108,7 +114,7 @@ def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> 
     return mixed[np.argsort(rank, kind="stable")[:MAX_FITTED]]
 
 
-def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
+def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Pipeline:
     """Fit on rows drawn once by the caller, so that features and labels cannot come from two different draws."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -123,7 +129,7 @@ def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Any:
         ).fit(seen, labels[rows])
 
 
-def _principal_components(features: np.ndarray) -> Any:
+def _principal_components(features: np.ndarray) -> PCA:
     """Return a PCA with up to 64 components, none of them rounding error.
 
     Components beyond the rank of the features contain only the last bits of sums, which depend on the number of
@@ -137,7 +143,7 @@ def _principal_components(features: np.ndarray) -> Any:
     return PCA(max(1, min(most, real)), svd_solver="covariance_eigh")
 
 
-def _probabilities(model: Any, features: np.ndarray, num_classes: int) -> np.ndarray:
+def _probabilities(model: Pipeline, features: np.ndarray, num_classes: int) -> np.ndarray:
     probabilities = np.full((len(features), num_classes), _SMALLEST)
     if len(features):
         probabilities[:, model.classes_] = model.predict_proba(features.astype(np.float32))
@@ -170,7 +176,7 @@ def chosen_scorer(
 
     def score(images: Sequence[Image.Image]) -> np.ndarray:
         if not loaded:
-            folder = find_model(quality.scorer_model, layout=TRANSFORMERS)
+            folder = find_model(quality.scorer_model, layout=CLIP)
             loaded.append(clip_scorer(folder, captions, device=device))
             found(folder.facts | {"weights": folder.weights})
         return loaded[0](images)
@@ -198,7 +204,7 @@ def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "a
     network, processor = _loaded_clip(model)
     network = network.to(chosen_device(device))
 
-    def embedded(texts: Sequence[str], pictures: Sequence[Image.Image]) -> Any:
+    def embedded(texts: Sequence[str], pictures: Sequence[Image.Image]) -> CLIPOutput:
         inputs = processor(
             text=list(texts), images=list(pictures), return_tensors="pt", padding="max_length", truncation=True
         )
@@ -220,11 +226,11 @@ def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "a
     return score
 
 
-def _loaded_clip(model: ModelFolder) -> tuple[Any, Any]:
+def _loaded_clip(model: ModelFolder) -> tuple[PreTrainedModel, ProcessorMixin]:
     import torch
     from transformers import AutoModel, AutoProcessor
 
-    safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    safely = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
             network = AutoModel.from_pretrained(

@@ -7,12 +7,12 @@ import hashlib
 import io
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from PIL import Image
 
 from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime import Json
 from synaug.synthesis.generators.services import OPENAI, HttpClient, Refused, Unusable
 from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, question
 
@@ -54,14 +54,14 @@ class ChatWriter:
         Raises:
             OptionError: the model takes no images.
         """
-        parts: list[dict[str, Any]] = [{"type": "text", "text": DESCRIBE.format(name=name)}]
+        parts: list[dict[str, object]] = [{"type": "text", "text": DESCRIBE.format(name=name)}]
         parts += [{"type": "image_url", "image_url": {"url": _data_url(image)}} for image in images]
         try:
             return self._asked([{"role": "user", "content": parts}], seed)
         except OptionError as error:
             raise OptionError(f"{error} If the model takes no images, leave out --describe.") from error
 
-    def _asked(self, messages: list[dict[str, Any]], seed: int) -> str:
+    def _asked(self, messages: Sequence[Mapping[str, object]], seed: int) -> str:
         """Return the text of an answer; empty if the service refuses the question.
 
         Raises:
@@ -84,18 +84,22 @@ class ChatWriter:
             "Check --endpoint: it ends where 'chat/completions' begins, often in /v1."
         )
 
-    def _text_of(self, answer: Any) -> str:
-        try:
-            text = answer["choices"][0]["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            raise Unusable("it has no choices[0].message.content") from None
+    def _text_of(self, answer: Json) -> str:
+        answer = answer if isinstance(answer, dict) else {}
+        choices = answer.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        message = first.get("message") if isinstance(first, dict) else None
+        if not isinstance(message, dict) or "content" not in message:
+            raise Unusable("it has no choices[0].message.content")
+        text = message["content"]
         if text is None:  # the model refuses
             return ""
         if not isinstance(text, str):
             raise Unusable("choices[0].message.content is not text")
         for name, part in (("model", "model"), ("revision", "system_fingerprint")):
-            if isinstance(answer.get(part), str) and answer[part].isprintable():
-                self.about[name] = self._hidden(answer[part])[:200]
+            value = answer.get(part)
+            if isinstance(value, str) and value.isprintable():
+                self.about[name] = self._hidden(value)[:200]
         return self._hidden(text)
 
     def _hidden(self, text: str) -> str:

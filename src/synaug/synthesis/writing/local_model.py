@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -12,6 +13,10 @@ from synaug.runtime import chosen_device, chosen_precision
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models import TRANSFORMERS, find_model
 from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, beginning, question
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 _NEW_TOKENS = 60  # per prompt
 _MOST_TOKENS = 2048  # of an answer
@@ -65,7 +70,7 @@ class LocalWriter:
         """
         if self._processor is None:
             raise OptionError(f"{self.about['model']} takes no images. Leave out --describe, or use a vision model.")
-        parts: list[dict[str, Any]] = [{"type": "image", "image": image.convert("RGB")} for image in images]
+        parts: list[dict[str, object]] = [{"type": "image", "image": image.convert("RGB")} for image in images]
         parts.append({"type": "text", "text": DESCRIBE.format(name=name)})
         inputs = self._processor.apply_chat_template(
             [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=True, return_dict=True,
@@ -73,14 +78,14 @@ class LocalWriter:
         )  # fmt: skip
         return self._continued(inputs, 2, seed)
 
-    def _chat(self, messages: list[dict[str, Any]]) -> Any:
+    def _chat(self, messages: Sequence[Mapping[str, object]]) -> dict[str, torch.Tensor]:
         return _of_text(
             self._tokenizer.apply_chat_template(
                 messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
             )
         )
 
-    def _continued(self, inputs: Any, number: int, seed: int) -> str:
+    def _continued(self, inputs: Mapping[str, torch.Tensor], number: int, seed: int) -> str:
         """Return the new text, sampled with the seed."""
         import torch
 
@@ -104,12 +109,14 @@ class LocalWriter:
         return str(self._tokenizer.decode(made[0, length:], skip_special_tokens=True))
 
 
-def _of_text(inputs: Any) -> dict[str, Any]:
+def _of_text(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return what every text model takes; tokenizers may give more."""
     return {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}
 
 
-def _readers(folder: Any, settings: dict[str, Any]) -> tuple[Any, Any, Any]:
+def _readers(
+    folder: Path, settings: Mapping[str, bool]
+) -> tuple[ProcessorMixin | None, PreTrainedTokenizerBase, type[PreTrainedModel]]:
     """Return the processor of images (None without), the tokenizer and the class of the model."""
     import transformers
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypedDict, cast
 
 from PIL import Image
 
@@ -26,7 +26,7 @@ MAX_DESCRIPTION = 400  # characters
 class Writer(Protocol):
     """A language model; ``about`` has its name (``model``) and ``revision``."""
 
-    about: dict[str, Any]
+    about: dict[str, str]
 
     def write(
         self, name: str, *, number: int, phrases: Mapping[str, str], description: str, known: Sequence[str], seed: int
@@ -69,7 +69,7 @@ class Writing:
     prompts: tuple[WrittenPrompt, ...]
     missing: dict[str, int]
     rejected: dict[str, dict[str, int]]
-    about: dict[str, Any]
+    about: dict[str, str]
 
 
 def write_prompts(
@@ -79,7 +79,7 @@ def write_prompts(
     spread: Mapping[str, Sequence[str]],
     seed: int,
     journal: Path,
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
     progress: Progress = silent,
 ) -> Writing:
     """Return the prompts of all tasks; each is in the journal as soon as it is written, so that a kill loses none.
@@ -115,6 +115,19 @@ def _shares(spread: Mapping[str, Sequence[str]], number: int) -> Iterator[tuple[
         yield tuple((name, each[i]) for (name, each), i in zip(spread.items(), places, strict=True)), share
 
 
+class _Written(TypedDict, total=False):
+    """A line of the journal: the description of a class's images, or new prompts with what was rejected."""
+
+    cell: str
+    description: str
+    spread: dict[str, str]
+    prompts: list[str]
+    rejected: dict[str, int]
+    by: dict[str, str]
+    date: str
+    given_up: bool
+
+
 class _Work:
     """The prompts so far."""
 
@@ -138,7 +151,7 @@ class _Work:
         self.rejected: dict[str, Counter[str]] = {}
         self.about = dict(writer.about)  # of the last answer
 
-    def resume(self, about: Mapping[str, Any]) -> None:
+    def resume(self, about: Mapping[str, object]) -> None:
         """Read the journal, or begin it."""
         records = list(storage.read_records(self._journal)) if self._journal.exists() else []
         if not records:
@@ -151,11 +164,11 @@ class _Work:
             )
         try:
             for record in records[1:]:
-                self._add(record)
+                self._add(cast("_Written", record))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{self._journal} is damaged ({error}). Remove it to start again.") from error
 
-    def _add(self, record: Mapping[str, Any]) -> None:
+    def _add(self, record: _Written) -> None:
         cell = str(record["cell"])
         if "description" in record:
             self._descriptions[cell] = str(record["description"])
@@ -193,11 +206,12 @@ class _Work:
             rejected = Counter[str]()
             new = parsed(answer, wanted, set(seen), rejected)[: number - len(mine)]
             in_vain = 0 if new else in_vain + 1
-            record: dict[str, Any] = {
+            record: _Written = {
                 "cell": task.cell, "spread": dict(phrases), "prompts": new, "rejected": dict(rejected),
                 "by": dict(self._writer.about), "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
             }  # fmt: skip
-            record |= {"given_up": True} if in_vain >= MAX_IN_VAIN else {}
+            if in_vain >= MAX_IN_VAIN:
+                record["given_up"] = True
             storage.append_records(self._journal, [record])
             self._add(record)
             self._progress("writing prompts", sum(map(len, self._written.values())), self._total, task.cell)
@@ -208,7 +222,7 @@ class _Work:
         if task.cell not in self._descriptions:
             text = self._writer.describe(task.names[0], task.images, self._seed_of((task.cell, ()), "describe"))
             plain = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-            record = {"cell": task.cell, "description": plain[:MAX_DESCRIPTION]}
+            record: _Written = {"cell": task.cell, "description": plain[:MAX_DESCRIPTION]}
             storage.append_records(self._journal, [record])
             self._add(record)
         return self._descriptions[task.cell]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from synaug.training.training_set import TrainingSet
 _BATCH = 512
 _NEEDED = "Batches of (images, labels) or (images, labels, attributes) are needed, all tensors."
 
-Batches = TrainingSet | Dataset[Any] | Iterable[Sequence[Tensor]]
+Batches = TrainingSet | Dataset[object] | Iterable[Sequence[Tensor]]
 """A training set; a data set of (image, label) or (image, label, attribute); or batches of those, as from a loader.
 
 The data set of ``synaug.to_torch`` has its own attributes; the third item of its samples is ``is_synthetic``.
@@ -52,7 +51,7 @@ class LabelledFeatures:
 def with_labels(
     features: Tensor | np.ndarray,
     labels: Sequence[int] | Tensor | np.ndarray,
-    attributes: Any = None,
+    attributes: Sequence[int] | Tensor | np.ndarray | None = None,
     is_synthetic: Tensor | None = None,
 ) -> LabelledFeatures:
     """Return the caller's own features with labels and, optionally, attributes (-1: unknown).
@@ -80,7 +79,7 @@ def with_labels(
     return LabelledFeatures(found, numbers, groups, is_synthetic)
 
 
-def _feature_tensor(features: Any) -> Tensor:
+def _feature_tensor(features: Tensor | np.ndarray) -> Tensor:
     try:
         found = torch.as_tensor(features).detach()
     except (TypeError, ValueError, RuntimeError) as error:
@@ -92,7 +91,7 @@ def _feature_tensor(features: Any) -> Tensor:
     return found
 
 
-def class_numbers(values: Any, *, kind: str, lowest: int = 0) -> Tensor:
+def class_numbers(values: Sequence[int] | Tensor | np.ndarray, *, kind: str, lowest: int = 0) -> Tensor:
     """Return labels or attributes as numbers, int64 of shape ``(N,)``.
 
     Raises:
@@ -174,7 +173,7 @@ def _watched(layer: nn.Linear) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
-def _batches_of(data: Batches) -> Iterator[tuple[Tensor, dict[str, Any]]]:
+def _batches_of(data: Batches) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """Yield images, and their columns by name: ``labels``, and the third column if there is one.
 
     The third is ``groups`` of a training set, ``is_synthetic`` of the samples of ``to_torch``, else ``attributes``.

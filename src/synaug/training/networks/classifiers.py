@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -181,15 +180,15 @@ def _parts(
             raise _no_weights(called)
         sizes = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
         return split_network(_factory(name), name=called, **sizes)
-    backbone: Any
     if name in cifar_names():
         if pretrained:
             raise _no_weights(name)
-        backbone = CifarResNet(int(name.removeprefix("resnet")), in_channels=in_channels)
-        return backbone, nn.Linear(backbone.num_features, num_classes)
+        small = CifarResNet(int(name.removeprefix("resnet")), in_channels=in_channels)
+        return small, nn.Linear(small.num_features, num_classes)
     check_network(name)
     backbone = timm_backbone(name, in_channels=in_channels, image_size=image_size, pretrained=pretrained)
-    return backbone, nn.Linear(getattr(backbone, "head_hidden_size", None) or backbone.num_features, num_classes)
+    widths = (getattr(backbone, name, None) for name in ("head_hidden_size", "num_features"))
+    return backbone, nn.Linear(next(width for width in widths if width), num_classes)
 
 
 def check_pretrained(name: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ def factory_named(name: str) -> Factory:
     Raises:
         OptionError: it cannot be imported, or is not callable.
     """
-    return callable_named(name, KIND)
+    return cast("Factory", callable_named(name, KIND))  # what it makes is checked when it is called
 
 
 def source_digest(name: str) -> str:

@@ -7,7 +7,6 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -98,7 +97,7 @@ def check_formats(formats: Sequence[str]) -> None:
             raise unknown("format", name, FORMATS)
 
 
-def timm_config(classifier: SavedClassifier) -> dict[str, Any]:
+def timm_config(classifier: SavedClassifier) -> dict[str, object]:
     """Return what timm wants to find in the ``config.json`` of a folder of weights."""
     channels, height, width = classifier.image_shape
     name = _timm_name(classifier)
@@ -192,7 +191,7 @@ def _timm_runner(classifier: SavedClassifier, data: bytes) -> Runner:
         storage.write_bytes(folder / WEIGHTS, data)
         storage.write_json(folder / "config.json", config)
         loaded = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
-    mean, std = (torch.tensor(config["pretrained_cfg"][key])[:, None, None] for key in ("mean", "std"))
+    mean, std = (values.cpu()[:, None, None] for values in (classifier.mean, classifier.std))
 
     def run(values: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

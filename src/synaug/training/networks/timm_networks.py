@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -41,14 +40,14 @@ def timm_backbone(name: str, *, in_channels: int, image_size: int, pretrained: b
     import timm
 
     name = name.removeprefix("timm/")
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     if name.startswith(LOCAL):
         name, config = _local_config(name)
         given["pretrained_cfg"] = config
         is_fixed = config.get("fixed_input_size", False)
     else:
-        config = timm.get_pretrained_cfg(name)
-        is_fixed = config is not None and config.fixed_input_size
+        known = timm.get_pretrained_cfg(name)
+        is_fixed = known is not None and known.fixed_input_size
     if is_fixed:
         given["img_size"] = image_size
     try:
@@ -92,7 +91,7 @@ def weights_digest(name: str) -> str:
     folder = Path(name.removeprefix(LOCAL))
     config = _local_config(name)[1]
     content = directories.read_bytes(folder / "config.json", limit=_LARGEST_CONFIG)
-    return storage.digest(content + current_digest(Path(config["file"])).encode())
+    return storage.digest(content + current_digest(Path(str(config["file"]))).encode())
 
 
 def architecture(name: str) -> str:
@@ -128,7 +127,7 @@ def _pooling(architecture: str) -> str | None:
     return next((name for name in named if isinstance(name, str)), None)
 
 
-def _local_config(name: str) -> tuple[str, dict[str, Any]]:
+def _local_config(name: str) -> tuple[str, dict[str, object]]:
     """Return the architecture and the pretrained configuration of a folder, including the file of weights.
 
     Raises:

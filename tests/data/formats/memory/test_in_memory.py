@@ -1,12 +1,16 @@
 """Test that in-memory data become the same manifest as the same images in a folder."""
 
+import io
+import sys
+
 import datasets
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets import FakeData, ImageFolder, VisionDataset
 from torchvision.transforms import Compose, Normalize, ToTensor
 
@@ -18,6 +22,7 @@ from synaug.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
 LABELS = [0, 0, 0, 0, 1, 1]
+EXACT = DataOptions(near_duplicates=False)
 
 
 class Arrays(VisionDataset):
@@ -132,6 +137,26 @@ def test_a_subset_keeps_the_names_of_the_whole(tree):
     assert (pixels(manifest) == IMAGES[[5, 0]]).all()
 
 
+def test_concatenated_data_sets_keep_their_names_and_must_agree_on_them(tree):
+    manifest = read_data(ConcatDataset([ImageFolder(str(tree)), Subset(ImageFolder(str(tree)), [0, 5])]), EXACT)
+    assert manifest.class_names == ("cat", "dog")
+    other = Arrays()
+    other.classes = ["dog", "cat"]
+    with pytest.raises(DataError, match="name different classes"):
+        read_data(ConcatDataset([Arrays(), other]))
+
+
+def test_a_pyarrow_table_is_read_like_the_frame(tree):
+    frame = pd.DataFrame({"path": [str(path) for path in sorted(tree.rglob("*.png"))]})
+    frame["label"] = [path.split("/")[-2] for path in frame["path"]]
+    assert (read_data(pa.Table.from_pandas(frame)).labels == read_data(frame).labels).all()
+
+
+def test_masked_labels_are_missing():
+    with pytest.raises(DataError, match="no value in 1 of 6"):
+        read_data((IMAGES, np.ma.masked_array(LABELS, mask=[0, 0, 0, 0, 0, 1])))
+
+
 def test_a_dict_holds_the_splits(tree):
     both = {"train": ImageFolder(str(tree)), "test": Arrays()}
     manifest = read_data(both)
@@ -218,6 +243,12 @@ def test_balance_takes_what_a_program_holds(tree):
         ((IMAGES.astype(str), LABELS), r"Image 0 is <U"),
         ((IMAGES[..., :2], LABELS), r"Image 0 has the shape \(5, 4, 2\); allowed are"),
         ({"train": Arrays(), "test": Items(IMAGES)}, r"The splits train, test name different classes"),
+        ({"image": list(IMAGES), "label": LABELS}, r"'label', which names a column.*pd\.DataFrame"),
+        (((image for image in IMAGES), LABELS), r"of type generator"),
+        (([io.BytesIO(b"x") for _ in LABELS], LABELS), r"Image 0 is BytesIO; allowed are paths"),
+        (([sys.stdin.buffer] * 6, LABELS), r"Image 0 is .*; allowed are paths"),
+        (([object()] * 6, LABELS), r"Image 0 is object; allowed are paths"),
+        ((np.ma.masked_array(IMAGES, mask=IMAGES > 250), LABELS), r"masked pixels"),
     ],
 )
 def test_what_cannot_be_read_is_named(source, words):

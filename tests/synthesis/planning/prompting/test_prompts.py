@@ -64,11 +64,6 @@ def test_unknown_placeholders_are_refused(template):
         prompt(template, class_name="bag")
 
 
-def test_a_misspelt_placeholder_names_the_nearest():
-    with pytest.raises(OptionError, match=r"Unknown placeholder '\{clas\}'. Did you mean '\{class\}'?"):
-        prompt("a {clas}", class_name="bag")
-
-
 @given(st.text(), st.sampled_from(MODIFIERS))
 @example("\x00", "bright")
 def test_any_class_name_is_text_and_never_a_template(name, modifier):

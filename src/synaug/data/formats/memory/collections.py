@@ -14,6 +14,7 @@ from synaug.data.formats.memory.image_kinds import ImageKind, from_pixels, to_pi
 from synaug.data.formats.tables import PATH_COLUMNS
 from synaug.data.manifest import Manifest, read_image
 from synaug.errors import DataError
+from synaug.runtime import is_tensor
 
 
 def _column_of(frame: pd.DataFrame) -> str:
@@ -121,7 +122,7 @@ def extended(X: Any, made: list[Any]) -> Any:
         if X.dtype.kind in "OU":
             return np.concatenate([X, _objects(made, X)])
         return np.concatenate([X, np.stack(made).reshape(-1, *X.shape[1:])])
-    if hasattr(X, "detach"):
+    if is_tensor(X):
         import torch
 
         return torch.cat([X, torch.stack(made).reshape(-1, *X.shape[1:])]) if made else X.clone()
@@ -156,7 +157,7 @@ def extended_labels(y: Any, labels: np.ndarray, classes: np.ndarray) -> Any:
     is_one_hot = getattr(y, "ndim", 1) == 2 and y.shape[1] > 1
     if is_one_hot:
         both = np.eye(y.shape[1])[both]
-    if hasattr(y, "detach"):
+    if is_tensor(y):
         import torch
 
         return torch.from_numpy(both).to(y)

@@ -12,6 +12,7 @@ from PIL import Image
 from synaug.data.formats.memory.image_kinds import eight_bit_image
 from synaug.data.images import decoded, read_file
 from synaug.errors import DataError
+from synaug.runtime import is_tensor
 
 
 class ArrayLike(Protocol):
@@ -85,7 +86,7 @@ def _is_one(array: Any, channels: int) -> bool:
     shape = tuple(array.shape)
     if len(shape) == 3:
         first, last = shape[0] in _CHANNELS, shape[2] in _CHANNELS
-        if _is_tensor(array):
+        if is_tensor(array):
             return first and (shape[0] == 1 or channels == 3)
         return last or (first and (shape[0] == 1 or channels == 3))
     return len(shape) != 4  # reject other shapes with the message for a single image
@@ -93,7 +94,3 @@ def _is_one(array: Any, channels: int) -> bool:
 
 def _has_shape(image: Any) -> bool:
     return hasattr(image, "shape") and hasattr(image, "__array__")
-
-
-def _is_tensor(image: Any) -> bool:
-    return hasattr(image, "detach")

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 from synaug.data.images import EIGHT_BIT, is_gray_mode, is_wide_mode, plain_mode, white_level
 from synaug.errors import DataError
+from synaug.runtime import is_tensor
 
 Layout = Literal["HW", "HWC", "CHW", "pillow"]
 SHAPES = "(H, W), (H, W, C) and (C, H, W) with 1, 3 or 4 channels"
@@ -94,15 +95,24 @@ def eight_bit_image(image: Any) -> Image.Image:
 
 def plain_array(image: Any) -> np.ndarray:
     """Return an array, tensor, Pillow image or nested lists as a numpy array."""
-    if hasattr(image, "detach"):
+    if is_tensor(image):
         image = image.detach().cpu()
         if image.dtype.is_floating_point and image.dtype.itemsize < 4:  # numpy has no bfloat16
             image = image.float()
         return np.asarray(image.numpy())
+    if isinstance(image, np.ma.MaskedArray) and np.ma.is_masked(
+        image
+    ):  # as an array, it would show the values that the mask hides
+        raise DataError("has masked pixels; fill them first, such as with array.filled(0)")
     try:
-        return np.asarray(image)
+        array = np.asarray(image)
     except ValueError as error:  # nested lists of different lengths
         raise DataError(f"is {type(image).__name__}, not an array: {error}") from error
+    if array.ndim == 0:
+        raise DataError(
+            f"is {type(image).__name__}; allowed are paths, encoded bytes, Pillow images, arrays and tensors"
+        )
+    return array
 
 
 def _layout(image: Any, *, channels_last: bool) -> tuple[Layout, int]:
@@ -115,7 +125,7 @@ def _layout(image: Any, *, channels_last: bool) -> tuple[Layout, int]:
         return "HW", 1
     if len(shape) == 3:
         first, last = (shape[0], "CHW"), (shape[2], "HWC")
-        is_first = hasattr(image, "detach") and not channels_last
+        is_first = is_tensor(image) and not channels_last
         for allowed in ((1, 3), (4,)):  # three channels are likelier than four
             for channels, layout in (first, last) if is_first else (last, first):
                 if channels in allowed:
@@ -181,7 +191,7 @@ def from_pixels(image: Image.Image, kind: ImageKind) -> Any:
         values = values.reshape(*values.shape[:2], kind.channels)
     if kind.layout == "CHW":
         values = np.ascontiguousarray(values.transpose(2, 0, 1))
-    if hasattr(kind.example, "detach"):
+    if is_tensor(kind.example):
         import torch
 
         return torch.from_numpy(values).to(kind.example)

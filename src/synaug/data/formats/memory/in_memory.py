@@ -17,14 +17,14 @@ import pandas as pd
 from PIL import Image
 
 from synaug.data.formats.memory.image_kinds import ImageKind, image_kinds, to_pixels
-from synaug.data.formats.tables import Table
+from synaug.data.formats.tables import LABEL_COLUMNS, Table
 from synaug.data.labels import flat_labels
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
 
 SOURCES = (
-    "a path, a data frame, a torch or torchvision data set of (image, label), a datasets.Dataset or stream, a pair "
-    "(images, labels), or a dict of split names and any of these"
+    "a path, a data frame or pyarrow table, a torch or torchvision data set of (image, label), a datasets.Dataset or "
+    "stream, a pair (images, labels), or a dict of split names and any of these"
 )
 
 
@@ -55,6 +55,8 @@ def table_in_memory(source: Any) -> Table:
         return _of_images(*source)
     if type(source).__module__.partition(".")[0] == "datasets" and hasattr(source, "features"):
         return _of_dataset(source)
+    if hasattr(source, "to_pandas") and hasattr(source, "columns"):  # a table of pyarrow or polars
+        return _of_frame(source.to_pandas())
     if getattr(source, "ndim", 1) == 0 or not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
         raise DataError(f"Images cannot be read from {type(source).__name__}. Give {SOURCES}.")
     return _of_map_style(source)
@@ -69,7 +71,7 @@ def _of_images(
     """Return the table of an image array, or of a sequence of paths, Pillow images, arrays and tensors."""
     labels = flat_labels(labels, where="The label column")
     if not hasattr(images, "__len__") or getattr(images, "ndim", 1) == 0:
-        raise DataError(f"The images are {type(images).__name__}; give an array, or a list of images or paths.")
+        raise DataError(f"The images are of type {type(images).__name__}; give an array, or a list of images or paths.")
     if len(images) != len(labels):
         raise DataError(f"There are {len(images)} images but {len(labels)} labels.")
     return _with_images(pd.DataFrame({"label": labels}), "image", images, channels_last=channels_last)
@@ -99,18 +101,32 @@ def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _of_splits(parts: Mapping[Any, Any]) -> Table:
     """Join the tables of several splits, which must have the same classes."""
-    tables = {str(name): table_in_memory(part) for name, part in parts.items()}
-    if not tables:
+    if not parts:
         raise DataError(f"The dictionary contains no splits. Give {SOURCES}.")
-    named = [table.class_names for table in tables.values()]
+    if columns := [repr(name) for name in parts if str(name).casefold() in LABEL_COLUMNS]:
+        raise DataError(
+            f"The dictionary has the key {columns[0]}, which names a column, not a split. Pass pd.DataFrame(...) of "
+            "the dictionary, or a pair (images, labels)."
+        )
+    tables = {str(name): table_in_memory(part) for name, part in parts.items()}
+    split = {name: Table(t.frame.assign(split=name), t.class_names, t.contents) for name, t in tables.items()}
+    return _joined(list(split.values()), f"The splits {', '.join(tables)}")
+
+
+def _joined(tables: Sequence[Table], where: str) -> Table:
+    """Return the rows of all tables.
+
+    Raises:
+        DataError: they name different classes, so a number would stand for two of them.
+    """
+    named = [table.class_names for table in tables]
     if any(names != named[0] for names in named):
-        raise DataError(f"The splits {', '.join(tables)} name different classes: {'; '.join(map(str, named))}.")
-    frames = [table.frame.assign(split=name) for name, table in tables.items()]
+        raise DataError(f"{where} name different classes: {'; '.join(map(str, named))}.")
     contents = {
-        name: [value for table in tables.values() for value in table.contents.get(name, [None] * len(table.frame))]
-        for name in {name for table in tables.values() for name in table.contents}
+        name: [value for table in tables for value in table.contents.get(name, [None] * len(table.frame))]
+        for name in {name for table in tables for name in table.contents}
     }
-    return Table(pd.concat(frames, ignore_index=True), named[0], contents)
+    return Table(pd.concat([table.frame for table in tables], ignore_index=True), named[0], contents)
 
 
 def _of_dataset(dataset: Any) -> Table:
@@ -156,6 +172,8 @@ def _of_map_style(dataset: Any) -> Table:
     """Return the table of a torch data set; for torchvision's, use the files or arrays behind it, untransformed."""
     if hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset
         return _rows(table_in_memory(dataset.dataset), list(dataset.indices))
+    if hasattr(dataset, "datasets") and hasattr(dataset, "cumulative_sizes"):  # torch.utils.data.ConcatDataset
+        return _joined([table_in_memory(part) for part in dataset.datasets], "The concatenated data sets")
     samples, data = getattr(dataset, "samples", None), getattr(dataset, "data", None)
     if isinstance(samples, list) and len(samples) == len(dataset) and isinstance(samples[0], tuple):
         table = _of_images([Path(path) for path, _ in samples], [label for _, label in samples])

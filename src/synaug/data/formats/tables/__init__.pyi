@@ -1,7 +1,9 @@
 from .aliases import read_aliases as read_aliases
 from .table_files import SUFFIXES as SUFFIXES
+from .table_files import Content as Content
 from .table_files import Table as Table
 from .table_files import read_table as read_table
+from .table_files import way_out as way_out
 from .table_listing import LABEL_COLUMNS as LABEL_COLUMNS
 from .table_listing import PATH_COLUMNS as PATH_COLUMNS
 from .table_listing import list_rows as list_rows

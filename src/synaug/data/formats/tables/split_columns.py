@@ -63,7 +63,8 @@ def split_texts(values: pd.Series[str], column: str, given: Mapping[str, str], w
     """
     distinct = set(values)
     others = {value for value in distinct - given.keys() if value.isdecimal()} - SPLIT_NUMBERS.keys()
-    numbers = _meant_by_truth(column, distinct) or ({} if others else SPLIT_NUMBERS)  # 0 to 4 are folds
+    are_splits = "0" in distinct and not others  # 0 to 4 are folds, and 1 and 2 may count from 1
+    numbers = _meant_by_truth(column, distinct) or (SPLIT_NUMBERS if are_splits else {})
     named: dict[str, str] = {}
     for value in distinct:
         split = given.get(value) or numbers.get(value.casefold()) or split_of(value)
@@ -74,10 +75,24 @@ def split_texts(values: pd.Series[str], column: str, given: Mapping[str, str], w
         what = "numbers of folds" if all(value.isdecimal() for value in distinct) else "values that name no split"
         raise DataError(
             f"{where}: the split column {column!r} has {what}: {', '.join(map(repr, unknown[:5]))}. "
-            f"Known: {', '.join(SPLIT_NAMES)} and their usual spellings; 0, 1, 2. Assign others with "
-            f"--splits {unknown[0]}=train (data.splits), or choose another column with --split-column (data.split)."
+            f"Known: {', '.join(SPLIT_NAMES)} and their usual spellings; 0, 1, 2, unless 0 is missing or there are "
+            f"other numbers. Assign others with --splits {unknown[0]}=train (data.splits), or choose another column "
+            "with --split-column (data.split)."
         )
     return values.map(named)
+
+
+def number_notes(values: pd.Series[str], column: str, given: Mapping[str, str], where: Path | str) -> list[str]:
+    """Return a note if a column of splits has just 0 and 1, where 1 could also be the test split.
+
+    >>> number_notes(pd.Series(["0", "1"]), "split", {}, "t.csv")
+    ["t.csv: in the column 'split', 1 was read as validation. If it is the test split, use --splits 1=test."]
+    """
+    if set(values) != {"0", "1"} or given or _meant_by_truth(column, {"0", "1"}):
+        return []
+    return [
+        f"{where}: in the column {column!r}, 1 was read as validation. If it is the test split, use --splits 1=test."
+    ]
 
 
 def _meant_by_truth(column: str, values: set[str]) -> dict[str, str]:

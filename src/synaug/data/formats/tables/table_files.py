@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,9 +22,21 @@ from synaug.errors import DataError
 from synaug.runtime.files import directories
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
+_SHEET, _ARCHIVE = " Save the sheet as CSV (UTF-8).", " Unpack it and give the folder."
+_WAYS_OUT = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys((".zip", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), _ARCHIVE),
+    ".json": " Write one JSON object per line, and name the file .jsonl.",
+    ".npz": " Load the arrays in Python and pass (images, labels).",
+    ".npy": " Load the array in Python and pass (images, labels).",
+}
 _LONGEST_HEADER = 1_000_000
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _SEPARATORS = (",", ";", "\t", "|")
+
+
+Content = bytes | np.ndarray | None
+"""An image in memory; None for one in a file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +45,16 @@ class Table:
 
     frame: pd.DataFrame
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    contents: dict[str, list[Any]] = field(default_factory=dict)
+    contents: dict[str, list[Content]] = field(default_factory=dict)
+
+
+def way_out(path: Path) -> str:
+    """Return a sentence for an error about a file of another kind, with a blank before it; or nothing.
+
+    >>> way_out(Path("a.zip")), way_out(Path("a.csv"))
+    (' Unpack it and give the folder.', '')
+    """
+    return _WAYS_OUT.get(path.suffix.lower(), "")
 
 
 def read_table(path: Path) -> Table:
@@ -110,7 +132,7 @@ def _check_distinct(names: list[str], path: Path) -> None:
 
 
 def _read_json_lines(path: Path) -> pd.DataFrame:
-    def record(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def record(pairs: list[tuple[str, object]]) -> dict[str, object]:
         _check_distinct([name for name, _ in pairs], path)
         return dict(pairs)
 
@@ -134,8 +156,8 @@ def _read_parquet(path: Path) -> Table:
     table = pq.read_table(path)
     table.validate(full=True)  # otherwise text that is not UTF-8 would fail much later
     _check_distinct(table.column_names, path)
-    columns: dict[str, Any] = {}
-    contents: dict[str, list[Any]] = {}
+    columns: dict[str, list[str] | pd.Series] = {}
+    contents: dict[str, list[Content]] = {}
     for name in table.column_names:
         column = table[name]
         if pa.types.is_struct(column.type) and column.type.get_field_index("bytes") >= 0:
@@ -172,7 +194,7 @@ def _field(column: pa.ChunkedArray, name: str) -> list[Any]:
 def _schema_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
     """Return the class names that Hugging Face ``datasets`` stores for its ClassLabel columns."""
     try:
-        features: Any = json.loads(metadata.get(b"huggingface", b"{}"))
+        features: object = json.loads(metadata.get(b"huggingface", b"{}"))
     except (ValueError, RecursionError):
         return {}
     for key in ("info", "features"):
@@ -186,5 +208,5 @@ def _schema_class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ..
     }
 
 
-def _are_names(value: Any) -> bool:
+def _are_names(value: object) -> bool:
     return isinstance(value, list) and len(value) > 0 and all(isinstance(name, str) for name in value)

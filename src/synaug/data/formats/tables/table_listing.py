@@ -10,7 +10,6 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from synaug.config import DataOptions
 from synaug.data.formats.folders import NOT_READ
 from synaug.data.formats.listing import Listing
 from synaug.data.formats.tables.origins import origins
-from synaug.data.formats.tables.split_columns import split_texts, unread_split_notes, usual_split
+from synaug.data.formats.tables.split_columns import number_notes, split_texts, unread_split_notes, usual_split
 from synaug.data.formats.tables.table_files import Table, read_table
 from synaug.data.formats.tables.table_paths import file_paths
 from synaug.data.labels import JOINT, attribute_parts, check_plausible, label_texts, sorted_names
@@ -81,9 +80,11 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     frame = pd.DataFrame({"label": _texts(table, label, where, may_lack=True)})
     attributes = _attributes(table, attribute, where)
     frame = frame.assign(**attributes.columns)
-    frame["split"] = (
-        "train" if split is None else split_texts(_texts(table, split, where), split, options.splits, where)
-    )
+    frame["split"] = "train"
+    if split is not None:
+        splits = _texts(table, split, where)
+        frame["split"] = split_texts(splits, split, options.splits, where)
+        notes += number_notes(splits, split, options.splits, where)
     if group is not None:
         frame["group"] = _texts(table, group, where)
     places, found = _places(table, place, where, root)
@@ -127,7 +128,7 @@ def _described(columns: Mapping[str, str | None], options: DataOptions) -> list[
 class _Attributes:
     """Text columns of a listing: ``attribute`` and, of several attributes, one for each; and the names in order."""
 
-    columns: dict[str, Any]
+    columns: dict[str, str | pd.Series | np.ndarray]
     names: tuple[str, ...] = ()
     are_given: bool = False  # by the table's schema, so that values without rows stay
     notes: tuple[str, ...] = ()
@@ -250,7 +251,7 @@ def _texts(table: Table, column: str, where: Path | str, *, may_lack: bool = Fal
     )
 
 
-def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, Any], list[str]]:
+def _places(table: Table, column: str, where: Path | str, root: Path | None) -> tuple[dict[str, pd.Series], list[str]]:
     """Return the columns id, path and (for images inside the table) image, and notes on the paths."""
     contents = pd.Series(table.contents.get(column, [None] * len(table.frame)), dtype=object)
     in_files = contents.isna().to_numpy()
@@ -263,9 +264,7 @@ def _places(table: Table, column: str, where: Path | str, root: Path | None) -> 
     return {"id": ids, "path": paths.reindex(inner.index, fill_value=""), "image": contents}, notes
 
 
-def _paths(
-    places: pd.Series[Any], column: str, where: Path | str, root: Path | None
-) -> tuple[pd.Series[str], list[str]]:
+def _paths(places: pd.Series, column: str, where: Path | str, root: Path | None) -> tuple[pd.Series[str], list[str]]:
     if places.isna().any() or (places.astype(str).str.strip() == "").any():
         raise DataError(f"{where}: the column {column!r} has no value in some rows.")
     if places.dtype == object and not places.map(lambda value: isinstance(value, str | int)).all():

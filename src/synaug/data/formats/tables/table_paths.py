@@ -7,6 +7,8 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pandas as pd
 
@@ -34,7 +36,7 @@ def file_paths(places: pd.Series[str], *, root: Path, where: Path | str) -> tupl
     for kind, number in _changes(cleaned).items():
         notes.append(f"{number:,} paths {kind}.")
     for place, path in cleaned.items():
-        if _URL.match(place):
+        if _URL.match(path):
             raise DataError(
                 f"{where} has the URL {place!r}, and synaug reads files only. Download the images and list their paths."
             )
@@ -47,9 +49,21 @@ def file_paths(places: pd.Series[str], *, root: Path, where: Path | str) -> tupl
     return places.map(cleaned), notes
 
 
+def local_path(place: str) -> str:
+    """Return the path of a ``file://`` URL on this machine; anything else as it is.
+
+    >>> local_path("file:///data/a%20b.png"), local_path("a%20b.png"), local_path("https://host/a.png")
+    ('/data/a b.png', 'a%20b.png', 'https://host/a.png')
+    """
+    if place[:7].casefold() != "file://":
+        return place
+    parts = urlsplit(place)
+    return url2pathname(parts.path) if parts.netloc in ("", "localhost") else place
+
+
 def _cleaned(place: str, root: Path) -> str:
     """Return the path as it was most likely meant, unless a file of exactly that name exists."""
-    path = place.removeprefix("./")
+    path = local_path(place).removeprefix("./")
     if ("\\" in path or path != path.strip()) and not os.path.lexists(root / path):
         path = path.strip().replace("\\", "/").removeprefix("./")
     if os.path.isabs(path):
@@ -64,7 +78,7 @@ def _changes(cleaned: dict[str, str]) -> dict[str, int]:
     for place, path in cleaned.items():
         if "\\" in place and "\\" not in path:
             numbers["have backslashes, read as slashes"] += 1
-        if os.path.isabs(place.strip()) and not os.path.isabs(path):
+        if os.path.isabs(local_path(place.strip())) and not os.path.isabs(path):
             numbers["are absolute and inside the table's folder, read as relative to it"] += 1
     return numbers
 

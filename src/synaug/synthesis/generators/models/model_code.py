@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from synaug.runtime import storage
 from synaug.runtime.files import component_fault
@@ -19,7 +18,7 @@ _DESCRIPTIONS = ("config.json", "tokenizer_config.json", "processor_config.json"
 _CODE = "auto_map"  # where the classes of the Hub find a model's own code
 
 
-def foreign_code(folder: Path, index: Mapping[str, Any]) -> str:
+def foreign_code(folder: Path, index: Mapping[str, object]) -> str:
     """Return the first part of a pipeline that is not of diffusers or transformers, in words; empty if all are.
 
     Args:

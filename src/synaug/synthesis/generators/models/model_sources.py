@@ -7,13 +7,13 @@ import stat
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import yaml
 
 from synaug.config import EMBEDDED
 from synaug.errors import DataError, EnvironmentFault
-from synaug.runtime import storage
+from synaug.runtime import JsonObject, storage
 from synaug.runtime.files import directories
 from synaug.runtime.records import current_digest
 from synaug.synthesis.generators.models.model_code import foreign_code
@@ -29,23 +29,38 @@ _WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its lice
 
 @dataclass(frozen=True)
 class Layout:
-    """How a library saves a model: the index file, its key with the class name, and the location of the weights."""
+    """How a library saves a model: the index file, its key with the class name, and the location of the weights.
+
+    ``embedded`` is the folder of the model of this kind that ships with synaug.
+    """
 
     library: str
     index: str
     key: str
     weights_at_top: bool
     ways_out: str
+    embedded: str | None = None
 
 
 DIFFUSERS = Layout(
     "diffusers pipeline", "model_index.json", "_class_name", False,
     _WAYS_OUT + "name a folder in the diffusers layout with --model PATH; or try synaug out with --model embedded.",
+    embedded="tiny-diffusion",
 )  # fmt: skip
 TRANSFORMERS = Layout(
     "transformers model", "config.json", "model_type", True,
     _WAYS_OUT + "name a folder with quality.scorer_model; or take quality.scorer: classifier.",
 )  # fmt: skip
+CLIP = replace(TRANSFORMERS, library="CLIP model", embedded="tiny-clip")
+
+
+class ModelDefaults(TypedDict, total=False):
+    """The settings that a model's folder recommends in ``synaug.json``."""
+
+    steps: int
+    guidance: float
+    size: int
+    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -59,12 +74,12 @@ class ModelFolder:
     variant: str | None = None
 
     @property
-    def index(self) -> dict[str, Any]:
+    def index(self) -> JsonObject:
         """The content of ``model_index.json``."""
         return dict(storage.read_json(self.path / "model_index.json"))
 
     @property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> ModelDefaults:
         """The steps, guidance, size and batch size in the folder's own ``synaug.json``."""
         path = self.path / "synaug.json"
         if not path.exists():
@@ -76,7 +91,7 @@ class ModelFolder:
             value = own.get(name, 0)
             if not isinstance(value, int | float) or value < 0 or (name != "guidance" and value != int(value)):
                 raise EnvironmentFault(f"{path} is damaged: {name!r} is {value!r}. Get the model's folder again.")
-        return own
+        return cast("ModelDefaults", own)
 
     @property
     def facts(self) -> dict[str, str | None]:
@@ -116,8 +131,8 @@ def find_model(
     Raises:
         EnvironmentFault: the model is not available, or has no safetensors weights.
     """
-    if model == EMBEDDED and layout == DIFFUSERS:
-        folder = Path(str(importlib.resources.files("synaug") / "assets" / "tiny-diffusion"))
+    if model == EMBEDDED and layout.embedded is not None:
+        folder = Path(str(importlib.resources.files("synaug") / "assets" / layout.embedded))
         return _checked(ModelFolder(folder, EMBEDDED, None, _license(folder)), layout)
     if Path(model).expanduser().is_dir():
         folder = Path(model).expanduser()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from synaug.config import EMBEDDED
 from synaug.errors import DataError, EnvironmentFault
@@ -15,6 +15,10 @@ from synaug.runtime import storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models.model_sources import find_model, is_service
 from synaug.synthesis.planning import shortened
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline
+    from transformers import PreTrainedTokenizerBase
 
 _NAMES = ("tokenizer", "tokenizer_2", "tokenizer_3", "tokenizer_4")
 _SPECIAL = 4  # tokens that are not text: start, end, a leading space
@@ -57,7 +61,7 @@ class PromptLimit:
         return not self._tokenizers or any(tokenizer.fits(text) for tokenizer in self._tokenizers)
 
 
-def limit_of_pipeline(pipeline: Any) -> PromptLimit:
+def limit_of_pipeline(pipeline: DiffusionPipeline) -> PromptLimit:
     """Return the limit of a loaded pipeline; tokenizers without a loaded text encoder do not count."""
     longest = _sequence_length(type(pipeline))
     found = []
@@ -109,7 +113,7 @@ def _tokenizer_in(folder: Path, pipeline: str) -> Tokenizer:
     return Tokenizer(partial(_count, slow), limit)
 
 
-def _count(tokenizer: Any, text: str) -> int:
+def _count(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
     return len(tokenizer(text, truncation=False, padding=False, verbose=False)["input_ids"])
 
 
@@ -124,6 +128,6 @@ def _encoder_of(tokenizer: str) -> str:
     return tokenizer.replace("tokenizer", "text_encoder")
 
 
-def _is_named(part: Any) -> bool:
+def _is_named(part: object) -> bool:
     """Return whether ``model_index.json`` contains a part; one that was left out is ``[null, null]``."""
     return isinstance(part, list) and None not in part

@@ -10,12 +10,11 @@ import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.runtime import missing_library, signals
+from synaug.runtime import Json, JsonObject, missing_library, signals
 from synaug.runtime.security import is_loopback, redacted
 
 MAX_BYTES = 64 << 20  # of one response
@@ -67,7 +66,7 @@ class HttpClient:
         weakref.finalize(self, self._client.close)
         self._pace = _Pace(options.requests_per_minute)
 
-    def post(self, path: str, content: Any, *, idempotency_key: str) -> Any:
+    def post(self, path: str, content: Mapping[str, object], *, idempotency_key: str) -> Json:
         """Send JSON and return the JSON in the response.
 
         Raises:
@@ -78,13 +77,13 @@ class HttpClient:
             Interrupted: a signal arrived while waiting.
         """
         headers = {"Idempotency-Key": idempotency_key}
-        return _parsed(self._sent("POST", f"{self.endpoint}/{path}", headers=headers, json=content).body)
+        return _parsed(self._sent("POST", f"{self.endpoint}/{path}", headers=headers, content=content).body)
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> bytes:
         """Return the content at a path of the service; errors as in ``post``."""
-        return self._sent("GET", f"{self.endpoint}/{path}", params=parameters).body
+        return self._sent("GET", f"{self.endpoint}/{path}", parameters=parameters).body
 
-    def get_json(self, path: str) -> Any:
+    def get_json(self, path: str) -> Json:
         """Return the JSON at a path of the service; errors as in ``post``."""
         return _parsed(self.get(path))
 
@@ -99,12 +98,24 @@ class HttpClient:
             raise Unusable("the service named an address that is not https")
         return self._sent("GET", url, with_key=False).body
 
-    def _sent(self, method: str, url: str, *, with_key: bool = True, **content: Any) -> _Response:
+    def _sent(
+        self,
+        method: str,
+        url: str,
+        *,
+        with_key: bool = True,
+        headers: Mapping[str, str] | None = None,
+        parameters: Mapping[str, str] | None = None,
+        content: Mapping[str, object] | None = None,
+    ) -> _Response:
+        headers = dict(headers or {})
+        if with_key and self._key is not None:
+            headers["Authorization"] = f"Bearer {self._key}"
         for attempt in itertools.count():
             self._pace.wait()
             wait: float | None = None
             try:
-                response = self._once(method, url, with_key=with_key, **content)
+                response = self._once(method, url, headers, parameters, content)
             except self._errors as error:
                 reason = self._shown(f"{type(error).__name__}: {error}")
             else:
@@ -122,11 +133,15 @@ class HttpClient:
             _pause(min(_LONGEST_WAIT, wait if wait is not None else self._options.backoff * 2**attempt))
         raise AssertionError  # unreachable: the loop never ends by itself
 
-    def _once(self, method: str, url: str, *, with_key: bool, headers: Any = None, **content: Any) -> _Response:
-        sent = dict(headers or {})
-        if with_key and self._key is not None:
-            sent["Authorization"] = f"Bearer {self._key}"
-        with self._client.stream(method, url, headers=sent, **content) as response:
+    def _once(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        parameters: Mapping[str, str] | None,
+        content: Mapping[str, object] | None,
+    ) -> _Response:
+        with self._client.stream(method, url, headers=headers, params=parameters, json=content) as response:
             body = bytearray()
             for chunk in response.iter_bytes():
                 body += chunk
@@ -228,18 +243,22 @@ def retry_after(value: str | None, *, now: float | None = None) -> float | None:
     return max(0.0, moment - (time.time() if now is None else now))
 
 
-def _parsed(body: bytes) -> Any:
+def _parsed(body: bytes) -> Json:
     try:
-        return json.loads(body)
+        content: Json = json.loads(body)
+        return content
     except (ValueError, RecursionError):
         raise Unusable("the answer is not JSON") from None
 
 
-def _error_of(body: bytes) -> dict[str, Any]:
+def _error_of(body: bytes) -> JsonObject:
     try:
-        error = _parsed(body)["error"]
-    except (Unusable, KeyError, TypeError):
+        answer = _parsed(body)
+    except Unusable:
         return {}
+    if not isinstance(answer, dict) or "error" not in answer:
+        return {}
+    error = answer["error"]
     return error if isinstance(error, dict) else {"message": str(error)}
 
 

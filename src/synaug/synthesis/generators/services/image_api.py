@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+
+from PIL import Image
 
 from synaug.config import ApiOptions
 from synaug.data.images import decoded
@@ -38,8 +39,8 @@ class ServiceGenerator:
         paid: PaidImages,
         options: ApiOptions,
         *,
-        identity: dict[str, Any],
-        about: dict[str, Any],
+        identity: Mapping[str, object],
+        about: dict[str, object],
         negative_prompt: str = "",
         keep: bool = False,
     ) -> None:
@@ -96,7 +97,7 @@ class ServiceGenerator:
         prompts: Sequence[str],
         *,
         seeds: Sequence[int],
-        images: Sequence[Any] | None = None,
+        images: Sequence[Image.Image] | None = None,
         negative_prompts: Sequence[str] | None = None,
     ) -> list[Generated]:
         """Return one image per prompt.
@@ -200,7 +201,7 @@ def load_service(
     client = HttpClient(endpoint, options, key=key if kind != "comfyui" else None)
     if key is not None and kind != "comfyui":
         check_trusted_host(client.endpoint, variable=options.key_variable, known=OPENAI)
-    identity: dict[str, Any] = {"model": model, "endpoint": client.endpoint, "size": options.size}
+    identity: dict[str, object] = {"model": model, "endpoint": client.endpoint, "size": options.size}
     service: ImageService
     if kind == "comfyui":
         if options.workflow is None:
@@ -212,13 +213,13 @@ def load_service(
         service = OpenAIImages(client, name, options, sends_seed=kind == "api")
         identity["parameters"] = options.parameters
     paid = PaidImages(run, price=options.price, max_cost=options.max_cost)
-    about = model_facts(model) | _about(service, options)
+    about: dict[str, object] = {**model_facts(model), **_about(service, options)}
     return ServiceGenerator(
         service, paid, options, identity=identity, about=about, negative_prompt=negative_prompt, keep=keep
     )
 
 
-def _about(service: ImageService, options: ApiOptions) -> dict[str, Any]:
+def _about(service: ImageService, options: ApiOptions) -> dict[str, str | None]:
     return {
         "pipeline": service.name,
         "family": "service",

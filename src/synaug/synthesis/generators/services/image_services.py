@@ -9,11 +9,11 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from synaug.config import ApiOptions
 from synaug.errors import DataError, OptionError
-from synaug.runtime import signals
+from synaug.runtime import Json, JsonObject, signals
 from synaug.runtime.files import directories
 from synaug.synthesis.generators.services.http_client import HttpClient, Unusable
 
@@ -43,7 +43,7 @@ class OpenAIImages:
         self.takes_negative = sends_seed  # OpenAI takes neither; the servers of open models take both
 
     def image(self, prompt: str, *, negative_prompt: str = "", seed: int, key: str) -> bytes:
-        content: dict[str, Any] = {"model": self._model, "prompt": prompt, "n": 1} | self._options.parameters
+        content: dict[str, object] = {"model": self._model, "prompt": prompt, "n": 1, **self._options.parameters}
         if self._options.size:
             content["size"] = self._options.size
         if negative_prompt:
@@ -51,11 +51,11 @@ class OpenAIImages:
         if self.sends_seed:
             content["seed"] = seed % 2**31  # services take signed 32-bit integers
         answer = self._client.post("images/generations", content, idempotency_key=key)
-        try:
-            first = answer["data"][0]
-            encoded, url = first.get("b64_json"), first.get("url")
-        except (KeyError, IndexError, TypeError, AttributeError):
-            raise Unusable("the answer has no data[0]") from None
+        images = answer.get("data") if isinstance(answer, dict) else None
+        first = images[0] if isinstance(images, list) and images else None
+        if not isinstance(first, dict):
+            raise Unusable("the answer has no data[0]")
+        encoded, url = first.get("b64_json"), first.get("url")
         if isinstance(encoded, str):
             try:
                 return base64.b64decode(encoded, validate=True)
@@ -72,7 +72,7 @@ class ComfyUI:
     name = "ComfyUI"
     sends_seed = True
 
-    def __init__(self, client: HttpClient, workflow: dict[str, Any], options: ApiOptions) -> None:
+    def __init__(self, client: HttpClient, workflow: JsonObject, options: ApiOptions) -> None:
         self._client, self._workflow, self._options = client, workflow, options
         self.takes_negative = "{negative_prompt}" in json.dumps(workflow)
 
@@ -85,28 +85,31 @@ class ComfyUI:
         place = self._finished(number)
         return self._client.get("view", {name: str(place.get(name, "")) for name in ("filename", "subfolder", "type")})
 
-    def _finished(self, number: str) -> dict[str, Any]:
+    def _finished(self, number: str) -> JsonObject:
         """Wait for the workflow, and return the location of its first image."""
         until = time.monotonic() + self._options.timeout
         while time.monotonic() < until:
             signals.stop_here()
             history = self._client.get_json(f"history/{number}")
-            if isinstance(history, dict) and isinstance(history.get(number), dict):
-                for place in _images_of(history[number]):
+            entry = history.get(number) if isinstance(history, dict) else None
+            if isinstance(entry, dict):
+                for place in _images_of(entry):
                     return place
                 raise Unusable("the workflow ended without an image")
             time.sleep(_POLL)
         raise Unusable(f"the workflow did not end within {self._options.timeout:.0f} s")
 
 
-def _images_of(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _images_of(entry: JsonObject) -> Iterator[JsonObject]:
     outputs = entry.get("outputs")
     for output in outputs.values() if isinstance(outputs, dict) else ():
         images = output.get("images") if isinstance(output, dict) else None
-        yield from (place for place in images or () if isinstance(place, dict) and place.get("filename"))
+        for place in images if isinstance(images, list) else ():
+            if isinstance(place, dict) and place.get("filename"):
+                yield place
 
 
-def read_workflow(path: Path) -> dict[str, Any]:
+def read_workflow(path: Path) -> JsonObject:
     """Return a workflow that ComfyUI saved in its API format.
 
     Raises:
@@ -126,7 +129,7 @@ def read_workflow(path: Path) -> dict[str, Any]:
     return content
 
 
-def filled_workflow(value: Any, *, prompt: str, seed: int, negative_prompt: str = "") -> Any:
+def filled_workflow(value: Json, *, prompt: str, seed: int, negative_prompt: str = "") -> Json:
     """Return the workflow with its placeholders replaced; a text that is just ``{seed}`` becomes the number.
 
     >>> filled_workflow({"text": "{prompt}, sharp", "seed": "{seed}"}, prompt="a {seed} cat", seed=7)
@@ -134,7 +137,7 @@ def filled_workflow(value: Any, *, prompt: str, seed: int, negative_prompt: str 
     """
     words = {"{seed}": str(seed), "{prompt}": prompt, "{negative_prompt}": negative_prompt}
 
-    def filled(value: Any) -> Any:
+    def filled(value: Json) -> Json:
         if isinstance(value, dict):
             return {key: filled(each) for key, each in value.items()}
         if isinstance(value, list):

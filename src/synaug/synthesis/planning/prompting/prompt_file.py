@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import SupportsFloat
 
 from synaug.data.formats.tables import read_table
 from synaug.data.labels import cell_text, label_texts, plain_cell
@@ -70,7 +70,7 @@ def _check_columns(names: Sequence[str], path: Path) -> None:
             raise DataError(f"{path} has the column {name!r} twice. Remove one of them.")
 
 
-def _prompt(cells: Mapping[str, Any], phrases: Sequence[str]) -> WrittenPrompt:
+def _prompt(cells: Mapping[str, object], phrases: Sequence[str]) -> WrittenPrompt:
     """Return the prompt of a row.
 
     Raises:
@@ -88,7 +88,7 @@ def _prompt(cells: Mapping[str, Any], phrases: Sequence[str]) -> WrittenPrompt:
     )
 
 
-def _text(value: Any, name: str) -> str:
+def _text(value: object, name: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if name in AUTHOR_COLUMNS and not isinstance(value, bool | list | dict):
@@ -98,13 +98,15 @@ def _text(value: Any, name: str) -> str:
     return cell_text(" ".join(value.split()))
 
 
-def _weight(value: Any) -> float:
+def _weight(value: object) -> float:
     if value is None or (isinstance(value, str) and not value.strip()) or (value != value):
         return 1.0
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"weight must be a number, got {value!r:.80}") from None
+        if isinstance(value, str | SupportsFloat):
+            return float(value)
+    except ValueError:
+        pass
+    raise ValueError(f"weight must be a number, got {value!r:.80}")
 
 
 def prompts_text(prompts: Iterable[WrittenPrompt], suffix: str) -> str:
@@ -128,7 +130,7 @@ def prompts_text(prompts: Iterable[WrittenPrompt], suffix: str) -> str:
     return text.getvalue()
 
 
-def _cells(each: WrittenPrompt) -> dict[str, Any]:
+def _cells(each: WrittenPrompt) -> dict[str, str | float | None]:
     return {
         "class": each.class_name,
         "attribute": each.attribute,

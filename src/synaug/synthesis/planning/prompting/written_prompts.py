@@ -5,15 +5,31 @@ from __future__ import annotations
 import heapq
 import math
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 MAX_LENGTH = 10_000  # characters of a prompt
 MAX_WEIGHT = 1e6
 RESERVED = ("modifier", "attribute", "class")  # no names of phrases
+
+
+PromptRecord = TypedDict(  # not a class: the key "class" is no identifier
+    "PromptRecord",
+    {
+        "class": str,
+        "prompt": str,
+        "attribute": NotRequired[str],
+        "negative_prompt": NotRequired[str],
+        "weight": NotRequired[float],
+        "spread": NotRequired[dict[str, str]],
+        "model": NotRequired[str],
+        "revision": NotRequired[str],
+        "date": NotRequired[str],
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +87,21 @@ class WrittenPrompt:
             if not name.isidentifier() or name in RESERVED or not _is_line(phrase) or not phrase:
                 raise ValueError(f"spread.{name} must be a word such as spread.background, with one line of text")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what decides images; ``from_dict`` reads it."""
-        content: dict[str, Any] = {"class": self.class_name, "prompt": self.prompt}
-        content |= {"attribute": self.attribute} if self.attribute else {}
-        content |= {"negative_prompt": self.negative_prompt} if self.negative_prompt else {}
-        content |= {"weight": self.weight} if self.weight != 1 else {}
-        return content | ({"spread": dict(self.phrases)} if self.phrases else {})
+    def to_dict(self) -> PromptRecord:
+        """Return what ``from_dict`` reads."""
+        content: PromptRecord = {"class": self.class_name, "prompt": self.prompt}
+        if self.attribute:
+            content["attribute"] = self.attribute
+        if self.negative_prompt:
+            content["negative_prompt"] = self.negative_prompt
+        if self.weight != 1:
+            content["weight"] = self.weight
+        if self.phrases:
+            content["spread"] = dict(self.phrases)
+        return content
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> WrittenPrompt:
+    def from_dict(cls, content: PromptRecord) -> WrittenPrompt:
         """Return the prompt that ``to_dict`` described.
 
         Raises:
@@ -93,18 +114,18 @@ class WrittenPrompt:
             negative_prompt=content.get("negative_prompt", ""),
             weight=content.get("weight", 1.0),
             phrases=tuple(content.get("spread", {}).items()),
-            author=Author(**{name: content[name] for name in AUTHOR_COLUMNS if name in content}),
+            author=Author(content.get("model", ""), content.get("revision", ""), content.get("date", "")),
         )
 
 
-def _check_line(name: str, value: Any) -> None:
-    if not _is_line(value):
+def _check_line(name: str, value: object) -> None:
+    if not isinstance(value, str) or not _is_line(value):
         raise ValueError(f"{name} must be one line of text, got {value!r:.80}")
     if len(value) > MAX_LENGTH:
         raise ValueError(f"{name} has {len(value):,} characters; at most {MAX_LENGTH:,} are allowed")
 
 
-def _is_line(value: Any) -> bool:
+def _is_line(value: object) -> bool:
     return isinstance(value, str) and not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in value)
 
 

@@ -1,0 +1,49 @@
+"""Check that the content of a JSON file has the form its readers rely on, so that damage ends in a named error."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from synaug.errors import DataError
+
+T = TypeVar("T")
+_LONGEST = 60  # characters of a value in a message
+
+
+def of_form(content: object, form: type[T], *, where: object, way_out: str) -> T:
+    """Return the content as it is, if it has a form: its keys and the types of their values.
+
+    Args:
+        content: what a JSON file holds.
+        form: a type, such as a typed dict of ``synaug.schemas``; unknown keys are its own decision.
+        where: the file, for the message.
+        way_out: what to do about it.
+
+    Raises:
+        DataError: a key is missing, or a value has another type or is out of range; the first one is named.
+    """
+    try:
+        _adapter(cast("Any", form)).validate_python(content, strict=True)  # "1" is no number, and true is not 1
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place, found = ".".join(map(str, first["loc"])) or "its content", _short(first["input"])
+        raise DataError(f"{where} is damaged: {place} is {found} ({first['msg']}). {way_out}") from None
+    return content  # type: ignore[return-value]
+
+
+@functools.cache
+def _adapter(form: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(form)
+
+
+def _short(value: object) -> str:
+    """Return a value as text of limited length.
+
+    >>> _short({"a": 1}), _short("b" * 90) == "'" + "b" * 59 + "..."
+    ("{'a': 1}", True)
+    """
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
