@@ -3,8 +3,11 @@
 A process in which their import fails stands for ``pip install synaug`` without extras.
 """
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +86,13 @@ def test_each_library_of_an_extra_has_its_message(library):
 def test_a_library_that_no_extra_installs_stays_an_import_error():
     assert missing_library(ModuleNotFoundError(name="numpy")) is None
     assert missing_library(ImportError("without a name")) is None
+
+
+def test_the_extra_train_is_what_the_plain_install_leaves_out():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    plain, train = (
+        {re.match(r"[\w-]+", each)[0] for each in group}
+        for group in (project["dependencies"], project["optional-dependencies"]["train"])
+    )
+    assert train == set(TRAINING)
+    assert not plain & {*TRAINING}

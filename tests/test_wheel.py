@@ -35,6 +35,8 @@ def test_the_packages_are_small_and_contain_the_assets_but_no_tests_or_docs(pack
     for asset in ("fashion.parquet", "tiny-diffusion/unet/diffusion_pytorch_model.safetensors", "report/report.html",
                   "tiny-clip/model.safetensors", "review/review.js"):  # fmt: skip
         assert f"synaug/assets/{asset}" in in_wheel
+    for face in (ROOT / "src").rglob("*.pyi"):
+        assert face.relative_to(ROOT / "src").as_posix() in in_wheel
     assert {name.split("/")[0] for name in in_wheel} == {
         "synaug",
         next(n for n in in_wheel if ".dist-info" in n).split("/")[0],

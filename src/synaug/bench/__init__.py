@@ -1,7 +1,17 @@
 """Run experiments with several arms, methods and seeds in one folder; interrupted ones resume."""
 
-from synaug.bench.experiments import experiment_names, read_experiment
+from synaug.bench.experiments import QUESTIONS, experiment_names, read_experiment
 from synaug.bench.grid import collect, run_bench, status
 from synaug.bench.result_tables import markdown, table, tabulate
 
-__all__ = ["collect", "experiment_names", "markdown", "read_experiment", "run_bench", "status", "table", "tabulate"]
+__all__ = [
+    "QUESTIONS",
+    "collect",
+    "experiment_names",
+    "markdown",
+    "read_experiment",
+    "run_bench",
+    "status",
+    "table",
+    "tabulate",
+]

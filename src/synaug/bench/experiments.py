@@ -19,6 +19,18 @@ FOLDER = ASSETS / "bench"
 PHOTOS = "photos"  # has no recipe, since it runs on frozen features; see ``bench.photographs``
 ALL = "all"  # instead of methods: all general ones
 
+QUESTIONS = {
+    "demo": "what SYNAuG adds on the demo's long tail",
+    "fashion-fair": "does it make a classifier fairer between the values of an attribute?",
+    "fashion-lt": "how does it do on longer and shorter tails, and with how many synthetic images?",
+    "fashion-spurious": "does it help if the background gives the class away?",
+    "methods": "every method on the demo's data",
+    "photos": "frozen pretrained features of photographs",
+    "replacement": "what happens if real images are replaced by synthetic ones?",
+    "studies": "what each single choice changes on the demo's data",
+}
+"""What each packaged experiment answers."""
+
 
 @dataclass(frozen=True)
 class Experiment:

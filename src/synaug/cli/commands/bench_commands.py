@@ -48,7 +48,7 @@ def bench(
 
     Example:  synaug bench demo --table --format latex
     """
-    from synaug.bench import collect, experiment_names, read_experiment, run_bench
+    from synaug.bench import QUESTIONS, collect, experiment_names, read_experiment, run_bench
     from synaug.bench import status as grid_status
     from synaug.bench.experiments import PHOTOS
     from synaug.bench.table_formats import FORMATS, formatted
@@ -62,7 +62,8 @@ def bench(
         if as_json:
             print_json(experiment_names())
         else:
-            print_text("\n".join([*experiment_names(), "What is in one: synaug bench NAME --list"]))
+            lines = [f"{name:18}{QUESTIONS[name]}" for name in experiment_names()]
+            print_text("\n".join([*lines, "Arms and methods of one: synaug bench NAME --list"]))
         return
     if name == PHOTOS:
         if table_format != "markdown":
@@ -87,7 +88,9 @@ def bench(
             console.show_grid(cells)
         return
     if table_only:
-        content = collect(chosen, folder, numbers)
+        content = collect(chosen, folder, numbers) if folder.is_dir() else {"table": []}
+        if not content["table"]:
+            raise OptionError(f"{folder} has no results yet. Run without --table first, or name another with --out.")
     else:
         with session(trust=trust) as progress:
             content = run_bench(chosen, folder, seeds=numbers, jobs=jobs, progress=progress)
