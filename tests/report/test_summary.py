@@ -183,6 +183,28 @@ def comparison(difference, ends, **more):
     } | more  # fmt: skip
 
 
+@pytest.mark.parametrize(("ends", "begin"), [((0.01, 0.1), "helped:"), ((-0.01, 0.1), "seem to help, but")])
+def test_no_sentence_is_more_certain_than_the_headline(content, ends, begin):
+    content["comparison"] = comparison(0.05, ends)
+    candidate = {"score": 0.8, "error": 0.01, "behind": 0.0, "behind_error": 0.0}
+    content["choice"] = {
+        "chosen": "synaug", "best": "synaug", "metric": "mean_recall", "judged_on": "folds", "num_images": 100,
+        "candidates": [
+            candidate | {"method": "oversampling", "uses_synthetic": False},
+            candidate | {"method": "synaug", "uses_synthetic": True},
+        ],
+        "rival": {"method": "oversampling", "difference": -0.05, "error": 0.01, "certainty": 0.99},
+    }  # fmt: skip
+    assert any(sentence.startswith(f"Synthetic images {begin}") for sentence in summary(content))
+
+
+def test_before_and_after_are_the_run_s_classifier_and_its_best_rival(content):
+    content["comparison"] = comparison(0.05, (0.01, 0.1))
+    assert compared_methods(content) == ("oversampling", "synaug")
+    content["comparison"] |= {"method": "oversampling", "other": "synaug", "other_uses_synthetic": True}
+    assert compared_methods(content) == ("oversampling", "synaug")
+
+
 def test_the_first_sentence_is_the_paired_difference(content):
     content["comparison"] = comparison(0.049, (0.031, 0.067))
     assert summary(content)[0] == (

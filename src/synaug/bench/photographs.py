@@ -3,7 +3,7 @@
 All rows but one use frozen features of EfficientNet-Lite0, so they take a minute on a CPU. Rows: a linear classifier of
 pixels; one of features (the linear probe); the same with balanced classes, with balanced groups (photograph or
 drawing), and with synthetic images that ``CutoutGenerator`` makes and the gates accept; and ``fine_tuned``, which
-trains the whole network as the method of that name does, a few minutes per seed.
+trains the whole network as the method of that name does, about a minute of CPU time per seed.
 """
 
 from __future__ import annotations

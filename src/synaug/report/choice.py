@@ -18,7 +18,7 @@ def choice_sentences(report: Report) -> list[str]:
     choice = report.get("choice") or {}
     if not choice:
         return []
-    return [sentence for sentence in (_chosen(choice), _synthetic(choice), _tested(report, choice)) if sentence]
+    return [sentence for sentence in (_chosen(choice), _synthetic(report, choice), _tested(report, choice)) if sentence]
 
 
 def need_sentence(report: Report) -> str:
@@ -69,7 +69,7 @@ def _chosen(choice: Choice) -> str:
     )
 
 
-def _synthetic(choice: Choice) -> str:
+def _synthetic(report: Report, choice: Choice) -> str:
     rival = choice["rival"]
     if rival is None:
         return ""
@@ -79,7 +79,7 @@ def _synthetic(choice: Choice) -> str:
         certainty = number_or_nan(rival["certainty"])
         helped = (
             "Synthetic images helped"
-            if certainty >= CERTAIN
+            if certainty >= CERTAIN and not _can_be_chance(report)
             else "Synthetic images seem to help, but this can be chance"
         )
         sure = "" if math.isnan(certainty) else f" The chosen one is better with a probability of {percent(certainty)}."
@@ -90,6 +90,19 @@ def _synthetic(choice: Choice) -> str:
         f"Synthetic images did not help enough to show: the best with them, {spoken(rival['method'])}, is {points} "
         "higher, within chance."
     )
+
+
+def _can_be_chance(report: Report) -> bool:
+    """Return whether the cross-validation or, without one, the test leaves it open which kind of method is better.
+
+    The headline comes from there, and no sentence may be more certain than the headline.
+    """
+    methods = (report.get("cross_validation") or {}).get("methods") or {}
+    found = [scores["behind"]["accuracy"] for scores in methods.values() if scores.get("behind")]
+    if not methods and (report.get("comparison") or {}).get("accuracy"):
+        found = [report["comparison"]["accuracy"]]
+    ends = [[number_or_nan(end) for end in difference["interval"]] for difference in found]
+    return any(low <= 0 <= high for low, high in ends)
 
 
 def _tested(report: Report, choice: Choice) -> str:

@@ -20,7 +20,7 @@ from synaug.report.duplicate_pairs import duplicate_pairs
 from synaug.report.results_table import TITLES, compared_methods, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
-from synaug.runtime import storage
+from synaug.runtime import duration_in_words, storage
 from synaug.runtime.records import of_form
 from synaug.runtime.security import visible
 from synaug.schemas import Report
@@ -198,14 +198,7 @@ def _number(value: object) -> str:
 
 
 def _duration(seconds: float | None) -> str:
-    """Return seconds in words, such as 42 s or 3 min 20 s."""
-    if seconds is None:
-        return "n/a"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+    return "n/a" if seconds is None else duration_in_words(seconds)
 
 
 def _size(num_bytes: float) -> str:

@@ -100,7 +100,14 @@ def recalls(report: Report, method: str) -> dict[str, float]:
 
 
 def compared_methods(report: Report) -> tuple[str | None, str | None]:
-    """Return the methods that stand for before and after: one without synthetic images and one with them."""
+    """Return the methods that stand for before and after: one without synthetic images and one with them.
+
+    They are the classifier of the run and its best rival of the other kind if the report compares those.
+    """
+    found = report.get("comparison") or {}
+    if found.get("other") and not is_unusable(report):
+        pair = found["method"], found["other"]
+        return pair if found["other_uses_synthetic"] else pair[::-1]
     firsts = {method: runs[0] for method, runs in by_method(report["results"]).items()}
     rivals = {method: run for method, run in firsts.items() if not run.get("is_bound")}
     plain = [method for method, run in rivals.items() if not run.get("uses_synthetic")]

@@ -39,6 +39,7 @@ from .ownership import listed as listed
 from .progress import ConsoleProgress as ConsoleProgress
 from .progress import Progress as Progress
 from .progress import duration as duration
+from .progress import duration_in_words as duration_in_words
 from .progress import of_seed as of_seed
 from .progress import silent as silent
 from .quiet import without_warnings as without_warnings

@@ -75,4 +75,4 @@ class Data(Counts, Account):
     num_validation_images: NotRequired[Count]
     test_class_counts: NotRequired[dict[str, Count]]
     test_group_counts: NotRequired[dict[str, Count]]
-    quarantined: Annotated[list[tuple[str, str]], Field(description="images that cannot be used: path and reason")]
+    quarantined: Annotated[list[Sequence[str]], Field(description="images that cannot be used: path and reason")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synaug.cli.printing.terminal import escape
-from synaug.runtime import duration
+from synaug.runtime import duration_in_words
 from synaug.schemas.output import ChoosingPreview, RunPreview
 
 _QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
@@ -55,4 +55,4 @@ def _choosing(choosing: ChoosingPreview) -> str:
 
 
 def _about(seconds: float | None, what: str = "") -> str:
-    return "" if seconds is None else f"; about {duration(seconds)}{what} on this machine"
+    return "" if seconds is None else f"; about {duration_in_words(seconds)}{what} on this machine"
