@@ -224,6 +224,7 @@ def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(sma
     assert [row["seeds"] for row in content["table"]] == [2, 2, 2]
 
 
+@pytest.mark.long
 def test_processes_that_answer_nothing_are_killed(small, tmp_path, monkeypatch):
     out, stopped = tmp_path / "out", []
     monkeypatch.setattr(signals, "PATIENCE", 0.5)

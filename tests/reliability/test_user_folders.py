@@ -407,6 +407,7 @@ def test_an_interruption_while_libraries_are_imported_ends_quietly(work):
     )
 
 
+@pytest.mark.long
 def test_a_bench_interrupted_while_its_processes_import_ends_with_75(work):
     arms = {"text": {"methods": ["cross_entropy", "synaug_stage1"]}}
     slow = RECIPE | {"train": RECIPE["train"] | {"stage1": {"steps": 3000, "batch_size": 4}}, "bench": {"arms": arms}}

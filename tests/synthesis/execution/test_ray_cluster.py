@@ -156,6 +156,7 @@ def test_workers_that_always_die_end_the_work(planned, tmp_path, ray):
         generate_stage.generate(folder, generator=slow_noise(victim="/nowhere/at/all"), cluster=TWO)
 
 
+@pytest.mark.long
 def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expected, ray):
     folder = planned(tmp_path / "run")
 
