@@ -29,6 +29,7 @@ class Service:
         self.prompts = {}
         self.before_answer = lambda: None
         self.write = lambda content: ""  # the text of chat/completions
+        self.draw = lambda prompt, seed: png(seed)  # the bytes of an image
 
     def next_fault(self):
         with self.lock:
@@ -83,7 +84,7 @@ def serving():
             with service.lock:
                 service.charged[key] = 1  # a repeated key is not charged again
             service.before_answer()
-            image = base64.b64encode(png(content.get("seed", len(key)))).decode()
+            image = base64.b64encode(service.draw(content["prompt"], content.get("seed", len(key)))).decode()
             self.answer(200, json.dumps({"data": [{"b64_json": image}]}).encode())
 
         def do_GET(self):
@@ -94,7 +95,7 @@ def serving():
                 self.answer(200, json.dumps({number: {"outputs": outputs}}).encode())
             elif parts.path == "/view":
                 number = parse_qs(parts.query)["filename"][0].removesuffix(".png")
-                self.answer(200, png(service.prompts[number]["3"]["inputs"]["seed"]))
+                self.answer(200, service.draw("", service.prompts[number]["3"]["inputs"]["seed"]))
             else:
                 self.answer(404, b"")
 

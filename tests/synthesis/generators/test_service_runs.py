@@ -1,18 +1,25 @@
 """Whole runs with a service on the command line: the budget to the cent, kills, the key, negative prompts."""
 
+import io
 import json
 import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from image_server import serving
+from synaug.config import GenerateOptions
 from synaug.errors import OptionError
 from synaug.recipes import make_recipe
 from synaug.runtime import storage
+from synaug.synthesis.generators import load_generator
+from synaug.synthesis.generators.models import CLIP, find_model
+from synaug.synthesis.quality.class_scorers import clip_scorer
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -63,6 +70,41 @@ def test_the_budget_stops_at_the_cent_and_can_be_raised(synaug, photos, service,
     assert len(service.charged) == 5
     assert synaug("generate", run, "--set", f"api.max_cost={number * 4 / 100}").code == 0
     assert (len(service.charged), len(attempts(run))) == (number, number)
+
+
+def test_the_embedded_pipeline_behind_a_faulty_service_fills_a_run(synaug, photos, service, tmp_path):
+    generator, lock = load_generator("embedded", GenerateOptions()), threading.Lock()
+
+    def drawn(prompt, seed):
+        with lock:
+            (made,) = generator([prompt], seeds=[seed])
+        buffer = io.BytesIO()
+        getattr(made, "image", made).resize((64, 64)).save(buffer, "PNG")  # not the size of the data
+        return buffer.getvalue()
+
+    service.draw = drawn
+    service.faults = [
+        (429, {"error": {"message": "slow down"}}, ("Retry-After", "0")),
+        (500, b"oops"),
+        (200, b'{"data": [{"b64_js'),
+        (200, {"data": [{"b64_json": "no image"}]}),
+    ]
+    run = tmp_path / "run"
+    options = ("quality.gates=[broken,noise,off_class,copy]", "api.retries=6")
+    planned(synaug, photos, service, run, *(word for option in options for word in ("--set", option)))
+    done = synaug("generate", run)
+    assert done.code == 0, done.err
+    assert not service.faults
+    made = attempts(run)
+    accepted = [line for line in made if line["verdict"] == "accepted"]
+    assert len(accepted) == wanted(run)
+    with Image.open(run / accepted[0]["path"]) as image:
+        assert image.size == (28, 28)
+    captions = ["a photo of a coat", "a photo of an ankle boot"]
+    scorer = clip_scorer(find_model("embedded", layout=CLIP), captions, device="cpu")
+    found = [scorer([Image.open(run / line["path"])]).argmax() for line in accepted]
+    expected = [("coat", "ankle boot").index(line["cell"]) for line in accepted]
+    assert sum(a == b for a, b in zip(found, expected, strict=True)) >= 0.8 * len(accepted)
 
 
 def test_timing_a_service_is_refused_before_anything_is_paid(synaug, photos, service, tmp_path):
