@@ -314,6 +314,12 @@ def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, mo
         for path in run.rglob("training.safetensors"):
             os.utime(path, (0, 9 if "focal-0" in path.parts else 0))
         assert json.loads(synaug("status", run, "--json").out)["training"]["seconds_left"] == 0
+    shutil.rmtree(run / "journal")  # as before the first image, while 'run' trains on the real ones
+    assert json.loads(synaug("status", run, "--json").out)["stage"] == "generate"
+    with storage.lock(run):
+        assert json.loads(synaug("status", run, "--json").out)["stage"] == "train"
+        with storage.lock(run, name="worker-0-of-1"):
+            assert json.loads(synaug("status", run, "--json").out)["stage"] == "generate"
 
 
 def files_of(folder):

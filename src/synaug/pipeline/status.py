@@ -32,13 +32,17 @@ def status(out: Path) -> Status:
     workers = max(1, sum(name.startswith("worker-") for name in holders))
     rate = workers * made["accepted"] / made["seconds"] if made["seconds"] else math.nan
     left = made["missing"] / rate if rate else math.nan
+    training = _training(run_folder)
     if not is_made:
-        stage = "generate"
+        generates = any(name.startswith(("worker-", "fitting")) for name in holders)
+        # ``run`` trains on the real images before it generates any
+        stage = "train" if training and holders and not generates else "generate"
     elif run_folder.page.exists() and not holders:
         stage = "done"
     else:
         stage = "train" if len(results) < len(DEFAULT_METHODS) else "report"
-    training = _training(run_folder) if stage in ("train", "report") else None
+    if stage in ("generate", "done"):
+        training = None
     return {
         "stage": "train" if training else stage,
         "model": recipe.plan.model,
