@@ -10,7 +10,7 @@ demo: $(VENV)/.runtime
 	$(VENV)/bin/synaug demo --out runs/demo
 
 test: $(VENV)/.dev lint
-	$(VENV)/bin/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile
+	$(VENV)/bin/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(VENV)/.dev
 	$(VENV)/bin/python -m pytest -q -m long

@@ -30,6 +30,19 @@ from synaug.runtime import storage
 from synaug.runtime.embedded import demo_data, demo_recipe
 from synaug.training.networks.packaged_weights import write_packaged_weights
 
+SLOWEST = (
+    *("bench", "docs", "processes", "ray_cluster", "methods", "faults", "cli", "site", "experiment", "user_folders"),
+    *("class_scorers", "pretraining", "loudness", "resume"),
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the slowest files, so that at the end no process works alone on one of them."""
+    place = {f"test_{name}.py": number for number, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 # One thread, so that sums round alike on every machine and test processes can run side by side.
 torch.set_num_threads(1)
 
