@@ -1,13 +1,14 @@
 """Choose between classifiers by their predictions on real images that none of them was trained on.
 
-The metric is mean recall, or the accuracy of the worst group if groups are known. The candidates are ordered from
-simple to complex, and the first one within one standard error of the best wins: with few images, the best of many is
+The metric is mean recall, or the accuracy of the worst group if groups are known. The best candidate wins, unless a
+simple one, trained on real images alone, is within one standard error of it: with few images, the best of many is
 usually best by luck (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,9 +75,14 @@ def standings(names: list[str], right: np.ndarray, groups: np.ndarray, metric: M
     return found
 
 
-def chosen_name(found: list[Standing]) -> str:
-    """Return the first candidate at most one standard error behind the best one."""
-    return next(each.name for each in found if not each.behind > each.behind_error)
+def chosen_name(found: list[Standing], *, simple: Container[str] = ()) -> str:
+    """Return the best candidate, or the best ``simple`` one if it is at most one standard error behind.
+
+    Of equal candidates the first is taken.
+    """
+    best = min(found, key=lambda each: each.behind)
+    plain = min((each for each in found if each.name in simple), key=lambda each: each.behind, default=best)
+    return best.name if plain.behind > plain.behind_error else plain.name
 
 
 def lead(first: np.ndarray, second: np.ndarray, groups: np.ndarray, metric: Metric) -> Lead:

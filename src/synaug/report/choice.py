@@ -65,7 +65,7 @@ def _chosen(choice: Choice) -> str:
     best = choice["best"] or choice["chosen"]
     return (
         f"{said} {TITLES.get(best, best)} is {100 * own['behind']:.1f} points higher there, less than one "
-        f"standard error ({_points(own['behind_error'])}), so the simpler one is kept."
+        f"standard error ({_points(own['behind_error'])}), so the one without synthetic images is kept."
     )
 
 
@@ -82,7 +82,8 @@ def _synthetic(report: Report, choice: Choice) -> str:
             if certainty >= CERTAIN and not _can_be_chance(report)
             else "Synthetic images seem to help, but this can be chance"
         )
-        sure = "" if math.isnan(certainty) else f" The chosen one is better with a probability of {percent(certainty)}."
+        is_sure = helped.endswith("helped") and not math.isnan(certainty)
+        sure = f" The chosen one is better with a probability of {percent(certainty, 1)}." if is_sure else ""
         return f"{helped}: the best method without them, {spoken(rival['method'])}, is {points} lower.{sure}"
     if rival["difference"] > 0:
         return f"Synthetic images did not help: the best with them, {spoken(rival['method'])}, is {points} lower."

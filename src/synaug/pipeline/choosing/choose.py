@@ -116,7 +116,7 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
     right = judged.predictions == judged.labels[:, None]
     cells = judged.groups if metric == "worst_group_accuracy" else judged.labels
     found = standings(list(names), right, cells, metric)
-    chosen = chosen_name(found)
+    chosen = chosen_name(found, simple=[name for name in names if not uses_synthetic(name, recipe)])
     by_score = sorted(found, key=lambda each: each.behind)
     kind = uses_synthetic(chosen, recipe)
     others = [each.name for each in by_score if uses_synthetic(each.name, recipe) != kind]
