@@ -23,7 +23,7 @@ def test_the_whole_summary_reads_well(content):
     assert summary(content) == [
         "Your rarest class, ankle boot, had 10 training images; its recall went from 56 % to 88 %.",
         "On 2,000 real test images, accuracy went from 69.5 % with cross-entropy to 80.7 % with SYNAuG. "
-        "On classes with fewer than 20 training images it went from 48.5 % to 86.5 %.",
+        "On classes with fewer than 20 training images, accuracy went from 48.5 % to 86.5 %.",
         "Without synthetic images, oversampling reached 75.8 %, 4.9 points less than SYNAuG.",
         "3 of 10 classes lost recall; the most, t-shirt, fell from 89 % to 80 %.",
         "3,599 synthetic images were added. 212 of 3,811 images were rejected, most of them off-class.",

@@ -139,7 +139,7 @@ def _overall(report: Report, before: str | None, after: str | None) -> str:
         texts.append("As a whole, the synthetic images did not help here.")
     few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
     if not (math.isnan(few_old) or math.isnan(few_new)) and num_tested(report, few_only=True) >= MIN_TEST_IMAGES:
-        texts.append(f"On classes with fewer than 20 training images it {_went(few_old, few_new, 1)}.")
+        texts.append(f"On classes with fewer than 20 training images, accuracy {_went(few_old, few_new, 1)}.")
     return " ".join([*texts, _spread(rows, before or "", after or "")]).rstrip()
 
 
