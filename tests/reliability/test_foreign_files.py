@@ -190,8 +190,6 @@ def disturbed(origin, work, synaug, folder, position, kind, *, replace, commands
         if kind == "mount":
             subprocess.run(["umount", path], check=False)
     new = [name for name in after if name.startswith((str(home), str(work / "photos"))) and name not in outside]
-    if kind == "mount" and replace:  # whoever mounts a folder in place of one of synaug's wants new files to go there
-        new = []
     return new + [name for name, was in {**outside, **foreign}.items() if after.get(name) != was], bugs
 
 

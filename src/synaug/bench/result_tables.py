@@ -127,7 +127,7 @@ def _by_seed(frame: pd.DataFrame, row: Mapping[str, Any], column: str) -> dict[i
 
 
 def _rival(rows: Sequence[Mapping[str, Any]], counted: str, tuned_by: str) -> str:
-    """Return the best real-only row that is no bound, among rows with the most seeds; empty if there is none."""
+    """Return the best row without synthetic images among those with the most seeds, not counting bounds; or ''."""
     rivals = [row for row in rows if not row["uses_synthetic"] and not row["is_bound"] and "chosen" not in row]
     rivals = [row for row in rivals if row["seeds"] == max(other["seeds"] for other in rivals)]
     validated = [row for row in rivals if not math.isnan(row["validated"])]
