@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -120,6 +121,21 @@ def hung_up(handler):
 def test_a_fault_of_the_service_is_repeated_and_leaves_the_right_image(service, fault):
     service.faults = [fault]
     (image,) = generator(service)(["a cat"], seeds=[5])
+    assert np.array_equal(np.asarray(image.image), pixels(png(5)))
+
+
+def test_a_service_that_answers_too_late_is_asked_again(service):
+    asked_again = threading.Event()
+
+    def silent(handler):
+        asked_again.wait(20)
+        hung_up(handler)
+
+    service.faults = [silent]
+    service.before_answer = asked_again.set  # by the second request
+    (image,) = generator(service, timeout=0.5)(["a cat"], seeds=[5])
+    assert asked_again.is_set()
+    assert len(service.requests) == 2
     assert np.array_equal(np.asarray(image.image), pixels(png(5)))
 
 
