@@ -306,9 +306,7 @@ class StageOptions(Section):
     flip: bool = Field(True, description="mirror half of the images")
     augmentations: tuple[str, ...] = Field(
         (),
-        description="additional augmentations, applied in order: cutout, random_resized_crop, color_jitter, "
-        "gaussian_blur, autoaugment, "
-        "randaugment",
+        description="additional augmentations, applied in order: cutout, color_jitter, randaugment, ...",
     )
     mixing: str = Field("domain_mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
     mixup_alpha: float = Field(1.0, ge=0, description="Beta(alpha, alpha); 0: no mixup")
@@ -376,8 +374,8 @@ class TrainOptions(Section):
 
     network: str = Field(
         "auto",
-        description="auto (ResNet-32 up to 64 pixels, ResNet-18 above), resnet8, resnet20, resnet32, resnet56, a timm "
-        "name, timm/local-dir:FOLDER, or your own: path/to/net.py:Net or package.module:factory, code that is run",
+        description="auto (ResNet-32 up to 64 pixels, ResNet-18 above), resnet8 to resnet110, a timm name, "
+        "timm/local-dir:FOLDER, or your own: path/to/net.py:Net or package.module:factory, code that is run",
     )
     pretrained: bool | Literal["auto"] = Field(
         "auto",
