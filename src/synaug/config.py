@@ -8,7 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
 
 from synaug.errors import unknown
 
@@ -465,6 +466,15 @@ class ImagesOptions(Section):
     replaced_classes: tuple[str, ...] = Field((), description="classes whose real images are all replaced")
 
 
+def _inside(section: str, error: ValidationError) -> ValidationError:
+    """Return the error with locations that begin with the section."""
+    faults = [
+        InitErrorDetails(type=each["type"], loc=(section, *each["loc"]), input=each["input"], ctx=each.get("ctx", {}))
+        for each in error.errors()
+    ]
+    return ValidationError.from_exception_data(error.title, faults)
+
+
 class MethodOptions(Section):
     """What one method does differently; ``stage1`` and ``retrain`` hold fields of the sections of those names."""
 
@@ -489,7 +499,10 @@ class MethodOptions(Section):
                     raise ValueError(
                         str(unknown("option", f"{section}.{name}", [f"{section}.{n}" for n in kind.model_fields]))
                     )
-            kind.model_validate(getattr(self, section))
+            try:
+                kind.model_validate(getattr(self, section))
+            except ValidationError as error:
+                raise _inside(section, error) from None
         return self
 
 

@@ -259,8 +259,13 @@ def _differences(before: LockFile, now: LockFile) -> list[str]:
     if before.get("data_digest") != now["data_digest"]:
         found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
     changed = changed_options(make_recipe(before.get("recipe", {})), make_recipe(now["recipe"]))  # adds new defaults
-    found += [f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items()]
+    found += [f"{name} was {_typed(old)}, now {_typed(new)}" for name, (old, new) in changed.items()]
     return found
+
+
+def _typed(value: object) -> str:
+    """Return a value as users type it: a whole number without ``.0``."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else repr(value)
 
 
 def _in_short(differences: list[str]) -> str:
