@@ -95,7 +95,8 @@ def demo(
     from synaug.runtime import demo_data, demo_recipe
 
     out, began = run_folder(out, "demo-quick" if quick else "demo"), time.monotonic()
-    recipe, methods = options_of(demo_recipe(), seed=seed), DEFAULT_METHODS
+    recipe = options_of(demo_recipe(), seed=seed)
+    methods: tuple[str, ...] = DEFAULT_METHODS
     if quick and recipe.bench is not None:
         methods = recipe.bench.quick["text"]
         recipe = with_overrides(recipe, recipe.bench.quick_options)
