@@ -15,3 +15,4 @@ from .report import chosen_result as chosen_result
 from .report import finished_results as finished_results
 from .report import is_reported as is_reported
 from .report import model_note as model_note
+from .trainable import check_trainable as check_trainable
