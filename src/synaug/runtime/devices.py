@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from synaug.errors import EnvironmentFault, OptionError, unknown
 
 if TYPE_CHECKING:
@@ -96,6 +98,16 @@ def forked_randomness(device: torch.device) -> Iterator[None]:
 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
+
+
+def to_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return values as a tensor on a device; a GPU copies them while the host goes on."""
+    import torch
+
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.type != "cuda" or tensor.device.type != "cpu":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def threads_for(multiplications: int) -> AbstractContextManager[object]:
