@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from synaug.config import STABLE_DIFFUSION, Recipe
 from synaug.data import Manifest, class_counts, joined, readers
 from synaug.data.images import recorded_bytes
-from synaug.errors import DataError, EnvironmentFault, OptionError
+from synaug.errors import EnvironmentFault, OptionError
 from synaug.methods import (
     DEFAULT_METHODS,
     check_methods,
@@ -37,6 +37,7 @@ from synaug.pipeline import (
     check_complete,
     check_generator,
     check_recipe,
+    check_trainable,
     chosen_result,
     drafted_plan,
     finished_results,
@@ -82,7 +83,6 @@ from synaug.runtime import (
     silent,
     storage,
 )
-from synaug.runtime.security import shell_word
 from synaug.schemas import Choice, Report, Result
 from synaug.synthesis.execution import is_settled, num_unsettled, synthesis_summary, synthetic_manifest
 from synaug.synthesis.generators import autoencode
@@ -330,12 +330,7 @@ def train(
     wanted = [name for name in methods if retrain or method_named(name, locked).starts_from is None]
     plan = run_folder.plan
     check_applied(plan, out)
-    if not is_settled(plan, folder=out, quality=locked.quality) and any(
-        method_named(n, locked).data == "evened_out" for n in wanted
-    ):
-        raise DataError(
-            f"Some images of {out} have not been generated yet. Generate them with: synaug generate {shell_word(out)}"
-        )
+    check_trainable(run_folder, locked, wanted)
     check_networks(wanted, locked, plan)
     made = synthetic_manifest(plan, out)
     check_present(made, out)

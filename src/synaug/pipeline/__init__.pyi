@@ -1,5 +1,6 @@
 from .generate import check_complete as check_complete
 from .generate import check_generator as check_generator
+from .generate import check_trainable as check_trainable
 from .measure_gap import is_measured as is_measured
 from .measure_gap import unusable as unusable
 from .measure_gap import write_gap as write_gap

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import functools
 import platform
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synaug.config import Recipe
-from synaug.errors import EnvironmentFault, IncompleteError, OptionError
+from synaug.errors import DataError, EnvironmentFault, IncompleteError, OptionError
+from synaug.pipeline.choosing import uses_synthetic
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
 from synaug.run_directory import Run, RunPaths, locked_model, write_model
 from synaug.runtime import Progress, signals, silent, storage
 from synaug.runtime.files import directories
-from synaug.runtime.security import trusted, trusting
+from synaug.runtime.security import shell_word, trusted, trusting
 from synaug.schemas.output import Check
 from synaug.synthesis.execution import is_settled, synthesis_summary, synthesize, synthetic_manifest
 from synaug.synthesis.generators.models import is_service, model_facts
@@ -292,3 +294,29 @@ def check(out: Path, *, gates: Sequence[str] | None = None, reject: bool = False
             withdraw(out, failed)
     rejected, by_class = count_failed(failed)
     return {"checked": num_checked, "rejected": rejected, "rejected_by_class": by_class}
+
+
+def check_trainable(run: Run, recipe: Recipe, methods: Sequence[str], settings: Sequence[str] = ()) -> None:
+    """Raise an error if a method needs synthetic images that have not been generated yet.
+
+    Args:
+        run: planned run.
+        recipe: its options, with changes that are not recorded yet.
+        methods: names of the methods to train.
+        settings: those changes, as of ``--set``, for the command in the message.
+
+    Raises:
+        DataError: images are missing; the message names the command that generates them, and the one that trains the
+            methods that need none.
+    """
+    waiting = [name for name in methods if uses_synthetic(name, recipe)]
+    if not waiting or is_settled(run.plan, folder=run.path, quality=recipe.quality):
+        return
+    message = (
+        f"Some images of {run.path} have not been generated yet, and {waiting[0]} is trained on them. Generate them "
+        f"with: synaug generate {shell_word(run.path)}"
+    )
+    if ready := [name for name in methods if name not in waiting]:
+        options = ["--methods", ",".join(ready), *(f"--set={setting}" for setting in settings)]
+        message += f". Or train without them: {shlex.join(['synaug', 'train', str(run.path), *options])}"
+    raise DataError(message)

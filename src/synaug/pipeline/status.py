@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from synaug.methods import DEFAULT_METHODS
+from synaug.pipeline.pretraining import usual_methods
 from synaug.pipeline.report import finished_results
 from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
@@ -40,7 +41,7 @@ def status(out: Path) -> Status:
     elif run_folder.page.exists() and not holders:
         stage = "done"
     else:
-        stage = "train" if len(results) < len(DEFAULT_METHODS) else "report"
+        stage = "train" if len(results) < len(usual_methods(DEFAULT_METHODS, recipe)) else "report"
     if stage in ("generate", "done"):
         training = None
     return {

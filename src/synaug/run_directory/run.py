@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Self
 
 from synaug.config import UNNAMED, Recipe
 from synaug.data import Manifest, read_manifest
-from synaug.errors import DataError, OptionError
-from synaug.recipes import with_overrides, with_settings
+from synaug.errors import DataError
 from synaug.run_directory.lock_file import (
-    OF_SERVICE,
-    change_lock,
-    changed_options,
     check_recorded,
     locked_recipe,
-    replace_recipe,
-    write_files,
 )
 from synaug.run_directory.paths import RunPaths, check_regular
-from synaug.runtime import storage
 from synaug.runtime.files import directories
 from synaug.runtime.records import signatures
 from synaug.runtime.security import shell_word
-from synaug.synthesis.planning import Plan, plan_bytes, read_plan
+from synaug.synthesis.planning import Plan, read_plan
 
 _opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with the last user
+
+
+def _way_to_a_run(path: Path) -> str:
+    """Return how to get a run directory; a folder with other content, such as the images, is no place for one."""
+    if path.is_dir() and next(path.iterdir(), None) is not None:
+        return "Give the directory of a run, such as runs/photos; 'synaug run DATA' and 'synaug plan DATA' create one."
+    return f"Create one with: synaug plan DATA --out {shell_word(path)}"
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,7 @@ class Run(RunPaths):
         run = cls(directories.own(path))
         if not run.plan_file.is_file() or not run.lock_file.is_file():
             missing = run.lock_file if run.plan_file.is_file() else run.plan_file
-            raise DataError(
-                f"{path} is not a run directory: it has no {missing.name}. Create one with: "
-                f"synaug plan DATA --out {shell_word(path)}"
-            )
+            raise DataError(f"{path} is not a run directory: it has no {missing.name}. {_way_to_a_run(path)}")
         check_regular(run)
         check_recorded(run)
         key = (cls, run.path, signatures([run.plan_file, run.data_file]))
@@ -79,56 +76,6 @@ class Run(RunPaths):
     def manifest(self) -> Manifest:
         """The real images of all splits."""
         return read_manifest(self.data_file)
-
-
-_OF_LATER_IMAGES = ("quality.max_attempts", "quality.max_missing", "generate.device")
-"""Options beside those of the service that may change between two images of a run."""
-
-
-def change_generation(path: Path, overrides: Mapping[str, object], settings: Sequence[str] = ()) -> None:
-    """Change how a planned run generates: all of it before the first image, later only what changes no image.
-
-    Args:
-        path: run directory.
-        overrides: dotted options, such as ``{"plan.model": "embedded"}``; None leaves one as it is.
-        settings: as of ``--set``; these override ``overrides``.
-
-    Raises:
-        OptionError: an option is unknown or its value is not allowed, or images that are there depend on it.
-    """
-    run = Run.open(path)
-    recipe = locked_recipe(run)
-    changed = with_settings(with_overrides(recipe, dict(overrides)), settings)
-    differing = changed_options(recipe, changed)
-    if not differing:
-        return
-    with storage.lock(path):
-        has_images = (path / "journal").exists()
-        for name, (before, now) in differing.items():
-            _check_may_change(path, name, before, now, has_images=has_images)
-        plan = run.plan
-        new = {"model": changed.plan.model, "negative_prompt": changed.plan.negative_prompt}
-        changed_plan = replace(plan, options=plan.options.model_copy(update=new), generate=changed.generate)
-        write_files(run, {run.plan_file.name: plan_bytes(changed_plan)})
-        replace_recipe(run, changed)
-        if changed.plan.model != recipe.plan.model:
-            change_lock(run, model={})
-
-
-def _check_may_change(path: Path, name: str, before: object, now: object, *, has_images: bool) -> None:
-    """Raise an OptionError for an option that ``generate`` cannot change."""
-    if f"{name} ".startswith(OF_SERVICE) or name in _OF_LATER_IMAGES:
-        return
-    if not name.startswith(("generate.", "api.", "plan.model", "plan.negative_prompt")):
-        raise OptionError(
-            f"{name} cannot be changed by 'synaug generate'. Plan into another directory: synaug plan DATA --out OTHER "
-            f"--set {name}=..."
-        )
-    if has_images:
-        raise OptionError(
-            f"{path} holds images of {name} {before!r}; they cannot be continued with {now!r}. Plan into another "
-            "directory, or leave the option out."
-        )
 
 
 def run_name(run: RunPaths, recipe: Recipe) -> str:

@@ -68,7 +68,7 @@ def _train(
 ) -> None:
     from synaug import experiment
     from synaug.cli.printing import console
-    from synaug.pipeline import check_recipe
+    from synaug.pipeline import check_recipe, check_trainable, usual_methods
     from synaug.pipeline.preview import preview_training
     from synaug.recipes import with_settings
     from synaug.report import usage_lines
@@ -76,11 +76,14 @@ def _train(
     from synaug.runtime import storage
     from synaug.training import is_first_process, joined_team
 
-    recipe = with_settings(Run.open(run).recipe, settings or [])
-    if settings:
+    opened = Run.open(run)
+    recipe = with_settings(opened.recipe, settings or [])
+    names = usual_methods(names_of(methods), recipe)
+    if settings:  # Before they are recorded, so that a command that fails changes nothing.
         check_recipe(recipe)
+        check_trainable(opened, recipe, names, settings)
     seeds = seeds_from(recipe, num_seeds)
-    chosen: dict[str, Any] = {"methods": names_of(methods), "retrain": retrain or bool(methods), "seeds": seeds}
+    chosen: dict[str, Any] = {"methods": names, "retrain": retrain or bool(methods), "seeds": seeds}
     if dry_run:
         print_facts(preview_training(run, **chosen, recipe=recipe), as_json=as_json)
         return
@@ -88,7 +91,7 @@ def _train(
     with session(trust=trust) as progress, storage.lock(run) if first else contextlib.nullcontext():
         if settings:
             if first:
-                change_training(Run.open(run), recipe)
+                change_training(opened, recipe)
             # The other processes read the recipe that the first one changes, so they wait until it is written.
             joined_team(recipe.train.device)[0].wait()
         results = experiment.train(run, **chosen, progress=progress)
