@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def trained_model(
-    name: str, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress = silent
+    name: str, sets: Sets, run: RunPaths, recipe: Recipe, *, progress: Progress = silent
 ) -> tuple[ImageClassifier, float]:
     """Return the trained network of a method and the seconds spent; a finished checkpoint is loaded instead."""
     from synaug.training import COSINE_LOSSES, SCHEDULES, tracked
@@ -36,17 +36,17 @@ def trained_model(
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     sets = selected(sets, own.images)
     if method.starts_from is not None:
-        base, seconds = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
+        base, seconds = trained_model(method.starts_from, sets, run, recipe, progress=progress)
         began = time.monotonic()
         model = retrained_model(name, method.starts_from, base, sets=sets, recipe=recipe)
         return model, seconds + time.monotonic() - began
     data = sets.evened_out if method.uses_synthetic else sets.real
     if method.judged_from is not None:
-        base, _ = trained_model(method.judged_from, sets, run_folder, recipe, progress=progress)
+        base, _ = trained_model(method.judged_from, sets, run, recipe, progress=progress)
         features = kept_features(method.judged_from, base, method.data, data, sets=sets, recipe=recipe)
         data = judged(data, features, by=method.judged_by, quantile=recipe.quality.off_class_quantile)
     if method.groups_from is not None and bool((data.groups < 0).any()):
-        data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
+        data = with_groups(data, method, sets, run, recipe, progress=progress)
     options = stage_options(name, recipe, sets.num_counted)
     check_code([network_of(name, recipe)])
     model = make_model(
@@ -58,9 +58,7 @@ def trained_model(
         head="cosine" if method.schedule != "glmc" and options.loss in COSINE_LOSSES else "linear",
         seed=recipe.seed,
     )
-    with tracked(
-        recipe.train.track, name=f"{name}-{recipe.seed}", folder=_tracking_folder(run_folder, recipe)
-    ) as track:
+    with tracked(recipe.train.track, name=f"{name}-{recipe.seed}", folder=_tracking_folder(run, recipe)) as track:
         log = SCHEDULES[method.schedule](
             model,
             data,
@@ -68,7 +66,7 @@ def trained_model(
             seed=recipe.seed,
             device=recipe.train.device,
             precision=recipe.train.precision,
-            checkpoint=storage.make_folder(run_folder.checkpoint(name, recipe.seed)),
+            checkpoint=storage.make_folder(run.checkpoint(name, recipe.seed)),
             progress=progress,
             track=track,
             stage=f"training {name}",
@@ -76,9 +74,9 @@ def trained_model(
     return model, log.seconds
 
 
-def _tracking_folder(run_folder: RunPaths, recipe: Recipe) -> Path:
+def _tracking_folder(run: RunPaths, recipe: Recipe) -> Path:
     """Return the folder for a tracker; it is made here, since a tracker would follow a link."""
-    return run_folder.tracking if recipe.train.track is None else storage.make_folder(run_folder.tracking)
+    return run.tracking if recipe.train.track is None else storage.make_folder(run.tracking)
 
 
 def retrained_model(
@@ -121,7 +119,7 @@ def kept_features(
 
 
 def with_groups(
-    data: TrainingSet, method: Method, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress
+    data: TrainingSet, method: Method, sets: Sets, run: RunPaths, recipe: Recipe, *, progress: Progress
 ) -> TrainingSet:
     """Return the images with a group for those without an attribute: predicted, or their own."""
     from synaug.training.last_layer import own_groups, predicted_groups
@@ -129,6 +127,6 @@ def with_groups(
     assert method.groups_from is not None
     if method.groups_from == OWN:
         return own_groups(data)
-    base, _ = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
+    base, _ = trained_model(method.groups_from, sets, run, recipe, progress=progress)
     features = kept_features(method.groups_from, base, method.data, data, sets=sets, recipe=recipe)
     return replace(data, groups=predicted_groups(data, features))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,30 +24,27 @@ from synaug.run_directory.lock_file import (
 from synaug.run_directory.paths import RunPaths, check_regular
 from synaug.runtime import storage
 from synaug.runtime.files import directories
-from synaug.runtime.records import signatures
 from synaug.runtime.security import shell_word
 from synaug.synthesis.planning import Plan, plan_bytes, read_plan
-
-_opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with the last user
 
 
 @dataclass(frozen=True)
 class Run(RunPaths):
     """A planned run: its paths, and its files' content.
 
-    The plan and the manifest are read on first use and kept. While an open run is referenced, opening it again returns
-    the same object, unless its plan or manifest changed. The recipe is read every time, since training may change it.
+    Open it once and pass it on: the plan and the manifest are read on first use and kept. The recipe is read every
+    time, since training may change it.
     """
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path | str) -> Self:
         """Open a run directory created by ``plan``, after comparing its plan and manifest with their recorded digests.
 
         Raises:
             DataError: it has no plan, or its lock file is damaged.
             ChangedFileError: the plan or the manifest does not match its recorded digest.
         """
-        run = cls(directories.own(path))
+        run = cls(directories.own(Path(path)))
         if not run.plan_file.is_file() or not run.lock_file.is_file():
             missing = run.lock_file if run.plan_file.is_file() else run.plan_file
             raise DataError(
@@ -57,8 +53,7 @@ class Run(RunPaths):
             )
         check_regular(run)
         check_recorded(run)
-        key = (cls, run.path, signatures([run.plan_file, run.data_file]))
-        return _opened.setdefault(key, run)  # type: ignore[return-value]
+        return run
 
     @property
     def recipe(self) -> Recipe:
@@ -85,27 +80,28 @@ _OF_LATER_IMAGES = ("quality.max_attempts", "quality.max_missing", "generate.dev
 """Options beside those of the service that may change between two images of a run."""
 
 
-def change_generation(path: Path, overrides: Mapping[str, object], settings: Sequence[str] = ()) -> None:
+def change_generation(run: Run, overrides: Mapping[str, object], settings: Sequence[str] = ()) -> Run:
     """Change how a planned run generates: all of it before the first image, later only what changes no image.
 
+    Returns the run with its new plan, or ``run`` itself if nothing changes.
+
     Args:
-        path: run directory.
+        run: without images, or with images that the changes do not concern.
         overrides: dotted options, such as ``{"plan.model": "embedded"}``; None leaves one as it is.
         settings: as of ``--set``; these override ``overrides``.
 
     Raises:
         OptionError: an option is unknown or its value is not allowed, or images that are there depend on it.
     """
-    run = Run.open(path)
-    recipe = locked_recipe(run)
+    recipe = run.recipe
     changed = with_settings(with_overrides(recipe, dict(overrides)), settings)
     differing = changed_options(recipe, changed)
     if not differing:
-        return
-    with storage.lock(path):
-        has_images = (path / "journal").exists()
+        return run
+    with storage.lock(run.path):
+        has_images = (run.path / "journal").exists()
         for name, (before, now) in differing.items():
-            _check_may_change(path, name, before, now, has_images=has_images)
+            _check_may_change(run.path, name, before, now, has_images=has_images)
         plan = run.plan
         new = {"model": changed.plan.model, "negative_prompt": changed.plan.negative_prompt}
         changed_plan = replace(plan, options=plan.options.model_copy(update=new), generate=changed.generate)
@@ -113,6 +109,7 @@ def change_generation(path: Path, overrides: Mapping[str, object], settings: Seq
         replace_recipe(run, changed)
         if changed.plan.model != recipe.plan.model:
             change_lock(run, model={})
+    return Run.open(run.path)
 
 
 def _check_may_change(path: Path, name: str, before: object, now: object, *, has_images: bool) -> None:

@@ -51,7 +51,7 @@ from synaug.cli.shared_options import (
     Pretrained,
     Prompts,
     RecipeFile,
-    Run,
+    RunDirectory,
     Seed,
     Seeds,
     Settings,
@@ -83,7 +83,8 @@ def demo(
     Example:  synaug demo --out runs/demo --seed 1
     """
     from synaug import experiment
-    from synaug.pipeline import generate as generate_stage
+    from synaug.pipeline import check_complete
+    from synaug.run_directory import Run
     from synaug.runtime import demo_data, demo_recipe
 
     out, began = run_folder(out, "demo"), time.monotonic()
@@ -102,7 +103,7 @@ def demo(
     if not as_json:
         print_text(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     say_done("demo", out, began)
-    generate_stage.check_complete(out)
+    check_complete(Run.open(out), report["synthesis"])
 
 
 def run_all(
@@ -159,8 +160,9 @@ def run_all(
     Example:  synaug run photos/ --seeds 3
     """
     from synaug import experiment
-    from synaug.pipeline import generate as generate_stage
+    from synaug.pipeline import check_complete
     from synaug.pipeline.preview import preview_run
+    from synaug.run_directory import Run
     from synaug.synthesis.execution import cluster_named
 
     options = options_of(
@@ -181,7 +183,7 @@ def run_all(
         return
     out, began = run_folder(out, str(data)), time.monotonic()
     with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:
-        made = experiment.run(
+        content = experiment.run(
             data,
             out,
             options,
@@ -193,23 +195,24 @@ def run_all(
             notify=warn,
             progress=progress,
         )
-    show_report(made, out, as_json=as_json)
+    show_report(content, out, as_json=as_json)
     say_done("run", out, began)
-    generate_stage.check_complete(out)
+    check_complete(Run.open(out), content["synthesis"])
 
 
-def report(run: Run, as_json: Json = False) -> None:
+def report(run: RunDirectory, as_json: Json = False) -> None:
     """Write report.html and report.json from finished results.
 
     Example:  synaug report runs/photos
     """
-    from synaug.pipeline.report import report as write_report
+    from synaug.pipeline.reporting.report import report as write_report
+    from synaug.run_directory import Run
 
-    show_report(write_report(run), run, as_json=as_json)
+    show_report(write_report(Run.open(run)), run, as_json=as_json)
 
 
 def status(
-    run: Run,
+    run: RunDirectory,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run is done.")] = False,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 5.0,
     as_json: Json = False,
@@ -221,13 +224,14 @@ def status(
     Example:  synaug status runs/photos --watch
     """
     from synaug.pipeline import status as status_stage
+    from synaug.run_directory import Run
 
     if watch:
         from synaug.cli.watching import watch_status
 
         watch_status(run, interval=interval, as_json=as_json)
         return
-    content = status_stage.status(run)
+    content = status_stage.status(Run.open(run))
     if as_json:
         print_json(content)
     else:
