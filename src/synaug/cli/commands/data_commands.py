@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from synaug.cli.printing import print_facts, print_json, print_text
-from synaug.cli.session import options_of, session, split_names
+from synaug.cli.session import options_of, session
 from synaug.cli.shared_options import (
     Attribute,
     Data,
@@ -55,7 +55,7 @@ def count(
 
     options = options_of(
         recipe, benchmark=benchmark, label=label, attribute=attribute, split_column=split_column, path=path,
-        group_column=group_column, layout=layout, splits=split_names(splits),
+        group_column=group_column, layout=layout, splits=splits,
     )  # fmt: skip
     with session() as progress:
         manifest = readers.read_data(data, options.data, progress=progress)

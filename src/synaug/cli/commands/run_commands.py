@@ -12,14 +12,12 @@ from synaug.cli.printing import print_json, print_text, show_plan, show_report
 from synaug.cli.session import (
     named_code,
     names_of,
-    number_or_name,
     options_of,
     program,
     run_folder,
     say_done,
     seeds_from,
     session,
-    split_names,
     typed_command,
     warn,
 )
@@ -166,11 +164,9 @@ def run_all(
     from synaug.synthesis.execution import cluster_named
 
     options = options_of(
-        recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label, attribute=attribute,
-        split_column=split_column, path=path,
-        group_column=group_column, layout=layout, splits=split_names(splits), by=by,
-        target=number_or_name(target), model=model, generator=generator, endpoint=endpoint,
-        image_size=image_size, seed=seed, test_fraction=test_fraction,
+        recipe, aliases=aliases, prompts=prompts, label=label, attribute=attribute, split_column=split_column,
+        path=path, group_column=group_column, layout=layout, splits=splits, by=by, target=target, model=model,
+        generator=generator, endpoint=endpoint, image_size=image_size, seed=seed, test_fraction=test_fraction,
         settings=settings, preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
         budget=budget, folds=folds,
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synaug.cli.printing import print_facts, print_json, show_plan
-from synaug.cli.session import named_code, number_or_name, options_of, run_folder, session, split_names
+from synaug.cli.session import named_code, options_of, run_folder, session
 from synaug.cli.shared_options import (
     Address,
     Aliases,
@@ -99,12 +99,10 @@ def plan(
     from synaug.runtime import check_free, claim, storage
 
     options = options_of(
-        recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label, attribute=attribute,
-        split_column=split_column, path=path,
-        group_column=group_column, layout=layout, splits=split_names(splits), by=by,
-        target=number_or_name(target), cap=cap, variant=variant, model=model, generator=generator,
-        endpoint=endpoint,
-        image_size=image_size, network=network, seed=seed, test_fraction=test_fraction, settings=settings,
+        recipe, aliases=aliases, prompts=prompts, label=label, attribute=attribute, split_column=split_column,
+        path=path, group_column=group_column, layout=layout, splits=splits, by=by, target=target, cap=cap,
+        variant=variant, model=model, generator=generator, endpoint=endpoint, image_size=image_size, network=network,
+        seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
         with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:

@@ -6,7 +6,6 @@ again without a part of the real training images, with a share of its steps, and
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +19,7 @@ from synaug.evaluation import Metric, chosen_name, lead, standings
 from synaug.methods import (
     DEFAULT_METHODS,
     Sets,
-    images_digest,
     load_sets,
-    options_of,
     read_result,
     stage_options,
     uses_autoencoder,
@@ -36,6 +33,7 @@ from synaug.pipeline.choosing.folds import (
     real_folds,
     with_frozen_features,
 )
+from synaug.pipeline.choosing.judging_key import judging_key
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.part_names import CHOICE
 from synaug.pipeline.results import read_choice
@@ -44,7 +42,6 @@ from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, enter, silent, storage
 from synaug.runtime.records import write_sealed
 from synaug.schemas import Candidate, Choice, Rival
-from synaug.synthesis.execution import synthetic_manifest
 
 if TYPE_CHECKING:
     from synaug.training import TrainingSet
@@ -160,17 +157,10 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
 
 
 def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run: Run) -> str:
-    """Return a digest of everything that determines the choice; test images do not."""
+    """Return the key of the choice, which test images do not determine."""
     frame = manifest.frame[manifest.frame["split"] != "test"]
-    synthetic = images_digest(synthetic_manifest(run.plan, run.path))
-    content = {
-        "options": {name: options_of(name, recipe) for name in names},
-        "choose": recipe.choose.model_dump(mode="json"),
-        "seed": recipe.seed,
-        "real": storage.digest("\n".join(frame["id"].astype(str) + frame["split"].astype(str)).encode()),
-        "synthetic": synthetic,
-    }
-    return storage.digest(json.dumps(content, sort_keys=True).encode())
+    rows = frame["id"].astype(str) + frame["split"].astype(str)
+    return judging_key(names, recipe, run, rows, choose=recipe.choose.model_dump(mode="json"))
 
 
 def _validation(manifest: Manifest, sets: Sets) -> TrainingSet | None:

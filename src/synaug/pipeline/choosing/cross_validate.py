@@ -7,7 +7,6 @@ synthetic images that were made from it. Each training takes as many steps as in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from synaug.data import Manifest, class_counts
 from synaug.errors import DataError
 from synaug.evaluation import FoldPredictions
 from synaug.evaluation.cross_validated import cross_validated
-from synaug.methods import images_digest, load_sets, options_of, uses_autoencoder
+from synaug.methods import load_sets, uses_autoencoder
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.choosing.comparison import best_rival
 from synaug.pipeline.choosing.folds import (
@@ -29,6 +28,7 @@ from synaug.pipeline.choosing.folds import (
     real_folds,
     with_frozen_features,
 )
+from synaug.pipeline.choosing.judging_key import judging_key
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.results import JUDGE_AGAIN, chosen_result, finished_results, read_cross_validation
 from synaug.recipes import with_overrides
@@ -36,7 +36,6 @@ from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, duration, silent, storage
 from synaug.runtime.records import of_form, read_sealed, write_sealed
 from synaug.schemas import CrossValidation, Result
-from synaug.synthesis.execution import synthetic_manifest
 
 SCHEMA_VERSION = 1
 ENOUGH = 30  # test images of the rarest class from which one split tells enough
@@ -190,15 +189,7 @@ def _fold_predictions(path: Path, num_images: int, num_methods: int) -> np.ndarr
 
 
 def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run: Run, folds: int) -> str:
-    """Return a digest of all that decides the predictions."""
+    """Return the key of the predictions."""
     frame = images.frame
     rows = frame["id"].astype(str) + " " + frame["label"].astype(str) + " " + frame["attribute"].astype(str)
-    content = {
-        "methods": list(names),
-        "options": {name: options_of(name, recipe) for name in names},
-        "folds": [folds, recipe.cross_validate.repeats],
-        "seed": recipe.seed,
-        "real": storage.digest("\n".join(rows).encode()),
-        "synthetic": images_digest(synthetic_manifest(run.plan, run.path)),
-    }
-    return storage.digest(json.dumps(content, sort_keys=True).encode())
+    return judging_key(names, recipe, run, rows, methods=list(names), folds=[folds, recipe.cross_validate.repeats])
