@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from synaug import experiment
 from synaug.cli import COMMANDS, session
 from synaug.cli.printing import console
-from synaug.errors import Interrupted
+from synaug.errors import DataError, Interrupted
+from synaug.methods import DEFAULT_METHODS
 from synaug.methods.results import read_result
 from synaug.pipeline.train import train
+from synaug.recipes import read_recipe
 from synaug.run_directory import Run, RunPaths
-from synaug.runtime import signals, storage
+from synaug.runtime import demo_recipe, signals, storage
 
 
 @pytest.fixture
@@ -596,3 +599,24 @@ def test_the_command_for_ones_own_images_can_be_typed(monkeypatch, tmp_path):
     assert session.program() == ".venv/bin/synaug"
     monkeypatch.setattr("sys.argv", ["synaug", "demo"])
     assert session.program() == "synaug"
+
+
+def test_the_quick_demo_runs_every_part_on_less(synaug, monkeypatch, tmp_path):
+    asked = {}
+
+    def run(source, out, recipe, **options):
+        asked.update(options, out=out, recipe=recipe)
+        raise DataError("enough seen")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiment, "run", run)
+    demo = read_recipe(demo_recipe())
+    assert synaug("demo").code == 4
+    assert (asked["out"], asked["recipe"], asked["methods"]) == (Path("runs/demo"), demo, DEFAULT_METHODS)
+    assert synaug("demo", "--quick").code == 4
+    quick = asked["recipe"]
+    assert asked["out"] == Path("runs/demo-quick")
+    assert quick.train.stage1.steps < demo.train.stage1.steps
+    assert quick.plan.cap < 490
+    assert quick.generate.steps < 10
+    assert set(quick.choose.candidates) <= set(asked["methods"]) < set(DEFAULT_METHODS)

@@ -4,7 +4,8 @@
 
     SynaugError (1)
     ├── OptionError (2)        wrong usage or options; also a ValueError
-    │   └── InUseError         another process works on the same folder
+    │   ├── InUseError         another process works on the same folder
+    │   └── OutdatedCheckpointError  an unfinished training has other options, data or another network
     ├── IncompleteError (3)    finished, but with fewer images than planned
     ├── DataError (4)          bad data; also a ValueError
     │   └── ChangedFileError   a file does not match its recorded digest
@@ -34,6 +35,10 @@ class OptionError(SynaugError, ValueError):
 
 class InUseError(OptionError):
     """Another process holds the folder; the same call succeeds once that process has ended."""
+
+
+class OutdatedCheckpointError(OptionError):
+    """A checkpoint belongs to a training with other options, data or another network."""
 
 
 class IncompleteError(SynaugError):

@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 import torch
+from threadpoolctl import ThreadpoolController
 
 from synaug.errors import EnvironmentFault, OptionError
-from synaug.runtime.devices import chosen_device, chosen_precision
+from synaug.runtime.devices import MANY_MULTIPLICATIONS, chosen_device, chosen_precision, threads_for
+from synaug.training.last_layer import retrain_classifier
 
 
 def test_precision_is_chosen_by_the_device_and_never_half_on_a_cpu():
@@ -28,3 +31,32 @@ def test_a_name_that_is_no_device_is_an_option_error():
 def test_generation_and_training_may_prefer_different_formats_on_a_gpu():
     assert chosen_precision("auto", torch.device("cuda"), on_gpu="float16") == torch.float16
     assert chosen_precision("auto", torch.device("cpu"), on_gpu="float16") == torch.float32
+
+
+def threads() -> set[int]:
+    return {each["num_threads"] for each in ThreadpoolController().select(internal_api="openblas").info()}
+
+
+def limited_to(number: int):
+    return ThreadpoolController().select(internal_api="openblas").limit(limits=number)
+
+
+def test_small_products_have_one_thread_and_large_ones_keep_theirs():
+    with limited_to(2):
+        with threads_for(MANY_MULTIPLICATIONS - 1):
+            assert threads() == {1}
+        with threads_for(MANY_MULTIPLICATIONS):
+            assert threads() == {2}
+        assert threads() == {2}
+
+
+def test_a_small_last_layer_is_fitted_with_one_thread():
+    seen = []
+
+    def method(problem, *, regularization, seed):
+        seen.append(threads())
+        return problem.start
+
+    with limited_to(2):
+        retrain_classifier(torch.nn.Linear(3, 2), np.eye(3, dtype=np.float32), labels=[0, 1, 0], method=method)
+    assert seen == [{1}]

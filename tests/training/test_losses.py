@@ -209,3 +209,14 @@ def test_group_dro_keeps_its_weights_in_evaluation():
 def test_group_dro_needs_groups():
     with pytest.raises(OptionError, match=r"The loss group_dro needs groups, but the data have no attribute"):
         loss_named("group_dro", num_groups=0)
+
+
+def test_group_weights_stay_as_they_are_in_a_step_without_a_finite_loss():
+    loss = GroupDRO(2)
+    before = loss.weights.clone()
+    groups = torch.tensor([0, 1])
+    known = LossContext(class_counts=torch.ones(2), groups=groups)
+    assert not torch.isfinite(loss(torch.full((2, 2), math.nan), torch.eye(2), context=known))
+    assert torch.equal(loss.weights, before)
+    loss(torch.eye(2), torch.diag(torch.tensor([1.0, 0.5])), context=known)
+    assert not torch.equal(loss.weights, before)

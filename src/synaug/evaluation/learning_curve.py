@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synaug.runtime import threads_for
+
 SHARES = (0.25, 0.5, 1.0)
 COMPONENTS = 128
 STRENGTH = 0.1  # C of the logistic regression on components of standardized features
@@ -57,7 +59,8 @@ def learning_curve(
             kept = seen[position < np.maximum(1, np.ceil(share * counts[labels[seen]]))]
             if len(np.unique(labels[kept])) < 2:
                 continue
-            found = _fitted_probabilities(features[kept], labels[kept], features[held], num_classes)
+            with threads_for(features.size * num_classes):
+                found = _fitted_probabilities(features[kept], labels[kept], features[held], num_classes)
             right[number, held] = found.argmax(1) == labels[held]
             if share == 1.0:
                 probabilities[held] = found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synaug.runtime import threads_for, without_warnings
 from synaug.synthesis.quality import class_thresholds, margins
 
 if TYPE_CHECKING:
@@ -110,13 +111,12 @@ def class_probabilities(data: TrainingSet, features: Tensor, *, seed: int = 0) -
             ).fit(inputs[seen], labels[seen])
             found[np.ix_(asked, model.classes_)] = model.predict_proba(inputs[asked])
 
-    fill(real, np.flatnonzero(is_synthetic))
     counts = np.bincount(labels[real], minlength=data.num_classes)
     folds = max(2, min(FOLDS, int(counts[counts > 0].min(initial=FOLDS))))
-    from synaug.runtime import without_warnings
-
     with without_warnings():  # a class with a single image is in one fold only, which is correct here
         parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(real, labels[real]))
-    for seen, asked in parts:
-        fill(real[seen], real[asked])
+    with threads_for(inputs.size * data.num_classes):
+        fill(real, np.flatnonzero(is_synthetic))
+        for seen, asked in parts:
+            fill(real[seen], real[asked])
     return np.maximum(found, 1e-12)

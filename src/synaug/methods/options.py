@@ -10,6 +10,7 @@ from typing import Any, NotRequired, TypedDict
 from synaug.config import MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
 from synaug.errors import OptionError, unknown
 from synaug.methods.registry import METHODS, OWN, Changes, Method
+from synaug.run_directory import TRAINING_ENVIRONMENT
 
 REVISED = {
     ("loss", "ldam_drw"): 1,  # divided by the sum of weights
@@ -20,7 +21,6 @@ REVISED = {
 """Revision numbers of formulas that changed: results of older revisions are trained again."""
 
 _DECIDING = ("data", "stage1", "schedule", "starts_from", "retrain", "groups_from", "judged_from", "judged_by")
-_NOT_DECIDING = {"device", "track", "in_memory"}
 
 
 def method_named(name: str, recipe: Recipe) -> Method:
@@ -154,7 +154,7 @@ def options_of(name: str, recipe: Recipe) -> DecidingOptions:
     """Return the options that determine the result of a method, apart from images and seed, as plain JSON values."""
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     entry: _Entry = json.loads(json.dumps({key: getattr(method, key) for key in _DECIDING}))
-    train = recipe.train.model_dump(mode="json", exclude=_NOT_DECIDING)
+    train = recipe.train.model_dump(mode="json", exclude={*TRAINING_ENVIRONMENT})
     train["pretrained"] = recipe.train.pretrained is True  # an undecided auto starts from scratch
     found: DecidingOptions = {
         "method": entry,
@@ -199,7 +199,7 @@ def _resolved(options: DecidingOptions) -> dict[str, object]:
         "images": own.images.model_dump(mode="json"),
         "network": [own.network, options.get("network_digest")],
         "train": TrainOptions.model_validate(options["train"]).model_dump(
-            mode="json", exclude=_NOT_DECIDING | {"stage1", "retrain"}
+            mode="json", exclude={*TRAINING_ENVIRONMENT, "stage1", "retrain"}
         ),
     }
     if method.starts_from is None:

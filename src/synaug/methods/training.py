@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synaug.config import MethodOptions, Recipe
+from synaug.errors import OutdatedCheckpointError
 from synaug.methods.datasets import Sets, retraining_data, retraining_set, selected
 from synaug.methods.judging import judged
 from synaug.methods.networks import check_code
 from synaug.methods.options import method_named, network_of, retrain_options, stage_options
 from synaug.methods.registry import OWN, Method
-from synaug.run_directory import RunPaths
+from synaug.run_directory import CHECKPOINT_FILES, RunPaths
 from synaug.runtime import Progress, silent, storage
 
 WEIGHTS_GROUPS = "cross_fitted"
@@ -30,9 +31,6 @@ def trained_model(
     name: str, sets: Sets, run: RunPaths, recipe: Recipe, *, progress: Progress = silent
 ) -> tuple[ImageClassifier, float]:
     """Return the trained network of a method and the seconds spent; a finished checkpoint is loaded instead."""
-    from synaug.training import COSINE_LOSSES, SCHEDULES, tracked
-    from synaug.training.networks import make_model
-
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     sets = selected(sets, own.images)
     if method.starts_from is not None:
@@ -47,8 +45,28 @@ def trained_model(
         data = judged(data, features, by=method.judged_by, quantile=recipe.quality.off_class_quantile)
     if method.groups_from is not None and bool((data.groups < 0).any()):
         data = with_groups(data, method, sets, run, recipe, progress=progress)
-    options = stage_options(name, recipe, sets.num_counted)
     check_code([network_of(name, recipe)])
+    try:
+        return _trained_features(name, data, sets, run, recipe, progress=progress)
+    except OutdatedCheckpointError:
+        # The run's data and options are as recorded, so someone changed them on purpose, as with ``train --set``.
+        _remove_checkpoint(name, run, recipe)
+        return _trained_features(name, data, sets, run, recipe, progress=progress)
+
+
+def _trained_features(
+    name: str, data: TrainingSet, sets: Sets, run: RunPaths, recipe: Recipe, *, progress: Progress
+) -> tuple[ImageClassifier, float]:
+    """Return the network of a method that trains its own features, resumed from its checkpoint, and the seconds.
+
+    Raises:
+        OutdatedCheckpointError: the checkpoint is of other options, images or another network.
+    """
+    from synaug.training import COSINE_LOSSES, SCHEDULES, tracked
+    from synaug.training.networks import make_model
+
+    method = method_named(name, recipe)
+    options = stage_options(name, recipe, sets.num_counted)
     model = make_model(
         network_of(name, recipe),
         num_classes=data.num_classes,
@@ -72,6 +90,17 @@ def trained_model(
             stage=f"training {name}",
         )
     return model, log.seconds
+
+
+def _remove_checkpoint(name: str, run: RunPaths, recipe: Recipe) -> None:
+    """Remove the training state of a method and its outdated result, once no process reads them any more."""
+    from synaug.training import joined_team
+
+    team, _ = joined_team(recipe.train.device)
+    team.wait()
+    if team.is_first:
+        storage.remove_tree(run.checkpoint(name, recipe.seed), names=CHECKPOINT_FILES, last="result.json")
+    team.wait()
 
 
 def _tracking_folder(run: RunPaths, recipe: Recipe) -> Path:

@@ -13,3 +13,4 @@ from .pretraining import resolve_pretraining as resolve_pretraining
 from .pretraining import usual_methods as usual_methods
 from .results import chosen_result as chosen_result
 from .results import finished_results as finished_results
+from .train import check_trainable as check_trainable

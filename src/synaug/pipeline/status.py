@@ -6,6 +6,7 @@ import math
 import time
 
 from synaug.methods import DEFAULT_METHODS
+from synaug.pipeline.pretraining import usual_methods
 from synaug.pipeline.results import finished_results
 from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
@@ -38,7 +39,7 @@ def status(run: Run) -> Status:
     elif run.page.exists() and not holders:
         stage = "done"
     else:
-        stage = "train" if len(results) < len(DEFAULT_METHODS) else "report"
+        stage = "train" if len(results) < len(usual_methods(DEFAULT_METHODS, recipe)) else "report"
     if stage in ("generate", "done"):
         training = None
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from synaug.methods import (
     train_method,
     uses_autoencoder,
 )
+from synaug.pipeline.choosing import uses_synthetic
 from synaug.pipeline.measure_gap import is_measured, write_gap
 from synaug.pipeline.part_names import training_part
 from synaug.pipeline.review import check_applied, check_present
@@ -69,13 +71,7 @@ def train(
     wanted = [name for name in methods if retrain or method_named(name, locked).starts_from is None]
     plan = run.plan
     check_applied(run)
-    if not is_settled(plan, folder=run.path, quality=locked.quality) and any(
-        method_named(n, locked).data == "evened_out" for n in wanted
-    ):
-        raise DataError(
-            f"Some images of {run.path} have not been generated yet. Generate them with: "
-            f"synaug generate {shell_word(run.path)}"
-        )
+    check_trainable(run, locked, wanted)
     check_networks(wanted, locked, plan)
     synthetic = synthetic_manifest(plan, run.path)
     check_present(synthetic, run)
@@ -135,3 +131,29 @@ def _without_result(
     # would wait forever in a training that the others skip.
     team.wait()
     return missing
+
+
+def check_trainable(run: Run, recipe: Recipe, methods: Sequence[str], settings: Sequence[str] = ()) -> None:
+    """Raise an error if a method needs synthetic images that have not been generated yet.
+
+    Args:
+        run: planned run.
+        recipe: its options, with changes that are not recorded yet.
+        methods: names of the methods to train.
+        settings: those changes, as of ``--set``, for the command in the message.
+
+    Raises:
+        DataError: images are missing; the message names the command that generates them, and the one that trains the
+            methods that need none.
+    """
+    waiting = [name for name in methods if uses_synthetic(name, recipe)]
+    if not waiting or is_settled(run.plan, folder=run.path, quality=recipe.quality):
+        return
+    message = (
+        f"Some images of {run.path} have not been generated yet, and {waiting[0]} is trained on them. Generate them "
+        f"with: synaug generate {shell_word(run.path)}"
+    )
+    if ready := [name for name in methods if name not in waiting]:
+        options = ["--methods", ",".join(ready), *(f"--set={setting}" for setting in settings)]
+        message += f". Or train without them: {shlex.join(['synaug', 'train', str(run.path), *options])}"
+    raise DataError(message)

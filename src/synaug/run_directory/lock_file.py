@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NotRequired, TypedDict, cast
 
 from synaug.config import Recipe
-from synaug.errors import ChangedFileError, DataError, OptionError
+from synaug.errors import ChangedFileError, DataError
 from synaug.recipes import make_recipe
 from synaug.run_directory.paths import RunPaths
-from synaug.runtime import machine, storage
+from synaug.runtime import storage
 from synaug.runtime.records import check_file, current_digest, read_sealed, required, write_sealed
-from synaug.runtime.security import redacted, shell_word
+from synaug.runtime.security import redacted
 
-LIBRARIES = (
-    "synaug",
-    "torch",
-    "torchvision",
-    "diffusers",
-    "transformers",
-    "timm",
-    "scikit-learn",
-    "numpy",
-    "Pillow",
-)
 SCHEMA_VERSION = 1
 _OF_MODEL = ("model", "revision", "license", "path", "weights")
-_OF_METHODS = ("methods.", "choose.", "cross_validate.")
-OF_SERVICE = tuple(  # options that do not affect the images of a service
-    f"api.{name} "
-    for name in (
-        *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
-    )
-)
-_OF_TRAINING = ("train.", "methods.", "choose.", "cross_validate.", "name ")
-_SHOWN_DIFFERENCES = 6
 _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug plan DATA --out OTHER"
 
 
@@ -109,82 +86,6 @@ def change_lock(run: RunPaths, **changes: object) -> None:
         write_sealed(run.lock_file, redacted({**content, **changes}))
 
 
-def write_lock(
-    run: RunPaths, *, source: str, recipe: Recipe, data_digest: str, model: Mapping[str, str | None] | None = None
-) -> None:
-    """Create the lock file of a run, or check an existing one against the recipe and data.
-
-    Options of single methods may change at any time, since each result records its options; other training options may
-    change until something is trained.
-
-    Raises:
-        OptionError: the folder already holds a run of other data or options; the message lists them.
-    """
-    content: LockFile = {
-        "schema_version": 1,
-        "source": source,
-        "data_digest": data_digest,
-        "recipe": recipe.model_dump(mode="json"),
-        "versions": {name: _version(name) for name in LIBRARIES} | {"python": platform.python_version()},
-        "machine": machine(),
-    }
-    if run.lock_file.exists():
-        differing = _differences(read_lock(run), content)
-        allowed = OF_SERVICE + (_OF_METHODS if run.checkpoints.exists() else _OF_TRAINING)
-        if differing and all(name.startswith(allowed) for name in differing):
-            replace_recipe(run, recipe)
-        elif differing:
-            raise OptionError(f"{run.path} already holds another run ({_in_short(differing)}). {_way_out(run, recipe)}")
-        change_lock(run, source=redacted(source))
-        return
-    if model:
-        content["model"] = dict(model)
-    write_sealed(run.lock_file, redacted(content))
-
-
-def _way_out(run: RunPaths, recipe: Recipe) -> str:
-    """Return the advice for options that differ from those of a run: retrain, or use another folder."""
-    differing = changed_options(locked_recipe(run), recipe)
-    settings = [f"{name}={'null' if value is None else value}" for name, (_, value) in differing.items()]
-    if settings and all(setting.startswith(_OF_TRAINING) for setting in settings):
-        command = shlex.join(["synaug", "train", str(run.path), *(f"--set={setting}" for setting in settings)])
-        return f"To train again on the same images: {command}. To keep both, choose another folder with --out."
-    return (
-        "Choose another folder with --out, or repeat the options of that run to resume it. Only options of training "
-        f"may change on the same images: synaug train {shell_word(run.path)} --set train.SECTION.OPTION=VALUE"
-    )
-
-
-def change_training(run: RunPaths, recipe: Recipe) -> Recipe:
-    """Replace the training options of a run; its images stay, and methods with changed options are retrained.
-
-    Returns the recipe, as now recorded in the lock file.
-
-    Raises:
-        OptionError: another option differs, one that affects the images.
-    """
-    differing = changed_options(locked_recipe(run), recipe)
-    outside = [name for name in differing if not name.startswith(("train.", "methods."))]
-    if outside:
-        raise OptionError(
-            f"{outside[0]} cannot change in {run.path}: the images there depend on it. Allowed are the options below "
-            "train and methods. For others start a new run: synaug run DATA --out OTHER --set ..."
-        )
-    if differing:
-        replace_recipe(run, recipe)
-    return recipe
-
-
-def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[object, object]]:
-    """Return the dotted options that differ, each with its value before and now."""
-    old, new = (_flat(recipe.model_dump(mode="json")) for recipe in (before, now))
-    return {
-        name: (old.get(name), new.get(name))
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    }
-
-
 def locked_recipe(run: RunPaths) -> Recipe:
     """Return the options the run was planned with."""
     return make_recipe(read_lock(run)["recipe"], where=str(run.lock_file))
@@ -252,34 +153,3 @@ def write_networks(run: RunPaths, digests: Mapping[str, str]) -> None:
 def replace_recipe(run: RunPaths, recipe: Recipe) -> None:
     """Record changed options, such as the network of a later training."""
     change_lock(run, recipe=redacted(recipe.model_dump(mode="json")))
-
-
-def _differences(before: LockFile, now: LockFile) -> list[str]:
-    found = []
-    if before.get("data_digest") != now["data_digest"]:
-        found.append(f"its data are {before.get('source')}, now {now['source']}, or files changed since")
-    changed = changed_options(make_recipe(before.get("recipe", {})), make_recipe(now["recipe"]))  # adds new defaults
-    found += [f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items()]
-    return found
-
-
-def _in_short(differences: list[str]) -> str:
-    more = len(differences) - _SHOWN_DIFFERENCES
-    return "; ".join(differences[:_SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _flat(content: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -16,6 +16,8 @@ from .devices import chosen_device as chosen_device
 from .devices import chosen_precision as chosen_precision
 from .devices import forked_randomness as forked_randomness
 from .devices import machine as machine
+from .devices import threads_for as threads_for
+from .devices import to_device as to_device
 from .embedded import ASSETS as ASSETS
 from .embedded import demo_data as demo_data
 from .embedded import demo_recipe as demo_recipe

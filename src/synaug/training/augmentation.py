@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from synaug.runtime import to_device
+
 
 def crop_and_flip(images: Tensor, *, padding: int, flip: bool, rng: np.random.Generator) -> Tensor:
     """Return random crops of the zero-padded images, each at its own offset, half of them mirrored.
@@ -46,10 +48,10 @@ def _windows_by_slices(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray
 
 def _windows_by_gather(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
     """Return each image's window with one gather, which is fast on a GPU."""
-    down, right = torch.from_numpy(offsets).to(padded.device)
+    down, right = to_device(offsets, padded.device)
     windows = padded.unfold(2, size[0], 1).unfold(3, size[1], 1)
     result = windows[torch.arange(len(padded), device=padded.device), :, down, right]
-    turned = torch.from_numpy(mirrored).to(padded.device)
+    turned = to_device(mirrored, padded.device)
     return torch.where(turned[:, None, None, None], result.flip(3), result)
 
 
@@ -62,10 +64,9 @@ def cutout(images: Tensor, *, rng: np.random.Generator, share: float = 0.5) -> T
     num, _, height, width = images.shape
     inside = []
     for length in (height, width):
-        center = torch.from_numpy(rng.integers(0, length, (num, 1)))
-        start = center - int(length * share) // 2
-        place = torch.arange(length)
-        inside.append(((place >= start) & (place < start + int(length * share))).to(images.device))
+        start = rng.integers(0, length, (num, 1)) - int(length * share) // 2
+        place = np.arange(length)
+        inside.append(to_device((place >= start) & (place < start + int(length * share)), images.device))
     square = inside[0][:, None, :, None] & inside[1][:, None, None, :]
     return images.masked_fill(square, 0)
 
@@ -93,7 +94,7 @@ def random_resized_crop(
     theta[:, 0, 2] = rng.uniform(-1, 1, num) * (1 - across)
     theta[:, 1, 2] = rng.uniform(-1, 1, num) * (1 - along)
     shape = [*images.shape[:2], *(size or images.shape[2:])]
-    grid = F.affine_grid(torch.from_numpy(theta).to(images.device), shape, align_corners=False)
+    grid = F.affine_grid(to_device(theta, images.device), shape, align_corners=False)
     parts = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     return parts.round().clamp(0, 255).to(torch.uint8)
 
@@ -104,10 +105,10 @@ def color_jitter(images: Tensor, *, rng: np.random.Generator, strength: float = 
     Chen et al. 2020, "A Simple Framework for Contrastive Learning" (SimCLR), appendix A, without the hue.
     """
     brightness, contrast, saturation = (
-        torch.from_numpy(factors.astype(np.float32)).to(images.device)[:, None, None, None]
+        to_device(factors.astype(np.float32), images.device)[:, None, None, None]
         for factors in rng.uniform(1 - strength, 1 + strength, (3, len(images)))
     )
-    becomes_grey = torch.from_numpy(rng.random(len(images)) < 0.2).to(images.device)
+    becomes_grey = to_device(rng.random(len(images)) < 0.2, images.device)
     values = images.float() * brightness
     values = torch.lerp(values.mean((1, 2, 3), keepdim=True), values, contrast)
     grey = values.mean(1, keepdim=True)
@@ -126,7 +127,7 @@ def gaussian_blur(images: Tensor, *, rng: np.random.Generator, largest: float = 
     reach = max(1, int(3 * largest * max(height, width)))
     distances = np.arange(-reach, reach + 1)
     weights = np.exp(-0.5 * (distances / np.maximum(deviations, 1e-3)[:, None]) ** 2)
-    kernels = torch.from_numpy((weights / weights.sum(1, keepdims=True)).astype(np.float32)).to(images.device)
+    kernels = to_device((weights / weights.sum(1, keepdims=True)).astype(np.float32), images.device)
     kernels = kernels.repeat_interleave(channels, 0)[:, None]
     values = images.float().reshape(1, num * channels, height, width)
     for kernel, sides in ((kernels[..., None, :], (reach, reach, 0, 0)), (kernels[..., None], (0, 0, reach, reach))):

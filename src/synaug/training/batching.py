@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from synaug.config import StageOptions
 from synaug.errors import unknown
+from synaug.runtime import to_device
 from synaug.training.augmentation import AUGMENTATIONS, crop_and_flip, random_resized_crop
 from synaug.training.losses import loss_named
 from synaug.training.mixing import Batch, PartnerDraw, mixing_named
@@ -41,7 +41,7 @@ def batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
         if options.mixing_probability < 1 and rng.random() >= options.mixing_probability:
             return batch
         if draw is None:
-            order = torch.from_numpy(rng.permutation(len(rows))).to(batch.images.device)
+            order = to_device(rng.permutation(len(rows)), batch.images.device)
             partners = Batch(batch.images[order], batch.targets[order])
         else:
             partners = plain(draw(rows, rng), rng, share)
@@ -74,17 +74,19 @@ def plain_batch_maker(data: TrainingSet, options: StageOptions) -> MakeBatch:
     check_augmentations(options)
     crop = cropping(data, options)
     factors = synthetic_factor(options)
+    classes = torch.arange(data.num_classes, device=data.labels.device)
 
     def make(rows: np.ndarray, rng: np.random.Generator, share: float = 0.0) -> Batch:
-        index = torch.from_numpy(rows).to(data.labels.device)
+        positions = torch.from_numpy(rows)
+        index = to_device(positions, data.labels.device)
         if options.autoencoded and data.twins is not None:
-            images = data.with_twins(index, torch.from_numpy(rng.random(len(rows)) < options.autoencoded))
+            images = data.with_twins(positions, torch.from_numpy(rng.random(len(rows)) < options.autoencoded))
         else:
-            images = data.batch(index)
+            images = data.batch(positions)
         images = crop(images, rng)
         for name in options.augmentations:
             images = AUGMENTATIONS[name](images, rng=rng)
-        targets = F.one_hot(data.labels[index], data.num_classes).float()
+        targets = (data.labels[index, None] == classes).float()
         if factors is not None:
             targets = targets * torch.where(data.is_synthetic[index], factors(share), 1.0)[:, None]
         if data.weights is not None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synaug.config import StageOptions
-from synaug.errors import DataError, OptionError
+from synaug.errors import DataError, OutdatedCheckpointError
 from synaug.runtime import storage
 from synaug.runtime.records import required
 from synaug.training.lazy_images import ImageFiles
@@ -54,7 +54,7 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> TrainingRecor
     """Load the state into all parts and return the stored plain values; None if there is no checkpoint.
 
     Raises:
-        OptionError: the checkpoint belongs to other options, data or another network.
+        OutdatedCheckpointError: the checkpoint belongs to other options, data or another network.
         DataError: the file is damaged.
     """
     path = folder / FILE
@@ -62,7 +62,7 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> TrainingRecor
         return None
     tensors, content = unpack(path, way_out=f"Remove {path} to train it again.")
     if content.get("digest") != digest:
-        raise OptionError(
+        raise OutdatedCheckpointError(
             f"The checkpoint in {folder} is of a training with other options, data or network. "
             "Remove that folder to train from the start, or use the original options."
         )

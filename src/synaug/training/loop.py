@@ -35,6 +35,7 @@ from synaug.runtime import (
     signals,
     silent,
     storage,
+    to_device,
 )
 from synaug.training.batching import BatchMaker, MakeBatch, batch_maker, is_weighted
 from synaug.training.checkpoint import Parts, TrainingRecord, read_checkpoint, training_digest, write_checkpoint
@@ -42,7 +43,7 @@ from synaug.training.distributed import Team, joined_team
 from synaug.training.lazy_images import ImageFiles
 from synaug.training.losses import Loss, LossContext, loss_named
 from synaug.training.networks import logit_scale
-from synaug.training.optimization import learning_rate_share, make_optimizer, num_steps
+from synaug.training.optimization import StepRecord, learning_rate_share, make_optimizer, num_steps, step_if_finite
 from synaug.training.sampling import batches, drawn_counts
 from synaug.training.training_set import TrainingSet
 
@@ -158,12 +159,15 @@ def train_representation(
     if isinstance(criterion, nn.Module):
         modules["loss"] = criterion.to(place)
     if options.average:
-        modules["average"] = AveragedModel(
+        average = AveragedModel(
             model,
             multi_avg_fn=get_ema_multi_avg_fn(options.average),  # type: ignore[no-untyped-call]
             use_buffers=True,
         )
-    parts = Parts(modules=modules, optimizer=make_optimizer(model, options))
+        average.n_averaged = average.n_averaged.cpu()  # read in each step, for which a GPU would have to wait
+        modules["average"] = average
+    record = StepRecord(place)
+    parts = Parts(modules=modules, optimizer=make_optimizer(model, options, fused=record.every > 1))
     make_batch = maker(data, options)
     run = _Run(
         parts,
@@ -171,6 +175,7 @@ def train_representation(
         options,
         criterion,
         make_batch,
+        record=record,
         team=team,
         steps=steps,
         seed=seed,
@@ -199,13 +204,15 @@ class _Run:
         criterion: Loss,
         make_batch: MakeBatch,
         *,
+        record: StepRecord,
         team: Team,
         steps: int,
         seed: int,
         dtype: torch.dtype,
         checkpoint: Path | None,
     ) -> None:
-        self.team = team
+        self.team, self.record = team, record
+        self.stop = torch.zeros((), device=data.labels.device)
         self.parts, self.data, self.options, self.criterion = parts, data, options, criterion
         self.model, self.steps, self.seed = parts.modules["model"], steps, seed
         self.dtype, self.checkpoint = dtype, checkpoint
@@ -214,15 +221,14 @@ class _Run:
         self.class_counts = prior_counts(data, options)
         self.is_weighted = is_weighted(data, options)
         self.digest = training_digest(self.model, data, options, seed=seed, steps=steps) if checkpoint else ""
-        self.losses: list[Tensor | float] = []
-        self.skipped, self.seconds, self.shown = 0, 0.0, 0.0
+        self.seconds = self.shown = 0.0
 
     def go(self, progress: Progress, track: Track | None, stage: str) -> None:
         """Take all remaining steps."""
         began = saved = time.monotonic()
         before = self.shown = self.resume()
-        if self.team.is_first and len(self.losses) < self.steps:
-            progress(stage, len(self.losses), self.steps, "")
+        if self.team.is_first and len(self.record) < self.steps:
+            progress(stage, len(self.record), self.steps, "")
         network = self.team.together(self.model)
         stream = batches(
             self.options.sampler,
@@ -230,11 +236,11 @@ class _Run:
             batch_size=self.options.batch_size,
             steps=self.steps,
             seed=self.seed,
-            start=len(self.losses),
+            start=len(self.record),
             max_synthetic=self.options.max_synthetic,
         )
         self.model.train()
-        for step, (rows, coming) in enumerate(_with_next(stream), len(self.losses)):
+        for step, (rows, coming) in enumerate(_with_next(stream), len(self.record)):
             if isinstance(self.data.images, ImageFiles) and coming is not None:
                 self.data.images.prefetch(self.team.share(coming))
             stop = self.take_step(step, self.team.share(rows), network)
@@ -255,7 +261,7 @@ class _Run:
         if not regular and self.seconds - self.shown < _SHOWN_AFTER:
             return
         self.shown = self.seconds
-        loss = float(self.losses[-1])
+        loss = self.record.losses[-1]
         progress(stage, done, self.steps, f"loss {loss:.3f}")
         if regular and track is not None:
             track({"loss": loss, "learning_rate": self.learning_rate(done - 1)}, step=done)
@@ -273,7 +279,7 @@ class _Run:
         device = batch.images.device
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
             outputs = network(batch.images)
-        groups = self.data.groups[torch.from_numpy(rows).to(device)]
+        groups = self.data.groups[to_device(rows, device)]
         context = LossContext(
             class_counts=self.class_counts,
             groups=groups.repeat(len(batch.images) // len(rows)),
@@ -283,15 +289,16 @@ class _Run:
         )
         loss = self.criterion(_in_float32(outputs), batch.targets, context=context)
         optimizer.zero_grad(set_to_none=True)
-        asked = loss.new_tensor(float(signals.is_requested()))
-        # The signal is averaged along with the loss: all processes must stop after the same step, or those that go on
-        # would wait forever for the gradients of the others. The same holds for skipping a step.
-        value, stop = self.team.mean(torch.stack([loss.detach(), asked])).unbind()
-        if not bool(torch.isfinite(value)):
-            self.skip(step)
-            return bool(stop > 0)
+        value = self.shared(loss)
+        self.record.add(value)
+        if self.record.every == 1 and math.isnan(self.record.losses[-1]):
+            self.check_skipped(step)
+            return self.is_asked_to_stop()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.step(optimizer)
+        if self.record.every == 1 or self.scaler.is_enabled():  # the scaler itself skips what is not finite
+            self.scaler.step(optimizer)
+        else:
+            step_if_finite(optimizer, value)
         self.scaler.update()
         if "average" in self.parts.modules:
             self.parts.modules["average"].update_parameters(self.model)  # type: ignore[operator]
@@ -299,25 +306,44 @@ class _Run:
             # Each process updates the weights of Group DRO from its own share; averaging keeps them equal.
             for buffer in self.parts.modules["loss"].buffers():
                 buffer.copy_(self.team.mean(buffer))
-        self.losses.append(value)
-        return bool(stop > 0)
+        if self.record.is_due:
+            self.check_skipped(step)
+        return self.is_asked_to_stop()
+
+    def shared(self, loss: Tensor) -> Tensor:
+        """Return the mean loss of all processes, and note whether one of them has been asked to stop.
+
+        The signal is averaged along with the loss: all processes must stop after the same step, or those that go on
+        would wait forever for the gradients of the others. The same holds for skipping a step.
+        """
+        if self.team.size == 1:
+            return loss.detach()
+        asked = loss.new_tensor(float(signals.is_requested()))
+        value, stop = self.team.mean(torch.stack([loss.detach(), asked])).unbind()
+        self.stop = torch.maximum(self.stop, stop)
+        return value
+
+    def is_asked_to_stop(self) -> bool:
+        """Return whether to stop after this step; several processes look at their common flag after the same steps."""
+        if self.team.size == 1:
+            return signals.is_requested()
+        return self.record.is_due and bool(self.stop > 0)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step."""
         share = learning_rate_share(step, self.steps, warmup=self.options.warmup)
         return self.options.learning_rate * share
 
-    def skip(self, step: int) -> None:
-        """Count a step without a finite loss.
+    def check_skipped(self, step: int) -> None:
+        """Check how many of the steps so far had no finite loss and were skipped.
 
         Raises:
-            SynaugError: there were too many.
+            SynaugError: too many.
         """
-        self.skipped += 1
-        self.losses.append(math.nan)
-        if self.skipped > MAX_SKIPPED:
+        skipped = self.record.count_skipped()
+        if skipped > MAX_SKIPPED:
             raise SynaugError(
-                f"Training diverged: {self.skipped} steps up to step {step + 1} of {self.steps} had no finite "
+                f"Training diverged: {skipped} steps up to step {step + 1} of {self.steps} had no finite "
                 f"loss. Lower the learning rate ({self.options.learning_rate}) or lengthen the warm-up."
             )
 
@@ -328,12 +354,12 @@ class _Run:
         about: TrainingRecord = {
             "digest": self.digest,
             "steps": self.steps,
-            "losses": [None if math.isnan(loss) else loss for loss in self._plain_losses()],
-            "skipped": self.skipped,
+            "losses": [None if math.isnan(loss) else loss for loss in self.record.losses],
+            "skipped": self.record.count_skipped(),
             "seconds": self.seconds,
             "scaler": self.scaler.state_dict(),
         }
-        lines = [f"{step + 1},{loss!r},{self.learning_rate(step)!r}" for step, loss in enumerate(self._plain_losses())]
+        lines = [f"{step + 1},{loss!r},{self.learning_rate(step)!r}" for step, loss in enumerate(self.record.losses)]
         storage.make_folder(self.checkpoint)
         storage.write_text(self.checkpoint / CURVES, "\n".join(["step,loss,learning_rate", *lines, ""]))
         write_checkpoint(self.checkpoint, self.parts, about)  # last, since a finished checkpoint is not written again
@@ -344,26 +370,23 @@ class _Run:
             return 0.0
         about = read_checkpoint(self.checkpoint, self.parts, digest=self.digest)
         if about is not None:
-            self.losses = [math.nan if loss is None else loss for loss in about["losses"]]
-            self.skipped, self.seconds = about["skipped"], about["seconds"]
+            self.record.restore([math.nan if loss is None else loss for loss in about["losses"]])
+            self.seconds = about["seconds"]
             if about["scaler"]:
                 self.scaler.load_state_dict(about["scaler"])
         return self.seconds
 
     def log(self) -> TrainingLog:
         """Return the record of the training."""
-        num_images = len(self.losses) * self.options.batch_size
+        losses = self.record.losses
+        num_images = len(losses) * self.options.batch_size
         return TrainingLog(
-            steps=len(self.losses),
-            losses=tuple(self._plain_losses()),
+            steps=len(losses),
+            losses=tuple(losses),
             seconds=self.seconds,
             images_per_second=num_images / self.seconds if self.seconds > 0 else math.nan,
-            skipped=self.skipped,
+            skipped=self.record.count_skipped(),
         )
-
-    def _plain_losses(self) -> list[float]:
-        self.losses = [float(loss) for loss in self.losses]
-        return self.losses  # type: ignore[return-value]
 
 
 def prior_counts(data: TrainingSet, options: StageOptions) -> Tensor:

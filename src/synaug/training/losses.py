@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from synaug.errors import OptionError, unknown
 
@@ -139,7 +138,7 @@ def ldam(
 
 def _log_sums_of_others(logits: Tensor) -> Tensor:
     """Return, per class, the log of the sum of exponentials of all others, stable even if one is far above them."""
-    top = F.one_hot(logits.argmax(1), logits.shape[1]).bool()
+    top = logits.argmax(1, keepdim=True) == torch.arange(logits.shape[1], device=logits.device)
     without_top = logits.masked_fill(top, -torch.inf).logsumexp(1, keepdim=True)
     shares = logits.softmax(1).masked_fill(top, 0)
     return torch.where(top, without_top, logits.logsumexp(1, keepdim=True) + torch.log1p(-shares))
@@ -219,7 +218,8 @@ class GroupDRO(nn.Module):
         group_losses = sums / torch.where(counts > 0, counts, 1.0)
         if self.training:
             grown = self.weights * torch.exp(self.step_size * (group_losses.detach().float() + self.adjustments))
-            self.weights = grown / grown.sum()
+            # A step without a finite loss is skipped, and leaves the weights as they are.
+            self.weights = torch.where(torch.isfinite(grown).all(), grown / grown.sum(), self.weights)
         weights = self.weights * (counts > 0)
         return (weights * group_losses).sum() / weights.sum()
 

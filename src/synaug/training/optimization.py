@@ -1,26 +1,94 @@
-"""Make the optimizer, and compute its number of steps and learning rates."""
+"""Make the optimizer, compute its number of steps and learning rates, and skip steps without a finite loss."""
 
 from __future__ import annotations
 
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from synaug.config import StageOptions
 
+READ_EVERY = 10  # steps between two looks at the losses on a device that works while the host goes on
+WORK_ALONE = ("cuda",)  # types of these devices
 
-def make_optimizer(model: nn.Module, options: StageOptions) -> torch.optim.Optimizer:
-    """Return the optimizer; weight decay skips biases and normalization layers unless ``decay_all``."""
+
+class StepRecord:
+    """The losses of a training, read from its device only now and then.
+
+    Reading a number makes the host wait until a GPU has finished all work that was queued before. If it did so in each
+    step, the GPU would idle while the host prepares the next one. So on a GPU the losses are read every few steps, and
+    the optimizer itself, on the device, skips a step whose loss is not finite.
+
+    Attributes:
+        every: steps between two reads; with 1, a step without a finite loss is known before the optimizer runs.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.every = READ_EVERY if device.type in WORK_ALONE else 1
+        self._read: list[float] = []
+        self._unread: list[Tensor] = []
+
+    def __len__(self) -> int:
+        return len(self._read) + len(self._unread)
+
+    def restore(self, losses: list[float]) -> None:
+        """Continue an earlier record, NaN where a step was skipped."""
+        self._read, self._unread = list(losses), []
+
+    def add(self, loss: Tensor) -> None:
+        """Add the loss of a step, a scalar on its device."""
+        self._unread.append(loss)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to read; in several processes after the same step, as they take steps together."""
+        return len(self) % self.every == 0
+
+    @property
+    def losses(self) -> list[float]:
+        """Losses of all steps so far, NaN where a step was skipped; reads those that have not been read."""
+        if self._unread:
+            new = torch.stack(self._unread).tolist()
+            self._read += [loss if math.isfinite(loss) else math.nan for loss in new]
+            self._unread = []
+        return self._read
+
+    def count_skipped(self) -> int:
+        """Return the number of steps so far that had no finite loss."""
+        return sum(map(math.isnan, self.losses))
+
+
+def step_if_finite(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """Take a step unless the loss is not finite, decided on the device, without waiting for it.
+
+    Args:
+        optimizer: a fused one. Others read the number, and would wait.
+        loss: a scalar.
+    """
+    optimizer.found_inf = torch.isfinite(loss).logical_not().float()  # type: ignore[attr-defined]
+    optimizer.step()
+
+
+def make_optimizer(model: nn.Module, options: StageOptions, *, fused: bool = False) -> torch.optim.Optimizer:
+    """Return the optimizer; weight decay skips biases and normalization layers unless ``decay_all``.
+
+    Args:
+        model: its parameters are optimized, those that require gradients.
+        options: of the stage.
+        fused: one kernel updates all weights, fast on a GPU, and ``step_if_finite`` does not wait.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": options.weight_decay * options.decay_all},
     ]
     if options.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=options.learning_rate)
+        return torch.optim.AdamW(groups, lr=options.learning_rate, fused=fused or None)
     nesterov = options.momentum > 0
-    return torch.optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum, nesterov=nesterov)
+    return torch.optim.SGD(
+        groups, lr=options.learning_rate, momentum=options.momentum, nesterov=nesterov, fused=fused or None
+    )
 
 
 def learning_rate_share(step: int, steps: int, *, warmup: float) -> float:

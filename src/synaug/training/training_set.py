@@ -12,7 +12,7 @@ from torch import Tensor
 from synaug.data import Manifest, naming_changed_files, read_image
 from synaug.data.color_mode import color_mode
 from synaug.errors import DataError
-from synaug.runtime import Progress, signals, silent
+from synaug.runtime import Progress, signals, silent, to_device
 from synaug.training.lazy_images import ImageFiles, pixels
 
 _PROBED = 256
@@ -36,7 +36,7 @@ class TrainingSet:
             otherwise. None: the whole image.
         weights: of each image in the loss, from 0 to 1, float32 of shape ``(N,)``; None: all 1.
         autoencoded: the real images as the generator's autoencoder returns them, shaped like ``images`` except for
-            their number; ``twins`` has each image's position in it.
+            their number; ``twins`` has each image's position in it, and stays on the CPU.
         twins: position of each image in ``autoencoded``, int64 of shape ``(N,)``; -1: none.
     """
 
@@ -77,7 +77,7 @@ class TrainingSet:
             is_synthetic=self.is_synthetic[index],
             groups=self.groups[index],
             weights=None if self.weights is None else self.weights[index],
-            twins=None if self.twins is None else self.twins[index],
+            twins=None if self.twins is None else self.twins[index.cpu()],
         )
 
     def to(self, device: torch.device | str) -> TrainingSet:
@@ -94,12 +94,11 @@ class TrainingSet:
             mean=self.mean.to(device),
             std=self.std.to(device),
             weights=None if self.weights is None else self.weights.to(device),
-            twins=None if self.twins is None else self.twins.to(device),
         )
 
     def batch(self, positions: Tensor) -> Tensor:
         """Return the stored images at these positions, uint8, on the device of the labels."""
-        return _taken(self.images, positions).to(self.labels.device)
+        return to_device(_taken(self.images, positions), self.labels.device)
 
     def centers(self, positions: Tensor) -> Tensor:
         """Return the images at these positions in the form a network gets outside training, uint8."""
@@ -113,18 +112,16 @@ class TrainingSet:
         """Return the images, with those under the mask ``wanted`` replaced by their autoencoded twins, if any.
 
         Args:
-            positions: of the images, shape ``(B,)``.
-            wanted: bool, shape ``(B,)``.
+            positions: of the images, shape ``(B,)``, on the CPU.
+            wanted: bool, shape ``(B,)``, on the CPU.
         """
         images = self.batch(positions)
         if self.twins is None or self.autoencoded is None:
             return images
         twins = self.twins[positions]
-        chosen = wanted.to(twins.device) & (twins >= 0)
-        if bool(chosen.any()):
-            images = images.clone()
-            images[chosen] = _taken(self.autoencoded, twins[chosen]).to(images.device)
-        return images
+        chosen = torch.nonzero(wanted & (twins >= 0))[:, 0]
+        others = to_device(_taken(self.autoencoded, twins[chosen]), images.device)
+        return images.index_copy(0, to_device(chosen, images.device), others)
 
     def normalized(self, images: Tensor) -> Tensor:
         """Return uint8 images as float32 with the set's mean 0 and standard deviation 1 in each channel."""
@@ -133,7 +130,7 @@ class TrainingSet:
 
 def _taken(images: Tensor | ImageFiles, positions: Tensor) -> Tensor:
     """Return the images at these positions, wherever they are kept."""
-    return images[positions.to(getattr(images, "device", "cpu"))]
+    return images[to_device(positions, images.device) if isinstance(images, Tensor) else positions.cpu()]
 
 
 def make_training_set(

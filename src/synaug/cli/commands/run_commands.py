@@ -69,6 +69,10 @@ def demo(
             "--out", help="Run directory; an unfinished run with the same options is resumed.", show_default="runs/demo"
         ),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Every part in under a minute, with too little training to judge the method."),
+    ] = False,
     seed: Seed = None,
     as_json: Json = False,
 ) -> None:
@@ -78,20 +82,29 @@ def demo(
 
     Example:  synaug demo
 
+    Example:  synaug demo --quick
+
     Example:  synaug demo --out runs/demo --seed 1
     """
     from synaug import experiment
+    from synaug.methods import DEFAULT_METHODS
     from synaug.pipeline import check_complete
+    from synaug.recipes import with_overrides
     from synaug.run_directory import Run
     from synaug.runtime import demo_data, demo_recipe
 
-    out, began = run_folder(out, "demo"), time.monotonic()
+    out, began = run_folder(out, "demo-quick" if quick else "demo"), time.monotonic()
     recipe = options_of(demo_recipe(), seed=seed)
+    methods: tuple[str, ...] = DEFAULT_METHODS
+    if quick and recipe.bench is not None:
+        methods = recipe.bench.quick["text"]
+        recipe = with_overrides(recipe, recipe.bench.quick_options)
     with session() as progress:
         report = experiment.run(
             demo_data(),
             out,
             recipe,
+            methods=methods,
             command=typed_command(),
             source_name="Fashion-MNIST, long-tailed, as it ships with synaug",
             notify=warn,

@@ -67,7 +67,7 @@ def _train(
     as_json: bool,
 ) -> None:
     from synaug.cli.printing import console
-    from synaug.pipeline import check_recipe
+    from synaug.pipeline import check_recipe, check_trainable, usual_methods
     from synaug.pipeline import train as train_stage
     from synaug.pipeline.preview import preview_training
     from synaug.recipes import with_settings
@@ -78,10 +78,12 @@ def _train(
 
     opened = Run.open(run)
     recipe = with_settings(opened.recipe, settings or [])
-    if settings:
+    names = usual_methods(names_of(methods), recipe)
+    if settings:  # Before they are recorded, so that a command that fails changes nothing.
         check_recipe(recipe)
+        check_trainable(opened, recipe, names, settings)
     seeds = seeds_from(recipe, num_seeds)
-    chosen: dict[str, Any] = {"methods": names_of(methods), "retrain": retrain or bool(methods), "seeds": seeds}
+    chosen: dict[str, Any] = {"methods": names, "retrain": retrain or bool(methods), "seeds": seeds}
     if dry_run:
         print_facts(preview_training(opened, **chosen, recipe=recipe), as_json=as_json)
         return

@@ -16,6 +16,7 @@ import numpy as np
 from synaug.errors import DataError, OptionError
 from synaug.evaluation.gap.precision_recall import Manifold, diversity, manifold
 from synaug.evaluation.validation import check_positions
+from synaug.runtime import threads_for
 from synaug.schemas import Gap as GapSection
 from synaug.schemas import GapOfImages
 
@@ -157,7 +158,7 @@ def probe_accuracy(*, real: np.ndarray, synthetic: np.ndarray, num_folds: int = 
     sides = [side[rng.permutation(len(side))[:size]] for side in (real, synthetic)]
     folds = StratifiedKFold(min(num_folds, size), shuffle=True, random_state=seed)
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=200))
-    with warnings.catch_warnings():
+    with threads_for(sides[0].size), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         scores = cross_val_score(probe, np.concatenate(sides), np.repeat([0, 1], size), cv=folds)
     return float(scores.mean())

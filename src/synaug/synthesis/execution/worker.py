@@ -29,6 +29,7 @@ from synaug.runtime import (
     signals,
     silent,
     storage,
+    threads_for,
 )
 from synaug.synthesis.execution.generation import Task, generated
 from synaug.synthesis.execution.journal import State, journal_path, read_state, read_tally
@@ -142,7 +143,8 @@ def synthesize(
                 worker.count_left()
                 check_space(plan, worker.left, folder)
                 worker.begin(getattr(generator, "about", {}))
-                _run(worker, generator, guides=guides, progress=progress)
+                with threads_for(0):  # the gates multiply small matrices while the generator needs the cores
+                    _run(worker, generator, guides=guides, progress=progress)
         return part_result(plan, state, quality, shard)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from synaug.config import SIGLIP, QualityOptions
 from synaug.data.images.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault, OptionError
+from synaug.runtime import threads_for
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models import CLIP, ModelFolder, find_model
 
@@ -121,7 +122,8 @@ def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Pipeline
     from sklearn.preprocessing import StandardScaler
 
     seen = features[rows].astype(np.float32)
-    with np.errstate(invalid="ignore"):  # PCA divides by the total variance, which is 0 if all images are equal
+    # PCA divides by the total variance, which is 0 if all images are equal
+    with threads_for(seen.size * len(np.unique(labels[rows]))), np.errstate(invalid="ignore"):
         return make_pipeline(
             _principal_components(seen),
             StandardScaler(),

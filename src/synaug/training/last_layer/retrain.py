@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synaug.errors import DataError, OptionError, unknown
-from synaug.runtime import SEED, TEXT, check_arguments, instance_of
+from synaug.runtime import SEED, TEXT, check_arguments, instance_of, threads_for
 from synaug.training.last_layer.features import Batches, LabelledFeatures, labelled_features, with_labels
 from synaug.training.last_layer.logistic import logistic
 from synaug.training.last_layer.problem import Head, Problem
@@ -91,7 +91,8 @@ def retrain_classifier(
     problem = make_problem(old, known(data))
     if validation is not None:
         problem = replace(problem, validation=make_problem(old, known(validation), complete=False))
-    head = find(problem, regularization=float(regularization), seed=seed)
+    with threads_for(problem.features.size * problem.num_classes):
+        head = find(problem, regularization=float(regularization), seed=seed)
     new = as_linear(head, like=old)
     if name == "":
         return cast(M, new)
