@@ -222,8 +222,8 @@ def report(run: RunDirectory, as_json: Json = False) -> None:
 
 def status(
     run: RunDirectory,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run is done.")] = False,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 5.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until the run is done.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between refreshes, with --watch.")] = 5.0,
     as_json: Json = False,
 ) -> None:
     """Show the progress of a run, also while it is running.
