@@ -21,6 +21,7 @@ from synaug.data.export import verify
 from synaug.data.images import codec
 from synaug.errors import SynaugError
 from synaug.pipeline.choosing import choose, cross_validate
+from synaug.run_directory import RunPaths
 from synaug.runtime import ownership, storage
 from synaug.runtime.files import directories, inside, locks, names, removal
 from synaug.runtime.records import write_sealed
@@ -55,14 +56,14 @@ CHOICE = {"schema_version": 1, "chosen": "a", "best": None, "num_images": 3, "ca
 
 def a_choice_has_values_of_another_type(place):
     write_sealed(place / "choice.json", CHOICE | {"num_images": "3"})
-    return choose.read_choice(place)["num_images"] == "3"
+    return choose.read_choice(RunPaths(place))["num_images"] == "3"
 
 
 def a_choice_was_changed(place):
     write_sealed(place / "choice.json", CHOICE)
     changed = json.loads((place / "choice.json").read_text()) | {"chosen": "b"}
     (place / "choice.json").write_text(json.dumps(changed))
-    return choose.read_choice(place)["chosen"] == "b"
+    return choose.read_choice(RunPaths(place))["chosen"] == "b"
 
 
 def a_fold_was_changed(place):
