@@ -20,7 +20,8 @@ from synaug.config import ApiOptions
 from synaug.data.export import verify
 from synaug.data.images import codec
 from synaug.errors import SynaugError
-from synaug.pipeline.choosing import choose, cross_validate
+from synaug.pipeline import results
+from synaug.pipeline.choosing import cross_validate
 from synaug.run_directory import RunPaths
 from synaug.runtime import ownership, storage
 from synaug.runtime.files import directories, inside, locks, names, removal
@@ -56,14 +57,14 @@ CHOICE = {"schema_version": 1, "chosen": "a", "best": None, "num_images": 3, "ca
 
 def a_choice_has_values_of_another_type(place):
     write_sealed(place / "choice.json", CHOICE | {"num_images": "3"})
-    return choose.read_choice(RunPaths(place))["num_images"] == "3"
+    return results.read_choice(RunPaths(place))["num_images"] == "3"
 
 
 def a_choice_was_changed(place):
     write_sealed(place / "choice.json", CHOICE)
     changed = json.loads((place / "choice.json").read_text()) | {"chosen": "b"}
     (place / "choice.json").write_text(json.dumps(changed))
-    return choose.read_choice(RunPaths(place))["chosen"] == "b"
+    return results.read_choice(RunPaths(place))["chosen"] == "b"
 
 
 def a_fold_was_changed(place):
@@ -172,8 +173,8 @@ def plainly(path, **_):
 GUARDS = [
     (out_is_a_folder_of_the_users, ownership, "check_free", ignored),
     (an_image_was_swapped, codec, "is_recorded", lambda *_: True),
-    (a_choice_has_values_of_another_type, choose, "of_form", lambda content, *_, **__: content),
-    (a_choice_was_changed, choose, "read_sealed", plainly),
+    (a_choice_has_values_of_another_type, results, "of_form", lambda content, *_, **__: content),
+    (a_choice_was_changed, results, "read_sealed", plainly),
     (a_fold_was_changed, cross_validate, "read_sealed", plainly),
     (a_recipe_sends_the_key_of_images, image_api, "check_trusted_host", ignored),
     (a_recipe_sends_the_key_of_prompts, chat_service, "check_trusted_host", ignored),
