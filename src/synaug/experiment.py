@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synaug.config import STABLE_DIFFUSION, Recipe
+from synaug.config import AUTO, STABLE_DIFFUSION, Recipe
 from synaug.data import Manifest, class_counts, joined, readers
 from synaug.data.images import recorded_bytes
 from synaug.errors import EnvironmentFault, OptionError
@@ -51,7 +51,16 @@ from synaug.pipeline import (
     write_gap,
     write_run,
 )
-from synaug.pipeline.choosing import best_rival, cost, judged_methods, num_folds, too_long, uses_synthetic
+from synaug.pipeline.choosing import (
+    best_rival,
+    cost,
+    judged_methods,
+    num_folds,
+    planned_so_far,
+    too_long,
+    uses_synthetic,
+    with_more_images,
+)
 from synaug.pipeline.choosing.choose import choose
 from synaug.pipeline.choosing.cross_validate import cross_validate
 from synaug.pipeline.generate import generate
@@ -154,7 +163,7 @@ def run(
     check_methods(methods, recipe)
     manifest = load_data(source, recipe, progress=progress)
     check_methods(methods, recipe, num_attributes=manifest.num_attributes)
-    plan = drafted_plan(manifest, recipe)
+    plan = planned_so_far(drafted_plan(manifest, recipe), out)
     recipe, sentence = resolve_pretraining(recipe, plan, out)
     if sentence:
         notify(sentence)
@@ -180,6 +189,9 @@ def run(
             notify(sentence)
         enter(progress, IMAGES)
         generate(out, generator=generator, cluster=cluster, progress=progress)
+        while larger := with_more_images(opened, methods, progress=progress):  # only with plan.target: auto
+            opened = larger
+            generate(out, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
         train(out, methods=methods, seeds=seeds, progress=progress)
         enter(progress, CHOICE)
@@ -274,6 +286,8 @@ def balance(
         {"plan.model": model, "plan.target": target, "plan.by": by, "plan.seed": seed, "seed": seed}
         | dict({} if options is None else _checked(options)),
     )
+    if recipe.plan.target == AUTO:
+        raise OptionError("target 'auto' trains networks to decide; only synaug.run and 'synaug run' do that.")
     manifest = readers.read_data(data, recipe.data, progress=progress)
     with contextlib.ExitStack() as stack:
         folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))

@@ -23,10 +23,10 @@ import numpy as np
 from synaug.bench.experiments import Experiment, data_of, recipe_of
 from synaug.bench.pictures import write_pictures
 from synaug.bench.result_tables import markdown, table
-from synaug.config import Recipe
+from synaug.config import AUTO, Recipe
 from synaug.data import groups
 from synaug.data.benchmarks import deciding_options
-from synaug.errors import EnvironmentFault, Interrupted
+from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.evaluation import train_weighted_accuracy
 from synaug.experiment import train
 from synaug.methods import (
@@ -243,6 +243,10 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
     if not any(missing.values()) and is_reported(run_folder, cell.recipe):
         return
     data = plan_stage.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
+    if cell.recipe.plan.target == AUTO:
+        raise OptionError(
+            "plan.target auto belongs to 'synaug run', where it decides; give an arm a number or a share."
+        )
     plan = plan_stage.drafted_plan(data, cell.recipe)
     with storage.lock(claim(cell.folder, "run")):
         plan_stage.write_run(

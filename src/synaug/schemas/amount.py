@@ -1,0 +1,43 @@
+"""``amount.json``: how many synthetic images ``plan.target: auto`` made, and why no more."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
+
+from synaug.schemas.result import MORE
+
+
+class Gain(TypedDict):
+    """The change of the mean recall on held-out real images, with its standard error."""
+
+    gain: float | None
+    error: float | None
+
+
+class Gains(TypedDict):
+    """The gains on average over all classes or groups, and over those of each shot bin."""
+
+    all: Gain
+    bins: dict[str, Gain]
+
+
+class Round(Gains):
+    """What the images of one round brought."""
+
+    num_images: Annotated[int, Field(description="synthetic images of the plan in this round")]
+
+
+@with_config(MORE)
+class Amount(TypedDict, total=False):
+    """The rounds so far; empty unless ``plan.target`` is auto."""
+
+    schema_version: int
+    methods: Annotated[list[str], Field(description="the method without and the one with synthetic images")]
+    shares: Annotated[dict[str, float], Field(description="planned share of the missing images, by class or group")]
+    right: Annotated[str, Field(description="a digit per held-out image: 1 if the best round so far recognized it")]
+    rounds: list[Round]
+    most: Annotated[int, Field(description="images that would fill all classes up")]
+    is_final: Annotated[bool, Field(description="whether the amount is decided")]
