@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -68,3 +69,19 @@ def test_status_watch_of_an_unfinished_run_ends_with_ctrl_c_and_prints_only_what
     rest, _ = process.communicate(timeout=30)
     assert (process.returncode, rest) == (0, "")
     assert json.loads(text)["stage"] != "done"
+
+
+def test_status_watch_waits_for_a_run_that_is_not_planned_yet(synaug, finished, tmp_path):
+    run = tmp_path / "run"
+    starts = threading.Timer(0.5, shutil.copytree, (finished, run))  # as a run that is started in another terminal
+    starts.start()
+    done = synaug("status", run, "--watch", "--interval", 0.1)
+    starts.join()
+    assert (done.code, "done" in done.out) == (0, True)
+    assert done.err.splitlines() == [f"Waiting: {run} has no plan yet. Ctrl-C ends this."]
+
+
+def test_status_watch_does_not_wait_for_a_folder_in_which_no_run_can_start(synaug, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    done = synaug("status", tmp_path, "--watch")
+    assert (done.code, "is not a run directory" in done.err) == (4, True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synaug.cli.printing import print_json, print_text, wipe_terminal
+from synaug.cli.printing import print_json, print_note, print_text, wipe_terminal
+from synaug.errors import OptionError
 
 if TYPE_CHECKING:
     from synaug.schemas.output import Status
@@ -17,7 +19,7 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
     """Print the status every ``interval`` seconds; return when the run is done or a signal arrives.
 
     A terminal is wiped before each, so that the status stays in place. Elsewhere, and as JSON, only what changed is
-    printed.
+    printed. A run without a plan, which may be starting just now, is waited for.
     """
     from synaug.cli.printing import console
     from synaug.pipeline.status import status
@@ -26,6 +28,11 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
     is_live = sys.stdout.isatty() and not as_json
     before: Status | None = None
     with signals.graceful():
+        if _may_start(run):
+            print_note(f"Waiting: {run} has no plan yet. Ctrl-C ends this.")
+        while _may_start(run):
+            if signals.wait(interval):
+                return
         while True:
             content = status(run)
             if is_live:
@@ -38,6 +45,20 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
             before = content
             if content["stage"] == "done" or signals.wait(interval):
                 return
+
+
+def _may_start(run: Path) -> bool:
+    """Return whether a run may still be planned in a folder: it is absent, empty, or holds a run without a plan."""
+    from synaug.run_directory import RunPaths
+    from synaug.runtime import check_free
+
+    paths = RunPaths(run)
+    if paths.plan_file.is_file() and paths.lock_file.is_file():
+        return False
+    with contextlib.suppress(OptionError):
+        check_free(run, "run")
+        return True
+    return False
 
 
 def _changed(content: Status, before: Status | None) -> bool:

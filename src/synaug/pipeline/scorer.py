@@ -54,8 +54,8 @@ def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) 
     if name == "clip" and quality.scorer_model == EMBEDDED and (unknown := unknown_to_embedded(plan)):
         some = f"{', '.join(unknown[:5])}{' and others' if len(unknown) > 5 else ''}"
         raise OptionError(
-            f"quality.scorer_model is embedded, which knows {', '.join(CLASS_NAMES)}, but not {some}. Name "
-            "a CLIP or SigLIP model, tell with --aliases which of these a class is, or take quality.scorer: classifier."
+            f"quality.scorer_model is embedded, which recognizes {', '.join(CLASS_NAMES)}, but not {some}. Name a CLIP "
+            "or SigLIP model, map the classes to these names with --aliases, or set quality.scorer: classifier."
         )
     changes = {"scorer": name, "scorer_network": network if name == "pretrained" else quality.scorer_network}
     return recipe.model_copy(update={"quality": quality.model_copy(update=changes)})

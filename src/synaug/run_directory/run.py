@@ -25,6 +25,13 @@ from synaug.synthesis.planning import Plan, read_plan
 _opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with the last user
 
 
+def _way_to_a_run(path: Path) -> str:
+    """Return how to get a run directory; a folder with other content, such as the images, is no place for one."""
+    if path.is_dir() and next(path.iterdir(), None) is not None:
+        return "Give the directory of a run, such as runs/photos; 'synaug run DATA' and 'synaug plan DATA' create one."
+    return f"Create one with: synaug plan DATA --out {shell_word(path)}"
+
+
 @dataclass(frozen=True)
 class Run(RunPaths):
     """A planned run: its paths, and its files' content.
@@ -44,10 +51,7 @@ class Run(RunPaths):
         run = cls(directories.own(path))
         if not run.plan_file.is_file() or not run.lock_file.is_file():
             missing = run.lock_file if run.plan_file.is_file() else run.plan_file
-            raise DataError(
-                f"{path} is not a run directory: it has no {missing.name}. Create one with: "
-                f"synaug plan DATA --out {shell_word(path)}"
-            )
+            raise DataError(f"{path} is not a run directory: it has no {missing.name}. {_way_to_a_run(path)}")
         check_regular(run)
         check_recorded(run)
         key = (cls, run.path, signatures([run.plan_file, run.data_file]))

@@ -13,7 +13,6 @@ from synaug.cli.shared_options import (
     Aliases,
     Attribute,
     By,
-    Endpoint,
     Json,
     Label,
     PathColumn,
@@ -52,7 +51,14 @@ def prompts(
             min=0, max=16, help="Let the model look at this many training images per class first; a service gets them."
         ),
     ] = 0,
-    endpoint: Endpoint = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Address of the service of --writer, such as http://127.0.0.1:11434/v1.",
+            show_default="OpenAI's for openai:MODEL",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="New prompts file: .csv, .tsv or .jsonl.")] = Path("prompts.csv"),
     by: By = None,
     label: Label = None,

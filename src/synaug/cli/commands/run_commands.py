@@ -223,8 +223,8 @@ def report(run: Run, as_json: Json = False) -> None:
 
 def status(
     run: Run,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run is done.")] = False,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 5.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until the run is done.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between refreshes, with --watch.")] = 5.0,
     as_json: Json = False,
 ) -> None:
     """Show the progress of a run, also while it is running.

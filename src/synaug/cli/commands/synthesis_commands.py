@@ -55,8 +55,8 @@ def plan(
     variant: Annotated[
         str | None,
         typer.Option(
-            help="How images are generated: from text; from a real image of the same class (intra) or of a large one "
-            "(inter); by a generator fitted to each class (fitted).",
+            help="What images are generated from: text; a real image of the same class (intra) or of a large class "
+            "(inter); text, by the model fitted to your images (fitted); reference images; inpaint.",
             show_default="text",
         ),
     ] = None,
