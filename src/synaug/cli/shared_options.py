@@ -13,7 +13,7 @@ Data = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="Folder with one subfolder per class, or a CSV, Parquet or JSONL table."),
 ]
-Run = Annotated[
+RunDirectory = Annotated[
     Path,
     typer.Argument(
         metavar="RUN", help="Run directory created by 'synaug plan' or 'synaug run'.", callback=with_foreign_files_named

@@ -67,7 +67,7 @@ def with_more_images(run: Run, methods: Sequence[str], *, progress: Progress = s
         return None
     without = [name for name in methods if not uses_synthetic(name, recipe)]
     compared = [without[-1] if without else WITHOUT, with_images[-1]]
-    sets = load_sets(run.path, recipe.train, progress=progress)
+    sets = load_sets(run, recipe.train, progress=progress)
     judged = cross_fitted(compared if not known else compared[1:], run, recipe, sets, progress=progress)
     right = judged.predictions == judged.labels[:, None]
     now = right[:, -1]
