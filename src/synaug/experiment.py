@@ -38,7 +38,7 @@ from synaug.pipeline.choosing import (
 )
 from synaug.pipeline.generate import generate
 from synaug.pipeline.preview.run_parts import run_parts
-from synaug.pipeline.reporting import may_not_need_images, model_note
+from synaug.pipeline.reporting import amount_note, may_not_need_images, model_note
 from synaug.pipeline.reporting.report import report
 from synaug.pipeline.train import train
 from synaug.recipes import with_overrides
@@ -203,6 +203,7 @@ def prepared(
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=CLIP)
     notify_if(notify, model_note(plan))
+    notify_if(notify, amount_note(plan))
     return Prepared(manifest, plan, recipe, methods)
 
 

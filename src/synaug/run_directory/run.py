@@ -17,7 +17,7 @@ from synaug.run_directory.lock_file import (
 from synaug.run_directory.paths import RunPaths, check_regular
 from synaug.runtime.files import directories
 from synaug.runtime.security import shell_word
-from synaug.synthesis.planning import Plan, read_plan
+from synaug.synthesis.planning import Plan, plan_bytes, read_plan
 
 
 def _way_to_a_run(path: Path) -> str:
@@ -43,7 +43,8 @@ class Run(RunPaths):
             DataError: it has no plan, or its lock file is damaged.
             ChangedFileError: the plan or the manifest does not match its recorded digest.
         """
-        run = cls(directories.own(Path(path)))
+        path = Path(path)
+        run = cls(directories.own(path))
         if not run.plan_file.is_file() or not run.lock_file.is_file():
             missing = run.lock_file if run.plan_file.is_file() else run.plan_file
             raise DataError(f"{path} is not a run directory: it has no {missing.name}. {_way_to_a_run(path)}")
@@ -70,6 +71,12 @@ class Run(RunPaths):
     def manifest(self) -> Manifest:
         """The real images of all splits."""
         return read_manifest(self.data_file)
+
+
+def replace_plan(run: Run, plan: Plan) -> Run:
+    """Write another plan into a run directory, and return the run with it."""
+    write_files(run, {run.plan_file.name: plan_bytes(plan)})
+    return Run.open(run.path)
 
 
 def run_name(run: RunPaths, recipe: Recipe) -> str:

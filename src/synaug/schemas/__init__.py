@@ -3,7 +3,7 @@
 They are typed dicts: a file is read into one and written from one as it is, and later versions may add keys.
 """
 
-from synaug.schemas.amount import Amount, Gain, Gains, Round
+from synaug.schemas.amount import Amount, Decision, Gain, Gains, Round
 from synaug.schemas.choice import Candidate, Choice, Rival
 from synaug.schemas.comparison import Behind, ClassRecall, Comparison, CrossValidation, Difference, MethodScores, Score
 from synaug.schemas.data import Account, Counts, Data, LeftOutEntry
@@ -24,6 +24,7 @@ __all__ = [
     "Counts",
     "CrossValidation",
     "Data",
+    "Decision",
     "Difference",
     "Gain",
     "Gains",

@@ -9,6 +9,8 @@ from typing_extensions import TypedDict
 
 from synaug.schemas.result import MORE
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class Gain(TypedDict):
     """The change of the mean recall on held-out real images, with its standard error."""
@@ -27,17 +29,28 @@ class Gains(TypedDict):
 class Round(Gains):
     """What the images of one round brought."""
 
-    num_images: Annotated[int, Field(description="synthetic images of the plan in this round")]
+    num_images: Annotated[int, Field(ge=0, description="synthetic images of the plan in this round")]
+    shares: Annotated[dict[str, Share], Field(description="their share of the missing ones, by class or group")]
+
+
+class Decision(TypedDict):
+    """The rounds so far, and how the plan goes on."""
+
+    shares: Annotated[dict[str, Share], Field(description="planned share of the missing images, by class or group")]
+    rounds: list[Round]
+    is_final: Annotated[bool, Field(description="whether the amount is decided")]
 
 
 @with_config(MORE)
 class Amount(TypedDict, total=False):
-    """The rounds so far; empty unless ``plan.target`` is auto."""
+    """The amount of synthetic images, decided in rounds; empty unless ``plan.target`` is auto."""
 
     schema_version: int
     methods: Annotated[list[str], Field(description="the method without and the one with synthetic images")]
-    shares: Annotated[dict[str, float], Field(description="planned share of the missing images, by class or group")]
-    right: Annotated[str, Field(description="a digit per held-out image: 1 if the best round so far recognized it")]
+    shares: Annotated[dict[str, Share], Field(description="planned share of the missing images, by class or group")]
     rounds: list[Round]
-    most: Annotated[int, Field(description="images that would fill all classes up")]
     is_final: Annotated[bool, Field(description="whether the amount is decided")]
+    right: Annotated[
+        str, Field(pattern="^[01]*$", description="a digit per held-out image: 1 if this round's method recognized it")
+    ]
+    most: Annotated[int, Field(ge=0, description="images that would fill all classes up")]

@@ -3,7 +3,8 @@
 The first round makes a quarter of the images that each class or group lacks, later ones half of them and all. After
 each, a method with synthetic images is cross-fitted on the real training images. Another round follows if mean recall
 rose by more than one standard error: in the first round, over a method without synthetic images. Classes of a shot bin
-whose own mean recall fell by more than that get no more images.
+whose own mean recall fell by more than that are left as they are. If the last round made mean recall fall, the plan
+goes back to the round before.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import numpy as np
 
 from synaug.config import AUTO, Recipe
 from synaug.data import class_counts, group_mean, group_mean_error, shot_bins
-from synaug.methods import Sets, load_sets
+from synaug.errors import DataError
+from synaug.methods import load_sets
 from synaug.pipeline.choosing.candidates import uses_synthetic
 from synaug.pipeline.choosing.choose import Judged, cross_fitted_predictions, knows_groups
-from synaug.run_directory import Run, RunPaths, write_files
+from synaug.run_directory import Run, RunPaths, replace_plan
 from synaug.runtime import Progress, silent, storage
 from synaug.runtime.records import of_form, read_sealed, write_sealed
-from synaug.schemas import Amount, Gain, Gains
-from synaug.synthesis.planning import ROUNDS, Plan, plan_bytes, with_shares
+from synaug.schemas import Amount, Decision, Gain, Gains, Round
+from synaug.synthesis.planning import ROUNDS, Plan, with_shares
 
 SCHEMA_VERSION = 1
 WITHOUT = "oversampling"  # compared with if the run trains no method on real images alone
@@ -51,56 +53,78 @@ def planned_so_far(plan: Plan, out: Path) -> Plan:
 
 
 def with_more_images(run: Run, methods: Sequence[str], *, progress: Progress = silent) -> Run | None:
-    """Judge the images of a run, and return it with a plan of more images; None if no more are worth their cost.
-
-    Writes what was decided to ``amount.json``.
+    """Judge the images of a run, write the decision to ``amount.json``, and return the run with its new plan, if any.
 
     Args:
         run: with all images of its plan.
         methods: the methods of the run. Its last one with and its last one without synthetic images are compared.
         progress: called with the progress so far.
+
+    Returns:
+        None if the plan stays as it is: the amount is decided, or ``plan.target`` is not auto.
     """
-    recipe, plan = run.recipe, run.plan
+    recipe, plan, known = run.recipe, run.plan, read_amount(run.path)
     with_images = [name for name in methods if uses_synthetic(name, recipe)]
-    known = read_amount(run.path)
     if plan.options.target != AUTO or not with_images or known.get("is_final") or not plan.num_to_generate:
         return None
     without = [name for name in methods if not uses_synthetic(name, recipe)]
     compared = [without[-1] if without else WITHOUT, with_images[-1]]
-    sets = load_sets(run, recipe.train, progress=progress)
-    judged = cross_fitted(compared if not known else compared[1:], run, recipe, sets, progress=progress)
+    judged = cross_fitted(compared[1:] if known else compared, run, recipe, progress=progress)
     right = judged.predictions == judged.labels[:, None]
-    now = right[:, -1]
-    before = np.array([digit == "1" for digit in known["right"]]) if known else right[:, 0]
+    before = _recognized_before(known, run, len(right)) if known else right[:, 0]
     cells = judged.groups if knows_groups(run.manifest) else judged.labels
-    counts = class_counts(sets.real.labels.numpy(), run.manifest.num_classes)
-    found = gains(now.astype(float) - before, cells, bins_of(judged.labels, counts))
+    counts = class_counts(run.manifest.split("train").labels, run.manifest.num_classes)
+    found = gains(right[:, -1].astype(float) - before, cells, bins_of(judged.labels, counts))
     content: Amount = {
         "schema_version": SCHEMA_VERSION,
         "methods": compared,
-        "shares": known.get("shares") or {cell.name: ROUNDS[0] for cell in plan.cells},
-        "right": "".join("01"[int(each)] for each in now),
-        "rounds": [*known.get("rounds", []), {"num_images": plan.num_to_generate, **found}],
+        "right": "".join("01"[int(each)] for each in right[:, -1]),
         "most": sum(cell.target - cell.have for cell in plan.cells),
-        "is_final": False,
+        **decided(known, plan, found, bins_of(np.array([cell.label for cell in plan.cells]), counts)),
     }
-    bins = bins_of(np.array([cell.label for cell in plan.cells]), counts)
-    grown = next_shares(content["shares"], dict(zip(content["shares"], bins, strict=True)), found)
-    larger: Amount = {**content, "shares": grown}
-    if larger["shares"] == content["shares"]:
-        write_sealed(run.amount, {**content, "is_final": True})
-        return None
-    # First the decision, then the plan that follows from it: an interruption in between is made up for by the next run.
-    write_sealed(run.amount, larger)
-    write_files(run, {run.plan_file.name: plan_bytes(planned_so_far(plan, run.path))})
-    return Run.open(run.path)
+    # First the decision, then the plan that follows from it: the next run makes up for an interruption in between.
+    write_sealed(run.amount, content)
+    new = planned_so_far(plan, run.path)
+    return None if new == plan else replace_plan(run, new)
 
 
-def cross_fitted(names: Sequence[str], run: Run, recipe: Recipe, sets: Sets, *, progress: Progress) -> Judged:
+def _recognized_before(known: Amount, run: Run, num: int) -> np.ndarray:
+    """Return which held-out images the round before recognized, bool of shape ``(num,)``.
+
+    Raises:
+        DataError: the file is of other images.
+    """
+    digits = known.get("right", "")
+    if len(digits) != num:
+        raise DataError(f"{run.amount} is damaged: it is about {len(digits)} held-out images, not {num}. {_DAMAGED}")
+    return np.array([digit == "1" for digit in digits], bool)
+
+
+def decided(known: Amount, plan: Plan, found: Gains, bins: Sequence[str]) -> Decision:
+    """Return the shares of the missing images that the plan should have now, with the rounds so far.
+
+    Args:
+        known: the rounds before.
+        plan: of this round.
+        found: the gains of this round.
+        bins: shot bin of each cell of the plan.
+    """
+    shares = known.get("shares") or {cell.name: ROUNDS[0] for cell in plan.cells}
+    this: Round = {"num_images": plan.num_to_generate, "shares": shares, **found}
+    rounds = [*known.get("rounds", []), this]
+    wanted = next_shares(shares, dict(zip(shares, bins, strict=True)), found)
+    is_final = wanted == shares
+    if is_final and len(rounds) > 1 and _fell(found["all"]):
+        wanted = rounds[-2]["shares"]  # the images of this round stay on the disk, but nothing uses them
+    return {"shares": wanted, "rounds": rounds, "is_final": is_final}
+
+
+def cross_fitted(names: Sequence[str], run: Run, recipe: Recipe, *, progress: Progress) -> Judged:
     """Return the predictions of methods on the real training images, each by a model that did not see it."""
     marks = [",".join(names), *(f"{cell.name}={cell.num_to_generate}" for cell in run.plan.cells)]
     found = cross_fitted_predictions(
-        names, sets, run.manifest, run, recipe, storage.digest("\n".join(marks).encode()),
+        names, load_sets(run, recipe.train, progress=progress), run.manifest, run, recipe,
+        storage.digest("\n".join(marks).encode()),
         effort=recipe.choose.effort, with_groups=knows_groups(run.manifest), progress=progress,
     )  # fmt: skip
     storage.remove_tree(run.path / "choice")
