@@ -13,6 +13,7 @@ from synaug.errors import DataError
 from synaug.run_directory.lock_file import (
     check_recorded,
     locked_recipe,
+    write_files,
 )
 from synaug.run_directory.paths import RunPaths, check_regular
 from synaug.runtime.files import directories
