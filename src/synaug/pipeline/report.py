@@ -19,11 +19,12 @@ from synaug.pipeline.generate import rejections
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.report_examples import confusions, loss_curves, report_images
 from synaug.pipeline.scorer import unknown_to_embedded
+from synaug.pipeline.track_report import track_report
 from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import machine, storage
 from synaug.runtime.security import shell_word
-from synaug.schemas import Data, Report, Result, Synthesis, Training
+from synaug.schemas import CrossValidation, Data, Report, Result, Synthesis, Training
 from synaug.schemas import Plan as PlanSection
 from synaug.schemas.report import Review
 from synaug.synthesis.execution import synthetic_manifest
@@ -84,7 +85,7 @@ def report(out: Path, *, command: str = "") -> Report:
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run_folder, own)},
         "results": results,
         "choice": read_choice(out),
-        "cross_validation": {} if unusable(run_folder) and chosen["uses_synthetic"] else read_cross_validation(out),
+        "cross_validation": _cross_validation(run_folder, own),
         "comparison": {} if unusable(run_folder) else compared(run_folder, results, final),
         "seeds": over_seeds(results),
         "confusions": confusions(run_folder, own, manifest.class_names),
@@ -104,7 +105,15 @@ def report(out: Path, *, command: str = "") -> Report:
         run_folder.page, make_report(json.loads(json.dumps(storage.without_nan(content))), images=pictures)
     )
     storage.write_json(run_folder.report, content)
+    track_report(run_folder, recipe, content, pictures)
     return content
+
+
+def _cross_validation(run_folder: RunPaths, results: Sequence[Result]) -> CrossValidation:
+    """Return the cross-validation; empty if one of its methods learned from images that are unusable."""
+    found = read_cross_validation(run_folder.path)
+    judged = {result["method"] for result in results if result["uses_synthetic"]} & set(found.get("methods") or {})
+    return {} if judged and unusable(run_folder) else found
 
 
 def is_reported(run_folder: Run, recipe: Recipe) -> bool:
