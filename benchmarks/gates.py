@@ -192,14 +192,14 @@ def speeds(manifest, images, labels, *, per_class=100):
             made = synthesize(plan, ready, folder=Path(folder), gates=gates, quality=quality)
             rates[name] = made.requested / (time.perf_counter() - began)
     about = {"images": plan.num_to_generate, "machine": machine()}
-    return about | {"images per second": rates, "CPU ms an image": costs, "calibration": calibration}
+    return about | {"images per second": rates, "CPU ms per image": costs, "calibration": calibration}
 
 
 def speed_table(found):
-    lines = ["| gates | images per second | CPU ms an image | CPU seconds before the first |", "|---|---:|---:|---:|"]
+    lines = ["| gates | images per second | CPU ms per image | CPU seconds before the first |", "|---|---:|---:|---:|"]
     for name, rate in found["images per second"].items():
         lines.append(
-            f"| {name} | {rate:,.0f} | {found['CPU ms an image'][name]:.2f} | {found['calibration'][name]:.1f} |"
+            f"| {name} | {rate:,.0f} | {found['CPU ms per image'][name]:.2f} | {found['calibration'][name]:.1f} |"
         )
     return "\n".join([*lines, "", f"{found['images']:,} images a row; {found['machine']}."])
 

@@ -138,7 +138,7 @@ def table_row(data, name, found):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = {
-        "grey": (grey_items, None),
+        "gray": (grey_items, None),
         "photographs": (photographs, None),
         "pretrained": (photographs, network_at_hand),
     }
@@ -146,7 +146,7 @@ def main():
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if not options.json:
-        print("| data | set | accepted | rejected by | told apart | coverage | recognized | KID | light |")
+        print("| data | set | accepted | rejected by | real vs. synthetic | coverage | recognized | KID | light |")
         print("|---|---|---:|---|---:|---:|---:|---:|---|")
     for kind, (make, network) in kinds.items():
         if options.only not in (None, kind):

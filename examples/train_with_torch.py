@@ -13,6 +13,7 @@ import synaug
 from synaug.data import read_image
 from synaug.data.export import write_shards
 from synaug.pipeline.export import export
+from synaug.run_directory import Run
 from synaug.runtime import demo_data
 
 # A run with images: yours comes from `synaug run photos/`. Few steps and one check, to be quick.
@@ -24,7 +25,7 @@ for name, number in (("bag", 12), ("coat", 4)):
 synaug.balance(
     "photos", model="embedded", out="runs/photos", options={"generate.steps": 2, "quality.gates": ["broken"]}
 )
-export(Path("runs/photos"), Path("photos-balanced"))
+export(Run.open("runs/photos"), Path("photos-balanced"))
 print("shards:", write_shards(Path("photos-balanced"), Path("photos-shards"), per_shard=16)["shards"])
 
 # From here on nothing is synaug's.

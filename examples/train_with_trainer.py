@@ -10,6 +10,7 @@ from transformers import ResNetConfig, ResNetForImageClassification, Trainer, Tr
 import synaug
 from synaug.data import read_image
 from synaug.pipeline.export import export
+from synaug.run_directory import Run
 from synaug.runtime import demo_data
 
 # A run with images: yours comes from `synaug run photos/`. Few steps and one check, to be quick.
@@ -21,7 +22,7 @@ for name, number in (("bag", 12), ("coat", 4)):
 synaug.balance(
     "photos", model="embedded", out="runs/photos", options={"generate.steps": 2, "quality.gates": ["broken"]}
 )
-export(Path("runs/photos"), Path("photos-balanced"))
+export(Run.open("runs/photos"), Path("photos-balanced"))
 
 # From here on nothing is synaug's.
 data = load_dataset("imagefolder", data_dir="photos-balanced").class_encode_column("label")

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from synaug.data import class_counts
-from synaug.pipeline.report_examples import report_images
+from synaug.pipeline.reporting.report_examples import report_images
 from synaug.report import reason_text
 from synaug.run_directory import Run
 
@@ -32,8 +32,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     run = Run.open(options.run)
-    manifest, plan = run.manifest, run.plan
-    shown = report_images(manifest, plan, run.path)
+    manifest = run.manifest
+    shown = report_images(run)
     counts = class_counts(manifest.split("train").labels, manifest.num_classes)
     names = [manifest.class_names[label] for label in counts.argsort(kind="stable")]
     picture = hero(

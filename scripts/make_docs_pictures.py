@@ -45,8 +45,9 @@ def made(variant, runs):
     changes = {"plan.variant": variant, "plan.cap": 40, "quality.gates": GATES, **VARIANTS[variant]}
     recipe = with_overrides(read_recipe(demo_recipe()), changes)
     manifest = plan_stage.load_data(demo_data(), recipe)
-    plan_stage.write_run(manifest, plan_stage.drafted_plan(manifest, recipe), out, recipe, source="demo")
-    generate_stage.generate(out)
+    generate_stage.generate(
+        plan_stage.write_run(manifest, plan_stage.drafted_plan(manifest, recipe), out, recipe, source="demo")
+    )
     return out
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 import chromium
 from synaug.pipeline.review import ReviewServer, ReviewSession
+from synaug.run_directory import Run
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 READY = "document.querySelectorAll('.tile img').length > 8 && [...document.images].every((image) => image.complete)"
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     with TemporaryDirectory() as place:
         run = shutil.copytree(parser.parse_args().run, Path(place) / "run")
-        with ReviewServer(ReviewSession(run)) as server, chromium.opened(1200, 760) as page:
+        with ReviewServer(ReviewSession(Run.open(run))) as server, chromium.opened(1200, 760) as page:
             page.theme("light")
             page.open(server.url)
             page.wait(READY)

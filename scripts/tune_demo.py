@@ -31,7 +31,7 @@ from synaug.evaluation.longtail import longtail_report
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import read_recipe, with_overrides
-from synaug.run_directory import RunPaths
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import ConsoleProgress, demo_data, demo_recipe, storage
 from synaug.training import predict
 from synaug.training.last_layer import retrain_classifier
@@ -61,7 +61,7 @@ class Trial:
         self.results = work / "results.jsonl"
         self.known = {str(record["name"]): record for record in storage.read_records(self.results)}
 
-    def folder(self, recipe: Recipe, *, filled: bool = False) -> RunPaths:
+    def folder(self, recipe: Recipe, *, filled: bool = False) -> Run:
         """Return a run directory with the images of the recipe's plan and generator."""
         generate = recipe.generate
         kind = (
@@ -73,9 +73,9 @@ class Trial:
         plain = with_overrides(Recipe(), {"plan": recipe.plan.model_dump(), "generate": generate.model_dump(),
                                           "quality": recipe.quality.model_dump()})  # fmt: skip
         data = filled_with_fashion(self.data) if filled else self.data
-        plan_stage.write_run(data, plan_stage.drafted_plan(data, plain), out, plain, source="validation")
-        generate_stage.generate(out, progress=self.progress)
-        return RunPaths(out)
+        run = plan_stage.write_run(data, plan_stage.drafted_plan(data, plain), out, plain, source="validation")
+        generate_stage.generate(run, progress=self.progress)
+        return run
 
     def measure(self, name: str, method: str, recipe: Recipe, *, filled: bool = False, seeds: tuple[int, ...] = (0, 1)):
         """Print the mean accuracy of a method over seeds."""
@@ -93,8 +93,8 @@ class Trial:
 
     def trained(self, method: str, recipe: Recipe, seed: int, *, filled: bool = False) -> tuple[methods.Sets, Any]:
         folder = self.folder(recipe, filled=filled)
-        sets = methods.load_sets(folder.path, recipe.train, progress=self.progress)
-        stage = methods.stage_options(method, recipe, sets)
+        sets = methods.load_sets(folder, recipe.train, progress=self.progress)
+        stage = methods.stage_options(method, recipe, sets.num_counted)
         inside = RunPaths(
             self.work / "models" / folder.path.name / storage.digest(stage.model_dump_json().encode())[:12]
         )

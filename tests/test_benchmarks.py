@@ -110,7 +110,7 @@ def test_the_cost_of_each_gate_is_set_beside_no_gate(benchmark, fashion):
     assert min(found["images per second"].values()) > 0
     assert found["images"] > 10
     assert "| none | " in benchmark.speed_table(found)
-    assert found["CPU ms an image"]["all"] > found["CPU ms an image"]["broken"] > found["CPU ms an image"]["none"]
+    assert found["CPU ms per image"]["all"] > found["CPU ms per image"]["broken"] > found["CPU ms per image"]["none"]
 
 
 @pytest.mark.long

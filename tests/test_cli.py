@@ -17,8 +17,9 @@ from synaug.cli.printing import console
 from synaug.errors import DataError, Interrupted
 from synaug.methods import DEFAULT_METHODS
 from synaug.methods.results import read_result
+from synaug.pipeline.train import train
 from synaug.recipes import read_recipe
-from synaug.run_directory import RunPaths
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import demo_recipe, signals, storage
 
 
@@ -275,7 +276,7 @@ def test_status_says_how_far_a_run_is_and_who_holds_it(synaug, finished, tmp_pat
 def test_status_names_the_seeds_of_a_run(synaug, finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     assert json.loads(synaug("status", run, "--json").out)["seeds"] == [0]
-    experiment.train(run, methods=["focal"], seeds=[0, 2])
+    train(Run.open(run), methods=["focal"], seeds=[0, 2])
     content = json.loads(synaug("status", run, "--json").out)
     assert content["seeds"] == [0, 2]
     shown = synaug("status", run).out
@@ -305,7 +306,7 @@ def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, mo
         patch.setattr(signals, "is_requested", lambda: steps.append(1) or True)
         patch.setattr(signals, "stop_here", stop)
         with pytest.raises(Interrupted):
-            experiment.train(run, methods=["focal"], retrain=True)
+            train(Run.open(run), methods=["focal"], retrain=True)
     content = json.loads(synaug("status", run, "--json").out)
     training = content["training"]
     assert (content["stage"], training["method"], training["seed"]) == ("train", "focal", 0)

@@ -9,9 +9,34 @@ def test_an_empty_recipe_is_the_default():
     assert make_recipe({}) == Recipe()
 
 
-def test_a_value_out_of_range_says_what_came():
-    with pytest.raises(OptionError, match=r"train.stage1.batch_size: .*greater than or equal to 2 \(got 1\)"):
-        make_recipe({"train": {"stage1": {"batch_size": 1}}})
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("train.stage1.batch_size", 1, "a whole number of at least 2, got 1"),
+        ("data.test_fraction", 1.0, "a number above 0 and below 1, got 1.0"),
+        ("generate.strength", 0, "a number above 0 and at most 1, got 0"),
+        ("generate.size", 100, "a whole number from 8 to 8,192 that is a multiple of 8, got 100"),
+        ("cross_validate.folds", 99, "a whole number from 0 to 50, or 'auto', got 99"),
+        ("train.pretrained", "yep", "true or false, or 'auto', got 'yep'"),
+        ("train.mean", ["a"], "a number, got 'a'"),
+        ("quality.gates", "broken", "a list such as [a, b], got 'broken'"),
+        ("plan.aliases", ["cat"], "names with values such as {name: value}, got ['cat']"),
+        ("plan.target", {"cat": "x"}, "a number, or 'uniform', or names with values"),
+        ("plan", 3, "a section with options such as by, got 3"),
+        ("api.key_variable", "a b", "text of the form ^[A-Za-z_]"),
+        ("data.splits.part2", "tset", "'train', 'validation', 'test' or 'none', got 'tset'. Did you mean 'test'?"),
+        ("methods.mine.stage1.batch_size", 0, "a whole number of at least 2, got 0"),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_an_error_with_what_is_allowed(option, value, allowed):
+    content = value
+    for name in reversed(option.split(".")):
+        content = {name: content}
+    with pytest.raises(OptionError) as raised:
+        make_recipe(content)
+    place = f"{option}.0" if option == "train.mean" else option
+    assert f"recipe: {place} must be {allowed}" in str(raised.value)
+    assert str(raised.value).count(" must be ") == 1
 
 
 @pytest.mark.parametrize("target", [0, -1, 2.5, float("nan"), float("inf"), 1e300, "unifrom"])

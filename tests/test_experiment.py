@@ -24,8 +24,9 @@ from synaug.methods import DEFAULT_METHODS, is_finished
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import prepare as plan_stage
 from synaug.pipeline.measure_gap import shortcuts
+from synaug.pipeline.train import train
 from synaug.recipes import make_recipe, with_overrides
-from synaug.run_directory import RunPaths, locked_recipe
+from synaug.run_directory import Run, RunPaths, locked_recipe
 from synaug.runtime.storage import digest
 from synaug.synthesis.generators.models.model_sources import find_model
 from synaug.training.checkpoint import FILE
@@ -100,7 +101,7 @@ def test_a_gap_that_an_earlier_call_left_out_is_measured_by_the_next(finished, t
     gap = RunPaths(run).gap
     before = gap.read_text()
     gap.unlink()
-    experiment.train(run, methods=["cross_entropy"])
+    train(Run.open(run), methods=["cross_entropy"])
     assert gap.read_text() == before
 
 
@@ -216,7 +217,7 @@ def test_what_an_earlier_shard_accepted_counts_as_there(photos, tmp_path):
     def alike(prompts, *, seeds):
         return [Image.new("RGB", (28, 28), (120, 120, 120)) for _ in seeds]
 
-    made = [generate_stage.generate(tmp_path, generator=alike, shard=(part, 2)).accepted for part in range(2)]
+    made = [generate_stage.generate(Run.open(tmp_path), generator=alike, shard=(part, 2)).accepted for part in range(2)]
     assert made == [1, 1]  # one per class that lacks images; a shard has whole classes
 
 
@@ -256,7 +257,7 @@ def test_the_lock_file_says_which_model_made_the_images_and_under_which_license(
 
 
 def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(finished):
-    from synaug.pipeline.report import IN_DOMAIN, OUT_OF_DOMAIN, warnings
+    from synaug.pipeline.reporting.notes import IN_DOMAIN, OUT_OF_DOMAIN, warnings
     from synaug.synthesis.planning.plan_file import read_plan
 
     plan = read_plan(RunPaths(finished).plan_file)

@@ -32,10 +32,11 @@ from synaug.methods.options import learns_from_validation
 from synaug.methods.training import retrained_model
 from synaug.methods.training_time import training_seconds
 from synaug.pipeline import prepare as plan_stage
-from synaug.pipeline import report as report_stage
-from synaug.pipeline import report_examples
+from synaug.pipeline.reporting import report as report_stage
+from synaug.pipeline.reporting import report_examples
+from synaug.pipeline.train import train
 from synaug.recipes import make_recipe, with_overrides
-from synaug.run_directory import RunPaths, locked_recipe, replace_recipe
+from synaug.run_directory import Run, RunPaths, locked_recipe, replace_recipe
 from synaug.runtime import storage
 from synaug.training.last_layer.solvers import METHODS as HEADS
 from synaug.training.losses import LOSSES, STATEFUL_LOSSES
@@ -59,7 +60,7 @@ def run(finished, tmp_path):
 def trained(finished, tmp_path_factory):
     """A run in which every method without groups was trained, and its results by name."""
     run = shutil.copytree(finished, tmp_path_factory.mktemp("methods") / "run")
-    results = experiment.train(run, methods=WITHOUT_GROUPS)
+    results = train(Run.open(run), methods=WITHOUT_GROUPS)
     return run, {result["method"]: result for result in results}
 
 
@@ -101,7 +102,7 @@ def test_methods_train_from_the_command_line_on_the_demos_images(photos, recipe,
 
 def test_the_report_holds_every_method_and_draws_losses(trained):
     run, results = trained
-    report = report_stage.report(run)
+    report = report_stage.report(Run.open(run))
     assert [result["method"] for result in report["results"]] == list(results)
     assert set(report["training"]["methods"]) == set(results)
     assert "Training loss" in (run / "report.html").read_text()
@@ -209,7 +210,7 @@ def test_methods_that_need_groups_guess_those_of_synthetic_images(recipe, tmp_pa
 @pytest.mark.parametrize("name", ["group_dro", "synaug_group_balanced"])
 def test_a_method_that_needs_groups_says_so_before_anything_is_trained(run, name):
     with pytest.raises(OptionError, match=rf"The method {name} needs groups, but the images have no attribute"):
-        experiment.train(run, methods=["focal", name])
+        train(Run.open(run), methods=["focal", name])
     assert not (run / "checkpoints" / "focal-0").exists()
 
 
@@ -253,7 +254,7 @@ def test_where_groups_come_from_is_checked():
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_the_data_path_is_an_option(finished, in_memory):
-    sets = methods.load_sets(finished, TrainOptions(in_memory=in_memory))
+    sets = methods.load_sets(Run.open(finished), TrainOptions(in_memory=in_memory))
     assert isinstance(sets.real.images, torch.Tensor) == in_memory
     assert isinstance(sets.test.images, torch.Tensor) == in_memory
 
@@ -275,7 +276,7 @@ def read_predictions(run, name):
 
 
 def images_to_test(run):
-    return methods.load_sets(run, locked_recipe(RunPaths(run)).train).test.images
+    return methods.load_sets(Run.open(run), locked_recipe(RunPaths(run)).train).test.images
 
 
 # ---------------------------------------------------------------- features are computed once
@@ -287,7 +288,7 @@ def test_features_of_a_network_are_computed_once_for_all_heads(run, monkeypatch)
     calls = []
     whole = inference.extract_features
     monkeypatch.setattr("synaug.training.extract_features", lambda *a, **k: calls.append(1) or whole(*a, **k))
-    experiment.train(run, methods=["lws", "tau_norm", "nearest_class_mean", "synaug_tau_norm"])
+    train(Run.open(run), methods=["lws", "tau_norm", "nearest_class_mean", "synaug_tau_norm"])
     assert len(calls) == 2
 
 
@@ -304,7 +305,7 @@ def test_tensorboard_is_told_the_losses(run, recipe):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     track(run, recipe)
-    experiment.train(run, methods=["focal", "simclr_start"])
+    train(Run.open(run), methods=["focal", "simclr_start"])
     told = EventAccumulator(str(run / "tracking" / "focal-0"))
     told.Reload()
     assert [event.step for event in told.Scalars("loss")] == [3]
@@ -338,7 +339,7 @@ def test_without_tensorboard_the_way_out_is_named(run, recipe, monkeypatch):
     monkeypatch.setattr(TensorBoardTracker, "start", absent)
     track(run, recipe)
     with pytest.raises(EnvironmentFault, match=r"pip install 'synaug\[track\]', or set train\.track to null"):
-        experiment.train(run, methods=["focal"])
+        train(Run.open(run), methods=["focal"])
 
 
 def test_a_run_that_is_not_tracked_has_no_folder_for_it(trained):

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from synaug import experiment, load_classifier
+from synaug import load_classifier
 from synaug.errors import DataError, Interrupted, OptionError
+from synaug.pipeline import train as train_stage
+from synaug.pipeline.choosing import choose as choose_stage
 from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 from synaug.training.networks.custom import factory_named
@@ -46,8 +48,8 @@ def planned(photos, tmp_path, synaug):
 
 def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, synaug, monkeypatch):
     (run, net), loads = planned, []
-    whole = experiment.load_sets
-    monkeypatch.setattr(experiment, "load_sets", lambda *a, **k: loads.append(1) or whole(*a, **k))
+    whole = train_stage.load_sets
+    monkeypatch.setattr(train_stage, "load_sets", lambda *a, **k: loads.append(1) or whole(*a, **k))
     preview = synaug("train", run, "--trust", net, "--methods", METHODS, "--seeds", "2", "--dry-run", "--json")
     assert json.loads(preview.out)["to_train"][-1] == "cross_entropy_retrained (seed 1)"
     done = synaug("train", run, "--trust", net, "--methods", METHODS, "--seeds", "2", "--json")
@@ -90,15 +92,16 @@ def test_run_trains_several_seeds_goes_on_after_a_stop_and_reports_mean_and_devi
     command = ["run", photos, "--recipe", tmp_path / "recipe.yaml", "--out", out, "--methods", "synaug_stage1"]
     preview = synaug(*command, "--seeds", "2", "--dry-run")
     assert "synaug_stage1, each with 2 seeds;" in " ".join(preview.out.split())
-    whole, load = experiment.train_method, experiment.load_sets
-    monkeypatch.setattr(experiment, "load_sets", lambda *a, **k: loads.append(1) or load(*a, **k))
+    whole, load = train_stage.train_method, train_stage.load_sets
+    for stage in (train_stage, choose_stage):
+        monkeypatch.setattr(stage, "load_sets", lambda *a, **k: loads.append(1) or load(*a, **k))
 
     def stopped(*a, **k):
         if next(calls) == 1:
             raise Interrupted("stop")
         whole(*a, **k)
 
-    monkeypatch.setattr(experiment, "train_method", stopped)
+    monkeypatch.setattr(train_stage, "train_method", stopped)
     assert synaug(*command, "--seeds", "2").code == 75
     first = RunPaths(out).result("synaug_stage1", 5).stat().st_mtime_ns
     done = synaug(*command, "--seeds", "2")

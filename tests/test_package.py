@@ -230,6 +230,26 @@ def test_code_outside_a_package_imports_from_its_face():
     assert not found
 
 
+OPENS_A_RUN = {
+    "pipeline/prepare.py": "write_run returns the run it creates",
+    "pipeline/generate.py": "worker_image_maker opens it in another process, possibly on another machine",
+    "pipeline/classifier/export_classifier.py": "synaug.export_classifier is public and takes a path",
+    "bench/grid.py": "run_cell looks whether a cell is reported already; its directory need not exist",
+    "run_directory/option_changes.py": "change_generation returns the run with its new plan",
+}
+
+
+def opens_a_run(path):
+    """Return whether a file turns a path into a ``Run``."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return any(ast.unparse(call.func) in ("Run.open", "Run") for call in calls)
+
+
+def test_stages_take_a_run_and_only_commands_and_workers_open_one():
+    found = {path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py") if opens_a_run(path)}
+    assert {name for name in found if not name.startswith("cli/")} == OPENS_A_RUN.keys()
+
+
 def test_no_package_has_more_than_a_dozen_modules():
     allowed = {"training": 18}
     for package in {path.parent for path in ROOT.rglob("*.py")}:

@@ -1,5 +1,6 @@
-"""Test that a whole run parses its plan once and reads its journals twice: for the tally and the list of images."""
+"""Test that a run and each of its stages parse the plan once and read the journals twice: counts and images."""
 
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -7,10 +8,16 @@ import pytest
 from PIL import Image
 
 from synaug.config import Recipe
-from synaug.data.manifest import from_arrays
+from synaug.data.manifest import from_arrays, read_manifest
 from synaug.experiment import run
+from synaug.pipeline.choosing.choose import choose_classifier
+from synaug.pipeline.export import export
+from synaug.pipeline.generate import check, generate
+from synaug.pipeline.reporting.report import report
 from synaug.pipeline.status import status
+from synaug.pipeline.train import train
 from synaug.recipes import with_overrides
+from synaug.run_directory import Run
 from synaug.runtime.files import directories
 from synaug.synthesis.execution.journal import read_state, read_tally
 from synaug.synthesis.execution.provenance import synthetic_manifest
@@ -50,21 +57,61 @@ def opened(monkeypatch):
     return counts
 
 
-def test_a_run_parses_its_plan_once_and_reads_its_journals_twice(images, tmp_path, opened, monkeypatch):
-    parsed = Counter()
+@pytest.fixture
+def parsed(monkeypatch):
+    """Counts the plans and manifests that a ``Run`` parses, by name."""
+    counts = Counter()
 
-    def counted(path):
-        parsed[path.name] += 1
-        return read_plan(path)
+    def counting(read):
+        def counted(path):
+            counts[path.name] += 1
+            return read(path)
 
-    monkeypatch.setattr("synaug.run_directory.run.read_plan", counted)
+        return counted
+
+    for read in (read_plan, read_manifest):
+        monkeypatch.setattr(f"synaug.run_directory.run.{read.__name__}", counting(read))
+    return counts
+
+
+def test_a_run_parses_its_plan_once_and_reads_its_journals_twice(images, tmp_path, opened, parsed):
     recipe = with_overrides(Recipe(), OPTIONS)
     run(images, tmp_path / "run", recipe, generator=draw, methods=["cross_entropy", "synaug_stage1"])
-    assert parsed == {"plan.json": 1}
+    assert parsed == {"plan.json": 1, "data.parquet": 1}
     assert opened["worker-0-of-1.jsonl"] <= 2
     opened.clear()
-    status(tmp_path / "run")
+    status(Run.open(tmp_path / "run"))
     assert opened["worker-0-of-1.jsonl"] == 0  # nothing was written since
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    rng, out = np.random.default_rng(0), tmp_path_factory.mktemp("finished") / "run"
+    pixels = rng.integers(0, 256, (30, 12, 12), dtype=np.uint8)
+    data = from_arrays(pixels, np.repeat([0, 1], [20, 10]), class_names=["bag", "shoe"])
+    run(data, out, with_overrides(Recipe(), OPTIONS), generator=draw, methods=["cross_entropy", "synaug_stage1"])
+    return out
+
+
+STAGES = {
+    "generate": lambda run, out: generate(run, generator=draw),
+    "train": lambda run, out: train(run, methods=["synaug_stage1", "synaug"]),
+    "choose": lambda run, out: choose_classifier(run, methods=["cross_entropy", "synaug_stage1"]),
+    "report": lambda run, out: report(run),
+    "status": lambda run, out: status(run),
+    "check": lambda run, out: check(run),
+    "export": lambda run, out: export(run, out),
+}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_alone_parses_its_plan_once_and_reads_its_journals_twice(stage, finished, tmp_path, opened, parsed):
+    shutil.copytree(finished, tmp_path / "run")  # at a new path, nothing is known yet, as in a new process
+    opened.clear()
+    STAGES[stage](Run.open(tmp_path / "run"), tmp_path / "out")
+    assert parsed["plan.json"] == 1
+    assert parsed["data.parquet"] <= 1
+    assert 1 <= opened["worker-0-of-1.jsonl"] <= 2
 
 
 def test_what_another_process_appends_is_seen(images, tmp_path):

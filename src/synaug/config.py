@@ -8,7 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
 
 from synaug.errors import unknown
 
@@ -306,9 +307,7 @@ class StageOptions(Section):
     flip: bool = Field(True, description="mirror half of the images")
     augmentations: tuple[str, ...] = Field(
         (),
-        description="additional augmentations, applied in order: cutout, random_resized_crop, color_jitter, "
-        "gaussian_blur, autoaugment, "
-        "randaugment",
+        description="additional augmentations, applied in order: cutout, color_jitter, randaugment, ...",
     )
     mixing: str = Field("domain_mixup", description="none, mixup, cutmix, mixup_or_cutmix, cmo, domain_mixup, ...")
     mixup_alpha: float = Field(1.0, ge=0, description="Beta(alpha, alpha); 0: no mixup")
@@ -376,8 +375,8 @@ class TrainOptions(Section):
 
     network: str = Field(
         "auto",
-        description="auto (ResNet-32 up to 64 pixels, ResNet-18 above), resnet8, resnet20, resnet32, resnet56, a timm "
-        "name, timm/local-dir:FOLDER, or your own: path/to/net.py:Net or package.module:factory, code that is run",
+        description="auto (ResNet-32 up to 64 pixels, ResNet-18 above), resnet8 to resnet110, a timm name, "
+        "timm/local-dir:FOLDER, or your own: path/to/net.py:Net or package.module:factory, code that is run",
     )
     pretrained: bool | Literal["auto"] = Field(
         "auto",
@@ -472,6 +471,15 @@ class ImagesOptions(Section):
     replaced_classes: tuple[str, ...] = Field((), description="classes whose real images are all replaced")
 
 
+def _inside(section: str, error: ValidationError) -> ValidationError:
+    """Return the error with locations that begin with the section."""
+    faults = [
+        InitErrorDetails(type=each["type"], loc=(section, *each["loc"]), input=each["input"], ctx=each.get("ctx", {}))
+        for each in error.errors()
+    ]
+    return ValidationError.from_exception_data(error.title, faults)
+
+
 class MethodOptions(Section):
     """What one method does differently; ``stage1`` and ``retrain`` hold fields of the sections of those names."""
 
@@ -496,7 +504,10 @@ class MethodOptions(Section):
                     raise ValueError(
                         str(unknown("option", f"{section}.{name}", [f"{section}.{n}" for n in kind.model_fields]))
                     )
-            kind.model_validate(getattr(self, section))
+            try:
+                kind.model_validate(getattr(self, section))
+            except ValidationError as error:
+                raise _inside(section, error) from None
         return self
 
 

@@ -8,60 +8,34 @@ what the previous stage wrote and skips finished work.
 from __future__ import annotations
 
 import contextlib
-import functools
-import itertools
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synaug.config import STABLE_DIFFUSION, Recipe
-from synaug.data import Manifest, class_counts, joined, readers
+from synaug.data import Manifest, joined, readers
 from synaug.data.images import recorded_bytes
-from synaug.errors import EnvironmentFault, OptionError
-from synaug.methods import (
-    DEFAULT_METHODS,
-    check_methods,
-    check_networks,
-    images_digest,
-    is_finished,
-    load_sets,
-    method_named,
-    network_digests,
-    read_result,
-    train_method,
-    uses_autoencoder,
-)
+from synaug.errors import OptionError
+from synaug.methods import DEFAULT_METHODS, check_methods, check_networks
 from synaug.pipeline import (
     check_complete,
     check_generator,
     check_recipe,
-    check_trainable,
-    chosen_result,
     drafted_plan,
-    finished_results,
-    is_measured,
     load_data,
-    model_note,
     place,
     resolve_pretraining,
-    unusable,
     usual_methods,
-    write_gap,
     write_run,
 )
-from synaug.pipeline.choosing import best_rival, cost, judged_methods, num_folds, too_long, uses_synthetic
-from synaug.pipeline.choosing.choose import choose
-from synaug.pipeline.choosing.cross_validate import cross_validate
+from synaug.pipeline.choosing import choose_classifier, cross_validate_results, uses_synthetic
 from synaug.pipeline.generate import generate
-from synaug.pipeline.preview import CHOICE, IMAGES, REPORT, training_part
 from synaug.pipeline.preview.run_parts import run_parts
-from synaug.pipeline.report import report
-from synaug.pipeline.review import check_applied, check_present
+from synaug.pipeline.reporting import may_not_need_images, model_note
+from synaug.pipeline.reporting.report import report
+from synaug.pipeline.train import train
 from synaug.recipes import with_overrides
-from synaug.report import may_not_need, number_or_nan
-from synaug.run_directory import Run, RunPaths, write_networks
 from synaug.runtime import (
     FUNCTION,
     MODEL,
@@ -69,23 +43,20 @@ from synaug.runtime import (
     TEXT,
     TEXTS,
     WHOLES,
+    Part,
     Progress,
     Whole,
     check_arguments,
     check_free,
     claim,
-    enter,
     instance_of,
-    is_out_of_memory,
     needs_libraries,
-    of_seed,
     signals,
     silent,
     storage,
 )
-from synaug.schemas import Choice, Report, Result
-from synaug.synthesis.execution import is_settled, num_unsettled, synthesis_summary, synthetic_manifest
-from synaug.synthesis.generators import autoencode
+from synaug.schemas import Report
+from synaug.synthesis.execution import is_settled, num_unsettled, synthetic_manifest
 from synaug.synthesis.generators.models import CLIP, find_model
 from synaug.synthesis.quality import needs_clip
 
@@ -93,9 +64,7 @@ if TYPE_CHECKING:
     from synaug.data.formats.memory import Source
     from synaug.synthesis.execution import Cluster
     from synaug.synthesis.generators import Generator
-    from synaug.training import Team
-
-SMALLER = "Use a smaller train.stage1.batch_size or train.image_size in the recipe."
+    from synaug.synthesis.planning import Plan
 
 
 @needs_libraries
@@ -150,85 +119,88 @@ def run(
     )
     out = Path(out)
     check_free(out, "run")
+    work = prepared(
+        source, out, recipe, methods, preset=preset, is_own=generator is not None, notify=notify, progress=progress
+    )
+    progress = Whole(progress, work.parts(out, seeds or [recipe.seed]))
+    with storage.lock(claim(out, "run")):
+        opened = write_run(work.manifest, work.plan, out, work.recipe, source=source_name or place(source))
+        results = train(opened, methods=work.real_only, seeds=seeds, progress=progress)
+        notify_if(notify, may_not_need_images(work.manifest, results))
+        generate(opened, generator=generator, cluster=cluster, progress=progress)
+        signals.stop_here()
+        train(opened, methods=work.methods, seeds=seeds, progress=progress)
+        if chosen := choose_classifier(opened, methods=work.methods, progress=progress).get("chosen"):
+            train(opened, methods=[chosen], seeds=seeds, progress=progress)
+        notify_if(notify, cross_validate_results(opened, progress=progress))
+        return report(opened, command=command, progress=progress)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run before anything is written: its images, plan, resolved options and methods."""
+
+    manifest: Manifest
+    plan: Plan
+    recipe: Recipe
+    methods: Sequence[str]
+
+    @property
+    def real_only(self) -> list[str]:
+        """The methods that learn from real images alone: cheap, and they may show that no others are needed."""
+        return [name for name in self.methods if not uses_synthetic(name, self.recipe)]
+
+    def parts(self, out: Path, seeds: Sequence[int]) -> list[Part]:
+        """Return the parts of the run and their work, without the images that ``out`` has already."""
+        num_to_make = num_unsettled(self.plan, folder=out, quality=self.recipe.quality)
+        return run_parts(self.methods, seeds, self.recipe, self.plan, self.manifest, num_to_make=num_to_make)
+
+
+def prepared(
+    source: Source,
+    out: Path,
+    recipe: Recipe,
+    methods: Sequence[str],
+    *,
+    preset: str,
+    is_own: bool,
+    notify: Callable[[str], None],
+    progress: Progress,
+) -> Prepared:
+    """Read the images, plan, and check all that can be checked, so that a mistake leaves nothing behind.
+
+    Args:
+        source: images; see ``data.readers``.
+        out: run directory, which may hold an unfinished run.
+        recipe: all options.
+        methods: names of ``METHODS``.
+        preset: as for ``run``.
+        is_own: whether a generator of the caller's makes the images, so that the recipe's model is not needed.
+        notify: called with each warning.
+        progress: called with the progress so far.
+    """
     check_recipe(recipe)
     check_methods(methods, recipe)
     manifest = load_data(source, recipe, progress=progress)
     check_methods(methods, recipe, num_attributes=manifest.num_attributes)
     plan = drafted_plan(manifest, recipe)
     recipe, sentence = resolve_pretraining(recipe, plan, out)
-    if sentence:
-        notify(sentence)
+    notify_if(notify, sentence)
     methods = usual_methods(methods, recipe, preset=preset)
     check_methods(methods, recipe)
     check_networks(methods, recipe, plan)
-    if generator is None and not is_settled(plan, folder=out, quality=recipe.quality):
-        # Before anything is written, so that a missing model leaves nothing behind.
+    if not is_own and not is_settled(plan, folder=out, quality=recipe.quality):
         check_generator(recipe)
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=CLIP)
-    if note := model_note(plan):
-        notify(note)
-    num_to_make = num_unsettled(plan, folder=out, quality=recipe.quality)
-    parts = run_parts(methods, seeds or [recipe.seed], recipe, plan, manifest, num_to_make=num_to_make)
-    progress = Whole(progress, parts)
-    with storage.lock(claim(out, "run")):
-        write_run(manifest, plan, out, recipe, source=source_name or place(source))
-        opened = Run.open(out)  # kept, so that all stages share this object and no file is parsed twice
-        without = [name for name in methods if not uses_synthetic(name, recipe)]
-        results = train(out, methods=without, seeds=seeds, progress=progress)  # cheap; may show that none are needed
-        if sentence := may_not_need_images(manifest, results):
-            notify(sentence)
-        enter(progress, IMAGES)
-        generate(out, generator=generator, cluster=cluster, progress=progress)
-        signals.stop_here()
-        train(out, methods=methods, seeds=seeds, progress=progress)
-        enter(progress, CHOICE)
-        if chosen := choose_classifier(out, methods=methods, progress=progress).get("chosen"):
-            train(out, methods=[chosen], seeds=seeds, progress=progress)
-        if sentence := cross_validate_results(out, progress=progress):
-            notify(sentence)
-        enter(progress, REPORT)
-        return report(opened.path, command=command)
+    notify_if(notify, model_note(plan))
+    return Prepared(manifest, plan, recipe, methods)
 
 
-def choose_classifier(out: Path, *, methods: Sequence[str] = DEFAULT_METHODS, progress: Progress = silent) -> Choice:
-    """Choose the classifier of a run that has its synthetic images; see ``pipeline.choose``."""
-    run_folder = Run.open(out)
-    recipe = run_folder.recipe
-    autoencoded = uses_autoencoder(methods, recipe)
-    sets = load_sets(out, recipe.train, autoencoded=autoencoded, progress=progress)
-    return choose(run_folder, recipe, sets, methods, progress=progress)
-
-
-def cross_validate_results(out: Path, *, progress: Progress = silent) -> str:
-    """Cross-validate the rows of a run as ``cross_validate`` asks; return why not, if that should be known."""
-    run_folder = Run.open(out)
-    recipe, manifest = run_folder.recipe, run_folder.manifest
-    folds = num_folds(manifest, recipe)
-    if not folds:
-        return ""
-    results = finished_results(run_folder, recipe)
-    if unusable(run_folder):
-        results = [each for each in results if not each["uses_synthetic"]] or results
-    chosen = chosen_result(results, run_folder)["method"]
-    names = judged_methods(results, chosen, best_rival(results, chosen), recipe)
-    seconds = cost(names, results, folds, recipe)
-    if recipe.cross_validate.folds == "auto" and seconds > 60 * recipe.cross_validate.minutes:
-        return too_long(manifest, folds, seconds)
-    if names:
-        cross_validate(run_folder, recipe, names, folds=folds, progress=progress)
-    return ""
-
-
-def may_not_need_images(manifest: Manifest, results: Sequence[Result]) -> str:
-    """Return a note if training on real images alone already recognizes the rarest class, else an empty string."""
-    counts = class_counts(manifest.split("train").labels, manifest.num_classes)
-    rarest = manifest.class_names[int(counts.argmin())]
-    recalls = {result["method"]: number_or_nan(result["per_class"].get(rarest)) for result in results}
-    known = {method: recall for method, recall in recalls.items() if not math.isnan(recall)}
-    best = max(known, key=lambda method: known[method], default="")
-    num_tested = int((manifest.split("test").labels == counts.argmin()).sum())
-    return may_not_need(rarest, best, known.get(best, math.nan), num_tested=num_tested)
+def notify_if(notify: Callable[[str], None], sentence: str) -> None:
+    """Pass a sentence on unless it is empty."""
+    if sentence:
+        notify(sentence)
 
 
 @needs_libraries
@@ -279,9 +251,9 @@ def balance(
         folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))
         stack.enter_context(storage.lock(claim(folder, "run")))
         plan = drafted_plan(manifest, recipe)
-        write_run(manifest, plan, folder, recipe, source=place(data))
-        generate(folder, generator=generator, progress=progress)
-        check_complete(folder)
+        opened = write_run(manifest, plan, folder, recipe, source=place(data))
+        generate(opened, generator=generator, progress=progress)
+        check_complete(opened)
         synthetic = synthetic_manifest(plan, folder)
         return joined(manifest.split("train"), synthetic if out else in_memory(synthetic))
 
@@ -297,98 +269,3 @@ def in_memory(manifest: Manifest) -> Manifest:
     digests = manifest.frame["sha256"]
     contents = [recorded_bytes(manifest.absolute_path(row), str(digests.iat[row])) for row in range(len(manifest))]
     return replace(manifest, frame=manifest.frame.assign(image=contents, path=""), root=None)
-
-
-def train(
-    out: Path,
-    *,
-    methods: Sequence[str] = DEFAULT_METHODS,
-    retrain: bool = True,
-    seed: int | None = None,
-    seeds: Sequence[int] | None = None,
-    progress: Progress = silent,
-) -> list[Result]:
-    """Train, retrain and test each method and seed without a current result; return all results, ordered by seed.
-
-    The images are read once for all of them. Processes started by one launcher train together; only the first tests and
-    writes.
-
-    Args:
-        out: run directory with its synthetic images.
-        methods: names of ``METHODS``.
-        retrain: False skips the methods that only retrain another method's classifier.
-        seed: training seed, which does not affect the images; default: the run's.
-        seeds: several seeds, instead of ``seed``.
-        progress: called with the progress so far.
-    """
-    from synaug.training import joined_team
-
-    run_folder = Run.open(out)
-    locked = run_folder.recipe
-    recipes = [with_overrides(locked, {"seed": each}) for each in ([seed] if seeds is None else seeds)]
-    check_methods(methods, locked)
-    wanted = [name for name in methods if retrain or method_named(name, locked).starts_from is None]
-    plan = run_folder.plan
-    check_applied(plan, out)
-    check_trainable(run_folder, locked, wanted)
-    check_networks(wanted, locked, plan)
-    made = synthetic_manifest(plan, out)
-    check_present(made, out)
-    learned_from = images_digest(made)
-    team, _ = joined_team(locked.train.device)
-    shown = progress if team.is_first else silent
-    missing = _without_result(itertools.product(recipes, wanted), run_folder, learned_from, team)
-    autoencoded = uses_autoencoder([name for _, name in missing], locked)
-    sets = functools.cache(lambda: load_sets(out, locked.train, autoencoded=autoencoded, progress=shown))
-    if autoencoded:
-        if team.is_first:
-            real = run_folder.manifest.split("train")
-            autoencode(plan, real, out, device=locked.generate.device, progress=shown)
-        # Only the first process writes the autoencoded images; the others must not load them before they are complete.
-        team.wait()
-    if missing:
-        check_methods(wanted, locked, num_attributes=run_folder.manifest.num_attributes)
-        if team.is_first:
-            write_networks(run_folder, network_digests(wanted, locked))
-    for recipe, name in missing:
-        enter(shown, training_part(name, recipe.seed))
-        told = of_seed(shown, recipe.seed) if len(recipes) > 1 else shown
-        try:
-            train_method(name, sets(), run_folder, recipe, synthetic=learned_from, progress=told)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise EnvironmentFault(f"Out of memory while training {name}. {SMALLER}") from error
-        signals.stop_here()
-    # Only the first process writes results. The others wait here, or they would read missing results below.
-    team.wait()
-    # Only the first process writes the gap. The others wait for it, so that none returns (and exits) in the meantime.
-    rejected = synthesis_summary(plan, out)["rejected"]
-    if team.is_first and not is_measured(run_folder, learned_from, rejected):
-        real, synthetic = run_folder.manifest.split("train"), synthetic_manifest(plan, out)
-        write_gap(
-            run_folder, locked, real=real, synthetic=synthetic, digest=learned_from, rejected=rejected, progress=shown
-        )
-    team.wait()
-    return [read_result(run_folder, name, recipe.seed) for recipe in recipes for name in wanted]
-
-
-def _without_result(
-    wanted: Iterable[tuple[Recipe, str]], run_folder: RunPaths, learned_from: str, team: Team
-) -> list[tuple[Recipe, str]]:
-    """Return the recipes and methods without a current result, the same in all processes.
-
-    ``is_finished`` removes outdated results, so the first process calls it before the others do.
-    """
-    if team.is_first:
-        # Deleting is the first process's job; the others wait until it has also checked all results.
-        storage.remove_temporary(run_folder.path)
-    else:
-        team.wait()
-    missing = [(recipe, name) for recipe, name in wanted if not is_finished(run_folder, name, recipe, learned_from)]
-    if team.is_first:
-        team.wait()
-    # No process may start training, which writes results, before all have their list. With different lists, one process
-    # would wait forever in a training that the others skip.
-    team.wait()
-    return missing

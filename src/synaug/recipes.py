@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, get_args
 import yaml
 from pydantic import ValidationError
 
+from synaug.allowed_values import allowed_values, option_at
 from synaug.config import Recipe, Section
-from synaug.errors import DataError, OptionError, unknown
+from synaug.errors import DataError, OptionError, nearest, unknown
 from synaug.runtime import PATH, check_arguments
 from synaug.runtime.files import component_fault, directories, folded
 from synaug.runtime.security import redacted
@@ -65,17 +66,23 @@ def _is_small(content: object) -> bool:
 
 
 def make_recipe(content: Mapping[str, object], *, where: str = "recipe") -> Recipe:
-    """Validate a nested dict of options and return it as a recipe.
+    """Validate a nested dict of options and return it as a recipe; ``where`` begins the messages of errors.
 
     Raises:
         OptionError: a key is unknown or a value is not allowed; the message lists every problem.
     """
+    texts = with_text_keys(content, where=where)
     try:
-        recipe = Recipe.model_validate(with_text_keys(content, where=where))
+        recipe = Recipe.model_validate(texts)
     except ValidationError as error:
-        raise OptionError(f"{where}: {' '.join(_explained(item) for item in error.errors())}") from None
+        faults = dict.fromkeys(_explained(item, texts) for item in error.errors())  # one per kind of a union
+        raise OptionError(f"{_before(where)}{' '.join(faults)}") from None
     _check_names(recipe, where)
     return recipe
+
+
+def _before(where: str) -> str:
+    return f"{where}: " if where else ""
 
 
 def _check_names(recipe: Recipe, where: str) -> None:
@@ -91,12 +98,12 @@ def _check_names(recipe: Recipe, where: str) -> None:
             if fault is None and len(name.encode()) > MAX_NAME:
                 fault = f"is longer than {MAX_NAME} bytes"
             if fault:
-                raise OptionError(f"{where}: the name {name!r} in {section} {fault}, so it cannot name a file.")
+                raise OptionError(f"{_before(where)}the name {name!r} in {section} {fault}, so it cannot name a file.")
             other = seen.setdefault(folded(name), name)
             if other != name:
                 raise OptionError(
-                    f"{where}: the names {other!r} and {name!r} in {section} differ only by letter case or Unicode "
-                    "form; on some systems they would be one file. Rename one of them."
+                    f"{_before(where)}the names {other!r} and {name!r} in {section} differ only by letter case or "
+                    "Unicode form; on some systems they would be one file. Rename one of them."
                 )
 
 
@@ -115,7 +122,7 @@ def with_text_keys(content: object, *, where: str, place: str = "") -> object:
     for key, value in content.items():
         if isinstance(key, bool) or not isinstance(key, str | int):
             raise OptionError(
-                f"{where}: the key {key!r}{f' in {place}' if place else ''} is not text; YAML reads "
+                f"{_before(where)}the key {key!r}{f' in {place}' if place else ''} is not text; YAML reads "
                 "unquoted words such "
                 "as yes, no, on and off as truth values. Write the name in quotes."
             )
@@ -123,13 +130,16 @@ def with_text_keys(content: object, *, where: str, place: str = "") -> object:
     return texts
 
 
-def _explained(item: ErrorDetails) -> str:
+def _explained(item: ErrorDetails, content: object) -> str:
+    """Return what is wrong with an option, what is allowed, and the value in the content."""
     place = ".".join(str(part) for part in item["loc"])
-    if item["type"] != "extra_forbidden":
+    if item["type"] == "value_error":
         message = f"{place}: {item['msg'].removeprefix('Value error, ')}"
         if isinstance(item["input"], dict):  # a whole section, of which the message names the options
             return f"{message}."
         return f"{message} (got {reprlib.repr(redacted(item['input']))})."
+    if item["type"] != "extra_forbidden":
+        return _not_allowed(item, content)
     section: type[Section] = Recipe
     for part in item["loc"][:-1]:
         if (
@@ -138,6 +148,20 @@ def _explained(item: ErrorDetails) -> str:
             section = _section_in(section.model_fields[part].annotation) or section
     siblings = [".".join((*map(str, item["loc"][:-1]), name)) for name in section.model_fields]
     return str(unknown("option", place, [*siblings, *option_names()]))
+
+
+def _not_allowed(item: ErrorDetails, content: object) -> str:
+    parts, annotation, limits = option_at(Recipe, item["loc"])
+    place, allowed = ".".join(map(str, parts)), allowed_values(annotation, limits)
+    if item["type"] == "missing":
+        return f"{place} is missing; it must be {allowed}."
+    value = content
+    for part in parts:
+        value = value[part]  # type: ignore[index]  # pydantic has found it there
+    names = [name for name in get_args(annotation) if isinstance(name, str)]
+    near = nearest(value, names) if isinstance(value, str) else []
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{place} must be {allowed}, got {reprlib.repr(redacted(value))}.{hint}"
 
 
 def option_names(section: type[Section] = Recipe, *, before: str = "") -> list[str]:
@@ -171,7 +195,7 @@ def with_overrides(recipe: Recipe, overrides: Mapping[str, object]) -> Recipe:
     for name, value in overrides.items():
         if value is not None:
             _put(content, name, value)
-    return make_recipe(content, where="options")
+    return make_recipe(content, where="")
 
 
 def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:

@@ -23,6 +23,7 @@ from synaug.pipeline import generate as generate_stage
 from synaug.pipeline.classifier.export_classifier import export_classifier
 from synaug.pipeline.export import export
 from synaug.recipes import make_recipe
+from synaug.run_directory import Run
 from synaug.runtime.files import directories
 
 PATIENCE = 100  # seconds for one command; a wait for a pipe ends here
@@ -72,7 +73,7 @@ def origin(tmp_path_factory):
     (root / "r.yaml").write_text(json.dumps(RECIPE))
     with noise_for_a_model(), contextlib.chdir(root):
         experiment.run("photos", root / "run", make_recipe(RECIPE), methods=METHODS.split(","))
-        export(root / "run", root / "export")
+        export(Run.open(root / "run"), root / "export")
         export_classifier(root / "run", root / "classifier")
     home = root / "home"
     (home / "deep").mkdir(parents=True)

@@ -11,7 +11,8 @@ import pytest
 
 from reliability.test_damaged_runs import ALLOWED, base, call, commands  # noqa: F401
 from synaug.errors import DataError
-from synaug.pipeline.choosing.choose import read_choice
+from synaug.pipeline.results import read_choice
+from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 from synaug.runtime.records import of_form, write_sealed
 from synaug.schemas import Choice
@@ -93,7 +94,7 @@ def test_a_changed_choice_is_noticed(base, tmp_path):  # noqa: F811
     other = next(row["method"] for row in choice["candidates"] if row["method"] != choice["chosen"])
     storage.write_json(run / "choice.json", choice | {"chosen": other})
     with pytest.raises(DataError, match="changed since synaug wrote it"):
-        read_choice(run)
+        read_choice(RunPaths(run))
 
 
 @pytest.mark.parametrize("change", [{"num_images": "3"}, {"num_images": True}, {"candidates": {}}, {"best": 1}])

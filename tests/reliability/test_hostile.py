@@ -22,9 +22,9 @@ from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault, OptionError, SynaugError
 from synaug.evaluation.predictions import evaluate_predictions, read_predictions
 from synaug.pipeline import export as export_stage
-from synaug.pipeline.report import finished_results
+from synaug.pipeline.results import finished_results
 from synaug.recipes import make_recipe, read_recipe
-from synaug.run_directory import RunPaths
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import storage
 from synaug.synthesis.generators.models.model_sources import find_model
 
@@ -163,22 +163,22 @@ def test_no_cell_is_a_formula_and_the_names_come_back(strange_run):
 
 
 def test_strange_names_survive_the_export(strange_run, tmp_path):
-    export_stage.export(strange_run, tmp_path / "out")
+    export_stage.export(Run.open(strange_run), tmp_path / "out")
     assert {folder.name for folder in (tmp_path / "out" / "train").iterdir() if folder.is_dir()} == set(STRANGE)
 
 
 def test_an_export_that_is_there_already_is_left_as_it_is(strange_run, tmp_path, monkeypatch):
     with monkeypatch.context() as yesterday:
         yesterday.setattr(export_stage, "_origin", lambda _: {"created": "2001-01-01"})
-        export_stage.export(strange_run, tmp_path / "out")
+        export_stage.export(Run.open(strange_run), tmp_path / "out")
     before = (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns
-    export_stage.export(strange_run, tmp_path / "out")
+    export_stage.export(Run.open(strange_run), tmp_path / "out")
     assert (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     sums = tmp_path / "out" / "SHA256SUMS"
     sums.write_text(sums.read_text().replace("a", "b"))
     with pytest.raises(OptionError, match="exists and is not empty"):
-        export_stage.export(strange_run, tmp_path / "out")
+        export_stage.export(Run.open(strange_run), tmp_path / "out")
 
 
 # ---------------------------------------------------------------- recipes

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import yaml
 
-from synaug import experiment, load_classifier
+from synaug import load_classifier
 from synaug.bench import read_experiment, run_bench
 from synaug.cli.session import named_code
 from synaug.data.export import verify
@@ -14,6 +14,8 @@ from synaug.data.formats.huggingface import named_elsewhere
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.classifier.export_classifier import export_classifier
+from synaug.pipeline.train import train
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.security import own_code
 from synaug.runtime.security.trust import check_trusted_host, trusting
@@ -82,7 +84,7 @@ def test_a_run_directory_s_code_is_not_run_until_it_is_confirmed(run, foreign, s
     for command in ("train", "retrain"):
         assert refused(synaug(command, run, "--methods", METHODS), mark, net)
     with pytest.raises(OptionError, match="--trust"):
-        experiment.train(run, methods=[METHODS])
+        train(Run.open(run), methods=[METHODS])
     assert synaug("status", run).code == 0
     assert synaug("train", run, "--methods", METHODS, "--dry-run").code == 0
     assert not mark.exists()

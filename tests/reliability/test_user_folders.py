@@ -14,7 +14,7 @@ from PIL import Image
 
 from synaug.data.readers import read_data
 from synaug.errors import DataError
-from synaug.run_directory import foreign_files
+from synaug.run_directory import Run, foreign_files
 from synaug.runtime.ownership import MARKER
 from synaug.runtime.records.sealed import read_sealed, write_sealed
 
@@ -282,13 +282,13 @@ def test_an_export_beside_generate_has_what_was_finished_and_takes_nothing_away(
 
     def noise(prompts, *, seeds):
         number = len(sizes)
-        export(work / "run", work / f"export-{number}")
+        export(Run.open(work / "run"), work / f"export-{number}")
         assert verify_dataset(work / f"export-{number}") == []
         sizes.append(len(list((work / f"export-{number}" / "train").rglob("*.png"))))
         return [Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)) for seed in seeds]
 
     noise.batch_size = 2
-    made = generate(work / "run", generator=noise)
+    made = generate(Run.open(work / "run"), generator=noise)
     assert (made.accepted, made.missing) == (made.requested, 0)
     assert len(sizes) > 2
     assert sizes == sorted(sizes)

@@ -21,9 +21,9 @@ def swap(content):
 
 def test_the_whole_summary_reads_well(content):
     assert summary(content) == [
-        "Your rarest class, ankle boot, had 10 training images; its recall went from 56 % to 88 %.",
-        "On 2,000 real test images, accuracy went from 69.5 % with cross-entropy to 80.7 % with SYNAuG. "
-        "On classes with fewer than 20 training images, accuracy went from 48.5 % to 86.5 %.",
+        "Your rarest class, ankle boot, had 10 training images; its recall rose from 56 % to 88 %.",
+        "On 2,000 real test images, accuracy rose from 69.5 % with cross-entropy to 80.7 % with SYNAuG. "
+        "On classes with fewer than 20 training images, accuracy rose from 48.5 % to 86.5 %.",
         "Without synthetic images, oversampling reached 75.8 %, 4.9 points less than SYNAuG.",
         "3 of 10 classes lost recall; the most, t-shirt, fell from 89 % to 80 %.",
         "3,599 synthetic images were added. 212 of 3,811 images were rejected, most of them off-class.",
@@ -60,14 +60,14 @@ def test_nothing_generated_is_said(content):
 
 def test_nothing_made_of_what_was_asked_is_said(content):
     content["synthesis"] = {"requested": 50, "accepted": 0, "rejected": {}, "missing": 50}
-    assert "None of the 50 images asked for was made." in summary(content)
+    assert "None of the 50 planned images was generated." in summary(content)
 
 
 def test_missing_images_are_said(content):
     content["synthesis"] |= {"accepted": 3590, "missing": 9, "rejected": {"copy": 4}}
     assert (
         "3,590 synthetic images were added. 4 of 3,594 images were rejected, all of them copies of training images. "
-        "9 of the 3,599 wanted are missing."
+        "9 of the 3,599 planned images are missing."
     ) in summary(content)
 
 
@@ -147,22 +147,22 @@ def test_percent_of_nothing_is_not_available():
 
 def test_a_recall_measured_on_few_images_says_on_how_many(content):
     content["data"]["test_class_counts"] = {"ankle boot": 12}
-    assert summary(content)[0].endswith("went from 56 % to 88 %, on only 12 test images.")
+    assert summary(content)[0].endswith("rose from 56 % to 88 %, on only 12 test images.")
     content["data"]["test_class_counts"] = {"ankle boot": 30}
-    assert summary(content)[0].endswith("went from 56 % to 88 %.")
+    assert summary(content)[0].endswith("rose from 56 % to 88 %.")
 
 
 def test_where_it_did_not_help_the_summary_says_so(content):
     for result in content["results"]:
         if result["method"] == "synaug":
             result["accuracy"] = 0.4
-    assert "As a whole, the synthetic images did not help here." in summary(content)[1]
+    assert "Overall, the synthetic images did not help here." in summary(content)[1]
 
 
 def test_the_group_recognized_worst_is_named(content):
     for result in content["results"]:
         result["per_group"] = {"bag x red": 0.3 if result["method"] == "cross_entropy" else 0.6, "bag x blue": 0.9}
-    assert "Accuracy on the group recognized worst, bag x red, went from 30 % to 60 %." in summary(content)
+    assert "Accuracy on the group recognized worst, bag x red, rose from 30 % to 60 %." in summary(content)
 
 
 def test_a_column_without_any_number_is_not_shown(content):

@@ -12,6 +12,7 @@ from synaug.experiment import run
 from synaug.pipeline.generate import check_complete
 from synaug.recipes import make_recipe
 from synaug.report.summary import summary
+from synaug.run_directory import Run
 from synaug.runtime import storage
 
 RECIPE = {
@@ -76,7 +77,7 @@ def test_a_generator_whose_images_are_all_rejected_gives_the_same_warning_and_mo
     )
     assert 'class="lead alarm"' in (tmp_path / "run" / "report.html").read_text()
     with pytest.raises(IncompleteError):
-        check_complete(tmp_path / "run")
+        check_complete(Run.open(tmp_path / "run"))
 
 
 def test_the_plan_names_classes_that_cannot_be_judged(tmp_path, synaug):

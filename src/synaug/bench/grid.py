@@ -28,7 +28,6 @@ from synaug.data import groups
 from synaug.data.benchmarks import deciding_options
 from synaug.errors import EnvironmentFault, Interrupted
 from synaug.evaluation import train_weighted_accuracy
-from synaug.experiment import train
 from synaug.methods import (
     check_methods,
     images_digest,
@@ -39,9 +38,10 @@ from synaug.methods import (
     train_group_counts,
 )
 from synaug.pipeline import generate as generate_stage
-from synaug.pipeline import is_reported
 from synaug.pipeline import prepare as plan_stage
-from synaug.pipeline.report import report
+from synaug.pipeline.reporting import is_reported
+from synaug.pipeline.reporting.report import report
+from synaug.pipeline.train import train
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import Progress, check_free, claim, keep_freed_memory, machine, signals, silent, storage
 from synaug.runtime.files import directories
@@ -237,24 +237,24 @@ def _run_in_process(experiment: Experiment, cell: Cell) -> None:
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:
     """Run one run directory of the grid: its images once, then for each of its seeds the methods without a result."""
     directories.own(cell.folder.parent.parent)
-    methods, run_folder = experiment.arms[cell.arm].methods, Run(cell.folder)
+    methods = experiment.arms[cell.arm].methods
     there = {(result["seed"], result["method"]) for result in results_of(cell, methods)}
     missing = {seed: [name for name in methods if (seed, name) not in there] for seed in cell.seeds}
-    if not any(missing.values()) and is_reported(run_folder, cell.recipe):
+    if not any(missing.values()) and is_reported(Run(cell.folder), cell.recipe):
         return
     data = plan_stage.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
     plan = plan_stage.drafted_plan(data, cell.recipe)
     with storage.lock(claim(cell.folder, "run")):
-        plan_stage.write_run(
+        run = plan_stage.write_run(
             data, plan, cell.folder, cell.recipe, source=experiment.bench.mirror or str(experiment.source)
         )
-        generate_stage.generate(cell.folder, progress=progress)
+        generate_stage.generate(run, progress=progress)
         for names in dict.fromkeys(map(tuple, missing.values())):  # seeds that lack the same share one reading
             signals.stop_here()
             together = [seed for seed in missing if tuple(missing[seed]) == names]
-            train(cell.folder, methods=names, seeds=together, progress=progress)
-        if not is_reported(run_folder, cell.recipe):
-            report(cell.folder)
+            train(run, methods=names, seeds=together, progress=progress)
+        if not is_reported(run, cell.recipe):
+            report(run)
 
 
 def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
@@ -262,17 +262,17 @@ def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
 
     They come from the run directory and, for results that it lacks, from the lines of an earlier ``results.jsonl``.
     """
-    run_folder, digest, is_made = RunPaths(cell.folder), "", False
-    if run_folder.plan_file.is_file():
-        plan = read_plan(run_folder.plan_file)
+    run, digest, is_made = RunPaths(cell.folder), "", False
+    if run.plan_file.is_file():
+        plan = read_plan(run.plan_file)
         digest = images_digest(synthetic_manifest(plan, cell.folder))
         is_made = is_settled(plan, folder=cell.folder, quality=cell.recipe.quality)
     kept = {(line["seed"], line["method"]): line for line in _kept_lines(cell)}
     found = []
     for seed, name in itertools.product(cell.seeds, methods):
         recipe = cell.recipe.model_copy(update={"seed": seed})
-        if run_folder.result(name, seed).exists():
-            if is_current(run_folder, name, recipe, digest):
+        if run.result(name, seed).exists():
+            if is_current(run, name, recipe, digest):
                 found.append(_line(cell, name, seed))
         elif (line := kept.get((seed, name))) and is_of_options(line, recipe):
             of_images = method_named(name, recipe).data != "real"
@@ -283,9 +283,9 @@ def results_of(cell: Cell, methods: Sequence[str]) -> list[dict[str, Any]]:
 
 def _line(cell: Cell, name: str, seed: int) -> dict[str, Any]:
     """Return a result of a run directory in the form of ``results.jsonl``: with options, versions and machine."""
-    run_folder = RunPaths(cell.folder)
-    lock, plan = read_lock(run_folder), read_plan(run_folder.plan_file)
-    return read_result(run_folder, name, seed) | {
+    run = RunPaths(cell.folder)
+    lock, plan = read_lock(run), read_plan(run.plan_file)
+    return read_result(run, name, seed) | {
         "arm": cell.arm,
         "folder": cell.folder.name,
         "uses_synthetic": plan.num_to_generate > 0 and method_named(name, cell.recipe).uses_synthetic,
@@ -308,9 +308,9 @@ def status(experiment: Experiment, out: Path, *, seeds: Sequence[int] = (0, 1, 2
     rows = []
     directories.own(out)
     for cell in cells(experiment, out, seeds):
-        run_folder = RunPaths(cell.folder)
+        run = RunPaths(cell.folder)
         methods = experiment.arms[cell.arm].methods
-        plan = read_plan(run_folder.plan_file) if run_folder.plan_file.is_file() else None
+        plan = read_plan(run.plan_file) if run.plan_file.is_file() else None
         rows.append(
             {
                 "folder": cell.folder.name,

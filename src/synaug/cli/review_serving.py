@@ -22,11 +22,12 @@ def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: b
         as_json: print the address and the path of the table as JSON.
     """
     from synaug.pipeline.review import ReviewServer, ReviewSession
+    from synaug.run_directory import Run
     from synaug.runtime import signals, storage
     from synaug.synthesis.execution import decisions_path
 
     with signals.graceful(), storage.lock(run, name="review"):
-        session = ReviewSession(run, per_class=per_class)
+        session = ReviewSession(Run.open(run), per_class=per_class)
         with ReviewServer(session, port=port) as server:
             _announce({"url": server.url, "decisions": str(decisions_path(run))}, as_json=as_json)
             if open_browser:

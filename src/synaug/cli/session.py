@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -71,7 +71,8 @@ def options_of(
 ) -> Recipe:
     """Return the recipe of the file, or the default one, with the preset, then the command-line options applied.
 
-    ``settings`` are those of ``--set``, which override all others.
+    ``typed`` are options by the names in ``_FIELDS``, None if not given. ``settings`` are those of ``--set``, which
+    override all others.
 
     Raises:
         OptionError: the preset is unknown.
@@ -80,7 +81,8 @@ def options_of(
     from synaug.recipes import read_recipe, with_overrides, with_settings
 
     changes = _preset_options(preset) if preset != "good" else {}  # the default preset changes nothing
-    changes |= {dotted: v for name, v in typed.items() for dotted in _FIELDS[name] if v is not None}
+    given = {name: _PARSERS.get(name, lambda typed: typed)(v) for name, v in typed.items() if v is not None}
+    changes |= {dotted: value for name, value in given.items() for dotted in _FIELDS[name]}
     chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is not None:
         from synaug.data.formats.tables import read_aliases
@@ -104,14 +106,12 @@ def _preset_options(preset: str) -> dict[str, Any]:
     return dict(PRESETS[preset])
 
 
-def split_names(pairs: list[str] | None) -> dict[str, str] | None:
+def _split_names(pairs: list[str]) -> dict[str, str]:
     """Parse the splits of folder names, each as ``NAME=SPLIT``.
 
     Raises:
         OptionError: a pair has no name or no split.
     """
-    if pairs is None:
-        return None
     from synaug.errors import OptionError
 
     named = {}
@@ -123,16 +123,18 @@ def split_names(pairs: list[str] | None) -> dict[str, str] | None:
     return named
 
 
-def number_or_name(target: str | None) -> float | int | str | None:
+def _number_or_name(target: str) -> float | int | str:
     """Parse a target: a whole number, a share, or a name."""
-    if target is None:
-        return None
     for kind in (int, float):
         try:
             return kind(target)
         except ValueError:
             continue
     return target
+
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {"splits": _split_names, "target": _number_or_name, "prompts": str}
+"""What an option's text means, for those that are not taken as typed."""
 
 
 def run_folder(out: Path | None, name: str) -> Path:

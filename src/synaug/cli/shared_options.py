@@ -13,7 +13,7 @@ Data = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="Folder with one subfolder per class, or a CSV, Parquet or JSONL table."),
 ]
-Run = Annotated[
+RunDirectory = Annotated[
     Path,
     typer.Argument(
         metavar="RUN", help="Run directory created by 'synaug plan' or 'synaug run'.", callback=with_foreign_files_named
@@ -113,13 +113,13 @@ Network = Annotated[
 ]
 Epochs = Annotated[
     int | None,
-    typer.Option(min=1, help="Passes over the balanced set.", show_default="60; 10 of fine-tuning"),
+    typer.Option(min=1, help="Passes over the balanced set.", show_default="60; 10 for fine-tuning"),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", show_default="auto")]
 Budget = Annotated[
     float | None,
     typer.Option(
-        metavar="MINUTES", help="Minutes for choosing the classifier by cross-fitting.", show_default="no limit"
+        metavar="MINUTES", help="Time limit for choosing the classifier by cross-fitting.", show_default="no limit"
     ),
 ]
 Preset = Annotated[
@@ -155,8 +155,8 @@ Folds = Annotated[
     typer.Option(
         min=0,
         max=50,
-        help="Train all rows again in this many folds of the real images; 0: never.",
-        show_default="5 for the chosen classifier and its rival, if a class has fewer than 30 test images",
+        help="Cross-validate all methods in this many folds of the real images; 0: never.",
+        show_default="5, for the chosen classifier and its best rival, if a class has fewer than 30 test images",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(min=0, help="Random seed.", show_default="0")]

@@ -23,6 +23,7 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
     """
     from synaug.cli.printing import console
     from synaug.pipeline.status import status
+    from synaug.run_directory import Run
     from synaug.runtime import signals
 
     is_live = sys.stdout.isatty() and not as_json
@@ -34,7 +35,7 @@ def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
             if signals.wait(interval):
                 return
         while True:
-            content = status(run)
+            content = status(Run.open(run))  # again each time: 'generate --set' may change the plan
             if is_live:
                 wipe_terminal()
             if is_live or _changed(content, before):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +50,7 @@ class Sets:
 
 
 def load_sets(
-    out: Path,
+    run: Run,
     options: TrainOptions,
     *,
     real: Manifest | None = None,
@@ -61,7 +60,7 @@ def load_sets(
     """Load real, synthetic, validation and test images at one size, normalized alike.
 
     Args:
-        out: run directory.
+        run: whose images are loaded.
         options: size and normalization.
         real: images in the place of the run's training images.
         autoencoded: also load the real images as the generator's autoencoder returns them.
@@ -71,11 +70,10 @@ def load_sets(
 
     from synaug.training import load_training_set
 
-    run_folder = Run.open(out)
-    manifest = run_folder.manifest
-    plan = run_folder.plan
+    manifest = run.manifest
+    plan = run.plan
     real = manifest.split("train") if real is None else real
-    synthetic = synthetic_manifest(plan, out)
+    synthetic = synthetic_manifest(plan, run.path)
     channels, side, normalization = input_of(options.network, options, plan)
     load = partial(load_training_set, in_memory=options.in_memory, progress=progress)
     stored = stored_side(side, options)
@@ -83,7 +81,7 @@ def load_sets(
     if stored != side:
         both = replace(both, side=side)
     if autoencoded:
-        twins = load(autoencoded_manifest(plan, real, out), like=both)
+        twins = load(autoencoded_manifest(plan, real, run.path), like=both)
         places = torch.where(both.is_synthetic, -1, torch.cumsum(~both.is_synthetic, 0) - 1)
         both = replace(both, autoencoded=twins.images, twins=places)
     test, held_out = manifest.split("test"), manifest.split("validation")

@@ -24,15 +24,15 @@ from synaug.schemas import Registered, Result, Scores
 PREDICTIONS = "predictions.csv"
 
 
-def read_result(run_folder: RunPaths, method: str, seed: int) -> Result:
+def read_result(run: RunPaths, method: str, seed: int) -> Result:
     """Return the finished result of a method and seed, as it was written.
 
     Raises:
         DataError: the file is missing or damaged, or belongs to another method or seed.
         ChangedFileError: the classifier or the predictions beside it do not match the result.
     """
-    path = run_folder.result(method, seed)
-    way_out = f"Remove the folder {path.parent} and train again: synaug retrain {shell_word(run_folder.path)}"
+    path = run.result(method, seed)
+    way_out = f"Remove the folder {path.parent} and train again: synaug retrain {shell_word(run.path)}"
     content = read_sealed(path, way_out=way_out)
     required(content, path, way_out=way_out, accuracy=(int, float), options=dict)
     files = content.pop("files", {})
@@ -55,27 +55,27 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def is_current(run_folder: RunPaths, name: str, recipe: Recipe, synthetic: str) -> bool:
+def is_current(run: RunPaths, name: str, recipe: Recipe, synthetic: str) -> bool:
     """Return whether a method has a result with these options and, if it is trained on them, these synthetic images."""
-    path = run_folder.result(name, recipe.seed)
+    path = run.result(name, recipe.seed)
     if not path.exists():
         return False
-    result = read_result(run_folder, name, recipe.seed)
+    result = read_result(run, name, recipe.seed)
     same_images = method_named(name, recipe).data == "real" or result.get("synthetic") == synthetic
     return same_images and is_of_options(result, recipe)
 
 
-def is_finished(run_folder: RunPaths, name: str, recipe: Recipe, synthetic: str) -> bool:
+def is_finished(run: RunPaths, name: str, recipe: Recipe, synthetic: str) -> bool:
     """Return whether a method has a current result; removes an outdated result together with its network."""
-    if is_current(run_folder, name, recipe, synthetic):
+    if is_current(run, name, recipe, synthetic):
         return True
-    if run_folder.result(name, recipe.seed).exists():
-        storage.remove_tree(run_folder.checkpoint(name, recipe.seed), names=CHECKPOINT_FILES, last="result.json")
+    if run.result(name, recipe.seed).exists():
+        storage.remove_tree(run.checkpoint(name, recipe.seed), names=CHECKPOINT_FILES, last="result.json")
     return False
 
 
 def train_method(
-    name: str, sets: Sets, run_folder: Run, recipe: Recipe, *, synthetic: str, progress: Progress = silent
+    name: str, sets: Sets, run: Run, recipe: Recipe, *, synthetic: str, progress: Progress = silent
 ) -> None:
     """Train one method, test it on the real test images, and write network, predictions and result.
 
@@ -84,7 +84,7 @@ def train_method(
     Args:
         name: of ``METHODS``.
         sets: the images.
-        run_folder: destination; the result is written last.
+        run: destination; the result is written last.
         recipe: the options.
         synthetic: digest of the synthetic images; see ``images_digest``.
         progress: called with the progress of the training.
@@ -94,20 +94,20 @@ def train_method(
 
     team, device = joined_team(recipe.train.device)
     options = options_of(name, recipe)  # before the training, during which a user's file may change
-    model, seconds = trained_model(name, sets, run_folder, recipe, progress=progress)
+    model, seconds = trained_model(name, sets, run, recipe, progress=progress)
     if not team.is_first:
         return
     logits = predict(model, sets.test, device=device)
-    manifest = run_folder.manifest
+    manifest = run.manifest
     test = manifest.split("test")
     measured = scores_of(logits, test, manifest, recipe)
     if sets.validation is not None and not learns_from_validation(name, recipe):
         held_out = manifest.split("validation")
         measured["validation"] = scores_of(predict(model, sets.validation, device=device), held_out, manifest, recipe)
-    folder = storage.make_folder(run_folder.checkpoint(name, recipe.seed))
+    folder = storage.make_folder(run.checkpoint(name, recipe.seed))
     network = network_of(name, recipe)
     write_classifier(model, folder, data=sets.real, network=network, class_names=manifest.class_names)
-    write_predictions(run_folder.method_predictions(name, recipe.seed), test, logits.argmax(1).numpy())
+    write_predictions(run.method_predictions(name, recipe.seed), test, logits.argmax(1).numpy())
     result = {
         "method": name,
         "seed": recipe.seed,
@@ -118,7 +118,7 @@ def train_method(
         "options": options,
         "files": {name: storage.file_digest(folder / name) for name in (FILE, PREDICTIONS)},
     }
-    write_sealed(run_folder.result(name, recipe.seed), result)
+    write_sealed(run.result(name, recipe.seed), result)
 
 
 def registered(name: str, recipe: Recipe) -> Registered:

@@ -28,34 +28,34 @@ if TYPE_CHECKING:
 
 
 def trained_model(
-    name: str, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress = silent
+    name: str, sets: Sets, run: RunPaths, recipe: Recipe, *, progress: Progress = silent
 ) -> tuple[ImageClassifier, float]:
     """Return the trained network of a method and the seconds spent; a finished checkpoint is loaded instead."""
     method, own = method_named(name, recipe), recipe.methods.get(name, MethodOptions())
     sets = selected(sets, own.images)
     if method.starts_from is not None:
-        base, seconds = trained_model(method.starts_from, sets, run_folder, recipe, progress=progress)
+        base, seconds = trained_model(method.starts_from, sets, run, recipe, progress=progress)
         began = time.monotonic()
         model = retrained_model(name, method.starts_from, base, sets=sets, recipe=recipe)
         return model, seconds + time.monotonic() - began
     data = sets.evened_out if method.uses_synthetic else sets.real
     if method.judged_from is not None:
-        base, _ = trained_model(method.judged_from, sets, run_folder, recipe, progress=progress)
+        base, _ = trained_model(method.judged_from, sets, run, recipe, progress=progress)
         features = kept_features(method.judged_from, base, method.data, data, sets=sets, recipe=recipe)
         data = judged(data, features, by=method.judged_by, quantile=recipe.quality.off_class_quantile)
     if method.groups_from is not None and bool((data.groups < 0).any()):
-        data = with_groups(data, method, sets, run_folder, recipe, progress=progress)
+        data = with_groups(data, method, sets, run, recipe, progress=progress)
     check_code([network_of(name, recipe)])
     try:
-        return _trained_features(name, data, sets, run_folder, recipe, progress=progress)
+        return _trained_features(name, data, sets, run, recipe, progress=progress)
     except OutdatedCheckpointError:
         # The run's data and options are as recorded, so someone changed them on purpose, as with ``train --set``.
-        _remove_checkpoint(name, run_folder, recipe)
-        return _trained_features(name, data, sets, run_folder, recipe, progress=progress)
+        _remove_checkpoint(name, run, recipe)
+        return _trained_features(name, data, sets, run, recipe, progress=progress)
 
 
 def _trained_features(
-    name: str, data: TrainingSet, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress
+    name: str, data: TrainingSet, sets: Sets, run: RunPaths, recipe: Recipe, *, progress: Progress
 ) -> tuple[ImageClassifier, float]:
     """Return the network of a method that trains its own features, resumed from its checkpoint, and the seconds.
 
@@ -76,9 +76,7 @@ def _trained_features(
         head="cosine" if method.schedule != "glmc" and options.loss in COSINE_LOSSES else "linear",
         seed=recipe.seed,
     )
-    with tracked(
-        recipe.train.track, name=f"{name}-{recipe.seed}", folder=_tracking_folder(run_folder, recipe)
-    ) as track:
+    with tracked(recipe.train.track, name=f"{name}-{recipe.seed}", folder=_tracking_folder(run, recipe)) as track:
         log = SCHEDULES[method.schedule](
             model,
             data,
@@ -86,7 +84,7 @@ def _trained_features(
             seed=recipe.seed,
             device=recipe.train.device,
             precision=recipe.train.precision,
-            checkpoint=storage.make_folder(run_folder.checkpoint(name, recipe.seed)),
+            checkpoint=storage.make_folder(run.checkpoint(name, recipe.seed)),
             progress=progress,
             track=track,
             stage=f"training {name}",
@@ -94,20 +92,20 @@ def _trained_features(
     return model, log.seconds
 
 
-def _remove_checkpoint(name: str, run_folder: RunPaths, recipe: Recipe) -> None:
+def _remove_checkpoint(name: str, run: RunPaths, recipe: Recipe) -> None:
     """Remove the training state of a method and its outdated result, once no process reads them any more."""
     from synaug.training import joined_team
 
     team, _ = joined_team(recipe.train.device)
     team.wait()
     if team.is_first:
-        storage.remove_tree(run_folder.checkpoint(name, recipe.seed), names=CHECKPOINT_FILES, last="result.json")
+        storage.remove_tree(run.checkpoint(name, recipe.seed), names=CHECKPOINT_FILES, last="result.json")
     team.wait()
 
 
-def _tracking_folder(run_folder: RunPaths, recipe: Recipe) -> Path:
+def _tracking_folder(run: RunPaths, recipe: Recipe) -> Path:
     """Return the folder for a tracker; it is made here, since a tracker would follow a link."""
-    return run_folder.tracking if recipe.train.track is None else storage.make_folder(run_folder.tracking)
+    return run.tracking if recipe.train.track is None else storage.make_folder(run.tracking)
 
 
 def retrained_model(
@@ -150,7 +148,7 @@ def kept_features(
 
 
 def with_groups(
-    data: TrainingSet, method: Method, sets: Sets, run_folder: RunPaths, recipe: Recipe, *, progress: Progress
+    data: TrainingSet, method: Method, sets: Sets, run: RunPaths, recipe: Recipe, *, progress: Progress
 ) -> TrainingSet:
     """Return the images with a group for those without an attribute: predicted, or their own."""
     from synaug.training.last_layer import own_groups, predicted_groups
@@ -158,6 +156,6 @@ def with_groups(
     assert method.groups_from is not None
     if method.groups_from == OWN:
         return own_groups(data)
-    base, _ = trained_model(method.groups_from, sets, run_folder, recipe, progress=progress)
+    base, _ = trained_model(method.groups_from, sets, run, recipe, progress=progress)
     features = kept_features(method.groups_from, base, method.data, data, sets=sets, recipe=recipe)
     return replace(data, groups=predicted_groups(data, features))

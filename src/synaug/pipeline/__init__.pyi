@@ -1,6 +1,5 @@
 from .generate import check_complete as check_complete
 from .generate import check_generator as check_generator
-from .generate import check_trainable as check_trainable
 from .measure_gap import is_measured as is_measured
 from .measure_gap import unusable as unusable
 from .measure_gap import write_gap as write_gap
@@ -12,7 +11,6 @@ from .prepare import write_run as write_run
 from .pretraining import PRESETS as PRESETS
 from .pretraining import resolve_pretraining as resolve_pretraining
 from .pretraining import usual_methods as usual_methods
-from .report import chosen_result as chosen_result
-from .report import finished_results as finished_results
-from .report import is_reported as is_reported
-from .report import model_note as model_note
+from .results import chosen_result as chosen_result
+from .results import finished_results as finished_results
+from .train import check_trainable as check_trainable

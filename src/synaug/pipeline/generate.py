@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import functools
 import platform
-import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from synaug.config import Recipe
-from synaug.errors import DataError, EnvironmentFault, IncompleteError, OptionError
-from synaug.pipeline.choosing import uses_synthetic
+from synaug.errors import EnvironmentFault, IncompleteError, OptionError
 from synaug.pipeline.measure_gap import unusable
+from synaug.pipeline.part_names import IMAGES
 from synaug.pipeline.review import check_applied
 from synaug.pipeline.scorer import gate_embedder
 from synaug.run_directory import Run, RunPaths, locked_model, write_model
-from synaug.runtime import Progress, signals, silent, storage
+from synaug.runtime import Progress, enter, signals, silent, storage
 from synaug.runtime.files import directories
-from synaug.runtime.security import shell_word, trusted, trusting
+from synaug.runtime.security import trusted, trusting
+from synaug.schemas import Synthesis
 from synaug.schemas.output import Check
 from synaug.synthesis.execution import is_settled, synthesis_summary, synthesize, synthetic_manifest
 from synaug.synthesis.generators.models import is_service, model_facts
 from synaug.synthesis.planning import Plan, check_prompt_length, class_captions, starts_from_real
 
 if TYPE_CHECKING:
-    from synaug.synthesis.execution import Cluster, PartMaker, SynthesisResult
+    from synaug.synthesis.execution import Cluster, PartMaker, SynthesisResult, SynthesisSummary
     from synaug.synthesis.generators import Generator, OwnGenerator
     from synaug.synthesis.generators.services import ServiceGenerator
     from synaug.synthesis.quality import Scorer
 
 
 def generate(
-    out: Path,
+    run: Run,
     *,
     generator: Generator | None = None,
     shard: tuple[int, int] = (0, 1),
@@ -43,56 +42,63 @@ def generate(
     """Generate the images that the plan of the run directory lacks, and check each.
 
     Args:
-        out: run directory.
+        run: whose images are generated.
         generator: replaces the model; see ``synthesis.generators.diffusion``.
         shard: ``(i, n)``: only the i-th of n parts.
         cluster: Ray cluster whose workers generate all parts.
         progress: called with the progress so far.
     """
-    run = Run.open(out)
+    enter(progress, IMAGES)
     plan, recipe = run.plan, run.recipe
-    check_applied(plan, out)
+    check_applied(run)
     if cluster is None:
-        return image_maker(out, plan.digest, generator=generator, progress=progress)(shard, progress)
+        return image_maker(run, generator=generator, progress=progress)(shard, progress)
     from synaug.synthesis.execution import synthesize_on_cluster
 
-    begin = functools.partial(image_maker, out.resolve(), plan.digest, generator=generator, trust=trusted())
+    begin = functools.partial(worker_image_maker, run.path.resolve(), plan.digest, generator=generator, trust=trusted())
     return synthesize_on_cluster(
-        plan, begin, folder=out, cluster=cluster, device=recipe.generate.device, quality=recipe.quality,
+        plan, begin, folder=run.path, cluster=cluster, device=recipe.generate.device, quality=recipe.quality,
         progress=progress,
     )  # fmt: skip
 
 
-def image_maker(
-    out: Path,
+def worker_image_maker(
+    path: Path,
     plan_digest: str,
     *,
     generator: Generator | None = None,
     trust: Collection[str] = (),
     progress: Progress = silent,
 ) -> PartMaker:
-    """Return a function that generates parts of the plan in this process; it loads the model once, when needed.
+    """Open the run directory in a worker process, possibly on another machine, and return its ``image_maker``.
 
     Code of the user's own runs in another process, too, if it is in ``trust``; see ``runtime.trust``.
 
     Raises:
         EnvironmentFault: this machine does not see the run directory, or sees another one.
     """
+    there = RunPaths(directories.own(path)).plan_file.is_file()
+    if not there or (run := Run.open(path)).plan.digest != plan_digest:
+        raise EnvironmentFault(
+            f"The machine {platform.node()} cannot see the run directory {path}, or sees another "
+            "plan there. All machines must share its file system, under the same path."
+        )
+    return image_maker(run, generator=generator, trust=trust, progress=progress)
+
+
+def image_maker(
+    run: Run, *, generator: Generator | None = None, trust: Collection[str] = (), progress: Progress = silent
+) -> PartMaker:
+    """Return a function that generates parts of the plan in this process; it loads the model once, when needed."""
     from synaug.synthesis.generators import make_guides
     from synaug.synthesis.quality import make_gates
 
-    there = RunPaths(directories.own(out)).plan_file.is_file()
-    if not there or (run_folder := Run.open(out)).plan.digest != plan_digest:
-        raise EnvironmentFault(
-            f"The machine {platform.node()} cannot see the run directory {out}, or sees another "
-            "plan there. All machines must share its file system, under the same path."
-        )
-    plan, recipe, manifest = run_folder.plan, run_folder.recipe, run_folder.manifest
+    plan, recipe, manifest, out = run.plan, run.recipe, run.manifest, run.path
     early, late = (
         recipe.quality.model_copy(update={"gates": tuple(n for n in recipe.quality.gates if (n == "collapse") is last)})
         for last in (False, True)
     )
-    scorer = _scorer(out, recipe, plan)
+    scorer = _scorer(run, recipe)
     embed = gate_embedder(recipe)
     gates = make_gates(manifest, early, seed=recipe.seed, scorer=scorer, progress=progress, embed=embed)
     guides, loaded = make_guides(plan, manifest), [generator] if generator else []
@@ -102,7 +108,7 @@ def image_maker(
             if scorer is not None:
                 scorer([])  # so that a missing scorer raises before anything is generated
             with trusting(*trust):
-                loaded.append(loaded_generator(out, recipe, plan, progress=progress))
+                loaded.append(loaded_generator(run, recipe, progress=progress))
         accepted = synthetic_manifest(plan, out) if late.gates else None  # current, since others may have added images
         return synthesize(
             plan,
@@ -118,13 +124,13 @@ def image_maker(
     return make
 
 
-def _scorer(out: Path, recipe: Recipe, plan: Plan) -> Scorer | None:
+def _scorer(run: Run, recipe: Recipe) -> Scorer | None:
     """Return the model that ``off_class`` uses, if any; it is recorded in the lock file once it is loaded."""
     from synaug.synthesis.quality import chosen_scorer
 
     return chosen_scorer(
-        recipe.quality, class_captions(plan), device=recipe.generate.device,
-        found=functools.partial(write_model, RunPaths(out), role="scorer"),
+        recipe.quality, class_captions(run.plan), device=recipe.generate.device,
+        found=functools.partial(write_model, run, role="scorer"),
     )  # fmt: skip
 
 
@@ -157,7 +163,7 @@ def _check_text_only(recipe: Recipe) -> None:
         raise OptionError(f"{recipe.plan.model} takes no generate.controlnet. Leave it out.")
 
 
-def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progress = silent) -> Generator:
+def loaded_generator(run: Run, recipe: Recipe, *, progress: Progress = silent) -> Generator:
     """Return the diffusion model of the plan, fitted to the real images first if the plan requires it.
 
     Raises:
@@ -166,18 +172,22 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     from synaug.synthesis.generators import fit_model, load_generator
     from synaug.synthesis.generators.models import limit_at_hand
 
-    run_folder = RunPaths(out)
-    if (replacement := replaced_model(out, recipe, plan)) is not None:
-        write_model(run_folder, replacement.about)
+    plan = run.plan
+    if (replacement := replaced_model(run.path, recipe, plan)) is not None:
+        write_model(run, replacement.about)
         return replacement
-    model = _source_of(run_folder, recipe.plan.model)
+    model = _source_of(run, recipe.plan.model)
     if limit := limit_at_hand(model):
         check_prompt_length(plan, limit)
     if recipe.plan.variant == "fitted":
-        manifest = Run(out).manifest
-        with storage.lock(out, name="fitting"):
+        with storage.lock(run.path, name="fitting"):
             fitted = fit_model(
-                plan, manifest, folder=out, options=recipe.fit, device=recipe.generate.device, progress=progress
+                plan,
+                run.manifest,
+                folder=run.path,
+                options=recipe.fit,
+                device=recipe.generate.device,
+                progress=progress,
             )
             model = str(fitted)
     progress("loading the generator", 0, 1, model)
@@ -190,9 +200,9 @@ def loaded_generator(out: Path, recipe: Recipe, plan: Plan, *, progress: Progres
     weights = {"model": recipe.plan.model, "weights": generator.about["weights"]}
     # The weights are those of the fitted model, all other facts those of its base model.
     if recipe.plan.variant == "fitted":
-        write_model(run_folder, model_facts(recipe.plan.model) | weights)
+        write_model(run, model_facts(recipe.plan.model) | weights)
     else:
-        write_model(run_folder, dict(locked_model(run_folder)) | generator.about | weights)
+        write_model(run, dict(locked_model(run)) | generator.about | weights)
     return generator
 
 
@@ -224,52 +234,50 @@ def replaced_model(
     return service
 
 
-def _source_of(run_folder: RunPaths, model: str) -> str:
+def _source_of(run: RunPaths, model: str) -> str:
     """Return the source to load the model from: its folder when the run was planned, if that still exists.
 
     A relative path refers to the directory in which the run was planned, not to the current one.
     """
-    planned = locked_model(run_folder).get("path")
+    planned = locked_model(run).get("path")
     return planned if planned is not None and Path(planned).is_dir() else model
 
 
-def rejections(out: Path, rejected: Mapping[str, int]) -> dict[str, int]:
+def rejections(run: Run, rejected: Mapping[str, int]) -> dict[str, int]:
     """Return the rejected images by reason, with zeros of ``copy`` and ``leak`` if images start from real ones."""
-    run = Run.open(out)
     plan, gates = run.plan, run.recipe.quality.gates
     shown = [gate for gate in ("copy", "leak") if gate in gates] if starts_from_real(plan) else []
     return dict.fromkeys(shown, 0) | dict(rejected)
 
 
-def check_complete(out: Path, result: SynthesisResult | None = None) -> None:
+def check_complete(run: Run, made: SynthesisSummary | Synthesis | None = None) -> None:
     """Raise an IncompleteError if the images are unusable, or more are missing than ``quality.max_missing`` allows.
 
     Args:
-        out: run directory.
-        result: of one shard; default: of all shards.
+        run: whose images are counted.
+        made: the images of one shard, or those of the report; default: those of all shards, read from the run.
     """
-    run = Run.open(out)
-    made = asdict(result) if result else synthesis_summary(run.plan, out)
+    made = made or synthesis_summary(run.plan, run.path)
     allowed = run.recipe.quality.max_missing
     if made["missing"] > allowed * made["requested"]:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in made["rejected"].items())
         raise IncompleteError(
             f"{made['missing']:,} of {made['requested']:,} images are missing because every attempt was rejected "
-            f"({reasons}); allowed are {100 * allowed:g} %. Look at {out / 'rejected'}, then change the prompts or the "
-            "model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
+            f"({reasons}); allowed are {100 * allowed:g} %. Look at {run.path / 'rejected'}, then change the prompts "
+            "or the model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
     if reason := unusable(run):
         raise IncompleteError(
-            f"{reason} Do not use a classifier that learned from them. Look at {out / 'synthetic'}, then choose a "
+            f"{reason} Do not use a classifier that learned from them. Look at {run.path / 'synthetic'}, then choose a "
             "model that knows your classes with --model, or change what prompts call them with --aliases."
         )
 
 
-def check(out: Path, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent) -> Check:
+def check(run: Run, *, gates: Sequence[str] | None = None, reject: bool = False, progress: Progress = silent) -> Check:
     """Re-run the gates on the accepted images; return the number checked and the failures by reason.
 
     Args:
-        out: run directory with synthetic images.
+        run: with synthetic images.
         gates: names of ``quality.GATES``; default: those of the recipe.
         reject: withdraw failing images, so that ``generate`` replaces them; otherwise nothing changes.
         progress: called with the progress so far.
@@ -278,14 +286,14 @@ def check(out: Path, *, gates: Sequence[str] | None = None, reject: bool = False
     from synaug.synthesis.execution.recheck import recheck
     from synaug.synthesis.quality import make_gates
 
-    run = Run.open(out)
-    plan, recipe, quality = run.plan, run.recipe, run.recipe.quality
+    plan, recipe, out = run.plan, run.recipe, run.path
+    quality = recipe.quality
     if gates is not None:
         quality = quality.model_copy(update={"gates": tuple(gates)})
     with storage.lock(out, name="worker-0-of-1"):
         changed = recipe.model_copy(update={"quality": quality})
         asked = make_gates(
-            run.manifest, quality, seed=recipe.seed, scorer=_scorer(out, changed, plan),
+            run.manifest, quality, seed=recipe.seed, scorer=_scorer(run, changed),
             progress=progress, embed=gate_embedder(changed),
         )  # fmt: skip
         num_checked = len(synthetic_manifest(plan, out))
@@ -294,29 +302,3 @@ def check(out: Path, *, gates: Sequence[str] | None = None, reject: bool = False
             withdraw(out, failed)
     rejected, by_class = count_failed(failed)
     return {"checked": num_checked, "rejected": rejected, "rejected_by_class": by_class}
-
-
-def check_trainable(run: Run, recipe: Recipe, methods: Sequence[str], settings: Sequence[str] = ()) -> None:
-    """Raise an error if a method needs synthetic images that have not been generated yet.
-
-    Args:
-        run: planned run.
-        recipe: its options, with changes that are not recorded yet.
-        methods: names of the methods to train.
-        settings: those changes, as of ``--set``, for the command in the message.
-
-    Raises:
-        DataError: images are missing; the message names the command that generates them, and the one that trains the
-            methods that need none.
-    """
-    waiting = [name for name in methods if uses_synthetic(name, recipe)]
-    if not waiting or is_settled(run.plan, folder=run.path, quality=recipe.quality):
-        return
-    message = (
-        f"Some images of {run.path} have not been generated yet, and {waiting[0]} is trained on them. Generate them "
-        f"with: synaug generate {shell_word(run.path)}"
-    )
-    if ready := [name for name in methods if name not in waiting]:
-        options = ["--methods", ",".join(ready), *(f"--set={setting}" for setting in settings)]
-        message += f". Or train without them: {shlex.join(['synaug', 'train', str(run.path), *options])}"
-    raise DataError(message)

@@ -49,7 +49,7 @@ class _Kind:
 
 
 def write_gap(
-    run_folder: RunPaths,
+    run: RunPaths,
     recipe: Recipe,
     *,
     real: Manifest,
@@ -61,7 +61,7 @@ def write_gap(
     """Measure the gap, judge the synthetic images, and write both for the report; skipped for unchanged images.
 
     Args:
-        run_folder: the run.
+        run: the run.
         recipe: its options.
         real: the real training images.
         synthetic: the accepted synthetic images; without any, only the rejected attempts are judged.
@@ -69,34 +69,34 @@ def write_gap(
         rejected: number of rejected attempts by reason.
         progress: called while images are read.
     """
-    if not is_measured(run_folder, digest, rejected):
+    if not is_measured(run, digest, rejected):
         found = measured_gap(real, synthetic, recipe, progress=progress) if len(synthetic) else {}
         found = _with_rejections(found, rejected, accepted=len(synthetic))
-        write_sealed(run_folder.gap, {"images": digest, "rejected": dict(rejected)} | found)
+        write_sealed(run.gap, {"images": digest, "rejected": dict(rejected)} | found)
 
 
-def read_gap(run_folder: RunPaths) -> MeasuredGap:
+def read_gap(run: RunPaths) -> MeasuredGap:
     """Return the content that ``write_gap`` wrote; empty if nothing was measured yet.
 
     Raises:
         DataError: the file is damaged.
     """
-    path = run_folder.gap
+    path = run.gap
     if not path.exists():
         return {}
-    way_out = f"Remove it and run: synaug retrain {shell_word(run_folder.path)}"
+    way_out = f"Remove it and run: synaug retrain {shell_word(run.path)}"
     return of_form(read_sealed(path, way_out=way_out), MeasuredGap, where=path, way_out=way_out)
 
 
-def is_measured(run_folder: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:
+def is_measured(run: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:
     """Return whether the gap was measured for the synthetic images with this digest and for as many rejections."""
-    found = read_gap(run_folder)
+    found = read_gap(run)
     return found.get("images") == digest and found.get("rejected", {}) == dict(rejected)
 
 
-def unusable(run_folder: RunPaths) -> str:
+def unusable(run: RunPaths) -> str:
     """Return why the run's synthetic images are unusable for training; empty if they are usable or were not judged."""
-    found = read_gap(run_folder).get("audit")
+    found = read_gap(run).get("audit")
     return "" if not found or found["usable"] else str(found["sentence"])
 
 

@@ -24,7 +24,7 @@ from synaug.data import (
 from synaug.errors import DataError, OptionError
 from synaug.methods import check_code, check_methods
 from synaug.pipeline.scorer import with_scorer
-from synaug.run_directory import RunPaths, write_files, write_lock
+from synaug.run_directory import Run, RunPaths, write_files, write_lock
 from synaug.runtime import Progress, silent, storage
 from synaug.synthesis.execution.journal import FOLDER as JOURNAL
 from synaug.synthesis.generators.models import check_no_single_file, place_of
@@ -116,8 +116,8 @@ def drafted_plan(manifest: Manifest, recipe: Recipe) -> Plan:
     )
 
 
-def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, source: str) -> None:
-    """Write the lock file, the manifest and the plan; missing or damaged files of this run are rewritten.
+def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, source: str) -> Run:
+    """Write the lock file, the manifest and the plan, and return the run; its missing or damaged files are rewritten.
 
     If the same data are now at another path, the manifest records that path from here on: the compared images are the
     images that are trained on.
@@ -125,39 +125,40 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     Raises:
         OptionError: the folder holds another run.
     """
-    run_folder = RunPaths(out)
+    run = RunPaths(out)
     storage.remove_temporary(storage.make_folder(out))
     recipe = recipe.model_copy(update={"bench": None})
     if recipe.train.pretrained == "auto":
         from synaug.pipeline.pretraining import resolve_pretraining
 
         recipe, _ = resolve_pretraining(recipe, plan, out)
-    recipe = with_scorer(recipe, plan, run_folder)
+    recipe = with_scorer(recipe, plan, run)
     folder = {} if recipe.generate.generator else place_of(recipe.plan.model)
     write_lock(
-        run_folder,
+        run,
         source=manifest.origin or source,
         recipe=recipe,
         data_digest=data_digest(manifest),
         model={"model": recipe.plan.model} | folder if folder else None,
     )
-    check_same_prompts(run_folder, plan)
-    contents = {run_folder.data_file.name: manifest_bytes(manifest), run_folder.plan_file.name: plan_bytes(plan)}
-    write_files(run_folder, contents)
+    check_same_prompts(run, plan)
+    contents = {run.data_file.name: manifest_bytes(manifest), run.plan_file.name: plan_bytes(plan)}
+    write_files(run, contents)
+    return Run.open(out)
 
 
-def check_same_prompts(run_folder: RunPaths, plan: Plan) -> None:
+def check_same_prompts(run: RunPaths, plan: Plan) -> None:
     """Refuse prompts that are not those of the images that are there: their plan would be lost.
 
     Raises:
         OptionError: the prompts file was changed.
     """
-    if not run_folder.plan_file.is_file() or not (run_folder.path / JOURNAL).exists():
+    if not run.plan_file.is_file() or not (run.path / JOURNAL).exists():
         return
-    before = read_plan(run_folder.plan_file).written
+    before = read_plan(run.plan_file).written
     if [each.to_dict() for each in before] != [each.to_dict() for each in plan.written]:  # whoever wrote them
         raise OptionError(
-            f"{run_folder.path} holds images of other prompts: {plan.options.prompts} was changed since. "
+            f"{run.path} holds images of other prompts: {plan.options.prompts} was changed since. "
             "Choose another folder with --out, or restore the file."
         )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from synaug.synthesis.quality import Embed
 
 
-def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) -> Recipe:
+def with_scorer(recipe: Recipe, plan: Plan, run: RunPaths | None = None) -> Recipe:
     """Return the recipe with ``quality.scorer: auto`` resolved, and with the scorer's network.
 
     A run keeps its first scorer, so that it resumes on a machine that has other models.
@@ -30,11 +30,11 @@ def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) 
     Args:
         recipe: options as given.
         plan: decides whether the images are photographs.
-        run_folder: a run that may already exist.
+        run: a run that may already exist.
     """
     quality = recipe.quality
-    if run_folder is not None and run_folder.lock_file.is_file() and quality.scorer == "auto":
-        begun = locked_recipe(run_folder).quality
+    if run is not None and run.lock_file.is_file() and quality.scorer == "auto":
+        begun = locked_recipe(run).quality
         if quality.scorer_network in (None, begun.scorer_network):
             changes = {"scorer": begun.scorer, "scorer_network": begun.scorer_network}
             return recipe.model_copy(update={"quality": quality.model_copy(update=changes)})
@@ -54,8 +54,8 @@ def with_scorer(recipe: Recipe, plan: Plan, run_folder: RunPaths | None = None) 
     if name == "clip" and quality.scorer_model == EMBEDDED and (unknown := unknown_to_embedded(plan)):
         some = f"{', '.join(unknown[:5])}{' and others' if len(unknown) > 5 else ''}"
         raise OptionError(
-            f"quality.scorer_model is embedded, which knows {', '.join(CLASS_NAMES)}, but not {some}. Name "
-            "a CLIP or SigLIP model, tell with --aliases which of these a class is, or take quality.scorer: classifier."
+            f"quality.scorer_model is embedded, which recognizes {', '.join(CLASS_NAMES)}, but not {some}. Name a CLIP "
+            "or SigLIP model, map the classes to these names with --aliases, or set quality.scorer: classifier."
         )
     changes = {"scorer": name, "scorer_network": network if name == "pretrained" else quality.scorer_network}
     return recipe.model_copy(update={"quality": quality.model_copy(update=changes)})

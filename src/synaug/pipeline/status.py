@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 
 from synaug.methods import DEFAULT_METHODS
 from synaug.pipeline.pretraining import usual_methods
-from synaug.pipeline.report import finished_results
+from synaug.pipeline.results import finished_results
 from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
 from synaug.schemas.output import Status, TrainingStatus
 from synaug.synthesis.execution import is_settled, synthesis_summary
 
 
-def status(out: Path) -> Status:
+def status(run: Run) -> Status:
     """Return the stage of a run, its images and results, and the processes working on it.
 
     The rate is that of all images so far, times the number of processes that generate now; the time left is for the
@@ -23,22 +22,21 @@ def status(out: Path) -> Status:
     left. ``seeds`` has the run's own first, then the others with a finished result or a training in progress;
     ``results`` are those of the run's own seed.
     """
-    run_folder = Run.open(out)
-    recipe = run_folder.recipe
-    plan = run_folder.plan
-    made = synthesis_summary(plan, out)
-    results = {result["method"]: result["accuracy"] for result in finished_results(run_folder, recipe)}
-    holders = storage.holders(out)
-    is_made = is_settled(plan, folder=out, quality=recipe.quality)
+    recipe = run.recipe
+    plan = run.plan
+    made = synthesis_summary(plan, run.path)
+    results = {result["method"]: result["accuracy"] for result in finished_results(run, recipe)}
+    holders = storage.holders(run.path)
+    is_made = is_settled(plan, folder=run.path, quality=recipe.quality)
     workers = max(1, sum(name.startswith("worker-") for name in holders))
     rate = workers * made["accepted"] / made["seconds"] if made["seconds"] else math.nan
     left = made["missing"] / rate if rate else math.nan
-    training = _training(run_folder)
+    training = _training(run)
     if not is_made:
         generates = any(name.startswith(("worker-", "fitting")) for name in holders)
         # ``run`` trains on the real images before it generates any
         stage = "train" if training and holders and not generates else "generate"
-    elif run_folder.page.exists() and not holders:
+    elif run.page.exists() and not holders:
         stage = "done"
     else:
         stage = "train" if len(results) < len(usual_methods(DEFAULT_METHODS, recipe)) else "report"
@@ -54,26 +52,26 @@ def status(out: Path) -> Status:
             "per_second": rate,
             "seconds_left": 0.0 if is_made else left,
         },
-        "seeds": _seeds(run_folder, recipe.seed, training),
+        "seeds": _seeds(run, recipe.seed, training),
         "training": training,
         "results": results,
-        "report": str(run_folder.page) if run_folder.page.exists() else None,
+        "report": str(run.page) if run.page.exists() else None,
         "held_by": holders,
     }
 
 
-def _seeds(run_folder: RunPaths, own: int, training: TrainingStatus | None) -> list[int]:
-    others = {*run_folder.seeds(), *([training["seed"]] if training else [])}
+def _seeds(run: RunPaths, own: int, training: TrainingStatus | None) -> list[int]:
+    others = {*run.seeds(), *([training["seed"]] if training else [])}
     return [own, *sorted(others - {own})]
 
 
-def _training(run_folder: RunPaths) -> TrainingStatus | None:
+def _training(run: RunPaths) -> TrainingStatus | None:
     """Return the progress of the last saved training; None if it is finished, or there is none."""
     from synaug.training import FILE, read_about
 
     saved = {
         path: path.lstat().st_mtime
-        for folder in run_folder.checkpoints.glob("*-*")
+        for folder in run.checkpoints.glob("*-*")
         if method_and_seed(folder.name) is not None
         for path in (folder / FILE, folder / "start" / FILE)
         if path.is_file()
@@ -86,8 +84,8 @@ def _training(run_folder: RunPaths) -> TrainingStatus | None:
     if done >= steps:
         return None
     rate = done / about["seconds"] if about["seconds"] else math.nan
-    name, seed = method_and_seed(path.relative_to(run_folder.checkpoints).parts[0]) or ("", 0)
-    since = time.time() - saved[path] if storage.holders(run_folder.path) else 0.0  # training went on after it
+    name, seed = method_and_seed(path.relative_to(run.checkpoints).parts[0]) or ("", 0)
+    since = time.time() - saved[path] if storage.holders(run.path) else 0.0  # training went on after it
     return {
         "method": name,
         "seed": seed,

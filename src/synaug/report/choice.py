@@ -65,7 +65,7 @@ def _chosen(choice: Choice) -> str:
     best = choice["best"] or choice["chosen"]
     return (
         f"{said} {TITLES.get(best, best)} is {100 * own['behind']:.1f} points higher there, less than one "
-        f"standard error ({_points(own['behind_error'])}), so the one without synthetic images is kept."
+        f"standard error ({_points(own['behind_error'])}), so the method without synthetic images is kept."
     )
 
 
@@ -86,10 +86,12 @@ def _synthetic(report: Report, choice: Choice) -> str:
         sure = f" The chosen one is better with a probability of {percent(certainty, 1)}." if is_sure else ""
         return f"{helped}: the best method without them, {spoken(rival['method'])}, is {points} lower.{sure}"
     if rival["difference"] > 0:
-        return f"Synthetic images did not help: the best with them, {spoken(rival['method'])}, is {points} lower."
+        return (
+            f"Synthetic images did not help: the best method with them, {spoken(rival['method'])}, is {points} lower."
+        )
     return (
-        f"Synthetic images did not help enough to show: the best with them, {spoken(rival['method'])}, is {points} "
-        "higher, within chance."
+        f"Synthetic images did not help measurably: the best method with them, {spoken(rival['method'])}, is {points} "
+        "higher, which can be chance."
     )
 
 

@@ -136,7 +136,7 @@ def _overall(report: Report, before: str | None, after: str | None) -> str:
     if not told and num_test and abs(new - old) < _chance(old, new, num_test):
         texts.append("A difference this small can be chance with so few test images.")
     elif new < old and not told:
-        texts.append("As a whole, the synthetic images did not help here.")
+        texts.append("Overall, the synthetic images did not help here.")
     few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
     if not (math.isnan(few_old) or math.isnan(few_new)) and num_tested(report, few_only=True) >= MIN_TEST_IMAGES:
         texts.append(f"On classes with fewer than 20 training images, accuracy {_went(few_old, few_new, 1)}.")
@@ -200,7 +200,7 @@ def _losers(report: Report, before: str | None, after: str | None) -> str:
     most = lost[0]
     change = f"from {percent(old[most])} to {percent(new[most])}"
     if len(lost) == 1:
-        return f"One class lost: the recall of {most} fell {change}."
+        return f"One of {len(old)} classes lost recall: {most} fell {change}."
     return f"{len(lost)} of {len(old)} classes lost recall; the most, {most}, fell {change}."
 
 
@@ -212,7 +212,7 @@ def _synthesis(report: Report) -> str:
     if not requested and not accepted and not num_rejected:
         return "No synthetic images were requested."
     if not accepted and not num_rejected:
-        return f"None of the {requested:,} images asked for was made."
+        return f"None of the {requested:,} planned images was generated."
     texts = [f"{accepted:,} synthetic {'image was' if accepted == 1 else 'images were'} added."]
     if num_rejected:
         reason = max(rejected, key=lambda name: rejected[name])
@@ -223,7 +223,7 @@ def _synthesis(report: Report) -> str:
         )
     missing = made.get("missing") or 0
     if missing:
-        texts.append(f"{missing:,} of the {requested:,} wanted are missing.")
+        texts.append(f"{missing:,} of the {requested:,} planned images are missing.")
     return " ".join(texts)
 
 
@@ -233,7 +233,7 @@ def _review(report: Report) -> str:
     if not accepted and not rejected:
         return ""
     overruled = sum((review.get("overruled") or {}).values())
-    against = f", {overruled:,} of them against the checks" if overruled else ""
+    against = f", {overruled:,} of them against the gates" if overruled else ""
     return f"A person accepted {_number_of(accepted, 'image')}{against}, and rejected {rejected:,}."
 
 
@@ -265,7 +265,7 @@ def _went(old: float, new: float, digits: int = 0, before: str = "", after: str 
     shown = percent(old, digits), percent(new, digits)
     if shown[0] == shown[1]:
         return f"stayed at {shown[0]}" + (f" with {before} and with {after}" if before else "")
-    verb = "went" if new > old else "fell"
+    verb = "rose" if new > old else "fell"
     first, last = (f" with {name}" if name else "" for name in (before, after))
     return f"{verb} from {shown[0]}{first} to {shown[1]}{last}"
 

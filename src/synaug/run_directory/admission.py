@@ -58,7 +58,7 @@ def write_lock(
     same_data = before.get("data_digest") == data_digest
     changed = changed_options(make_recipe(before.get("recipe", {})), recipe)  # make_recipe adds new defaults
     if not (same_data and may_resume(run, changed)):
-        found = [f"{name} was {old!r}, now {new!r}" for name, (old, new) in changed.items()]
+        found = [f"{name} was {_typed(old)}, now {_typed(new)}" for name, (old, new) in changed.items()]
         if not same_data:
             found.insert(0, f"its data are {before.get('source')}, now {source}, or files changed since")
         raise OptionError(
@@ -67,6 +67,11 @@ def write_lock(
     if changed:
         replace_recipe(run, recipe)
     change_lock(run, source=redacted(source))
+
+
+def _typed(value: object) -> str:
+    """Return a value as users type it: a whole number without ``.0``."""
+    return f"{value:.0f}" if isinstance(value, float) and value.is_integer() else repr(value)
 
 
 def _in_short(differences: list[str]) -> str:

@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import yaml
 
@@ -109,24 +108,25 @@ def change_training(run: RunPaths, recipe: Recipe) -> Recipe:
     return recipe
 
 
-def change_generation(path: Path, overrides: Mapping[str, object], settings: Sequence[str] = ()) -> None:
+def change_generation(run: Run, overrides: Mapping[str, object], settings: Sequence[str] = ()) -> Run:
     """Change how a planned run generates: all of it before the first image, later only what changes no image.
 
+    Returns the run with its new plan, or ``run`` itself if nothing changes.
+
     Args:
-        path: run directory.
+        run: planned; it may have images.
         overrides: dotted options, such as ``{"plan.model": "embedded"}``; None leaves one as it is.
         settings: as of ``--set``; these override ``overrides``.
 
     Raises:
         OptionError: an option is unknown or its value is not allowed, or images that are there depend on it.
     """
-    run = Run.open(path)
-    recipe = locked_recipe(run)
+    recipe = run.recipe
     changed = with_settings(with_overrides(recipe, dict(overrides)), settings)
     differing = changed_options(recipe, changed)
     if not differing:
-        return
-    with storage.lock(path):
+        return run
+    with storage.lock(run.path):
         for name, (before, now) in differing.items():
             _check_generation(run, name, before, now)
         plan = run.plan
@@ -136,6 +136,7 @@ def change_generation(path: Path, overrides: Mapping[str, object], settings: Seq
         replace_recipe(run, changed)
         if changed.plan.model != recipe.plan.model:
             change_lock(run, model={})
+    return Run.open(run.path)
 
 
 def _check_generation(run: RunPaths, name: str, before: object, now: object) -> None:

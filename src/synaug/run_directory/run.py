@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,40 +16,41 @@ from synaug.run_directory.lock_file import (
 )
 from synaug.run_directory.paths import RunPaths, check_regular
 from synaug.runtime.files import directories
-from synaug.runtime.records import signatures
 from synaug.runtime.security import shell_word
 from synaug.synthesis.planning import Plan, read_plan
 
-_opened: weakref.WeakValueDictionary[Hashable, Run] = weakref.WeakValueDictionary()  # freed with the last user
+
+def _way_to_a_run(path: Path) -> str:
+    """Return how to get a run directory; a folder with other content, such as the images, is no place for one."""
+    if path.is_dir() and next(path.iterdir(), None) is not None:
+        return "Give the directory of a run, such as runs/photos; 'synaug run DATA' and 'synaug plan DATA' create one."
+    return f"Create one with: synaug plan DATA --out {shell_word(path)}"
 
 
 @dataclass(frozen=True)
 class Run(RunPaths):
     """A planned run: its paths, and its files' content.
 
-    The plan and the manifest are read on first use and kept. While an open run is referenced, opening it again returns
-    the same object, unless its plan or manifest changed. The recipe is read every time, since training may change it.
+    Open it once and pass it on: the plan and the manifest are read on first use and kept. The recipe is read every
+    time, since training may change it.
     """
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path | str) -> Self:
         """Open a run directory created by ``plan``, after comparing its plan and manifest with their recorded digests.
 
         Raises:
             DataError: it has no plan, or its lock file is damaged.
             ChangedFileError: the plan or the manifest does not match its recorded digest.
         """
+        path = Path(path)
         run = cls(directories.own(path))
         if not run.plan_file.is_file() or not run.lock_file.is_file():
             missing = run.lock_file if run.plan_file.is_file() else run.plan_file
-            raise DataError(
-                f"{path} is not a run directory: it has no {missing.name}. Create one with: "
-                f"synaug plan DATA --out {shell_word(path)}"
-            )
+            raise DataError(f"{path} is not a run directory: it has no {missing.name}. {_way_to_a_run(path)}")
         check_regular(run)
         check_recorded(run)
-        key = (cls, run.path, signatures([run.plan_file, run.data_file]))
-        return _opened.setdefault(key, run)  # type: ignore[return-value]
+        return run
 
     @property
     def recipe(self) -> Recipe:

@@ -13,19 +13,20 @@ from synaug.data.readers import read_data
 from synaug.data.subsets import fold_numbers, with_test_split
 from synaug.methods import load_sets
 from synaug.pipeline.choosing.candidates import REAL, SYNTHETIC, candidates, uses_synthetic
-from synaug.pipeline.choosing.choose import Judged, affordable_effort, choose, read_choice, verdict
+from synaug.pipeline.choosing.choose import Judged, affordable_effort, choose, verdict
 from synaug.pipeline.choosing.folds import fold_sets, images_shown, real_folds
 from synaug.pipeline.classifier.export_classifier import export_classifier
+from synaug.pipeline.results import read_choice
 from synaug.recipes import with_overrides
 from synaug.report.choice import choice_sentences, may_not_need
-from synaug.run_directory import Run
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime.records import write_sealed
 
 FEW = ("cross_entropy", "synaug_stage1", "synaug")
 
 
 def outcome(out):
-    return {key: value for key, value in read_choice(out).items() if key != "seconds"}
+    return {key: value for key, value in read_choice(RunPaths(out)).items() if key != "seconds"}
 
 
 def test_a_run_says_what_it_chose_and_tests_that_classifier(finished):
@@ -63,7 +64,7 @@ def test_a_choice_is_kept_and_made_again_for_other_options(finished, tmp_path):
     shutil.copytree(finished, run)
     before = (run / "choice.json").stat().st_mtime_ns
     recipe = with_overrides(Recipe(), json.loads((run / "synaug.lock.json").read_text())["recipe"])
-    sets = load_sets(run, recipe.train)
+    sets = load_sets(Run.open(run), recipe.train)
     choose(Run.open(run), recipe, sets, experiment.DEFAULT_METHODS)
     assert (run / "choice.json").stat().st_mtime_ns == before
     one = with_overrides(recipe, {"choose.candidates": ("cross_entropy",)})
@@ -72,7 +73,7 @@ def test_a_choice_is_kept_and_made_again_for_other_options(finished, tmp_path):
 
 def test_a_model_is_judged_on_images_that_it_did_not_learn_from(finished):
     recipe = with_overrides(Recipe(), json.loads((finished / "synaug.lock.json").read_text())["recipe"])
-    run, sets = Run.open(finished), load_sets(finished, recipe.train)
+    run, sets = Run.open(finished), load_sets(Run.open(finished), recipe.train)
     training = run.manifest.split("train")
     folds = real_folds(training, 2, np.random.default_rng(0), by_group=False)
     shown = images_shown(training, run)
@@ -87,7 +88,7 @@ def test_a_model_is_judged_on_images_that_it_did_not_learn_from(finished):
 
 def test_a_synthetic_image_leaves_with_the_real_one_it_was_made_from(finished):
     recipe = with_overrides(Recipe(), json.loads((finished / "synaug.lock.json").read_text())["recipe"])
-    sets = load_sets(finished, recipe.train)
+    sets = load_sets(Run.open(finished), recipe.train)
     num = int(sets.evened_out.is_synthetic.sum())
     shown = np.full((num, 2), -1)
     shown[:3, 0] = 0

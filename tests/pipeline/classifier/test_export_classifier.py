@@ -16,7 +16,7 @@ from synaug.data.manifest import read_manifest
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.pipeline import export as export_stage
 from synaug.pipeline.classifier.export_classifier import export_classifier
-from synaug.run_directory import RunPaths
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import storage
 
 
@@ -80,7 +80,7 @@ def test_a_format_that_cannot_be_leaves_nothing(finished, synaug, tmp_path, word
 
 
 def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
-    export_stage.export(finished, tmp_path / "data", license="cc-by-4.0")
+    export_stage.export(Run.open(finished), tmp_path / "data", license="cc-by-4.0")
     card = DatasetCard.load(tmp_path / "data" / "README.md")
     assert (card.data.license, card.data.size_categories) == ("cc-by-4.0", ["n<1K"])
     assert card.data.task_categories == ["image-classification"]
@@ -188,7 +188,7 @@ def test_a_classifier_is_sent_where_it_was_asked_to(hub, finished, tmp_path, syn
 
 
 def test_a_data_set_is_sent_whole(hub, finished, tmp_path):
-    export_stage.export(finished, tmp_path / "data")
+    export_stage.export(Run.open(finished), tmp_path / "data")
     push_folder(tmp_path / "data", "me/mine", kind="dataset")
     sent = {path.relative_to(tmp_path / "data").as_posix() for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert set(hub.files) == sent
@@ -202,7 +202,7 @@ def test_files_of_the_users_are_not_sent(hub, finished, folder, tmp_path, kind, 
     out = folder
     if kind == "dataset":
         out = tmp_path / "data"
-        export_stage.export(finished, out)
+        export_stage.export(Run.open(finished), out)
     if foreign == "link":
         (tmp_path / "secret").write_text("secret")
         (out / "README.md").unlink()

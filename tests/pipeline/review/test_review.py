@@ -7,11 +7,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from synaug import experiment
 from synaug.data.export.writer import METADATA
 from synaug.errors import OptionError
 from synaug.pipeline import export as export_stage
 from synaug.pipeline.review import review as review_stage
+from synaug.pipeline.train import train
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.planning.plan_file import read_plan
@@ -95,7 +96,7 @@ def test_decisions_are_obeyed_by_generation_training_export_and_report(synaug, r
     assert synaug("generate", run).code == 0
     made = synthetic_manifest(read_plan(run / "plan.json"), run)
     before = json.loads((run / "report.json").read_text())["results"]
-    experiment.train(run)
+    train(Run.open(run))
     report = json.loads(synaug("report", run, "--json").out)
     seconds = {r["method"]: r["seconds"] for r in before}
     changed = {r["method"] for r in report["results"] if r["seconds"] != seconds[r["method"]]}
@@ -103,7 +104,7 @@ def test_decisions_are_obeyed_by_generation_training_export_and_report(synaug, r
     assert report["synthesis"]["rejected"]["review"] == 1
     assert report["synthesis"]["review"] == {"accepted": 1, "rejected": 1, "overruled": {}}
     assert "A person accepted 1 image, and rejected 1." in (run / "report.html").read_text()
-    export_stage.export(run, run.parent / "set")
+    export_stage.export(Run.open(run), run.parent / "set")
     import pandas as pd
 
     exported = pd.read_parquet(run.parent / "set" / "train" / METADATA)
@@ -126,7 +127,7 @@ def test_nothing_is_applied_while_images_are_made(synaug, run):
 
     synaug("review", run)
     with storage.lock(run, name="worker-1-of-2"), pytest.raises(OptionError, match="in use"):
-        review_stage.apply(run)
+        review_stage.apply(Run.open(run))
 
 
 def test_a_run_without_images_says_what_to_do(synaug, photos, tmp_path):

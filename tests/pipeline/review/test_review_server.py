@@ -16,6 +16,7 @@ import chromium
 from review_runs import write_reviewable
 from synaug.pipeline.review.review_server import MAX_BODY, ReviewServer
 from synaug.pipeline.review.review_session import ReviewSession
+from synaug.run_directory import Run
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def run(made, tmp_path):
 
 @pytest.fixture
 def server(run):
-    with ReviewServer(ReviewSession(run)) as server:
+    with ReviewServer(ReviewSession(Run.open(run))) as server:
         yield server
 
 
@@ -307,7 +308,7 @@ def test_on_a_phone_nothing_runs_off_to_the_right_in_either_theme(page, run, the
 @with_chromium
 def test_of_ten_thousand_images_only_those_in_view_are_in_the_page(browser, photos, tmp_path):
     run = write_reviewable(tmp_path / "run", photos, target=3350)
-    with ReviewServer(ReviewSession(run)) as server:
+    with ReviewServer(ReviewSession(Run.open(run))) as server:
         browser.size(1200, 800)
         browser.open(server.url)
         browser.wait(READY)

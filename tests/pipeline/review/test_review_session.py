@@ -11,6 +11,7 @@ from review_runs import write_reviewable
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.pipeline.review import review as review_stage
 from synaug.pipeline.review.review_session import MAX_NOTE, ReviewSession
+from synaug.run_directory import Run
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ UNDO = {"do": "undo"}
 
 
 def test_the_catalog_has_every_image_and_the_table_a_row_for_each(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     catalog = session.catalog()
     assert len(catalog["items"]) == len(table(run)) == len({item[0] for item in catalog["items"]})
     assert {item[3] for item in catalog["items"]} == {"", "off_class"}
@@ -57,13 +58,13 @@ def test_the_catalog_has_every_image_and_the_table_a_row_for_each(run):
 
 
 def test_per_class_bounds_the_accepted_images(run):
-    session = ReviewSession(run, per_class=2)
+    session = ReviewSession(Run.open(run), per_class=2)
     assert len(names(session, accepted=True)) == 2 * 3
     assert names(session, accepted=False)
 
 
 def test_each_action_is_in_the_table_when_it_returns(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     first, second, *_ = names(session, accepted=True)
     session.perform([reject(first)])
     assert decided(run) == {first: "reject"}
@@ -72,7 +73,7 @@ def test_each_action_is_in_the_table_when_it_returns(run):
 
 
 def test_undo_takes_back_one_action_at_a_time_however_many_images_it_was_about(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     chosen = names(session, accepted=True)[:4]
     session.perform([reject(chosen[0]), reject(*chosen)])
     assert len(decided(run)) == 4
@@ -83,7 +84,7 @@ def test_undo_takes_back_one_action_at_a_time_however_many_images_it_was_about(r
 
 
 def test_accepting_a_rejected_image_rejects_the_one_that_took_its_place(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     first = names(session, accepted=False)[0]
     other = f"{first.rpartition('-')[0]}-1"
     assert session.perform([accept(first)])["changed"] == {first: ("accept", ""), other: ("reject", "")}
@@ -91,13 +92,13 @@ def test_accepting_a_rejected_image_rejects_the_one_that_took_its_place(run):
     assert decided(run) == {}
     session.perform([UNDO])
     assert decided(run) == {first: "accept", other: "reject"}
-    review_stage.apply(run)
+    review_stage.apply(Run.open(run))
     assert session.catalog()["decisions"][first] == ("accept", "")
     assert first in names(session, accepted=True)
 
 
 def test_what_another_program_writes_into_the_table_is_kept(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     first, second, third, *_ = names(session, accepted=True)
     path = run / "review" / "decisions.csv"
     path.write_text(path.read_text().replace(f"{first},,", f"{first},reject,blurred"))
@@ -114,10 +115,10 @@ def test_what_another_program_writes_into_the_table_is_kept(run):
 
 
 def test_a_new_session_goes_on_from_the_table(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     chosen = names(session, accepted=True)[3]
     session.perform([reject(chosen), {"do": "note", "ids": [chosen], "note": 'two\nheads, "=1+1"'}])
-    assert ReviewSession(run).catalog()["decisions"] == {chosen: ("reject", 'two heads, "=1+1"')}
+    assert ReviewSession(Run.open(run)).catalog()["decisions"] == {chosen: ("reject", 'two heads, "=1+1"')}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_a_new_session_goes_on_from_the_table(run):
     ],
 )  # fmt: skip
 def test_an_action_that_is_none_changes_nothing_not_even_by_those_beside_it(run, action):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     good = names(session, accepted=True)[0]
     with pytest.raises(OptionError):
         session.perform([reject(good), action])
@@ -137,16 +138,16 @@ def test_an_action_that_is_none_changes_nothing_not_even_by_those_beside_it(run,
 
 
 def test_a_note_is_short_and_cannot_hide_a_row(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     first, second, *_ = names(session, accepted=True)
     with pytest.raises(OptionError):
         session.perform([{"do": "note", "ids": [first], "note": "x" * (MAX_NOTE + 1)}])
     assert session.perform([{"do": "note", "ids": [first], "note": f"{second},reject"}])["refused"]
-    assert ReviewSession(run).catalog()["decisions"] == {}
+    assert ReviewSession(Run.open(run)).catalog()["decisions"] == {}
 
 
 def test_pictures_are_encoded_anew_and_a_changed_file_is_not_shown(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     name = names(session, accepted=True)[0]
     kind, data = session.picture(name)
     assert (kind, Image.open(io.BytesIO(data)).size) == ("image/png", (16, 16))
@@ -156,7 +157,7 @@ def test_pictures_are_encoded_anew_and_a_changed_file_is_not_shown(run):
 
 
 def test_only_real_images_of_the_catalog_are_shown(run):
-    session = ReviewSession(run)
+    session = ReviewSession(Run.open(run))
     rows = {row for each in session.catalog()["classes"] for row in each["real"]}
     assert session.real_picture(min(rows))[0] == "image/png"
     with pytest.raises(KeyError):
@@ -166,4 +167,4 @@ def test_only_real_images_of_the_catalog_are_shown(run):
 def test_a_run_without_images_names_the_command_that_makes_them(run):
     shutil.rmtree(run / "journal")
     with pytest.raises(DataError, match="synaug generate"):
-        ReviewSession(run)
+        ReviewSession(Run.open(run))

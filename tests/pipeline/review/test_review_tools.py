@@ -10,6 +10,7 @@ import pytest
 from review_runs import write_reviewable
 from synaug.errors import DataError
 from synaug.pipeline.review.review_tools import TOOLS, read_review_file, write_review_files
+from synaug.run_directory import Run
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_there_is_a_round_for_every_tool():
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))
 def test_what_people_decide_in_a_tool_comes_back_and_what_the_gates_said_does_not(run, tool, tmp_path, synaug):
-    content = write_review_files(run, tool)
+    content = write_review_files(Run.open(run), tool)
     assert content["images"] == len(ids(run))
     first, second, *_ = (name for name in ids(run) if name.endswith("-1"))
     file, decide = ROUND[tool]
@@ -90,14 +91,14 @@ def test_what_people_decide_in_a_tool_comes_back_and_what_the_gates_said_does_no
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))
 def test_every_file_holds_scores_and_what_the_gates_decided(run, tool):
-    write_review_files(run, tool)
+    write_review_files(Run.open(run), tool)
     text = (run / "review" / ROUND[tool][0]).read_text()
     assert text.count("score_off_class") == len(ids(run))
     assert text.count("reject") >= sum(name.endswith("-0") for name in ids(run)) // 2 > 0
 
 
 def test_images_are_found_by_their_path_if_the_id_was_lost(run, tmp_path):
-    write_review_files(run, "cvat")
+    write_review_files(Run.open(run), "cvat")
     tree = ElementTree.fromstring((run / "review" / "cvat.xml").read_text())
     image = next(iter(tree.iter("image")))
     image.set("name", f"somewhere/else/{image.get('name')}")
@@ -105,13 +106,13 @@ def test_images_are_found_by_their_path_if_the_id_was_lost(run, tmp_path):
         image.remove(tag)
     ElementTree.SubElement(image, "tag", {"label": "reject"})
     (tmp_path / "export.xml").write_text(ElementTree.tostring(tree, encoding="unicode"))
-    assert read_review_file(run, tmp_path / "export.xml")["rejected"] == 1
+    assert read_review_file(Run.open(run), tmp_path / "export.xml")["rejected"] == 1
 
 
 def test_an_image_of_another_run_is_counted_and_changes_nothing(run, tmp_path):
     export = tmp_path / "export.json"
     export.write_text(json.dumps({"samples": [{"synaug_id": "bag-000000-00000000-0", "tags": ["reject"]}]}))
-    assert read_review_file(run, export) == {"accepted": 0, "rejected": 0, "unknown": 1, "changed": 0}
+    assert read_review_file(Run.open(run), export) == {"accepted": 0, "rejected": 0, "unknown": 1, "changed": 0}
     assert decided(run) == {}
 
 
@@ -128,7 +129,7 @@ def test_a_file_that_cannot_be_used_changes_nothing(run, tmp_path, text):
     export = tmp_path / "export"
     export.write_text(text)
     with pytest.raises(DataError):
-        read_review_file(run, export)
+        read_review_file(Run.open(run), export)
     assert decided(run) == {}
 
 

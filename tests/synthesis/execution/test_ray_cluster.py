@@ -19,6 +19,7 @@ from synaug import cli
 from synaug.config import QualityOptions
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.pipeline import generate as generate_stage
+from synaug.run_directory import Run
 from synaug.runtime import signals
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.ray_cluster import Cluster, cluster_named, synthesize_on_cluster
@@ -95,7 +96,7 @@ def planned(photos, tmp_path_factory):
 def expected(planned, tmp_path_factory):
     """The images of one undisturbed process, some of them after rejections."""
     folder = planned(tmp_path_factory.mktemp("expected") / "run")
-    result = generate_stage.generate(folder, generator=slow_noise())
+    result = generate_stage.generate(Run.open(folder), generator=slow_noise())
     assert result.rejected["collapse"] > 10
     return contents(folder), result
 
@@ -144,7 +145,9 @@ def test_two_workers_make_what_one_process_makes(planned, tmp_path, expected, ra
 
 def test_a_killed_worker_costs_nothing(planned, tmp_path, expected, ray):
     folder = planned(tmp_path / "run")
-    result = generate_stage.generate(folder, generator=slow_noise(0.02, victim=str(tmp_path / "died")), cluster=TWO)
+    result = generate_stage.generate(
+        Run.open(folder), generator=slow_noise(0.02, victim=str(tmp_path / "died")), cluster=TWO
+    )
     assert (tmp_path / "died").exists()
     as_expected(folder, result, expected)
 
@@ -153,7 +156,7 @@ def test_a_killed_worker_costs_nothing(planned, tmp_path, expected, ray):
 def test_workers_that_always_die_end_the_work(planned, tmp_path, ray):
     folder = planned(tmp_path / "run")
     with pytest.raises(EnvironmentFault, match=r"3 workers died one after another on part \d of 2, without an image"):
-        generate_stage.generate(folder, generator=slow_noise(victim="/nowhere/at/all"), cluster=TWO)
+        generate_stage.generate(Run.open(folder), generator=slow_noise(victim="/nowhere/at/all"), cluster=TWO)
 
 
 @pytest.mark.long
@@ -165,9 +168,9 @@ def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expe
             os.kill(os.getpid(), signal.SIGINT)
 
     with signals.graceful(), pytest.raises(Interrupted, match="rerun the same command"):
-        generate_stage.generate(folder, generator=slow_noise(0.3), cluster=TWO, progress=interrupt)
+        generate_stage.generate(Run.open(folder), generator=slow_noise(0.3), cluster=TWO, progress=interrupt)
     assert 0 < len(contents(folder)) < len(expected[0])
-    as_expected(folder, generate_stage.generate(folder, generator=slow_noise()), expected)
+    as_expected(folder, generate_stage.generate(Run.open(folder), generator=slow_noise()), expected)
 
 
 @pytest.mark.long
@@ -181,25 +184,29 @@ def test_workers_that_never_stop_are_killed(planned, tmp_path, expected, ray, mo
             signals.request()
 
     with signals.graceful(), pytest.raises(Interrupted):
-        generate_stage.generate(folder, generator=slow_noise(stuck=str(stuck)), cluster=TWO, progress=interrupt)
+        generate_stage.generate(
+            Run.open(folder), generator=slow_noise(stuck=str(stuck)), cluster=TWO, progress=interrupt
+        )
     numbers, deadline = [int(path.name) for path in stuck.iterdir()], time.monotonic() + 60
     while any(psutil.pid_exists(number) for number in numbers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(psutil.pid_exists(number) for number in numbers)
-    as_expected(folder, generate_stage.generate(folder, generator=slow_noise()), expected)
+    as_expected(folder, generate_stage.generate(Run.open(folder), generator=slow_noise()), expected)
 
 
 def test_an_error_in_a_worker_arrives_as_it_was(planned, tmp_path, ray):
     folder = planned(tmp_path / "run")
     with pytest.raises(EnvironmentFault, match=r"^the disk is full$"):
-        generate_stage.generate(folder, generator=slow_noise(fault=EnvironmentFault("the disk is full")), cluster=TWO)
+        generate_stage.generate(
+            Run.open(folder), generator=slow_noise(fault=EnvironmentFault("the disk is full")), cluster=TWO
+        )
 
 
 @pytest.mark.long
 def test_a_bug_in_a_worker_arrives_as_it_was(planned, tmp_path, ray):
     folder = planned(tmp_path / "run")
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        generate_stage.generate(folder, generator=slow_noise(fault=ZeroDivisionError("a bug")), cluster=TWO)
+        generate_stage.generate(Run.open(folder), generator=slow_noise(fault=ZeroDivisionError("a bug")), cluster=TWO)
 
 
 @pytest.mark.long
@@ -213,15 +220,15 @@ def test_a_missing_model_ends_as_without_ray(planned, tmp_path, synaug, ray):
 
 def test_a_machine_without_the_run_folder_is_named(planned, tmp_path):
     with pytest.raises(EnvironmentFault, match=r"cannot see the run directory .*must share its file system"):
-        generate_stage.image_maker(tmp_path / "nowhere", "digest")
+        generate_stage.worker_image_maker(tmp_path / "nowhere", "digest")
     with pytest.raises(EnvironmentFault, match="or sees another plan there"):
-        generate_stage.image_maker(planned(tmp_path / "run"), "digest of another plan")
+        generate_stage.worker_image_maker(planned(tmp_path / "run"), "digest of another plan")
 
 
 def test_without_ray_the_message_names_the_extra(planned, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(EnvironmentFault, match=r"ray.*pip install 'synaug\[cluster\]'"):
-        generate_stage.generate(planned(tmp_path / "run"), cluster=TWO)
+        generate_stage.generate(Run.open(planned(tmp_path / "run")), cluster=TWO)
 
 
 def test_engines_are_named():
@@ -246,12 +253,12 @@ def test_workers_fit_one_model_and_all_make_images_of_it(planned, tmp_path, ray)
     more = ("--variant", "fitted", "--cap", "8", "--recipe", tmp_path / "recipe.yaml")
     alone, folder = (planned(tmp_path / name, *more) for name in ("alone", "run"))
     plan, quality = read_plan(folder / "plan.json"), QualityOptions(gates=())
-    begin = functools.partial(generate_stage.image_maker, folder, plan.digest)
+    begin = functools.partial(generate_stage.worker_image_maker, folder, plan.digest)
     result = synthesize_on_cluster(plan, begin, folder=folder, cluster=TWO, quality=quality)
     assert (result.accepted, result.missing) == (24, 0)
     assert len(list((folder / "journal").glob("worker-*"))) == 2
     assert (folder / "fitted-model" / "adapter" / "pytorch_lora_weights.safetensors").exists()
-    generate_stage.image_maker(alone, plan.digest)((0, 1), lambda *_: None)
+    generate_stage.image_maker(Run.open(alone))((0, 1), lambda *_: None)
     images, expected = ({name: Image.open(each / name) for name in contents(each)} for each in (folder, alone))
     assert images.keys() == expected.keys()
     different = [np.abs(np.asarray(images[name], int) - np.asarray(expected[name], int)).mean() for name in images]
@@ -261,10 +268,11 @@ def test_workers_fit_one_model_and_all_make_images_of_it(planned, tmp_path, ray)
 COMMAND = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from test_cluster import slow_noise
-from synaug import cli, generation
-generate = generation.generate
-generation.generate = lambda *run, **more: generate(*run, generator=slow_noise(1.5), **more)
+from test_ray_cluster import slow_noise
+from synaug import cli
+from synaug.pipeline import generate as stage
+generate = stage.generate
+stage.generate = lambda *run, **more: generate(*run, generator=slow_noise(1.5), **more)
 sys.argv = ["synaug", *sys.argv[2:]]
 cli.main()
 """
@@ -273,8 +281,9 @@ import sys, threading
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from ray.cluster_utils import Cluster as Nodes
-from test_cluster import slow_noise
+from test_ray_cluster import slow_noise
 from synaug.pipeline.generate import generate
+from synaug.run_directory import Run
 from synaug.synthesis.execution.ray_cluster import Cluster
 nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 doomed, removing = nodes.add_node(num_cpus=1), []
@@ -283,7 +292,7 @@ def progress(stage, done, total, note):
     if done > 8 and not removing:
         removing.append(threading.Thread(target=nodes.remove_node, args=(doomed, False)))
         removing[0].start()
-generate(Path(sys.argv[2]), generator=slow_noise(0.5), cluster=Cluster(2, nodes.address), progress=progress)
+generate(Run.open(sys.argv[2]), generator=slow_noise(0.5), cluster=Cluster(2, nodes.address), progress=progress)
 assert removing
 """
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from synaug.errors import OptionError
 from synaug.pipeline import generate as generate_stage
+from synaug.run_directory import Run
 from synaug.synthesis.execution.shards import shard_named
 
 SCALING = Path(__file__).parents[3] / "docs" / "scaling.md"
@@ -68,10 +69,10 @@ def test_machines_without_a_shared_disk_meet_in_an_object_store(synaug, photos, 
     for part in range(2):
         machine = tmp_path / f"machine-{part}"
         carry["download"](url, machine)
-        made.append(generate_stage.generate(machine, generator=noise, shard=(part, 2)).accepted)
+        made.append(generate_stage.generate(Run.open(machine), generator=noise, shard=(part, 2)).accepted)
         carry["upload"](machine, url)
     carry["download"](url, tmp_path / "whole")
-    whole = generate_stage.generate(tmp_path / "whole")  # no model is needed, since nothing is left to generate
+    whole = generate_stage.generate(Run.open(tmp_path / "whole"))  # needs no model: nothing is left to generate
     assert (whole.accepted, whole.missing) == (sum(made), 0)
     assert min(made) > 10
     assert synaug("export", tmp_path / "whole", "--out", tmp_path / "set").code == 0

@@ -208,7 +208,7 @@ def test_without_off_class_no_scorer_is_looked_for():
     assert chosen_scorer(quality, CAPTIONS) is None
     assert chosen_scorer(QualityOptions(), CAPTIONS) is None
     asked = chosen_scorer(QualityOptions(scorer="clip", scorer_model="./nowhere"), CAPTIONS)
-    with pytest.raises(EnvironmentFault, match=r"\./nowhere does not exist.*or take quality\.scorer: classifier"):
+    with pytest.raises(EnvironmentFault, match=r"\./nowhere does not exist.*or set quality\.scorer: classifier"):
         asked([])
 
 

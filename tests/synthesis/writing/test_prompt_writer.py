@@ -9,7 +9,7 @@ import pytest
 
 from image_server import serving
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
-from synaug.pipeline.write_prompts import check_written, write_prompt_file
+from synaug.pipeline.prompts.write_prompts import check_written, write_prompt_file
 from synaug.recipes import make_recipe
 from synaug.runtime import signals
 from synaug.synthesis.planning.prompting.prompt_file import read_prompts

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from synaug.cli.printing import print_facts, print_json, print_text
-from synaug.cli.session import options_of, session, split_names
+from synaug.cli.session import options_of, session
 from synaug.cli.shared_options import (
     Attribute,
     Data,
@@ -20,7 +20,7 @@ from synaug.cli.shared_options import (
     Layout,
     PathColumn,
     RecipeFile,
-    Run,
+    RunDirectory,
     SplitColumn,
     Splits,
     Trust,
@@ -55,7 +55,7 @@ def count(
 
     options = options_of(
         recipe, benchmark=benchmark, label=label, attribute=attribute, split_column=split_column, path=path,
-        group_column=group_column, layout=layout, splits=split_names(splits),
+        group_column=group_column, layout=layout, splits=splits,
     )  # fmt: skip
     with session() as progress:
         manifest = readers.read_data(data, options.data, progress=progress)
@@ -86,7 +86,7 @@ def list_datasets(as_json: Json = False) -> None:
 
 
 def export(
-    run: Run,
+    run: RunDirectory,
     out: Annotated[Path, typer.Option("--out", help="New directory for the data set or the classifier.")],
     classifier: Annotated[
         str | None, typer.Option(metavar="METHOD", help="Write a classifier instead: 'chosen', or that of a method.")
@@ -139,6 +139,7 @@ def export(
     from synaug.pipeline.classifier.export_classifier import export_classifier
     from synaug.pipeline.preview import preview_export
     from synaug.report import data_usage_lines, usage_lines
+    from synaug.run_directory import Run
 
     wanted = [name.strip() for name in formats.split(",")] if formats else []
     if wanted and classifier is None:
@@ -148,7 +149,9 @@ def export(
         return
     if private and push_to_hub is None:
         raise OptionError("--private requires a Hub repository: name it with --push-to-hub USER/NAME.")
-    facts: dict[str, Any] = {"folder": str(out)} | ({"classifier": classifier} if classifier else preview_export(run))
+    facts: dict[str, Any] = {"folder": str(out)} | (
+        {"classifier": classifier} if classifier else preview_export(Run.open(run))
+    )
     if dry_run:
         print_facts(facts, as_json=as_json)
         return
@@ -156,7 +159,7 @@ def export(
         checked_token(push_to_hub)  # before the work, not after it
     with session(trust=trust) as progress:
         if classifier is None:
-            export_stage.export(run, out, license=license, progress=progress)
+            export_stage.export(Run.open(run), out, license=license, progress=progress)
             usage = data_usage_lines(out)
         else:
             export_classifier(run, out, method=classifier, license=license or "unknown", formats=wanted)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synaug.cli.printing import money, print_facts, print_json, print_text, service_cost
-from synaug.cli.session import name_of_data, named_code, options_of, session, split_names, warn
+from synaug.cli.session import name_of_data, named_code, options_of, session, warn
 from synaug.cli.shared_options import (
     Aliases,
     Attribute,
@@ -170,9 +170,8 @@ def try_model(
     from synaug.pipeline.preview import try_model as trial_stage
 
     options = options_of(
-        recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label,
-        split_column=split_column, path=path, layout=layout, splits=split_names(splits), model=model,
-        endpoint=endpoint, generator=generator, seed=seed, settings=settings,
+        recipe, aliases=aliases, prompts=prompts, label=label, split_column=split_column, path=path, layout=layout,
+        splits=splits, model=model, endpoint=endpoint, generator=generator, seed=seed, settings=settings,
     )  # fmt: skip
     folder = out or Path("runs") / f"try-{name_of_data(data) or 'images'}"
     with session(trust=named_code(trust, generator, endpoint=endpoint)) as progress:

@@ -13,7 +13,6 @@ from synaug.cli.shared_options import (
     Aliases,
     Attribute,
     By,
-    Endpoint,
     Json,
     Label,
     PathColumn,
@@ -52,7 +51,14 @@ def prompts(
             min=0, max=16, help="Let the model look at this many training images per class first; a service gets them."
         ),
     ] = 0,
-    endpoint: Endpoint = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Address of the service of --writer, such as http://127.0.0.1:11434/v1.",
+            show_default="OpenAI's for openai:MODEL",
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="New prompts file: .csv, .tsv or .jsonl.")] = Path("prompts.csv"),
     by: By = None,
     label: Label = None,
@@ -76,11 +82,10 @@ def prompts(
     Example:  synaug prompts photos/ --writer qwen3 --endpoint http://127.0.0.1:11434/v1
     """
     from synaug.cli.printing import prompt_tables
-    from synaug.pipeline import run_prompts as prompt_stage
+    from synaug.pipeline import prompts as prompt_stage
+    from synaug.run_directory import Run
 
     if writer is not None:
-        from synaug.pipeline import write_prompts as writing_stage
-
         if export:
             raise OptionError("--export writes the prompts of a run, and --writer new ones. Use one of them.")
         options = options_of(
@@ -88,7 +93,7 @@ def prompts(
             endpoint=endpoint, seed=seed, settings=[*_spread(spread), *(settings or [])],
         )  # fmt: skip
         with session() as progress:
-            content = writing_stage.write_prompt_file(
+            content = prompt_stage.write_prompt_file(
                 source, out, options, model=writer, per_class=per_class, describe=describe, progress=progress
             )
         if as_json:
@@ -97,16 +102,16 @@ def prompts(
             prompt_tables.show_writing(content, out)
         for name, number in content["missing"].items():
             warn(f"{name}: {number:,} of {per_class:,} prompts are missing; the model wrote no further usable ones.")
-        writing_stage.check_written(content)
+        prompt_stage.check_written(content)
         return
     if export:
-        number = prompt_stage.export_prompts(source, out)
+        number = prompt_stage.export_prompts(Run.open(source), out)
         if as_json:
             print_json({"prompts": number, "file": str(out)})
         else:
             prompt_tables.show_prompt_file(number, out)
         return
-    counts = prompt_stage.count_prompts(source)
+    counts = prompt_stage.count_prompts(Run.open(source))
     if as_json:
         print_json(counts)
     else:

@@ -12,14 +12,12 @@ from synaug.cli.printing import print_json, print_text, show_plan, show_report
 from synaug.cli.session import (
     named_code,
     names_of,
-    number_or_name,
     options_of,
     program,
     run_folder,
     say_done,
     seeds_from,
     session,
-    split_names,
     typed_command,
     warn,
 )
@@ -51,7 +49,7 @@ from synaug.cli.shared_options import (
     Pretrained,
     Prompts,
     RecipeFile,
-    Run,
+    RunDirectory,
     Seed,
     Seeds,
     Settings,
@@ -90,8 +88,9 @@ def demo(
     """
     from synaug import experiment
     from synaug.methods import DEFAULT_METHODS
-    from synaug.pipeline import generate as generate_stage
+    from synaug.pipeline import check_complete
     from synaug.recipes import with_overrides
+    from synaug.run_directory import Run
     from synaug.runtime import demo_data, demo_recipe
 
     out, began = run_folder(out, "demo-quick" if quick else "demo"), time.monotonic()
@@ -115,7 +114,7 @@ def demo(
     if not as_json:
         print_text(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     say_done("demo", out, began)
-    generate_stage.check_complete(out)
+    check_complete(Run.open(out), report["synthesis"])
 
 
 def run_all(
@@ -172,16 +171,15 @@ def run_all(
     Example:  synaug run photos/ --seeds 3
     """
     from synaug import experiment
-    from synaug.pipeline import generate as generate_stage
+    from synaug.pipeline import check_complete
     from synaug.pipeline.preview import preview_run
+    from synaug.run_directory import Run
     from synaug.synthesis.execution import cluster_named
 
     options = options_of(
-        recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label, attribute=attribute,
-        split_column=split_column, path=path,
-        group_column=group_column, layout=layout, splits=split_names(splits), by=by,
-        target=number_or_name(target), model=model, generator=generator, endpoint=endpoint,
-        image_size=image_size, seed=seed, test_fraction=test_fraction,
+        recipe, aliases=aliases, prompts=prompts, label=label, attribute=attribute, split_column=split_column,
+        path=path, group_column=group_column, layout=layout, splits=splits, by=by, target=target, model=model,
+        generator=generator, endpoint=endpoint, image_size=image_size, seed=seed, test_fraction=test_fraction,
         settings=settings, preset=preset, pretrained=pretrained, network=network, epochs=epochs, device=device,
         budget=budget, folds=folds,
     )  # fmt: skip
@@ -194,7 +192,7 @@ def run_all(
         return
     out, began = run_folder(out, str(data)), time.monotonic()
     with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:
-        made = experiment.run(
+        content = experiment.run(
             data,
             out,
             options,
@@ -206,25 +204,26 @@ def run_all(
             notify=warn,
             progress=progress,
         )
-    show_report(made, out, as_json=as_json)
+    show_report(content, out, as_json=as_json)
     say_done("run", out, began)
-    generate_stage.check_complete(out)
+    check_complete(Run.open(out), content["synthesis"])
 
 
-def report(run: Run, as_json: Json = False) -> None:
+def report(run: RunDirectory, as_json: Json = False) -> None:
     """Write report.html and report.json from finished results.
 
     Example:  synaug report runs/photos
     """
-    from synaug.pipeline.report import report as write_report
+    from synaug.pipeline.reporting.report import report as write_report
+    from synaug.run_directory import Run
 
-    show_report(write_report(run), run, as_json=as_json)
+    show_report(write_report(Run.open(run)), run, as_json=as_json)
 
 
 def status(
-    run: Run,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again and again until the run is done.")] = False,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks, with --watch.")] = 5.0,
+    run: RunDirectory,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until the run is done.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between refreshes, with --watch.")] = 5.0,
     as_json: Json = False,
 ) -> None:
     """Show the progress of a run, also while it is running.
@@ -234,13 +233,14 @@ def status(
     Example:  synaug status runs/photos --watch
     """
     from synaug.pipeline import status as status_stage
+    from synaug.run_directory import Run
 
     if watch:
         from synaug.cli.watching import watch_status
 
         watch_status(run, interval=interval, as_json=as_json)
         return
-    content = status_stage.status(run)
+    content = status_stage.status(Run.open(run))
     if as_json:
         print_json(content)
     else:

@@ -19,7 +19,7 @@ class File(StrEnum):
 
 
 def schema(
-    file: Annotated[File, typer.Argument(help="Which file: a recipe (YAML) or report.json.")],
+    file: Annotated[File, typer.Argument(metavar="FILE", help="recipe (the YAML file) or report (report.json).")],
     as_json: Json = False,  # the schema is JSON in any case; every command accepts the option
 ) -> None:
     """Print the JSON schema of a recipe or of report.json.

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synaug.cli.printing import print_facts, print_json, show_plan
-from synaug.cli.session import named_code, number_or_name, options_of, run_folder, session, split_names
+from synaug.cli.session import named_code, options_of, run_folder, session
 from synaug.cli.shared_options import (
     Address,
     Aliases,
@@ -31,7 +31,7 @@ from synaug.cli.shared_options import (
     PathColumn,
     Prompts,
     RecipeFile,
-    Run,
+    RunDirectory,
     Seed,
     Settings,
     SplitColumn,
@@ -55,8 +55,8 @@ def plan(
     variant: Annotated[
         str | None,
         typer.Option(
-            help="How images are generated: from text; from a real image of the same class (intra) or of a large one "
-            "(inter); by a generator fitted to each class (fitted).",
+            help="What images are generated from: text; a real image of the same class (intra) or of a large class "
+            "(inter); text, by the model fitted to your images (fitted); reference images; inpaint.",
             show_default="text",
         ),
     ] = None,
@@ -99,12 +99,10 @@ def plan(
     from synaug.runtime import check_free, claim, storage
 
     options = options_of(
-        recipe, aliases=aliases, prompts=None if prompts is None else str(prompts), label=label, attribute=attribute,
-        split_column=split_column, path=path,
-        group_column=group_column, layout=layout, splits=split_names(splits), by=by,
-        target=number_or_name(target), cap=cap, variant=variant, model=model, generator=generator,
-        endpoint=endpoint,
-        image_size=image_size, network=network, seed=seed, test_fraction=test_fraction, settings=settings,
+        recipe, aliases=aliases, prompts=prompts, label=label, attribute=attribute, split_column=split_column,
+        path=path, group_column=group_column, layout=layout, splits=splits, by=by, target=target, cap=cap,
+        variant=variant, model=model, generator=generator, endpoint=endpoint, image_size=image_size, network=network,
+        seed=seed, test_fraction=test_fraction, settings=settings,
     )  # fmt: skip
     if dry_run:
         with session(trust=named_code(trust, network, generator, endpoint=endpoint)) as progress:
@@ -117,16 +115,16 @@ def plan(
         if measure:
             check_measurable(options)
         manifest = plan_stage.load_data(data, options, progress=progress)
-        made = plan_stage.drafted_plan(manifest, options)
+        drafted = plan_stage.drafted_plan(manifest, options)
         with storage.lock(claim(out, "run")):
-            plan_stage.write_run(manifest, made, out, options, source=str(data))
-        pace = measured_pace(out, progress=progress) if measure else None
-    summary = plan_summary(made, manifest, options, pace=pace)
+            opened = plan_stage.write_run(manifest, drafted, out, options, source=str(data))
+        pace = measured_pace(opened, progress=progress) if measure else None
+    summary = plan_summary(drafted, manifest, options, pace=pace)
     show_plan(summary, out, as_json=as_json)
 
 
 def generate(
-    run: Run,
+    run: RunDirectory,
     model: OtherModel = None,
     endpoint: Endpoint = None,
     generator: Generator = None,
@@ -164,7 +162,7 @@ def generate(
     """
     from synaug.pipeline import generate as generate_stage
     from synaug.pipeline.preview import preview_generation
-    from synaug.run_directory import change_generation
+    from synaug.run_directory import Run, change_generation
     from synaug.synthesis.execution import cluster_named, shard_named
 
     cluster = cluster_named(engine, workers=workers, address=address)
@@ -172,33 +170,28 @@ def generate(
     if cluster is not None and part != (0, 1):
         raise OptionError("--engine ray divides the work itself; remove --shard.")
     if dry_run:
-        print_facts(preview_generation(run), as_json=as_json)
+        print_facts(preview_generation(Run.open(run)), as_json=as_json)
         return
     with session(trust=named_code(trust, generator, endpoint=endpoint)) as progress:
-        change_generation(
-            run,
+        opened = change_generation(
+            Run.open(run),
             {"plan.model": model, "api.endpoint": endpoint, "generate.generator": generator},
             settings or (),
         )
-        result = generate_stage.generate(run, shard=part, cluster=cluster, progress=progress)
-    content = {
-        "requested": result.requested,
-        "accepted": result.accepted,
-        "missing": result.missing,
-        "rejected": generate_stage.rejections(run, result.rejected),
-        "seconds": result.seconds,
-    }
+        result = generate_stage.generate(opened, shard=part, cluster=cluster, progress=progress)
+    made = result.summary()
+    content = {**made, "rejected": generate_stage.rejections(opened, result.rejected)}
     if as_json:
         print_json(content)
     else:
         from synaug.cli.printing import console
 
         console.show_synthesis(content)
-    generate_stage.check_complete(run, result)
+    generate_stage.check_complete(opened, made)
 
 
 def check(
-    run: Run,
+    run: RunDirectory,
     gates: Annotated[
         str | None, typer.Option(help="Comma-separated gates to run.", show_default="those of the run")
     ] = None,
@@ -216,10 +209,11 @@ def check(
     Example:  synaug check runs/photos --gates copy,leak --reject
     """
     from synaug.pipeline import generate as generate_stage
+    from synaug.run_directory import Run
 
     names = None if gates is None else gates.split(",")
     with session() as progress:
-        content = generate_stage.check(run, gates=names, reject=reject, progress=progress)
+        content = generate_stage.check(Run.open(run), gates=names, reject=reject, progress=progress)
     if as_json:
         print_json(content)
     else:
@@ -229,7 +223,7 @@ def check(
 
 
 def review(
-    run: Run,
+    run: RunDirectory,
     apply: Annotated[bool, typer.Option("--apply", help="Apply the decisions in the table.")] = False,
     serve: Annotated[bool, typer.Option("--serve", help="Review in a browser, with keys, on this machine.")] = False,
     port: Annotated[
@@ -266,13 +260,20 @@ def review(
 
     Example:  synaug review runs/photos --to label-studio
     """
+    from synaug.run_directory import Run
+
     asked = {"--serve": serve, "--apply": apply, "--to": to_tool is not None, "--from": from_file is not None}
     if len(chosen := [name for name, is_asked in asked.items() if is_asked]) > 1:
         raise OptionError(f"Choose one of {' and '.join(chosen)}.")
     if to_tool is not None or from_file is not None:
         from synaug.pipeline.review import read_review_file, write_review_files
 
-        facts = write_review_files(run, to_tool) if to_tool is not None else read_review_file(run, from_file or Path())
+        opened = Run.open(run)
+        facts = (
+            write_review_files(opened, to_tool)
+            if to_tool is not None
+            else read_review_file(opened, from_file or Path())
+        )
         print_facts(facts, as_json=as_json)
         return
     if serve:
@@ -284,7 +285,7 @@ def review(
 
     if apply:
         with session():
-            applied = review_stage.apply(run)
+            applied = review_stage.apply(Run.open(run))
         if as_json:
             print_json(applied)
             return
@@ -293,7 +294,7 @@ def review(
         console.show_applied(applied, run)
         return
     with session() as progress:
-        content = review_stage.review(run, per_class=per_class or review_stage.PER_CLASS, progress=progress)
+        content = review_stage.review(Run.open(run), per_class=per_class or review_stage.PER_CLASS, progress=progress)
     if as_json:
         print_json(content)
     else:

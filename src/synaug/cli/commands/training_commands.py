@@ -8,11 +8,11 @@ from typing import Any
 
 from synaug.cli.printing import print_facts, print_json
 from synaug.cli.session import names_of, seeds_from, session
-from synaug.cli.shared_options import DryRun, Json, Methods, Run, Seeds, Settings, Trust
+from synaug.cli.shared_options import DryRun, Json, Methods, RunDirectory, Seeds, Settings, Trust
 
 
 def train(
-    run: Run,
+    run: RunDirectory,
     methods: Methods = None,
     seeds: Seeds = None,
     settings: Settings = None,
@@ -38,7 +38,7 @@ def train(
 
 
 def retrain(
-    run: Run,
+    run: RunDirectory,
     methods: Methods = None,
     seeds: Seeds = None,
     settings: Settings = None,
@@ -66,9 +66,9 @@ def _train(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    from synaug import experiment
     from synaug.cli.printing import console
     from synaug.pipeline import check_recipe, check_trainable, usual_methods
+    from synaug.pipeline import train as train_stage
     from synaug.pipeline.preview import preview_training
     from synaug.recipes import with_settings
     from synaug.report import usage_lines
@@ -85,7 +85,7 @@ def _train(
     seeds = seeds_from(recipe, num_seeds)
     chosen: dict[str, Any] = {"methods": names, "retrain": retrain or bool(methods), "seeds": seeds}
     if dry_run:
-        print_facts(preview_training(run, **chosen, recipe=recipe), as_json=as_json)
+        print_facts(preview_training(opened, **chosen, recipe=recipe), as_json=as_json)
         return
     first = is_first_process()
     with session(trust=trust) as progress, storage.lock(run) if first else contextlib.nullcontext():
@@ -94,7 +94,7 @@ def _train(
                 change_training(opened, recipe)
             # The other processes read the recipe that the first one changes, so they wait until it is written.
             joined_team(recipe.train.device)[0].wait()
-        results = experiment.train(run, **chosen, progress=progress)
+        results = train_stage.train(opened, **chosen, progress=progress)
     if not first:
         return
     if as_json:

@@ -51,7 +51,8 @@ def check_listing(listing: Listing, *, where: Path | str) -> None:
     check_class_names(listing.class_names)
     if len(listing.class_names) < 2:
         raise DataError(
-            f"{where} has only one class, {listing.class_names[0]!r}. A classifier needs at least two classes."
+            f"{where} has only one class, {listing.class_names[0]!r}, but a classifier needs at least two. Give the "
+            "folder above all classes, or name the column of the classes with --label."
         )
 
 

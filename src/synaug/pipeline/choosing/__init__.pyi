@@ -1,12 +1,8 @@
 from .candidates import uses_synthetic as uses_synthetic
+from .choose import choose_classifier as choose_classifier
 from .choose import choosing_candidates as choosing_candidates
 from .choose import has_validation as has_validation
-from .choose import read_choice as read_choice
-from .comparison import best_rival as best_rival
 from .comparison import compared as compared
-from .cross_validate import cost as cost
-from .cross_validate import judged_methods as judged_methods
+from .cross_validate import cross_validate_results as cross_validate_results
 from .cross_validate import num_folds as num_folds
-from .cross_validate import read_cross_validation as read_cross_validation
-from .cross_validate import too_long as too_long
 from .folds import FROZEN as FROZEN

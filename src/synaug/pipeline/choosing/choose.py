@@ -6,11 +6,9 @@ again without a part of the real training images, with a share of its steps, and
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +16,14 @@ import numpy as np
 from synaug.config import Recipe
 from synaug.data import Manifest
 from synaug.evaluation import Metric, chosen_name, lead, standings
-from synaug.methods import Sets, images_digest, options_of, read_result, stage_options
+from synaug.methods import (
+    DEFAULT_METHODS,
+    Sets,
+    load_sets,
+    read_result,
+    stage_options,
+    uses_autoencoder,
+)
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.choosing.candidates import candidates, uses_synthetic
 from synaug.pipeline.choosing.folds import (
@@ -28,20 +33,21 @@ from synaug.pipeline.choosing.folds import (
     real_folds,
     with_frozen_features,
 )
+from synaug.pipeline.choosing.judging_key import judging_key
 from synaug.pipeline.measure_gap import unusable
+from synaug.pipeline.part_names import CHOICE
+from synaug.pipeline.results import read_choice
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
-from synaug.runtime import Progress, silent, storage
-from synaug.runtime.records import of_form, read_sealed, write_sealed
+from synaug.runtime import Progress, enter, silent, storage
+from synaug.runtime.records import write_sealed
 from synaug.schemas import Candidate, Choice, Rival
-from synaug.synthesis.execution import synthetic_manifest
 
 if TYPE_CHECKING:
     from synaug.training import TrainingSet
 
 SCHEMA_VERSION = 1
 LEAST_EFFORT = 0.01
-_DAMAGED = "Remove it and repeat the 'synaug run' command, which chooses again."
 VALIDATION, FOLDS = "validation", "folds"
 
 
@@ -54,15 +60,21 @@ class Judged:
     groups: np.ndarray
 
 
-def choose(
-    run_folder: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent
-) -> Choice:
+def choose_classifier(run: Run, *, methods: Sequence[str] = DEFAULT_METHODS, progress: Progress = silent) -> Choice:
+    """Choose the classifier of a run that has its synthetic images; see ``choose``."""
+    enter(progress, CHOICE)
+    recipe = run.recipe
+    sets = load_sets(run, recipe.train, autoencoded=uses_autoencoder(methods, recipe), progress=progress)
+    return choose(run, recipe, sets, methods, progress=progress)
+
+
+def choose(run: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, progress: Progress = silent) -> Choice:
     """Choose among the candidates, write ``choice.json`` into the run directory, and return its content.
 
     An existing choice is kept if candidates, options and images are the same.
 
     Args:
-        run_folder: of the run; its folder ``choice`` holds training states until the choice is made.
+        run: of the run; its folder ``choice`` holds training states until the choice is made.
         recipe: the options.
         sets: the images; the test images among them are not used.
         methods: the methods of the run.
@@ -73,23 +85,23 @@ def choose(
         ``folds``), ``num_images``, ``folds``, ``effort``, ``candidates`` (their standings), ``rival`` (the best one of
         the other kind, real-only or with synthetic images, and its distance), ``seconds``.
     """
-    manifest = run_folder.manifest
+    manifest = run.manifest
     with_groups = knows_groups(manifest)
-    with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run_folder)
+    with_synthetic = bool(sets.evened_out.is_synthetic.any()) and not unusable(run)
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
     if not names:  # only bounds, which nobody can use
         return {}
     held_out = _validation(manifest, sets)
-    key = _key(names, recipe, manifest, run_folder)
-    if (there := read_choice(run_folder.path)).get("key") == key:
+    key = _key(names, recipe, manifest, run)
+    if (there := read_choice(run)).get("key") == key:
         return there
     began = time.monotonic()
-    effort = affordable_effort(names, recipe, run_folder)
+    effort = affordable_effort(names, recipe, run)
     if held_out is not None:
-        judged = _on_validation(names, sets, held_out, run_folder, recipe, progress)
+        judged = _on_validation(names, sets, held_out, run, recipe, progress)
     else:
         judged = _on_folds(
-            names, sets, manifest, run_folder, recipe, key, effort=effort, with_groups=with_groups, progress=progress
+            names, sets, manifest, run, recipe, key, effort=effort, with_groups=with_groups, progress=progress
         )
     content: Choice = {
         "schema_version": SCHEMA_VERSION,
@@ -100,8 +112,8 @@ def choose(
         **verdict(names, judged, recipe, with_groups=with_groups),
         "seconds": time.monotonic() - began,
     }
-    write_sealed(run_folder.choice, content)
-    storage.remove_tree(run_folder.path / "choice")
+    write_sealed(run.choice, content)
+    storage.remove_tree(run.path / "choice")
     return content
 
 
@@ -144,18 +156,11 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
     return {**facts, "chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
 
 
-def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run_folder: Run) -> str:
-    """Return a digest of everything that determines the choice; test images do not."""
+def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run: Run) -> str:
+    """Return the key of the choice, which test images do not determine."""
     frame = manifest.frame[manifest.frame["split"] != "test"]
-    synthetic = images_digest(synthetic_manifest(run_folder.plan, run_folder.path))
-    content = {
-        "options": {name: options_of(name, recipe) for name in names},
-        "choose": recipe.choose.model_dump(mode="json"),
-        "seed": recipe.seed,
-        "real": storage.digest("\n".join(frame["id"].astype(str) + frame["split"].astype(str)).encode()),
-        "synthetic": synthetic,
-    }
-    return storage.digest(json.dumps(content, sort_keys=True).encode())
+    rows = frame["id"].astype(str) + frame["split"].astype(str)
+    return judging_key(names, recipe, run, rows, choose=recipe.choose.model_dump(mode="json"))
 
 
 def _validation(manifest: Manifest, sets: Sets) -> TrainingSet | None:
@@ -184,9 +189,9 @@ def choosing_candidates(
 
 
 def _on_validation(
-    names: Sequence[str], sets: Sets, held_out: TrainingSet, run_folder: RunPaths, recipe: Recipe, progress: Progress
+    names: Sequence[str], sets: Sets, held_out: TrainingSet, run: RunPaths, recipe: Recipe, progress: Progress
 ) -> Judged:
-    predictions = list(held_out_predictions(names, sets, held_out, run_folder, recipe, progress))
+    predictions = list(held_out_predictions(names, sets, held_out, run, recipe, progress))
     return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
 
 
@@ -194,7 +199,7 @@ def _on_folds(
     names: Sequence[str],
     sets: Sets,
     manifest: Manifest,
-    run_folder: Run,
+    run: Run,
     recipe: Recipe,
     key: str,
     *,
@@ -202,14 +207,14 @@ def _on_folds(
     with_groups: bool,
     progress: Progress,
 ) -> Judged:
-    place = storage.make_folder(run_folder.path / "choice")
+    place = storage.make_folder(run.path / "choice")
     if not (place / key).exists():  # states of another choice
         storage.remove_tree(place)
         storage.write_text(storage.make_folder(place) / key, "")
     training = manifest.split("train")
     rng = np.random.default_rng([recipe.seed, 9])
     folds = real_folds(training, recipe.choose.folds, rng, by_group=with_groups)
-    shown = images_shown(training, run_folder)
+    shown = images_shown(training, run)
     parts: list[Judged] = []
     shorter = _with_share_of_steps(names, recipe, sets, effort)
     sets = with_frozen_features(names, sets, RunPaths(place / "frozen"), shorter)
@@ -229,7 +234,7 @@ def _on_folds(
     return Judged(*joined)
 
 
-def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths) -> float:
+def affordable_effort(names: Sequence[str], recipe: Recipe, run: RunPaths) -> float:
     """Return the share of the steps for each fold: that of the options, or less if ``choose.budget`` is shorter.
 
     The pace is the mean of the run's finished trainings, so a resumed choice uses the same share. The share is at least
@@ -238,8 +243,8 @@ def affordable_effort(names: Sequence[str], recipe: Recipe, run_folder: RunPaths
     if recipe.choose.budget is None:
         return recipe.choose.effort
     trained = {trained_from(name, recipe) for name in names}
-    finished = [name for name in sorted(trained) if run_folder.result(name, recipe.seed).exists()]
-    seconds = [read_result(run_folder, name, recipe.seed)["seconds"] for name in finished]
+    finished = [name for name in sorted(trained) if run.result(name, recipe.seed).exists()]
+    seconds = [read_result(run, name, recipe.seed)["seconds"] for name in finished]
     if not seconds:
         return recipe.choose.effort
     full = recipe.choose.folds * len(trained) * float(np.mean(seconds))
@@ -252,15 +257,3 @@ def _with_share_of_steps(names: Sequence[str], recipe: Recipe, sets: Sets, effor
     steps = stage_options(names[0], recipe, sets.num_counted).steps or 1
     changes["train.stage1.steps"] = max(1, round(effort * steps))
     return with_overrides(recipe, changes)
-
-
-def read_choice(path: Path) -> Choice:
-    """Return the choice of a run; empty if none was made.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    place = RunPaths(path).choice
-    if not place.exists():
-        return {}
-    return of_form(read_sealed(place, way_out=_DAMAGED), Choice, where=place, way_out=_DAMAGED)

@@ -7,7 +7,6 @@ synthetic images that were made from it. Each training takes as many steps as in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +18,9 @@ from synaug.data import Manifest, class_counts
 from synaug.errors import DataError
 from synaug.evaluation import FoldPredictions
 from synaug.evaluation.cross_validated import cross_validated
-from synaug.methods import images_digest, load_sets, options_of, uses_autoencoder
+from synaug.methods import load_sets, uses_autoencoder
 from synaug.methods.training_time import trained_from
+from synaug.pipeline.choosing.comparison import best_rival
 from synaug.pipeline.choosing.folds import (
     fold_sets,
     held_out_predictions,
@@ -28,18 +28,19 @@ from synaug.pipeline.choosing.folds import (
     real_folds,
     with_frozen_features,
 )
+from synaug.pipeline.choosing.judging_key import judging_key
+from synaug.pipeline.measure_gap import unusable
+from synaug.pipeline.results import JUDGE_AGAIN, chosen_result, finished_results, read_cross_validation
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, duration, silent, storage
 from synaug.runtime.records import of_form, read_sealed, write_sealed
 from synaug.schemas import CrossValidation, Result
-from synaug.synthesis.execution import synthetic_manifest
 
 SCHEMA_VERSION = 1
 ENOUGH = 30  # test images of the rarest class from which one split tells enough
 USUAL_FOLDS = 5
 FOLDER = "cross-validation"
-_DAMAGED = "Remove it and repeat the 'synaug run' command, which computes it again."
 
 
 def num_folds(manifest: Manifest, recipe: Recipe) -> int:
@@ -90,8 +91,27 @@ def cost(names: Sequence[str], results: Sequence[Result], folds: int, recipe: Re
     return full * folds * recipe.cross_validate.repeats
 
 
+def cross_validate_results(run: Run, *, progress: Progress = silent) -> str:
+    """Cross-validate the rows of a run as ``cross_validate`` asks; return why not, if that should be known."""
+    recipe, manifest = run.recipe, run.manifest
+    folds = num_folds(manifest, recipe)
+    if not folds:
+        return ""
+    results = finished_results(run, recipe)
+    if unusable(run):
+        results = [each for each in results if not each["uses_synthetic"]] or results
+    chosen = chosen_result(results, run)["method"]
+    names = judged_methods(results, chosen, best_rival(results, chosen), recipe)
+    seconds = cost(names, results, folds, recipe)
+    if recipe.cross_validate.folds == "auto" and seconds > 60 * recipe.cross_validate.minutes:
+        return too_long(manifest, folds, seconds)
+    if names:
+        cross_validate(run, recipe, names, folds=folds, progress=progress)
+    return ""
+
+
 def cross_validate(
-    run_folder: Run, recipe: Recipe, names: Sequence[str], *, folds: int, progress: Progress = silent
+    run: Run, recipe: Recipe, names: Sequence[str], *, folds: int, progress: Progress = silent
 ) -> CrossValidation:
     """Cross-validate the methods, write ``cross-validation.json`` into the run directory, and return its content.
 
@@ -99,7 +119,7 @@ def cross_validate(
     returned as it is.
 
     Args:
-        run_folder: of the run, whose synthetic images are there.
+        run: of the run, whose synthetic images are there.
         recipe: the options.
         names: methods.
         folds: at least 2.
@@ -108,18 +128,18 @@ def cross_validate(
     Returns:
         ``folds``, ``repeats``, ``num_images``, ``methods``; see ``evaluation.cross_validated``.
     """
-    manifest = run_folder.manifest
+    manifest = run.manifest
     images = judged_images(manifest)
-    key = _key(names, recipe, images, run_folder, folds)
-    path = run_folder.cross_validation
-    if (there := read_cross_validation(run_folder.path)).get("key") == key:
+    key = _key(names, recipe, images, run, folds)
+    path = run.cross_validation
+    if (there := read_cross_validation(run)).get("key") == key:
         return there
-    place = storage.make_folder(run_folder.path / FOLDER)
+    place = storage.make_folder(run.path / FOLDER)
     if not (place / key).exists():  # folds of other options
         storage.remove_tree(place)
         storage.write_text(storage.make_folder(place) / key, "")
-    sets = load_sets(run_folder.path, recipe.train, real=images, progress=progress)
-    shown = images_shown(images, run_folder)
+    sets = load_sets(run, recipe.train, real=images, progress=progress)
+    shown = images_shown(images, run)
     by_group = manifest.num_attributes > 1 and bool((sets.real.groups >= 0).all())
     untracked = with_overrides(recipe, {"train.track": None})
     sets = with_frozen_features(names, sets, RunPaths(place / "frozen"), untracked)
@@ -159,35 +179,17 @@ def cross_validate(
 
 def _fold_predictions(path: Path, num_images: int, num_methods: int) -> np.ndarray:
     """Return the predictions of a finished fold, shape ``(num_images, num_methods)``."""
-    content = of_form(read_sealed(path, way_out=_DAMAGED), dict[str, list[list[int]]], where=path, way_out=_DAMAGED)
+    content = of_form(
+        read_sealed(path, way_out=JUDGE_AGAIN), dict[str, list[list[int]]], where=path, way_out=JUDGE_AGAIN
+    )
     rows = content.get("predictions", [])
     if len(rows) != num_images or any(len(row) != num_methods for row in rows):
-        raise DataError(f"{path} is damaged: it does not have {num_methods} predictions per image. {_DAMAGED}")
+        raise DataError(f"{path} is damaged: it does not have {num_methods} predictions per image. {JUDGE_AGAIN}")
     return np.array(rows, np.int64)
 
 
-def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run_folder: Run, folds: int) -> str:
-    """Return a digest of all that decides the predictions."""
+def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run: Run, folds: int) -> str:
+    """Return the key of the predictions."""
     frame = images.frame
     rows = frame["id"].astype(str) + " " + frame["label"].astype(str) + " " + frame["attribute"].astype(str)
-    content = {
-        "methods": list(names),
-        "options": {name: options_of(name, recipe) for name in names},
-        "folds": [folds, recipe.cross_validate.repeats],
-        "seed": recipe.seed,
-        "real": storage.digest("\n".join(rows).encode()),
-        "synthetic": images_digest(synthetic_manifest(run_folder.plan, run_folder.path)),
-    }
-    return storage.digest(json.dumps(content, sort_keys=True).encode())
-
-
-def read_cross_validation(path: Path) -> CrossValidation:
-    """Return the cross-validation of a run; empty if there was none.
-
-    Raises:
-        DataError: the file is damaged.
-    """
-    place = RunPaths(path).cross_validation
-    if not place.exists():
-        return {}
-    return of_form(read_sealed(place, way_out=_DAMAGED), CrossValidation, where=place, way_out=_DAMAGED)
+    return judging_key(names, recipe, run, rows, methods=list(names), folds=[folds, recipe.cross_validate.repeats])

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from synaug.data import read_image
+from synaug.data import Manifest, read_image
 from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
-from synaug.pipeline.choosing import read_choice
+from synaug.pipeline.results import read_choice
 from synaug.report import number_or_nan, read_report
 from synaug.run_directory import Run
 from synaug.runtime import (
@@ -82,29 +82,29 @@ def export_classifier(
         formats=(formats, TEXTS),
     )
     check_formats(formats)
-    run_folder, out = Run.open(Path(run)), Path(out).resolve()
-    recipe = run_folder.recipe
+    opened, out = Run.open(Path(run)), Path(out).resolve()
+    recipe = opened.recipe
     if method is None or method == CHOSEN:
-        method = read_choice(run_folder.path).get("chosen", "synaug")
+        method = read_choice(opened).get("chosen", "synaug")
     check_methods([method], recipe)
-    if not run_folder.report.exists():
+    if not opened.report.exists():
         raise DataError(
             f"{run} has no report yet, which the card needs. Create it with: synaug report {shell_word(run)}"
         )
-    report = read_report(run_folder.report)
+    report = read_report(opened.report)
     result = next((result for result in report["results"] if result["method"] == method), None)
     if result is None:
         known = ", ".join(result["method"] for result in report["results"])
         raise DataError(
             f"The report of {run} has no result of {method}; available: {known}. Train and report it first."
         )
-    current = read_result(run_folder, method, recipe.seed)
+    current = read_result(opened, method, recipe.seed)
     if {name: result.get(name) for name in current} != current:
         raise DataError(
             f"The report of {run} is not of the result that is there now. "
             f"Write it again: synaug report {shell_word(run)}"
         )
-    checkpoint = run_folder.checkpoint(method, recipe.seed)
+    checkpoint = opened.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)
     check_code([network])
     saved = load_classifier(checkpoint, network=network if is_own(network) else None)
@@ -114,7 +114,7 @@ def export_classifier(
         "seed": recipe.seed,
         "synaug_version": report["synaug_version"],
     }
-    others, more = _converted(saved, formats, run_folder)
+    others, more = _converted(saved, formats, opened.manifest)
     config |= more
     card = model_card(report, result, config, license=license)
     weights = storage.file_digest(checkpoint / FILE)
@@ -136,7 +136,7 @@ def export_classifier(
 
 
 def _converted(
-    saved: SavedClassifier, formats: Sequence[str], run_folder: Run
+    saved: SavedClassifier, formats: Sequence[str], manifest: Manifest
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files of the formats by name, and what ``config.json`` records of them."""
     from synaug.training import pixels
@@ -144,7 +144,7 @@ def _converted(
 
     if not formats:
         return {}, {}
-    test = run_folder.manifest.split("test")
+    test = manifest.split("test")
     rows = np.unique(np.linspace(0, len(test) - 1, min(COMPARED, len(test))).astype(int))
     channels, height, width = saved.image_shape
     images = [pixels(read_image(test, int(row)), channels=channels, size=(width, height)) for row in rows]

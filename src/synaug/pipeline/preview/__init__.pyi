@@ -7,7 +7,3 @@ from .dry_run import preview_training as preview_training
 from .environment import environment_block as environment_block
 from .model_timing import check_measurable as check_measurable
 from .model_timing import measured_pace as measured_pace
-from .run_parts import CHOICE as CHOICE
-from .run_parts import IMAGES as IMAGES
-from .run_parts import REPORT as REPORT
-from .run_parts import training_part as training_part

@@ -12,7 +12,8 @@ from synaug.methods.training_time import trained_from
 from synaug.pipeline import prepare as plan_stage
 from synaug.pipeline.choosing import FROZEN, choosing_candidates, has_validation, num_folds
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
-from synaug.pipeline.report import finished_results, model_note, plan_section
+from synaug.pipeline.reporting import model_note, plan_section
+from synaug.pipeline.results import finished_results
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run
 from synaug.runtime import Progress, can_train, silent, storage
@@ -161,17 +162,16 @@ def _length(recipe: Recipe, methods: Sequence[str]) -> str:
     return f"{' or '.join(f'{number:,}' for number in epochs)} epochs"
 
 
-def preview_generation(out: Path) -> dict[str, object]:
+def preview_generation(run: Run) -> dict[str, object]:
     """Return the number of images that ``generate`` would still make, and of those without attempts left."""
-    run = Run.open(out)
-    recipe, plan = run.recipe, run.plan
+    recipe, plan, out = run.recipe, run.plan, run.path
     made, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
     return {"model": plan.model, "planned": made["requested"], "there": made["accepted"],
             "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
 
 
 def preview_training(
-    out: Path, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = (), recipe: Recipe | None = None
+    run: Run, methods: Sequence[str], *, retrain: bool, seeds: Sequence[int] = (), recipe: Recipe | None = None
 ) -> dict[str, object]:
     """Return the methods that ``train`` or ``retrain`` would train, and the number of images.
 
@@ -180,9 +180,8 @@ def preview_training(
     from synaug.methods.datasets import input_of
     from synaug.training.networks import network_named
 
-    run_folder = Run.open(out)
-    recipe = recipe or run_folder.recipe
-    plan = run_folder.plan
+    recipe = recipe or run.recipe
+    plan = run.plan
     check_methods(methods, recipe)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
     seeds = seeds or [recipe.seed]
@@ -190,11 +189,11 @@ def preview_training(
     there = {
         (seed, result["method"])
         for seed in seeds
-        for result in finished_results(run_folder, recipe.model_copy(update={"seed": seed}))
+        for result in finished_results(run, recipe.model_copy(update={"seed": seed}))
     }
     return {
-        "real_images": len(run_folder.manifest.split("train")),
-        "synthetic_images": len(synthetic_manifest(plan, out)),
+        "real_images": len(run.manifest.split("train")),
+        "synthetic_images": len(synthetic_manifest(plan, run.path)),
         "network": network_named(recipe.train.network, input_of(recipe.train.network, recipe.train, plan)[1]),
         "length": _length(recipe, wanted),
         "to_train": [text for key, text in called.items() if key not in there],
@@ -202,15 +201,14 @@ def preview_training(
     }
 
 
-def preview_export(out: Path) -> dict[str, object]:
+def preview_export(run: Run) -> dict[str, object]:
     """Return how many images ``export`` would write, per class, real and synthetic."""
-    run_folder = Run.open(out)
-    synthetic = synthetic_manifest(run_folder.plan, out)
-    real = run_folder.manifest
+    synthetic = synthetic_manifest(run.plan, run.path)
+    real = run.manifest
     counts = class_counts(joined(real.split("train"), synthetic).labels, real.num_classes)
     return {
         "training_images": dict(zip(real.class_names, counts.tolist(), strict=True)),
         "test_images": len(real.split("test")),
         "synthetic_images": len(synthetic),
-        "synthetic_bytes": storage.size(out / "synthetic"),
+        "synthetic_bytes": storage.size(run.path / "synthetic"),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import itertools
 import time
-from pathlib import Path
 
 from synaug.config import Recipe
 from synaug.errors import OptionError
@@ -34,23 +33,22 @@ def check_measurable(recipe: Recipe) -> None:
         )
 
 
-def measured_pace(out: Path, *, progress: Progress = silent) -> Pace:
+def measured_pace(run: Run, *, progress: Progress = silent) -> Pace:
     """Return the time per planned image on this machine: batches are discarded, and the last one is timed.
 
     The batch first grows as in ``generate``. A fitted model, which does not exist before its training, is timed by its
     base model, since both compute the same.
 
     Args:
-        out: run directory with a plan.
+        run: whose model is timed.
         progress: called with the progress of the timing.
     """
-    run = Run.open(out)
     plan, recipe = run.plan, run.recipe
     if not plan.num_to_generate:
         return Pace(0.0)
     if recipe.plan.variant == "fitted":
         recipe = with_overrides(recipe, {"plan.variant": "text"})
-    generator = loaded_generator(out, recipe, plan, progress=progress)
+    generator = loaded_generator(run, recipe, progress=progress)
     guides = make_guides(plan, run.manifest)
 
     def timed(size: int) -> float:

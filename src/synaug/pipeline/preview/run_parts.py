@@ -12,15 +12,9 @@ from synaug.methods.options import stage_options
 from synaug.methods.training_time import trained_from
 from synaug.pipeline.choosing import uses_synthetic
 from synaug.pipeline.choosing.candidates import candidates
+from synaug.pipeline.part_names import CHOICE, IMAGES, REPORT, training_part
 from synaug.runtime import Part
 from synaug.synthesis.planning import Plan
-
-IMAGES, CHOICE, REPORT = "images", "choice", "report"
-
-
-def training_part(method: str, seed: int) -> str:
-    """Return the name of the part that trains a method."""
-    return f"{method}, seed {seed}"
 
 
 def run_parts(

@@ -13,7 +13,7 @@ import numpy as np
 from synaug.data import Manifest, read_image
 from synaug.data.images import read_file
 from synaug.errors import DataError, OptionError
-from synaug.run_directory import Run
+from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, silent, storage
 from synaug.runtime.security import shell_word
 from synaug.schemas.output import Applied, ReviewFiles
@@ -34,7 +34,7 @@ from synaug.synthesis.execution import (
     write_decisions,
 )
 from synaug.synthesis.execution.review_decisions import FOLDER
-from synaug.synthesis.planning import Plan, safe_names
+from synaug.synthesis.planning import safe_names
 from synaug.synthesis.planning.slots import slots
 
 REAL_SHOWN, PER_CLASS = 12, 200
@@ -43,11 +43,11 @@ Records = dict[int, list[Attempt]]
 """Journal records by label."""
 
 
-def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent) -> ReviewFiles:
+def review(run: Run, *, per_class: int = PER_CLASS, progress: Progress = silent) -> ReviewFiles:
     """Write one page per class and a table for manual review; an existing table keeps its decisions.
 
     Args:
-        out: run directory with synthetic images.
+        run: with synthetic images.
         per_class: accepted images to show; the kept rejected ones are all shown.
         progress: called with the number of finished classes.
 
@@ -57,16 +57,15 @@ def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent
     Raises:
         DataError: there are no images yet, or the table has an invalid line.
     """
-    run_folder = Run.open(out)
-    plan = run_folder.plan
-    decisions = saved_decisions(out)
+    plan, out = run.plan, run.path
+    decisions = saved_decisions(run)
     waiting = pending(plan, out, decisions)
-    accepted, rejected = records_by_label(plan, out)
+    accepted, rejected = records_by_label(run)
     if not accepted and not rejected:
         raise DataError(
             f"{out} has no synthetic images to review. Generate them first: synaug generate {shell_word(out)}"
         )
-    real = run_folder.manifest.split("train")
+    real = run.manifest.split("train")
     folder = storage.make_folder(out / FOLDER)
     names = safe_names(plan.class_names)
     kept = {path.stem: path for paths in rejected_files(out).values() for path in paths}
@@ -77,12 +76,12 @@ def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent
         used = spread(accepted.get(label, []), per_class)
         unused = [record for record in rejected.get(label, []) if image_name(record) in kept]
         file = f"class-{names[label]}.html"
-        page = _sheet(plan, out, real, label, used, unused, kept, (accepted, rejected))
+        page = _sheet(run, real, label, used, unused, kept, (accepted, rejected))
         storage.write_text(folder / file, page)
         index.append((plan.class_names[label], file, len(accepted.get(label, [])), len(rejected.get(label, []))))
         rows += [decision_row(record, plan.class_names[label]) for record in [*used, *unused]]
     progress("writing contact sheets", len(labels), len(labels), "")
-    _write_index(run_folder, folder, index)
+    _write_index(run, folder, index)
     write_decisions(decisions_path(out), with_decisions(rows, decisions))
     return {
         "page": str(folder / "index.html"),
@@ -93,7 +92,7 @@ def review(out: Path, *, per_class: int = PER_CLASS, progress: Progress = silent
     }
 
 
-def apply(out: Path) -> Applied:
+def apply(run: Run) -> Applied:
     """Apply the decisions in the run's table: rejected images will be replaced, accepted ones count.
 
     Returns:
@@ -105,8 +104,7 @@ def apply(out: Path) -> Applied:
         DataError: a line is invalid or cannot be applied; nothing was changed.
         OptionError: a process is generating images in the run.
     """
-    run = Run.open(out)
-    plan = run.plan
+    plan, out = run.plan, run.path
     with contextlib.ExitStack() as stack:
         for name in sorted({"worker-0-of-1"} | {path.name[1:-5] for path in out.glob(".worker-*.lock")}):
             stack.enter_context(storage.lock(out, name=name))
@@ -129,39 +127,39 @@ def apply(out: Path) -> Applied:
     }
 
 
-def check_applied(plan: Plan, out: Path) -> None:
+def check_applied(run: Run) -> None:
     """Raise an OptionError if the table contains decisions that have not been applied."""
-    waiting = len(pending(plan, out, saved_decisions(out)))
+    waiting = len(pending(run.plan, run.path, saved_decisions(run)))
     if waiting:
         raise OptionError(
-            f"{decisions_path(out)} holds {waiting:,} decisions that have not been applied. Apply "
-            f"them with: synaug review {shell_word(out)} --apply"
+            f"{decisions_path(run.path)} holds {waiting:,} decisions that have not been applied. Apply "
+            f"them with: synaug review {shell_word(run.path)} --apply"
         )
 
 
-def check_present(made: Manifest, out: Path) -> None:
+def check_present(synthetic: Manifest, run: RunPaths) -> None:
     """Raise a DataError if accepted images were deleted from the run directory; the message explains the fix."""
-    missing = [row for row in range(len(made)) if not made.absolute_path(row).exists()]
+    missing = [row for row in range(len(synthetic)) if not synthetic.absolute_path(row).exists()]
     if missing:
         raise DataError(
-            f"{len(missing):,} accepted images of {out} are missing, first {made.absolute_path(missing[0])}. If you "
-            f"deleted them because they are bad, reject them: synaug check {shell_word(out)} --reject. Then "
-            f"synaug generate {shell_word(out)} makes others."
+            f"{len(missing):,} accepted images of {run.path} are missing, first {synthetic.absolute_path(missing[0])}. "
+            f"If you deleted them because they are bad, reject them: synaug check {shell_word(run.path)} --reject. "
+            f"Then synaug generate {shell_word(run.path)} makes others."
         )
 
 
-def saved_decisions(out: Path) -> list[Decision]:
+def saved_decisions(run: RunPaths) -> list[Decision]:
     """Return the decisions in the table of the run; none if there is no table."""
-    path = decisions_path(out)
+    path = decisions_path(run.path)
     return read_decisions(path) if path.exists() else []
 
 
-def records_by_label(plan: Plan, out: Path) -> tuple[Records, Records]:
+def records_by_label(run: Run) -> tuple[Records, Records]:
     """Return the records of accepted and of rejected images, sorted by name."""
-    labels = {cell.name: cell.label for cell in plan.cells}
+    labels = {cell.name: cell.label for cell in run.plan.cells}
     accepted: Records = {}
     rejected: Records = {}
-    for record in read_journals(plan, out):
+    for record in read_journals(run.plan, run.path):
         if record["kind"] == "attempt":
             chosen = accepted if record["verdict"] == "accepted" else rejected
             chosen.setdefault(labels[record["cell"]], []).append(record)
@@ -177,8 +175,7 @@ def spread(records: Sequence[T], number: int) -> list[T]:
 
 
 def _sheet(
-    plan: Plan,
-    out: Path,
+    run: Run,
     real: Manifest,
     label: int,
     used: Sequence[Attempt],
@@ -202,9 +199,9 @@ def _sheet(
 
     examples = spread(np.flatnonzero(real.labels == label).tolist(), REAL_SHOWN)
     return make_sheet(
-        plan.class_names[label],
+        run.plan.class_names[label],
         real=[read_image(real, row) for row in examples],
-        accepted=[shot(record, out / str(record["path"])) for record in used],
+        accepted=[shot(record, run.path / str(record["path"])) for record in used],
         rejected=[shot(record, kept[image_name(record)]) for record in unused],
         num_accepted=len(records[0].get(label, [])),
         num_rejected=len(records[1].get(label, [])),

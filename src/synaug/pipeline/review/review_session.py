@@ -61,22 +61,22 @@ class ReviewSession:
     ``perform`` returns. Safe to call from several threads.
     """
 
-    def __init__(self, out: Path, *, per_class: int | None = None) -> None:
+    def __init__(self, run: Run, *, per_class: int | None = None) -> None:
         """Read the images.
 
         Args:
-            out: run directory with synthetic images.
+            run: with synthetic images.
             per_class: number of accepted images to show per class; None shows all.
 
         Raises:
             DataError: there are no images yet, or the table has a line that cannot be used.
         """
-        self.out = out
+        self.out = run.path
         self._per_class = per_class
         self._lock = threading.RLock()
         self._undo: list[dict[str, Value]] = []
         self._values: dict[str, Value] = {}
-        self._run = Run.open(out)
+        self._run = run
         self._real = self._run.manifest.split("train")
         self._read_images()
         self._read_table()
@@ -194,7 +194,7 @@ class ReviewSession:
     def _read_images(self) -> None:
         self._state = self._signatures()
         self._plan = self._run.plan
-        accepted, rejected = records_by_label(self._plan, self.out)
+        accepted, rejected = records_by_label(self._run)
         if not accepted and not rejected:
             raise DataError(
                 f"{self.out} has no synthetic images to review. Run first: synaug generate {shell_word(self.out)}"

@@ -18,6 +18,7 @@ from PIL import Image
 from synaug.errors import DataError, unknown
 from synaug.pipeline.review.review_session import ReviewImage, ReviewSession
 from synaug.report import reason_text
+from synaug.run_directory import Run
 from synaug.runtime import storage
 from synaug.runtime.files import directories
 from synaug.runtime.security import visible
@@ -38,11 +39,11 @@ _LABEL_STUDIO_VIEW = """<View>
 """
 
 
-def write_review_files(out: Path, tool: str) -> dict[str, Any]:
+def write_review_files(run: Run, tool: str) -> dict[str, Any]:
     """Write what the tool imports into the folder ``review`` of a run.
 
     Args:
-        out: run directory with synthetic images.
+        run: with synthetic images.
         tool: one of ``TOOLS``.
 
     Returns:
@@ -54,19 +55,19 @@ def write_review_files(out: Path, tool: str) -> dict[str, Any]:
     """
     if tool not in TOOLS:
         raise unknown("tool", tool, TOOLS)
-    session = ReviewSession(out)
-    folder = storage.make_folder(out / FOLDER)
-    files = TOOLS[tool](session, out)
+    session = ReviewSession(run)
+    folder = storage.make_folder(run.path / FOLDER)
+    files = TOOLS[tool](session, run.path)
     for name, text in files.items():
         storage.write_text(folder / name, text)
     return {"files": [str(folder / name) for name in files], "images": len(session.images)}
 
 
-def read_review_file(out: Path, path: Path) -> dict[str, Any]:
+def read_review_file(run: Run, path: Path) -> dict[str, Any]:
     """Take the decisions of an exported file into the table of the run; ``synaug review RUN --apply`` follows them.
 
     Args:
-        out: run directory.
+        run: whose images the file decides about.
         path: JSON of Label Studio or FiftyOne, or XML of CVAT.
 
     Returns:
@@ -77,8 +78,8 @@ def read_review_file(out: Path, path: Path) -> dict[str, Any]:
         DataError: the file cannot be read, or decides about an image twice, and nothing was changed; or an image cannot
             be accepted, and the other decisions are in the table.
     """
-    session = ReviewSession(out)
-    names = {str(image.path.relative_to(out)): image.name for image in session.images}
+    session = ReviewSession(run)
+    names = {str(image.path.relative_to(run.path)): image.name for image in session.images}
     names |= {image.name: image.name for image in session.images}
     decisions: dict[str, str] = {}
     num_unknown = 0

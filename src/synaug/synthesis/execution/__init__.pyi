@@ -27,6 +27,7 @@ from .review_decisions import row_fault as row_fault
 from .review_decisions import write_decisions as write_decisions
 from .shards import shard_named as shard_named
 from .worker import SynthesisResult as SynthesisResult
+from .worker import SynthesisSummary as SynthesisSummary
 from .worker import is_settled as is_settled
 from .worker import num_unsettled as num_unsettled
 from .worker import rejected_files as rejected_files

@@ -57,6 +57,16 @@ class SynthesisResult:
     missing: int
     seconds: float
 
+    def summary(self) -> SynthesisSummary:
+        """Return the outcome as it is in the report."""
+        return {
+            "requested": self.requested,
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            "missing": self.missing,
+            "seconds": self.seconds,
+        }
+
 
 class SynthesisSummary(TypedDict):
     """A ``SynthesisResult`` as it is in the report."""
@@ -365,14 +375,7 @@ def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: t
 
 def synthesis_summary(plan: Plan, folder: Path) -> SynthesisSummary:
     """Return the work of all workers so far, as a dict for the report."""
-    result = part_result(plan, read_tally(plan, folder).state, QualityOptions())
-    return {
-        "requested": result.requested,
-        "accepted": result.accepted,
-        "rejected": result.rejected,
-        "missing": result.missing,
-        "seconds": result.seconds,
-    }
+    return part_result(plan, read_tally(plan, folder).state, QualityOptions()).summary()
 
 
 def rejected_files(folder: Path) -> dict[str, list[Path]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from diffusers import ControlNetModel, DiffusionPipeline
 
 _WAYS_OUT = "Name a folder, or allow the network and name a Hub id."
-NETWORK = Layout("diffusers model", "config.json", "_class_name", True, _WAYS_OUT)
+NETWORK = Layout("diffusers model", "config.json", "_class_name", True, ("name a folder", "name a Hub id"))
 _EDGES = 90  # percent of the pixels that are no edge
 _FAINT = 8.0  # steps of 255 below which nothing is an edge
 

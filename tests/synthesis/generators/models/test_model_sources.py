@@ -17,6 +17,7 @@ from synaug.synthesis.generators.models.weight_files import chosen_variant, want
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 WAYS_OUT = "Ways out: allow the network .*--model PATH.*--model embedded"
+OF_A_FOLDER = "Ways out: name a folder .*--model PATH.*--model embedded"
 
 
 @pytest.fixture
@@ -54,12 +55,12 @@ def test_a_card_without_license_says_none(folder, card):
 
 
 def test_a_folder_that_is_not_there_is_no_hub_id():
-    with pytest.raises(EnvironmentFault, match=rf"The model folder \./nowhere does not exist\. {WAYS_OUT}"):
+    with pytest.raises(EnvironmentFault, match=rf"The model folder \./nowhere does not exist\. {OF_A_FOLDER}"):
         find_model("./nowhere")
 
 
 def test_a_folder_without_pipeline_names_the_ways_out(tmp_path):
-    with pytest.raises(EnvironmentFault, match=rf"has no model_index\.json.*{WAYS_OUT}"):
+    with pytest.raises(EnvironmentFault, match=rf"has no model_index\.json.*{OF_A_FOLDER}"):
         find_model(str(tmp_path))
 
 

@@ -224,7 +224,8 @@ def named_column(asked: str | None, usual: Sequence[str], names: list[str], kind
             return asked
         near = difflib.get_close_matches(asked, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"{where} has no {kind} column {asked!r}.{hint} Its columns: {', '.join(names)}.")
+        way = "Name one of them, or leave the option out"
+        raise DataError(f"{where} has no {kind} column {asked!r}.{hint} Its columns: {', '.join(names)}. {way}.")
     lower = {name.lower(): name for name in reversed(names)}
     found = next((lower[name] for name in usual if name in lower), None)
     if found is None:

@@ -24,32 +24,43 @@ _SINGLE_FILES = (".safetensors", ".ckpt", ".gguf", ".pt", ".pth", ".bin")
 _LARGEST_CARD = 10_000_000  # bytes
 _PATIENCE = 10.0  # seconds
 SERVICES = ("openai", "api", "comfyui")
-_WAYS_OUT = "Ways out: allow the network and, for a gated model, accept its license and set HF_TOKEN; "
+_GET_IT = "allow the network and, for a gated model, accept its license and set HF_TOKEN"
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a library saves a model: the index file, its key with the class name, and the location of the weights.
 
-    ``embedded`` is the folder of the model of this kind that ships with synaug.
+    ``ways`` are those out of an error about a folder; ``embedded`` is the folder of the model of this kind that ships
+    with synaug.
     """
 
     library: str
     index: str
     key: str
     weights_at_top: bool
-    ways_out: str
+    ways: tuple[str, str]
     embedded: str | None = None
+
+    @property
+    def ways_out(self) -> str:
+        """The sentence that ends an error about a model of the Hub."""
+        return f"Ways out: {_GET_IT}; {self.ways[0]}; or {self.ways[1]}."
+
+    @property
+    def ways_out_of_a_folder(self) -> str:
+        """The sentence that ends an error about a folder, to which the network does not matter."""
+        return f"Ways out: {self.ways[0]}, or {self.ways[1]}."
 
 
 DIFFUSERS = Layout(
     "diffusers pipeline", "model_index.json", "_class_name", False,
-    _WAYS_OUT + "name a folder in the diffusers layout with --model PATH; or try synaug out with --model embedded.",
+    ("name a folder in the diffusers layout with --model PATH", "try synaug with --model embedded"),
     embedded="tiny-diffusion",
 )  # fmt: skip
 TRANSFORMERS = Layout(
     "transformers model", "config.json", "model_type", True,
-    _WAYS_OUT + "name a folder with quality.scorer_model; or take quality.scorer: classifier.",
+    ("name a folder with quality.scorer_model", "set quality.scorer: classifier"),
 )  # fmt: skip
 CLIP = replace(TRANSFORMERS, library="CLIP model", embedded="tiny-clip")
 
@@ -142,7 +153,7 @@ def find_model(
     if Path(model).expanduser().is_file() or model.lower().endswith(_SINGLE_FILES):
         raise _single_file(Path(model).expanduser(), layout)
     if model.startswith((".", "/", "~")) or model.count("/") != 1:
-        raise EnvironmentFault(f"The model folder {model} does not exist. {layout.ways_out}")
+        raise EnvironmentFault(f"The model folder {model} does not exist. {layout.ways_out_of_a_folder}")
     return _checked(_from_hub(model, layout, offline=offline, half=half), layout)
 
 
@@ -206,7 +217,7 @@ def _asked_hub(model: str) -> dict[str, str | None] | None:
 
 def _checked(model: ModelFolder, layout: Layout) -> ModelFolder:
     """Reject a folder of the wrong kind, one that needs custom code, or one with only pickled weights."""
-    index, ways_out = model.path / layout.index, layout.ways_out
+    index, ways_out = model.path / layout.index, layout.ways_out if model.revision else layout.ways_out_of_a_folder
     if not index.is_file():
         raise EnvironmentFault(f"{model.path} has no {layout.index}, so it is not a {layout.library}. {ways_out}")
     try:
@@ -265,7 +276,10 @@ def _from_hub(model: str, layout: Layout, *, offline: bool | None, half: bool) -
             cause = _first_line(error)
     found = _cached(model, layout, half=half)
     if found is None:
-        raise EnvironmentFault(f"The model {model} cannot be downloaded from the Hub: {cause}. {layout.ways_out}")
+        raise EnvironmentFault(
+            f"{model} is not a folder here, and the model {model} cannot be downloaded from the Hub: {cause}. "
+            f"{layout.ways_out}"
+        )
     return found
 
 
@@ -304,9 +318,10 @@ def _first_line(error: Exception) -> str:
 def _single_file(file: Path, layout: Layout) -> EnvironmentFault:
     """Return the error for a checkpoint in one file, with the way to convert it."""
     if not file.is_file():
-        return EnvironmentFault(f"The model file {file} is missing. {layout.ways_out}")
+        return EnvironmentFault(f"The model file {file} is missing. {layout.ways_out_of_a_folder}")
     if layout != DIFFUSERS or file.suffix.lower() == ".gguf":
-        return EnvironmentFault(f"{file} is a file; synaug loads a {layout.library} from a folder. {layout.ways_out}")
+        ways_out = layout.ways_out_of_a_folder
+        return EnvironmentFault(f"{file} is a file; synaug loads a {layout.library} from a folder. {ways_out}")
     folder = file.with_suffix("")
     is_pickle = file.suffix.lower() != ".safetensors"
     caution = " Such a file can execute code: convert only one that you trust." if is_pickle else ""

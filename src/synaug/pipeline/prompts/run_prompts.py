@@ -15,22 +15,22 @@ from synaug.synthesis.planning.prompt_account import prompt_account
 from synaug.synthesis.planning.prompting import check_suffix, prompts_text
 
 
-def count_prompts(run: Path) -> dict[str, PromptCounts]:
+def count_prompts(run: Run) -> dict[str, PromptCounts]:
     """Return, per class or group that needs images, its prompts and how many images each phrase gets."""
-    plan = Run.open(run).plan
+    plan = run.plan
     counts = spread_counts(plan)
     account = prompt_account(plan, limit_at_hand(plan.model))
     return {name: cast("PromptCounts", {**each, **counts.get(name, {})}) for name, each in account.items()}
 
 
-def export_prompts(run: Path, out: Path) -> int:
+def export_prompts(run: Run, out: Path) -> int:
     """Write the prompts of a run as a prompts file, and return how many there are.
 
     Raises:
         OptionError: the file exists, or its suffix is unknown.
     """
     check_new(out)
-    rows = as_written(Run.open(run).plan)
+    rows = as_written(run.plan)
     storage.write_text(out, prompts_text(rows, out.suffix))
     return len(rows)
 

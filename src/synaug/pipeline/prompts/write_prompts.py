@@ -14,7 +14,7 @@ from synaug.config import Recipe
 from synaug.data import Manifest, read_image
 from synaug.errors import IncompleteError, OptionError
 from synaug.pipeline.prepare import load_data
-from synaug.pipeline.run_prompts import check_new
+from synaug.pipeline.prompts.run_prompts import check_new
 from synaug.runtime import Progress, silent, storage
 from synaug.synthesis.planning.prompting import prompts_text, readable_name
 from synaug.synthesis.writing import ChatWriter, Task, Writer, write_prompts

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from synaug.pipeline.report import report
-from synaug.pipeline.track_report import report_pictures, report_tables
+from synaug.pipeline.reporting.report import report
+from synaug.pipeline.reporting.track_report import report_pictures, report_tables
 from synaug.recipes import with_overrides
 from synaug.report import ReportImages
-from synaug.run_directory import RunPaths, locked_recipe, replace_recipe
+from synaug.run_directory import Run, RunPaths, locked_recipe, replace_recipe
 from synaug.training.tracking import TRACKERS, is_local_tracker, log_report
 
 
@@ -34,8 +34,8 @@ def test_tensorboard_shows_the_tables_and_a_picture_per_class_once(run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     track(run, "tensorboard")
-    content = report(run)
-    report(run)  # the same content: not sent again
+    content = report(Run.open(run))
+    report(Run.open(run))  # the same content: not sent again
     assert len(list((run / "tracking" / "report").iterdir())) == 1
     shown = EventAccumulator(str(run / "tracking" / "report"))
     shown.Reload()
@@ -51,7 +51,7 @@ def test_tensorboard_shows_the_tables_and_a_picture_per_class_once(run):
 def test_a_service_gets_no_report_unless_it_is_asked_for(run, wanted, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)  # importing it would be an error
     track(run, "wandb", wanted)
-    report(run)
+    report(Run.open(run))
     assert not (run / "tracking").exists()
 
 
@@ -111,7 +111,7 @@ def test_mlflow_gets_artifacts_whose_names_stay_in_their_folder(package, tmp_pat
 
 
 def test_pictures_have_a_row_per_kind_and_the_rarest_class_first(finished):
-    content = report(finished)
+    content = report(Run.open(finished))
     tile = Image.fromarray(np.zeros((28, 28), dtype=np.uint8))
     images = ReportImages(real={"bag": [tile] * 3, "ankle boot": [tile]}, rejected={"bag": [(tile, "off_class")]})
     pictures = report_pictures(content, images)

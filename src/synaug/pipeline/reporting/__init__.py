@@ -1,0 +1,5 @@
+"""Gather what a run has into its report, and write the warnings for people."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

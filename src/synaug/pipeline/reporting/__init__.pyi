@@ -1,0 +1,4 @@
+from .notes import may_not_need_images as may_not_need_images
+from .notes import model_note as model_note
+from .report import is_reported as is_reported
+from .report import plan_section as plan_section

@@ -1,0 +1,59 @@
+"""Write warnings for people: those that should not wait for the report, and those in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from synaug.config import EMBEDDED
+from synaug.data import Manifest, class_counts
+from synaug.pipeline.scorer import unknown_to_embedded
+from synaug.report import may_not_need, number_or_nan
+from synaug.schemas import Result, Synthesis
+from synaug.synthesis.planning import Plan
+
+IN_DOMAIN = (
+    "The embedded generator is in-domain: it was trained on other images of Fashion-MNIST, none of which is in the "
+    "demo's training or test set, and plays the part that web-scale pretraining plays for a large model. What a "
+    "large model does for your classes has to be measured on them."
+)
+OUT_OF_DOMAIN = (
+    "The embedded generator knows the ten kinds of clothes of Fashion-MNIST and nothing else; some of your classes are "
+    "not among them. Results with synthetic images say little here: use a model that knows your classes."
+)
+
+
+def model_note(plan: Plan) -> str:
+    """Return a warning, before generation, that the model does not know the classes; empty if it may."""
+    return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown_to_embedded(plan) else ""
+
+
+def warnings(plan: Plan, made: Synthesis) -> list[str]:
+    """Return warnings for readers of the results."""
+    notes = []
+    if plan.model == EMBEDDED:
+        notes.append(model_note(plan) or IN_DOMAIN)
+    if made["missing"]:
+        notes.append(
+            f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
+            "The set is less balanced than planned."
+        )
+    overruled = made.get("review", {}).get("overruled", {})
+    for reason in sorted(overruled.keys() & {"copy", "leak"}):
+        what = "the training" if reason == "copy" else "the test"
+        notes.append(
+            f"A person accepted {overruled[reason]:,} images that look like copies of {what} images. "
+            + ("Results on the test images may be too good." if reason == "leak" else "They add little that is new.")
+        )
+    return notes
+
+
+def may_not_need_images(manifest: Manifest, results: Sequence[Result]) -> str:
+    """Return a note if training on real images alone already recognizes the rarest class, else an empty string."""
+    counts = class_counts(manifest.split("train").labels, manifest.num_classes)
+    rarest = manifest.class_names[int(counts.argmin())]
+    recalls = {result["method"]: number_or_nan(result["per_class"].get(rarest)) for result in results}
+    known = {method: recall for method, recall in recalls.items() if not math.isnan(recall)}
+    best = max(known, key=lambda method: known[method], default="")
+    num_tested = int((manifest.split("test").labels == counts.argmin()).sum())
+    return may_not_need(rarest, best, known.get(best, math.nan), num_tested=num_tested)
