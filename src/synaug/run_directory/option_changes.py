@@ -17,7 +17,7 @@ from synaug.run_directory.paths import RunPaths, method_and_seed
 from synaug.run_directory.run import Run, replace_plan
 from synaug.runtime import storage
 
-TRAINING_ENVIRONMENT = ("device", "track", "in_memory")
+TRAINING_ENVIRONMENT = ("device", "track", "track_report", "in_memory")
 """Options below ``train`` that do not affect what is learned."""
 _OF_SERVICE = (
     *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
