@@ -18,7 +18,8 @@ from PIL import Image
 import synaug as package
 from synaug import experiment
 from synaug.data.groups import class_counts
-from synaug.data.manifest import read_image, read_manifest
+from synaug.data.manifest import read_image
+from synaug.data.manifest_file import read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.methods import DEFAULT_METHODS, is_finished
 from synaug.pipeline import generate as generate_stage

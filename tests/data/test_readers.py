@@ -13,7 +13,8 @@ from PIL import Image
 from synaug.config import DataOptions
 from synaug.data.images.ai_mark import marked
 from synaug.data.images.codec import Encoding, encode
-from synaug.data.manifest import read_image, write_manifest
+from synaug.data.manifest import read_image
+from synaug.data.manifest_file import write_manifest
 from synaug.data.readers import read_data
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage

@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard, ModelCard, constants
 
 import synaug as package
 from synaug.data.export.hub_upload import push_folder
-from synaug.data.manifest import read_manifest
+from synaug.data.manifest_file import read_manifest
 from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.pipeline import export as export_stage
 from synaug.pipeline.classifier.export_classifier import export_classifier

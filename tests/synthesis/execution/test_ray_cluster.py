@@ -22,7 +22,8 @@ from synaug.pipeline import generate as generate_stage
 from synaug.run_directory import Run
 from synaug.runtime import signals
 from synaug.synthesis.execution.provenance import synthetic_manifest
-from synaug.synthesis.execution.ray_cluster import Cluster, cluster_named, synthesize_on_cluster
+from synaug.synthesis.execution.ray_cluster import synthesize_on_cluster
+from synaug.synthesis.execution.ray_connection import Cluster, cluster_named
 from synaug.synthesis.planning.plan_file import read_plan
 
 pytestmark = [
@@ -284,7 +285,7 @@ from ray.cluster_utils import Cluster as Nodes
 from test_ray_cluster import slow_noise
 from synaug.pipeline.generate import generate
 from synaug.run_directory import Run
-from synaug.synthesis.execution.ray_cluster import Cluster
+from synaug.synthesis.execution.ray_connection import Cluster
 nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 doomed, removing = nodes.add_node(num_cpus=1), []
 def progress(stage, done, total, note):

@@ -8,10 +8,11 @@ from synaug.data.manifest import read_image
 from synaug.errors import DataError
 from synaug.runtime.storage import read_records
 from synaug.synthesis.execution import review_decisions
+from synaug.synthesis.execution.counts import synthesis_summary
 from synaug.synthesis.execution.journal import read_tally, revised_path
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
 from synaug.synthesis.execution.recheck import recheck
-from synaug.synthesis.execution.worker import rejected_files, synthesis_summary, synthesize
+from synaug.synthesis.execution.worker import rejected_files, synthesize
 from synaug.synthesis.planning.slots import slots
 from synaug.synthesis.quality.gates import Verdict
 

@@ -20,8 +20,9 @@ from synaug.data.images.codec import Encoding
 from synaug.data.manifest import joined, read_image
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.runtime import signals, storage
+from synaug.synthesis.execution.counts import is_settled, synthesis_summary
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
-from synaug.synthesis.execution.worker import is_settled, rejected_files, synthesis_summary, synthesize
+from synaug.synthesis.execution.worker import rejected_files, synthesize
 from synaug.synthesis.generators.diffusion import Generated
 from synaug.synthesis.generators.init_images import Guide
 from synaug.synthesis.generators.loading import load_generator

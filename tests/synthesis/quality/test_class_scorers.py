@@ -12,7 +12,8 @@ from PIL import Image
 from synaug.config import QualityOptions
 from synaug.data import read_data
 from synaug.data.images.thumbnails import SIDE, thumbnails
-from synaug.data.manifest import read_image, read_manifest
+from synaug.data.manifest import read_image
+from synaug.data.manifest_file import read_manifest
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.recipes import read_recipe
 from synaug.runtime import demo_data, demo_recipe
