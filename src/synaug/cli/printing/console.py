@@ -175,13 +175,13 @@ def show_status(content: Status, run: Path) -> None:
     }
     if not math.isnan(images["per_second"]):
         left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
-        made = "images per second" if left or content["stage"] == "generate" else "images per second, during generation"
-        rows["rate"] = f"{images['per_second']:.1f} {made}{left}"
+        unit = "images per second" if left or content["stage"] == "generate" else "images per second, during generation"
+        rows["rate"] = f"{images['per_second']:.1f} {unit}{left}"
     if training := content["training"]:
-        told = [training["method"], f"seed {training['seed']}", f"{training['done']:,} of {training['steps']:,} steps"]
+        parts = [training["method"], f"seed {training['seed']}", f"{training['done']:,} of {training['steps']:,} steps"]
         if not math.isnan(training["per_second"]):
-            told += [f"{training['per_second']:.1f} a second", f"{duration(training['seconds_left'])} left"]
-        rows["training"] = ", ".join(told)
+            parts += [f"{training['per_second']:.1f} a second", f"{duration(training['seconds_left'])} left"]
+        rows["training"] = ", ".join(parts)
     results = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
     seeds = content["seeds"]
     rows["seeds" if len(seeds) > 1 else "seed"] = ", ".join(map(str, seeds))

@@ -236,23 +236,23 @@ class _Team:
 
     def _take_made(self, reference: Reference, actor: _Actor, part: Part) -> None:
         try:
-            made = self.ray.get(reference)
+            outcome = self.ray.get(reference)
         except self.ray.exceptions.RayActorError as error:
             self.waiting.appendleft(part)
             self._bury(part, error)
             return
         except self.ray.exceptions.RayTaskError as error:
-            made = error
+            outcome = error
         self.idle.append(actor)
-        if isinstance(made, InUseError) and (self.making or self.waits < _MAX_WAITS):
+        if isinstance(outcome, InUseError) and (self.making or self.waits < _MAX_WAITS):
             # Either another worker is fitting the model, or one of a killed command still holds the part.
             self.waits += not self.making
             self.waiting.append(part)
             time.sleep(LOOK_EVERY)
-        elif isinstance(made, Exception):
-            self.failure = self.failure or made
+        elif isinstance(outcome, Exception):
+            self.failure = self.failure or outcome
         else:
-            self.done[part] = made.requested
+            self.done[part] = outcome.requested
 
     def _bury(self, part: Part | None, error: Exception) -> None:
         """Replace a worker that died, unless too many did."""

@@ -154,11 +154,11 @@ def _run_round(
     """Generate batch by batch; check and write each batch while the next one is generated."""
     finishing: Future[None] | None = None
     while tasks := list(islice(todo, getattr(generator, "batch_size", 16))):
-        made = generated(generator, tasks)
+        batch = generated(generator, tasks)
         if finishing is not None:
             finishing.result()  # raises errors of that batch, and limits memory to two batches
             worker.report(progress)
-        finishing = pool.submit(worker.finish, tasks, *made)
+        finishing = pool.submit(worker.finish, tasks, *batch)
         if signals.is_requested():
             finishing.result()
             signals.stop_here()
@@ -221,11 +221,11 @@ class _Worker:
             if is_next and not self.state.is_settled(slot, self.quality.max_attempts):
                 yield Task(slot, attempt, guides(slot) if guides else None)
 
-    def finish(self, tasks: Sequence[Task], made: Sequence[Generated], seconds: float) -> None:
+    def finish(self, tasks: Sequence[Task], batch: Sequence[Generated], seconds: float) -> None:
         """Check the images of a batch, then write and journal them."""
-        images = list(self.pool.map(self._fitted, [each.image for each in made]))
+        images = list(self.pool.map(self._fitted, [each.image for each in batch]))
         encodings = self.pool.map(self._encoded, images)  # in parallel with the gates
-        verdicts = self._judged(tasks, made, images)
+        verdicts = self._judged(tasks, batch, images)
         encoded = list(encodings)
         records = [
             self._record(*each, seconds=seconds / len(tasks)) for each in zip(tasks, verdicts, encoded, strict=True)
@@ -258,16 +258,16 @@ class _Worker:
         return ImageOps.fit(plain, self.plan.image_size, Image.Resampling.LANCZOS)
 
     def _judged(
-        self, tasks: Sequence[Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
+        self, tasks: Sequence[Task], batch: Sequence[Generated], images: Sequence[Image.Image | None]
     ) -> list[Verdict]:
         """Return the verdict per image: the pipeline's own problem or, if there is none, that of the gates."""
         candidates = [
             Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
-            for task, each, image in zip(tasks, made, images, strict=True)
+            for task, each, image in zip(tasks, batch, images, strict=True)
             if each.problem is None and image is not None
         ]
         found = iter(judged(self.gates, candidates))
-        return [next(found) if each.problem is None else Verdict(False, each.problem) for each in made]
+        return [next(found) if each.problem is None else Verdict(False, each.problem) for each in batch]
 
     def _record(self, task: Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> Attempt:
         slot = task.slot
