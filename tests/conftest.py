@@ -6,6 +6,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # before any library reads it
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 os.environ["DIFFUSERS_VERBOSITY"] = "error"
 
+import functools
 import hashlib
 import io
 import itertools
@@ -19,6 +20,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+import typer.main
 from PIL import Image
 
 from photographs import write_photographs
@@ -110,6 +112,14 @@ class Finished:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_built_once():
+    """Keep the parser of the command line: building it takes 0.1 seconds, more than many commands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture

@@ -408,6 +408,11 @@ class TrainOptions(Section):
     track: Literal["tensorboard", "wandb", "mlflow", "trackio"] | None = Field(
         None, description="also send loss and learning rate to this tracker; default: CSV only"
     )
+    track_report: bool | None = Field(
+        None,
+        description="log the report's tables and example pictures to the tracker; default: if it keeps them on this "
+        "machine",
+    )
     stage1: StageOptions = StageOptions()
     retrain: RetrainOptions = RetrainOptions()
 

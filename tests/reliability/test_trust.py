@@ -194,7 +194,7 @@ def test_a_classifier_file_names_no_place_to_load_a_network_from(tmp_path):
 
 
 def test_an_endpoint_that_is_typed_names_its_host():
-    asked = {"variable": "MY_KEY", "known": "https://api.openai.com/v1"}
+    asked = {"sent": "a key", "known": "https://api.openai.com/v1"}
     with pytest.raises(OptionError, match=r"--trust images\.example"):
         check_trusted_host("https://images.example/v1", **asked)
     with trusting(*named_code(None, None, endpoint="https://images.example/v1")):

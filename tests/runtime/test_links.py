@@ -322,3 +322,83 @@ def test_names_of_ours_are_told_from_others():
     assert is_token_name(token_name("é" * 200 + "\n"))
     assert len(token_name("é" * 200).encode()) < 255
     assert not is_token_name(".a.json.incomplete")
+
+
+# ---------------------------------------------------------------- mounts
+
+
+@pytest.fixture
+def mounted(places):
+    """Mount the user's folder, which is of the same file system, inside a folder of ours."""
+    run, home = places
+    (run / "sub").mkdir()
+    if subprocess.run(["mount", "--bind", home, run / "sub"], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield run, home
+    subprocess.run(["umount", run / "sub"], check=True)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("below", ["", "new", "deep", "deep/thesis.tex", "journal.jsonl"])
+def test_no_operation_changes_what_is_mounted_inside(mounted, operation, below):
+    run, home = mounted
+    storage.write_text(home / token_name("x"), "mine")
+    before = state(home)
+    with contextlib.suppress(DataError, EnvironmentFault, FileNotFoundError):
+        OPERATIONS[operation](run / "sub" / below)
+    with contextlib.suppress(DataError, EnvironmentFault):
+        OPERATIONS[operation](run)
+    assert state(home) == state(run / "sub") == before
+
+
+def test_the_test_above_sees_an_operation_without_the_check(mounted, monkeypatch):
+    run, home = mounted
+    monkeypatch.setattr(directories.mounts, "mount_of", lambda handle: b"")
+    storage.write_text(run / "sub" / "journal.jsonl", "new")
+    assert (home / "journal.jsonl").read_text() == "new"
+
+
+def test_the_folder_that_a_person_named_may_be_a_mount_point(mounted):
+    run, home = mounted
+    directories._owned.clear()
+    directories.own(run / "sub")
+    storage.write_text(storage.make_folder(run / "sub" / "new") / "a", "1")
+    assert (home / "new" / "a").read_text() == "1"
+
+
+def test_a_mount_that_comes_later_is_noticed(places):
+    run, home = places
+    for _ in range(2):
+        storage.write_text(storage.make_folder(run / "sub") / "a", "1")
+    if subprocess.run(["mount", "--bind", home, run / "sub"], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(DataError, match=r"sub is on another mount"):
+            storage.write_text(run / "sub" / "a", "2")
+    finally:
+        subprocess.run(["umount", run / "sub"], check=True)
+    storage.write_text(run / "sub" / "a", "3")
+    assert sorted(path.name for path in home.iterdir()) == ["deep", "journal.jsonl"]
+
+
+def test_a_file_that_is_mounted_over_one_of_ours_keeps_its_content(places):
+    run, home = places
+    storage.append_records(run / "j.jsonl", [{"n": 0}])
+    storage.write_text(run / ".run.lock", "")
+    storage.write_text(home / "empty", "")
+    mounts = ((home / "journal.jsonl", run / "j.jsonl"), (home / "empty", run / ".run.lock"))
+    for source, target in mounts:
+        if subprocess.run(["mount", "--bind", source, target], capture_output=True).returncode:
+            pytest.skip("mounting is not allowed here")
+    try:
+        before = state(home)
+        with pytest.raises(DataError, match=r"j\.jsonl is on another mount"):
+            storage.append_records(run / "j.jsonl", [{"n": 2}])
+        with pytest.raises(EnvironmentFault, match="mounted"):
+            storage.write_text(run / "j.jsonl", "")
+        with pytest.raises(DataError, match="lock is on another mount"), storage.lock(run):
+            pass
+        assert state(home) == before
+    finally:
+        for _, target in mounts:
+            subprocess.run(["umount", target], check=True)

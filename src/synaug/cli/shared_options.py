@@ -196,8 +196,8 @@ Trust = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FILE|SHA256|HOST",
-        help="Run the code that the recipe names from this file, module or digest; send the key of an image service to "
-        "this host. May be repeated.",
+        help="Run the code that the recipe names from this file, module or digest; send the key of a service to this "
+        "host. May be repeated.",
         show_default="none",
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from synaug.report.results_table import TITLES, number_or_nan, percent, spoken
+from synaug.report.results_table import TITLES, is_unusable, number_or_nan, percent, spoken
 from synaug.schemas import Choice, Report
 
 METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of the worst group"}
@@ -16,7 +16,7 @@ FEWEST_TESTED = 10
 def choice_sentences(report: Report) -> list[str]:
     """Return sentences on the choice, on the benefit of synthetic images and on the test; empty without a choice."""
     choice = report.get("choice") or {}
-    if not choice:
+    if not choice or (is_unusable(report) and _uses_synthetic(choice)):  # of an audit before the present one
         return []
     return [sentence for sentence in (_chosen(choice), _synthetic(report, choice), _tested(report, choice)) if sentence]
 
@@ -73,7 +73,7 @@ def _synthetic(report: Report, choice: Choice) -> str:
     rival = choice["rival"]
     if rival is None:
         return ""
-    used = next(row["uses_synthetic"] for row in choice["candidates"] if row["method"] == choice["chosen"])
+    used = _uses_synthetic(choice)
     points = f"{100 * abs(rival['difference']):.1f} points (standard error {_points(rival['error'])})"
     if used:
         certainty = number_or_nan(rival["certainty"])
@@ -93,6 +93,10 @@ def _synthetic(report: Report, choice: Choice) -> str:
         f"Synthetic images did not help measurably: the best method with them, {spoken(rival['method'])}, is {points} "
         "higher, which can be chance."
     )
+
+
+def _uses_synthetic(choice: Choice) -> bool:
+    return any(row["uses_synthetic"] for row in choice["candidates"] if row["method"] == choice["chosen"])
 
 
 def _can_be_chance(report: Report) -> bool:

@@ -6,6 +6,7 @@ that comes from data (class names, prompts, file names) is escaped.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,6 +127,11 @@ def make_report(report: Mapping[str, object], *, images: ReportImages | None = N
 
 def page_template(name: str) -> jinja2.Template:
     """Return a page template of ``assets/report``, with the filters that the pages share."""
+    return _environment().get_template(name)
+
+
+@functools.cache  # compiling the templates takes longer than filling them in
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("synaug", "assets/report"),
         autoescape=True,
@@ -146,7 +152,7 @@ def page_template(name: str) -> jinja2.Template:
         spread=_spread,
         columns=_columns,
     )
-    return environment.get_template(name)
+    return environment
 
 
 def _visible(value: object) -> object:

@@ -185,10 +185,14 @@ def gallery(report: Report, images: ReportImages) -> list[GalleryRow]:
     classes = _class_of_cells(report)
     for cell, prompts in (report["plan"].get("prompts") or {}).items():
         samples.setdefault(classes[cell], []).extend(prompts)
+    wanted: dict[str, int] = {}
+    for cell, number in (report["plan"].get("num_to_generate") or {}).items():
+        wanted[classes[cell]] = wanted.get(classes[cell], 0) + number
     return [
         {
             "name": name,
             "count": report["data"]["class_counts"].get(name),
+            "num_wanted": wanted.get(name, 0),
             "real": list(images.real.get(name, ())),
             "synthetic": _with_prompts(images.synthetic.get(name, ()), images.prompts.get(name, ())),
             "prompts": list(images.prompts.get(name) or samples.get(name) or ())[:3],

@@ -19,6 +19,7 @@ from synaug.run_directory.option_changes import (
     trained_methods,
 )
 from synaug.run_directory.paths import CHECKPOINT_FILES, RunPaths, check_regular, foreign_files, method_and_seed
+from synaug.run_directory.result_tables import read_table
 from synaug.run_directory.run import Run, run_name
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "locked_recipe",
     "method_and_seed",
     "read_lock",
+    "read_table",
     "replace_recipe",
     "run_name",
     "trained_methods",

@@ -18,7 +18,7 @@ from synaug.run_directory.run import Run
 from synaug.runtime import storage
 from synaug.synthesis.planning import plan_bytes
 
-TRAINING_ENVIRONMENT = ("device", "track", "in_memory")
+TRAINING_ENVIRONMENT = ("device", "track", "track_report", "in_memory")
 """Options below ``train`` that do not affect what is learned."""
 _OF_SERVICE = (
     *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),

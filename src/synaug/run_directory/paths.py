@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from synaug.errors import DataError
 from synaug.runtime import ownership
-from synaug.runtime.files import component
+from synaug.runtime.files import component, directories
 
 ENTRIES = {
     "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
@@ -15,6 +16,10 @@ ENTRIES = {
     "fitted-model.safetensors", "choice.json", "autoencoded", "paid", "cross-validation.json", "cross-validation",
 }  # fmt: skip
 """Names that synaug uses at the top of a run directory."""
+_FOLDERS = (
+    "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model", "autoencoded", "paid",
+    "cross-validation",
+)  # fmt: skip
 CHECKPOINT_FILES = (
     "result.json", "predictions.csv", "gap.json", "classifier.safetensors", "training.safetensors", "training.csv",
 )  # fmt: skip
@@ -128,11 +133,15 @@ def foreign_files(path: Path) -> list[str]:
 
 
 def check_regular(run: RunPaths) -> None:
-    """Check that every file of a run is a regular file: reading a pipe, for example, would block forever.
+    """Check that the folders of a run are its own, and that its files are regular: reading a pipe would block forever.
 
     Raises:
-        DataError: one is a folder, a pipe, a device or a dangling link; the message names it.
+        DataError: a folder at its top is a link, a mount point or a file; or a file is a folder, a pipe, a device or a
+            dangling link. The message names it.
     """
+    for name in _FOLDERS:
+        with contextlib.suppress(FileNotFoundError), directories.opened(run.path / name):
+            pass
     folders = (run.path, *run.path.glob("journal"), *run.path.glob("review"), *run.path.glob("checkpoints/*/**"))
     for path in filter(Path.is_dir, folders):
         for entry in path.iterdir():

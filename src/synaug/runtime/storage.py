@@ -22,7 +22,7 @@ from typing import Any, TypeAlias, cast, overload
 
 from synaug.errors import DataError
 from synaug.runtime.files import TEMPORARY as TEMPORARY
-from synaug.runtime.files import directories, effects, locks, naming, token_name
+from synaug.runtime.files import directories, effects, locks, mounts, naming, token_name
 from synaug.runtime.files import holders as holders
 from synaug.runtime.files import is_lock_file as is_lock_file
 from synaug.runtime.files import lock as lock
@@ -190,6 +190,8 @@ def append_records(path: Path, records: Iterable[Mapping[str, object]]) -> None:
     with naming(path, "append to"), directories.opened(path.parent) as folder:
         is_new, handle = _opened_journal(path, folder)
         try:
+            if directories.is_owned(path):
+                mounts.refuse(handle, folder, path)
             whole = _end_of_last_whole_line(handle)
             if whole < os.fstat(handle).st_size:
                 effects.perform("truncate", path, os.ftruncate, handle, whole)

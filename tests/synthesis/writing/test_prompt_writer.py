@@ -180,6 +180,15 @@ def test_the_command_line_writes_plans_and_keeps_the_key_to_itself(service, syna
     assert (again.code, "somebody may have edited it" in again.err) == (2, True)
 
 
+@pytest.mark.parametrize("more", [{"KEY": "k", "describe": 0}, {"KEY": "", "describe": 1}, {"KEY": "k", "describe": 1}])
+def test_a_recipe_alone_sends_neither_a_key_nor_images_to_a_host(synaug, photos, tmp_path, monkeypatch, more):
+    (tmp_path / "r.yaml").write_text('api: {endpoint: "https://evil.example/v1", key_variable: KEY}')
+    monkeypatch.setenv("KEY", more["KEY"])
+    asked = ("prompts", photos, "--writer", "tiny", "--recipe", tmp_path / "r.yaml", "--describe", more["describe"])
+    done = synaug(*asked, "--out", tmp_path / "p.csv")
+    assert (done.code, "--trust evil.example" in done.err) == (2, True), done.err
+
+
 # ---------------------------------------------------------------- a model on this machine
 
 

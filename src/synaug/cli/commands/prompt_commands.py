@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from synaug.cli.printing import print_json
-from synaug.cli.session import options_of, session, warn
+from synaug.cli.session import named_code, options_of, session, warn
 from synaug.cli.shared_options import (
     Aliases,
     Attribute,
@@ -20,6 +20,7 @@ from synaug.cli.shared_options import (
     Seed,
     Settings,
     SplitColumn,
+    Trust,
 )
 from synaug.errors import OptionError
 
@@ -69,6 +70,7 @@ def prompts(
     aliases: Aliases = None,
     seed: Seed = None,
     settings: Settings = None,
+    trust: Trust = None,
     as_json: Json = False,
 ) -> None:
     """Show or export prompts, or let a language model write them.
@@ -92,7 +94,7 @@ def prompts(
             recipe, aliases=aliases, label=label, attribute=attribute, split_column=split_column, path=path, by=by,
             endpoint=endpoint, seed=seed, settings=[*_spread(spread), *(settings or [])],
         )  # fmt: skip
-        with session() as progress:
+        with session(trust=named_code(trust, endpoint=endpoint)) as progress:
             content = prompt_stage.write_prompt_file(
                 source, out, options, model=writer, per_class=per_class, describe=describe, progress=progress
             )

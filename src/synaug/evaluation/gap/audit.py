@@ -115,11 +115,12 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
     overall = _light([report.overall for report in gaps], looks, skill, MIN_COMPARED)
     counts = np.bincount(looks.labels, minlength=len(class_names))
     red = [label for label, light in enumerate(classes) if light.color == "red"]
-    if overall.color not in ("red", "grey") and red:
+    if overall.color != "red" and red:
         # Whether the set is foreign was measured on all of it, with more images than a single class has.
         sure = [label for label in red if classes[label].findings != ("foreign",)]
         most = 2 * counts[sure].sum() >= counts.sum()
-        overall = _with_color(overall, "red" if most else "amber")
+        # Grey: too few real images to compare the set as a whole, which does not make its red classes any better.
+        overall = _with_color(overall, "red" if most else "grey" if overall.color == "grey" else "amber")
     return Audit(overall, _sentence(overall, gaps, [class_names[label] for label in red]), classes)
 
 

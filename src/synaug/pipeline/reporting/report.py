@@ -19,6 +19,7 @@ from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.part_names import REPORT
 from synaug.pipeline.reporting.notes import warnings
 from synaug.pipeline.reporting.report_examples import confusions, loss_curves, report_images
+from synaug.pipeline.reporting.track_report import track_report
 from synaug.pipeline.results import (
     chosen_result,
     finished_results,
@@ -30,7 +31,7 @@ from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import Progress, enter, machine, silent, storage
 from synaug.runtime.security import shell_word
-from synaug.schemas import Data, Report, Result, Synthesis, Training
+from synaug.schemas import CrossValidation, Data, Report, Result, Synthesis, Training
 from synaug.schemas import Plan as PlanSection
 from synaug.schemas.report import Review
 from synaug.synthesis.execution import synthetic_manifest
@@ -83,7 +84,7 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run, own)},
         "results": results,
         "choice": choice,
-        "cross_validation": {} if learned_from_unusable else read_cross_validation(run),
+        "cross_validation": _cross_validation(run, own),
         "comparison": {} if unusable(run) else compared(run, results, final),
         "seeds": over_seeds(results),
         "confusions": confusions(run, own, manifest.class_names),
@@ -101,7 +102,15 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
     pictures = report_images(run)
     storage.write_text(run.page, make_report(json.loads(json.dumps(storage.without_nan(content))), images=pictures))
     storage.write_json(run.report, content)
+    track_report(run, recipe, content, pictures)
     return content
+
+
+def _cross_validation(run: Run, results: Sequence[Result]) -> CrossValidation:
+    """Return the cross-validation; empty if one of its methods learned from images that are unusable."""
+    found = read_cross_validation(run)
+    judged = {result["method"] for result in results if result["uses_synthetic"]} & set(found.get("methods") or {})
+    return {} if judged and unusable(run) else found
 
 
 def is_reported(run: Run, recipe: Recipe) -> bool:

@@ -2,7 +2,8 @@
 
 Users may name a directory by any path, including links. Everything below it is synaug's own, and a link there can
 only lead outside: so the path is opened one component at a time with ``O_NOFOLLOW``, and every change is made relative
-to the descriptor of the last component. This leaves no gap between check and use.
+to the descriptor of the last component. This leaves no gap between check and use. A folder that somebody mounted inside
+is refused likewise; the directory that users name may be a mount point.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from synaug.errors import DataError, EnvironmentFault
-from synaug.runtime.files import effects
+from synaug.runtime.files import effects, mounts
 
 LARGEST_TEXT = 20_000_000  # bytes of a file that a person writes
 MAX_DEPTH = 64  # levels of nested folders
@@ -37,7 +38,7 @@ def own(folder: Path) -> Path:
     """Treat the folder as synaug's own from now on: no link below it is followed. Returns the folder.
 
     Raises:
-        DataError: it lies in another owned folder and is reached through a link.
+        DataError: it lies in another owned folder and is reached through a link or a mount.
     """
     named = _normal(folder)
     if (root := _root_of(named)) is not None and root != named:
@@ -74,7 +75,7 @@ def opened(folder: Path) -> Iterator[int]:
     """Yield a descriptor of the folder, opened without following a link below an owned folder.
 
     Raises:
-        DataError: a component is a link or otherwise not a folder.
+        DataError: a component below an owned folder is a link, a mount point, or otherwise not a folder.
         FileNotFoundError, OSError: as reported by the system.
     """
     handle = _descend(folder, make=False)
@@ -103,18 +104,27 @@ def _descend(folder: Path, *, make: bool) -> int:
     places = chain[: len(parts)][::-1]
     if make:
         _make_plainly(chain[len(parts)])
-    handle = os.open(root, _DIRECTORY)
-    for part, place in zip(parts, places, strict=True):
-        try:
-            below = _step(handle, part, place, make=make)
-        finally:
+    top = handle = os.open(root, _DIRECTORY)
+    try:
+        for part, place in zip(parts, places, strict=True):
+            below = _step(handle, part, place, top=top, make=make)
+            if handle != top:
+                os.close(handle)
+            handle = below
+        if parts:
+            mounts.check_folder(handle, top, path)
+    except BaseException:
+        if handle != top:
             os.close(handle)
-        handle = below
+        os.close(top)
+        raise
+    if handle != top:
+        os.close(top)
     return handle
 
 
-def _step(handle: int, part: str, place: Path, *, make: bool) -> int:
-    """Open one component below a descriptor, and create it if asked to."""
+def _step(handle: int, part: str, place: Path, *, top: int, make: bool) -> int:
+    """Open one component below a descriptor, and create it if asked to, unless the folder is on another mount."""
     try:
         return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
     except FileNotFoundError:
@@ -123,6 +133,7 @@ def _step(handle: int, part: str, place: Path, *, make: bool) -> int:
     except OSError:
         refuse(handle, part, place, "a folder")
         raise
+    mounts.refuse(handle, top, place.parent)
     effects.perform("mkdir", place, _make_one, part, handle)
     effects.perform("fsync", place.parent, os.fsync, handle)
     return os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
@@ -260,15 +271,6 @@ def entries_below(folder: Path, *, descend: Callable[[os.DirEntry[str]], bool] =
                 waiting.append(entry.path)
 
 
-def device_of_mount(handle: int) -> str:
-    """Return an identifier of the mount that a descriptor is on; it differs even for two mounts of one file system."""
-    try:
-        with open(f"/proc/self/fdinfo/{handle}", encoding="ascii") as file:
-            return next(line.strip() for line in file if line.startswith("mnt_id"))
-    except (OSError, StopIteration):  # not Linux
-        return str(os.fstat(handle).st_dev)
-
-
 def remove_below(handle: int, name: str, place: Path, *, depth: int = MAX_DEPTH) -> None:
     """Remove an owned folder and its contents relative to the parent's descriptor, without following links.
 
@@ -277,7 +279,7 @@ def remove_below(handle: int, name: str, place: Path, *, depth: int = MAX_DEPTH)
     """
     below = os.open(name, _DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
     try:
-        if device_of_mount(below) != device_of_mount(handle):
+        if mounts.mount_of(below) != mounts.mount_of(handle):
             raise EnvironmentFault(f"Cannot remove {place}: something is mounted there. Unmount it first.")
         if not depth:
             raise EnvironmentFault(f"Cannot remove {place}: it is nested too deeply to be of synaug. Move it away.")

@@ -13,7 +13,10 @@ from synaug.errors import EnvironmentFault
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_ADVICE = (
+    ({errno.ENOSPC, errno.EDQUOT}, "Free some space and rerun the same command."),
+    ({errno.EBUSY}, "If something is mounted there, unmount it."),
+)
 
 
 def perform(operation: str, path: Path, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
@@ -27,5 +30,5 @@ def naming(path: Path, action: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        way_out = "Free some space and rerun the same command." if error.errno in _FULL else ""
+        way_out = next((advice for codes, advice in _ADVICE if error.errno in codes), "")
         raise EnvironmentFault(f"Cannot {action} {path}: {error.strerror or error}. {way_out}".strip()) from error

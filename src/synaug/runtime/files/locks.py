@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synaug.errors import DataError, InUseError
-from synaug.runtime.files import directories, effects
+from synaug.runtime.files import directories, effects, mounts
 from synaug.runtime.files.names import token_name
 
 _CAN_ASK = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
@@ -70,6 +70,7 @@ def _held(path: Path, place: int) -> int:
             handle = effects.perform("create", path, _opened, path, place)
         try:
             _check_ours(handle, path)
+            mounts.refuse(handle, place, path)
             with effects.naming(path, "lock"):
                 is_taken = effects.perform("lock", path, taken, handle)
             if is_taken and _is_same(handle, path.name, place):

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from synaug.errors import EnvironmentFault
-from synaug.runtime.files import directories, effects, locks
+from synaug.runtime.files import directories, effects, locks, mounts
 from synaug.runtime.files.effects import naming
 from synaug.runtime.files.names import REMOVED, TEMPORARY, is_token_name, token_name
 
@@ -18,16 +18,18 @@ def remove_temporary(folder: Path) -> None:
     """Remove the debris of interrupted writes and removals in a folder tree, but no file that is being written.
 
     Only regular files and real folders whose name carries synaug's token are removed; links are neither followed nor
-    removed.
+    removed, and what is mounted inside is left alone.
     """
     try:
-        with naming(folder, "open"), directories.opened(folder):  # check that no link is in the way
-            pass
+        with naming(folder, "open"), directories.opened(folder) as handle:
+            is_inside = mounts.without_mounts(handle)
     except EnvironmentFault as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return
         raise
-    for path in directories.entries_below(folder, descend=lambda entry: not is_token_name(entry.name)):
+    for path in directories.entries_below(
+        folder, descend=lambda entry: not is_token_name(entry.name) and is_inside(entry)
+    ):
         if is_token_name(path.name, REMOVED):
             _remove_folder(path)
         elif is_token_name(path.name, TEMPORARY):
@@ -88,10 +90,20 @@ def remove_tree(folder: Path, *, names: Collection[str] | None = None, last: str
         if names is not None and _has_others(folder, names):
             _remove_own(folder, names, last)
             return
+        _check_no_mount(folder)
         hidden = folder.with_name(token_name(folder.name, REMOVED))
         effects.perform("replace", hidden, directories.replacing(above, folder.name, hidden.name), folder)
         effects.perform("fsync", folder.parent, os.fsync, above)
         directories.remove_below(above, hidden.name, hidden)
+
+
+def _check_no_mount(folder: Path) -> None:
+    """Raise an EnvironmentFault if something is mounted below a folder, before any of it is removed."""
+    with directories.opened(folder) as handle:
+        is_inside = mounts.without_mounts(handle)
+    for path in directories.entries_below(folder, descend=is_inside):
+        if stat.S_ISDIR(path.lstat().st_mode) and not is_inside(path):
+            raise EnvironmentFault(f"Cannot remove {folder}: {path} is a mount point. Unmount it first.")
 
 
 def _is_own(path: Path, names: Collection[str]) -> bool:
@@ -102,19 +114,20 @@ def _is_own(path: Path, names: Collection[str]) -> bool:
 def _has_others(folder: Path, names: Collection[str]) -> bool:
     """Return whether a folder contains anything other than files with these names and subfolders of such files."""
     with directories.opened(folder) as handle:
-        mount = directories.device_of_mount(handle)
-    for path in directories.entries_below(folder):
-        if stat.S_ISDIR(path.lstat().st_mode):
-            with directories.opened(path) as handle:
-                if directories.device_of_mount(handle) != mount or not os.listdir(handle):
-                    return True
-        elif not _is_own(path, names):
+        is_inside = mounts.without_mounts(handle)
+    for path in directories.entries_below(folder, descend=is_inside):
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            if not _is_own(path, names):
+                return True
+        elif not is_inside(path) or not os.listdir(path):
             return True
     return False
 
 
 def _remove_own(folder: Path, names: Collection[str], last: str) -> None:
-    own = [path for path in directories.entries_below(folder) if _is_own(path, names)]
+    with directories.opened(folder) as handle:
+        is_inside = mounts.without_mounts(handle)
+    own = [path for path in directories.entries_below(folder, descend=is_inside) if _is_own(path, names)]
     for path in sorted(own, key=lambda path: (path == folder / last, path)):
         if path == folder / last:
             # The other removals must be on disk first, since this file shows that some are still due.

@@ -63,14 +63,14 @@ def check_trusted(network: str, digest: str) -> None:
     )
 
 
-def check_trusted_host(endpoint: str, *, variable: str, known: str) -> None:
-    """Check that a key may be sent to a service: a known one, one on this machine, or one that the person confirmed.
+def check_trusted_host(endpoint: str, *, sent: str, known: str) -> None:
+    """Check that a key or an image may be sent to a service: a known or confirmed one, or one on this machine.
 
     A recipe or a run directory of somebody else can name any address, and any variable of the environment.
 
     Args:
         endpoint: http(s) address of the service.
-        variable: the environment variable that contains the key.
+        sent: what would be sent, for the message, such as ``"the value of the environment variable KEY"``.
         known: address of the service whose keys these are by default.
 
     Raises:
@@ -80,8 +80,8 @@ def check_trusted_host(endpoint: str, *, variable: str, known: str) -> None:
     if host == urlsplit(known).hostname or is_loopback(host) or host in {name.lower() for name in _trusted.get()}:
         return
     raise OptionError(
-        f"The recipe names the image service {host}, and the value of the environment variable {variable} would be "
-        f"sent there. If this is the service you want, add: --trust {host}"
+        f"The recipe names the service {host}, and {sent} would be sent there. If this is the service you want, add: "
+        f"--trust {host}"
     )
 
 

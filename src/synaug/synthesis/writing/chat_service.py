@@ -13,6 +13,7 @@ from PIL import Image
 from synaug.config import ApiOptions
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import Json
+from synaug.runtime.security import check_trusted_host
 from synaug.synthesis.generators.services import OPENAI, HttpClient, Refused, Unusable
 from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, question
 
@@ -31,7 +32,7 @@ class ChatWriter:
             options: address, limits, and which variable contains the key.
 
         Raises:
-            OptionError: the endpoint is not allowed.
+            OptionError: the endpoint is not allowed, or nobody confirmed that the key may be sent there.
             EnvironmentFault: OpenAI's key is not set, or httpx is missing.
         """
         self._key = os.environ.get(options.key_variable) or None
@@ -39,7 +40,12 @@ class ChatWriter:
             raise EnvironmentFault(f"{model} needs a key. Set the environment variable {options.key_variable}.")
         self._model = model.removeprefix("openai:").removeprefix("api:")
         self._client = HttpClient(options.endpoint or OPENAI, options, key=self._key, kind="chat service")
+        if self._key is not None:
+            self._check_host(f"the value of the environment variable {options.key_variable}")
         self.about = {"model": self._model, "revision": ""}
+
+    def _check_host(self, sent: str) -> None:
+        check_trusted_host(self._client.endpoint, sent=sent, known=OPENAI)
 
     def write(
         self, name: str, *, number: int, phrases: Mapping[str, str], description: str, known: Sequence[str], seed: int
@@ -52,8 +58,9 @@ class ChatWriter:
         """Return how the images look, in a few words.
 
         Raises:
-            OptionError: the model takes no images.
+            OptionError: the model takes no images, or nobody confirmed that they may be sent to the host.
         """
+        self._check_host("training images")
         parts: list[dict[str, object]] = [{"type": "text", "text": DESCRIBE.format(name=name)}]
         parts += [{"type": "image_url", "image_url": {"url": _data_url(image)}} for image in images]
         try:

@@ -200,7 +200,8 @@ def load_service(
     endpoint = options.endpoint or (OPENAI if kind == "openai" else COMFYUI)
     client = HttpClient(endpoint, options, key=key if kind != "comfyui" else None)
     if key is not None and kind != "comfyui":
-        check_trusted_host(client.endpoint, variable=options.key_variable, known=OPENAI)
+        sent = f"the value of the environment variable {options.key_variable}"
+        check_trusted_host(client.endpoint, sent=sent, known=OPENAI)
     identity: dict[str, object] = {"model": model, "endpoint": client.endpoint, "size": options.size}
     service: ImageService
     if kind == "comfyui":
