@@ -227,7 +227,7 @@ def black(prompts, *, seeds):
 
 
 def test_images_that_are_all_rejected_are_an_error_that_says_so(photos, tmp_path):
-    with pytest.raises(IncompleteError, match=r"missing because every attempt was rejected \(120 broken\)"):
+    with pytest.raises(IncompleteError, match=r"missing.*attempt.*rejected \(120 broken\)"):
         package.balance(photos, generator=black, out=tmp_path / "run", options={"quality.gates": ["broken"]})
 
 

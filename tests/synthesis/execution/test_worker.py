@@ -225,12 +225,12 @@ def test_images_of_another_plan_are_refused(plan, tmp_path):
 
 
 def test_a_generator_that_returns_too_few_images_is_named(plan, tmp_path):
-    with pytest.raises(OptionError, match="The generator returned 0 images for 16 prompts"):
+    with pytest.raises(OptionError, match=r"generator.*0 images.*16 prompts"):
         synthesize(plan, lambda prompts, *, seeds: [], folder=tmp_path)
 
 
 def test_what_is_no_generator_or_makes_no_images_is_named(plan, tmp_path):
-    with pytest.raises(OptionError, match="generator must be a function, or None, got str: 'sd15'"):
+    with pytest.raises(OptionError, match=r"generator.*str: 'sd15'"):
         synthesize(plan, "sd15", folder=tmp_path)
     with pytest.raises(OptionError, match="The generator returned str; expected Pillow images"):
         synthesize(plan, lambda prompts, *, seeds: prompts, folder=tmp_path)
