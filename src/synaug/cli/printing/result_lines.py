@@ -32,7 +32,8 @@ def percent(value: float | None) -> str:
 
 def show_results(results: Sequence[Result]) -> None:
     """Print one row per method: mean and, over several seeds, standard deviation."""
-    from synaug.report import results_table, shown_columns
+    from synaug.report import shown_columns
+    from synaug.report.results_table import results_table
 
     rows = results_table(results)
     columns = shown_columns(rows)
@@ -81,7 +82,8 @@ def show_summary(report: Report, page: Path) -> None:
 
 
 def _sentences(report: Report, *, are_alarms: bool) -> list[str]:
-    from synaug.report import ALARM, summary
+    from synaug.report import ALARM
+    from synaug.report.summary import summary
 
     return [sentence for sentence in summary(report) if sentence.startswith(ALARM) == are_alarms]
 
