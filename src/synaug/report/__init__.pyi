@@ -7,9 +7,11 @@ from .contact_sheets import make_trial_sheet as make_trial_sheet
 from .html import make_report as make_report
 from .html import read_report as read_report
 from .results_table import number_or_nan as number_or_nan
+from .results_table import recalls as recalls
 from .results_table import shown_columns as shown_columns
 from .sections import MAX_CLASSES_IN_MATRIX as MAX_CLASSES_IN_MATRIX
 from .sections import ReportImages as ReportImages
+from .sections import gallery as gallery
 from .seeds import over_seeds as over_seeds
 from .summary import ALARM as ALARM
 from .summary import reason_text as reason_text

@@ -48,6 +48,7 @@ class GalleryRow(TypedDict):
 
     name: str
     count: int | None
+    num_wanted: int
     real: list[Image.Image]
     synthetic: list[tuple[Image.Image, str]]
     prompts: list[str]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from synaug.data import FEW_BELOW
-from synaug.report.choice import choice_sentences, need_sentence
+from synaug.report.choice import amount_sentence, choice_sentences, need_sentence
 from synaug.report.cross_validation import change, class_average, cross_validation_sentence, recall_sentence
 from synaug.report.results_table import (
     ResultRow,
@@ -52,6 +52,7 @@ def summary(report: Report) -> list[str]:
         _other_remedies(report, before, after),
         _losers(report, before, after),
         _synthesis(report),
+        amount_sentence(report),
         _review(report),
         _quarantine(report),
     ]
@@ -126,16 +127,16 @@ def _overall(report: Report, before: str | None, after: str | None) -> str:
     if math.isnan(old) or math.isnan(new):
         row = rows.get(after or before or "") or next(iter(rows.values()))
         return f"{on}, accuracy is {percent(row.means['accuracy'], 1)} with {spoken(row.method)}."
-    told = report.get("comparison") or {}
-    if {told.get("method"), told.get("other")} == {before, after}:
+    comparison = report.get("comparison") or {}
+    if {comparison.get("method"), comparison.get("other")} == {before, after}:
         texts = []
-    elif told:
+    elif comparison:
         texts = [f"Accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
     else:
         texts = [f"{on}, accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
-    if not told and num_test and abs(new - old) < _chance(old, new, num_test):
+    if not comparison and num_test and abs(new - old) < _chance(old, new, num_test):
         texts.append("A difference this small can be chance with so few test images.")
-    elif new < old and not told:
+    elif new < old and not comparison:
         texts.append("Overall, the synthetic images did not help here.")
     few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
     if not (math.isnan(few_old) or math.isnan(few_new)) and num_tested(report, few_only=True) >= MIN_TEST_IMAGES:
@@ -205,9 +206,9 @@ def _losers(report: Report, before: str | None, after: str | None) -> str:
 
 
 def _synthesis(report: Report) -> str:
-    made = report["synthesis"]
-    requested, accepted = made.get("requested") or 0, made.get("accepted") or 0
-    rejected = {reason: count for reason, count in (made.get("rejected") or {}).items() if count}
+    synthesis = report["synthesis"]
+    requested, accepted = synthesis.get("requested") or 0, synthesis.get("accepted") or 0
+    rejected = {reason: count for reason, count in (synthesis.get("rejected") or {}).items() if count}
     num_rejected = sum(rejected.values())
     if not requested and not accepted and not num_rejected:
         return "No synthetic images were requested."
@@ -221,7 +222,7 @@ def _synthesis(report: Report) -> str:
         texts.append(
             f"{num_rejected:,} of {num_rejected + accepted:,} images were rejected, {every} {reason_text(reason)}."
         )
-    missing = made.get("missing") or 0
+    missing = synthesis.get("missing") or 0
     if missing:
         texts.append(f"{missing:,} of the {requested:,} planned images are missing.")
     return " ".join(texts)

@@ -13,6 +13,8 @@ from .losses import COSINE_LOSSES as COSINE_LOSSES
 from .optimization import num_steps as num_steps
 from .schedules import SCHEDULES as SCHEDULES
 from .timing import seconds_per_image as seconds_per_image
+from .tracking import is_local_tracker as is_local_tracker
+from .tracking import log_report as log_report
 from .tracking import tracked as tracked
 from .training_set import Normalization as Normalization
 from .training_set import TrainingSet as TrainingSet

@@ -1,15 +1,17 @@
-"""Log a training to a tracker of accelerate; the CSV beside the checkpoint is always written.
+"""Log a training, and at the end the report, to a tracker of accelerate; a CSV beside the checkpoint is always written.
 
-Only the loss and the learning rate are sent, under the name of the method and seed: no image, no path, no class name.
+Of a training, only the loss and the learning rate are sent, under the name of the method and seed: no image, no path,
+no class name. The report's tables and pictures contain images and class names.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synaug.errors import EnvironmentFault, SynaugError, unknown
 from synaug.runtime import storage
@@ -17,6 +19,8 @@ from synaug.training.loop import Track
 
 if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker
+    from pandas import DataFrame
+    from PIL.Image import Image
 
 PROJECT = "synaug"
 
@@ -39,6 +43,29 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
     if tracker is None:
         yield None
         return
+    with _started(tracker, name, folder) as chosen:
+        yield chosen.log
+
+
+def is_local_tracker(tracker: str) -> bool:
+    """Return whether a tracker keeps what it receives on this machine, with the settings of this environment."""
+    return _LOCAL_WITHOUT[tracker] is not None and str(_LOCAL_WITHOUT[tracker]) not in os.environ
+
+
+def log_report(
+    tracker: str, *, name: str, folder: Path, tables: Mapping[str, DataFrame], pictures: Mapping[str, Image]
+) -> None:
+    """Log tables and pictures, each under its own name.
+
+    Raises:
+        OptionError, EnvironmentFault, DataError: as ``tracked``.
+    """
+    with _started(tracker, name, folder) as chosen:
+        _REPORTERS[tracker](chosen, tables, pictures)
+
+
+@contextlib.contextmanager
+def _started(tracker: str, name: str, folder: Path) -> Iterator[GeneralTracker]:
     if tracker not in TRACKERS:
         raise unknown("tracker", tracker, TRACKERS)
     try:
@@ -58,7 +85,7 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
             "training.csv anyway."
         ) from error
     try:
-        yield chosen.log
+        yield chosen
     finally:
         chosen.finish()
 
@@ -101,11 +128,65 @@ def _trackio(name: str, folder: Path) -> GeneralTracker:
     return TrackioTracker(PROJECT, name=name)
 
 
+def _report_to_tensorboard(tracker: Any, tables: Mapping[str, DataFrame], pictures: Mapping[str, Image]) -> None:
+    import numpy as np
+
+    tracker.log({name: _markdown(table) for name, table in tables.items()}, step=0)
+    for name, picture in pictures.items():
+        tracker.log_images({f"examples/{name}": np.asarray(picture)[None]}, step=0, dataformats="NHWC")
+
+
+def _report_to_wandb(tracker: Any, tables: Mapping[str, DataFrame], pictures: Mapping[str, Image]) -> None:
+    for name, table in tables.items():
+        tracker.log_table(name, dataframe=table)
+    for name, picture in pictures.items():
+        tracker.log_images({f"examples/{name}": [picture]})
+
+
+def _report_to_mlflow(tracker: Any, tables: Mapping[str, DataFrame], pictures: Mapping[str, Image]) -> None:
+    import mlflow
+
+    for name, table in tables.items():
+        mlflow.log_table(table, artifact_file=f"{name}.json")
+    for name, picture in pictures.items():
+        mlflow.log_image(picture, artifact_file=f"examples/{re.sub(r'[^A-Za-z0-9_-]', '_', name)}.png")
+
+
+def _report_to_trackio(tracker: Any, tables: Mapping[str, DataFrame], pictures: Mapping[str, Image]) -> None:
+    import trackio
+
+    tracker.log({name: trackio.Table(dataframe=table) for name, table in tables.items()})
+    for name, picture in pictures.items():
+        tracker.log({f"examples/{name}": trackio.Image(picture)})
+
+
+def _markdown(table: DataFrame) -> str:
+    """Return a table as Markdown; text from the data cannot end a cell."""
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in rows)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("\n", " ")
+
+
 TRACKERS: dict[str, Callable[[str, Path], GeneralTracker]] = {
     "tensorboard": _tensorboard,
     "wandb": _wandb,
     "mlflow": _mlflow,
     "trackio": _trackio,
+}
+_REPORTERS: dict[str, Callable[..., None]] = {
+    "tensorboard": _report_to_tensorboard,
+    "wandb": _report_to_wandb,
+    "mlflow": _report_to_mlflow,
+    "trackio": _report_to_trackio,
+}
+_LOCAL_WITHOUT = {  # the environment variable that names another machine; None: a service
+    "tensorboard": "",
+    "wandb": None,
+    "mlflow": "MLFLOW_TRACKING_URI",
+    "trackio": "TRACKIO_SPACE_ID",
 }
 _PACKAGES = {"tensorboard": "'synaug[track]'", "wandb": "wandb", "mlflow": "mlflow", "trackio": "trackio"}
 _OFFLINE = {

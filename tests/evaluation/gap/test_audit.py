@@ -118,6 +118,25 @@ def test_few_images_are_not_judged():
     assert not found.is_unusable
 
 
+def test_a_set_of_mostly_another_class_is_red_even_if_it_is_too_small_to_be_compared():
+    labels = np.repeat([0, 1], [12, 30])
+    none = np.zeros(42, bool)
+    looks = Looks(labels, none, none, none, taken_for=np.zeros(42, int))  # all are taken for the first class
+    synthetic = features()[:42]
+    small = gap_report(
+        real=features()[::8],
+        synthetic=synthetic,
+        real_labels=LABELS[::8],
+        synthetic_labels=labels,
+        class_names=NAMES,
+    )
+    found = audit([small], looks, real_recalls=np.array([0.9, 0.9]), class_names=NAMES)
+    assert (found.overall.color, found.is_unusable) == ("red", True)
+    assert found.sentence == "Most synthetic images are unusable. The images of coffee are unusable."
+    few = Looks(labels[:22], none[:22], none[:22], none[:22], taken_for=np.r_[np.zeros(12, int), np.ones(10, int)])
+    assert audit([small], few, real_recalls=np.array([0.9, 0.9]), class_names=NAMES).overall.color == "grey"
+
+
 def test_the_section_has_a_light_per_class():
     section = audit_section(judged(features(seed=1)), NAMES)
     assert section["usable"]

@@ -115,11 +115,12 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
     overall = _light([report.overall for report in gaps], looks, skill, MIN_COMPARED)
     counts = np.bincount(looks.labels, minlength=len(class_names))
     red = [label for label, light in enumerate(classes) if light.color == "red"]
-    if overall.color not in ("red", "grey") and red:
+    if overall.color != "red" and red:
         # Whether the set is foreign was measured on all of it, with more images than a single class has.
         sure = [label for label in red if classes[label].findings != ("foreign",)]
         most = 2 * counts[sure].sum() >= counts.sum()
-        overall = _with_color(overall, "red" if most else "amber")
+        # Grey: too few real images to compare the set as a whole, which does not make its red classes any better.
+        overall = _with_color(overall, "red" if most else "grey" if overall.color == "grey" else "amber")
     return Audit(overall, _sentence(overall, gaps, [class_names[label] for label in red]), classes)
 
 
@@ -145,13 +146,13 @@ def audit_with_rejections(found: AuditSection, *, rejected: int, accepted: int, 
         accepted: images that they accepted.
         reason: the most frequent reason, in words.
     """
-    made = rejected + accepted
-    if made < MIN_COMPARED or rejected < _MOST_REJECTED * made or not found.get("usable", True):
+    attempted = rejected + accepted
+    if attempted < MIN_COMPARED or rejected < _MOST_REJECTED * attempted or not found.get("usable", True):
         return found
     overall = found.get("overall") or cast("LightSection", {})
     red = cast("LightSection", {**overall, "color": "red", "findings": [*overall.get("findings", ()), "rejected"]})
     sentence = (
-        f"The synthetic images are unusable: the gates rejected {rejected:,} of {made:,} generated images, "
+        f"The synthetic images are unusable: the gates rejected {rejected:,} of {attempted:,} generated images, "
         f"most often as {reason}."
     )
     return {**found, "sentence": sentence, "usable": False, "overall": red}

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from synaug.evaluation.intervals import Interval, paired_interval, paired_mean_interval
-from synaug.pipeline.result_tables import read_table
-from synaug.run_directory import RunPaths
+from synaug.run_directory import RunPaths, read_table
 from synaug.schemas import Comparison, Difference, Result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from synaug.config import EMBEDDED
+from synaug.config import AUTO, EMBEDDED
 from synaug.data import Manifest, class_counts
 from synaug.pipeline.scorer import unknown_to_embedded
 from synaug.report import may_not_need, number_or_nan
@@ -28,17 +28,28 @@ def model_note(plan: Plan) -> str:
     return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown_to_embedded(plan) else ""
 
 
-def warnings(plan: Plan, made: Synthesis) -> list[str]:
+def amount_note(plan: Plan) -> str:
+    """Return what ``plan.target: auto`` means for the number of images; empty for other targets."""
+    if plan.options.target != AUTO:
+        return ""
+    most = sum(cell.target - cell.have for cell in plan.cells)
+    return (
+        f"plan.target is auto: {plan.num_to_generate:,} of at most {most:,} images come first; 'synaug run' makes more "
+        "as long as they raise mean recall on held-out training images."
+    )
+
+
+def warnings(plan: Plan, synthesis: Synthesis) -> list[str]:
     """Return warnings for readers of the results."""
     notes = []
     if plan.model == EMBEDDED:
         notes.append(model_note(plan) or IN_DOMAIN)
-    if made["missing"]:
+    if synthesis["missing"]:
         notes.append(
-            f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
-            "The set is less balanced than planned."
+            f"{synthesis['missing']:,} of {synthesis['requested']:,} planned images are missing: every attempt was "
+            "rejected. The set is less balanced than planned."
         )
-    overruled = made.get("review", {}).get("overruled", {})
+    overruled = synthesis.get("review", {}).get("overruled", {})
     for reason in sorted(overruled.keys() & {"copy", "leak"}):
         what = "the training" if reason == "copy" else "the test"
         notes.append(

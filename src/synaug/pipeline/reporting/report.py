@@ -13,12 +13,13 @@ from synaug.data import Manifest, groups, joined, reading_account
 from synaug.data.similarity import duplicate_notes
 from synaug.errors import DataError
 from synaug.methods import method_named
-from synaug.pipeline.choosing import compared
+from synaug.pipeline.choosing import compared, read_amount
 from synaug.pipeline.generate import rejections
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.part_names import REPORT
 from synaug.pipeline.reporting.notes import warnings
 from synaug.pipeline.reporting.report_examples import confusions, loss_curves, report_images
+from synaug.pipeline.reporting.track_report import track_report
 from synaug.pipeline.results import (
     check_none_removed,
     chosen_result,
@@ -31,7 +32,7 @@ from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import Progress, enter, machine, silent, storage
 from synaug.runtime.security import shell_word
-from synaug.schemas import Data, Report, Result, Synthesis, Training
+from synaug.schemas import Amount, CrossValidation, Data, Report, Result, Synthesis, Training
 from synaug.schemas import Plan as PlanSection
 from synaug.schemas.report import Review
 from synaug.synthesis.execution import synthetic_manifest
@@ -84,8 +85,9 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
         "training": training_section(recipe, plan, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run, own)},
         "results": results,
+        "amount": cast(Amount, {key: value for key, value in read_amount(run.path).items() if key != "right"}),
         "choice": choice,
-        "cross_validation": {} if learned_from_unusable else read_cross_validation(run),
+        "cross_validation": _cross_validation(run, own),
         "comparison": {} if unusable(run) else compared(run, results, final),
         "seeds": over_seeds(results),
         "confusions": confusions(run, own, manifest.class_names),
@@ -103,7 +105,15 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
     pictures = report_images(run)
     storage.write_text(run.page, make_report(json.loads(json.dumps(storage.without_nan(content))), images=pictures))
     storage.write_json(run.report, content)
+    track_report(run, recipe, content, pictures)
     return content
+
+
+def _cross_validation(run: Run, results: Sequence[Result]) -> CrossValidation:
+    """Return the cross-validation; empty if one of its methods learned from images that are unusable."""
+    found = read_cross_validation(run)
+    judged = {result["method"] for result in results if result["uses_synthetic"]} & set(found.get("methods") or {})
+    return {} if judged and unusable(run) else found
 
 
 def is_reported(run: Run, recipe: Recipe) -> bool:
@@ -180,14 +190,14 @@ def synthesis_section(run: Run) -> Synthesis:
     """Return the report's ``synthesis``: the generated images, and the rejected ones with reasons."""
     from synaug.synthesis.execution import read_tally, synthesis_summary
 
-    tally, made = read_tally(run.plan, run.path), synthesis_summary(run.plan, run.path)
+    tally, counts = read_tally(run.plan, run.path), synthesis_summary(run.plan, run.path)
     return {
-        "requested": made["requested"],
-        "accepted": made["accepted"],
-        "rejected": rejections(run, made["rejected"]),
-        "missing": made["missing"],
-        "seconds": made["seconds"],
-        "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
+        "requested": counts["requested"],
+        "accepted": counts["accepted"],
+        "rejected": rejections(run, counts["rejected"]),
+        "missing": counts["missing"],
+        "seconds": counts["seconds"],
+        "images_per_second": counts["accepted"] / counts["seconds"] if counts["seconds"] else math.nan,
         "model": tally.model,
         "review": cast("Review", tally.review),
         "accepted_by_class": dict(tally.accepted),

@@ -12,9 +12,8 @@ from PIL import Image
 
 from synaug.data import Manifest, read_image
 from synaug.data.images import read_file
-from synaug.pipeline.result_tables import read_table
 from synaug.pipeline.review import check_present
-from synaug.run_directory import Run, RunPaths
+from synaug.run_directory import Run, RunPaths, read_table
 from synaug.schemas import Confusions, Result
 from synaug.synthesis.execution import synthetic_manifest
 from synaug.synthesis.planning.slots import slots

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from synaug.errors import DataError
-from synaug.run_directory import RunPaths
+from synaug.run_directory.paths import RunPaths
 from synaug.runtime.files import directories
 from synaug.runtime.security import shell_word
 
