@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from diffusers import AutoencoderTiny
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTextConfig, CLIPVisionConfig
 
 import pretrain_tiny as tiny
+from checkpointed_training import Training, averaged_model, run_steps
 from synaug.data.benchmarks import fashion_mnist
 from synaug.runtime.embedded import ASSETS
 
@@ -84,24 +84,15 @@ def train(items: tiny.Items, work: Path, *, steps: int, batch: int) -> tuple[CLI
     torch.manual_seed(SEED)
     tokenizer = tiny.make_tokenizer(work / "tokenizer")
     model = make_model(len(tokenizer), tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
-    averaged = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998)
-    )
+    averaged = averaged_model(model, 0.998)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05, betas=(0.9, 0.98))
     autoencoder = AutoencoderTiny.from_pretrained(ASSETS / "tiny-diffusion" / "vae", torch_dtype=torch.float32).eval()
-    training, _ = split(items)
-    path, start, history = work / "clip.pt", 0, []
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimizer.load_state_dict(state["optimizer"])
-        start, history = state["step"], state["history"]
+    items_to_train, _ = split(items)
     number = {each: position for position, each in enumerate(COMBINATIONS)}
-    began = time.monotonic()
-    for step in range(start, steps):
+
+    def step_loss(step: int) -> tuple[torch.Tensor, float]:
         rng = np.random.default_rng([SEED, 1, step])
-        chosen = rng.choice(training, batch)
+        chosen = rng.choice(items_to_train, batch)
         images, tints, backgrounds = rendered(items, chosen, rng)
         blurred = torch.from_numpy(rng.random(batch) < AUTOENCODED)
         with torch.no_grad():
@@ -116,20 +107,10 @@ def train(items: tiny.Items, work: Path, *, steps: int, batch: int) -> tuple[CLI
         exact = torch.tensor([number[each] for each in triples])
         whole = F.cross_entropy(logits[:, : len(COMBINATIONS)], exact, label_smoothing=0.05)
         loss = 0.5 * whole + F.cross_entropy(logits[:, len(COMBINATIONS) :], labels, label_smoothing=0.05)
-        for group in optimizer.param_groups:
-            group["lr"] = tiny.learning_rate(step, steps, 1.5e-3)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        averaged.update_parameters(model)
-        history.append(float(loss.detach()))
-        if (step + 1) % 250 == 0 or step + 1 == steps:
-            parts = {"model": model, "averaged": averaged, "optimizer": optimizer}
-            state = {name: part.state_dict() for name, part in parts.items()}
-            tiny.save(state | {"step": step + 1, "history": history}, path)
-            rate = (step + 1 - start) / (time.monotonic() - began)
-            print(f"clip {step + 1}/{steps}  loss {np.mean(history[-250:]):.4f}  {rate:.2f} steps/s", flush=True)
+        return loss, float(loss.detach())
+
+    training = Training("clip", model, optimizer, peak=1.5e-3, averaged=averaged)
+    history = run_steps(training, step_loss, work / "clip.pt", steps=steps)
     return averaged.module.eval(), history
 
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from PIL import Image
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from checkpointed_training import Training, averaged_model, run_steps, save
 from synaug.data.benchmarks import fashion_mnist
 from synaug.synthesis.planning.prompting import MODIFIERS
 
@@ -201,28 +200,11 @@ def make_scheduler() -> DPMSolverMultistepScheduler:
 # ---------------------------------------------------------------- stages
 
 
-def save(state: dict[str, object], path: Path) -> None:
-    partial = path.with_suffix(".incomplete")
-    torch.save(state, partial)
-    os.replace(partial, path)
-
-
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Warm up over 200 steps, stay constant, and fall linearly over the last 30 %."""
-    return peak * min(1.0, (step + 1) / 200, max(0.02, (steps - step) / (0.3 * steps)))
-
-
 def train_autoencoder(items: Items, work: Path, *, steps: int, batch: int = 64) -> AutoencoderTiny:
     torch.manual_seed(SEED)
-    model, path, start, history = make_autoencoder(), work / "autoencoder.pt", 0, []
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        start, history = state["step"], state["history"]
-    began = time.monotonic()
-    for step in range(start, steps):
+    model = make_autoencoder()
+
+    def step_loss(step: int) -> tuple[torch.Tensor, float]:
         rng, noise = np.random.default_rng([SEED, 1, step]), torch.Generator().manual_seed(step)
         chosen = rng.integers(0, len(items.images), batch)
         tints, backgrounds = random_attributes(batch, rng)
@@ -233,28 +215,11 @@ def train_autoencoder(items: Items, work: Path, *, steps: int, batch: int = 64) 
         error = restored - images
         scale = latents.mean((0, 2, 3)).square() + (latents.std((0, 2, 3)) - 1).square()
         loss = error.abs().mean() + error.square().mean() + 0.01 * scale.mean()
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, 2e-3)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        history.append(float(error.detach().abs().mean()) / 2)
-        if (step + 1) % 250 == 0 or step + 1 == steps:
-            save(
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    "history": history,
-                },
-                path,
-            )
-            rate = (step + 1 - start) / (time.monotonic() - began)
-            print(
-                f"autoencoder {step + 1}/{steps}  L1 {np.mean(history[-250:]):.4f}  {rate:.1f} steps/s",
-                flush=True,
-            )
+        return loss, float(error.detach().abs().mean()) / 2
+
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0)
+    training = Training("autoencoder", model, optimizer, peak=2e-3, measure="L1")
+    run_steps(training, step_loss, work / "autoencoder.pt", steps=steps)
     return model.eval()
 
 
@@ -298,20 +263,11 @@ def train_denoiser(
     torch.manual_seed(SEED + 1)
     model = torch.nn.ModuleDict({"unet": make_unet(), "text": make_text_encoder(tokenizer)})
     model["unet"].to(memory_format=torch.channels_last)
-    averaged = torch.optim.swa_utils.AveragedModel(
-        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.999)
-    )
+    averaged = averaged_model(model, 0.999)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.01, betas=(0.9, 0.99))
-    path, start, history = work / "denoiser.pt", 0, []
-    if path.exists():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        averaged.load_state_dict(state["averaged"])
-        optimizer.load_state_dict(state["optimizer"])
-        start, history = state["step"], state["history"]
-    alphas = make_scheduler().alphas_cumprod
-    num_items, began = len(items.images), time.monotonic()
-    for step in range(start, steps):
+    alphas, num_items = make_scheduler().alphas_cumprod, len(items.images)
+
+    def step_loss(step: int) -> tuple[torch.Tensor, float]:
         rng, noise = np.random.default_rng([SEED, 3, step]), torch.Generator().manual_seed(step)
         # 45 % plain gray, the others with a random tint and background.
         variants = np.where(rng.random(batch) < 0.45, 0, rng.integers(1, VARIANTS, batch))
@@ -334,30 +290,10 @@ def train_denoiser(
         noisy = (alpha * clean + sigma * eps).contiguous(memory_format=torch.channels_last)
         predicted = model["unet"](noisy, times, model["text"](tokens)[0]).sample
         loss = F.mse_loss(predicted, alpha * eps - sigma * clean)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, steps, 1e-3)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        averaged.update_parameters(model)
-        history.append(float(loss.detach()))
-        if (step + 1) % 250 == 0 or step + 1 == steps:
-            save(
-                {
-                    "model": model.state_dict(),
-                    "averaged": averaged.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "step": step + 1,
-                    "history": history,
-                },
-                path,
-            )
-            rate = (step + 1 - start) / (time.monotonic() - began)
-            print(
-                f"denoiser {step + 1}/{steps}  loss {np.mean(history[-250:]):.4f}  {rate:.2f} steps/s",
-                flush=True,
-            )
+        return loss, float(loss.detach())
+
+    training = Training("denoiser", model, optimizer, peak=1e-3, averaged=averaged)
+    history = run_steps(training, step_loss, work / "denoiser.pt", steps=steps)
     return averaged.module["unet"].eval(), averaged.module["text"].eval(), history
 
 

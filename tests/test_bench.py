@@ -304,7 +304,7 @@ def test_images_of_ones_own_are_not_filled_up_with_those_of_the_demo(tmp_path, p
 def test_an_arm_that_is_filled_has_one_target_for_all_classes():
     experiment = read_experiment("fashion-lt")
     recipe = with_overrides(experiment.recipe, {"plan.target": {"bag": 9}})
-    with pytest.raises(OptionError, match=r"A 'filled' arm requires plan.target to be uniform, a number or a share"):
+    with pytest.raises(OptionError, match=r"'filled'.*plan.target"):
         data_of(experiment, ArmOptions(filled=True), recipe)
 
 
@@ -416,7 +416,7 @@ def test_the_best_candidate_is_chosen_on_validation_images():
 
 def test_rows_have_equal_budgets():
     BenchOptions(tuned={"ours": ("a", "b"), "theirs": ("c", "d")})
-    with pytest.raises(ValueError, match="as many candidates as any other, but got ours 2, theirs 1"):
+    with pytest.raises(ValueError, match=r"candidates.*ours 2, theirs 1"):
         BenchOptions(tuned={"ours": ("a", "b"), "theirs": ("c",)})
 
 

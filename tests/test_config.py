@@ -41,7 +41,7 @@ def test_a_value_that_is_not_allowed_is_an_error_with_what_is_allowed(option, va
 
 @pytest.mark.parametrize("target", [0, -1, 2.5, float("nan"), float("inf"), 1e300, "unifrom"])
 def test_a_target_must_be_uniform_or_positive(target):
-    with pytest.raises(OptionError, match=r"plan.target: target must be 'uniform', a whole number [^.]*\(got "):
+    with pytest.raises(OptionError, match=r"plan.target:.*'uniform',.*[^.]*\(got "):
         make_recipe({"plan": {"target": target}})
 
 

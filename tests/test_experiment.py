@@ -18,7 +18,8 @@ from PIL import Image
 import synaug as package
 from synaug import experiment
 from synaug.data.groups import class_counts
-from synaug.data.manifest import read_image, read_manifest
+from synaug.data.manifest import read_image
+from synaug.data.manifest_file import read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
 from synaug.methods import DEFAULT_METHODS, is_finished
 from synaug.pipeline import generate as generate_stage
@@ -226,7 +227,7 @@ def black(prompts, *, seeds):
 
 
 def test_images_that_are_all_rejected_are_an_error_that_says_so(photos, tmp_path):
-    with pytest.raises(IncompleteError, match=r"missing because every attempt was rejected \(120 broken\)"):
+    with pytest.raises(IncompleteError, match=r"missing.*attempt.*rejected \(120 broken\)"):
         package.balance(photos, generator=black, out=tmp_path / "run", options={"quality.gates": ["broken"]})
 
 

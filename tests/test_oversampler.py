@@ -95,7 +95,7 @@ def test_further_columns_are_carried_along():
 
 def test_a_column_of_another_length_is_refused_before_an_image_is_made():
     made = sampler().set_params(generator=lambda prompts, *, seeds: pytest.fail("an image was made"))
-    with pytest.raises(DataError, match="The column 'age' has 2 values for 7 images"):
+    with pytest.raises(DataError, match=r"column 'age'.*2.*7 images"):
         made.fit_resample(IMAGES, LABELS, age=[1, 2])
 
 
@@ -152,7 +152,7 @@ def test_a_ratio_that_is_reached_already_is_named():
 def test_numbers_need_names_where_a_model_draws():
     with pytest.raises(OptionError, match=r"y holds numbers such as 0.*Give class_names"):
         SyntheticOverSampler(model="embedded").fit_resample(IMAGES, [0] * 4 + [1] * 3)
-    with pytest.raises(OptionError, match=r"class_names must give each of the classes \[0, 1\] one name of its own"):
+    with pytest.raises(OptionError, match=r"class_names.*classes \[0, 1\]"):
         sampler(class_names=["cat"]).fit_resample(IMAGES, [0] * 4 + [1] * 3)
 
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from synaug.config import Recipe
-from synaug.data.manifest import from_arrays, read_manifest
+from synaug.data.manifest import from_arrays
+from synaug.data.manifest_file import read_manifest
 from synaug.experiment import run
 from synaug.pipeline.choosing.choose import choose_classifier
 from synaug.pipeline.export import export

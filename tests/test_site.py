@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
+import checkpointed_training
 import import_picture
 import reference_pages
 import site_pages
@@ -130,6 +131,8 @@ def test_every_arrow_leads_down():
         assert all(row_of[other] < row_of[part] for other in others), part
 
 
-@pytest.mark.parametrize("module", [reference_pages, import_picture, site_pages], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "module", [checkpointed_training, reference_pages, import_picture, site_pages], ids=lambda m: m.__name__
+)
 def test_the_examples_of_the_scripts_hold(module):
     assert doctest.testmod(module).failed == 0

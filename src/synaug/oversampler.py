@@ -115,11 +115,11 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
             if len(values) != len(labels):
                 raise DataError(f"The column {name!r} has {len(values)} values for {len(labels)} images.")
         data, classes = self._synthetic(images, labels)
-        made = [] if data is None else as_given(data, images, known)
+        added = [] if data is None else as_given(data, images, known)
         self.is_synthetic_ = np.repeat([False, True], [len(labels), len(classes)])
         self.sample_indices_ = np.where(self.is_synthetic_, -1, np.arange(len(self.is_synthetic_)))
         self.columns_ = pd.DataFrame(further).reindex(range(len(self.is_synthetic_)))
-        return extended(in_one_mode(X, kinds), made), extended_labels(y, labels, classes)
+        return extended(in_one_mode(X, kinds), added), extended_labels(y, labels, classes)
 
     def _synthetic(self, images: Sequence[object], labels: np.ndarray) -> tuple[Manifest | None, np.ndarray]:
         """Return the synthetic images (None if none are needed) and their classes."""
@@ -138,9 +138,11 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
             options=None if self.options is None else cast(dict[str, object], self.options),
             seed=_seed(self.random_state),
         )
-        made = both.rows(np.arange(len(data), len(both)))
+        synthetic = both.rows(np.arange(len(data), len(both)))
         label_named = {name: label for label, name in names.items()}
-        return made, np.array([label_named[made.class_names[number]] for number in made.labels], labels.dtype)
+        return synthetic, np.array(
+            [label_named[synthetic.class_names[number]] for number in synthetic.labels], labels.dtype
+        )
 
     def _names(self) -> dict[Any, str]:
         """Return the name of each class in prompts."""

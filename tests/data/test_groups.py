@@ -41,17 +41,17 @@ def test_group_counts_of_waterbirds():
 
 
 def test_unknown_attribute_is_no_group():
-    with pytest.raises(DataError, match="attribute of 1 of 2 images is unknown"):
+    with pytest.raises(DataError, match=r"attribute.*1.*2 images"):
         group_ids(labels=np.array([0, 1]), attributes=np.array([0, -1]), num_attributes=2)
 
 
 def test_attribute_beyond_the_last_is_an_error():
-    with pytest.raises(DataError, match="The attribute 2 is out of range; allowed are 0 to 1"):
+    with pytest.raises(DataError, match=r"attribute 2.*0.*1"):
         group_ids(labels=np.array([0]), attributes=np.array([2]), num_attributes=2)
 
 
 def test_label_out_of_range_is_an_error():
-    with pytest.raises(DataError, match="The label 3 is out of range; allowed are 0 to 2"):
+    with pytest.raises(DataError, match=r"label 3.*0.*2"):
         class_counts(np.array([0, 3]), 3)
 
 

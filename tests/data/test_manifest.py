@@ -5,16 +5,8 @@ import pytest
 from PIL import Image
 
 from synaug.config import DataOptions
-from synaug.data.manifest import (
-    COLUMNS,
-    Manifest,
-    Quarantined,
-    from_arrays,
-    joined,
-    read_image,
-    read_manifest,
-    write_manifest,
-)
+from synaug.data.manifest import COLUMNS, Manifest, Quarantined, from_arrays, joined, read_image
+from synaug.data.manifest_file import read_manifest, write_manifest
 from synaug.data.readers import read_data
 from synaug.errors import DataError
 

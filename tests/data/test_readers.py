@@ -13,7 +13,8 @@ from PIL import Image
 from synaug.config import DataOptions
 from synaug.data.images.ai_mark import marked
 from synaug.data.images.codec import Encoding, encode
-from synaug.data.manifest import read_image, write_manifest
+from synaug.data.manifest import read_image
+from synaug.data.manifest_file import write_manifest
 from synaug.data.readers import read_data
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
@@ -169,7 +170,7 @@ def test_no_table(tmp_path):
 
 
 def test_columns_do_not_go_with_a_tree(tmp_path):
-    with pytest.raises(OptionError, match=r"without columns, but the options name label 'x'"):
+    with pytest.raises(OptionError, match=r"columns,.*label 'x'"):
         read_data(place(tmp_path, "cat/1.png", "dog/1.png"), DataOptions(label="x"))
 
 
@@ -187,7 +188,7 @@ def test_unreadable_images_are_quarantined_by_name(tmp_path):
 def test_too_many_unreadable_images_are_an_error(tmp_path):
     place(tmp_path, "cat/1.png", "cat/2.png", "dog/1.png")
     (tmp_path / "cat/2.png").write_bytes(b"GIF89a")
-    with pytest.raises(DataError, match=r"1 of 3 images .* cannot be used; allowed are 1.0%.*cat/2.png"):
+    with pytest.raises(DataError, match=r"1.*3 images.*1.0%.*cat/2.png"):
         read_data(tmp_path)
 
 
@@ -354,7 +355,7 @@ def test_bad_csv(tmp_path, text, words):
 
 def test_a_misspelt_column_names_the_nearest(tmp_path):
     path = table(tmp_path, "path,color\na.png,x\n")
-    with pytest.raises(DataError, match=r"no label column 'colour'. Did you mean 'color'. Its columns: path, col"):
+    with pytest.raises(DataError, match=r"label column 'colour'..*'color'..*columns: path, col"):
         read_data(path, DataOptions(label="colour"))
 
 
@@ -406,7 +407,7 @@ def test_two_metadata_files(tmp_path):
 def test_no_fifo_is_opened(tmp_path):
     place(tmp_path, "cat/1.png", "dog/1.png")
     os.mkfifo(tmp_path / "cat/2.png")
-    with pytest.raises(DataError, match=r"cat/2.png is a (folder|named pipe), not a file"):
+    with pytest.raises(DataError, match=r"cat/2.png.*(folder|named pipe),"):
         read_data(tmp_path)
 
 

@@ -9,7 +9,7 @@ import pytest
 import synaug as package
 from synaug.config import DataOptions
 from synaug.data.groups import summary
-from synaug.data.manifest import read_manifest, write_manifest
+from synaug.data.manifest_file import read_manifest, write_manifest
 from synaug.errors import DataError, OptionError
 
 SEXES = ["f", "m", None, "f"] * 6

@@ -33,7 +33,7 @@ def test_fairness_and_spurious_reports_of_any_kind(kind):
 
 
 def test_names_go_into_a_frame():
-    with pytest.raises(DataError, match="The labels are names such as 'cat'; give whole numbers from 0"):
+    with pytest.raises(DataError, match=r"labels.*'cat';.*0"):
         synaug.longtail_report(labels=["cat"], predictions=["cat"], num_classes=1, class_counts=[3])
     frame = pd.DataFrame({"label": ["cat", "dog"], "prediction": ["cat", "cat"]})
     assert synaug.evaluate_predictions(frame)["per_class"] == {"cat": 1.0, "dog": 0.0}

@@ -49,10 +49,10 @@ def test_logits_are_refused():
 
 
 def test_another_number_of_rows_is_refused():
-    with pytest.raises(DataError, match=r"probabilities has shape \(10, 2\); expected \(1, C\)"):
+    with pytest.raises(DataError, match=r"probabilities.*\(10, 2\);.*\(1, C\)"):
         expected_calibration_error(labels=np.array([0]), probabilities=SURE)
 
 
 def test_no_bins_are_refused():
-    with pytest.raises(OptionError, match="num_bins must be at least 1, got 0"):
+    with pytest.raises(OptionError, match=r"num_bins.*1,.*0"):
         expected_calibration_error(labels=np.array([0]), probabilities=SURE, num_bins=0)

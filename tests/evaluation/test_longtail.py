@@ -48,7 +48,7 @@ def test_accuracy_weighs_images_and_mean_recall_weighs_classes():
 
 
 def test_counts_of_other_classes_are_refused():
-    with pytest.raises(DataError, match=r"class_counts has shape \(3,\); expected one count for each of 2"):
+    with pytest.raises(DataError, match=r"class_counts.*\(3,\);.*2"):
         longtail_report(labels=np.array([0]), predictions=np.array([0]), num_classes=2, class_counts=np.ones(3, int))
 
 

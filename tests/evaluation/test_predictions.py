@@ -92,7 +92,7 @@ def test_an_empty_attribute_column_is_refused():
 
 
 def test_rows_without_a_prediction_are_counted():
-    with pytest.raises(DataError, match="1 rows have no prediction; the first is row 3"):
+    with pytest.raises(DataError, match=r"1 rows.*prediction;.*row 3"):
         evaluate_predictions(ANIMALS.assign(prediction=["cat", "dog", "", "dog"]))
 
 

@@ -8,12 +8,12 @@ TWO = np.array([0, 1])
 
 
 def test_a_prediction_outside_the_classes_is_named():
-    with pytest.raises(DataError, match="A prediction is 2; allowed are 0 to 1"):
+    with pytest.raises(DataError, match=r"prediction.*2;.*0.*1"):
         check_predictions(labels=TWO, predictions=np.array([0, 2]), num_classes=2)
 
 
 def test_a_negative_label_is_named():
-    with pytest.raises(DataError, match="A label is -1; allowed are 0 to 1"):
+    with pytest.raises(DataError, match=r"label.*-1;.*0.*1"):
         check_predictions(labels=np.array([-1, 0]), predictions=TWO, num_classes=2)
 
 
@@ -28,7 +28,7 @@ def test_scores_in_place_of_predictions_are_refused():
 
 
 def test_no_classes_is_an_option_error():
-    with pytest.raises(OptionError, match=r"num_classes must be a whole number from 1 to .*, got 0"):
+    with pytest.raises(OptionError, match=r"num_classes.*1.*,.*0"):
         check_predictions(labels=TWO, predictions=TWO, num_classes=0)
 
 
@@ -43,5 +43,5 @@ def test_attributes_of_another_length_are_refused():
 
 
 def test_no_attributes_is_an_option_error():
-    with pytest.raises(OptionError, match=r"num_attributes must be a whole number from 1 to .*, got 0"):
+    with pytest.raises(OptionError, match=r"num_attributes.*1.*,.*0"):
         check_attributes(labels=TWO, attributes=TWO, num_attributes=0)

@@ -98,7 +98,7 @@ def test_strange_file_names_are_read(tree, name):
 
 def test_a_file_name_that_is_not_utf8_is_quarantined(tree):
     shutil.copy(tree / "cat" / "0.png", os.fsencode(tree / "cat") + b"/\xff.png")
-    with pytest.raises(DataError, match=r"cat/\\udcff\.png has a name that is not UTF-8"):
+    with pytest.raises(DataError, match=r"cat/\\udcff\.png.*UTF-8"):
         read_data(tree)
     manifest = read_data(tree, DataOptions(max_unreadable=0.2))
     assert [item.path for item in manifest.quarantined] == ["cat/\\udcff.png"]

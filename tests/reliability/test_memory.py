@@ -16,7 +16,7 @@ from pathlib import Path
 from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.groups import summary
 from synaug.data.images.codec import Encoding
-from synaug.data.manifest import read_manifest, write_manifest
+from synaug.data.manifest_file import read_manifest, write_manifest
 from synaug.data.readers import read_data
 from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.planning.slots import slots

@@ -43,7 +43,7 @@ def test_an_option_out_of_range_is_refused_by_name(name, value):
 
 def test_more_steps_than_the_scheduler_has_are_refused_by_name():
     recipe = with_overrides(Recipe(), {"generate.steps": 9_999, "generate.batch_size": 1, "generate.device": "cpu"})
-    with pytest.raises(OptionError, match=r"generate\.steps 9999 is more than the 1000 steps of the scheduler"):
+    with pytest.raises(OptionError, match=r"generate\.steps 9999.*1000 steps.*scheduler"):
         load_generator("embedded", recipe.generate)
 
 

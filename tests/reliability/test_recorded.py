@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 import synaug
 from synaug.data.images import codec
 from synaug.data.images.ai_mark import marked
-from synaug.data.manifest import read_image, read_manifest
+from synaug.data.manifest import read_image
+from synaug.data.manifest_file import read_manifest
 from synaug.data.readers import read_data
 from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import with_overrides

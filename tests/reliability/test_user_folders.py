@@ -414,16 +414,16 @@ def test_a_bench_interrupted_while_its_processes_import_ends_with_75(work):
     (work / "b.yaml").write_text(json.dumps(slow))
     program = ANSWERING + (
         "import os, threading\n"
-        "from synaug.bench import grid\n"
+        "from synaug.bench import processes\n"
         "from synaug import cli\n"
-        "real = grid.ProcessPoolExecutor.submit\n"
+        "real = processes.ProcessPoolExecutor.submit\n"
         "def submit(*a, **k):\n"
         "    future = real(*a, **k)\n"
         "    threading.Timer(float(os.environ['DELAY']), os.killpg, (0, signal.SIGINT)).start() if not done else None\n"
         "    done.append(1)\n"
         "    return future\n"
         "done = []\n"
-        "grid.ProcessPoolExecutor.submit = submit\n"
+        "processes.ProcessPoolExecutor.submit = submit\n"
         "if __name__ == '__main__':\n"
         "    cli.main()\n"
     )

@@ -133,7 +133,7 @@ def test_many_classes_show_a_list_of_mistakes_and_no_matrix(content):
 
 
 def test_a_matrix_of_another_size_is_refused(content):
-    with pytest.raises(DataError, match=r"confusion matrix of synaug has shape \(2, 2\); expected \(10, 10\)"):
+    with pytest.raises(DataError, match=r"matrix.*synaug.*\(2, 2\);.*\(10, 10\)"):
         make_report(content | {"confusions": {"synaug": {"matrix": [[1, 0], [0, 1]], "pairs": []}}})
 
 
@@ -144,7 +144,7 @@ def test_a_written_report_is_read_back(content, tmp_path):
 
 def test_another_schema_version_is_refused(content, tmp_path):
     storage.write_json(tmp_path / "report.json", content | {"schema_version": 2})
-    with pytest.raises(DataError, match="has schema version 2; this synaug reads version 1"):
+    with pytest.raises(DataError, match=r"schema version 2;.*synaug.*version 1"):
         read_report(tmp_path / "report.json")
 
 

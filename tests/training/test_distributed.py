@@ -67,5 +67,5 @@ def test_without_a_launcher_there_is_one_process(monkeypatch):
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_refused():
-    with pytest.raises(OptionError, match=r"A batch of 9 images cannot be divided among 2 processes"):
+    with pytest.raises(OptionError, match=r"batch.*9 images.*2 processes"):
         Team(size=2).check(9)

@@ -72,7 +72,7 @@ def test_an_empty_manifest_cannot_be_loaded():
 
 
 def test_images_that_are_not_uint8_are_refused():
-    with pytest.raises(DataError, match=r"needs uint8 images of shape \(N, C, H, W\) and N labels, but got"):
+    with pytest.raises(DataError, match=r"uint8 images.*\(N,.*W\).*labels,"):
         make_training_set(torch.zeros(2, 1, 4, 4), torch.zeros(2), num_classes=1)
 
 

@@ -142,5 +142,5 @@ def test_losses_read_late_and_at_once_are_the_same(monkeypatch):
 
 
 def test_a_training_that_diverges_ends_on_a_gpu_too(like_a_gpu):
-    with pytest.raises(SynaugError, match=f"{MAX_SKIPPED + 4} steps up to step 30 of 100"):
+    with pytest.raises(SynaugError, match=rf"{MAX_SKIPPED + 4} steps.*30.*100"):
         trained(NotFiniteIn(set(range(6, 99))), steps=100)

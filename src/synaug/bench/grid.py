@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import itertools
 import json
 import math
-import multiprocessing
-import os
-import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +15,11 @@ import numpy as np
 
 from synaug.bench.experiments import Experiment, data_of, recipe_of
 from synaug.bench.pictures import write_pictures
+from synaug.bench.processes import run_in_processes
 from synaug.bench.result_tables import markdown, table
 from synaug.config import Recipe
 from synaug.data import groups
 from synaug.data.benchmarks import deciding_options
-from synaug.errors import EnvironmentFault, Interrupted
 from synaug.evaluation import train_weighted_accuracy
 from synaug.methods import (
     check_methods,
@@ -43,20 +36,16 @@ from synaug.pipeline.reporting import is_reported
 from synaug.pipeline.reporting.report import report
 from synaug.pipeline.train import train
 from synaug.run_directory import Run, RunPaths, read_lock
-from synaug.runtime import Progress, check_free, claim, keep_freed_memory, machine, signals, silent, storage
+from synaug.runtime import Progress, check_free, claim, machine, signals, silent, storage
 from synaug.runtime.files import directories
 from synaug.runtime.records import of_form
-from synaug.runtime.security import trusted, trusting
 from synaug.schemas import Result
 from synaug.synthesis.execution import is_settled, synthetic_manifest
 from synaug.synthesis.planning import read_plan
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
-    from multiprocessing.process import BaseProcess
+    pass
 
-_CONFIRMED = contextlib.ExitStack()  # code that a process of the pool may run, during its whole life
-LOOK_EVERY = 0.5  # seconds between checks for a request to stop
 RESULTS, TABLE, CONTENT = "results.jsonl", "bench.md", "bench.json"
 
 
@@ -158,80 +147,13 @@ def run_bench(
         for cell in grid:
             run_cell(experiment, cell, progress=progress)
     else:
-        _run_together(experiment, grid, jobs, progress)
+        run_in_processes(
+            functools.partial(run_cell, experiment),
+            grid,
+            jobs,
+            lambda number, cell: progress("running the grid", number, len(grid), cell.folder.name),
+        )
     return collect(experiment, out, seeds)
-
-
-def _run_together(experiment: Experiment, grid: Sequence[Cell], jobs: int, progress: Progress) -> None:
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    context = multiprocessing.get_context("spawn")
-    told, going_on = context.Pipe(duplex=False)  # an Event would wait for processes that do not answer
-    shared = (threads, told, signals.PATIENCE, trusted())
-    pool = ProcessPoolExecutor(jobs, context, initializer=_begin_process, initargs=shared)
-    before, workers = set(multiprocessing.active_children()), []
-    try:
-        resource_tracker.ensure_running()  # since its start lets signals in
-        with signals.held_back():  # since a new process cannot answer a signal during its imports
-            futures = {pool.submit(_run_in_process, experiment, cell): cell for cell in grid}
-        workers = [child for child in multiprocessing.active_children() if child not in before]
-        waiting = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-                progress("running the grid", len(grid) - len(waiting), len(grid), futures[future].folder.name)
-            signals.stop_here()
-    except BrokenProcessPool as error:
-        signals.stop_here()
-        raise EnvironmentFault(
-            "A process of the bench was killed, most likely for lack of memory. Use fewer --jobs, or rerun the "
-            "same command to resume."
-        ) from error
-    finally:
-        going_on.close()
-        told.close()
-        pool.shutdown(wait=False, cancel_futures=True)
-        _end(workers)
-
-
-def _end(workers: Sequence[BaseProcess]) -> None:
-    """Wait ``signals.PATIENCE`` seconds for the processes to end, and kill the rest; no finished work is lost."""
-    deadline = time.monotonic() + signals.PATIENCE
-    try:
-        for worker in workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
-    finally:  # also if a second signal interrupts the wait
-        for worker in workers:
-            if worker.is_alive():
-                worker.kill()
-                worker.join()
-
-
-def _begin_process(threads: int, told: Connection, patience: float, confirmed: frozenset[str]) -> None:
-    """Set up a process of the pool; it stops at its next safe point once the parent closes its end or is gone."""
-    import torch
-
-    signals.let_in()
-    keep_freed_memory()
-    _CONFIRMED.enter_context(trusting(*confirmed))
-    torch.set_num_threads(threads)
-    threading.Thread(target=_watch, args=(told, patience), daemon=True).start()
-
-
-def _watch(told: Connection, patience: float) -> None:
-    told.poll(None)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    deadline = time.monotonic() + patience
-    while parent.is_alive() or time.monotonic() < deadline:
-        signals.request()  # repeatedly, so that a run directory started after the request stops too
-        time.sleep(LOOK_EVERY)
-    os._exit(Interrupted.exit_code)  # the parent is gone, and nobody else would end this process
-
-
-def _run_in_process(experiment: Experiment, cell: Cell) -> None:
-    with signals.graceful():
-        run_cell(experiment, cell)
 
 
 def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent) -> None:

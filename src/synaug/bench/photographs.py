@@ -51,7 +51,7 @@ def run_photographs(*, seeds: int = 3, progress: Progress = silent) -> dict[str,
     accepted: list[float] = []
     for seed in range(seeds):
         progress("fitting classifiers", seed, seeds, f"seed {seed}")
-        made, labels, share = filled_up(stamps, embed, seed=seed)
+        synthetic, labels, share = filled_up(stamps, embed, seed=seed)
         accepted.append(share)
         found = {
             "pixels": _predicted(pixels[0], train.labels, pixels[1]),
@@ -59,7 +59,7 @@ def run_photographs(*, seeds: int = 3, progress: Progress = silent) -> dict[str,
             "class_balanced": _predicted(features[0], train.labels, features[1], by=train.labels),
             "group_balanced": _predicted(features[0], train.labels, features[1], by=_groups(train)),
             "filled_with_cutouts": _predicted(
-                np.concatenate([features[0], embed(made)]), np.concatenate([train.labels, labels]), features[1]
+                np.concatenate([features[0], embed(synthetic)]), np.concatenate([train.labels, labels]), features[1]
             ),
             "fine_tuned": fine_tuned_predictions(train, test, network, seed=seed, progress=progress),
         }

@@ -15,9 +15,9 @@ from .manifest import SINGLE_ATTRIBUTE as SINGLE_ATTRIBUTE
 from .manifest import Manifest as Manifest
 from .manifest import from_arrays as from_arrays
 from .manifest import joined as joined
-from .manifest import manifest_bytes as manifest_bytes
 from .manifest import read_image as read_image
-from .manifest import read_manifest as read_manifest
+from .manifest_file import manifest_bytes as manifest_bytes
+from .manifest_file import read_manifest as read_manifest
 from .readers import read_data as read_data
 from .subsets import balanced_positions as balanced_positions
 from .subsets import content_numbers as content_numbers

@@ -37,7 +37,8 @@ from synaug.data.formats.tables import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.images import decoded, file_bytes, frame_notes, is_marked, num_frames
 from synaug.data.images.thumbnails import thumbnails
 from synaug.data.labels import windows_notes
-from synaug.data.manifest import COLUMNS, SINGLE_ATTRIBUTE, Manifest, Quarantined, read_manifest
+from synaug.data.manifest import COLUMNS, SINGLE_ATTRIBUTE, Manifest, Quarantined
+from synaug.data.manifest_file import read_manifest
 from synaug.data.similarity import with_duplicates
 from synaug.errors import DataError, OptionError
 from synaug.runtime import (

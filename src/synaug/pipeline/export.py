@@ -71,10 +71,10 @@ def _origin(run: RunPaths) -> dict[str, str | None]:
 def _card_facts(run: Run) -> dict[str, object]:
     """Return the facts about the synthetic images for the data card."""
     plan = run.plan
-    made = synthesis_summary(plan, run.path)
-    rejected = ", ".join(f"{reason} {number:,}" for reason, number in made["rejected"].items()) or "none"
+    counts = synthesis_summary(plan, run.path)
+    rejected = ", ".join(f"{reason} {number:,}" for reason, number in counts["rejected"].items()) or "none"
     return {
-        "synthetic images": f"{made['accepted']:,} accepted of {made['requested']:,} planned",
+        "synthetic images": f"{counts['accepted']:,} accepted of {counts['requested']:,} planned",
         "rejected attempts": rejected,
         "checks": ", ".join(run.recipe.quality.gates),
         "prompts": prompts_origin(plan),

@@ -250,19 +250,19 @@ def rejections(run: Run, rejected: Mapping[str, int]) -> dict[str, int]:
     return dict.fromkeys(shown, 0) | dict(rejected)
 
 
-def check_complete(run: Run, made: SynthesisSummary | Synthesis | None = None) -> None:
+def check_complete(run: Run, counts: SynthesisSummary | Synthesis | None = None) -> None:
     """Raise an IncompleteError if the images are unusable, or more are missing than ``quality.max_missing`` allows.
 
     Args:
         run: whose images are counted.
-        made: the images of one shard, or those of the report; default: those of all shards, read from the run.
+        counts: the images of one shard, or those of the report; default: those of all shards, read from the run.
     """
-    made = made or synthesis_summary(run.plan, run.path)
+    counts = counts or synthesis_summary(run.plan, run.path)
     allowed = run.recipe.quality.max_missing
-    if made["missing"] > allowed * made["requested"]:
-        reasons = ", ".join(f"{number:,} {reason}" for reason, number in made["rejected"].items())
+    if counts["missing"] > allowed * counts["requested"]:
+        reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts["rejected"].items())
         raise IncompleteError(
-            f"{made['missing']:,} of {made['requested']:,} images are missing because every attempt was rejected "
+            f"{counts['missing']:,} of {counts['requested']:,} images are missing because every attempt was rejected "
             f"({reasons}); allowed are {100 * allowed:g} %. Look at {run.path / 'rejected'}, then change the prompts "
             "or the model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )

@@ -36,9 +36,9 @@ def chosen_result(results: Sequence[Result], run: RunPaths) -> Result:
     one trained on real images alone.
     """
     by_method = {result["method"]: result for result in results}
-    made = by_method.get(read_choice(run).get("chosen", ""))
-    if made is not None and not (made["uses_synthetic"] and unusable(run)):
-        return made
+    chosen = by_method.get(read_choice(run).get("chosen", ""))
+    if chosen is not None and not (chosen["uses_synthetic"] and unusable(run)):
+        return chosen
     if unusable(run):
         alone = [each for each in results if not each["uses_synthetic"] and not each["is_bound"]]
         if alone:

@@ -24,13 +24,13 @@ def status(run: Run) -> Status:
     """
     recipe = run.recipe
     plan = run.plan
-    made = synthesis_summary(plan, run.path)
+    counts = synthesis_summary(plan, run.path)
     results = {result["method"]: result["accuracy"] for result in finished_results(run, recipe)}
     holders = storage.holders(run.path)
     is_made = is_settled(plan, folder=run.path, quality=recipe.quality)
     workers = max(1, sum(name.startswith("worker-") for name in holders))
-    rate = workers * made["accepted"] / made["seconds"] if made["seconds"] else math.nan
-    left = made["missing"] / rate if rate else math.nan
+    rate = workers * counts["accepted"] / counts["seconds"] if counts["seconds"] else math.nan
+    left = counts["missing"] / rate if rate else math.nan
     training = _training(run)
     if not is_made:
         generates = any(name.startswith(("worker-", "fitting")) for name in holders)
@@ -46,9 +46,9 @@ def status(run: Run) -> Status:
         "stage": "train" if training else stage,
         "model": recipe.plan.model,
         "images": {
-            "planned": made["requested"],
-            "accepted": made["accepted"],
-            "rejected": sum(made["rejected"].values()),
+            "planned": counts["requested"],
+            "accepted": counts["accepted"],
+            "rejected": sum(counts["rejected"].values()),
             "per_second": rate,
             "seconds_left": 0.0 if is_made else left,
         },

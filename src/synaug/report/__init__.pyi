@@ -8,7 +8,6 @@ from .html import make_report as make_report
 from .html import read_report as read_report
 from .results_table import number_or_nan as number_or_nan
 from .results_table import recalls as recalls
-from .results_table import results_table as results_table
 from .results_table import shown_columns as shown_columns
 from .sections import MAX_CLASSES_IN_MATRIX as MAX_CLASSES_IN_MATRIX
 from .sections import ReportImages as ReportImages
@@ -16,7 +15,6 @@ from .sections import gallery as gallery
 from .seeds import over_seeds as over_seeds
 from .summary import ALARM as ALARM
 from .summary import reason_text as reason_text
-from .summary import summary as summary
 from .svg import confused_pairs as confused_pairs
 from .usage import data_usage_lines as data_usage_lines
 from .usage import usage_lines as usage_lines

@@ -147,14 +147,14 @@ def _recall_intervals(report: Report, method: str | None) -> dict[str, Sequence[
 
 def count_rows(report: Report) -> list[CountRow]:
     real = report["data"]["class_counts"]
-    made = _accepted_by_class(report)
-    largest = max((real.get(name, 0) + made.get(name, 0) for name in real), default=0)
+    synthetic = _accepted_by_class(report)
+    largest = max((real.get(name, 0) + synthetic.get(name, 0) for name in real), default=0)
     return [
         {
             "name": name,
             "real": real.get(name, 0),
-            "synthetic": made.get(name, 0),
-            "picture": svg.count_bar(real.get(name, 0), made.get(name, 0), largest),
+            "synthetic": synthetic.get(name, 0),
+            "picture": svg.count_bar(real.get(name, 0), synthetic.get(name, 0), largest),
         }
         for name in _by_count(report)
     ]
@@ -210,7 +210,7 @@ def _with_prompts(images: Sequence[Image.Image], prompts: Sequence[str]) -> list
 def rejections(report: Report) -> list[RejectionRow]:
     counts = {reason: count for reason, count in (report["synthesis"].get("rejected") or {}).items() if count}
     by_class = report["synthesis"].get("rejected_by_class") or {}
-    made = sum(counts.values()) + (report["synthesis"].get("accepted") or 0)
+    num_images = sum(counts.values()) + (report["synthesis"].get("accepted") or 0)
     rows: list[RejectionRow] = []
     for reason in sorted(counts, key=lambda name: -counts[name]):
         hit = {name: reasons.get(reason, 0) for name, reasons in by_class.items() if reasons.get(reason)}
@@ -218,7 +218,7 @@ def rejections(report: Report) -> list[RejectionRow]:
             {
                 "reason": reason_text(reason),
                 "count": counts[reason],
-                "share": counts[reason] / made,
+                "share": counts[reason] / num_images,
                 "classes": sorted(hit.items(), key=lambda item: -item[1])[:3],
             }
         )
@@ -354,10 +354,10 @@ def settings(content: Mapping[str, object], *, prefix: str = "") -> list[tuple[s
 
 def costs(report: Report) -> list[tuple[str, str, float]]:
     """Return the costs of the run, as label, kind of number and number."""
-    made, disk = report["synthesis"], report.get("disk") or {}
+    synthesis, disk = report["synthesis"], report.get("disk") or {}
     rows = [
-        ("Making images", "duration", made.get("seconds")),
-        ("Images a second", "number", made.get("images_per_second")),
+        ("Making images", "duration", synthesis.get("seconds")),
+        ("Images a second", "number", synthesis.get("images_per_second")),
         ("Training", "duration", report["training"].get("seconds")),
         ("Disk, synthetic images", "size", disk.get("synthetic")),
         ("Disk, trained networks", "size", disk.get("checkpoints")),

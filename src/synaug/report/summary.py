@@ -127,16 +127,16 @@ def _overall(report: Report, before: str | None, after: str | None) -> str:
     if math.isnan(old) or math.isnan(new):
         row = rows.get(after or before or "") or next(iter(rows.values()))
         return f"{on}, accuracy is {percent(row.means['accuracy'], 1)} with {spoken(row.method)}."
-    told = report.get("comparison") or {}
-    if {told.get("method"), told.get("other")} == {before, after}:
+    comparison = report.get("comparison") or {}
+    if {comparison.get("method"), comparison.get("other")} == {before, after}:
         texts = []
-    elif told:
+    elif comparison:
         texts = [f"Accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
     else:
         texts = [f"{on}, accuracy {_went(old, new, 1, spoken(before), spoken(after))}."]
-    if not told and num_test and abs(new - old) < _chance(old, new, num_test):
+    if not comparison and num_test and abs(new - old) < _chance(old, new, num_test):
         texts.append("A difference this small can be chance with so few test images.")
-    elif new < old and not told:
+    elif new < old and not comparison:
         texts.append("Overall, the synthetic images did not help here.")
     few_old, few_new = (rows[method].means["few"] if method else _NAN for method in (before, after))
     if not (math.isnan(few_old) or math.isnan(few_new)) and num_tested(report, few_only=True) >= MIN_TEST_IMAGES:
@@ -206,9 +206,9 @@ def _losers(report: Report, before: str | None, after: str | None) -> str:
 
 
 def _synthesis(report: Report) -> str:
-    made = report["synthesis"]
-    requested, accepted = made.get("requested") or 0, made.get("accepted") or 0
-    rejected = {reason: count for reason, count in (made.get("rejected") or {}).items() if count}
+    synthesis = report["synthesis"]
+    requested, accepted = synthesis.get("requested") or 0, synthesis.get("accepted") or 0
+    rejected = {reason: count for reason, count in (synthesis.get("rejected") or {}).items() if count}
     num_rejected = sum(rejected.values())
     if not requested and not accepted and not num_rejected:
         return "No synthetic images were requested."
@@ -223,7 +223,7 @@ def _synthesis(report: Report) -> str:
             f"{num_rejected:,} of {counted(num_rejected + accepted, 'image')} "
             f"{agreeing(num_rejected, 'was', 'were')} rejected, {every} {reason_text(reason)}."
         )
-    missing = made.get("missing") or 0
+    missing = synthesis.get("missing") or 0
     if missing:
         texts.append(f"{missing:,} of the {requested:,} planned images are missing.")
     return " ".join(texts)

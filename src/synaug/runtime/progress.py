@@ -23,10 +23,10 @@ Progress = Callable[[str, int, int, str], None]
 def of_seed(progress: Progress, seed: int) -> Progress:
     """Return a progress callback that adds the seed to each stage name."""
 
-    def told(stage: str, done: int, total: int, note: str) -> None:
+    def with_seed(stage: str, done: int, total: int, note: str) -> None:
         progress(f"{stage}, seed {seed}", done, total, note)
 
-    return told
+    return with_seed
 
 
 def silent(stage: str, done: int, total: int, note: str = "") -> None:

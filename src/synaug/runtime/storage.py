@@ -265,10 +265,10 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
     """Yield a folder outside every run for files that a library writes itself; it is removed after the block."""
     with contextlib.ExitStack() as stack:
         with naming(Path(tempfile.gettempdir()), "make a scratch folder in"):
-            made = effects.perform(
+            created = effects.perform(
                 "mkdir", Path(tempfile.gettempdir()), tempfile.TemporaryDirectory, None, f"synaug-{prefix}-"
             )
-            folder = stack.enter_context(made)
+            folder = stack.enter_context(created)
         yield Path(folder)
 
 

@@ -180,7 +180,7 @@ def test_celeba_in_both_forms(tmp_path, save_image, kind):
 def test_celeba_by_another_attribute_and_what_is_wrong(tmp_path, save_image):
     root = celeba(tmp_path, save_image, kind="csv")
     assert read_data(root, trial("celeba", label="Male")).class_names == ("female", "male")
-    with pytest.raises(OptionError, match=r"Unknown CelebA label 'Blond'\. Did you mean 'Blond_Hair'"):
+    with pytest.raises(OptionError, match=r"CelebA label 'Blond'\..*'Blond_Hair'"):
         read_data(root, trial("celeba", label="Blond"))
     with pytest.raises(OptionError, match="both 'Male'"):
         read_data(root, trial("celeba", label="Male", attribute="Male"))

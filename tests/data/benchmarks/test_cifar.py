@@ -73,7 +73,7 @@ def test_the_five_batches_of_cifar10_and_its_unpacked_folder(cifar_archive, tmp_
     packed = read_data(path, options)
     with tarfile.open(path) as tar:
         tar.extractall(tmp_path / "unpacked", **SAFELY)
-    with pytest.raises(DataError, match=r"data_batch_1 is not the official file: its MD5 is"):
+    with pytest.raises(DataError, match=r"data_batch_1.*MD5"):
         read_data(tmp_path / "unpacked", options)
     for name in (*CIFAR10.train, CIFAR10.test, CIFAR10.meta):
         data = (tmp_path / "unpacked" / CIFAR10.folder / name).read_bytes()
@@ -84,9 +84,7 @@ def test_the_five_batches_of_cifar10_and_its_unpacked_folder(cifar_archive, tmp_
 def test_another_md5_is_refused_before_anything_is_opened(cifar_archive):
     path = cifar_archive(CIFAR100)
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(
-        DataError, match=r"its MD5 is [0-9a-f]{32}, expected [0-9a-f]{32}\. It was not opened\. Download it again"
-    ):
+    with pytest.raises(DataError, match=r"MD5.*[0-9a-f]{32},.*[0-9a-f]{32}\."):
         read_data(path, TRIAL)
 
 
@@ -147,10 +145,8 @@ def test_a_member_that_is_a_link_is_refused(cifar_archive, monkeypatch):
 
 
 def test_what_is_missing_is_said(cifar_archive, tmp_path):
-    with pytest.raises(DataError, match=r"neither cifar-100-python.tar.gz nor the folder.*missing: train, test, meta"):
+    with pytest.raises(DataError, match=r"cifar-100-python.tar.gz.*folder.*missing: train, test, meta"):
         read_data(tmp_path, TRIAL)
     whole = TRIAL.model_copy(update={"partial": False})
-    with pytest.raises(
-        DataError, match=r"expected 100 classes of 500 training images, found 80 .* 4 classes: class 'apple'"
-    ):
+    with pytest.raises(DataError, match=r"100 classes.*500 training images,.*80.*4 classes: class 'apple'"):
         read_data(cifar_archive(CIFAR100), whole)

@@ -24,7 +24,8 @@ from synaug.data.export.verify import verify_dataset
 from synaug.data.export.writer import export_dataset
 from synaug.data.images.ai_mark import is_marked
 from synaug.data.images.codec import Encoding, encode
-from synaug.data.manifest import from_arrays, joined, write_manifest
+from synaug.data.manifest import from_arrays, joined
+from synaug.data.manifest_file import write_manifest
 from synaug.data.readers import read_data
 from synaug.errors import ChangedFileError, DataError, EnvironmentFault, OptionError
 

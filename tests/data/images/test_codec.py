@@ -113,7 +113,7 @@ def test_formats_that_are_not_on_the_list_are_refused():
 
 
 def test_too_many_pixels_are_an_error():
-    with pytest.raises(DataError, match=r"has 10000 x 5001 pixels; allowed are 50,000,000 in all"):
+    with pytest.raises(DataError, match=r"10000.*5001.*50,000,000"):
         decoded(saved(Image.new("1", (10_000, 5_001))))
 
 

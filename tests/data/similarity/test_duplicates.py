@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 
 from synaug.config import DataOptions
 from synaug.data.images.thumbnails import thumbnails
-from synaug.data.manifest import read_manifest, write_manifest
+from synaug.data.manifest_file import read_manifest, write_manifest
 from synaug.data.readers import read_data
 from synaug.data.similarity.similarity_search import near_pairs
 from synaug.data.subsets import with_test_split

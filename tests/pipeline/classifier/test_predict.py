@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 import synaug as package
-from synaug.data.manifest import read_image, read_manifest
+from synaug.data.manifest import read_image
+from synaug.data.manifest_file import read_manifest
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.classifier.export_classifier import export_classifier
 from synaug.pipeline.classifier.predict import load_classifier, predict_files

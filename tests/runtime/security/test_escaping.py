@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import synaug as synaug_package
 from synaug.cli import COMMANDS
-from synaug.cli.printing.console import Console, escape, show_summary
+from synaug.cli.printing.result_lines import show_summary
+from synaug.cli.printing.terminal import Console, escape
 from synaug.runtime.progress import ConsoleProgress
 from synaug.runtime.security.escaping import json_text, markdown, markdown_code, visible
 

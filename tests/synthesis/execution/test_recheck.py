@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from synaug.runtime import storage
+from synaug.synthesis.execution.counts import synthesis_summary
 from synaug.synthesis.execution.provenance import synthetic_manifest
 from synaug.synthesis.execution.recheck import count_failed, recheck, withdraw
-from synaug.synthesis.execution.worker import rejected_files, synthesis_summary, synthesize
+from synaug.synthesis.execution.worker import rejected_files, synthesize
 from synaug.synthesis.quality.gates import Verdict
 
 

@@ -8,10 +8,11 @@ from synaug.data.manifest import read_image
 from synaug.errors import DataError
 from synaug.runtime.storage import read_records
 from synaug.synthesis.execution import review_decisions
+from synaug.synthesis.execution.counts import synthesis_summary
 from synaug.synthesis.execution.journal import read_tally, revised_path
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
 from synaug.synthesis.execution.recheck import recheck
-from synaug.synthesis.execution.worker import rejected_files, synthesis_summary, synthesize
+from synaug.synthesis.execution.worker import rejected_files, synthesize
 from synaug.synthesis.planning.slots import slots
 from synaug.synthesis.quality.gates import Verdict
 
@@ -121,7 +122,7 @@ def test_what_a_gate_rejected_needs_no_second_rejection(plan, folder):
 
 def test_one_image_may_take_the_place_of_another_that_is_rejected(plan, folder):
     slot = next(n for n in names(plan, folder, "rejected") if f"{n[:-1]}1" in names(plan, folder, "accepted"))[:-2]
-    with pytest.raises(DataError, match=rf"line 2: the place of {slot}-0 is taken by {slot}-1; reject that one"):
+    with pytest.raises(DataError, match=rf"line 2:.*{slot}-0.*{slot}-1;"):
         decide(plan, folder, {f"{slot}-0": "accept"})
     decide(plan, folder, {f"{slot}-0": "accept", f"{slot}-1": "reject"})
     made = provenance(plan, folder).set_index("id")
@@ -188,7 +189,7 @@ def test_a_table_as_a_spreadsheet_saves_it_is_read(tmp_path):
 
 def test_an_unknown_image_is_named_and_nothing_is_changed(plan, folder):
     name = names(plan, folder, "accepted")[0]
-    with pytest.raises(DataError, match="line 3: no image 'nobody-0' was made in this run"):
+    with pytest.raises(DataError, match=r"line 3:.*'nobody-0'"):
         decide(plan, folder, {name: "reject", "nobody-0": "reject"})
     assert not revised_path(folder).exists()
 

@@ -20,8 +20,9 @@ from synaug.data.images.codec import Encoding
 from synaug.data.manifest import joined, read_image
 from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.runtime import signals, storage
+from synaug.synthesis.execution.counts import is_settled, synthesis_summary
 from synaug.synthesis.execution.provenance import provenance, synthetic_manifest
-from synaug.synthesis.execution.worker import is_settled, rejected_files, synthesis_summary, synthesize
+from synaug.synthesis.execution.worker import rejected_files, synthesize
 from synaug.synthesis.generators.diffusion import Generated
 from synaug.synthesis.generators.init_images import Guide
 from synaug.synthesis.generators.loading import load_generator
@@ -224,12 +225,12 @@ def test_images_of_another_plan_are_refused(plan, tmp_path):
 
 
 def test_a_generator_that_returns_too_few_images_is_named(plan, tmp_path):
-    with pytest.raises(OptionError, match="The generator returned 0 images for 16 prompts"):
+    with pytest.raises(OptionError, match=r"generator.*0 images.*16 prompts"):
         synthesize(plan, lambda prompts, *, seeds: [], folder=tmp_path)
 
 
 def test_what_is_no_generator_or_makes_no_images_is_named(plan, tmp_path):
-    with pytest.raises(OptionError, match="generator must be a function, or None, got str: 'sd15'"):
+    with pytest.raises(OptionError, match=r"generator.*str: 'sd15'"):
         synthesize(plan, "sd15", folder=tmp_path)
     with pytest.raises(OptionError, match="The generator returned str; expected Pillow images"):
         synthesize(plan, lambda prompts, *, seeds: prompts, folder=tmp_path)

@@ -117,7 +117,7 @@ def test_a_template_is_checked_before_anything_is_made():
 
 
 def test_intra_needs_a_real_image():
-    with pytest.raises(OptionError, match="variant 'intra' starts from real images, and 'ankle boot' has none"):
+    with pytest.raises(OptionError, match=r"variant 'intra'.*images,.*'ankle boot'"):
         plan_of([3, 0], variant="intra")
 
 
@@ -176,7 +176,7 @@ def test_shards_of_whole_classes_are_disjoint_complete_and_even(num):
 
 
 def test_a_wrong_shard_is_refused():
-    with pytest.raises(OptionError, match="shard must be i/n with 0 <= i < n, got 3/3"):
+    with pytest.raises(OptionError, match=r"shard.*i/n.*0 <=.*<.*3/3"):
         slots(plan_of([2, 1]), (3, 3))
 
 
@@ -217,7 +217,7 @@ def test_a_plan_survives_its_file(tmp_path):
 
 def test_a_plan_of_another_version_is_refused(tmp_path):
     (tmp_path / "plan.json").write_text('{"schema_version": 99}')
-    with pytest.raises(DataError, match=r"is not a plan of version 1 \(found 99\)"):
+    with pytest.raises(DataError, match=r"version 1 \(found 99\)"):
         read_plan(tmp_path / "plan.json")
 
 

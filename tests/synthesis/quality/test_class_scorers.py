@@ -12,7 +12,8 @@ from PIL import Image
 from synaug.config import QualityOptions
 from synaug.data import read_data
 from synaug.data.images.thumbnails import SIDE, thumbnails
-from synaug.data.manifest import read_image, read_manifest
+from synaug.data.manifest import read_image
+from synaug.data.manifest_file import read_manifest
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.recipes import read_recipe
 from synaug.runtime import demo_data, demo_recipe
@@ -229,7 +230,7 @@ def test_a_scorer_has_to_be_safe_whole_and_of_the_right_kind(readers, tmp_path):
     with pytest.raises(EnvironmentFault, match=r"only pytorch_model\.bin, which may execute code"):
         find_model(str(folder), layout=TRANSFORMERS)
     (folder / "config.json").unlink()
-    with pytest.raises(EnvironmentFault, match=r"has no config\.json, so it is not a transformers model"):
+    with pytest.raises(EnvironmentFault, match=r"config\.json,.*model"):
         find_model(str(folder), layout=TRANSFORMERS)
 
 
@@ -238,7 +239,7 @@ def test_a_network_that_does_not_read_is_named(tmp_path):
 
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     ViTModel(ViTConfig(**small, image_size=32, patch_size=8)).save_pretrained(tmp_path)
-    with pytest.raises(OptionError, match=r"is a ViTModel, which does not compare images with texts; name a CLIP"):
+    with pytest.raises(OptionError, match=r"ViTModel,.*images.*CLIP"):
         clip_scorer(find_model(str(tmp_path), layout=TRANSFORMERS), CAPTIONS)
 
 

@@ -125,7 +125,7 @@ def test_a_folder_of_another_architecture_than_timms_is_refused(weights):
     about = json.loads((folder / "config.json").read_text())
     about["model_args"] = about.get("model_args", {}) | {"drop_rate": 0.1}
     (folder / "config.json").write_text(json.dumps(about))
-    with pytest.raises(OptionError, match=r"differs from test_efficientnet by \{'drop_rate': 0\.1\}, which a saved"):
+    with pytest.raises(OptionError, match=r"test_efficientnet.*\{'drop_rate': 0\.1\},"):
         check_network(f"local-dir:{folder}")
 
 
@@ -161,9 +161,9 @@ def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weight
     with pytest.raises(OptionError, match="There are no pretrained weights for resnet32"):
         input_of("auto", TrainOptions(pretrained=True), plan)
     assert input_of("auto", TrainOptions(pretrained=True, image_size=96), plan)[1] == 96
-    with pytest.raises(OptionError, match=r"train\.mean has 2 numbers, but the images have 3 channels"):
+    with pytest.raises(OptionError, match=r"train\.mean.*2.*images.*3"):
         images(mean=(0.5, 0.5), std=(1.0, 1.0))
-    with pytest.raises(OptionError, match=r"weights of timm/resnet50 expect images of 224 pixels.*train\.image_size"):
+    with pytest.raises(OptionError, match=r"timm/resnet50.*images.*224 pixels.*train\.image_size"):
         check_inputs(["timm/resnet50"], TrainOptions(network=name, pretrained=True), plan)
 
 

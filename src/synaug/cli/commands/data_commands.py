@@ -65,9 +65,9 @@ def count(
     if as_json:
         print_json({**summary, **account})
     else:
-        from synaug.cli.printing import console
+        from synaug.cli.printing import data_tables
 
-        console.show_counts(summary, account, source=data)
+        data_tables.show_counts(summary, account, source=data)
 
 
 def list_datasets(as_json: Json = False) -> None:
@@ -80,9 +80,9 @@ def list_datasets(as_json: Json = False) -> None:
     if as_json:
         print_json(known_datasets())
     else:
-        from synaug.cli.printing import console
+        from synaug.cli.printing import data_tables
 
-        console.show_datasets(known_datasets())
+        data_tables.show_datasets(known_datasets())
 
 
 def export(
@@ -170,12 +170,12 @@ def export(
     if as_json:
         print_json(facts)
         return
-    from synaug.cli.printing import console
+    from synaug.cli.printing import result_lines
 
     print_text(f"{out}: written.")
     if push_to_hub is not None:
         print_text(facts["repository"])
-    console.show_usage(usage)
+    result_lines.show_usage(usage)
 
 
 def _export_shards(exported: Path, out: Path, per_shard: int, *, taken: Sequence[Any], as_json: bool) -> None:

@@ -57,9 +57,9 @@ def predict(
     if as_json:
         print_json(predictions.table.to_dict("records"))
     else:
-        from synaug.cli.printing import console
+        from synaug.cli.printing import result_lines
 
-        console.show_predictions(predictions.table, out=out, classifier=classifier.method)
+        result_lines.show_predictions(predictions.table, out=out, classifier=classifier.method)
     if predictions.unreadable:
         number = len(predictions.unreadable)
         raise DataError(

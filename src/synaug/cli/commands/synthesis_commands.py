@@ -179,15 +179,15 @@ def generate(
             settings or (),
         )
         result = generate_stage.generate(opened, shard=part, cluster=cluster, progress=progress)
-    made = result.summary()
-    content = {**made, "rejected": generate_stage.rejections(opened, result.rejected)}
+    counts = result.summary()
+    content = {**counts, "rejected": generate_stage.rejections(opened, result.rejected)}
     if as_json:
         print_json(content)
     else:
         from synaug.cli.printing import console
 
         console.show_synthesis(content)
-    generate_stage.check_complete(opened, made)
+    generate_stage.check_complete(opened, counts)
 
 
 def check(

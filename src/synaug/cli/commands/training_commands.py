@@ -66,7 +66,7 @@ def _train(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    from synaug.cli.printing import console
+    from synaug.cli.printing import result_lines
     from synaug.pipeline import check_recipe, check_trainable, usual_methods
     from synaug.pipeline import train as train_stage
     from synaug.pipeline.preview import preview_training
@@ -100,9 +100,9 @@ def _train(
     if as_json:
         print_json(results)
     else:
-        console.show_results(results)
+        result_lines.show_results(results)
         if results:
-            console.show_usage(usage_lines(run))
+            result_lines.show_usage(usage_lines(run))
 
 
 def list_methods(as_json: Json = False) -> None:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synaug.cli.printing.console import percent, show_facts
+from synaug.cli.printing.console import show_facts
 from synaug.cli.printing.output import print_text
+from synaug.cli.printing.result_lines import percent
 from synaug.cli.printing.terminal import Console, Table, escape
 from synaug.evaluation import DISPARITIES
 

@@ -72,8 +72,8 @@ def show_report(content: Report, out: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(content)
         return
-    from synaug.cli.printing import console
+    from synaug.cli.printing import result_lines
 
-    console.show_alarms(content)
-    console.show_results(content["results"])
-    console.show_summary(content, out / "report.html")
+    result_lines.show_alarms(content)
+    result_lines.show_results(content["results"])
+    result_lines.show_summary(content, out / "report.html")

@@ -188,12 +188,12 @@ def _missing_note(counts: Mapping[str, np.ndarray], class_names: Sequence[str]) 
 
 
 def _about_list(about: Mapping[str, object]) -> str:
-    told = {key: value for key, value in about.items() if key not in ("name", "description") and value is not None}
-    if not told:
+    shown = {key: value for key, value in about.items() if key not in ("name", "description") and value is not None}
+    if not shown:
         return ""
     lines = [
         f"- {markdown(key)}: {markdown(value if isinstance(value, str) else json.dumps(value))}"
-        for key, value in told.items()
+        for key, value in shown.items()
     ]
     return "\n".join(["## How it was made", "", *lines, ""])
 

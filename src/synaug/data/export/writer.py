@@ -246,12 +246,12 @@ def _record(images: Manifest, row: int, file_name: str, facts: _Facts) -> dict[s
     if images.num_attributes:
         attribute = images.attributes[row]
         record["attribute"] = images.attribute_names[attribute] if attribute >= 0 else None
-    told = facts.of(row)
-    if isinstance(guide := told.get("guide"), str):
-        told["guide"] = public_id(guide)
-    if isinstance(guides := told.get("guides"), list):
-        told["guides"] = [public_id(str(name)) for name in guides]
-    return record | told
+    row_facts = facts.of(row)
+    if isinstance(guide := row_facts.get("guide"), str):
+        row_facts["guide"] = public_id(guide)
+    if isinstance(guides := row_facts.get("guides"), list):
+        row_facts["guides"] = [public_id(str(name)) for name in guides]
+    return record | row_facts
 
 
 def _content(images: Manifest, row: int, mode: str) -> tuple[bytes, str]:

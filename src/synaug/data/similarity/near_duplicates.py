@@ -87,14 +87,14 @@ def _reducers(side: int) -> tuple[np.ndarray, np.ndarray]:
     """
     each_pixel = Image.fromarray(np.eye(side, dtype=np.float32))
     means = np.asarray(each_pixel.resize((SIDE, side), Image.Resampling.BOX))  # weights as used by Pillow, (side, SIDE)
-    made, inside = np.zeros((_STEPS, SIDE, side), np.float32), np.ones((_STEPS, SIDE), np.float32)
+    resampled, inside = np.zeros((_STEPS, SIDE, side), np.float32), np.ones((_STEPS, SIDE), np.float32)
     farthest = max(1, round(side / _FARTHEST))
     for step, shift in enumerate(np.linspace(-farthest, farthest, _STEPS).astype(int)):
         sources = np.arange(side) + shift
         nearest = np.clip(sources, 0, side - 1)  # repeat the border
-        np.add.at(made[step].T, nearest, means)
+        np.add.at(resampled[step].T, nearest, means)
         inside[step] = (means[sources != nearest] == 0).all(0)
-    return made, inside
+    return resampled, inside
 
 
 def _normalized(thumbnails: np.ndarray, inside: np.ndarray = _WHOLE) -> np.ndarray:

@@ -146,13 +146,13 @@ def audit_with_rejections(found: AuditSection, *, rejected: int, accepted: int, 
         accepted: images that they accepted.
         reason: the most frequent reason, in words.
     """
-    made = rejected + accepted
-    if made < MIN_COMPARED or rejected < _MOST_REJECTED * made or not found.get("usable", True):
+    attempted = rejected + accepted
+    if attempted < MIN_COMPARED or rejected < _MOST_REJECTED * attempted or not found.get("usable", True):
         return found
     overall = found.get("overall") or cast("LightSection", {})
     red = cast("LightSection", {**overall, "color": "red", "findings": [*overall.get("findings", ()), "rejected"]})
     sentence = (
-        f"The synthetic images are unusable: the gates rejected {rejected:,} of {made:,} generated images, "
+        f"The synthetic images are unusable: the gates rejected {rejected:,} of {attempted:,} generated images, "
         f"most often as {reason}."
     )
     return {**found, "sentence": sentence, "usable": False, "overall": red}

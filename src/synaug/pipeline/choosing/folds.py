@@ -50,9 +50,9 @@ def images_shown(training: Manifest, run: Run) -> np.ndarray:
         position = {image: row for row, image in enumerate(real.frame["id"].tolist())}
         table = provenance(run.plan, run.path)
         made_from = {str(record["id"]): _positions(record, position) for record in table.to_dict("records")}
-    made = synthetic_manifest(run.plan, run.path).frame["id"].tolist()
+    ids = synthetic_manifest(run.plan, run.path).frame["id"].tolist()
     given = int(training.is_synthetic.sum())
-    rows: list[list[int]] = [[]] * given + [made_from.get(image, []) for image in made]
+    rows: list[list[int]] = [[]] * given + [made_from.get(image, []) for image in ids]
     most = max([1, *map(len, rows)])
     return np.array([[*each, *[-1] * (most - len(each))] for each in rows], np.int64).reshape(len(rows), most)
 

@@ -231,7 +231,7 @@ def _formats_section(formats: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _method_section(report: Report, result: Result, description: str) -> str:
-    plan, made = report["plan"], report["synthesis"]
+    plan, synthesis = report["plan"], report["synthesis"]
     class_of = plan.get("class_of", {cell: cell.split(" | ")[0] for cell in plan["num_to_generate"]})
     lines = [
         "## Training",
@@ -240,7 +240,8 @@ def _method_section(report: Report, result: Result, description: str) -> str:
         f"{f': {markdown(description)}' if description else ''}",
         f"- Data: {markdown(Path(report['data']['source']).name)}, "  # their location is private
         f"{sum(report['data']['class_counts'].values()):,} real training images",
-        f"- Synthetic images of the run: {made['accepted']:,} accepted, {sum(made['rejected'].values()):,} rejected, "
+        f"- Synthetic images of the run: {synthesis['accepted']:,} accepted, "
+        f"{sum(synthesis['rejected'].values()):,} rejected, "
         f"by {markdown_code(portable_name(plan['model']))}, prompted with {markdown_code(plan['template'])}; "
         "that model's terms apply too",
         f"- Made by synaug {report['synaug_version']}",

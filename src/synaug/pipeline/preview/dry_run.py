@@ -38,29 +38,29 @@ def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Ma
     return plan_stage.drafted_plan(manifest, recipe), manifest
 
 
-def plan_summary(made: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> PlanSummary:
+def plan_summary(plan: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> PlanSummary:
     """Return the facts about a plan that users should see before paying for it; ``pace``: as measured."""
-    quality = with_scorer(recipe, made).quality
+    quality = with_scorer(recipe, plan).quality
     counts = groups.summary(manifest.split("train"))["class_counts"]
     return {
-        **plan_section(made),
+        **plan_section(plan),
         "scorer": quality.scorer,
         "cannot_judge": classes_without_judge(quality, counts),
-        "have": {cell.name: cell.have for cell in made.cells},
+        "have": {cell.name: cell.have for cell in plan.cells},
         "test_images": len(manifest.split("test")),
         "validation_images": len(manifest.split("validation")),
         "data": reading_account(manifest),
-        "estimate": estimate(made, pace),
-        "license": None if made.generate.generator else model_facts(made.options.model)["license"],
-        "cost": float(recipe.api.price * made.num_to_generate) if is_service(made.model) else None,
+        "estimate": estimate(plan, pace),
+        "license": None if plan.generate.generator else model_facts(plan.options.model)["license"],
+        "cost": float(recipe.api.price * plan.num_to_generate) if is_service(plan.model) else None,
         "price": float(recipe.api.price),
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
-        "doubtful_names": doubtful_names(made, recipe.plan.aliases),
-        "model_note": model_note(made),
-        "long_prompts": _prompt_notes(made),
-        "prompts_file": made.options.prompts,
-        "prompt_counts": prompt_account(made, limit_at_hand(made.model)),
-        "spread": {name: each["spread"] for name, each in spread_counts(made).items()},
+        "doubtful_names": doubtful_names(plan, recipe.plan.aliases),
+        "model_note": model_note(plan),
+        "long_prompts": _prompt_notes(plan),
+        "prompts_file": plan.options.prompts,
+        "prompt_counts": prompt_account(plan, limit_at_hand(plan.model)),
+        "spread": {name: each["spread"] for name, each in spread_counts(plan).items()},
     }
 
 
@@ -85,16 +85,16 @@ def preview_run(
     from synaug.training.networks import network_named
 
     check_methods(methods, recipe)
-    made, manifest = _planned(source, recipe, progress)
-    recipe, start = resolve_pretraining(recipe, made)
+    plan, manifest = _planned(source, recipe, progress)
+    recipe, start = resolve_pretraining(recipe, plan)
     methods = usual_methods(methods, recipe, preset=preset)
-    _, side, _ = input_of(recipe.train.network, recipe.train, made)
+    _, side, _ = input_of(recipe.train.network, recipe.train, plan)
     progress("timing the training", 0, 1, "")
-    rivals = choosing_candidates(methods, manifest, recipe, with_synthetic=made.num_to_generate > 0)
-    seconds = seconds_of_features([*methods, *rivals], recipe, made)
+    rivals = choosing_candidates(methods, manifest, recipe, with_synthetic=plan.num_to_generate > 0)
+    seconds = seconds_of_features([*methods, *rivals], recipe, plan)
     progress("timing the training", 1, 1, "")
     return {
-        **plan_summary(made, manifest, recipe),
+        **plan_summary(plan, manifest, recipe),
         "methods": list(methods),
         "num_seeds": num_seeds,
         "network": network_named(recipe.train.network, side),
@@ -165,9 +165,9 @@ def _length(recipe: Recipe, methods: Sequence[str]) -> str:
 def preview_generation(run: Run) -> dict[str, object]:
     """Return the number of images that ``generate`` would still make, and of those without attempts left."""
     recipe, plan, out = run.recipe, run.plan, run.path
-    made, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
-    return {"model": plan.model, "planned": made["requested"], "there": made["accepted"],
-            "to_make": to_make, "given_up": made["missing"] - to_make}  # fmt: skip
+    counts, to_make = synthesis_summary(plan, out), num_unsettled(plan, folder=out, quality=recipe.quality)
+    return {"model": plan.model, "planned": counts["requested"], "there": counts["accepted"],
+            "to_make": to_make, "given_up": counts["missing"] - to_make}  # fmt: skip
 
 
 def preview_training(

@@ -124,9 +124,9 @@ def try_model(trial: PreparedTrial, *, generator: Generator | None = None, progr
     """
     plan, real, folder = trial.plan, _real(trial.manifest), storage.make_folder(trial.out)
     generator = generator or _generator(trial, progress)
-    made = list(_made(trial, generator, progress))
-    shown = [row for row, each in enumerate(made) if each.image is not None and each.problem is None]
-    images: list[Image.Image] = [image for row in shown if (image := made[row].image) is not None]
+    generated = list(_made(trial, generator, progress))
+    shown = [row for row, each in enumerate(generated) if each.image is not None and each.problem is None]
+    images: list[Image.Image] = [image for row in shown if (image := generated[row].image) is not None]
     probabilities, recalls = _judged(real, images, trial.recipe.seed)
     counts = class_counts(real.labels, len(plan.class_names))
     names = safe_names(plan.class_names)
@@ -143,7 +143,7 @@ def try_model(trial: PreparedTrial, *, generator: Generator | None = None, progr
             "recognized": recognized,
             "of": len(mine),
             "best_prompt": pairs[int(np.argmax(own))][0].prompt if mine else None,
-            "rejected": _problems(trial, made, label),
+            "rejected": _problems(trial, generated, label),
         }
         file = f"class-{names[label]}.html"
         storage.write_text(folder / file, _sheet(name, real, label, pairs, own))
@@ -206,9 +206,9 @@ def _made(trial: PreparedTrial, generator: Generator, progress: Progress) -> Ite
     progress("making images", done, done, getattr(generator, "note", ""))
 
 
-def _problems(trial: PreparedTrial, made: Sequence[Generated], label: int) -> dict[str, int]:
+def _problems(trial: PreparedTrial, generated: Sequence[Generated], label: int) -> dict[str, int]:
     """Return how many images of a class could not be used, by reason."""
-    pairs = zip(made, trial.slots, strict=True)
+    pairs = zip(generated, trial.slots, strict=True)
     return dict(Counter(each.problem for each, slot in pairs if slot.cell.label == label and each.problem is not None))
 
 
@@ -229,13 +229,13 @@ def _judged(real: Manifest, images: Sequence[Image.Image], seed: int) -> tuple[n
 
 
 def _sheet(
-    name: str, real: Manifest, label: int, made: Sequence[tuple[Slot, Image.Image]], probabilities: np.ndarray
+    name: str, real: Manifest, label: int, generated: Sequence[tuple[Slot, Image.Image]], probabilities: np.ndarray
 ) -> str:
     from synaug.report import Shot, make_trial_sheet
 
     shots = [
         Shot(name=slot.id, image=image, cell=name, prompt=slot.prompt, scores={"fits its class": float(own)})
-        for (slot, image), own in zip(made, probabilities, strict=True)
+        for (slot, image), own in zip(generated, probabilities, strict=True)
     ]
     examples = [read_image(real, int(row)) for row in np.flatnonzero(real.labels == label)[:REAL_SHOWN]]
     return make_trial_sheet(name, real=examples, shots=shots)

@@ -29,17 +29,17 @@ def model_note(plan: Plan) -> str:
     return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown_to_embedded(plan) else ""
 
 
-def warnings(plan: Plan, made: Synthesis) -> list[str]:
+def warnings(plan: Plan, synthesis: Synthesis) -> list[str]:
     """Return warnings for readers of the results."""
     notes = []
     if plan.model == EMBEDDED:
         notes.append(model_note(plan) or IN_DOMAIN)
-    if made["missing"]:
+    if synthesis["missing"]:
         notes.append(
-            f"{made['missing']:,} of {made['requested']:,} planned images are missing: every attempt was rejected. "
-            "The set is less balanced than planned."
+            f"{synthesis['missing']:,} of {synthesis['requested']:,} planned images are missing: every attempt was "
+            "rejected. The set is less balanced than planned."
         )
-    overruled = made.get("review", {}).get("overruled", {})
+    overruled = synthesis.get("review", {}).get("overruled", {})
     for reason in sorted(overruled.keys() & {"copy", "leak"}):
         what = "the training" if reason == "copy" else "the test"
         notes.append(

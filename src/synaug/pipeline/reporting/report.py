@@ -187,14 +187,14 @@ def synthesis_section(run: Run) -> Synthesis:
     """Return the report's ``synthesis``: the generated images, and the rejected ones with reasons."""
     from synaug.synthesis.execution import read_tally, synthesis_summary
 
-    tally, made = read_tally(run.plan, run.path), synthesis_summary(run.plan, run.path)
+    tally, counts = read_tally(run.plan, run.path), synthesis_summary(run.plan, run.path)
     return {
-        "requested": made["requested"],
-        "accepted": made["accepted"],
-        "rejected": rejections(run, made["rejected"]),
-        "missing": made["missing"],
-        "seconds": made["seconds"],
-        "images_per_second": made["accepted"] / made["seconds"] if made["seconds"] else math.nan,
+        "requested": counts["requested"],
+        "accepted": counts["accepted"],
+        "rejected": rejections(run, counts["rejected"]),
+        "missing": counts["missing"],
+        "seconds": counts["seconds"],
+        "images_per_second": counts["accepted"] / counts["seconds"] if counts["seconds"] else math.nan,
         "model": tally.model,
         "review": cast("Review", tally.review),
         "accepted_by_class": dict(tally.accepted),

@@ -51,7 +51,9 @@ def track_report(run: RunPaths, recipe: Recipe, report: Report, images: ReportIm
 
 def report_tables(report: Report) -> dict[str, pd.DataFrame]:
     """Return the tables by name: ``summary``, ``results``, ``classes`` and ``synthesis``; shares are fractions."""
-    from synaug.report import reason_text, recalls, results_table, shown_columns, summary
+    from synaug.report import reason_text, recalls, shown_columns
+    from synaug.report.results_table import results_table
+    from synaug.report.summary import summary
 
     rows = results_table(report["results"])
     columns = shown_columns(rows)

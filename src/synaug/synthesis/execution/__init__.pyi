@@ -1,3 +1,8 @@
+from .counts import SynthesisResult as SynthesisResult
+from .counts import SynthesisSummary as SynthesisSummary
+from .counts import is_settled as is_settled
+from .counts import num_unsettled as num_unsettled
+from .counts import synthesis_summary as synthesis_summary
 from .generation import Task as Task
 from .generation import generated as generated
 from .journal import REVIEW as REVIEW
@@ -7,10 +12,10 @@ from .journal_records import Attempt as Attempt
 from .journal_records import JournalRecord as JournalRecord
 from .provenance import manifest_of as manifest_of
 from .provenance import synthetic_manifest as synthetic_manifest
-from .ray_cluster import Cluster as Cluster
 from .ray_cluster import PartMaker as PartMaker
-from .ray_cluster import cluster_named as cluster_named
 from .ray_cluster import synthesize_on_cluster as synthesize_on_cluster
+from .ray_connection import Cluster as Cluster
+from .ray_connection import cluster_named as cluster_named
 from .recheck import count_failed as count_failed
 from .recheck import withdraw as withdraw
 from .review_decisions import ACCEPT as ACCEPT
@@ -26,10 +31,5 @@ from .review_decisions import read_decisions as read_decisions
 from .review_decisions import row_fault as row_fault
 from .review_decisions import write_decisions as write_decisions
 from .shards import shard_named as shard_named
-from .worker import SynthesisResult as SynthesisResult
-from .worker import SynthesisSummary as SynthesisSummary
-from .worker import is_settled as is_settled
-from .worker import num_unsettled as num_unsettled
 from .worker import rejected_files as rejected_files
-from .worker import synthesis_summary as synthesis_summary
 from .worker import synthesize as synthesize

@@ -44,11 +44,11 @@ def generated(generator: Generator, tasks: Sequence[Task]) -> tuple[list[Generat
     more = start_arguments([task.guide for task in tasks if task.guide is not None])
     more |= _negative_prompts(generator, [task.slot.negative_prompt for task in tasks])
     prompts, seeds = [task.slot.prompt for task in tasks], [task.seed for task in tasks]
-    made: list[object] = list(generator(prompts, seeds=seeds, **more))
-    if len(made) != len(tasks):
-        raise OptionError(f"The generator returned {len(made)} images for {len(tasks)} prompts.")
+    returned: list[object] = list(generator(prompts, seeds=seeds, **more))
+    if len(returned) != len(tasks):
+        raise OptionError(f"The generator returned {len(returned)} images for {len(tasks)} prompts.")
     wrapped = []
-    for each in made:
+    for each in returned:
         if not isinstance(each, Generated | Image.Image):
             raise OptionError(f"The generator returned {type(each).__name__}; expected Pillow images.")
         wrapped.append(each if isinstance(each, Generated) else Generated(each))

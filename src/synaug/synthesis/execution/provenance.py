@@ -52,13 +52,13 @@ def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
     columns: dict[str, list[object]] = {name: [] for name in _TOLD}
     shared: dict[object, object] = {}
     for number, record in enumerate(accepted_records(plan, folder)):
-        told = {name: record.get(name) for name in _TOLD} | record["about"]
-        told |= {name: record.get(name) for name in _ONLY_SOME if name in record}
-        told |= {name: shared.setdefault(told[name], told[name]) for name in _SHARED if name in told}
-        told["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
-        columns |= {name: [None] * number for name in told if name not in columns}
+        facts = {name: record.get(name) for name in _TOLD} | record["about"]
+        facts |= {name: record.get(name) for name in _ONLY_SOME if name in record}
+        facts |= {name: shared.setdefault(facts[name], facts[name]) for name in _SHARED if name in facts}
+        facts["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
+        columns |= {name: [None] * number for name in facts if name not in columns}
         for name, values in columns.items():
-            values.append(told.get(name))
+            values.append(facts.get(name))
     return pd.DataFrame(columns).sort_values("id", ignore_index=True)
 
 
@@ -78,9 +78,9 @@ def _read_manifest(plan: Plan, folder: Path) -> Manifest:
     return manifest_of(pd.DataFrame(rows, columns=list(_IDENTITY)), plan, folder)
 
 
-def manifest_of(told: pd.DataFrame, plan: Plan, folder: Path) -> Manifest:
+def manifest_of(history: pd.DataFrame, plan: Plan, folder: Path) -> Manifest:
     """Return the images of a ``provenance`` table as ``synthetic_manifest`` does, sharing its text."""
-    frame = told[list(_IDENTITY)].sort_values(["label", "id"], ignore_index=True)
+    frame = history[list(_IDENTITY)].sort_values(["label", "id"], ignore_index=True)
     frame = frame.assign(split="train", source="synthetic")[list(COLUMNS)]
     return Manifest(
         frame=frame.astype({"label": "int64", "attribute": "int64"}),

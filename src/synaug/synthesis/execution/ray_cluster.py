@@ -9,55 +9,32 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 from synaug.config import QualityOptions
-from synaug.errors import EnvironmentFault, InUseError, OptionError, SynaugError, unknown
-from synaug.runtime import Progress, keep_freed_memory, missing_library, signals, silent, storage
+from synaug.errors import EnvironmentFault, InUseError, SynaugError
+from synaug.runtime import Progress, keep_freed_memory, signals, silent, storage
+from synaug.synthesis.execution.counts import SynthesisResult, part_result, slots_of
 from synaug.synthesis.execution.journal import read_state
-from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC, SynthesisResult, part_result, slots_of
+from synaug.synthesis.execution.ray_connection import Cluster, Resources, connected, worker_resources
+from synaug.synthesis.execution.worker import REJECTED, SYNTHETIC
 from synaug.synthesis.planning import Plan
 
 LOOK_EVERY = 0.5  # seconds between checks of progress and stop requests
 MAX_DEATHS = 3  # consecutive worker deaths on one part without a new image
 _MAX_WAITS = 60  # times LOOK_EVERY, for an earlier worker to release its part
 _PARTS_A_WORKER, _LEAST_IN_PART = 4, 256
-_OBJECT_STORE = 128 << 20  # bytes; images never pass through it
 
 Part = tuple[int, int]
 PartMaker = Callable[[Part, Progress], SynthesisResult]
 Reference = Hashable
 """Ray's handle of a result that a worker will return."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A Ray cluster: number of workers (None: one per GPU or, without GPUs, one per machine) and address."""
-
-    workers: int | None = None
-    address: str | None = None
-
-
-def cluster_named(engine: str, *, workers: int | None = None, address: str | None = None) -> Cluster | None:
-    """Return the cluster for the engine ``ray``, or None for ``local``.
-
-    Raises:
-        OptionError: unknown engine, or an option that requires ray.
-    """
-    if engine == "ray":
-        return Cluster(workers, address)
-    if engine != "local":
-        raise unknown("engine", engine, ["local", "ray"])
-    if workers is not None or address is not None:
-        raise OptionError("--workers and --address require --engine ray.")
-    return None
 
 
 def synthesize_on_cluster(
@@ -89,9 +66,9 @@ def synthesize_on_cluster(
     with storage.lock(folder, name="cluster"):
         left = _left(plan, folder, quality)
         if left:
-            with _ray(cluster) as ray:
+            with connected(cluster) as ray:
                 _clear(folder)
-                workers, resources = _resources(ray, cluster, device)
+                workers, resources = worker_resources(ray, cluster, device)
                 parts = _parts(plan, workers, left)
                 _Team(ray, plan, begin, folder, quality, workers, resources, parts, progress).run()
             _clear(folder)
@@ -113,72 +90,6 @@ def _parts(plan: Plan, workers: int, left: int) -> list[Part]:
     """Return a few parts per worker, so that fast workers make more of them, but no part with only a few images."""
     number = max(workers, min(_PARTS_A_WORKER * workers, left // _LEAST_IN_PART))
     return [(i, number) for i in range(number)]
-
-
-@contextlib.contextmanager
-def _ray(cluster: Cluster) -> Iterator[ModuleType]:
-    """Connect to the cluster, or start Ray on this machine; an existing connection is reused and kept."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
-    except ModuleNotFoundError as error:
-        raise missing_library(error, "--engine ray") or error from None
-    if ray.is_initialized():
-        yield ray
-        return
-    address = cluster.address or os.environ.get("RAY_ADDRESS") or "local"  # not any Ray found here
-    local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-    with _signals_kept():
-        try:
-            ray.init(
-                address=address, log_to_driver=False, logging_level="ERROR", **(local if address == "local" else {})
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            place = "on this machine" if address == "local" else f"at {address}"
-            raise EnvironmentFault(f"Ray cannot be reached or started {place}: {error}") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-@contextlib.contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Restore the signal handlers that Ray replaces."""
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    with contextlib.suppress(ValueError):  # not in the main thread, where Ray sets none either
-        for number, handler in kept.items():
-            signal.signal(number, handler)
-
-
-class _Resources(TypedDict):
-    """What Ray reserves for a worker, and how it starts and restarts it."""
-
-    num_cpus: int
-    num_gpus: int
-    max_concurrency: int
-    max_restarts: int
-    scheduling_strategy: str
-
-
-def _resources(ray: ModuleType, cluster: Cluster, device: str) -> tuple[int, _Resources]:
-    """Return the number of workers, and the resources that Ray reserves for each."""
-    if ":" in device:
-        raise OptionError(f"With --engine ray each worker has its own GPU; generate.device must not name {device!r}.")
-    there = ray.cluster_resources()
-    gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
-    if device == "cuda" and not gpus:
-        raise EnvironmentFault("generate.device is 'cuda', and the Ray cluster has no GPU.")
-    workers = cluster.workers or gpus or sum(node["Alive"] for node in ray.nodes())
-    return workers, {
-        "num_cpus": 1,
-        "num_gpus": 1 if gpus else 0,
-        "max_concurrency": 2,
-        "max_restarts": 0,
-        "scheduling_strategy": "SPREAD",
-    }
 
 
 class Worker:
@@ -239,7 +150,7 @@ class _Team:
     folder: Path
     quality: QualityOptions
     workers: int
-    resources: _Resources
+    resources: Resources
     parts: list[Part]
     progress: Progress
     starting: dict[Reference, _Actor] = field(default_factory=dict)
@@ -325,23 +236,23 @@ class _Team:
 
     def _take_made(self, reference: Reference, actor: _Actor, part: Part) -> None:
         try:
-            made = self.ray.get(reference)
+            outcome = self.ray.get(reference)
         except self.ray.exceptions.RayActorError as error:
             self.waiting.appendleft(part)
             self._bury(part, error)
             return
         except self.ray.exceptions.RayTaskError as error:
-            made = error
+            outcome = error
         self.idle.append(actor)
-        if isinstance(made, InUseError) and (self.making or self.waits < _MAX_WAITS):
+        if isinstance(outcome, InUseError) and (self.making or self.waits < _MAX_WAITS):
             # Either another worker is fitting the model, or one of a killed command still holds the part.
             self.waits += not self.making
             self.waiting.append(part)
             time.sleep(LOOK_EVERY)
-        elif isinstance(made, Exception):
-            self.failure = self.failure or made
+        elif isinstance(outcome, Exception):
+            self.failure = self.failure or outcome
         else:
-            self.done[part] = made.requested
+            self.done[part] = outcome.requested
 
     def _bury(self, part: Part | None, error: Exception) -> None:
         """Replace a worker that died, unless too many did."""

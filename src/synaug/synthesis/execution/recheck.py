@@ -27,22 +27,24 @@ def recheck(plan: Plan, folder: Path, gates: Sequence[Gate], *, progress: Progre
 
     Images accepted in manual review are not judged again; see ``review_decisions``.
     """
-    made = synthetic_manifest(plan, folder)
+    synthetic = synthetic_manifest(plan, folder)
     records = {record["id"]: record for record in accepted_records(plan, folder)}
-    for start in range(0, len(made), _BATCH):
+    for start in range(0, len(synthetic), _BATCH):
         stop_here()
-        progress("checking images", start, len(made), "")
+        progress("checking images", start, len(synthetic), "")
         candidates = []
-        for row in range(start, min(start + _BATCH, len(made))):
-            name, label, attribute = made.frame[["id", "label", "attribute"]].iloc[row]
+        for row in range(start, min(start + _BATCH, len(synthetic))):
+            name, label, attribute = synthetic.frame[["id", "label", "attribute"]].iloc[row]
             try:
-                candidates.append(Candidate(read_image(made, row), id=name, label=int(label), attribute=int(attribute)))
+                candidates.append(
+                    Candidate(read_image(synthetic, row), id=name, label=int(label), attribute=int(attribute))
+                )
             except DataError:
                 yield records[name], Verdict(False, UNREADABLE)
         for candidate, verdict in zip(candidates, judged(gates, candidates), strict=True):
             if not verdict.ok and records[candidate.id].get("reviewed") is None:
                 yield records[candidate.id], verdict
-    progress("checking images", len(made), len(made), "")
+    progress("checking images", len(synthetic), len(synthetic), "")
 
 
 def count_failed(failed: Sequence[Failed]) -> tuple[dict[str, int], dict[str, dict[str, int]]]:

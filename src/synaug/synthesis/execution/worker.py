@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image, ImageOps
 
@@ -31,12 +31,12 @@ from synaug.runtime import (
     storage,
     threads_for,
 )
+from synaug.synthesis.execution.counts import SynthesisResult, part_result, slots_of
 from synaug.synthesis.execution.generation import Task, generated
-from synaug.synthesis.execution.journal import State, journal_path, read_state, read_tally
+from synaug.synthesis.execution.journal import State, journal_path, read_state
 from synaug.synthesis.execution.journal_records import Attempt
 from synaug.synthesis.generators import Guides
-from synaug.synthesis.planning import Plan, Slot, estimate, safe_names
-from synaug.synthesis.planning.slots import slots
+from synaug.synthesis.planning import Plan, estimate, safe_names
 from synaug.synthesis.quality import Candidate, Gate, Verdict, judged
 
 if TYPE_CHECKING:
@@ -45,37 +45,6 @@ if TYPE_CHECKING:
 SYNTHETIC, REJECTED = "synthetic", "rejected"
 KEPT_PER_REASON = 60
 _THREADS = max(4, min(16, os.cpu_count() or 1))  # for resizing, encoding and writing
-
-
-@dataclass(frozen=True)
-class SynthesisResult:
-    """The outcome: ``rejected`` counts attempts by reason, ``missing`` the slots that stay empty."""
-
-    requested: int
-    accepted: int
-    rejected: dict[str, int]
-    missing: int
-    seconds: float
-
-    def summary(self) -> SynthesisSummary:
-        """Return the outcome as it is in the report."""
-        return {
-            "requested": self.requested,
-            "accepted": self.accepted,
-            "rejected": self.rejected,
-            "missing": self.missing,
-            "seconds": self.seconds,
-        }
-
-
-class SynthesisSummary(TypedDict):
-    """A ``SynthesisResult`` as it is in the report."""
-
-    requested: int
-    accepted: int
-    rejected: dict[str, int]
-    missing: int
-    seconds: float
 
 
 _GATES = Kind("a list of functions", lambda value: isinstance(value, list | tuple) and all(map(callable, value)))
@@ -163,11 +132,6 @@ def check_space(plan: Plan, images: int, folder: Path) -> None:
         )
 
 
-def slots_of(plan: Plan, quality: QualityOptions, shard: tuple[int, int]) -> Iterator[Slot]:
-    """Yield the slots of a shard; if a gate compares images within a class, shards have whole classes."""
-    return slots(plan, shard, whole_classes="collapse" in quality.gates)
-
-
 def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progress: Progress) -> None:
     """Make the first attempts of all slots, then the second attempts, and so on, until none are left."""
     worker.report(progress)
@@ -190,11 +154,11 @@ def _run_round(
     """Generate batch by batch; check and write each batch while the next one is generated."""
     finishing: Future[None] | None = None
     while tasks := list(islice(todo, getattr(generator, "batch_size", 16))):
-        made = generated(generator, tasks)
+        batch = generated(generator, tasks)
         if finishing is not None:
             finishing.result()  # raises errors of that batch, and limits memory to two batches
             worker.report(progress)
-        finishing = pool.submit(worker.finish, tasks, *made)
+        finishing = pool.submit(worker.finish, tasks, *batch)
         if signals.is_requested():
             finishing.result()
             signals.stop_here()
@@ -257,11 +221,11 @@ class _Worker:
             if is_next and not self.state.is_settled(slot, self.quality.max_attempts):
                 yield Task(slot, attempt, guides(slot) if guides else None)
 
-    def finish(self, tasks: Sequence[Task], made: Sequence[Generated], seconds: float) -> None:
+    def finish(self, tasks: Sequence[Task], batch: Sequence[Generated], seconds: float) -> None:
         """Check the images of a batch, then write and journal them."""
-        images = list(self.pool.map(self._fitted, [each.image for each in made]))
+        images = list(self.pool.map(self._fitted, [each.image for each in batch]))
         encodings = self.pool.map(self._encoded, images)  # in parallel with the gates
-        verdicts = self._judged(tasks, made, images)
+        verdicts = self._judged(tasks, batch, images)
         encoded = list(encodings)
         records = [
             self._record(*each, seconds=seconds / len(tasks)) for each in zip(tasks, verdicts, encoded, strict=True)
@@ -294,16 +258,16 @@ class _Worker:
         return ImageOps.fit(plain, self.plan.image_size, Image.Resampling.LANCZOS)
 
     def _judged(
-        self, tasks: Sequence[Task], made: Sequence[Generated], images: Sequence[Image.Image | None]
+        self, tasks: Sequence[Task], batch: Sequence[Generated], images: Sequence[Image.Image | None]
     ) -> list[Verdict]:
         """Return the verdict per image: the pipeline's own problem or, if there is none, that of the gates."""
         candidates = [
             Candidate(image, id=task.slot.id, label=task.slot.cell.label, attribute=task.slot.cell.attribute)
-            for task, each, image in zip(tasks, made, images, strict=True)
+            for task, each, image in zip(tasks, batch, images, strict=True)
             if each.problem is None and image is not None
         ]
         found = iter(judged(self.gates, candidates))
-        return [next(found) if each.problem is None else Verdict(False, each.problem) for each in made]
+        return [next(found) if each.problem is None else Verdict(False, each.problem) for each in batch]
 
     def _record(self, task: Task, verdict: Verdict, data: bytes | None, *, seconds: float) -> Attempt:
         slot = task.slot
@@ -351,31 +315,6 @@ class _Worker:
         list(self.pool.map(lambda file: storage.write_bytes(*file, sync=False), files))
         for folder in folders:
             storage.sync_folder(folder)
-
-
-def part_result(plan: Plan, state: State, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> SynthesisResult:
-    """Return the outcome for the slots of a shard."""
-    requested = accepted = 0
-    for slot in slots_of(plan, quality, shard):
-        requested += 1
-        accepted += state.attempt(slot) is None
-    return SynthesisResult(requested, accepted, dict(state.rejected), requested - accepted, state.seconds)
-
-
-def is_settled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> bool:
-    """Return whether nothing is left to generate."""
-    return not num_unsettled(plan, folder=folder, quality=quality, shard=shard)
-
-
-def num_unsettled(plan: Plan, *, folder: Path, quality: QualityOptions, shard: tuple[int, int] = (0, 1)) -> int:
-    """Return the number of slots that have no accepted image and still have attempts left."""
-    state = read_tally(plan, folder).state
-    return sum(not state.is_settled(slot, quality.max_attempts) for slot in slots_of(plan, quality, shard))
-
-
-def synthesis_summary(plan: Plan, folder: Path) -> SynthesisSummary:
-    """Return the work of all workers so far, as a dict for the report."""
-    return part_result(plan, read_tally(plan, folder).state, QualityOptions()).summary()
 
 
 def rejected_files(folder: Path) -> dict[str, list[Path]]:

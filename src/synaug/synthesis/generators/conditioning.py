@@ -65,13 +65,13 @@ def edges(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.where(found, 255, 0).astype(np.uint8)).convert("RGB")
 
 
-def restored(made: Image.Image, start: Start) -> Image.Image:
+def restored(generated: Image.Image, start: Start) -> Image.Image:
     """Return a generated image with the pixels of its start where the mask is black: the autoencoder changes them."""
     if start.mask is None or start.image is None:
-        return made
-    side = made.size[0]
+        return generated
+    side = generated.size[0]
     mask = squared(start.mask, side, Image.Resampling.NEAREST)
-    return Image.composite(made, squared(start.image.convert("RGB"), side), mask)
+    return Image.composite(generated, squared(start.image.convert("RGB"), side), mask)
 
 
 def reference_embeddings(

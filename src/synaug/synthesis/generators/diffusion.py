@@ -123,18 +123,18 @@ class DiffusionGenerator:
         negatives = [each or own for each in negative_prompts or [""] * len(prompts)] if self._guided else []
         texts = list(itertools.zip_longest(self._fitted(prompts), negatives, fillvalue=""))
         starts = starts_of(len(texts), images, masks, references, controls)
-        made: list[Generated] = []
-        while len(made) < len(texts):
-            part = slice(len(made), len(made) + self.batch_size)
+        generated: list[Generated] = []
+        while len(generated) < len(texts):
+            part = slice(len(generated), len(generated) + self.batch_size)
             try:
-                made += self._batch(texts[part], seeds[part], starts[part])
+                generated += self._batch(texts[part], seeds[part], starts[part])
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(error)
             else:
                 self._grow(len(texts[part]))
-        return made
+        return generated
 
     def _fitted(self, prompts: Sequence[str]) -> list[str]:
         """Return the prompts shortened to the text encoder's limit; the tokenizer would cut off their ends instead."""
@@ -148,9 +148,9 @@ class DiffusionGenerator:
             fitted.append(kept)
         return fitted
 
-    def _grow(self, made: int) -> None:
+    def _grow(self, number: int) -> None:
         """Double the batch size after a full batch that left more than half of the device's memory free."""
-        if self._may_grow and made == self.batch_size and made < _LARGEST_BATCH:
+        if self._may_grow and number == self.batch_size and number < _LARGEST_BATCH:
             self.batch_size *= 2 if _memory_share(self._pipeline.device) < 0.45 else 1
 
     def _halve(self, error: Exception) -> None:
@@ -194,8 +194,8 @@ class DiffusionGenerator:
             values = (pixels.float().nan_to_num().clamp(0, 1) * 255).round().to(torch.uint8)
             arrays = values.permute(0, 2, 3, 1).cpu().numpy()
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(texts)
-        made = [_generated(*each) for each in zip(arrays, starts, finite.tolist(), flags, strict=True)][:wanted]
-        return [self._with_mosaic(*each) for each in enumerate(made)]
+        batch = [_generated(*each) for each in zip(arrays, starts, finite.tolist(), flags, strict=True)][:wanted]
+        return [self._with_mosaic(*each) for each in enumerate(batch)]
 
     def _refused(self, error: Exception) -> OptionError:
         """Return the error for settings that the pipeline or its scheduler rejects."""
@@ -207,12 +207,12 @@ class DiffusionGenerator:
             "leave them to the model."
         )
 
-    def _with_mosaic(self, position: int, made: Generated) -> Generated:
+    def _with_mosaic(self, position: int, generated: Generated) -> Generated:
         """Return a flagged image with its mosaic, and any other image unchanged."""
-        if made.problem != "flagged":
-            return made
+        if generated.problem != "flagged":
+            return generated
         side = self._settings.size or default_size(self._pipeline)
-        return Generated(self._mosaics.image(position, (side, side)), made.problem)
+        return Generated(self._mosaics.image(position, (side, side)), generated.problem)
 
     def _steps(self) -> int:
         """Return the steps to request: image-to-image runs only ``strength`` of them, and needs at least one."""
@@ -254,8 +254,8 @@ class DiffusionGenerator:
         taken = inspect.signature(encode).parameters
         arguments = {name: value for name, value in offered.items() if name in taken}
         arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
-        told = [name for name in _TOLD_TO_ENCODERS if name in taken and name in self._takes]
-        arguments |= {name: self._takes[name].default for name in told}
+        sizes = [name for name in _TOLD_TO_ENCODERS if name in taken and name in self._takes]
+        arguments |= {name: self._takes[name].default for name in sizes}
         with torch.inference_mode(), quiet():
             returned = encode(**arguments)
         named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]

@@ -52,10 +52,10 @@ def spread_counts(plan: Plan) -> dict[str, dict[str, dict[str, dict[str, int]]]]
     """Return, per cell, how many images each phrase of ``plan.spread`` or of the prompts file gets; empty without."""
     if not plan.options.spread and not any(each.phrases or each.attribute for each in plan.written):
         return {}
-    told: dict[str, list[Phrases]] = {}
+    phrases_of: dict[str, list[Phrases]] = {}
     for slot in slots(plan):
-        told.setdefault(slot.cell.name, []).append(slot.phrases)
-    return {name: {"spread": phrase_counts(phrases)} for name, phrases in told.items()}
+        phrases_of.setdefault(slot.cell.name, []).append(slot.phrases)
+    return {name: {"spread": phrase_counts(phrases)} for name, phrases in phrases_of.items()}
 
 
 def read_plan(path: Path) -> Plan:

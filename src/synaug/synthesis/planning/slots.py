@@ -89,10 +89,10 @@ def _prompts_in_turn(plan: Plan, position: int) -> Iterator[PlannedPrompt]:
         yield from map(functools.cache(plan.planned), drawn(written, seed))
     modifiers = plan.options.modifiers or MODIFIERS
     words = [modifiers[i] for i in np.random.default_rng(seed).permutation(len(modifiers))]
-    told = ordered(phrases_in_turn(plan, cell), seed)
+    axes = ordered(phrases_in_turn(plan, cell), seed)
     prompt = functools.cache(functools.partial(plan.prompt, position))
-    for *ranks, k in turns([*map(len, told.values()), len(words)]):
-        phrases = tuple((name, told[name][i]) for name, i in zip(told, ranks, strict=True))
+    for *ranks, k in turns([*map(len, axes.values()), len(words)]):
+        phrases = tuple((name, axes[name][i]) for name, i in zip(axes, ranks, strict=True))
         yield PlannedPrompt(prompt(words[k], phrases), words[k], phrases)
 
 

@@ -55,11 +55,11 @@ class LocalWriter:
         self, name: str, *, number: int, phrases: Mapping[str, str], description: str, known: Sequence[str], seed: int
     ) -> str:
         """Return what the model writes: its answer, or the list that it continues if it has no chat template."""
-        told = {"phrases": phrases, "description": description, "known": known}
+        context = {"phrases": phrases, "description": description, "known": known}
         if getattr(self._tokenizer, "chat_template", None) is None:
-            text = beginning(name, **told)  # type: ignore[arg-type]
+            text = beginning(name, **context)  # type: ignore[arg-type]
             return f"-{self._continued(_of_text(self._tokenizer(text, return_tensors='pt')), number, seed)}"
-        asked = question(name, number=number, **told)  # type: ignore[arg-type]
+        asked = question(name, number=number, **context)  # type: ignore[arg-type]
         return self._continued(self._chat([{"role": "user", "content": f"{SYSTEM}\n{asked}"}]), number, seed)
 
     def describe(self, name: str, images: Sequence[Image.Image], seed: int) -> str:
@@ -101,12 +101,12 @@ class LocalWriter:
         devices = [device] if device.type == "cuda" else []
         with torch.inference_mode(), torch.random.fork_rng(devices=devices), quiet():
             torch.manual_seed(seed)
-            made = self._model.generate(
+            output = self._model.generate(
                 **{name: value.to(device) for name, value in inputs.items()},
                 max_new_tokens=room, do_sample=True, temperature=1.0, top_p=0.95, top_k=0,
                 pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
             )  # fmt: skip
-        return str(self._tokenizer.decode(made[0, length:], skip_special_tokens=True))
+        return str(self._tokenizer.decode(output[0, length:], skip_special_tokens=True))
 
 
 def _of_text(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

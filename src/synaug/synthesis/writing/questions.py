@@ -32,16 +32,16 @@ def question(
         description: how the training images look.
         known: captions that are there, of which the last are named.
     """
-    told = "".join(f", {axis} '{phrase}'" for axis, phrase in phrases.items())
+    phrase_list = "".join(f", {axis} '{phrase}'" for axis, phrase in phrases.items())
     words = "".join(f" and '{phrase}'" for phrase in phrases.values())
-    text = _ASK.format(number=number, name=name, phrases=told, words=words)
+    text = _ASK.format(number=number, name=name, phrases=phrase_list, words=words)
     text += _LOOK.format(description=description) if description else ""
     return text + (_KNOWN.format(known="; ".join(known[-_SHOWN:])) if known else "")
 
 
 def beginning(name: str, *, phrases: Mapping[str, str], description: str = "", known: Sequence[str] = ()) -> str:
     """Return the text that a model without a chat template continues: a list of captions."""
-    told = "".join(f", {phrase}" for phrase in phrases.values())
+    phrase_list = "".join(f", {phrase}" for phrase in phrases.values())
     look = f" {description}" if description else ""
-    first = known[-_SHOWN:] or [f"a photo of a {name}{told}"]
-    return f"Captions of photographs of a {name}{told}.{look}\n" + "".join(f"- {each}\n" for each in first) + "-"
+    first = known[-_SHOWN:] or [f"a photo of a {name}{phrase_list}"]
+    return f"Captions of photographs of a {name}{phrase_list}.{look}\n" + "".join(f"- {each}\n" for each in first) + "-"

@@ -55,7 +55,7 @@ def test_a_card_without_license_says_none(folder, card):
 
 
 def test_a_folder_that_is_not_there_is_no_hub_id():
-    with pytest.raises(EnvironmentFault, match=rf"The model folder \./nowhere does not exist\. {OF_A_FOLDER}"):
+    with pytest.raises(EnvironmentFault, match=rf"model folder \./nowhere.*{OF_A_FOLDER}"):
         find_model("./nowhere")
 
 
@@ -97,9 +97,7 @@ def test_offline_the_cached_snapshot_is_used(cache, model):
 
 
 def test_offline_without_the_model_names_the_ways_out(cache):
-    with pytest.raises(
-        EnvironmentFault, match=rf"someone/other cannot be downloaded from the Hub: it was never downloaded.*{WAYS_OUT}"
-    ):
+    with pytest.raises(EnvironmentFault, match=rf"someone/other.*downloaded.*{WAYS_OUT}"):
         find_model("someone/other", offline=True)
 
 
@@ -152,7 +150,7 @@ def test_without_network_what_was_downloaded_before_is_used(cache, no_network):
 
 def test_without_network_the_error_names_the_ways_out(no_network, cache):
     shutil.rmtree(cache)
-    with pytest.raises(EnvironmentFault, match=rf"someone/tiny cannot be downloaded from the Hub: 504.*{WAYS_OUT}"):
+    with pytest.raises(EnvironmentFault, match=rf"someone/tiny.*504.*{WAYS_OUT}"):
         find_model("someone/tiny", offline=False)
 
 

@@ -149,7 +149,7 @@ def test_retry_after_is_honored(service, monkeypatch):
 
 def test_a_service_that_stays_down_ends_with_its_name_and_without_the_key(service):
     service.faults = [(500, {"error": {"message": f"bad {KEY} \x1b[31m"}})] * 20
-    with pytest.raises(EnvironmentFault, match=r"failed 4 times, last: HTTP 500 bad \*\*\*") as error:
+    with pytest.raises(EnvironmentFault, match=r"4.*HTTP 500.*\*\*\*") as error:
         generator(service)(["a cat"], seeds=[5])
     assert KEY not in str(error.value)
     assert "\x1b" not in str(error.value)
@@ -351,7 +351,7 @@ def test_a_host_that_only_a_recipe_names_gets_no_key(monkeypatch, variable, endp
     for trusted in ((), ("https",), ("https://other.example",), (endpoint.replace("evil", "good"),), ("evil",)):
         with (
             trusting(*trusted),
-            pytest.raises(OptionError, match=f"{variable} would be sent.*--trust {host}$") as error,
+            pytest.raises(OptionError, match=rf"{variable} would be sent.*--trust {host}$") as error,
         ):
             load_service(model, options)
         assert "secret-value" not in str(error.value)

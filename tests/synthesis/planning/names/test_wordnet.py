@@ -29,7 +29,7 @@ def test_other_classes_are_no_ids():
 
 def test_unknown_ids_are_named_with_the_way_out():
     unknown = [f"n9999999{k}" for k in range(7)]
-    with pytest.raises(OptionError, match=r"7 classes look like WordNet ids .* n99999994 and 2 more\. .*--aliases"):
+    with pytest.raises(OptionError, match=r"7 classes.*WordNet.*n99999994.*2.*--aliases"):
         check_all_named([*unknown, "n01440764"], {"n01440764"})
     check_all_named(unknown, unknown)
 

@@ -94,7 +94,7 @@ def test_the_plan_file_counts_phrases_and_is_read_back(tmp_path):
 
 
 def test_phrases_of_an_unknown_class_or_empty_ones_are_refused():
-    with pytest.raises(OptionError, match=r"Unknown class in spread.class 'cot'. Did you mean 'coat'"):
+    with pytest.raises(OptionError, match=r"class.*spread.class 'cot'..*'coat'"):
         plan_of([2, 0], spread={"class": {"cot": ("parka",)}})
     with pytest.raises(ValueError, match="needs at least one phrase"):
         PlanOptions(spread={"background": ()})

@@ -56,13 +56,13 @@ def image_column(X: Any) -> list[Any]:
     return list(X)
 
 
-def as_given(made: Manifest, images: Sequence[Any], kinds: Sequence[ImageKind]) -> list[Any]:
+def as_given(manifest: Manifest, images: Sequence[Any], kinds: Sequence[ImageKind]) -> list[Any]:
     """Return synthetic images in the form of the real ones, in color if any real image is."""
     if not kinds:
-        return [_path_like(images[0], made.absolute_path(row)) for row in range(len(made))]
+        return [_path_like(images[0], manifest.absolute_path(row)) for row in range(len(manifest))]
     kind = _richest(kinds)
     sizes = {each.size for each in kinds}
-    pictures = (read_image(made, row) for row in range(len(made)))
+    pictures = (read_image(manifest, row) for row in range(len(manifest)))
     if len(sizes) == 1:
         size = sizes.pop()
         pictures = (p if p.size == size else ImageOps.fit(p, size, Image.Resampling.BICUBIC) for p in pictures)
@@ -109,33 +109,33 @@ def _path_like(example: Any, path: Path) -> Any:
     return type(example)(path)
 
 
-def extended(X: Any, made: list[Any]) -> Any:
+def extended(X: Any, added: list[Any]) -> Any:
     """Return a collection of the same type with more images at the end."""
     if isinstance(X, pd.DataFrame):
-        more = pd.DataFrame({_column_of(X): pd.Series(made, dtype=object)})
-        return pd.concat([X, more], ignore_index=True) if made else X.reset_index(drop=True)
+        more = pd.DataFrame({_column_of(X): pd.Series(added, dtype=object)})
+        return pd.concat([X, more], ignore_index=True) if added else X.reset_index(drop=True)
     if isinstance(X, pd.Series):
-        return pd.Series([*X, *made], name=X.name)
+        return pd.Series([*X, *added], name=X.name)
     if isinstance(X, np.ndarray):
-        if not made:
+        if not added:
             return X.copy()
         if X.dtype.kind in "OU":
-            return np.concatenate([X, _objects(made, X)])
-        return np.concatenate([X, np.stack(made).reshape(-1, *X.shape[1:])])
+            return np.concatenate([X, _objects(added, X)])
+        return np.concatenate([X, np.stack(added).reshape(-1, *X.shape[1:])])
     if is_tensor(X):
         import torch
 
-        return torch.cat([X, torch.stack(made).reshape(-1, *X.shape[1:])]) if made else X.clone()
-    return [*X, *made]
+        return torch.cat([X, torch.stack(added).reshape(-1, *X.shape[1:])]) if added else X.clone()
+    return [*X, *added]
 
 
-def _objects(made: list[Any], X: np.ndarray) -> np.ndarray:
+def _objects(added: list[Any], X: np.ndarray) -> np.ndarray:
     """Return synthetic images as rows for an array of strings or objects."""
     if X.dtype.kind == "U":
-        return np.array(made).reshape(-1, *X.shape[1:])
+        return np.array(added).reshape(-1, *X.shape[1:])
     if X.size != len(X):
-        return np.stack(made).astype(object).reshape(-1, *X.shape[1:])
-    return _object_rows(made, X)
+        return np.stack(added).astype(object).reshape(-1, *X.shape[1:])
+    return _object_rows(added, X)
 
 
 def _object_rows(images: list[Any], X: np.ndarray) -> np.ndarray:

@@ -117,19 +117,19 @@ class ServiceGenerator:
         keys = [self._key(*request) for request in requests]
         stop = threading.Event()
         with ThreadPoolExecutor(self._options.concurrency, "synaug-service") as pool:
-            made = [pool.submit(self._one, *each, key, stop) for each, key in zip(requests, keys, strict=True)]
-            wait(made, return_when=FIRST_EXCEPTION)
-            if any(each.done() and each.exception() for each in made):
+            futures = [pool.submit(self._one, *each, key, stop) for each, key in zip(requests, keys, strict=True)]
+            wait(futures, return_when=FIRST_EXCEPTION)
+            if any(each.done() and each.exception() for each in futures):
                 stop.set()  # pending requests finish and are kept; no new ones start
         signals.stop_here()
-        for each in made:
+        for each in futures:
             if (error := each.exception()) is not None and not isinstance(error, _Stopped):
                 raise error
         self._returned.append(keys)
         while not self._keep and len(self._returned) > _BATCHES_IN_FLIGHT:
             for key in self._returned.pop(0):
                 self._paid.forget(key)
-        return [each.result() for each in made]
+        return [each.result() for each in futures]
 
     def _key(self, prompt: str, negative: str, seed: int) -> str:
         without = f"\n\n{negative}" if negative else ""
