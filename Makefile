@@ -9,6 +9,8 @@ FILES = src tests scripts examples benchmarks
 demo: $(VENV)/.runtime
 	$(VENV)/bin/synaug demo --out runs/demo
 
+# One thread in every process that a test starts: several that each use all cores slow each other down fourfold.
+test test-long: export OMP_NUM_THREADS = 1
 test: $(VENV)/.dev lint
 	$(VENV)/bin/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

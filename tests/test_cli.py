@@ -506,7 +506,7 @@ def test_gpu_hours_are_shown_where_a_gpu_was_timed(capsys):
     from synaug.cli.printing import console
 
     plan = {"by": "class", "num_to_generate": {}, "doubtful_names": [], "model": "m", "license": "x", "prompts": {}}
-    plan |= {"have": {}, "test_images": 0, "model_note": "", "cost": None}
+    plan |= {"have": {}, "test_images": 0, "model_note": "", "amount_note": "", "cost": None}
     plan["data"] = {"layout": "", "splits": {}, "synthetic": {}, "left_out": [], "notes": []}
     estimate = {"images": 7200, "disk_bytes": 10**9, "seconds": 3600.0, "images_per_second": 2.0, "gpu_hours": 1.0}
     console.show_plan(plan | {"estimate": estimate}, None)

@@ -235,7 +235,7 @@ OPENS_A_RUN = {
     "pipeline/generate.py": "worker_image_maker opens it in another process, possibly on another machine",
     "pipeline/classifier/export_classifier.py": "synaug.export_classifier is public and takes a path",
     "bench/grid.py": "run_cell looks whether a cell is reported already; its directory need not exist",
-    "run_directory/option_changes.py": "change_generation returns the run with its new plan",
+    "run_directory/run.py": "replace_plan returns the run with its new plan",
 }
 
 

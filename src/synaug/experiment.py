@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synaug.config import STABLE_DIFFUSION, Recipe
+from synaug.config import AUTO, STABLE_DIFFUSION, Recipe
 from synaug.data import Manifest, joined, readers
 from synaug.data.images import recorded_bytes
 from synaug.errors import OptionError
@@ -29,10 +29,16 @@ from synaug.pipeline import (
     usual_methods,
     write_run,
 )
-from synaug.pipeline.choosing import choose_classifier, cross_validate_results, uses_synthetic
+from synaug.pipeline.choosing import (
+    choose_classifier,
+    cross_validate_results,
+    planned_so_far,
+    uses_synthetic,
+    with_more_images,
+)
 from synaug.pipeline.generate import generate
 from synaug.pipeline.preview.run_parts import run_parts
-from synaug.pipeline.reporting import may_not_need_images, model_note
+from synaug.pipeline.reporting import amount_note, may_not_need_images, model_note
 from synaug.pipeline.reporting.report import report
 from synaug.pipeline.train import train
 from synaug.recipes import with_overrides
@@ -128,6 +134,9 @@ def run(
         results = train(opened, methods=work.real_only, seeds=seeds, progress=progress)
         notify_if(notify, may_not_need_images(work.manifest, results))
         generate(opened, generator=generator, cluster=cluster, progress=progress)
+        while larger := with_more_images(opened, work.methods, progress=progress):  # only with plan.target: auto
+            opened = larger
+            generate(opened, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
         train(opened, methods=work.methods, seeds=seeds, progress=progress)
         if chosen := choose_classifier(opened, methods=work.methods, progress=progress).get("chosen"):
@@ -183,7 +192,7 @@ def prepared(
     check_methods(methods, recipe)
     manifest = load_data(source, recipe, progress=progress)
     check_methods(methods, recipe, num_attributes=manifest.num_attributes)
-    plan = drafted_plan(manifest, recipe)
+    plan = planned_so_far(drafted_plan(manifest, recipe), out)
     recipe, sentence = resolve_pretraining(recipe, plan, out)
     notify_if(notify, sentence)
     methods = usual_methods(methods, recipe, preset=preset)
@@ -194,6 +203,7 @@ def prepared(
         if needs_clip(recipe.quality):
             find_model(recipe.quality.scorer_model, layout=CLIP)
     notify_if(notify, model_note(plan))
+    notify_if(notify, amount_note(plan))
     return Prepared(manifest, plan, recipe, methods)
 
 
@@ -246,6 +256,8 @@ def balance(
         {"plan.model": model, "plan.target": target, "plan.by": by, "plan.seed": seed, "seed": seed}
         | dict({} if options is None else _checked(options)),
     )
+    if recipe.plan.target == AUTO:
+        raise OptionError("target 'auto' trains networks to decide; only synaug.run and 'synaug run' do that.")
     manifest = readers.read_data(data, recipe.data, progress=progress)
     with contextlib.ExitStack() as stack:
         folder = Path(out) if out else stack.enter_context(storage.scratch_folder("balance"))

@@ -17,9 +17,10 @@ from synaug.bench.experiments import Experiment, data_of, recipe_of
 from synaug.bench.pictures import write_pictures
 from synaug.bench.processes import run_in_processes
 from synaug.bench.result_tables import markdown, table
-from synaug.config import Recipe
+from synaug.config import AUTO, Recipe
 from synaug.data import groups
 from synaug.data.benchmarks import deciding_options
+from synaug.errors import OptionError
 from synaug.evaluation import train_weighted_accuracy
 from synaug.methods import (
     check_methods,
@@ -165,6 +166,10 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
     if not any(missing.values()) and is_reported(Run(cell.folder), cell.recipe):
         return
     data = plan_stage.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
+    if cell.recipe.plan.target == AUTO:
+        raise OptionError(
+            "plan.target auto belongs to 'synaug run', where it decides; give an arm a number or a share."
+        )
     plan = plan_stage.drafted_plan(data, cell.recipe)
     with storage.lock(claim(cell.folder, "run")):
         run = plan_stage.write_run(

@@ -165,7 +165,7 @@ By = Annotated[
 ]
 Target = Annotated[
     str | None,
-    typer.Option(help="'uniform', a number of images, or a share of the largest.", show_default="uniform"),
+    typer.Option(help="'uniform', 'auto', a number of images, or a share of the largest.", show_default="uniform"),
 ]
 Aliases = Annotated[
     Path | None,

@@ -91,7 +91,7 @@ def load_sets(
         test=load(test, like=both),
         validation=load(held_out, like=both) if len(held_out) else None,
         class_names=manifest.class_names,
-        num_planned=max(len(both), sum(cell.have + cell.num_to_generate for cell in plan.cells)),
+        num_planned=max(len(both), sum(max(cell.target, cell.have + cell.num_to_generate) for cell in plan.cells)),
     )
 
 

@@ -43,7 +43,7 @@ def seconds_of_features(methods: Sequence[str], recipe: Recipe, plan: Plan) -> d
             device=recipe.train.device,
             precision=recipe.train.precision,
         )
-    num_images = sum(cell.have + cell.num_to_generate for cell in plan.cells)
+    num_images = sum(max(cell.target, cell.have + cell.num_to_generate) for cell in plan.cells)
     seconds = {}
     for name in names:
         options, schedule = stage_options(name, recipe, num_images), method_named(name, recipe).schedule

@@ -125,6 +125,8 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
     Raises:
         OptionError: the folder holds another run.
     """
+    from synaug.pipeline.choosing import planned_so_far
+
     run = RunPaths(out)
     storage.remove_temporary(storage.make_folder(out))
     recipe = recipe.model_copy(update={"bench": None})
@@ -142,6 +144,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
         model={"model": recipe.plan.model} | folder if folder else None,
     )
     check_same_prompts(run, plan)
+    plan = planned_so_far(plan, out)
     contents = {run.data_file.name: manifest_bytes(manifest), run.plan_file.name: plan_bytes(plan)}
     write_files(run, contents)
     return Run.open(out)

@@ -1,11 +1,11 @@
-"""Explain in plain words which classifier a run chose, why, by how much and how certainly."""
+"""Explain in plain words what a run chose: its classifier and its number of images, why, and how certainly."""
 
 from __future__ import annotations
 
 import math
 
 from synaug.report.results_table import TITLES, is_unusable, number_or_nan, percent, spoken
-from synaug.schemas import Choice, Report
+from synaug.schemas import Choice, Gain, Report
 
 METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of the worst group"}
 CERTAIN = 0.95  # minimum certainty of a lead that counts as certain
@@ -132,3 +132,29 @@ def _points(error: float | None) -> str:
 def _with_error(value: float, error: float | None) -> str:
     shown = number_or_nan(error)
     return percent(value, 1) if math.isnan(shown) else f"{100 * value:.1f} ± {100 * shown:.1f} %"
+
+
+def amount_sentence(report: Report) -> str:
+    """Return the rounds of a run with ``plan.target: auto``; empty for others."""
+    amount = report.get("amount") or {}
+    rounds = amount.get("rounds") or []
+    if not rounds:
+        return ""
+    first, *later = rounds
+    said = [
+        f"the first {first['num_images']:,} changed mean recall on held-out training images by {_gain(first['all'])}"
+    ]
+    said += [f"{each['num_images']:,} by another {_gain(each['all'])}" for each in later]
+    text = f"Of {amount['most']:,} images that would fill all classes up, {', '.join(said)}."
+    if not amount.get("is_final"):
+        return text
+    if len(rounds) > 1 and amount["shares"] == rounds[-2]["shares"] != rounds[-1]["shares"]:
+        return f"{text} The plan went back to {rounds[-2]['num_images']:,}."
+    if rounds[-1]["num_images"] < amount["most"]:
+        return f"{text} So the others were not made."
+    return text
+
+
+def _gain(gain: Gain) -> str:
+    """Return a change in percentage points with its standard error."""
+    return f"{100 * number_or_nan(gain['gain']):+.1f} ± {100 * number_or_nan(gain['error']):.1f} points"

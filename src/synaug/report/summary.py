@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from synaug.data import FEW_BELOW
-from synaug.report.choice import choice_sentences, need_sentence
+from synaug.report.choice import amount_sentence, choice_sentences, need_sentence
 from synaug.report.cross_validation import change, class_average, cross_validation_sentence, recall_sentence
 from synaug.report.results_table import (
     ResultRow,
@@ -53,6 +53,7 @@ def summary(report: Report) -> list[str]:
         _other_remedies(report, before, after),
         _losers(report, before, after),
         _synthesis(report),
+        amount_sentence(report),
         _review(report),
         _quarantine(report),
     ]

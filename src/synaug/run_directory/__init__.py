@@ -20,7 +20,7 @@ from synaug.run_directory.option_changes import (
 )
 from synaug.run_directory.paths import CHECKPOINT_FILES, RunPaths, check_regular, foreign_files, method_and_seed
 from synaug.run_directory.result_tables import read_table
-from synaug.run_directory.run import Run, run_name
+from synaug.run_directory.run import Run, replace_plan, run_name
 
 __all__ = [
     "CHECKPOINT_FILES",
@@ -38,6 +38,7 @@ __all__ = [
     "method_and_seed",
     "read_lock",
     "read_table",
+    "replace_plan",
     "replace_recipe",
     "run_name",
     "trained_methods",

@@ -12,11 +12,10 @@ import yaml
 from synaug.config import Recipe
 from synaug.errors import OptionError
 from synaug.recipes import with_overrides, with_settings
-from synaug.run_directory.lock_file import change_lock, locked_recipe, replace_recipe, write_files
+from synaug.run_directory.lock_file import change_lock, locked_recipe, replace_recipe
 from synaug.run_directory.paths import RunPaths, method_and_seed
-from synaug.run_directory.run import Run
+from synaug.run_directory.run import Run, replace_plan
 from synaug.runtime import storage
-from synaug.synthesis.planning import plan_bytes
 
 TRAINING_ENVIRONMENT = ("device", "track", "track_report", "in_memory")
 """Options below ``train`` that do not affect what is learned."""
@@ -132,11 +131,11 @@ def change_generation(run: Run, overrides: Mapping[str, object], settings: Seque
         plan = run.plan
         new = {"model": changed.plan.model, "negative_prompt": changed.plan.negative_prompt}
         changed_plan = replace(plan, options=plan.options.model_copy(update=new), generate=changed.generate)
-        write_files(run, {run.plan_file.name: plan_bytes(changed_plan)})
+        changed_run = replace_plan(run, changed_plan)
         replace_recipe(run, changed)
         if changed.plan.model != recipe.plan.model:
             change_lock(run, model={})
-    return Run.open(run.path)
+    return changed_run
 
 
 def _check_generation(run: RunPaths, name: str, before: object, now: object) -> None:

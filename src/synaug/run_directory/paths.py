@@ -14,6 +14,7 @@ ENTRIES = {
     "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
     "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
     "fitted-model.safetensors", "choice.json", "autoencoded", "paid", "cross-validation.json", "cross-validation",
+    "amount.json",
 }  # fmt: skip
 """Names that synaug uses at the top of a run directory."""
 _FOLDERS = (
@@ -49,6 +50,10 @@ class RunPaths:
     @property
     def lock_file(self) -> Path:
         return self.path / "synaug.lock.json"
+
+    @property
+    def amount(self) -> Path:
+        return self.path / "amount.json"
 
     @property
     def choice(self) -> Path:

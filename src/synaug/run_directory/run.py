@@ -13,11 +13,12 @@ from synaug.errors import DataError
 from synaug.run_directory.lock_file import (
     check_recorded,
     locked_recipe,
+    write_files,
 )
 from synaug.run_directory.paths import RunPaths, check_regular
 from synaug.runtime.files import directories
 from synaug.runtime.security import shell_word
-from synaug.synthesis.planning import Plan, read_plan
+from synaug.synthesis.planning import Plan, plan_bytes, read_plan
 
 
 def _way_to_a_run(path: Path) -> str:
@@ -71,6 +72,12 @@ class Run(RunPaths):
     def manifest(self) -> Manifest:
         """The real images of all splits."""
         return read_manifest(self.data_file)
+
+
+def replace_plan(run: Run, plan: Plan) -> Run:
+    """Write another plan into a run directory, and return the run with it."""
+    write_files(run, {run.plan_file.name: plan_bytes(plan)})
+    return Run.open(run.path)
 
 
 def run_name(run: RunPaths, recipe: Recipe) -> str:

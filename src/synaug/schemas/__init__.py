@@ -3,6 +3,7 @@
 They are typed dicts: a file is read into one and written from one as it is, and later versions may add keys.
 """
 
+from synaug.schemas.amount import Amount, Decision, Gain, Gains, Round
 from synaug.schemas.choice import Candidate, Choice, Rival
 from synaug.schemas.comparison import Behind, ClassRecall, Comparison, CrossValidation, Difference, MethodScores, Score
 from synaug.schemas.data import Account, Counts, Data, LeftOutEntry
@@ -12,6 +13,7 @@ from synaug.schemas.result import GroupScores, Intervals, Registered, Result, Sc
 
 __all__ = [
     "Account",
+    "Amount",
     "Audit",
     "Behind",
     "Candidate",
@@ -22,7 +24,10 @@ __all__ = [
     "Counts",
     "CrossValidation",
     "Data",
+    "Decision",
     "Difference",
+    "Gain",
+    "Gains",
     "Gap",
     "GapOfImages",
     "GroupScores",
@@ -36,6 +41,7 @@ __all__ = [
     "Report",
     "Result",
     "Rival",
+    "Round",
     "Score",
     "Scores",
     "SeedScores",

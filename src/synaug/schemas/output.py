@@ -52,6 +52,7 @@ class PlanSummary(Plan):
     max_cost: float | None
     doubtful_names: list[str]
     model_note: str
+    amount_note: str
     long_prompts: list[str]
     prompts_file: str | None
     prompt_counts: dict[str, PromptCounts]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
+from synaug.schemas.amount import Amount
 from synaug.schemas.choice import Choice
 from synaug.schemas.comparison import Comparison, CrossValidation
 from synaug.schemas.data import Data
@@ -94,6 +95,7 @@ class Report(TypedDict):
     synthesis: Synthesis
     training: Training
     results: list[Result]
+    amount: NotRequired[Amount]
     choice: NotRequired[Choice]
     cross_validation: NotRequired[CrossValidation]
     comparison: NotRequired[Comparison]

@@ -47,8 +47,8 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
         if plan["scorer"] == "classifier":
             console.print("A pretrained judge needs fewer images: quality.scorer: pretrained or clip in the recipe.")
     show_reading(plan["data"])
-    if plan["model_note"]:
-        console.print(f"[yellow]Note:[/] {escape(plan['model_note'])}")
+    for note in filter(None, (plan["model_note"], plan["amount_note"])):
+        console.print(f"[yellow]Note:[/] {escape(note)}")
     for warning in [*plan["doubtful_names"], *plan.get("long_prompts", [])]:
         console.print(f"[yellow]Note:[/] {escape(warning)}")
     estimate = plan["estimate"]

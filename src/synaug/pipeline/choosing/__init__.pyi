@@ -1,3 +1,6 @@
+from .amount import planned_so_far as planned_so_far
+from .amount import read_amount as read_amount
+from .amount import with_more_images as with_more_images
 from .candidates import uses_synthetic as uses_synthetic
 from .choose import choose_classifier as choose_classifier
 from .choose import choosing_candidates as choosing_candidates

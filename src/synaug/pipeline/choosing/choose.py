@@ -100,7 +100,7 @@ def choose(run: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, prog
     if held_out is not None:
         judged = _on_validation(names, sets, held_out, run, recipe, progress)
     else:
-        judged = _on_folds(
+        judged = cross_fitted_predictions(
             names, sets, manifest, run, recipe, key, effort=effort, with_groups=with_groups, progress=progress
         )
     content: Choice = {
@@ -195,7 +195,7 @@ def _on_validation(
     return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
 
 
-def _on_folds(
+def cross_fitted_predictions(
     names: Sequence[str],
     sets: Sets,
     manifest: Manifest,
@@ -207,6 +207,19 @@ def _on_folds(
     with_groups: bool,
     progress: Progress,
 ) -> Judged:
+    """Return the predictions of methods on the real training images, each by a model that did not learn from it.
+
+    Args:
+        names: the methods.
+        sets: the images.
+        manifest: of the run.
+        run: the run; its folder ``choice`` holds training states, which the caller removes in the end.
+        recipe: the options.
+        key: of everything that determines the predictions; training states of another key are removed first.
+        effort: share of the training steps.
+        with_groups: whether folds are even over groups, not only over classes.
+        progress: called with the progress so far.
+    """
     place = storage.make_folder(run.path / "choice")
     if not (place / key).exists():  # states of another choice
         storage.remove_tree(place)

@@ -12,7 +12,7 @@ from synaug.methods.training_time import trained_from
 from synaug.pipeline import prepare as plan_stage
 from synaug.pipeline.choosing import FROZEN, choosing_candidates, has_validation, num_folds
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
-from synaug.pipeline.reporting import model_note, plan_section
+from synaug.pipeline.reporting import amount_note, model_note, plan_section
 from synaug.pipeline.results import finished_results
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run
@@ -57,6 +57,7 @@ def plan_summary(plan: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace |
         "max_cost": None if recipe.api.max_cost is None else float(recipe.api.max_cost),
         "doubtful_names": doubtful_names(plan, recipe.plan.aliases),
         "model_note": model_note(plan),
+        "amount_note": amount_note(plan),
         "long_prompts": _prompt_notes(plan),
         "prompts_file": plan.options.prompts,
         "prompt_counts": prompt_account(plan, limit_at_hand(plan.model)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from synaug.config import EMBEDDED
+from synaug.config import AUTO, EMBEDDED
 from synaug.data import Manifest, class_counts
 from synaug.pipeline.scorer import unknown_to_embedded
 from synaug.report import may_not_need, number_or_nan
@@ -27,6 +27,17 @@ OUT_OF_DOMAIN = (
 def model_note(plan: Plan) -> str:
     """Return a warning, before generation, that the model does not know the classes; empty if it may."""
     return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown_to_embedded(plan) else ""
+
+
+def amount_note(plan: Plan) -> str:
+    """Return what ``plan.target: auto`` means for the number of images; empty for other targets."""
+    if plan.options.target != AUTO:
+        return ""
+    most = sum(cell.target - cell.have for cell in plan.cells)
+    return (
+        f"plan.target is auto: {plan.num_to_generate:,} of at most {most:,} images come first; 'synaug run' makes more "
+        "as long as they raise mean recall on held-out training images."
+    )
 
 
 def warnings(plan: Plan, synthesis: Synthesis) -> list[str]:

@@ -13,7 +13,7 @@ from synaug.data import Manifest, groups, joined, reading_account
 from synaug.data.similarity import duplicate_notes
 from synaug.errors import DataError
 from synaug.methods import method_named
-from synaug.pipeline.choosing import compared
+from synaug.pipeline.choosing import compared, read_amount
 from synaug.pipeline.generate import rejections
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.part_names import REPORT
@@ -31,7 +31,7 @@ from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import Progress, enter, machine, silent, storage
 from synaug.runtime.security import shell_word
-from synaug.schemas import CrossValidation, Data, Report, Result, Synthesis, Training
+from synaug.schemas import Amount, CrossValidation, Data, Report, Result, Synthesis, Training
 from synaug.schemas import Plan as PlanSection
 from synaug.schemas.report import Review
 from synaug.synthesis.execution import synthetic_manifest
@@ -83,6 +83,7 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
         "training": training_section(recipe, plan, [result["method"] for result in own])
         | {"seconds": training_seconds(results, recipe), "curves": loss_curves(run, own)},
         "results": results,
+        "amount": cast(Amount, {key: value for key, value in read_amount(run.path).items() if key != "right"}),
         "choice": choice,
         "cross_validation": _cross_validation(run, own),
         "comparison": {} if unusable(run) else compared(run, results, final),

@@ -7,6 +7,7 @@ from .cost import estimate as estimate
 from .plan import Plan as Plan
 from .plan import make_plan as make_plan
 from .plan import starts_from_real as starts_from_real
+from .plan import with_shares as with_shares
 from .plan_file import plan_bytes as plan_bytes
 from .plan_file import read_plan as read_plan
 from .plan_file import spread_counts as spread_counts
@@ -19,3 +20,4 @@ from .slots import Slot as Slot
 from .slots import image_seed as image_seed
 from .slots import safe_names as safe_names
 from .slots import sample_slots as sample_slots
+from .targets import ROUNDS as ROUNDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synaug.config import GenerateOptions, PlanOptions
+from synaug.config import AUTO, GenerateOptions, PlanOptions
 from synaug.data import Manifest
 from synaug.data.images import Encoding
 from synaug.data.labels import BETWEEN
@@ -32,7 +33,7 @@ from synaug.synthesis.planning.prompting import (
     prompt,
     readable_name,
 )
-from synaug.synthesis.planning.targets import named_targets, target_counts
+from synaug.synthesis.planning.targets import ROUNDS, named_targets, target_counts
 from synaug.synthesis.planning.written_checks import check_written
 
 EQUAL_PROMPTS = (
@@ -204,7 +205,7 @@ def make_plan(
 
     Args:
         manifest: the real training images.
-        options: target, prompts and model.
+        options: target, prompts and model. With target ``auto``, the plan is that of the first round.
         generate: how the model is run.
         encoding: encoding of the real images, to be used for synthetic ones too.
         image_size: (width, height) in which synthetic images are stored.
@@ -245,10 +246,28 @@ def make_plan(
     plan = Plan(
         cells, manifest.class_names, manifest.attribute_names, options, generate, encoding, image_size, tuple(written)
     )
+    if options.target == AUTO:
+        plan = with_shares(plan, [ROUNDS[0]] * len(cells))
     _check_names(plan)
     plan = replace(plan, options=_with_synset_names(plan))
     _check_distinct_prompts(plan)
     return plan
+
+
+def with_shares(plan: Plan, shares: Sequence[float]) -> Plan:
+    """Return the plan with this share of the images that each cell lacks for its target, rounded up.
+
+    Ids, prompts and seeds do not change, so a larger share keeps all images of a smaller one.
+
+    Args:
+        plan: of any amounts.
+        shares: from 0 to 1, of each cell.
+    """
+    cells = (
+        replace(cell, num_to_generate=math.ceil(share * (cell.target - cell.have)))
+        for cell, share in zip(plan.cells, shares, strict=True)
+    )
+    return replace(plan, cells=tuple(cells))
 
 
 def _check_distinct_prompts(plan: Plan) -> None:

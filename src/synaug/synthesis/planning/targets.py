@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from synaug.config import AUTO
 from synaug.errors import unknown
+
+ROUNDS = (0.25, 0.5, 1.0)  # shares of the missing images that the rounds of target auto make
 
 Target = Callable[[np.ndarray, float], np.ndarray]
 
@@ -26,7 +29,7 @@ def share(counts: np.ndarray, value: float) -> np.ndarray:
     return np.full(len(counts), round(counts.max(initial=0) * value))
 
 
-TARGETS: dict[str, Target] = {"uniform": uniform, "number": number, "share": share}
+TARGETS: dict[str, Target] = {"uniform": uniform, AUTO: uniform, "number": number, "share": share}
 
 
 def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
