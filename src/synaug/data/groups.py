@@ -10,6 +10,7 @@ from synaug.data.checks import count_of, number_array
 from synaug.data.checks.whole_numbers import whole_numbers
 from synaug.data.manifest import Manifest
 from synaug.errors import DataError
+from synaug.runtime import agreeing, counted
 from synaug.schemas import Counts
 
 MANY_ABOVE = 100
@@ -51,7 +52,8 @@ def group_ids(*, labels: np.ndarray, attributes: np.ndarray, num_attributes: int
     unknown = int((attributes == -1).sum())
     if unknown:
         raise DataError(
-            f"The attribute of {unknown:,} of {len(attributes):,} images is unknown, so they belong to no group. "
+            f"The attribute of {unknown:,} of {counted(len(attributes), 'image')} is unknown, so "
+            f"{agreeing(unknown, 'it belongs', 'they belong')} to no group. "
             "Fill in the attribute, leave these images out, or work by class."
         )
     _check_range("attribute", attributes, num_attributes)

@@ -19,6 +19,7 @@ from synaug.report.results_table import (
     spoken,
 )
 from synaug.report.seeds import by_method, mean_result
+from synaug.runtime import agreeing, counted
 from synaug.schemas import Report
 
 REASONS = {
@@ -75,12 +76,12 @@ def _comparison(report: Report) -> str:
         return ""
     num = found["num_images"]
     if num < MIN_TEST_IMAGES:
-        return f"Only {_number_of(num, 'test image')}: too few to compare methods."
+        return f"Only {counted(num, 'test image')}: too few to compare methods."
     rows = {row.method: row for row in results_table(report["results"])}
     accuracy = percent(rows[found["method"]].means["accuracy"], 1)
     kind = "with" if found["other_uses_synthetic"] else "without"
     texts = [
-        f"On {_number_of(num, 'real test image')}, {spoken(found['method'])} recognizes {accuracy}, "
+        f"On {counted(num, 'real test image')}, {spoken(found['method'])} recognizes {accuracy}, "
         f"{change(found['accuracy'])} {spoken(found['other'])}, the best method {kind} synthetic images."
     ]
     low, high = (number_or_nan(end) for end in found["accuracy"]["interval"])
@@ -99,19 +100,19 @@ def _rarest_class(report: Report, before: str | None, after: str | None) -> str:
     rarest = min(counts, key=lambda name: counts[name])
     shared = sum(count == counts[rarest] for count in counts.values())
     if shared == len(counts):
-        return f"All {shared} classes have {_number_of(counts[rarest], 'image')}: there was nothing to balance."
+        return f"All {shared} classes have {counted(counts[rarest], 'image')}: there was nothing to balance."
     who = "Your rarest class" if shared == 1 else "One of your rarest classes"
-    begin = f"{who}, {rarest}, had {_number_of(counts[rarest], 'training image')}"
+    begin = f"{who}, {rarest}, had {counted(counts[rarest], 'training image')}"
     tested = (report["data"].get("test_class_counts") or {}).get(rarest)
     if tested and tested < MIN_TEST_IMAGES:
-        unknown = f"On only {_number_of(tested, 'test image')} its recall cannot be measured reliably."
+        unknown = f"On only {counted(tested, 'test image')} its recall cannot be measured reliably."
         return f"{begin}. {recall_sentence(report, rarest) or unknown}"
     old, new = (recalls(report, method)[rarest] if method else _NAN for method in (before, after))
     if math.isnan(old) and math.isnan(new):
         return f"{begin}; its recall was not measured."
     if math.isnan(old) or math.isnan(new):
         return f"{begin}; its recall is {percent(new if math.isnan(old) else old)}."
-    few = f", on only {_number_of(tested, 'test image')}" if tested and tested < FEW_TEST_IMAGES else ""
+    few = f", on only {counted(tested, 'test image')}" if tested and tested < FEW_TEST_IMAGES else ""
     return f"{begin}; its recall {_went(old, new)}{few}."
 
 
@@ -122,7 +123,7 @@ def _overall(report: Report, before: str | None, after: str | None) -> str:
     num_test = report["data"].get("num_test_images")
     if num_test and num_test < MIN_TEST_IMAGES:
         return ""
-    on = f"On {_number_of(num_test, 'real test image')}" if num_test else "On the real test images"
+    on = f"On {counted(num_test, 'real test image')}" if num_test else "On the real test images"
     old, new = (rows[method].means["accuracy"] if method else _NAN for method in (before, after))
     if math.isnan(old) or math.isnan(new):
         row = rows.get(after or before or "") or next(iter(rows.values()))
@@ -214,13 +215,14 @@ def _synthesis(report: Report) -> str:
         return "No synthetic images were requested."
     if not accepted and not num_rejected:
         return f"None of the {requested:,} planned images was generated."
-    texts = [f"{accepted:,} synthetic {'image was' if accepted == 1 else 'images were'} added."]
+    texts = [f"{counted(accepted, 'synthetic image')} {agreeing(accepted, 'was', 'were')} added."]
     if num_rejected:
         reason = max(rejected, key=lambda name: rejected[name])
         share = "most of them" if 2 * rejected[reason] > num_rejected else "the largest part"
         every = "all of them" if rejected[reason] == num_rejected else share
         texts.append(
-            f"{num_rejected:,} of {num_rejected + accepted:,} images were rejected, {every} {reason_text(reason)}."
+            f"{num_rejected:,} of {counted(num_rejected + accepted, 'image')} "
+            f"{agreeing(num_rejected, 'was', 'were')} rejected, {every} {reason_text(reason)}."
         )
     missing = synthesis.get("missing") or 0
     if missing:
@@ -235,7 +237,7 @@ def _review(report: Report) -> str:
         return ""
     overruled = sum((review.get("overruled") or {}).values())
     against = f", {overruled:,} of them against the gates" if overruled else ""
-    return f"A person accepted {_number_of(accepted, 'image')}{against}, and rejected {rejected:,}."
+    return f"A person accepted {counted(accepted, 'image')}{against}, and rejected {rejected:,}."
 
 
 def reason_text(reason: str) -> str:
@@ -247,7 +249,7 @@ def _quarantine(report: Report) -> str:
     number = len(report["data"].get("quarantined") or [])
     if not number:
         return ""
-    return f"{_number_of(number, 'file')} could not be used and {'was' if number == 1 else 'were'} left out."
+    return f"{counted(number, 'file')} could not be used and {'was' if number == 1 else 'were'} left out."
 
 
 def num_tested(report: Report, *, few_only: bool = False) -> float:
@@ -274,7 +276,3 @@ def _went(old: float, new: float, digits: int = 0, before: str = "", after: str 
 def _chance(old: float, new: float, num: int) -> float:
     """Return the half width of a 95 % interval for the difference of two shares of ``num`` images."""
     return 1.96 * math.sqrt((old * (1 - old) + new * (1 - new)) / num)
-
-
-def _number_of(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

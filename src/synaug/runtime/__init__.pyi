@@ -40,8 +40,6 @@ from .ownership import kind_of as kind_of
 from .ownership import listed as listed
 from .progress import ConsoleProgress as ConsoleProgress
 from .progress import Progress as Progress
-from .progress import duration as duration
-from .progress import duration_in_words as duration_in_words
 from .progress import of_seed as of_seed
 from .progress import silent as silent
 from .quiet import without_warnings as without_warnings
@@ -54,3 +52,7 @@ from .storage import without_nan as without_nan
 from .whole import Part as Part
 from .whole import Whole as Whole
 from .whole import enter as enter
+from .wording import agreeing as agreeing
+from .wording import counted as counted
+from .wording import duration as duration
+from .wording import duration_in_words as duration_in_words

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from synaug.runtime.security import visible
+from synaug.runtime.wording import duration
 
 _NAME, _SHORTEST, _LONGEST = 21, 5, 20  # columns: of the stage's name, of the bar
 _FIXED_CURSOR = ("dumb", "unknown")
@@ -98,27 +99,3 @@ def _line(parts: Sequence[str], share: float, width: int = sys.maxsize) -> str:
     size = max(_SHORTEST, min(_LONGEST, room))
     bar = ("━" * round(size * share)).ljust(size, "·")
     return "  ".join((parts[0], bar, *parts[1:]))
-
-
-def duration(seconds: float) -> str:
-    """Return a duration such as 0:42, 12:05 or 3:07:00.
-
-    >>> duration(42), duration(11220)
-    ('0:42', '3:07:00')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def duration_in_words(seconds: float) -> str:
-    """Return a duration in two units at most, such as 4.2 s, 42 s, 3 min 20 s or 3 h 7 min.
-
-    >>> duration_in_words(4.24), duration_in_words(42), duration_in_words(200), duration_in_words(11220)
-    ('4.2 s', '42 s', '3 min 20 s', '3 h 7 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"

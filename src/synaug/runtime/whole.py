@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from synaug.runtime.progress import Progress, duration
+from synaug.runtime.progress import Progress
+from synaug.runtime.wording import duration
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from synaug.cli.printing import print_json
 from synaug.cli.session import session
 from synaug.cli.shared_options import Json
 from synaug.errors import DataError
+from synaug.runtime import agreeing, counted
 
 
 def predict(
@@ -62,7 +63,8 @@ def predict(
     if predictions.unreadable:
         number = len(predictions.unreadable)
         raise DataError(
-            f"{number:,} of {number + len(predictions.table):,} images could not be read, so they have no prediction. "
+            f"{number:,} of {counted(number + len(predictions.table), 'image')} could not be read, so "
+            f"{agreeing(number, 'it has', 'they have')} no prediction. "
             f"First: {predictions.unreadable[0]}"
         )
 

@@ -11,7 +11,7 @@ from synaug.cli.printing.costs import service_cost
 from synaug.cli.printing.data_tables import show_reading
 from synaug.cli.printing.terminal import Console, Table, escape
 from synaug.cli.printing.training_preview import training_sentences
-from synaug.runtime import duration
+from synaug.runtime import agreeing, counted, duration
 from synaug.runtime.security import shell_word
 from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
 
@@ -63,7 +63,7 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
     megabytes = estimate["disk_bytes"] / 1e6
     disk = f"about {megabytes:,.1f} MB" if megabytes >= 0.1 else "less than 0.1 MB"
     console.print(
-        f"{estimate['images']:,} images by the model {escape(plan['model'])} (license: {escape(license)}); "
+        f"{counted(estimate['images'], 'image')} by the model {escape(plan['model'])} (license: {escape(license)}); "
         f"{disk} on disk; {time}."
     )
     if (cost := plan["cost"]) is not None:
@@ -100,7 +100,7 @@ def show_synthesis(content: dict[str, Any]) -> None:
     console = Console()
     rate = content["accepted"] / content["seconds"] if content["seconds"] else math.nan
     console.print(
-        f"{content['accepted']:,} of {content['requested']:,} images accepted"
+        f"{content['accepted']:,} of {counted(content['requested'], 'image')} accepted"
         + ("" if math.isnan(rate) else f" in {content['seconds']:.0f} s ({rate:.1f} a second)")
         + "."
     )
@@ -124,7 +124,7 @@ def show_check(content: Check, run: Path, *, taken_out: bool) -> None:
     """Print the number of images that fail the gates, by reason and class, and what to do about them."""
     console = Console()
     failed = sum(content["rejected"].values())
-    console.print(f"{content['checked']:,} images checked, {failed:,} fail.")
+    console.print(f"{counted(content['checked'], 'image')} checked, {failed:,} {agreeing(failed, 'fails', 'fail')}.")
     for reason, number in content["rejected"].items():
         hit = {name: counts[reason] for name, counts in content["rejected_by_class"].items() if reason in counts}
         where = ", ".join(f"{escape(name)} {count:,}" for name, count in sorted(hit.items(), key=lambda item: -item[1]))
@@ -140,12 +140,15 @@ def show_check(content: Check, run: Path, *, taken_out: bool) -> None:
 def show_review(content: ReviewFiles, run: Path) -> None:
     """Print the locations of the contact sheets and the table, and the next steps."""
     console = Console()
-    console.print(f"{content['shown']:,} images in {len(content['sheets']):,} contact sheets. Open:")
+    console.print(f"{counted(content['shown'], 'image')} in {counted(len(content['sheets']), 'contact sheet')}. Open:")
     console.print(f"  [bold]{escape(content['page'])}[/]", soft_wrap=True)
     console.print("Enter accept or reject, and optionally a note, in the rows of:")
     console.print(f"  [bold]{escape(content['decisions'])}[/]", soft_wrap=True)
     if content["pending"]:
-        console.print(f"{content['pending']:,} decisions in it have not been applied yet.")
+        console.print(
+            f"{counted(content['pending'], 'decision')} in it "
+            f"{agreeing(content['pending'], 'has', 'have')} not been applied yet."
+        )
     console.print(f"Next: [bold]synaug review {escape(shell_word(run))} --apply[/]", soft_wrap=True)
 
 
@@ -154,14 +157,19 @@ def show_applied(content: Applied, run: Path) -> None:
     console = Console()
     rows = content["rows"]
     console.print(
-        f"{rows['read']:,} rows read, {rows['decided']:,} with a decision; {rows['applied']:,} applied now, "
+        f"{counted(rows['read'], 'row')} read, {rows['decided']:,} with a decision; {rows['applied']:,} applied now, "
         f"{rows['decided'] - rows['applied']:,} were already in force, {rows['unknown']:,} name an unknown image."
     )
     console.print(f"New: {content['accepted']:,} accepted, {content['rejected']:,} rejected.")
     total = content["review"]
-    console.print(f"In all, a person accepted {total['accepted']:,} images and rejected {total['rejected']:,}.")
+    console.print(
+        f"In all, a person accepted {counted(total['accepted'], 'image')} and rejected {total['rejected']:,}."
+    )
     if content["to_make"]:
-        console.print(f"{content['to_make']:,} images have to be generated again.")
+        console.print(
+            f"{counted(content['to_make'], 'image')} "
+            f"{agreeing(content['to_make'], 'has', 'have')} to be generated again."
+        )
         console.print(f"Next: [bold]synaug generate {escape(shell_word(run))}[/]", soft_wrap=True)
 
 

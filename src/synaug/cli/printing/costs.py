@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from synaug.runtime import counted
+
 
 def service_cost(cost: float, images: int, *, price: float, budget: float | None) -> str:
     """Return a sentence about what this number of images of a service will cost, at a price per image.
@@ -14,7 +16,7 @@ def service_cost(cost: float, images: int, *, price: float, budget: float | None
     if not price:
         return "Cost of the service: unknown, since the price per image is not set (api.price)."
     limit = "no budget is set (api.max_cost)" if budget is None else f"the budget is {money(budget)}"
-    number = "1 image" if images == 1 else f"{images:,} images"
+    number = counted(images, "image")
     return f"Cost of the service: about {money(cost)} ({number} at {money(price)}); {limit}."
 
 

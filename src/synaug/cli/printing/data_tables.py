@@ -12,6 +12,7 @@ from rich.padding import Padding
 
 from synaug.cli.printing.terminal import Bar, Console, Table, escape
 from synaug.data import left_out_sentences, shot_bins
+from synaug.runtime import agreeing, counted
 from synaug.runtime.security import shell_word
 from synaug.schemas import Account, Counts
 
@@ -43,12 +44,16 @@ def show_counts(summary: Counts, account: Account, *, source: Path) -> None:
     }.items():
         _show_groups(title, groups)
     console.print(
-        f"{summary['num_images']:,} images in {len(counts)} classes{_balance(summary['imbalance_factor'])}. "
+        f"{counted(summary['num_images'], 'image')} in {counted(len(counts), 'class')}"
+        f"{_balance(summary['imbalance_factor'])}. "
         f"[green]many[/] (> 100): {summary['many']}, [yellow]medium[/] (20-100): {summary['medium']}, "
-        f"[red]few[/] (< 20): {summary['few']} classes."
+        f"[red]few[/] (< 20): {counted(summary['few'], 'class')}."
     )
     if unknown := summary.get("num_without_attribute"):
-        console.print(f"{unknown:,} images have no attribute, so they are in no group.")
+        console.print(
+            f"{counted(unknown, 'image')} {agreeing(unknown, 'has', 'have')} no attribute, "
+            f"so {agreeing(unknown, 'it is', 'they are')} in no group."
+        )
     show_reading(account)
     console.print(f"Next: [bold]synaug run {escape(shell_word(source))} --dry-run[/]", soft_wrap=True)
 

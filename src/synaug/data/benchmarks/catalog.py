@@ -22,6 +22,7 @@ from synaug.data.benchmarks.utkface import list_faces
 from synaug.data.formats import Listing, is_hub_id
 from synaug.data.formats.tables import list_table
 from synaug.errors import DataError, OptionError, unknown
+from synaug.runtime import agreeing
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ def _without_missing_files(listing: Listing, options: DataOptions, place: Path) 
     if len(lost) and (not options.partial or not there.any()):
         counts = ", ".join(f"{number:,} of {split}" for split, number in lost["split"].value_counts().items())
         raise DataError(
-            f"{len(lost):,} of {len(there):,} images that {place} should have are missing ({counts}); first: "
+            f"{len(lost):,} of {len(there):,} images that {place} should have "
+            f"{agreeing(len(lost), 'is', 'are')} missing ({counts}); first: "
             f"{', '.join(lost['path'][:3])}. Get the missing images, or set data.partial to accept "
             "an incomplete data set."
         )

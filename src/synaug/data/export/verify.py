@@ -13,7 +13,7 @@ from synaug.data.export.digests import DIGESTS, read_digests
 from synaug.data.export.writer import CARD
 from synaug.data.formats import SECOND_HEAD
 from synaug.data.manifest import SPLITS
-from synaug.runtime import MARKER, Progress, left_over, silent, stop_here, storage
+from synaug.runtime import MARKER, Progress, counted, left_over, silent, stop_here, storage
 from synaug.runtime.files import directories
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _torchvision_problems(folder: Path, images: dict[str, list[str]]) -> list[st
         if loaded.classes != _class_names(expected):
             problems.append(f"torchvision finds other classes in {split}: {', '.join(loaded.classes)}.")
         if len(loaded) != len(expected):
-            problems.append(f"torchvision finds {len(loaded):,} images in {split}, not {len(expected):,}.")
+            problems.append(f"torchvision finds {counted(len(loaded), 'image')} in {split}, not {len(expected):,}.")
     return problems
 
 

@@ -40,6 +40,8 @@ from synaug.data.manifest import SPLITS, Manifest, joined
 from synaug.errors import ChangedFileError, DataError
 from synaug.runtime import (
     Progress,
+    agreeing,
+    counted,
     is_free,
     put_in_place,
     remove_left_over,
@@ -170,7 +172,10 @@ def _check_images(images: Manifest) -> None:
     check_class_names(images.class_names)
     again = images.frame["id"][images.frame["id"].duplicated()]
     if len(again):
-        raise DataError(f"{len(again):,} images share an id with another, the first {again.iloc[0]!r}.")
+        raise DataError(
+            f"{counted(len(again), 'image')} "
+            f"{agreeing(len(again), 'shares', 'share')} an id with another, the first {again.iloc[0]!r}."
+        )
     counts = class_counts(images.split("train").labels, images.num_classes)
     if not counts.all():
         name = images.class_names[int(np.flatnonzero(counts == 0)[0])]

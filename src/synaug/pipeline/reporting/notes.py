@@ -9,6 +9,7 @@ from synaug.config import AUTO, EMBEDDED
 from synaug.data import Manifest, class_counts
 from synaug.pipeline.scorer import unknown_to_embedded
 from synaug.report import may_not_need, number_or_nan
+from synaug.runtime import agreeing, counted
 from synaug.schemas import Result, Synthesis
 from synaug.synthesis.planning import Plan
 
@@ -53,7 +54,8 @@ def warnings(plan: Plan, synthesis: Synthesis) -> list[str]:
     for reason in sorted(overruled.keys() & {"copy", "leak"}):
         what = "the training" if reason == "copy" else "the test"
         notes.append(
-            f"A person accepted {overruled[reason]:,} images that look like copies of {what} images. "
+            f"A person accepted {counted(overruled[reason], 'image')} that "
+            f"{agreeing(overruled[reason], 'looks like a copy', 'look like copies')} of {what} images. "
             + ("Results on the test images may be too good." if reason == "leak" else "They add little that is new.")
         )
     return notes

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from synaug.errors import DataError
+from synaug.errors import DataError, EnvironmentFault
 
 _REMEMBERED = 10_000
 _checked: dict[str, tuple[int, int, int, int]] = {}
@@ -21,15 +21,21 @@ Reading a mount's number takes 8 microseconds, comparing device and inode 1: a f
 
 
 def mount_of(handle: int) -> bytes:
-    """Return an identifier of the mount that a descriptor is on; it differs even for two mounts of one file system."""
+    """Return an identifier of the mount that a descriptor is on; it differs even for two mounts of one file system.
+
+    Raises:
+        EnvironmentFault: the system does not report it, such as with too many open files.
+    """
     try:
         about = os.open(f"/proc/self/fdinfo/{handle}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             number = os.read(about, 1000).partition(b"mnt_id:")[2].partition(b"\n")[0].strip()
         finally:
             os.close(about)
-    except OSError:  # not Linux, or no /proc
+    except FileNotFoundError:  # not Linux, or no /proc
         number = b""
+    except OSError as error:  # must not look like another mount
+        raise EnvironmentFault(f"The mount of an open folder cannot be found: {error}") from error
     return number or b"device %d" % os.fstat(handle).st_dev
 
 

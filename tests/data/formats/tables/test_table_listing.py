@@ -163,3 +163,9 @@ def test_numbers_may_be_keys_of_a_recipe(folder, synaug):
     assert "class names are numbers" in done.out
     (folder / "r.yaml").write_text("plan: {target: {no: 12}}\n")
     assert "in quotes" in synaug("plan", path, "--dry-run", "--recipe", folder / "r.yaml").err
+
+
+def test_a_single_contradiction_is_one_image(folder):
+    rows = [f"i/{number:03d}.png,{number % 2}" for number in range(12)]
+    with pytest.raises(DataError, match="lists 1 image with several labels"):
+        read_data(table(folder, "path,label", [*rows, "i/000.png,1"]))

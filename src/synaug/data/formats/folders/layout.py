@@ -15,6 +15,7 @@ from synaug.data.formats.folders.split_names import NOT_READ, SPLIT_NAMES, is_pa
 from synaug.data.formats.folders.tree import ImageTree
 from synaug.data.manifest import SPLITS
 from synaug.errors import DataError
+from synaug.runtime import agreeing, counted
 
 DECIDE = "To decide, use --layout classes or splits (data.layout), or name splits with --splits {}={} (data.splits)."
 _IN_NO_CLASS = "lies in no class folder"
@@ -92,7 +93,11 @@ def _read_tops(tree: ImageTree, place: str, splits: Mapping[str, str], found: La
     loose = tree.images(place)
     if loose and tops:
         tree.leave_out(_IN_NO_CLASS, loose)
-        found.notes.append(f"{len(loose):,} images lie beside the class folders and are not read, first {loose[0]!r}.")
+        found.notes.append(
+            f"{counted(len(loose), 'image')} "
+            f"{agreeing(len(loose), 'lies', 'lie')} beside the class folders and "
+            f"{agreeing(len(loose), 'is', 'are')} not read, first {loose[0]!r}."
+        )
     return tops
 
 
@@ -130,8 +135,8 @@ def _split_folders(
         elif (split in ("test", "validation") or is_unlabeled_name(name)) and "train" in chosen.values():
             tree.leave_out(_IN_NO_CLASS, tree.below(where))
             found.notes.append(
-                f"The folder {where!r} has no class folders, so its {len(loose):,} images have no labels and are not "
-                "read."
+                f"The folder {where!r} has no class folders, so its {counted(len(loose), 'image')} "
+                f"{agreeing(len(loose), 'has no label and is', 'have no labels and are')} not read."
             )
         else:
             raise DataError(
@@ -167,7 +172,10 @@ def _add_splits(tree: ImageTree, found: Layout, place: str, chosen: Mapping[str,
         inside = where if len(tree.folders(where)) != 1 or tree.images(where) else _inside_split(tree, where)
         if loose := tree.images(inside):
             tree.leave_out(_IN_NO_CLASS, loose)
-            found.notes.append(f"{len(loose):,} images lie directly in {inside!r}, in no class folder; not read.")
+            found.notes.append(
+                f"{counted(len(loose), 'image')} "
+                f"{agreeing(len(loose), 'lies', 'lie')} directly in {inside!r}, in no class folder; not read."
+            )
         names = tree.folders(inside)
         if len(names) > 1 and all(is_part_name(part) for part in names):
             for part in names:

@@ -26,6 +26,7 @@ from synaug.data.labels.sensitive_columns import sensitive_columns
 from synaug.data.left_out import LeftOutCounter
 from synaug.data.manifest import SINGLE_ATTRIBUTE, Quarantined
 from synaug.errors import DataError
+from synaug.runtime import agreeing, counted
 
 PATH_COLUMNS = (
     "image", "path", "file_name", "filename", "img_filename", "image_path", "img_path", "file_path", "filepath",
@@ -97,7 +98,11 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
     class_names, missing = _present(class_names, set(frame["label"]))
     if missing:
         shown = ", ".join(map(repr, missing[:_SHOWN])) + (" ..." if len(missing) > _SHOWN else "")
-        notes.append(f"{len(missing):,} classes have a name but no images and are left out: {shown}.")
+        notes.append(
+            f"{counted(len(missing), 'class')} "
+            f"{agreeing(len(missing), 'has', 'have')} a name but no images and "
+            f"{agreeing(len(missing), 'is', 'are')} left out: {shown}."
+        )
     frame, repeated = _each_image_once(frame, where)
     present = set(frame["attribute"])
     attribute_names = [name for name in attributes.names if name in present or attributes.are_given]
@@ -284,7 +289,7 @@ def _each_image_once(frame: pd.DataFrame, where: Path | str) -> tuple[pd.DataFra
         if len(several):
             given = frame.loc[frame["id"] == several[0], column].unique()
             raise DataError(
-                f"{where} lists {len(several):,} images with several {kind}; the first, {several[0]!r}, has "
+                f"{where} lists {counted(len(several), 'image')} with several {kind}; the first, {several[0]!r}, has "
                 f"{' and '.join(map(repr, given))}. Each image must have one label and one split."
             )
     repeated = tuple(Quarantined(str(name), "is listed again") for name in frame.loc[again, "id"])

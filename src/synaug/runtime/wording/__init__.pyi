@@ -1,0 +1,4 @@
+from .counted import agreeing as agreeing
+from .counted import counted as counted
+from .durations import duration as duration
+from .durations import duration_in_words as duration_in_words
