@@ -241,7 +241,7 @@ def test_the_transcript_in_the_docs_has_the_form_of_the_output(synaug, finished,
     printed = synaug("predict", finished, *images).out.splitlines()
     for *rows, last in (shown, printed):
         assert len(rows) == 3
-        assert all(re.fullmatch(r"\S.*\.\w+  \S.*  +\d+\.\d %", row) for row in rows)
+        assert all(re.fullmatch(r"\S.*\.\w+  +\S.*  +\d+\.\d %", row) for row in rows)
         assert len({len(row) for row in rows}) == 1  # the shares end below one another
         assert re.fullmatch(r"Classifier: \w+", last)
 
