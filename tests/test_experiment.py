@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import synaug as package
-from synaug import experiment
+from synaug import experiment, training
 from synaug.data.groups import class_counts
 from synaug.data.manifest import read_image
 from synaug.data.manifest_file import read_manifest
@@ -306,3 +306,20 @@ def test_the_command_line_sets_any_option(synaug, photos, tmp_path):
     assert json.loads(done.out)["test_images"] == 21
     lock = json.loads((out / "synaug.lock.json").read_text())
     assert (lock["recipe"]["plan"]["target"], lock["recipe"]["data"]["test_fraction"]) == (9, 0.5)
+
+
+def test_one_run_reads_the_real_images_twice_and_the_synthetic_ones_once(photos, recipe, tmp_path, monkeypatch):
+    loaded = []
+    load = training.load_training_set
+
+    def noted(manifest, **options):
+        loaded.append((len(manifest), int(manifest.is_synthetic.sum())))
+        return load(manifest, **options)
+
+    monkeypatch.setattr(training, "load_training_set", noted)
+    experiment.run(photos, tmp_path / "run", recipe, methods=("cross_entropy", "synaug"))
+    num_real = len(Run.open(tmp_path / "run").manifest.split("train"))
+    num_tested = len(Run.open(tmp_path / "run").manifest.split("test"))
+    num_synthetic = len(made_images(tmp_path / "run"))
+    before = [(num_real, 0), (num_tested, 0)]
+    assert loaded == [*before, (num_real + num_synthetic, num_synthetic), (num_tested, 0)]

@@ -217,3 +217,18 @@ def test_a_hundred_mutations(base, tmp_path):
 def test_five_thousand_mutations(base, tmp_path, part):
     for number in range(100 * part, 100 * part + 100):
         try_out(base, tmp_path / "work", number)
+
+
+def test_a_removed_result_is_not_left_out_in_silence(base, tmp_path):
+    run = shutil.copytree(base / "run", tmp_path / "run")
+    (run / "checkpoints" / "synaug_stage1-0" / "result.json").unlink()
+    code, said = call("report", run)
+    assert (code, "result.json is missing" in said) == (4, True)
+
+
+@pytest.mark.parametrize("text", ["step,loss,learning_rate\n", "step,loss,learning_rate\n1,0.1,0.1\n"])
+def test_a_changed_loss_curve_is_noticed(base, tmp_path, text):
+    run = shutil.copytree(base / "run", tmp_path / "run")
+    (run / "checkpoints" / "synaug_stage1-0" / "training.csv").write_text(text)
+    code, said = call("report", run)
+    assert (code, "training.csv changed" in said) == (4, True), said

@@ -1,6 +1,6 @@
 """Turn images into classifiers: each method of a table, with its training, testing and storage."""
 
-from synaug.methods.datasets import Sets, images_digest, load_sets, retraining_set, selected
+from synaug.methods.datasets import Sets, forget_sets, images_digest, load_sets, retraining_set, selected
 from synaug.methods.networks import check_code, check_networks, network_digests
 from synaug.methods.options import (
     check_methods,
@@ -32,6 +32,7 @@ __all__ = [
     "check_code",
     "check_methods",
     "check_networks",
+    "forget_sets",
     "images_digest",
     "is_current",
     "is_finished",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -59,6 +60,9 @@ def load_sets(
 ) -> Sets:
     """Load real, synthetic, validation and test images at one size, normalized alike.
 
+    The images that were loaded last stay in memory as long as the ``Run`` lives, or until ``forget_sets``: the stages
+    of one command read them once.
+
     Args:
         run: whose images are loaded.
         options: size and normalization.
@@ -66,15 +70,56 @@ def load_sets(
         autoencoded: also load the real images as the generator's autoencoder returns them.
         progress: called with the progress so far.
     """
+    manifest, plan = run.manifest, run.plan
+    synthetic = synthetic_manifest(plan, run.path)
+    form = input_of(options.network, options, plan)
+    numbers = tuple((cell.target, cell.num_to_generate) for cell in plan.cells)
+    ids = storage.digest("\n".join(synthetic.frame["id"]).encode())
+    key = (ids, images_digest(synthetic), numbers, form, options.load_size, options.in_memory, autoencoded)
+    kept = _KEPT.pop(run, None)  # gone before others are loaded, so that memory holds one set
+    if kept is not None and kept.manifest is manifest and kept.key == key and real is None:
+        sets = replace(kept.sets, features={})
+    else:
+        sets = _loaded(run, options, form, synthetic, real=real, autoencoded=autoencoded, progress=progress)
+    if real is None:
+        _KEPT[run] = _Kept(manifest, key, sets)
+    return sets
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Images in memory, and what they depend on."""
+
+    manifest: Manifest
+    key: tuple[object, ...]
+    sets: Sets
+
+
+_KEPT: WeakKeyDictionary[Run, _Kept] = WeakKeyDictionary()
+
+
+def forget_sets(run: Run) -> None:
+    """Free the memory of the images that ``load_sets`` loaded last."""
+    _KEPT.pop(run, None)
+
+
+def _loaded(
+    run: Run,
+    options: TrainOptions,
+    form: tuple[int, int, Normalization | None],
+    synthetic: Manifest,
+    *,
+    real: Manifest | None,
+    autoencoded: bool,
+    progress: Progress,
+) -> Sets:
     import torch
 
     from synaug.training import load_training_set
 
-    manifest = run.manifest
-    plan = run.plan
+    manifest, plan = run.manifest, run.plan
     real = manifest.split("train") if real is None else real
-    synthetic = synthetic_manifest(plan, run.path)
-    channels, side, normalization = input_of(options.network, options, plan)
+    channels, side, normalization = form
     load = partial(load_training_set, in_memory=options.in_memory, progress=progress)
     stored = stored_side(side, options)
     both = load(joined(real, synthetic), image_size=stored, channels=channels, normalization=normalization)

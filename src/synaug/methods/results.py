@@ -44,8 +44,8 @@ def read_result(run: RunPaths, method: str, seed: int) -> Result:
             f"{path} is the result of {result['method']}, seed {result['seed']}, not of {method}, seed {seed}. "
             + way_out
         )
-    if not isinstance(files, dict) or not set(files) <= {"classifier.safetensors", PREDICTIONS}:
-        raise DataError(f"{path} is damaged: 'files' is not about the classifier and its predictions. {way_out}")
+    if not isinstance(files, dict) or not set(files) <= {"classifier.safetensors", PREDICTIONS, "training.csv"}:
+        raise DataError(f"{path} is damaged: 'files' is not about its classifier, predictions and loss. {way_out}")
     for name, digest in files.items():
         check_file(path.parent / name, str(digest), way_out=way_out)
     return result
@@ -89,7 +89,7 @@ def train_method(
         synthetic: digest of the synthetic images; see ``images_digest``.
         progress: called with the progress of the training.
     """
-    from synaug.training import joined_team, predict
+    from synaug.training import CURVES, joined_team, predict
     from synaug.training.networks import FILE, write_classifier
 
     team, device = joined_team(recipe.train.device)
@@ -116,7 +116,11 @@ def train_method(
         "seconds": seconds,
         "synthetic": synthetic,
         "options": options,
-        "files": {name: storage.file_digest(folder / name) for name in (FILE, PREDICTIONS)},
+        "files": {
+            name: storage.file_digest(folder / name)
+            for name in (FILE, PREDICTIONS, CURVES)
+            if (folder / name).exists()  # methods that only retrain a last layer have no curve
+        },
     }
     write_sealed(run.result(name, recipe.seed), result)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from synaug.config import Recipe
 from synaug.errors import EnvironmentFault, IncompleteError, OptionError
+from synaug.methods import forget_sets
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.part_names import IMAGES
 from synaug.pipeline.review import check_applied
@@ -49,6 +50,7 @@ def generate(
         progress: called with the progress so far.
     """
     enter(progress, IMAGES)
+    forget_sets(run)  # images in memory make room for the model
     plan, recipe = run.plan, run.recipe
     check_applied(run)
     if cluster is None:

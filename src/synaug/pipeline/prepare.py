@@ -26,6 +26,7 @@ from synaug.methods import check_code, check_methods
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run, RunPaths, write_files, write_lock
 from synaug.runtime import Progress, silent, storage
+from synaug.runtime.files import is_text
 from synaug.synthesis.execution.journal import FOLDER as JOURNAL
 from synaug.synthesis.generators.models import check_no_single_file, place_of
 from synaug.synthesis.planning import Plan, make_plan, plan_bytes, read_plan
@@ -80,6 +81,11 @@ def load_data(source: Source, recipe: Recipe, *, progress: Progress = silent) ->
         DataError: the data cannot be used, or a class has no image to test on.
     """
     manifest = readers.read_data(source, recipe.data, progress=progress)
+    if manifest.root is not None and not is_text(manifest.root.resolve()):
+        raise DataError(
+            f"{manifest.root} has a name that is not text in the encoding of this system, which tables cannot hold. "
+            "Rename the folder; if the name is UTF-8, set PYTHONUTF8=1."
+        )
     manifest = without_synthetic_tests(manifest)  # since a manifest passed by the caller did not go through a reader
     manifest = with_test_split(manifest, recipe.data.test_fraction, recipe.seed)
     return complete_classes(manifest, "test", recipe.data.incomplete_classes, where=place(source))

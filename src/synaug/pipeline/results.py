@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from synaug.config import Recipe
+from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, read_result, registered
 from synaug.pipeline.measure_gap import unusable
-from synaug.run_directory import Run, RunPaths
+from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime.records import of_form, read_sealed
+from synaug.runtime.security import shell_word
 from synaug.schemas import Choice, CrossValidation, Result
 from synaug.synthesis.execution import synthetic_manifest
 
+CLASSIFIER = "classifier.safetensors"
 CHOOSE_AGAIN = "Remove it and repeat the 'synaug run' command, which chooses again."
 JUDGE_AGAIN = "Remove it and repeat the 'synaug run' command, which computes it again."
 
@@ -27,6 +30,23 @@ def finished_results(run: RunPaths, recipe: Recipe) -> list[Result]:
     current = [result for result in found if is_of_options(result, recipe)]
     # results of older versions lack what is registered
     return [{**registered(result["method"], recipe), **result} for result in current]
+
+
+def check_none_removed(run: RunPaths) -> None:
+    """Check that each trained classifier has its result, without which a report would leave a method out.
+
+    The result is written after the classifier, and removed after it.
+
+    Raises:
+        DataError: a folder has a classifier but no result.
+    """
+    for folder in sorted(run.checkpoints.glob("*-*")):
+        result = folder / "result.json"
+        if method_and_seed(folder.name) and (folder / CLASSIFIER).exists() and not result.exists():
+            raise DataError(
+                f"{result} is missing, but {CLASSIFIER} is beside it. Restore it from a copy, remove the folder "
+                f"{folder}, or train again: synaug train {shell_word(run.path)}"
+            )
 
 
 def chosen_result(results: Sequence[Result], run: RunPaths) -> Result:

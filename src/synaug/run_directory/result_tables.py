@@ -22,13 +22,16 @@ def read_table(path: Path, columns: Mapping[str, type], run: RunPaths) -> pd.Dat
         run: the run directory, for the message.
 
     Raises:
-        DataError: the file is damaged, or lacks a column.
+        DataError: the file is damaged, has no rows, or lacks a column.
     """
     file = directories.checked(path)
     try:
-        return pd.read_csv(file, usecols=list(columns), dtype=dict(columns), keep_default_na=False)
+        table = pd.read_csv(file, usecols=list(columns), dtype=dict(columns), keep_default_na=False)
+        if table.empty:
+            raise ValueError("it has no rows")
     except ValueError as error:  # every error of pandas about a damaged table, and bytes that are not text
         raise DataError(
             f"{path} is damaged: {str(error).splitlines()[0]}. Remove the folder {path.parent} and train again: "
             f"synaug retrain {shell_word(run.path)}"
         ) from error
+    return table

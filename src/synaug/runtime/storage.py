@@ -130,8 +130,8 @@ def _write_all(handle: int, data: bytes, path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode())
+    """Write UTF-8 text atomically; bytes of a path that are not UTF-8 are written as escapes."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: object) -> None:
@@ -141,7 +141,12 @@ def write_json(path: Path, value: object) -> None:
 
 def json_bytes(value: object) -> bytes:
     """Return the bytes that ``write_json`` writes."""
-    return (json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return _encoded(json.dumps(without_nan(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _encoded(json_text: str) -> bytes:
+    """Return JSON text as UTF-8; bytes of a path that are not UTF-8 become escapes, which readers turn back."""
+    return json_text.encode(errors="backslashreplace")  # a lone surrogate becomes \udcff, as JSON spells it
 
 
 @overload
@@ -182,7 +187,7 @@ def read_json(path: Path) -> Any:
 def append_records(path: Path, records: Iterable[Mapping[str, object]]) -> None:
     """Append one JSON line per record to a journal, durably; a line cut short by a crash is removed first."""
     lines = b"".join(
-        json.dumps(without_nan(record), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+        _encoded(json.dumps(without_nan(record), ensure_ascii=False, separators=(",", ":")) + "\n")
         for record in records
     )
     if not lines:

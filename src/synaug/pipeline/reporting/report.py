@@ -21,6 +21,7 @@ from synaug.pipeline.reporting.notes import warnings
 from synaug.pipeline.reporting.report_examples import confusions, loss_curves, report_images
 from synaug.pipeline.reporting.track_report import track_report
 from synaug.pipeline.results import (
+    check_none_removed,
     chosen_result,
     finished_results,
     read_choice,
@@ -48,7 +49,7 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
         progress: learns that this part of the run begins.
 
     Raises:
-        DataError: no method has a result yet.
+        DataError: no method has a result yet, or that of a classifier was removed.
     """
     from synaug.data.export import SUFFIX_OF
     from synaug.report import make_report, over_seeds, usage_lines
@@ -56,6 +57,7 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
     enter(progress, REPORT)
     lock = read_lock(run)
     recipe = run.recipe
+    check_none_removed(run)
     own, results = finished_results(run, recipe), results_of_all_seeds(run, recipe)
     if not own:
         raise DataError(f"{run.path} has no results to report. Train first: synaug train {shell_word(run.path)}")

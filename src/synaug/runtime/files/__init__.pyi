@@ -9,6 +9,7 @@ from .names import component as component
 from .names import component_fault as component_fault
 from .names import folded as folded
 from .names import inside as inside
+from .names import is_text as is_text
 from .names import is_token_name as is_token_name
 from .names import token_name as token_name
 from .removal import remove_file as remove_file

@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from synaug.errors import DataError, EnvironmentFault
+from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.runtime.files import effects, mounts
+from synaug.runtime.files.names import is_text
 
 LARGEST_TEXT = 20_000_000  # bytes of a file that a person writes
 MAX_DEPTH = 64  # levels of nested folders
@@ -38,9 +40,15 @@ def own(folder: Path) -> Path:
     """Treat the folder as synaug's own from now on: no link below it is followed. Returns the folder.
 
     Raises:
+        OptionError: its path has bytes that are not text; libraries that are to write into it take text only.
         DataError: it lies in another owned folder and is reached through a link or a mount.
     """
     named = _normal(folder)
+    if not is_text(named):
+        raise OptionError(
+            f"{folder} has a name that is not text in the encoding of this system ({sys.getfilesystemencoding()}), so "
+            "nothing can be kept in it. Rename it or choose another folder; if the name is UTF-8, set PYTHONUTF8=1."
+        )
     if (root := _root_of(named)) is not None and root != named:
         with contextlib.suppress(FileNotFoundError), opened(folder):
             pass

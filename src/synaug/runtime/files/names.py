@@ -39,6 +39,15 @@ def is_token_name(name: str, suffix: str = "") -> bool:
     return _OURS.fullmatch(name) is not None and name.endswith(suffix)
 
 
+def is_text(path: Path | str) -> bool:
+    r"""Return whether a path is text in the encoding of this system; libraries and tables cannot hold any other.
+
+    >>> is_text("photos"), is_text("ph\udcf6tos")
+    (True, False)
+    """
+    return not any(unicodedata.category(letter) == "Cs" for letter in str(path))
+
+
 def component_fault(name: str) -> str | None:
     """Return the reason why a name found in a file cannot be a single path component, or None if it can.
 
@@ -49,7 +58,8 @@ def component_fault(name: str) -> str | None:
     rules = (
         (not name.strip(), "is empty"),
         ("/" in name or "\\" in name, "has a path separator"),
-        (any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name), "has a control character"),
+        (not is_text(name), "is not text in the encoding of this system"),
+        (any(unicodedata.category(letter) == "Cc" for letter in name), "has a control character"),
         (name.startswith("."), "starts with a dot"),
         (name.endswith((".", " ")), "ends with a dot or a space"),
         (size > MAX_COMPONENT, f"has {size} bytes, allowed are {MAX_COMPONENT}"),
