@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,26 @@ def test_wilson_covers_the_true_share(num):
     ]
     assert np.mean(coverages) == pytest.approx(0.955, abs=0.01)
     assert min(coverages) > 0.82
+
+
+def coverage(ends, num):
+    """Return the coverage in percent of the intervals for each number of right images, averaged over true shares."""
+    return 100 * np.mean(
+        [
+            sum(binom.pmf(right, num, share) for right, (low, high) in enumerate(ends) if low <= share <= high)
+            for share in np.linspace(0.02, 0.98, 49)
+        ]
+    )
+
+
+@pytest.mark.parametrize("num", SIZES)
+def test_the_coverage_in_the_docs(num):
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "compare.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| {num} |"))
+    shares = [Share(right, num) for right in range(num + 1)]
+    wilson = [(ends.low, ends.high) for ends in map(wilson_interval, shares)]
+    bootstrap = [binom.ppf([0.025, 0.975], num, share.right / num) / num for share in shares]
+    assert row.split("|")[2:4] == [f" {coverage(wilson, num):.1f} ", f" {coverage(bootstrap, num):.1f} "]
 
 
 @pytest.mark.parametrize("num", SIZES)

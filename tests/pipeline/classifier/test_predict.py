@@ -1,9 +1,11 @@
 """Test that a finished classifier labels new images in any input form like the run's test images."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -229,6 +231,19 @@ def test_the_terminal_shows_a_line_per_image(synaug, finished, photos):
     assert done.out.count("%") == 3
     chosen = json.loads((finished / "choice.json").read_text())["chosen"]
     assert f"Classifier: {chosen}" in done.out
+
+
+def test_the_transcript_in_the_docs_has_the_form_of_the_output(synaug, finished, photos, monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "predict.md").read_text()
+    shown = page.partition("```text\n$ synaug predict")[2].partition("```")[0].splitlines()[1:]
+    monkeypatch.chdir(photos)
+    images = [next(Path(name).glob("*.png")) for name in ("bag", "coat", "ankle boot")]
+    printed = synaug("predict", finished, *images).out.splitlines()
+    for *rows, last in (shown, printed):
+        assert len(rows) == 3
+        assert all(re.fullmatch(r"\S.*\.\w+  +\S.*  +\d+\.\d %", row) for row in rows)
+        assert len({len(row) for row in rows}) == 1  # the shares end below one another
+        assert re.fullmatch(r"Classifier: \w+", last)
 
 
 def test_prediction_needs_no_diffusers(finished, photos, tmp_path):

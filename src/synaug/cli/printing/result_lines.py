@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from synaug.cli.printing.terminal import Console, Table, escape
+from synaug.runtime import counted
 from synaug.runtime.security import shell_word
 from synaug.schemas import Report, Result
 
@@ -102,6 +103,9 @@ def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) 
         shown = Table(show_header=False)
         shown.add_column()
         endings = [name.removeprefix("prediction") for name in table.columns if name.startswith("prediction")]
+        for _ in endings:
+            shown.add_column()
+            shown.add_column(justify="right")
         for row in table.to_dict("records"):
             cells = [(row[f"prediction{ending}"], f"{percent(row[f'probability{ending}'])} %") for ending in endings]
             shown.add_row(escape(row["image"]), *(escape(cell) for pair in cells for cell in pair))
@@ -110,7 +114,7 @@ def show_predictions(table: pd.DataFrame, *, out: Path | None, classifier: str) 
         counts = ", ".join(
             f"{escape(str(name))} {number:,}" for name, number in table["prediction"].value_counts().items()
         )
-        console.print(f"{len(table):,} {'image' if len(table) == 1 else 'images'}: {counts}.")
+        console.print(f"{counted(len(table), 'image')}: {counts}.")
         console.print(f"Predictions: [bold]{escape(str(out))}[/]", soft_wrap=True)
         if "label" in table:
             console.print(f"Score them: [bold]synaug evaluate {escape(shell_word(out))}[/]", soft_wrap=True)
