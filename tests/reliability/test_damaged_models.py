@@ -113,8 +113,11 @@ def try_out(source, target, numbers, check):
     assert not faults, "\n".join(faults)
 
 
+ONCE_LOST = (56, 77, 161, 177, 333, 365)  # raised errors of the libraries: at loading, at the prompt, in a step
+
+
 def test_some_damages_of_a_diffusion_model(tmp_path):
-    try_out(TINY, tmp_path / "model", range(25), check_generator)
+    try_out(TINY, tmp_path / "model", (*range(12), *ONCE_LOST), check_generator)
 
 
 def test_some_damages_of_a_pretrained_network(network_folder, tmp_path):

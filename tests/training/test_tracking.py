@@ -7,7 +7,7 @@ import types
 import pytest
 
 from synaug.config import TrainOptions
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.errors import DataError, EnvironmentFault, OptionError
 from synaug.training.tracking import TRACKERS, tracked
 
 
@@ -109,3 +109,15 @@ def test_the_option_allows_exactly_the_trackers_there_are(tmp_path):
         assert TrainOptions(track=name).track == name
     with pytest.raises(OptionError), tracked("neptune", name="x", folder=tmp_path):
         pass
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow.db", "mlruns/0"])
+def test_a_tracker_writes_through_no_link_that_leads_elsewhere(tmp_path, name):
+    home, folder = tmp_path / "home", tmp_path / "tracking"
+    home.mkdir()
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).symlink_to(home)
+    (folder / "latest").symlink_to(folder)  # as trackers make them
+    with pytest.raises(DataError, match="link that leads out"), tracked("tensorboard", name="x", folder=folder):
+        pass
+    assert not list(home.iterdir())

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synaug.errors import EnvironmentFault, SynaugError, unknown
+from synaug.errors import DataError, EnvironmentFault, SynaugError, unknown
 from synaug.runtime import storage
+from synaug.runtime.files import directories
 from synaug.training.loop import Track
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def log_report(
 def _started(tracker: str, name: str, folder: Path) -> Iterator[GeneralTracker]:
     if tracker not in TRACKERS:
         raise unknown("tracker", tracker, TRACKERS)
+    _check_links(folder)
     try:
         chosen = TRACKERS[tracker](name, folder)
         _prepare_accelerate()
@@ -88,6 +90,14 @@ def _started(tracker: str, name: str, folder: Path) -> Iterator[GeneralTracker]:
         yield chosen
     finally:
         chosen.finish()
+
+
+def _check_links(folder: Path) -> None:
+    """Raise a DataError for a link that leads out of the folder: a tracker's library would write through it."""
+    top = os.path.realpath(folder)
+    for path in directories.entries_below(folder):
+        if path.is_symlink() and os.path.commonpath([top, os.path.realpath(path)]) != top:
+            raise DataError(f"{path} is a link that leads out of {folder}, and was left alone. Move it away.")
 
 
 def _prepare_accelerate() -> None:

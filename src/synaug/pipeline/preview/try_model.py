@@ -18,6 +18,7 @@ from synaug.pipeline.generate import replaced_model
 from synaug.pipeline.prepare import check_counts, check_recipe, drafted_plan
 from synaug.recipes import with_overrides
 from synaug.runtime import Progress, signals, silent, storage
+from synaug.runtime.files import directories
 from synaug.schemas.output import ServiceCost, Trial, TrialPreview, TriedClass
 from synaug.synthesis.execution import Task, generated
 from synaug.synthesis.generators import make_guides
@@ -77,6 +78,7 @@ def prepare_trial(source: Path, recipe: Recipe, out: Path, *, progress: Progress
         DataError: a class has no training image.
         BudgetReached: the service would cost more than ``api.max_cost``.
     """
+    directories.own(out)
     if out.exists() and (not out.is_dir() or {path.name for path in out.iterdir()} - {PAID}):
         raise OptionError(f"{out} exists and is not empty. Choose another folder with --out.")
     check_recipe(recipe)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 import numpy as np
 from PIL import Image
 
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.errors import EnvironmentFault, OptionError, SynaugError
 from synaug.runtime import is_out_of_memory
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.conditioning import (
@@ -121,16 +121,23 @@ class DiffusionGenerator:
         """
         own = self._settings.negative_prompt
         negatives = [each or own for each in negative_prompts or [""] * len(prompts)] if self._guided else []
-        texts = list(itertools.zip_longest(self._fitted(prompts), negatives, fillvalue=""))
+        try:
+            texts = list(itertools.zip_longest(self._fitted(prompts), negatives, fillvalue=""))
+        except (OverflowError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, SynaugError):
+                raise
+            raise self._failed(error) from error
         starts = starts_of(len(texts), images, masks, references, controls)
         generated: list[Generated] = []
         while len(generated) < len(texts):
             part = slice(len(generated), len(generated) + self.batch_size)
             try:
                 generated += self._batch(texts[part], seeds[part], starts[part])
-            except (RuntimeError, MemoryError) as error:
+            except SynaugError:
+                raise
+            except Exception as error:  # each kind of damage raises its own type
                 if not is_out_of_memory(error):
-                    raise
+                    raise self._failed(error) from error
                 self._halve(error)
             else:
                 self._grow(len(texts[part]))
@@ -196,6 +203,12 @@ class DiffusionGenerator:
         flags = getattr(output, "nsfw_content_detected", None) or [False] * len(texts)
         batch = [_generated(*each) for each in zip(arrays, starts, finite.tolist(), flags, strict=True)][:wanted]
         return [self._with_mosaic(*each) for each in enumerate(batch)]
+
+    def _failed(self, error: Exception) -> EnvironmentFault:
+        return EnvironmentFault(
+            f"The model {self.about.get('model')} makes no image: {type(error).__name__}: {error}. Its files may be "
+            "damaged; get them again."
+        )
 
     def _refused(self, error: Exception) -> OptionError:
         """Return the error for settings that the pipeline or its scheduler rejects."""

@@ -6,8 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Literal
 
 from synaug.config import GenerateOptions
-from synaug.errors import EnvironmentFault, OptionError, unknown
-from synaug.runtime import MODEL, TEXT, check_arguments, instance_of, needs_libraries, storage
+from synaug.errors import EnvironmentFault, OptionError, SynaugError, unknown
+from synaug.runtime import MODEL, TEXT, check_arguments, instance_of, is_out_of_memory, needs_libraries, storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.conditioning import add_adapter, load_controlnet
 from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings, default_size, denoiser_of
@@ -80,7 +80,14 @@ def load_generator(
     name, scheduler = type(pipeline).__name__, type(pipeline.scheduler).__name__
     family = family_of(name, model=f"{folder.name} {folder.index.get('_name_or_path', '')}", scheduler=scheduler)
     settings = _settings(options, folder, family, device=str(device), negative_prompt=negative_prompt, variant=variant)
-    _prepare(pipeline, family, scheduler=options.scheduler, device=str(device), compiled=options.compile)
+    try:
+        _prepare(pipeline, family, scheduler=options.scheduler, device=str(device), compiled=options.compile)
+    except SynaugError:
+        raise
+    except Exception as error:  # such as weights that a damaged file lacks
+        if is_out_of_memory(error):
+            raise
+        raise EnvironmentFault(f"The model {folder.name} cannot be loaded: {error}") from error
     _check_steps(pipeline.scheduler, settings.steps)
     about: dict[str, object] = {
         "model": folder.name,
