@@ -52,6 +52,13 @@ def test_quiet_still_prints_errors_and_verbose_their_traceback(synaug, tmp_path)
     assert "Traceback" not in synaug("count", tmp_path / "nowhere").err  # each call starts anew
 
 
+@pytest.mark.parametrize("option", ["--verbose", "--quiet", "--seed"])
+def test_an_option_before_the_command_is_told_its_place(synaug, option):
+    done = synaug(option, "count", "photos")
+    assert (done.code, "after its name" in " ".join(done.err.replace("│", " ").split())) == (2, True)
+    assert "after its name" not in synaug("count", "photos", "--nonsense").err
+
+
 def test_status_watch_ends_when_the_run_is_done(synaug, finished):
     done = synaug("status", finished, "--watch", "--interval", 0.1)
     assert (done.code, "done" in done.out) == (0, True)

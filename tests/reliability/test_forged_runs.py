@@ -103,3 +103,35 @@ def test_a_form_is_strict(change):
     assert of_form(whole, Choice, where="choice.json", way_out="") is whole
     with pytest.raises(DataError, match=f"choice.json is damaged: {next(iter(change))}"):
         of_form(whole | change, Choice, where="choice.json", way_out="")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"modifier": {}}, {"negative_prompt": 1}, {"guides": [1]}, {"spread": {"a": 1}}, {"scores": {"a": "b"}},
+        {"note": []}, {"prompt_source": {"a": 1}}, {"guide": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_journal_record_with_a_value_of_another_type_is_named(base, tmp_path, change):  # noqa: F811
+    run = shutil.copytree(base / "run", tmp_path / "run")
+    path = run / "journal" / "worker-0-of-1.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text(
+        "".join(json.dumps(each | change if each["kind"] == "attempt" else each) + "\n" for each in records)
+    )
+    code, said = call(*commands(tmp_path, run)["export"])
+    assert (code, f"'{next(iter(change))}' is" in said) == (4, True), said
+
+
+def test_the_description_of_a_generator_cannot_rename_its_images(base, tmp_path):  # noqa: F811
+    run = shutil.copytree(base / "run", tmp_path / "run")
+    path = run / "journal" / "worker-0-of-1.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for each in records:
+        if each["kind"] == "run":
+            each["about"] |= {"path": "/etc/passwd", "id": "x", "label": 7, "prompt_source": {}}
+    path.write_text("".join(json.dumps(each) + "\n" for each in records))
+    code, said = call(*commands(tmp_path, run)["export"])
+    assert code == 0, said
+    assert not [each for each in (tmp_path / "set").rglob("*.*") if b"/etc/passwd" in each.read_bytes()]

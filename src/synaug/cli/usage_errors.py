@@ -15,8 +15,8 @@ class EscapingGroup(TyperGroup):
     """A group of commands whose usage errors repeat nothing raw: an argument may be a file name that anybody gave."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Parse what stands before the command."""
-        with _escaped():
+        """Parse what stands before the command; an unknown option there may be one of the command."""
+        with _escaped(of_option="Options of a command go after its name: synaug COMMAND --verbose."):
             return super().make_context(*arguments, **options)
 
     def invoke(self, ctx: Any) -> Any:
@@ -26,11 +26,14 @@ class EscapingGroup(TyperGroup):
 
 
 @contextlib.contextmanager
-def _escaped() -> Iterator[None]:
+def _escaped(of_option: str = "") -> Iterator[None]:
+    """Escape the text of a usage error; append ``of_option`` if it is about an unknown option."""
     try:
         yield
     except Exception as error:
         if hasattr(error, "format_message"):  # every error of the parser, whichever package it is from
             text = visible(error.format_message(), keep="\n")
+            if of_option and hasattr(error, "option_name"):
+                text = f"{text} {of_option}"
             error.format_message = lambda: text
         raise

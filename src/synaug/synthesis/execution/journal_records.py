@@ -78,6 +78,11 @@ _PLAIN_PATH = re.compile(rf"(?:synthetic|rejected)/{_PLAIN}/{_PLAIN}")
 _KINDS: dict[str, type | tuple[type, ...]] = {  # required by readers, besides id, attempt and path
     "seed": int, "scores": dict, "seconds": (int, float), "prompt": str, "sha256": (str, type(None)),
 }  # fmt: skip
+_TEXTS = (
+    "modifier", "negative_prompt", "guide", "mask_sha256", "prompt_source", "prompt_file", "prompt_model",
+    "prompt_revision", "prompt_date", "reviewed", "note", "overruled",
+)  # fmt: skip
+"""Text that a record may have."""
 _IMAGE_FOLDERS = ("synthetic", "rejected")
 
 
@@ -130,7 +135,7 @@ def _fault(record: JsonObject, cells: Mapping[str, object]) -> str:
 
 
 def revision_fault(record: JsonObject) -> str:
-    """Return the fault in the id, attempt, reason or path of a record, or of a line that revises one."""
+    """Return the fault in a value that both a record and a line that revises one may have."""
     name, attempt, path, reason = (record.get(key) for key in ("id", "attempt", "path", "reason"))
     if not isinstance(name, str) or not (_PLAIN_ID.fullmatch(name) or component_fault(name) is None):
         return f"the id {name!r} cannot name a file"
@@ -142,8 +147,24 @@ def revision_fault(record: JsonObject) -> str:
         return f"the attempt {attempt!r} is not a whole number"
     if reason is not None and (not isinstance(reason, str) or component_fault(reason)):
         return f"the reason {reason!r} cannot name a folder"
+    if fault := _fault_of_optional(record):
+        return fault
     if path is None or (isinstance(path, str) and _PLAIN_PATH.fullmatch(path)):
         return ""
     parts = path.split("/") if isinstance(path, str) else []
     is_inside = len(parts) == 3 and parts[0] in _IMAGE_FOLDERS and not any(map(component_fault, parts))
     return "" if is_inside else f"the path {path!r} is not one of an image of the run"
+
+
+def _fault_of_optional(record: JsonObject) -> str:
+    """Return the fault in the type of a value that a record or revision may have."""
+    for key in _TEXTS:
+        if not isinstance(record.get(key), str | None):
+            return f"{key!r} is {record[key]!r}"
+    guides, spread, scores = (record.get(key) for key in ("guides", "spread", "scores"))
+    if guides is not None and not (isinstance(guides, list) and all(isinstance(each, str) for each in guides)):
+        return f"'guides' is {guides!r}"
+    for key, found, kinds in (("spread", spread, str), ("scores", scores, int | float | None)):
+        if found is not None and not (isinstance(found, dict) and all(isinstance(v, kinds) for v in found.values())):
+            return f"{key!r} is {found!r}"
+    return ""

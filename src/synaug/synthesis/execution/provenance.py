@@ -52,7 +52,8 @@ def provenance(plan: Plan, folder: Path) -> pd.DataFrame:
     columns: dict[str, list[object]] = {name: [] for name in _TOLD}
     shared: dict[object, object] = {}
     for number, record in enumerate(accepted_records(plan, folder)):
-        facts = {name: record.get(name) for name in _TOLD} | record["about"]
+        facts = {name: record.get(name) for name in _TOLD}
+        facts |= {name: value for name, value in record["about"].items() if name not in (*facts, *_SHARED)}
         facts |= {name: record.get(name) for name in _ONLY_SOME if name in record}
         facts |= {name: shared.setdefault(facts[name], facts[name]) for name in _SHARED if name in facts}
         facts["scores"] = {shared.setdefault(name, name): value for name, value in record["scores"].items()}
