@@ -24,14 +24,14 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scaling import BATCH, attempt
+from scaling import attempt
 
 from synaug.runtime import machine, storage
 from synaug.synthesis.execution.journal import journal_path
 from synaug.synthesis.planning import read_plan
 from synaug.synthesis.planning.slots import slots
 
-NUM_CLASSES, NUM_REAL = 10, 10  # NUM_REAL: images per class
+NUM_CLASSES, NUM_REAL, BATCH = 10, 10, 4096  # NUM_REAL: images per class; BATCH: journal lines written at once
 OPTIONS = {
     "quality.gates": "[broken]", "train.network": "resnet8", "train.pretrained": "false", "train.image_size": "8",
     "train.stage1.steps": "2", "train.stage1.batch_size": "8",
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def build(run: Path, number: int, *, images: bool) -> None:
-    """Write a run whose planned images are all accepted; with ``images`` one method is trained on the real ones."""
+    """Write a run whose planned images are all accepted; with ``images`` a method is trained on the real ones first."""
     data, rng = run.parent / "data", np.random.default_rng(0)
     for label, row in itertools.product(range(NUM_CLASSES), range(NUM_REAL)):
         storage.make_folder(data / f"class {label}")
@@ -67,6 +67,8 @@ def build(run: Path, number: int, *, images: bool) -> None:
     settings = OPTIONS | {"plan.target": str(number // NUM_CLASSES + NUM_REAL)}
     options = [f"--set={name}={value}" for name, value in settings.items()]
     synaug(["plan", str(data), "--out", str(run), "--model", "embedded", "--test-fraction", "0.5", *options])
+    if images:  # while there are no synthetic images, which training would load
+        synaug(["train", str(run), "--methods", "cross_entropy"])
     plan, path, content = read_plan(run / "plan.json"), journal_path(run, (0, 1)), noise(rng)
     storage.make_folder(path.parent)
     storage.append_records(path, [{"kind": "run", "plan": plan.digest, "about": {"model": "embedded", "steps": 10}}])
@@ -77,8 +79,6 @@ def build(run: Path, number: int, *, images: bool) -> None:
         for record in records if images else ():
             (run / record["path"]).write_bytes(content)  # not through storage, which waits for the disk
         storage.append_records(path, records)
-    if images:
-        synaug(["train", str(run), "--methods", "cross_entropy"])
 
 
 def noise(rng: np.random.Generator) -> bytes:
@@ -96,9 +96,9 @@ def measured(command: list[str], run: Path) -> tuple[float, float, float]:
     """Return the seconds, CPU seconds and peak MiB of a command in a new process."""
     began = time.perf_counter()
     line = [sys.executable, "-m", "synaug", command[0], str(run), *command[1:], "--json"]
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
-    if code := os.waitstatus_to_exitcode(status):
+    if (code := os.waitstatus_to_exitcode(status)) not in (0, 3):  # 3: the images, which are equal, are unusable
         raise SystemExit(f"{' '.join(line)} ended with {code}.")
     return time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
