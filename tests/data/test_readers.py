@@ -333,8 +333,8 @@ def test_a_manifest_is_returned_as_it_is_or_read_back(tmp_path):
         ("path,label\na.png,x,z\nb.png,y\n", "line 2 has 3 cells, but the header has 2"),
         ("path,label\n,x\nb.png,y\n", "column 'path' has no value"),
         ("path,label\na.png,x\nb.png,x\n", "only one class, 'x'"),
-        ("path,label\na.png,x\na.png,y\n", "1 images with several labels; the first, 'a.png', has 'x' and 'y'"),
-        ("path,label,split\na.png,x,0\na.png,x,2\n", "1 images with several splits"),
+        ("path,label\na.png,x\na.png,y\n", "1 image with several labels; the first, 'a.png', has 'x' and 'y'"),
+        ("path,label,split\na.png,x,0\na.png,x,2\n", "1 image with several splits"),
         (
             "path,label,split\na.png,x,1st\nb.png,y,0\n",
             "has values that name no split: '1st'. Known: train, val",

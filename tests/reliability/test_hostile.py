@@ -204,7 +204,7 @@ LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
             "methods: {mine: {networks: x}}",
             "Unknown option 'methods.mine.networks'. Did you mean 'methods.mine.network'",
         ),
-        ("name: " + "[x, " * 20 + "]" * 20, "name: "),
+        ("name: " + "[x, " * 20 + "]" * 20, "name must be text"),
         ("? [a, b]\n: c", "is not YAML"),
     ],
 )

@@ -132,7 +132,7 @@ def as_expected(folder, result, expected):
 def test_two_workers_make_what_one_process_makes(planned, tmp_path, expected, ray):
     folder, shown = planned(tmp_path / "run"), []
     result = generate_stage.generate(
-        folder, generator=slow_noise(0.1), cluster=TWO, progress=lambda *a: shown.append(a)
+        Run.open(folder), generator=slow_noise(0.1), cluster=TWO, progress=lambda *a: shown.append(a)
     )
     as_expected(folder, result, expected)
     assert result.rejected == expected[1].rejected
