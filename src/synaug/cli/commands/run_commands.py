@@ -61,6 +61,8 @@ from synaug.cli.shared_options import (
     Workers,
 )
 
+TOO_SHORT = "the quick demo trains too briefly to judge the method by its numbers"
+
 
 def demo(
     out: Annotated[
@@ -71,7 +73,7 @@ def demo(
     ] = None,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="Every part in under a minute, with too little training to judge the method."),
+        typer.Option("--quick", help="Every part in a minute, with too little training to judge the method."),
     ] = False,
     seed: Seed = None,
     as_json: Json = False,
@@ -106,11 +108,13 @@ def demo(
             recipe,
             methods=methods,
             command=typed_command(),
-            source_name="Fashion-MNIST, long-tailed, as it ships with synaug",
+            source_name=f"Fashion-MNIST, long-tailed, as it ships with synaug{f'; {TOO_SHORT}' if quick else ''}",
             notify=warn,
             progress=progress,
         )
     show_report(report, out, as_json=as_json)
+    if quick and not as_json:
+        print_text(f"\n{TOO_SHORT.capitalize()}. All of it, in a few minutes: {program()} demo")
     if not as_json:
         print_text(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
     say_done("demo", out, began)
