@@ -157,4 +157,5 @@ def amount_sentence(report: Report) -> str:
 
 def _gain(gain: Gain) -> str:
     """Return a change in percentage points with its standard error."""
-    return f"{100 * number_or_nan(gain['gain']):+.1f} ± {100 * number_or_nan(gain['error']):.1f} points"
+    points = round(100 * number_or_nan(gain["gain"]), 1) + 0.0  # not -0.0
+    return f"{points:+.1f} ± {100 * number_or_nan(gain['error']):.1f} points"

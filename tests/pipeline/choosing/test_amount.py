@@ -135,6 +135,12 @@ def test_no_image_to_judge_on_ends_the_rounds():
     assert amount.next_shares({"a": 0.25}, {"a": "few"}, found) == {"a": 0.25}
 
 
+def test_no_change_has_no_sign_of_its_own():
+    first = {"num_images": 5, "shares": {}, "bins": {}, "all": {"gain": -0.0001, "error": 0.01}}
+    said = amount_sentence({"amount": {"most": 5, "rounds": [first], "is_final": True, "shares": {}}})
+    assert "by +0.0 ± 1.0 points" in said
+
+
 def test_only_a_run_can_decide(photos, auto):
     with pytest.raises(OptionError, match="'synaug run'"):
         experiment.balance(photos, model="embedded", target="auto")
