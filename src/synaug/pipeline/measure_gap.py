@@ -16,7 +16,7 @@ from synaug.data.images.image_statistics import image_statistics
 from synaug.data.similarity import has_twin
 from synaug.run_directory import RunPaths
 from synaug.runtime import Progress, signals, silent
-from synaug.runtime.records import of_form, read_sealed, write_sealed
+from synaug.runtime.records import read_form, write_sealed
 from synaug.runtime.security import shell_word
 from synaug.schemas import MeasuredGap
 from synaug.synthesis.execution import REVIEW
@@ -81,11 +81,7 @@ def read_gap(run: RunPaths) -> MeasuredGap:
     Raises:
         DataError: the file is damaged.
     """
-    path = run.gap
-    if not path.exists():
-        return {}
-    way_out = f"Remove it and run: synaug retrain {shell_word(run.path)}"
-    return of_form(read_sealed(path, way_out=way_out), MeasuredGap, where=path, way_out=way_out)
+    return read_form(run.gap, MeasuredGap, way_out=f"Remove it and run: synaug retrain {shell_word(run.path)}")
 
 
 def is_measured(run: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:

@@ -9,7 +9,7 @@ from synaug.errors import DataError
 from synaug.methods import METHODS, images_digest, is_current, is_of_options, read_result, registered
 from synaug.pipeline.measure_gap import unusable
 from synaug.run_directory import Run, RunPaths, method_and_seed
-from synaug.runtime.records import of_form, read_sealed
+from synaug.runtime.records import read_form
 from synaug.runtime.security import shell_word
 from synaug.schemas import Choice, CrossValidation, Result
 from synaug.synthesis.execution import synthetic_manifest
@@ -91,10 +91,7 @@ def read_choice(run: RunPaths) -> Choice:
     Raises:
         DataError: the file is damaged.
     """
-    place = run.choice
-    if not place.exists():
-        return {}
-    return of_form(read_sealed(place, way_out=CHOOSE_AGAIN), Choice, where=place, way_out=CHOOSE_AGAIN)
+    return read_form(run.choice, Choice, way_out=CHOOSE_AGAIN)
 
 
 def read_cross_validation(run: RunPaths) -> CrossValidation:
@@ -103,7 +100,4 @@ def read_cross_validation(run: RunPaths) -> CrossValidation:
     Raises:
         DataError: the file is damaged.
     """
-    place = run.cross_validation
-    if not place.exists():
-        return {}
-    return of_form(read_sealed(place, way_out=JUDGE_AGAIN), CrossValidation, where=place, way_out=JUDGE_AGAIN)
+    return read_form(run.cross_validation, CrossValidation, way_out=JUDGE_AGAIN)

@@ -46,6 +46,7 @@ class Amount(TypedDict, total=False):
     """The amount of synthetic images, decided in rounds; empty unless ``plan.target`` is auto."""
 
     schema_version: int
+    key: Annotated[str, Field(description="digest of the options and real images that the rounds were judged with")]
     methods: Annotated[list[str], Field(description="the method without and the one with synthetic images")]
     shares: Annotated[dict[str, Share], Field(description="planned share of the missing images, by class or group")]
     rounds: list[Round]

@@ -340,7 +340,7 @@ class _Run:
         Raises:
             SynaugError: too many.
         """
-        skipped = self.record.count_skipped()
+        skipped = self.record.num_skipped
         if skipped > MAX_SKIPPED:
             raise SynaugError(
                 f"Training diverged: {skipped} steps up to step {step + 1} of {self.steps} had no finite "
@@ -355,7 +355,7 @@ class _Run:
             "digest": self.digest,
             "steps": self.steps,
             "losses": [None if math.isnan(loss) else loss for loss in self.record.losses],
-            "skipped": self.record.count_skipped(),
+            "skipped": self.record.num_skipped,
             "seconds": self.seconds,
             "scaler": self.scaler.state_dict(),
         }
@@ -385,7 +385,7 @@ class _Run:
             losses=tuple(losses),
             seconds=self.seconds,
             images_per_second=num_images / self.seconds if self.seconds > 0 else math.nan,
-            skipped=self.record.count_skipped(),
+            skipped=self.record.num_skipped,
         )
 
 

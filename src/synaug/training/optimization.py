@@ -28,6 +28,7 @@ class StepRecord:
         self.every = READ_EVERY if device.type in WORK_ALONE else 1
         self._read: list[float] = []
         self._unread: list[Tensor] = []
+        self._num_skipped = 0
 
     def __len__(self) -> int:
         return len(self._read) + len(self._unread)
@@ -35,6 +36,7 @@ class StepRecord:
     def restore(self, losses: list[float]) -> None:
         """Continue an earlier record, NaN where a step was skipped."""
         self._read, self._unread = list(losses), []
+        self._num_skipped = sum(map(math.isnan, losses))
 
     def add(self, loss: Tensor) -> None:
         """Add the loss of a step, a scalar on its device."""
@@ -49,14 +51,16 @@ class StepRecord:
     def losses(self) -> list[float]:
         """Losses of all steps so far, NaN where a step was skipped; reads those that have not been read."""
         if self._unread:
-            new = torch.stack(self._unread).tolist()
-            self._read += [loss if math.isfinite(loss) else math.nan for loss in new]
+            new = [loss if math.isfinite(loss) else math.nan for loss in torch.stack(self._unread).tolist()]
             self._unread = []
+            self._read += new
+            self._num_skipped += sum(map(math.isnan, new))
         return self._read
 
-    def count_skipped(self) -> int:
-        """Return the number of steps so far that had no finite loss."""
-        return sum(map(math.isnan, self.losses))
+    @property
+    def num_skipped(self) -> int:
+        """Number of steps so far without a finite loss; reads the losses that have not been read."""
+        return self._num_skipped if self.losses else 0
 
 
 def step_if_finite(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

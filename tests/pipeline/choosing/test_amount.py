@@ -1,17 +1,20 @@
 """Test that ``plan.target: auto`` makes images in rounds, keeps them all, and stops when they do not help."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from synaug import experiment
+from synaug.data.readers import read_data
+from synaug.data.subsets import with_test_split
 from synaug.errors import DataError, OptionError
 from synaug.pipeline.choosing import amount
 from synaug.pipeline.choosing.choose import Judged
 from synaug.recipes import with_overrides
 from synaug.report.choice import amount_sentence
-from synaug.run_directory import Run
+from synaug.run_directory import Run, change_training
 from synaug.runtime import storage
 from synaug.runtime.records import read_sealed, write_sealed
 
@@ -30,7 +33,7 @@ def judges(monkeypatch):
     def given(*shares):
         coming = list(shares)
 
-        def cross_fitted(names, run, recipe, *, progress):
+        def judgment(names, run, recipe, *, progress):
             labels = run.manifest.split("train").labels
             rank = np.concatenate([np.arange((labels == label).sum()) for label in np.unique(labels)])
             num = np.bincount(labels)[np.sort(labels)]
@@ -38,7 +41,7 @@ def judges(monkeypatch):
             right = np.column_stack(recognized)
             return Judged(np.where(right, np.sort(labels)[:, None], -1), np.sort(labels), np.sort(labels))
 
-        monkeypatch.setattr(amount, "cross_fitted", cross_fitted)
+        monkeypatch.setattr(amount, "held_out_judgment", judgment)
         return coming
 
     return given
@@ -146,14 +149,6 @@ def test_only_a_run_can_decide(photos, auto):
         experiment.balance(photos, model="embedded", target="auto")
 
 
-def test_the_first_round_is_really_judged_on_networks(photos, auto, tmp_path):
-    report = experiment.run(photos, tmp_path / "run", auto, methods=METHODS)
-    first = report["amount"]["rounds"][0]
-    assert first["all"]["gain"] is not None
-    assert set(first["bins"]) <= {"many", "medium", "few"}
-    assert not (tmp_path / "run" / "choice").exists()
-
-
 @pytest.mark.parametrize(
     "forged",
     [{"shares": {"coat": 1e30}}, {"shares": []}, {"right": "2"}, {"rounds": [1]}, {"is_final": "x"}, {"right": ""}],
@@ -166,3 +161,34 @@ def test_a_forged_decision_is_refused(photos, auto, tmp_path, judges, forged):
     judges(0.6)
     with pytest.raises(DataError, match=r"amount\.json is damaged.*Remove it"):
         experiment.run(photos, out, auto, methods=METHODS)
+
+
+def test_other_training_options_are_judged_again_and_no_image_is_made_twice(photos, auto, tmp_path, judges):
+    judges(0.3, 0.6, 0.6)
+    out = tmp_path / "run"
+    experiment.run(photos, out, auto, methods=METHODS)
+    before = images(out)
+    run, change = Run.open(out), {"train.stage1.learning_rate": 0.01}
+    change_training(run, with_overrides(run.recipe, change))
+    left = judges(0.3, 0.3)
+    report = experiment.run(photos, out, with_overrides(auto, change), methods=METHODS)
+    assert (left, images(out)) == ([], before)
+    assert [each["num_images"] for each in report["amount"]["rounds"]] == [len(before)]
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_the_first_round_is_really_judged_on_networks(photos, auto, tmp_path, validation):
+    data = with_test_split(read_data(photos, auto.data), 0.3, 0)
+    if validation:
+        splits = data.frame["split"].to_numpy(object).copy()
+        splits[np.flatnonzero(splits == "train")[::2]] = "validation"
+        data = replace(data, frame=data.frame.assign(split=splits.astype(str)))
+    out = tmp_path / "run"
+    report = experiment.run(data, out, auto, methods=METHODS)
+    first = report["amount"]["rounds"][0]
+    assert first["all"]["gain"] is not None
+    assert set(first["bins"]) <= {"many", "medium", "few"}
+    num_judged = len(json.loads((out / "amount.json").read_text())["right"])
+    held_out = Run.open(out).manifest.split("validation" if validation else "train")
+    assert num_judged == len(held_out)
+    assert not (out / "choice").exists()

@@ -1,10 +1,10 @@
 """Decide how many synthetic images a run makes (``plan.target: auto``), round by round.
 
 The first round makes a quarter of the images that each class or group lacks, later ones half of them and all. After
-each, a method with synthetic images is cross-fitted on the real training images. Another round follows if mean recall
-rose by more than one standard error: in the first round, over a method without synthetic images. Classes of a shot bin
-whose own mean recall fell by more than that are left as they are. If the last round made mean recall fall, the plan
-goes back to the round before.
+each, a method with synthetic images is judged on held-out real images, as for the choice of the classifier. Another
+round follows if mean recall rose by more than one standard error: in the first round, over a method without synthetic
+images. Classes of a shot bin whose own mean recall fell by more than that are left as they are. If the last round made
+mean recall fall, the plan goes back to the round before.
 """
 
 from __future__ import annotations
@@ -18,13 +18,22 @@ import numpy as np
 from synaug.config import AUTO, Recipe
 from synaug.data import class_counts, group_mean, group_mean_error, shot_bins
 from synaug.errors import DataError
-from synaug.methods import load_sets
+from synaug.methods import load_sets, uses_autoencoder
 from synaug.pipeline.choosing.candidates import uses_synthetic
-from synaug.pipeline.choosing.choose import Judged, cross_fitted_predictions, knows_groups
+from synaug.pipeline.choosing.choose import (
+    Judged,
+    affordable_effort,
+    cross_fitted_predictions,
+    key_of,
+    knows_groups,
+    on_validation,
+    validation_set,
+)
 from synaug.run_directory import Run, RunPaths, replace_plan
 from synaug.runtime import Progress, silent, storage
-from synaug.runtime.records import of_form, read_sealed, write_sealed
+from synaug.runtime.records import read_form, write_sealed
 from synaug.schemas import Amount, Decision, Gain, Gains, Round
+from synaug.synthesis.generators import autoencode
 from synaug.synthesis.planning import ROUNDS, Plan, with_shares
 
 SCHEMA_VERSION = 1
@@ -38,10 +47,7 @@ def read_amount(path: Path) -> Amount:
     Raises:
         DataError: the file is damaged.
     """
-    place = RunPaths(path).amount
-    if not place.exists():
-        return {}
-    return of_form(read_sealed(place, way_out=_DAMAGED), Amount, where=place, way_out=_DAMAGED)
+    return read_form(RunPaths(path).amount, Amount, way_out=_DAMAGED)
 
 
 def planned_so_far(plan: Plan, out: Path) -> Plan:
@@ -63,20 +69,27 @@ def with_more_images(run: Run, methods: Sequence[str], *, progress: Progress = s
     Returns:
         None if the plan stays as it is: the amount is decided, or ``plan.target`` is not auto.
     """
-    recipe, plan, known = run.recipe, run.plan, read_amount(run.path)
+    recipe, plan = run.recipe, run.plan
     with_images = [name for name in methods if uses_synthetic(name, recipe)]
-    if plan.options.target != AUTO or not with_images or known.get("is_final") or not plan.num_to_generate:
+    if plan.options.target != AUTO or not with_images or not plan.num_to_generate:
         return None
     without = [name for name in methods if not uses_synthetic(name, recipe)]
     compared = [without[-1] if without else WITHOUT, with_images[-1]]
-    judged = cross_fitted(compared[1:] if known else compared, run, recipe, progress=progress)
+    key = key_of(compared, recipe, run, synthetic="")  # the same in all rounds
+    known = read_amount(run.path)
+    if known.get("key") != key:  # of other options or images: the amount stays, its reasons do not
+        known = {"shares": known["shares"]} if "shares" in known else {}
+    if known.get("is_final"):
+        return None
+    judged = held_out_judgment(compared[1:] if "right" in known else compared, run, recipe, progress=progress)
     right = judged.predictions == judged.labels[:, None]
-    before = _recognized_before(known, run, len(right)) if known else right[:, 0]
+    before = _recognized_before(known, run, len(right)) if "right" in known else right[:, 0]
     cells = judged.groups if knows_groups(run.manifest) else judged.labels
     counts = class_counts(run.manifest.split("train").labels, run.manifest.num_classes)
     found = gains(right[:, -1].astype(float) - before, cells, bins_of(judged.labels, counts))
     content: Amount = {
         "schema_version": SCHEMA_VERSION,
+        "key": key,
         "methods": compared,
         "right": "".join("01"[int(each)] for each in right[:, -1]),
         "most": sum(cell.target - cell.have for cell in plan.cells),
@@ -119,16 +132,32 @@ def decided(known: Amount, plan: Plan, found: Gains, bins: Sequence[str]) -> Dec
     return {"shares": wanted, "rounds": rounds, "is_final": is_final}
 
 
-def cross_fitted(names: Sequence[str], run: Run, recipe: Recipe, *, progress: Progress) -> Judged:
-    """Return the predictions of methods on the real training images, each by a model that did not see it."""
-    marks = [",".join(names), *(f"{cell.name}={cell.num_to_generate}" for cell in run.plan.cells)]
-    found = cross_fitted_predictions(
-        names, load_sets(run, recipe.train, progress=progress), run.manifest, run, recipe,
-        storage.digest("\n".join(marks).encode()),
-        effort=recipe.choose.effort, with_groups=knows_groups(run.manifest), progress=progress,
-    )  # fmt: skip
+def held_out_judgment(names: Sequence[str], run: Run, recipe: Recipe, *, progress: Progress) -> Judged:
+    """Return the predictions of methods on real images that they did not learn from, as for the choice.
+
+    Trainings with the images of this round keep their states apart from the run's own, which will have more images.
+    """
+    manifest = run.manifest
+    autoencoded = uses_autoencoder(names, recipe)
+    if autoencoded:
+        autoencode(run.plan, manifest.split("train"), run.path, device=recipe.generate.device, progress=progress)
+    sets = load_sets(run, recipe.train, autoencoded=autoencoded, progress=progress)
+    held_out = validation_set(manifest, sets)
+    if held_out is None:
+        judged = cross_fitted_predictions(
+            names, sets, manifest, run, recipe, key_of(names, recipe, run),
+            effort=affordable_effort(names, recipe, run), with_groups=knows_groups(manifest), progress=progress,
+        )  # fmt: skip
+    else:
+        apart = RunPaths(storage.make_folder(run.path / "choice"))
+        places = [apart if uses_synthetic(name, recipe) else run for name in names]
+        each = [
+            on_validation([name], sets, held_out, place, recipe, progress)
+            for name, place in zip(names, places, strict=True)
+        ]
+        judged = Judged(np.column_stack([one.predictions for one in each]), each[0].labels, each[0].groups)
     storage.remove_tree(run.path / "choice")
-    return found
+    return judged
 
 
 def bins_of(labels: np.ndarray, counts: np.ndarray) -> list[str]:

@@ -91,14 +91,14 @@ def choose(run: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, prog
     names = candidates(methods, recipe, with_groups=with_groups, with_synthetic=with_synthetic)
     if not names:  # only bounds, which nobody can use
         return {}
-    held_out = _validation(manifest, sets)
-    key = _key(names, recipe, manifest, run)
+    held_out = validation_set(manifest, sets)
+    key = key_of(names, recipe, run)
     if (there := read_choice(run)).get("key") == key:
         return there
     began = time.monotonic()
     effort = affordable_effort(names, recipe, run)
     if held_out is not None:
-        judged = _on_validation(names, sets, held_out, run, recipe, progress)
+        judged = on_validation(names, sets, held_out, run, recipe, progress)
     else:
         judged = cross_fitted_predictions(
             names, sets, manifest, run, recipe, key, effort=effort, with_groups=with_groups, progress=progress
@@ -156,14 +156,15 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
     return {**facts, "chosen": chosen, "best": by_score[0].name, "candidates": rows, "rival": rival}
 
 
-def _key(names: Sequence[str], recipe: Recipe, manifest: Manifest, run: Run) -> str:
-    """Return the key of the choice, which test images do not determine."""
-    frame = manifest.frame[manifest.frame["split"] != "test"]
-    rows = frame["id"].astype(str) + frame["split"].astype(str)
-    return judging_key(names, recipe, run, rows, choose=recipe.choose.model_dump(mode="json"))
+def key_of(names: Sequence[str], recipe: Recipe, run: Run, **more: object) -> str:
+    """Return the key of a choice, which test images do not determine; ``more`` as in ``judging_key``."""
+    frame = run.manifest.frame
+    used = frame[frame["split"] != "test"]
+    rows = used["id"].astype(str) + used["split"].astype(str)
+    return judging_key(names, recipe, run, rows, choose=recipe.choose.model_dump(mode="json"), **more)
 
 
-def _validation(manifest: Manifest, sets: Sets) -> TrainingSet | None:
+def validation_set(manifest: Manifest, sets: Sets) -> TrainingSet | None:
     """Return the validation images, if there are some of each class and, if they count, of known groups."""
     return sets.validation if has_validation(manifest) else None
 
@@ -188,9 +189,10 @@ def choosing_candidates(
     return candidates(methods, recipe, with_groups=knows_groups(manifest), with_synthetic=with_synthetic)
 
 
-def _on_validation(
+def on_validation(
     names: Sequence[str], sets: Sets, held_out: TrainingSet, run: RunPaths, recipe: Recipe, progress: Progress
 ) -> Judged:
+    """Return the predictions of methods on the validation images; ``run`` says where trainings keep their states."""
     predictions = list(held_out_predictions(names, sets, held_out, run, recipe, progress))
     return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
 

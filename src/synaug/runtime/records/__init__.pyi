@@ -1,4 +1,5 @@
 from .forms import of_form as of_form
+from .forms import read_form as read_form
 from .recorded import changed_files as changed_files
 from .recorded import check_file as check_file
 from .recorded import current_digest as current_digest

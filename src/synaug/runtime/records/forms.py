@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from synaug.errors import DataError
+from synaug.runtime.records.sealed import read_sealed
 
 T = TypeVar("T")
 _LONGEST = 60  # characters of a value in a message
@@ -32,6 +34,22 @@ def of_form(content: object, form: type[T], *, where: object, way_out: str) -> T
         place, found = ".".join(map(str, first["loc"])) or "its content", _short(first["input"])
         raise DataError(f"{where} is damaged: {place} is {found} ({first['msg']}). {way_out}") from None
     return content  # type: ignore[return-value]
+
+
+def read_form(path: Path, form: type[T], *, way_out: str) -> T:
+    """Return the content of a sealed JSON file of a form; without the file, the form's empty value.
+
+    Args:
+        path: the file.
+        form: a type, such as a typed dict whose keys may be missing.
+        way_out: what to do if it is damaged.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    if not path.exists():
+        return form()
+    return of_form(read_sealed(path, way_out=way_out), form, where=path, way_out=way_out)
 
 
 @functools.cache
