@@ -38,7 +38,7 @@ def run_steps(training: Training, step_loss: Step, path: Path, *, steps: int) ->
 
     Args:
         training: changed in place.
-        step_loss: called with the number of the step, which alone decides what is drawn in it.
+        step_loss: called with the number of the step; all of its random draws must follow from that number.
         path: of the checkpoint.
         steps: in total.
     """

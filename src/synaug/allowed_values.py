@@ -79,7 +79,7 @@ def _within(limits: Sequence[object]) -> str:
 def option_at(root: type[BaseModel], path: Sequence[str | int]) -> tuple[list[str | int], Any, list[object]]:
     """Return the place of the option that a pydantic location is in, its type and its metadata.
 
-    Pydantic's locations go on with the kinds of a union, such as ``constrained-int``, which are no part of the place.
+    In a union, pydantic's locations end with the kind that was tried, such as ``constrained-int``; it is left out.
 
     >>> from synaug.config import Recipe
     >>> option_at(Recipe, ("plan", "cap"))[0], option_at(Recipe, ("cross_validate", "folds", "constrained-int"))[0]

@@ -18,7 +18,7 @@ from synaug.data.groups import summary
 from synaug.data.images.codec import Encoding
 from synaug.data.manifest_file import read_manifest, write_manifest
 from synaug.data.readers import read_data
-from synaug.synthesis.planning.plan import make_plan
+from synaug.synthesis.planning.planner import make_plan
 from synaug.synthesis.planning.slots import slots
 folder, found, began = Path(sys.argv[1]), {}, time.monotonic()
 def told(stage):

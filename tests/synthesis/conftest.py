@@ -11,7 +11,7 @@ from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.runtime.quiet import quiet
-from synaug.synthesis.planning.plan import make_plan
+from synaug.synthesis.planning.planner import make_plan
 from synaug.synthesis.writing.questions import beginning
 
 ROOT = Path(__file__).parents[2]

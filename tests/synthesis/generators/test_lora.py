@@ -14,7 +14,7 @@ from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators import lora
 from synaug.synthesis.generators.loading import load_generator
 from synaug.synthesis.generators.lora import fit_model
-from synaug.synthesis.planning.plan import make_plan
+from synaug.synthesis.planning.planner import make_plan
 
 OPTIONS = FitOptions(steps=4, batch_size=4, rank=2, learning_rate=1e-2)
 

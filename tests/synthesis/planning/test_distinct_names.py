@@ -15,8 +15,8 @@ from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.recipes import make_recipe
 from synaug.run_directory import RunPaths, method_and_seed
-from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.planning.plan_file import read_plan, write_plan
+from synaug.synthesis.planning.planner import make_plan
 from synaug.synthesis.planning.slots import safe_names, slots
 
 NEAR = st.text("ab|\\ -2Bé大β/_.", min_size=1, max_size=6)

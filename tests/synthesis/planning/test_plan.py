@@ -15,8 +15,8 @@ from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.synthesis.planning.cost import Pace, estimate
-from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.planning.plan_file import read_plan, write_plan
+from synaug.synthesis.planning.planner import make_plan
 from synaug.synthesis.planning.slots import image_seed, safe_names, sample_slots, slots
 from synaug.synthesis.planning.targets import target_counts
 

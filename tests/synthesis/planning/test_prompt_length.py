@@ -11,7 +11,7 @@ from synaug.config import GenerateOptions, PlanOptions
 from synaug.data.images.codec import Encoding
 from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
-from synaug.synthesis.planning.plan import make_plan
+from synaug.synthesis.planning.planner import make_plan
 from synaug.synthesis.planning.prompt_length import check_prompt_length, long_prompts, prompt_notes, shortened
 
 LONG = "a detailed studio picture made with a good camera in soft light on plain ground of one"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -83,9 +83,7 @@ def prompts(
 
     Example:  synaug prompts photos/ --writer qwen3 --endpoint http://127.0.0.1:11434/v1
     """
-    from synaug.cli.printing import prompt_tables
     from synaug.pipeline import prompts as prompt_stage
-    from synaug.run_directory import Run
 
     if writer is not None:
         if export:
@@ -98,22 +96,44 @@ def prompts(
             content = prompt_stage.write_prompt_file(
                 source, out, options, model=writer, per_class=per_class, describe=describe, progress=progress
             )
-        if as_json:
-            print_json(content)
-        else:
-            prompt_tables.show_writing(content, out)
-        for name, number in content["missing"].items():
-            warn(f"{name}: {number:,} of {per_class:,} prompts are missing; the model wrote no further usable ones.")
-        prompt_stage.check_written(content)
-        return
-    if export:
-        number = prompt_stage.export_prompts(Run.open(source), out)
-        if as_json:
-            print_json({"prompts": number, "file": str(out)})
-        else:
-            prompt_tables.show_prompt_file(number, out)
-        return
-    counts = prompt_stage.count_prompts(Run.open(source))
+        _show_writing(content, out, per_class, as_json=as_json)
+    elif export:
+        _export(source, out, as_json=as_json)
+    else:
+        _count(source, as_json=as_json)
+
+
+def _show_writing(content: dict[str, Any], out: Path, per_class: int, *, as_json: bool) -> None:
+    from synaug.cli.printing import prompt_tables
+    from synaug.pipeline.prompts import check_written
+
+    if as_json:
+        print_json(content)
+    else:
+        prompt_tables.show_writing(content, out)
+    for name, number in content["missing"].items():
+        warn(f"{name}: {number:,} of {per_class:,} prompts are missing; the model wrote no further usable ones.")
+    check_written(content)
+
+
+def _export(source: Path, out: Path, *, as_json: bool) -> None:
+    from synaug.cli.printing import prompt_tables
+    from synaug.pipeline.prompts import export_prompts
+    from synaug.run_directory import Run
+
+    number = export_prompts(Run.open(source), out)
+    if as_json:
+        print_json({"prompts": number, "file": str(out)})
+    else:
+        prompt_tables.show_prompt_file(number, out)
+
+
+def _count(source: Path, *, as_json: bool) -> None:
+    from synaug.cli.printing import prompt_tables
+    from synaug.pipeline.prompts import count_prompts
+    from synaug.run_directory import Run
+
+    counts = count_prompts(Run.open(source))
     if as_json:
         print_json(counts)
     else:

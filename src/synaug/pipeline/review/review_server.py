@@ -57,7 +57,7 @@ class ReviewServer:
         """
         self.token = secrets.token_urlsafe(24)
         try:
-            self._server = _Server((LOOPBACK, port), _handler(session, self.token))
+            self._server = _Server(port, session, self.token)
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise EnvironmentFault(f"Port {port} cannot be used: {why}. Choose another with --port.") from error
@@ -79,6 +79,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
+    def __init__(self, port: int, session: ReviewSession, token: str) -> None:
+        self.session, self.token = session, token
+        super().__init__((LOOPBACK, port), _Handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a browser that closed a connection; anything else is a bug and must be seen."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
@@ -91,111 +95,107 @@ class _Refused(Exception):
         self.status = status
 
 
-def _handler(session: ReviewSession, token: str) -> type[BaseHTTPRequestHandler]:
-    """Return the class that answers requests about the session."""
+class _Handler(BaseHTTPRequestHandler):
+    """Answers requests about the session of its server."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # one connection for many thumbnails
-        timeout = 120  # seconds that an idle connection stays open
+    server: _Server
+    protocol_version = "HTTP/1.1"  # one connection for many thumbnails
+    timeout = 120  # seconds that an idle connection stays open
 
-        def version_string(self) -> str:
-            return "synaug"
+    def version_string(self) -> str:
+        return "synaug"
 
-        def log_message(self, *_: Any) -> None:
-            """Log nothing: the address contains the token."""
+    def log_message(self, *_: Any) -> None:
+        """Log nothing: the address contains the token."""
 
-        def do_GET(self) -> None:
-            self._answer(self._get)
+    def do_GET(self) -> None:
+        self._answer(self._get)
 
-        def do_POST(self) -> None:
-            self._answer(self._post)
+    def do_POST(self) -> None:
+        self._answer(self._post)
 
-        def _answer(self, respond: Callable[[str], tuple[str, bytes, str]]) -> None:
-            try:
-                kind, content, cache = respond(self._checked_path())
-                self._send(HTTPStatus.OK, kind, content, cache)
-            except _Refused as refused:
-                self._send_error(refused.status, str(refused))
-            except OptionError as error:
-                self._send_error(HTTPStatus.BAD_REQUEST, str(error))
-            except SynaugError as error:
-                self._send_error(HTTPStatus.CONFLICT, str(error))
+    def _answer(self, respond: Callable[[str], tuple[str, bytes, str]]) -> None:
+        try:
+            kind, content, cache = respond(self._checked_path())
+            self._send(HTTPStatus.OK, kind, content, cache)
+        except _Refused as refused:
+            self._send_error(refused.status, str(refused))
+        except OptionError as error:
+            self._send_error(HTTPStatus.BAD_REQUEST, str(error))
+        except SynaugError as error:
+            self._send_error(HTTPStatus.CONFLICT, str(error))
 
-        def _checked_path(self) -> str:
-            """Return the path after the token, or raise why the request gets no answer."""
-            port = self.server.server_address[1]  # type: ignore[index]
-            hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
-            if self.headers.get("Host") not in hosts:
-                raise _Refused(
-                    HTTPStatus.MISDIRECTED_REQUEST,
-                    f"This server answers to {LOOPBACK}:{port} only. Through a tunnel, use the same port on both ends.",
-                )
-            given, slash, rest = self.path.partition("?")[0].removeprefix("/").partition("/")
-            if not slash or not hmac.compare_digest(given.encode(), token.encode()):
-                raise _Refused(
-                    HTTPStatus.FORBIDDEN, "The token is missing or wrong. Open the address that was printed."
-                )
-            if self.headers.get("Sec-Fetch-Site") not in _SAME_SITE:
-                raise _Refused(HTTPStatus.FORBIDDEN, "Other sites may not use this page.")
-            origin = self.headers.get("Origin")
-            if (self.command == "POST" or origin is not None) and origin not in {f"http://{host}" for host in hosts}:
-                raise _Refused(HTTPStatus.FORBIDDEN, "Other sites may not use this page.")
-            return rest
+    def _checked_path(self) -> str:
+        """Return the path after the token, or raise why the request gets no answer."""
+        port = self.server.server_address[1]
+        hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
+        if self.headers.get("Host") not in hosts:
+            raise _Refused(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                f"This server answers to {LOOPBACK}:{port} only. Through a tunnel, use the same port on both ends.",
+            )
+        given, slash, rest = self.path.partition("?")[0].removeprefix("/").partition("/")
+        if not slash or not hmac.compare_digest(given.encode(), self.server.token.encode()):
+            raise _Refused(HTTPStatus.FORBIDDEN, "The token is missing or wrong. Open the address that was printed.")
+        if self.headers.get("Sec-Fetch-Site") not in _SAME_SITE:
+            raise _Refused(HTTPStatus.FORBIDDEN, "Other sites may not use this page.")
+        origin = self.headers.get("Origin")
+        if (self.command == "POST" or origin is not None) and origin not in {f"http://{host}" for host in hosts}:
+            raise _Refused(HTTPStatus.FORBIDDEN, "Other sites may not use this page.")
+        return rest
 
-        def _get(self, path: str) -> tuple[str, bytes, str]:
-            if path in _ASSETS:
-                name, kind = _ASSETS[path]
-                return kind, resources.files("synaug").joinpath("assets/review", name).read_bytes(), "no-store"
-            if path == "catalog.json":
-                return _json(session.catalog())
-            match = _PICTURE.fullmatch(unquote(path))
-            if match is None:
-                raise _Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
-            size, source, name = match.groups()
-            try:
-                if source == "real":
-                    number = int(name) if name.isascii() and name.isdigit() else -1
-                    kind, data = session.real_picture(number, whole=size == "whole")
-                else:
-                    kind, data = session.picture(name, whole=size == "whole")
-            except KeyError:
-                raise _Refused(HTTPStatus.NOT_FOUND, f"There is no image {visible(name)}.") from None
-            return kind, data, "private, max-age=3600"
+    def _get(self, path: str) -> tuple[str, bytes, str]:
+        if path in _ASSETS:
+            name, kind = _ASSETS[path]
+            return kind, resources.files("synaug").joinpath("assets/review", name).read_bytes(), "no-store"
+        if path == "catalog.json":
+            return _json(self.server.session.catalog())
+        match = _PICTURE.fullmatch(unquote(path))
+        if match is None:
+            raise _Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
+        size, source, name = match.groups()
+        try:
+            if source == "real":
+                number = int(name) if name.isascii() and name.isdigit() else -1
+                kind, data = self.server.session.real_picture(number, whole=size == "whole")
+            else:
+                kind, data = self.server.session.picture(name, whole=size == "whole")
+        except KeyError:
+            raise _Refused(HTTPStatus.NOT_FOUND, f"There is no image {visible(name)}.") from None
+        return kind, data, "private, max-age=3600"
 
-        def _post(self, path: str) -> tuple[str, bytes, str]:
-            length = self.headers.get("Content-Length", "")
-            if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
-                self.close_connection = True  # the body stays unread
-                raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request has at most {MAX_BODY:,} bytes.")
-            body = self.rfile.read(int(length))
-            if path != "actions":
-                raise _Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
-            if self.headers.get_content_type() != "application/json":
-                raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Actions are sent as application/json.")
-            try:
-                actions = json.loads(body)
-            except (ValueError, RecursionError):
-                raise OptionError("The actions are not valid JSON.") from None
-            if not isinstance(actions, list):
-                raise OptionError("The actions must be a list.")
-            return _json(session.perform(actions))
+    def _post(self, path: str) -> tuple[str, bytes, str]:
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()) or int(length) > MAX_BODY:
+            self.close_connection = True  # the body stays unread
+            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A request has at most {MAX_BODY:,} bytes.")
+        body = self.rfile.read(int(length))
+        if path != "actions":
+            raise _Refused(HTTPStatus.NOT_FOUND, "There is nothing here.")
+        if self.headers.get_content_type() != "application/json":
+            raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Actions are sent as application/json.")
+        try:
+            actions = json.loads(body)
+        except (ValueError, RecursionError):
+            raise OptionError("The actions are not valid JSON.") from None
+        if not isinstance(actions, list):
+            raise OptionError("The actions must be a list.")
+        return _json(self.server.session.perform(actions))
 
-        def _send(self, status: HTTPStatus, kind: str, content: bytes, cache: str) -> None:
-            self.send_response(status)
-            for name, value in _HEADERS.items():
-                self.send_header(name, value)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
-            self.send_header("Cache-Control", cache)
-            self.end_headers()
-            self.wfile.write(content)
+    def _send(self, status: HTTPStatus, kind: str, content: bytes, cache: str) -> None:
+        self.send_response(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", cache)
+        self.end_headers()
+        self.wfile.write(content)
 
-        def _send_error(self, status: HTTPStatus, message: str) -> None:
-            if self.command == "POST":
-                self.close_connection = True  # of a refused request the body was not read
-            self._send(status, "application/json", json.dumps({"error": visible(message)}).encode(), "no-store")
-
-    return Handler
+    def _send_error(self, status: HTTPStatus, message: str) -> None:
+        if self.command == "POST":
+            self.close_connection = True  # of a refused request the body was not read
+        self._send(status, "application/json", json.dumps({"error": visible(message)}).encode(), "no-store")
 
 
 def _json(content: dict[str, Any]) -> tuple[str, bytes, str]:

@@ -5,12 +5,12 @@ from .class_words import doubtful_names as doubtful_names
 from .cost import Pace as Pace
 from .cost import estimate as estimate
 from .plan import Plan as Plan
-from .plan import make_plan as make_plan
 from .plan import starts_from_real as starts_from_real
 from .plan import with_shares as with_shares
 from .plan_file import plan_bytes as plan_bytes
 from .plan_file import read_plan as read_plan
 from .plan_file import spread_counts as spread_counts
+from .planner import make_plan as make_plan
 from .prompt_account import as_written as as_written
 from .prompt_account import prompts_origin as prompts_origin
 from .prompt_length import check_prompt_length as check_prompt_length

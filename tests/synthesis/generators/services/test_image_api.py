@@ -28,7 +28,7 @@ from synaug.synthesis.generators.models.model_sources import is_service, model_f
 from synaug.synthesis.generators.services.image_api import load_service
 from synaug.synthesis.generators.services.image_services import read_workflow
 from synaug.synthesis.generators.services.paid_images import BudgetReached, PaidImages
-from synaug.synthesis.planning.plan import make_plan
+from synaug.synthesis.planning.planner import make_plan
 
 KEY = "sk-test-0123456789abcdef"
 WORKFLOW = {

@@ -15,8 +15,8 @@ from synaug.data.manifest import from_arrays
 from synaug.errors import DataError, OptionError
 from synaug.runtime import storage
 from synaug.synthesis.planning.class_words import class_prompts
-from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.planning.plan_file import read_plan, spread_counts, write_plan
+from synaug.synthesis.planning.planner import make_plan
 from synaug.synthesis.planning.prompt_account import as_written, prompt_account, prompts_origin
 from synaug.synthesis.planning.prompt_length import check_prompt_length
 from synaug.synthesis.planning.prompting.prompt_file import prompts_text, read_prompts

@@ -14,8 +14,8 @@ from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
 from synaug.runtime import storage
 from synaug.synthesis.planning.class_words import class_captions, class_prompts
-from synaug.synthesis.planning.plan import make_plan
 from synaug.synthesis.planning.plan_file import read_plan, write_plan
+from synaug.synthesis.planning.planner import make_plan
 from synaug.synthesis.planning.prompting.spread import turns
 from synaug.synthesis.planning.slots import slots
 
