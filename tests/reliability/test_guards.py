@@ -25,7 +25,7 @@ from synaug.pipeline.choosing import cross_validate
 from synaug.run_directory import RunPaths
 from synaug.runtime import ownership, storage
 from synaug.runtime.files import directories, inside, locks, names, removal
-from synaug.runtime.records import write_sealed
+from synaug.runtime.records import forms, write_sealed
 from synaug.runtime.security import check_code, escaping, own_code
 from synaug.synthesis.execution import journal_records, review_decisions
 from synaug.synthesis.generators.services import image_api
@@ -173,8 +173,8 @@ def plainly(path, **_):
 GUARDS = [
     (out_is_a_folder_of_the_users, ownership, "check_free", ignored),
     (an_image_was_swapped, codec, "is_recorded", lambda *_: True),
-    (a_choice_has_values_of_another_type, results, "of_form", lambda content, *_, **__: content),
-    (a_choice_was_changed, results, "read_sealed", plainly),
+    (a_choice_has_values_of_another_type, forms, "of_form", lambda content, *_, **__: content),
+    (a_choice_was_changed, forms, "read_sealed", plainly),
     (a_fold_was_changed, cross_validate, "read_sealed", plainly),
     (a_recipe_sends_the_key_of_images, image_api, "check_trusted_host", ignored),
     (a_recipe_sends_the_key_of_prompts, chat_service, "check_trusted_host", ignored),
