@@ -60,6 +60,13 @@ def test_the_python_of_a_page_runs(page):
         exec(compile(text, page.name, "exec"), names)
 
 
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda p: p.stem)
+def test_what_a_tutorial_imports_exists(page):
+    for _, text in blocks_of(page):
+        for line in filter(lambda line: line.startswith(("import ", "from ")), text.splitlines()):
+            exec(line, {})
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("as_before")
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda p: p.stem)
