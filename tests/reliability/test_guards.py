@@ -20,7 +20,7 @@ from synaug.config import ApiOptions
 from synaug.data.export import verify
 from synaug.data.images import codec
 from synaug.errors import SynaugError
-from synaug.pipeline import results
+from synaug.pipeline import finished_results as results
 from synaug.pipeline.choosing import cross_validate
 from synaug.run_directory import RunPaths
 from synaug.runtime import ownership, storage

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import with_config
+from pydantic import BeforeValidator, with_config
 from typing_extensions import TypedDict
 
 from synaug.schemas.result import MORE
 
-Color = Literal["green", "amber", "red", "grey"]
+Color = Annotated[
+    Literal["green", "amber", "red", "gray"],
+    BeforeValidator(lambda color: "gray" if color == "grey" else color),  # spelled "grey" until November 2026
+]
 
 
 @with_config(MORE)

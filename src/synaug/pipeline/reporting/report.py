@@ -14,13 +14,7 @@ from synaug.data.similarity import duplicate_notes
 from synaug.errors import DataError
 from synaug.methods import method_named
 from synaug.pipeline.choosing import compared, read_amount
-from synaug.pipeline.generate import rejections
-from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
-from synaug.pipeline.part_names import REPORT
-from synaug.pipeline.reporting.notes import warnings
-from synaug.pipeline.reporting.report_examples import confusions, loss_curves, report_images
-from synaug.pipeline.reporting.track_report import track_report
-from synaug.pipeline.results import (
+from synaug.pipeline.finished_results import (
     check_none_removed,
     chosen_result,
     finished_results,
@@ -28,13 +22,19 @@ from synaug.pipeline.results import (
     read_cross_validation,
     results_of_all_seeds,
 )
+from synaug.pipeline.generate import rejections
+from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
+from synaug.pipeline.part_names import REPORT
+from synaug.pipeline.reporting.notes import warnings
+from synaug.pipeline.reporting.report_examples import confusions, loss_curves, report_images
+from synaug.pipeline.reporting.track_report import track_report
 from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import Progress, enter, machine, silent, storage
 from synaug.runtime.security import shell_word
 from synaug.schemas import Amount, CrossValidation, Data, Report, Result, Synthesis, Training
 from synaug.schemas import Plan as PlanSection
-from synaug.schemas.report import Review
+from synaug.schemas.report_file import Review
 from synaug.synthesis.execution import synthetic_manifest
 from synaug.synthesis.planning import Plan, called, sample_slots
 from synaug.synthesis.quality import classes_without_judge
