@@ -15,7 +15,7 @@ test: $(VENV)/.dev lint
 	$(VENV)/bin/python -m pytest -q -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-long: $(VENV)/.dev
-	$(VENV)/bin/python -m pytest -q -m long
+	$(VENV)/bin/python -m pytest -q -m long -n logical --maxprocesses 4 --dist load
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check $(wildcard $(FILES))

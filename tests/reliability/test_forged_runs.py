@@ -9,7 +9,7 @@ import shutil
 
 import pytest
 
-from reliability.test_damaged_runs import ALLOWED, base, call, commands  # noqa: F401
+from reliability.test_damaged_runs import ALLOWED, base, call, cheap_commands, commands  # noqa: F401
 from synaug.errors import DataError
 from synaug.pipeline.finished_results import read_choice
 from synaug.run_directory import RunPaths
@@ -39,7 +39,7 @@ def places(value, place=()):
 
 
 def forge(run, name, rng):
-    """Replace one value of a file, and record digests and seal of what is there now. Returns what was done."""
+    """Replace or remove one value of a file, and record its new digest and seal. Returns what was done."""
     lines = (run / name).read_text().splitlines() if name.endswith("jsonl") else [(run / name).read_text()]
     documents = [json.loads(line) for line in lines]
     number = rng.randrange(len(documents))
@@ -47,7 +47,12 @@ def forge(run, name, rng):
     inside = documents[number]
     for key in above:
         inside = inside[key]
-    inside[last] = rng.choice(VALUES)
+    if rng.random() < 0.2:
+        changed = f"without {'.'.join(map(str, (*above, last)))}"
+        del inside[last]
+    else:
+        inside[last] = rng.choice(VALUES)
+        changed = f"{'.'.join(map(str, (*above, last)))} = {inside[last]!r}"
     if name.endswith("jsonl"):
         (run / name).write_text("".join(json.dumps(document) + "\n" for document in documents))
     elif "seal" in documents[0]:
@@ -59,7 +64,7 @@ def forge(run, name, rng):
         write_sealed(
             run / "synaug.lock.json", lock | {"files": lock["files"] | {name: storage.file_digest(run / name)}}
         )
-    return f"{name}: {'.'.join(map(str, (*above, last)))} = {inside[last]!r}"
+    return f"{name}: {changed}"
 
 
 def try_out(origin, work, numbers):

@@ -21,6 +21,7 @@ from synaug.data.export import verify
 from synaug.data.images import codec
 from synaug.errors import SynaugError
 from synaug.pipeline import finished_results as results
+from synaug.pipeline import measure_gap
 from synaug.pipeline.choosing import cross_validate
 from synaug.run_directory import RunPaths
 from synaug.runtime import ownership, storage
@@ -52,7 +53,10 @@ def an_image_was_swapped(place):
     return codec.read_file(place / "a.png", sha256=recorded).getpixel((0, 0)) == 9
 
 
-CHOICE = {"schema_version": 1, "chosen": "a", "best": None, "num_images": 3, "candidates": []}
+CHOICE = {
+    "schema_version": 1, "chosen": "a", "best": None, "metric": "mean_recall", "judged_on": "folds", "num_images": 3,
+    "candidates": [], "rival": None,
+}  # fmt: skip
 
 
 def a_choice_has_values_of_another_type(place):
@@ -65,6 +69,13 @@ def a_choice_was_changed(place):
     changed = json.loads((place / "choice.json").read_text()) | {"chosen": "b"}
     (place / "choice.json").write_text(json.dumps(changed))
     return results.read_choice(RunPaths(place))["chosen"] == "b"
+
+
+def two_files_changed_places(place):
+    write_sealed(place / "gap.json", {"images": "x"})
+    write_sealed(place / "other.json", {"images": "y"})
+    os.replace(place / "other.json", place / "gap.json")
+    return measure_gap.read_gap(RunPaths(place))["images"] == "y"
 
 
 def a_fold_was_changed(place):
@@ -175,6 +186,7 @@ GUARDS = [
     (an_image_was_swapped, codec, "is_recorded", lambda *_: True),
     (a_choice_has_values_of_another_type, forms, "of_form", lambda content, *_, **__: content),
     (a_choice_was_changed, forms, "read_sealed", plainly),
+    (two_files_changed_places, forms, "read_sealed", plainly),
     (a_fold_was_changed, cross_validate, "read_sealed", plainly),
     (a_recipe_sends_the_key_of_images, image_api, "check_trusted_host", ignored),
     (a_recipe_sends_the_key_of_prompts, chat_service, "check_trusted_host", ignored),

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from reliability.test_damaged_runs import base, call, commands  # noqa: F401
+from reliability.test_damaged_runs import base, call, cheap_commands, commands  # noqa: F401
 
 
 def state(folder):

@@ -21,7 +21,8 @@ from synaug.errors import ChangedFileError, DataError, OptionError
 from synaug.recipes import with_overrides
 from synaug.run_directory import RunPaths, locked_model, read_lock, write_lock
 from synaug.runtime import storage
-from synaug.runtime.records import recorded
+from synaug.runtime.records import read_sealed, recorded
+from synaug.runtime.records.sealed import seal_of
 from synaug.training.training_set import load_training_set
 
 OPTIONS = {
@@ -266,3 +267,9 @@ def test_a_sealed_file_of_an_older_version_is_read(tmp_path):
     storage.write_json(tmp_path / "b.json", [1])
     with pytest.raises(DataError, match="holds list, not an object"):
         read_sealed(tmp_path / "b.json", way_out="")
+
+
+def test_a_file_sealed_without_its_name_is_still_read(tmp_path):
+    content = {"images": "x"}
+    storage.write_json(tmp_path / "gap.json", content | {"seal": seal_of(content)})
+    assert read_sealed(tmp_path / "gap.json", way_out="") == content

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reliability.test_damaged_runs import ALLOWED, OPTIONS, base, call, commands  # noqa: F401
+from reliability.test_damaged_runs import ALLOWED, OPTIONS, base, call, cheap_commands, commands  # noqa: F401
 from synaug import cli
 from synaug.runtime.files import directories
 

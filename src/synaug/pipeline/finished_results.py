@@ -91,7 +91,13 @@ def read_choice(run: RunPaths) -> Choice:
     Raises:
         DataError: the file is damaged.
     """
-    return read_form(run.choice, Choice, way_out=CHOOSE_AGAIN)
+    needs = ("chosen", "best", "metric", "judged_on", "num_images", "candidates", "rival")
+    choice = read_form(run.choice, Choice, needs=needs, way_out=CHOOSE_AGAIN)
+    judged = [row["method"] for row in choice.get("candidates", [])]
+    for key in ("chosen", "best"):
+        if judged and choice.get(key) not in judged:
+            raise DataError(f"{run.choice} is damaged: {key} is {choice.get(key)!r}, no candidate. {CHOOSE_AGAIN}")
+    return choice
 
 
 def read_cross_validation(run: RunPaths) -> CrossValidation:
@@ -100,4 +106,5 @@ def read_cross_validation(run: RunPaths) -> CrossValidation:
     Raises:
         DataError: the file is damaged.
     """
-    return read_form(run.cross_validation, CrossValidation, way_out=JUDGE_AGAIN)
+    needs = ("folds", "repeats", "num_images", "methods")
+    return read_form(run.cross_validation, CrossValidation, needs=needs, way_out=JUDGE_AGAIN)

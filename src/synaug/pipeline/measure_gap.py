@@ -81,7 +81,8 @@ def read_gap(run: RunPaths) -> MeasuredGap:
     Raises:
         DataError: the file is damaged.
     """
-    return read_form(run.gap, MeasuredGap, way_out=f"Remove it and run: synaug retrain {shell_word(run.path)}")
+    way_out = f"Remove it and run: synaug retrain {shell_word(run.path)}"
+    return read_form(run.gap, MeasuredGap, needs=("images",), way_out=way_out)
 
 
 def is_measured(run: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, NotRequired, TypedDict, cast
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from synaug.config import Recipe
 from synaug.errors import ChangedFileError, DataError
 from synaug.recipes import make_recipe
 from synaug.run_directory.paths import RunPaths
 from synaug.runtime import storage
-from synaug.runtime.records import check_file, current_digest, read_sealed, required, write_sealed
+from synaug.runtime.records import check_file, current_digest, of_form, read_sealed, write_sealed
 from synaug.runtime.security import redacted
 
 SCHEMA_VERSION = 1
@@ -64,11 +66,7 @@ def read_lock(run: RunPaths) -> LockFile:
             f"{path} is of version {version!r}; this synaug reads version {SCHEMA_VERSION}. Use the "
             "synaug that wrote it, or plan again."
         )
-    required(content, path, way_out=_DAMAGED, source=str, data_digest=str, recipe=dict, versions=dict)
-    for key in ("model", "scorer", "networks", "files"):
-        if not isinstance(content.get(key, {}), dict):
-            raise DataError(f"{path} is damaged: {key!r} is {type(content[key]).__name__}. {_DAMAGED}")
-    lock = cast("LockFile", content)
+    lock = of_form(content, LockFile, where=path, way_out=_DAMAGED)
     roles: tuple[Literal["model", "scorer"], ...] = ("model", "scorer")
     for role in roles:  # spelled "licence" until November 2026
         if "licence" in lock.get(role, {}):

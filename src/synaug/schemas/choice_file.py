@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, with_config
 from typing_extensions import TypedDict
@@ -38,8 +38,8 @@ class Choice(TypedDict, total=False):
     key: str
     chosen: Annotated[str, Field(description="method whose classifier was chosen")]
     best: Annotated[str | None, Field(description="method with the highest score")]
-    metric: Annotated[str, Field(description="mean_recall or worst_group_accuracy")]
-    judged_on: Annotated[str, Field(description="validation images, or folds of the training images")]
+    metric: Literal["mean_recall", "worst_group_accuracy"]
+    judged_on: Annotated[Literal["validation", "folds"], Field(description="validation images or training images")]
     num_images: Annotated[int, Field(description="real images that the candidates were judged on")]
     folds: int | None
     effort: float | None

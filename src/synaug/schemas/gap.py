@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, with_config
 from typing_extensions import TypedDict
 
 from synaug.schemas.result import MORE
+from synaug.schemas.whole import whole
 
 Color = Annotated[
     Literal["green", "amber", "red", "gray"],
@@ -16,7 +17,7 @@ Color = Annotated[
 
 
 @with_config(MORE)
-class Kid(TypedDict, total=False):
+class Kid(TypedDict):
     """The kernel inception distance, and its deviation over subsets."""
 
     mean: float | None
@@ -24,7 +25,7 @@ class Kid(TypedDict, total=False):
 
 
 @with_config(MORE)
-class Manifold(TypedDict, total=False):
+class Manifold(TypedDict):
     """The shares of images inside the manifold of the other side."""
 
     precision: float | None
@@ -34,7 +35,7 @@ class Manifold(TypedDict, total=False):
 
 
 @with_config(MORE)
-class GapOfImages(TypedDict, total=False):
+class GapOfImages(TypedDict):
     """The gap between two sets of images, all of them or those of one class; undefined numbers are null."""
 
     num_real: int
@@ -83,5 +84,5 @@ class MeasuredGap(TypedDict, total=False):
 
     images: str
     rejected: dict[str, int]
-    gap: Gap
-    audit: Audit
+    gap: Annotated[Gap, whole("features", "overall", "per_class")]
+    audit: Annotated[Audit, whole("sentence", "usable", "overall")]

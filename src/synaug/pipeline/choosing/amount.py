@@ -47,7 +47,8 @@ def read_amount(path: Path) -> Amount:
     Raises:
         DataError: the file is damaged.
     """
-    return read_form(RunPaths(path).amount, Amount, way_out=_DAMAGED)
+    needs = ("key", "methods", "shares", "rounds", "is_final", "right", "most")
+    return read_form(RunPaths(path).amount, Amount, needs=needs, way_out=_DAMAGED)
 
 
 def planned_so_far(plan: Plan, out: Path) -> Plan:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -48,7 +48,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 LEAST_EFFORT = 0.01
-VALIDATION, FOLDS = "validation", "folds"
+VALIDATION: Final = "validation"
+FOLDS: Final = "folds"
 
 
 @dataclass(frozen=True, eq=False)

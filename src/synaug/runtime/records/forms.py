@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -36,12 +37,13 @@ def of_form(content: object, form: type[T], *, where: object, way_out: str) -> T
     return content  # type: ignore[return-value]
 
 
-def read_form(path: Path, form: type[T], *, way_out: str) -> T:
+def read_form(path: Path, form: type[T], *, needs: Sequence[str], way_out: str) -> T:
     """Return the content of a sealed JSON file of a form; without the file, the form's empty value.
 
     Args:
         path: the file.
         form: a type, such as a typed dict whose keys may be missing.
+        needs: the keys that a file always has.
         way_out: what to do if it is damaged.
 
     Raises:
@@ -49,7 +51,10 @@ def read_form(path: Path, form: type[T], *, way_out: str) -> T:
     """
     if not path.exists():
         return form()
-    return of_form(read_sealed(path, way_out=way_out), form, where=path, way_out=way_out)
+    content = read_sealed(path, way_out=way_out)
+    if missing := [key for key in needs if key not in content]:
+        raise DataError(f"{path} is damaged: {missing[0]} is missing. {way_out}")
+    return of_form(content, form, where=path, way_out=way_out)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""JSON files of a run directory that end with a digest of their own content, so that damage is detected.
+"""JSON files of a run directory that end with a digest of their name and content, so that damage is detected.
 
 The seal detects accidental changes by a disk, an editor or another program. It is not a signature: anyone can write a
 valid seal.
@@ -17,16 +17,19 @@ from synaug.runtime.storage import JsonObject
 SEAL = "seal"
 
 
-def seal_of(content: Mapping[str, object]) -> str:
-    """Return the digest of a JSON object, ignoring its seal and the order of its keys."""
+def seal_of(content: Mapping[str, object], name: str = "") -> str:
+    """Return the digest of a JSON object and the name of its file, ignoring its seal and the order of its keys.
+
+    The name makes a file that lies where another one belongs a changed file. Earlier versions sealed without it.
+    """
     rest = storage.without_nan({key: value for key, value in content.items() if key != SEAL})
-    return storage.digest(json.dumps(rest, sort_keys=True, allow_nan=False).encode())
+    return storage.digest(f"{name}{json.dumps(rest, sort_keys=True, allow_nan=False)}".encode())
 
 
 def write_sealed(path: Path, content: Mapping[str, object]) -> None:
     """Write a JSON object with its seal, atomically."""
     plain = storage.without_nan({key: value for key, value in content.items() if key != SEAL})
-    storage.write_json(path, plain | {SEAL: seal_of(plain)})
+    storage.write_json(path, plain | {SEAL: seal_of(plain, path.name)})
 
 
 def read_sealed(path: Path, *, way_out: str) -> JsonObject:
@@ -42,7 +45,7 @@ def read_sealed(path: Path, *, way_out: str) -> JsonObject:
     if not isinstance(content, dict):
         raise DataError(f"{path} is damaged: it holds {type(content).__name__}, not an object. {way_out}")
     seal = content.pop(SEAL, None)
-    if seal is not None and seal != seal_of(content):
+    if seal is not None and seal not in (seal_of(content, path.name), seal_of(content)):
         raise DataError(f"{path} changed since synaug wrote it. {way_out}")
     return content
 

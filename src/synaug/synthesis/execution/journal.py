@@ -57,7 +57,10 @@ def read_journals(plan: Plan, folder: Path) -> Iterator[JournalRecord]:
                 yield record
                 continue
             found = revised.get((record["id"], record["attempt"]))
-            yield record if found is None else {**record, **found}
+            now: Attempt = record if found is None else {**record, **found}
+            if now["verdict"] == "accepted" and now.get("sha256") is None:
+                raise DataError(f"{path}: the accepted image {now['id']} has no sha256. The journal was damaged.")
+            yield now
 
 
 def _revisions(folder: Path) -> Iterator[Revision]:

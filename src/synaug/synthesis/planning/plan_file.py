@@ -104,6 +104,8 @@ def _check_cells(cells: Sequence[Cell], num_classes: int, num_attributes: int) -
     """Raise a ValueError if a cell has an unknown class or attribute, or numbers ``make_plan`` cannot produce."""
     check_distinct(cells)
     for cell in cells:
+        if not isinstance(cell.name, str):
+            raise ValueError(f"a cell has the name {cell.name!r}")
         numbers = (cell.label, cell.attribute, cell.have, cell.target, cell.num_to_generate)
         if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
             raise ValueError(f"the cell {cell.name!r} has something else than whole numbers")

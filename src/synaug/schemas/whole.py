@@ -1,0 +1,17 @@
+"""Parts of a document that are either empty or whole."""
+
+from __future__ import annotations
+
+from pydantic import BeforeValidator
+
+
+def whole(*keys: str) -> BeforeValidator:
+    """Return a validator of an object that is empty or has these keys, whatever else it has."""
+
+    def check(value: object) -> object:
+        missing = [key for key in keys if key not in value] if isinstance(value, dict) and value else []
+        if missing:
+            raise ValueError(f"{missing[0]} is missing")
+        return value
+
+    return BeforeValidator(check)
