@@ -22,7 +22,7 @@ from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault, OptionError, SynaugError
 from synaug.evaluation.predictions import evaluate_predictions, read_predictions
 from synaug.pipeline import export as export_stage
-from synaug.pipeline.finished_results import finished_results
+from synaug.pipeline.run_results import finished_results
 from synaug.recipes import make_recipe, read_recipe
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import storage

@@ -1,5 +1,3 @@
-from .finished_results import chosen_result as chosen_result
-from .finished_results import finished_results as finished_results
 from .generate import check_complete as check_complete
 from .generate import check_generator as check_generator
 from .measure_gap import is_measured as is_measured
@@ -13,4 +11,6 @@ from .prepare import write_run as write_run
 from .pretraining import PRESETS as PRESETS
 from .pretraining import resolve_pretraining as resolve_pretraining
 from .pretraining import usual_methods as usual_methods
+from .run_results import chosen_result as chosen_result
+from .run_results import finished_results as finished_results
 from .train import check_trainable as check_trainable

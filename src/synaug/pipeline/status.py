@@ -6,8 +6,8 @@ import math
 import time
 
 from synaug.methods import DEFAULT_METHODS
-from synaug.pipeline.finished_results import finished_results
 from synaug.pipeline.pretraining import usual_methods
+from synaug.pipeline.run_results import finished_results
 from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
 from synaug.schemas.command_output import Status, TrainingStatus

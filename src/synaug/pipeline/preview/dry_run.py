@@ -11,9 +11,9 @@ from synaug.methods import check_methods, method_named, stage_options
 from synaug.methods.training_time import trained_from
 from synaug.pipeline import prepare as plan_stage
 from synaug.pipeline.choosing import FROZEN, choosing_candidates, has_validation, num_folds
-from synaug.pipeline.finished_results import finished_results
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.reporting import amount_note, model_note, plan_section
+from synaug.pipeline.run_results import finished_results
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run
 from synaug.runtime import Progress, can_train, silent, storage

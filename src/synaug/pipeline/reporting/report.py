@@ -14,7 +14,13 @@ from synaug.data.similarity import duplicate_notes
 from synaug.errors import DataError
 from synaug.methods import method_named
 from synaug.pipeline.choosing import compared, read_amount
-from synaug.pipeline.finished_results import (
+from synaug.pipeline.generate import rejections
+from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
+from synaug.pipeline.part_names import REPORT
+from synaug.pipeline.reporting.notes import warnings
+from synaug.pipeline.reporting.report_examples import confusions, loss_curves, report_images
+from synaug.pipeline.reporting.track_report import track_report
+from synaug.pipeline.run_results import (
     check_none_removed,
     chosen_result,
     finished_results,
@@ -22,12 +28,6 @@ from synaug.pipeline.finished_results import (
     read_cross_validation,
     results_of_all_seeds,
 )
-from synaug.pipeline.generate import rejections
-from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
-from synaug.pipeline.part_names import REPORT
-from synaug.pipeline.reporting.notes import warnings
-from synaug.pipeline.reporting.report_examples import confusions, loss_curves, report_images
-from synaug.pipeline.reporting.track_report import track_report
 from synaug.report import read_report
 from synaug.run_directory import Run, RunPaths, read_lock
 from synaug.runtime import Progress, enter, machine, silent, storage
