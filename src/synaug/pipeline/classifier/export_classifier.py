@@ -14,7 +14,7 @@ import yaml
 from synaug.data import Manifest, read_image
 from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
-from synaug.pipeline.results import read_choice
+from synaug.pipeline.run_results import read_choice
 from synaug.report import number_or_nan, read_report
 from synaug.run_directory import Run
 from synaug.runtime import (
@@ -101,8 +101,7 @@ def export_classifier(
     current = read_result(opened, method, recipe.seed)
     if {name: result.get(name) for name in current} != current:
         raise DataError(
-            f"The report of {run} is not of the result that is there now. "
-            f"Write it again: synaug report {shell_word(run)}"
+            f"The report of {run} is older than the current result. Write it again: synaug report {shell_word(run)}"
         )
     checkpoint = opened.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)
