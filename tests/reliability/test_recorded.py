@@ -18,10 +18,11 @@ from synaug.data.manifest import read_image
 from synaug.data.manifest_file import read_manifest
 from synaug.data.readers import read_data
 from synaug.errors import ChangedFileError, DataError, OptionError
+from synaug.pipeline.measure_gap import read_gap
 from synaug.recipes import with_overrides
 from synaug.run_directory import RunPaths, locked_model, read_lock, write_lock
 from synaug.runtime import storage
-from synaug.runtime.records import read_sealed, recorded
+from synaug.runtime.records import read_sealed, recorded, write_sealed
 from synaug.runtime.records.sealed import seal_of
 from synaug.training.training_set import load_training_set
 
@@ -273,3 +274,11 @@ def test_a_file_sealed_without_its_name_is_still_read(tmp_path):
     content = {"images": "x"}
     storage.write_json(tmp_path / "gap.json", content | {"seal": seal_of(content)})
     assert read_sealed(tmp_path / "gap.json", way_out="") == content
+
+
+def test_a_gap_with_the_earlier_spelling_of_gray_is_read(tmp_path):
+    light = {"color": "grey", "findings": []}
+    audit = {"sentence": "", "usable": True, "overall": light, "per_class": {"a": light | {"color": "red"}, "b": light}}
+    write_sealed(tmp_path / "gap.json", {"images": "x", "audit": audit})
+    read = read_gap(RunPaths(tmp_path))["audit"]
+    assert [each["color"] for each in (read["overall"], *read["per_class"].values())] == ["gray", "red", "gray"]

@@ -82,7 +82,12 @@ def read_gap(run: RunPaths) -> MeasuredGap:
         DataError: the file is damaged.
     """
     way_out = f"Remove it and run: synaug retrain {shell_word(run.path)}"
-    return read_form(run.gap, MeasuredGap, needs=("images",), way_out=way_out)
+    found = read_form(run.gap, MeasuredGap, needs=("images",), way_out=way_out)
+    audit = found.get("audit") or {}
+    for light in filter(None, (audit.get("overall"), *audit.get("per_class", {}).values())):
+        if light.get("color") == "grey":  # the earlier spelling
+            light["color"] = "gray"
+    return found
 
 
 def is_measured(run: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:

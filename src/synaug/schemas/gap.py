@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, with_config
+from pydantic import with_config
 from typing_extensions import TypedDict
 
 from synaug.schemas.complete_objects import empty_or_with
 from synaug.schemas.result import MORE
 
-Color = Annotated[
-    Literal["green", "amber", "red", "gray"],
-    BeforeValidator(lambda color: "gray" if color == "grey" else color),  # spelled "grey" until November 2026
-]
+Color = Literal["green", "amber", "red", "gray", "grey"]  # "grey" in files of before December 2026
 
 
 @with_config(MORE)
