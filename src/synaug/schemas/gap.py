@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import with_config
+from pydantic import BeforeValidator, with_config
 from typing_extensions import TypedDict
 
 from synaug.schemas.result import MORE
 from synaug.schemas.whole import whole
 
-Color = Literal["green", "amber", "red", "grey"]
+Color = Annotated[
+    Literal["green", "amber", "red", "gray"],
+    BeforeValidator(lambda color: "gray" if color == "grey" else color),  # in files of earlier checkouts
+]
 
 
 @with_config(MORE)

@@ -114,7 +114,7 @@ def test_one_class_of_noise_is_named_and_does_not_condemn_the_others():
 def test_few_images_are_not_judged():
     few = np.array([0, 1, 1])
     found = judged(features(seed=1, shift=30)[:3], labels=few, taken_for=few)
-    assert found.overall.color == "grey"
+    assert found.overall.color == "gray"
     assert not found.is_unusable
 
 
@@ -134,7 +134,7 @@ def test_a_set_of_mostly_another_class_is_red_even_if_it_is_too_small_to_be_comp
     assert (found.overall.color, found.is_unusable) == ("red", True)
     assert found.sentence == "Most synthetic images are unusable. The images of coffee are unusable."
     few = Looks(labels[:22], none[:22], none[:22], none[:22], taken_for=np.r_[np.zeros(12, int), np.ones(10, int)])
-    assert audit([small], few, real_recalls=np.array([0.9, 0.9]), class_names=NAMES).overall.color == "grey"
+    assert audit([small], few, real_recalls=np.array([0.9, 0.9]), class_names=NAMES).overall.color == "gray"
 
 
 def test_the_section_has_a_light_per_class():
@@ -159,11 +159,11 @@ def test_a_generator_of_which_nine_in_ten_attempts_fail_is_unusable(rejected, ac
 def test_rejections_keep_what_was_found_about_the_accepted_images():
     before = {"sentence": "unusable", "usable": False, "overall": {"color": "red", "findings": ["noise"], "noise": 0.9}}
     assert audit_with_rejections(before, rejected=99, accepted=1, reason="noise") is before
-    grey = {
+    gray = {
         "sentence": "few",
         "usable": True,
-        "overall": {"color": "grey", "findings": [], "noise": 0.0},
+        "overall": {"color": "gray", "findings": [], "noise": 0.0},
         "per_class": {},
     }
-    found = audit_with_rejections(grey, rejected=99, accepted=1, reason="noise")
-    assert (found["overall"]["noise"], found["overall"]["color"], grey["overall"]["color"]) == (0.0, "red", "grey")
+    found = audit_with_rejections(gray, rejected=99, accepted=1, reason="noise")
+    assert (found["overall"]["noise"], found["overall"]["color"], gray["overall"]["color"]) == (0.0, "red", "gray")

@@ -62,7 +62,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Light:
-    """A traffic light and its reasons: ``green``, ``amber``, ``red``, or ``grey`` if there are too few images to judge.
+    """A traffic light and its reasons: ``green``, ``amber``, ``red``, or ``gray`` if there are too few images to judge.
 
     Shares are fractions of the synthetic images. ``recognized`` is the share that a classifier of real images assigns
     to their class, ``real_recognized`` the same for held-out real images; NaN if undefined. ``findings`` are the names
@@ -119,8 +119,8 @@ def audit(gaps: Sequence[GapReport], looks: Looks, *, real_recalls: np.ndarray, 
         # Whether the set is foreign was measured on all of it, with more images than a single class has.
         sure = [label for label in red if classes[label].findings != ("foreign",)]
         most = 2 * counts[sure].sum() >= counts.sum()
-        # Grey: too few real images to compare the set as a whole, which does not make its red classes any better.
-        overall = _with_color(overall, "red" if most else "grey" if overall.color == "grey" else "amber")
+        # Gray: too few real images to compare the set as a whole, which does not make its red classes any better.
+        overall = _with_color(overall, "red" if most else "gray" if overall.color == "gray" else "amber")
     return Audit(overall, _sentence(overall, gaps, [class_names[label] for label in red]), classes)
 
 
@@ -188,7 +188,7 @@ def _light(gaps: Sequence[Gap], looks: Looks, skill: _Skill, least: int) -> Ligh
         findings.append("foreign")
     if enough and skill.real >= _KNOWN and skill.synthetic <= _LOST * skill.real:
         findings.append("wrong_class")
-    color = _color(findings, shares, compared) if enough else "grey"
+    color = _color(findings, shares, compared) if enough else "gray"
     return Light(color, tuple(findings), **shares, recognized=skill.synthetic, real_recognized=skill.real)
 
 
@@ -198,7 +198,7 @@ def _color(findings: Sequence[str], shares: dict[str, float], compared: Sequence
     if max(shares.values()) >= _SOME:
         return "amber"
     if not compared:
-        return "grey"
+        return "gray"
     return "green" if all(_is_close(gap) for gap in compared) else "amber"
 
 
@@ -236,7 +236,7 @@ def _sentence(light: Light, gaps: Sequence[GapReport], red_classes: Sequence[str
     classes = f" The images of {', '.join(red_classes[:5])} are unusable." if red_classes else ""
     if light.color == "red":
         return f"Most synthetic images are unusable.{classes}"
-    if light.color == "grey":
+    if light.color == "gray":
         return f"There are too few images to compare the synthetic ones with the real ones.{classes}"
     if light.color == "green":
         return f"The synthetic images are close to the real ones. {numbers}{classes}"
