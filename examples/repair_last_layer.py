@@ -26,7 +26,7 @@ for _ in range(8):
         loss.backward()
         optimizer.step()
 
-features = synaug.labelled_features(network, loader)  # once, for all methods
+features = synaug.labeled_features(network, loader)  # once, for all methods
 repaired = {way: synaug.retrain_classifier(network, features, method=way) for way in ("logistic", "crt", "tau_norm")}
 for name, changed in {"before": network, **repaired}.items():
     predictions = changed(images[test]).argmax(1).numpy()

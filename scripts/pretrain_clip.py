@@ -63,13 +63,13 @@ def rendered(items: tiny.Items, chosen: np.ndarray, rng: np.random.Generator) ->
     tints, backgrounds = tiny.random_attributes(len(chosen), rng)
     plain = rng.random(len(chosen)) < 0.4
     tints[plain] = backgrounds[plain] = 0
-    grey = items.images[chosen]
+    gray = items.images[chosen]
     mirrored = rng.random(len(chosen)) < 0.5
-    grey = np.where(mirrored[:, None, None], grey[:, :, ::-1], grey)
-    moved = np.pad(grey, ((0, 0), (2, 2), (2, 2)))
+    gray = np.where(mirrored[:, None, None], gray[:, :, ::-1], gray)
+    moved = np.pad(gray, ((0, 0), (2, 2), (2, 2)))
     rows, columns = rng.integers(0, 5, (2, len(chosen)))
-    grey = np.stack([one[r : r + 28, c : c + 28] for one, r, c in zip(moved, rows, columns, strict=True)])
-    images = tiny.enlarged(fashion_mnist.render(grey, tints=tints, backgrounds=backgrounds, rng=rng))
+    gray = np.stack([one[r : r + 28, c : c + 28] for one, r, c in zip(moved, rows, columns, strict=True)])
+    images = tiny.enlarged(fashion_mnist.render(gray, tints=tints, backgrounds=backgrounds, rng=rng))
     return images, torch.from_numpy(tints), torch.from_numpy(backgrounds)
 
 

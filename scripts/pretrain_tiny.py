@@ -62,15 +62,15 @@ def generator_items(archive: str | None) -> Items:
 
 def modifiers_that_hold(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return which words of MEANINGFUL apply to each item: top and bottom 30 % within its class."""
-    grey = images.astype(np.float32) / 255
-    item = grey > 0.05
+    gray = images.astype(np.float32) / 255
+    item = gray > 0.05
     area = item.mean((1, 2))
-    brightness = grey.sum((1, 2)) / np.maximum(item.sum((1, 2)), 1)
-    detail = np.abs(np.diff(grey, axis=1)).mean((1, 2)) + np.abs(np.diff(grey, axis=2)).mean((1, 2))
+    brightness = gray.sum((1, 2)) / np.maximum(item.sum((1, 2)), 1)
+    detail = np.abs(np.diff(gray, axis=1)).mean((1, 2)) + np.abs(np.diff(gray, axis=2)).mean((1, 2))
     holds = np.zeros((len(images), len(MEANINGFUL)), dtype=bool)
     for label in np.unique(labels):
         mine = np.flatnonzero(labels == label)
-        oddness = ((grey[mine] - grey[mine].mean(0)) ** 2).mean((1, 2))
+        oddness = ((gray[mine] - gray[mine].mean(0)) ** 2).mean((1, 2))
         for k, values in enumerate((brightness[mine], area[mine], detail[mine], oddness)):
             low, high = np.quantile(values, [0.3, 0.7])
             holds[mine, 2 * k] = values >= high

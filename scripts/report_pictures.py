@@ -17,7 +17,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 CHROMIUM = ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
 DARK = "(prefers-color-scheme: dark)"
 PHONE = '<body style="margin: 0"><iframe src="{page}" style="border: 0; width: 390px; height: 2400px"></iframe>'
-COLOURS, PAGES_A_ROW, GAP = 96, 4, 6
+COLORS, PAGES_A_ROW, GAP = 96, 4, 6
 
 
 def shot(page: Path, name: str, width: int, height: int) -> None:
@@ -29,7 +29,7 @@ def shot(page: Path, name: str, width: int, height: int) -> None:
 
 
 def save(image: Image.Image, name: str) -> None:
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
+    image.quantize(COLORS, dither=Image.Dither.NONE).save(IMAGES / f"{name}.png", optimize=True)
 
 
 def printed(page: Path, folder: Path) -> None:

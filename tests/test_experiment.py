@@ -189,7 +189,7 @@ def test_a_folder_in_use_is_refused(photos, recipe, tmp_path):
         experiment.run(photos, tmp_path / "run", recipe)
 
 
-def grey(prompts, *, seeds):
+def gray(prompts, *, seeds):
     """A stand-in for a model: one flat noise image per prompt."""
     return [
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (28, 28, 3), dtype=np.uint8)) for seed in seeds
@@ -197,7 +197,7 @@ def grey(prompts, *, seeds):
 
 
 def test_a_callable_of_ones_own_may_make_the_images(photos):
-    evened_out = package.balance(photos, generator=grey, options={"quality.gates": []})
+    evened_out = package.balance(photos, generator=gray, options={"quality.gates": []})
     counts = class_counts(evened_out.labels, evened_out.num_classes)
     assert len(set(counts.tolist())) == 1
     assert evened_out.is_synthetic.sum() > 0
@@ -205,7 +205,7 @@ def test_a_callable_of_ones_own_may_make_the_images(photos):
 
 
 def test_balance_keeps_its_images_where_it_is_told_to(photos, tmp_path):
-    evened_out = package.balance(photos, generator=grey, out=tmp_path / "run", options={"quality.gates": []})
+    evened_out = package.balance(photos, generator=gray, out=tmp_path / "run", options={"quality.gates": []})
     synthetic = evened_out.rows(evened_out.is_synthetic)
     assert all(synthetic.absolute_path(row).is_file() for row in range(len(synthetic)))
 

@@ -52,7 +52,7 @@ def test_arrays_come_back_with_the_synthetic_ones_behind():
 
 
 @pytest.mark.parametrize("shape", [(7, 6, 5), (7, 6, 5, 1)])
-def test_grey_images_keep_their_shape(shape):
+def test_gray_images_keep_their_shape(shape):
     images, _ = sampler().fit_resample(IMAGES[..., 0].reshape(shape), LABELS)
     assert images.shape == (12, *shape[1:])
 
@@ -361,8 +361,8 @@ class OnFeatures(SyntheticOverSampler):
 
     def fit_resample(self, X, y, **columns):
         table = np.asarray(X)
-        grey = np.clip(table * 20 + 128, 0, 255).astype(np.uint8)[:, None, :]
-        images, labels = super().fit_resample(grey, y, **columns)
+        gray = np.clip(table * 20 + 128, 0, 255).astype(np.uint8)[:, None, :]
+        images, labels = super().fit_resample(gray, y, **columns)
         made = images[len(table) :, 0].astype(table.dtype)
         both = np.concatenate([table, made])
         return both.tolist() if isinstance(X, list) else both, labels

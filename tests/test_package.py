@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -173,7 +174,7 @@ def test_help_is_there_without_torch_pandas_or_pydantic():
 
 PUBLIC = """
     Manifest Recipe SyntheticOverSampler balance class_counts evaluate_predictions export_classifier fairness_report
-    from_arrays group_counts imbalance_factor labelled_features load_classifier load_generator longtail_report
+    from_arrays group_counts imbalance_factor labeled_features load_classifier load_generator longtail_report
     make_plan read_data
     read_recipe retrain_classifier run spurious_report synthesize to_arrays to_datasets to_frame to_torch
     train_representation trusting
@@ -255,6 +256,15 @@ def test_no_package_has_more_than_a_dozen_modules():
     for package in {path.parent for path in ROOT.rglob("*.py")}:
         modules = [path for path in package.glob("*.py") if path.stem != "__init__"]
         assert len(modules) <= allowed.get(package.name, 12), package
+
+
+def test_no_two_files_share_a_name():
+    stems = Counter(path.stem for path in ROOT.rglob("*.py") if path.stem not in ("__init__", "__main__"))
+    assert not [stem for stem, count in stems.items() if count > 1]
+
+
+def test_a_renamed_function_answers_to_its_old_name():
+    assert synaug.labelled_features is synaug.labeled_features
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from synaug.runtime import storage
 from synaug.runtime.embedded import demo_recipe
-from synaug.schemas.report import ADAPTER
+from synaug.schemas.report_file import ADAPTER
 
 
 def test_the_report_of_a_run_has_the_form(finished):

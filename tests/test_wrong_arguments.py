@@ -70,7 +70,7 @@ def right(tmp_path_factory):
         "from_arrays": {"images": IMAGES, "labels": RIGHT, "class_names": ["a", "b"]},
         "group_counts": {name: value for name, value in ROWS.items() if name != "predictions"},
         "imbalance_factor": {"counts": [1, 2]},
-        "labelled_features": {"model": network(), "data": batches},
+        "labeled_features": {"model": network(), "data": batches},
         "load_classifier": {"path": folder},
         "load_generator": {"model": "./nowhere", "options": GenerateOptions()},
         "longtail_report": {"labels": RIGHT, "predictions": RIGHT, "num_classes": 2, "class_counts": [5, 5]},

@@ -15,11 +15,12 @@ import lazy_loader
 __version__ = "0.1.0"
 
 _imported, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_RENAMED = {"labelled_features": "labeled_features"}  # until November 2026
 
 
 def __getattr__(name: str) -> Any:
     try:
-        return _imported(name)
+        return _imported(_RENAMED.get(name, name))
     except ModuleNotFoundError as error:
         from synaug.runtime import missing_library
 

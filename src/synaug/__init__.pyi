@@ -23,7 +23,7 @@ from .runtime.security.trust import trusting as trusting
 from .synthesis.execution.worker import synthesize as synthesize
 from .synthesis.generators.loading import load_generator as load_generator
 from .synthesis.planning.planner import make_plan as make_plan
-from .training.last_layer.features import labelled_features as labelled_features
+from .training.last_layer.features import labeled_features as labeled_features
 from .training.last_layer.retrain import retrain_classifier as retrain_classifier
 from .training.loop import train_representation as train_representation
 

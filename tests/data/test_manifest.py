@@ -10,37 +10,37 @@ from synaug.data.manifest_file import read_manifest, write_manifest
 from synaug.data.readers import read_data
 from synaug.errors import DataError
 
-GREY = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+GRAY = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
 
 
 def small(**options):
-    return from_arrays(GREY, [0, 1, 1], class_names=["cat", "dog"], **options)
+    return from_arrays(GRAY, [0, 1, 1], class_names=["cat", "dog"], **options)
 
 
 def test_from_arrays_has_all_columns():
     manifest = small(attributes=[0, -1, 1], attribute_names=["a", "b"], split=["train", "test", "train"])
     assert set(COLUMNS) < set(manifest.frame.columns)
     assert manifest.split("train").attributes.tolist() == [0, 1]
-    assert (np.asarray(read_image(manifest, 2)) == GREY[2]).all()
+    assert (np.asarray(read_image(manifest, 2)) == GRAY[2]).all()
     assert not manifest.is_synthetic.any()
 
 
 @pytest.mark.parametrize(
     ("images", "labels", "options", "words"),
     [
-        (GREY, [0, 1], {}, "There are 3 images but 2 labels"),
-        (GREY, [0, 1, 2], {}, "The label 2 is out of range; allowed are 0 to 1"),
-        (GREY.astype(float), [0, 1, 1], {}, r"Image 0 is float64 of shape \(2, 2\)"),
+        (GRAY, [0, 1], {}, "There are 3 images but 2 labels"),
+        (GRAY, [0, 1, 2], {}, "The label 2 is out of range; allowed are 0 to 1"),
+        (GRAY.astype(float), [0, 1, 1], {}, r"Image 0 is float64 of shape \(2, 2\)"),
         (np.zeros((3, 2, 2, 4), np.uint8), [0, 1, 1], {}, r"shape \(2, 2, 4\)"),
-        (GREY, [0, 1, 1], {"attributes": [0]}, "3 images but 1 attributes"),
+        (GRAY, [0, 1, 1], {"attributes": [0]}, "3 images but 1 attributes"),
         (
-            GREY,
+            GRAY,
             [0, 1, 1],
             {"attributes": [0, 0, 1], "attribute_names": ["a"]},
             "The attribute 1 is out of range; allowed",
         ),
-        (GREY, [0, 1, 1], {"split": "training"}, "split is 'training'; allowed are train, validation, test"),
-        (GREY, [0, 1, 1], {"split": ["train"]}, "3 images but 1 splits"),
+        (GRAY, [0, 1, 1], {"split": "training"}, "split is 'training'; allowed are train, validation, test"),
+        (GRAY, [0, 1, 1], {"split": ["train"]}, "3 images but 1 splits"),
     ],
 )
 def test_bad_arrays(images, labels, options, words):
@@ -61,14 +61,14 @@ def test_rows_by_mask_and_by_position():
 
 def test_manifests_of_different_classes_are_not_joined():
     with pytest.raises(DataError, match="Manifests of different classes cannot be joined"):
-        joined(small(), from_arrays(GREY, [0, 0, 0], class_names=["cat"]))
+        joined(small(), from_arrays(GRAY, [0, 0, 0], class_names=["cat"]))
 
 
 def files_and_memory(tmp_path):
     """Return two images in files joined with three in memory."""
     for name in ("cat", "dog"):
         (tmp_path / "data" / name).mkdir(parents=True)
-        Image.fromarray(GREY[0] + 50).save(tmp_path / "data" / name / "a.png")
+        Image.fromarray(GRAY[0] + 50).save(tmp_path / "data" / name / "a.png")
     return joined(read_data(tmp_path / "data"), small())
 
 

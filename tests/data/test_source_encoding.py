@@ -47,8 +47,8 @@ def test_formats(kind, found):
 
 
 def test_arrays_count_as_png():
-    grey = np.zeros((4, 6), np.uint8)
-    assert detect_encoding(manifest_of(grey)) == Encoding(format="PNG", mode="L", size=(6, 4))
+    gray = np.zeros((4, 6), np.uint8)
+    assert detect_encoding(manifest_of(gray)) == Encoding(format="PNG", mode="L", size=(6, 4))
 
 
 def test_the_majority_decides_the_format():

@@ -11,7 +11,7 @@ import pytest
 
 from reliability.test_damaged_runs import ALLOWED, base, call, cheap_commands, commands  # noqa: F401
 from synaug.errors import DataError
-from synaug.pipeline.results import read_choice
+from synaug.pipeline.run_results import read_choice
 from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 from synaug.runtime.records import of_form, write_sealed

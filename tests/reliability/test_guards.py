@@ -20,7 +20,7 @@ from synaug.config import ApiOptions
 from synaug.data.export import verify
 from synaug.data.images import codec
 from synaug.errors import SynaugError
-from synaug.pipeline import measure_gap, results
+from synaug.pipeline import measure_gap, run_results
 from synaug.pipeline.choosing import cross_validate
 from synaug.run_directory import RunPaths
 from synaug.runtime import ownership, storage
@@ -60,14 +60,14 @@ CHOICE = {
 
 def a_choice_has_values_of_another_type(place):
     write_sealed(place / "choice.json", CHOICE | {"num_images": "3"})
-    return results.read_choice(RunPaths(place))["num_images"] == "3"
+    return run_results.read_choice(RunPaths(place))["num_images"] == "3"
 
 
 def a_choice_was_changed(place):
     write_sealed(place / "choice.json", CHOICE)
     changed = json.loads((place / "choice.json").read_text()) | {"chosen": "b"}
     (place / "choice.json").write_text(json.dumps(changed))
-    return results.read_choice(RunPaths(place))["chosen"] == "b"
+    return run_results.read_choice(RunPaths(place))["chosen"] == "b"
 
 
 def two_files_changed_places(place):

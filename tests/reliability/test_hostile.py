@@ -22,7 +22,7 @@ from synaug.data.readers import read_data
 from synaug.errors import DataError, EnvironmentFault, OptionError, SynaugError
 from synaug.evaluation.predictions import evaluate_predictions, read_predictions
 from synaug.pipeline import export as export_stage
-from synaug.pipeline.results import finished_results
+from synaug.pipeline.run_results import finished_results
 from synaug.recipes import make_recipe, read_recipe
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import storage
@@ -51,15 +51,15 @@ def tree(tmp_path, save_image):
 
 
 def odd_images():
-    grey = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    gray = np.arange(64, dtype=np.uint8).reshape(8, 8)
     animated = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
-    palette = Image.fromarray(grey).convert("P")
+    palette = Image.fromarray(gray).convert("P")
     return {
         "cmyk.jpg": lambda path: Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(path),
-        "deep.png": lambda path: Image.fromarray(grey.astype(np.uint16) * 900).save(path),
+        "deep.png": lambda path: Image.fromarray(gray.astype(np.uint16) * 900).save(path),
         "palette.png": lambda path: palette.save(path, transparency=3),
         "animated.gif": lambda path: animated[0].save(path, save_all=True, append_images=animated[1:]),
-        "grey.png": lambda path: Image.fromarray(grey).save(path),
+        "gray.png": lambda path: Image.fromarray(gray).save(path),
         "one.png": lambda path: Image.new("RGB", (1, 1)).save(path),
         "png.jpg": lambda path: Image.new("RGB", (8, 8)).save(path, "PNG"),
     }

@@ -80,9 +80,9 @@ def test_random_resized_crop_keeps_a_constant_image():
     assert random_resized_crop(images, rng=np.random.default_rng(0)).equal(images)
 
 
-def test_color_jitter_by_hand_makes_grey_images_only_brighter_or_darker():
-    grey = torch.full((20, 3, 4, 4), 100, dtype=torch.uint8)
-    changed = color_jitter(grey, rng=np.random.default_rng(0))
+def test_color_jitter_by_hand_makes_gray_images_only_brighter_or_darker():
+    gray = torch.full((20, 3, 4, 4), 100, dtype=torch.uint8)
+    changed = color_jitter(gray, rng=np.random.default_rng(0))
     assert (changed.flatten(1) == changed.flatten(1)[:, :1]).all()
     assert changed.min() >= 60
     assert changed.max() <= 140

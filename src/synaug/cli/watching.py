@@ -12,7 +12,7 @@ from synaug.cli.printing import print_json, print_note, print_text, wipe_termina
 from synaug.errors import OptionError
 
 if TYPE_CHECKING:
-    from synaug.schemas.output import Status
+    from synaug.schemas.command_output import Status
 
 
 def watch_status(run: Path, *, interval: float, as_json: bool) -> None:

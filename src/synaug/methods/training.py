@@ -112,7 +112,7 @@ def retrained_model(
     name: str, starts_from: str, base: ImageClassifier, *, sets: Sets, recipe: Recipe
 ) -> ImageClassifier:
     """Return a copy of the base method's network with a retrained last layer."""
-    from synaug.training.last_layer import LabelledFeatures, retrain_classifier
+    from synaug.training.last_layer import LabeledFeatures, retrain_classifier
 
     options = retrain_options(name, recipe)
     chosen = retraining_data(options.data, sets.real, uses_synthetic=method_named(name, recipe).uses_synthetic)
@@ -120,9 +120,9 @@ def retrained_model(
         chosen = "group_weighted_real"  # all of them, since the solver itself weights groups equally
     by_class = chosen in BY_CLASS and options.method == WEIGHTS_GROUPS  # else all rows would be balanced by group
 
-    def known(of: str, data: TrainingSet) -> LabelledFeatures:
+    def known(of: str, data: TrainingSet) -> LabeledFeatures:
         features = kept_features(starts_from, base, of, data, sets=sets, recipe=recipe)
-        return LabelledFeatures(features, data.labels, data.labels if by_class else data.groups, data.is_synthetic)
+        return LabeledFeatures(features, data.labels, data.labels if by_class else data.groups, data.is_synthetic)
 
     held_out = sets.validation if chosen != "validation" else None  # else it would choose on its training data
     return retrain_classifier(

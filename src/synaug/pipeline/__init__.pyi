@@ -11,6 +11,6 @@ from .prepare import write_run as write_run
 from .pretraining import PRESETS as PRESETS
 from .pretraining import resolve_pretraining as resolve_pretraining
 from .pretraining import usual_methods as usual_methods
-from .results import chosen_result as chosen_result
-from .results import finished_results as finished_results
+from .run_results import chosen_result as chosen_result
+from .run_results import finished_results as finished_results
 from .train import check_trainable as check_trainable

@@ -20,7 +20,7 @@ from synaug.runtime import Progress, enter, signals, silent, storage
 from synaug.runtime.files import directories
 from synaug.runtime.security import trusted, trusting
 from synaug.schemas import Synthesis
-from synaug.schemas.output import Check
+from synaug.schemas.command_output import Check
 from synaug.synthesis.execution import is_settled, synthesis_summary, synthesize, synthetic_manifest
 from synaug.synthesis.generators.models import is_service, model_facts
 from synaug.synthesis.planning import Plan, check_prompt_length, class_captions, starts_from_real

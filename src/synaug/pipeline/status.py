@@ -7,10 +7,10 @@ import time
 
 from synaug.methods import DEFAULT_METHODS
 from synaug.pipeline.pretraining import usual_methods
-from synaug.pipeline.results import finished_results
+from synaug.pipeline.run_results import finished_results
 from synaug.run_directory import Run, RunPaths, method_and_seed
 from synaug.runtime import storage
-from synaug.schemas.output import Status, TrainingStatus
+from synaug.schemas.command_output import Status, TrainingStatus
 from synaug.synthesis.execution import is_settled, synthesis_summary
 
 

@@ -19,8 +19,8 @@ from synaug.run_directory.option_changes import (
     trained_methods,
 )
 from synaug.run_directory.paths import CHECKPOINT_FILES, RunPaths, check_regular, foreign_files, method_and_seed
-from synaug.run_directory.result_tables import read_table
 from synaug.run_directory.run import Run, replace_plan, run_name
+from synaug.run_directory.stored_tables import read_table
 
 __all__ = [
     "CHECKPOINT_FILES",

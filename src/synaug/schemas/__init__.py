@@ -3,12 +3,12 @@
 They are typed dicts: a file is read into one and written from one as it is, and later versions may add keys.
 """
 
-from synaug.schemas.amount import Amount, Decision, Gain, Gains, Round
-from synaug.schemas.choice import Candidate, Choice, Rival
-from synaug.schemas.comparison import Behind, ClassRecall, Comparison, CrossValidation, Difference, MethodScores, Score
+from synaug.schemas.amount_file import Amount, Decision, Gain, Gains, Round
+from synaug.schemas.choice_file import Candidate, Choice, Rival
+from synaug.schemas.comparisons import Behind, ClassRecall, Comparison, CrossValidation, Difference, MethodScores, Score
 from synaug.schemas.data import Account, Counts, Data, LeftOutEntry
 from synaug.schemas.gap import Audit, Gap, GapOfImages, Light, MeasuredGap
-from synaug.schemas.report import Confusions, Plan, Report, Synthesis, Training, report_schema
+from synaug.schemas.report_file import Confusions, Plan, Report, Synthesis, Training, report_schema
 from synaug.schemas.result import GroupScores, Intervals, Registered, Result, Scores, SeedScores
 
 __all__ = [

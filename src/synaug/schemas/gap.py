@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, with_config
 from typing_extensions import TypedDict
 
+from synaug.schemas.complete_objects import empty_or_with
 from synaug.schemas.result import MORE
-from synaug.schemas.whole import whole
 
 Color = Annotated[
     Literal["green", "amber", "red", "gray"],
-    BeforeValidator(lambda color: "gray" if color == "grey" else color),  # in files of earlier checkouts
+    BeforeValidator(lambda color: "gray" if color == "grey" else color),  # spelled "grey" until November 2026
 ]
 
 
@@ -84,5 +84,5 @@ class MeasuredGap(TypedDict, total=False):
 
     images: str
     rejected: dict[str, int]
-    gap: Annotated[Gap, whole("features", "overall", "per_class")]
-    audit: Annotated[Audit, whole("sentence", "usable", "overall")]
+    gap: Annotated[Gap, empty_or_with("features", "overall", "per_class")]
+    audit: Annotated[Audit, empty_or_with("sentence", "usable", "overall")]

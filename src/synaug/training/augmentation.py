@@ -108,11 +108,11 @@ def color_jitter(images: Tensor, *, rng: np.random.Generator, strength: float = 
         to_device(factors.astype(np.float32), images.device)[:, None, None, None]
         for factors in rng.uniform(1 - strength, 1 + strength, (3, len(images)))
     )
-    becomes_grey = to_device(rng.random(len(images)) < 0.2, images.device)
+    becomes_gray = to_device(rng.random(len(images)) < 0.2, images.device)
     values = images.float() * brightness
     values = torch.lerp(values.mean((1, 2, 3), keepdim=True), values, contrast)
-    grey = values.mean(1, keepdim=True)
-    values = torch.lerp(grey, values, saturation.masked_fill(becomes_grey[:, None, None, None], 0))
+    gray = values.mean(1, keepdim=True)
+    values = torch.lerp(gray, values, saturation.masked_fill(becomes_gray[:, None, None, None], 0))
     return values.round().clamp(0, 255).to(torch.uint8)
 
 

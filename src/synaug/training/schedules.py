@@ -20,7 +20,7 @@ from synaug.training.contrastive import pretrain_contrastive
 from synaug.training.distributed import joined_team
 from synaug.training.glmc import train_glmc
 from synaug.training.inference import extract_features
-from synaug.training.last_layer import LabelledFeatures, retrain_classifier
+from synaug.training.last_layer import LabeledFeatures, retrain_classifier
 from synaug.training.loop import Place, Track, TrainingLog, Watched, train_representation
 from synaug.training.networks import ImageClassifier
 from synaug.training.optimization import num_steps
@@ -144,7 +144,7 @@ def fine_tune(
     if checkpoint is None or not (checkpoint / FILE).exists():  # else the checkpoint has a later layer
         team_device = joined_team(more.get("device", "auto"))[1]
         features = extract_features(model, data, batch_size=PROBED, device=team_device)
-        known = LabelledFeatures(features, data.labels, data.groups, data.is_synthetic)
+        known = LabeledFeatures(features, data.labels, data.groups, data.is_synthetic)
         probe = retrain_classifier(model, known, method="logistic", regularization=PROBE_STRENGTH)
         model.classifier.load_state_dict(probe.classifier.state_dict())
     seconds = time.monotonic() - began

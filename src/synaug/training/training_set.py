@@ -146,8 +146,8 @@ def make_training_set(
 ) -> TrainingSet:
     """Make a training set from tensors, with the mean and deviation of its real images or those of ``like``.
 
-    >>> grey = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
-    >>> make_training_set(grey, torch.tensor([0, 1]), num_classes=3).class_counts.tolist()
+    >>> gray = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    >>> make_training_set(gray, torch.tensor([0, 1]), num_classes=3).class_counts.tolist()
     [1, 1, 0]
     """
     dtype = images.dtype if isinstance(images, Tensor) else torch.uint8

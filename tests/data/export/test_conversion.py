@@ -66,9 +66,9 @@ def test_arrays_hold_all_pixels(both):
     assert (labels.tolist(), is_synthetic.tolist()) == (LABELS, [False] * 3 + [True] * 2)
 
 
-def test_grey_images_stay_grey_arrays_and_several_sizes_need_one():
-    grey = from_arrays(IMAGES[..., 0], LABELS, class_names=["a", "b"])
-    assert (to_arrays(grey).images == IMAGES[..., 0]).all()
+def test_gray_images_stay_gray_arrays_and_several_sizes_need_one():
+    gray = from_arrays(IMAGES[..., 0], LABELS, class_names=["a", "b"])
+    assert (to_arrays(gray).images == IMAGES[..., 0]).all()
     mixed = from_arrays([IMAGES[0], IMAGES[1][:4]], [0, 1], class_names=["a", "b"])
     with pytest.raises(DataError, match=r"The images have 2 sizes \(4 x 4, 4 x 6.*size=\(width, height\)"):
         to_arrays(mixed)

@@ -74,7 +74,7 @@ def test_palette_with_transparency():
     assert [back.getpixel((0, 0)), back.getpixel((1, 1))] == [(255, 255, 255), (255, 0, 0)]
 
 
-def test_black_and_white_becomes_grey():
+def test_black_and_white_becomes_gray():
     image = decoded(saved(Image.new("1", (2, 2), 1)))
     assert (image.mode, image.getpixel((0, 0))) == ("L", 255)
 
@@ -267,20 +267,20 @@ def test_ranges_that_would_have_to_be_guessed_are_refused(values):
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "LA", "PA", "I", "F", "I;16"])
 def test_every_mode_that_a_file_can_have_looks_right(mode):
-    grey = Image.fromarray(np.where(GRADIENT > 127, 255, 0).astype(np.uint8))
+    gray = Image.fromarray(np.where(GRADIENT > 127, 255, 0).astype(np.uint8))
     if mode == "LAB":
-        image = Image.merge("LAB", [grey, Image.new("L", (16, 16), 128), Image.new("L", (16, 16), 128)])
+        image = Image.merge("LAB", [gray, Image.new("L", (16, 16), 128), Image.new("L", (16, 16), 128)])
     else:
-        image = grey.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr") else grey.convert(mode)
+        image = gray.convert("RGB").convert(mode) if mode in ("CMYK", "YCbCr") else gray.convert(mode)
     if mode == "I;16":
-        image = Image.fromarray(np.asarray(grey, np.uint16) * 257)
+        image = Image.fromarray(np.asarray(gray, np.uint16) * 257)
     back = (
         decoded(saved(image, "PNG" if mode in ("1", "P", "LA", "I;16") else "TIFF"))
         if mode != "PA"
         else plain_mode(image)
     )
     assert back.mode in ("L", "RGB")
-    assert np.abs(np.asarray(back.convert("L"), int) - np.asarray(grey)).max() <= 2
+    assert np.abs(np.asarray(back.convert("L"), int) - np.asarray(gray)).max() <= 2
 
 
 @pytest.mark.parametrize(("mode", "clear"), [("L", 7), ("RGB", (7, 7, 7)), ("I;16", 7)])

@@ -30,7 +30,7 @@ CHANGES = {
     "equal": lambda image: image,
     "mirrored": ImageOps.mirror,
     "brighter": lambda image: image.point(lambda value: value + 25),
-    "grey": lambda image: image.convert("L"),
+    "gray": lambda image: image.convert("L"),
     "larger": lambda image: image.resize((96, 96), Image.Resampling.BICUBIC),
     "shifted": lambda image: Image.fromarray(np.pad(np.asarray(image), ((0, 3), (0, 3), (0, 0)), "edge")[3:, 3:]),
 }

@@ -16,7 +16,7 @@ from synaug.pipeline.choosing.candidates import REAL, SYNTHETIC, candidates, use
 from synaug.pipeline.choosing.choose import Judged, affordable_effort, choose, verdict
 from synaug.pipeline.choosing.folds import fold_sets, images_shown, real_folds
 from synaug.pipeline.classifier.export_classifier import export_classifier
-from synaug.pipeline.results import read_choice
+from synaug.pipeline.run_results import read_choice
 from synaug.recipes import with_overrides
 from synaug.report.choice import choice_sentences, may_not_need
 from synaug.run_directory import Run, RunPaths

@@ -107,7 +107,7 @@ def test_one_path_is_one_answer_and_no_image_is_none(classifier, test_images):
     assert classifier.predict_proba([]).shape == (0, 3)
 
 
-def test_three_grey_images_in_one_array_are_three_answers_of_a_grey_classifier(classifier, test_images):
+def test_three_gray_images_in_one_array_are_three_answers_of_a_gray_classifier(classifier, test_images):
     assert len(classifier.predict(test_images[1][:3])) == 3
 
 

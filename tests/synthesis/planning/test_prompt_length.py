@@ -64,7 +64,7 @@ def test_a_long_prompt_is_noted_with_what_the_model_receives():
 
 @pytest.mark.parametrize("names", [("boot", "bag"), ("boot", "leather bag with handles")])
 def test_a_class_that_would_be_cut_is_refused_and_noted(names):
-    plan = plan_of(names, template="one and only one very detailed {class} in soft light on a plain grey ground")
+    plan = plan_of(names, template="one and only one very detailed {class} in soft light on a plain gray ground")
     with pytest.raises(OptionError) as refused:
         check_prompt_length(plan, at_most(3))
     for text in (prompt_notes(plan, at_most(3))[0], str(refused.value)):

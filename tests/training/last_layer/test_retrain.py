@@ -11,7 +11,7 @@ import synaug
 from synaug.config import StageOptions
 from synaug.errors import DataError, OptionError
 from synaug.training.inference import predict
-from synaug.training.last_layer.features import LabelledFeatures, labelled_features
+from synaug.training.last_layer.features import LabeledFeatures, labeled_features
 from synaug.training.last_layer.problem import Head
 from synaug.training.last_layer.retrain import own_groups, predicted_groups, retrain_classifier
 from synaug.training.last_layer.solvers import METHODS
@@ -27,7 +27,7 @@ def stage_1(long_tail):
     # domain_mixup, the default, mixes with class-balanced partners, which would leave little for retraining to improve.
     options = StageOptions(steps=150, batch_size=64, flip=False, mixing="mixup")
     train_representation(model, long_tail, options, seed=0, device="cpu")
-    return model, labelled_features(model, long_tail, device="cpu")
+    return model, labeled_features(model, long_tail, device="cpu")
 
 
 def few_shot_recall(model, data):
@@ -117,7 +117,7 @@ def test_batches_data_sets_training_sets_and_features_give_the_same_layer(small_
 
 
 def test_attributes_of_the_batches_are_the_groups(small_set):
-    found = labelled_features(
+    found = labeled_features(
         Mine(), DataLoader(items_of(small_set, attributes=True), batch_size=5), device="cpu", layer="judge"
     )
     assert found.groups.tolist() == (2 * small_set.labels + torch.arange(12) % 2).tolist()
@@ -138,7 +138,7 @@ def test_validation_images_reach_the_method(small_set):
 def test_features_leave_the_network_as_it_was(small_set):
     network = Mine().train()
     network.body.eval()  # like a partly frozen network
-    labelled_features(network, small_set, layer="judge", device="cpu")
+    labeled_features(network, small_set, layer="judge", device="cpu")
     assert (network.training, network.body.training) == (True, False)
     assert not network.judge._forward_pre_hooks
 
@@ -197,7 +197,7 @@ def test_features_of_another_network_are_refused(small_set):
     with pytest.raises(DataError, match=r"features.*5 columns,.*64 inputs"):
         retrain_classifier(
             make_model("resnet8", num_classes=3, in_channels=1),
-            LabelledFeatures(torch.zeros(12, 5), small_set.labels, small_set.groups),
+            LabeledFeatures(torch.zeros(12, 5), small_set.labels, small_set.groups),
         )
 
 
@@ -298,6 +298,6 @@ def test_the_origin_of_a_sample_is_no_attribute(through_loader):
     )  # fmt: skip
     data = synaug.to_torch(replace(real, frame=real.frame.assign(source=["real", "real", "real", "synthetic"])))
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
-    found = labelled_features(network, DataLoader(data, batch_size=3) if through_loader else data)
+    found = labeled_features(network, DataLoader(data, batch_size=3) if through_loader else data)
     assert found.groups.tolist() == ([-1] * 4 if through_loader else [0, 3, 1, -1])
     assert found.is_synthetic.tolist() == [False, False, False, True]

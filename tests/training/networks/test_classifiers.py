@@ -77,7 +77,7 @@ def test_pretrained_normalization_of_resnet50_is_imagenets():
     assert side == 224
 
 
-def test_pretrained_normalization_of_grey_images_is_the_mean_over_colors():
+def test_pretrained_normalization_of_gray_images_is_the_mean_over_colors():
     mean, _, _ = pretrained_normalization("resnet50", in_channels=1)
     assert mean == pytest.approx(((0.485 + 0.456 + 0.406) / 3,))
 

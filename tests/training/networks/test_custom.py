@@ -53,7 +53,7 @@ def number():
 def any_of(**given):
     return Net(in_channels=1, **given)
 """
-GREY = {"num_classes": 3, "in_channels": 1, "image_size": 8}
+GRAY = {"num_classes": 3, "in_channels": 1, "image_size": 8}
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def net(tmp_path):
 
 def test_a_file_makes_the_network_and_gives_its_features(net):
     own = factory_named(f"{net}:Net")
-    model = make_model(f"{net}:Net", **GREY, seed=1).eval()
+    model = make_model(f"{net}:Net", **GRAY, seed=1).eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         expected = own(3, 1).eval()
@@ -79,23 +79,23 @@ def test_a_module_a_class_and_an_instance_do_as_well(net, monkeypatch):
     monkeypatch.syspath_prepend(net.parent)
     net.rename(net.with_name("nets_of_a_test.py"))
     images = torch.rand(2, 1, 8, 8)
-    named = make_model("nets_of_a_test:Net", **GREY).eval()
+    named = make_model("nets_of_a_test:Net", **GRAY).eval()
     own = factory_named("nets_of_a_test:Net")
-    assert make_model(own, **GREY).eval()(images).equal(named(images))
+    assert make_model(own, **GRAY).eval()(images).equal(named(images))
     instance = own(3, 1).eval()
     before = copy.deepcopy(instance.state_dict())
-    made = make_model(instance, **GREY).eval()
+    made = make_model(instance, **GRAY).eval()
     assert torch.allclose(made(images), instance(images), atol=1e-6)
     assert all(value.equal(before[key]) for key, value in instance.state_dict().items())
     assert network_digest("nets_of_a_test:Net") == source_digest(f"{net.parent}/nets_of_a_test.py:Net")
 
 
 def test_only_the_number_of_classes_is_handed_to_a_factory_that_takes_anything(net):
-    assert make_model(f"{net}:any_of", **GREY).classifier.out_features == 3
+    assert make_model(f"{net}:any_of", **GRAY).classifier.out_features == 3
 
 
 def test_a_head_of_cosines_takes_the_place_of_its_own(net):
-    model = make_model(f"{net}:Net", **GREY, head="cosine").eval()
+    model = make_model(f"{net}:Net", **GRAY, head="cosine").eval()
     assert model.features(torch.rand(2, 1, 8, 8)).norm(dim=1).tolist() == pytest.approx([1, 1])
 
 
@@ -116,7 +116,7 @@ def test_a_head_of_cosines_takes_the_place_of_its_own(net):
 )
 def test_what_cannot_be_used_is_said(net, name, words):
     with pytest.raises(OptionError, match=words):
-        make_model(name.format(net=net), **GREY)
+        make_model(name.format(net=net), **GRAY)
 
 
 def test_a_file_that_fails_says_why(net):
@@ -129,12 +129,12 @@ def test_its_weights_are_its_own_affair(net):
     with pytest.raises(
         OptionError, match=r"no pretrained weights for .*net\.py:Net; .* or load weights in one of your own"
     ):
-        make_model(f"{net}:Net", **GREY, pretrained=True)
+        make_model(f"{net}:Net", **GRAY, pretrained=True)
 
 
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES.keys() - {"frozen"}))
 def test_it_trains_by_every_schedule(net, small_set, schedule):
-    model = make_model(f"{net}:Net", **GREY)
+    model = make_model(f"{net}:Net", **GRAY)
     before = copy.deepcopy(model.state_dict())
     SCHEDULES[schedule](model, small_set, StageOptions(steps=2, batch_size=4), seed=0, device="cpu")
     assert any(not value.equal(before[key]) for key, value in model.state_dict().items())
@@ -149,7 +149,7 @@ def test_a_network_that_was_never_wrapped_trains_too(net, small_set):
 
 def test_a_training_under_way_does_not_go_on_with_a_changed_file(net, small_set, tmp_path):
     def train():
-        model = make_model(f"{net}:Net", **GREY)
+        model = make_model(f"{net}:Net", **GRAY)
         options = StageOptions(steps=2, batch_size=4)
         return train_representation(model, small_set, options, seed=0, device="cpu", checkpoint=tmp_path / "state")
 
@@ -161,4 +161,4 @@ def test_a_training_under_way_does_not_go_on_with_a_changed_file(net, small_set,
 
 def test_a_network_of_ones_own_needs_no_name(small_set):
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 3))
-    assert make_model(network, **GREY).features(torch.rand(2, 1, 8, 8)).shape == (2, 8)
+    assert make_model(network, **GRAY).features(torch.rand(2, 1, 8, 8)).shape == (2, 8)

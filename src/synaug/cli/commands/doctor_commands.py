@@ -32,7 +32,7 @@ from synaug.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from synaug.schemas.output import Examination, Trial
+    from synaug.schemas.command_output import Examination, Trial
 
 STYLES = {"would gain": "yellow", "good": "green", "flat": "red", "unknown": "dim"}
 VERDICTS = {

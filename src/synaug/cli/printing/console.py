@@ -13,7 +13,7 @@ from synaug.cli.printing.terminal import Console, Table, escape
 from synaug.cli.printing.training_preview import training_sentences
 from synaug.runtime import agreeing, counted, duration
 from synaug.runtime.security import shell_word
-from synaug.schemas.output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
+from synaug.schemas.command_output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
 
 if TYPE_CHECKING:
     pass

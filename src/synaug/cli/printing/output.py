@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from synaug.schemas import Report
-    from synaug.schemas.output import PlanSummary
+    from synaug.schemas.command_output import PlanSummary
 
 
 def print_json(content: object) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from synaug.cli.printing.terminal import Console, Table, escape
 from synaug.runtime.security import shell_word
-from synaug.schemas.output import PromptCounts
+from synaug.schemas.command_output import PromptCounts
 
 
 def show_prompt_counts(counts: Mapping[str, PromptCounts]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from synaug.cli.printing.terminal import escape
 from synaug.runtime import duration_in_words
-from synaug.schemas.output import ChoosingPreview, RunPreview
+from synaug.schemas.command_output import ChoosingPreview, RunPreview
 
 _QUICK_SIDE = 32  # pixels that a CPU trains with in minutes
 

@@ -131,13 +131,13 @@ def render(
         uint8 of shape ``(N, H, W, 3)``. With tint 0 and background 0, the gray image repeated three times, except that
             values below 39, where the background shows through, are darker.
     """
-    grey = images.astype(np.float32)[..., None] / 255
-    item = grey * np.array(list(TINTS.values()), np.float32)[tints][:, None, None, :]
+    gray = images.astype(np.float32)[..., None] / 255
+    item = gray * np.array(list(TINTS.values()), np.float32)[tints][:, None, None, :]
     scene = np.zeros_like(item)
     for number, texture in ((1, land_texture), (2, water_texture)):
         chosen = backgrounds == number
         scene[chosen] = texture(int(chosen.sum()), size=images.shape[1:], rng=rng)
-    cover = np.clip(grey / 0.15, 0, 1)
+    cover = np.clip(gray / 0.15, 0, 1)
     return np.round(255 * (cover * item + (1 - cover) * scene)).astype(np.uint8)
 
 

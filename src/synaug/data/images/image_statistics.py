@@ -63,28 +63,28 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _statistics(pixels: np.ndarray) -> np.ndarray:
-    grey = pixels @ _LUMA
-    power, rings = _power(grey), _rings(len(grey))
+    gray = pixels @ _LUMA
+    power, rings = _power(gray), _rings(len(gray))
     in_rings = (power[rings == ring] for ring in range(_BANDS))  # small images lack the outer rings
     bands = [np.log((band.mean() if band.size else 0.0) + _SMALLEST) for band in in_rings]
-    colors = [*pixels.mean((0, 1)), *pixels.std((0, 1)), np.abs(pixels - grey[..., None]).mean()]
+    colors = [*pixels.mean((0, 1)), *pixels.std((0, 1)), np.abs(pixels - gray[..., None]).mean()]
     cells = [
         part.mean() if part.size else 0.0
-        for strip in np.array_split(grey, _CELLS, 0)
+        for strip in np.array_split(gray, _CELLS, 0)
         for part in np.array_split(strip, _CELLS, 1)
     ]
     return np.array([*bands, *colors, *cells], np.float64)
 
 
-def _power(grey: np.ndarray) -> np.ndarray:
+def _power(gray: np.ndarray) -> np.ndarray:
     """Return the power spectrum without the mean; the window keeps image borders from looking like edges."""
-    return np.abs(np.fft.fft2((grey - grey.mean()) * _window(len(grey)))) ** 2 / grey.size
+    return np.abs(np.fft.fft2((gray - gray.mean()) * _window(len(gray)))) ** 2 / gray.size
 
 
-def _flatness(grey: np.ndarray) -> float:
-    if grey.std() < _LEAST_CONTRAST:
+def _flatness(gray: np.ndarray) -> float:
+    if gray.std() < _LEAST_CONTRAST:
         return float("nan")
-    values = _power(grey).ravel()[1:] + _SMALLEST
+    values = _power(gray).ravel()[1:] + _SMALLEST
     return float(np.exp(np.log(values).mean()) / values.mean())
 
 

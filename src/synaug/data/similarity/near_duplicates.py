@@ -55,12 +55,12 @@ class Views:
 
 def make_prints(pixels: np.ndarray) -> Prints:
     """Return the prints of gray or RGB thumbnails of shape ``(N, D)``, as made by ``thumbnails.thumbnails``."""
-    grey = pixels if pixels.shape[1] == SIDE * SIDE else _grey(pixels)
-    parts = [_spectra(_normalized(grey[i : i + _CHUNK])) for i in range(0, len(grey), _CHUNK)]
-    return Prints(grey, np.concatenate([_NO_SPECTRA, *parts]).astype(np.float16))
+    gray = pixels if pixels.shape[1] == SIDE * SIDE else _gray(pixels)
+    parts = [_spectra(_normalized(gray[i : i + _CHUNK])) for i in range(0, len(gray), _CHUNK)]
+    return Prints(gray, np.concatenate([_NO_SPECTRA, *parts]).astype(np.float16))
 
 
-def _grey(pixels: np.ndarray) -> np.ndarray:
+def _gray(pixels: np.ndarray) -> np.ndarray:
     colors = pixels.reshape(len(pixels), SIDE * SIDE, 3)  # explicit size: -1 is ambiguous without images
     return np.rint(colors @ np.array([0.299, 0.587, 0.114], np.float32)).astype(np.uint8)
 

@@ -36,7 +36,7 @@ from synaug.pipeline.choosing.folds import (
 from synaug.pipeline.choosing.judging_key import judging_key
 from synaug.pipeline.measure_gap import unusable
 from synaug.pipeline.part_names import CHOICE
-from synaug.pipeline.results import read_choice
+from synaug.pipeline.run_results import read_choice
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, enter, silent, storage

@@ -30,7 +30,7 @@ from synaug.pipeline.choosing.folds import (
 )
 from synaug.pipeline.choosing.judging_key import judging_key
 from synaug.pipeline.measure_gap import unusable
-from synaug.pipeline.results import JUDGE_AGAIN, chosen_result, finished_results, read_cross_validation
+from synaug.pipeline.run_results import JUDGE_AGAIN, chosen_result, finished_results, read_cross_validation
 from synaug.recipes import with_overrides
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, duration, silent, storage

@@ -14,7 +14,7 @@ import yaml
 from synaug.data import Manifest, read_image
 from synaug.errors import DataError
 from synaug.methods import METHODS, check_code, check_methods, network_of, read_result
-from synaug.pipeline.results import read_choice
+from synaug.pipeline.run_results import read_choice
 from synaug.report import number_or_nan, read_report
 from synaug.run_directory import Run
 from synaug.runtime import (

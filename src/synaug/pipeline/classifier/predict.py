@@ -20,7 +20,7 @@ from synaug.data.formats.tables import SUFFIXES as TABLE_SUFFIXES
 from synaug.data.images import read_file
 from synaug.data.labels import plain_cell
 from synaug.errors import DataError, OptionError
-from synaug.pipeline.results import chosen_result, finished_results
+from synaug.pipeline.run_results import chosen_result, finished_results
 from synaug.run_directory import RunPaths, check_regular, locked_recipe
 from synaug.runtime import PATH, SEED, TEXT, Progress, check_arguments, needs_libraries, signals, silent, storage
 from synaug.runtime.files import directories

@@ -15,7 +15,7 @@ from synaug.evaluation import suspects
 from synaug.evaluation.learning_curve import learning_curve
 from synaug.runtime import Progress, can_train, signals, silent
 from synaug.runtime.security import shell_word
-from synaug.schemas.output import DuplicateCounts, Examination, Layout
+from synaug.schemas.command_output import DuplicateCounts, Examination, Layout
 
 FOLDS = 5
 MOST_PER_CLASS = 300  # images for the baseline; more hardly change a class's curve

@@ -13,11 +13,11 @@ from synaug.pipeline import prepare as plan_stage
 from synaug.pipeline.choosing import FROZEN, choosing_candidates, has_validation, num_folds
 from synaug.pipeline.pretraining import resolve_pretraining, usual_methods
 from synaug.pipeline.reporting import amount_note, model_note, plan_section
-from synaug.pipeline.results import finished_results
+from synaug.pipeline.run_results import finished_results
 from synaug.pipeline.scorer import with_scorer
 from synaug.run_directory import Run
 from synaug.runtime import Progress, can_train, silent, storage
-from synaug.schemas.output import ChoosingPreview, FoldsPreview, PlanSummary, RunPreview
+from synaug.schemas.command_output import ChoosingPreview, FoldsPreview, PlanSummary, RunPreview
 from synaug.synthesis.execution import num_unsettled, synthesis_summary, synthetic_manifest
 from synaug.synthesis.generators.models import is_service, limit_at_hand, model_facts
 from synaug.synthesis.planning import Pace, Plan, doubtful_names, estimate, prompt_notes, spread_counts

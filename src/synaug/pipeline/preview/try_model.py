@@ -19,7 +19,7 @@ from synaug.pipeline.prepare import check_counts, check_recipe, drafted_plan
 from synaug.recipes import with_overrides
 from synaug.runtime import Progress, signals, silent, storage
 from synaug.runtime.files import directories
-from synaug.schemas.output import ServiceCost, Trial, TrialPreview, TriedClass
+from synaug.schemas.command_output import ServiceCost, Trial, TrialPreview, TriedClass
 from synaug.synthesis.execution import Task, generated
 from synaug.synthesis.generators import make_guides
 from synaug.synthesis.generators.models import is_service, limit_at_hand

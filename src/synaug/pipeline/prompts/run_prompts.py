@@ -8,7 +8,7 @@ from typing import cast
 from synaug.errors import OptionError
 from synaug.run_directory import Run
 from synaug.runtime import storage
-from synaug.schemas.output import PromptCounts
+from synaug.schemas.command_output import PromptCounts
 from synaug.synthesis.generators.models import limit_at_hand
 from synaug.synthesis.planning import as_written, spread_counts
 from synaug.synthesis.planning.prompt_account import prompt_account

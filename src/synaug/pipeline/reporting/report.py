@@ -20,7 +20,7 @@ from synaug.pipeline.part_names import REPORT
 from synaug.pipeline.reporting.notes import warnings
 from synaug.pipeline.reporting.report_examples import confusions, loss_curves, report_images
 from synaug.pipeline.reporting.track_report import track_report
-from synaug.pipeline.results import (
+from synaug.pipeline.run_results import (
     check_none_removed,
     chosen_result,
     finished_results,
@@ -34,7 +34,7 @@ from synaug.runtime import Progress, enter, machine, silent, storage
 from synaug.runtime.security import shell_word
 from synaug.schemas import Amount, CrossValidation, Data, Report, Result, Synthesis, Training
 from synaug.schemas import Plan as PlanSection
-from synaug.schemas.report import Review
+from synaug.schemas.report_file import Review
 from synaug.synthesis.execution import synthetic_manifest
 from synaug.synthesis.planning import Plan, called, sample_slots
 from synaug.synthesis.quality import classes_without_judge

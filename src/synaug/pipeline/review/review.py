@@ -16,8 +16,8 @@ from synaug.errors import DataError, OptionError
 from synaug.run_directory import Run, RunPaths
 from synaug.runtime import Progress, silent, storage
 from synaug.runtime.security import shell_word
-from synaug.schemas.output import Applied, ReviewFiles
-from synaug.schemas.report import Review
+from synaug.schemas.command_output import Applied, ReviewFiles
+from synaug.schemas.report_file import Review
 from synaug.synthesis.execution import (
     Attempt,
     Decision,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from synaug.schemas.output import Estimate
+from synaug.schemas.command_output import Estimate
 
 if TYPE_CHECKING:
     from synaug.synthesis.planning.plan import Plan

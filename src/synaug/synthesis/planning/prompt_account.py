@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from synaug.schemas.output import PromptCounts
+from synaug.schemas.command_output import PromptCounts
 from synaug.synthesis.planning.plan import Plan
 from synaug.synthesis.planning.prompt_length import Shorten
 from synaug.synthesis.planning.prompting import WrittenPrompt

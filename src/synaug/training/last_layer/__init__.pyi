@@ -1,4 +1,4 @@
-from .features import LabelledFeatures as LabelledFeatures
+from .features import LabeledFeatures as LabeledFeatures
 from .retrain import method_named as method_named
 from .retrain import own_groups as own_groups
 from .retrain import predicted_groups as predicted_groups

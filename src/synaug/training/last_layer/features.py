@@ -29,7 +29,7 @@ The data set of ``synaug.to_torch`` has its own attributes; the third item of it
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledFeatures:
+class LabeledFeatures:
     """Features, float of shape ``(N, D)``, labels and groups, both ``(N,)``; -1: unknown group.
 
     ``is_synthetic``: bool, shape ``(N,)``; None: all are real.
@@ -53,7 +53,7 @@ def with_labels(
     labels: Sequence[int] | Tensor | np.ndarray,
     attributes: Sequence[int] | Tensor | np.ndarray | None = None,
     is_synthetic: Tensor | None = None,
-) -> LabelledFeatures:
+) -> LabeledFeatures:
     """Return the caller's own features with labels and, optionally, attributes (-1: unknown).
 
     Args:
@@ -70,13 +70,13 @@ def with_labels(
     """
     found, numbers = _feature_tensor(features), class_numbers(labels, kind="label")
     if attributes is None:
-        return LabelledFeatures(found, numbers, torch.full_like(numbers, -1), is_synthetic)
+        return LabeledFeatures(found, numbers, torch.full_like(numbers, -1), is_synthetic)
     places = class_numbers(attributes, kind="attribute", lowest=-1)
     if len(places) != len(numbers):
         raise DataError(f"There are {len(numbers)} labels but {len(places)} attributes.")
     num_attributes = int(places.max()) + 1 if len(places) else 0
     groups = torch.where(places < 0, -1, numbers * num_attributes + places)
-    return LabelledFeatures(found, numbers, groups, is_synthetic)
+    return LabeledFeatures(found, numbers, groups, is_synthetic)
 
 
 def _feature_tensor(features: Tensor | np.ndarray) -> Tensor:
@@ -103,13 +103,13 @@ def class_numbers(values: Sequence[int] | Tensor | np.ndarray, *, kind: str, low
     return numbers
 
 
-def labelled_features(
+def labeled_features(
     model: nn.Module,
     data: Batches,
     *,
     layer: str | None = None,
     device: str | torch.device = "auto",
-) -> LabelledFeatures:
+) -> LabeledFeatures:
     """Run a network over images once and return the inputs of its last linear layer.
 
     Args:
@@ -123,7 +123,7 @@ def labelled_features(
         DataError: the batches do not hold images and labels.
     """
     check_arguments(
-        "labelled_features", layer=(layer, TEXT.or_none),
+        "labeled_features", layer=(layer, TEXT.or_none),
         device=(device, instance_of(str, torch.device, words="the name of a device")),
     )  # fmt: skip
     name, linear = last_linear(model, layer)
@@ -144,7 +144,7 @@ def labelled_features(
         raise DataError("No images were given to compute features from.")
     whole = {name: torch.cat([part[name] for part in found]) for name in found[0]}
     if isinstance(data, TrainingSet):
-        return LabelledFeatures(whole["features"], whole["labels"], whole["groups"], data.is_synthetic.cpu())
+        return LabeledFeatures(whole["features"], whole["labels"], whole["groups"], data.is_synthetic.cpu())
     if isinstance(data, ImageDataset):
         whole |= {"is_synthetic": torch.tensor(data.is_synthetic), "attributes": torch.tensor(data.attributes)}
     return with_labels(whole["features"], whole["labels"], whole.get("attributes"), whole.get("is_synthetic"))

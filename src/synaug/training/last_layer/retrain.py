@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from synaug.errors import DataError, OptionError, unknown
 from synaug.runtime import SEED, TEXT, check_arguments, instance_of, threads_for
-from synaug.training.last_layer.features import Batches, LabelledFeatures, labelled_features, with_labels
+from synaug.training.last_layer.features import Batches, LabeledFeatures, labeled_features, with_labels
 from synaug.training.last_layer.logistic import logistic
 from synaug.training.last_layer.problem import Head, Problem
 from synaug.training.last_layer.solvers import METHODS
@@ -27,11 +27,11 @@ M = TypeVar("M", bound=nn.Module)
 
 def retrain_classifier(
     model: M,
-    data: Batches | LabelledFeatures | Tensor | np.ndarray,
+    data: Batches | LabeledFeatures | Tensor | np.ndarray,
     *,
     labels: Sequence[int] | Tensor | np.ndarray | None = None,
     attributes: Sequence[int] | Tensor | np.ndarray | None = None,
-    validation: Batches | LabelledFeatures | None = None,
+    validation: Batches | LabeledFeatures | None = None,
     method: str | Callable[..., Head] = "logistic",
     layer: str | None = None,
     regularization: float = 1.0,
@@ -44,10 +44,10 @@ def retrain_classifier(
         model: the network; it is not changed.
         data: training data of the layer, with images of every class. A ``DataLoader`` or a data set of (image, label)
             or (image, label, attribute), with images in the form that the network takes; a ``TrainingSet``; features of
-            shape ``(N, D)``, with ``labels``; or ``labelled_features``, computed once to try several methods.
+            shape ``(N, D)``, with ``labels``; or ``labeled_features``, computed once to try several methods.
         labels: class numbers of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``, if ``data`` are bare features.
         attributes: likewise, -1: unknown; with them, DFR balances groups instead of classes.
-        validation: images, or their ``labelled_features``, to choose tau, radius or strength on; default: some of
+        validation: images, or their ``labeled_features``, to choose tau, radius or strength on; default: some of
             ``data``. Never the test images.
         method: a name of ``solvers.METHODS``: cross_fitted, logistic, warm_logistic, crt, crt_warm, lws, max_norm,
             tau_norm, nearest_class_mean or dfr; or a function with the same signature.
@@ -78,15 +78,15 @@ def retrain_classifier(
     )  # fmt: skip
     copied = copy.deepcopy(model)
     name, old = last_linear(copied, layer)
-    if isinstance(data, Tensor | np.ndarray) or (labels is not None and not isinstance(data, LabelledFeatures)):
+    if isinstance(data, Tensor | np.ndarray) or (labels is not None and not isinstance(data, LabeledFeatures)):
         if labels is None:
             raise DataError("Features need labels. Pass labels as well.")
         data = with_labels(data, labels, attributes)
 
-    def known(source: Batches | LabelledFeatures) -> LabelledFeatures:
-        if isinstance(source, LabelledFeatures):
+    def known(source: Batches | LabeledFeatures) -> LabeledFeatures:
+        if isinstance(source, LabeledFeatures):
             return source
-        return labelled_features(copied, source, layer=layer, device=device)
+        return labeled_features(copied, source, layer=layer, device=device)
 
     problem = make_problem(old, known(data))
     if validation is not None:
@@ -109,7 +109,7 @@ def as_linear(head: Head, *, like: nn.Linear) -> nn.Linear:
     return layer
 
 
-def make_problem(classifier: nn.Linear, known: LabelledFeatures, *, complete: bool = True) -> Problem:
+def make_problem(classifier: nn.Linear, known: LabeledFeatures, *, complete: bool = True) -> Problem:
     """Return the problem for a layer and features.
 
     Raises:

@@ -11,7 +11,7 @@ from synaug.errors import OptionError
 from synaug.synthesis.generators.loading import load_generator
 from synaug.synthesis.generators.models.text_encoders import limit_at_hand
 
-LONG = "a detailed studio picture made with a good camera in soft light on a plain grey ground showing one clean"
+LONG = "a detailed studio picture made with a good camera in soft light on a plain gray ground showing one clean"
 TEXTS = ["a bag", f"{LONG} bag", f"{LONG} ankle boot", "Ünïcödé " * 30, "x" * 500]
 
 

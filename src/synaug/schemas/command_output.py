@@ -7,7 +7,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from synaug.schemas.data import Account, Counts
-from synaug.schemas.report import Plan, Review
+from synaug.schemas.report_file import Plan, Review
 
 
 class Speed(TypedDict):

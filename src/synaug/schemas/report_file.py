@@ -8,9 +8,9 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from synaug.schemas.amount import Amount
-from synaug.schemas.choice import Choice
-from synaug.schemas.comparison import Comparison, CrossValidation
+from synaug.schemas.amount_file import Amount
+from synaug.schemas.choice_file import Choice
+from synaug.schemas.comparisons import Comparison, CrossValidation
 from synaug.schemas.data import Data
 from synaug.schemas.gap import Audit, Gap
 from synaug.schemas.result import MORE, Count, Result, SeedScores

@@ -1,12 +1,12 @@
-"""Parts of a document that are either empty or whole."""
+"""Objects of a JSON file that are either empty or have all their required keys."""
 
 from __future__ import annotations
 
 from pydantic import BeforeValidator
 
 
-def whole(*keys: str) -> BeforeValidator:
-    """Return a validator of an object that is empty or has these keys, whatever else it has."""
+def empty_or_with(*keys: str) -> BeforeValidator:
+    """Return a validator of an object that is empty or has these keys, and any others."""
 
     def check(value: object) -> object:
         missing = [key for key in keys if key not in value] if isinstance(value, dict) and value else []
