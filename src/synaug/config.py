@@ -230,7 +230,7 @@ class ApiOptions(Section):
     @model_validator(mode="after")
     def _a_budget_needs_a_price(self) -> ApiOptions:
         if self.max_cost is not None and not self.price:
-            raise ValueError("max_cost limits nothing without the price per image (api.price); set both")
+            raise ValueError("max_cost has no effect without the price per image (api.price); set both")
         return self
 
     @field_validator("parameters")

@@ -192,6 +192,36 @@ def test_every_number_of_the_page_comes_from_the_report(finished):
     }
 
 
+KEYS = {"All": "accuracy", "Many": "many", "Medium": "medium", "Few": "few", "Worst class": "worst_class"}
+
+
+def table_of(page, caption):
+    """Return the cells of a table of the page, as text, row by row."""
+    table = page[page.index(f'aria-label="{caption}"') :]
+    rows = re.findall(r"<tr.*?</tr>", table[: table.index("</table>")], flags=re.DOTALL)
+    cells = [re.findall(r"<t[hd]\b.*?>(.*?)</t[hd]>", row, flags=re.DOTALL) for row in rows]
+    return [[html.unescape(re.sub(r"<[^>]*>", "", cell)).strip() for cell in row] for row in cells]
+
+
+def wrong_cells(page, report):
+    """Return (row, column, shown, expected) of each cell of the results that differs from the report of one seed."""
+    header, *rows = table_of(page, "Results of all methods")
+    assert len(rows) == len(report["results"])
+    shown = {(i, title): cell for i, row in enumerate(rows) for title, cell in zip(header[1:], row[1:], strict=True)}
+    values = {(i, title): report["results"][i].get(KEYS[title]) for i, title in shown}
+    expected = {place: "n/a" if value is None else f"{100 * value:.1f}" for place, value in values.items()}
+    return [(*place, cell, expected[place]) for place, cell in shown.items() if cell != expected[place]]
+
+
+def test_each_cell_of_the_results_is_the_number_of_its_method_and_column(finished):
+    report = storage.read_json(finished / "report.json")
+    page = (finished / "report.html").read_text()
+    assert wrong_cells(page, report) == []
+    first, second = (f"{100 * report['results'][i]['accuracy']:.1f}" for i in (0, 1))
+    assert first != second
+    assert wrong_cells(page.replace(f"<span>{first}<", f"<span>{second}<"), report)
+
+
 def with_data(report, **data):
     return report | {"data": report["data"] | data}
 

@@ -91,7 +91,7 @@ def test_a_checkpoint_of_other_options_data_or_seed_is_refused(small_set, tmp_pa
         (small_set.rows(range(11)), OPTIONS, 0),
         (small_set, OPTIONS, 1),
     ):
-        with pytest.raises(OptionError, match=r"is of a training with other options, data or network. Remove"):
+        with pytest.raises(OptionError, match=r"belongs to a training with other options, data or network. Remove"):
             trained(data, options, seed=seed, checkpoint=tmp_path)
 
 

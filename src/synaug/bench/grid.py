@@ -167,9 +167,7 @@ def run_cell(experiment: Experiment, cell: Cell, *, progress: Progress = silent)
         return
     data = plan_stage.load_data(data_of(experiment, experiment.arms[cell.arm], cell.recipe), cell.recipe)
     if cell.recipe.plan.target == AUTO:
-        raise OptionError(
-            "plan.target auto belongs to 'synaug run', where it decides; give an arm a number or a share."
-        )
+        raise OptionError("plan.target auto works in 'synaug run' only; give an arm a number or a share.")
     plan = plan_stage.drafted_plan(data, cell.recipe)
     with storage.lock(claim(cell.folder, "run")):
         run = plan_stage.write_run(

@@ -96,7 +96,7 @@ def read_choice(run: RunPaths) -> Choice:
     judged = [row["method"] for row in choice.get("candidates", [])]
     for key in ("chosen", "best"):
         if judged and choice.get(key) not in judged:
-            raise DataError(f"{run.choice} is damaged: {key} is {choice.get(key)!r}, no candidate. {CHOOSE_AGAIN}")
+            raise DataError(f"{run.choice} is damaged: {key} is {choice.get(key)!r}, not a candidate. {CHOOSE_AGAIN}")
     return choice
 
 

@@ -154,7 +154,7 @@ def amount_sentence(report: Report) -> str:
     if len(rounds) > 1 and amount["shares"] == rounds[-2]["shares"] != rounds[-1]["shares"]:
         return f"{text} The plan went back to {rounds[-2]['num_images']:,}."
     if rounds[-1]["num_images"] < amount["most"]:
-        return f"{text} So the others were not made."
+        return f"{text} Therefore the others were not generated."
     return text
 
 

@@ -85,7 +85,7 @@ def facts(report: Report, before: str | None, after: str | None) -> list[Fact]:
     num_rejected = sum((report["synthesis"].get("rejected") or {}).values())
     if num_rejected:
         share = percent(num_rejected / (num_rejected + accepted), 1)
-        facts.append({"value": f"{num_rejected:,}", "label": "images rejected", "was": f"{share} of those made"})
+        facts.append({"value": f"{num_rejected:,}", "label": "images rejected", "was": f"{share} of those generated"})
     return facts
 
 
@@ -357,7 +357,7 @@ def costs(report: Report) -> list[tuple[str, str, float]]:
     synthesis, disk = report["synthesis"], report.get("disk") or {}
     rows = [
         ("Making images", "duration", synthesis.get("seconds")),
-        ("Images a second", "number", synthesis.get("images_per_second")),
+        ("Images per second", "number", synthesis.get("images_per_second")),
         ("Training", "duration", report["training"].get("seconds")),
         ("Disk, synthetic images", "size", disk.get("synthetic")),
         ("Disk, trained networks", "size", disk.get("checkpoints")),

@@ -175,12 +175,14 @@ def read_json(path: Path) -> Any:
         DataError: the file is missing, is not a regular file, or is not JSON.
     """
     try:
-        return json.loads(directories.read_bytes(path).decode("utf-8"))
+        data = directories.read_bytes(path)
     except FileNotFoundError:
         raise DataError(f"{path} is missing.") from None
-    except DataError:
-        raise
-    except (ValueError, OSError, RecursionError) as error:
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}.") from error
+    try:
+        return json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}.") from error
 
 

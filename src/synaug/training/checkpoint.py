@@ -63,7 +63,7 @@ def read_checkpoint(folder: Path, parts: Parts, *, digest: str) -> TrainingRecor
     tensors, content = unpack(path, way_out=f"Remove {path} to train it again.")
     if content.get("digest") != digest:
         raise OutdatedCheckpointError(
-            f"The checkpoint in {folder} is of a training with other options, data or network. "
+            f"The checkpoint in {folder} belongs to a training with other options, data or network. "
             "Remove that folder to train from the start, or use the original options."
         )
     try:

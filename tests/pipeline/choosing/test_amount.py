@@ -77,7 +77,7 @@ def test_a_round_that_does_not_help_is_the_last_one(photos, auto, tmp_path, judg
     gaps = class_gaps(out)
     assert planned(out) == {name: -(-gap // 4) for name, gap in gaps.items()}
     assert report["amount"]["is_final"]
-    assert "So the others were not made" in amount_sentence(report)
+    assert "Therefore the others were not generated" in amount_sentence(report)
     before = images(out)
     experiment.run(photos, out, auto, methods=METHODS)  # the judges have nothing left: nothing is judged again
     assert images(out) == before

@@ -41,7 +41,7 @@ def test_an_indexed_job_is_told_how_many_there_are():
         ("2", None, {}, "must be auto, or i/n"),
         ("2/4", 4, {}, "--shards requires --shard auto; got --shard 2/4"),
         ("auto", 4, {}, "needs SLURM_ARRAY_TASK_ID or JOB_COMPLETION_INDEX, but neither is set"),
-        ("auto", None, {"JOB_COMPLETION_INDEX": "1"}, "does not know the number of parts; add --shards n"),
+        ("auto", None, {"JOB_COMPLETION_INDEX": "1"}, "cannot determine the number of parts; add --shards n"),
         ("auto", 2, {"JOB_COMPLETION_INDEX": "2"}, "This is job 3, but there are 2 parts"),
         ("auto", 3, slurm(3), "This is job 4, but there are 3 parts"),
     ],

@@ -86,7 +86,7 @@ def test_functions_classes_and_factories_make_generators(file):
     [
         ("drwa", "Did you mean 'draw'"),
         ("word", "must be a class or function"),
-        ("Painter", "cannot be made"),
+        ("Painter", "cannot be created"),
         ("factory", "must be a function"),
     ],
 )

@@ -109,9 +109,9 @@ def test_a_head_of_cosines_takes_the_place_of_its_own(net):
         ("{net}:convolution", r"Sequential has no nn\.Linear, so its classifier cannot be retrained"),
         ("{net}:two", r"'head', has 2 outputs, but there are 3 classes\. Let the factory take num_classes"),
         ("{net}:color", r"cannot take images of shape \(2, 1, 8, 8\).*Its factory may take in_channels"),
-        ("{net}:Scaled", r"logits of .*net\.py:Scaled are not what its last linear layer, 'head', makes of features"),
+        ("{net}:Scaled", r"logits of .*net\.py:Scaled are not the output of its last linear layer, 'head'"),
         ("no_such_package.nets:Net", r"module no_such_package\.nets cannot be imported: ModuleNotFoundError"),
-        ("torch.nn:Conv2d", r"The network torch\.nn:Conv2d cannot be made: TypeError"),
+        ("torch.nn:Conv2d", r"The network torch\.nn:Conv2d cannot be created: TypeError"),
     ],
 )
 def test_what_cannot_be_used_is_said(net, name, words):

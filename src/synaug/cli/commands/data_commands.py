@@ -26,6 +26,7 @@ from synaug.cli.shared_options import (
     Trust,
 )
 from synaug.errors import DataError, OptionError
+from synaug.runtime import counted
 
 
 def count(
@@ -143,7 +144,7 @@ def export(
 
     wanted = [name.strip() for name in formats.split(",")] if formats else []
     if wanted and classifier is None:
-        raise OptionError("--formats is about a classifier: add --classifier chosen.")
+        raise OptionError("--formats applies to a classifier: add --classifier chosen.")
     if shards is not None:
         _export_shards(run, out, shards, taken=[classifier, push_to_hub], as_json=as_json)
         return
@@ -207,4 +208,4 @@ def verify(
     else:
         print_text("\n".join(problems) or f"{folder}: no problems found.")
     if problems:
-        raise DataError(f"{folder}: {len(problems)} problems found.")
+        raise DataError(f"{folder}: {counted(len(problems), 'problem')} found.")

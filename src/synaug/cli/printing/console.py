@@ -1,11 +1,11 @@
-"""Print how a run goes on: its plan, its images, their review, its status."""
+"""Print the progress of a run: its plan, its images, their review, its status."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from synaug.cli.printing.costs import service_cost
 from synaug.cli.printing.data_tables import show_reading
@@ -15,26 +15,24 @@ from synaug.runtime import agreeing, counted, duration
 from synaug.runtime.security import shell_word
 from synaug.schemas.command_output import Applied, Check, PlanSummary, ReviewFiles, RunPreview, Speed, Status
 
-if TYPE_CHECKING:
-    pass
-
 
 def show_plan(plan: PlanSummary, out: Path | None) -> None:
     """Print the images to generate, their prompts and their cost."""
     console = Console()
     table = Table()
     table.add_column("class" if plan["by"] == "class" else "group")
-    table.add_column("there", justify="right")
-    table.add_column("to make", justify="right")
+    table.add_column("real", justify="right")
+    table.add_column("to generate", justify="right")
     table.add_column("prompts")
     for name, number in plan["num_to_generate"].items():
         samples = "; ".join(plan["prompts"].get(name, [])[:2]) or f"({_called(plan, name)})"
         table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
     console.print(table)
     console.print(
-        f"There: images to train on; {plan['test_images']:,} more are for testing. "
+        f"Real training images are counted; {counted(plan['test_images'], 'more image')} "
+        f"{agreeing(plan['test_images'], 'is', 'are')} held out for testing. "
         + (
-            f"Prompts: those of {escape(prompts)}."
+            f"The prompts come from {escape(prompts)}."
             if (prompts := plan.get("prompts_file"))
             else "Use --aliases to change the class names in prompts."
         )
@@ -82,11 +80,11 @@ def _speed(estimate: Speed) -> str:
     """Return images per second and, on a GPU, its hours.
 
     >>> _speed({"images_per_second": 12.0, "gpu_hours": 0.004}), _speed({"images_per_second": None, "gpu_hours": None})
-    ('12.0 images per second, less than 0.01 GPU hours', 'nothing to make')
+    ('12.0 images per second, less than 0.01 GPU hours', 'nothing to generate')
     """
     rate, hours = estimate["images_per_second"], estimate["gpu_hours"]
     if rate is None:
-        return "nothing to make"
+        return "nothing to generate"
     shown = "" if hours is None else f", {hours:,.2f} GPU hours" if hours >= 0.01 else ", less than 0.01 GPU hours"
     return f"{rate:,.1f} images per second{shown}"
 
@@ -101,7 +99,7 @@ def show_synthesis(content: dict[str, Any]) -> None:
     rate = content["accepted"] / content["seconds"] if content["seconds"] else math.nan
     console.print(
         f"{content['accepted']:,} of {counted(content['requested'], 'image')} accepted"
-        + ("" if math.isnan(rate) else f" in {content['seconds']:.0f} s ({rate:.1f} a second)")
+        + ("" if math.isnan(rate) else f" in {content['seconds']:.0f} s ({rate:.1f} per second)")
         + "."
     )
     for reason, number in content["rejected"].items():
@@ -188,7 +186,7 @@ def show_status(content: Status, run: Path) -> None:
     if training := content["training"]:
         parts = [training["method"], f"seed {training['seed']}", f"{training['done']:,} of {training['steps']:,} steps"]
         if not math.isnan(training["per_second"]):
-            parts += [f"{training['per_second']:.1f} a second", f"{duration(training['seconds_left'])} left"]
+            parts += [f"{training['per_second']:.1f} per second", f"{duration(training['seconds_left'])} left"]
         rows["training"] = ", ".join(parts)
     results = ", ".join(f"{name} {value:.1%}" for name, value in content["results"].items()) or "none yet"
     seeds = content["seeds"]
@@ -198,7 +196,7 @@ def show_status(content: Status, run: Path) -> None:
     held: dict[int, list[str]] = {}
     for name, number in content["held_by"].items():
         held.setdefault(number, []).append(name)
-    rows["in use by"] = ", ".join(f"process {n} ({', '.join(names)})" for n, names in held.items()) or "nobody"
+    rows["in use by"] = ", ".join(f"process {n} ({', '.join(names)})" for n, names in held.items()) or "no process"
     show_facts(rows)
     if not held and content["stage"] != "done":
         command = {"generate": "generate", "train": "retrain", "report": "report"}[content["stage"]]

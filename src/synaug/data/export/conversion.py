@@ -76,8 +76,8 @@ def to_arrays(data: Manifest, *, size: tuple[int, int] | None = None) -> ImageAr
     if size is None and len(sizes) > 1:
         shown = ", ".join(f"{width} x {height}" for width, height in sorted(sizes)[:3])
         raise DataError(
-            f"The images have {len(sizes):,} sizes ({shown}, ...), so they are no single array. "
-            "Give the one to scale and crop them to: to_arrays(data, size=(width, height))."
+            f"The images have {len(sizes):,} sizes ({shown}, ...), so they cannot form one array. "
+            "Give the size to scale and crop them to: to_arrays(data, size=(width, height))."
         )
     mode = color_mode(data)
     fitted = [np.asarray(_fitted(image.convert(mode), size)) for image in images]

@@ -56,7 +56,7 @@ def write_shards(
         raise OptionError(f"per_shard must be at least 1, got {per_shard}.")
     if kind_of(exported) != "export" or not (exported / DIGESTS).is_file():
         raise OptionError(
-            f"{exported} is no exported data set. Write one first: synaug export RUN --out {shell_word(exported)}"
+            f"{exported} is not an exported data set. Write one first: synaug export RUN --out {shell_word(exported)}"
         )
     out = out.resolve()
     tables = {

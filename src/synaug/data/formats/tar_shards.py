@@ -111,7 +111,7 @@ def _members(shard: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
                 content = tar.extractfile(about)
                 yield place, b"" if content is None else content.read()
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise DataError(f"{shard} is damaged or no plain tar file: {error}.") from error
+        raise DataError(f"{shard} is damaged or not a plain tar file: {error}.") from error
 
 
 def _row(

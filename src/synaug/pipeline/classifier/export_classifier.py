@@ -101,8 +101,7 @@ def export_classifier(
     current = read_result(opened, method, recipe.seed)
     if {name: result.get(name) for name in current} != current:
         raise DataError(
-            f"The report of {run} is not of the result that is there now. "
-            f"Write it again: synaug report {shell_word(run)}"
+            f"The report of {run} is older than the current result. Write it again: synaug report {shell_word(run)}"
         )
     checkpoint = opened.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)

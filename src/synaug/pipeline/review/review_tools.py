@@ -206,7 +206,7 @@ def _decisions(path: Path) -> Iterator[tuple[str, str]]:
         yield from _from_label_studio(content) if isinstance(content, list) else _from_fiftyone(content)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ElementTree.ParseError) as error:
         raise DataError(
-            f"{path} is no export of Label Studio (JSON), FiftyOne (JSON) or CVAT (XML for images): "
+            f"{path} is not an export of Label Studio (JSON), FiftyOne (JSON) or CVAT (XML for images): "
             f"{type(error).__name__}: {error}. Nothing was changed."
         ) from error
 

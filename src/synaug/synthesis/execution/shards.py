@@ -50,7 +50,7 @@ def _of_cluster(shards: int | None, environment: Mapping[str, str]) -> tuple[int
     else:
         raise OptionError(f"--shard auto needs {_TASK} or {_INDEX}, but neither is set; use i/n, such as 2/8.")
     if not number:
-        raise OptionError("--shard auto does not know the number of parts; add --shards n.")
+        raise OptionError("--shard auto cannot determine the number of parts; add --shards n.")
     if not 0 <= index < number:
         raise OptionError(f"This is job {index + 1}, but there are {number} parts; set --shards to the number of jobs.")
     return index, number

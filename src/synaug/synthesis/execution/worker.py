@@ -143,8 +143,8 @@ def _run(worker: _Worker, generator: Generator, *, guides: Guides | None, progre
             _run_round(worker, generator, worker.tasks(attempt, guides), pool, progress)
     if worker.left:
         raise DataError(
-            f"{worker.left:,} images of {worker.folder} are neither accepted nor can be tried again: its plan and its "
-            "journal do not fit together. Plan into another folder."
+            f"{worker.left:,} images of {worker.folder} are not accepted and cannot be retried: its plan and "
+            "journal do not match. Plan into another folder."
         )
 
 

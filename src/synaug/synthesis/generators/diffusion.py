@@ -149,7 +149,7 @@ class DiffusionGenerator:
         for prompt in prompts:
             kept = self.prompt_limit(prompt)
             if kept is None:
-                raise OptionError(f"The model takes no part of the prompt {prompt!r}. Use shorter words.")
+                raise OptionError(f"The text encoder keeps no part of the prompt {prompt!r}. Use shorter words.")
             if kept != prompt:
                 warnings.warn(f"The prompt {prompt!r} is too long; the model receives {kept!r}.", stacklevel=3)
             fitted.append(kept)

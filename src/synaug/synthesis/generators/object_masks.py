@@ -161,6 +161,6 @@ class Segmenter:
             if words in [part.strip() for part in name.split(",")]:
                 return label
         raise OptionError(
-            f"The segmentation model {self._name} knows no class {class_name!r}. Name the class as it does with "
-            f"--aliases, or use a CLIPSeg model. It knows: {', '.join(list(self._labels)[:12])}, ..."
+            f"The segmentation model {self._name} has no class {class_name!r}. Name the class as it does with "
+            f"--aliases, or use a CLIPSeg model. Its classes: {', '.join(list(self._labels)[:12])}, ..."
         )

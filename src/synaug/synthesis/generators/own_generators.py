@@ -77,7 +77,7 @@ def load_own_generator(name: str, **settings: object) -> OwnGenerator:
             found = named(**{key: value for key, value in settings.items() if key in taken})
     except Exception as error:
         raise OptionError(
-            f"The generator {name} cannot be made: {type(error).__name__}: {error}. It is called with those of "
+            f"The generator {name} cannot be created: {type(error).__name__}: {error}. It is called with those of "
             f"{', '.join(settings)} that it takes."
         ) from error
     if not _is_generator(found):

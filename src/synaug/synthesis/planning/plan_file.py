@@ -108,7 +108,7 @@ def _check_cells(cells: Sequence[Cell], num_classes: int, num_attributes: int) -
             raise ValueError(f"a cell has the name {cell.name!r}")
         numbers = (cell.label, cell.attribute, cell.have, cell.target, cell.num_to_generate)
         if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
-            raise ValueError(f"the cell {cell.name!r} has something else than whole numbers")
+            raise ValueError(f"the cell {cell.name!r} has values that are not whole numbers")
         is_known = 0 <= cell.label < num_classes and -1 <= cell.attribute < num_attributes
         if not is_known or not 0 <= cell.num_to_generate <= MAX_TARGET:
             raise ValueError(f"the cell {cell.name!r} has a number that is out of range")

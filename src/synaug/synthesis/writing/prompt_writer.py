@@ -159,8 +159,8 @@ class _Work:
             return
         if not isinstance(records[0], dict) or records[0].get("about") != dict(about):
             raise OptionError(
-                f"{self._journal} holds unfinished prompts of other options. Repeat those to resume, remove the file, "
-                "or choose another name with --out."
+                f"{self._journal} holds unfinished prompts for other options. Rerun with those options to resume, "
+                "remove the file, or choose another name with --out."
             )
         try:
             for record in records[1:]:

@@ -79,7 +79,7 @@ def split_network(
         fits = features.shape == (2, layer.in_features) and torch.allclose(classifier(features), logits, atol=1e-4)
     if not fits:
         raise OptionError(
-            f"The logits of {name} are not what its last linear layer, {place!r}, makes of features, so the classifier "
+            f"The logits of {name} are not the output of its last linear layer, {place!r}, so the classifier "
             "cannot be retrained. Define that layer last and return its output as it is."
         )
     return backbone, classifier
@@ -93,7 +93,7 @@ def _made(factory: Factory, name: str, **sizes: int) -> nn.Module:
         model = factory(**given)
     except Exception as error:
         raise OptionError(
-            f"The network {name} cannot be made: {type(error).__name__}: {error}. It is called with "
+            f"The network {name} cannot be created: {type(error).__name__}: {error}. It is called with "
             "those arguments among "
             f"{', '.join(sizes)} that it takes."
         ) from error

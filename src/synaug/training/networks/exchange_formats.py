@@ -83,7 +83,7 @@ def convert(classifier: SavedClassifier, formats: Sequence[str], images: np.ndar
         difference = float(np.abs(np.concatenate(parts) - expected).max())
         if not difference <= TOLERANCE:
             raise EnvironmentFault(
-                f"The {name} file computes other probabilities than the classifier: they differ by up to "
+                f"The {name} file computes different probabilities: they differ by up to "
                 f"{difference:.2g}, allowed is {TOLERANCE}. Nothing was written; leave {name} out, or report it."
             )
         found[name] = Converted(file, data, difference)

@@ -146,7 +146,7 @@ class HttpClient:
             for chunk in response.iter_bytes():
                 body += chunk
                 if len(body) > MAX_BYTES:
-                    raise Unusable(f"an answer has more than {MAX_BYTES:,} bytes")
+                    raise Unusable(f"a response has more than {MAX_BYTES:,} bytes")
             return _Response(response.status_code, response.headers, bytes(body))
 
     def _failure(self, response: _Response, reason: str) -> Exception:

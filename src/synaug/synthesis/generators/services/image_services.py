@@ -63,7 +63,7 @@ class OpenAIImages:
                 raise Unusable("b64_json is not base64") from None
         if isinstance(url, str):
             return self._client.download(url)
-        raise Unusable("the answer has neither b64_json nor url")
+        raise Unusable("the response has neither b64_json nor url")
 
 
 class ComfyUI:
