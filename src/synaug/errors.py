@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
@@ -110,6 +110,20 @@ def unknown(kind: str, got: object, known: Iterable[str]) -> OptionError:
     shown = ", ".join(nearest(got, names, number=NEAREST, least=0.0))
     where = f" All of them: {LISTS[kind]}" if kind in LISTS else ""
     return OptionError(f"Unknown {kind} {got!r}.{hint} The nearest of {len(names):,}: {shown}.{where}")
+
+
+def columns_of(names: Sequence[str], got: str = "") -> str:
+    """Return the sentence of an error that lists the columns of a table: all, or the five most like ``got`` or first.
+
+    >>> columns_of(["path", "label"])
+    'Its columns: path, label.'
+    >>> columns_of([f"c{n}" for n in range(64)], "c63")
+    'Five of its 64 columns: c63, c3, c6, c13, c16.'
+    """
+    if len(names) <= MAX_LISTED:
+        return f"Its columns: {', '.join(names)}."
+    shown = nearest(got, names, number=NEAREST, least=0.0) if got else names[:NEAREST]
+    return f"Five of its {len(names):,} columns: {', '.join(shown)}."
 
 
 def nearest(got: str, names: Iterable[str], *, number: int = 1, least: float = 0.6) -> list[str]:

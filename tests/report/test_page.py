@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import chromium
 from synaug.report.html import ReportImages, make_report
 from synaug.report.results_table import recalls
 from synaug.runtime import storage
@@ -104,6 +105,19 @@ def test_on_a_phone_nothing_runs_off_to_the_right_in_either_theme(content, image
     storage.write_text(tmp_path / "phone.html", MEASURE.format(html.escape(page)))
     done = browsed(tmp_path / "phone.html", tmp_path, f"--blink-settings=preferredColorScheme={scheme}")
     assert f"wide:390 color:{color}" in done.stdout
+
+
+@with_chromium
+def test_at_1200_pixels_no_table_scrolls(content, images, tmp_path):
+    page = make_report(content, images=images)
+    assert '<td class="best"' in page
+    storage.write_text(tmp_path / "report.html", page)
+    with chromium.opened(1200, 900) as browser:
+        browser.open((tmp_path / "report.html").as_uri())
+        browser.wait("document.readyState === 'complete'")
+        widths = browser.value("[...document.querySelectorAll('.scroll')].map((e) => [e.scrollWidth, e.clientWidth])")
+    assert len(widths) > 3
+    assert all(content <= box for content, box in widths)
 
 
 @with_chromium

@@ -11,6 +11,7 @@ METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of th
 CERTAIN = 0.95  # minimum certainty of a lead that counts as certain
 ENOUGH = 0.95  # recall of the rarest class above which it needs no help
 FEWEST_TESTED = 10
+_LEAST_SHOWN = 0.0005  # a smaller difference is 0.0 points
 
 
 def choice_sentences(report: Report) -> list[str]:
@@ -85,6 +86,8 @@ def _synthetic(report: Report, choice: Choice) -> str:
         is_sure = helped.endswith("helped") and not math.isnan(certainty)
         sure = f" The chosen one is better with a probability of {percent(certainty, 1)}." if is_sure else ""
         return f"{helped}: the best method without them, {spoken(rival['method'])}, is {points} lower.{sure}"
+    if abs(rival["difference"]) < _LEAST_SHOWN:
+        return f"Synthetic images made no difference: the best method with them, {spoken(rival['method'])}, is as good."
     if rival["difference"] > 0:
         return (
             f"Synthetic images did not help: the best method with them, {spoken(rival['method'])}, is {points} lower."

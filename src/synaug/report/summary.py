@@ -219,7 +219,7 @@ def _synthesis(report: Report) -> str:
     if num_rejected:
         reason = max(rejected, key=lambda name: rejected[name])
         share = "most of them" if 2 * rejected[reason] > num_rejected else "the largest part"
-        every = "all of them" if rejected[reason] == num_rejected else share
+        every = ("all of them" if num_rejected > 1 else "as") if rejected[reason] == num_rejected else share
         texts.append(
             f"{num_rejected:,} of {counted(num_rejected + accepted, 'image')} "
             f"{agreeing(num_rejected, 'was', 'were')} rejected, {every} {reason_text(reason)}."

@@ -87,7 +87,11 @@ def test_one_class_is_refused(copied):
 @pytest.mark.parametrize(
     ("images", "recalls", "verdict"),
     [
-        (3, (1, 1, 1), "unknown"),
+        (9, (1, 1, 1), "unknown"),
+        (9, (0.2, 0.4, 0.6), "unknown"),
+        (10, (1, 1, 1), "good"),
+        (29, (0.5, 0.5, 0.5), "unknown"),
+        (30, (0.5, 0.5, 0.5), "flat"),
         (50, (0.5, np.nan, np.nan), "unknown"),
         (50, (0.9, 0.94, 0.97), "good"),
         (50, (0.4, 0.6, 0.8), "would gain"),
@@ -96,6 +100,16 @@ def test_one_class_is_refused(copied):
 )
 def test_the_verdict_follows_the_last_doubling(images, recalls, verdict):
     assert class_verdict(images, np.array(recalls)) == verdict
+
+
+def test_ten_images_are_too_few_for_any_verdict(copied, synaug):
+    for name in ("coat", "bag", "ankle boot"):
+        for path in sorted((copied / name).iterdir())[5:]:
+            path.unlink()
+    shutil.rmtree(copied / "coat")
+    printed = " ".join(synaug("doctor", copied).out.split())
+    assert "hardly help" not in printed
+    assert "Too few images to judge whether more would help: ankle boot, bag." in printed
 
 
 def test_the_command_prints_a_table_or_json_and_writes_nothing(copied, synaug):

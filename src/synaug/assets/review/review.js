@@ -1,11 +1,11 @@
-// Show the images of a run in a grid, and send each decision to the server, which saves it before it answers.
+// Show the images of a run in a grid that is moved through and decided with keys.
 // Only the rows in view exist in the page, so that 100,000 images scroll like 100.
 
+import { MARKS, act, canUndo, decision, isIn, note, replaceDecisions, say, watchDecisions } from "./decisions.js";
+import { $, TINY, element, fill, picture } from "./elements.js";
 import { CAPTION, GAP, HEAD, firstRowAt, isHead, laidOut, measured, rowOf, toClass, vertically } from "./layout.js";
 
-const $ = (id) => document.getElementById(id);
-const TINY = 128, OVERSCAN = 2, RETRY = 2000;
-const MARKS = { accept: "✓", reject: "✗" };
+const OVERSCAN = 2; // rows
 
 let catalog, images;
 let order = []; // positions in images, as they are shown
@@ -13,68 +13,7 @@ let rows = []; // of the grid; see layout.js
 let cursor = 0, anchor = 0, columns = 1, side = 100;
 let picked = new Set(); // places in order
 const made = new Map(); // rows in the page, by number
-
-// ---------------------------------------------------------------- what is decided
-
-const decisions = new Map(); // name -> [decision, note]
-const decision = (image) => decisions.get(image.name)?.[0] ?? "";
-const note = (image) => decisions.get(image.name)?.[1] ?? "";
-const isIn = (image) => (decision(image) === "" ? image.accepted : decision(image) === "accept");
-
-let queue = [], isSending = false, undoSteps = 0;
-
-function act(what, places = [], more = {}) {
-  const chosen = places.map((place) => images[order[place]]);
-  if (what !== "undo" && !chosen.length) return;
-  if (what in MARKS || what === "clear") {
-    for (const image of chosen) decisions.set(image.name, [what === "clear" ? "" : what, note(image)]);
-  }
-  queue.push(what === "undo" ? { do: what } : { do: what, ids: chosen.map((image) => image.name), ...more });
-  repaint();
-  send();
-}
-
-async function send() {
-  if (isSending || !queue.length) return;
-  isSending = true;
-  say("Saving …");
-  const batch = queue;
-  queue = [];
-  let answer, problem;
-  try {
-    const response = await fetch("actions", {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(batch), keepalive: batch.length < 50,
-    });
-    answer = await response.json();
-    if (!response.ok) problem = answer.error;
-  } catch {
-    problem = "the server does not answer. Is it still running?";
-  }
-  isSending = false;
-  if (problem) {
-    queue = [...batch, ...queue];
-    say(`Not saved: ${problem}`, true);
-    setTimeout(send, RETRY);
-    return;
-  }
-  for (const [name, value] of Object.entries(answer.changed)) decisions.set(name, value);
-  if (answer.refused.length) {
-    say(answer.refused[0], true);
-    load(); // takes back what the server refused
-  } else if (!queue.length) say("Saved");
-  undoSteps = answer.undo;
-  repaint();
-  send();
-}
-
-function say(text, isProblem = false) {
-  $("saved").textContent = text;
-  $("saved").classList.toggle("problem", isProblem);
-}
-
-addEventListener("beforeunload", (event) => {
-  if (queue.length || isSending) event.preventDefault();
-});
+const imageAt = (place) => images[order[place]];
 
 // ---------------------------------------------------------------- what is shown, in which order
 
@@ -141,13 +80,6 @@ function draw() {
   }
 }
 
-function element(tag, className = "", text = "") {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.textContent = text;
-  return node;
-}
-
 function rowElement(row) {
   const node = element("div", isHead(row) ? "row head" : "row");
   node.style.transform = `translateY(${row.y}px)`;
@@ -162,7 +94,7 @@ function rowElement(row) {
 }
 
 function tileElement(place) {
-  const image = images[order[place]], tile = element("div");
+  const image = imageAt(place), tile = element("div");
   tile.style.width = `${side}px`;
   tile.id = `tile-${place}`;
   tile.dataset.place = place;
@@ -172,18 +104,8 @@ function tileElement(place) {
   return tile;
 }
 
-function picture(source, text) {
-  const node = document.createElement("img");
-  node.decoding = "async";
-  node.draggable = false;
-  node.alt = text;
-  node.addEventListener("load", () => node.classList.toggle("tiny", node.naturalWidth <= TINY));
-  node.src = source;
-  return node;
-}
-
 function paint(tile) {
-  const place = Number(tile.dataset.place), image = images[order[place]], decided = decision(image);
+  const place = Number(tile.dataset.place), image = imageAt(place), decided = decision(image);
   const names = ["tile", isIn(image) ? "in" : "out", { accept: "yes", reject: "no" }[decided] ?? ""];
   if (picked.has(place)) names.push("picked");
   if (place === cursor) names.push("cursor");
@@ -201,10 +123,10 @@ const shown = (score) => (score === null ? "n/a" : Number(score.toPrecision(3)).
 
 function repaint() {
   made.forEach((node) => node.querySelectorAll(".tile").forEach(paint));
-  const image = images[order[cursor]];
+  const image = imageAt(cursor);
   const decided = images.filter((each) => decision(each)).length;
   $("counts").textContent = `${order.length.toLocaleString("en")} shown, ${decided.toLocaleString("en")} decided`;
-  $("undo").disabled = !undoSteps && !queue.length && !isSending;
+  $("undo").disabled = !canUndo();
   for (const id of ["accept", "reject", "clear", "zoom-button"]) $(id).disabled = !image;
   $("grid").setAttribute("aria-activedescendant", image ? `tile-${cursor}` : "");
   $("about").replaceChildren(...(image ? description(image) : []));
@@ -263,14 +185,14 @@ const chosen = () => (picked.size ? [...picked] : order.length ? [cursor] : []);
 
 function decide(what) {
   const places = chosen();
-  act(what, places);
+  act(what, places.map(imageAt));
   if (places.length === 1 && what !== "clear" && cursor < order.length - 1) moveTo(cursor + 1);
 }
 
 // ---------------------------------------------------------------- one image, enlarged
 
 function fillZoom() {
-  const image = images[order[cursor]];
+  const image = imageAt(cursor);
   if (!image || $("zoom").dataset.name === image.name + decision(image)) return;
   $("zoom").dataset.name = image.name + decision(image);
   const source = `whole/image/${encodeURIComponent(image.name)}`;
@@ -294,7 +216,7 @@ $("zoom-image").addEventListener("load", ({ target }) => target.classList.toggle
 $("note").addEventListener("keydown", (event) => {
   if (event.key !== "Enter") return;
   event.preventDefault(); // else the key would press the button that gets the focus
-  act("note", [cursor], { note: $("note").value });
+  act("note", [imageAt(cursor)], { note: $("note").value });
   $("zoom-close").focus();
 });
 
@@ -353,24 +275,16 @@ new ResizeObserver(() => catalog && (layOut(), follow())).observe($("grid"));
 
 // ---------------------------------------------------------------- start
 
-function fill(select, options) {
-  const before = select.value;
-  select.replaceChildren(...options.map(([value, text]) => Object.assign(element("option", "", text), { value })));
-  if (options.some(([value]) => value === before)) select.value = before;
-}
-
 async function load() {
-  const before = images?.[order[cursor]]?.name;
+  const before = images && imageAt(cursor)?.name;
   const response = await fetch("catalog.json"), content = await response.json();
   if (!response.ok) return say(content.error, true);
   catalog = content;
-  undoSteps = catalog.undo;
   images = catalog.items.map(([name, label, accepted, reason, prompt, scores, group]) => ({
     name, label, accepted, reason, scores, group, prompt: catalog.prompts[prompt],
     text: `${name} ${catalog.prompts[prompt]} ${group}`.toLowerCase(),
   }));
-  decisions.clear();
-  for (const [name, value] of Object.entries(catalog.decisions)) decisions.set(name, value);
+  replaceDecisions(catalog.decisions, catalog.undo);
   const numbers = new Map();
   for (const image of images) numbers.set(image.label, (numbers.get(image.label) ?? 0) + 1);
   fill($("class"), [["", "all classes"], ...[...numbers].map(([label, number]) => [String(label), `${catalog.classes[label].name} (${number})`])]);
@@ -387,5 +301,6 @@ async function load() {
   arrange(before);
 }
 
+watchDecisions(repaint, load);
 await load();
 if (images) $("grid").focus();

@@ -15,6 +15,7 @@ from synaug.data.left_out import LeftOutCounter
 from synaug.data.manifest import DuplicatePair, Duplicates, Manifest, read_image
 from synaug.data.similarity.similarity_search import near_pairs
 from synaug.errors import DataError
+from synaug.runtime import agreeing
 
 _EXAMPLES = 8
 WAY_OUT = "data.duplicates: drop removes them from training; warn only reports them."
@@ -74,7 +75,8 @@ def duplicate_notes(duplicates: Duplicates) -> list[str]:
     if duplicates.num_leaked:
         notes.append(
             f"{_images(duplicates.num_leaked, 'validation or test ')} equal or nearly equal to training images "
-            f"({_shown(duplicates.leaked)}), so results on them prove little."
+            f"({_shown(duplicates.leaked)}), so "
+            f"{agreeing(duplicates.num_leaked, 'its result proves', 'results on them prove')} little."
         )
     if duplicates.num_two_labels:
         notes.append(

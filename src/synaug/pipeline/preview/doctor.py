@@ -25,7 +25,8 @@ FIRST = 32  # images in the first timed batch
 GAINS, GOOD = 0.03, 0.95  # worthwhile gain in recall from a doubling; recall that needs no more images
 NEAR = 0.02  # mean absolute pixel difference of thumbnails, 0 to 1, below which two images are near-duplicates
 SHOWN = 20
-FEWEST = 10  # images of the rarest class that a baseline needs to advise against generation
+FEWEST = 10  # images of a class whose recall is worth a verdict
+FEWEST_FLAT = 30  # with fewer, the gain from a doubling has a standard error of ten points and more
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +99,17 @@ def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> Exam
 
 
 def class_verdict(num_images: int, recalls: np.ndarray) -> str:
-    """Return ``unknown``, ``good``, ``would gain`` or ``flat`` for the recalls with a quarter, half and all images."""
-    if num_images < 4 or np.isnan(recalls[-2:]).any():
+    """Return ``unknown``, ``good``, ``would gain`` or ``flat`` for the recalls with a quarter, half and all images.
+
+    A class is ``unknown`` if it has too few images, since every recall is measured on them.
+    """
+    if num_images < FEWEST or np.isnan(recalls[-2:]).any():
         return "unknown"
     if recalls[-1] >= GOOD:
         return "good"
-    return "would gain" if recalls[-1] - recalls[-2] >= GAINS else "flat"
+    if recalls[-1] - recalls[-2] >= GAINS:
+        return "would gain"
+    return "flat" if num_images >= FEWEST_FLAT else "unknown"
 
 
 def findings(content: Examination) -> list[str]:
@@ -134,7 +140,7 @@ def findings(content: Examination) -> list[str]:
         by_verdict.setdefault(row["verdict"], []).append(name)
     rarest = min(content["classes"], key=lambda name: content["classes"][name]["images"])
     row = content["classes"][rarest]
-    if row["verdict"] == "good" and row["images"] >= FEWEST:
+    if row["verdict"] == "good":
         said.append(
             f"You may not need synthetic images: simple features recognize {100 * row['recalls'][-1]:.0f} % of the "
             f"rarest class, {rarest} ({row['images']} images)."
@@ -148,7 +154,7 @@ def findings(content: Examination) -> list[str]:
             f"More images alone hardly help: {', '.join(flat[:8])}. Look for wrong labels and classes that overlap."
         )
     if unknown := by_verdict.get("unknown"):
-        said.append(f"Too few images to judge: {', '.join(unknown[:8])}.")
+        said.append(f"Too few images to judge whether more would help: {', '.join(unknown[:8])}.")
     return said
 
 

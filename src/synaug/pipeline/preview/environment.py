@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from synaug.runtime import available_kinds, can_train, storage
+from synaug.runtime import available_kinds, can_train, counted, storage
 from synaug.runtime.security import redacted
 
 PACKAGES = {
@@ -91,7 +91,7 @@ def _devices() -> Iterator[dict[str, Any]]:
         return
     import torch
 
-    threads = f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    threads = f"{platform.processor() or platform.machine()}, {counted(torch.get_num_threads(), 'thread')}"
     for kind in available_kinds():
         if kind != "cuda":
             yield {

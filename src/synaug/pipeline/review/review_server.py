@@ -36,11 +36,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+_SCRIPTS = ("review", "decisions", "elements", "layout")
 _ASSETS = {
     "": ("review.html", "text/html; charset=utf-8"),
     "review.css": ("review.css", "text/css; charset=utf-8"),
-    "review.js": ("review.js", "text/javascript; charset=utf-8"),
-    "layout.js": ("layout.js", "text/javascript; charset=utf-8"),
+    **{f"{name}.js": (f"{name}.js", "text/javascript; charset=utf-8") for name in _SCRIPTS},
 }
 _PICTURE = re.compile(r"(thumbnail|whole)/(real|image)/([^/]{1,255})")
 _SAME_SITE = {None, "none", "same-origin"}

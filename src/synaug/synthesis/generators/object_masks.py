@@ -11,7 +11,7 @@ from PIL import Image
 from synaug.data import Manifest
 from synaug.data.formats.tables import PATH_COLUMNS, SUFFIXES, read_table
 from synaug.data.images import alpha_channel, read_file, recorded_bytes
-from synaug.errors import DataError, EnvironmentFault, OptionError
+from synaug.errors import DataError, EnvironmentFault, OptionError, columns_of
 from synaug.runtime import chosen_device
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models import TRANSFORMERS, find_model
@@ -98,7 +98,7 @@ def _mask_files(path: Path, column: str) -> dict[str, Path]:
     image = next((name for name in frame.columns if str(name).lower() in PATH_COLUMNS), None)
     if image is None or column not in frame.columns:
         needed = f"a path column ({', '.join(PATH_COLUMNS)}) and {column!r} (generate.mask_column)"
-        raise DataError(f"{path} needs {needed}. Its columns: {', '.join(map(str, frame.columns))}.")
+        raise DataError(f"{path} needs {needed}. {columns_of([str(name) for name in frame.columns])}")
     root = path.resolve().parent
     files = {}
     for name, mask in zip(frame[image].astype(str), frame[column].astype(str), strict=True):

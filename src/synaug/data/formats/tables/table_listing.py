@@ -25,7 +25,7 @@ from synaug.data.labels import JOINT, attribute_parts, check_plausible, label_te
 from synaug.data.labels.sensitive_columns import sensitive_columns
 from synaug.data.left_out import LeftOutCounter
 from synaug.data.manifest import SINGLE_ATTRIBUTE, Quarantined
-from synaug.errors import DataError
+from synaug.errors import DataError, columns_of
 from synaug.runtime import agreeing, counted
 
 PATH_COLUMNS = (
@@ -230,13 +230,13 @@ def named_column(asked: str | None, usual: Sequence[str], names: list[str], kind
         near = difflib.get_close_matches(asked, names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         way = "Name one of them, or leave the option out"
-        raise DataError(f"{where} has no {kind} column {asked!r}.{hint} Its columns: {', '.join(names)}. {way}.")
+        raise DataError(f"{where} has no {kind} column {asked!r}.{hint} {columns_of(names, asked)} {way}.")
     lower = {name.lower(): name for name in reversed(names)}
     found = next((lower[name] for name in usual if name in lower), None)
     if found is None:
         raise DataError(
             f"{where} has no {kind} column with one of the usual names ({', '.join(usual)}). "
-            f"Its columns: {', '.join(names)}. Name the right one with {_OPTIONS.get(kind, f'--{kind}')}."
+            f"{columns_of(names)} Name the right one with {_OPTIONS.get(kind, f'--{kind}')}."
         )
     return found
 

@@ -12,7 +12,7 @@ from typing import SupportsFloat
 
 from synaug.data.formats.tables import read_table
 from synaug.data.labels import cell_text, label_texts, plain_cell
-from synaug.errors import DataError, OptionError, unknown
+from synaug.errors import DataError, OptionError, columns_of, unknown
 from synaug.synthesis.planning.prompting.written_prompts import AUTHOR_COLUMNS, Author, WrittenPrompt
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
@@ -61,7 +61,7 @@ def read_prompts(path: Path) -> tuple[WrittenPrompt, ...]:
 def _check_columns(names: Sequence[str], path: Path) -> None:
     for name in _REQUIRED:
         if name not in names:
-            raise DataError(f"{path} has no column {name!r}. Its columns: {', '.join(names)}. Needed: class, prompt.")
+            raise DataError(f"{path} has no column {name!r}. {columns_of(names, name)} Needed: class, prompt.")
     for name in names:
         if name not in (*COLUMNS, *AUTHOR_COLUMNS) and not name.startswith(SPREAD):
             known = [*COLUMNS, *AUTHOR_COLUMNS, f"{SPREAD}NAME"]
