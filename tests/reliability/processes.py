@@ -111,7 +111,7 @@ def clock(run):
 
 def no_large_files(run):
     """Forbid files above a random size; larger ones fail like on a full disk, halfway through a write."""
-    most = run.rng.choice([400, 1500, 4000, 20_000, 100_000])
+    most = run.rng.choice([1500, 2500, 4000, 20_000, 100_000])  # above the output, which is a file, too
     child = faulty.start(
         run.arguments, run.place, before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     )
