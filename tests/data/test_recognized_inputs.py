@@ -106,7 +106,7 @@ def splits_below_classes(root):
     assert counted(root) == {(s, c): 2 for s in ("train", "test") for c in ("cat", "dog")}
 
 
-@row("one folder around all, `__MACOSX`, hidden files, run directories and exports of synaug")
+@row("one folder around everything, `__MACOSX`, hidden files, run directories and exports of synaug")
 def folders_around(root):
     tree(root, "pets/cat", "pets/dog", "__MACOSX/pets/cat")
     save(root / "pets" / "cat" / ".hidden.png")
@@ -225,7 +225,7 @@ def several_frames(root):
     assert any("4 images have several frames" in note for note in read(tree(root, "b")).notes)
 
 
-@row("empty files, pointers of Git LFS")
+@row("empty files, Git LFS pointers")
 def files_without_content(root):
     save(tree(root, "a", "b") / "a" / "empty.png", b"")
     save(root / "b" / "pointer.png", b"version https://git-lfs.github.com/spec/v1\n")

@@ -201,7 +201,7 @@ def test_a_journal_whose_slots_never_settle_ends(synaug, work, monkeypatch):
     assert synaug("plan", "photos", "--recipe", "r.yaml", "--out", "run").code == 0
     monkeypatch.setattr(State, "add", lambda self, record: None)
     done = synaug("generate", "run")
-    assert (done.code, "neither accepted nor can be tried again" in done.err) == (4, True)
+    assert (done.code, "plan and journal do not match" in done.err) == (4, True)
 
 
 # ---------------------------------------------------------------- tables that pose as manifests
