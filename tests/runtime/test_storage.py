@@ -273,3 +273,13 @@ def test_digests_of_bytes_and_files_agree(tmp_path):
     storage.copy_file(tmp_path / "a", tmp_path / "b")
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert storage.digest(b"abc") == storage.file_digest(tmp_path / "b") == known
+
+
+def test_json_at_a_path_that_no_file_can_have_is_a_named_error(tmp_path):
+    with pytest.raises(DataError, match="cannot be read as JSON"):
+        storage.read_json(tmp_path / "a\0b")
+
+
+def test_a_folder_in_place_of_json_is_named_once(tmp_path):
+    with pytest.raises(DataError, match=r"^\S+ is a folder, not a file\.$"):
+        storage.read_json(tmp_path)

@@ -178,7 +178,9 @@ def read_json(path: Path) -> Any:
         data = directories.read_bytes(path)
     except FileNotFoundError:
         raise DataError(f"{path} is missing.") from None
-    except OSError as error:
+    except DataError:  # a ValueError, too, whose message is complete
+        raise
+    except (OSError, ValueError) as error:  # a path with a null byte
         raise DataError(f"{path} cannot be read as JSON: {error}.") from error
     try:
         return json.loads(data.decode("utf-8"))
