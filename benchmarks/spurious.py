@@ -1,9 +1,9 @@
 """Judge planted images of rare groups, with and without knowledge of the groups.
 
-In the mirror ``fashion-spurious``, 95 % of the dresses are on land and 95 % of the coats on water, and a plan by group asks for
-what is rare: dresses on water and coats on land. The candidates are real validation images of these two groups, which
-no model was trained on, in the place of generated ones: once with their own class (``good``), once with the other
-(``wrong class``). The gate ``off_class`` and the audit judge them, once without and once with the attribute.
+In the mirror ``fashion-spurious``, 95 % of the dresses are on land and 95 % of the coats on water, and a plan by group
+asks for what is rare: dresses on water and coats on land. The candidates are real validation images of these two
+groups, in the place of generated ones: once with their own class (``good``), once with the other (``wrong class``). The
+gate ``off_class`` and the audit judge them, once without and once with the attribute.
 
     python benchmarks/spurious.py [--json]
 """
@@ -64,9 +64,16 @@ def main():
     good = held_out.rows(is_rare)
     wrong = with_labels(good, 1 - good.labels)
     if not options.json:
-        print(
-            "| set | groups | accepted as dress | accepted as coat | real vs. synthetic | coverage | recognized | light |"
-        )
+        head = [
+            "set",
+            "groups",
+            "accepted as dress",
+            "accepted as coat",
+            "real vs. synthetic",
+            "coverage",
+            "recognized",
+        ]
+        print(f"| {' | '.join([*head, 'light'])} |")
         print("|---|---|---:|---:|---:|---:|---:|---|")
     for name, images in (("good", good), ("wrong class", wrong)):
         for groups in ("unknown", "known"):
