@@ -172,7 +172,7 @@ def test_names_are_what_the_generator_is_prompted_with():
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (IMAGES[0, ..., 0].repeat(2, 0)[:7], r"X is uint8 of shape \(7, 5\); allowed are images of shape \(N, H, W\)"),
+        (IMAGES[0, ..., 0].repeat(2, 0)[:7], r"X is uint8 of shape \(7, 5\); allowed: images of shape \(N, H, W\)"),
         (IMAGES - 300.0, r"The set of float64 images has pixels from -300"),
         ([[1.0]] * 7, "Image 0 has the shape"),
         (3, "X is int, not a collection"),

@@ -29,7 +29,7 @@ def test_from_arrays_has_all_columns():
     ("images", "labels", "options", "words"),
     [
         (GRAY, [0, 1], {}, "There are 3 images but 2 labels"),
-        (GRAY, [0, 1, 2], {}, "The label 2 is out of range; allowed are 0 to 1"),
+        (GRAY, [0, 1, 2], {}, "The label 2 is out of range; allowed: 0 to 1"),
         (GRAY.astype(float), [0, 1, 1], {}, r"Image 0 is float64 of shape \(2, 2\)"),
         (np.zeros((3, 2, 2, 4), np.uint8), [0, 1, 1], {}, r"shape \(2, 2, 4\)"),
         (GRAY, [0, 1, 1], {"attributes": [0]}, "3 images but 1 attributes"),
@@ -39,7 +39,7 @@ def test_from_arrays_has_all_columns():
             {"attributes": [0, 0, 1], "attribute_names": ["a"]},
             "The attribute 1 is out of range; allowed",
         ),
-        (GRAY, [0, 1, 1], {"split": "training"}, "split is 'training'; allowed are train, validation, test"),
+        (GRAY, [0, 1, 1], {"split": "training"}, "split is 'training'; allowed: train, validation, test"),
         (GRAY, [0, 1, 1], {"split": ["train"]}, "3 images but 1 splits"),
     ],
 )

@@ -113,7 +113,7 @@ def test_a_file_address_outside_the_folder_of_the_table_is_refused(folder, tmp_p
 @pytest.mark.parametrize(
     ("name", "words"),
     [("a.xlsx", "Save the sheet as CSV"), ("a.zip", "Unpack it"), ("a.json", "one JSON object per line"),
-     ("a.npz", "in Python"), ("a.doc", "known are the suffixes")],
+     ("a.npz", "in Python"), ("a.doc", "supported suffixes")],
 )  # fmt: skip
 def test_a_file_that_is_no_table_is_refused_with_the_way_out(tmp_path, name, words):
     (tmp_path / name).write_bytes(b"PK")

@@ -265,8 +265,8 @@ def check_complete(run: Run, counts: SynthesisSummary | Synthesis | None = None)
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts["rejected"].items())
         raise IncompleteError(
             f"{counts['missing']:,} of {counts['requested']:,} images are missing because every attempt was rejected "
-            f"({reasons}); allowed are {100 * allowed:g} %. Look at {run.path / 'rejected'}, then change the prompts "
-            "or the model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
+            f"({reasons}); at most {100 * allowed:g} % may be missing. Look at {run.path / 'rejected'}, then change "
+            "the prompts or the model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
     if reason := unusable(run):
         raise IncompleteError(

@@ -186,8 +186,8 @@ def test_a_wrong_label_in_the_metadata_is_found(out):
     pq.write_table(pa.Table.from_pylist(rows, table.schema), out / "train/metadata.parquet")
     problems = "\n".join(verify_dataset(out))
     assert "train/metadata.parquet changed" in problems
-    assert "datasets does not load rightly 1 images of train" in problems
-    assert "datasets loads wrongly 1 images of train" in problems
+    assert "datasets fails to load 1 image of train correctly" in problems
+    assert "datasets loads 1 image of train under a wrong name or class" in problems
 
 
 def test_lost_columns_are_found_by_loading(out):
@@ -303,7 +303,7 @@ def test_a_manifest_with_other_digests_can_be_accepted(real, tmp_path):
 def test_a_folder_with_content_is_refused(real, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
-    with pytest.raises(OptionError, match=r"full exists and is not empty; it has 'mine.txt'"):
+    with pytest.raises(OptionError, match=r"full exists and is not empty; it contains 'mine.txt'"):
         export_dataset(real, None, tmp_path / "full")
 
 

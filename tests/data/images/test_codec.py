@@ -126,7 +126,7 @@ def test_too_many_bytes_are_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(codec, "MAX_BYTES", 10)
     (tmp_path / "a.png").write_bytes(saved(Image.fromarray(NOISE)))
     for call in (lambda: read_file(tmp_path / "a.png"), lambda: decoded(b"x" * 11)):
-        with pytest.raises(DataError, match=r"bytes; allowed are 10"):
+        with pytest.raises(DataError, match=r"bytes; at most 10"):
             call()
 
 

@@ -109,7 +109,7 @@ def test_classes_of_different_frequency_are_no_gap():
         ({"real": gauss(60, 3)}, DataError, r"Features have shapes \(60, 3\) and \(60, 4\)"),
         ({"real": gauss(60) * np.nan}, DataError, "must be finite"),
         ({"real_labels": np.zeros(5, int)}, DataError, "60 features but 5 labels"),
-        ({"real_labels": np.full(60, 3)}, DataError, "A label is 3; allowed are 0 to 2"),
+        ({"real_labels": np.full(60, 3)}, DataError, "A label is 3; allowed: 0 to 2"),
         ({"num_neighbors": 0}, OptionError, "num_neighbors must be at least 1, got 0"),
     ],
 )
