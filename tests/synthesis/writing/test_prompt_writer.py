@@ -210,7 +210,7 @@ def test_a_folder_that_is_no_language_model_and_one_without_vision_are_named(lan
     missing = synaug("prompts", photos, "--writer", tmp_path / "nowhere", "--out", out)
     assert (missing.code, out.exists()) == (5, False)
     blind = synaug("prompts", photos, "--writer", language_model, "--describe", 1, "--out", out)
-    assert (blind.code, "takes no images" in blind.err) == (2, True)
+    assert (blind.code, "does not accept images" in blind.err) == (2, True)
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 

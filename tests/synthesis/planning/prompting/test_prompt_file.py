@@ -190,8 +190,8 @@ def test_a_damaged_plan_file_is_refused(tmp_path, change):
     [
         (cats(1), {"counts": (6, 2)}, "no prompt for 'dog'"),
         ([WrittenPrompt("cta", "a cat")], {}, "Did you mean 'cat'"),
-        (cats(1), {"template": "a {class}"}, "plan.template does nothing"),
-        (cats(1), {"spread": {"background": ("on land",)}}, "plan.spread does nothing"),
+        (cats(1), {"template": "a {class}"}, "plan.template has no effect"),
+        (cats(1), {"spread": {"background": ("on land",)}}, "plan.spread has no effect"),
         ([*cats(1), WrittenPrompt("dog", "A CAT, number 0")], {}, "'cat' and 'dog' have the same prompt"),
     ],
 )
