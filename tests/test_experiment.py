@@ -90,7 +90,7 @@ def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
     assert report["gap"]["per_class"]["bag"]["num_synthetic"] == 24 - report["data"]["class_counts"]["bag"]
     assert report["gap"]["overall"]["probe_accuracy"] > 0.5
     assert any("Being synthetic is correlated with the class" in warning for warning in report["warnings"])
-    assert "How far synthetic is from real" in (finished / "report.html").read_text()
+    assert "Gap between real and synthetic images" in (finished / "report.html").read_text()
     before = gap.stat().st_mtime_ns
     experiment.run(photos, finished, recipe, command="synaug run photos")
     assert gap.stat().st_mtime_ns == before

@@ -227,7 +227,7 @@ def test_the_gap_is_shown_where_it_was_measured(content):
         real_labels=labels, synthetic_labels=labels, class_names=content["data"]["class_names"],
     )  # fmt: skip
     page = make_report(content | {"gap": gap_section(found, content["data"]["class_names"])})
-    assert "How far synthetic is from real" in page
+    assert "Gap between real and synthetic images" in page
     assert page.count("<td>n/a</td>") == 0
     parsed(page)
 

@@ -77,7 +77,7 @@ def test_the_command_counts_what_is_flagged_and_fills_its_place(synaug, photos, 
         assert report["rejected"]["flagged"] == made["rejected"]["flagged"]
         assert sum(each["flagged"] for each in report["rejected_by_class"].values()) == made["rejected"]["flagged"]
         assert "flagged by the safety checker" in (out / "report.html").read_text()
-        assert "is shown as a mosaic; the picture itself was never stored" in (out / "report.html").read_text()
+        assert "are shown as mosaics; the originals were never stored" in (out / "report.html").read_text()
         examples = list((out / "rejected" / "flagged").iterdir())
         assert len(examples) == made["rejected"]["flagged"]
         assert synaug("review", out).code == 0

@@ -103,7 +103,7 @@ def test_decisions_are_obeyed_by_generation_training_export_and_report(synaug, r
     assert changed == {"synaug_stage1", "synaug"}
     assert report["synthesis"]["rejected"]["review"] == 1
     assert report["synthesis"]["review"] == {"accepted": 1, "rejected": 1, "overruled": {}}
-    assert "A person accepted 1 image, and rejected 1." in (run / "report.html").read_text()
+    assert "Manual review accepted 1 image and rejected 1." in (run / "report.html").read_text()
     export_stage.export(Run.open(run), run.parent / "set")
     import pandas as pd
 

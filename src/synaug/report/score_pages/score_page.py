@@ -24,7 +24,7 @@ def write_score_page(scores: Mapping[str, Any], path: Path, *, source: str) -> N
     Args:
         scores: as ``evaluate_predictions`` returns them.
         path: of the page.
-        source: what the page calls the predictions.
+        source: name of the predictions on the page.
 
     Raises:
         OptionError: the suffix is none of ``SUFFIXES``, or the place is a folder.
