@@ -43,7 +43,7 @@ def test_a_folder_is_put_in_its_place_and_nothing_is_left(tmp_path, exists):
     fill(out, "1")
     assert contents(out) == whole("1")
     assert (kind_of(out), [path.name for path in tmp_path.iterdir()]) == ("export", ["out"])
-    with pytest.raises(OptionError, match=r"has '.synaug', 'a', 'deep', 'last'"):
+    with pytest.raises(OptionError, match=r"contains '.synaug', 'a', 'deep', 'last'"):
         fill(out, "2")
     assert contents(out) == whole("1")
 
