@@ -95,7 +95,7 @@ def test_the_root_and_the_quarantined_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"nonsense" * 10])
-def test_what_is_no_manifest_is_refused(tmp_path, data):
+def test_invalid_manifests_are_refused(tmp_path, data):
     (tmp_path / "m.parquet").write_bytes(data)
     with pytest.raises(DataError, match=r"m.parquet is not a manifest of synaug"):
         read_manifest(tmp_path / "m.parquet")

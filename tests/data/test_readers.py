@@ -353,7 +353,7 @@ def test_bad_csv(tmp_path, text, words):
         read_data(table(place(tmp_path, "a.png", "b.png"), text))
 
 
-def test_a_misspelt_column_names_the_nearest(tmp_path):
+def test_a_misspelled_column_names_the_nearest(tmp_path):
     path = table(tmp_path, "path,color\na.png,x\n")
     with pytest.raises(DataError, match=r"label column 'colour'..*'color'..*columns: path, col"):
         read_data(path, DataOptions(label="colour"))

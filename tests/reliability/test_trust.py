@@ -145,7 +145,7 @@ CARDS = {
 
 
 @pytest.mark.parametrize("files", CARDS.values(), ids=CARDS)
-def test_verify_asks_datasets_only_about_files_of_the_folder(tmp_path, files, monkeypatch):
+def test_verify_lets_datasets_read_only_files_of_the_folder(tmp_path, files, monkeypatch):
     datasets = pytest.importorskip("datasets")
     folder = exported(tmp_path)
     assert verify.verify_dataset(folder) == []

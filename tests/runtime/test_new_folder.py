@@ -117,7 +117,7 @@ def test_stopped_at_any_operation_the_same_call_ends_alike(tmp_path, monkeypatch
     assert stopped > 20
 
 
-def test_what_a_dead_process_left_of_another_content_is_removed(tmp_path):
+def test_leftovers_of_a_dead_process_with_other_content_are_removed(tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ZeroDivisionError):
         fill(out, "1", before_end=lambda: 1 / 0)

@@ -45,7 +45,7 @@ def test_printed_json_holds_the_same_value_and_nothing_raw(text):
 
 
 @pytest.mark.parametrize("shown", [escape(HOSTILE), HOSTILE.replace("[", r"\[")], ids=["escaped", "forgotten"])
-def test_a_console_shows_it_also_where_a_caller_forgets_to_escape(shown):
+def test_a_console_escapes_even_if_a_caller_forgets_to(shown):
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=200, highlight=False)
     console.print(f"[bold]{shown}[/]")
@@ -186,7 +186,7 @@ def test_no_error_repeats_a_hostile_argument_raw(synaug, tmp_path, monkeypatch, 
     assert "Traceback" not in done.err
 
 
-def test_what_libraries_log_and_warn_of_is_escaped(tmp_path):
+def test_logs_and_warnings_of_libraries_are_escaped(tmp_path):
     code = (
         "from synaug.cli.streams import escape_messages; escape_messages()\n"
         f"import logging, warnings; logging.getLogger('x').error('%s', {HOSTILE!r}); warnings.warn({HOSTILE!r})"
