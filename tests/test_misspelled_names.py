@@ -1,4 +1,4 @@
-"""Test that each name that somebody may misspell is answered with the nearest known one."""
+"""Test that each name that somebody may misspell gets the nearest known one as a hint."""
 
 import re
 

@@ -58,7 +58,7 @@ def test_small_photographs_are_not_enlarged_to_the_side_of_the_weights(plan, at_
 
     assert [side((size, 40)) for size in (64, 130, 500)] == [128, 160, 224]
     assert side((500, 500), image_size=96) == 96
-    assert side((64, 64), network=at_hand) is None  # the weights of a network that was asked for decide
+    assert side((64, 64), network=at_hand) is None  # the weights of a requested network decide
 
 
 def test_without_weights_training_starts_from_scratch_with_a_note(plan, none_at_hand):

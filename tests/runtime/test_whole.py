@@ -1,4 +1,4 @@
-"""The time left for a whole run: from the paces of what was done, and a lower bound while some are unknown."""
+"""The time left for a whole run: from the paces of finished work, and a lower bound while some are unknown."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Shards hold what the export holds, are read back alike, and nothing that a tar file contains is unpacked."""
+"""Shards have the content of the export and are read back alike, and nothing in a tar file is unpacked."""
 
 import io
 import json

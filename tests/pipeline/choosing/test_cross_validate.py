@@ -1,4 +1,4 @@
-"""Cross-validation of a run: when it happens, on which images, resumed per fold, and told in the report."""
+"""Cross-validation of a run: when it happens, on which images, resumed per fold, and shown in the report."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The review page: who gets an answer, and what keys do in a real browser."""
+"""The review page: which requests are served, and the effect of keys in a real browser."""
 
 import csv
 import http.client

@@ -1,4 +1,4 @@
-"""Decisions made in other tools: what they import is complete, what they export is followed, damage changes nothing."""
+"""Decisions made in other tools: imports are complete, exports are applied, and damage changes nothing."""
 
 import csv
 import json

@@ -113,7 +113,7 @@ PLAIN = {"command", "name", "suffix"}  # a command or option of synaug, and the 
 
 
 def unquoted(code):
-    """Yield what a module puts into a command of synaug, for a person to copy, other than as one word of a shell."""
+    """Yield the values that a module puts into a command to copy without quoting them as one shell word."""
     for text in ast.walk(ast.parse(code)):
         command = ""
         for part in text.values if isinstance(text, ast.JoinedStr) else ():

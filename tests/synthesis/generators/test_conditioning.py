@@ -1,4 +1,4 @@
-"""References, masks and ControlNet: real pipelines of random weights, whose images follow from what they start from."""
+"""References, masks and ControlNet: real pipelines of random weights, whose images depend on their inputs."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What a language model answers is data: kept if it is a prompt of the class, rejected and counted otherwise."""
+"""The answer of a language model is data: kept if it is a prompt of the class, otherwise rejected and counted."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""A classifier in another format computes the same, loads where it is meant to, and is refused where it cannot be."""
+"""A classifier in another format computes the same and loads in its target program; unsupported networks are refused."""
 
 import io
 import json
