@@ -1,4 +1,4 @@
-"""A classifier in another format computes the same and loads in its target program; unsupported networks are refused."""
+"""A classifier in another format computes the same and loads elsewhere; unsupported networks are refused."""
 
 import io
 import json
