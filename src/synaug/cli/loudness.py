@@ -32,7 +32,7 @@ def is_verbose() -> bool:
 
 
 def set_loudness(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Set what the process prints from now on.
+    """Set how much the process prints from now on.
 
     Raises:
         OptionError: both are set.

@@ -107,7 +107,7 @@ def between_groups(
     """Return the scores between the groups of class and attribute; none if the images have only one value.
 
     The worst and the mean are those of the groups with images. Gaps are between groups of at least ``min_cell`` images
-    or, if no group has so many, between all.
+    or, if no group has that many, between all.
 
     Returns:
         The entries of ``group_scores``, ``per_group``, ``intervals``, ``min_cell``, and ``num_unmeasured_groups`` and

@@ -129,7 +129,7 @@ def registered(name: str, recipe: Recipe) -> Registered:
     """Return the properties of a method that readers of results need, so that nothing is derived from its name.
 
     ``uses_synthetic``: whether any part of it was trained on synthetic images; ``is_bound``: whether it needs images
-    that users do not have, so that it is no rival; ``problem``: its purpose, ``long_tail`` or ``groups``, None for
+    that users do not have, so that it is not a rival; ``problem``: its purpose, ``long_tail`` or ``groups``, None for
     both.
     """
     method = method_named(name, recipe)

@@ -268,7 +268,7 @@ def check_output(path: Path, sources: Sequence[str | Path] = ()) -> None:
 
     Args:
         path: the file.
-        sources: what is predicted; none of it may be replaced.
+        sources: the images to predict, none of which may be replaced.
 
     Raises:
         OptionError: the suffix is not allowed, or something else is in its place.

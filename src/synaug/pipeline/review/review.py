@@ -169,7 +169,7 @@ def records_by_label(run: Run) -> tuple[Records, Records]:
 
 
 def spread(records: Sequence[T], number: int) -> list[T]:
-    """Return so many of the records, evenly spread."""
+    """Return ``number`` of the records, evenly spread."""
     chosen = np.unique(np.linspace(0, len(records) - 1, min(number, len(records))).astype(int))
     return [records[position] for position in chosen]
 

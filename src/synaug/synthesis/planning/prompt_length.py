@@ -64,7 +64,7 @@ def long_prompts(plan: Plan, shorten: Shorten) -> Iterator[LongPrompt]:
 
 
 def prompt_notes(plan: Plan, shorten: Shorten) -> list[str]:
-    """Return a sentence on prompts that are too long and what ``generate`` will do; empty if all fit."""
+    """Return a sentence on prompts that are too long and their effect on ``generate``; empty if all fit."""
     long = list(long_prompts(plan, shorten))
     if not long:
         return []

@@ -199,7 +199,7 @@ def check_pretrained(name: str) -> None:
 
 def _no_weights(called: str) -> OptionError:
     return OptionError(
-        f"There are no pretrained weights for {called}; choose a timm network, or load weights in one of your own."
+        f"There are no pretrained weights for {called}; choose a timm network, or load weights in a custom network."
     )
 
 
