@@ -69,7 +69,7 @@ def prompt_notes(plan: Plan, shorten: Shorten) -> list[str]:
     if not long:
         return []
     if cut := next((each for each in long if each.lost), None):
-        return [f"{_cut(cut)} `generate` will refuse it. {WAY_OUT}"]
+        return [f"{_cut(cut)} `generate` will reject it. {WAY_OUT}"]
     return [TOO_LONG.format(number=len(long), prompt=long[0].prompt, shortened=long[0].shortened)]
 
 
