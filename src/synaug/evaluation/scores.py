@@ -50,7 +50,7 @@ def scores(
 
     Args:
         labels: true classes, shape ``(N,)``.
-        probabilities: of each class, shape ``(N, C)``.
+        probabilities: probability of each class, shape ``(N, C)``.
         attributes: shape ``(N,)``, -1: unknown; those rows belong to no group.
         class_names: one per class.
         attribute_names: one per attribute value; empty if no attribute is known.

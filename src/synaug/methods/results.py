@@ -82,7 +82,7 @@ def train_method(
     If several processes train together, only the first tests and writes.
 
     Args:
-        name: of ``METHODS``.
+        name: a name in ``METHODS``.
         sets: the images.
         run: destination; the result is written last.
         recipe: the options.

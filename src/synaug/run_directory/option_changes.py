@@ -115,7 +115,7 @@ def change_generation(run: Run, overrides: Mapping[str, object], settings: Seque
     Args:
         run: planned; it may have images.
         overrides: dotted options, such as ``{"plan.model": "embedded"}``; None leaves one as it is.
-        settings: as of ``--set``; these override ``overrides``.
+        settings: values of ``--set``, which override ``overrides``.
 
     Raises:
         OptionError: an option is unknown or its value is not allowed, or existing images depend on it.

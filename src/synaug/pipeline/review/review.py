@@ -47,7 +47,7 @@ def review(run: Run, *, per_class: int = PER_CLASS, progress: Progress = silent)
     """Write one page per class and a table for manual review; an existing table keeps its decisions.
 
     Args:
-        run: with synthetic images.
+        run: a run with synthetic images.
         per_class: accepted images to show; the kept rejected ones are all shown.
         progress: called with the number of finished classes.
 

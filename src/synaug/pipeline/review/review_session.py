@@ -65,7 +65,7 @@ class ReviewSession:
         """Read the images.
 
         Args:
-            run: with synthetic images.
+            run: a run with synthetic images.
             per_class: number of accepted images to show per class; None shows all.
 
         Raises:

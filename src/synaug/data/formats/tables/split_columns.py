@@ -53,7 +53,7 @@ def split_texts(values: pd.Series[str], column: str, given: Mapping[str, str], w
     """Return the split of each row; ``none`` and the value for rows that are not read.
 
     Args:
-        values: of the column, as text.
+        values: values of the column, as text.
         column: its name; in one such as ``is_train``, truth values mark the rows of that split.
         given: the split of each value that the user assigned.
         where: name of the table in messages.
