@@ -144,8 +144,6 @@ TestFraction = Annotated[
     float | None,
     typer.Option(
         "--test-fraction",
-        min=0.0,
-        max=1.0,
         help="Share of each class held out for testing if the data have no test split.",
         show_default="0.2",
     ),

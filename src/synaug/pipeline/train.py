@@ -88,7 +88,7 @@ def train(
         # Only the first process writes the autoencoded images; the others must not load them before they are complete.
         team.wait()
     if missing:
-        check_methods(wanted, locked, num_attributes=run.manifest.num_attributes)
+        check_methods(wanted, locked, data=run.manifest)
         if team.is_first:
             write_networks(run, network_digests(wanted, locked))
     for recipe, name in missing:

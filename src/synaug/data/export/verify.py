@@ -107,7 +107,7 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
 
     if fault := remote_fault(folder):
         return [f"datasets did not load the folder: {fault}"]
-    shows_bars = datasets.are_progress_bars_disabled()
+    hides_bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
         with storage.scratch_folder("verify") as cache:
@@ -115,7 +115,7 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
     except Exception as error:  # each kind of damage raises its own type
         return [f"datasets cannot load the folder: {str(error).splitlines()[0] if str(error) else error!r}"]
     finally:
-        if not shows_bars:
+        if not hides_bars:
             datasets.enable_progress_bars()
 
 

@@ -87,6 +87,7 @@ def preview_run(
 
     check_methods(methods, recipe)
     plan, manifest = _planned(source, recipe, progress)
+    check_methods(methods, recipe, data=manifest)
     recipe, start = resolve_pretraining(recipe, plan)
     methods = usual_methods(methods, recipe, preset=preset)
     _, side, _ = input_of(recipe.train.network, recipe.train, plan)
@@ -183,7 +184,7 @@ def preview_training(
 
     recipe = recipe or run.recipe
     plan = run.plan
-    check_methods(methods, recipe)
+    check_methods(methods, recipe, data=run.manifest)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
     seeds = seeds or [recipe.seed]
     called = {(seed, name): f"{name} (seed {seed})" if len(seeds) > 1 else name for seed in seeds for name in wanted}
