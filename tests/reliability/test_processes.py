@@ -93,7 +93,7 @@ def test_no_disturbed_run_of_many_loses_anything(tmp_path, trial):
         assert {"images", "training", "report"} & set(reached)
 
 
-def test_the_judge_sees_what_is_wrong():
+def test_the_judge_detects_faults():
     line = {"trial": "sigint", "codes": [75, 0], "said": ["rerun the same command to resume"], "wrong": []}
     assert not wrong_ones([line])
     assert wrong_ones([line | {"wrong": ["x/plan.json"]}])

@@ -25,7 +25,7 @@ def judged(data: TrainingSet, features: Tensor, *, by: str, quantile: float = 0.
 
     Args:
         data: real and synthetic images.
-        features: of a network trained on the real images, shape ``(N, D)``.
+        features: features from a network trained on the real images, shape ``(N, D)``.
         by: ``filter`` drops synthetic images whose margin is below that of all but a share of the real images of their
             class; ``feedback`` keeps, of those that fit, the quarter of each class's synthetic images about which the
             classifier is least certain (after Askari Hemmat et al. 2023); ``weight`` weights each image by the

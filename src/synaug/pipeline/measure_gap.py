@@ -70,7 +70,7 @@ def write_gap(
         recipe: its options.
         real: the real training images.
         synthetic: the accepted synthetic images; without any, only the rejected attempts are judged.
-        digest: of the synthetic images.
+        digest: digest of the synthetic images.
         rejected: number of rejected attempts by reason.
         progress: called while images are read.
     """

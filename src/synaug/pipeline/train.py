@@ -56,7 +56,7 @@ def train(
     writes.
 
     Args:
-        run: with its synthetic images, unless only methods of real images are trained.
+        run: a run with its synthetic images, unless only methods of real images are trained.
         methods: names of ``METHODS``.
         retrain: False skips the methods that only retrain another method's classifier.
         seed: training seed, which does not affect the images; default: the run's.

@@ -79,7 +79,7 @@ def preview_run(
     preset: str = "good",
     progress: Progress = silent,
 ) -> RunPreview:
-    """Return what ``run`` would generate and train."""
+    """Return the images that ``run`` would generate, and its trainings."""
     from synaug.methods.datasets import input_of
     from synaug.methods.training_time import seconds_of_features
     from synaug.runtime import chosen_device

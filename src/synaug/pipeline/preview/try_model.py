@@ -59,7 +59,7 @@ class PreparedTrial:
     cost: ServiceCost | None
 
     def facts(self) -> TrialPreview:
-        """Return what would be generated."""
+        """Return the images that would be generated."""
         return {"model": self.plan.model, "images": len(self.slots), "cost": self.cost, "out": str(self.out)}
 
 
