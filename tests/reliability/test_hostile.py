@@ -31,8 +31,8 @@ from synaug.runtime import storage
 from synaug.synthesis.generators.models.model_sources import find_model
 
 STRANGE = ("<script>alert(1)<&>", "=HYPERLINK(1)", "\u202egnp.tac", "😀", "é" * 127)  # the last: 254 bytes
-LONG = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
-SHORT = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=3000, suppress_health_check=list(HealthCheck))
+SHORT = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 def noise(prompts, *, seeds):

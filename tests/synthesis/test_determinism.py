@@ -57,7 +57,7 @@ def expected(plan, tmp_path_factory):
     return made(plan, folder)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.data())
 def test_neither_shards_nor_their_order_nor_batches_nor_interruptions_change_an_image(
     plan, expected, tmp_path_factory, data

@@ -31,7 +31,7 @@ def test_each_image_has_its_own_crop_and_flip():
     assert len({image.numpy().tobytes() for image in changed}) > 20
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32), padding=st.integers(1, 3), flip=st.booleans())
 def test_a_crop_is_a_window_of_the_padded_image_or_its_mirror(seed, padding, flip):
     images = random_images(num=3)

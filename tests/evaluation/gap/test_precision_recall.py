@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import pdist
 
@@ -54,7 +54,6 @@ def test_blocks_change_nothing(monkeypatch):
     assert manifold(real=gauss(60), synthetic=gauss(50, seed=1)) == whole
 
 
-@settings(deadline=None)
 @given(st.integers(2, 40), st.integers(0, 9))
 def test_diversity_is_the_mean_of_the_pairwise_distances(num, seed):
     features = gauss(num, seed=seed)

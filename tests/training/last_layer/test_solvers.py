@@ -217,7 +217,7 @@ def test_max_norm_keeps_the_rows_inside_the_ball_that_the_validation_images_ask_
         assert np.linalg.norm(head.weight, axis=1).max() <= factor * radius * (1 + 1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=50))
 def test_balanced_rows_are_distinct_and_as_many_of_each_group(groups):
     rows = balanced_rows(np.array(groups), np.random.default_rng(0))
