@@ -88,14 +88,14 @@ def test_the_markdown_prints_percent_and_n_a():
     assert "| cross_entropy | 60.0 | 60.0 | 60.0 | n/a | 60.0 | n/a | 1 |" in text
 
 
-def test_a_row_of_fewer_seeds_says_so():
+def test_a_row_of_fewer_seeds_is_marked():
     content = {"columns": COLUMNS, "seeds": [0, 1], "machine": "a machine"}
     assert "| cross_entropy, 1 of the seeds |" in markdown(content | {"table": by_hand(RESULTS_BY_HAND[:1])})
     assert "of the seeds" not in markdown(content | {"table": by_hand(RESULTS_BY_HAND)})
 
 
 @pytest.mark.parametrize("name", [name for name in experiment_names() if name != PHOTOS])
-def test_every_experiment_names_only_methods_that_there_are(name):
+def test_every_experiment_names_only_existing_methods(name):
     from synaug.methods import check_methods
     from synaug.pipeline.prepare import check_recipe
 
@@ -177,7 +177,7 @@ def test_a_result_of_other_options_is_neither_counted_nor_shown(small, tmp_path)
     assert [row["row"] for row in collect(changed, out, [0])["table"]] == ["synaug_stage1"]
 
 
-def test_a_grid_is_gone_on_with_from_its_lines_alone(small, tmp_path):
+def test_a_grid_resumes_from_its_result_lines_alone(small, tmp_path):
     first = replace(small, arms={"text": small.arms["text"].model_copy(update={"methods": ("cross_entropy",)})})
     run_bench(first, tmp_path / "first", seeds=[0])
     line = json.loads((tmp_path / "first" / RESULTS).read_text())
@@ -208,7 +208,7 @@ def test_a_line_of_other_images_or_options_is_not_taken(small, tmp_path):
     assert [row["results"] for row in status(arm, out, seeds=[0])] == [0]
 
 
-def test_several_processes_run_the_grid_and_stop_where_the_first_is_asked_to(small, tmp_path):
+def test_several_processes_run_the_grid_and_stop_when_the_first_is_stopped(small, tmp_path):
     out, seen = tmp_path / "out", []
 
     def ask(stage, done, total, note):
@@ -294,7 +294,7 @@ def test_an_experiment_like_another_has_no_options_of_its_own(tmp_path):
         read_experiment(str(path))
 
 
-def test_images_of_ones_own_are_not_filled_up_with_those_of_the_demo(tmp_path, photos):
+def test_the_users_images_are_not_filled_up_with_those_of_the_demo(tmp_path, photos):
     path = tmp_path / "mine.yaml"
     path.write_text("bench: {arms: {text: {filled: true, methods: [upper_bound]}}}\n")
     with pytest.raises(OptionError, match="which only mirrors and the demo have"):
@@ -334,7 +334,7 @@ def test_the_command_lists_experiments_and_arms(synaug):
     assert synaug("bench", "fashion-spurious", "--list").out.startswith("text: cross_entropy, autoencoded")
 
 
-def test_the_command_says_how_far_a_grid_is_and_prints_what_is_there(synaug, tmp_path):
+def test_the_command_prints_the_progress_and_the_results_of_a_grid(synaug, tmp_path):
     where = ("fashion-lt", "--quick", "--arms", "text", "--out", tmp_path / "out")
     (row,) = json.loads(synaug("bench", *where, "--status", "--json").out)
     assert (row["results"], row["wanted"], row["planned"]) == (0, 5, None)
@@ -344,14 +344,14 @@ def test_the_command_says_how_far_a_grid_is_and_prints_what_is_there(synaug, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command_without_a_name_says_which_there_are(synaug):
+def test_the_command_without_a_name_lists_the_experiments(synaug):
     ended = synaug("bench")
     assert ended.code == 2
     assert "demo, fashion-fair" in ended.err
 
 
 @pytest.mark.parametrize("name", sorted({*experiment_names()} - {PHOTOS}))  # photos has no recipe and no lines
-def test_what_the_pages_show_was_run_with_the_options_of_now(name, tmp_path):
+def test_the_results_on_the_pages_have_the_current_options(name, tmp_path):
     lines = (DOCUMENTED / f"{name.replace('-', '_')}.jsonl").read_bytes()
     (tmp_path / RESULTS).write_bytes(lines)
     found = status(read_experiment(name), tmp_path, seeds=range(10))
@@ -459,7 +459,7 @@ def test_latex_escapes_whatever_a_method_is_called(letters):
     assert not set("&%$#_") & set(re.sub(r"\\[a-zA-Z]+(\{\})?|\\[&%$#_{}]", "", escaped))
 
 
-def test_csv_has_the_fractions_and_nothing_where_they_are_undefined():
+def test_csv_has_the_fractions_and_empty_cells_for_undefined_ones():
     content = CONTENT_BY_HAND | {"table": by_hand(RESULTS_BY_HAND)}
     rows = list(csv.DictReader(io.StringIO(formatted(content, "csv"))))
     for row, expected in zip(rows, content["table"], strict=True):

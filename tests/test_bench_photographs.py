@@ -55,7 +55,7 @@ def test_a_composed_image_follows_from_class_and_seed(folder):
     assert first[0].tobytes() != make(["bird"], seeds=[5])[0].tobytes()
 
 
-def test_an_opaque_picture_is_no_cutout(folder):
+def test_an_opaque_picture_is_not_a_cutout(folder):
     assert not is_cutout(Image.new("RGBA", (8, 8), "red"))
     assert is_cutout(Image.new("RGBA", (8, 8)))
 

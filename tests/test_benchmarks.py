@@ -134,7 +134,7 @@ def test_scaling_really_makes_kills_resumes_exports_and_verifies(tmp_path):
 
 
 @pytest.mark.long
-def test_what_a_further_method_costs_is_measured(monkeypatch, capsys):
+def test_the_cost_of_a_further_method_is_measured(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["startup.py", "--steps", "1", "--json"])
     runpy.run_path(str(ROOT / "benchmarks" / "startup.py"), run_name="__main__")
     found = json.loads(capsys.readouterr().out)
@@ -143,7 +143,7 @@ def test_what_a_further_method_costs_is_measured(monkeypatch, capsys):
 
 
 @pytest.mark.long
-def test_an_evened_out_test_set_flatters(monkeypatch, capsys):
+def test_a_balanced_test_set_looks_too_good(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["leakage.py", "--target", "60", "--splits", "3"])
     runpy.run_path(str(ROOT / "benchmarks" / "leakage.py"), run_name="__main__")
     found = json.loads(capsys.readouterr().out)

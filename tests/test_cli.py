@@ -33,7 +33,7 @@ def tree(tmp_path, save_image):
     return root
 
 
-def test_count_prints_what_there_is(synaug, photos):
+def test_count_prints_the_data(synaug, photos):
     done = synaug("count", photos, "--json")
     content = json.loads(done.out)
     assert done.code == 0
@@ -57,11 +57,11 @@ def test_a_missing_folder_is_bad_data(synaug, tmp_path):
     assert "Traceback" not in done.err
 
 
-def test_a_misspelt_folder_is_answered_with_the_nearest(synaug, tree):
+def test_a_misspelled_folder_gets_the_nearest_as_a_hint(synaug, tree):
     assert f"Did you mean {str(tree)!r}?" in synaug("count", tree.with_name("pest")).err
 
 
-def test_count_says_what_comes_next(synaug, tree):
+def test_count_prints_the_next_command(synaug, tree):
     assert synaug("count", tree).out.endswith(f"Next: synaug run {tree} --dry-run\n")
 
 
@@ -93,7 +93,7 @@ def test_few_unreadable_images_are_quarantined_and_named(synaug, tree, tmp_path)
     assert (done.code, "broken.png" in done.out) == (0, True)
 
 
-def test_an_absent_label_column_names_the_columns_there_are(synaug, tmp_path):
+def test_an_absent_label_column_names_the_existing_columns(synaug, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("path,kind\na.png,cat\n")
     done = synaug("count", table, "--label", "knd")
@@ -127,7 +127,7 @@ def test_plan_shows_numbers_and_prompts_and_needs_no_model(synaug, photos, tmp_p
     assert (tmp_path / "run" / "plan.json").is_file()
 
 
-def test_plan_shows_what_synsets_are_called_and_asks_about_doubtful_names(synaug, tmp_path, save_image):
+def test_plan_shows_the_names_of_synsets_and_notes_doubtful_ones(synaug, tmp_path, save_image):
     for name, number in (("n02012849", 5), ("n01440764", 4), ("mouse", 4)):
         for i in range(number):
             save_image(tmp_path / "photos" / name / f"{i}.png", seed=i + 10 * number)
@@ -144,7 +144,7 @@ def test_plan_shows_what_synsets_are_called_and_asks_about_doubtful_names(synaug
     assert "computer mouse" in done.out
 
 
-def test_unknown_synsets_say_which_classes_need_an_alias(synaug, tmp_path, save_image):
+def test_unknown_synsets_are_an_error_with_the_classes_that_need_an_alias(synaug, tmp_path, save_image):
     for name in ("n99999999", "bag"):
         for i in range(3):
             save_image(tmp_path / "photos" / name / f"{i}.png", seed=i + len(name))
@@ -174,7 +174,7 @@ def test_a_model_folder_without_a_pipeline_names_the_ways_out(synaug, photos, tm
     assert "model_index.json" in done.err
 
 
-def test_a_hub_model_that_cannot_be_had_names_the_ways_out_and_leaves_nothing(synaug, photos, tmp_path):
+def test_an_unavailable_hub_model_names_the_ways_out_and_leaves_nothing(synaug, photos, tmp_path):
     done = synaug("run", photos, "--out", tmp_path / "run")
     assert done.code == 5
     assert "stable-diffusion-v1-5" in done.err
@@ -193,7 +193,7 @@ def test_a_hub_model_that_cannot_be_had_names_the_ways_out_and_leaves_nothing(sy
         ("methods: {synaug: {stage1: {weight_decy: 1}}}", "Did you mean 'stage1.weight_decay'"),
     ],
 )
-def test_a_misspelt_name_in_a_recipe_is_found_before_anything_is_made(synaug, photos, tmp_path, text, hint):
+def test_a_misspelled_name_in_a_recipe_is_found_before_anything_is_made(synaug, photos, tmp_path, text, hint):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(text)
     done = synaug("run", photos, "--out", tmp_path / "run", "--model", "embedded", "--recipe", recipe)
@@ -202,7 +202,7 @@ def test_a_misspelt_name_in_a_recipe_is_found_before_anything_is_made(synaug, ph
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_whose_images_are_all_rejected_ends_with_3_and_says_so_in_the_report(
+def test_a_run_whose_images_are_all_rejected_ends_with_3_and_a_warning_in_the_report(
     synaug, photos, recipe, tmp_path, monkeypatch
 ):
     from synaug.synthesis.quality import gates
@@ -228,7 +228,7 @@ def test_training_waits_for_all_images(synaug, photos, recipe, tmp_path):
     assert (done.code, "not been generated yet" in done.err) == (4, True)
 
 
-def test_a_run_folder_without_a_plan_says_how_to_make_one(synaug, tmp_path):
+def test_a_run_folder_without_a_plan_is_an_error_with_the_command_that_makes_one(synaug, tmp_path):
     done = synaug("generate", tmp_path)
     assert (done.code, "synaug plan DATA" in done.err) == (4, True)
 
@@ -260,7 +260,7 @@ def test_report_prints_the_table_again_and_keeps_the_command(synaug, finished):
     assert json.loads((finished / "report.json").read_text())["command"] == "synaug run photos"
 
 
-def test_status_says_how_far_a_run_is_and_who_holds_it(synaug, finished, tmp_path):
+def test_status_shows_the_progress_of_a_run_and_its_processes(synaug, finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     content = json.loads(synaug("status", run, "--json").out)
     assert (content["stage"], content["held_by"]) == ("done", {})
@@ -293,7 +293,7 @@ def test_status_of_a_run_that_is_only_planned(synaug, photos, tmp_path):
     assert shown.endswith(f"or synaug generate {tmp_path / 'run'}\n")
 
 
-def test_status_tells_the_time_left_of_a_training(synaug, finished, tmp_path, monkeypatch):
+def test_status_shows_the_time_left_of_a_training(synaug, finished, tmp_path, monkeypatch):
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "report.html").unlink()
     steps = []
@@ -329,7 +329,7 @@ def files_of(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_dry_run_says_how_much_and_writes_nothing(synaug, photos, tmp_path, monkeypatch):
+def test_a_dry_run_shows_the_amount_and_writes_nothing(synaug, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for command in ("plan", "run"):
         done = synaug(command, photos, "--dry-run", "--json")
@@ -338,7 +338,7 @@ def test_a_dry_run_says_how_much_and_writes_nothing(synaug, photos, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_tells_what_is_there_and_how_the_training_will_be(synaug, photos, monkeypatch):
+def test_a_dry_run_shows_existing_images_and_describes_the_training(synaug, photos, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     patient = ("--set", "cross_validate.minutes=1e6")  # however slow this machine is
     done = json.loads(synaug("run", photos, "--dry-run", "--json", *patient).out)
@@ -363,14 +363,14 @@ def test_a_dry_run_tells_what_is_there_and_how_the_training_will_be(synaug, phot
 
 
 @pytest.mark.parametrize("side", [32, 96])
-def test_a_dry_run_without_a_gpu_warns_of_long_training_and_says_what_is_faster(synaug, photos, monkeypatch, side):
+def test_a_dry_run_without_a_gpu_warns_of_long_training_and_names_what_is_faster(synaug, photos, monkeypatch, side):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     shown = " ".join(synaug("run", photos, "--dry-run", "--image-size", side, "--no-pretrained").out.split())
     assert ("no GPU was found" in shown) == ("--image-size 32 is faster" in shown) == (side == 96)
 
 
-def test_a_dry_run_in_a_run_folder_says_what_is_left(synaug, finished, tmp_path):
+def test_a_dry_run_in_a_run_folder_lists_the_missing_work(synaug, finished, tmp_path):
     before = files_of(finished)
     assert json.loads(synaug("generate", finished, "--dry-run", "--json").out)["to_make"] == 0
     content = json.loads(synaug("train", finished, "--methods", "focal,synaug", "--dry-run", "--json").out)
@@ -385,7 +385,7 @@ def real_images(run):
     return json.loads((run / "report.json").read_text())["data"]["num_images"]
 
 
-def test_a_run_needs_no_out_and_says_which_folder_it_takes(synaug, photos, tmp_path, monkeypatch):
+def test_a_run_needs_no_out_and_prints_its_folder(synaug, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = synaug("plan", photos)
     assert (done.code, f"Run directory: runs/{photos.name}" in done.err) == (0, True)
@@ -402,7 +402,7 @@ def test_every_command_takes_json(synaug, name):
     assert "--json" in synaug(name, "--help").out
 
 
-def test_the_help_tells_the_defaults_that_a_recipe_may_change(synaug, monkeypatch):
+def test_the_help_shows_the_defaults_that_a_recipe_may_change(synaug, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     text = synaug("run", "--help").out
     assert "[default: runs/photos for photos/]" in text
@@ -426,7 +426,7 @@ def test_the_version_is_printed(synaug):
     assert synaug("--version").out == f"synaug {metadata.version('synaug')}\n"
 
 
-def test_a_misspelt_command_or_option_names_the_nearest(synaug):
+def test_a_misspelled_command_or_option_names_the_nearest(synaug):
     done = synaug("coutn", "photos")
     assert (done.code, "Did you mean 'count'" in done.err) == (2, True)
     done = synaug("count", "photos", "--jsn")
@@ -505,7 +505,7 @@ def test_plan_measures_the_time_on_request(synaug, photos, tmp_path):
     assert not list((tmp_path / "fitted").glob("fitted-model*"))
 
 
-def test_gpu_hours_are_shown_where_a_gpu_was_timed(capsys):
+def test_gpu_hours_are_shown_if_a_gpu_was_timed(capsys):
     from synaug.cli.printing import console
 
     plan = {"by": "class", "num_to_generate": {}, "doubtful_names": [], "model": "m", "license": "x", "prompts": {}}
@@ -574,7 +574,7 @@ def test_check_counts_what_the_gates_reject_and_changes_nothing(synaug, finished
     assert "images checked" in synaug("check", finished, "--gates", "broken").out
 
 
-def test_check_says_how_to_take_out_what_fails(capsys):
+def test_check_prints_the_command_that_removes_failing_images(capsys):
     content = {"checked": 9, "rejected": {"off_class": 2}, "rejected_by_class": {"bag": {"off_class": 2}}}
     console.show_check(content, Path("runs/x"), taken_out=False)
     assert capsys.readouterr().out.endswith("off-class: 2 (bag 2)\nTo remove them: synaug check runs/x --reject\n")
@@ -596,7 +596,7 @@ def test_a_generator_that_does_not_know_the_classes_is_warned_of_before_it_is_us
     assert "knows the ten kinds" not in synaug("plan", tmp_path / "animals", "--dry-run").out
 
 
-def test_the_command_for_ones_own_images_can_be_typed(monkeypatch, tmp_path):
+def test_the_command_for_the_users_images_can_be_typed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", [str(tmp_path / ".venv/bin/synaug"), "demo"])
     assert session.program() == ".venv/bin/synaug"

@@ -28,7 +28,7 @@ def test_an_empty_recipe_is_the_default():
         ("methods.mine.stage1.batch_size", 0, "a whole number of at least 2, got 0"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_an_error_with_what_is_allowed(option, value, allowed):
+def test_a_value_that_is_not_allowed_is_an_error_with_the_allowed_values(option, value, allowed):
     content = value
     for name in reversed(option.split(".")):
         content = {name: content}
@@ -59,7 +59,7 @@ def test_a_file_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["a: [", "- 1", "!!python/object/apply:os.system ['true']"])
-def test_what_is_no_recipe_is_an_error_that_names_the_file(tmp_path, text):
+def test_an_invalid_recipe_is_an_error_that_names_the_file(tmp_path, text):
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
     with pytest.raises((DataError, OptionError), match=r"recipe\.yaml"):

@@ -61,7 +61,7 @@ def test_the_python_of_a_page_runs(page):
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda p: p.stem)
-def test_what_a_tutorial_imports_exists(page):
+def test_the_imports_of_a_tutorial_exist(page):
     for _, text in blocks_of(page):
         for line in filter(lambda line: line.startswith(("import ", "from ")), text.splitlines()):
             exec(line, {})

@@ -34,7 +34,7 @@ def test_a_near_miss_gets_a_hint_and_a_far_one_does_not():
     assert str(unknown("target", "xyz", ["b", "a"])) == "Unknown target 'xyz'. Known: a, b."
 
 
-def test_of_many_names_the_nearest_five_are_shown_and_where_the_list_is():
+def test_of_many_names_the_nearest_five_are_shown_with_the_way_to_the_list():
     names = [f"loss_{letter}" for letter in "abcdefghijklmnopqrst"]
     shown = str(unknown("method", "loss_bb", names))
     assert shown.startswith("Unknown method 'loss_bb'. Did you mean 'loss_b'? The nearest of 20: loss_b, ")

@@ -90,13 +90,13 @@ def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
     assert report["gap"]["per_class"]["bag"]["num_synthetic"] == 24 - report["data"]["class_counts"]["bag"]
     assert report["gap"]["overall"]["probe_accuracy"] > 0.5
     assert any("Being synthetic is correlated with the class" in warning for warning in report["warnings"])
-    assert "How far synthetic is from real" in (finished / "report.html").read_text()
+    assert "Gap between real and synthetic images" in (finished / "report.html").read_text()
     before = gap.stat().st_mtime_ns
     experiment.run(photos, finished, recipe, command="synaug run photos")
     assert gap.stat().st_mtime_ns == before
 
 
-def test_a_gap_that_an_earlier_call_left_out_is_measured_by_the_next(finished, tmp_path):
+def test_a_gap_missing_from_an_earlier_call_is_measured_by_the_next(finished, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     gap = RunPaths(run).gap
@@ -106,7 +106,7 @@ def test_a_gap_that_an_earlier_call_left_out_is_measured_by_the_next(finished, t
     assert gap.read_text() == before
 
 
-def test_where_nothing_is_made_there_is_no_gap(photos, recipe, tmp_path):
+def test_if_nothing_is_made_there_is_no_gap(photos, recipe, tmp_path):
     nothing = with_overrides(recipe, {"plan.target": 1})
     report = experiment.run(photos, tmp_path / "run", nothing, methods=("synaug_stage1",))
     assert report["gap"] == {}
@@ -156,7 +156,7 @@ def test_a_run_that_is_interrupted_and_repeated_equals_one_that_is_not(photos, r
     assert scores(tmp_path / "run") == scores(finished)
 
 
-def test_a_signal_ends_a_real_process_with_75_and_it_can_go_on(photos, recipe, tmp_path):
+def test_a_signal_ends_a_real_process_with_75_and_it_can_resume(photos, recipe, tmp_path):
     path = tmp_path / "recipe.yaml"
     long = with_overrides(recipe, {"train.stage1.steps": 2000})
     path.write_text(long.model_dump_json())  # JSON is YAML
@@ -196,7 +196,7 @@ def gray(prompts, *, seeds):
     ]
 
 
-def test_a_callable_of_ones_own_may_make_the_images(photos):
+def test_a_custom_callable_may_make_the_images(photos):
     evened_out = package.balance(photos, generator=gray, options={"quality.gates": []})
     counts = class_counts(evened_out.labels, evened_out.num_classes)
     assert len(set(counts.tolist())) == 1
@@ -204,13 +204,13 @@ def test_a_callable_of_ones_own_may_make_the_images(photos):
     assert "" in set(evened_out.frame["path"])  # nothing remains on disk
 
 
-def test_balance_keeps_its_images_where_it_is_told_to(photos, tmp_path):
+def test_balance_keeps_its_images_in_the_given_folder(photos, tmp_path):
     evened_out = package.balance(photos, generator=gray, out=tmp_path / "run", options={"quality.gates": []})
     synthetic = evened_out.rows(evened_out.is_synthetic)
     assert all(synthetic.absolute_path(row).is_file() for row in range(len(synthetic)))
 
 
-def test_what_an_earlier_shard_accepted_counts_as_there(photos, tmp_path):
+def test_images_accepted_by_an_earlier_shard_count_as_existing(photos, tmp_path):
     options = make_recipe({"plan": {"model": "embedded"}, "quality": {"gates": ["collapse"], "max_attempts": 1}})
     manifest = plan_stage.load_data(photos, options)
     plan_stage.write_run(manifest, plan_stage.drafted_plan(manifest, options), tmp_path, options, source="photos")
@@ -226,7 +226,7 @@ def black(prompts, *, seeds):
     return [Image.new("RGB", (28, 28)) for _ in seeds]
 
 
-def test_images_that_are_all_rejected_are_an_error_that_says_so(photos, tmp_path):
+def test_images_that_are_all_rejected_are_a_clear_error(photos, tmp_path):
     with pytest.raises(IncompleteError, match=r"missing.*attempt.*rejected \(120 broken\)"):
         package.balance(photos, generator=black, out=tmp_path / "run", options={"quality.gates": ["broken"]})
 
@@ -249,7 +249,7 @@ def test_a_result_of_other_synthetic_images_is_not_kept(finished, tmp_path):
     assert not run.checkpoint("synaug_stage1", 0).exists()
 
 
-def test_the_lock_file_says_which_model_made_the_images_and_under_which_license(finished):
+def test_the_lock_file_records_the_model_and_its_license(finished):
     model = json.loads((finished / "synaug.lock.json").read_text())["model"]
     weights = find_model("embedded").weights
     assert weights is not None
@@ -257,7 +257,7 @@ def test_the_lock_file_says_which_model_made_the_images_and_under_which_license(
     assert model == about
 
 
-def test_the_report_says_where_the_embedded_generator_knows_no_such_classes(finished):
+def test_the_report_warns_if_the_embedded_generator_does_not_know_the_classes(finished):
     from synaug.pipeline.reporting.notes import IN_DOMAIN, OUT_OF_DOMAIN, warnings
     from synaug.synthesis.planning.plan_file import read_plan
 

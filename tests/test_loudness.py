@@ -53,7 +53,7 @@ def test_quiet_still_prints_errors_and_verbose_their_traceback(synaug, tmp_path)
 
 
 @pytest.mark.parametrize("option", ["--verbose", "--quiet", "--seed"])
-def test_an_option_before_the_command_is_told_its_place(synaug, option):
+def test_an_option_before_the_command_is_an_error_with_its_place(synaug, option):
     done = synaug(option, "count", "photos")
     assert (done.code, "after its name" in " ".join(done.err.replace("│", " ").split())) == (2, True)
     assert "after its name" not in synaug("count", "photos", "--nonsense").err

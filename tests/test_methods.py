@@ -109,7 +109,7 @@ def test_the_report_holds_every_method_and_draws_losses(trained):
     assert "Training loss" in (run / "report.html").read_text()
 
 
-def test_what_two_methods_share_is_counted_once_for_each_seed_by_hand():
+def test_features_that_two_methods_share_are_counted_once_per_seed_by_hand():
     seconds = {"cross_entropy": 10.0, "crt": 12.0}  # crt starts from cross_entropy
     results = [{"method": name, "seed": seed, "seconds": seconds[name]} for seed in (0, 1) for name in seconds]
     assert report_stage.training_seconds(results, Recipe()) == 24
@@ -137,7 +137,7 @@ def test_every_loss_mixing_sampler_head_and_schedule_has_a_method():
 
 
 @pytest.mark.parametrize("name", sorted(METHODS.keys() - {"classifier_only"}))
-def test_a_name_says_whether_synthetic_images_are_learned_from(name):
+def test_methods_on_synthetic_images_are_named_synaug(name):
     method = METHODS[name]
     assert (method.data == "evened_out") == name.startswith("synaug")
     if method.starts_from not in (None, "pretrained_features"):  # that one was not trained on the run's images
@@ -171,7 +171,7 @@ def test_a_method_of_real_images_is_retrained_on_all_of_them(recipe):
     assert chosen == {"crt": "all_real", "synaug_crt": "evened_out", "classifier_only": "evened_out"}
 
 
-def test_a_misspelt_override_names_the_nearest(recipe):
+def test_a_misspelled_override_names_the_nearest(recipe):
     with pytest.raises(OptionError, match=r"Did you mean 'stage1\.weight_decay'"):
         with_overrides(recipe, {"methods": {"focal": {"stage1": {"weight_dekay": 0.5}}}})
 
@@ -209,19 +209,19 @@ def test_methods_that_need_groups_guess_those_of_synthetic_images(recipe, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["group_dro", "synaug_group_balanced"])
-def test_a_method_that_needs_groups_says_so_before_anything_is_trained(run, name):
+def test_a_method_that_needs_groups_fails_before_anything_is_trained(run, name):
     with pytest.raises(OptionError, match=rf"method {name}.*groups,.*images.*attribute"):
         train(Run.open(run), methods=["focal", name])
     assert not (run / "checkpoints" / "focal-0").exists()
 
 
-def test_without_the_number_of_attributes_groups_are_not_asked_for():
+def test_without_the_number_of_attributes_groups_are_not_required():
     check_methods(["group_dro"], Recipe())
     with pytest.raises(OptionError, match="needs groups"):
         check_methods(["group_dro"], Recipe(), num_attributes=1)
 
 
-def test_group_dro_gives_synthetic_images_a_group_of_their_own_if_asked(recipe, tmp_path, monkeypatch):
+def test_group_dro_gives_synthetic_images_their_own_group_on_request(recipe, tmp_path, monkeypatch):
     labels, attributes = np.repeat([0, 1], [8, 4]), np.arange(12) % 2
     pixels = np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)
     named = {"class_names": ("land", "water"), "attribute_names": ("day", "night")}
@@ -245,7 +245,7 @@ def test_group_dro_gives_synthetic_images_a_group_of_their_own_if_asked(recipe, 
         assert bool((used.groups[~used.is_synthetic] < 4).all())
 
 
-def test_where_groups_come_from_is_checked():
+def test_the_source_of_groups_is_checked():
     with pytest.raises(OptionError, match=r"methods\.x\.groups_from: focal.*groups;"):
         method_named("x", make_recipe({"methods": {"x": {"method": "focal", "groups_from": OWN}}}))
     recipe = make_recipe({"methods": {"x": {"method": "group_dro", "groups_from": "focall"}}})
@@ -301,7 +301,7 @@ def track(run, recipe):
     assert locked_recipe(RunPaths(run)).train.track == "tensorboard"
 
 
-def test_tensorboard_is_told_the_losses(run, recipe):
+def test_tensorboard_receives_the_losses(run, recipe):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -411,7 +411,7 @@ def test_a_study_of_an_unknown_class_names_the_known():
         selected(study_sets(), ImagesOptions(replaced_classes=("c",)))
 
 
-def test_groups_are_balanced_by_hand_and_only_where_they_are_known():
+def test_groups_are_balanced_by_hand_and_only_if_they_are_known():
     labels, attributes = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]), torch.tensor([0, 0, 0, 1, 0, 1, 1, -1])
     groups = torch.where(attributes < 0, -1, 2 * labels + attributes)
     images = torch.zeros(8, 1, 4, 4, dtype=torch.uint8)
@@ -492,7 +492,7 @@ def test_all_real_images_are_weighted_by_class_and_only_group_rows_by_group():
     assert not torch.equal(last_layer("group_retrained", grouped), last_layer("cross_entropy_retrained", grouped))
 
 
-def test_the_validation_split_is_learned_from_only_where_there_is_one():
+def test_the_validation_split_is_learned_from_only_if_there_is_one():
     data = small_groups([0, 0, 1, 1, 2, 2, 3, 3])
     assert methods.retraining_set(Sets(data, data, data, data), "validation", seed=0) is data
     with pytest.raises(OptionError, match="needs a validation split, and the data have none"):
@@ -502,7 +502,7 @@ def test_the_validation_split_is_learned_from_only_where_there_is_one():
 @pytest.mark.parametrize(
     "name", ["crt", "lws", "tau_norm", "max_norm", "nearest_class_mean", "dfr", "feature_sampling"]
 )
-def test_last_layers_of_the_literature_do_not_inherit_what_is_made_for_synaug(name):
+def test_last_layers_of_the_literature_do_not_inherit_options_for_synaug(name):
     shared = make_recipe({"train": {"retrain": {"data": "balanced_real", "regularization": 0.01}}})
     options = methods.retrain_options(name, shared)
     assert options.data == "all_real"
@@ -517,7 +517,7 @@ def test_a_strength_that_a_last_layer_would_ignore_is_refused(name):
 
 
 @pytest.mark.parametrize("name", ["upper_bound", "upper_bound_mixup"])
-def test_a_bound_does_not_inherit_the_mixing_of_the_recipe_and_says_that_it_is_one(name):
+def test_a_bound_does_not_inherit_the_mixing_of_the_recipe_and_is_marked_as_a_bound(name):
     recipe = make_recipe({"train": {"stage1": {"mixing": "domain_mixup", "mixup_alpha": 1.0}}})
     stage = methods.stage_options(name, recipe, 100)
     assert (stage.mixing, stage.mixup_alpha) in (("none", 1.0), ("mixup", 0.2))

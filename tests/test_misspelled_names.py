@@ -1,4 +1,4 @@
-"""Test that each name that somebody may misspell is answered with the nearest known one."""
+"""Test that each name that somebody may misspell gets the nearest known one as a hint."""
 
 import re
 
@@ -71,7 +71,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "given", "near", "call"), CASES, ids=[f"{kind} {given}" for kind, given, *_ in CASES])
-def test_a_misspelled_name_is_answered_with_the_nearest(kind, given, near, call):
+def test_a_misspelled_name_gets_the_nearest_as_a_hint(kind, given, near, call):
     with pytest.raises(OptionError) as raised:
         call()
     said = re.search(r"Unknown (.+?) '(.+?)'\. Did you mean '(.+?)'", str(raised.value))

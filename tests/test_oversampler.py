@@ -38,7 +38,7 @@ def sampler(strategy="auto", **options):
     return SyntheticOverSampler(strategy, generator=noise, options=NO_GATES, random_state=0, **options)
 
 
-def test_arrays_come_back_with_the_synthetic_ones_behind():
+def test_arrays_come_back_followed_by_the_synthetic_ones():
     made = sampler()
     images, labels = made.fit_resample(IMAGES, LABELS)
     assert (images[:7] == IMAGES).all()
@@ -114,7 +114,7 @@ COUNTS = st.lists(st.integers(1, 30), min_size=2, max_size=5).filter(lambda c: m
 
 
 @given(COUNTS, st.sampled_from(["auto", "minority", "not minority", "not majority", "all"]))
-def test_the_strategies_ask_for_what_imbalanced_learn_asks_for(counts, strategy):
+def test_the_strategies_request_the_counts_of_imbalanced_learn(counts, strategy):
     labels = np.repeat(np.arange(len(counts)), counts)
     assert images_to_make(labels, strategy) == dict(check_sampling_strategy(strategy, labels, "over-sampling"))
 
@@ -125,7 +125,7 @@ def test_ratios_dicts_and_callables_too(strategy):
     assert images_to_make(labels, strategy) == dict(check_sampling_strategy(strategy, labels, "over-sampling"))
 
 
-def test_a_dict_is_met_to_the_image():
+def test_a_dict_of_counts_is_met_exactly():
     _, labels = sampler({"eel": 3, "cat": 6}).fit_resample(IMAGES, LABELS)
     assert Counter(labels.tolist()) == {"cat": 6, "dog": 2, "eel": 3}
 
@@ -149,7 +149,7 @@ def test_a_ratio_that_is_reached_already_is_named():
         images_to_make(np.repeat([0, 1], [8, 3]), 0.2)
 
 
-def test_numbers_need_names_where_a_model_draws():
+def test_numbers_need_names_if_a_model_generates():
     with pytest.raises(OptionError, match=r"y holds numbers such as 0.*Give class_names"):
         SyntheticOverSampler(model="embedded").fit_resample(IMAGES, [0] * 4 + [1] * 3)
     with pytest.raises(OptionError, match=r"class_names.*classes \[0, 1\]"):
@@ -172,7 +172,7 @@ def test_names_are_what_the_generator_is_prompted_with():
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (IMAGES[0, ..., 0].repeat(2, 0)[:7], r"X is uint8 of shape \(7, 5\); allowed are images of shape \(N, H, W\)"),
+        (IMAGES[0, ..., 0].repeat(2, 0)[:7], r"X is uint8 of shape \(7, 5\); allowed: images of shape \(N, H, W\)"),
         (IMAGES - 300.0, r"The set of float64 images has pixels from -300"),
         ([[1.0]] * 7, "Image 0 has the shape"),
         (3, "X is int, not a collection"),
@@ -181,12 +181,12 @@ def test_names_are_what_the_generator_is_prompted_with():
         (IMAGES[:3], "X has 3 images but y has 7 labels"),
     ],
 )
-def test_what_cannot_be_resampled_is_named(images, words):
+def test_unusable_images_are_named(images, words):
     with pytest.raises((DataError, OptionError), match=words):
         sampler().fit_resample(images, LABELS)
 
 
-def test_it_stands_in_a_pipeline_of_imbalanced_learn():
+def test_it_works_in_a_pipeline_of_imbalanced_learn():
     digits = load_digits()
     images = np.round(digits.images * 255 / 16).astype(np.uint8)
     rows = np.concatenate([np.flatnonzero(digits.target == digit)[: 40 if digit < 5 else 8] for digit in range(10)])
@@ -228,7 +228,7 @@ def kinds():
 
 
 @pytest.mark.parametrize(("name", "images"), [pytest.param(*each, id=each[0]) for each in kinds()])
-def test_what_comes_back_has_the_type_scale_and_shape_of_what_went_in(name, images):
+def test_synthetic_images_have_the_type_scale_and_shape_of_the_input(name, images):
     found, _ = sampler().fit_resample(images, LABELS)
     assert type(found) is type(images)
     if isinstance(images, pd.DataFrame):
@@ -295,7 +295,7 @@ def test_labels_come_back_as_they_came(y):
         (5, "not one label per image"),
     ],
 )
-def test_labels_that_are_no_classes_are_refused(y, words):
+def test_labels_that_are_not_classes_are_refused(y, words):
     with pytest.raises(DataError, match=words):
         sampler().fit_resample(IMAGES, y)
 

@@ -84,7 +84,7 @@ def test_a_file_is_trained_retrained_kept_and_loaded_for_two_seeds(planned, syna
     assert RunPaths(run).result("cross_entropy", 0).exists()
 
 
-def test_run_trains_several_seeds_goes_on_after_a_stop_and_reports_mean_and_deviation(
+def test_run_trains_several_seeds_resumes_after_a_stop_and_reports_mean_and_deviation(
     photos, recipe, tmp_path, synaug, monkeypatch
 ):
     out, loads, calls = tmp_path / "run", [], iter(range(1000))

@@ -115,7 +115,7 @@ def test_a_stage_alone_parses_its_plan_once_and_reads_its_journals_twice(stage, 
     assert 1 <= opened["worker-0-of-1.jsonl"] <= 2
 
 
-def test_what_another_process_appends_is_seen(images, tmp_path):
+def test_records_appended_by_another_process_are_seen(images, tmp_path):
     recipe = with_overrides(Recipe(), OPTIONS)
     run(images, tmp_path / "run", recipe, generator=draw, methods=["cross_entropy"])
     plan = read_plan(tmp_path / "run" / "plan.json")

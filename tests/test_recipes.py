@@ -103,7 +103,7 @@ def tiny(path, data, tmp_path, *, model="embedded"):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_names_its_data_the_usual_model_and_only_what_there_is(path, tmp_path):
+def test_a_recipe_names_its_data_the_usual_model_and_only_existing_names(path, tmp_path):
     chosen = read_experiment(str(path), data=tmp_path)
     assert chosen.recipe.data.benchmark == chosen.recipe.name == path.stem
     assert chosen.recipe.plan.model == STABLE_DIFFUSION

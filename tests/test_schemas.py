@@ -47,7 +47,7 @@ def test_the_schema_of_a_report_lists_what_scripts_rely_on(synaug):
     assert schema["$defs"]["Result"]["properties"]["accuracy"]["anyOf"][0]["maximum"] == 1
 
 
-def test_the_schema_of_a_recipe_knows_every_section_of_the_demos_recipe(synaug):
+def test_the_schema_of_a_recipe_has_every_section_of_the_demos_recipe(synaug):
     schema = json.loads(synaug("schema", "recipe").out)
     sections = set(yaml.safe_load(demo_recipe().read_text())) - {"bench"}
     assert sections <= set(schema["properties"])

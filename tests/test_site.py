@@ -45,7 +45,7 @@ def test_the_site_loads_nothing_from_elsewhere(site):
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="needs the chromium browser")
-def test_the_search_finds_something_where_the_site_is_opened_from_the_disk(site, tmp_path):
+def test_the_search_works_if_the_site_is_opened_from_the_disk(site, tmp_path):
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"]
     command = [
         "chromium",

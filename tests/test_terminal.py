@@ -74,7 +74,7 @@ def test_json_is_json_in_any_encoding(synaug, work, monkeypatch, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_columns_stay_aligned_where_names_are_escaped(synaug, work, monkeypatch, encoding):
+def test_columns_stay_aligned_if_names_are_escaped(synaug, work, monkeypatch, encoding):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding))
     synaug("count", work / "data")
@@ -96,7 +96,7 @@ def test_no_name_and_no_number_is_cut_in_a_narrow_terminal(synaug, work, monkeyp
 
 
 @pytest.mark.parametrize("width", [4, 9, 20, 80])
-def test_a_table_folds_what_it_has_no_room_for(width):
+def test_a_table_folds_cells_that_do_not_fit(width):
     console = Console(file=io.StringIO(), width=width)
     table = Table()
     table.add_column("class")
@@ -168,7 +168,7 @@ def test_a_closed_pipe_ends_quietly(work, name):
     assert b"Error" not in done.stderr
 
 
-def test_a_full_disk_is_named_where_the_result_cannot_be_printed():
+def test_a_full_disk_is_named_if_the_result_cannot_be_printed():
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "synaug", "datasets"], stdout=full, stderr=subprocess.PIPE, check=False

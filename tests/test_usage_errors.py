@@ -12,7 +12,7 @@ def numeric_options():
                 yield name, parameter.opts[0], parameter.type_descriptor.parameter_info
 
 
-def test_a_number_that_is_refused_is_repeated_with_what_is_allowed(synaug, monkeypatch):
+def test_a_refused_number_is_repeated_with_the_allowed_range(synaug, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     options = list(numeric_options())
     assert len(options) > 20

@@ -21,7 +21,7 @@ _WORDS: dict[Any, str] = {
 }
 _LISTS: dict[Any, str] = {str: "a list such as [a, b]", float: "a list of numbers such as [0.5, 0.5]"}
 _OVERRIDES: dict[str, type[BaseModel]] = {"stage1": StageOptions, "retrain": RetrainOptions}
-"""What the dicts of the same names in ``MethodOptions`` are validated as."""
+"""The sections that validate the dicts of the same names in ``MethodOptions``."""
 
 
 def allowed_values(annotation: Any, limits: Iterable[object] = ()) -> str:

@@ -98,11 +98,11 @@ def run(
         generator: replaces the diffusion model; see ``synthesis.generators.diffusion``.
         cluster: Ray cluster whose workers generate the images.
         methods: names of ``METHODS``.
-        seeds: training seeds, including the recipe's own; all use the same images, and the report has the means.
+        seeds: training seeds, including the recipe's own; all use the same images, and the report shows the means.
         command: shell command that repeats the run, for the report.
         source_name: name of the data in the report; default: their path.
-        preset: ``quick`` trains only last layers if pretrained weights are available. The options that a preset
-            changes, ``pipeline.pretraining.PRESETS``, are not set here.
+        preset: ``quick`` trains only last layers if pretrained weights are available. The options of the preset in
+            ``pipeline.pretraining.PRESETS`` are set by the caller.
         notify: called before the first image is generated, with each warning that should not wait for the report.
         progress: called with the progress so far.
 
@@ -184,7 +184,7 @@ def prepared(
         recipe: all options.
         methods: names of ``METHODS``.
         preset: as for ``run``.
-        is_own: whether a generator of the caller's makes the images, so that the recipe's model is not needed.
+        is_own: whether the caller passes a generator, so that the recipe's model is not needed.
         notify: called with each warning.
         progress: called with the progress so far.
     """

@@ -150,7 +150,7 @@ class SyntheticOverSampler(BaseEstimator):  # type: ignore[misc]
         if self.class_names is None:
             if self.generator is None and any(not isinstance(label, str) for label in classes):
                 raise OptionError(
-                    f"y holds numbers such as {classes[0]!r}, and the model draws what a name says. "
+                    f"y holds numbers such as {classes[0]!r}, but the prompts need a name for each class. "
                     "Give class_names: a dict, or a list whose k-th name belongs to class k."
                 )
             return dict(zip(classes, label_texts(classes, where="y"), strict=True))

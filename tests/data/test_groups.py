@@ -40,7 +40,7 @@ def test_group_counts_of_waterbirds():
     assert counts.tolist() == WATERBIRDS.tolist()
 
 
-def test_unknown_attribute_is_no_group():
+def test_unknown_attribute_is_in_no_group():
     with pytest.raises(DataError, match=r"attribute.*1.*2 images"):
         group_ids(labels=np.array([0, 1]), attributes=np.array([0, -1]), num_attributes=2)
 

@@ -29,7 +29,7 @@ def test_from_arrays_has_all_columns():
     ("images", "labels", "options", "words"),
     [
         (GRAY, [0, 1], {}, "There are 3 images but 2 labels"),
-        (GRAY, [0, 1, 2], {}, "The label 2 is out of range; allowed are 0 to 1"),
+        (GRAY, [0, 1, 2], {}, "The label 2 is out of range; allowed: 0 to 1"),
         (GRAY.astype(float), [0, 1, 1], {}, r"Image 0 is float64 of shape \(2, 2\)"),
         (np.zeros((3, 2, 2, 4), np.uint8), [0, 1, 1], {}, r"shape \(2, 2, 4\)"),
         (GRAY, [0, 1, 1], {"attributes": [0]}, "3 images but 1 attributes"),
@@ -39,7 +39,7 @@ def test_from_arrays_has_all_columns():
             {"attributes": [0, 0, 1], "attribute_names": ["a"]},
             "The attribute 1 is out of range; allowed",
         ),
-        (GRAY, [0, 1, 1], {"split": "training"}, "split is 'training'; allowed are train, validation, test"),
+        (GRAY, [0, 1, 1], {"split": "training"}, "split is 'training'; allowed: train, validation, test"),
         (GRAY, [0, 1, 1], {"split": ["train"]}, "3 images but 1 splits"),
     ],
 )
@@ -95,7 +95,7 @@ def test_the_root_and_the_quarantined_are_kept(tmp_path):
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"nonsense" * 10])
-def test_what_is_no_manifest_is_refused(tmp_path, data):
+def test_invalid_manifests_are_refused(tmp_path, data):
     (tmp_path / "m.parquet").write_bytes(data)
     with pytest.raises(DataError, match=r"m.parquet is not a manifest of synaug"):
         read_manifest(tmp_path / "m.parquet")

@@ -113,9 +113,9 @@ def test_a_file_address_outside_the_folder_of_the_table_is_refused(folder, tmp_p
 @pytest.mark.parametrize(
     ("name", "words"),
     [("a.xlsx", "Save the sheet as CSV"), ("a.zip", "Unpack it"), ("a.json", "one JSON object per line"),
-     ("a.npz", "in Python"), ("a.doc", "known are the suffixes")],
+     ("a.npz", "in Python"), ("a.doc", "supported suffixes")],
 )  # fmt: skip
-def test_a_file_that_is_no_table_is_refused_with_the_way_out(tmp_path, name, words):
+def test_a_file_that_is_not_a_table_is_refused_with_the_way_out(tmp_path, name, words):
     (tmp_path / name).write_bytes(b"PK")
     with pytest.raises(DataError, match=words):
         synaug.read_data(tmp_path / name)
@@ -197,7 +197,7 @@ def test_a_column_that_may_be_the_split_is_named_if_it_is_not_read(folder, name,
     assert any(f"--split-column {name}" in note for note in found.notes)
 
 
-def test_the_layout_tells_recognized_columns_from_named_ones(folder):
+def test_the_layout_distinguishes_recognized_columns_from_named_ones(folder):
     found = synaug.read_data(table(folder, BOTH), DataOptions(label="label", near_duplicates=False))
     assert "'label' (label, by option)" in found.layout
     assert "'path' (path)" in found.layout
@@ -245,7 +245,7 @@ def test_other_class_names_are_not_noted(tmp_path, save_image, name):
 @pytest.mark.parametrize(
     "source", ["", "  ", "https://example.org/t.csv", "s3://bucket/photos", "a\0b", "x" * 300, f"a/{'y' * 256}/b"]
 )
-def test_what_is_no_path_is_refused(source):
+def test_invalid_sources_are_refused(source):
     with pytest.raises((DataError, OptionError)):
         synaug.read_data(source)
 

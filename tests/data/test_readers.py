@@ -165,7 +165,7 @@ def test_a_class_folder_without_images_is_left_out_and_noted(tmp_path):
 
 def test_no_table(tmp_path):
     (tmp_path / "data.xlsx").write_bytes(b"")
-    with pytest.raises(DataError, match=r"is not a table; known are the suffixes .csv, .tsv"):
+    with pytest.raises(DataError, match=r"is not a table; supported suffixes: .csv, .tsv"):
         read_data(tmp_path / "data.xlsx")
 
 
@@ -343,7 +343,7 @@ def test_a_manifest_is_returned_as_it_is_or_read_back(tmp_path):
         ("path,label\n/etc/a.png,x\nb.png,y\n", "'/etc/a.png' is not allowed"),
         ("path,label\na.png,t-shirt/top\nb.png,y\n", "'t-shirt/top' has a path separator"),
         ("path,label\na.png,.x\nb.png,y\n", "'.x' starts with a dot"),
-        (f"path,label\na.png,{'x' * 256}\nb.png,y\n", "has 256 bytes, allowed are 255"),
+        (f"path,label\na.png,{'x' * 256}\nb.png,y\n", "has 256 bytes, but at most 255 are allowed"),
         ("path,label,split\na.png,x,0\nb.png,y,2\n", "no training images in class 'y'"),
         ("path,label\na.png,x\nc.png,y\n", "c.png cannot be read: No such file"),
     ],
@@ -353,7 +353,7 @@ def test_bad_csv(tmp_path, text, words):
         read_data(table(place(tmp_path, "a.png", "b.png"), text))
 
 
-def test_a_misspelt_column_names_the_nearest(tmp_path):
+def test_a_misspelled_column_names_the_nearest(tmp_path):
     path = table(tmp_path, "path,color\na.png,x\n")
     with pytest.raises(DataError, match=r"label column 'colour'..*'color'..*columns: path, col"):
         read_data(path, DataOptions(label="colour"))

@@ -1,4 +1,4 @@
-"""Several attributes at once: each alone, their combinations, and what has none, from the table to the report."""
+"""Several attributes at once: each alone, their combinations, and images without any, from the table to the report."""
 
 import json
 

@@ -108,7 +108,7 @@ def test_the_seed_decides_the_draw():
 
 
 @given(some_labels, st.floats(0.05, 0.95), seeds)
-def test_every_class_trains_and_where_it_can_is_tested(labels, fraction, seed):
+def test_every_class_trains_and_if_possible_is_tested(labels, fraction, seed):
     manifest = with_test_split(manifest_of(labels), fraction, seed)
     all_counts = class_counts(labels, 4)
     test = class_counts(manifest.split("test").labels, 4)

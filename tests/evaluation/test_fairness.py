@@ -115,6 +115,6 @@ def test_unknown_attributes_are_refused():
         fairness_report(**by_hand | {"attributes": np.full(8, -1)})
 
 
-def test_a_misspelt_argument_is_refused():
+def test_a_misspelled_argument_is_refused():
     with pytest.raises(TypeError, match="num_attribute"):
         fairness_report(**by_hand, num_attribute=2)

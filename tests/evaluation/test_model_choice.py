@@ -49,7 +49,7 @@ def test_of_equal_ones_the_first_is_taken():
     assert chosen_name(standings(["a", "b"], right((7, 7), (7, 7)), LABELS, "mean_recall")) == "a"
 
 
-def test_the_worst_group_counts_where_it_is_asked_for():
+def test_the_worst_group_counts_if_it_is_requested():
     both = right((9, 6), (3, 10))
     assert [each.score for each in standings(["a", "b"], both, LABELS, "worst_group_accuracy")] == [0.6, 0.3]
     assert chosen_name(standings(["a", "b"], both, LABELS, "worst_group_accuracy")) == "a"

@@ -62,7 +62,7 @@ def test_a_class_that_is_only_predicted_has_no_recall():
     assert found["per_class"] == {"a": 0.5}
 
 
-def test_a_group_that_is_not_there_is_undefined():
+def test_a_missing_group_is_undefined():
     found = evaluate_predictions(ANIMALS.iloc[[0, 2, 3]], attributes=["gender"])["fairness"]["gender"]
     assert math.isnan(found["accuracy_by_group"]["cat x m"])
 
@@ -76,7 +76,7 @@ def test_scores_can_be_written_as_json():
     json.dumps(evaluate_predictions(ANIMALS, attributes=["gender"]), allow_nan=False)
 
 
-def test_a_missing_column_is_named_with_those_there_are():
+def test_a_missing_column_is_named_with_the_existing_ones():
     with pytest.raises(DataError, match=r"no attribute column 'age'\. Its columns: label, prediction, gender"):
         evaluate_predictions(ANIMALS, attributes=["age"])
 
@@ -101,13 +101,13 @@ def test_a_missing_file_is_named(tmp_path):
         read_predictions(tmp_path / "p.csv")
 
 
-def test_a_file_that_is_no_table_is_refused(tmp_path):
+def test_a_file_that_is_not_a_table_is_refused(tmp_path):
     (tmp_path / "p.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="is not UTF-8 text"):
         read_predictions(tmp_path / "p.csv")
 
 
-def test_the_usual_names_of_others_and_columns_that_are_no_frame():
+def test_the_usual_column_names_of_others_and_dicts_of_columns_are_accepted():
     columns = {"y_true": ANIMALS["label"], "y_pred": ANIMALS["prediction"].to_numpy(), "gender": ["f", "m", "f", "m"]}
     assert evaluate_predictions(columns, attributes=["gender"]) == evaluate_predictions(ANIMALS, attributes=["gender"])
     columns = {"y_true": pd.Series(["a", "b"], index=[7, 8]), "guess": ["a", "a"]}
@@ -183,7 +183,7 @@ def column(values):
         "predictions.csv",
     ],
 )
-def test_what_holds_no_predictions_is_refused_in_words(table):
+def test_a_table_without_predictions_is_refused(table):
     with pytest.raises(DataError):
         evaluate_predictions(table)
 

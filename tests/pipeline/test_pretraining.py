@@ -58,10 +58,10 @@ def test_small_photographs_are_not_enlarged_to_the_side_of_the_weights(plan, at_
 
     assert [side((size, 40)) for size in (64, 130, 500)] == [128, 160, 224]
     assert side((500, 500), image_size=96) == 96
-    assert side((64, 64), network=at_hand) is None  # the weights of a network that was asked for decide
+    assert side((64, 64), network=at_hand) is None  # the weights of a requested network decide
 
 
-def test_without_weights_training_starts_from_scratch_and_says_so(plan, none_at_hand):
+def test_without_weights_training_starts_from_scratch_with_a_note(plan, none_at_hand):
     recipe, sentence = resolve_pretraining(Recipe(), plan)
     assert (recipe.train.pretrained, recipe.train.network) == (False, "auto")
     assert "scratch" in sentence
@@ -73,7 +73,7 @@ def test_small_images_start_from_scratch(plan, at_hand):
     assert resolve_pretraining(changed(image_size=64), small)[0].train.pretrained is True
 
 
-def test_what_was_asked_for_is_kept(plan, at_hand, none_at_hand):
+def test_requested_options_are_kept(plan, at_hand, none_at_hand):
     assert resolve_pretraining(changed(pretrained=False), plan)[0].train.pretrained is False
     assert (
         resolve_pretraining(changed(network="resnet8"), plan)[0].train
@@ -120,7 +120,7 @@ def test_an_undecided_start_counts_as_from_scratch():
     assert options_of("cross_entropy", Recipe()) == options_of("cross_entropy", changed(pretrained=False))
 
 
-def test_fine_tuning_takes_its_own_few_epochs_unless_some_are_asked_for():
+def test_fine_tuning_takes_its_own_few_epochs_unless_some_are_requested():
     def steps(recipe):
         return stage_options("fine_tuned", recipe, 320).steps
 

@@ -146,7 +146,7 @@ def test_a_changed_plan_or_manifest_stops_and_the_same_plan_command_repairs_it(p
     assert synaug("status", planned).code == 0
 
 
-def test_moved_data_are_trained_on_where_they_were_compared(planned, photos, small, synaug, tmp_path):
+def test_moved_data_are_trained_on_at_the_compared_path(planned, photos, small, synaug, tmp_path):
     moved = photos.rename(tmp_path / "moved")
     assert synaug("train", planned, "--methods", "cross_entropy").code == 4
     assert synaug("plan", moved, "--recipe", small / "r.yaml", "--out", planned).code == 0

@@ -1,4 +1,4 @@
-"""What surrounds a run: another user of a group, streams that are closed or full, odd objects and names in its path.
+"""The surroundings of a run: another user of a group, closed or full streams, odd objects and names in its path.
 
 Commands run in forked children, which change their user, umask or streams.
 """

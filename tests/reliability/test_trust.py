@@ -145,7 +145,7 @@ CARDS = {
 
 
 @pytest.mark.parametrize("files", CARDS.values(), ids=CARDS)
-def test_verify_asks_datasets_only_about_files_of_the_folder(tmp_path, files, monkeypatch):
+def test_verify_lets_datasets_read_only_files_of_the_folder(tmp_path, files, monkeypatch):
     datasets = pytest.importorskip("datasets")
     folder = exported(tmp_path)
     assert verify.verify_dataset(folder) == []
@@ -158,7 +158,7 @@ def test_verify_asks_datasets_only_about_files_of_the_folder(tmp_path, files, mo
     sums = [f"{storage.file_digest(card)}  README.md" if line.endswith("  README.md") else line for line in sums]
     (folder / "SHA256SUMS").write_text("\n".join(sums) + "\n")
     (problem,) = verify.verify_dataset(folder)
-    assert "datasets was not asked to load the folder" in problem
+    assert "datasets did not load the folder" in problem
     assert asked == []
     assert named_elsewhere(folder)
 

@@ -80,7 +80,7 @@ def test_a_bench_folder_of_the_users_is_refused(synaug, work):
     assert state(work) == before
 
 
-def test_a_run_below_the_images_can_be_repeated_and_is_no_class(synaug, work, monkeypatch):
+def test_a_run_below_the_images_can_be_repeated_and_is_not_a_class(synaug, work, monkeypatch):
     monkeypatch.chdir(work / "photos")
     first = synaug("plan", ".", "--recipe", "../r.yaml")
     assert first.code == 0, first.err
@@ -93,7 +93,7 @@ def test_a_run_below_the_images_can_be_repeated_and_is_no_class(synaug, work, mo
     assert list(json.loads(other.out)["have"]) == ["bag", "boot", "coat"]
 
 
-def test_an_export_below_the_images_is_no_class(synaug, work):
+def test_an_export_below_the_images_is_not_a_class(synaug, work):
     assert synaug("run", "photos", "--recipe", "r.yaml", "--out", "run", *METHODS).code == 0
     assert synaug("export", "run", "--out", "photos/balanced").code == 0
     assert synaug("export", "run", "--out", "photos/bag/deep/model", "--classifier", "synaug_stage1").code == 0
@@ -102,7 +102,7 @@ def test_an_export_below_the_images_is_no_class(synaug, work):
     assert len(read_data(work / "photos" / "balanced")) > 13
 
 
-def test_a_folder_named_runs_that_is_no_run_is_a_class_like_any_other(work, save_image):
+def test_a_folder_named_runs_that_is_not_a_run_is_a_class_like_any_other(work, save_image):
     save_image(work / "photos" / "runs" / "0.png")
     assert "runs" in read_data(work / "photos").class_names
 
@@ -272,7 +272,7 @@ def test_malformed_columns_are_bad_data(manifest, columns):
 # ---------------------------------------------------------------- two at once
 
 
-def test_an_export_beside_generate_has_what_was_finished_and_takes_nothing_away(synaug, work):
+def test_an_export_beside_generate_has_the_finished_images_and_removes_none(synaug, work):
     from synaug.data.export.verify import verify_dataset
     from synaug.pipeline.export import export
     from synaug.pipeline.generate import generate
@@ -349,7 +349,7 @@ def test_a_pipe_in_an_export_is_named_and_nothing_waits_for_it(synaug, work):
 
 
 @pytest.mark.parametrize("kind", ["pipe", "endless"])
-def test_what_a_person_names_is_not_waited_for(synaug, work, kind):
+def test_pipes_and_endless_files_are_not_waited_for(synaug, work, kind):
     for suffix in ("yaml", "csv", "tsv", "jsonl", "parquet", "py", "png"):
         path = work / f"x.{suffix}"
         os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")

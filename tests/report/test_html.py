@@ -57,7 +57,7 @@ def test_the_page_is_well_formed_and_needs_nothing_from_outside(content, images)
     assert "url(" not in page
 
 
-def test_every_picture_says_what_it_shows(content, images):
+def test_every_picture_has_a_description(content, images):
     page = make_report(content, images=images)
     assert all(image["alt"] for image in parsed(page).images)
     assert page.count("<svg") == page.count('role="img" aria-label=')
@@ -160,7 +160,7 @@ def test_missing_class_names_are_named(content):
         checked_report(content)
 
 
-def test_something_else_is_no_report():
+def test_other_content_is_not_a_report():
     with pytest.raises(DataError, match="must hold a report, not list"):
         checked_report([])
 
@@ -171,7 +171,7 @@ def test_making_a_report_changes_nothing_in_it(content, images):
     assert content == before
 
 
-def test_groups_and_what_is_measured_between_them_are_shown_with_their_intervals(content):
+def test_groups_and_the_measures_between_them_are_shown_with_their_intervals(content):
     content["results"][0] |= {
         "per_group": {"bag x red": 0.25, "bag x blue": None},
         "equalized_odds_difference_worst": 0.125,
@@ -219,7 +219,7 @@ def test_the_model_is_named_once_unless_images_came_from_another(content):
     assert make_report(content).count("<dt>Model</dt>") == 2
 
 
-def test_the_gap_is_shown_where_it_was_measured(content):
+def test_the_gap_is_shown_if_it_was_measured(content):
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 9], 60)
     found = gap_report(
@@ -227,7 +227,7 @@ def test_the_gap_is_shown_where_it_was_measured(content):
         real_labels=labels, synthetic_labels=labels, class_names=content["data"]["class_names"],
     )  # fmt: skip
     page = make_report(content | {"gap": gap_section(found, content["data"]["class_names"])})
-    assert "How far synthetic is from real" in page
+    assert "Gap between real and synthetic images" in page
     assert page.count("<td>n/a</td>") == 0
     parsed(page)
 

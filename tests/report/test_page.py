@@ -226,7 +226,7 @@ def with_data(report, **data):
     return report | {"data": report["data"] | data}
 
 
-def test_what_was_not_read_stands_on_top_by_reason_and_suffix(content):
+def test_skipped_files_are_listed_on_top_by_reason_and_suffix(content):
     left_out = [{"reason": "is a <b>text</b>", "suffix": ".txt", "number": 1234, "examples": ["a.txt", "b.txt"]}]
     page = make_report(with_data(content, left_out=left_out))
     assert "1,234" in page

@@ -21,7 +21,7 @@ def test_means_and_deviations_are_numpys_number_by_number():
     assert found["deviation"]["per_class"]["bag"] == pytest.approx(found["deviation"]["accuracy"])
 
 
-def test_what_is_undefined_stays_so_and_names_are_not_averaged():
+def test_undefined_values_stay_undefined_and_names_are_not_averaged():
     found = over_seeds(RUNS)["synaug"]
     assert math.isnan(found["mean"]["few"])
     assert math.isnan(found["deviation"]["few"])

@@ -48,22 +48,22 @@ def test_no_change_is_called_no_change(content):
     assert not any("lost" in sentence for sentence in said)
 
 
-def test_a_difference_within_chance_is_said_to_be_so(content):
+def test_a_difference_within_chance_is_reported_as_such(content):
     content["data"]["num_test_images"] = 40
     assert "can be chance with so few test images" in summary(content)[1]
 
 
-def test_nothing_generated_is_said(content):
+def test_an_empty_synthesis_is_reported(content):
     content["synthesis"] = {"requested": 0, "accepted": 0, "rejected": {}, "missing": 0}
     assert "No synthetic images were requested." in summary(content)
 
 
-def test_nothing_made_of_what_was_asked_is_said(content):
+def test_a_synthesis_without_any_image_is_reported(content):
     content["synthesis"] = {"requested": 50, "accepted": 0, "rejected": {}, "missing": 50}
     assert "None of the 50 planned images was generated." in summary(content)
 
 
-def test_missing_images_are_said(content):
+def test_missing_images_are_reported(content):
     content["synthesis"] |= {"accepted": 3590, "missing": 9, "rejected": {"copy": 4}}
     assert (
         "3,590 synthetic images were added. 4 of 3,594 images were rejected, all of them copies of training images. "
@@ -94,7 +94,7 @@ def test_null_is_read_as_undefined(content):
     assert all("few" not in row.best for row in results_table(content["results"]))
 
 
-def test_balanced_data_had_nothing_to_even_out(content):
+def test_balanced_data_had_nothing_to_balance(content):
     content["data"]["class_counts"] = dict.fromkeys(content["data"]["class_names"], 7)
     assert summary(content)[0] == "All 10 classes have 7 images: there was nothing to balance."
 
@@ -114,14 +114,14 @@ def test_several_seeds_give_mean_and_deviation(content_of_three_seeds):
     assert recalls(content_of_three_seeds, "synaug")["ankle boot"] == pytest.approx(0.88)
 
 
-def test_the_best_is_marked_and_the_upper_bound_is_no_rival(content):
+def test_the_best_is_marked_and_the_upper_bound_is_not_a_rival(content):
     content["results"].append(content["results"][0] | {"method": "filled", "is_bound": True, "accuracy": 0.99})
     best = [row.method for row in results_table(content["results"]) if "accuracy" in row.best]
     assert best == ["synaug"]
     assert not any("filled" in sentence for sentence in summary(content))
 
 
-def test_results_and_not_names_tell_what_used_synthetic_images(content):
+def test_results_and_not_names_determine_what_used_synthetic_images(content):
     keep(content, "cross_entropy", "synaug")
     content["results"][1] |= {"method": "mine"}
     assert compared_methods(content) == ("cross_entropy", "mine")
@@ -129,7 +129,7 @@ def test_results_and_not_names_tell_what_used_synthetic_images(content):
     assert compared_methods(content) == ("cross_entropy", None)
 
 
-def test_where_all_are_equal_none_is_marked_as_best(content):
+def test_if_all_are_equal_none_is_marked_as_best(content):
     for result in content["results"]:
         result["accuracy"] = 0.5
     assert all("accuracy" not in row.best for row in results_table(content["results"]))
@@ -145,14 +145,14 @@ def test_percent_of_nothing_is_not_available():
     assert percent(None) == percent(math.nan) == "n/a"
 
 
-def test_a_recall_measured_on_few_images_says_on_how_many(content):
+def test_a_recall_measured_on_few_images_is_given_with_their_number(content):
     content["data"]["test_class_counts"] = {"ankle boot": 12}
     assert summary(content)[0].endswith("rose from 56 % to 88 %, on only 12 test images.")
     content["data"]["test_class_counts"] = {"ankle boot": 30}
     assert summary(content)[0].endswith("rose from 56 % to 88 %.")
 
 
-def test_where_it_did_not_help_the_summary_says_so(content):
+def test_the_summary_reports_that_it_did_not_help(content):
     for result in content["results"]:
         if result["method"] == "synaug":
             result["accuracy"] = 0.4
@@ -221,7 +221,7 @@ def test_the_first_sentence_is_the_paired_difference(content):
         (0.0, (-0.01, 0.01), "as much as"),
     ],
 )
-def test_a_difference_that_is_none_or_a_loss_is_told_as_such(content, difference, ends, words):
+def test_a_missing_difference_or_a_loss_is_reported_as_such(content, difference, ends, words):
     content["comparison"] = comparison(difference, ends)
     assert words in summary(content)[0]
 

@@ -28,7 +28,7 @@ def test_an_image_with_transparency_can_be_embedded():
     assert data_uri(Image.new("RGBA", (4, 4))).startswith("data:image/png;base64,")
 
 
-def test_a_track_says_in_words_what_it_shows():
+def test_a_track_has_a_description_in_words():
     assert 'aria-label="before 56 %, after 88 %"' in recall_track(0.56, 0.88)
 
 
@@ -43,7 +43,7 @@ def test_a_loss_is_drawn_as_one():
     assert "change gain" in recall_track(0.8, 0.9)
 
 
-def test_an_interval_is_drawn_where_it_is_known():
+def test_an_interval_is_drawn_if_it_is_known():
     assert 'class="interval"' in recall_track(0.5, 0.6, interval=[0.5, 0.7])
     assert 'class="interval"' not in recall_track(0.5, 0.6, interval=[None, 0.7])
 

@@ -23,7 +23,7 @@ def test_a_missing_device_is_a_fault_of_the_environment_and_lists_the_available_
         chosen_device("cuda:77")
 
 
-def test_a_name_that_is_no_device_is_an_option_error():
+def test_a_name_that_is_not_a_device_is_an_option_error():
     with pytest.raises(OptionError, match=r"device is 'gpu'; allowed: auto, cpu, cuda"):
         chosen_device("gpu")
 

@@ -52,7 +52,7 @@ def test_the_package_stays_small_and_has_its_notices():
     assert not list((ASSETS / "tiny-diffusion").rglob("*.bin"))
 
 
-def test_the_pipeline_draws_the_class_that_it_is_asked_for(fashion, generator):
+def test_the_pipeline_draws_the_requested_class(fashion, generator):
     """A linear classifier of the real test images recognizes most of the drawn images."""
     test = fashion.split("test")
     real = np.stack([np.asarray(read_image(test, i).resize((16, 16)), np.float32) for i in range(0, len(test), 2)])

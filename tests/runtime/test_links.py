@@ -81,7 +81,7 @@ def test_a_link_in_the_way_a_person_named_is_followed(places, tmp_path):
         storage.write_text(named / "link" / "a", "2")
 
 
-def test_two_dots_lead_where_the_system_says(places, tmp_path):
+def test_two_dots_are_resolved_as_by_the_system(places, tmp_path):
     run, home = places
     os.symlink(home / "deep", tmp_path / "elsewhere")
     with pytest.raises((DataError, EnvironmentFault, FileNotFoundError)):
@@ -119,7 +119,7 @@ def test_links_with_our_token_are_neither_followed_nor_removed(places):
     assert len(list(run.iterdir())) == 3
 
 
-def test_a_link_inside_what_is_removed_is_not_followed(places):
+def test_a_link_inside_a_removed_folder_is_not_followed(places):
     run, home = places
     left = storage.make_folder(run / token_name("x", REMOVED) / "a")
     os.symlink(home, left / "link")
@@ -305,7 +305,7 @@ def test_files_of_a_group_can_be_used_by_all_of_it(tmp_path):
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a/b", "../a", "/a", "a\\b", ".a", "a.", "a ", "a\nb", "x" * 256, "\0"]
 )
-def test_a_name_that_is_no_single_component_is_refused(name):
+def test_a_name_that_is_not_a_single_component_is_refused(name):
     assert component_fault(name)
     with pytest.raises(DataError, match=r"lock.json: the method"):
         component(name, kind="method", where="lock.json")
@@ -317,7 +317,7 @@ def test_a_path_that_leaves_its_folder_is_refused(path):
         inside(path, where="journal")
 
 
-def test_names_of_ours_are_told_from_others():
+def test_our_names_are_distinguished_from_others():
     assert is_token_name(token_name("a.json"))
     assert is_token_name(token_name("é" * 200 + "\n"))
     assert len(token_name("é" * 200).encode()) < 255

@@ -26,14 +26,14 @@ def run(**environment):
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-def test_freed_blocks_are_taken_again_without_asking_the_kernel():
+def test_freed_blocks_are_reused_without_calling_the_kernel():
     was_set, faults = run()
     assert was_set
     assert faults < PAGES / 20
 
 
 @pytest.mark.parametrize("chosen", ["MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"])
-def test_what_a_person_chose_is_left_alone(chosen):
+def test_allocator_options_of_the_user_are_respected(chosen):
     was_set, faults = run(**{chosen: "131072"})
     assert not was_set
     assert faults > PAGES / 2

@@ -43,7 +43,7 @@ def test_a_folder_is_put_in_its_place_and_nothing_is_left(tmp_path, exists):
     fill(out, "1")
     assert contents(out) == whole("1")
     assert (kind_of(out), [path.name for path in tmp_path.iterdir()]) == ("export", ["out"])
-    with pytest.raises(OptionError, match=r"has '.synaug', 'a', 'deep', 'last'"):
+    with pytest.raises(OptionError, match=r"contains '.synaug', 'a', 'deep', 'last'"):
         fill(out, "2")
     assert contents(out) == whole("1")
 
@@ -117,7 +117,7 @@ def test_stopped_at_any_operation_the_same_call_ends_alike(tmp_path, monkeypatch
     assert stopped > 20
 
 
-def test_what_a_dead_process_left_of_another_content_is_removed(tmp_path):
+def test_leftovers_of_a_dead_process_with_other_content_are_removed(tmp_path):
     out = tmp_path / "out"
     with pytest.raises(ZeroDivisionError):
         fill(out, "1", before_end=lambda: 1 / 0)

@@ -31,7 +31,7 @@ def test_claiming_twice_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["report.html", "plan.json", MARKER, ".x.removed", "checkpoints/cross_entropy-0/a"])
-def test_a_folder_with_anything_of_a_persons_own_is_refused(tmp_path, name):
+def test_a_folder_with_a_users_own_files_is_refused(tmp_path, name):
     path = tmp_path / "own" / name
     path.parent.mkdir(parents=True)
     path.write_text("mine")
@@ -56,7 +56,7 @@ def test_a_marker_that_is_a_link_to_a_real_one_does_not_count(tmp_path):
         claim(tmp_path / "own", "run")
 
 
-def test_what_an_interrupted_start_left_does_not_count(tmp_path):
+def test_leftovers_of_an_interrupted_start_do_not_count(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".run.lock").write_text("123")
     (tmp_path / "run" / ".a.synaug-0123456789abcdef.incomplete").write_text("")

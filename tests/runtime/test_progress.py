@@ -19,7 +19,7 @@ def test_a_line_longer_than_the_terminal_is_cut_so_that_it_is_redrawn_in_place(m
     assert len(stream.getvalue().removeprefix("\r\x1b[2K")) == 59
 
 
-def test_the_bar_gives_way_to_what_there_is_to_say(monkeypatch):
+def test_the_bar_shrinks_to_make_room_for_text(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     stream = Terminal()
     progress = ConsoleProgress(stream)
@@ -45,7 +45,7 @@ def test_a_terminal_line_ends_with_the_stage(done):
     assert stream.getvalue().endswith("\n") == (done == 9)
 
 
-def test_what_is_printed_after_an_interruption_begins_a_new_line():
+def test_output_after_an_interruption_begins_a_new_line():
     stream = Terminal()
     progress = ConsoleProgress(stream)
     progress("making images", 2, 9, "")

@@ -34,7 +34,7 @@ def test_a_second_signal_ends_the_process_at_once(number, before):
         assert process.wait(timeout=10) == -number
 
 
-def test_the_first_signal_only_asks():
+def test_the_first_signal_only_requests_a_stop():
     with signals.graceful():
         os.kill(os.getpid(), signal.SIGINT)
         assert signals.is_requested()
@@ -62,7 +62,7 @@ def raise_another(error):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("outcome", [raise_again, raise_another, lambda error: None])
-def test_where_nothing_is_to_be_saved_the_first_signal_ends_the_work_whatever_a_library_makes_of_it(number, outcome):
+def test_if_nothing_is_to_be_saved_the_first_signal_ends_the_work_whatever_a_library_makes_of_it(number, outcome):
     seen = []
     with pytest.raises(Interrupted, match="rerun the same command"):
         signalled_in_a_library(number, lambda error: (seen.append(error), outcome(error)))

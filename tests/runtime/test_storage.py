@@ -41,7 +41,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_an_error_that_is_no_full_disk_gives_no_advice_about_space(tmp_path, monkeypatch):
+def test_an_error_other_than_a_full_disk_gives_no_advice_about_space(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", failing(os.write, at=1, code=errno.EIO))
     with pytest.raises(EnvironmentFault, match=r"Input/output error\.$"):
         storage.write_text(tmp_path / "a", "new")
@@ -73,7 +73,7 @@ def test_the_longest_name_can_be_written(tmp_path):
     assert path.read_text() == "new"
 
 
-def test_files_are_readable_as_the_system_says(tmp_path):
+def test_files_have_the_permissions_of_the_system(tmp_path):
     storage.write_text(tmp_path / "a", "new")
     (tmp_path / "b").write_text("new")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
@@ -91,7 +91,7 @@ def test_large_pieces_are_written_whole(tmp_path):
     assert (tmp_path / "a").read_bytes() == b"".join(bytes([n]) * 700_000 for n in range(4))
 
 
-def test_json_has_null_for_what_is_undefined(tmp_path):
+def test_json_has_null_for_undefined_values(tmp_path):
     storage.write_json(tmp_path / "a.json", {"few": float("nan"), "names": ("é",)})
     assert storage.read_json(tmp_path / "a.json") == {"few": None, "names": ["é"]}
     assert "é" in (tmp_path / "a.json").read_text(encoding="utf-8")
@@ -105,14 +105,14 @@ def test_json_that_is_missing_or_none(tmp_path):
         storage.read_json(tmp_path / "a.json")
 
 
-def test_what_interrupted_writes_left_is_removed(tmp_path):
+def test_leftovers_of_interrupted_writes_are_removed(tmp_path):
     storage.write_text(storage.make_folder(tmp_path / "deep") / "a", "new")
     (tmp_path / "deep" / f".a.synaug-0123456789abcdef{storage.TEMPORARY}").write_text("ne")
     storage.remove_temporary(tmp_path)
     assert [file.name for file in (tmp_path / "deep").iterdir()] == ["a"]
 
 
-def test_what_is_being_written_now_is_not_removed(tmp_path):
+def test_files_being_written_are_not_removed(tmp_path):
     def chunks():
         yield b"new"
         storage.remove_temporary(tmp_path)

@@ -1,4 +1,4 @@
-"""The time left for a whole run: from the paces of what was done, and a lower bound while some are unknown."""
+"""The time left for a whole run: from the paces of finished work, and a lower bound while some are unknown."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_before_the_first_part_stages_are_passed_on_as_they_are(whole, lines):
     assert lines == [("read images", 1, 2, "note")]
 
 
-def test_a_stage_says_which_part_of_how_many_it_is(whole, lines):
+def test_a_stage_shows_the_number_of_its_part(whole, lines):
     enter(whole, "images")
     whole("making images", 1, 50, "3 rejected")
     assert lines[0][0] == "2/5 making images"
@@ -75,7 +75,7 @@ def test_the_time_left_is_that_of_all_parts_of_a_known_pace(whole, clock):
     assert whole.left() == ""
 
 
-def test_a_training_that_is_resumed_has_the_pace_of_what_is_done_now(whole, clock):
+def test_a_resumed_training_has_the_pace_since_it_resumed(whole, clock):
     enter(whole, "a")
     whole("training x", 60, 100, "")
     clock.now += 20

@@ -160,7 +160,7 @@ def controlnet(tmp_path_factory, small_diffusion):
 
 @pytest.fixture(scope="session")
 def segmenter(tmp_path_factory):
-    """A CLIPSeg of random weights, which is told the class in words."""
+    """A CLIPSeg of random weights, prompted with the class in words."""
     import torch
     import transformers
 

@@ -100,7 +100,7 @@ def test_a_comfyui_server(synaug, place):
         assert service.prompts
 
 
-def test_a_generator_of_ones_own(synaug, place):
+def test_a_custom_generator(synaug, place):
     carried_out(synaug, "generator", {})
     assert list((place / "runs/drawn/synthetic").rglob("*.png"))
 

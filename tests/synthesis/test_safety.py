@@ -41,7 +41,7 @@ def watched(stable_diffusion, tmp_path_factory):
     return folder
 
 
-def test_what_the_checker_flags_is_a_problem_and_not_a_black_image(watched, stable_diffusion):
+def test_a_flagged_image_is_a_problem_and_not_a_black_image(watched, stable_diffusion):
     options = GenerateOptions(device="cpu")
     made = load_generator(str(watched), options)(PROMPTS, seeds=range(len(PROMPTS)))
     free = load_generator(str(stable_diffusion), options)(PROMPTS, seeds=range(len(PROMPTS)))
@@ -58,7 +58,7 @@ def test_what_the_checker_flags_is_a_problem_and_not_a_black_image(watched, stab
 
 
 @pytest.mark.parametrize("gates", [["broken"], []])
-def test_the_command_counts_what_is_flagged_and_fills_its_place(synaug, photos, watched, tmp_path, gates):
+def test_the_command_counts_flagged_images_and_replaces_them(synaug, photos, watched, tmp_path, gates):
     quality = {"gates": gates, "max_attempts": 20, "max_missing": 0}
     train = {"network": "resnet8", "stage1": {"steps": 2, "batch_size": 16}}
     (tmp_path / "r.json").write_text(json.dumps({"quality": quality, "train": train}))
@@ -77,7 +77,7 @@ def test_the_command_counts_what_is_flagged_and_fills_its_place(synaug, photos, 
         assert report["rejected"]["flagged"] == made["rejected"]["flagged"]
         assert sum(each["flagged"] for each in report["rejected_by_class"].values()) == made["rejected"]["flagged"]
         assert "flagged by the safety checker" in (out / "report.html").read_text()
-        assert "is shown as a mosaic; the picture itself was never stored" in (out / "report.html").read_text()
+        assert "are shown as mosaics; the originals were never stored" in (out / "report.html").read_text()
         examples = list((out / "rejected" / "flagged").iterdir())
         assert len(examples) == made["rejected"]["flagged"]
         assert synaug("review", out).code == 0

@@ -72,7 +72,7 @@ def test_torchvision_augmentations_leave_the_global_random_state_alone():
     assert torch.random.get_rng_state().equal(state)
 
 
-def test_cutout_blackens_a_square_of_half_the_side_where_it_fits():
+def test_cutout_blackens_a_square_of_half_the_side_if_it_fits():
     cut = cutout(torch.full((50, 1, 8, 8), 9, dtype=torch.uint8), rng=np.random.default_rng(0))
     black = (cut == 0).sum((1, 2, 3))
     assert black.max() == 16

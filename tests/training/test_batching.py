@@ -76,7 +76,7 @@ def test_images_kept_larger_than_a_network_sees_them_give_parts_in_training_and_
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_so_many_real_images_are_replaced_by_their_twins(small_set, share):
+def test_the_requested_share_of_real_images_is_replaced_by_twins(small_set, share):
     twins = torch.where(small_set.is_synthetic, -1, torch.arange(12))
     data = replace(small_set, autoencoded=torch.zeros_like(small_set.images[:6]), twins=twins)
     options = PLAIN.model_copy(update={"autoencoded": share})
@@ -99,7 +99,7 @@ def test_synthetic_images_count_less_and_less_by_hand(small_set):
     assert not is_weighted(small_set, PLAIN)
 
 
-def test_so_many_batches_are_mixed(small_set):
+def test_the_requested_share_of_batches_is_mixed(small_set):
     options = PLAIN.model_copy(update={"mixing": "mixup", "mixup_alpha": 1.0, "mixing_probability": 0.25})
     make = batch_maker(small_set, options)
     mixed = [(make(np.arange(12), np.random.default_rng(seed)).targets.max(1).values < 1).any() for seed in range(200)]

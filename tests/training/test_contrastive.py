@@ -29,7 +29,7 @@ def test_simclr_by_the_papers_formula():
     assert value("simclr", [0, 1, 2, 3]) == pytest.approx(sum(each) / 8, rel=1e-5)
 
 
-def test_with_one_image_a_class_supervised_is_simclr():
+def test_with_one_image_per_class_supervised_is_simclr():
     assert value("supervised", [0, 1, 2, 3]) == pytest.approx(value("simclr", [0, 1, 2, 3]), rel=1e-5)
 
 

@@ -66,6 +66,6 @@ def test_without_a_launcher_there_is_one_process(monkeypatch):
     assert joined_team("auto") == (Team(), "auto")
 
 
-def test_a_batch_that_cannot_be_dealt_out_is_refused():
+def test_a_batch_that_cannot_be_divided_evenly_is_refused():
     with pytest.raises(OptionError, match=r"batch.*9 images.*2 processes"):
         Team(size=2).check(9)

@@ -38,7 +38,7 @@ def test_files_give_the_same_pixels_and_statistics_as_memory(manifest):
     assert files.rows(mask).images[torch.arange(3)].equal(memory.rows(mask).images)
 
 
-def test_what_was_prefetched_is_what_is_asked_for(manifest):
+def test_prefetched_images_are_the_requested_ones(manifest):
     memory, files = both_paths(manifest)
     files.images.prefetch(np.array([4, 2, 2]))
     assert files.images[torch.tensor([2, 4, 2, 7])].equal(memory.images[[2, 4, 2, 7]])

@@ -152,7 +152,7 @@ def test_one_step_of_sgd_is_torchs(small_set):
 
 
 @pytest.mark.parametrize(("prior", "counts"), [("real", [4, 1, 1]), ("drawn", [4, 4, 4])])
-def test_losses_correct_for_the_counts_that_are_asked_for(small_set, prior, counts):
+def test_losses_correct_for_the_requested_counts(small_set, prior, counts):
     seen = []
 
     def loss(logits, targets, *, context):
@@ -226,7 +226,7 @@ def test_the_curves_are_written_beside_the_checkpoint(small_set, tmp_path):
     assert [float(line.split(",")[1]) for line in lines[1:]] == list(log.losses)
 
 
-def test_a_tracker_is_told_loss_and_learning_rate(small_set):
+def test_a_tracker_receives_loss_and_learning_rate(small_set):
     told = {}
     _, log = trained(small_set, track=lambda values, step: told.update({step: values}))
     assert told[6]["loss"] == pytest.approx(log.losses[-1])

@@ -73,7 +73,7 @@ def test_cutmix_pastes_a_box_and_mixes_targets_by_its_area():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_cutmix_equals_torchvisions_with_the_same_share_and_centre(seed):
+def test_cutmix_equals_torchvisions_with_the_same_share_and_center(seed):
     from torchvision.transforms import v2
 
     batch, theirs = make_batch(), v2.CutMix(alpha=1.0, num_classes=3)

@@ -20,7 +20,7 @@ def bits(model):
 
 
 @pytest.mark.parametrize("name", TRAINING)
-def test_a_schedule_repeats_with_the_seed_and_goes_on_from_its_checkpoint(small_set, tmp_path, name):
+def test_a_schedule_repeats_with_the_seed_and_resumes_from_its_checkpoint(small_set, tmp_path, name):
     first, again = network(), network()
     SCHEDULES[name](first, small_set, OPTIONS, seed=0, device="cpu", checkpoint=tmp_path)
     SCHEDULES[name](again, small_set, OPTIONS, seed=0, device="cpu", checkpoint=tmp_path)
@@ -93,7 +93,7 @@ def test_without_synthetic_images_there_is_nothing_to_start_from(small_set):
         SCHEDULES["synthetic_then_real"](network(), small_set.rows(~small_set.is_synthetic), OPTIONS, seed=0)
 
 
-def test_a_tracker_can_tell_the_start_from_the_rest(small_set):
+def test_a_tracker_can_distinguish_the_start_from_the_rest(small_set):
     told = []
     SCHEDULES["simclr_start"](
         network(), small_set, OPTIONS, seed=0, device="cpu", track=lambda values, step: told.append((set(values), step))

@@ -18,7 +18,7 @@ def test_equal_content_gives_equal_bytes():
     assert len({pack(TENSORS, ABOUT) for _ in range(40)}) == 1
 
 
-def test_what_is_packed_is_unpacked(tmp_path):
+def test_packed_values_are_unpacked(tmp_path):
     path = tmp_path / "x.safetensors"
     path.write_bytes(pack(TENSORS, ABOUT))
     tensors, about = unpack(path, way_out="")

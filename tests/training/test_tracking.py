@@ -104,7 +104,7 @@ def test_the_numbers_end_also_if_the_training_fails(service, tmp_path):
     assert recorder.finished == 1
 
 
-def test_the_option_allows_exactly_the_trackers_there_are(tmp_path):
+def test_the_option_allows_exactly_the_existing_trackers(tmp_path):
     for name in TRACKERS:
         assert TrainOptions(track=name).track == name
     with pytest.raises(OptionError), tracked("neptune", name="x", folder=tmp_path):

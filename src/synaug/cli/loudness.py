@@ -1,4 +1,4 @@
-"""How much a command prints beside its result: --quiet and --verbose, the same for every long command."""
+"""Set how much a command prints besides its result: --quiet and --verbose, the same for every long command."""
 
 from __future__ import annotations
 

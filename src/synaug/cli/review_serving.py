@@ -12,7 +12,7 @@ from synaug.runtime.security import shell_word
 
 
 def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: bool, as_json: bool) -> None:
-    """Print the address of the page, and answer its requests until a signal arrives; then print what was decided.
+    """Print the address of the page and answer its requests until a signal arrives; then print the number of decisions.
 
     Args:
         run: run directory with synthetic images.

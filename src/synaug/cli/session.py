@@ -134,7 +134,7 @@ def _number_or_name(target: str) -> float | int | str:
 
 
 _PARSERS: dict[str, Callable[[Any], Any]] = {"splits": _split_names, "target": _number_or_name, "prompts": str}
-"""What an option's text means, for those that are not taken as typed."""
+"""Parsers of the options whose text is not taken as typed."""
 
 
 def run_folder(out: Path | None, name: str) -> Path:

@@ -53,14 +53,14 @@ GroupColumn = Annotated[
     ),
 ]
 Layout = Annotated[
-    str | None, typer.Option(help="What the top folders are: 'classes' or 'splits'.", show_default="recognized")
+    str | None, typer.Option(help="Meaning of the top folders: 'classes' or 'splits'.", show_default="recognized")
 ]
 Splits = Annotated[
     list[str] | None,
     typer.Option(
         "--splits",
         metavar="NAME=SPLIT",
-        help="What a folder or split value stands for: train, validation, test, none (left out); repeatable.",
+        help="Split of a folder or split value: train, validation, test, or none (skipped); repeatable.",
     ),
 ]
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML recipe; command-line options override it.")]
@@ -74,7 +74,7 @@ Model = Annotated[
 Generator = Annotated[
     str | None,
     typer.Option(
-        help="Code of your own that generates the images, run with all your rights: draw.py:draw or module:factory.",
+        help="Your own code that generates the images, run with all your rights: draw.py:draw or module:factory.",
         show_default="the model",
     ),
 ]

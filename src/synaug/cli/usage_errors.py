@@ -44,7 +44,7 @@ def _escaped(of_option: str = "") -> Iterator[None]:
 
 
 def _refusal(error: Exception) -> str | None:
-    """Return what an option must be and what was typed, or nothing if the parser's own words contain that.
+    """Return the allowed values of an option and the typed one; None if the parser's own message contains them.
 
     The parser checks types and ranges with pydantic, whose messages lack the value.
     """

@@ -1,4 +1,4 @@
-"""Show the status of a run again and again, until it is done or the person has seen enough."""
+"""Show the status of a run repeatedly, until it is done or the user stops watching."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def watch_status(run: Path, *, interval: float, as_json: bool) -> None:
     """Print the status every ``interval`` seconds; return when the run is done or a signal arrives.
 
-    A terminal is wiped before each, so that the status stays in place. Elsewhere, and as JSON, only what changed is
-    printed. A run without a plan, which may be starting just now, is waited for.
+    A terminal is wiped before each, so that the status stays in place. Elsewhere, and as JSON, only changes are
+    printed. If the run has no plan yet, it may be starting just now: wait for it.
     """
     from synaug.cli.printing import console
     from synaug.pipeline.status import status

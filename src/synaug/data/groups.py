@@ -136,4 +136,4 @@ def _named_group_counts(manifest: Manifest) -> dict[str, int]:
 def _check_range(kind: str, values: np.ndarray, end: int) -> None:
     outside = np.asarray(values)[(np.asarray(values) < 0) | (np.asarray(values) >= end)]
     if len(outside):
-        raise DataError(f"The {kind} {outside[0]} is out of range; allowed are 0 to {end - 1}.")
+        raise DataError(f"The {kind} {outside[0]} is out of range; allowed: 0 to {end - 1}.")

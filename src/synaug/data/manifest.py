@@ -273,10 +273,10 @@ def _check_splits(splits: list[str], num: int) -> None:
     if len(splits) != num:
         raise DataError(f"There are {num} images but {len(splits)} splits.")
     for name in set(splits) - set(SPLITS):
-        raise DataError(f"A split is {name!r}; allowed are {', '.join(SPLITS)}.")
+        raise DataError(f"A split is {name!r}; allowed: {', '.join(SPLITS)}.")
 
 
 def _check_range(kind: str, values: np.ndarray, low: int, end: int) -> None:
     outside = values[(values < low) | (values >= end)]
     if len(outside):
-        raise DataError(f"The {kind} {outside[0]} is out of range; allowed are {low} to {end - 1}.")
+        raise DataError(f"The {kind} {outside[0]} is out of range; allowed: {low} to {end - 1}.")

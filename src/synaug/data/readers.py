@@ -114,7 +114,7 @@ def read_data(
 
 
 def _check_place(source: str | os.PathLike[str]) -> None:
-    """Refuse what cannot be a path: nothing, an address, a NUL, a name that is too long."""
+    """Reject a text that cannot be a path: empty, a URL, with a NUL, or with a name that is too long."""
     check_arguments("read_data", source=(source, PATH))
     text = os.fspath(source)
     if not text.strip():
@@ -177,7 +177,7 @@ def list_images(path: Path, options: DataOptions) -> Listing:
     if is_shards(path):
         return list_shards(path, options)
     if path.is_file():
-        raise DataError(f"{path} is not a table; known are the suffixes {', '.join(TABLE_SUFFIXES)}.{way_out(path)}")
+        raise DataError(f"{path} is not a table; supported suffixes: {', '.join(TABLE_SUFFIXES)}.{way_out(path)}")
     if path.exists() and not path.is_dir():
         what = directories.kind_of(path.stat().st_mode)
         raise DataError(f"{path} is {what}, not a file. Give a folder with one folder per class, or a table of images.")
@@ -329,7 +329,7 @@ def _check_budget(unusable: Sequence[Quarantined], total: int, allowed: float, w
     if len(unusable) > allowed * total:
         first = "; ".join(f"{item.path} {item.reason}" for item in unusable[:5])
         raise DataError(
-            f"{len(unusable):,} of {total:,} images in {where} cannot be used; allowed are {allowed:.1%}. "
+            f"{len(unusable):,} of {total:,} images in {where} cannot be used; at most {allowed:.1%} are allowed. "
             f"The first: {first}. Repair or remove them, or allow more with max_unreadable."
         )
 

@@ -33,8 +33,8 @@ def cross_validated(
 
     Means are over the repeats, in each of which all images count once. ``spread`` is the standard deviation over the
     folds of all repeats. Intervals hold for the images, as for a single test set of that size, and their ends are
-    means over the repeats: repeating the folds adds no images. They leave out that the models of different folds
-    differ, so they are slightly too narrow.
+    means over the repeats: repeating the folds adds no images. They ignore that the models of different folds differ,
+    so they are slightly too narrow.
 
     Args:
         repeats: at least one.

@@ -61,7 +61,7 @@ def scores(
 
     Returns:
         ``accuracy``, ``mean_recall``, ``many``, ``medium``, ``few``, ``worst_class``, ``per_class``,
-        ``calibration_error``, ``intervals`` and, where test images have two attribute values, the entries of
+        ``calibration_error``, ``intervals`` and, if test images have two attribute values, the entries of
         ``between_groups``.
     """
     predictions = probabilities.argmax(1)
@@ -104,7 +104,7 @@ def between_groups(
     min_cell: int = MIN_CELL,
     seed: int = 0,
 ) -> GroupScores:
-    """Return what is measured between the groups of class and attribute; nothing if the images have one value only.
+    """Return the scores between the groups of class and attribute; none if the images have only one value.
 
     The worst and the mean are those of the groups with images. Gaps are between groups of at least ``min_cell`` images
     or, if no group has so many, between all.

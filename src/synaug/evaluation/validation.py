@@ -49,7 +49,7 @@ def check_positions(kind: str, values: np.ndarray, end: int) -> None:
     if len(outside):
         hint = " Leave out the images whose attribute is unknown." if kind == "attribute" else ""
         article = "An" if kind[0] in "aeiou" else "A"
-        raise DataError(f"{article} {kind} is {outside[0]}; allowed are 0 to {end - 1}.{hint}")
+        raise DataError(f"{article} {kind} is {outside[0]}; allowed: 0 to {end - 1}.{hint}")
 
 
 def mean_where(values: np.ndarray, chosen: np.ndarray) -> float:

@@ -64,9 +64,9 @@ def load_sets(
     of one command read them once.
 
     Args:
-        run: whose images are loaded.
+        run: the run whose images are loaded.
         options: size and normalization.
-        real: images in the place of the run's training images.
+        real: images that replace the run's training images.
         autoencoded: also load the real images as the generator's autoencoder returns them.
         progress: called with the progress so far.
     """
@@ -88,7 +88,7 @@ def load_sets(
 
 @dataclass(frozen=True)
 class _Kept:
-    """Images in memory, and what they depend on."""
+    """Images in memory, and everything that they depend on."""
 
     manifest: Manifest
     key: tuple[object, ...]
@@ -150,7 +150,7 @@ def stored_side(side: int, options: TrainOptions) -> int:
         return side
     if options.load_size < side:
         raise OptionError(
-            f"train.load_size is {options.load_size}, but networks are given images of {side} pixels. Make it at least "
+            f"train.load_size is {options.load_size}, but networks receive images of {side} pixels. Make it at least "
             f"{side}, or lower train.image_size."
         )
     return options.load_size

@@ -45,7 +45,7 @@ def read_result(run: RunPaths, method: str, seed: int) -> Result:
             + way_out
         )
     if not isinstance(files, dict) or not set(files) <= {"classifier.safetensors", PREDICTIONS, "training.csv"}:
-        raise DataError(f"{path} is damaged: 'files' is not about its classifier, predictions and loss. {way_out}")
+        raise DataError(f"{path} is damaged: 'files' does not list its classifier, predictions and loss. {way_out}")
     for name, digest in files.items():
         check_file(path.parent / name, str(digest), way_out=way_out)
     return result

@@ -60,7 +60,7 @@ def _trained_features(
     """Return the network of a method that trains its own features, resumed from its checkpoint, and the seconds.
 
     Raises:
-        OutdatedCheckpointError: the checkpoint is of other options, images or another network.
+        OutdatedCheckpointError: the checkpoint has other options, images or another network.
     """
     from synaug.training import COSINE_LOSSES, SCHEDULES, tracked
     from synaug.training.networks import make_model

@@ -10,20 +10,20 @@ from synaug.methods.options import method_named, network_of, stage_options
 from synaug.synthesis.planning import Plan
 
 _FORWARD = 1 / 3  # of a training step, for features of a frozen network
-_PASSES = {"glmc": 2.0, "simclr_start": 1.5, "balanced_contrastive_start": 1.5}  # of each image a step
+_PASSES = {"glmc": 2.0, "simclr_start": 1.5, "balanced_contrastive_start": 1.5}  # passes over each image per step
 
 
 def training_seconds(methods: Sequence[str], recipe: Recipe, plan: Plan) -> float | None:
-    """Return about how long stage 1 of the methods takes for one seed; see ``seconds_of_features``."""
+    """Return the approximate seconds of stage 1 of the methods for one seed; see ``seconds_of_features``."""
     seconds = seconds_of_features(methods, recipe, plan)
     return None if seconds is None else sum(seconds.values())
 
 
 def seconds_of_features(methods: Sequence[str], recipe: Recipe, plan: Plan) -> dict[str, float] | None:
-    """Return about how long stage 1 takes for one seed, by the methods whose features the given ones have.
+    """Return the approximate seconds of stage 1 for one seed, by the methods whose features the given ones use.
 
-    Each network is timed on a few images. Reading, testing and last layers are left out. None if a network is the
-    user's own, which is code that a preview does not run.
+    Each network is timed on a few images. Reading, testing and last layers are left out. None if a network is custom
+    code, which a preview does not run.
     """
     from synaug.training import seconds_per_image
     from synaug.training.networks import is_own, make_model

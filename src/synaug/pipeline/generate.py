@@ -43,7 +43,7 @@ def generate(
     """Generate the images that the plan of the run directory lacks, and check each.
 
     Args:
-        run: whose images are generated.
+        run: the run whose images are generated.
         generator: replaces the model; see ``synthesis.generators.diffusion``.
         shard: ``(i, n)``: only the i-th of n parts.
         cluster: Ray cluster whose workers generate all parts.
@@ -158,11 +158,11 @@ def check_generator(recipe: Recipe) -> None:
 
 
 def _check_text_only(recipe: Recipe) -> None:
-    """Raise an OptionError for a plan with images to start from: services take none."""
+    """Raise an OptionError for a plan with images to start from: services accept none."""
     if recipe.plan.variant != "text":
         raise OptionError(f"{recipe.plan.model} generates from text only; plan.variant is {recipe.plan.variant!r}.")
     if recipe.generate.controlnet is not None:
-        raise OptionError(f"{recipe.plan.model} takes no generate.controlnet. Leave it out.")
+        raise OptionError(f"{recipe.plan.model} does not support generate.controlnet. Leave it out.")
 
 
 def loaded_generator(run: Run, recipe: Recipe, *, progress: Progress = silent) -> Generator:
@@ -211,7 +211,7 @@ def loaded_generator(run: Run, recipe: Recipe, *, progress: Progress = silent) -
 def replaced_model(
     out: Path | None, recipe: Recipe, plan: Plan, *, keep: bool = False
 ) -> OwnGenerator | ServiceGenerator | None:
-    """Return what generates in place of a diffusion model: the code or the service that the recipe names.
+    """Return the generator that replaces a diffusion model: the code or the service that the recipe names.
 
     Args:
         out: folder that keeps the paid images of a service; None: memory.
@@ -256,7 +256,7 @@ def check_complete(run: Run, counts: SynthesisSummary | Synthesis | None = None)
     """Raise an IncompleteError if the images are unusable, or more are missing than ``quality.max_missing`` allows.
 
     Args:
-        run: whose images are counted.
+        run: the run whose images are counted.
         counts: the images of one shard, or those of the report; default: those of all shards, read from the run.
     """
     counts = counts or synthesis_summary(run.plan, run.path)
@@ -265,13 +265,13 @@ def check_complete(run: Run, counts: SynthesisSummary | Synthesis | None = None)
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts["rejected"].items())
         raise IncompleteError(
             f"{counts['missing']:,} of {counts['requested']:,} images are missing because every attempt was rejected "
-            f"({reasons}); allowed are {100 * allowed:g} %. Look at {run.path / 'rejected'}, then change the prompts "
-            "or the model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
+            f"({reasons}); at most {100 * allowed:g} % may be missing. Look at {run.path / 'rejected'}, then change "
+            "the prompts or the model, or allow more with quality.max_attempts or quality.max_missing in the recipe."
         )
     if reason := unusable(run):
         raise IncompleteError(
             f"{reason} Do not use a classifier that learned from them. Look at {run.path / 'synthetic'}, then choose a "
-            "model that knows your classes with --model, or change what prompts call them with --aliases."
+            "model that knows your classes with --model, or rename them in prompts with --aliases."
         )
 
 
@@ -279,7 +279,7 @@ def check(run: Run, *, gates: Sequence[str] | None = None, reject: bool = False,
     """Re-run the gates on the accepted images; return the number checked and the failures by reason.
 
     Args:
-        run: with synthetic images.
+        run: a run with synthetic images.
         gates: names of ``quality.GATES``; default: those of the recipe.
         reject: withdraw failing images, so that ``generate`` replaces them; otherwise nothing changes.
         progress: called with the progress so far.

@@ -105,7 +105,7 @@ def unusable(run: RunPaths) -> str:
 def _with_rejections(found: MeasuredGap, rejected: Mapping[str, int], *, accepted: int) -> MeasuredGap:
     """Return the content of the gap file with the verdict of the gates in its audit.
 
-    Rejections in manual review do not count, since what a person leaves may be good.
+    Rejections in manual review do not count, since the images left by a person may be good.
     """
     from synaug.evaluation.gap import audit_with_rejections
 

@@ -157,7 +157,7 @@ def write_run(manifest: Manifest, plan: Plan, out: Path, recipe: Recipe, *, sour
 
 
 def check_same_prompts(run: RunPaths, plan: Plan) -> None:
-    """Refuse prompts that are not those of the images that are there: their plan would be lost.
+    """Reject prompts that differ from those of the existing images, whose plan would be lost.
 
     Raises:
         OptionError: the prompts file was changed.

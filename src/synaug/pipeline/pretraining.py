@@ -20,7 +20,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """The options that a preset changes; ``quick`` also trains only last layers if pretrained weights are available."""
 
-LEAST_SIDE, STRIDE = 128, 32  # pixels, of what a network is given that ``auto`` chose
+LEAST_SIDE, STRIDE = 128, 32  # pixels, of the input of a network that ``auto`` chose
 
 
 def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> tuple[Recipe, str]:
@@ -83,7 +83,7 @@ def _with(recipe: Recipe, pretrained: bool, network: str, side: int | None = Non
 
 
 def _quick_side(network: str, recipe: Recipe, plan: Plan) -> int | None:
-    """Return the side at which ``network``, chosen by ``auto``, is given the images; None: as its weights want it.
+    """Return the side of the images for ``network``, chosen by ``auto``; None: the side that its weights expect.
 
     Small photographs hold no more detail when they are enlarged to the side of the weights, but take three times as
     long at 224 pixels as at 128.

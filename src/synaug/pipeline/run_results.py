@@ -1,4 +1,4 @@
-"""Read what a run has finished: the results of its methods, the choice among them, and their cross-validation."""
+"""Read the finished work of a run: the results of its methods, the choice among them, and their cross-validation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def finished_results(run: RunPaths, recipe: Recipe) -> list[Result]:
     finished = [name for name in names if run.result(name, recipe.seed).exists()]
     found = [read_result(run, name, recipe.seed) for name in finished]
     current = [result for result in found if is_of_options(result, recipe)]
-    # results of older versions lack what is registered
+    # results of older versions lack the registered properties
     return [{**registered(result["method"], recipe), **result} for result in current]
 
 

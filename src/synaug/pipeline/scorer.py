@@ -75,7 +75,7 @@ def _network(recipe: Recipe, plan: Plan) -> str | None:
 
 
 def unknown_to_embedded(plan: Plan) -> list[str]:
-    """Return the classes that the embedded models, which know clothes only, do not know by what prompts call them."""
+    """Return the classes whose names in prompts the embedded models, which know only clothes, do not know."""
     return [name for name in plan.class_names if called(plan).get(name, name) not in CLASS_NAMES]
 
 

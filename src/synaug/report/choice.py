@@ -148,7 +148,7 @@ def amount_sentence(report: Report) -> str:
         f"the first {first['num_images']:,} changed mean recall on held-out training images by {_gain(first['all'])}"
     ]
     said += [f"{each['num_images']:,} by another {_gain(each['all'])}" for each in later]
-    text = f"Of {amount['most']:,} images that would fill all classes up, {', '.join(said)}."
+    text = f"Of {amount['most']:,} images that would fill up all classes, {', '.join(said)}."
     if not amount.get("is_final"):
         return text
     if len(rounds) > 1 and amount["shares"] == rounds[-2]["shares"] != rounds[-1]["shares"]:

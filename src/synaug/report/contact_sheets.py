@@ -1,4 +1,4 @@
-"""Lay out the images of one class on a page, each with its name and what was found about it."""
+"""Lay out the images of one class on a page, each with its name, prompt, scores and decision."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ FEWEST = 10  # images from which a comparison is worth a sentence
 
 
 def cross_validation_sentence(report: Report) -> str:
-    """Return how the classifier of the run compares with its best rival over all real images; or nothing."""
+    """Compare the classifier of the run with its best rival over all real images; empty without cross-validation."""
     found = report.get("cross_validation") or {}
     methods = found.get("methods") or {}
     if not methods or found["num_images"] < FEWEST:
@@ -33,7 +33,7 @@ def cross_validation_sentence(report: Report) -> str:
 
 
 def recall_sentence(report: Report, name: str) -> str:
-    """Return the cross-validated recall of a class with the classifier that the run hands over; or nothing."""
+    """Return the cross-validated recall of a class with the run's final classifier; empty if unknown."""
     methods = (report.get("cross_validation") or {}).get("methods") or {}
     if not methods:
         return ""
@@ -61,7 +61,7 @@ def cross_validation_rows(report: Report) -> list[FoldsRow]:
 
 
 def cross_validation_note(report: Report) -> str:
-    """Return what the table of the cross-validation shows, in two sentences; or nothing."""
+    """Explain the table of the cross-validation in two sentences; empty without one."""
     found = report.get("cross_validation") or {}
     if not found.get("methods"):
         return ""

@@ -1,4 +1,4 @@
-"""Pairs of images that occur twice where that does harm, as the report shows them."""
+"""Pair the images of harmful duplicates, for the report."""
 
 from __future__ import annotations
 

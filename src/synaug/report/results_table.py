@@ -130,7 +130,7 @@ def method_title(method: str | None) -> str:
 
 
 def spoken(method: str | None) -> str:
-    """Return what a method is called within a sentence.
+    """Return the name of a method within a sentence.
 
     >>> spoken("oversampling"), spoken("synaug"), spoken("My_method"), spoken("linear_probe")
     ('oversampling', 'SYNAuG', 'My_method', 'the linear probe on pretrained features')

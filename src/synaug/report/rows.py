@@ -56,7 +56,7 @@ class GalleryRow(TypedDict):
 
 
 class RejectionRow(TypedDict):
-    """A reason for rejections, its share of the images made, and the classes that it hit most."""
+    """A rejection reason, its share of the generated images, and the classes that it affected most."""
 
     reason: str
     count: int
@@ -89,7 +89,7 @@ class AllGroupTables(GroupTables):
 
 
 class LightRow(TypedDict):
-    """The traffic light over all synthetic images, or nothing."""
+    """The traffic light over all synthetic images; empty values if there is none."""
 
     color: str | None
     sentence: str | None

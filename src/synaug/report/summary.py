@@ -31,7 +31,7 @@ REASONS = {
     "copy": "copies of training images",
     "leak": "copies of test images",
     "collapse": "near-duplicates of one another",
-    "review": "rejected by a person",
+    "review": "rejected in manual review",
 }
 ALARM = "Warning:"  # starts the one sentence that must be read
 FEW_TEST_IMAGES = 30  # test images; a recall on fewer is given with their number
@@ -218,11 +218,12 @@ def _synthesis(report: Report) -> str:
     texts = [f"{counted(accepted, 'synthetic image')} {agreeing(accepted, 'was', 'were')} added."]
     if num_rejected:
         reason = max(rejected, key=lambda name: rejected[name])
-        share = "most of them" if 2 * rejected[reason] > num_rejected else "the largest part"
+        share = "most of them" if 2 * rejected[reason] > num_rejected else "the largest share"
         every = ("all of them" if num_rejected > 1 else "as") if rejected[reason] == num_rejected else share
         texts.append(
             f"{num_rejected:,} of {counted(num_rejected + accepted, 'image')} "
-            f"{agreeing(num_rejected, 'was', 'were')} rejected, {every} {reason_text(reason)}."
+            f"{agreeing(num_rejected, 'was', 'were')} rejected, {every} "
+            f"{reason_text(reason).removeprefix('rejected ')}."
         )
     missing = synthesis.get("missing") or 0
     if missing:
@@ -237,7 +238,7 @@ def _review(report: Report) -> str:
         return ""
     overruled = sum((review.get("overruled") or {}).values())
     against = f", {overruled:,} of them against the gates" if overruled else ""
-    return f"A person accepted {counted(accepted, 'image')}{against}, and rejected {rejected:,}."
+    return f"Manual review accepted {counted(accepted, 'image')}{against} and rejected {rejected:,}."
 
 
 def reason_text(reason: str) -> str:

@@ -22,7 +22,7 @@ _DAMAGED = "Restore it from a copy, or plan into another directory with: synaug 
 
 
 class LockFile(TypedDict):
-    """The content of the lock file; ``files`` has the digests of the plan and the manifest, two during a change."""
+    """The content of the lock file; ``files`` has the digests of plan and manifest, old and new during a change."""
 
     schema_version: int
     source: str
@@ -48,7 +48,7 @@ def check_recorded(run: RunPaths) -> None:
         check_file(
             run.path / name,
             *recorded,
-            way_out="The same 'synaug plan' or 'synaug run' command that planned this run writes it again.",
+            way_out="Rerun the 'synaug plan' or 'synaug run' command that planned this run to write it again.",
         )
 
 
@@ -63,8 +63,8 @@ def read_lock(run: RunPaths) -> LockFile:
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
         raise DataError(
-            f"{path} is of version {version!r}; this synaug reads version {SCHEMA_VERSION}. Use the "
-            "synaug that wrote it, or plan again."
+            f"{path} has schema version {version!r}; this version of synaug reads {SCHEMA_VERSION}. Use the "
+            "version of synaug that wrote it, or plan again."
         )
     lock = of_form(content, LockFile, where=path, way_out=_DAMAGED)
     roles: tuple[Literal["model", "scorer"], ...] = ("model", "scorer")
@@ -115,7 +115,7 @@ def _as_list(digests: str | list[str] | None) -> list[str]:
 
 
 def write_model(run: RunPaths, about: Mapping[str, object], *, role: Literal["model", "scorer"] = "model") -> None:
-    """Record the model that makes the images: name, revision, license, path and digest of its weights.
+    """Record the model that generates the images: name, revision, license, path and digest of its weights.
 
     Role ``scorer`` records the model that scores them instead.
 

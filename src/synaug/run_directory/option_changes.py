@@ -43,10 +43,10 @@ def changed_options(before: Recipe, now: Recipe) -> dict[str, tuple[object, obje
 
 
 def may_resume(run: RunPaths, names: Iterable[str]) -> bool:
-    """Return whether a run with these differing options is the same run, which takes on the new values.
+    """Return whether a run may be resumed with these options changed; it then records the new values.
 
-    Options of training may change until a method has a result. From then on, ``change_training`` has to be asked for
-    it, so that a forgotten option does not train everything again.
+    Training options may change until a method has a result. After that, only ``change_training`` changes them, so that
+    a forgotten option does not retrain everything.
     """
     allowed = _ALWAYS if trained_methods(run) else _ALWAYS + _OF_TRAINING
     return all(_is_of(name, allowed) for name in names)
@@ -98,7 +98,7 @@ def change_training(run: RunPaths, recipe: Recipe) -> Recipe:
     outside = [name for name in differing if not _is_of(name, _ALWAYS + _OF_TRAINING)]
     if outside:
         raise OptionError(
-            f"{outside[0]} cannot change in {run.path}: the images there depend on it. Allowed are the options below "
+            f"{outside[0]} cannot change in {run.path}: the images there depend on it. Allowed: the options below "
             "train, methods, choose and cross_validate. For others start a new run: synaug run DATA --out OTHER "
             "--set ..."
         )
@@ -108,7 +108,7 @@ def change_training(run: RunPaths, recipe: Recipe) -> Recipe:
 
 
 def change_generation(run: Run, overrides: Mapping[str, object], settings: Sequence[str] = ()) -> Run:
-    """Change how a planned run generates: all of it before the first image, later only what changes no image.
+    """Change generation options of a planned run: before the first image any of them, later those that affect no image.
 
     Returns the run with its new plan, or ``run`` itself if nothing changes.
 
@@ -118,7 +118,7 @@ def change_generation(run: Run, overrides: Mapping[str, object], settings: Seque
         settings: as of ``--set``; these override ``overrides``.
 
     Raises:
-        OptionError: an option is unknown or its value is not allowed, or images that are there depend on it.
+        OptionError: an option is unknown or its value is not allowed, or existing images depend on it.
     """
     recipe = run.recipe
     changed = with_settings(with_overrides(recipe, dict(overrides)), settings)
@@ -149,7 +149,7 @@ def _check_generation(run: RunPaths, name: str, before: object, now: object) -> 
         )
     if _has_images(run):
         raise OptionError(
-            f"{run.path} holds images of {name} {before!r}; they cannot be continued with {now!r}. Plan into another "
+            f"{run.path} holds images of {name} {before!r} and cannot continue with {now!r}. Plan into another "
             "directory, or leave the option out."
         )
 

@@ -22,7 +22,7 @@ from synaug.synthesis.planning import Plan, plan_bytes, read_plan
 
 
 def _way_to_a_run(path: Path) -> str:
-    """Return how to get a run directory; a folder with other content, such as the images, is no place for one."""
+    """Return how to get a run directory; none is suggested inside a folder with other content, such as the images."""
     if path.is_dir() and next(path.iterdir(), None) is not None:
         return "Give the directory of a run, such as runs/photos; 'synaug run DATA' and 'synaug plan DATA' create one."
     return f"Create one with: synaug plan DATA --out {shell_word(path)}"
@@ -30,7 +30,7 @@ def _way_to_a_run(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Run(RunPaths):
-    """A planned run: its paths, and its files' content.
+    """A planned run: its paths, and the content of its files.
 
     Open it once and pass it on: the plan and the manifest are read on first use and kept. The recipe is read every
     time, since training may change it.

@@ -1,4 +1,4 @@
-"""Check the arguments of the public functions, so that a wrong kind is named where it was given."""
+"""Check the arguments of the public functions, so that an error names the argument of the wrong kind."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LONGEST_NAME = 255  # bytes of one part of a path, on all usual file systems
 
 
 def is_tensor(value: Any) -> TypeGuard[Any]:
-    """Return whether a value is a torch tensor, without importing torch; open files have ``detach``, too."""
+    """Return whether a value is a torch tensor, without importing torch; ``detach`` alone would match open files."""
     return hasattr(value, "detach") and hasattr(value, "cpu")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What an argument may be: in words, and as a test."""
+    """A kind of argument: its description, and the test that a value must pass."""
 
     words: str
     accepts: Callable[[object], bool]
@@ -32,7 +32,7 @@ class Kind:
 
 
 def instance_of(*classes: type, words: str) -> Kind:
-    """Return the kind of the instances of some classes."""
+    """Return the kind that accepts instances of these classes."""
     return Kind(words, lambda value: isinstance(value, classes))
 
 
@@ -65,10 +65,10 @@ def _is_seed(value: object) -> bool:
     return isinstance(value, Integral) and _is_whole(value) and int(value) < 2**32
 
 
-PATH = Kind("a path without NUL and of names up to 255 bytes", _is_path)
+PATH = Kind("a path without NUL and with names of up to 255 bytes", _is_path)
 TEXT = instance_of(str, words="a text")
 MODEL = Kind(
-    "the name of a model or a folder, with names up to 255 bytes",
+    "the name of a model or a folder, with names of up to 255 bytes",
     lambda value: isinstance(value, str) and _is_path(value),
 )
 FUNCTION = Kind("a function", callable)
@@ -80,14 +80,14 @@ WHOLES = Kind("a list of whole numbers of at least 0", _is_list_of_whole_numbers
 
 
 def check_arguments(function: str, **arguments: tuple[object, Kind]) -> None:
-    """Check arguments by name, each a value and the kind that it must be.
+    """Check arguments, each given by name as a pair of its value and the kind that it must be.
 
     Raises:
-        OptionError: one is of another kind; the message has its name, what is allowed, and what was given.
+        OptionError: an argument is of another kind; the message contains its name, the allowed kind and the value.
 
-    >>> check_arguments("synthesize", folder=(3, PATH))
+    >>> check_arguments("run", out=(3, PATH))
     Traceback (most recent call last):
-    synaug.errors.OptionError: synthesize: folder must be a path without NUL and of names up to 255 bytes, got int: 3.
+    synaug.errors.OptionError: run: out must be a path without NUL and with names of up to 255 bytes, got int: 3.
     """
     for name, (value, kind) in arguments.items():
         if not kind.accepts(value):

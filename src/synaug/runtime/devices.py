@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 _PRECISIONS = ("float32", "float16", "bfloat16")
-MANY_MULTIPLICATIONS = 200_000_000  # in one product; a core takes about 10 ms, so that more threads pay
+MANY_MULTIPLICATIONS = 200_000_000  # in one product: about 10 ms on one core, so more threads pay off
 
 
 def machine() -> str:
@@ -101,7 +101,7 @@ def forked_randomness(device: torch.device) -> Iterator[None]:
 
 
 def to_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return values as a tensor on a device; a GPU copies them while the host goes on."""
+    """Return values as a tensor on a device; copies to a GPU are asynchronous."""
     import torch
 
     tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
@@ -113,9 +113,9 @@ def to_device(values: np.ndarray | torch.Tensor, device: torch.device) -> torch.
 def threads_for(multiplications: int) -> AbstractContextManager[object]:
     """Return a context in which OpenBLAS uses one thread, unless a product has ``MANY_MULTIPLICATIONS`` or more.
 
-    OpenBLAS starts a thread per core for products of a few thousand numbers, and its threads wait busily for the next
+    OpenBLAS starts a thread per core for products of a few thousand numbers, and its threads busy-wait for the next
     one. They take the cores from torch, and an optimizer that multiplies a thousand small matrices waits for them each
-    time: a last layer for 1,400 images took 0.2 s with one thread, and 2.7 s with two on a machine with other work.
+    time: a last layer for 1,400 images took 0.2 s with one thread, and 2.7 s with two on a busy machine.
 
     Only OpenBLAS is limited: torch computes with other libraries, and keeps its threads. The limit holds for the whole
     process until the context ends.

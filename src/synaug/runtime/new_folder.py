@@ -2,8 +2,8 @@
 
 If the target does not exist, the folder is moved in one step. An existing empty folder may be a mount point or a
 shell's current directory, which cannot be replaced: then the work folder lies inside it, and its entries are moved one
-by one, the one that marks it complete last. A work folder is named after its content, so that the same call resumes an
-interrupted one, and is locked, so that two processes neither share it nor remove each other's.
+by one, ending with the one that marks it complete. A work folder is named after its content, so that the same call
+resumes an interrupted one, and is locked, so that two processes neither share it nor remove each other's.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def taken(out: Path) -> OptionError:
     if not out.is_dir():
         return OptionError(f"{out} exists and is not a folder. Choose another place.")
     return OptionError(
-        f"{out} exists and is not empty; it has {listed(sorted(os.listdir(out)))}. Nothing was changed. "
+        f"{out} exists and is not empty; it contains {listed(sorted(os.listdir(out)))}. Nothing was changed. "
         "Choose another folder, or an empty one."
     )
 
@@ -104,7 +104,7 @@ def _remove_left_over(place: Path, out: Path, work: Path) -> None:
 
 
 def remove_left_over(out: Path) -> None:
-    """Remove from a finished folder what a call left in it that was killed right after its last step."""
+    """Remove the leftovers of a call that was killed right after its last step from a finished folder."""
     directories.own(out)
     for name in sorted(left_over(out)):
         place = out if "/" not in name else out / name.partition("/")[0]
@@ -116,9 +116,9 @@ def remove_left_over(out: Path) -> None:
 
 
 def left_over(out: Path) -> set[str]:
-    """Return the files in a finished folder that a call left which was killed right after its last step.
+    """Return the leftovers, in a finished folder, of a call that was killed right after its last step.
 
-    It is the lock file, in the folder or in the work folder that lay in it; only if nothing else is in that one.
+    This is at most a lock file: in the folder itself, or in a work folder inside it that contains nothing else.
     """
     lock, found = f".{_LOCK}.lock", set()
     if storage.is_lock_file(out / lock):

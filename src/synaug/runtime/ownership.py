@@ -56,12 +56,12 @@ def _json_of(path: Path, *, limit: int | None = None) -> JsonObject:
 
 
 def check_free(out: Path, kind: str) -> None:
-    """Check, without changing anything, that a folder is absent, empty or of that kind and so may be written to.
+    """Check, without changing anything, that a folder may be written to: it is absent, empty or of that kind.
 
     From then on no link below it is followed.
 
     Raises:
-        OptionError: it may not be written to; the message lists what is there.
+        OptionError: it may not be written to; the message lists its content.
     """
     directories.own(out)
     try:
@@ -78,7 +78,7 @@ def check_free(out: Path, kind: str) -> None:
     if other is not None:
         raise OptionError(f"{out} holds an {KINDS[other]}, not a {KINDS[kind]}. Choose another folder with --out.")
     raise OptionError(
-        f"{out} is not empty and is not a {KINDS[kind]} of synaug; it has {listed(found)}. Nothing was changed. "
+        f"{out} is not empty and is not a {KINDS[kind]} of synaug; it contains {listed(found)}. Nothing was changed. "
         "Choose another folder with --out, or an empty one."
     )
 

@@ -107,7 +107,7 @@ def request() -> None:
 
 
 def wait(seconds: float = math.inf) -> bool:
-    """Wait for a signal that asks for an end, at most so long, and return whether it came; call within ``graceful``."""
+    """Wait at most this long for a request to stop, and return whether one came; call within ``graceful``."""
     end = time.monotonic() + seconds
     while not _requested.is_set() and (left := end - time.monotonic()) > 0:
         _requested.wait(timeout=min(left, 1.0))  # a limit, so that the main thread gets to run the handlers

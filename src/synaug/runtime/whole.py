@@ -1,4 +1,4 @@
-"""Follow one long work of several parts: which part it is at, and how much time is left for all of them."""
+"""Follow a long task of several parts: the current part, and the time left for all of them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from synaug.runtime.wording import duration
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a longer work.
+    """One part of a longer task.
 
     Attributes:
-        name: by which it is entered.
-        stage: how the stages begin whose progress is that of the part; empty if the part takes no time to speak of.
+        name: the name to pass to ``enter``.
+        stage: prefix of the stages that show the part's progress; empty if the part takes hardly any time.
         kind: parts of one kind take time in proportion to their ``work``.
-        work: in any unit.
-        stages: number of stages of that beginning within the part.
+        work: amount of work, in any unit.
+        stages: number of stages with that prefix in the part.
     """
 
     name: str
@@ -30,9 +30,10 @@ class Part:
 
 
 class Whole:
-    """A progress that adds "k of n" to each stage, and the time left for the whole work as soon as it is known.
+    """A progress callback that adds "k of n" to each stage, and the time left for the whole task once it is known.
 
-    A kind of part has a pace once one of them is under way; parts of a kind without a pace make the time a lower bound.
+    A kind of part has a pace once one such part is under way. While parts without a pace remain, the time is a lower
+    bound.
     """
 
     def __init__(
@@ -45,13 +46,13 @@ class Whole:
         self._first, self._began, self._share = 0.0, 0.0, 0.0
 
     def enter(self, name: str) -> None:
-        """Begin the part of that name; those before it are over. A name that is no part changes nothing."""
+        """Begin the part of that name, which ends the parts before it. Other names are ignored."""
         found = next((at for at, part in enumerate(self._parts) if part.name == name and at > self._at), None)
         if found is not None:
             self._at, self._seen, self._share = found, [], 0.0
 
     def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Pass the progress on, with the place of its part and the time left for all."""
+        """Pass the progress on, with the number of its part and the time left for all parts."""
         if self._at < 0:
             self._progress(stage, done, total, note)
             return
@@ -74,7 +75,7 @@ class Whole:
             self._paces[part.kind] = (now - self._began) / ((share - self._first) * max(part.work, 1e-9))
 
     def left(self) -> str:
-        """Return the time left for the whole work, such as "5:10" or "over 5:10"; empty while it is unknown."""
+        """Return the time left for the whole task, such as "5:10" or "over 5:10"; empty while it is unknown."""
         if self._at < 0:
             return ""
         current, later = self._parts[self._at], self._parts[self._at + 1 :]
@@ -87,6 +88,6 @@ class Whole:
 
 
 def enter(progress: Progress, name: str) -> None:
-    """Let a progress of a whole work know that a part begins; others need not know."""
+    """Announce to a ``Whole`` that a part begins; other callbacks are left alone."""
     if isinstance(progress, Whole):
         progress.enter(name)

@@ -1,6 +1,6 @@
-"""What the JSON files of a run contain, as types: for mypy, for validation, and for the schema that users print.
+"""The content of a run's JSON files as types: for mypy, for validation, and for the schema that users print.
 
-They are typed dicts: a file is read into one and written from one as it is, and later versions may add keys.
+They are typed dicts: a file is read into one and written from one unchanged, and later versions may add keys.
 """
 
 from synaug.schemas.amount_file import Amount, Decision, Gain, Gains, Round

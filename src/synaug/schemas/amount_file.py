@@ -27,14 +27,14 @@ class Gains(TypedDict):
 
 
 class Round(Gains):
-    """What the images of one round brought."""
+    """The gains from the images of one round."""
 
     num_images: Annotated[int, Field(ge=0, description="synthetic images of the plan in this round")]
     shares: Annotated[dict[str, Share], Field(description="their share of the missing ones, by class or group")]
 
 
 class Decision(TypedDict):
-    """The rounds so far, and how the plan goes on."""
+    """The rounds so far, and the shares to plan next."""
 
     shares: Annotated[dict[str, Share], Field(description="planned share of the missing images, by class or group")]
     rounds: list[Round]
@@ -54,4 +54,4 @@ class Amount(TypedDict, total=False):
     right: Annotated[
         str, Field(pattern="^[01]*$", description="a digit per held-out image: 1 if this round's method recognized it")
     ]
-    most: Annotated[int, Field(ge=0, description="images that would fill all classes up")]
+    most: Annotated[int, Field(ge=0, description="images that would fill up all classes")]

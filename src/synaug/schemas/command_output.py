@@ -1,4 +1,4 @@
-"""What commands return and print with ``--json``: ``plan``, ``status``, ``doctor``, ``try``, ``check``, ``review``."""
+"""The content that commands print with ``--json``: ``plan``, ``status``, ``doctor``, ``try``, ``check``, ``review``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Speed(TypedDict):
 
 
 class Estimate(Speed):
-    """The cost of a plan; what was not measured is None."""
+    """The cost of a plan; unmeasured values are None."""
 
     images: int
     disk_bytes: int
@@ -37,7 +37,7 @@ class PromptCounts(TypedDict):
 
 
 class PlanSummary(Plan):
-    """What users should see of a plan before paying for it."""
+    """The facts about a plan that users should see before paying for it."""
 
     scorer: str
     cannot_judge: dict[str, int]
@@ -75,7 +75,7 @@ class FoldsPreview(TypedDict):
 
 
 class RunPreview(PlanSummary):
-    """What a whole run would generate and train."""
+    """The images that a whole run would generate, and its trainings."""
 
     methods: list[str]
     num_seeds: int
@@ -177,7 +177,7 @@ class DeviceSpeed(TypedDict):
 
 
 class Examination(TypedDict):
-    """What ``doctor`` finds in a data set."""
+    """The findings of ``doctor`` about a data set."""
 
     counts: Counts
     layout: Layout
@@ -212,7 +212,7 @@ class ServiceCost(TypedDict):
 
 
 class TrialPreview(TypedDict):
-    """What ``try`` would generate; ``cost`` is None without a service."""
+    """The images that ``try`` would generate; ``cost`` is None without a service."""
 
     model: str
     images: int
@@ -238,7 +238,7 @@ class Check(TypedDict):
 
 
 class ReviewFiles(TypedDict):
-    """The contact sheets and the table of a review by hand."""
+    """The contact sheets and the table for manual review."""
 
     page: str
     decisions: str

@@ -47,7 +47,7 @@ class ClassRecall(TypedDict):
 
 
 class Behind(TypedDict):
-    """How much higher the first method's scores are."""
+    """The lead of the first method's scores."""
 
     accuracy: Difference
     mean_recall: Difference

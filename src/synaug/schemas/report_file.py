@@ -33,7 +33,7 @@ class Plan(TypedDict):
 
 
 class Review(TypedDict, total=False):
-    """Images accepted and rejected by a person, and the reasons of the gates that were overruled."""
+    """Images accepted and rejected in manual review, and the reasons of the gates that were overruled."""
 
     accepted: int
     rejected: int

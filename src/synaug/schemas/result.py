@@ -33,7 +33,7 @@ class Intervals(TypedDict, total=False):
 
 @with_config(MORE)
 class GroupScores(TypedDict, total=False):
-    """What is measured between the groups of class and attribute; the gaps have further keys."""
+    """The scores between the groups of class and attribute; the gaps have further keys."""
 
     worst_group_accuracy: float | None
     mean_group_accuracy: float | None

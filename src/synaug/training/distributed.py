@@ -38,7 +38,7 @@ class Team:
         if batch_size % self.size or batch_size // self.size < 2:
             raise OptionError(
                 f"A batch of {batch_size} images cannot be divided among {self.size} processes with "
-                f"at least 2 each; allowed are multiples of {self.size} from {2 * self.size}."
+                f"at least 2 each; allowed: multiples of {self.size} from {2 * self.size}."
             )
 
     def share(self, rows: np.ndarray) -> np.ndarray:

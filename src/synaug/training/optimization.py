@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from synaug.config import StageOptions
 
-READ_EVERY = 10  # steps between two looks at the losses on a device that works while the host goes on
-WORK_ALONE = ("cuda",)  # types of these devices
+READ_EVERY = 10  # steps between two reads of the losses on an asynchronous device
+WORK_ALONE = ("cuda",)  # types of asynchronous devices
 
 
 class StepRecord:

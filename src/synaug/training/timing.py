@@ -21,8 +21,8 @@ def seconds_per_image(
 
     Args:
         model: is moved to the device and left in training mode.
-        in_channels: of its images.
-        image_size: their side in pixels.
+        in_channels: channels of its images.
+        image_size: side of its images in pixels.
         device: device for the training.
         precision: as for ``train_representation``.
     """

@@ -37,9 +37,9 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
 
     Raises:
         OptionError: the tracker is unknown.
-        EnvironmentFault: the tracker's package is not installed, or the tracker cannot start, such as one of a service
+        EnvironmentFault: the tracker's package is not installed, or the tracker cannot start, such as that of a service
             without an account or a connection.
-        DataError: a link is in the place of the folder.
+        DataError: the folder is a link.
     """
     if tracker is None:
         yield None
@@ -81,7 +81,7 @@ def _started(tracker: str, name: str, folder: Path) -> Iterator[GeneralTracker]:
         ) from error
     except SynaugError:
         raise
-    except Exception as error:  # of an account, a connection or a server, each in a class of its own
+    except Exception as error:  # account, connection or server errors, each of its own type
         raise EnvironmentFault(
             f"{tracker} cannot start: {error}. {_OFFLINE[tracker]}Or set train.track to null; the numbers are in "
             "training.csv anyway."
@@ -101,7 +101,7 @@ def _check_links(folder: Path) -> None:
 
 
 def _prepare_accelerate() -> None:
-    """Let the trackers of accelerate log: without its state, which a launcher or this makes, they raise an error."""
+    """Let accelerate's trackers log: they need its state, which a launcher or this function creates."""
     import torch
     from accelerate import PartialState
 

@@ -48,7 +48,7 @@ def test_the_groups_of_waterbirds_are_those_of_its_training_images():
     assert sum(expected.group_counts.values()) == expected.splits["train"]
 
 
-def test_every_data_set_is_listed_with_what_one_needs_to_know():
+def test_every_data_set_is_listed_with_the_facts_that_users_need():
     rows = known_datasets()
     assert [row["name"] for row in rows] == list(BENCHMARKS)
     assert all(row[column] for row in rows for column in ("problem", "images", "license", "source", "data"))
@@ -91,7 +91,7 @@ def test_images_that_the_table_names_but_are_not_there(waterbirds):
 # ---------------------------------------------------------------- UTKFace
 
 
-def test_utkface_takes_gender_and_race_where_nothing_is_said_and_leaves_bad_names_out(utkface, expecting):
+def test_utkface_takes_gender_and_race_by_default_and_leaves_bad_names_out(utkface, expecting):
     manifest = read_data(utkface, trial("utkface", max_unreadable=0.1))
     assert (manifest.class_names, manifest.attribute_names) == (
         ("female", "male"),

@@ -144,7 +144,7 @@ def test_a_member_that_is_a_link_is_refused(cifar_archive, monkeypatch):
         read_data(path, TRIAL)
 
 
-def test_what_is_missing_is_said(cifar_archive, tmp_path):
+def test_missing_files_are_named(cifar_archive, tmp_path):
     with pytest.raises(DataError, match=r"cifar-100-python.tar.gz.*folder.*missing: train, test, meta"):
         read_data(tmp_path, TRIAL)
     whole = TRIAL.model_copy(update={"partial": False})

@@ -32,7 +32,7 @@ def test_an_archive_is_read_in_file_order(archive):
     assert train.labels.tolist() == [*range(10), *range(10)]
 
 
-def test_a_missing_archive_says_where_to_get_it(tmp_path):
+def test_a_missing_archive_is_an_error_with_its_source(tmp_path):
     with pytest.raises(DataError, match="dataset-fashion-mnist"):
         fashion_mnist.read_archive("train", tmp_path)
 
@@ -67,7 +67,7 @@ def test_a_tint_is_the_strongest_channel_of_the_item(tint, channel):
     assert made.mean((0, 1, 2)).argmax() == channel
 
 
-def test_a_background_fills_what_the_item_leaves_free():
+def test_a_background_fills_the_pixels_around_the_item():
     images = np.zeros((2, 28, 28), np.uint8)
     images[:, 10:20, 10:20] = 255
     made = fashion_mnist.render(

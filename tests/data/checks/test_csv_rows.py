@@ -49,7 +49,7 @@ CELL = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="
 
 
 @given(st.lists(st.tuples(CELL, CELL.map(lambda text: f"x{text}")), min_size=1, max_size=5))
-def test_what_csv_writes_is_read_back(table):
+def test_rows_that_csv_writes_are_read_back(table):
     text = io.StringIO(newline="")
     csv.writer(text).writerows(table)
     assert [tuple(cells) for _, cells in rows(text.getvalue())] == table

@@ -42,7 +42,7 @@ def pixels(manifest):
 
 
 @pytest.mark.parametrize("convert", [to_frame, to_datasets])
-def test_what_went_out_comes_back(both, convert):
+def test_exported_values_come_back(both, convert):
     back = read_data(convert(both), DataOptions(attribute="attribute"))
     for column in ("label", "attribute", "split", "source"):
         assert back.frame[column].tolist() == both.frame[column].tolist(), column

@@ -1,4 +1,4 @@
-"""Shards hold what the export holds, are read back alike, and nothing that a tar file contains is unpacked."""
+"""Shards have the content of the export and are read back alike, and nothing in a tar file is unpacked."""
 
 import io
 import json
@@ -45,7 +45,7 @@ def pixels(manifest):
     )
 
 
-def test_what_is_read_back_is_what_was_written(exported, shards):
+def test_reading_back_gives_the_written_values(exported, shards):
     assert sorted(path.name for path in shards.glob("*.tar")) == [
         "test-000000.tar",
         "train-000000.tar",
@@ -169,7 +169,7 @@ def test_a_shard_that_cannot_be_used_is_named(tmp_path, members, words):
 
 
 @pytest.mark.parametrize("data", [b"", b"not a tar", picture()])
-def test_what_is_no_tar_is_named(tmp_path, data):
+def test_a_file_that_is_not_a_tar_is_named(tmp_path, data):
     (tmp_path / "a.tar").write_bytes(data)
     with pytest.raises(DataError, match=r"a\.tar"):
         read_data(tmp_path / "a.tar")

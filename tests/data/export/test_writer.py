@@ -167,7 +167,7 @@ def test_verify_finds_a_changed_croissant_file(out):
 # ---------------------------------------------------------------- problems that verify finds
 
 
-def test_changed_missing_and_further_files_are_named(out):
+def test_changed_missing_and_extra_files_are_named(out):
     first, second = sorted((out / "test").rglob("*.png"))[:2]
     first.write_bytes(second.read_bytes())
     second.unlink()
@@ -186,8 +186,8 @@ def test_a_wrong_label_in_the_metadata_is_found(out):
     pq.write_table(pa.Table.from_pylist(rows, table.schema), out / "train/metadata.parquet")
     problems = "\n".join(verify_dataset(out))
     assert "train/metadata.parquet changed" in problems
-    assert "datasets does not load rightly 1 images of train" in problems
-    assert "datasets loads wrongly 1 images of train" in problems
+    assert "datasets fails to load 1 image of train correctly" in problems
+    assert "datasets loads 1 image of train under a wrong name or class" in problems
 
 
 def test_lost_columns_are_found_by_loading(out):
@@ -202,12 +202,12 @@ def test_damaged_digests(tmp_path, line):
         verify_dataset(tmp_path)
 
 
-def test_a_folder_that_is_no_export(tmp_path):
+def test_a_folder_that_is_not_an_export_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"was not written by 'synaug export'"):
         verify_dataset(tmp_path)
 
 
-def test_a_lock_file_that_a_kill_left_is_no_fault_and_the_same_call_removes_it(real, out):
+def test_a_lock_file_left_by_a_kill_is_harmless_and_the_same_call_removes_it(real, out):
     (out / ".export.lock").write_text("4711")
     assert verify_dataset(out) == []
     export_again(real, out)
@@ -303,7 +303,7 @@ def test_a_manifest_with_other_digests_can_be_accepted(real, tmp_path):
 def test_a_folder_with_content_is_refused(real, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
-    with pytest.raises(OptionError, match=r"full exists and is not empty; it has 'mine.txt'"):
+    with pytest.raises(OptionError, match=r"full exists and is not empty; it contains 'mine.txt'"):
         export_dataset(real, None, tmp_path / "full")
 
 
@@ -337,7 +337,7 @@ def test_an_image_that_changed_is_named(real, tmp_path):
         export_dataset(real, None, tmp_path / "out")
 
 
-def test_a_full_disk_leaves_nothing_and_the_next_call_goes_on(real, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_nothing_and_the_next_call_resumes(real, tmp_path, monkeypatch):
     replace, calls = os.replace, []
 
     def full_after_ten(*paths, **folders):
@@ -384,7 +384,7 @@ def test_whichever_file_operation_fails_the_next_call_ends_alike(tmp_path, monke
     assert failed >= 5
 
 
-def test_gif_becomes_png_and_odd_suffixes_are_mended(tmp_path):
+def test_gif_becomes_png_and_odd_suffixes_are_corrected(tmp_path):
     pixels = np.arange(16, dtype=np.uint8).reshape(4, 4)
     manifest = from_arrays([pixels, pixels + 100], [0, 1], class_names=["x", "y"])
     manifest.frame["image"] = [encode(Image.fromarray(pixels), Encoding(format=kind)) for kind in ("GIF", "JPEG")]

@@ -76,7 +76,7 @@ def test_the_lock_file_of_a_run_names_the_commit(cache, tmp_path):
     assert json.loads((tmp_path / "run/synaug.lock.json").read_text())["source"] == f"hf:someone/animals@{COMMIT}"
 
 
-def test_what_may_execute_code_is_not_downloaded(cache, monkeypatch):
+def test_files_that_may_execute_code_are_not_downloaded(cache, monkeypatch):
     asked = {}
 
     class Api:
@@ -95,7 +95,7 @@ def test_what_may_execute_code_is_not_downloaded(cache, monkeypatch):
     assert {"*.py", "*.pkl"} <= set(asked["ignore_patterns"])
 
 
-def test_one_that_cannot_be_had_names_the_ways_out(cache):
+def test_an_unavailable_data_set_names_the_ways_out(cache):
     with pytest.raises(
         EnvironmentFault, match=r"someone/plants cannot be downloaded from the Hub: it was never downloaded"
     ):

@@ -57,7 +57,7 @@ def test_sixteen_bits_become_eight(value, expected):
     assert (image.mode, image.getpixel((0, 0))) == ("L", expected)
 
 
-def test_what_is_transparent_becomes_white():
+def test_transparent_pixels_become_white():
     clear, solid = Image.new("RGBA", (2, 2), (255, 0, 0, 0)), Image.new("LA", (2, 2), (7, 255))
     assert decoded(saved(clear)).getpixel((0, 0)) == (255, 255, 255)
     assert decoded(saved(Image.new("LA", (2, 2), (7, 0)))).getpixel((0, 0)) == 255
@@ -100,7 +100,7 @@ def test_half_an_image_is_refused(kind):
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"no image at all", b"%PDF-1.4", b"<svg/>"])
-def test_what_is_no_image_is_refused(data):
+def test_bytes_that_are_not_an_image_are_refused(data):
     with pytest.raises(DataError, match=r"is not an image of the formats PNG, JPEG"):
         decoded(data)
 
@@ -124,7 +124,7 @@ def test_too_many_bytes_are_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(codec, "MAX_BYTES", 10)
     (tmp_path / "a.png").write_bytes(saved(Image.fromarray(NOISE)))
     for call in (lambda: read_file(tmp_path / "a.png"), lambda: decoded(b"x" * 11)):
-        with pytest.raises(DataError, match=r"bytes; allowed are 10"):
+        with pytest.raises(DataError, match=r"bytes; at most 10"):
             call()
 
 
@@ -295,7 +295,7 @@ def test_photos_of_phones_name_the_extra_that_reads_them(monkeypatch):
     codec._register_heif.cache_clear()
 
 
-def test_content_tells_an_image(tmp_path):
+def test_images_are_recognized_by_content(tmp_path):
     for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "QOI"):
         assert codec.is_image_start(saved(Image.fromarray(NOISE), kind)[:64])
     for data in (b"", b"text", b"%PDF-1.4", b"PK\3\4", b"<html>", b"\0" * 64):

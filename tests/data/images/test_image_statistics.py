@@ -23,12 +23,12 @@ def test_white_noise_has_the_flatness_that_theory_gives(side, mode):
     assert found.mean() == pytest.approx(math.exp(-0.5772), abs=0.04)
 
 
-def test_real_images_are_no_noise(fashion):
+def test_real_images_are_not_noise(fashion):
     found = spectral_flatness([read_image(fashion, row) for row in range(0, len(fashion), 20)])
     assert np.nanmax(found) < noise_limit(found) < 0.5
 
 
-def test_real_noise_is_allowed_where_the_real_images_are_noise():
+def test_real_noise_is_allowed_if_the_real_images_are_noise():
     real = spectral_flatness([noise(32, seed=seed) for seed in range(40)])
     others = spectral_flatness([noise(32, seed=seed) for seed in range(100, 140)])
     assert (others < noise_limit(real)).all()

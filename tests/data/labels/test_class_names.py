@@ -31,7 +31,7 @@ def test_an_accepted_name_can_be_a_folder(tmp_path_factory, name):
         ("..", "starts with a dot"),
         ("etc.", "ends with a dot or a space"),
         ("cat ", "ends with a dot or a space"),
-        ("é" * 128, "has 256 bytes, allowed are 255"),
+        ("é" * 128, "has 256 bytes, but at most 255 are allowed"),
     ],
 )
 def test_faults(name, fault):

@@ -88,7 +88,7 @@ def test_texts_of_values(values, texts):
         (7, "is int"),
     ],
 )
-def test_values_that_are_no_single_class_are_refused(values, words):
+def test_values_that_are_not_a_single_class_are_refused(values, words):
     with pytest.raises(DataError, match=words):
         label_texts(values, where="y")
 

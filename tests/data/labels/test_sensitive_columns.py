@@ -56,7 +56,7 @@ def test_few_numbers_stay_values():
     assert list(fairness(TABLE.assign(site=np.arange(200) % 3), "site")["num_images_by_value"]) == ["0", "1", "2"]
 
 
-def test_names_of_persons_are_no_groups():
+def test_names_of_persons_are_not_groups():
     with pytest.raises(DataError, match="200 different values in 200 rows"):
         fairness(TABLE.assign(person=[f"p{i}" for i in range(200)]), "person")
 
@@ -104,7 +104,7 @@ def test_a_small_group_is_shown_and_drives_no_difference():
     assert counted["equal_opportunity_difference"] > whole["equal_opportunity_difference"]
 
 
-def test_a_small_table_is_measured_all_the_same_and_says_so():
+def test_a_small_table_is_measured_all_the_same_with_a_note():
     found = fairness(TABLE.iloc[[0, 1, 100, 101]], "sex")
     assert not math.isnan(found["demographic_parity_difference"])
     assert "can be chance" in " ".join(found["notes"])

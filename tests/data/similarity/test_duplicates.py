@@ -116,7 +116,7 @@ def test_groups_in_two_splits_are_noted(tree):
     assert read_data(tree / "t.csv", DataOptions(group="patient")).duplicates.num_split_groups == 7
 
 
-def test_what_was_found_is_kept_with_the_manifest(tree, tmp_path):
+def test_duplicates_notes_and_layout_are_kept_with_the_manifest(tree, tmp_path):
     place(tree, {"dog/copy.png": picture(3)})
     manifest = read_data(tree)
     write_manifest(manifest, tmp_path / "manifest.parquet")

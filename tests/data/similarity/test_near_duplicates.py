@@ -33,7 +33,7 @@ def test_an_altered_copy_is_nearer_than_any_other_image(side, mode, alter):
     assert np.median(found) < 0.08 < 0.4 < others.min()
 
 
-def test_what_a_shift_pushes_out_of_the_image_does_not_hide_a_copy():
+def test_pixels_shifted_out_of_the_image_do_not_hide_a_copy():
     known = pictures(100, 28)
     shifted = [each.transform(each.size, Image.Transform.AFFINE, (1, 0, 2, 0, 1, -2)) for each in known]
     found = alike_distances(make_views(shifted), make_prints(thumbnails(known)))
@@ -46,13 +46,13 @@ def test_a_mirror_image_is_far_from_the_plain_one_pixel_by_pixel():
     assert nearest_distances(mirrored, thumbnails(known)).min() > 0.02
 
 
-def test_with_nothing_known_or_nothing_asked():
+def test_without_known_images_or_images_to_judge():
     views, prints = make_views(pictures(2, 28)), make_prints(thumbnails(pictures(2, 28)))
     assert np.isinf(alike_distances(views, make_prints(thumbnails([])))).all()
     assert alike_distances(make_views([]), prints).shape == (0,)
 
 
-def test_flat_images_are_no_copies_of_textured_ones():
+def test_flat_images_are_not_copies_of_textured_ones():
     flat = make_views([Image.new("L", (28, 28), 90)])
     assert alike_distances(flat, make_prints(thumbnails(pictures(20, 28))))[0] > 0.5
 

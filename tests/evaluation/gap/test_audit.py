@@ -148,7 +148,7 @@ def test_the_section_has_a_light_per_class():
     [(90, 10, False), (89, 11, True), (18, 1, True), (20, 0, False), (0, 0, True)],
 )
 def test_a_generator_of_which_nine_in_ten_attempts_fail_is_unusable(rejected, accepted, is_usable):
-    """Below 20 attempts nothing is said."""
+    """Below 20 attempts, there is no verdict."""
     found = audit_with_rejections({}, rejected=rejected, accepted=accepted, reason="off-class")
     assert found.get("usable", True) is is_usable
     if not is_usable:

@@ -11,11 +11,11 @@ def gauss(num, dims=4, *, seed=0, shift=0.0):
     return np.random.default_rng(seed).normal(shift, 1, (num, dims))
 
 
-def test_a_probe_cannot_tell_equal_distributions_apart():
+def test_a_probe_cannot_distinguish_equal_distributions():
     assert probe_accuracy(real=gauss(300), synthetic=gauss(300, seed=1)) == pytest.approx(0.5, abs=0.08)
 
 
-def test_a_probe_tells_shifted_distributions_apart():
+def test_a_probe_distinguishes_shifted_distributions():
     assert probe_accuracy(real=gauss(100), synthetic=gauss(100, shift=5, seed=1)) == 1.0
 
 
@@ -91,7 +91,7 @@ def test_each_class_has_its_own_gap():
     assert math.isnan(none.real_diversity)
 
 
-def test_classes_of_different_frequency_are_no_gap():
+def test_classes_of_different_frequency_are_not_a_gap():
     def side(many, few, seed):
         return np.concatenate([gauss(many, seed=seed), gauss(few, shift=5, seed=seed + 1)])
 
@@ -109,7 +109,7 @@ def test_classes_of_different_frequency_are_no_gap():
         ({"real": gauss(60, 3)}, DataError, r"Features have shapes \(60, 3\) and \(60, 4\)"),
         ({"real": gauss(60) * np.nan}, DataError, "must be finite"),
         ({"real_labels": np.zeros(5, int)}, DataError, "60 features but 5 labels"),
-        ({"real_labels": np.full(60, 3)}, DataError, "A label is 3; allowed are 0 to 2"),
+        ({"real_labels": np.full(60, 3)}, DataError, "A label is 3; allowed: 0 to 2"),
         ({"num_neighbors": 0}, OptionError, "num_neighbors must be at least 1, got 0"),
     ],
 )

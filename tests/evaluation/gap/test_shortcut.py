@@ -20,7 +20,7 @@ def test_a_class_that_is_mostly_synthetic_beside_one_that_is_not_is_warned_of():
     assert "0 % of bag but 98 % of coat is synthetic" in said[0]
 
 
-def test_an_even_share_is_no_shortcut():
+def test_an_even_share_is_not_a_shortcut():
     assert warnings_of((100, 50), (200, 100), (20, 10)) == []
 
 
@@ -36,7 +36,7 @@ def test_without_synthetic_images_there_is_nothing_to_warn_of():
     assert warnings_of((500, 0), (10, 0), (3, 0)) == []
 
 
-def test_a_class_without_any_image_is_no_matter():
+def test_a_class_without_any_image_is_ignored():
     assert warnings_of((5, 5), (0, 0), (5, 5)) == []
 
 

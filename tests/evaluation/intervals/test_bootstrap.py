@@ -36,7 +36,7 @@ def test_each_stratum_keeps_its_number_of_images():
     assert all(counts == [3, 7] for counts in seen)
 
 
-def test_strata_narrow_the_interval_where_they_explain_the_outcome():
+def test_strata_narrow_the_interval_if_they_explain_the_outcome():
     strata = (RIGHT == 0).astype(int)
     found = interval_of(accuracy, strata=strata, num_resamples=20)
     assert (found.low, found.high) == (0.7, 0.7)

@@ -170,7 +170,7 @@ def test_shares_by_hand():
     assert found == [Share(1, 2), Share(0, 0), Share(1, 1)]
 
 
-def test_what_cannot_be_is_refused():
+def test_impossible_values_are_refused():
     with pytest.raises(OptionError, match="got 95"):
         wilson_interval(Share(1, 2), 95)
     with pytest.raises(DataError, match="3 of 2 images"):

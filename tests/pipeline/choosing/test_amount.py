@@ -93,7 +93,7 @@ def test_a_round_that_harms_is_taken_back_and_its_images_stay_unused(photos, aut
     assert f"went back to {sum(quarter.values())}" in amount_sentence(report)
 
 
-def test_an_interruption_between_decision_and_plan_is_made_up_for(photos, auto, tmp_path, judges, monkeypatch):
+def test_an_interruption_between_decision_and_plan_is_recovered_from(photos, auto, tmp_path, judges, monkeypatch):
     judges(0.3, 0.6, 0.6)
     out = tmp_path / "run"
     with monkeypatch.context() as patch:

@@ -29,7 +29,7 @@ def outcome(out):
     return {key: value for key, value in read_choice(RunPaths(out)).items() if key != "seconds"}
 
 
-def test_a_run_says_what_it_chose_and_tests_that_classifier(finished):
+def test_a_run_reports_its_choice_and_tests_that_classifier(finished):
     report, choice = json.loads((finished / "report.json").read_text()), outcome(finished)
     assert report["choice"]["chosen"] == choice["chosen"]
     assert choice["chosen"] in [result["method"] for result in report["results"]]
@@ -125,7 +125,7 @@ def judged(*counts, of=40):
     return Judged(predictions, labels, labels)
 
 
-def test_synthetic_images_that_do_not_help_are_said_to():
+def test_synthetic_images_that_do_not_help_are_reported():
     each = judged(30, 31)
     each.predictions[:, 1] = each.predictions[::-1, 1]  # other images than those oversampling recognizes
     each.predictions[:, 1] = np.where(each.predictions[:, 1] == each.labels[::-1], each.labels, 1 - each.labels)
@@ -160,7 +160,7 @@ def test_the_chosen_classifier_is_the_one_that_is_exported(finished, tmp_path):
     assert config["method"] == outcome(finished)["chosen"]
 
 
-def test_images_are_said_not_to_be_needed_only_if_the_rarest_class_is_recognized():
+def test_images_are_reported_unnecessary_only_if_the_rarest_class_is_recognized():
     assert "97" in may_not_need("coat", "oversampling", 0.97, num_tested=40)
     assert may_not_need("coat", "oversampling", 0.9, num_tested=40) == ""
     assert may_not_need("coat", "oversampling", 1.0, num_tested=2) == ""  # two images prove nothing

@@ -1,4 +1,4 @@
-"""Cross-validation of a run: when it happens, on which images, resumed per fold, and told in the report."""
+"""Cross-validation of a run: when it happens, on which images, resumed per fold, and shown in the report."""
 
 import json
 import shutil
@@ -34,7 +34,7 @@ def options(out, **changes):
     return with_overrides(Run.open(out).recipe, {"cross_validate.repeats": 2} | changes)
 
 
-def test_each_real_image_is_judged_also_those_that_were_drawn_for_testing(run):
+def test_each_real_image_is_judged_even_those_drawn_for_testing(run):
     out, content = run
     manifest = Run.open(out).manifest
     assert manifest.drew_test
@@ -78,7 +78,7 @@ def test_finished_folds_are_kept_and_the_result_is_the_same(run, finished, tmp_p
     assert len(trained) == 2
 
 
-def test_few_drawn_test_images_ask_for_folds_and_many_do_not(photos, recipe):
+def test_few_drawn_test_images_require_folds_and_many_do_not(photos, recipe):
     few = with_test_split(read_data(photos, recipe.data), 0.3, 0)
     assert stage.num_folds(few, Recipe()) == stage.USUAL_FOLDS
     assert stage.num_folds(few, with_overrides(Recipe(), {"cross_validate.folds": 0})) == 0
@@ -108,7 +108,7 @@ def test_auto_trains_the_chosen_classifier_and_its_rival_and_folds_all_rows():
     assert stage.judged_methods(results, "synaug", "oversampling", asked) == ["synaug", "cross_entropy", "oversampling"]
 
 
-def test_what_takes_too_long_is_left_out_and_said(finished, tmp_path):
+def test_a_slow_cross_validation_is_skipped_with_a_note(finished, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(finished, out)
     lock = json.loads((out / "synaug.lock.json").read_text())["recipe"]

@@ -88,7 +88,7 @@ def test_the_data_card_is_one_that_the_hub_reads(finished, tmp_path):
         assert words in card.text, words
 
 
-def test_what_cannot_be_exported_is_named(finished, folder, tmp_path):
+def test_unusable_exports_are_named_errors(finished, folder, tmp_path):
     with pytest.raises(OptionError, match="exists and is not empty"):
         export_classifier(finished, folder, method="cross_entropy", license="mit")
     with pytest.raises(OptionError, match=r"Unknown method 'synaugg'\. Did you mean 'synaug'"):
@@ -105,7 +105,7 @@ def test_the_same_call_after_a_kill_at_the_very_end_ends_well(finished, folder):
 
 
 @pytest.mark.parametrize("name", ["classifier.safetensors", "config.json", "README.md", ".synaug"])
-def test_a_classifier_that_somebody_changed_is_not_taken_for_the_same(finished, folder, name):
+def test_a_classifier_that_somebody_changed_is_detected(finished, folder, name):
     (folder / name).write_bytes((folder / name).read_bytes() + b" ")
     if name == ".synaug":
         (folder / name).unlink()
@@ -175,7 +175,7 @@ def hub(monkeypatch):
     server.server_close()
 
 
-def test_a_classifier_is_sent_where_it_was_asked_to(hub, finished, tmp_path, synaug):
+def test_a_classifier_is_uploaded_to_the_requested_repository(hub, finished, tmp_path, synaug):
     out = tmp_path / "model"
     done = synaug("export", finished, "--classifier", "synaug", "--out", out, "--push-to-hub", "me/mine", "--private")
     assert done.code == 0
@@ -215,20 +215,20 @@ def test_files_of_the_users_are_not_sent(hub, finished, folder, tmp_path, kind, 
     assert not hub.files
 
 
-def test_nothing_is_sent_unless_asked_to(hub, finished, tmp_path, synaug):
+def test_nothing_is_sent_unless_requested(hub, finished, tmp_path, synaug):
     assert synaug("export", finished, "--classifier", "synaug", "--out", tmp_path / "model").code == 0
     assert synaug("export", finished, "--out", tmp_path / "data").code == 0
     assert not hub.requests
 
 
-def test_a_public_repository_does_not_get_what_shall_be_private(hub, folder):
+def test_a_public_repository_does_not_receive_a_private_upload(hub, folder):
     hub.is_private = False
     with pytest.raises(OptionError, match="me/mine is already public, so nothing was uploaded"):
         push_folder(folder, "me/mine", kind="model", private=True)
     assert not hub.files
 
 
-def test_what_the_hub_refuses_is_an_error_of_the_environment(hub, folder):
+def test_a_refusal_by_the_hub_is_an_error_of_the_environment(hub, folder):
     hub.status = 403
     with pytest.raises(EnvironmentFault, match=r"me/mine: .*403.*hf"):
         push_folder(folder, "me/mine", kind="model")
@@ -244,12 +244,12 @@ def test_without_a_token_nothing_is_begun(hub, finished, tmp_path, synaug, monke
 
 
 @pytest.mark.parametrize("name", ["mine", "me/mi ne", "me/mine/more"])
-def test_a_name_that_is_no_repository_is_named(hub, folder, name):
+def test_a_name_that_is_not_a_repository_is_named(hub, folder, name):
     with pytest.raises(OptionError, match=r"is not a Hub repository.*Give USER/NAME"):
         push_folder(folder, name, kind="model")
 
 
-def test_offline_says_so(hub, folder, monkeypatch):
+def test_offline_is_an_error_that_names_the_variable(hub, folder, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(EnvironmentFault, match="HF_HUB_OFFLINE is set, so nothing can be uploaded"):
         push_folder(folder, "me/mine", kind="model")

@@ -101,7 +101,7 @@ def test_one_image_is_one_answer(image, channels):
     assert found.size == (6, 8)
 
 
-def test_one_path_is_one_answer_and_no_image_is_none(classifier, test_images):
+def test_one_path_gives_one_prediction_and_no_image_gives_none(classifier, test_images):
     assert len(classifier.predict(test_images[0][0])) == 1
     assert classifier.predict([]) == []
     assert classifier.predict_proba([]).shape == (0, 3)
@@ -119,7 +119,7 @@ def test_three_gray_images_in_one_array_are_three_answers_of_a_gray_classifier(c
         [b"no image"], "absent.png", [1.5, 2.5], np.array([1.5]), torch.tensor(0.5), {"image": 1},
     ],
 )  # fmt: skip
-def test_what_is_no_image_is_an_error_of_ours(images, classifier):
+def test_bytes_that_are_not_an_image_are_a_data_error(images, classifier):
     with pytest.raises(DataError):
         classifier.predict(images)
 
@@ -188,7 +188,7 @@ def test_an_unreadable_file_is_named_and_the_others_are_predicted(synaug, finish
     ("arguments", "code"),
     [(["absent.png"], 4), (["{photos}", "--out", "p.txt"], 2), (["{photos}", "--top", "0"], 2), (["{empty}"], 4)],
 )
-def test_what_cannot_be_predicted_is_named_before_any_work(arguments, code, synaug, finished, photos, tmp_path):
+def test_unusable_images_are_named_before_any_work(arguments, code, synaug, finished, photos, tmp_path):
     given = [part.format(photos=photos, empty=storage.make_folder(tmp_path / "empty")) for part in arguments]
     assert synaug("predict", finished, *given).code == code
 
@@ -260,7 +260,7 @@ def test_prediction_needs_no_diffusers(finished, photos, tmp_path):
     assert len(pd.read_csv(tmp_path / "p.csv")) == 42
 
 
-def test_the_last_lines_of_a_report_say_how_to_use_the_model(synaug, finished):
+def test_the_last_lines_of_a_report_show_how_to_use_the_model(synaug, finished):
     done = synaug("report", finished)
     assert f"synaug predict {finished} new/*.png" in done.out.replace("\n", "")
     assert "synaug.load_classifier(" in done.out.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""The block for bug reports: what matters is in it, and nothing that is nobody's business."""
+"""The block for bug reports contains everything that matters and nothing private."""
 
 import getpass
 import json

@@ -89,7 +89,7 @@ def test_the_command_tries_the_embedded_model(photos, synaug, tmp_path):
     assert "decisions.csv" not in (tmp_path / "try" / "index.html").read_text()
 
 
-def test_a_generator_of_ones_own_is_tried_if_it_is_named(photos, synaug, tmp_path):
+def test_a_custom_generator_is_tried_if_it_is_named(photos, synaug, tmp_path):
     code, recipe = tmp_path / "draw.py", tmp_path / "drawn.yaml"
     storage.write_text(code, DRAW)
     storage.write_text(recipe, f"generate: {{generator: '{code}:draw'}}\n")

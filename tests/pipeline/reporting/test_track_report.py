@@ -48,14 +48,14 @@ def test_tensorboard_shows_the_tables_and_a_picture_per_class_once(run):
 
 
 @pytest.mark.parametrize("wanted", [None, False])
-def test_a_service_gets_no_report_unless_it_is_asked_for(run, wanted, monkeypatch):
+def test_a_service_receives_no_report_unless_it_is_requested(run, wanted, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)  # importing it would be an error
     track(run, "wandb", wanted)
     report(Run.open(run))
     assert not (run / "tracking").exists()
 
 
-def test_trackers_with_a_server_elsewhere_are_no_local_ones(monkeypatch):
+def test_trackers_with_a_server_elsewhere_are_not_local(monkeypatch):
     for name in ("MLFLOW_TRACKING_URI", "TRACKIO_SPACE_ID"):
         monkeypatch.delenv(name, raising=False)
     assert [name for name in TRACKERS if is_local_tracker(name)] == ["tensorboard", "mlflow", "trackio"]

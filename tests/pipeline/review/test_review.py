@@ -70,7 +70,7 @@ def test_a_sheet_shows_every_image_of_its_class_with_its_name(synaug, run):
     assert Page((run / "review" / "index.html").read_text()).tags.count("a") == len(content["sheets"])
 
 
-def test_few_of_many_are_shown_and_the_page_says_so(synaug, run):
+def test_few_of_many_are_shown_with_a_note(synaug, run):
     content = json.loads(synaug("review", run, "--per-class", 2, "--json").out)
     assert content["shown"] == 2 * len(content["sheets"])
     assert "2 of 19 are shown" in (run / "review" / "class-ankle-boot.html").read_text()
@@ -103,7 +103,7 @@ def test_decisions_are_obeyed_by_generation_training_export_and_report(synaug, r
     assert changed == {"synaug_stage1", "synaug"}
     assert report["synthesis"]["rejected"]["review"] == 1
     assert report["synthesis"]["review"] == {"accepted": 1, "rejected": 1, "overruled": {}}
-    assert "A person accepted 1 image, and rejected 1." in (run / "report.html").read_text()
+    assert "Manual review accepted 1 image and rejected 1." in (run / "report.html").read_text()
     export_stage.export(Run.open(run), run.parent / "set")
     import pandas as pd
 
@@ -130,7 +130,7 @@ def test_nothing_is_applied_while_images_are_made(synaug, run):
         review_stage.apply(Run.open(run))
 
 
-def test_a_run_without_images_says_what_to_do(synaug, photos, tmp_path):
+def test_a_run_without_images_is_an_error_with_the_next_command(synaug, photos, tmp_path):
     synaug("plan", photos, "--out", tmp_path / "run", "--model", "embedded")
     done = synaug("review", tmp_path / "run")
     assert (done.code, "synaug generate" in done.err) == (4, True)

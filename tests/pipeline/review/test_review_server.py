@@ -1,4 +1,4 @@
-"""The review page: who gets an answer, and what keys do in a real browser."""
+"""The review page: which requests are served, and the effect of keys in a real browser."""
 
 import csv
 import http.client
@@ -79,7 +79,7 @@ def test_the_page_loads_nothing_from_elsewhere(server):
 
 
 @pytest.mark.parametrize("token", ["", "x", "../", "%2e%2e"])
-def test_without_the_token_nothing_is_answered(server, token):
+def test_without_the_token_every_request_is_refused(server, token):
     assert asked(server, token=token)[0] == 403
     assert asked(server, "thumbnail/real/0", token=token)[0] == 403
 
@@ -109,7 +109,7 @@ def test_only_the_page_itself_can_decide(server, run, changes):
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"{}", b"[1]", b'"undo"', b"[" * 10_000, b"\xff"])
-def test_a_body_that_is_no_list_of_actions_is_a_bad_request(server, run, body):
+def test_a_body_that_is_not_a_list_of_actions_is_a_bad_request(server, run, body):
     status, _, content = posted(server, None, body=body)
     assert (status, decided(run)) == (400, {})
     assert json.loads(content)["error"]
@@ -127,7 +127,7 @@ def test_only_images_of_the_run_are_served(server, path):
     assert asked(server, path)[0] == 404
 
 
-def test_no_other_method_is_answered(server):
+def test_no_other_http_method_is_served(server):
     assert asked(server, method="PUT", body=b"")[0] == 501
 
 
@@ -271,7 +271,7 @@ def test_images_are_sorted_by_a_score_and_filtered(page):
 
 
 @with_chromium
-def test_the_enlarged_view_stands_beside_real_images_and_takes_decisions_and_notes(page, run):
+def test_the_enlarged_view_is_beside_real_images_and_accepts_decisions_and_notes(page, run):
     first, second, *_ = shown(page)
     page.press("n", *"red", "Enter")
     page.press("r")
@@ -283,7 +283,7 @@ def test_the_enlarged_view_stands_beside_real_images_and_takes_decisions_and_not
 
 
 @with_chromium
-def test_what_cannot_be_saved_is_said_and_sent_again(page, run):
+def test_unsaved_decisions_are_shown_and_sent_again(page, run):
     table = run / "review" / "decisions.csv"
     good = table.read_text()
     table.write_text("nonsense\n")

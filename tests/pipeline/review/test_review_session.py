@@ -72,7 +72,7 @@ def test_each_action_is_in_the_table_when_it_returns(run):
     assert decided(run) == {second: "accept"}
 
 
-def test_undo_takes_back_one_action_at_a_time_however_many_images_it_was_about(run):
+def test_undo_reverts_one_action_at_a_time_however_many_images_it_changed(run):
     session = ReviewSession(Run.open(run))
     chosen = names(session, accepted=True)[:4]
     session.perform([reject(chosen[0]), reject(*chosen)])
@@ -97,7 +97,7 @@ def test_accepting_a_rejected_image_rejects_the_one_that_took_its_place(run):
     assert first in names(session, accepted=True)
 
 
-def test_what_another_program_writes_into_the_table_is_kept(run):
+def test_edits_of_the_table_by_another_program_are_kept(run):
     session = ReviewSession(Run.open(run))
     first, second, third, *_ = names(session, accepted=True)
     path = run / "review" / "decisions.csv"
@@ -114,7 +114,7 @@ def test_what_another_program_writes_into_the_table_is_kept(run):
     assert decided(run) == {first: "accept", second: "reject"}
 
 
-def test_a_new_session_goes_on_from_the_table(run):
+def test_a_new_session_resumes_from_the_table(run):
     session = ReviewSession(Run.open(run))
     chosen = names(session, accepted=True)[3]
     session.perform([reject(chosen), {"do": "note", "ids": [chosen], "note": 'two\nheads, "=1+1"'}])
@@ -128,7 +128,7 @@ def test_a_new_session_goes_on_from_the_table(run):
         {"do": "accept", "ids": ["../../etc/passwd"]}, {"do": "accept", "ids": [[]]}, "undo", {}, None,
     ],
 )  # fmt: skip
-def test_an_action_that_is_none_changes_nothing_not_even_by_those_beside_it(run, action):
+def test_an_invalid_action_changes_nothing_nor_do_the_actions_beside_it(run, action):
     session = ReviewSession(Run.open(run))
     good = names(session, accepted=True)[0]
     with pytest.raises(OptionError):

@@ -1,4 +1,4 @@
-"""Decisions made in other tools: what they import is complete, what they export is followed, damage changes nothing."""
+"""Decisions made in other tools: imports are complete, exports are applied, and damage changes nothing."""
 
 import csv
 import json
@@ -75,7 +75,7 @@ def test_there_is_a_round_for_every_tool():
 
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))
-def test_what_people_decide_in_a_tool_comes_back_and_what_the_gates_said_does_not(run, tool, tmp_path, synaug):
+def test_decisions_made_in_a_tool_come_back_and_those_of_the_gates_do_not(run, tool, tmp_path, synaug):
     content = write_review_files(Run.open(run), tool)
     assert content["images"] == len(ids(run))
     first, second, *_ = (name for name in ids(run) if name.endswith("-1"))
@@ -90,7 +90,7 @@ def test_what_people_decide_in_a_tool_comes_back_and_what_the_gates_said_does_no
 
 
 @pytest.mark.parametrize("tool", sorted(TOOLS))
-def test_every_file_holds_scores_and_what_the_gates_decided(run, tool):
+def test_every_file_contains_scores_and_the_decisions_of_the_gates(run, tool):
     write_review_files(Run.open(run), tool)
     text = (run / "review" / ROUND[tool][0]).read_text()
     assert text.count("score_off_class") == len(ids(run))

@@ -45,7 +45,7 @@ def test_printed_json_holds_the_same_value_and_nothing_raw(text):
 
 
 @pytest.mark.parametrize("shown", [escape(HOSTILE), HOSTILE.replace("[", r"\[")], ids=["escaped", "forgotten"])
-def test_a_console_shows_it_also_where_a_caller_forgets_to_escape(shown):
+def test_a_console_escapes_even_if_a_caller_forgets_to(shown):
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=200, highlight=False)
     console.print(f"[bold]{shown}[/]")
@@ -113,7 +113,7 @@ PLAIN = {"command", "name", "suffix"}  # a command or option of synaug, and the 
 
 
 def unquoted(code):
-    """Yield what a module puts into a command of synaug, for a person to copy, other than as one word of a shell."""
+    """Yield the values that a module puts into a command to copy without quoting them as one shell word."""
     for text in ast.walk(ast.parse(code)):
         command = ""
         for part in text.values if isinstance(text, ast.JoinedStr) else ():
@@ -186,7 +186,7 @@ def test_no_error_repeats_a_hostile_argument_raw(synaug, tmp_path, monkeypatch, 
     assert "Traceback" not in done.err
 
 
-def test_what_libraries_log_and_warn_of_is_escaped(tmp_path):
+def test_logs_and_warnings_of_libraries_are_escaped(tmp_path):
     code = (
         "from synaug.cli.streams import escape_messages; escape_messages()\n"
         f"import logging, warnings; logging.getLogger('x').error('%s', {HOSTILE!r}); warnings.warn({HOSTILE!r})"

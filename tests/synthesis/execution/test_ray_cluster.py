@@ -161,7 +161,7 @@ def test_workers_that_always_die_end_the_work(planned, tmp_path, ray):
 
 
 @pytest.mark.long
-def test_a_request_to_stop_saves_and_one_process_goes_on(planned, tmp_path, expected, ray):
+def test_a_request_to_stop_saves_and_one_process_resumes(planned, tmp_path, expected, ray):
     folder = planned(tmp_path / "run")
 
     def interrupt(stage, done, total, note):

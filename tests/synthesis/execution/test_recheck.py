@@ -34,7 +34,7 @@ def files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_what_fails_is_found_and_nothing_is_changed(plan, folder):
+def test_failing_images_are_found_and_nothing_is_changed(plan, folder):
     before = files(folder)
     failed = list(recheck(plan, folder, [bright]))
     expected = [value for value in map(bytes_value, (folder / "synthetic").rglob("*.png")) if value >= 128]
@@ -76,7 +76,7 @@ def test_withdrawn_images_are_made_again_by_the_next_attempt(plan, folder, tmp_p
     assert list(recheck(plan, folder, [bright])) == []
 
 
-def test_a_withdrawal_that_was_cut_short_is_gone_on_with(plan, folder):
+def test_an_interrupted_withdrawal_is_resumed(plan, folder):
     failed = list(recheck(plan, folder, [bright]))
     withdraw(folder, failed[:1])
     rest = list(recheck(plan, folder, [bright]))
@@ -85,7 +85,7 @@ def test_a_withdrawal_that_was_cut_short_is_gone_on_with(plan, folder):
     assert len(list(recheck(plan, folder, []))) == 30 - 1
 
 
-def test_withdrawals_in_the_file_of_before_still_hold(plan, folder):
+def test_withdrawals_in_the_earlier_file_still_hold(plan, folder):
     ((record, verdict), *_) = recheck(plan, folder, [bright])
     line = {"id": record["id"], "attempt": record["attempt"], "reason": verdict.reason, "scores": verdict.scores}
     storage.append_records(folder / "journal" / "withdrawn.jsonl", [line])

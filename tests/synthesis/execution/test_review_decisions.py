@@ -81,7 +81,7 @@ def test_a_rejection_by_a_person_does_not_use_up_the_attempts(plan, tmp_path):
     assert (result.missing, result.rejected) == (0, {"review": 3})
 
 
-def test_an_accepted_image_counts_whatever_the_gate_said(plan, tmp_path):
+def test_an_accepted_image_counts_whatever_the_gate_decided(plan, tmp_path):
     synthesize(plan, flat, folder=tmp_path, gates=[bright], quality=QualityOptions(max_attempts=1))
     name = never_accepted(plan, tmp_path)
     before = synthesis_summary(plan, tmp_path)
@@ -116,7 +116,7 @@ def test_the_same_table_again_changes_nothing(plan, folder):
     assert list(read_records(revised_path(folder))) == lines
 
 
-def test_what_a_gate_rejected_needs_no_second_rejection(plan, folder):
+def test_images_rejected_by_a_gate_need_no_second_rejection(plan, folder):
     assert decide(plan, folder, {names(plan, folder, "rejected")[0]: "reject"}) == []
 
 
@@ -131,7 +131,7 @@ def test_one_image_may_take_the_place_of_another_that_is_rejected(plan, folder):
 
 
 @pytest.mark.parametrize("moment", ["append_records", "remove_file"])
-def test_an_apply_that_was_cut_short_is_gone_on_with(plan, folder, monkeypatch, moment):
+def test_an_interrupted_apply_is_resumed(plan, folder, monkeypatch, moment):
     slot = next(n for n in names(plan, folder, "rejected") if f"{n[:-1]}1" in names(plan, folder, "accepted"))[:-2]
     rows = {f"{slot}-0": "accept", f"{slot}-1": "reject", never_or_first(plan, folder, slot): "reject"}
 
@@ -158,8 +158,8 @@ def never_or_first(plan, folder, slot):
         ("id,decision\nx-0,rejct\n", r"line 2: decision 'rejct' is neither .* Did you mean 'reject'\?"),
         ("id,decision\nx-0,accept\n\nx-0,reject\n", "line 4: x-0 is decided in line 2 already"),
         ("id,decision,note\nx-0,accept,'a\n,accept,\n", "line 3: the id is missing"),
-        ("name,decision\n", "line 1: the column id is missing; there are: name, decision"),
-        ("", "line 1: the column id is missing; there are: none"),
+        ("name,decision\n", "line 1: the column id is missing; columns: name, decision"),
+        ("", "line 1: the column id is missing; columns: none"),
         ('id,decision,note\nx-0,accept,"two\nlines"\ny-0,yes,\n', "line 4: decision 'yes'"),
         ('id,decision,note\nx-0,reject,\ny-0,reject,"blurry\nz-0,reject,\n', "line 3: the double quotes do not pair"),
         ("id,decision,note\nx-0,reject\n", "line 2 has 2 cells, but the header has 3"),
@@ -206,6 +206,6 @@ def test_an_image_that_was_not_kept_cannot_be_accepted(plan, tmp_path):
         decide(plan, tmp_path, {name: "accept"})
 
 
-def test_a_class_name_is_no_formula(tmp_path):
+def test_a_class_name_is_never_a_formula(tmp_path):
     review_decisions.write_decisions(tmp_path / "d.csv", [{"id": "a-0", "class": "=1+1", "now": "accepted"}])
     assert (tmp_path / "d.csv").read_text() == "id,decision,note,class,now\na-0,,,'=1+1,accepted\n"

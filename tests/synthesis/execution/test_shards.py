@@ -29,7 +29,7 @@ def test_the_jobs_of_a_slurm_array_are_all_parts(first, step):
     assert parts == [(0, 4), (1, 4), (2, 4), (3, 4)]
 
 
-def test_an_indexed_job_is_told_how_many_there_are():
+def test_an_indexed_job_is_given_the_number_of_jobs():
     assert shard_named("auto", shards=16, environment={"JOB_COMPLETION_INDEX": "15"}) == (15, 16)
 
 
@@ -46,7 +46,7 @@ def test_an_indexed_job_is_told_how_many_there_are():
         ("auto", 3, slurm(3), "This is job 4, but there are 3 parts"),
     ],
 )
-def test_what_is_no_part_is_named(text, shards, environment, words):
+def test_an_invalid_shard_is_named(text, shards, environment, words):
     with pytest.raises(OptionError, match=words):
         shard_named(text, shards=shards, environment=environment)
 

@@ -95,7 +95,7 @@ def test_a_second_call_makes_nothing(plan, tmp_path):
     assert contents(tmp_path) == before
 
 
-def test_without_generator_and_with_images_left_it_says_so(plan, tmp_path):
+def test_without_generator_missing_images_are_a_clear_error(plan, tmp_path):
     with pytest.raises(OptionError, match=r"Images are still missing \(first: middle-000000-"):
         synthesize(plan, None, folder=tmp_path)
 
@@ -115,7 +115,7 @@ def test_all_first_attempts_come_before_the_second_ones(plan, tmp_path):
     assert set(attempts) > {0, 1}
 
 
-def test_attempts_are_bounded_and_what_is_missing_is_counted(plan, tmp_path):
+def test_attempts_are_bounded_and_missing_images_are_counted(plan, tmp_path):
     def never(candidates):
         return [Verdict(False, "never")] * len(candidates)
 
@@ -170,7 +170,7 @@ def test_a_failure_at_any_batch_loses_nothing_and_changes_nothing(plan, tmp_path
 
 @pytest.mark.parametrize("call", [0, 1, 5, 9, 14])
 @pytest.mark.parametrize("place", ["write_bytes", "append_records", "sync_folder"])
-def test_a_fault_at_any_file_operation_heals(plan, tmp_path, expected, monkeypatch, place, call):
+def test_a_run_recovers_from_a_fault_at_any_file_operation(plan, tmp_path, expected, monkeypatch, place, call):
     real_one, count = getattr(storage, place), []
 
     def faulty(*args, **kwargs):
@@ -207,7 +207,7 @@ def test_shards_together_make_what_one_worker_makes(plan, tmp_path, expected):
     assert len(synthetic_manifest(plan, tmp_path)) == len(expected)
 
 
-def test_a_lost_last_line_of_the_journal_heals(plan, tmp_path, expected):
+def test_a_run_recovers_from_a_lost_last_line_of_the_journal(plan, tmp_path, expected):
     synthesize(plan, noise, folder=tmp_path, gates=[odd_seeds])
     (journal,) = (tmp_path / "journal").iterdir()
     data = journal.read_bytes()
@@ -229,7 +229,7 @@ def test_a_generator_that_returns_too_few_images_is_named(plan, tmp_path):
         synthesize(plan, lambda prompts, *, seeds: [], folder=tmp_path)
 
 
-def test_what_is_no_generator_or_makes_no_images_is_named(plan, tmp_path):
+def test_invalid_generators_are_named(plan, tmp_path):
     with pytest.raises(OptionError, match=r"generator.*str: 'sd15'"):
         synthesize(plan, "sd15", folder=tmp_path)
     with pytest.raises(OptionError, match="The generator returned str; expected Pillow images"):

@@ -38,7 +38,7 @@ def test_each_real_image_has_a_twin_that_is_like_it_and_not_equal(planned, tmp_p
     assert 0.5 < np.diag(distances).mean() < 20
 
 
-def test_what_is_there_is_not_computed_again(planned, tmp_path):
+def test_existing_images_are_not_computed_again(planned, tmp_path):
     plan, real = planned
     autoencode(plan, real, tmp_path)
     without_model = replace(plan, options=plan.options.model_copy(update={"model": str(tmp_path / "missing")}))

@@ -1,4 +1,4 @@
-"""References, masks and ControlNet: real pipelines of random weights, whose images follow from what they start from."""
+"""References, masks and ControlNet: real pipelines of random weights, whose images depend on their inputs."""
 
 import json
 import shutil
@@ -144,7 +144,7 @@ def test_masks_come_from_alpha_or_a_table(plan, cut_outs):
     assert len(real) == 6
 
 
-def test_a_segmentation_model_is_told_the_class(plan, segmenter):
+def test_a_segmentation_model_receives_the_class(plan, segmenter):
     find = Segmenter(str(segmenter), planned(plan, "inpaint"))
     found = find(photo(0), "bag")
     assert (found.size, found.mode) == ((SIDE, SIDE), "L")
@@ -152,7 +152,7 @@ def test_a_segmentation_model_is_told_the_class(plan, segmenter):
     assert np.array_equal(find(photo(0), "bag"), found)
 
 
-def test_a_folder_that_is_no_segmentation_model_is_named(plan, cut_outs, controlnet):
+def test_a_folder_that_is_not_a_segmentation_model_is_named(plan, cut_outs, controlnet):
     with pytest.raises(EnvironmentFault, match="transformers model"):
         masks_of(plan, cut_outs, masks=str(controlnet))
 
@@ -211,7 +211,7 @@ def test_edges_are_where_the_brightness_changes():
     assert not np.asarray(edges(Image.new("L", (SIDE, SIDE), 90))).any()
 
 
-def test_a_folder_that_is_no_controlnet_is_named(small_diffusion, plan, tmp_path):
+def test_a_folder_that_is_not_a_controlnet_is_named(small_diffusion, plan, tmp_path):
     with pytest.raises(EnvironmentFault, match="not a diffusers model"):
         generator_of(small_diffusion, planned(plan, controlnet=str(tmp_path)))
 
@@ -228,7 +228,7 @@ def test_each_kind_is_another_plan(plan):
     assert planned(plan, references=2).digest == planned(plan).digest  # which does nothing there
 
 
-def test_interrupted_inpainting_goes_on_with_the_same_images(synaug, cut_outs, small_diffusion, tmp_path):
+def test_interrupted_inpainting_resumes_with_the_same_images(synaug, cut_outs, small_diffusion, tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(
         f"plan: {{model: {small_diffusion}, variant: inpaint, target: 8}}\n"

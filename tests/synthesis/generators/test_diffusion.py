@@ -235,7 +235,7 @@ def test_damaged_weights_are_an_error_of_the_environment(stable_diffusion, tmp_p
         load_generator(str(folder), GenerateOptions(device="cpu"))
 
 
-def test_a_transformer_pipeline_knows_its_size():
+def test_a_transformer_pipeline_has_a_default_size():
     from synaug.synthesis.generators.diffusion import default_size
 
     flux = SimpleNamespace(

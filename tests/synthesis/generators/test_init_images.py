@@ -41,7 +41,7 @@ def test_intra_starts_from_the_slots_own_class(plan, real):
     assert len({name for _, name in chosen}) == 10  # every real image of both classes is used
 
 
-def test_inter_starts_from_the_largest_class_where_none_is_many_shot(plan, real):
+def test_inter_starts_from_the_largest_class_if_none_is_many_shot(plan, real):
     guides = make_guides(variant_of(plan, "inter"), real)
     assert all(int(guides(slot).ids[0].split("-")[1]) < 20 for slot in slots(plan))
 

@@ -31,7 +31,7 @@ def weights(folder):
     return hashlib.sha256((folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes()).hexdigest()
 
 
-def test_a_fitted_model_loads_and_says_what_it_is(fitted_plan, real, stable_diffusion, tmp_path):
+def test_a_fitted_model_loads_and_describes_itself(fitted_plan, real, stable_diffusion, tmp_path):
     folder = fit_model(fitted_plan, real, folder=tmp_path, options=OPTIONS, device="cpu")
     assert weights(folder) != weights(stable_diffusion)
     assert "may reproduce them; the licenses" in (folder / "README.md").read_text()
@@ -88,7 +88,7 @@ def test_other_options_are_refused(fitted_plan, real, tmp_path):
         fit_model(fitted_plan, real, folder=tmp_path, options=OPTIONS, device="cpu")
 
 
-def test_a_model_that_was_not_fitted_is_not_taken_for_one(stable_diffusion):
+def test_a_model_that_was_not_fitted_is_refused_as_a_fitted_one(stable_diffusion):
     with pytest.raises(OptionError, match="has not been fitted to the real images"):
         load_generator(str(stable_diffusion), GenerateOptions(device="cpu"), variant="fitted")
 

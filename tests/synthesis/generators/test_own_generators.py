@@ -90,7 +90,7 @@ def test_functions_classes_and_factories_make_generators(file):
         ("factory", "must be a function"),
     ],
 )
-def test_what_makes_no_generator_is_named(file, name, words):
+def test_code_that_makes_no_generator_is_named(file, name, words):
     with pytest.raises(OptionError, match=words):
         loaded(file, name, **({} if name == "Painter" else {"class_names": ()}))
 

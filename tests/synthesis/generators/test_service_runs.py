@@ -205,5 +205,5 @@ def test_a_run_killed_twenty_times_at_any_moment_pays_for_no_image_twice(synaug,
     assert kills == 20
     assert number == len(service.charged) == len({each["id"] for each in attempts(run)})
     ledger = [json.loads(line) for line in (run / "paid" / "ledger.jsonl").read_text().splitlines()]
-    assert len({line["key"] for line in ledger}) == number  # what was counted is what was paid
-    assert len(service.requests) <= number + 3 * kills  # only what was under way is asked again
+    assert len({line["key"] for line in ledger}) == number  # every paid request is counted once
+    assert len(service.requests) <= number + 3 * kills  # only requests under way are repeated

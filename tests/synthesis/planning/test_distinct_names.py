@@ -78,7 +78,7 @@ def test_groups_and_ids_differ(class_names, attribute_names):
     assert len({name.casefold() for name in ids}) == len(ids)
 
 
-def test_groups_that_would_have_had_one_name():
+def test_groups_with_ambiguous_names_get_distinct_ones():
     plan = plan_of(["a", "a | b"], ["c", "b | c"])
     assert [cell.name for cell in plan.cells] == [r"a | c", r"a | b \| c", r"a \| b | c", r"a \| b | b \| c"]
 

@@ -127,7 +127,7 @@ def test_one_more_real_image_keeps_all_ids():
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"template": "{class}"}, {"model": "other"}, {"negative_prompt": "x"}])
-def test_what_decides_the_images_changes_the_ids(change):
+def test_everything_that_determines_the_images_changes_the_ids(change):
     before, after = (slots(plan_of([5, 1], **more)) for more in ({}, change))
     assert not {slot.id for slot in before} & {slot.id for slot in after}
 

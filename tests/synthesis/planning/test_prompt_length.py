@@ -72,7 +72,7 @@ def test_a_class_that_would_be_cut_is_refused_and_noted(names):
         assert "--aliases" in text
 
 
-def test_a_class_that_lacks_no_image_is_not_asked_about():
+def test_a_class_without_missing_images_raises_no_questions():
     plan = plan_of(("one boot with a very long name of its own", "bag"))
     assert not list(long_prompts(plan, at_most(6)))
 

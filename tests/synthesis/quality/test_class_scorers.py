@@ -36,7 +36,7 @@ def pictures(labels, rng):
     return [Image.fromarray(image) for image in images]
 
 
-def test_the_pixel_scorer_tells_classes_apart_also_out_of_fold():
+def test_the_pixel_scorer_distinguishes_classes_even_out_of_fold():
     rng, labels = np.random.default_rng(0), np.repeat([0, 1, 2], [30, 10, 4])
     images = pictures(labels, rng)
     fitted = fit_pixel_scorer(thumbnails(images), labels, num_classes=3)
@@ -51,7 +51,7 @@ def test_out_of_fold_scores_of_random_labels_are_no_better_than_chance():
     assert (fitted.out_of_fold.argmax(1) == labels).mean() < 0.62
 
 
-def test_classes_of_one_image_or_none_are_borne():
+def test_classes_of_one_image_or_none_are_tolerated():
     rng, labels = np.random.default_rng(0), np.array([0] * 10 + [1])
     fitted = fit_pixel_scorer(thumbnails(pictures(labels, rng)), labels, num_classes=3)
     assert fitted.out_of_fold.shape == (11, 3)
@@ -64,7 +64,7 @@ def test_a_rare_class_is_judged_by_models_that_saw_the_rest_of_it():
     assert (fitted.out_of_fold.argmax(1) == labels).all()
 
 
-def test_above_the_limit_the_scorer_still_tells_classes_apart():
+def test_above_the_limit_the_scorer_still_distinguishes_classes():
     """21,000 images, more than MAX_FITTED: images and labels must be subsampled together."""
     rng = np.random.default_rng(0)
     labels = rng.permutation(np.repeat([0, 1, 2], [18_000, 2_700, 300]))
@@ -118,7 +118,7 @@ def readers(tmp_path_factory, script):
 
 
 @pytest.mark.parametrize("name", ["clip", "siglip"])
-def test_each_image_is_scored_by_one_caption_a_class_as_the_network_itself_does(readers, name):
+def test_each_image_is_scored_by_one_caption_per_class_as_the_network_itself_does(readers, name):
     import torch
     from transformers import AutoModel, AutoProcessor
 

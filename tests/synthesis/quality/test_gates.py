@@ -96,7 +96,7 @@ def test_of_alike_images_one_is_accepted(manifest, planted):
     assert sum(verdict.ok for verdict in gate(planted["collapse"])) == 1
 
 
-def test_collapse_knows_what_earlier_runs_accepted(manifest, digits):
+def test_collapse_compares_with_images_of_earlier_runs(manifest, digits):
     images, labels = digits
     gate = GATES["collapse"](References(manifest, QualityOptions(), accepted=manifest.rows(np.arange(5))))
     again = Candidate(Image.fromarray(images[2]), "x", int(labels[2]))
@@ -117,12 +117,12 @@ def test_gates_come_in_the_order_of_the_options(manifest, planted):
     assert list(second(planted["copy"][:1])[0].scores) == ["contrast"]
 
 
-def test_gates_read_nothing_before_they_are_asked(manifest, monkeypatch):
+def test_gates_read_nothing_before_their_first_use(manifest, monkeypatch):
     monkeypatch.setattr("synaug.synthesis.quality.gates.read_image", lambda *_: pytest.fail("an image was read"))
     assert len(make_gates(manifest, QualityOptions())) == 5
 
 
-def test_with_gates_off_nothing_is_read_scored_or_asked(real, plan, tmp_path, monkeypatch):
+def test_with_gates_off_nothing_is_read_or_scored(real, plan, tmp_path, monkeypatch):
     def generator(prompts, *, seeds):
         noise = (np.random.default_rng(seed).integers(0, 256, (12, 12), dtype=np.uint8) for seed in seeds)
         return [Image.fromarray(pixels) for pixels in noise]
@@ -136,7 +136,7 @@ def test_with_gates_off_nothing_is_read_scored_or_asked(real, plan, tmp_path, mo
     assert all(record["scores"] == {} for record in records)
 
 
-def test_a_scorer_of_ones_own_takes_the_place_of_the_default(manifest, planted):
+def test_a_custom_scorer_replaces_the_default(manifest, planted):
     def only_zero(images):
         return np.tile(np.eye(10)[0] * 0.9 + 0.01, (len(images), 1))
 

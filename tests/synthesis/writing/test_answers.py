@@ -1,4 +1,4 @@
-"""What a language model answers is data: kept if it is a prompt of the class, rejected and counted otherwise."""
+"""The answer of a language model is data: kept if it is a prompt of the class, otherwise rejected and counted."""
 
 import json
 import unicodedata
@@ -55,7 +55,7 @@ def test_lists_of_all_forms_are_read(text):
         ("a cat with the key *** on water", "instruction"),
     ],
 )
-def test_a_line_that_is_no_prompt_is_rejected(line, reason):
+def test_a_line_that_is_not_a_prompt_is_rejected(line, reason):
     assert kept(line) == ([], {reason: 1})
 
 
@@ -71,7 +71,7 @@ def test_a_missing_phrase_is_added_and_a_present_one_is_not():
     assert kept("a red cat\na cat on water at night")[0] == ["a red cat, on water", "a cat on water at night"]
 
 
-def test_a_class_whose_name_contains_anothers_is_no_other_class():
+def test_a_class_whose_name_contains_another_name_is_allowed():
     names = {"cat": ("cat",), "house cat": ("house cat",)}
     assert fault("a house cat asleep", Wanted(names["house cat"], other_names(names, "house cat"))) == ""
     assert fault("a house cat asleep", Wanted(names["cat"], other_names(names, "cat"))) == "other_class"
@@ -83,7 +83,7 @@ def test_a_class_with_marks_in_its_name_can_be_named():
 
 
 @given(st.text(max_size=300))
-def test_any_text_is_survived_and_nothing_unprintable_is_kept(text):
+def test_any_text_is_read_without_failure_and_nothing_unprintable_is_kept(text):
     for prompt in kept(text + "\na cat on water")[0]:
         assert not any(unicodedata.category(letter) == "Cc" for letter in prompt)
         assert contains(prompt, "cat")

@@ -67,7 +67,7 @@ def test_a_service_writes_a_file_with_phrases_in_turn(service, photos, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["prompts.csv"]
 
 
-def test_faults_of_the_service_are_survived(service, photos, tmp_path):
+def test_a_writer_recovers_from_faults_of_the_service(service, photos, tmp_path):
     service.faults = [
         (429, {"error": {"message": "slow down"}}, ("Retry-After", "0.01")),
         (500, b"<html>"),
@@ -104,7 +104,7 @@ def test_a_timeout_is_repeated(service, photos, tmp_path):
     assert content["missing"] == {}
 
 
-def test_a_model_that_writes_nothing_usable_ends_and_says_why(service, photos, tmp_path):
+def test_a_model_that_writes_nothing_usable_ends_with_the_reason(service, photos, tmp_path):
     out = tmp_path / "p.csv"
     service.write = lambda content: "I cannot help with coats." if "one coat" in str(content) else answer(content)
     content = written(service, photos, out, per_class=2)
@@ -114,7 +114,7 @@ def test_a_model_that_writes_nothing_usable_ends_and_says_why(service, photos, t
         check_written(content)
 
 
-def test_an_interrupted_writing_asks_nothing_twice(service, photos, tmp_path):
+def test_an_interrupted_writer_repeats_no_question(service, photos, tmp_path):
     whole, out = tmp_path / "whole.csv", tmp_path / "p.csv"
     written(service, photos, whole)
     asked = [request[1]["messages"] for request in service.requests]
@@ -205,12 +205,14 @@ def test_a_local_model_writes_prompts_that_a_plan_uses(language_model, synaug, p
     assert planned.code == 0, planned.err
 
 
-def test_a_folder_that_is_no_language_model_and_one_without_vision_are_named(language_model, photos, tmp_path, synaug):
+def test_a_folder_without_a_language_model_and_a_model_without_vision_are_named(
+    language_model, photos, tmp_path, synaug
+):
     out = tmp_path / "p.csv"
     missing = synaug("prompts", photos, "--writer", tmp_path / "nowhere", "--out", out)
     assert (missing.code, out.exists()) == (5, False)
     blind = synaug("prompts", photos, "--writer", language_model, "--describe", 1, "--out", out)
-    assert (blind.code, "takes no images" in blind.err) == (2, True)
+    assert (blind.code, "does not accept images" in blind.err) == (2, True)
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 

@@ -37,7 +37,7 @@ def test_with_few_images_per_class_it_is_never_worse_than_the_layer_it_starts_fr
     assert mean_recall(cross_fitted(few, regularization=1.0, seed=seed), TEST) >= mean_recall(IDEAL, TEST) - 0.02
 
 
-def test_a_layer_found_anew_on_as_few_images_is_worse():
+def test_a_layer_fitted_from_scratch_on_as_few_images_is_worse():
     recalls = [mean_recall(logistic(sample((4,) * 4, s), regularization=1.0, seed=0), TEST) for s in range(10)]
     assert np.mean(recalls) < mean_recall(IDEAL, TEST) - 0.05
 

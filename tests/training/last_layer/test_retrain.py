@@ -93,7 +93,7 @@ def test_a_network_of_torchvision_is_retrained_from_a_loader(small_set, method):
     assert new(small_set.normalized(small_set.images)).isfinite().all()
 
 
-def test_a_network_of_ones_own_is_retrained_by_the_name_of_its_layer(small_set):
+def test_a_custom_network_is_retrained_by_the_name_of_its_layer(small_set):
     network = Mine().eval()
     new = retrain_classifier(network, items_of(small_set), layer="judge", regularization=100.0, device="cpu")
     assert isinstance(new, Mine)
@@ -178,7 +178,7 @@ def test_a_layer_that_is_not_used_is_refused(small_set):
         retrain_classifier(network, small_set, device="cpu")
 
 
-def test_a_method_of_ones_own(small_set):
+def test_a_custom_method(small_set):
     model = make_model("resnet8", num_classes=3, in_channels=1)
 
     def constant(problem, *, regularization, seed):
@@ -276,7 +276,7 @@ def test_labels_may_come_in_any_holder(labels):
         ([1, 2], {}),
     ],
 )
-def test_what_a_layer_cannot_learn_from_is_refused_in_words(features, given):
+def test_data_that_a_layer_cannot_learn_from_are_refused(features, given):
     with pytest.raises(DataError):
         retrain_classifier(nn.Linear(2, 2), features, **given)
 
@@ -291,7 +291,7 @@ def test_options_that_cannot_be_are_refused_in_words(wrong):
 
 
 @pytest.mark.parametrize("through_loader", [False, True])
-def test_the_origin_of_a_sample_is_no_attribute(through_loader):
+def test_the_origin_of_a_sample_is_not_an_attribute(through_loader):
     real = synaug.from_arrays(
         np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1], class_names=["a", "b"],
         attributes=[0, 1, 1, -1], attribute_names=["f", "m"],

@@ -129,7 +129,7 @@ def test_halves_to_fit_and_to_choose_on_share_no_image_and_hold_every_class():
     assert len(rows) == 14
 
 
-def test_with_a_single_image_a_class_there_is_one_set_to_fit_and_to_choose_on():
+def test_with_a_single_image_per_class_there_is_one_set_to_fit_and_to_choose_on():
     problem = make_problem(counts=(1, 1, 1))
     assert problem.parted(np.random.default_rng(0)) == (problem, problem)
 
@@ -204,7 +204,7 @@ def test_lws_only_scales_the_rows():
     assert head.bias / problem.start.bias == pytest.approx(ratio[:, 0])
 
 
-def test_max_norm_keeps_the_rows_inside_the_ball_that_the_validation_images_ask_for(monkeypatch):
+def test_max_norm_keeps_the_rows_inside_the_ball_chosen_on_validation_images(monkeypatch):
     """For any head, the images to choose on are right for one radius only."""
     problem = make_problem()
     radius = np.median(np.linalg.norm(problem.start.weight, axis=1))

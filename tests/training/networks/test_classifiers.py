@@ -111,7 +111,7 @@ def test_other_weights_are_another_network(weights):
     assert network_digest(f"timm/local-dir:{folder}") != before
 
 
-def test_a_folder_without_weights_says_what_it_lacks(weights):
+def test_a_folder_without_weights_is_an_error_that_names_the_missing_file(weights):
     folder, _ = weights
     (folder / "model.safetensors").unlink()
     with pytest.raises(OptionError, match=r"has no model\.safetensors\."):
@@ -143,7 +143,7 @@ def test_a_folder_whose_network_pools_otherwise_is_refused(tmp_path, architectur
         check_network(f"local-dir:{tmp_path / other}")
 
 
-def test_images_are_as_the_weights_want_them_unless_options_say_otherwise(weights):
+def test_images_are_as_the_weights_expect_them_unless_options_override_it(weights):
     name = f"timm/local-dir:{weights[0]}"
     color = from_arrays(np.zeros((2, 28, 28, 3), np.uint8), [0, 1], class_names=("a", "b"))
     plan = drafted_plan(color, Recipe())

@@ -94,7 +94,7 @@ def test_only_the_number_of_classes_is_handed_to_a_factory_that_takes_anything(n
     assert make_model(f"{net}:any_of", **GRAY).classifier.out_features == 3
 
 
-def test_a_head_of_cosines_takes_the_place_of_its_own(net):
+def test_a_head_of_cosines_replaces_the_networks_own(net):
     model = make_model(f"{net}:Net", **GRAY, head="cosine").eval()
     assert model.features(torch.rand(2, 1, 8, 8)).norm(dim=1).tolist() == pytest.approx([1, 1])
 
@@ -114,12 +114,12 @@ def test_a_head_of_cosines_takes_the_place_of_its_own(net):
         ("torch.nn:Conv2d", r"The network torch\.nn:Conv2d cannot be created: TypeError"),
     ],
 )
-def test_what_cannot_be_used_is_said(net, name, words):
+def test_unusable_networks_are_clear_errors(net, name, words):
     with pytest.raises(OptionError, match=words):
         make_model(name.format(net=net), **GRAY)
 
 
-def test_a_file_that_fails_says_why(net):
+def test_a_file_that_fails_is_an_error_with_the_reason(net):
     net.write_text("import no_such_module")
     with pytest.raises(OptionError, match=r"net\.py.*ModuleNotFoundError:.*'no_such_mod"):
         factory_named(f"{net}:Net")
@@ -147,7 +147,7 @@ def test_a_network_that_was_never_wrapped_trains_too(net, small_set):
     assert not model.head.weight.equal(before)
 
 
-def test_a_training_under_way_does_not_go_on_with_a_changed_file(net, small_set, tmp_path):
+def test_an_unfinished_training_does_not_resume_with_a_changed_file(net, small_set, tmp_path):
     def train():
         model = make_model(f"{net}:Net", **GRAY)
         options = StageOptions(steps=2, batch_size=4)
@@ -159,6 +159,6 @@ def test_a_training_under_way_does_not_go_on_with_a_changed_file(net, small_set,
         train()
 
 
-def test_a_network_of_ones_own_needs_no_name(small_set):
+def test_a_custom_network_needs_no_name(small_set):
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 3))
     assert make_model(network, **GRAY).features(torch.rand(2, 1, 8, 8)).shape == (2, 8)

@@ -1,4 +1,4 @@
-"""A classifier in another format computes the same, loads where it is meant to, and is refused where it cannot be."""
+"""A classifier in another format computes the same and loads elsewhere; unsupported networks are refused."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def probabilities(saved, images):
     ("torchscript", 3, lambda data, extra: torch.jit.load(data, _extra_files=extra)),
     ("torch-export", 3, lambda data, extra: torch.export.load(data, extra_files=extra).module()),
 ])  # fmt: skip
-def test_a_file_for_torch_takes_any_number_of_images_and_knows_its_classes(name, channels, load):
+def test_a_file_for_torch_accepts_any_number_of_images_and_contains_its_classes(name, channels, load):
     saved = classifier(channels=channels)
     found = convert(saved, [name], pictures(saved))[name]
     extra = {"class_names.json": ""}
@@ -48,7 +48,7 @@ def test_a_file_for_torch_takes_any_number_of_images_and_knows_its_classes(name,
     assert 0 <= found.max_difference <= TOLERANCE
 
 
-def test_an_onnx_file_takes_any_number_of_images_and_knows_its_classes():
+def test_an_onnx_file_accepts_any_number_of_images_and_contains_its_classes():
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     saved = classifier()
@@ -107,7 +107,7 @@ def test_a_file_that_computes_something_else_is_not_returned(monkeypatch):
         convert(saved, ["mirrored"], pictures(saved))
 
 
-def test_the_original_stays_where_and_as_it_was():
+def test_the_original_stays_in_place_unchanged():
     saved = classifier()
     before = {name: value.clone() for name, value in saved.model.state_dict().items()}
     convert(saved, ["torchscript"], pictures(saved))

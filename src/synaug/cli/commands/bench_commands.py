@@ -59,7 +59,7 @@ def bench(
         raise unknown("format", table_format, FORMATS)
     if name is None:
         if not known:
-            raise OptionError(f"Which experiment? Known: {', '.join(experiment_names())}, or a recipe file.")
+            raise OptionError(f"Name an experiment: {', '.join(experiment_names())}, or a recipe file.")
         _list_experiments(as_json=as_json)
         return
     if name == PHOTOS:

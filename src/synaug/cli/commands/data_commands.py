@@ -61,7 +61,9 @@ def count(
     with session() as progress:
         manifest = readers.read_data(data, options.data, progress=progress)
     if split and split not in set(manifest.frame["split"]):
-        raise OptionError(f"No split {split!r} in {data}; there are {', '.join(sorted(set(manifest.frame['split'])))}.")
+        raise OptionError(
+            f"No split {split!r} in {data}; available: {', '.join(sorted(set(manifest.frame['split'])))}."
+        )
     summary, account = groups.summary(manifest.split(split or "train")), reading_account(manifest)
     if as_json:
         print_json({**summary, **account})
@@ -90,7 +92,7 @@ def export(
     run: RunDirectory,
     out: Annotated[Path, typer.Option("--out", help="New directory for the data set or the classifier.")],
     classifier: Annotated[
-        str | None, typer.Option(metavar="METHOD", help="Write a classifier instead: 'chosen', or that of a method.")
+        str | None, typer.Option(metavar="METHOD", help="Export a classifier instead: 'chosen', or a method's name.")
     ] = None,
     shards: Annotated[
         int | None,

@@ -48,7 +48,7 @@ def doctor(
         Path | None,
         typer.Argument(
             metavar="[DATA]",
-            help="Folder with one subfolder per class, or a CSV, Parquet or JSONL table; without it, the machine.",
+            help="Folder with one subfolder per class, or a CSV, Parquet or JSONL table; default: the machine.",
             show_default=False,
         ),
     ] = None,
@@ -189,7 +189,7 @@ def try_model(
 
 
 def show_trial(content: Trial) -> None:
-    """Print one row per class, what was paid, and where the page is."""
+    """Print one row per class, the amount paid, and the location of the page."""
     from synaug.cli.printing import Console, Table, escape
     from synaug.pipeline.preview.try_model import LIGHTS
 

@@ -32,7 +32,7 @@ def predict(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the classifier.", show_default="the run's")] = None,
     network: Annotated[
-        str | None, typer.Option(help="Code of a network of your own: path/to/net.py:Net. It is run.")
+        str | None, typer.Option(help="Code of a custom network: path/to/net.py:Net. It is run.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Json = False,

@@ -1,4 +1,4 @@
-"""The command about prompts: prompts."""
+"""Define the command that shows, exports and writes prompts: prompts."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def prompts(
     describe: Annotated[
         int,
         typer.Option(
-            min=0, max=16, help="Let the model look at this many training images per class first; a service gets them."
+            min=0, max=16, help="Show the model this many training images per class first; a service receives them."
         ),
     ] = 0,
     endpoint: Annotated[
@@ -112,7 +112,7 @@ def _show_writing(content: dict[str, Any], out: Path, per_class: int, *, as_json
     else:
         prompt_tables.show_writing(content, out)
     for name, number in content["missing"].items():
-        warn(f"{name}: {number:,} of {per_class:,} prompts are missing; the model wrote no further usable ones.")
+        warn(f"{name}: {number:,} of {per_class:,} prompts are missing; the model wrote no more usable ones.")
     check_written(content)
 
 

@@ -114,9 +114,9 @@ def demo(
         )
     show_report(report, out, as_json=as_json)
     if quick and not as_json:
-        print_text(f"\n{TOO_SHORT.capitalize()}. All of it, in a few minutes: {program()} demo")
+        print_text(f"\n{TOO_SHORT.capitalize()}. The full demo, in a few minutes: {program()} demo")
     if not as_json:
-        print_text(f"\nYour own images, a folder per class: {program()} run FOLDER --dry-run")
+        print_text(f"\nYour own images, one folder per class: {program()} run FOLDER --dry-run")
     say_done("demo", out, began)
     check_complete(Run.open(out), report["synthesis"])
 
@@ -230,7 +230,7 @@ def status(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between refreshes, with --watch.")] = 5.0,
     as_json: Json = False,
 ) -> None:
-    """Show the progress of a run, also while it is running.
+    """Show the progress of a run, even while it is running.
 
     Example:  synaug status runs/photos
 

@@ -55,8 +55,8 @@ def plan(
     variant: Annotated[
         str | None,
         typer.Option(
-            help="What images are generated from: text; a real image of the same class (intra) or of a large class "
-            "(inter); text, by the model fitted to your images (fitted); reference images; inpaint.",
+            help="Source of each image: text; a real image of the same class (intra) or of a large class (inter); "
+            "text, by the model fitted to your images (fitted); reference images; inpaint.",
             show_default="text",
         ),
     ] = None,

@@ -115,7 +115,7 @@ def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
         table.add_row(escape(name), escape(description))
     Console().print(table)
     Console().print(f"\nWithout --methods: {', '.join(usual)}.")
-    Console().print("Others beside them: [bold]synaug train RUN --methods focal,synaug_focal[/]")
+    Console().print("To add others: [bold]synaug train RUN --methods focal,synaug_focal[/]")
 
 
 def show_check(content: Check, run: Path, *, taken_out: bool) -> None:

@@ -47,7 +47,7 @@ def show_spread(spread: Mapping[str, Mapping[str, Mapping[str, int]]]) -> None:
 
 
 def show_prompt_file(number: int, path: Path) -> None:
-    """Print what was written and how it is used."""
+    """Print the number of written prompts and the command that uses them."""
     prompts = "prompt" if number == 1 else "prompts"
     Console().print(
         f"{number:,} {prompts} written to {escape(str(path))}. Edit it, then: "
@@ -57,7 +57,7 @@ def show_prompt_file(number: int, path: Path) -> None:
 
 
 def show_writing(content: Mapping[str, Any], path: Path) -> None:
-    """Print how many prompts a language model wrote for each class, how many lines were rejected, and what is next."""
+    """Print how many prompts a language model wrote per class, how many lines were rejected, and the next command."""
     console = Console()
     table = Table(box=None, pad_edge=False)
     table.add_column("class or group")

@@ -1,4 +1,4 @@
-"""Print what a run found: accuracies, sentences of the report, predictions, the next commands."""
+"""Print the results of a run: accuracies, sentences of the report, predictions, the next commands."""
 
 from __future__ import annotations
 

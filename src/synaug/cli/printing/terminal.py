@@ -1,4 +1,4 @@
-"""What every result is printed with: a console on which no name acts, tables that cut no name, and bars that fit."""
+"""Print results safely: a console on which names have no effect, tables that truncate no name, and bars that fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST, _SHORTEST = 36, 4  # columns of a bar
 
 
 class Console(rich.console.Console):
-    """A console on which no name or message acts: control characters are shown as escapes."""
+    """A console on which names and messages have no effect: control characters are shown as escapes."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**({"highlight": False} | options))
@@ -42,7 +42,7 @@ def escape(text: str) -> str:
 
 
 class Table(rich.table.Table):
-    """A table without a frame, in which a narrow terminal folds long names and numbers and never cuts them."""
+    """A table without a frame, in which a narrow terminal folds long names and numbers and never truncates them."""
 
     def __init__(self, *headers: str, **options: Any) -> None:
         super().__init__(*headers, **({"box": None, "pad_edge": False} | options))
@@ -53,7 +53,7 @@ class Table(rich.table.Table):
 
 
 class Bar:
-    """A bar as long as its share of the room that a table leaves it."""
+    """A bar as long as its share of the width that a table leaves it."""
 
     def __init__(self, share: float, style: str) -> None:
         self._share, self._style = share, style

@@ -1,4 +1,4 @@
-"""Say in sentences how a run would train, choose and judge its classifiers, and how long each takes."""
+"""Describe in sentences how a run would train, choose and judge its classifiers, and how long each takes."""
 
 from __future__ import annotations
 

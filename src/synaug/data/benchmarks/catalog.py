@@ -233,7 +233,7 @@ def _check_expected(listing: Listing, expected: Expected, complaint: str, benchm
 
 
 class KnownDataset(TypedDict):
-    """A data set that synaug can read by name; ``data`` is what to give for it."""
+    """A data set that synaug can read by name; ``data`` describes the path or id to give for it."""
 
     name: str
     problem: str

@@ -1,4 +1,4 @@
-"""Check what came from outside: numbers, rows of hand-edited tables, manifests."""
+"""Check input from outside: numbers, rows of hand-edited tables, manifests."""
 
 import lazy_loader
 

@@ -18,14 +18,14 @@ _SOURCES = ("real", "synthetic")
 def manifest_fault(
     frame: pd.DataFrame, about: object, *, columns: Sequence[str], splits: Sequence[str], single: str
 ) -> str:
-    """Return what is wrong with the columns and the description of a manifest, or an empty text.
+    """Return the first fault in the description or the columns of a manifest; empty if there is none.
 
     Args:
         frame: the rows.
         about: the description in the file's metadata.
-        columns: that the rows must have.
-        splits: that are allowed.
-        single: what the names of the columns of single attributes begin with.
+        columns: required columns.
+        splits: allowed splits.
+        single: prefix of the columns of single attributes.
     """
     if not isinstance(about, dict):
         return "it has no description"
@@ -38,7 +38,7 @@ def _description_fault(about: Mapping[str, object]) -> str:
         if not _are_texts(names):
             return f"its {name} are not a list of names"
         if len(set(names)) < len(names):
-            return f"its {name} hold one name twice"
+            return f"its {name} contain a name twice"
     if "root" not in about or not (about["root"] is None or isinstance(about["root"], str)):
         return "its root is not a folder"
     items = about.get("quarantined")
@@ -65,16 +65,16 @@ def _frame_fault(
             return f"its column {name!r} is not whole numbers"
         values = frame[name].to_numpy()
         if len(values) and not low <= values.min() <= values.max() < len(about[names]):
-            return f"its column {name!r} has a number that is none of its {names}"
+            return f"its column {name!r} has a number out of the range of its {names}"
     for name, allowed in (("split", splits), ("source", _SOURCES)):
         if not frame[name].isin(allowed).all():
-            return f"its column {name!r} has something else than {', '.join(allowed)}"
+            return f"its column {name!r} has values other than {', '.join(allowed)}"
     if frame["id"].duplicated().any():
-        return "two of its rows have one id"
+        return "two of its rows have the same id"
     if "image" in frame and not frame["image"].map(lambda value: value is None or isinstance(value, bytes)).all():
         return "its images are not encoded"
     if np.any(frame["path"].str.contains("\0", regex=False)):
-        return "one of its paths has a NUL"
+        return "one of its paths contains a NUL character"
     return ""
 
 
@@ -87,6 +87,6 @@ def check_stays_in(folder: Path, root: Path | None, where: Path) -> None:
     if root is None or root.resolve().is_relative_to(folder.resolve()):
         return
     raise DataError(
-        f"{where} names images in {root}, outside of its own folder {folder}. Give the images themselves, or move the "
+        f"{where} refers to images in {root}, outside its own folder {folder}. Give the images themselves, or move the "
         "table beside them."
     )

@@ -17,7 +17,7 @@ _LENGTH = 64  # hexadecimal digits
 
 
 def export_of(folder: Path) -> Path | None:
-    """Return the export that a folder is, or is a split of; None if it is neither."""
+    """Return the folder itself if it is an export, its parent if it is a split of one, otherwise None."""
     whole = folder.resolve()
     for place in (folder, *([whole.parent] if whole.name in SPLITS else [])):
         if (place / DIGESTS).is_file() and (kind_of(place) == "export" or (place / CROISSANT).is_file()):
@@ -80,8 +80,8 @@ def check_unchanged(export: Path, files: Mapping[str, str], *, below: str = "", 
             if paths
         ]
         raise ChangedFileError(
-            f"{export} is not as 'synaug export' wrote it: {' and '.join(facts)}, compared with {DIGESTS}. Restore the "
-            "folder or export it again. To use it as it is, set data.accept_changed: true in a recipe, or "
+            f"{export} changed since 'synaug export' wrote it: {' and '.join(facts)}, compared with {DIGESTS}. Restore "
+            "the folder or export it again. To use it as it is, set data.accept_changed: true in a recipe, or "
             "--set data.accept_changed=true.",
             export / [*changed, *missing][0],
         )
@@ -91,7 +91,7 @@ def check_unchanged(export: Path, files: Mapping[str, str], *, below: str = "", 
 
 
 def _table_digests(export: Path, recorded: Iterable[str], below: str) -> dict[str, str]:
-    """Return the digests that the tables of the splits have now, of those that exist."""
+    """Return the current digests of the splits' tables, for those that exist."""
     tables = [path for path in recorded if path.startswith(below) and path.count("/") == 1]
     return {path: storage.file_digest(export / path) for path in tables if (export / path).is_file()}
 

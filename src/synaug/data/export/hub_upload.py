@@ -60,7 +60,7 @@ def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = Fa
 
 
 def foreign_to_export(folder: Path, kind: Kind) -> list[str]:
-    """Return what is not part of an export, sorted: other files, and links, which an upload would follow."""
+    """Return the entries outside an export, sorted: other files, and links, which an upload would follow."""
     known = {*read_digests(folder), DIGESTS} if kind == "dataset" else set(_OF_CLASSIFIER)
     known.add(MARKER)
     found = []

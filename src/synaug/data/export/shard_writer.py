@@ -49,7 +49,7 @@ def write_shards(
         ``shards`` (their number by split) and ``images`` (likewise).
 
     Raises:
-        OptionError: ``exported`` is no exported set, ``out`` has something in it, or ``per_shard`` is below 1.
+        OptionError: ``exported`` is not an exported set, ``out`` is not empty, or ``per_shard`` is below 1.
         DataError: the set is damaged.
     """
     if per_shard < 1:

@@ -107,7 +107,7 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
     import datasets
 
     if fault := remote_fault(folder):
-        return [f"datasets was not asked to load the folder: {fault}"]
+        return [f"datasets did not load the folder: {fault}"]
     shows_bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
@@ -133,10 +133,10 @@ def remote_fault(folder: Path) -> str:
     try:
         head = DatasetCard.load(folder / CARD).data.to_dict() if (folder / CARD).is_file() else {}
     except Exception as error:  # another library's parser on an untrusted file
-        return f"the head of {CARD} cannot be read: {type(error).__name__}."
+        return f"the header of {CARD} cannot be read: {type(error).__name__}."
     configs = head.get("configs")
     if not isinstance(configs, list) or len(configs) != 1 or not isinstance(configs[0], dict):
-        return f"the head of {CARD} has no single entry in 'configs', as an export has."
+        return f"the header of {CARD} does not have exactly one entry in 'configs', as an export has."
     if not set(configs[0]) <= {"config_name", "data_files", "features"}:
         return f"the entry in 'configs' of {CARD} has options that an export does not have."
     files = configs[0].get("data_files")
@@ -168,9 +168,14 @@ def _loaded_problems(loaded: datasets.DatasetDict, images: dict[str, list[str]])
             f"{names[row['label']]}/{Path(row['image']['path']).name}"
             for row in rows.select_columns(["image", "label"])
         )
-        for one_sided, words in ((+difference, "does not load rightly"), (-difference, "loads wrongly")):
-            if one_sided:
-                problems.append(
-                    f"datasets {words} {one_sided.total():,} images of {split}, such as {next(iter(one_sided))}."
-                )
+        if missing := +difference:
+            problems.append(
+                f"datasets fails to load {counted(missing.total(), 'image')} of {split} correctly, "
+                f"such as {next(iter(missing))}."
+            )
+        if others := -difference:
+            problems.append(
+                f"datasets loads {counted(others.total(), 'image')} of {split} under a wrong name or class, "
+                f"such as {next(iter(others))}."
+            )
     return problems

@@ -1,4 +1,4 @@
-"""Read what people hand in: folders, tables, shards, arrays and image files."""
+"""Read data sets in all supported forms: folders, tables, shards, arrays and image files."""
 
 import lazy_loader
 

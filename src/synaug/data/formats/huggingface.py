@@ -59,8 +59,8 @@ def list_hub(source: Path, options: DataOptions) -> Listing:
     folder = snapshot(name, revision or None)
     if place := named_elsewhere(folder):
         raise DataError(
-            f"The card of {source} names files outside the data set ({place}), which synaug does not load: they are of "
-            "no fixed commit. Download them, and give a folder that datasets' save_to_disk wrote."
+            f"The card of {source} names files outside the data set ({place}), which synaug does not load: they belong "
+            "to no fixed commit. Download them, and give a folder that datasets' save_to_disk wrote."
         )
     with storage.scratch_folder("hub") as cache, _no_bars(datasets):
         try:

@@ -63,7 +63,7 @@ def decoded(data: bytes) -> Image.Image:
 
 
 def alpha_channel(data: bytes) -> Image.Image | None:
-    """Return how opaque each pixel of an encoded image is, mode ``L``; None if the image says nothing of it.
+    """Return the opacity of each pixel of an encoded image, mode ``L``; None if the image has no transparency data.
 
     Raises:
         DataError: as in ``decoded``.
@@ -79,12 +79,12 @@ def _alpha(image: Image.Image) -> Image.Image:
 def _decoded(data: bytes, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """Decode an image fully, turn it upright, and return it converted."""
     if len(data) > MAX_BYTES:
-        raise DataError(f"has {len(data):,} bytes; allowed are {MAX_BYTES:,}")
+        raise DataError(f"has {len(data):,} bytes; at most {MAX_BYTES:,} are allowed")
     try:
         with without_warnings():
             image = Image.open(io.BytesIO(data), formats=_formats_for(data))
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"has {image.width} x {image.height} pixels; allowed are {MAX_PIXELS:,} in all")
+                raise DataError(f"has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are allowed")
             with BUDGET.reserved(image.width * image.height):
                 image.load()
                 return convert(ImageOps.exif_transpose(image))
@@ -97,11 +97,11 @@ def _decoded(data: bytes, convert: Callable[[Image.Image], Image.Image]) -> Imag
 
 
 def _what_it_is(data: bytes) -> str:
-    """Return what a file that is no image is, as far as people can repair it."""
+    """Return why a file is not an image, if the user can repair that; otherwise an empty text."""
     if not data:
         return "; the file is empty"
     if data.startswith(_POINTER):
-        return "; it is a pointer of Git LFS: get the images with 'git lfs pull'"
+        return "; it is a Git LFS pointer: get the images with 'git lfs pull'"
     return ""
 
 
@@ -238,5 +238,5 @@ def file_bytes(path: Path) -> bytes:
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}") from error
     if max(size, len(data)) > MAX_BYTES:
-        raise DataError(f"has {max(size, len(data)):,} bytes; allowed are {MAX_BYTES:,}")
+        raise DataError(f"has {max(size, len(data)):,} bytes; at most {MAX_BYTES:,} are allowed")
     return data

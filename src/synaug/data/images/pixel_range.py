@@ -30,7 +30,7 @@ def white_level(low: float, high: float, *, is_float: bool) -> float:
     if low < 0 or high > SIXTEEN_BIT:
         hint = ". Leave the normalizing transform out" if is_float and low < 0 else ""
         raise DataError(
-            f"has pixels from {low:g} to {high:g}; allowed are 0 to 1 (floats), 0 to 255 and 0 to 65,535{hint}"
+            f"has pixels from {low:g} to {high:g}; allowed: 0 to 1 (floats), 0 to 255 and 0 to 65,535{hint}"
         )
     if is_float and _ALMOST_ONE < high < _LEAST_EIGHT_BIT:
         raise DataError(

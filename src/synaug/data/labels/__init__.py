@@ -1,4 +1,4 @@
-"""What a label is: names, numbers, attributes, and whether they are plausible."""
+"""Interpret labels: names, numbers and attributes, and whether they are plausible."""
 
 import lazy_loader
 

@@ -69,9 +69,9 @@ def check_class_names(names: Sequence[str]) -> None:
     for name in names:
         if fault := component_fault(name):
             raise DataError(
-                f"The class name {name!r} {fault}, so it cannot be a folder name. Rename the class; "
-                "not allowed are path separators, control characters, a dot at the start, "
-                f"a dot or space at the end, and more than {MAX_BYTES} bytes."
+                f"The class name {name!r} {fault}, so it cannot be a folder name. Rename the class without "
+                "path separators, control characters, a dot at the start, or a dot or space at the end, "
+                f"and with at most {MAX_BYTES} bytes."
             )
     seen: dict[str, str] = {}
     for name in names:

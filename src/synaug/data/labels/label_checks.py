@@ -52,7 +52,7 @@ def _refuse_lists(names: Sequence[str], where: str) -> None:
 
 
 def spelling_notes(names: Sequence[str], where: str) -> list[str]:
-    """Return notes on values of an attribute that may stand for nothing, or for the same."""
+    """Return notes on attribute values that may stand for a missing value, or for one another."""
     notes = [f"{where}: {_listed(found)} may stand for a missing value." for found in [_missing_words(names)] if found]
     alike: dict[str, list[str]] = {}
     for name in names:

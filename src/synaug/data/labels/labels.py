@@ -160,7 +160,7 @@ def _of_rows(array: np.ndarray, where: str) -> np.ndarray:
     if array.size == len(array):
         return array.reshape(len(array))
     if array.ndim > 2:
-        raise DataError(f"{where} has the shape {array.shape}; allowed are (N,), (N, 1) and one-hot (N, C).")
+        raise DataError(f"{where} has the shape {array.shape}; allowed: (N,), (N, 1) and one-hot (N, C).")
     if array.dtype.kind not in "biuf":
         raise DataError(f"{where} has several values in a row, such as {_shown(array[0].tolist())}. {MULTI_LABEL}")
     sums = array.sum(1, dtype=np.float64)
@@ -178,7 +178,7 @@ def _of_rows(array: np.ndarray, where: str) -> np.ndarray:
             "each row first, such as values.argmax(axis=1)."
         )
     raise DataError(
-        f"{where} has the shape {array.shape}, with rows such as {_shown(array[0].tolist())}; allowed are (N,), (N, 1) "
+        f"{where} has the shape {array.shape}, with rows such as {_shown(array[0].tolist())}; allowed: (N,), (N, 1) "
         f"and one-hot (N, C). {MULTI_LABEL}"
     )
 
@@ -214,7 +214,7 @@ def _check_whole(numbers: pd.Series[float], where: str) -> None:
     bad = ~np.isfinite(numbers) | (numbers.abs() > _LARGEST_EXACT)
     if bad.any():
         raise DataError(
-            f"{where} has the value {numbers[bad].iloc[0]:g}, which is out of range for a class number; allowed are "
+            f"{where} has the value {numbers[bad].iloc[0]:g}, which is out of range for a class number; allowed: "
             f"whole numbers up to {_LARGEST_EXACT:,}."
         )
     fractions = numbers != numbers.round()

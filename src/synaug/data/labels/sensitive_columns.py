@@ -37,13 +37,13 @@ def sensitive_columns(
     value_names: Mapping[str, Sequence[str]] | None = None,
     where: str = "",
 ) -> dict[str, SensitiveColumn]:
-    """Return the attributes that are asked for, by name.
+    """Return the requested attributes by name.
 
     Args:
-        frame: a row per image.
+        frame: one row per image.
         asked: columns; several joined by commas stand for each of them and their intersection.
-        value_names: of columns whose numbers have names, the names in order.
-        where: what messages call the table.
+        value_names: for columns whose numbers have names, the names in order.
+        where: name of the table in messages.
 
     Raises:
         DataError: a column is missing, empty, or has too many values to compare.

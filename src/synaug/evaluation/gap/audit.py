@@ -227,7 +227,7 @@ def _sentence(light: Light, gaps: Sequence[GapReport], red_classes: Sequence[str
         return f"The synthetic images are unusable: {', '.join(faults)}."
     numbers = _numbers([report.overall for report in gaps])
     if "foreign" in light.findings:
-        return f"The synthetic images are unusable: they show something else than the real images. {numbers}"
+        return f"The synthetic images are unusable: they show something other than the real images. {numbers}"
     if "wrong_class" in light.findings:
         return (
             "The synthetic images are unusable: a classifier of the real images recognizes the class of "

@@ -52,7 +52,7 @@ def read_amount(path: Path) -> Amount:
 
 
 def planned_so_far(plan: Plan, out: Path) -> Plan:
-    """Return a plan with ``target: auto`` as far as the rounds of the run directory have come; others unchanged."""
+    """Return a plan with ``target: auto`` after the rounds in the run directory; others are returned unchanged."""
     if plan.options.target != AUTO:
         return plan
     known = read_amount(out).get("shares", {})
@@ -63,7 +63,7 @@ def with_more_images(run: Run, methods: Sequence[str], *, progress: Progress = s
     """Judge the images of a run, write the decision to ``amount.json``, and return the run with its new plan, if any.
 
     Args:
-        run: with all images of its plan.
+        run: a run with all images of its plan.
         methods: the methods of the run. Its last one with and its last one without synthetic images are compared.
         progress: called with the progress so far.
 
@@ -119,7 +119,7 @@ def decided(known: Amount, plan: Plan, found: Gains, bins: Sequence[str]) -> Dec
 
     Args:
         known: the rounds before.
-        plan: of this round.
+        plan: the plan of this round.
         found: the gains of this round.
         bins: shot bin of each cell of the plan.
     """

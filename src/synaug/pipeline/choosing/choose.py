@@ -75,7 +75,7 @@ def choose(run: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, prog
     An existing choice is kept if candidates, options and images are the same.
 
     Args:
-        run: of the run; its folder ``choice`` holds training states until the choice is made.
+        run: the run; its folder ``choice`` holds training states until the choice is made.
         recipe: the options.
         sets: the images; the test images among them are not used.
         methods: the methods of the run.
@@ -158,7 +158,7 @@ def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups
 
 
 def key_of(names: Sequence[str], recipe: Recipe, run: Run, **more: object) -> str:
-    """Return the key of a choice, which test images do not determine; ``more`` as in ``judging_key``."""
+    """Return the key of a choice, which is independent of test images; ``more`` as in ``judging_key``."""
     frame = run.manifest.frame
     used = frame[frame["split"] != "test"]
     rows = used["id"].astype(str) + used["split"].astype(str)
@@ -193,7 +193,7 @@ def choosing_candidates(
 def on_validation(
     names: Sequence[str], sets: Sets, held_out: TrainingSet, run: RunPaths, recipe: Recipe, progress: Progress
 ) -> Judged:
-    """Return the predictions of methods on the validation images; ``run`` says where trainings keep their states."""
+    """Return the predictions of methods on the validation images; ``run`` stores the states of the trainings."""
     predictions = list(held_out_predictions(names, sets, held_out, run, recipe, progress))
     return Judged(np.column_stack(predictions), held_out.labels.numpy(), held_out.groups.numpy())
 
@@ -215,10 +215,10 @@ def cross_fitted_predictions(
     Args:
         names: the methods.
         sets: the images.
-        manifest: of the run.
+        manifest: the manifest of the run.
         run: the run; its folder ``choice`` holds training states, which the caller removes in the end.
         recipe: the options.
-        key: of everything that determines the predictions; training states of another key are removed first.
+        key: key of everything that determines the predictions; training states of another key are removed first.
         effort: share of the training steps.
         with_groups: whether folds are even over groups, not only over classes.
         progress: called with the progress so far.

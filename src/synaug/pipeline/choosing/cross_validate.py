@@ -1,4 +1,4 @@
-"""Judge methods by repeated cross-validation, for data whose few test images cannot tell them apart.
+"""Judge methods by repeated cross-validation, for data with too few test images to distinguish them.
 
 If the run drew its test images itself, these join the training images; a test split of the data stays untouched.
 Every real image is then predicted by a model that did not learn from it, nor from its duplicates, its group, or
@@ -38,13 +38,13 @@ from synaug.runtime.records import of_form, read_sealed, write_sealed
 from synaug.schemas import CrossValidation, Result
 
 SCHEMA_VERSION = 1
-ENOUGH = 30  # test images of the rarest class from which one split tells enough
+ENOUGH = 30  # test images of the rarest class from which a single split is enough
 USUAL_FOLDS = 5
 FOLDER = "cross-validation"
 
 
 def num_folds(manifest: Manifest, recipe: Recipe) -> int:
-    """Return how many folds the options ask for, 0: none; ``auto`` asks for some if few test images were drawn."""
+    """Return how many folds the options request, 0: none; ``auto`` requests some if few test images were drawn."""
     asked = recipe.cross_validate.folds
     if asked != "auto":
         return asked
@@ -92,7 +92,7 @@ def cost(names: Sequence[str], results: Sequence[Result], folds: int, recipe: Re
 
 
 def cross_validate_results(run: Run, *, progress: Progress = silent) -> str:
-    """Cross-validate the rows of a run as ``cross_validate`` asks; return why not, if that should be known."""
+    """Cross-validate the rows of a run as its options request; if it is skipped, return a note for users."""
     recipe, manifest = run.recipe, run.manifest
     folds = num_folds(manifest, recipe)
     if not folds:
@@ -119,11 +119,11 @@ def cross_validate(
     returned as it is.
 
     Args:
-        run: of the run, whose synthetic images are there.
+        run: the run, with its synthetic images.
         recipe: the options.
         names: methods.
         folds: at least 2.
-        progress: called with how far the work has come.
+        progress: called with the progress so far.
 
     Returns:
         ``folds``, ``repeats``, ``num_images``, ``methods``; see ``evaluation.cross_validated``.

@@ -19,8 +19,8 @@ def judging_key(names: Sequence[str], recipe: Recipe, run: Run, rows: Iterable[s
         names: methods.
         recipe: their options and the seed.
         run: whose synthetic images the methods learn from.
-        rows: one text per real image that is used: its id, and what else of it counts.
-        more: what belongs to this kind of judgment; replaces what has the same name.
+        rows: one text per real image that is used: its id, and whatever else about it matters.
+        more: entries for this kind of judgment; they replace those of the same name.
     """
     content = {
         "options": {name: options_of(name, recipe) for name in names},

@@ -274,7 +274,7 @@ def check_output(path: Path, sources: Sequence[str | Path] = ()) -> None:
         OptionError: the suffix is not allowed, or something else is in its place.
     """
     if path.suffix.lower() not in OUTPUTS:
-        raise OptionError(f"--out is {os.fspath(path)!r}; allowed are the suffixes {', '.join(OUTPUTS)}.")
+        raise OptionError(f"--out is {os.fspath(path)!r}; allowed suffixes: {', '.join(OUTPUTS)}.")
     if path.is_dir():
         raise OptionError(f"--out {path} is a folder. Give a file, such as {path / 'predictions.csv'}.")
     if not os.path.lexists(path):

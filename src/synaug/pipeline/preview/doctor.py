@@ -118,7 +118,7 @@ def findings(content: Examination) -> list[str]:
     duplicates, layout = content["duplicates"], content["layout"]
     if duplicates["across_splits"]:
         said.append(
-            f"Training images that are in the test split, too: {duplicates['across_splits']:,}. Results would flatter."
+            f"Training images also in the test split: {duplicates['across_splits']:,}. Results would look too good."
         )
     if duplicates["contradictory"]:
         said.append(f"Equal images with different labels: {duplicates['contradictory']:,}. Keep one label each.")

@@ -39,7 +39,7 @@ def _planned(source: Path, recipe: Recipe, progress: Progress) -> tuple[Plan, Ma
 
 
 def plan_summary(plan: Plan, manifest: Manifest, recipe: Recipe, *, pace: Pace | None = None) -> PlanSummary:
-    """Return the facts about a plan that users should see before paying for it; ``pace``: as measured."""
+    """Return the facts about a plan that users should see before paying for it; ``pace`` is the measured one."""
     quality = with_scorer(recipe, plan).quality
     counts = groups.summary(manifest.split("train"))["class_counts"]
     return {
@@ -137,7 +137,7 @@ def _choosing(
 def _cross_validation(
     methods: Sequence[str], manifest: Manifest, recipe: Recipe, seconds: dict[str, float] | None
 ) -> FoldsPreview:
-    """Return the folds of the cross-validation, 0: none, and about how long it takes, None if that is not known.
+    """Return the folds of the cross-validation, 0: none, and about how many seconds it takes, None if unknown.
 
     Which two methods ``auto`` trains again is known after the choice, so the two that take longest are counted.
     """

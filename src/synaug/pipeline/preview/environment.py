@@ -21,7 +21,7 @@ PACKAGES = {
     ),
     "optional": ("peft", "datasets", "ray", "httpx", "pillow-heif", "onnx", "onnxruntime", "tensorboard", "wandb"),
 }  # fmt: skip
-SHOWN_VARIABLES = (  # of numbers, switches and places; their values say why something behaves as it does
+SHOWN_VARIABLES = (  # numbers, switches and paths, whose values explain the behavior of libraries
     "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "HF_HOME", "OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS",
     "PYTORCH_CUDA_ALLOC_CONF", "SYNAUG_WEIGHTS", "TMPDIR",
 )  # fmt: skip
@@ -38,7 +38,7 @@ _GIB = 2**30
 def environment(*, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """Return versions, system, devices, memory, disk, caches and variables that matter; sizes are in bytes.
 
-    Paths in the home folder begin with ``~``; of variables that hold secrets or addresses only their presence is given.
+    Paths in the home folder begin with ``~``; variables that hold secrets or addresses are only listed as set.
     """
     memory = psutil.virtual_memory()
     return {

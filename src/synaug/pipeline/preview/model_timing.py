@@ -28,8 +28,8 @@ def check_measurable(recipe: Recipe) -> None:
     """
     if recipe.generate.generator is None and is_service(recipe.plan.model):
         raise OptionError(
-            f"--measure would pay {recipe.plan.model} for images and discard them. Leave it out; 'synaug try' makes a "
-            "few images and keeps them."
+            f"--measure would pay {recipe.plan.model} for images and discard them. Leave it out; 'synaug try' "
+            "generates a few images and keeps them."
         )
 
 
@@ -40,7 +40,7 @@ def measured_pace(run: Run, *, progress: Progress = silent) -> Pace:
     base model, since both compute the same.
 
     Args:
-        run: whose model is timed.
+        run: the run whose model is timed.
         progress: called with the progress of the timing.
     """
     plan, recipe = run.plan, run.recipe

@@ -1,4 +1,4 @@
-"""List the parts of a whole run with how much work each is, for one progress line over all of them."""
+"""List the parts of a whole run and the work of each, for one progress line over all of them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def run_parts(
     """Return the parts of ``experiment.run`` in their order.
 
     Args:
-        methods: to train; those of real images alone come before the images are generated.
-        seeds: of the trainings.
+        methods: methods to train; those of real images alone come before the images are generated.
+        seeds: seeds of the trainings.
         recipe: all options.
         plan: how many images to generate.
         manifest: the real images.
-        num_to_make: images that are not there yet.
+        num_to_make: number of missing images.
     """
     num_images = len(manifest.split("train")) + plan.num_to_generate
     trained: set[tuple[str, int]] = set()

@@ -68,7 +68,7 @@ def prepare_trial(source: Path, recipe: Recipe, out: Path, *, progress: Progress
 
     Args:
         source: images; see ``data.readers``.
-        recipe: the options; ``plan.model``, ``generate.generator`` and ``api`` say what generates. With variant
+        recipe: the options; ``plan.model``, ``generate.generator`` and ``api`` select the generator. With variant
             ``fitted``, the model is tried before it is fitted.
         out: folder for the pages; it must be new or empty, or hold the paid images of an unfinished trial.
         progress: called with the progress so far.

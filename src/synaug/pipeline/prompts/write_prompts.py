@@ -1,4 +1,4 @@
-"""Prompts by a language model: what it is asked about the data, and the file that it fills."""
+"""Let a language model write prompts for a data set: the questions about the data, and the file that it fills."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_prompt_file(
     describe: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Let a language model write a prompts file for the data, and return what it wrote and what was rejected.
+    """Let a language model write a prompts file for the data, and count written prompts and rejected lines.
 
     Args:
         source: the data.
@@ -40,7 +40,7 @@ def write_prompt_file(
         recipe: how the data are read, ``plan.by``, ``plan.aliases``, ``plan.spread`` and the service (``api``).
         model: folder or Hub id of a transformers model; with ``api.endpoint`` or as ``openai:MODEL``, a service's.
         per_class: prompts per class, or per group.
-        describe: so many training images of each class are described by the model first. A service receives them.
+        describe: number of training images per class that the model describes first; a service receives them.
         progress: called with the number of prompts.
 
     Raises:

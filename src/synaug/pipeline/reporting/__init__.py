@@ -1,4 +1,4 @@
-"""Gather what a run has into its report, and write the warnings for people."""
+"""Gather the results of a run into its report, and write the warnings for people."""
 
 import lazy_loader
 

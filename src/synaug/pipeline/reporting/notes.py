@@ -54,7 +54,7 @@ def warnings(plan: Plan, synthesis: Synthesis) -> list[str]:
     for reason in sorted(overruled.keys() & {"copy", "leak"}):
         what = "the training" if reason == "copy" else "the test"
         notes.append(
-            f"A person accepted {counted(overruled[reason], 'image')} that "
+            f"Manual review accepted {counted(overruled[reason], 'image')} that "
             f"{agreeing(overruled[reason], 'looks like a copy', 'look like copies')} of {what} images. "
             + ("Results on the test images may be too good." if reason == "leak" else "They add little that is new.")
         )

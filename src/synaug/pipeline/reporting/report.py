@@ -44,9 +44,9 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
     """Write ``report.html`` and, last of all, ``report.json``; return the latter's content.
 
     Args:
-        run: with results.
+        run: a run with results.
         command: shell command of the run; default: that of an earlier report.
-        progress: learns that this part of the run begins.
+        progress: notified that this part of the run begins.
 
     Raises:
         DataError: no method has a result yet, or that of a classifier was removed.

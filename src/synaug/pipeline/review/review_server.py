@@ -84,7 +84,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((LOOPBACK, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a browser that closed a connection; anything else is a bug and must be seen."""
+        """Ignore a browser that closed a connection; anything else is a bug and must be seen."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_error(HTTPStatus.CONFLICT, str(error))
 
     def _checked_path(self) -> str:
-        """Return the path after the token, or raise why the request gets no answer."""
+        """Return the path after the token, or raise an error with the reason for refusing the request."""
         port = self.server.server_address[1]
         hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
         if self.headers.get("Host") not in hosts:

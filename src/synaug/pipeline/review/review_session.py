@@ -57,7 +57,7 @@ class ReviewImage:
 class ReviewSession:
     """The images of a run and what a person decides about them.
 
-    The table of the run is the only memory: it is read again when somebody else changed it, and written before
+    The table of the run is the only memory: it is read again after somebody else changed it, and written before
     ``perform`` returns. Safe to call from several threads.
     """
 
@@ -175,7 +175,7 @@ class ReviewSession:
     def picture(self, name: str, *, whole: bool = False) -> tuple[str, bytes]:
         """Return the media type and the bytes of an image, as a thumbnail unless ``whole``.
 
-        It is decoded and encoded again, so that no browser gets to see a file as it was found.
+        It is decoded and encoded again, so that no browser receives a file as it was found.
 
         Raises:
             KeyError: there is no such image.
@@ -335,7 +335,7 @@ def _prompt(image: ReviewImage) -> str:
 
 
 def _signature(path: Path) -> tuple[int, ...]:
-    """Return what changes if a file is replaced or written to; empty if it is missing."""
+    """Return values that change if a file is replaced or written to; empty if it is missing."""
     try:
         about = os.stat(path)
     except FileNotFoundError:

@@ -1,7 +1,8 @@
 """Hand the images of a run to another tool for review, and take the decisions made there into the table of the run.
 
-Each file names images by their path in the run directory, or by their id, and holds what the gates decided and scored.
-Label Studio gets tasks with predictions, CVAT an annotation file with tags, FiftyOne a data set in its JSON format.
+Each file names images by their path in the run directory, or by their id, and holds the decisions and scores of the
+gates. Label Studio gets tasks with predictions, CVAT an annotation file with tags, FiftyOne a data set in its JSON
+format.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _LABEL_STUDIO_VIEW = """<View>
 
 
 def write_review_files(run: Run, tool: str) -> dict[str, Any]:
-    """Write what the tool imports into the folder ``review`` of a run.
+    """Write the files that the tool imports into the folder ``review`` of a run.
 
     Args:
         run: with synthetic images.
@@ -64,7 +65,7 @@ def write_review_files(run: Run, tool: str) -> dict[str, Any]:
 
 
 def read_review_file(run: Run, path: Path) -> dict[str, Any]:
-    """Take the decisions of an exported file into the table of the run; ``synaug review RUN --apply`` follows them.
+    """Take the decisions of an exported file into the table of the run; ``synaug review RUN --apply`` applies them.
 
     Args:
         run: whose images the file decides about.
@@ -118,7 +119,7 @@ def _endings(place: str) -> Iterator[str]:
 
 
 def _label_studio(session: ReviewSession, out: Path) -> dict[str, str]:
-    """Return tasks whose predictions are what the gates decided, and the view that shows them."""
+    """Return tasks whose predictions are the decisions of the gates, and the view that shows them."""
     root = out.resolve()
     tasks = []
     for image in session.images:
@@ -193,7 +194,7 @@ def _json(content: Any) -> str:
 
 
 def _decisions(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the place or id of an image and what was decided about it; images without a decision are left out."""
+    """Yield the place or id of an image and the decision about it; images without a decision are left out."""
     try:
         data = directories.read_bytes(path, limit=MAX_FILE)
     except OSError as error:
@@ -251,4 +252,4 @@ TOOLS: dict[str, Callable[[ReviewSession, Path], dict[str, str]]] = {
     "fiftyone": _fiftyone,
     "cvat": _cvat,
 }
-"""What writes the import files of a tool: their names and contents."""
+"""The functions that return the import files of a tool: their names and contents."""

@@ -45,7 +45,7 @@ def write_score_figure(scores: Mapping[str, Any], path: Path) -> None:
 def check_figure(path: Path) -> None:
     """Raise an OptionError for a file that ``write_score_figure`` cannot write."""
     if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"--figure is {str(path)!r}; allowed are the suffixes {', '.join(SUFFIXES)}.")
+        raise OptionError(f"--figure is {str(path)!r}; allowed suffixes: {', '.join(SUFFIXES)}.")
     if path.is_dir():
         raise OptionError(f"--figure {path} is a folder. Give a file, such as {path / 'scores.svg'}.")
 

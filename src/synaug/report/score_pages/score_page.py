@@ -24,7 +24,7 @@ def write_score_page(scores: Mapping[str, Any], path: Path, *, source: str) -> N
     Args:
         scores: as ``evaluate_predictions`` returns them.
         path: of the page.
-        source: what the page calls the predictions.
+        source: name of the predictions on the page.
 
     Raises:
         OptionError: the suffix is none of ``SUFFIXES``, or the place is a folder.
@@ -37,7 +37,7 @@ def write_score_page(scores: Mapping[str, Any], path: Path, *, source: str) -> N
 def check_page(path: Path) -> None:
     """Raise an OptionError for a file that ``write_score_page`` cannot write."""
     if path.suffix.lower() not in SUFFIXES:
-        raise OptionError(f"--html is {str(path)!r}; allowed are the suffixes {', '.join(SUFFIXES)}.")
+        raise OptionError(f"--html is {str(path)!r}; allowed suffixes: {', '.join(SUFFIXES)}.")
     if path.is_dir():
         raise OptionError(f"--html {path} is a folder. Give a file, such as {path / 'scores.html'}.")
 

@@ -14,7 +14,7 @@ MOST_ROWS = 60  # of one panel
 
 @dataclass(frozen=True)
 class Row:
-    """A number with its 95 % interval, fractions from 0 to 1; NaN where undefined."""
+    """A number with its 95 % interval, fractions from 0 to 1; NaN if undefined."""
 
     name: str
     value: float
@@ -32,9 +32,9 @@ class Panel:
 
 
 def score_panels(scores: Mapping[str, Any]) -> list[Panel]:
-    """Return the panels of what ``evaluate_predictions`` returns: overall, classes, then three per attribute.
+    """Return the panels for the scores of ``evaluate_predictions``: overall, classes, then three per attribute.
 
-    Of more than ``MOST_ROWS`` classes or groups those with the lowest values are kept.
+    If there are more than ``MOST_ROWS`` classes or groups, those with the lowest values are kept.
     """
     ends = scores["intervals"]
     panels = [

@@ -1,9 +1,9 @@
 """Reach files below a synaug directory without following a symbolic link.
 
-Users may name a directory by any path, including links. Everything below it is synaug's own, and a link there can
-only lead outside: so the path is opened one component at a time with ``O_NOFOLLOW``, and every change is made relative
-to the descriptor of the last component. This leaves no gap between check and use. A folder that somebody mounted inside
-is refused likewise; the directory that users name may be a mount point.
+Users may name a directory by any path, including links. Everything below it is synaug's own, and a link there can only
+lead outside. So the path is opened one component at a time with ``O_NOFOLLOW``, and every change is made relative to
+the descriptor of the last component. This leaves no gap between check and use. A folder mounted inside is rejected as
+well; the directory that users name may itself be a mount point.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def own(folder: Path) -> Path:
     """Treat the folder as synaug's own from now on: no link below it is followed. Returns the folder.
 
     Raises:
-        OptionError: its path has bytes that are not text; libraries that are to write into it take text only.
+        OptionError: its path has bytes that are not text, and the libraries that write into it accept only text.
         DataError: it lies in another owned folder and is reached through a link or a mount.
     """
     named = _normal(folder)
     if not is_text(named):
         raise OptionError(
             f"{folder} has a name that is not text in the encoding of this system ({sys.getfilesystemencoding()}), so "
-            "nothing can be kept in it. Rename it or choose another folder; if the name is UTF-8, set PYTHONUTF8=1."
+            "synaug cannot write into it. Rename it or choose another folder; if the name is UTF-8, set PYTHONUTF8=1."
         )
     if (root := _root_of(named)) is not None and root != named:
         with contextlib.suppress(FileNotFoundError), opened(folder):
@@ -249,7 +249,7 @@ def read_text(path: Path, *, limit: int = LARGEST_TEXT) -> str:
 
 
 def checked(path: Path) -> Path:
-    """Return the path, for a library to open, of a regular file with no link in the way below an owned folder.
+    """Return a path that a library may open: that of a regular file, with no link in the way below an owned folder.
 
     Raises:
         DataError: it is not such a file.
@@ -290,7 +290,9 @@ def remove_below(handle: int, name: str, place: Path, *, depth: int = MAX_DEPTH)
         if mounts.mount_of(below) != mounts.mount_of(handle):
             raise EnvironmentFault(f"Cannot remove {place}: something is mounted there. Unmount it first.")
         if not depth:
-            raise EnvironmentFault(f"Cannot remove {place}: it is nested too deeply to be of synaug. Move it away.")
+            raise EnvironmentFault(
+                f"Cannot remove {place}: it is nested more deeply than a synaug folder. Move it away."
+            )
         for entry in sorted(os.listdir(below)):
             try:
                 if stat.S_ISDIR(os.lstat(entry, dir_fd=below).st_mode):

@@ -89,10 +89,10 @@ def _held(path: Path, place: int) -> int:
 
 
 def _with_one_name(handle: int, path: Path, place: int) -> int:
-    """Return the descriptor of a locked lock file that no other folder has, in place of one with several names.
+    """Replace a lock file that has several names (hard links) by one with a single name; return its locked descriptor.
 
-    ``cp -al`` and backups copy a folder by second names of its files. The old file stays locked until the new one,
-    which is locked too, has its name; the other names keep it as it is.
+    ``cp -al`` and backup programs copy a folder by hard links to its files. The old file stays locked until the new
+    one, which is locked too, has taken its name; the other names keep the old file.
     """
     if os.fstat(handle).st_nlink <= 1:
         return handle
@@ -134,7 +134,7 @@ def _check_ours(handle: int, path: Path) -> None:
 
 
 def is_lock_file(path: Path) -> bool:
-    """Return whether a path is a lock file of synaug: a regular file that holds a process number or nothing."""
+    """Return whether a path is a lock file of synaug: a regular file that contains a process ID or nothing."""
     with contextlib.suppress(OSError, DataError), directories.opened_file(path) as handle:
         return not path.is_symlink() and _number(handle) is not None
     return False

@@ -1,4 +1,4 @@
-"""Recognize what is mounted inside a synaug folder: it is somebody else's, whatever its name.
+"""Recognize files and folders mounted inside a synaug folder: they are somebody else's, whatever their names.
 
 A bind mount may show another folder of the same file system, so devices do not suffice. On Linux, each mount has a
 number that the system reports for an open descriptor. Other systems have no bind mounts; there, devices are compared.
@@ -14,9 +14,9 @@ from synaug.errors import DataError, EnvironmentFault
 
 _REMEMBERED = 10_000
 _checked: dict[str, tuple[int, int, int, int]] = {}
-"""By path, device and inode of a folder, and of its outermost owned folder, that were seen to be on one mount.
+"""By path: device and inode of a folder and of its outermost owned folder, which were found to be on one mount.
 
-Reading a mount's number takes 8 microseconds, comparing device and inode 1: a foreign folder differs in these, too.
+Reading a mount's number takes 8 microseconds, comparing device and inode 1, and a foreign folder differs in these too.
 """
 
 
@@ -24,7 +24,7 @@ def mount_of(handle: int) -> bytes:
     """Return an identifier of the mount that a descriptor is on; it differs even for two mounts of one file system.
 
     Raises:
-        EnvironmentFault: the system does not report it, such as with too many open files.
+        EnvironmentFault: the system does not report it, for example with too many open files.
     """
     try:
         about = os.open(f"/proc/self/fdinfo/{handle}", os.O_RDONLY | os.O_CLOEXEC)
@@ -61,16 +61,16 @@ def check_folder(handle: int, top: int, path: str) -> None:
 
 
 def refuse(handle: int, folder: int, place: Path | str) -> None:
-    """Raise a DataError if a file or folder is on another mount than a folder above it."""
+    """Raise a DataError if a file or folder is on a different mount from a folder above it."""
     if mount_of(handle) != mount_of(folder):
         raise DataError(
-            f"{place} is on another mount than the folder of synaug that it is in, so it is not synaug's, and was left "
+            f"{place} is on another mount than the synaug folder that contains it, so it is not synaug's and was left "
             "alone. Unmount it, mount the whole run directory or output folder instead, or choose another folder."
         )
 
 
 def without_mounts(folder: int) -> Callable[[os.PathLike[str]], bool]:
-    """Return a function that is True for a path of a folder, itself no link, on the mount of an open folder."""
+    """Return a function that returns whether a path is a real folder (no link) on the same mount as an open folder."""
     mount = mount_of(folder)
 
     def is_inside(path: os.PathLike[str]) -> bool:

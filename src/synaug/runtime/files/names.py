@@ -62,7 +62,7 @@ def component_fault(name: str) -> str | None:
         (any(unicodedata.category(letter) == "Cc" for letter in name), "has a control character"),
         (name.startswith("."), "starts with a dot"),
         (name.endswith((".", " ")), "ends with a dot or a space"),
-        (size > MAX_COMPONENT, f"has {size} bytes, allowed are {MAX_COMPONENT}"),
+        (size > MAX_COMPONENT, f"has {size} bytes, but at most {MAX_COMPONENT} are allowed"),
     )
     return next((reason for applies, reason in rules if applies), None)
 
@@ -96,9 +96,9 @@ def inside(path: object, *, where: Path | str) -> Path:
 
 
 def folded(name: str) -> str:
-    """Return what a name is to a reader, and to a file system that ignores letter cases and Unicode forms.
+    """Return a name as it looks to a reader, and to a file system that ignores letter case and Unicode form.
 
-    Characters without a width do not count: with them, two names look the same.
+    Characters without a width are removed: two names that differ only by them look the same.
 
     >>> folded("CAFE\u0301") == folded("caf\u00e9")
     True

@@ -1,4 +1,4 @@
-"""Files of a run compared with the digests that were recorded for them."""
+"""Compare the files of a run with their recorded digests and their required form."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Check that the content of a JSON file has the form its readers rely on, so that damage ends in a named error."""
+"""Check that the content of a JSON file has the form its readers rely on, so that damage raises a clear error."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LONGEST = 60  # characters of a value in a message
 
 
 def of_form(content: object, form: type[T], *, where: object, way_out: str) -> T:
-    """Return the content as it is, if it has a form: its keys and the types of their values.
+    """Return the content unchanged after checking its form: its keys and the types of their values.
 
     Args:
-        content: what a JSON file holds.
-        form: a type, such as a typed dict of ``synaug.schemas``; unknown keys are its own decision.
+        content: the content of a JSON file.
+        form: a type, such as a typed dict of ``synaug.schemas``; it decides whether unknown keys are allowed.
         where: the file, for the message.
         way_out: what to do about it.
 
@@ -38,12 +38,12 @@ def of_form(content: object, form: type[T], *, where: object, way_out: str) -> T
 
 
 def read_form(path: Path, form: type[T], *, needs: Sequence[str], way_out: str) -> T:
-    """Return the content of a sealed JSON file of a form; without the file, the form's empty value.
+    """Return the content of a sealed JSON file after checking its form; an empty value if there is no file.
 
     Args:
         path: the file.
         form: a type, such as a typed dict whose keys may be missing.
-        needs: the keys that a file always has.
+        needs: the keys that the file must have.
         way_out: what to do if it is damaged.
 
     Raises:

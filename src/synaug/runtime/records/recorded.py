@@ -103,7 +103,7 @@ def check_file(path: Path, *recorded: str, way_out: str) -> None:
 
 
 def named(paths: Iterable[Path]) -> str:
-    """Return the first few paths as text, with the number of further ones.
+    """Return the first few paths as text, and the number of the others.
 
     >>> named([Path("a"), Path("b")]), named([Path("a")] * 7)
     ('a, b', 'a, a, a, a, a and 2 more')

@@ -20,7 +20,7 @@ SEAL = "seal"
 def seal_of(content: Mapping[str, object], name: str = "") -> str:
     """Return the digest of a JSON object and the name of its file, ignoring its seal and the order of its keys.
 
-    The name makes a file that lies where another one belongs a changed file. Earlier versions sealed without it.
+    Thanks to the name, two files that changed places count as changed. Earlier versions sealed without it.
     """
     rest = storage.without_nan({key: value for key, value in content.items() if key != SEAL})
     return storage.digest(f"{name}{json.dumps(rest, sort_keys=True, allow_nan=False)}".encode())

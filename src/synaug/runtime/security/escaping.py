@@ -71,7 +71,7 @@ def markdown(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Return the text on one line, with escapes for characters that are not visible: for the head of a card.
+    r"""Return the text on one line, with escapes for characters that are not visible: for the header of a card.
 
     >>> print(one_line("photos\n---\nlicense: mit"))
     photos --- license: mit

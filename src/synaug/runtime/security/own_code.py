@@ -25,8 +25,8 @@ def callable_named(name: str, kind: str) -> Callable[..., object]:
     """Return the class or function of ``package.module:name`` or ``path/to/file.py:name``.
 
     Args:
-        name: place and name.
-        kind: what errors call it, such as ``network``.
+        name: location and name of the code.
+        kind: its noun in errors, such as ``network``.
 
     Raises:
         OptionError: it cannot be imported, or is not callable.

@@ -24,7 +24,7 @@ class SynthesisResult:
     seconds: float
 
     def summary(self) -> SynthesisSummary:
-        """Return the outcome as it is in the report."""
+        """Return the outcome in the form that the report contains."""
         return {
             "requested": self.requested,
             "accepted": self.accepted,
@@ -35,7 +35,7 @@ class SynthesisResult:
 
 
 class SynthesisSummary(TypedDict):
-    """A ``SynthesisResult`` as it is in the report."""
+    """A ``SynthesisResult`` in the form that the report contains."""
 
     requested: int
     accepted: int

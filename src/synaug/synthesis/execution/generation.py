@@ -56,17 +56,17 @@ def generated(generator: Generator, tasks: Sequence[Task]) -> tuple[list[Generat
 
 
 def _negative_prompts(generator: Generator, given: Sequence[str]) -> dict[str, list[object]]:
-    """Return the argument with the negative prompts of a prompts file, where the file has any.
+    """Return the argument with the negative prompts of a prompts file, if the file has any.
 
     Raises:
-        OptionError: the generator does not take them.
+        OptionError: the generator does not accept them.
     """
     if not any(given):
         return {}
     taken = inspect.signature(generator).parameters.values()
     if not any(each.name == "negative_prompts" or each.kind is each.VAR_KEYWORD for each in taken):
         raise OptionError(
-            "The prompts file has negative prompts, which this generator does not take. Give it an argument "
-            "negative_prompts, or remove the column."
+            "The prompts file has negative prompts, which this generator does not accept. Add an argument "
+            "negative_prompts to it, or remove the column."
         )
     return {"negative_prompts": list(given)}

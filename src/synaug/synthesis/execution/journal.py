@@ -1,4 +1,4 @@
-"""Record the attempts at each slot, in one append-only file per worker, so that any number may run and any may die.
+"""Record the attempts at each slot, in one append-only file per worker: any number of workers may run, and any may die.
 
 A worker appends a ``run`` record (the plan's digest, the generator's description) each time it starts, then one record
 per attempt: ``id, cell, index, attempt, seed, prompt, modifier, verdict, reason, scores, path, sha256, seconds`` and,
@@ -193,7 +193,7 @@ _tallies: Unchanged[Tally] = Unchanged()
 
 
 def images_key(plan: Plan, folder: Path) -> Hashable:
-    """Return everything besides the files that the meaning of journals depends on: folder, plan and slots."""
+    """Return everything besides their content that the meaning of the journals depends on: folder, plan and slots."""
     return folder, plan.digest, tuple(cell.num_to_generate for cell in plan.cells)
 
 

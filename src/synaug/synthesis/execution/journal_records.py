@@ -23,7 +23,7 @@ class WorkerStart(TypedDict):
 
 
 class PromptOrigin(TypedDict, total=False):
-    """Where the prompt is from: the template or a file, and who wrote that."""
+    """The origin of a prompt: the template or a file, and the author of that file."""
 
     prompt_source: str
     prompt_file: str
@@ -82,7 +82,7 @@ _TEXTS = (
     "modifier", "negative_prompt", "guide", "mask_sha256", "prompt_source", "prompt_file", "prompt_model",
     "prompt_revision", "prompt_date", "reviewed", "note", "overruled",
 )  # fmt: skip
-"""Text that a record may have."""
+"""Optional texts of a record."""
 _IMAGE_FOLDERS = ("synthetic", "rejected")
 
 
@@ -153,7 +153,7 @@ def revision_fault(record: JsonObject) -> str:
         return ""
     parts = path.split("/") if isinstance(path, str) else []
     is_inside = len(parts) == 3 and parts[0] in _IMAGE_FOLDERS and not any(map(component_fault, parts))
-    return "" if is_inside else f"the path {path!r} is not one of an image of the run"
+    return "" if is_inside else f"the path {path!r} is not that of an image of the run"
 
 
 def _fault_of_optional(record: JsonObject) -> str:

@@ -262,7 +262,7 @@ class _Team:
             return
         place = "before its first part" if part is None else f"on part {part[0] + 1} of {part[1]}"
         self.failure = self.failure or EnvironmentFault(
-            f"{MAX_DEATHS} workers died one after another {place}, without an image more; Ray says: "
+            f"{MAX_DEATHS} workers died one after another {place}, without a new image. Ray reported: "
             f"{first_line(error)}. Out of memory is the usual cause. Rerun the same command to resume."
         )
 

@@ -78,7 +78,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 class Resources(TypedDict):
-    """What Ray reserves for a worker, and how it starts and restarts it."""
+    """The resources that Ray reserves for a worker, and the options with which it starts and restarts it."""
 
     num_cpus: int
     num_gpus: int

@@ -86,7 +86,7 @@ def read_decision_table(path: Path) -> DecisionTable:
     names = [name.strip().lower() for name in next(rows, (1, []))[1]]
     absent = [name for name in COLUMNS[:2] if name not in names]
     if absent:
-        raise DataError(f"{path}, line 1: the column {absent[0]} is missing; there are: {', '.join(names) or 'none'}.")
+        raise DataError(f"{path}, line 1: the column {absent[0]} is missing; columns: {', '.join(names) or 'none'}.")
     repeated = next((name for name in COLUMNS if names.count(name) > 1), None)
     if repeated:
         raise DataError(f"{path}, line 1: the column {repeated} occurs twice. Remove one of them.")

@@ -1,4 +1,4 @@
-"""Make images from prompts: diffusion pipelines, image services, and functions of one's own."""
+"""Make images from prompts: diffusion pipelines, image services, and the user's own functions."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""What an image is generated from beside its prompt: a start, a mask, references, and edges for ControlNet."""
+"""Prepare the images that an image is generated from: init image, mask, references, and edges for ControlNet."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 _WAYS_OUT = "Name a folder, or allow the network and name a Hub id."
 NETWORK = Layout("diffusers model", "config.json", "_class_name", True, ("name a folder", "name a Hub id"))
-_EDGES = 90  # percent of the pixels that are no edge
+_EDGES = 90  # percent of the pixels that are not edges
 _FAINT = 8.0  # steps of 255 below which nothing is an edge
 
 
 @dataclass(frozen=True)
 class Start:
-    """What one image starts from; see ``init_images.Guide``."""
+    """The images that one image starts from; see ``init_images.Guide``."""
 
     image: Image.Image | None = None
     mask: Image.Image | None = None
@@ -45,19 +45,19 @@ def starts_of(
     references: Sequence[Sequence[Image.Image]] | None,
     controls: Sequence[Image.Image] | None,
 ) -> list[Start]:
-    """Return one start per image; what is None is missing in all of them."""
+    """Return one start per image; an argument that is None is missing in all of them."""
     nothing = [None] * number
     rows = zip(images or nothing, masks or nothing, references or [()] * number, controls or nothing, strict=True)
     return [Start(image, mask, tuple(some), control) for image, mask, some, control in rows]
 
 
 def squared(image: Image.Image, side: int, resample: Image.Resampling = Image.Resampling.BICUBIC) -> Image.Image:
-    """Return the middle of the image as a square of that side."""
+    """Return the center of the image as a square with this side."""
     return ImageOps.fit(image, (side, side), resample)
 
 
 def edges(image: Image.Image) -> Image.Image:
-    """Return the edges of an image, white on black, as ControlNets for edges are trained on, mode ``RGB``."""
+    """Return the edges of an image, white on black, as edge ControlNets expect them, mode ``RGB``."""
     gray = np.asarray(image.convert("L").filter(ImageFilter.GaussianBlur(1)), np.float32)
     rows, columns = np.gradient(gray)
     strength = np.hypot(rows, columns)
@@ -66,7 +66,7 @@ def edges(image: Image.Image) -> Image.Image:
 
 
 def restored(generated: Image.Image, start: Start) -> Image.Image:
-    """Return a generated image with the pixels of its start where the mask is black: the autoencoder changes them."""
+    """Return a generated image with the start's pixels where the mask is black, since the autoencoder changes them."""
     if start.mask is None or start.image is None:
         return generated
     side = generated.size[0]
@@ -77,13 +77,13 @@ def restored(generated: Image.Image, start: Start) -> Image.Image:
 def reference_embeddings(
     pipeline: DiffusionPipeline, starts: Sequence[Start], *, number: int, guided: bool
 ) -> torch.Tensor:
-    """Return what the adapter's image encoder makes of the references, as the pipeline takes it.
+    """Return the adapter's embeddings of the references, in the form that the pipeline expects.
 
     Args:
-        pipeline: with a loaded IP-Adapter.
+        pipeline: a pipeline with a loaded IP-Adapter.
         starts: N starts with at least one reference each.
-        number: of references per image; fewer are repeated, so that an image does not depend on others of its batch.
-        guided: whether guidance needs the embedding of no image, too.
+        number: references per image; fewer are repeated, so that an image does not depend on others of its batch.
+        guided: whether guidance also needs the embedding of an empty image.
 
     Returns:
         A tensor of shape ``(N, number, ...)``, or ``(2 N, number, ...)`` if guided.
@@ -108,7 +108,7 @@ def load_controlnet(options: GenerateOptions, dtype: torch.dtype) -> tuple[Contr
     """Return the ControlNet of the options and the digest of its weights.
 
     Raises:
-        EnvironmentFault: it is not available, or no ControlNet.
+        EnvironmentFault: it is not available, or not a ControlNet.
     """
     import diffusers
 
@@ -118,7 +118,7 @@ def load_controlnet(options: GenerateOptions, dtype: torch.dtype) -> tuple[Contr
             network = diffusers.ControlNetModel.from_pretrained(
                 folder.path, torch_dtype=dtype, use_safetensors=True, local_files_only=True
             )
-    except Exception as error:  # each kind of damage to a folder raises its own
+    except Exception as error:  # each kind of damage to a folder raises its own type
         raise EnvironmentFault(f"The ControlNet {options.controlnet} cannot be loaded: {error} {_WAYS_OUT}") from error
     return network, folder.weights
 
@@ -127,14 +127,14 @@ def add_adapter(pipeline: DiffusionPipeline, options: GenerateOptions) -> str:
     """Load the IP-Adapter of the options into a pipeline, and return the digest of its files.
 
     Raises:
-        OptionError: the pipeline takes none.
+        OptionError: the pipeline does not accept one.
         EnvironmentFault: it is not available, or does not fit the pipeline.
     """
     takes = inspect.signature(type(pipeline).__call__).parameters
     if "ip_adapter_image_embeds" not in takes or not hasattr(pipeline, "unet"):
         raise OptionError(
-            f"variant 'reference' needs a model that takes an IP-Adapter, such as Stable Diffusion 1.5 or SDXL; "
-            f"{type(pipeline).__name__} takes none."
+            f"variant 'reference' needs a model that accepts an IP-Adapter, such as Stable Diffusion 1.5 or SDXL; "
+            f"{type(pipeline).__name__} does not."
         )
     subfolder, _, name = options.adapter_weights.rpartition("/")
     folder = _adapter_folder(options)
@@ -150,9 +150,9 @@ def add_adapter(pipeline: DiffusionPipeline, options: GenerateOptions) -> str:
                 str(folder), subfolder=subfolder, weight_name=name, local_files_only=True, low_cpu_mem_usage=False
             )
             pipeline.set_ip_adapter_scale(options.adapter_scale)
-        # diffusers would repeat all embeddings per image; those of reference_embeddings have a row per image.
+        # diffusers would repeat all embeddings per image; those of reference_embeddings have one row per image.
         pipeline.prepare_ip_adapter_image_embeds = lambda _images, embeddings, *_others: embeddings
-    except Exception as error:  # each kind of damage to a folder raises its own
+    except Exception as error:  # each kind of damage to a folder raises its own type
         raise EnvironmentFault(
             f"The IP-Adapter {options.adapter} ({options.adapter_weights}) cannot be loaded into "
             f"{type(pipeline).__name__}: {error} Choose the one that was made for your model."
@@ -172,7 +172,7 @@ def _adapter_folder(options: GenerateOptions) -> Path:
         name, _, revision = options.adapter.partition("@")
         try:
             local = Path(huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=wanted))
-        except Exception as error:  # the Hub's client passes on what its HTTP library of the day raises
+        except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
             cause = first_line(error)
             raise EnvironmentFault(
                 f"The IP-Adapter {options.adapter} is not available: {cause}. {_WAYS_OUT}"

@@ -32,11 +32,11 @@ class Guide:
     """The real images that a slot starts from, with their ids.
 
     Args:
-        ids: of all images.
-        start: what image-to-image or inpainting changes.
-        mask: what inpainting paints anew, white, mode ``L``, of the start's size.
-        references: what the image should look like.
-        control: whose edges the image gets.
+        ids: ids of all these images.
+        start: the image that image-to-image or inpainting changes.
+        mask: the part that inpainting repaints, in white; mode ``L``, in the size of the start.
+        references: images that the result should look like.
+        control: the image whose edges the result gets.
     """
 
     ids: tuple[str, ...]
@@ -56,7 +56,7 @@ class Guide:
 
 
 Guides = Callable[[Slot], Guide]
-"""Gives the real images that a slot starts from."""
+"""Returns the real images that a slot starts from."""
 
 
 def start_arguments(guides: Sequence[Guide]) -> dict[str, list[object]]:
@@ -72,9 +72,9 @@ def start_arguments(guides: Sequence[Guide]) -> dict[str, list[object]]:
 def make_guides(plan: Plan, manifest: Manifest) -> Guides | None:
     """Return a function that chooses a slot's init image deterministically; None if the variant needs none.
 
-    ``intra``, ``inpaint``, ``reference`` and ControlNet take training images of the slot's class (of its group, where
-    that has one); ``inter`` takes one of a many-shot class other than its own, or of the largest other class where
-    none is many-shot.
+    ``intra``, ``inpaint``, ``reference`` and ControlNet take training images of the slot's class (of its group, if that
+    has any); ``inter`` takes one of a many-shot class other than its own, or of the largest other class if none is
+    many-shot.
 
     Raises:
         OptionError: a cell has no init image.
@@ -109,7 +109,7 @@ def make_guides(plan: Plan, manifest: Manifest) -> Guides | None:
 
 
 def _drawn(rows: np.ndarray, number: int, slot_id: str) -> list[int]:
-    """Return so many different rows, or all; which ones follows from the slot."""
+    """Return this many distinct rows, or all if there are fewer; the slot determines which ones."""
     rng = np.random.default_rng(_number(slot_id))
     return [int(row) for row in rng.permutation(rows)[:number]]
 

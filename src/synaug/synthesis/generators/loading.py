@@ -45,12 +45,13 @@ def load_generator(
         options: steps, guidance, size, scheduler, device, precision.
         variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model, ``"inpaint"`` the one for
             inpainting; ``"reference"`` adds an IP-Adapter; ``"fitted"`` takes only what ``adapt.fit_model`` made.
-        negative_prompt: what the images should not show, where the family knows that.
+        negative_prompt: what the images should not show, if the family supports that.
         offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
 
     Raises:
         EnvironmentFault: the model or device is not available; the message lists the ways out.
-        OptionError: the model does not support image-to-image, or its scheduler cannot be replaced like this.
+        OptionError: the model does not support image-to-image, or its scheduler cannot be replaced by the one in the
+            options.
     """
     import torch
 
@@ -132,7 +133,7 @@ def _settings(
 
 
 def _weights(folder: ModelFolder, *others: str) -> str:
-    """Return the digest of all weights that make the images; of the model alone, its own."""
+    """Return the digest of all weights that make the images; without further ones, that of the model."""
     added = [digest for digest in others if digest]
     return storage.digest("\n".join([folder.weights, *added]).encode()) if added else folder.weights
 
@@ -140,7 +141,7 @@ def _weights(folder: ModelFolder, *others: str) -> str:
 def load_pipeline(
     folder: ModelFolder, dtype: torch.dtype, *, task: Task = "text", controlnet: ControlNetModel | None = None
 ) -> DiffusionPipeline:
-    """Load the pipeline that the folder names, on the CPU; its counterpart for another task is found by diffusers.
+    """Load the pipeline that the folder names, on the CPU; diffusers finds its counterpart for another task.
 
     Raises:
         EnvironmentFault: the folder is damaged, or its pipeline is unknown.

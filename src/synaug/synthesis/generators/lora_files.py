@@ -43,7 +43,7 @@ def write_fitted(
         pipeline: pipeline with a trained LoRA adapter on its UNet; the adapter is merged in place.
         model: the model that was fitted.
         target: the folder to write.
-        plan_digest: of the plan that the model was fitted to.
+        plan_digest: digest of the plan that the model was fitted to.
         options: how it was trained.
         losses: loss of each step since the last start.
     """
@@ -84,7 +84,7 @@ def _adapter(pipeline: StableDiffusionPipeline) -> dict[str, torch.Tensor]:
 def _card(model: ModelFolder, options: FitOptions, losses: list[float]) -> str:
     return (
         f"---\nlicense: {model.license or 'unknown'}\nlibrary_name: diffusers\n---\n\n"
-        f"# {model.name}, fitted by synaug\n\nAll classes in one LoRA, merged into the UNet; alone it lies in "
+        f"# {model.name}, fitted by synaug\n\nOne LoRA for all classes, merged into the UNet; the adapter alone is in "
         f"`{ADAPTER}/`.\n\n{_training(model, options, losses)}\n"
     )
 

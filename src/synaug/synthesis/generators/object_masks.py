@@ -1,4 +1,4 @@
-"""Where the object of a real image is: by a table of mask files, its alpha channel, or a segmentation model."""
+"""Find the object in a real image: by a table of mask files, its alpha channel, or a segmentation model."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from synaug.synthesis.planning import Plan
 
 ALPHA = "alpha"
-_OPAQUE = 128  # of 255, from which a pixel is of the object
+_OPAQUE = 128  # of 255, from which a pixel belongs to the object
 
 
 class Masks:
-    """Gives the part of a real image that is painted anew: white there, black where the image stays."""
+    """Returns masks of real images: white where an image is repainted, black where it stays."""
 
     def __init__(self, plan: Plan, real: Manifest) -> None:
-        """Open the source of the masks; ``real`` are the images whose rows are asked for.
+        """Open the source of the masks; ``real`` are the images that the rows refer to.
 
         Raises:
             OptionError: an option is not allowed.
@@ -43,10 +43,10 @@ class Masks:
         self._cache: dict[int, Image.Image] = {}
 
     def __call__(self, row: int, image: Image.Image) -> Image.Image:
-        """Return the mask of the image of a row, of its size, mode ``L``.
+        """Return the mask of a row's image, in the same size, mode ``L``.
 
         Raises:
-            DataError: the image has no mask, or its mask is empty or all of it.
+            DataError: the image has no mask, or its mask covers nothing or everything.
         """
         if row not in self._cache:
             found = self._object(row, image).convert("L")
@@ -111,7 +111,7 @@ def _mask_files(path: Path, column: str) -> dict[str, Path]:
 
 
 class Segmenter:
-    """A segmentation model of transformers: one that is told the class (CLIPSeg), or one with classes of its own."""
+    """A segmentation model of transformers: one prompted with the class (CLIPSeg), or one with fixed classes."""
 
     def __init__(self, model: str, plan: Plan) -> None:
         import transformers
@@ -131,7 +131,7 @@ class Segmenter:
                 reader = transformers.AutoProcessor if self._reads else transformers.AutoImageProcessor
                 self._processor = reader.from_pretrained(folder.path, **settings)
                 self._model = kind.from_pretrained(folder.path, use_safetensors=True, **settings)
-        except Exception as error:  # each kind of damage to a folder raises its own
+        except Exception as error:  # each kind of damage to a folder raises its own type
             raise EnvironmentFault(
                 f"The segmentation model {model} cannot be loaded: {error} Use a CLIPSeg model, such as "
                 "CIDAS/clipseg-rd64-refined, or one for semantic segmentation."
@@ -140,7 +140,7 @@ class Segmenter:
         self._labels = {str(name).lower(): int(i) for i, name in (config.id2label or {}).items()}
 
     def __call__(self, image: Image.Image, class_name: str) -> Image.Image:
-        """Return where the class is, white, mode ``L``, of any size."""
+        """Return the mask of the class, in white, mode ``L``, of any size."""
         import torch
 
         rgb = image.convert("RGB")

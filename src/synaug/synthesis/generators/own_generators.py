@@ -1,4 +1,4 @@
-"""Generators of the user's own that a recipe names: ``draw.py:draw`` or ``package.module:factory``."""
+"""Load the user's own generators, which a recipe names: ``draw.py:draw`` or ``package.module:factory``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BATCH = 16
 
 
 class OwnGenerator:
-    """A callable of the user's own, whose errors name it and whose file stands in the provenance."""
+    """A user's callable, whose errors name it and whose file is recorded in the provenance."""
 
     def __init__(self, name: str, call: Callable[..., Iterable[Generated | Image.Image]], *, weights: str) -> None:
         self._name, self._call = name, call
@@ -43,7 +43,7 @@ class OwnGenerator:
         except Exception as error:
             raise OptionError(
                 f"The generator {self._name} failed: {type(error).__name__}: {error}. It is called with a list of "
-                "prompts, seeds= and what else its signature names."
+                "prompts, seeds=, and the other arguments that its signature names."
             ) from error
 
 
@@ -63,7 +63,7 @@ def load_own_generator(name: str, **settings: object) -> OwnGenerator:
 
     Args:
         name: ``path/to/file.py:NAME`` or ``package.module:NAME``. A function that takes ``seeds`` is the generator.
-        settings: what a class or factory is offered; it gets those that its signature names.
+        settings: arguments for a class or factory; it receives those that its signature names.
 
     Raises:
         OptionError: the code is not trusted, cannot be imported or called, or makes no generator.
@@ -78,7 +78,7 @@ def load_own_generator(name: str, **settings: object) -> OwnGenerator:
     except Exception as error:
         raise OptionError(
             f"The generator {name} cannot be created: {type(error).__name__}: {error}. It is called with those of "
-            f"{', '.join(settings)} that it takes."
+            f"{', '.join(settings)} that its signature names."
         ) from error
     if not _is_generator(found):
         raise OptionError(

@@ -1,4 +1,4 @@
-"""What the prompts of a plan call its classes, and which of these names are doubtful."""
+"""The names of a plan's classes in its prompts, and which of them are doubtful."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def doubtful_names(plan: Plan, decided: Mapping[str, str]) -> list[str]:
         plan: the plan whose prompts are checked.
         decided: aliases given by the user.
     """
-    if plan.written:  # which say what they mean
+    if plan.written:  # written prompts need no class names
         return []
     definitions = {name: synset.definition for name, synset in synsets(plan.class_names).items()}
     numbers = [name for name in called(plan).values() if name.isdecimal()]

@@ -52,10 +52,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class PlannedPrompt:
-    """A prompt that images of a cell can have, and how it came about.
+    """A prompt that images of a cell can have, and its origin.
 
-    ``origin`` are pairs for the provenance of its images: ``prompt_source`` (template or file) and, of a file,
-    ``prompt_file``, ``prompt_model``, ``prompt_revision`` and ``prompt_date`` as far as it names them.
+    ``origin`` are pairs for the provenance of its images: ``prompt_source`` (template or file) and, for a file,
+    ``prompt_file``, ``prompt_model``, ``prompt_revision`` and ``prompt_date``, as far as it contains them.
     """
 
     text: str
@@ -69,7 +69,7 @@ class PlannedPrompt:
 class Plan:
     """The images to generate; ``image_size`` is the (width, height) in which they are stored.
 
-    ``written`` are the prompts of the file ``plan.prompts``; a class without any has those of the template.
+    ``written`` are the prompts of the file ``plan.prompts``; a class without any uses the template.
     """
 
     cells: tuple[Cell, ...]
@@ -145,7 +145,7 @@ class Plan:
         )
 
     def planned(self, written: WrittenPrompt) -> PlannedPrompt:
-        """Return a prompt of the file as images have it; its attribute, if it has one, is one of the phrases."""
+        """Return a prompt of the file as a planned one; its attribute, if it has one, becomes one of the phrases."""
         attribute = (("attribute", written.attribute),) if written.attribute else ()
         told = {"source": "file", "file": Path(self.options.prompts or "").name} | written.author.to_dict()
         origin = tuple((f"prompt_{name}", value) for name, value in told.items() if value)
@@ -153,7 +153,7 @@ class Plan:
 
     @property
     def model(self) -> str:
-        """What makes the images: the model, or code of the user's own."""
+        """The source of the images: the model, or the user's own code."""
         return shown(self.generate.generator) if self.generate.generator else self.options.model
 
     def _settings_that_count(self) -> set[str]:
@@ -170,8 +170,8 @@ def with_shares(plan: Plan, shares: Sequence[float]) -> Plan:
     Ids, prompts and seeds do not change, so a larger share keeps all images of a smaller one.
 
     Args:
-        plan: of any amounts.
-        shares: from 0 to 1, of each cell.
+        plan: a plan with any amounts.
+        shares: one per cell, from 0 to 1.
     """
     cells = (
         replace(cell, num_to_generate=math.ceil(share * (cell.target - cell.have)))

@@ -49,7 +49,7 @@ def plan_bytes(plan: Plan) -> bytes:
 
 
 def spread_counts(plan: Plan) -> dict[str, dict[str, dict[str, dict[str, int]]]]:
-    """Return, per cell, how many images each phrase of ``plan.spread`` or of the prompts file gets; empty without."""
+    """Return, per cell, how many images each phrase of ``plan.spread`` or of the prompts file gets, if any."""
     if not plan.options.spread and not any(each.phrases or each.attribute for each in plan.written):
         return {}
     phrases_of: dict[str, list[Phrases]] = {}

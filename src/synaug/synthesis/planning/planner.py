@@ -104,8 +104,8 @@ def make_plan(
 def _check_distinct_prompts(plan: Plan) -> None:
     """Reject equal prompts of two classes: their images would look alike, and one of the labels be wrong.
 
-    Of the template, only prompts without a modifier are compared: with one, "small boat" may equal another class's
-    name in a few.
+    For the template, only prompts without a modifier are compared: with modifiers, a few prompts of "boat" would equal
+    those of a class "small boat".
     """
     owners: dict[str, Cell] = {}
     for position, cell in enumerate(plan.cells):

@@ -17,8 +17,8 @@ def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, Prompt
     """Return, per class or group that needs images, ``prompts`` (how many), ``too_long`` and ``equal`` (which).
 
     Args:
-        plan: whose prompts; letter case makes no difference between two of them.
-        limit: shortens a prompt to what the text encoder takes; None: not known, and ``too_long`` is None.
+        plan: the plan with the prompts; those that differ only by letter case count as equal.
+        limit: shortens a prompt to the text encoder's limit; None: unknown, and ``too_long`` is None.
     """
     account: dict[str, PromptCounts] = {}
     for position, cell in enumerate(plan.cells):

@@ -14,8 +14,8 @@ from synaug.synthesis.planning.prompting import CLASS_SPREAD, Phrases, phrase_of
 Shorten = Callable[[str], str | None]
 """Returns the prompt that reaches the text encoder, or None if no part of it fits."""
 
-TOO_LONG = "{number:,} prompts are longer than the model takes, such as {prompt!r}. It receives {shortened!r}."
-CUT = "The prompt {prompt!r} is longer than the model takes, and {part!r} of {cell!r} would be cut."
+TOO_LONG = "{number:,} prompts exceed the model's limit, such as {prompt!r}. It receives {shortened!r}."
+CUT = "The prompt {prompt!r} exceeds the model's limit, and {part!r} of {cell!r} would be cut."
 WAY_OUT = "Shorten the template, phrases or row of the prompts file, or give the class a shorter name with --aliases."
 
 
@@ -30,7 +30,7 @@ class LongPrompt:
 
 
 def shortened(text: str, fits: Callable[[str], bool]) -> str | None:
-    """Return the text without as few words from its middle as needed to fit; None if not even one word fits.
+    """Return the text with as few words as possible removed from its middle to make it fit; None if not one word fits.
 
     The beginning and the end are kept, because templates usually put the class at the end.
 

@@ -82,7 +82,7 @@ def _all_slots(plan: Plan, chosen: Callable[[Cell], bool] = lambda _: True) -> I
 
 
 def _prompts_in_turn(plan: Plan, position: int) -> Iterator[PlannedPrompt]:
-    """Yield the prompts of a cell's images without end."""
+    """Yield the prompts of a cell's images endlessly."""
     cell = plan.cells[position]
     seed = [plan.options.seed, cell.label, cell.attribute + 1]
     if written := plan.written_of(position):

@@ -9,7 +9,7 @@ import numpy as np
 from synaug.config import AUTO
 from synaug.errors import unknown
 
-ROUNDS = (0.25, 0.5, 1.0)  # shares of the missing images that the rounds of target auto make
+ROUNDS = (0.25, 0.5, 1.0)  # shares of the missing images to generate, by round of target auto
 
 Target = Callable[[np.ndarray, float], np.ndarray]
 

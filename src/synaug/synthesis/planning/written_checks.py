@@ -17,14 +17,14 @@ def check_written(plan: Plan) -> None:
     """Check that the prompts of a file are of known classes and attributes, and that no image lacks one.
 
     Raises:
-        OptionError: a class or attribute is unknown, a class or group that needs images has no prompt, or an option
-            of the template is set, which would do nothing.
+        OptionError: a class or attribute is unknown, a class or group that needs images has no prompt, or an option of
+            the template is set, which would have no effect.
     """
     if plan.options.prompts is None:
         return
     given = [name for name in _OF_TEMPLATE if name in _changed(plan.options)]
     if given:
-        raise OptionError(f"plan.{given[0]} does nothing beside plan.prompts, whose prompts are complete. Remove one.")
+        raise OptionError(f"plan.{given[0]} has no effect with plan.prompts, whose prompts are complete. Remove one.")
     for each in plan.written:
         if each.class_name not in plan.class_names:
             raise unknown(f"class in {plan.options.prompts}", each.class_name, plan.class_names)

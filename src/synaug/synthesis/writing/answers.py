@@ -1,4 +1,4 @@
-"""Take prompts out of what a language model answered: its text is data, of which each line is kept or rejected."""
+"""Extract prompts from the answer of a language model: its text is data, and each line is kept or rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 MIN_WORDS, MAX_WORDS, MAX_CHARACTERS = 2, 60, 400
-MAX_ANSWER = 200_000  # characters that are looked at
+MAX_ANSWER = 200_000  # characters that are read
 _FENCE = re.compile(r"^```[a-z]*\s*$", re.IGNORECASE)
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,4}[.):\]])\s+")
 _QUOTES = "\"'`“”‘’«»"
@@ -26,13 +26,13 @@ _MARKUP = re.compile(r"[{}<>\[\]|\\=#$]|```")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What each prompt of an answer has to contain, and may not.
+    """The words that each prompt of an answer must contain, and those that it must not.
 
     Args:
-        names: of the class; a prompt contains one of them.
-        others: names of other classes; a prompt contains none of them, or its image would show two classes.
-        phrases: what it says of each attribute, such as a background.
-        other_phrases: what other prompts say of the same attributes; it contains none of them.
+        names: names of the class; a prompt must contain one of them.
+        others: names of other classes; a prompt must contain none of them, or its image would show two classes.
+        phrases: phrases that it must contain, one per attribute, such as a background.
+        other_phrases: phrases of the same attributes in other prompts; it must contain none of them.
     """
 
     names: tuple[str, ...]
@@ -48,7 +48,7 @@ def parsed(text: str, wanted: Wanted, seen: set[str], rejected: Counter[str]) ->
 
     Args:
         text: a JSON list of texts, or one prompt per line, possibly numbered or quoted.
-        wanted: what a prompt has to contain.
+        wanted: the words that a prompt must contain.
         seen: ``distinct_form`` of the prompts so far; new ones are added.
         rejected: reason -> number; added to.
 
@@ -91,7 +91,7 @@ def _json_texts(text: str) -> list[str]:
 
 
 def fault(line: str, wanted: Wanted) -> str:
-    """Return why a line is no prompt of the class, or an empty text.
+    """Return why a line is not a prompt of the class; empty if it is one.
 
     >>> fault("a cat on a sofa", Wanted(("cat",))), fault("a cat and a dog", Wanted(("cat",), ("dog",)))
     ('', 'other_class')
@@ -123,12 +123,12 @@ def _without(line: str, names: Sequence[str]) -> str:
 
 
 def _is_unprintable(letter: str) -> bool:
-    """Return whether a letter is a control character, no character, or turns the direction of text around."""
+    """Return whether a letter is a control character, unassigned, or reverses the direction of text."""
     return unicodedata.category(letter) in ("Cc", "Cs", "Co", "Cn") or unicodedata.bidirectional(letter) in _TURNS
 
 
 def contains(text: str, name: str) -> bool:
-    """Return whether a text contains a name, also with a plural's s behind it.
+    """Return whether a text contains a name, possibly followed by a plural s.
 
     >>> contains("Two Ankle  boots", "ankle boot"), contains("a category", "cat")
     (True, False)

@@ -17,8 +17,8 @@ from synaug.runtime.security import check_trusted_host
 from synaug.synthesis.generators.services import OPENAI, HttpClient, Refused, Unusable
 from synaug.synthesis.writing.questions import DESCRIBE, SYSTEM, question
 
-_TRIES = 3  # requests for one answer that is not of the protocol
-_SIDE = 512  # pixels of an image that is sent, at most
+_TRIES = 3  # requests per question if the answers do not follow the protocol
+_SIDE = 512  # maximum side in pixels of an image that is sent
 
 
 class ChatWriter:
@@ -58,7 +58,7 @@ class ChatWriter:
         """Return how the images look, in a few words.
 
         Raises:
-            OptionError: the model takes no images, or nobody confirmed that they may be sent to the host.
+            OptionError: the model does not accept images, or nobody confirmed that they may be sent to the host.
         """
         self._check_host("training images")
         parts: list[dict[str, object]] = [{"type": "text", "text": DESCRIBE.format(name=name)}]
@@ -66,15 +66,15 @@ class ChatWriter:
         try:
             return self._asked([{"role": "user", "content": parts}], seed)
         except OptionError as error:
-            raise OptionError(f"{error} If the model takes no images, leave out --describe.") from error
+            raise OptionError(f"{error} If the model does not accept images, leave out --describe.") from error
 
     def _asked(self, messages: Sequence[Mapping[str, object]], seed: int) -> str:
         """Return the text of an answer; empty if the service refuses the question.
 
         Raises:
             OptionError: the service does not accept the request.
-            EnvironmentFault: it cannot be reached, refuses the key, or answers something else than the protocol.
-            Interrupted: a signal came.
+            EnvironmentFault: it cannot be reached, rejects the key, or does not follow the protocol.
+            Interrupted: a signal arrived.
         """
         reason = ""
         for attempt in range(_TRIES):
@@ -87,7 +87,7 @@ class ChatWriter:
             except Unusable as error:
                 reason = str(error)
         raise EnvironmentFault(
-            f"The chat service {self._client.endpoint} does not answer as chat/completions does: {reason}. "
+            f"The chat service {self._client.endpoint} does not follow the chat/completions protocol: {reason}. "
             "Check --endpoint: it ends where 'chat/completions' begins, often in /v1."
         )
 

@@ -1,4 +1,4 @@
-"""A language model on this machine, of a folder or the Hub, that transformers loads; with vision if it has it."""
+"""A language model on this machine, loaded by transformers from a folder or the Hub, with vision if it has any."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LocalWriter:
             offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
 
         Raises:
-            EnvironmentFault: the model or the device is not available, or it writes no text.
+            EnvironmentFault: the model or the device is not available, or the model writes no text.
         """
         folder = find_model(model, layout=TRANSFORMERS, offline=offline)
         place = chosen_device(device)
@@ -46,7 +46,7 @@ class LocalWriter:
                     folder.path, use_safetensors=True, **settings,
                     dtype=chosen_precision("auto", place),
                 )  # fmt: skip
-        except Exception as error:  # each kind of damage to a folder raises its own
+        except Exception as error:  # each kind of damage to a folder raises its own type
             raise EnvironmentFault(f"The language model {model} cannot be loaded: {error}") from error
         self._model.to(place).eval()
         self.about = {"model": folder.name, "revision": folder.revision or folder.weights}
@@ -54,7 +54,7 @@ class LocalWriter:
     def write(
         self, name: str, *, number: int, phrases: Mapping[str, str], description: str, known: Sequence[str], seed: int
     ) -> str:
-        """Return what the model writes: its answer, or the list that it continues if it has no chat template."""
+        """Return the model's text: its answer, or the list that it continues if it has no chat template."""
         context = {"phrases": phrases, "description": description, "known": known}
         if getattr(self._tokenizer, "chat_template", None) is None:
             text = beginning(name, **context)  # type: ignore[arg-type]
@@ -66,10 +66,12 @@ class LocalWriter:
         """Return how the images look, in a few words.
 
         Raises:
-            OptionError: the model takes no images.
+            OptionError: the model does not accept images.
         """
         if self._processor is None:
-            raise OptionError(f"{self.about['model']} takes no images. Leave out --describe, or use a vision model.")
+            raise OptionError(
+                f"{self.about['model']} does not accept images. Leave out --describe, or use a vision model."
+            )
         parts: list[dict[str, object]] = [{"type": "image", "image": image.convert("RGB")} for image in images]
         parts.append({"type": "text", "text": DESCRIBE.format(name=name)})
         inputs = self._processor.apply_chat_template(
@@ -94,8 +96,8 @@ class LocalWriter:
         room = min(number * _NEW_TOKENS, _MOST_TOKENS, most - length)
         if room < _NEW_TOKENS // 4:
             raise EnvironmentFault(
-                f"The question has {length} tokens, but {self.about['model']} takes {most}. Use a model with a longer "
-                "context."
+                f"The question has {length} tokens, but {self.about['model']} accepts {most}. Use a model with a "
+                "longer context."
             )
         device = self._model.device
         devices = [device] if device.type == "cuda" else []
@@ -110,7 +112,7 @@ class LocalWriter:
 
 
 def _of_text(inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return what every text model takes; tokenizers may give more."""
+    """Return the inputs that every text model accepts; tokenizers may return more."""
     return {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}
 
 

@@ -1,4 +1,4 @@
-"""Let a language model write the prompts of each class, evenly over the phrases of each attribute, and keep all."""
+"""Let a language model write the prompts of each class, evenly over the phrases of each attribute, with a journal."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """The prompts of a class (or of a group of it) that are wanted.
+    """The prompts to write for a class, or for a group of it.
 
     Args:
         class_name: the class.
-        names: what prompts may call it; they call it the first.
-        attribute: of the group, or empty.
-        number: of prompts.
+        names: names that prompts may use for the class; the model is asked to use the first.
+        attribute: attribute of the group, or empty.
+        number: number of prompts.
         images: training images to describe.
     """
 
@@ -64,7 +64,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Writing:
-    """What was written and by which model; per class or group, how many prompts are missing and lines were rejected."""
+    """The prompts and their model; per class or group, the numbers of missing prompts and of rejected lines."""
 
     prompts: tuple[WrittenPrompt, ...]
     missing: dict[str, int]
@@ -86,17 +86,17 @@ def write_prompts(
 
     Args:
         writer: the language model.
-        tasks: what is wanted.
+        tasks: the prompts to write.
         spread: name such as ``background`` -> phrases, which the prompts of each class take in turn.
-        seed: decides the questions, and what a local model answers.
-        journal: file of what is finished; one of the same ``about`` is resumed.
-        about: what decides the prompts.
+        seed: random seed of the questions, and of a local model's answers.
+        journal: file with the finished prompts; one with the same ``about`` is resumed.
+        about: everything that the prompts depend on.
         progress: called with the number of prompts.
 
     Raises:
-        OptionError: the journal is of other options, or the model takes no images.
+        OptionError: the journal has other options, or the model does not accept images.
         EnvironmentFault: the model is not available.
-        Interrupted: a signal came; what is finished is in the journal.
+        Interrupted: a signal arrived; finished prompts are in the journal.
     """
     work = _Work(writer, tasks, spread=spread, seed=seed, journal=journal, progress=progress)
     work.resume(about)
@@ -187,7 +187,7 @@ class _Work:
         self.about = by
 
     def fill(self, task: Task, phrases: Phrases, number: int, others: tuple[str, ...]) -> None:
-        """Ask until there are so many prompts of a class with these phrases, or the model writes none any more."""
+        """Ask until there are ``number`` prompts of a class with these phrases, or the model writes no new ones."""
         key = (task.cell, phrases)
         mine, seen = self._written.setdefault(key, []), self._seen.setdefault(task.cell, set())
         said = dict(phrases) | ({"attribute": task.attribute} if task.attribute else {})

@@ -1,4 +1,4 @@
-"""What a language model is asked: to write prompts of a class, or to describe images of it."""
+"""The questions to a language model: to write prompts of a class, or to describe images of it."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SHOWN = 5
 def question(
     name: str, *, number: int, phrases: Mapping[str, str], description: str = "", known: Sequence[str] = ()
 ) -> str:
-    """Return what a model that follows instructions is asked.
+    """Return the question for a model that follows instructions.
 
     Args:
-        name: what prompts call the class.
-        number: how many captions.
-        phrases: what each caption says of an attribute, by its name.
+        name: name of the class in prompts.
+        number: number of captions.
+        phrases: phrase that each caption must contain, by attribute.
         description: how the training images look.
-        known: captions that are there, of which the last are named.
+        known: existing captions, of which the last are listed.
     """
     phrase_list = "".join(f", {axis} '{phrase}'" for axis, phrase in phrases.items())
     words = "".join(f" and '{phrase}'" for phrase in phrases.values())

@@ -174,9 +174,9 @@ def _watched(layer: nn.Linear) -> Iterator[list[Tensor]]:
 
 
 def _batches_of(data: Batches) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
-    """Yield images, and their columns by name: ``labels``, and the third column if there is one.
+    """Yield images, and their columns by name: ``labels``, and the third column, if there is one.
 
-    The third is ``groups`` of a training set, ``is_synthetic`` of the samples of ``to_torch``, else ``attributes``.
+    The third is ``groups`` for a training set, ``is_synthetic`` for the samples of ``to_torch``, else ``attributes``.
     """
     if isinstance(data, TrainingSet):
         for rows in torch.split(torch.arange(len(data)), _BATCH):

@@ -94,8 +94,7 @@ def _made(factory: Factory, name: str, **sizes: int) -> nn.Module:
     except Exception as error:
         raise OptionError(
             f"The network {name} cannot be created: {type(error).__name__}: {error}. It is called with "
-            "those arguments among "
-            f"{', '.join(sizes)} that it takes."
+            f"those of {', '.join(sizes)} that its signature names."
         ) from error
     if not isinstance(model, nn.Module):
         raise OptionError(f"The network {name} must be an nn.Module, but the call returned a {type(model).__name__}.")

@@ -58,7 +58,7 @@ class Prepared(nn.Module):
 
 
 def convert(classifier: SavedClassifier, formats: Sequence[str], images: np.ndarray) -> dict[str, Converted]:
-    """Return the classifier in each of the formats, after a comparison of what each computes.
+    """Return the classifier in each of the formats, after comparing the output of each with the original's.
 
     Args:
         classifier: the original.
@@ -84,7 +84,7 @@ def convert(classifier: SavedClassifier, formats: Sequence[str], images: np.ndar
         if not difference <= TOLERANCE:
             raise EnvironmentFault(
                 f"The {name} file computes different probabilities: they differ by up to "
-                f"{difference:.2g}, allowed is {TOLERANCE}. Nothing was written; leave {name} out, or report it."
+                f"{difference:.2g} (allowed: {TOLERANCE}). Nothing was written; leave {name} out, or report it."
             )
         found[name] = Converted(file, data, difference)
     return found
@@ -98,7 +98,7 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def timm_config(classifier: SavedClassifier) -> dict[str, object]:
-    """Return what timm wants to find in the ``config.json`` of a folder of weights."""
+    """Return the content that timm expects in the ``config.json`` of a folder of weights."""
     channels, height, width = classifier.image_shape
     name = _timm_name(classifier)
     return {
@@ -171,7 +171,7 @@ def _timm(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tu
     layer = whole.get_classifier()
     if classifier.model.head != "linear" or not isinstance(layer, nn.Linear):
         raise OptionError(
-            f"timm cannot hold this classifier: {classifier.network} has a {classifier.model.head} head. "
+            f"The timm format cannot hold this classifier: {classifier.network} has a {classifier.model.head} head. "
             "Choose another format, or another method."
         )
     tensors = dict(network.model.backbone.state_dict())
@@ -183,7 +183,7 @@ def _timm(classifier: SavedClassifier, network: Prepared, example: Tensor) -> tu
 
 
 def _timm_runner(classifier: SavedClassifier, data: bytes) -> Runner:
-    """Load the folder as its users will, and return what it computes."""
+    """Load the folder as its users will, and return it as a function."""
     import timm
 
     config = timm_config(classifier)
@@ -233,4 +233,4 @@ FORMATS: dict[str, tuple[str, Callable[[SavedClassifier, Prepared, Tensor], tupl
     "torch-export": ("classifier.pt2", _torch_export),
     "timm": (WEIGHTS, _timm),
 }
-"""What a classifier can be written as: the name of the file, and what makes it."""
+"""The formats of a classifier: the name of the file, and the function that makes it."""

@@ -33,7 +33,7 @@ BATCH = 256  # images per batch, for predictions
 
 
 class ClassifierRecord(TypedDict):
-    """What the file says of its weights; ``network_digest`` only of a network of the user's own."""
+    """The file's description of its weights; ``network_digest`` only for a custom network."""
 
     network: str
     network_digest: NotRequired[str]

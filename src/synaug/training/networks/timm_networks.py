@@ -101,7 +101,7 @@ def architecture(name: str) -> str:
 
 
 def network_title(name: str) -> str:
-    """Return a network's name as people should read it: of a folder, the architecture and where it is.
+    """Return a network's name for people to read: for a folder, the architecture and the location.
 
     Raises:
         OptionError: the folder has no weights.

@@ -68,7 +68,7 @@ def test_eval_beside_test_is_validation(tmp_path):
 @pytest.mark.parametrize(
     "name", ["bullet_train", "test-tube", "training shoe", "devon rex", "validator", "a test", "train_cat"]
 )
-def test_classes_with_a_split_in_their_name_are_no_splits(name):
+def test_classes_with_a_split_in_their_name_are_not_splits(name):
     assert split_of(name) is None
 
 
@@ -92,7 +92,7 @@ TREES = {
 
 
 @pytest.mark.parametrize("kind", TREES)
-def test_what_lies_around_the_classes_does_not_matter(tmp_path, kind):
+def test_entries_around_the_classes_do_not_matter(tmp_path, kind):
     assert counted(place(tmp_path, *TREES[kind])) == {"train": {"cat": 1, "dog": 1}}
 
 
@@ -189,7 +189,7 @@ def test_images_are_known_by_content_whatever_they_are_called(tmp_path):
     assert counted(tmp_path) == {"train": {"cat": 7, "dog": 1}}
 
 
-def test_folders_that_synaug_wrote_are_no_data(tmp_path):
+def test_folders_that_synaug_wrote_are_not_data(tmp_path):
     place(tmp_path, "cat/1.png", "dog/1.png", "runs/photos/synthetic/cat/1.png", "out/train/cat/2.png")
     (tmp_path / "runs/photos/synaug.lock.json").write_text("{}")
     (tmp_path / "out/.synaug").write_text('{"synaug": "export"}')

@@ -104,7 +104,7 @@ def test_files_stay_files(holder, tree):
     assert [manifest.absolute_path(row).name for row in range(6)] == [f"{n}.png" for n in range(6)]
 
 
-def test_a_path_is_relative_to_where_the_program_runs(tree, monkeypatch):
+def test_a_path_is_relative_to_the_working_directory(tree, monkeypatch):
     monkeypatch.chdir(tree)
     manifest = read_data((["cat/0.png", "dog/4.png"], [0, 1]))
     assert (pixels(manifest) == IMAGES[[0, 4]]).all()
@@ -222,7 +222,7 @@ def test_a_broken_file_is_quarantined_as_in_a_folder(tree):
     assert [item.path.rsplit("/", 1)[-1] for item in manifest.quarantined] == ["0.png"]
 
 
-def test_balance_takes_what_a_program_holds(tree):
+def test_balance_accepts_data_in_memory(tree):
     def draw(prompts, *, seeds):
         return [Image.fromarray(IMAGES[seed % 6]) for seed in seeds]
 
@@ -241,17 +241,17 @@ def test_balance_takes_what_a_program_holds(tree):
         (pd.DataFrame({"picture": ["a.png"], "label": ["cat"]}), r"The DataFrame has no path column"),
         ((IMAGES.astype(np.int32) - 9, LABELS), r"The set of int32 images has pixels from -9"),
         ((IMAGES.astype(str), LABELS), r"Image 0 is <U"),
-        ((IMAGES[..., :2], LABELS), r"Image 0 has the shape \(5, 4, 2\); allowed are"),
+        ((IMAGES[..., :2], LABELS), r"Image 0 has the shape \(5, 4, 2\); allowed:"),
         ({"train": Arrays(), "test": Items(IMAGES)}, r"The splits train, test name different classes"),
         ({"image": list(IMAGES), "label": LABELS}, r"'label', which names a column.*pd\.DataFrame"),
         (((image for image in IMAGES), LABELS), r"of type generator"),
-        (([io.BytesIO(b"x") for _ in LABELS], LABELS), r"Image 0 is BytesIO; allowed are paths"),
-        (([sys.stdin.buffer] * 6, LABELS), r"Image 0 is .*; allowed are paths"),
-        (([object()] * 6, LABELS), r"Image 0 is object; allowed are paths"),
+        (([io.BytesIO(b"x") for _ in LABELS], LABELS), r"Image 0 is BytesIO; allowed: paths"),
+        (([sys.stdin.buffer] * 6, LABELS), r"Image 0 is .*; allowed: paths"),
+        (([object()] * 6, LABELS), r"Image 0 is object; allowed: paths"),
         ((np.ma.masked_array(IMAGES, mask=IMAGES > 250), LABELS), r"masked pixels"),
     ],
 )
-def test_what_cannot_be_read_is_named(source, words):
+def test_unreadable_input_is_named(source, words):
     with pytest.raises(DataError, match=words):
         read_data(source)
 
@@ -343,6 +343,6 @@ def test_a_damaged_pillow_image_is_named(tmp_path):
 @pytest.mark.parametrize(
     "image", [np.zeros((0, 5)), np.zeros(5), np.zeros((1, 2, 3, 4)), None, object(), [[1, 2], [3]]]
 )
-def test_an_image_that_is_none_is_named(image):
+def test_a_missing_image_is_named(image):
     with pytest.raises(DataError, match="Image 1 "):
         read_data(([IMAGES[0], image], [0, 1]))

@@ -30,7 +30,7 @@ def test_aliases_are_read(tmp_path, name, text):
         ("a.yaml", "a: [\n", "cannot be read"),
     ],
 )
-def test_what_is_no_alias_is_refused(tmp_path, name, text, words):
+def test_invalid_aliases_are_refused(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=words):
         read_aliases(tmp_path / name)

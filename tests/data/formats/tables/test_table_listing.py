@@ -68,7 +68,7 @@ def test_absolute_paths_inside_the_folder(folder):
         ("name,label", ["i/000.png,cat", "i/001.png,dog"], r"--path \(data\.path"),
     ],
 )
-def test_what_cannot_be_read_names_the_way_out(folder, header, rows, words):
+def test_unreadable_input_names_the_way_out(folder, header, rows, words):
     with pytest.raises(DataError, match=words):
         read_data(table(folder, header, rows))
 

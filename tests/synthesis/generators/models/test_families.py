@@ -208,7 +208,7 @@ def test_a_family_keeps_the_contract(folders, name, family, scheduler, _offers):
 
 
 @pytest.mark.parametrize(("name", "_family", "_scheduler", "offers"), FAMILIES)
-def test_image_to_image_works_or_says_that_it_does_not(folders, name, _family, _scheduler, offers):
+def test_image_to_image_works_or_is_a_clear_error(folders, name, _family, _scheduler, offers):
     options = GenerateOptions(device="cpu", steps=2, size=32)
     if not offers:
         with pytest.raises(OptionError, match=r"image-to-image \(variant 'intra'.*'inter'\)"):

@@ -49,12 +49,12 @@ def test_a_local_folder_is_taken_as_it_is(folder):
 
 
 @pytest.mark.parametrize("card", ["", "no header", "---\n- a list\n---\n", "---\nlicense: [\n---\n"])
-def test_a_card_without_license_says_none(folder, card):
+def test_a_card_without_license_states_none(folder, card):
     (folder / "README.md").write_text(card)
     assert find_model(str(folder)).license is None
 
 
-def test_a_folder_that_is_not_there_is_no_hub_id():
+def test_a_missing_folder_is_not_taken_for_a_hub_id():
     with pytest.raises(EnvironmentFault, match=rf"model folder \./nowhere.*{OF_A_FOLDER}"):
         find_model("./nowhere")
 
@@ -83,7 +83,7 @@ def test_code_of_its_own_is_refused(folder):
         find_model(str(folder))
 
 
-def test_a_damaged_index_is_an_error_of_the_environment(folder):
+def test_a_damaged_index_is_an_environment_fault(folder):
     (folder / "model_index.json").write_text("{")
     with pytest.raises(EnvironmentFault, match=r"model_index\.json is damaged"):
         find_model(str(folder))
@@ -175,7 +175,7 @@ def test_the_facts_of_a_model_come_without_its_weights(cache, monkeypatch):
     assert model_facts("someone/other@v2") == {"model": "someone/other", "revision": COMMIT, "license": "openrail"}
 
 
-def test_offline_the_facts_are_those_of_what_is_there(cache):
+def test_offline_the_facts_come_from_earlier_downloads(cache):
     assert model_facts("someone/tiny")["revision"] == COMMIT
     assert model_facts("someone/other") == {"model": "someone/other", "revision": None, "license": None}
 
@@ -197,7 +197,7 @@ def test_offline_the_facts_are_those_of_what_is_there(cache):
         (["unet/w.fp16.safetensors", "vae/w.bf16.safetensors"], False, None),  # fits nowhere: the loader names it
     ],
 )
-def test_the_weight_files_that_are_there_are_loaded(files, half, chosen):
+def test_the_existing_weight_files_are_loaded(files, half, chosen):
     assert chosen_variant(files, half=half) == chosen
 
 
@@ -220,7 +220,7 @@ def test_a_folder_with_half_precision_files_alone_makes_the_same_images(tmp_path
 
 @pytest.mark.parametrize("name", ["sd.safetensors", "sd.ckpt", "sd.SAFETENSORS"])
 @pytest.mark.parametrize("ask", [find_model, model_facts])
-def test_a_checkpoint_in_one_file_is_answered_with_how_to_convert_it(tmp_path, name, ask):
+def test_a_checkpoint_in_one_file_is_an_error_with_the_command_that_converts_it(tmp_path, name, ask):
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(EnvironmentFault) as raised:
         ask(str(tmp_path / name))
@@ -235,6 +235,6 @@ def test_a_plan_names_a_checkpoint_in_one_file_before_anything_is_written(synaug
         assert (done.code, "from_single_file" in done.err, (tmp_path / "run").exists()) == (5, True, False)
 
 
-def test_an_absent_checkpoint_file_is_no_hub_id():
+def test_an_absent_checkpoint_file_is_not_taken_for_a_hub_id():
     with pytest.raises(EnvironmentFault, match="is missing"):
         find_model("models/sd.safetensors")

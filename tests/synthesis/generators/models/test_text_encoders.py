@@ -20,7 +20,7 @@ def generator():
     return load_generator("embedded", GenerateOptions(device="cpu", steps=1))
 
 
-def test_what_the_generator_encodes_is_never_cut(generator):
+def test_prompts_that_the_generator_encodes_are_never_cut(generator):
     for text in TEXTS[:3]:
         kept = generator.prompt_limit(text)
         tokens = generator.pipeline.tokenizer(kept, truncation=False)["input_ids"]
@@ -70,5 +70,5 @@ def test_a_second_encoder_that_takes_the_prompt_is_enough(stable_diffusion, tmp_
 
 
 @pytest.mark.parametrize("model", ["someone/model", "openai:gpt-image-1", "./nowhere"])
-def test_what_is_not_at_hand_has_no_known_limit(model):
+def test_an_unavailable_model_has_no_known_limit(model):
     assert limit_at_hand(model) is None

@@ -124,7 +124,7 @@ def test_a_fault_of_the_service_is_repeated_and_leaves_the_right_image(service, 
     assert np.array_equal(np.asarray(image.image), pixels(png(5)))
 
 
-def test_a_service_that_answers_too_late_is_asked_again(service):
+def test_a_request_is_repeated_if_the_service_responds_too_late(service):
     asked_again = threading.Event()
 
     def silent(handler):
@@ -173,14 +173,14 @@ def test_a_refused_prompt_is_a_reason_and_costs_nothing(service, tmp_path):
         ((301, b"", ("Location", "http://elsewhere")), EnvironmentFault, "redirects"),
     ],
 )
-def test_what_repeating_does_not_cure_ends_at_once(service, fault, kind, words):
+def test_permanent_failures_end_at_once(service, fault, kind, words):
     service.faults = [fault] * 3
     with pytest.raises(kind, match=words):
         generator(service)(["a cat"], seeds=[5])
     assert len(service.requests) == 1
 
 
-def test_a_budget_stops_at_the_cent_and_what_was_paid_is_in_the_run(service, tmp_path):
+def test_a_budget_stops_at_the_cent_and_paid_images_are_in_the_run(service, tmp_path):
     plan, run = planned(10), tmp_path / "run"
     with pytest.raises(BudgetReached, match=r"0\.28 of 0\.30"):
         made(plan, generator(service, run=run, price="0.04", max_cost="0.30"), run)
@@ -223,7 +223,7 @@ def test_a_run_that_is_killed_again_and_again_pays_for_no_image_twice(service, t
     assert len(provenance(planned(8), run)) == 8
 
 
-def test_a_signal_keeps_what_was_paid_for(service, tmp_path):
+def test_a_signal_keeps_paid_images(service, tmp_path):
     plan, run = planned(6), tmp_path / "run"
     service.before_answer = signals.request
     try:
@@ -271,7 +271,7 @@ def test_comfyui_fills_the_workflow_and_fetches_the_image(service, tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"1": {"inputs": {}}}', '{"nodes": [], "links": []}'])
-def test_a_file_that_is_no_workflow_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_workflow_is_refused(tmp_path, content):
     (tmp_path / "flow.json").write_text(content)
     with pytest.raises((DataError, OptionError)):
         read_workflow(tmp_path / "flow.json")
@@ -365,12 +365,12 @@ def test_this_machine_and_the_service_that_the_key_is_of_need_no_confirmation(mo
     load_service("api:tiny", ApiOptions(endpoint=endpoint))
 
 
-def test_without_a_key_any_host_may_be_asked(monkeypatch):
+def test_without_a_key_any_host_may_be_called(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     load_service("api:tiny", ApiOptions(endpoint="https://images.example/v1"))
 
 
-def test_generate_asks_before_it_sends_a_key(synaug, photos, tmp_path, monkeypatch):
+def test_generate_requires_confirmation_before_it_sends_a_key(synaug, photos, tmp_path, monkeypatch):
     monkeypatch.setenv("MY_SECRET", "secret-value")
     (tmp_path / "r.yaml").write_text(
         "plan: {model: 'api:tiny', target: 30}\napi: {endpoint: 'https://evil.example/v1', key_variable: MY_SECRET}\n"

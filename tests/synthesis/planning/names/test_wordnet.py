@@ -23,7 +23,7 @@ def test_every_class_of_imagenet_1k_has_a_name():
     assert {name for name in names if names.count(name) > 1} == {"crane", "maillot"}
 
 
-def test_other_classes_are_no_ids():
+def test_other_classes_are_not_ids():
     assert synsets(["n01440764_tench", "n123", "bag"]) == {}
 
 
@@ -34,21 +34,21 @@ def test_unknown_ids_are_named_with_the_way_out():
     check_all_named(unknown, unknown)
 
 
-def test_a_name_of_two_meanings_is_said_with_what_is_meant():
+def test_a_name_of_two_meanings_is_noted_with_its_meanings():
     (said,) = name_warnings({"n1": "Crane"}, aliases={}, definitions={"n1": "a machine"})
     assert "(meant: a machine)" in said
     assert "n1: construction crane" in said
 
 
-def test_what_a_person_decided_is_not_asked_again():
+def test_decided_images_are_not_judged_again():
     assert name_warnings({"mouse": "mouse"}, aliases={"mouse": "mouse"}) == []
 
 
-def test_a_name_of_two_classes_is_said():
+def test_a_name_of_two_classes_is_noted():
     assert "call a and b all 'bag'" in name_warnings({"a": "bag", "b": "Bag"}, aliases={})[0]
 
 
-def test_plurals_are_said_once_with_an_alias_for_each():
+def test_plurals_are_noted_once_with_an_alias_for_each():
     names = {"birds": "birds", "ankle_boots": "ankle boots", "fish": "fish", "dress": "dress", "cats": "cats"}
     (said,) = name_warnings(names, aliases={"cats": "cat"})
     assert "'a birds'" in said
@@ -57,9 +57,9 @@ def test_plurals_are_said_once_with_an_alias_for_each():
     assert said.endswith("7_cars: 7 car, and 12 more.")
 
 
-def test_names_of_imagenet_are_no_plurals():
+def test_names_of_imagenet_are_not_plurals():
     assert name_warnings({"n1": "parallel bars"}, aliases={}, definitions={"n1": "a gymnastic apparatus"}) == []
 
 
-def test_what_is_proposed_is_not_itself_doubtful():
+def test_proposed_names_are_not_doubtful():
     assert not {plainer for ways in PLAINER.values() for plainer in ways} & set(PLAINER)

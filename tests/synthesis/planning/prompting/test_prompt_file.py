@@ -111,7 +111,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
-def test_what_is_written_is_read_again(tmp_path, suffix):
+def test_written_prompts_are_read_back(tmp_path, suffix):
     path = tmp_path / f"p{suffix}"
     path.write_text(prompts_text(ROWS, suffix))
     assert list(read_prompts(path)) == ROWS
@@ -119,7 +119,7 @@ def test_what_is_written_is_read_again(tmp_path, suffix):
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(0, 120), st.integers(0, 9))
-def test_each_prompt_comes_as_often_as_its_weight_says(weights, number, seed):
+def test_each_prompt_comes_in_proportion_to_its_weight(weights, number, seed):
     rows = [WrittenPrompt("cat", str(i), weight=weight) for i, weight in enumerate(weights)]
     counts = Counter(each.prompt for each in islice(drawn(rows, [seed]), number))
     for row in rows:
@@ -190,12 +190,12 @@ def test_a_damaged_plan_file_is_refused(tmp_path, change):
     [
         (cats(1), {"counts": (6, 2)}, "no prompt for 'dog'"),
         ([WrittenPrompt("cta", "a cat")], {}, "Did you mean 'cat'"),
-        (cats(1), {"template": "a {class}"}, "plan.template does nothing"),
-        (cats(1), {"spread": {"background": ("on land",)}}, "plan.spread does nothing"),
+        (cats(1), {"template": "a {class}"}, "plan.template has no effect"),
+        (cats(1), {"spread": {"background": ("on land",)}}, "plan.spread has no effect"),
         ([*cats(1), WrittenPrompt("dog", "A CAT, number 0")], {}, "'cat' and 'dog' have the same prompt"),
     ],
 )
-def test_what_a_plan_cannot_use_is_refused(rows, options, words):
+def test_prompts_that_a_plan_cannot_use_are_refused(rows, options, words):
     with pytest.raises(OptionError, match=words):
         plan_of(rows, **options)
 
@@ -209,7 +209,7 @@ def test_a_group_has_its_own_prompts_and_those_of_its_class():
         plan_of([*rows, WrittenPrompt("cat", "x", "mm")], attributes=[0, 1, 0, 0, 0, 1, 1, 1], by="group")
 
 
-def test_attributes_of_the_file_come_in_turn_where_the_plan_is_by_class():
+def test_attributes_of_the_file_come_in_turn_if_the_plan_is_by_class():
     rows = [WrittenPrompt("cat", f"a cat {i}", "mf"[i % 2]) for i in range(8)]
     plan = plan_of(rows)
     assert spread_counts(plan) == {"cat": {"spread": {"attribute": {"m": 2, "f": 2}}}}

@@ -60,7 +60,7 @@ def test_backgrounds_are_even_in_each_class(number):
     assert max(counts) - min(counts) <= 1
 
 
-def test_a_placeholder_says_where_the_phrase_goes():
+def test_a_placeholder_sets_the_place_of_the_phrase():
     plan = plan_of([2, 0], template="{background}: a {modifier} {class}", modifiers=("",), spread=BACKGROUNDS)
     assert {slot.prompt for slot in slots(plan)} == {"on land: a coat", "on water: a coat"}
 
@@ -79,7 +79,7 @@ def test_a_class_may_have_names_and_phrases_of_its_own():
     assert set(class_prompts(plan)[1]) == {"a photo of a parka", "a photo of an anorak"}
 
 
-def test_a_plan_without_spread_has_the_ids_that_it_had():
+def test_a_plan_without_spread_keeps_its_ids():
     plain = plan_of([3, 0])
     assert plain.digest == plan_of([3, 0], spread={}).digest
     assert plain.digest != plan_of([3, 0], spread=BACKGROUNDS).digest

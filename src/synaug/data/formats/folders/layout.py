@@ -158,7 +158,7 @@ def _all_splits(tree: ImageTree, tops: list[str], splits: Mapping[str, str]) -> 
     unknown = [name for name in tops if split_of(name, splits) is None]
     if unknown:
         raise DataError(
-            f"{tree.root} has the folder {unknown[0]!r}, which names no split; known are {', '.join(SPLIT_NAMES)}. "
+            f"{tree.root} has the folder {unknown[0]!r}, which names no split; known: {', '.join(SPLIT_NAMES)}. "
             f"Name it with --splits {unknown[0]}=train (data.splits)."
         )
     return {name: split for name in tops if (split := split_of(name, splits))}

@@ -1,4 +1,4 @@
-"""Split the collections in which callers keep images and labels, and extend them by synthetic images in kind."""
+"""Split the collections in which callers keep images and labels, and extend them by similar synthetic images."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def image_column(X: Any) -> list[Any]:
         return X.reshape(len(X)).tolist()
     if getattr(X, "ndim", 3) < 3 and hasattr(X, "shape") and not isinstance(X, pd.Series):
         raise DataError(
-            f"X is {X.dtype} of shape {tuple(X.shape)}; allowed are images of shape (N, H, W), (N, H, W, C) or "
+            f"X is {X.dtype} of shape {tuple(X.shape)}; allowed: images of shape (N, H, W), (N, H, W, C) or "
             "(N, C, H, W), and lists or columns of paths, Pillow images, arrays or tensors."
         )
     return list(X)

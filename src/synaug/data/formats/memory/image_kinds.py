@@ -109,9 +109,7 @@ def plain_array(image: Any) -> np.ndarray:
     except ValueError as error:  # nested lists of different lengths
         raise DataError(f"is {type(image).__name__}, not an array: {error}") from error
     if array.ndim == 0:
-        raise DataError(
-            f"is {type(image).__name__}; allowed are paths, encoded bytes, Pillow images, arrays and tensors"
-        )
+        raise DataError(f"is {type(image).__name__}; allowed: paths, encoded bytes, Pillow images, arrays and tensors")
     return array
 
 
@@ -130,7 +128,7 @@ def _layout(image: Any, *, channels_last: bool) -> tuple[Layout, int]:
             for channels, layout in (first, last) if is_first else (last, first):
                 if channels in allowed:
                     return layout, int(channels)  # type: ignore[return-value]
-    raise DataError(f"has the shape {tuple(shape)}; allowed are {SHAPES}")
+    raise DataError(f"has the shape {tuple(shape)}; allowed: {SHAPES}")
 
 
 def _check_not_empty(shape: Sequence[int]) -> None:
@@ -146,7 +144,7 @@ def _number_type(image: Any) -> str:
         return f"{'float ' if image.mode == 'F' else ''}Pillow {image.mode}"
     dtype = plain_array(image).dtype
     if dtype.kind not in "biuf":
-        raise DataError(f"is {dtype}; allowed are truth values, whole numbers and floating-point numbers")
+        raise DataError(f"is {dtype}; allowed: truth values, whole numbers and floating-point numbers")
     return "" if dtype.kind == "b" or dtype == np.uint8 else dtype.name
 
 

@@ -19,7 +19,7 @@ def origins(frame: pd.DataFrame, where: Path | str) -> dict[str, pd.Series]:
 
     Args:
         frame: the columns of the table that are not used for anything else.
-        where: what messages call the table.
+        where: name of the table in messages.
 
     Raises:
         DataError: two columns mark synthetic images, or a row has another value or none.
@@ -43,8 +43,8 @@ def origins(frame: pd.DataFrame, where: Path | str) -> dict[str, pd.Series]:
     strange = texts[~texts.isin(_TRUE + _FALSE)]
     if len(strange):
         raise DataError(
-            f"{where}: the column {column!r} says which images are synthetic and has {str(strange.iloc[0])!r} in row "
-            f"{strange.index[0] + 1}; allowed are {', '.join(_TRUE)} and {', '.join(_FALSE)}. Correct the value, or "
+            f"{where}: the column {column!r} marks synthetic images and has {str(strange.iloc[0])!r} in row "
+            f"{strange.index[0] + 1}; allowed: {', '.join(_TRUE)} and {', '.join(_FALSE)}. Correct the value, or "
             "rename the column if it means something else."
         )
     return {COLUMN: texts.isin(_TRUE)}

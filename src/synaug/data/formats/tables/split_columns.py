@@ -54,9 +54,9 @@ def split_texts(values: pd.Series[str], column: str, given: Mapping[str, str], w
 
     Args:
         values: of the column, as text.
-        column: its name; in ``is_train``, truth values say whether a row is in that split.
-        given: what the user says some values stand for.
-        where: what messages call the table.
+        column: its name; in one such as ``is_train``, truth values mark the rows of that split.
+        given: the split of each value that the user assigned.
+        where: name of the table in messages.
 
     Raises:
         DataError: a value names no split.

@@ -49,7 +49,7 @@ class Table:
 
 
 def way_out(path: Path) -> str:
-    """Return a sentence for an error about a file of another kind, with a blank before it; or nothing.
+    """Return a sentence for an error about a file of another kind, with a leading space; empty if there is none.
 
     >>> way_out(Path("a.zip")), way_out(Path("a.csv"))
     (' Unpack it and give the folder.', '')

@@ -131,7 +131,7 @@ def _described(columns: Mapping[str, str | None], options: DataOptions) -> list[
 
 @dataclass(frozen=True)
 class _Attributes:
-    """Text columns of a listing: ``attribute`` and, of several attributes, one for each; and the names in order."""
+    """Text columns of a listing: ``attribute`` and, for several attributes, one column each; and the values, sorted."""
 
     columns: dict[str, str | pd.Series | np.ndarray]
     names: tuple[str, ...] = ()

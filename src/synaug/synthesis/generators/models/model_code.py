@@ -1,4 +1,4 @@
-"""Find what in the folder of a model would make a library run code that came with it.
+"""Find code in the folder of a model that a library would run.
 
 ``model_index.json`` names a library and a class for each part of a pipeline. diffusers imports that library, whatever
 it is called, and if a file of that name lies in the folder of the part, runs that file.
@@ -15,14 +15,14 @@ from synaug.runtime.files import component_fault
 
 _LIBRARIES = ("diffusers", "transformers")
 _DESCRIPTIONS = ("config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json")
-_CODE = "auto_map"  # where the classes of the Hub find a model's own code
+_CODE = "auto_map"  # the key under which a model of the Hub names its own code
 
 
 def foreign_code(folder: Path, index: Mapping[str, object]) -> str:
-    """Return the first part of a pipeline that is not of diffusers or transformers, in words; empty if all are.
+    """Describe the first part of a pipeline that is not from diffusers or transformers; empty if all are.
 
     Args:
-        folder: of the model.
+        folder: the folder of the model.
         index: the content of ``model_index.json``.
 
     Raises:
@@ -54,7 +54,7 @@ def _is_known(library: str) -> bool:
 
 
 def _own_classes(part: Path) -> str:
-    """Return the description in a part's folder that names code of its own, empty if none does."""
+    """Return the description in a part's folder that names custom code; empty if none does."""
     for name in _DESCRIPTIONS:
         if (part / name).is_file():
             content = storage.read_json(part / name)

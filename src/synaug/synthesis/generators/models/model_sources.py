@@ -31,8 +31,8 @@ _GET_IT = "allow the network and, for a gated model, accept its license and set 
 class Layout:
     """How a library saves a model: the index file, its key with the class name, and the location of the weights.
 
-    ``ways`` are those out of an error about a folder; ``embedded`` is the folder of the model of this kind that ships
-    with synaug.
+    ``ways`` are the ways out in an error about a folder; ``embedded`` is the folder of the model of this kind that
+    ships with synaug.
     """
 
     library: str
@@ -168,7 +168,7 @@ def is_service(model: str) -> bool:
 
 
 def check_no_single_file(model: str) -> None:
-    """Check that the name of a model is not a checkpoint in a single file, which can be told before any work.
+    """Check that the name of a model is not a checkpoint in a single file, which can be detected before any work.
 
     Raises:
         EnvironmentFault: it is; the message has the command that converts it.

@@ -1,4 +1,4 @@
-"""Choose the weight files of a model: safetensors of one precision, as the infix of their names has it."""
+"""Choose the weight files of a model: safetensors of one precision, which the infix of their names gives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def decides(name: str) -> bool:
 def wanted_files(files: Sequence[str], *, variant: str | None, at_top: bool = False) -> list[str]:
     """Return the files of a Hub model to download: configuration and safetensors weights of one variant.
 
-    Of a pipeline the weights lie in folders, and those at the top are other formats' single files; of a single
+    The weights of a pipeline are in folders, and those at the top are single files in other formats; for a single
     network (``at_top``) it is the other way round. Weights of other variants and pickles are left out.
 
     >>> wanted_files(["model_index.json", "sd.safetensors", "unet/w.safetensors", "unet/w.bin"], variant=None)
@@ -49,11 +49,11 @@ def _twin(file: str, files: Sequence[str], variant: str | None) -> bool:
 def chosen_variant(files: Sequence[str], *, half: bool, at_top: bool = False) -> str | None:
     """Return which weight files to load: the infix of their names, or None for those without.
 
-    Files without an infix are full precision. Where a part of the model lacks them, as in folders that were saved with
-    ``variant="fp16"`` alone, the half-precision files are loaded, in whatever precision the model runs.
+    Files without an infix are full precision. If a part of the model lacks them, as in folders saved only with
+    ``variant="fp16"``, the half-precision files are loaded, in whatever precision the model runs.
 
     Args:
-        files: of the model, relative to its folder.
+        files: the files of the model, relative to its folder.
         half: prefer float16 files.
         at_top: whether the weights lie beside the configuration instead of in a folder per part.
 

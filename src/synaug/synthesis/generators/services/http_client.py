@@ -49,7 +49,7 @@ class HttpClient:
             endpoint: address without the last part of the path.
             options: limits and retries.
             key: sent as a bearer token, only to the endpoint.
-            kind: what errors call it.
+            kind: its name in errors.
 
         Raises:
             OptionError: the endpoint is not an http(s) URL, contains a password, or would send the key unencrypted.

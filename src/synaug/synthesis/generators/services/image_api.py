@@ -70,7 +70,7 @@ class ServiceGenerator:
         return self._paid.spent
 
     def cost(self, prompts: Sequence[str], seeds: Sequence[int], negative_prompts: Sequence[str]) -> Decimal:
-        """Return what these images will cost; those that are paid for cost nothing more.
+        """Return the cost of these images; those already paid for cost nothing.
 
         Raises:
             BudgetReached: it is more than the budget allows.
@@ -80,7 +80,7 @@ class ServiceGenerator:
         return self._paid.check_affordable(keys)
 
     def finish(self) -> None:
-        """Remove the stored images, which their caller has kept now; the ledger stays."""
+        """Remove the stored images, once the caller has kept them; the ledger stays."""
         for keys in self._returned:
             for key in keys:
                 self._paid.forget(key)

@@ -18,7 +18,7 @@ from synaug.runtime.files import directories
 from synaug.synthesis.generators.services.http_client import HttpClient, Unusable
 
 _PLACEHOLDER = re.compile(r"\{(?:seed|prompt|negative_prompt)\}")
-_POLL = 0.5  # seconds between two questions whether ComfyUI has finished
+_POLL = 0.5  # seconds between two checks of whether ComfyUI has finished
 
 
 class ImageService(Protocol):

@@ -67,7 +67,7 @@ class PaidImages:
             self._count(key, self.price)
 
     def check_affordable(self, keys: Collection[str]) -> Decimal:
-        """Return what the images of these keys will cost beyond what is spent.
+        """Return the additional cost of the images with these keys.
 
         Raises:
             BudgetReached: it is more than the budget allows.

@@ -17,12 +17,12 @@ from synaug.synthesis.planning.prompting.written_prompts import AUTHOR_COLUMNS, 
 
 SUFFIXES = (".csv", ".tsv", ".jsonl")
 COLUMNS = ("class", "attribute", "prompt", "negative_prompt", "weight")
-SPREAD = "spread."  # begins the name of a column with phrases
+SPREAD = "spread."  # prefix of the columns with phrases
 _REQUIRED = ("class", "prompt")
 
 
 def check_suffix(path: Path) -> None:
-    """Raise an OptionError if the name of a prompts file ends in something else than ``SUFFIXES``."""
+    """Raise an OptionError if the name of a prompts file does not end in one of ``SUFFIXES``."""
     if path.suffix.lower() not in SUFFIXES:
         raise OptionError(f"A prompts file ends in {', '.join(SUFFIXES)}, got {path.name!r}.")
 
@@ -30,8 +30,8 @@ def check_suffix(path: Path) -> None:
 def read_prompts(path: Path) -> tuple[WrittenPrompt, ...]:
     """Read a table with the columns ``class`` and ``prompt``, and possibly others of ``COLUMNS``.
 
-    Columns such as ``spread.background`` contain what a prompt says of the background, so that images take the
-    backgrounds in turn. ``AUTHOR_COLUMNS`` contain who wrote it, for the provenance of the images.
+    Columns such as ``spread.background`` contain the background that a prompt mentions, so that images take the
+    backgrounds in turn. ``AUTHOR_COLUMNS`` contain its author, for the provenance of the images.
 
     Raises:
         OptionError: the suffix is unknown.

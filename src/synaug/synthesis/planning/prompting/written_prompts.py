@@ -13,10 +13,10 @@ import numpy as np
 
 MAX_LENGTH = 10_000  # characters of a prompt
 MAX_WEIGHT = 1e6
-RESERVED = ("modifier", "attribute", "class")  # no names of phrases
+RESERVED = ("modifier", "attribute", "class")  # not allowed as names of phrases
 
 
-PromptRecord = TypedDict(  # not a class: the key "class" is no identifier
+PromptRecord = TypedDict(  # not in class syntax: the key "class" is a keyword
     "PromptRecord",
     {
         "class": str,
@@ -34,7 +34,7 @@ PromptRecord = TypedDict(  # not a class: the key "class" is no identifier
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """The language model that wrote a prompt, and when; all empty for a person. It decides no image."""
+    """The language model that wrote a prompt, and when; all empty for a person. It affects no image."""
 
     model: str = ""
     revision: str = ""
@@ -57,7 +57,7 @@ AUTHOR_COLUMNS = tuple(each.name for each in fields(Author))
 class WrittenPrompt:
     """A prompt of a class; without an attribute, it is for all attributes of the class.
 
-    ``phrases`` are pairs of a name, such as ``background``, and what the prompt says of it, such as ``on water``.
+    ``phrases`` are pairs of a name, such as ``background``, and a phrase in the prompt, such as ``on water``.
     """
 
     class_name: str
@@ -72,7 +72,7 @@ class WrittenPrompt:
         """Check the values.
 
         Raises:
-            ValueError: one is not allowed; the message has it.
+            ValueError: a value is not allowed; the message contains it.
         """
         for name in ("class_name", "prompt", "attribute", "negative_prompt"):
             _check_line(name.removesuffix("_name"), getattr(self, name))
@@ -88,7 +88,7 @@ class WrittenPrompt:
                 raise ValueError(f"spread.{name} must be a word such as spread.background, with one line of text")
 
     def to_dict(self) -> PromptRecord:
-        """Return what ``from_dict`` reads."""
+        """Return a dict that ``from_dict`` reads."""
         content: PromptRecord = {"class": self.class_name, "prompt": self.prompt}
         if self.attribute:
             content["attribute"] = self.attribute
@@ -102,10 +102,10 @@ class WrittenPrompt:
 
     @classmethod
     def from_dict(cls, content: PromptRecord) -> WrittenPrompt:
-        """Return the prompt that ``to_dict`` described.
+        """Return the prompt in a dict made by ``to_dict``.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is another object.
+            ValueError, KeyError, TypeError, AttributeError: it is not such a dict.
         """
         return cls(
             class_name=content["class"],
@@ -139,10 +139,10 @@ def of_cell(prompts: Sequence[WrittenPrompt], class_name: str, attribute: str | 
 
 
 def drawn(prompts: Sequence[WrittenPrompt], seed: Sequence[int]) -> Iterator[WrittenPrompt]:
-    """Yield prompts without end, each as often as its weight says, in an order that the seed decides.
+    """Yield prompts endlessly, in proportion to their weights, in an order determined by the seed.
 
-    After any number of them, each prompt has come within one of its share: none twice before all of the same weight
-    once. Among prompts of one weight, the phrases of each name come in turn.
+    At any point, the count of each prompt is within one of its share: none comes twice before all of the same weight
+    came once. Among prompts of one weight, the phrases of each name come in turn.
     """
     order = in_turn(prompts, seed)
     waiting = [(0.5 / prompts[row].weight, rank, 0) for rank, row in enumerate(order)]
@@ -155,9 +155,9 @@ def drawn(prompts: Sequence[WrittenPrompt], seed: Sequence[int]) -> Iterator[Wri
 
 
 def in_turn(prompts: Sequence[WrittenPrompt], seed: Sequence[int]) -> list[int]:
-    """Return the positions in an order that the seed decides, in which the phrases of each name come in turn.
+    """Return the positions in an order determined by the seed, in which the phrases of each name come in turn.
 
-    Each next prompt is of the combination of phrases (and attribute) whose values came least often so far.
+    The next prompt is always one with the combination of phrases (and attribute) whose values came least often so far.
     """
     shuffled = np.random.default_rng([*seed, 7]).permutation(len(prompts)).tolist()
     waiting: dict[tuple[tuple[str, str], ...], list[int]] = {}
