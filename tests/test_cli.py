@@ -202,6 +202,16 @@ def test_a_misspelled_name_in_a_recipe_is_found_before_anything_is_made(synaug, 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "typed", [("--test-fraction", "1"), ("--test-fraction", "1.5"), ("--target", "-3"), ("--by", "nope")]
+)
+def test_a_refused_value_is_named_by_the_option_that_was_typed(synaug, photos, tmp_path, typed):
+    done = synaug("plan", photos, "--out", tmp_path / "run", *typed)
+    assert done.code == 2
+    assert f"synaug: {typed[0]}: " in done.err
+    assert typed[1] in done.err
+
+
 def test_a_run_whose_images_are_all_rejected_ends_with_3_and_a_warning_in_the_report(
     synaug, photos, recipe, tmp_path, monkeypatch
 ):

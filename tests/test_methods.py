@@ -77,7 +77,7 @@ def test_every_method_trains_and_is_tested(trained):
         assert result["accuracy"] == pytest.approx(accuracy_of(run, name))
 
 
-FROM_SCRATCH = tuple(name for name, method in METHODS.items() if not method.needs_pretrained)
+FROM_SCRATCH = tuple(n for n, method in METHODS.items() if not (method.needs_pretrained or method.needs_validation))
 OF_EACH_FAMILY = ("synaug_cmo", "ldam_drw", "square_root", "synaug_glmc", "synaug_crt", "group_dro")
 
 
@@ -215,10 +215,17 @@ def test_a_method_that_needs_groups_fails_before_anything_is_trained(run, name):
     assert not (run / "checkpoints" / "focal-0").exists()
 
 
-def test_without_the_number_of_attributes_groups_are_not_required():
-    check_methods(["group_dro"], Recipe())
-    with pytest.raises(OptionError, match="needs groups"):
-        check_methods(["group_dro"], Recipe(), num_attributes=1)
+def test_without_the_data_groups_and_validation_images_are_not_asked_for():
+    check_methods(["group_dro", "dfr_val"], Recipe())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("group_dro", "needs groups"), ("dfr_val", "validation split"), ("mine", "needs groups")]
+)
+def test_data_without_what_a_method_or_its_first_stage_needs_are_refused(fashion, name, message):
+    recipe = make_recipe({"methods": {"mine": {"starts_from": "group_dro", "method": "classifier_only"}}})
+    with pytest.raises(OptionError, match=message):
+        check_methods([name], recipe, data=fashion)
 
 
 def test_group_dro_gives_synthetic_images_their_own_group_on_request(recipe, tmp_path, monkeypatch):

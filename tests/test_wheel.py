@@ -1,5 +1,7 @@
 """Test that the built packages contain exactly what users need, and that the wheel works outside the checkout."""
 
+import csv
+import json
 import os
 import subprocess
 import sys
@@ -66,5 +68,13 @@ def test_the_installed_wheel_counts_runs_and_exports_outside_the_checkout(packag
     ).stdout
     assert place.startswith(str(environment))
     assert "images" in synaug("count", str(photos))
-    synaug("plan", str(photos), "--out", "run", "--model", "embedded", "--target", "8")
-    assert (tmp_path / "run" / "plan.json").is_file()
+    synaug("run", str(photos), "--out", "run", "--model", "embedded", "--target", "8", "--epochs", "2", "--folds", "0")
+    assert {"plan.json", "report.html", "report.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
+    synaug("export", "run", "--out", "balanced")
+    assert json.loads(synaug("verify", "balanced", "--json"))["problems"] == []
+    synaug("export", "run", "--out", "classifier", "--classifier", "chosen")
+    synaug("predict", "classifier", str(photos / "coat"), "--out", "predictions.csv")
+    with open(tmp_path / "predictions.csv", newline="") as file:
+        assert [row["label"] for row in csv.DictReader(file)] == ["coat"] * 12
+    synaug("demo", "--quick", "--out", "demo")
+    assert (tmp_path / "demo" / "report.html").is_file()

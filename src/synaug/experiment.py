@@ -191,7 +191,7 @@ def prepared(
     check_recipe(recipe)
     check_methods(methods, recipe)
     manifest = load_data(source, recipe, progress=progress)
-    check_methods(methods, recipe, num_attributes=manifest.num_attributes)
+    check_methods(methods, recipe, data=manifest)
     plan = planned_so_far(drafted_plan(manifest, recipe), out)
     recipe, sentence = resolve_pretraining(recipe, plan, out)
     notify_if(notify, sentence)

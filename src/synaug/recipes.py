@@ -131,7 +131,7 @@ def with_text_keys(content: object, *, where: str, place: str = "") -> object:
 
 
 def _explained(item: ErrorDetails, content: object) -> str:
-    """Return what is wrong with an option, what is allowed, and the value in the content."""
+    """Return the fault of an option, the allowed values, and the value in the content."""
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] == "value_error":
         message = f"{place}: {item['msg'].removeprefix('Value error, ')}"

@@ -198,14 +198,15 @@ def table_cells(content: Mapping[str, Any]) -> Cells:
 
 
 def _best_rows(rows: Sequence[Mapping[str, Any]], column: str) -> list[int]:
-    """Return the rows with the best mean, as it is printed, of those that are no bounds."""
+    """Return the rows with the best mean, as it is printed, of those that are no bounds; none if all are equal."""
     sign = -1 if is_lower_better(column) else 1
     values = {
         number: sign * round(1000 * row[column])
         for number, row in enumerate(rows)
         if not row["is_bound"] and not math.isnan(row[column])
     }
-    return [number for number, value in values.items() if value == max(values.values())]
+    best = [number for number, value in values.items() if value == max(values.values())]
+    return best if len(best) < len(values) else []
 
 
 def markdown(content: Mapping[str, Any]) -> str:

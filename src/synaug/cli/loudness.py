@@ -15,7 +15,7 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print the result and errors only: no progress, no notes, no last line.")
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print every stage on a line of its own, and tracebacks of errors.")
+    bool, typer.Option("--verbose", "-v", help="Print each stage on its own line, and tracebacks of errors.")
 ]
 
 _quiet = _verbose = False
@@ -32,7 +32,7 @@ def is_verbose() -> bool:
 
 
 def set_loudness(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Set what the process prints from now on.
+    """Set how much the process prints from now on.
 
     Raises:
         OptionError: both are set.

@@ -17,7 +17,7 @@ def serve_review(run: Path, *, per_class: int | None, port: int, open_browser: b
     Args:
         run: run directory with synthetic images.
         per_class: number of accepted images per class; None shows all.
-        port: to listen on; 0 takes a free one.
+        port: port to listen on; 0 takes a free one.
         open_browser: open the page in the default browser.
         as_json: print the address and the path of the table as JSON.
     """

@@ -8,13 +8,13 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from synaug.cli.printing import print_note
-from synaug.errors import SynaugError
+from synaug.errors import OptionError, SynaugError
 
 if TYPE_CHECKING:
     from synaug.config import Recipe
@@ -83,12 +83,25 @@ def options_of(
     changes = _preset_options(preset) if preset != "good" else {}  # the default preset changes nothing
     given = {name: _PARSERS.get(name, lambda typed: typed)(v) for name, v in typed.items() if v is not None}
     changes |= {dotted: value for name, value in given.items() for dotted in _FIELDS[name]}
-    chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
+    with _option_named(given):
+        chosen = with_overrides(read_recipe(recipe) if recipe else Recipe(), changes)
     if aliases is not None:
         from synaug.data.formats.tables import read_aliases
 
         chosen = with_overrides(chosen, {"plan.aliases": chosen.plan.aliases | read_aliases(aliases)})
     return with_settings(chosen, settings or [])
+
+
+@contextlib.contextmanager
+def _option_named(given: Iterable[str]) -> Iterator[None]:
+    """Begin an error about a value with the name of the option that gave it: users typed that, not a dotted name."""
+    try:
+        yield
+    except OptionError as error:
+        for name in given:
+            if str(error).startswith(tuple(f"{dotted}{end}" for dotted in _FIELDS[name] for end in (" ", ":"))):
+                raise OptionError(f"--{name.replace('_', '-')}: {error}") from None
+        raise
 
 
 def named_code(trust: Sequence[str] | None, *named: str | None, endpoint: str | None = None) -> list[str]:
@@ -112,8 +125,6 @@ def _split_names(pairs: list[str]) -> dict[str, str]:
     Raises:
         OptionError: a pair has no name or no split.
     """
-    from synaug.errors import OptionError
-
     named = {}
     for pair in pairs:
         name, _, split = pair.rpartition("=")

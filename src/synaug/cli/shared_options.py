@@ -60,7 +60,7 @@ Splits = Annotated[
     typer.Option(
         "--splits",
         metavar="NAME=SPLIT",
-        help="Split of a folder or split value: train, validation, test, or none (skipped); repeatable.",
+        help="Split of a folder, or of a value in the split column: train, validation, test or none; repeatable.",
     ),
 ]
 RecipeFile = Annotated[Path | None, typer.Option("--recipe", help="YAML recipe; command-line options override it.")]
@@ -104,7 +104,7 @@ Pretrained = Annotated[
     typer.Option(
         "--pretrained/--no-pretrained",
         help="Start from pretrained weights.",
-        show_default="for images of 64 pixels and above, if weights are at hand",
+        show_default="for images of 64 pixels and above, if weights are available",
     ),
 ]
 Network = Annotated[
@@ -144,8 +144,6 @@ TestFraction = Annotated[
     float | None,
     typer.Option(
         "--test-fraction",
-        min=0.0,
-        max=1.0,
         help="Share of each class held out for testing if the data have no test split.",
         show_default="0.2",
     ),
@@ -203,5 +201,5 @@ Trust = Annotated[
 ]
 Methods = Annotated[
     str | None,
-    typer.Option(help="Comma-separated methods to train; see 'synaug methods'.", show_default="the report's five"),
+    typer.Option(help="Comma-separated methods to train; see 'synaug methods'.", show_default="the default methods"),
 ]

@@ -14,7 +14,7 @@ from typing import Any
 
 from synaug.runtime.security import visible
 
-CLOSED_PIPE = 141  # what a shell reports for a program that SIGPIPE ended: 128 + 13
+CLOSED_PIPE = 141  # the exit code that a shell reports for a program ended by SIGPIPE: 128 + 13
 _PLAIN = {  # stand-ins of the same width, so that tables keep their columns
     "█": "#",
     "━": "=",
@@ -103,7 +103,7 @@ class _EscapedRecord(logging.LogRecord):
 
 
 def escape_messages() -> None:
-    """Show control characters as escapes in what libraries log and warn of; it may quote any file."""
+    """Show control characters as escapes in log lines and warnings of libraries, which may quote any file."""
     logging.setLogRecordFactory(_EscapedRecord)
     show = warnings.formatwarning
 

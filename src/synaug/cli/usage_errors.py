@@ -1,4 +1,4 @@
-"""Errors of the command line's own parser: they repeat what was typed, with control characters shown as escapes."""
+"""Errors of the command line's own parser: they repeat the typed text, with control characters shown as escapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class EscapingGroup(TyperGroup):
     """A group of commands whose usage errors repeat nothing raw: an argument may be a file name that anybody gave."""
 
     def make_context(self, *arguments: Any, **options: Any) -> Any:
-        """Parse what stands before the command; an unknown option there may be one of the command."""
+        """Parse the arguments before the command; an unknown option there may be one of the command."""
         with _escaped(of_option="Options of a command go after its name: synaug COMMAND --verbose."):
             return super().make_context(*arguments, **options)
 

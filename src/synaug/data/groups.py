@@ -37,6 +37,16 @@ def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return np.bincount(labels, minlength=num_classes).astype(np.int64)
 
 
+def cells_of(manifest: Manifest) -> np.ndarray | None:
+    """Return class and attribute of each image as one number, int64 of shape ``(N,)``; None without attributes.
+
+    Unlike ``group_ids``, it counts images of unknown attribute as one more group of their class.
+    """
+    if not manifest.num_attributes:
+        return None
+    return manifest.labels * (manifest.num_attributes + 1) + manifest.attributes + 1
+
+
 def group_ids(*, labels: np.ndarray, attributes: np.ndarray, num_attributes: int) -> np.ndarray:
     """Return ``label * num_attributes + attribute``, int64 of shape ``(N,)``.
 

@@ -12,7 +12,7 @@ Columns of ``Manifest.frame``:
 ``sha256``    text: digest of the encoded image (or of an array's pixels)
 ``cluster``   only after a search for duplicates: int64, equal for images that belong in one split
 ``image``     only for images in memory: encoded ``bytes`` or a uint8 array (H, W) or (H, W, 3)
-``single: a`` only if several attributes were combined: text, the value of the attribute ``a``; empty where unknown
+``single: a`` only if several attributes were combined: text, the value of the attribute ``a``; empty if unknown
 ============  ==========================================================================
 """
 
@@ -88,7 +88,7 @@ class Manifest:
     layout: str = ""  # how the source was interpreted, in a sentence
     notes: tuple[str, ...] = ()  # warnings about the data for the user
     drew_test: bool = False  # whether the test split was drawn here, not given by the data
-    left_out: tuple[LeftOut, ...] = ()  # what was skipped, apart from quarantined images
+    left_out: tuple[LeftOut, ...] = ()  # skipped files and rows, apart from quarantined images
     duplicates: Duplicates = Duplicates()
 
     def __post_init__(self) -> None:

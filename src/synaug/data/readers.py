@@ -114,7 +114,7 @@ def read_data(
 
 
 def _check_place(source: str | os.PathLike[str]) -> None:
-    """Reject a text that cannot be a path: empty, a URL, with a NUL, or with a name that is too long."""
+    """Reject a source that cannot be a path: empty, a URL, with a NUL character, or with a name that is too long."""
     check_arguments("read_data", source=(source, PATH))
     text = os.fspath(source)
     if not text.strip():

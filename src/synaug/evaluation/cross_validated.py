@@ -39,7 +39,7 @@ def cross_validated(
     Args:
         repeats: at least one.
         labels: true classes, shape ``(N,)``.
-        names: of the K methods; the first is compared with each other one.
+        names: names of the K methods; the first is compared with each of the others.
         class_names: one per class.
 
     Returns:

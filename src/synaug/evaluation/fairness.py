@@ -1,6 +1,6 @@
 """Measure fairness between the values of a sensitive attribute, for two or more classes.
 
-Named and defined as in fairlearn where that is defined (two classes, class 1 positive). With more classes, each class
+Named and defined as in fairlearn if fairlearn defines it (two classes, class 1 positive). With more classes, each class
 in turn is the positive one, and the worst and the mean over the classes are reported by name. A rate with no samples is
 NaN, and so is everything derived from it.
 

@@ -19,8 +19,8 @@ class Curve:
     """Out-of-fold results on the images of known folds.
 
     Attributes:
-        probabilities: of each class for each image, from a model of all other folds, shape ``(N, C)``; NaN if the
-            image is never held out.
+        probabilities: probability of each class for each image, from a model of all other folds, shape ``(N, C)``; NaN
+            if the image is never held out.
         recalls: recall per class with each share of its training images, shape ``(S, C)``; NaN without images.
     """
 

@@ -50,7 +50,7 @@ def scores(
 
     Args:
         labels: true classes, shape ``(N,)``.
-        probabilities: of each class, shape ``(N, C)``.
+        probabilities: probability of each class, shape ``(N, C)``.
         attributes: shape ``(N,)``, -1: unknown; those rows belong to no group.
         class_names: one per class.
         attribute_names: one per attribute value; empty if no attribute is known.
@@ -107,7 +107,7 @@ def between_groups(
     """Return the scores between the groups of class and attribute; none if the images have only one value.
 
     The worst and the mean are those of the groups with images. Gaps are between groups of at least ``min_cell`` images
-    or, if no group has so many, between all.
+    or, if no group has that many, between all.
 
     Returns:
         The entries of ``group_scores``, ``per_group``, ``intervals``, ``min_cell``, and ``num_unmeasured_groups`` and

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synaug.runtime import threads_for, without_warnings
-from synaug.synthesis.quality import class_thresholds, margins
+from synaug.synthesis.quality import cell_weights, class_thresholds, margins
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ def judged(data: TrainingSet, features: Tensor, *, by: str, quantile: float = 0.
 
     Args:
         data: real and synthetic images.
-        features: of a network trained on the real images, shape ``(N, D)``.
+        features: features from a network trained on the real images, shape ``(N, D)``.
         by: ``filter`` drops synthetic images whose margin is below that of all but a share of the real images of their
             class; ``feedback`` keeps, of those that fit, the quarter of each class's synthetic images about which the
             classifier is least certain (after Askari Hemmat et al. 2023); ``weight`` weights each image by the
@@ -92,7 +92,8 @@ def agreement(
 def class_probabilities(data: TrainingSet, features: Tensor, *, seed: int = 0) -> np.ndarray:
     """Return class probabilities from a class-balanced logistic regression on real features, shape ``(N, C)``.
 
-    Those of a real image come from a model that was not fitted to it.
+    Those of a real image come from a model that was not fitted to it. If groups are known, the regression is
+    group-balanced; otherwise it would take a spurious attribute for the class.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
@@ -101,20 +102,25 @@ def class_probabilities(data: TrainingSet, features: Tensor, *, seed: int = 0) -
 
     inputs = features.detach().cpu().double().numpy()
     labels, is_synthetic = data.labels.cpu().numpy(), data.is_synthetic.cpu().numpy()
+    groups = data.groups.cpu().numpy()
     real = np.flatnonzero(~is_synthetic)
+    is_known = bool((groups[real] >= 0).any())
+    cells = np.where(groups < 0, data.num_groups + labels, groups) if is_known else labels
     found = np.full((len(labels), data.num_classes), 1e-12)
 
     def fill(seen: np.ndarray, asked: np.ndarray) -> None:
         if len(asked) and len(np.unique(labels[seen])) > 1:
-            model = make_pipeline(
-                StandardScaler(), LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=2000)
-            ).fit(inputs[seen], labels[seen])
+            weights = cell_weights(labels[seen], cells[seen]) if is_known else None
+            regression = LogisticRegression(C=STRENGTH, class_weight=None if is_known else "balanced", max_iter=2000)
+            model = make_pipeline(StandardScaler(), regression).fit(
+                inputs[seen], labels[seen], logisticregression__sample_weight=weights
+            )
             found[np.ix_(asked, model.classes_)] = model.predict_proba(inputs[asked])
 
-    counts = np.bincount(labels[real], minlength=data.num_classes)
+    counts = np.bincount(cells[real])
     folds = max(2, min(FOLDS, int(counts[counts > 0].min(initial=FOLDS))))
     with without_warnings():  # a class with a single image is in one fold only, which is correct here
-        parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(real, labels[real]))
+        parts = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(real, cells[real]))
     with threads_for(inputs.size * data.num_classes):
         fill(real, np.flatnonzero(is_synthetic))
         for seen, asked in parts:

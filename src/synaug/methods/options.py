@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NotRequired, TypedDict
 
 from synaug.config import MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
+from synaug.data import Manifest
 from synaug.errors import OptionError, unknown
 from synaug.methods.method import OWN, Changes, Method
 from synaug.methods.registry import METHODS
@@ -66,30 +67,35 @@ def network_file(name: str, recipe: Recipe) -> dict[str, str]:
     return {"network_digest": network_digest(network)}
 
 
-def check_methods(methods: Sequence[str], recipe: Recipe, *, num_attributes: int | None = None) -> None:
-    """Check that each method is known and, if ``num_attributes`` is given, has the groups that it needs.
+def check_methods(methods: Sequence[str], recipe: Recipe, *, data: Manifest | None = None) -> None:
+    """Check that each method is known and, if ``data`` are given, that they have the groups and the split it needs.
 
     Raises:
-        OptionError: a method is unknown or lacks groups.
+        OptionError: a method is unknown, or lacks groups or a validation split.
     """
     for name in methods:
         method = method_named(name, recipe)
         if method.starts_from is not None:
-            check_methods([method.starts_from], recipe)
+            check_methods([method.starts_from], recipe, data=data)
         if method.groups_from not in (None, OWN):
-            check_methods([str(method.groups_from)], recipe)
+            check_methods([str(method.groups_from)], recipe, data=data)
         if method.judged_from is not None:
-            check_methods([method.judged_from], recipe)
+            check_methods([method.judged_from], recipe, data=data)
         _check_last_layer(name, recipe)
         if method.needs_pretrained and recipe.train.pretrained is False:
             raise OptionError(
                 f"The method {name} uses pretrained features as they are, but train.pretrained is false. Set it to "
                 "true with a network that has weights, or remove the method."
             )
-        if num_attributes is not None and num_attributes < 2 and needs_groups(name, recipe):
+        if data is not None and data.num_attributes < 2 and needs_groups(name, recipe):
             raise OptionError(
                 f"The method {name} needs groups, but the images have no attribute with two values. "
                 "Name its column with --attribute, or remove the method."
+            )
+        if data is not None and learns_from_validation(name, recipe) and not len(data.split("validation")):
+            raise OptionError(
+                f"The method {name} retrains the last layer on a validation split (retrain.data: validation), and the "
+                "data have none. Add images of the split 'validation', choose all_real, or remove the method."
             )
 
 

@@ -82,7 +82,7 @@ def train_method(
     If several processes train together, only the first tests and writes.
 
     Args:
-        name: of ``METHODS``.
+        name: a name in ``METHODS``.
         sets: the images.
         run: destination; the result is written last.
         recipe: the options.
@@ -129,7 +129,7 @@ def registered(name: str, recipe: Recipe) -> Registered:
     """Return the properties of a method that readers of results need, so that nothing is derived from its name.
 
     ``uses_synthetic``: whether any part of it was trained on synthetic images; ``is_bound``: whether it needs images
-    that users do not have, so that it is no rival; ``problem``: its purpose, ``long_tail`` or ``groups``, None for
+    that users do not have, so that it is not a rival; ``problem``: its purpose, ``long_tail`` or ``groups``, None for
     both.
     """
     method = method_named(name, recipe)

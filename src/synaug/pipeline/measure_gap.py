@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import Recipe
-from synaug.data import Manifest, groups, read_image
+from synaug.data import Manifest, cells_of, groups, read_image
 from synaug.data.images import contrasts, noise_limit, spectral_flatness
 from synaug.data.images.image_statistics import image_statistics
 from synaug.data.similarity import has_twin
@@ -33,10 +33,15 @@ _STAGE = "comparing real and synthetic images"
 
 @dataclass(frozen=True)
 class _Side:
-    """The real or the synthetic images of the comparison, in memory."""
+    """The real or the synthetic images of the comparison, in memory.
+
+    ``cells`` combines class and attribute in one number; None if the attribute of a synthetic image is unknown, so that
+    the groups cannot be compared with each other.
+    """
 
     images: list[Image.Image]
     labels: np.ndarray
+    cells: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def write_gap(
         recipe: its options.
         real: the real training images.
         synthetic: the accepted synthetic images; without any, only the rejected attempts are judged.
-        digest: of the synthetic images.
+        digest: digest of the synthetic images.
         rejected: number of rejected attempts by reason.
         progress: called while images are read.
     """
@@ -125,7 +130,8 @@ def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progres
     from synaug.evaluation.gap.audit import audit
 
     names, rng = real.class_names, np.random.default_rng([recipe.seed, 3])
-    sides = [_read(side, max(1, IMAGES // len(names)), rng, progress) for side in (real, synthetic)]
+    by_group = bool((synthetic.attributes >= 0).all())
+    sides = [_read(side, by_group, rng, progress) for side in (real, synthetic)]
     gaps = []
     for kind in (kinds := _kinds(recipe)):
         features = _comparable(*(kind.embed(side.images) for side in sides), is_statistics=kind.name == STATISTICS)
@@ -135,25 +141,32 @@ def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progres
                 synthetic=features[1],
                 real_labels=sides[0].labels,
                 synthetic_labels=sides[1].labels,
+                real_cells=sides[0].cells,
+                synthetic_cells=sides[1].cells,
                 class_names=names,
                 seed=recipe.seed,
             )
         )
     best = kinds[-1]
-    recalls, taken_for = _judged(features, sides[0].labels, len(names), least=best.least_images, seed=recipe.seed)
+    recalls, taken_for = _judged(features, sides, len(names), least=best.least_images, seed=recipe.seed)
     found = audit(gaps, _looks(sides, taken_for, recipe), real_recalls=recalls, class_names=names)
     return {"gap": {"features": best.name} | gap_section(gaps[-1], names), "audit": audit_section(found, names)}
 
 
-def _read(manifest: Manifest, per_class: int, rng: np.random.Generator, progress: Progress) -> _Side:
-    chosen = manifest.rows(at_most_of_each(manifest.labels, per_class, rng))
+def _read(manifest: Manifest, by_group: bool, rng: np.random.Generator, progress: Progress) -> _Side:
+    """Read up to ``IMAGES`` images, spread over the classes, or over the groups."""
+    cells = cells_of(manifest) if by_group else None
+    num_cells = manifest.num_classes * (1 if cells is None else manifest.num_attributes)
+    chosen = manifest.rows(
+        at_most_of_each(manifest.labels if cells is None else cells, max(1, IMAGES // num_cells), rng)
+    )
     images = []
     for row in range(len(chosen)):
         signals.stop_here()
         progress(_STAGE, row, len(chosen), "")
         images.append(read_image(chosen, row))
     progress(_STAGE, len(chosen), len(chosen), "")
-    return _Side(images, chosen.labels)
+    return _Side(images, chosen.labels, cells_of(chosen) if by_group else None)
 
 
 def _kinds(recipe: Recipe) -> list[_Kind]:
@@ -180,14 +193,14 @@ def _comparable(real: np.ndarray, synthetic: np.ndarray, *, is_statistics: bool)
 
 
 def _judged(
-    features: Sequence[np.ndarray], labels: np.ndarray, num_classes: int, *, least: int, seed: int
+    features: Sequence[np.ndarray], sides: Sequence[_Side], num_classes: int, *, least: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the recall per class on held-out real images, NaN below ``least``, and classes of synthetic images."""
-    real, synthetic = features
-    fitted = fit_features(real, labels, num_classes=num_classes, seed=seed)
+    labels, cells = sides[0].labels, sides[0].cells
+    fitted = fit_features(features[0], labels, num_classes=num_classes, cells=cells, seed=seed)
     right, counts = fitted.out_of_fold.argmax(1) == labels, np.bincount(labels, minlength=num_classes)
     recalls = [right[labels == k].mean() if counts[k] >= least else np.nan for k in range(num_classes)]
-    return np.array(recalls), fitted.of_features(synthetic).argmax(1)
+    return np.array(recalls), fitted.of_features(features[1]).argmax(1)
 
 
 def _looks(sides: Sequence[_Side], taken_for: np.ndarray, recipe: Recipe) -> Looks:

@@ -56,7 +56,7 @@ def train(
     writes.
 
     Args:
-        run: with its synthetic images, unless only methods of real images are trained.
+        run: a run with its synthetic images, unless only methods of real images are trained.
         methods: names of ``METHODS``.
         retrain: False skips the methods that only retrain another method's classifier.
         seed: training seed, which does not affect the images; default: the run's.
@@ -88,7 +88,7 @@ def train(
         # Only the first process writes the autoencoded images; the others must not load them before they are complete.
         team.wait()
     if missing:
-        check_methods(wanted, locked, num_attributes=run.manifest.num_attributes)
+        check_methods(wanted, locked, data=run.manifest)
         if team.is_first:
             write_networks(run, network_digests(wanted, locked))
     for recipe, name in missing:

@@ -65,7 +65,7 @@ def shown_columns(rows: Sequence[ResultRow]) -> dict[str, str]:
 
 
 def results_table(results: Sequence[Result]) -> list[ResultRow]:
-    """Return one row per method, in the order of their first appearance; bounds are no rivals.
+    """Return one row per method, in the order of their first appearance; bounds are not rivals.
 
     Whether a method used synthetic images, and whether it is a bound, comes from its results.
     """

@@ -18,7 +18,7 @@ from synaug.run_directory.run import Run, replace_plan
 from synaug.runtime import storage
 
 TRAINING_ENVIRONMENT = ("device", "track", "track_report", "in_memory")
-"""Options below ``train`` that do not affect what is learned."""
+"""Options below ``train`` that do not affect the trained classifiers."""
 _OF_SERVICE = (
     *("key_variable", "price", "max_cost", "concurrency", "requests_per_minute", "timeout", "retries", "backoff"),
 )
@@ -55,7 +55,7 @@ def may_resume(run: RunPaths, names: Iterable[str]) -> bool:
 def way_out(run: RunPaths, recipe: Recipe, *, same_data: bool) -> str:
     """Return advice for options that differ from those of a run: commands that change them, or another folder.
 
-    The commands follow from what the run contains: its images, if options of generation differ, and its results, if
+    The commands depend on the content of the run: its images, if options of generation differ, and its results, if
     options of training do.
     """
     differing = {name: now for name, (_, now) in changed_options(locked_recipe(run), recipe).items()}
@@ -115,7 +115,7 @@ def change_generation(run: Run, overrides: Mapping[str, object], settings: Seque
     Args:
         run: planned; it may have images.
         overrides: dotted options, such as ``{"plan.model": "embedded"}``; None leaves one as it is.
-        settings: as of ``--set``; these override ``overrides``.
+        settings: values of ``--set``, which override ``overrides``.
 
     Raises:
         OptionError: an option is unknown or its value is not allowed, or existing images depend on it.
@@ -139,7 +139,7 @@ def change_generation(run: Run, overrides: Mapping[str, object], settings: Seque
 
 
 def _check_generation(run: RunPaths, name: str, before: object, now: object) -> None:
-    """Raise an OptionError for an option that ``generate`` cannot change, at all or any more."""
+    """Raise an OptionError for an option that ``generate`` cannot change, or can no longer change."""
     if _is_of(name, _OF_LATER_IMAGES) or (_is_of(name, _ALWAYS) and _is_of(name, _OF_GENERATION)):
         return
     if not _is_of(name, _OF_GENERATION):

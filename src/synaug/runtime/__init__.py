@@ -1,4 +1,4 @@
-"""Files, processes, devices, messages and progress: what every other package stands on."""
+"""Files, processes, devices, messages and progress: the base of every other package."""
 
 import lazy_loader
 

@@ -203,7 +203,7 @@ class TriedClass(TypedDict):
 
 
 class ServiceCost(TypedDict):
-    """The price per image, the cost of the images that are not paid for yet, what was spent, and the budget."""
+    """The price per image, the cost of the images that are not paid for yet, the amount spent, and the budget."""
 
     price: float
     images: float
@@ -221,7 +221,7 @@ class TrialPreview(TypedDict):
 
 
 class Trial(TypedDict):
-    """The images of ``try``, the page that shows them, and what a service has cost so far."""
+    """The images of ``try``, the page that shows them, and the cost of a service so far."""
 
     model: str
     classes: dict[str, TriedClass]

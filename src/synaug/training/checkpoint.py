@@ -112,7 +112,7 @@ def _load(parts: Parts, tensors: dict[str, Tensor]) -> None:
 
 
 def training_digest(model: nn.Module, data: TrainingSet, options: StageOptions, *, seed: int, steps: int) -> str:
-    """Return a digest of what determines a training: options, seed, labels, some images, shapes of the weights.
+    """Return a digest of the inputs of a training: options, seed, labels, some images, shapes of the weights.
 
     If a file of the user's defines the network, that file is included; see ``networks.classifiers.network_digest``.
     """

@@ -40,7 +40,7 @@ def pretrain_contrastive(
         data: the images.
         options: loss and mixing are ignored; without ``augmentations``, the views are those of ``VIEWS``.
         loss: a name of ``CONTRASTIVE_LOSSES``.
-        temperature: of the similarities; smaller values give the nearest negatives more weight.
+        temperature: temperature of the similarities; smaller values give the nearest negatives more weight.
         seed: random seed.
         checkpoint: folder for the state.
         more: as for ``train_representation``.

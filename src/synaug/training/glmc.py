@@ -124,11 +124,11 @@ def glmc(
     """Return the plain loss, gradually replaced by the rebalanced loss during training, plus the disagreement.
 
     Args:
-        outputs: of ``TwoHeaded``, for both mixtures, one after the other.
+        outputs: outputs of ``TwoHeaded`` for both mixtures, one after the other.
         targets: soft targets, shape ``(2N, C)``.
         context: class counts and completed share of the training.
         consistency: weight of the disagreement; published: 4, 6 and 4 at imbalance factors 100, 50 and 10.
-        exponent: of the class weights ``n ** -exponent``; published: 1.2.
+        exponent: exponent of the class weights ``n ** -exponent``; published: 1.2.
         scale: 2 adds the losses of the two mixtures, as in the published code; 1 averages them.
     """
     plain, rebalanced, projections, predictions = outputs

@@ -21,7 +21,7 @@ class ImageFiles:
     """The images of a manifest, with the interface of a uint8 tensor of shape ``(N, C, H, W)``.
 
     Attributes:
-        shape: of that tensor.
+        shape: shape of that tensor.
     """
 
     def __init__(self, manifest: Manifest, *, channels: int, size: tuple[int, int]) -> None:

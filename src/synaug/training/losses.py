@@ -250,7 +250,7 @@ def loss_named(
     Args:
         loss: the name or function.
         num_groups: known groups; 0 if no attribute is known.
-        adjustment: of Group DRO.
+        adjustment: generalization adjustment of Group DRO.
         group_counts: training images per group, unknown groups last.
 
     Raises:

@@ -79,7 +79,7 @@ def make_optimizer(model: nn.Module, options: StageOptions, *, fused: bool = Fal
 
     Args:
         model: its parameters are optimized, those that require gradients.
-        options: of the stage.
+        options: options of the stage.
         fused: one kernel updates all weights, fast on a GPU, and ``step_if_finite`` does not wait.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

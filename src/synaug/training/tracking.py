@@ -32,8 +32,8 @@ def tracked(tracker: str | None, *, name: str, folder: Path) -> Iterator[Track |
 
     Args:
         tracker: one of ``TRACKERS``, or None.
-        name: of the run.
-        folder: of the log files; trackers of a service keep their local files there.
+        name: name of the run.
+        folder: folder for the log files; trackers of a service keep their local files there.
 
     Raises:
         OptionError: the tracker is unknown.

@@ -31,10 +31,10 @@ class TrainingSet:
         labels: int64, shape ``(N,)``.
         is_synthetic: bool, shape ``(N,)``.
         groups: ``label * num_attributes + attribute``, int64 of shape ``(N,)``; -1: unknown.
-        mean: of each channel of the real images in [0, 1], shape ``(C,)``; ``std`` likewise.
-        side: of the network's square input, if images are stored larger: a random part of them in training, the center
-            otherwise. None: the whole image.
-        weights: of each image in the loss, from 0 to 1, float32 of shape ``(N,)``; None: all 1.
+        mean: mean of each channel of the real images in [0, 1], shape ``(C,)``; ``std`` likewise.
+        side: side of the network's square input, if images are stored larger: a random part of them in training, the
+            center otherwise. None: the whole image.
+        weights: weight of each image in the loss, from 0 to 1, float32 of shape ``(N,)``; None: all 1.
         autoencoded: the real images as the generator's autoencoder returns them, shaped like ``images`` except for
             their number; ``twins`` has each image's position in it, and stays on the CPU.
         twins: position of each image in ``autoencoded``, int64 of shape ``(N,)``; -1: none.
@@ -112,7 +112,7 @@ class TrainingSet:
         """Return the images, with those under the mask ``wanted`` replaced by their autoencoded twins, if any.
 
         Args:
-            positions: of the images, shape ``(B,)``, on the CPU.
+            positions: positions of the images, shape ``(B,)``, on the CPU.
             wanted: bool, shape ``(B,)``, on the CPU.
         """
         images = self.batch(positions)

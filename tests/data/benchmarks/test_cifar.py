@@ -114,7 +114,7 @@ class Malicious:
 @pytest.mark.parametrize("place", ["train", "meta"])
 def test_a_pickle_that_names_functions_is_refused_even_with_the_right_md5(cifar_archive, capsys, place):
     path = cifar_archive(CIFAR100, replaced={place: pickle.dumps({"data": Malicious()})})
-    with pytest.raises(DataError, match=rf"file {place} was refused: it names builtins\.eval"):
+    with pytest.raises(DataError, match=rf"file {place} was rejected: it names builtins\.eval"):
         read_data(path, TRIAL)
     assert "the pickle ran" not in capsys.readouterr().out
 
@@ -125,7 +125,7 @@ def test_a_pickle_that_names_functions_is_refused_even_with_the_right_md5(cifar_
         ([1], "contains list, not a dict"),
         ({"data": np.zeros((2, 3)), "fine_labels": [0, 1]}, "no uint8 images of 32 x 32"),
         ({"data": np.zeros((1, 3072), np.uint8), "fine_labels": [7]}, "labels that are not in 0 to 3"),
-        (b"nonsense", "was refused"),
+        (b"nonsense", "was rejected"),
     ],
 )
 def test_a_damaged_member_is_named(cifar_archive, content, words):

@@ -175,7 +175,7 @@ def test_masks_that_cannot_be_used_are_named(plan, cut_outs, tmp_path):
         masks_of(plan, cut_outs, masks=str(table), mask_column="segment")
     Image.new("L", (SIDE, SIDE), 255).save(cut_outs / "bag-0.png")
     by_table, _ = masks_of(plan, cut_outs, masks=str(table))
-    with pytest.raises(DataError, match="all of it is the object"):
+    with pytest.raises(DataError, match="the object covers the whole image"):
         by_table(0, photo(0))
 
 

@@ -127,7 +127,7 @@ def test_a_file_that_fails_is_an_error_with_the_reason(net):
 
 def test_its_weights_are_its_own_affair(net):
     with pytest.raises(
-        OptionError, match=r"no pretrained weights for .*net\.py:Net; .* or load weights in one of your own"
+        OptionError, match=r"no pretrained weights for .*net\.py:Net; .* or load weights in a custom network"
     ):
         make_model(f"{net}:Net", **GRAY, pretrained=True)
 

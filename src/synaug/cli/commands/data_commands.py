@@ -128,8 +128,8 @@ def export(
 ) -> None:
     """Export the balanced set, or a classifier.
 
-    Writes a folder with a card that both torchvision's ImageFolder and datasets.load_dataset load. With --classifier,
-    it holds a trained network with its model card. Nothing is uploaded without --push-to-hub.
+    Writes a folder with a data card, which both torchvision's ImageFolder and datasets.load_dataset load. With
+    --classifier, it holds a trained network and its model card. Nothing is uploaded without --push-to-hub.
 
     Example:  synaug export runs/photos --out photos-balanced
 

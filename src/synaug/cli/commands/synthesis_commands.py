@@ -134,12 +134,14 @@ def generate(
         typer.Option(
             "--set",
             metavar="SECTION.OPTION=VALUE",
-            help="Change an option: any of 'generate' and 'api' before the first image; later such as api.max_cost=30.",
+            help="Change an option: before the first image any of 'generate' and 'api', later api.max_cost and others.",
         ),
     ] = None,
     shard: Annotated[
         str,
-        typer.Option(metavar="i/n", help="Make only part i of n (1 to n); 'auto' takes both from the cluster's job."),
+        typer.Option(
+            metavar="i/n", help="Generate only part i of n (1 to n); 'auto' takes both from the cluster's job."
+        ),
     ] = "1/1",
     shards: Annotated[
         int | None, typer.Option(min=1, help="n for --shard auto, if the cluster does not provide it.")

@@ -119,7 +119,7 @@ def show_methods(descriptions: dict[str, str], *, usual: Sequence[str]) -> None:
 
 
 def show_check(content: Check, run: Path, *, taken_out: bool) -> None:
-    """Print the number of images that fail the gates, by reason and class, and what to do about them."""
+    """Print the number of images that fail the gates, by reason and class, and the next command."""
     console = Console()
     failed = sum(content["rejected"].values())
     console.print(f"{counted(content['checked'], 'image')} checked, {failed:,} {agreeing(failed, 'fails', 'fail')}.")

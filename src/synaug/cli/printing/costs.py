@@ -1,4 +1,4 @@
-"""Sentences about money: what an image service costs."""
+"""Describe the cost of an image service in a sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from synaug.runtime import counted
 
 
 def service_cost(cost: float, images: int, *, price: float, budget: float | None) -> str:
-    """Return a sentence about what this number of images of a service will cost, at a price per image.
+    """Return a sentence about the cost of this number of images from a service, at a price per image.
 
     >>> service_cost(0.22, 20, price=0.011, budget=5.0)
     'Cost of the service: about 0.22 (20 images at 0.011); the budget is 5.00.'

@@ -1,4 +1,4 @@
-"""Print what a data set holds and how it was read: counts, groups, known data sets."""
+"""Print the content of a data set and how it was read: counts, groups, known data sets."""
 
 from __future__ import annotations
 

@@ -31,12 +31,12 @@ def print_text(text: str) -> None:
 
 
 def wipe_terminal() -> None:
-    """Erase what a terminal shows and start at its top left corner."""
+    """Clear the terminal and start at its top left corner."""
     print("\x1b[H\x1b[2J", end="")
 
 
 def print_note(text: str) -> None:
-    """Print lines on stderr, where they stand apart from results; control characters are shown as escapes."""
+    """Print lines on stderr, separate from results; control characters are shown as escapes."""
     from synaug.runtime.security import visible
 
     print(visible(text, keep="\n"), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Print the prompts of a plan: how many each class has, what is wrong with them, and how phrases are spread."""
+"""Print the prompts of a plan: how many each class has, their problems, and how phrases are spread."""
 
 from __future__ import annotations
 

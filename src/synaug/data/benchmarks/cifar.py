@@ -231,7 +231,7 @@ def _unpickled(data: bytes, name: str) -> dict[str, object]:
     try:
         content = _ArraysOnly(io.BytesIO(data), encoding="latin1").load()
     except Exception as error:  # damaged pickles raise many types
-        raise DataError(f"The CIFAR file {name} was refused: {error}.") from error
+        raise DataError(f"The CIFAR file {name} was rejected: {error}.") from error
     if not isinstance(content, dict):
         raise DataError(f"The CIFAR file {name} contains {type(content).__name__}, not a dict.")
     return content

@@ -10,7 +10,7 @@ from synaug.data.labels import flat_labels, label_texts
 from synaug.errors import DataError, OptionError
 from synaug.runtime import is_tensor
 
-_MOST = 10_000_000  # classes or attribute values: an array of so many rows still fits into memory
+_MOST = 10_000_000  # classes or attribute values: an array with this many rows still fits into memory
 
 
 def whole_numbers(values: object, *, kind: str) -> np.ndarray:

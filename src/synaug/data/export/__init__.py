@@ -1,4 +1,4 @@
-"""Write a balanced set for other tools, and verify what was written."""
+"""Write a balanced set for other tools, and verify a written one."""
 
 import lazy_loader
 

@@ -105,7 +105,7 @@ def _members(folder: Path, rows: pd.DataFrame, classes: Sequence[str]) -> Iterat
     for number in range(len(rows)):
         record = {str(name): plain_value(rows[name].iloc[number], kinds[str(name)]) for name in rows.columns}
         place = inside(record["file_name"], where=folder / METADATA)
-        key = storage.digest(str(record["id"]).encode())[:32]  # a key has no dot: what follows the first is the kind
+        key = storage.digest(str(record["id"]).encode())[:32]  # without a dot: the first one in a name ends the key
         yield from _member(f"{key}{place.suffix}", file_bytes(folder / place))
         yield from _member(f"{key}.cls", str(classes.index(record["label"])).encode())
         yield from _member(f"{key}.json", json.dumps(storage.without_nan(record), ensure_ascii=False).encode())

@@ -108,7 +108,7 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
 
     if fault := remote_fault(folder):
         return [f"datasets did not load the folder: {fault}"]
-    shows_bars = datasets.are_progress_bars_disabled()
+    hides_bars = datasets.are_progress_bars_disabled()
     datasets.disable_progress_bars()
     try:
         with storage.scratch_folder("verify") as cache:
@@ -116,7 +116,7 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
     except Exception as error:  # each kind of damage raises its own type
         return [f"datasets cannot load the folder: {first_line(error)}."]
     finally:
-        if not shows_bars:
+        if not hides_bars:
             datasets.enable_progress_bars()
 
 

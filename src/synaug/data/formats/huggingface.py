@@ -31,7 +31,7 @@ PREFIX = "hf:"
 CARD, SECOND_HEAD = "README.md", ".huggingface.yaml"  # datasets reads both headers; the second one wins
 NEVER = ("*.py", "*.pkl", "*.pickle", "*.pt", "*.pth", "*.bin", "*.npy")  # may execute code, and are not needed
 _WAYS_OUT = (
-    "Ways out: allow the network and, where the data set asks for it, accept its terms and set HF_TOKEN; or give a "
+    "Ways out: allow the network and, if the data set requires it, accept its terms and set HF_TOKEN; or give a "
     "folder that datasets' save_to_disk wrote."
 )
 

@@ -20,6 +20,9 @@ from synaug.runtime import threads_for
 from synaug.schemas import Gap as GapSection
 from synaug.schemas import GapOfImages
 
+_Pair = tuple[np.ndarray, np.ndarray]
+"""Features of real and of synthetic images."""
+
 MIN_PER_SIDE = 4
 MIN_FOR_KID = 50  # images per side; with fewer, KID's own noise exceeds most differences
 
@@ -65,13 +68,17 @@ def gap_report(
     real_labels: np.ndarray,
     synthetic_labels: np.ndarray,
     class_names: Sequence[str],
+    real_cells: np.ndarray | None = None,
+    synthetic_cells: np.ndarray | None = None,
     num_neighbors: int = 5,
     seed: int = 0,
 ) -> GapReport:
     """Measure the gap over all images and within each class.
 
     For the overall gap, each class has equally many real and synthetic images; otherwise the different class
-    frequencies of a balanced set, whose rare classes are mostly synthetic, would count as a gap.
+    frequencies of a balanced set, whose rare classes are mostly synthetic, would count as a gap. With cells, each cell
+    has equally many, within classes, too: synthetic images fill the rare groups, and a coat on land differs from coats
+    on water however good it is. Cells without images on one side are left out.
 
     Args:
         real: features of real images, shape ``(N, D)``.
@@ -79,6 +86,8 @@ def gap_report(
         real_labels: shape ``(N,)``.
         synthetic_labels: shape ``(M,)``.
         class_names: one name per class.
+        real_cells: class and attribute of each real image as one number, shape ``(N,)``; default: classes alone count.
+        synthetic_cells: the same of synthetic images, shape ``(M,)``.
         num_neighbors: k of precision, recall, density and coverage.
         seed: random seed of folds, blocks and the selected images of a class.
 
@@ -93,12 +102,34 @@ def gap_report(
             raise DataError(f"There are {len(features)} features but {len(labels)} labels.")
     sides = [(real[real_labels == label], synthetic[synthetic_labels == label]) for label in range(len(class_names))]
     rng = np.random.default_rng(seed)
-    alike = [tuple(rng.permutation(side)[: min(map(len, both))] for side in both) for both in sides]
-    overall = [np.concatenate([both[side] for both in alike]) for side in (0, 1)]
+    if real_cells is None or synthetic_cells is None:
+        alike = [_alike(*both, rng) for both in sides]
+    else:
+        cells = [np.unique(real_cells[real_labels == label]) for label in range(len(class_names))]
+        alike = sides = [
+            _concatenated(
+                [
+                    (real[:0], synthetic[:0]),  # a class may have no real image
+                    *(_alike(real[real_cells == cell], synthetic[synthetic_cells == cell], rng) for cell in of_class),
+                ]
+            )
+            for of_class in cells
+        ]
+    overall = _concatenated(alike)
     return GapReport(
         overall=gap(real=overall[0], synthetic=overall[1], num_neighbors=num_neighbors, seed=seed),
         per_class=tuple(gap(real=r, synthetic=s, num_neighbors=num_neighbors, seed=seed) for r, s in sides),
     )
+
+
+def _alike(real: np.ndarray, synthetic: np.ndarray, rng: np.random.Generator) -> _Pair:
+    """Return equally many rows of both, drawn at random."""
+    number = min(len(real), len(synthetic))
+    return rng.permutation(real)[:number], rng.permutation(synthetic)[:number]
+
+
+def _concatenated(pairs: Sequence[_Pair]) -> _Pair:
+    return np.concatenate([real for real, _ in pairs]), np.concatenate([synthetic for _, synthetic in pairs])
 
 
 def gap_section(report: GapReport, class_names: Sequence[str]) -> GapSection:

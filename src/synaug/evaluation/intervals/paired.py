@@ -36,7 +36,7 @@ def paired_difference(first: Sequence[float], second: Sequence[float], *, confid
     Args:
         first: one value per seed.
         second: one value per seed, in the same order.
-        confidence: of the interval.
+        confidence: confidence of the interval, 0 to 1.
 
     Raises:
         DataError: the numbers of values differ.

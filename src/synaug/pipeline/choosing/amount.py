@@ -172,7 +172,7 @@ def gains(differences: np.ndarray, cells: np.ndarray, bins: Sequence[str]) -> Ga
     """Return the mean gain in recall, over all classes or groups and over those of each shot bin.
 
     Args:
-        differences: of each held-out image, 1 if it is newly recognized, -1 if no longer, shape ``(M,)``.
+        differences: 1 for a newly recognized held-out image, -1 for one no longer recognized, else 0; shape ``(M,)``.
         cells: class or group of each, over which the mean is taken, shape ``(M,)``.
         bins: shot bin of each, of length M.
     """

@@ -18,7 +18,7 @@ def compared(run: RunPaths, results: Sequence[Result], chosen: str) -> Compariso
 
     Args:
         run: run directory with the predictions.
-        results: of all methods and seeds, each with ``uses_synthetic`` and ``is_bound``; bounds are left out.
+        results: results of all methods and seeds, each with ``uses_synthetic`` and ``is_bound``; bounds are left out.
         chosen: the method of the run's final classifier.
 
     Returns:

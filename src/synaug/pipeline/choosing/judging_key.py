@@ -18,7 +18,7 @@ def judging_key(names: Sequence[str], recipe: Recipe, run: Run, rows: Iterable[s
     Args:
         names: methods.
         recipe: their options and the seed.
-        run: whose synthetic images the methods learn from.
+        run: the run whose synthetic images the methods learn from.
         rows: one text per real image that is used: its id, and whatever else about it matters.
         more: entries for this kind of judgment; they replace those of the same name.
     """

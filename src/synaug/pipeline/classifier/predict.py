@@ -77,8 +77,8 @@ def load_classifier(
 
     Args:
         path: run directory, exported folder, ``RUN/checkpoints/METHOD-SEED``, or the ``classifier.safetensors`` in it.
-        method: of the classifier in a run; default: the one that the report recommends.
-        seed: in a run with several seeds; default: the run's own.
+        method: method of the classifier in a run; default: the one that the report recommends.
+        seed: seed, in a run with several; default: the run's own.
         network: required for a custom network: ``path/to/net.py:Net``, a class or a function. Its code is run, so it is
             never taken from the files alone.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
@@ -268,7 +268,7 @@ def check_output(path: Path, sources: Sequence[str | Path] = ()) -> None:
 
     Args:
         path: the file.
-        sources: what is predicted; none of it may be replaced.
+        sources: the images to predict, none of which may be replaced.
 
     Raises:
         OptionError: the suffix is not allowed, or something else is in its place.

@@ -1,4 +1,4 @@
-"""Show what a run would do and cost before it does it."""
+"""Show the plan and the cost of a run before it starts."""
 
 import lazy_loader
 

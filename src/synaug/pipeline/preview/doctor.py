@@ -41,7 +41,7 @@ class Features:
 
 
 def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> Examination:
-    """Return what users should know about a data set before generating images, without writing anything.
+    """Return the facts about a data set that users should know before generating images; nothing is written.
 
     Returns:
         ``counts`` (as ``count``), ``layout``, ``duplicates``, ``label_suspects``, ``baseline`` (mean recall, network,

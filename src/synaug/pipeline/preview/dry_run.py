@@ -79,7 +79,7 @@ def preview_run(
     preset: str = "good",
     progress: Progress = silent,
 ) -> RunPreview:
-    """Return what ``run`` would generate and train."""
+    """Return the images that ``run`` would generate, and its trainings."""
     from synaug.methods.datasets import input_of
     from synaug.methods.training_time import seconds_of_features
     from synaug.runtime import chosen_device
@@ -87,6 +87,7 @@ def preview_run(
 
     check_methods(methods, recipe)
     plan, manifest = _planned(source, recipe, progress)
+    check_methods(methods, recipe, data=manifest)
     recipe, start = resolve_pretraining(recipe, plan)
     methods = usual_methods(methods, recipe, preset=preset)
     _, side, _ = input_of(recipe.train.network, recipe.train, plan)
@@ -183,7 +184,7 @@ def preview_training(
 
     recipe = recipe or run.recipe
     plan = run.plan
-    check_methods(methods, recipe)
+    check_methods(methods, recipe, data=run.manifest)
     wanted = [name for name in methods if retrain or method_named(name, recipe).starts_from is None]
     seeds = seeds or [recipe.seed]
     called = {(seed, name): f"{name} (seed {seed})" if len(seeds) > 1 else name for seed in seeds for name in wanted}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data import Manifest, class_counts, read_image, readers
+from synaug.data import Manifest, cells_of, class_counts, read_image, readers
 from synaug.data.images.thumbnails import thumbnails
 from synaug.errors import OptionError
 from synaug.pipeline.generate import replaced_model
@@ -59,7 +59,7 @@ class PreparedTrial:
     cost: ServiceCost | None
 
     def facts(self) -> TrialPreview:
-        """Return what would be generated."""
+        """Return the images that would be generated."""
         return {"model": self.plan.model, "images": len(self.slots), "cost": self.cost, "out": str(self.out)}
 
 
@@ -219,9 +219,10 @@ def _judged(real: Manifest, images: Sequence[Image.Image], seed: int) -> tuple[n
     from synaug.synthesis.quality import fit_pixel_scorer
 
     rows = np.random.default_rng([seed, 12]).permutation(len(real))[:MOST_REAL]
+    cells = cells_of(real.rows(rows))
     pixels = thumbnails([read_image(real, int(row)) for row in rows], mode="RGB")
     labels = real.labels[rows]
-    judge = fit_pixel_scorer(pixels, labels, num_classes=real.num_classes, mode="RGB", seed=seed)
+    judge = fit_pixel_scorer(pixels, labels, num_classes=real.num_classes, cells=cells, mode="RGB", seed=seed)
     right = judge.out_of_fold.argmax(1) == labels
     recalls = [
         right[labels == label].mean() if (labels == label).any() else np.nan for label in range(real.num_classes)

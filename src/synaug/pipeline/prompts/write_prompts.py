@@ -36,7 +36,7 @@ def write_prompt_file(
 
     Args:
         source: the data.
-        out: the new prompts file; the folder ``OUT.partial`` holds what is finished, for resuming.
+        out: the new prompts file; the folder ``OUT.partial`` holds finished prompts, for resuming.
         recipe: how the data are read, ``plan.by``, ``plan.aliases``, ``plan.spread`` and the service (``api``).
         model: folder or Hub id of a transformers model; with ``api.endpoint`` or as ``openai:MODEL``, a service's.
         per_class: prompts per class, or per group.
@@ -96,7 +96,7 @@ def check_written(content: Mapping[str, Any]) -> None:
 
 
 def make_writer(model: str, recipe: Recipe) -> Writer:
-    """Return the language model: a service's if there is an endpoint or the name says so, else a local one."""
+    """Return the language model: a service's if there is an endpoint or the name implies one, else a local one."""
     if recipe.api.endpoint is not None or model.startswith(("openai:", "api:")):
         if model.startswith("api:") and recipe.api.endpoint is None:
             raise OptionError(f"{model} needs --endpoint, the address of the service.")

@@ -30,7 +30,7 @@ def model_note(plan: Plan) -> str:
 
 
 def amount_note(plan: Plan) -> str:
-    """Return what ``plan.target: auto`` means for the number of images; empty for other targets."""
+    """Return the effect of ``plan.target: auto`` on the number of images; empty for other targets."""
     if plan.options.target != AUTO:
         return ""
     most = sum(cell.target - cell.have for cell in plan.cells)

@@ -47,7 +47,7 @@ def review(run: Run, *, per_class: int = PER_CLASS, progress: Progress = silent)
     """Write one page per class and a table for manual review; an existing table keeps its decisions.
 
     Args:
-        run: with synthetic images.
+        run: a run with synthetic images.
         per_class: accepted images to show; the kept rejected ones are all shown.
         progress: called with the number of finished classes.
 
@@ -169,7 +169,7 @@ def records_by_label(run: Run) -> tuple[Records, Records]:
 
 
 def spread(records: Sequence[T], number: int) -> list[T]:
-    """Return so many of the records, evenly spread."""
+    """Return ``number`` of the records, evenly spread."""
     chosen = np.unique(np.linspace(0, len(records) - 1, min(number, len(records))).astype(int))
     return [records[position] for position in chosen]
 

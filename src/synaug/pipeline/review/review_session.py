@@ -55,7 +55,7 @@ class ReviewImage:
 
 
 class ReviewSession:
-    """The images of a run and what a person decides about them.
+    """The images of a run and a person's decisions about them.
 
     The table of the run is the only memory: it is read again after somebody else changed it, and written before
     ``perform`` returns. Safe to call from several threads.
@@ -65,7 +65,7 @@ class ReviewSession:
         """Read the images.
 
         Args:
-            run: with synthetic images.
+            run: a run with synthetic images.
             per_class: number of accepted images to show per class; None shows all.
 
         Raises:
@@ -83,7 +83,7 @@ class ReviewSession:
         self._write()
 
     def catalog(self) -> dict[str, Any]:
-        """Return what the page shows, after a fresh look at the run.
+        """Return the content of the page, after rereading the run.
 
         ``items`` has rows of name, class index, whether it is accepted, rejection reason, prompt index, scores in
         the order of ``scores`` and group; ``decisions`` has decision and note by name.
@@ -121,7 +121,7 @@ class ReviewSession:
             }
 
     def perform(self, actions: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Carry out actions in order, save them, and return what changed.
+        """Carry out actions in order, save them, and return the changes.
 
         Args:
             actions: each ``{"do": "accept" | "reject" | "clear", "ids": [...]}``, ``{"do": "note", "ids": [...],

@@ -44,7 +44,7 @@ def write_review_files(run: Run, tool: str) -> dict[str, Any]:
     """Write the files that the tool imports into the folder ``review`` of a run.
 
     Args:
-        run: with synthetic images.
+        run: a run with synthetic images.
         tool: one of ``TOOLS``.
 
     Returns:
@@ -68,7 +68,7 @@ def read_review_file(run: Run, path: Path) -> dict[str, Any]:
     """Take the decisions of an exported file into the table of the run; ``synaug review RUN --apply`` applies them.
 
     Args:
-        run: whose images the file decides about.
+        run: the run whose images the file decides about.
         path: JSON of Label Studio or FiftyOne, or XML of CVAT.
 
     Returns:

@@ -23,7 +23,7 @@ def write_score_page(scores: Mapping[str, Any], path: Path, *, source: str) -> N
 
     Args:
         scores: as ``evaluate_predictions`` returns them.
-        path: of the page.
+        path: path of the page.
         source: name of the predictions on the page.
 
     Raises:

@@ -168,7 +168,7 @@ def _make_plainly(folder: Path) -> None:
 
 
 def refuse(handle: int, name: str, place: Path | str, wanted: str) -> None:
-    """Raise a DataError if this name exists but is not what is ``wanted``: ``a file`` or ``a folder``."""
+    """Raise a DataError if this name exists but is not of the ``wanted`` kind: ``a file`` or ``a folder``."""
     try:
         mode = os.lstat(name, dir_fd=handle).st_mode
     except FileNotFoundError:

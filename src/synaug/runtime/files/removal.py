@@ -18,7 +18,7 @@ def remove_temporary(folder: Path) -> None:
     """Remove the debris of interrupted writes and removals in a folder tree, but no file that is being written.
 
     Only regular files and real folders whose name carries synaug's token are removed; links are neither followed nor
-    removed, and what is mounted inside is left alone.
+    removed, and mounted files and folders are left alone.
     """
     try:
         with naming(folder, "open"), directories.opened(folder) as handle:
@@ -76,7 +76,7 @@ def remove_tree(folder: Path, *, names: Collection[str] | None = None, last: str
     """Remove a folder written by synaug, if it exists; for readers it vanishes in one step.
 
     Args:
-        folder: what to remove.
+        folder: the folder to remove.
         names: names of synaug's files in the folder and its subfolders; anything else stays in place, and so does the
             folder. Default: remove all contents.
         last: the one of these files to remove last, so that an interrupted call can be repeated.

@@ -29,7 +29,7 @@ def of_form(content: object, form: type[T], *, where: object, way_out: str) -> T
         DataError: a key is missing, or a value has another type or is out of range; the first one is named.
     """
     try:
-        _adapter(cast("Any", form)).validate_python(content, strict=True)  # "1" is no number, and true is not 1
+        _adapter(cast("Any", form)).validate_python(content, strict=True)  # "1" is not a number, and true is not 1
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place, found = ".".join(map(str, first["loc"])) or "its content", _short(first["input"])

@@ -1,4 +1,4 @@
-"""Call a generator for a batch of slots, and check what it returns."""
+"""Call a generator for a batch of slots, and check its results."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -181,19 +181,22 @@ class _Worker:
     note: Callable[[], str] = str  # text the generator adds to the progress
     left: int = 0
     total: int = 0
+    folder_names: Sequence[str] = ()  # of the classes
+    journal: Path = field(init=False)
+    num_kept: dict[str, int] = field(default_factory=dict)  # files of rejected images, per reason
 
     def begin(self, about: Mapping[str, object]) -> None:
         """Create the folders and journal the generator's description."""
-        self._classes = safe_names(self.plan.class_names)
-        for name in self._classes:
+        self.folder_names = safe_names(self.plan.class_names)
+        for name in self.folder_names:
             storage.make_folder(self.folder / SYNTHETIC / name)
         if self.shard == (0, 1):  # nobody else writes here
             for name in (SYNTHETIC, REJECTED):
                 storage.remove_temporary(self.folder / name)
-        self._journal = journal_path(self.folder, self.shard)
-        storage.make_folder(self._journal.parent)
-        storage.append_records(self._journal, [{"kind": "run", "plan": self.plan.digest, "about": about}])
-        self._kept = {reason: len(paths) for reason, paths in rejected_files(self.folder).items()}
+        self.journal = journal_path(self.folder, self.shard)
+        storage.make_folder(self.journal.parent)
+        storage.append_records(self.journal, [{"kind": "run", "plan": self.plan.digest, "about": about}])
+        self.num_kept = {reason: len(paths) for reason, paths in rejected_files(self.folder).items()}
 
     def count_left(self) -> None:
         """Count the slots of this shard, and those that are not settled."""
@@ -237,7 +240,7 @@ class _Worker:
         ]
         self._write(files)
         # The journal comes last: it must never refer to an image that is not on disk.
-        storage.append_records(self._journal, records)
+        storage.append_records(self.journal, records)
         for task, record in zip(tasks, records, strict=True):
             self.state.add(record)
             self.left -= self.state.is_settled(task.slot, self.quality.max_attempts)
@@ -297,14 +300,14 @@ class _Worker:
         """Return the image's path; only the first few rejected ones per reason are kept, for inspection."""
         suffix = suffix_of(self.plan.encoding.format)
         if verdict.ok:
-            return f"{SYNTHETIC}/{self._classes[task.slot.cell.label]}/{task.slot.id}{suffix}"
+            return f"{SYNTHETIC}/{self.folder_names[task.slot.cell.label]}/{task.slot.id}{suffix}"
         reason = verdict.reason or "unnamed"
         path = f"{REJECTED}/{reason}/{task.slot.id}-{task.attempt}{suffix}"
         if (self.folder / path).exists():  # written and counted before an interruption, but not journaled
             return path
-        if self._kept.get(reason, 0) >= KEPT_PER_REASON:
+        if self.num_kept.get(reason, 0) >= KEPT_PER_REASON:
             return None
-        self._kept[reason] = self._kept.get(reason, 0) + 1
+        self.num_kept[reason] = self.num_kept.get(reason, 0) + 1
         return path
 
     def _write(self, files: Sequence[tuple[Path, bytes]]) -> None:

@@ -44,9 +44,9 @@ def load_generator(
         model: ``"embedded"``, a folder in diffusers layout, or a Hub id ``ID`` or ``ID@REVISION``.
         options: steps, guidance, size, scheduler, device, precision.
         variant: ``"intra"`` and ``"inter"`` load the image-to-image pipeline of the model, ``"inpaint"`` the one for
-            inpainting; ``"reference"`` adds an IP-Adapter; ``"fitted"`` takes only what ``adapt.fit_model`` made.
+            inpainting; ``"reference"`` adds an IP-Adapter; ``"fitted"`` accepts only the result of ``lora.fit_model``.
         negative_prompt: what the images should not show, if the family supports that.
-        offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
+        offline: use only downloaded files; None follows ``HF_HUB_OFFLINE``.
 
     Raises:
         EnvironmentFault: the model or device is not available; the message lists the ways out.

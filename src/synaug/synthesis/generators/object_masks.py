@@ -55,7 +55,7 @@ class Masks:
             inside = np.asarray(found) >= _OPAQUE
             name = self._real.frame["id"].iat[row]
             if inside.all() or not inside.any():
-                what = "all of it is the object" if inside.all() else "nothing is the object"
+                what = "the object covers the whole image" if inside.all() else "it contains no object"
                 raise DataError(f"The mask of {name} from generate.masks {self._options.masks!r} is unusable: {what}.")
             painted = ~inside if self._options.inpaint == "background" else inside
             self._cache[row] = Image.fromarray(np.where(painted, 255, 0).astype(np.uint8))

@@ -198,5 +198,5 @@ def check_distinct(cells: Sequence[Cell]) -> None:
 
 
 def starts_from_real(plan: Plan) -> bool:
-    """Return whether images are generated from real images beside the prompt, and so may be copies of them."""
+    """Return whether images are generated from real images in addition to the prompt, and so may be copies of them."""
     return plan.options.variant not in ("text", "fitted") or plan.generate.controlnet is not None

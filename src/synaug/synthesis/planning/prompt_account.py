@@ -40,7 +40,7 @@ def prompt_account(plan: Plan, limit: Shorten | None = None) -> dict[str, Prompt
 
 
 def prompts_origin(plan: Plan) -> str:
-    """Return where the prompts come from: the template, or the file with the models that wrote its rows."""
+    """Return the origin of the prompts: the template, or the file with the models that wrote its rows."""
     if not plan.written:
         return plan.options.template
     authors = Counter(" ".join(each.author.to_dict().values()) for each in plan.written)

@@ -64,12 +64,12 @@ def long_prompts(plan: Plan, shorten: Shorten) -> Iterator[LongPrompt]:
 
 
 def prompt_notes(plan: Plan, shorten: Shorten) -> list[str]:
-    """Return a sentence on prompts that are too long and what ``generate`` will do; empty if all fit."""
+    """Return a sentence on prompts that are too long and their effect on ``generate``; empty if all fit."""
     long = list(long_prompts(plan, shorten))
     if not long:
         return []
     if cut := next((each for each in long if each.lost), None):
-        return [f"{_cut(cut)} `generate` will refuse it. {WAY_OUT}"]
+        return [f"{_cut(cut)} `generate` will reject it. {WAY_OUT}"]
     return [TOO_LONG.format(number=len(long), prompt=long[0].prompt, shortened=long[0].shortened)]
 
 

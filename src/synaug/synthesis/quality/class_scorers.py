@@ -17,6 +17,7 @@ from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import threads_for
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models import CLIP, ModelFolder, find_model
+from synaug.synthesis.quality.cell_weights import cell_weights
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA
@@ -53,22 +54,37 @@ class FittedFeatures:
 
 
 def fit_pixel_scorer(
-    pixels: np.ndarray, labels: np.ndarray, *, num_classes: int, mode: str = "L", seed: int = 0
+    pixels: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_classes: int,
+    cells: np.ndarray | None = None,
+    mode: str = "L",
+    seed: int = 0,
 ) -> FittedScorer:
     """Fit a scorer on ``thumbnails`` of the real images, uint8 of shape ``(N, D)``; see ``fit_scorer``."""
-    return fit_scorer(pixels, labels, embed=partial(thumbnails, mode=mode), num_classes=num_classes, seed=seed)
+    embed = partial(thumbnails, mode=mode)
+    return fit_scorer(pixels, labels, embed=embed, num_classes=num_classes, cells=cells, seed=seed)
 
 
 def fit_scorer(
-    features: np.ndarray, labels: np.ndarray, *, embed: Embed, num_classes: int, seed: int = 0
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    embed: Embed,
+    num_classes: int,
+    cells: np.ndarray | None = None,
+    seed: int = 0,
 ) -> FittedScorer:
     """Fit a scorer of images on features of the real ones; ``embed`` computes such features from images."""
-    fitted = fit_features(features, labels, num_classes=num_classes, seed=seed)
+    fitted = fit_features(features, labels, num_classes=num_classes, cells=cells, seed=seed)
     return FittedScorer(lambda images: fitted.of_features(embed(images)), fitted.out_of_fold)
 
 
-def fit_features(features: np.ndarray, labels: np.ndarray, *, num_classes: int, seed: int = 0) -> FittedFeatures:
-    """Fit a class-balanced logistic regression on the principal components of features.
+def fit_features(
+    features: np.ndarray, labels: np.ndarray, *, num_classes: int, cells: np.ndarray | None = None, seed: int = 0
+) -> FittedFeatures:
+    """Fit a class-balanced, and if cells are known cell-balanced, logistic regression on principal components.
 
     With images of fewer than two classes there is nothing to learn, and every class is equally probable.
 
@@ -76,59 +92,62 @@ def fit_features(features: np.ndarray, labels: np.ndarray, *, num_classes: int, 
         features: features of the real images, shape ``(N, D)``.
         labels: shape ``(N,)``.
         num_classes: C, including classes without images.
+        cells: class and attribute of each image as one number, shape ``(N,)``; see ``cell_weights``.
         seed: seed of the folds.
     """
+    strata = labels if cells is None else cells
     rng = np.random.default_rng(seed)
     out_of_fold = np.full((len(labels), num_classes), _SMALLEST)
     if len(np.unique(labels)) < 2:
         return FittedFeatures(lambda found: np.full((len(found), num_classes), 1 / num_classes), out_of_fold)
-    for seen, unseen in _folds(labels, seed):
+    for seen, unseen in _folds(strata, seed):
         if len(np.unique(labels[seen])) > 1:
-            model = _fit(features, labels, _at_most(seen, labels, rng))
+            model = _fit(features, labels, cells, _at_most(seen, strata, rng))
             out_of_fold[unseen] = _probabilities(model, features[unseen], num_classes)
-    model = _fit(features, labels, _at_most(np.arange(len(labels)), labels, rng))
+    model = _fit(features, labels, cells, _at_most(np.arange(len(labels)), strata, rng))
     return FittedFeatures(lambda found: _probabilities(model, found, num_classes), out_of_fold)
 
 
-def _folds(labels: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the rows to fit on and to judge, per fold; each class is spread as evenly as possible."""
+def _folds(cells: np.ndarray, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the rows to fit on and to judge, per fold; each cell is spread as evenly as possible."""
     from sklearn.model_selection import StratifiedKFold
 
-    largest = int(np.bincount(labels).max(initial=0))
-    if largest < 2:  # no class has both an image to fit on and another to judge
+    largest = int(np.bincount(cells).max(initial=0))
+    if largest < 2:  # no cell has both an image to fit on and another to judge
         return []
     folds = StratifiedKFold(min(FOLDS, largest), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        return list(folds.split(labels[:, None], labels))
+        return list(folds.split(cells[:, None], cells))
 
 
-def _at_most(rows: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return up to ``MAX_FITTED`` of the rows, dropping those of large classes first."""
+def _at_most(rows: np.ndarray, cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return up to ``MAX_FITTED`` of the rows, dropping those of large cells first."""
     if len(rows) <= MAX_FITTED:
         return rows
     mixed = rng.permutation(rows)
     rank = np.zeros(len(mixed), np.int64)
-    for label in np.unique(labels[rows]):
-        mine = labels[mixed] == label
+    for cell in np.unique(cells[rows]):
+        mine = cells[mixed] == cell
         rank[mine] = np.arange(mine.sum())
     return mixed[np.argsort(rank, kind="stable")[:MAX_FITTED]]
 
 
-def _fit(features: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> Pipeline:
+def _fit(features: np.ndarray, labels: np.ndarray, cells: np.ndarray | None, rows: np.ndarray) -> Pipeline:
     """Fit on rows drawn once by the caller, so that features and labels cannot come from two different draws."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     seen = features[rows].astype(np.float32)
+    weights = None if cells is None else cell_weights(labels[rows], cells[rows])
     # PCA divides by the total variance, which is 0 if all images are equal
     with threads_for(seen.size * len(np.unique(labels[rows]))), np.errstate(invalid="ignore"):
         return make_pipeline(
             _principal_components(seen),
             StandardScaler(),
-            LogisticRegression(C=0.1, class_weight="balanced", max_iter=2000),
-        ).fit(seen, labels[rows])
+            LogisticRegression(C=0.1, class_weight="balanced" if weights is None else None, max_iter=2000),
+        ).fit(seen, labels[rows], logisticregression__sample_weight=weights)
 
 
 def _principal_components(features: np.ndarray) -> PCA:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import QualityOptions
-from synaug.data import Manifest, read_image
+from synaug.data import Manifest, cells_of, read_image
 from synaug.data.color_mode import color_mode
 from synaug.data.images import SIDE, noise_limit, spectral_flatness
 from synaug.data.images.thumbnails import thumbnails
@@ -132,20 +132,30 @@ def off_class(references: References) -> Gate:
 
     The score is the log probability of the image's class minus that of the likeliest other class. The threshold of a
     class lets all but ``off_class_quantile`` of its own real images pass, judged by a scorer that has not seen them; a
-    class with too few images uses the lower of its own threshold and that of all classes.
+    class with too few images uses the lower of its own threshold and that of all classes. If attributes are known, the
+    scorer is fitted to all groups of a class equally; otherwise it would reject what goes against a spurious attribute.
     """
     train = references.train
-    rows = _some_of_each(train.labels)
+    cells = cells_of(train)
+    rows = _some_of_each(train.labels, train.labels if cells is None else cells)
     if references.embed is not None and references.scorer is None:
         features = references.embed([read_image(train, int(row)) for row in rows])
         labels, embed, seed = train.labels[rows], references.embed, references.seed
-        fitted = fit_scorer(features, labels, embed=embed, num_classes=train.num_classes, seed=seed)
+        fitted = fit_scorer(
+            features,
+            labels,
+            embed=embed,
+            num_classes=train.num_classes,
+            cells=None if cells is None else cells[rows],
+            seed=seed,
+        )
         scorer, probabilities = fitted.scorer, fitted.out_of_fold
     elif references.scorer is None:
         fitted = fit_pixel_scorer(
             references.train_pixels,
             train.labels,
             num_classes=train.num_classes,
+            cells=cells,
             mode=references.mode,
             seed=references.seed,
         )
@@ -168,8 +178,13 @@ def off_class(references: References) -> Gate:
     return judge
 
 
-def _some_of_each(labels: np.ndarray) -> np.ndarray:
-    rows = [np.flatnonzero(labels == label)[:_PER_CLASS] for label in np.unique(labels)]
+def _some_of_each(labels: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """Return the rows of up to ``_PER_CLASS`` images per class, from its cells in turn."""
+    turns = np.zeros(len(cells), np.int64)
+    for cell in np.unique(cells):
+        turns[cells == cell] = np.arange((cells == cell).sum())
+    order = np.argsort(turns, kind="stable")
+    rows = [np.sort(order[labels[order] == label][:_PER_CLASS]) for label in np.unique(labels)]
     return np.concatenate([np.zeros(0, np.int64), *rows])
 
 

@@ -69,7 +69,7 @@ class ChatWriter:
             raise OptionError(f"{error} If the model does not accept images, leave out --describe.") from error
 
     def _asked(self, messages: Sequence[Mapping[str, object]], seed: int) -> str:
-        """Return the text of an answer; empty if the service refuses the question.
+        """Return the text of an answer; empty if the service rejects the question.
 
         Raises:
             OptionError: the service does not accept the request.
@@ -99,7 +99,7 @@ class ChatWriter:
         if not isinstance(message, dict) or "content" not in message:
             raise Unusable("it has no choices[0].message.content")
         text = message["content"]
-        if text is None:  # the model refuses
+        if text is None:  # the model declines
             return ""
         if not isinstance(text, str):
             raise Unusable("choices[0].message.content is not text")

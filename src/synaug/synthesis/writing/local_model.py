@@ -31,7 +31,7 @@ class LocalWriter:
         Args:
             model: folder as transformers saves it, or a Hub id ``ID`` or ``ID@REVISION``.
             device: auto, cpu, cuda, ...
-            offline: use only what was downloaded before; None follows ``HF_HUB_OFFLINE``.
+            offline: use only downloaded files; None follows ``HF_HUB_OFFLINE``.
 
         Raises:
             EnvironmentFault: the model or the device is not available, or the model writes no text.

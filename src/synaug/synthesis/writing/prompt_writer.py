@@ -116,7 +116,7 @@ def _shares(spread: Mapping[str, Sequence[str]], number: int) -> Iterator[tuple[
 
 
 class _Written(TypedDict, total=False):
-    """A line of the journal: the description of a class's images, or new prompts with what was rejected."""
+    """A line of the journal: the description of a class's images, or new prompts and the numbers of rejected lines."""
 
     cell: str
     description: str
@@ -235,7 +235,7 @@ class _Work:
         return int.from_bytes(hashlib.sha256(f"{self._seed}/{key}/{what}".encode()).digest()[:4], "big") >> 1
 
     def prompts(self) -> Iterator[WrittenPrompt]:
-        """Yield what was written, class by class."""
+        """Yield the written prompts, class by class."""
         for task in self._tasks:
             for (cell, phrases), texts in self._written.items():
                 if cell == task.cell:

@@ -78,7 +78,7 @@ def chosen_column(losses: np.ndarray, groups: np.ndarray, *, are_remembered: boo
     with ``are_remembered``, the loosest one within a standard error of the best is returned, else the best one.
 
     Args:
-        losses: of the existing layer and of each candidate, shape ``(M, 1 + S)``.
+        losses: losses of the existing layer and of each candidate, shape ``(M, 1 + S)``.
         groups: shape ``(M,)``.
         are_remembered: whether the network was trained on the images that the losses were measured on.
     """

@@ -46,7 +46,7 @@ def retrain_classifier(
             or (image, label, attribute), with images in the form that the network takes; a ``TrainingSet``; features of
             shape ``(N, D)``, with ``labels``; or ``labeled_features``, computed once to try several methods.
         labels: class numbers of shape ``(N,)``, ``(N, 1)`` or one-hot ``(N, C)``, if ``data`` are bare features.
-        attributes: likewise, -1: unknown; with them, DFR balances groups instead of classes.
+        attributes: attribute numbers, likewise; -1: unknown. With them, DFR balances groups instead of classes.
         validation: images, or their ``labeled_features``, to choose tau, radius or strength on; default: some of
             ``data``. Never the test images.
         method: a name of ``solvers.METHODS``: cross_fitted, logistic, warm_logistic, crt, crt_warm, lws, max_norm,

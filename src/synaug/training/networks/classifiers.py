@@ -148,7 +148,7 @@ def make_model(
         image_size: side in pixels.
         pretrained: start from timm's weights.
         head: one of ``HEADS``; the loss LDAM needs ``cosine``.
-        seed: of the weights; the global random state does not change.
+        seed: random seed of the weights; the global random state does not change.
 
     Raises:
         OptionError: the name or head is unknown, the network has no pretrained weights, or a custom network does not
@@ -199,7 +199,7 @@ def check_pretrained(name: str) -> None:
 
 def _no_weights(called: str) -> OptionError:
     return OptionError(
-        f"There are no pretrained weights for {called}; choose a timm network, or load weights in one of your own."
+        f"There are no pretrained weights for {called}; choose a timm network, or load weights in a custom network."
     )
 
 

@@ -38,7 +38,7 @@ def factory_named(name: str) -> Factory:
     Raises:
         OptionError: it cannot be imported, or is not callable.
     """
-    return cast("Factory", callable_named(name, KIND))  # what it makes is checked when it is called
+    return cast("Factory", callable_named(name, KIND))  # its result is checked when it is called
 
 
 def source_digest(name: str) -> str:

@@ -63,7 +63,7 @@ def convert(classifier: SavedClassifier, formats: Sequence[str], images: np.ndar
     Args:
         classifier: the original.
         formats: names of ``FORMATS``.
-        images: to compare on, uint8 of shape ``(N, channels, H, W)`` in the size of the classifier, N > 1.
+        images: images to compare on, uint8 of shape ``(N, channels, H, W)`` in the size of the classifier, N > 1.
 
     Raises:
         OptionError: a format is unknown, or does not exist for this network.

@@ -39,7 +39,7 @@ def write_packaged_weights(folder: Path) -> str:
     with ``weights_only=True``.
 
     Args:
-        folder: of ``config.json`` and ``model.safetensors``, as ``timm.models.save_for_hf`` writes them.
+        folder: folder for ``config.json`` and ``model.safetensors``, as ``timm.models.save_for_hf`` writes them.
 
     Raises:
         EnvironmentFault: the package is not installed, or its file is not the released one.

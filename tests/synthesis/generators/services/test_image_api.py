@@ -167,7 +167,7 @@ def test_a_refused_prompt_is_a_reason_and_costs_nothing(service, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "kind", "words"),
     [
-        ((401, {"error": {"message": "bad key"}}), EnvironmentFault, "refuses the key"),
+        ((401, {"error": {"message": "bad key"}}), EnvironmentFault, "rejects the key"),
         ((429, {"error": {"code": "insufficient_quota", "message": "broke"}}), EnvironmentFault, "no credit"),
         ((404, {"error": {"message": "no such model"}}), OptionError, "no such model"),
         ((301, b"", ("Location", "http://elsewhere")), EnvironmentFault, "redirects"),

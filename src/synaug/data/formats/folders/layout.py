@@ -232,7 +232,7 @@ def _refuse_flat_parts(tree: ImageTree, place: str, tops: Sequence[str]) -> None
 
 
 def _refuse_flat_splits(tree: ImageTree, place: str, tops: Sequence[str]) -> None:
-    """Refuse ``train/1.png`` beside ``val/2.png``: read as classes, they would teach which split an image is in."""
+    """Reject ``train/1.png`` beside ``val/2.png``: read as classes, they would teach which split an image is in."""
     names = [name for name in tops if tree.has_images(os.path.join(place, name))]
     if len(names) > 1 and all(split_of(name) or is_unlabeled_name(name) for name in names):
         raise DataError(

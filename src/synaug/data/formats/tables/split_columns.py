@@ -53,7 +53,7 @@ def split_texts(values: pd.Series[str], column: str, given: Mapping[str, str], w
     """Return the split of each row; ``none`` and the value for rows that are not read.
 
     Args:
-        values: of the column, as text.
+        values: values of the column, as text.
         column: its name; in one such as ``is_train``, truth values mark the rows of that split.
         given: the split of each value that the user assigned.
         where: name of the table in messages.
@@ -96,7 +96,7 @@ def number_notes(values: pd.Series[str], column: str, given: Mapping[str, str], 
 
 
 def _meant_by_truth(column: str, values: set[str]) -> dict[str, str]:
-    """Return the split of yes and no in a column such as ``is_train``; nothing if it is no such column.
+    """Return the split of yes and no in a column such as ``is_train``; empty if it is not such a column.
 
     >>> _meant_by_truth("is_train", {"0", "1"})["1"], _meant_by_truth("is_test", {"True", "False"})["true"]
     ('train', 'test')

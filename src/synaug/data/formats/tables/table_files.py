@@ -93,7 +93,7 @@ def _read_separated(path: Path) -> pd.DataFrame:
     encoding = _encoding(path)
     with open(path, encoding=encoding, newline="") as file:
         header = file.readline(_LONGEST_HEADER)
-        declared = _SEPARATOR_LINE.fullmatch(header.strip("\r\n "))  # Excel's own first line, which is no row
+        declared = _SEPARATOR_LINE.fullmatch(header.strip("\r\n "))  # Excel's own first line, which is not a row
         if declared:
             header = file.readline(_LONGEST_HEADER)
     if len(header) >= _LONGEST_HEADER:

@@ -120,7 +120,7 @@ def list_rows(table: Table, options: DataOptions, *, where: Path | str, root: Pa
 
 
 def _described(columns: Mapping[str, str | None], options: DataOptions) -> list[str]:
-    """Return each column with what it was read as, and whether it was recognized or an option names it."""
+    """Return each column with its role, and whether it was recognized or an option names it."""
     named = {kind for kind in columns if getattr(options, kind) is not None}
     return [
         f"{column!r} ({kind}{', by option' if kind in named else ''})"

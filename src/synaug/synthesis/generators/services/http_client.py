@@ -155,7 +155,7 @@ class HttpClient:
             return Refused(reason)
         if response.status in (401, 403):
             return EnvironmentFault(
-                f"The {self._kind} {self._host} refuses the key ({reason}). "
+                f"The {self._kind} {self._host} rejects the key ({reason}). "
                 f"Set the environment variable {self._options.key_variable}."
             )
         if 300 <= response.status < 400:

@@ -66,7 +66,7 @@ class ServiceGenerator:
 
     @property
     def spent(self) -> Decimal:
-        """What the images so far have cost."""
+        """The cost of the images so far."""
         return self._paid.spent
 
     def cost(self, prompts: Sequence[str], seeds: Sequence[int], negative_prompts: Sequence[str]) -> Decimal:

@@ -26,7 +26,7 @@ class ImageService(Protocol):
 
     name: str
     sends_seed: bool
-    takes_negative: bool  # prompts: what an image should not show
+    takes_negative: bool  # whether it accepts negative prompts
 
     def image(self, prompt: str, *, negative_prompt: str = "", seed: int, key: str) -> bytes:
         """Return the encoded image; ``key`` identifies the request if it has to be repeated."""
@@ -144,7 +144,7 @@ def filled_workflow(value: Json, *, prompt: str, seed: int, negative_prompt: str
             return [filled(each) for each in value]
         if value == "{seed}":
             return seed
-        # in one pass, so that what is put in is not searched again
+        # in one pass, so that inserted text is not searched again
         return _PLACEHOLDER.sub(lambda match: words[match.group()], value) if isinstance(value, str) else value
 
     return filled(value)

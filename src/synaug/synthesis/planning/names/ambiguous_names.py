@@ -92,7 +92,7 @@ def name_warnings(
 ) -> list[str]:
     """Return a sentence per class whose prompt name is ambiguous or shared with another class.
 
-    A further sentence lists all names that seem to be plurals.
+    Another sentence lists all names that seem to be plurals.
 
     Args:
         class_names: class -> its name in prompts.
