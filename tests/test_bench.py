@@ -225,7 +225,7 @@ def test_several_processes_run_the_grid_and_stop_when_the_first_is_stopped(small
 
 
 @pytest.mark.long
-def test_processes_that_answer_nothing_are_killed(small, tmp_path, monkeypatch):
+def test_processes_that_do_not_respond_are_killed(small, tmp_path, monkeypatch):
     out, stopped = tmp_path / "out", []
     monkeypatch.setattr(signals, "PATIENCE", 0.5)
 

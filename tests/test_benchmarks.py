@@ -102,7 +102,7 @@ def test_our_way_finds_shifted_copies_that_hashes_and_latents_miss(benchmark, fa
 
 
 @pytest.mark.parametrize("benchmark", ["gates"], indirect=True)
-def test_the_cost_of_each_gate_is_set_beside_no_gate(benchmark, fashion):
+def test_the_cost_of_each_gate_is_compared_with_no_gate(benchmark, fashion):
     few = fashion.rows(np.arange(0, len(fashion), 8))
     images = np.stack([np.asarray(read_image(few, row)) for row in range(20)])
     found = benchmark.speeds(few, images, few.labels, per_class=3)

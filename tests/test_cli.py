@@ -443,7 +443,7 @@ def test_a_misspelled_command_or_option_names_the_nearest(synaug):
     assert (done.code, "--json" in done.err) == (2, True)
 
 
-def test_no_color_is_kept_to(synaug, photos, monkeypatch):
+def test_no_color_is_respected(synaug, photos, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "\x1b[32m" in synaug("count", photos).out or "\x1b[31m" in synaug("count", photos).out
     monkeypatch.setenv("NO_COLOR", "1")
@@ -534,7 +534,7 @@ def test_another_model_may_be_named_until_images_are_there(synaug, photos, finis
     assert "Plan into another directory" in done.err
 
 
-def test_methods_are_listed_with_what_they_do(synaug):
+def test_methods_are_listed_with_descriptions(synaug):
     from synaug.methods import METHODS
 
     shown = synaug("methods").out
@@ -574,7 +574,7 @@ def test_two_processes_train_a_run_together_and_the_first_one_writes(finished, t
     assert len(lines) == 4
 
 
-def test_check_counts_what_the_gates_reject_and_changes_nothing(synaug, finished):
+def test_check_counts_failing_images_and_changes_nothing(synaug, finished):
     done = synaug("check", finished, "--gates", "broken,copy", "--json")
     content = json.loads(done.out)
     assert done.code == 0
@@ -597,7 +597,7 @@ def test_check_refuses_an_unknown_gate(synaug, finished):
     assert (done.code, "Unknown gate 'beauty'" in done.err) == (2, True)
 
 
-def test_a_generator_that_does_not_know_the_classes_is_warned_of_before_it_is_used(synaug, tmp_path, save_image):
+def test_a_generator_that_does_not_know_the_classes_raises_a_warning_before_use(synaug, tmp_path, save_image):
     for name in ("zebra", "lion"):
         for number in range(4):
             save_image(tmp_path / "animals" / name / f"{number}.png", seed=10 * len(name) + number, size=(16, 16))

@@ -45,7 +45,7 @@ def test_a_target_must_be_uniform_or_positive(target):
         make_recipe({"plan": {"target": target}})
 
 
-def test_options_of_the_command_line_go_before_those_of_the_file():
+def test_options_of_the_command_line_override_those_of_the_file():
     recipe = make_recipe({"plan": {"model": "a", "seed": 3}})
     changed = with_overrides(recipe, {"plan.model": "b", "plan.target": None})
     assert (changed.plan.model, changed.plan.seed, changed.plan.target) == ("b", 3, "uniform")
@@ -103,7 +103,7 @@ def test_a_setting_is_the_value_that_a_recipe_file_would_give(setting, value):
     assert found == value
 
 
-def test_a_later_setting_goes_before_an_earlier_one():
+def test_a_later_setting_overrides_an_earlier_one():
     assert with_settings(Recipe(), ["seed=1", "seed=2"]).seed == 2
 
 

@@ -42,7 +42,7 @@ def scores(out):
     return [{k: v for k, v in result.items() if k != "seconds"} for result in report["results"]]
 
 
-def test_a_run_leaves_what_the_design_promises(finished):
+def test_a_run_leaves_the_files_that_the_design_promises(finished):
     for name in ("plan.json", "synthetic", "journal", "checkpoints", "predictions.csv", "report.json", "report.html",
                  "synaug.lock.json"):  # fmt: skip
         assert (finished / name).exists(), name
@@ -133,7 +133,7 @@ def test_predictions_are_of_real_test_images_only(finished):
     assert len(lines) - 1 == report["data"]["num_test_images"]
 
 
-def test_the_same_command_again_does_nothing_again(photos, recipe, finished):
+def test_the_same_command_again_repeats_nothing(photos, recipe, finished):
     images = made_images(finished)
     times = {path: path.stat().st_mtime_ns for path in (finished / "synthetic").rglob("*.png")}
     experiment.run(photos, finished, recipe, command="synaug run photos")
@@ -231,7 +231,7 @@ def test_images_that_are_all_rejected_are_a_clear_error(photos, tmp_path):
         package.balance(photos, generator=black, out=tmp_path / "run", options={"quality.gates": ["broken"]})
 
 
-def test_a_kept_classifier_predicts_what_the_run_predicted(finished, photos):
+def test_a_saved_classifier_gives_the_predictions_of_the_run(finished, photos):
     chosen = json.loads((finished / "choice.json").read_text())["chosen"]
     saved = package.load_classifier(finished / "checkpoints" / f"{chosen}-0")
     manifest = read_manifest(finished / "data.parquet").split("test")

@@ -88,7 +88,7 @@ def test_a_library_that_no_extra_installs_stays_an_import_error():
     assert missing_library(ImportError("without a name")) is None
 
 
-def test_the_extra_train_is_what_the_plain_install_leaves_out():
+def test_the_extra_train_has_the_libraries_that_the_plain_install_lacks():
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     plain, train = (
         {re.match(r"[\w-]+", each)[0] for each in group}

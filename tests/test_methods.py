@@ -145,7 +145,7 @@ def test_methods_on_synthetic_images_are_named_synaug(name):
         assert METHODS[method.starts_from].starts_from is None
 
 
-def test_the_default_methods_stay_what_they_were():
+def test_the_default_methods_stay_the_same():
     assert DEFAULT_METHODS == ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
     changes = {name: (METHODS[name].data, dict(METHODS[name].stage1)) for name in DEFAULT_METHODS}
     assert changes["cross_entropy"] == ("real", {"mixing": "none"})
@@ -370,7 +370,7 @@ def test_a_recipe_may_name_its_own_versions_of_a_method():
         method_named("x", make_recipe({"methods": {"x": {"method": "cross_entropy", "starts_from": "synaug"}}}))
 
 
-def test_other_words_for_a_method_do_not_make_its_results_out_of_date(monkeypatch):
+def test_a_reworded_method_does_not_outdate_its_results(monkeypatch):
     before = options_of("focal", Recipe())
     monkeypatch.setitem(METHODS, "focal", replace(METHODS["focal"], description="Said otherwise."))
     assert options_of("focal", Recipe()) == before
@@ -475,7 +475,7 @@ def test_a_known_attribute_makes_the_last_layer_group_balanced_unless_images_are
     assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
 
 
-def test_a_last_layer_that_learns_from_the_validation_images_is_known():
+def test_a_last_layer_that_learns_from_the_validation_images_is_recognized():
     recipe = with_overrides(Recipe(), {"methods": {"mine": {"method": "synaug", "retrain": {"data": "validation"}}}})
     assert [learns_from_validation(name, recipe) for name in ("dfr_val", "mine")] == [True, True]
     assert not any(learns_from_validation(name, recipe) for name in ("dfr", "synaug", "cross_entropy"))

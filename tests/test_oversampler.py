@@ -57,7 +57,7 @@ def test_gray_images_keep_their_shape(shape):
     assert images.shape == (12, *shape[1:])
 
 
-def test_pillow_images_and_lists_stay_what_they_are():
+def test_pillow_images_and_lists_keep_their_types():
     images, labels = sampler().fit_resample([Image.fromarray(image) for image in IMAGES], LABELS.tolist())
     assert [image.size for image in images] == [(5, 6)] * 12
     assert isinstance(labels, list)
@@ -156,7 +156,7 @@ def test_numbers_need_names_if_a_model_generates():
         sampler(class_names=["cat"]).fit_resample(IMAGES, [0] * 4 + [1] * 3)
 
 
-def test_names_are_what_the_generator_is_prompted_with():
+def test_names_are_those_in_the_prompts():
     asked = []
 
     def draw(prompts, *, seeds):

@@ -120,7 +120,7 @@ def test_links_to_folders_are_refused(tmp_path, link):
         read_data(tmp_path / "data")
 
 
-def test_synthetic_images_are_known_by_their_mark(tmp_path):
+def test_synthetic_images_are_recognized_by_their_mark(tmp_path):
     place(tmp_path, "cat/1.png", "dog/1.png")
     (tmp_path / "dog" / "2.png").write_bytes(marked(png(9)))
     assert read_data(tmp_path).is_synthetic.tolist() == [False, False, True]

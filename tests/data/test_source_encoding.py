@@ -68,7 +68,7 @@ def test_several_sizes_have_a_median():
     assert median_size(manifest) == (10, 20)
 
 
-def test_only_training_images_are_looked_at():
+def test_only_training_images_are_read():
     manifest = manifest_of(("L", (8, 8), Encoding()), ("RGB", (9, 9), Encoding()))
     manifest.frame["split"] = ["train", "test"]
     assert detect_encoding(manifest) == Encoding(format="PNG", mode="L", size=(8, 8))

@@ -78,7 +78,7 @@ def test_the_worst_ratio_is_the_smallest():
     assert (ours.worst, ours.mean) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
 
 
-def test_an_attribute_without_positives_leaves_what_needs_them_undefined():
+def test_an_attribute_without_positives_leaves_their_rates_undefined():
     report = fairness_report(**without(~((by_hand["labels"] == 1) & (by_hand["attributes"] == 1))))
     assert math.isnan(report.equal_opportunity_difference.positive)
     assert math.isnan(report.equalized_odds_difference.positive)

@@ -132,7 +132,7 @@ def locked(tmp_path):
     "name",
     ["train.device", "train.in_memory", "train.track", "generate.device", "name", "api.timeout", "choose.budget"],
 )
-def test_options_that_decide_nothing_change_at_any_time(name, locked):
+def test_options_without_effect_on_results_change_at_any_time(name, locked):
     value = {"train.in_memory": False, "train.track": "tensorboard", "api.timeout": 9, "choose.budget": 5}.get(
         name, "cpu"
     )

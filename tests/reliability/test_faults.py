@@ -57,7 +57,7 @@ def test_no_fault_at_any_operation_loses_anything(tmp_path, stage):
     assert wrong_ones(fault_lines(tmp_path, 1.0, stage, limit=7200)) == []
 
 
-def test_the_judge_sees_a_lost_file():
+def test_the_judge_detects_a_lost_file():
     line = {"stage": "run", "kind": "kill", "at": 3, "code": 137, "said": "", "again": 0, "said_again": "", "where": ""}
     assert wrong_ones([line | {"wrong": ["x/plan.json"]}])
     assert not wrong_ones([line | {"wrong": []}])

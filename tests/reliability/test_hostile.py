@@ -301,7 +301,7 @@ def test_any_of_many_tables_is_read_or_refused(tmp_path_factory, rows, suffix, s
         ("path;label\n", "line 2 has 1 cell, but the header has 2"),
     ],
 )
-def test_headers_that_mislead(tmp_path, header, words):
+def test_misleading_headers_are_refused(tmp_path, header, words):
     (tmp_path / "t.csv").write_text(header + "a.png,x\nb.png,y\n")
     with pytest.raises(DataError, match=words):
         read_data(tmp_path / "t.csv")

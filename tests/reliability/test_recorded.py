@@ -157,7 +157,7 @@ def test_moved_data_are_trained_on_at_the_compared_path(planned, photos, small, 
 
 
 @pytest.mark.parametrize("old_place", ["gone", "other images"])
-def test_run_with_the_new_path_of_moved_data_learns_and_tests_what_lies_there(
+def test_run_with_the_new_path_of_moved_data_trains_and_tests_on_it(
     planned, photos, small, synaug, tmp_path, old_place
 ):
     moved = photos.rename(tmp_path / "moved")
@@ -235,7 +235,7 @@ def test_every_difference_between_recipes_is_examined(tmp_path, recipe):
     write_lock(run, source="a", recipe=with_overrides(recipe, changes), data_digest="d")
 
 
-def test_generated_images_never_stand_among_the_test_images(small, photos, synaug, tmp_path):
+def test_generated_images_are_never_among_the_test_images(small, photos, synaug, tmp_path):
     for split, count in (("train", 2), ("test", 2)):
         for label in ("bag", "coat"):
             target = tmp_path / "split" / split / label

@@ -51,7 +51,7 @@ def test_every_dependency_has_a_floor_and_a_pin_that_satisfies_it():
         assert pinned[name] in specifier, name
 
 
-def test_every_pin_can_be_installed_on_the_oldest_python_that_is_allowed():
+def test_every_pin_can_be_installed_on_the_oldest_allowed_python():
     """Otherwise pip tries other versions until it gives up, which takes many minutes."""
     (oldest,) = [each.version for each in SpecifierSet(project()["requires-python"]) if each.operator == ">="]
     found = {name: wanted_python(name) for name in pins()}

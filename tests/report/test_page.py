@@ -108,7 +108,7 @@ def test_on_a_phone_nothing_runs_off_to_the_right_in_either_theme(content, image
 
 
 @with_chromium
-def test_at_1200_pixels_no_table_scrolls(content, images, tmp_path):
+def test_no_table_scrolls_at_1200_pixels(content, images, tmp_path):
     page = make_report(content, images=images)
     assert '<td class="best"' in page
     storage.write_text(tmp_path / "report.html", page)

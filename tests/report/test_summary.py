@@ -19,7 +19,7 @@ def swap(content):
         result["uses_synthetic"] = result["method"].startswith("synaug")
 
 
-def test_the_whole_summary_reads_well(content):
+def test_the_whole_summary_as_text(content):
     assert summary(content) == [
         "Your rarest class, ankle boot, had 10 training images; its recall rose from 56 % to 88 %.",
         "On 2,000 real test images, accuracy rose from 69.5 % with cross-entropy to 80.7 % with SYNAuG. "

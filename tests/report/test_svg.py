@@ -59,7 +59,7 @@ def test_a_table_of_empty_classes_can_be_drawn():
     assert 'width="0.00%"' in count_bar(0, 0, 0)
 
 
-def test_curves_leave_out_what_is_not_finite_and_escape_their_title():
+def test_curves_leave_out_values_that_are_not_finite_and_escape_their_title():
     picture = curve({"a": [1.0, math.nan, 0.0]}, title='<b>"loss"')
     assert 'points="0.00,0.00 100.00,40.00"' in picture
     assert "<b>" not in picture

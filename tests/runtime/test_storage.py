@@ -97,7 +97,7 @@ def test_json_has_null_for_undefined_values(tmp_path):
     assert "é" in (tmp_path / "a.json").read_text(encoding="utf-8")
 
 
-def test_json_that_is_missing_or_none(tmp_path):
+def test_missing_and_invalid_json_are_data_errors(tmp_path):
     with pytest.raises(DataError, match=r"a.json is missing"):
         storage.read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_text("{")
@@ -215,7 +215,7 @@ def test_a_failed_append_leaves_the_journal_as_it_was(tmp_path, monkeypatch, ope
     assert path.read_bytes() == before
 
 
-def test_half_an_append_is_taken_back(tmp_path, monkeypatch):
+def test_half_an_append_is_undone(tmp_path, monkeypatch):
     path, write = tmp_path / "j.jsonl", os.write
     storage.append_records(path, [{"n": 1}])
     before = path.read_bytes()

@@ -190,7 +190,7 @@ def test_predictions_do_not_depend_on_the_batch_size_or_the_mode(small_set):
     assert model.training
 
 
-def test_features_are_what_the_classifier_sees(small_set):
+def test_features_are_the_inputs_of_the_classifier(small_set):
     model, _ = trained(small_set)
     features = extract_features(model, small_set, device="cpu")
     assert torch.allclose(model.classifier(features), predict(model, small_set, device="cpu"), atol=1e-5)

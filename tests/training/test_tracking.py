@@ -97,7 +97,7 @@ def test_a_service_that_does_not_answer_names_its_offline_mode(service, tmp_path
     assert recorder.finished == 0
 
 
-def test_the_numbers_end_also_if_the_training_fails(service, tmp_path):
+def test_the_tracker_ends_even_if_the_training_fails(service, tmp_path):
     recorder = service("wandb")
     with pytest.raises(RuntimeError), tracked("wandb", name="x", folder=tmp_path):
         raise RuntimeError

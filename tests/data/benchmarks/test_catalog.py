@@ -79,7 +79,7 @@ def test_waterbirds_is_whole_or_the_groups_that_differ_are_named(waterbirds, exp
     assert summary(manifest.split("train"))["group_counts"]["waterbird x land"] == 2
 
 
-def test_images_that_the_table_names_but_are_not_there(waterbirds):
+def test_missing_images_of_a_table_are_an_error_or_left_out(waterbirds):
     root = waterbirds()
     lost = sorted(root.rglob("*.jpg"))[0]
     lost.unlink()
@@ -177,7 +177,7 @@ def test_celeba_in_both_forms(tmp_path, save_image, kind):
     assert manifest.frame["split"].tolist() == ["train", "train", "validation", "test"]
 
 
-def test_celeba_by_another_attribute_and_what_is_wrong(tmp_path, save_image):
+def test_celeba_by_another_attribute_and_with_wrong_options(tmp_path, save_image):
     root = celeba(tmp_path, save_image, kind="csv")
     assert read_data(root, trial("celeba", label="Male")).class_names == ("female", "male")
     with pytest.raises(OptionError, match=r"CelebA label 'Blond'\..*'Blond_Hair'"):

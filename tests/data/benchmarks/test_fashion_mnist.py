@@ -43,7 +43,7 @@ def test_a_file_of_another_kind_is_refused(archive):
         fashion_mnist.read_archive("train", archive)
 
 
-def test_the_generators_part_shares_no_image_with_what_is_measured(archive, monkeypatch):
+def test_the_generators_images_are_disjoint_from_the_measured_ones(archive, monkeypatch):
     monkeypatch.setattr(fashion_mnist, "GENERATOR_IMAGES_PER_CLASS", 1)
     train, test = fashion_mnist.read_archive("train", archive), fashion_mnist.read_archive("test", archive)
     split = fashion_mnist.split_positions(train, test)

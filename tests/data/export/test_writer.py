@@ -95,7 +95,7 @@ def test_provenance_arrives_typed(out, tmp_path):
     assert {row["prompt"] for row in rows if row["source"] == "real"} == {None}
 
 
-def test_nothing_is_wrong_with_a_fresh_export(out):
+def test_a_fresh_export_has_no_faults(out):
     assert verify_dataset(out) == []
 
 

@@ -83,7 +83,7 @@ def test_of_an_animation_the_first_picture_is_taken():
     assert image.getpixel((0, 0)) == (255, 0, 0)
 
 
-def test_rotated_photos_stand_upright():
+def test_rotated_photos_become_upright():
     photo, exif = Image.new("RGB", (8, 4)), Image.Exif()
     exif[0x0112] = 6
     assert decoded(saved(photo, "JPEG", exif=exif)).size == (4, 8)

@@ -46,7 +46,7 @@ def test_odd_but_allowed(name):
 
 
 @pytest.mark.parametrize("pair", [("Cat", "cat"), ("straße", "STRASSE"), ("caf\u00e9", "cafe\u0301")])
-def test_names_that_would_meet(pair):
+def test_names_that_differ_only_by_case_or_form_are_refused(pair):
     with pytest.raises(DataError, match="differ only by letter case or Unicode form"):
         check_class_names(pair)
 

@@ -130,7 +130,7 @@ def test_count_prints_duplicates_with_an_example(tree, synaug):
     assert '"num_two_labels": 2' in synaug("count", tree, "--json").out
 
 
-def test_the_search_finds_what_comparing_all_finds():
+def test_the_search_agrees_with_comparing_all_pairs():
     """More images than fit into one cell; a tenth of them are altered copies."""
     images = [picture(seed) for seed in range(1500)]
     changes = list(CHANGES.values())

@@ -92,7 +92,7 @@ def test_images_of_another_class_are_red():
     assert found.is_unusable
 
 
-def test_a_judge_that_knows_nothing_of_a_class_does_not_condemn_it():
+def test_a_judge_that_cannot_recognize_a_class_does_not_condemn_it():
     found = judged(features(seed=1), taken_for=np.zeros(80, int), recalls=(0.9, math.nan))
     assert [light.color for light in found.per_class] == ["green", "green"]
     unsure = judged(features(seed=1), taken_for=1 - LABELS, recalls=(0.5, 0.5))
@@ -156,7 +156,7 @@ def test_a_generator_of_which_nine_in_ten_attempts_fail_is_unusable(rejected, ac
         assert f"rejected {rejected} of {rejected + accepted}" in found["sentence"]
 
 
-def test_rejections_keep_what_was_found_about_the_accepted_images():
+def test_rejections_keep_the_findings_about_accepted_images():
     before = {"sentence": "unusable", "usable": False, "overall": {"color": "red", "findings": ["noise"], "noise": 0.9}}
     assert audit_with_rejections(before, rejected=99, accepted=1, reason="noise") is before
     gray = {

@@ -14,7 +14,7 @@ def warnings_of(*counts, kind="class"):
     return shortcut_warnings(cells=cells, is_synthetic=synthetic, cell_names=["bag", "coat", "hat"], kind=kind)
 
 
-def test_a_class_that_is_mostly_synthetic_beside_one_that_is_not_is_warned_of():
+def test_a_warning_names_a_class_that_is_mostly_synthetic_beside_one_that_is_not():
     said = warnings_of((500, 0), (10, 490), (250, 250))
     assert len(said) == 1
     assert "0 % of bag but 98 % of coat is synthetic" in said[0]
@@ -28,11 +28,11 @@ def test_a_class_without_real_images_is_named():
     assert "There is no real image of coat." in warnings_of((500, 0), (0, 500), (9, 9))
 
 
-def test_groups_are_called_groups():
+def test_groups_are_named_groups():
     assert "with the group" in warnings_of((500, 0), (10, 490), (5, 5), kind="group")[0]
 
 
-def test_without_synthetic_images_there_is_nothing_to_warn_of():
+def test_without_synthetic_images_there_is_no_warning():
     assert warnings_of((500, 0), (10, 0), (3, 0)) == []
 
 
@@ -49,5 +49,5 @@ def test_information_agrees_with_scikit_learn():
     assert normalized_information(counts) == pytest.approx(expected)
 
 
-def test_information_about_what_never_varies_is_undefined():
+def test_information_about_a_constant_is_undefined():
     assert math.isnan(normalized_information(np.array([[3, 0], [4, 0]])))

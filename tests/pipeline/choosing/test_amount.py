@@ -83,7 +83,7 @@ def test_a_round_that_does_not_help_is_the_last_one(photos, auto, tmp_path, judg
     assert images(out) == before
 
 
-def test_a_round_that_harms_is_taken_back_and_its_images_stay_unused(photos, auto, tmp_path, judges):
+def test_a_harmful_round_is_undone_and_its_images_stay_unused(photos, auto, tmp_path, judges):
     judges(0.3, 0.9, 0.2)
     out = tmp_path / "run"
     report = experiment.run(photos, out, auto, methods=METHODS)

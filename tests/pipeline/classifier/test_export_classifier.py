@@ -26,7 +26,7 @@ def folder(finished, tmp_path):
     return tmp_path / "model"
 
 
-def test_the_folder_predicts_what_the_run_predicted(folder, finished):
+def test_the_folder_gives_the_predictions_of_the_run(folder, finished):
     expected = pd.read_csv(RunPaths(finished).method_predictions("synaug", 0))
     test = read_manifest(finished / "data.parquet").split("test")
     paths = [test.absolute_path(row) for row in range(len(test))]
@@ -60,7 +60,7 @@ def test_the_model_card_is_one_that_the_hub_reads(folder, finished, photos):
     assert config["class_names"] == ["ankle boot", "bag", "coat"]
 
 
-def test_other_formats_lie_beside_the_classifier_and_the_card_has_their_differences(finished, synaug, tmp_path):
+def test_other_formats_are_beside_the_classifier_and_the_card_has_their_differences(finished, synaug, tmp_path):
     out = tmp_path / "model"
     done = synaug("export", finished, "--out", out, "--classifier", "synaug", "--formats", "torchscript")
     assert done.code == 0, done.err

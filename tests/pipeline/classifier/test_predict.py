@@ -212,7 +212,7 @@ def test_predictions_replace_only_earlier_predictions(synaug, finished, photos, 
     assert (tmp_path / "other").read_bytes() == written
 
 
-def test_predictions_do_not_replace_what_they_are_made_from(synaug, finished, photos, tmp_path):
+def test_predictions_do_not_replace_their_sources(synaug, finished, photos, tmp_path):
     table = tmp_path / "x.csv"
     assert synaug("predict", finished, photos / "bag", "--out", table).code == 0
     written = table.read_bytes()

@@ -95,7 +95,7 @@ def ways_to_a_terminal(code):
 
 
 @pytest.mark.parametrize("path", sorted(SOURCES.rglob("*.py")), ids=lambda path: path.relative_to(SOURCES).as_posix())
-def test_only_what_escapes_writes_to_a_terminal(path):
+def test_only_code_that_escapes_writes_to_a_terminal(path):
     allowed = PRINTERS.get(path.relative_to(SOURCES).as_posix(), set())
     assert set(ways_to_a_terminal(path.read_text())) <= allowed
 

@@ -129,7 +129,7 @@ def as_expected(folder, result, expected):
     assert len(synthetic_manifest(read_plan(folder / "plan.json"), folder)) == len(images)
 
 
-def test_two_workers_make_what_one_process_makes(planned, tmp_path, expected, ray):
+def test_two_workers_generate_the_images_of_one_process(planned, tmp_path, expected, ray):
     folder, shown = planned(tmp_path / "run"), []
     result = generate_stage.generate(
         Run.open(folder), generator=slow_noise(0.1), cluster=TWO, progress=lambda *a: shown.append(a)

@@ -98,7 +98,7 @@ def test_an_accepted_image_counts_whatever_the_gate_decided(plan, tmp_path):
     assert provenance(plan, tmp_path)["reviewed"].tolist().count("accept") == 1
 
 
-def test_a_decision_may_be_taken_back(plan, folder):
+def test_a_decision_can_be_undone(plan, folder):
     name = names(plan, folder, "accepted")[0]
     before = synthetic_manifest(plan, folder).frame
     decide(plan, folder, {name: "reject"})

@@ -200,7 +200,7 @@ def test_a_signal_stops_after_the_batch_and_the_rest_follows(plan, tmp_path, exp
     assert contents(tmp_path) == expected
 
 
-def test_shards_together_make_what_one_worker_makes(plan, tmp_path, expected):
+def test_shards_together_generate_the_images_of_one_worker(plan, tmp_path, expected):
     for i in range(3):
         synthesize(plan, noise, folder=tmp_path, gates=[odd_seeds], shard=(i, 3))
     assert contents(tmp_path) == expected

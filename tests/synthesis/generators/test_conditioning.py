@@ -93,7 +93,7 @@ def test_an_adapter_that_is_missing_or_does_not_fit_is_named(small_diffusion, pl
 # ---------------------------------------------------------------- masks
 
 
-def test_inpainting_keeps_what_the_mask_keeps(small_diffusion, plan):
+def test_inpainting_keeps_the_pixels_that_the_mask_protects(small_diffusion, plan):
     made_by = generator_of(small_diffusion, planned(plan, "inpaint"))
     mask = Image.new("L", (SIDE, SIDE))
     mask.paste(255, (0, 0, SIDE, SIDE // 2))

@@ -120,7 +120,7 @@ def test_files_of_an_export_differ(ids):
 
 
 @pytest.mark.parametrize("ids", [["cat/001.png", "001-a27aebec"], ["A", "a"], ["x" * 101, "x" * 102]])
-def test_ids_that_would_have_one_file(ids):
+def test_ids_that_would_collide_get_files_of_their_own(ids):
     assert_files_differ(ids)
 
 
@@ -136,7 +136,7 @@ def assert_files_differ(ids):
 
 
 @given(st.lists(st.tuples(st.text("ab-01", min_size=1, max_size=5), st.integers(0, 20)), unique=True, max_size=8))
-def test_results_of_methods_and_seeds_lie_apart(pairs):
+def test_results_of_methods_and_seeds_are_in_separate_folders(pairs):
     run = RunPaths(Path("run"))
     places = [run.checkpoint(method, seed).name for method, seed in pairs]
     assert len(set(places)) == len(pairs)

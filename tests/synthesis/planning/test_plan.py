@@ -180,7 +180,7 @@ def test_a_wrong_shard_is_refused():
         slots(plan_of([2, 1]), (3, 3))
 
 
-def test_ids_differ_also_for_names_without_letters():
+def test_ids_differ_even_for_names_without_letters():
     plan = make_plan(
         manifest_of([9, 1, 1], names=("犬", "猫", "鳥")),
         options=PlanOptions(),
@@ -194,7 +194,7 @@ def test_ids_differ_also_for_names_without_letters():
     assert safe_names(("a b", "a-b", "../x")) == ["a-b-0", "a-b-1", "x"]
 
 
-def test_slots_come_one_by_one_also_for_a_million():
+def test_slots_come_one_by_one_even_for_a_million():
     plan = plan_of([1, 1], target=1_000_000)
     assert next(slots(plan)).id.startswith("bag-000000-")
     assert [slot.index for slot in islice(slots(plan, (9_999, 50_000)), 3)] == [9_999, 59_999, 109_999]

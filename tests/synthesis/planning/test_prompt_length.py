@@ -54,7 +54,7 @@ def test_prompts_that_fit_are_not_mentioned():
     assert prompt_notes(plan_of(), at_most(8)) == []
 
 
-def test_a_long_prompt_is_noted_with_what_the_model_receives():
+def test_a_long_prompt_is_noted_with_the_text_that_the_model_receives():
     plan = plan_of(template=LONG + " {class}")
     check_prompt_length(plan, at_most(6))
     (note,) = prompt_notes(plan, at_most(6))

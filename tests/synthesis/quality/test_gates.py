@@ -81,7 +81,7 @@ def planted(digits):
         ("collapse", 0.99, 0.98),
     ],
 )
-def test_a_gate_finds_what_was_planted_for_it(manifest, planted, name, recall, precision):
+def test_a_gate_finds_the_images_planted_for_it(manifest, planted, name, recall, precision):
     gate = GATES[name](References(manifest, QualityOptions()))
     wrongly = sum(not verdict.ok for verdict in gate(planted["sound"]))
     verdicts = gate(planted[name])

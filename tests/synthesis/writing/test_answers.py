@@ -59,7 +59,7 @@ def test_a_line_that_is_not_a_prompt_is_rejected(line, reason):
     assert kept(line) == ([], {reason: 1})
 
 
-def test_repeated_prompts_are_dropped_also_of_earlier_answers():
+def test_repeated_prompts_are_dropped_even_across_answers():
     seen, rejected = {distinct_form("a cat on water")}, Counter()
     assert parsed("A cat, on water!\na red cat on water\na red cat on water", CAT, seen, rejected) == [
         "a red cat on water"

@@ -42,7 +42,7 @@ def test_a_layer_fitted_from_scratch_on_as_few_images_is_worse():
     assert np.mean(recalls) < mean_recall(IDEAL, TEST) - 0.05
 
 
-def test_a_layer_that_knows_nothing_is_replaced():
+def test_an_uninformative_layer_is_replaced():
     found = cross_fitted(sample((60, 30, 15, 6), 0), regularization=1.0, seed=0)
     assert mean_recall(found, TEST) > mean_recall(IDEAL, TEST) - 0.05
 

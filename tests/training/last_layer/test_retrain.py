@@ -201,7 +201,7 @@ def test_features_of_another_network_are_refused(small_set):
         )
 
 
-def test_predicted_groups_guess_what_is_unknown_and_keep_what_is_known():
+def test_predicted_groups_replace_unknown_ones_and_keep_known_ones():
     rng = np.random.default_rng(0)
     labels, attributes = rng.integers(0, 2, (2, 60))
     features = np.column_stack([labels, 4 * attributes + rng.normal(size=60) * 0.1])
@@ -284,7 +284,7 @@ def test_data_that_a_layer_cannot_learn_from_are_refused(features, given):
 @pytest.mark.parametrize(
     "wrong", [{"model": "resnet"}, {"regularization": 0}, {"regularization": "1"}, {"method": 3}, {"layer": "nowhere"}]
 )
-def test_options_that_cannot_be_are_refused_in_words(wrong):
+def test_impossible_options_are_clear_errors(wrong):
     given = {"model": nn.Linear(2, 2), "data": BLOBS, "labels": HALVES} | wrong
     with pytest.raises(OptionError):
         retrain_classifier(given.pop("model"), given.pop("data"), **given)

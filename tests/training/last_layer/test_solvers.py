@@ -161,7 +161,7 @@ def test_crt_without_anything_to_see_guesses_every_class_alike_by_hand(method):
     assert shares == pytest.approx([1 / 3] * 3, abs=0.05)
 
 
-def test_crt_finds_what_scikit_learns_class_balanced_regression_finds():
+def test_crt_agrees_with_scikit_learns_class_balanced_regression():
     """By SGD on random batches, so approximately; the existing layer has no influence."""
     problem = make_problem()
     inputs = replace(problem, features=standardized(problem.features).features)
@@ -290,7 +290,7 @@ def grouped():
     return Problem(features, labels, groups, 2, Head(rng.normal(size=(2, 5)), np.zeros(2)))
 
 
-def test_sampled_features_even_out_the_classes_and_keep_their_means():
+def test_sampled_features_balance_the_classes_and_keep_their_means():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(3), [400, 100, 5])
     features = rng.normal(0, 1, (505, 4)) + 5 * np.eye(4)[labels]

@@ -125,7 +125,7 @@ def test_a_file_that_fails_is_an_error_with_the_reason(net):
         factory_named(f"{net}:Net")
 
 
-def test_its_weights_are_its_own_affair(net):
+def test_a_custom_network_has_no_pretrained_weights(net):
     with pytest.raises(
         OptionError, match=r"no pretrained weights for .*net\.py:Net; .* or load weights in a custom network"
     ):

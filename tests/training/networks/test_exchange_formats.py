@@ -79,7 +79,7 @@ def test_a_folder_for_timm_is_loaded_by_timm(network, tmp_path):
 
 
 @pytest.mark.parametrize(("network", "head"), [("resnet8", "linear"), ("timm/resnet10t", "cosine")])
-def test_timm_is_refused_for_what_it_cannot_hold(network, head):
+def test_the_timm_format_is_refused_for_classifiers_that_it_cannot_hold(network, head):
     saved = classifier(network, side=32, head=head)
     with pytest.raises(OptionError, match="timm"):
         convert(saved, ["timm"], pictures(saved))

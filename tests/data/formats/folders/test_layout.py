@@ -183,7 +183,7 @@ def test_unlabeled_images_of_a_split_are_counted_and_noted(tmp_path):
     assert len(manifest.notes) == 2
 
 
-def test_images_are_known_by_content_whatever_they_are_called(tmp_path):
+def test_images_are_recognized_by_content_whatever_their_names(tmp_path):
     names = ["1", "2.jfif", "3.jpe", "4.JPG", "5.image", "6.jpg_large", "7.0"]
     place(tmp_path, *(f"cat/{name}" for name in names), "dog/1.png", suffix_format="JPEG")
     assert counted(tmp_path) == {"train": {"cat": 7, "dog": 1}}

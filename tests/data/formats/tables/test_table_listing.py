@@ -85,7 +85,7 @@ def test_folds_can_be_named(folder):
     ("yes", "no"), [("True", "False"), ("true", "false"), ("1", "0"), ("yes", "no"), (" YES", "No "), ("1.0", "0.0")]
 )
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
-def test_synthetic_images_of_a_table_are_counted_apart_and_never_tested_on(folder, synaug, yes, no, suffix):
+def test_synthetic_images_of_a_table_are_counted_separately_and_never_tested_on(folder, synaug, yes, no, suffix):
     rows = [(f"i/{n:03d}.png", "cat" if n < 8 else "dog", yes if n % 2 else no) for n in range(12)]
     if suffix == ".jsonl":
         lines = [json.dumps(dict(zip(("path", "label", "is_synthetic"), row, strict=True))) for row in rows]
@@ -104,7 +104,7 @@ def test_synthetic_images_of_a_table_are_counted_apart_and_never_tested_on(folde
 
 
 @pytest.mark.parametrize("name", ["Is_Synthetic", "is synthetic", "isSynthetic", "IS-SYNTHETIC", "synthetic"])
-def test_the_column_of_synthetic_images_is_known_in_any_spelling(folder, name):
+def test_the_column_of_synthetic_images_is_recognized_in_any_spelling(folder, name):
     rows = [f"i/{n:03d}.png,{'cat' if n < 6 else 'dog'},{'synthetic' if n % 3 == 0 else 'real'}" for n in range(12)]
     assert int(read_data(table(folder, f"path,label,{name}", rows)).is_synthetic.sum()) == 4
 

@@ -250,7 +250,7 @@ def stable_diffusions(stable_diffusion, tmp_path_factory):
         ("lcm", "LCM", 4, 8.0),
     ],
 )
-def test_the_command_makes_what_is_planned_with_what_the_family_needs(
+def test_the_command_generates_the_plan_with_the_needs_of_the_family(
     synaug, photos, folders, stable_diffusions, tmp_path, name, family, steps, guidance
 ):
     model = str((folders | stable_diffusions)[name])

@@ -101,12 +101,12 @@ def test_offline_without_the_model_names_the_ways_out(cache):
         find_model("someone/other", offline=True)
 
 
-def test_the_environment_variable_is_honoured(cache, monkeypatch):
+def test_the_environment_variable_is_honored(cache, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert find_model("someone/tiny").revision == COMMIT
 
 
-def test_the_hub_is_asked_for_a_commit_and_for_safe_files_only(folder, monkeypatch):
+def test_only_a_commit_and_safe_files_are_requested_from_the_hub(folder, monkeypatch):
     asked = {}
     files = [
         "model_index.json",

@@ -244,7 +244,7 @@ def test_long_and_equal_prompts_are_counted_and_a_lost_class_is_refused():
         check_prompt_length(plan, lambda text: text if len(text) < 40 else text[:9])
 
 
-def test_classes_without_rows_keep_the_template_for_what_needs_prompts_of_all():
+def test_classes_without_rows_use_the_template_if_all_classes_need_prompts():
     cat, dog = class_prompts(plan_of(cats(2)))
     assert len(cat) == 2
     assert "a photo of a dog" in dog
