@@ -214,4 +214,12 @@ def test_ambiguous_letter_case_is_not_matched():
 def test_predictions_that_no_label_has_are_refused_or_noted():
     with pytest.raises(DataError, match="no prediction is among the labels"):
         matched(["cat", "dog"], [0, 1])
+    with pytest.raises(DataError, match="no prediction is among the labels"):
+        matched(["cat", "cat"], ["0", "0"])
     assert any("1 predictions name 'cow'" in note for note in matched(["cat", "dog"], ["cat", "cow"])[1])
+
+
+def test_all_images_of_a_single_class_may_be_wrong():
+    texts, notes = matched(["cat", "cat"], ["dog", "dog"])
+    assert texts == ["dog", "dog"]
+    assert "they count as wrong" in notes[0]

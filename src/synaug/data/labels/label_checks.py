@@ -123,7 +123,7 @@ def matched_predictions(
     Booleans match 0 and 1, and predictions without an exact match ignore letter case if that is unambiguous.
 
     Raises:
-        DataError: no prediction is among the labels.
+        DataError: no prediction is among the labels, unless these are of a single class, all of which may be missed.
     """
     known, predicted = set(labels), set(predictions)
     renamed, how = _as_numbers(known, predicted), "as 0 and 1"
@@ -135,7 +135,8 @@ def matched_predictions(
         notes.append(f"Predictions were matched to the labels {how}: {before!r} was read as {after!r}.")
         predictions = predictions.map(lambda name: renamed.get(name, name))
         predicted = set(predictions)
-    if known and predicted and not known & predicted:
+    may_miss_all = len(known) == 1 and len({_is_number(name) for name in known | predicted}) == 1
+    if known and predicted and not known & predicted and not may_miss_all:
         raise DataError(
             f"{where}: no prediction is among the labels. Predictions are {_listed(sorted(predicted))}; labels are "
             f"{_listed(sorted(known))}. Write both in the same way, as names or as numbers."
@@ -144,6 +145,14 @@ def matched_predictions(
         number = int(np.isin(predictions.to_numpy(), strange).sum())
         notes.append(f"{number:,} predictions name {_listed(strange)}, which no label has; they count as wrong.")
     return predictions, notes
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _as_numbers(known: set[str], predicted: set[str]) -> dict[str, str]:
