@@ -144,7 +144,7 @@ class Rival:
         folder = find_model(model, half=self.about["dtype"] == "float16")
         with quiet():
             self.pipeline = load_pipeline(folder, getattr(torch, self.about["dtype"]))
-        solver = generator._pipeline.scheduler
+        solver = generator.pipeline.scheduler
         self.pipeline.scheduler = type(solver).from_config(solver.config)
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.to(plan.generate.device)

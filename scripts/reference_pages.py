@@ -113,7 +113,7 @@ def choices_of(annotation):
 
 
 def known_names():
-    """Return the option values that are defined by dicts in the code, so that config.py cannot list them."""
+    """Return the option values that are defined by dicts in the code, so that ``config`` cannot list them."""
     from synaug.data.benchmarks.fashion_mirrors import MIRRORS
     from synaug.synthesis.quality.gates import ALWAYS, GATES
     from synaug.training.augmentation import AUGMENTATIONS

@@ -21,6 +21,7 @@ import psutil
 import pytest
 import torch
 import typer.main
+from hypothesis import settings
 from PIL import Image
 
 from photographs import write_photographs
@@ -31,6 +32,9 @@ from synaug.recipes import make_recipe, read_recipe
 from synaug.runtime import storage
 from synaug.runtime.embedded import demo_data, demo_recipe
 from synaug.training.networks.packaged_weights import write_packaged_weights
+
+settings.register_profile("synaug", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("synaug")
 
 SLOWEST = (
     *("bench", "docs", "processes", "ray_cluster", "methods", "faults", "cli", "site", "experiment", "user_folders"),

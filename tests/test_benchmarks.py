@@ -61,7 +61,7 @@ def benchmark(request, monkeypatch):
 def test_every_stage_of_scaling_runs(benchmark, tmp_path):
     for stage in benchmark.STAGES:
         benchmark.timed(stage, tmp_path, 1000)
-        assert json.loads((tmp_path / "peak.json").read_text())["peak_mib"] > 0
+        assert 20 < json.loads((tmp_path / "peak.json").read_text())["peak_mib"] < 20_000  # in MiB, not KiB
     assert len(list((tmp_path / "export").rglob("*.png"))) == 1000
 
 
@@ -107,7 +107,6 @@ def test_the_cost_of_each_gate_is_compared_with_no_gate(benchmark, fashion):
     images = np.stack([np.asarray(read_image(few, row)) for row in range(20)])
     found = benchmark.speeds(few, images, few.labels, per_class=3)
     assert list(found["images per second"]) == ["none", *benchmark.GATES, "all"]
-    assert min(found["images per second"].values()) > 0
     assert found["images"] > 10
     assert "| none | " in benchmark.speed_table(found)
     assert found["CPU ms per image"]["all"] > found["CPU ms per image"]["broken"] > found["CPU ms per image"]["none"]

@@ -28,7 +28,8 @@ from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.train import train
 from synaug.recipes import make_recipe, with_overrides
 from synaug.run_directory import Run, RunPaths, locked_recipe
-from synaug.runtime.storage import digest
+from synaug.runtime.records import write_sealed
+from synaug.runtime.storage import digest, read_json
 from synaug.synthesis.generators.models.model_sources import find_model
 from synaug.training.checkpoint import FILE
 
@@ -104,6 +105,17 @@ def test_a_gap_missing_from_an_earlier_call_is_measured_by_the_next(finished, tm
     gap.unlink()
     train(Run.open(run), methods=["cross_entropy"])
     assert gap.read_text() == before
+
+
+def test_a_gap_measured_by_an_earlier_version_is_measured_again(finished, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    gap = RunPaths(run).gap
+    before = read_json(gap)
+    earlier = {name: value for name, value in before.items() if name not in ("seal", "revision")}
+    write_sealed(gap, earlier | {"audit": before["audit"] | {"sentence": "Unusable.", "usable": False}})
+    train(Run.open(run), methods=["cross_entropy"])
+    assert read_json(gap) == before
 
 
 def test_if_nothing_is_made_there_is_no_gap(photos, recipe, tmp_path):

@@ -112,6 +112,16 @@ def unknown(kind: str, got: object, known: Iterable[str]) -> OptionError:
     return OptionError(f"Unknown {kind} {got!r}.{hint} The nearest of {len(names):,}: {shown}.{where}")
 
 
+def first_line(error: Exception) -> str:
+    r"""Return the first line of an error of a library, without its final dot; its type if it has no text.
+
+    >>> first_line(OSError("No space left. \n  at write()")), first_line(KeyError())
+    ('No space left', 'KeyError')
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(". ")
+
+
 def columns_of(names: Sequence[str], got: str = "") -> str:
     """Return the sentence of an error that lists the columns of a table: all, or the five most like ``got`` or first.
 

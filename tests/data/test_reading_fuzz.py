@@ -18,8 +18,8 @@ from synaug.config import DataOptions
 from synaug.data.readers import read_data
 from synaug.errors import DataError
 
-FEW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-MANY = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=30, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=1000, suppress_health_check=list(HealthCheck))
 
 CLASSES = st.lists(
     st.sampled_from(["cat", "dog", "bullet_train", "7", "t-shirt", "caf\u00e9", "test-tube", "part", "N A"]),

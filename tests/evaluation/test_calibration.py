@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from synaug.errors import DataError, OptionError
@@ -28,7 +28,6 @@ def test_two_bins_by_hand():
     assert expected_calibration_error(labels=labels, probabilities=probabilities, num_bins=10) == pytest.approx(0.425)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=30))
 def test_with_one_bin_it_is_the_gap_of_the_means(pairs):
     first = np.array([share for share, _ in pairs])

@@ -46,7 +46,7 @@ def test_gaps_that_can_be_counted_by_hand():
 
 
 @pytest.mark.parametrize("name", PEERS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(rows=st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 2)), max_size=40))
 def test_two_classes_agree_with_fairlearn(name, rows):
     labels, predictions, attributes = np.array(EVERY + rows).T
@@ -57,7 +57,7 @@ def test_two_classes_agree_with_fairlearn(name, rows):
     assert ours.positive == pytest.approx(theirs)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(rows=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(0, 1)), max_size=40))
 def test_more_classes_are_each_in_turn_the_positive_one(rows):
     every = [(label, chosen, attribute) for label in range(3) for chosen in range(3) for attribute in range(2)]
@@ -101,7 +101,6 @@ def test_the_same_predictions_for_all_are_fair():
     assert report.demographic_parity_ratio.worst == report.equal_opportunity_ratio.worst == 1
 
 
-@settings(deadline=None)
 @given(st.permutations(range(3)))
 def test_renaming_attributes_changes_no_gap(order):
     labels, predictions, attributes = np.array([*EVERY, (0, 1, 2), (1, 0, 0), (1, 1, 0)]).T

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
@@ -52,7 +52,6 @@ def test_counts_of_other_classes_are_refused():
         longtail_report(labels=np.array([0]), predictions=np.array([0]), num_classes=2, class_counts=np.ones(3, int))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=40))
 def test_recalls_agree_with_scikit_learn(pairs):
     pairs = [*pairs, *((c, 0) for c in range(4))]

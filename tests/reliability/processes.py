@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from synaug.pipeline import generate as generate_stage
+from synaug.run_directory import foreign_files
 from synaug.runtime import storage
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest imports this file too
@@ -37,7 +38,7 @@ def how_far(place):
 
 def by_signal(number, run):
     """Send the signal at random moments, at least once in time, and rerun the command until it ends by itself."""
-    codes, said, stages, latest = [], [], [], run.seconds
+    codes, said, stages, foreign, latest = [], [], [], [], run.seconds
     while True:
         child = faulty.start(run.arguments, run.place)
         if len(stages) < MOST_SIGNALS:
@@ -50,8 +51,9 @@ def by_signal(number, run):
             run.begin()
             continue
         codes.append(code)
+        foreign += foreign_files(run.place / "x")
         if code == 0 or len(codes) > MOST_SIGNALS:
-            return {"codes": codes, "said": said, "stages": stages}
+            return {"codes": codes, "said": said, "stages": stages, "foreign": foreign}
         said.append(words[-300:])
         stages.append(reached)
 

@@ -2,12 +2,14 @@
 
 import contextlib
 import csv
+import datetime
 import json
 import os
 import pickle
 import resource
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,8 +31,8 @@ from synaug.runtime import storage
 from synaug.synthesis.generators.models.model_sources import find_model
 
 STRANGE = ("<script>alert(1)<&>", "=HYPERLINK(1)", "\u202egnp.tac", "😀", "é" * 127)  # the last: 254 bytes
-LONG = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
-SHORT = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=3000, suppress_health_check=list(HealthCheck))
+SHORT = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 
 
 def noise(prompts, *, seeds):
@@ -169,7 +171,8 @@ def test_strange_names_survive_the_export(strange_run, tmp_path):
 
 def test_an_export_that_is_there_already_is_left_as_it_is(strange_run, tmp_path, monkeypatch):
     with monkeypatch.context() as yesterday:
-        yesterday.setattr(export_stage, "_origin", lambda _: {"created": "2001-01-01"})
+        date = SimpleNamespace(today=lambda: datetime.date(2001, 1, 1))
+        yesterday.setattr(export_stage, "datetime", SimpleNamespace(date=date))
         export_stage.export(Run.open(strange_run), tmp_path / "out")
     before = (tmp_path / "out" / "SHA256SUMS").stat().st_mtime_ns
     export_stage.export(Run.open(strange_run), tmp_path / "out")

@@ -54,6 +54,8 @@ def wrong_ones(lines):
             found.append(f"{trial}: ended with {codes}: {line['said']}")
         if line["wrong"]:
             found.append(f"{trial}: differing {line['wrong']}")
+        if line.get("foreign"):
+            found.append(f"{trial}: its own files are called foreign: {line['foreign']}")
         words = WORDS.get(trial, "").format(**line)
         told = [said for code, said in zip(codes, line.get("said", ()), strict=False) if code > 0]
         found += [f"{trial}: does not say {words!r}: {said}" for said in told if words not in said]
@@ -95,6 +97,7 @@ def test_the_judge_detects_faults():
     line = {"trial": "sigint", "codes": [75, 0], "said": ["rerun the same command to resume"], "wrong": []}
     assert not wrong_ones([line])
     assert wrong_ones([line | {"wrong": ["x/plan.json"]}])
+    assert wrong_ones([line | {"foreign": ["choice"]}])
     assert wrong_ones([line | {"codes": [1, 0]}])
     assert wrong_ones([line | {"codes": [75, 75]}])
     assert "does not say" in wrong_ones([line | {"said": ["nothing"]}])[0]

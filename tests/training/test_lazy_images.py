@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -51,9 +54,10 @@ def test_training_is_the_same_bit_for_bit_on_both_paths(manifest, tmp_path):
 
 
 def test_large_sets_are_left_in_their_files(manifest, monkeypatch):
-    monkeypatch.setattr("synaug.training.training_set._free_memory", lambda device: 2 * 9 * 64 - 1)
+    free = SimpleNamespace(available=2 * 9 * 64 - 1)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     assert isinstance(load_training_set(manifest, image_size=8).images, ImageFiles)
-    monkeypatch.setattr("synaug.training.training_set._free_memory", lambda device: 2 * 9 * 64)
+    free.available += 1
     assert isinstance(load_training_set(manifest, image_size=8).images, torch.Tensor)
 
 

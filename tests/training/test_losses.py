@@ -189,7 +189,7 @@ def test_group_dro_over_several_steps_is_numpys():
         assert criterion.weights.tolist() == pytest.approx(weights.tolist(), rel=1e-5)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(-1, 3), min_size=4, max_size=4))
 def test_group_dro_lies_between_the_best_and_the_worst_group(groups):
     criterion = GroupDRO(4, step_size=0.5)

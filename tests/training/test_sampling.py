@@ -29,13 +29,13 @@ def order(sampler, data, **options):
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=40)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(LABELS)
 def test_an_instance_epoch_is_a_permutation(labels):
     assert sorted(order("instance", labeled(labels))) == list(range(len(labels)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(LABELS)
 def test_class_balanced_counts_differ_by_at_most_one(labels):
     drawn = np.array(labels)[order("class_balanced", labeled(labels))]
@@ -43,7 +43,7 @@ def test_class_balanced_counts_differ_by_at_most_one(labels):
     assert max(counts) - min(counts) <= 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(LABELS, st.sampled_from(list(SAMPLERS)), st.floats(0, 1))
 def test_images_of_a_class_come_equally_often_give_or_take_one(labels, sampler, share):
     data = labeled(labels)
@@ -73,7 +73,7 @@ def test_group_balanced_counts_groups_and_the_unknown_as_one_more(small_set):
     assert max(counts) - min(counts) <= 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(LABELS, st.sampled_from(list(SAMPLERS)))
 def test_drawn_counts_are_those_of_an_epoch_give_or_take_one(labels, sampler):
     data = labeled(labels)
@@ -81,7 +81,7 @@ def test_drawn_counts_are_those_of_an_epoch_give_or_take_one(labels, sampler):
     assert drawn == pytest.approx(drawn_counts(sampler, data), abs=1)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(LABELS)
 def test_class_balanced_draws_as_scikit_learns_weights_say(labels):
     weights = compute_sample_weight("balanced", labels)
@@ -108,7 +108,7 @@ def test_a_cap_that_is_not_reached_changes_nothing(small_set):
     assert order("instance", small_set, max_synthetic=0.5).tolist() == order("instance", small_set).tolist()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.01, 1), min_size=1, max_size=8), st.integers(0, 100))
 def test_quotas_sum_to_the_total_and_are_within_one_of_exact(weights, total):
     shares = np.array(weights) / sum(weights)
@@ -117,7 +117,7 @@ def test_quotas_sum_to_the_total_and_are_within_one_of_exact(weights, total):
     assert (abs(quotas - shares * total) < 1 + 1e-6).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.sampled_from(list(SAMPLERS)), st.integers(0, 30), st.integers(1, 17))
 def test_going_on_at_any_step_gives_the_same_batches(sampler, start, batch_size):
     data = labeled([0] * 8 + [1] * 3 + [2])

@@ -7,6 +7,7 @@ from .group_means import group_mean as group_mean
 from .group_means import group_mean_error as group_mean_error
 from .groups import FEW_BELOW as FEW_BELOW
 from .groups import ShotBins as ShotBins
+from .groups import cell_weights as cell_weights
 from .groups import cells_of as cells_of
 from .groups import class_counts as class_counts
 from .groups import group_ids as group_ids

@@ -1,6 +1,7 @@
 """Turn images into classifiers: each method of a table, with its training, testing and storage."""
 
 from synaug.methods.datasets import Sets, forget_sets, images_digest, load_sets, retraining_set, selected
+from synaug.methods.method import OWN, Method
 from synaug.methods.networks import check_code, check_networks, network_digests
 from synaug.methods.options import (
     check_methods,
@@ -12,7 +13,7 @@ from synaug.methods.options import (
     stage_options,
     uses_autoencoder,
 )
-from synaug.methods.registry import DEFAULT_METHODS, METHODS, OWN, Method
+from synaug.methods.registry import DEFAULT_METHODS, METHODS
 from synaug.methods.results import (
     is_current,
     is_finished,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synaug.data import cell_weights
 from synaug.runtime import threads_for, without_warnings
-from synaug.synthesis.quality import cell_weights, class_thresholds, margins
+from synaug.synthesis.quality import class_thresholds, margins
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,8 @@ from typing import Any, NotRequired, TypedDict
 from synaug.config import MethodOptions, Recipe, RetrainOptions, StageOptions, TrainOptions
 from synaug.data import Manifest
 from synaug.errors import OptionError, unknown
-from synaug.methods.registry import METHODS, OWN, Changes, Method
+from synaug.methods.method import OWN, Changes, Method
+from synaug.methods.registry import METHODS
 from synaug.run_directory import TRAINING_ENVIRONMENT
 
 REVISED = {

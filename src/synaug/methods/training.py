@@ -11,9 +11,9 @@ from synaug.config import MethodOptions, Recipe
 from synaug.errors import OutdatedCheckpointError
 from synaug.methods.datasets import Sets, retraining_data, retraining_set, selected
 from synaug.methods.judging import judged
+from synaug.methods.method import OWN, Method
 from synaug.methods.networks import check_code
 from synaug.methods.options import method_named, network_of, retrain_options, stage_options
-from synaug.methods.registry import OWN, Method
 from synaug.run_directory import CHECKPOINT_FILES, RunPaths
 from synaug.runtime import Progress, silent, storage
 

@@ -25,6 +25,7 @@ from synaug.synthesis.quality import LEAST_IMAGES, Embed, fit_features
 if TYPE_CHECKING:
     from synaug.evaluation.gap import Looks
 
+REVISION = 2  # of the measurement; 1 ignored groups, so a gap of an older revision is measured again
 IMAGES = 1000  # at most, per side, spread over the classes
 STATISTICS = "statistics of color, layout and spectrum"
 _FLAT = 0.02  # contrast below which an image counts as one color, unless real images are as flat
@@ -77,7 +78,7 @@ def write_gap(
     if not is_measured(run, digest, rejected):
         found = measured_gap(real, synthetic, recipe, progress=progress) if len(synthetic) else {}
         found = _with_rejections(found, rejected, accepted=len(synthetic))
-        write_sealed(run.gap, {"images": digest, "rejected": dict(rejected)} | found)
+        write_sealed(run.gap, {"revision": REVISION, "images": digest, "rejected": dict(rejected)} | found)
 
 
 def read_gap(run: RunPaths) -> MeasuredGap:
@@ -96,9 +97,10 @@ def read_gap(run: RunPaths) -> MeasuredGap:
 
 
 def is_measured(run: RunPaths, digest: str, rejected: Mapping[str, int]) -> bool:
-    """Return whether the gap was measured for the synthetic images with this digest and for as many rejections."""
+    """Return whether the gap was measured as today, for the images with this digest and for as many rejections."""
     found = read_gap(run)
-    return found.get("images") == digest and found.get("rejected", {}) == dict(rejected)
+    is_current = found.get("revision") == REVISION
+    return is_current and found.get("images") == digest and found.get("rejected", {}) == dict(rejected)
 
 
 def unusable(run: RunPaths) -> str:

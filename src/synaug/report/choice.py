@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from synaug.report.results_table import TITLES, is_unusable, number_or_nan, percent, spoken
+from synaug.report.results_table import is_unusable, method_title, number_or_nan, percent, spoken
 from synaug.schemas import Choice, Gain, Report
 
 METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of the worst group"}
@@ -65,7 +65,7 @@ def _chosen(choice: Choice) -> str:
         return said
     best = choice["best"] or choice["chosen"]
     return (
-        f"{said} {TITLES.get(best, best)} is {100 * own['behind']:.1f} points higher there, less than one "
+        f"{said} {method_title(best)} is {100 * own['behind']:.1f} points higher there, less than one "
         f"standard error ({_points(own['behind_error'])}), so the method without synthetic images is kept."
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from synaug.report.results_table import TITLES, number_or_nan, percent, spoken
+from synaug.report.results_table import method_title, number_or_nan, percent, spoken
 from synaug.report.rows import FoldsRow
 from synaug.schemas import CrossValidation, Difference, Report, Score
 
@@ -52,7 +52,7 @@ def cross_validation_rows(report: Report) -> list[FoldsRow]:
     methods = (report.get("cross_validation") or {}).get("methods") or {}
     return [
         {
-            "title": TITLES.get(name, name),
+            "title": method_title(name),
             "uses_synthetic": next((r["uses_synthetic"] for r in report["results"] if r["method"] == name), False),
             "cells": [(_spread(each), each["interval"]) for each in (scores["accuracy"], scores["mean_recall"])],
         }

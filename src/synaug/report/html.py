@@ -18,7 +18,7 @@ from synaug.errors import DataError
 from synaug.report import sections, svg
 from synaug.report.cross_validation import cross_validation_note, cross_validation_rows
 from synaug.report.duplicate_pairs import duplicate_pairs
-from synaug.report.results_table import TITLES, compared_methods, percent, results_table, shown_columns
+from synaug.report.results_table import TITLES, compared_methods, method_title, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
 from synaug.runtime import duration_in_words, storage
@@ -95,8 +95,8 @@ def make_report(report: Mapping[str, object], *, images: ReportImages | None = N
         rows=rows,
         folds=cross_validation_rows(content),
         folds_note=cross_validation_note(content),
-        before=sections.title(before),
-        after=sections.title(after),
+        before=method_title(before),
+        after=method_title(after),
         facts=sections.facts(content, before, after),
         recalls=sections.recall_rows(content, before, after),
         counts=sections.count_rows(content),
@@ -106,7 +106,7 @@ def make_report(report: Mapping[str, object], *, images: ReportImages | None = N
         confusions=sections.confusions(content, (before, after)),
         curves=svg.curve(curves, title="Training loss") if curves else None,
         curve_ends=svg.curve_range(curves),
-        curve_names=[sections.title(name) for name in curves],
+        curve_names=[method_title(name) for name in curves],
         costs=sections.costs(content),
         times=[(row.title, seconds[row.method]) for row in rows if row.method in seconds],
         groups=sections.groups(content),

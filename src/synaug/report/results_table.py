@@ -76,7 +76,7 @@ def results_table(results: Sequence[Result]) -> list[ResultRow]:
     return [
         ResultRow(
             method=method,
-            title=TITLES.get(method, method),
+            title=method_title(method),
             num_seeds=len(runs),
             means=means[method],
             deviations={column: deviation(_values(runs, column)) for column in COLUMNS},
@@ -122,6 +122,11 @@ def compared_methods(report: Report) -> tuple[str | None, str | None]:
 def is_unusable(report: Report) -> bool:
     """Return whether the report's audit found the synthetic images unusable for training."""
     return not (report.get("audit") or {}).get("usable", True)
+
+
+def method_title(method: str | None) -> str:
+    """Return the title of a method in the report; empty without a method."""
+    return "" if method is None else TITLES.get(method, method)
 
 
 def spoken(method: str | None) -> str:

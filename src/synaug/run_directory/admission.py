@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 from collections.abc import Mapping
 
@@ -12,7 +11,7 @@ from synaug.recipes import make_recipe
 from synaug.run_directory.lock_file import SCHEMA_VERSION, LockFile, change_lock, read_lock, replace_recipe
 from synaug.run_directory.option_changes import changed_options, may_resume, way_out
 from synaug.run_directory.paths import RunPaths
-from synaug.runtime import machine
+from synaug.runtime import installed_version, machine
 from synaug.runtime.records import write_sealed
 from synaug.runtime.security import redacted
 
@@ -46,7 +45,7 @@ def write_lock(
         "source": source,
         "data_digest": data_digest,
         "recipe": recipe.model_dump(mode="json"),
-        "versions": {name: _version(name) for name in LIBRARIES} | {"python": platform.python_version()},
+        "versions": {name: installed_version(name) for name in LIBRARIES} | {"python": platform.python_version()},
         "machine": machine(),
     }
     if not run.lock_file.exists():
@@ -77,10 +76,3 @@ def _typed(value: object) -> str:
 def _in_short(differences: list[str]) -> str:
     more = len(differences) - _SHOWN_DIFFERENCES
     return "; ".join(differences[:_SHOWN_DIFFERENCES]) + (f"; and {more} more" if more > 0 else "")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None

@@ -13,13 +13,13 @@ from synaug.runtime.files import component, directories
 ENTRIES = {
     "plan.json", "data.parquet", "synaug.lock.json", "predictions.csv", "report.json", "report.html",
     "gap.json", "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model",
-    "fitted-model.safetensors", "choice.json", "autoencoded", "paid", "cross-validation.json", "cross-validation",
-    "amount.json",
+    "fitted-model.safetensors", "choice", "choice.json", "autoencoded", "paid", "cross-validation.json",
+    "cross-validation", "amount.json",
 }  # fmt: skip
 """Names that synaug uses at the top of a run directory."""
 _FOLDERS = (
     "tracking", "checkpoints", "synthetic", "rejected", "journal", "review", "fitted-model", "autoencoded", "paid",
-    "cross-validation",
+    "cross-validation", "choice",
 )  # fmt: skip
 CHECKPOINT_FILES = (
     "result.json", "predictions.csv", "gap.json", "classifier.safetensors", "training.safetensors", "training.csv",
@@ -58,6 +58,11 @@ class RunPaths:
     @property
     def choice(self) -> Path:
         return self.path / "choice.json"
+
+    @property
+    def choosing(self) -> Path:
+        """The folder with training states of an unfinished choice."""
+        return self.path / "choice"
 
     @property
     def cross_validation(self) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from synaug.errors import DataError
+from synaug.errors import DataError, first_line
 from synaug.run_directory.paths import RunPaths
 from synaug.runtime.files import directories
 from synaug.runtime.security import shell_word
@@ -31,7 +31,7 @@ def read_table(path: Path, columns: Mapping[str, type], run: RunPaths) -> pd.Dat
             raise ValueError("it has no rows")
     except ValueError as error:  # every error of pandas about a damaged table, and bytes that are not text
         raise DataError(
-            f"{path} is damaged: {str(error).splitlines()[0]}. Remove the folder {path.parent} and train again: "
+            f"{path} is damaged: {first_line(error)}. Remove the folder {path.parent} and train again: "
             f"synaug retrain {shell_word(run.path)}"
         ) from error
     return table

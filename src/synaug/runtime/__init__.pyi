@@ -22,6 +22,7 @@ from .embedded import ASSETS as ASSETS
 from .embedded import demo_data as demo_data
 from .embedded import demo_recipe as demo_recipe
 from .libraries import can_train as can_train
+from .libraries import installed_version as installed_version
 from .libraries import missing_library as missing_library
 from .libraries import needs_libraries as needs_libraries
 from .memory import is_out_of_memory as is_out_of_memory

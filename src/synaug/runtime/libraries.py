@@ -6,6 +6,7 @@ Counting, planning, evaluating and reviewing need none of them. torch and its co
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -37,6 +38,14 @@ Result = TypeVar("Result")
 def can_train() -> bool:
     """Return whether all libraries for generating and training are installed; imports none of them."""
     return all(importlib.util.find_spec(name) is not None for name in TRAINING)
+
+
+def installed_version(name: str) -> str | None:
+    """Return the version of an installed distribution, such as ``scikit-learn``; None if it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def missing_library(error: ImportError, needed_by: str = "This") -> MissingLibraryError | None:

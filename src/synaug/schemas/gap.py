@@ -79,6 +79,7 @@ class Audit(TypedDict, total=False):
 class MeasuredGap(TypedDict, total=False):
     """The digest of the synthetic images, the rejections by reason and, if there are any, the gap and the audit."""
 
+    revision: int
     images: str
     rejected: dict[str, int]
     gap: Annotated[Gap, empty_or_with("features", "overall", "per_class")]

@@ -30,12 +30,19 @@ def crop_and_flip(images: Tensor, *, padding: int, flip: bool, rng: np.random.Ge
     mirrored = rng.random(num) < 0.5 if flip else np.zeros(num, bool)
     padded = F.pad(images, [padding] * 4) if padding else images
     if images.device.type == "cpu":
-        return _windows_by_slices(padded, offsets, mirrored, size=images.shape[2:])
-    return _windows_by_gather(padded, offsets, mirrored, size=images.shape[2:])
+        return windows_by_slices(padded, offsets, mirrored, size=images.shape[2:])
+    return windows_by_gather(padded, offsets, mirrored, size=images.shape[2:])
 
 
-def _windows_by_slices(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
-    """Return each image's window on a CPU: one copy per image, since a gather is slow there."""
+def windows_by_slices(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
+    """Return each image's window on a CPU: one copy per image, since a gather is slow there.
+
+    Args:
+        padded: images of shape ``(N, C, H, W)``.
+        offsets: of the windows' upper left corners, down then right, shape ``(2, N)``.
+        mirrored: whether the window is mirrored, bool of shape ``(N,)``.
+        size: height, width of the windows.
+    """
     (height, width), source = size, padded.numpy()
     result = np.empty((*source.shape[:2], height, width), source.dtype)
     for place, (image, down, right, turned) in enumerate(
@@ -46,8 +53,8 @@ def _windows_by_slices(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray
     return torch.from_numpy(result)
 
 
-def _windows_by_gather(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
-    """Return each image's window with one gather, which is fast on a GPU."""
+def windows_by_gather(padded: Tensor, offsets: np.ndarray, mirrored: np.ndarray, *, size: Sequence[int]) -> Tensor:
+    """Return the same windows as ``windows_by_slices`` with one gather, which is fast on a GPU."""
     down, right = to_device(offsets, padded.device)
     windows = padded.unfold(2, size[0], 1).unfold(3, size[1], 1)
     result = windows[torch.arange(len(padded), device=padded.device), :, down, right]

@@ -142,10 +142,17 @@ def test_splits_of_which_none_is_known(tmp_path):
 
 def test_a_row_that_names_a_file_elsewhere_is_refused(tmp_path, save_image):
     secret = save_image(tmp_path / "secret.png")
-    data = datasets.Dataset.from_dict({"image": [str(secret), str(secret)], "label": ["a", "b"]})
-    data = data.cast_column("image", datasets.Image(decode=False))
+    stored = {"bytes": None, "path": str(secret)}  # save_to_disk would store the content of an image instead
+    text = datasets.Value("string")
+    features = datasets.Features({"image": {"bytes": datasets.Value("binary"), "path": text}, "label": text})
+    data = datasets.Dataset.from_dict({"image": [stored, stored], "label": ["a", "b"]}, features=features)
+    data.save_to_disk(str(tmp_path / "saved"))
+    about = tmp_path / "saved" / "dataset_info.json"
+    content = storage.read_json(about)
+    content["features"]["image"] = {"_type": "Image"}
+    storage.write_json(about, content)
     with pytest.raises(DataError, match=r"names the file .*secret\.png, which it does not contain"):
-        huggingface._listing(data, DataOptions(), tmp_path / "saved", folder=tmp_path / "saved")
+        read_data(tmp_path / "saved")
 
 
 def test_a_damaged_saved_data_set(tmp_path):

@@ -4,9 +4,7 @@ import contextlib
 import io
 import sys
 import threading
-import time
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -210,29 +208,6 @@ def test_wide_values_are_converted_by_strips_as_if_at_once(height, mode, most):
     image = Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode]))
     whole = np.asarray(image, np.float64) * (255 / most)
     assert np.array_equal(np.asarray(plain_mode(image)), np.clip(whole, 0, 255).round().astype(np.uint8))
-
-
-def test_threads_decode_no_more_pixels_at_a_time_than_are_allowed(monkeypatch):
-    room, most, lock = codec._Room(100), [], threading.Lock()
-    inside: list[int] = []
-
-    def work(pixels):
-        with room.of(pixels):
-            with lock:
-                inside.append(pixels)
-                most.append(sum(inside))
-            time.sleep(0.002)
-            with lock:
-                inside.remove(pixels)
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(work, [100, 1, 60, 50, 30, 100, 99, 1] * 5))
-    assert max(most) <= 100
-    assert sorted(set(most))[-1] > 1
-    data = saved(Image.new("L", (10, 5)))
-    monkeypatch.setattr(codec, "_room", codec._Room(50))
-    assert decoded(data).size == (10, 5)
-    assert decoded(data).size == (10, 5)  # the memory was released
 
 
 # ---------------------------------------------------------------- every mode and format

@@ -11,6 +11,7 @@ import time
 from importlib import resources
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 import chromium
@@ -131,7 +132,8 @@ def test_no_other_http_method_is_served(server):
 
 
 def test_the_server_listens_on_loopback_only(server):
-    assert server._server.server_address[0] == "127.0.0.1"
+    listening = [each.laddr for each in psutil.Process().net_connections("inet") if each.status == psutil.CONN_LISTEN]
+    assert [place.ip for place in listening if place.port == server.port] == ["127.0.0.1"]
 
 
 def test_a_port_in_use_names_the_option(synaug, server, run):

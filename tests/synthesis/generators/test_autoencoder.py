@@ -1,12 +1,13 @@
 """Test real images through the embedded generator's autoencoder: once, stored, resumed, and close to the originals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from PIL import Image
 
 from synaug.config import Recipe
-from synaug.data.manifest import read_image
-from synaug.errors import Interrupted, OptionError
+from synaug.data.manifest import from_arrays, read_image
+from synaug.errors import EnvironmentFault, Interrupted, OptionError
 from synaug.pipeline import prepare as plan_stage
 from synaug.recipes import with_overrides
 from synaug.runtime import signals
@@ -37,11 +38,13 @@ def test_each_real_image_has_a_twin_that_is_like_it_and_not_equal(planned, tmp_p
     assert 0.5 < np.diag(distances).mean() < 20
 
 
-def test_existing_images_are_not_computed_again(planned, tmp_path, monkeypatch):
+def test_existing_images_are_not_computed_again(planned, tmp_path):
     plan, real = planned
     autoencode(plan, real, tmp_path)
-    monkeypatch.setattr(autoencoder, "_autoencoder", lambda *_: pytest.fail("loaded again"))
-    autoencode(plan, real, tmp_path)
+    without_model = replace(plan, options=plan.options.model_copy(update={"model": str(tmp_path / "missing")}))
+    autoencode(without_model, real, tmp_path)
+    with pytest.raises(EnvironmentFault, match="missing"):  # so the call above has not tried to load it
+        autoencode(without_model, real, tmp_path / "other")
 
 
 def test_an_interrupted_call_resumes_with_the_same_images(planned, tmp_path, monkeypatch):
@@ -67,6 +70,6 @@ def test_images_of_another_model_are_not_mixed_in(planned, tmp_path):
 
 def test_a_wide_image_keeps_its_size(planned, tmp_path):
     plan, _ = planned
-    reconstruct = autoencoder._autoencoder(plan, "cpu")
-    (image,) = reconstruct([Image.fromarray(np.full((28, 61, 3), 90, np.uint8))])
-    assert image.size == (61, 28)
+    wide = from_arrays(np.full((1, 28, 61, 3), 90, np.uint8), [0], class_names=["x"])
+    autoencode(plan, wide, tmp_path)
+    assert read_image(autoencoded_manifest(plan, wide, tmp_path), 0).size == (61, 28)

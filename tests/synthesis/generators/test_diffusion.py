@@ -14,8 +14,10 @@ from PIL import Image
 from synaug.config import GenerateOptions
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime.quiet import quiet, without_warnings
-from synaug.synthesis.generators import diffusion
+from synaug.synthesis.generators import prompt_embeddings
+from synaug.synthesis.generators.diffusion import DiffusionGenerator, Settings
 from synaug.synthesis.generators.loading import load_generator
+from synaug.synthesis.generators.models import family_of
 
 PROMPTS = ["a photo of a bag", "a photo of a coat", "a photo of a bag"]
 
@@ -45,7 +47,7 @@ def test_the_same_batch_gives_the_same_bytes(generator):
 def test_a_given_batch_size_is_the_shape_of_every_batch(stable_diffusion):
     generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=4))
     shapes = []
-    generator._pipeline.vae.decoder.register_forward_pre_hook(lambda _m, args: shapes.append(len(args[0])))
+    generator.pipeline.vae.decoder.register_forward_pre_hook(lambda _m, args: shapes.append(len(args[0])))
     whole = pixels(generator([*PROMPTS, PROMPTS[0]], seeds=[1, 2, 3, 4]))
     assert (pixels(generator(PROMPTS[1:2], seeds=[2])) == whole[1:2]).all()
     assert len(generator(PROMPTS * 2, seeds=range(6))) == 6
@@ -67,7 +69,7 @@ def test_it_equals_the_plain_pipeline(generator, stable_diffusion):
 
 def test_weights_lie_channels_last(generator):
     """The fast layout; a test above shows that it changes no image, since the plain pipeline uses the other one."""
-    for network in (generator._pipeline.unet, generator._pipeline.vae):
+    for network in (generator.pipeline.unet, generator.pipeline.vae):
         wide = [value for value in network.parameters() if value.dim() == 4 and min(value.shape[1:]) > 1]
         assert len(wide) > 3
         assert all(value.is_contiguous(memory_format=torch.channels_last) for value in wide)
@@ -88,7 +90,7 @@ def test_compiled_it_makes_the_same_images(generator, stable_diffusion):
 def test_each_distinct_prompt_is_encoded_once(stable_diffusion):
     generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
     sizes = []
-    generator._pipeline.text_encoder.register_forward_pre_hook(
+    generator.pipeline.text_encoder.register_forward_pre_hook(
         lambda _m, args, kwargs: sizes.append(len(args[0])), with_kwargs=True
     )
     generator(PROMPTS * 3, seeds=range(9))
@@ -99,7 +101,7 @@ def test_each_distinct_prompt_is_encoded_once(stable_diffusion):
 def test_without_guidance_there_is_one_pass(stable_diffusion):
     generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", guidance=1.0, steps=1))
     sizes = []
-    generator._pipeline.unet.register_forward_pre_hook(lambda _m, args: sizes.append(len(args[0])))
+    generator.pipeline.unet.register_forward_pre_hook(lambda _m, args: sizes.append(len(args[0])))
     generator(PROMPTS, seeds=[1, 2, 3])
     assert sizes == [3]
 
@@ -132,7 +134,7 @@ def test_an_image_that_is_not_finite_is_a_problem_and_not_black(stable_diffusion
         output[1, 0, 0, 0] = float("inf")
         return output
 
-    generator._pipeline.vae.decoder.register_forward_hook(broken, prepend=True)
+    generator.pipeline.vae.decoder.register_forward_hook(broken, prepend=True)
     made = generator(PROMPTS, seeds=[1, 2, 3])
     assert [each.problem for each in made] == [None, "non_finite", None]
     assert made[1].image is None
@@ -144,42 +146,46 @@ CPU_IS_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAlloca
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("no more"), CPU_IS_FULL, MemoryError()])
 def test_out_of_memory_halves_the_batch_and_changes_no_image(generator, stable_diffusion, error):
     small = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
-    run = small._batch
 
-    def batch(prompts, seeds, images):
-        if len(prompts) > 2:
+    def fail_above_two_images(_module, args):
+        if len(args[0]) > 2 * 2:  # with guidance, each image is there twice
             raise error
-        return run(prompts, seeds, images)
 
-    small._batch = batch
+    small.pipeline.unet.register_forward_pre_hook(fail_above_two_images)
     got = pixels(small(PROMPTS, seeds=[1, 2, 3])).astype(int)
     assert small.batch_size == 2
     assert np.abs(got - pixels(generator(PROMPTS, seeds=[1, 2, 3]))).max() <= 1
 
 
-def test_the_batch_grows_while_memory_is_left_and_never_again_after_it_ran_out(stable_diffusion, monkeypatch):
-    generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=2, steps=1))
-    generator._may_grow = True
-    shares = iter([0.1, 0.3, 0.6])
-    monkeypatch.setattr(diffusion, "_memory_share", lambda _device: next(shares))
-    generator(["bag"] * (2 + 4 + 8), seeds=range(14))
-    assert generator.batch_size == 8
-    generator._halve(RuntimeError())
-    generator(["bag"] * 4, seeds=range(4))
-    assert generator.batch_size == 4
+def test_the_batch_grows_while_memory_of_the_device_is_left(generator, monkeypatch):
+    settings = Settings(
+        steps=1, guidance=1.0, size=None, batch_size=2, batch_may_vary=True, batch_may_grow=True, strength=0.5,
+        negative_prompt="",
+    )  # fmt: skip
+    growing = DiffusionGenerator(generator.pipeline, settings, family=family_of("StableDiffusionPipeline"), about={})
+    used = iter([10, 30, 60])
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda _device: next(used))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (0, 100))
+    growing(["bag"] * (2 + 4 + 8), seeds=range(14))
+    assert growing.batch_size == 8
 
 
 def test_a_batch_size_that_was_given_does_not_grow(generator, stable_diffusion):
-    assert not load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=2))._may_grow
-    assert not generator._may_grow
+    assert not load_generator(str(stable_diffusion), GenerateOptions(device="cpu", batch_size=2)).batch_may_grow
+    assert not generator.batch_may_grow  # on a CPU
 
 
-def test_embedded_prompts_are_bounded_in_bytes(stable_diffusion, monkeypatch):
+@pytest.mark.parametrize(("most", "encodings"), [(1, 3), (1 << 20, 2)])
+def test_embedded_prompts_are_bounded_in_bytes(stable_diffusion, monkeypatch, most, encodings):
     generator = load_generator(str(stable_diffusion), GenerateOptions(device="cpu", steps=1))
-    monkeypatch.setattr(diffusion, "_MAX_EMBEDDED", 1)
+    monkeypatch.setattr(prompt_embeddings, "MAX_BYTES", most)
+    calls = []
+    generator.pipeline.text_encoder.register_forward_pre_hook(
+        lambda _m, args, kwargs: calls.append(len(args[0])), with_kwargs=True
+    )
     for word in ("bag", "coat", "bag"):
         generator([word], seeds=[0])
-        assert [prompt for prompt, _ in generator._embedded] == [word]
+    assert len(calls) == 2 * encodings  # each of a prompt and of its empty counterpart
 
 
 @pytest.mark.parametrize("error", [torch.cuda.OutOfMemoryError("no more"), CPU_IS_FULL])
@@ -189,7 +195,7 @@ def test_out_of_memory_at_one_image_is_an_error(stable_diffusion, error):
     def full(*_):
         raise error
 
-    generator._batch = full
+    generator.pipeline.unet.register_forward_pre_hook(full)
     with pytest.raises(EnvironmentFault, match="not enough memory for a single image"):
         generator(PROMPTS, seeds=[1, 2, 3])
 

@@ -52,7 +52,7 @@ def test_the_adapter_alone_on_the_model_is_the_fitted_model(fitted_plan, real, s
     adapted = load_generator(str(stable_diffusion), GenerateOptions(device="cpu"))
     plain = np.asarray(adapted(["a bag"], seeds=[1])[0].image, int)
     with quiet():
-        adapted._pipeline.load_lora_weights(folder / "adapter")
+        adapted.pipeline.load_lora_weights(folder / "adapter")
     one, other = (np.asarray(each(["a bag"], seeds=[1])[0].image, int) for each in (merged, adapted))
     assert np.abs(one - other).max() <= 1
     assert np.abs(one - plain).max() > 1

@@ -24,7 +24,6 @@ ANY = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=12
 NAMES = st.lists(NEAR | ANY, min_size=2, max_size=8, unique=True)
 
 
-@settings(deadline=None)
 @given(NAMES)
 def test_safe_names_differ_on_every_file_system(names):
     safe = safe_names(tuple(names))
@@ -69,7 +68,7 @@ def plan_of(class_names, attribute_names=(), target=3):
     return make_plan(manifest, options=options, generate=GenerateOptions(), encoding=Encoding(), image_size=(2, 2))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(NAMES, NAMES)
 def test_groups_and_ids_differ(class_names, attribute_names):
     plan = plan_of(class_names, attribute_names)
@@ -115,7 +114,6 @@ def test_a_plan_that_somebody_changed_is_refused(tmp_path, old, new):
 # ---------------------------------------------------------------- files of an export
 
 
-@settings(deadline=None)
 @given(st.lists(NEAR | ANY, min_size=1, max_size=8, unique=True))
 def test_files_of_an_export_differ(ids):
     assert_files_differ(ids)
@@ -137,7 +135,6 @@ def assert_files_differ(ids):
 # ---------------------------------------------------------------- methods and arms
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text("ab-01", min_size=1, max_size=5), st.integers(0, 20)), unique=True, max_size=8))
 def test_results_of_methods_and_seeds_are_in_separate_folders(pairs):
     run = RunPaths(Path("run"))

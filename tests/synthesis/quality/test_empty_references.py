@@ -32,7 +32,7 @@ def manifest(images, *, num_classes, num_test=0):
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     name=st.sampled_from(sorted(GATES)),
     colors=st.tuples(*[st.sampled_from(COLORS)] * 3),

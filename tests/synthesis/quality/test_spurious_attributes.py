@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 
 from synaug.config import QualityOptions, Recipe
+from synaug.data import cell_weights
 from synaug.data.manifest import from_arrays, read_image
 from synaug.methods.judging import judged
 from synaug.pipeline.measure_gap import measured_gap
-from synaug.synthesis.quality.cell_weights import cell_weights
 from synaug.synthesis.quality.gates import GATES, Candidate, References
 from synaug.training.training_set import make_training_set
 

@@ -18,13 +18,13 @@ from synaug.training.last_layer.feature_sampling import balanced_by_sampling
 from synaug.training.last_layer.logistic import (
     DFR_INVERSE_STRENGTHS,
     DFR_REFITS,
-    _sparse_fit,
     logistic,
+    sparse_logistic,
     standardized,
     warm_logistic,
 )
 from synaug.training.last_layer.problem import Head, Problem, balanced_rows, mean_recall
-from synaug.training.last_layer.sgd import RADII, _within
+from synaug.training.last_layer.sgd import RADII, trained_within
 from synaug.training.last_layer.solvers import METHODS, WITHOUT_REGULARIZATION, nearest_class_mean, tau_norm
 
 
@@ -193,7 +193,7 @@ def test_lws_finds_the_scales_that_scipy_finds():
 def test_a_ball_that_holds_every_row_leaves_the_layer_trained_on():
     problem = make_problem()
     free = METHODS["crt_warm"](problem, regularization=1.0, seed=0)
-    assert _within(1e9, problem, regularization=1.0, seed=0).weight.tolist() == free.weight.tolist()
+    assert trained_within(1e9, problem, regularization=1.0, seed=0).weight.tolist() == free.weight.tolist()
 
 
 def test_lws_only_scales_the_rows():
@@ -217,7 +217,7 @@ def test_max_norm_keeps_the_rows_inside_the_ball_chosen_on_validation_images(mon
         assert np.linalg.norm(head.weight, axis=1).max() <= factor * radius * (1 + 1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=50))
 def test_balanced_rows_are_distinct_and_as_many_of_each_group(groups):
     rows = balanced_rows(np.array(groups), np.random.default_rng(0))
@@ -248,7 +248,7 @@ def test_a_sparse_fit_of_three_classes_gives_the_scores_of_scikit_learns_one_aga
     inputs = standardized(problem.features).features
     one = LogisticRegression(C=0.3, l1_ratio=1.0, solver="liblinear", max_iter=5000, tol=1e-3, random_state=0)
     theirs = OneVsRestClassifier(one).fit(inputs, problem.labels).decision_function(inputs)
-    assert _sparse_fit(inputs, problem.labels, 0.3, 0).logits(inputs) == pytest.approx(theirs)
+    assert sparse_logistic(inputs, problem.labels, 0.3, 0).logits(inputs) == pytest.approx(theirs)
 
 
 def test_dfr_chooses_its_strength_on_the_validation_images(monkeypatch):
@@ -259,7 +259,7 @@ def test_dfr_chooses_its_strength_on_the_validation_images(monkeypatch):
         asked.append(strength)
         return Head(np.zeros((3, 5)), np.array([0.0, 0.0, 1.0]) if strength == 0.1 else np.zeros(3))
 
-    monkeypatch.setattr("synaug.training.last_layer.logistic._sparse_fit", fit)
+    monkeypatch.setattr("synaug.training.last_layer.logistic.sparse_logistic", fit)
     rare = make_problem().rows(np.arange(80, 86))
     METHODS["dfr"](replace(make_problem(), validation=rare), regularization=1.0, seed=0)
     assert asked[:7] == list(DFR_INVERSE_STRENGTHS)

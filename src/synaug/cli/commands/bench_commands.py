@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,7 @@ def bench(
 
     Example:  synaug bench demo --table --format latex
     """
-    from synaug.bench import QUESTIONS, collect, experiment_names, read_experiment, run_bench
+    from synaug.bench import collect, experiment_names, read_experiment, run_bench
     from synaug.bench import status as grid_status
     from synaug.bench.experiments import PHOTOS
     from synaug.bench.table_formats import FORMATS, formatted
@@ -59,11 +60,7 @@ def bench(
     if name is None:
         if not known:
             raise OptionError(f"Name an experiment: {', '.join(experiment_names())}, or a recipe file.")
-        if as_json:
-            print_json(experiment_names())
-        else:
-            lines = [f"{name:18}{QUESTIONS[name]}" for name in experiment_names()]
-            print_text("\n".join([*lines, "Arms and methods of one: synaug bench NAME --list"]))
+        _list_experiments(as_json=as_json)
         return
     if name == PHOTOS:
         if table_format != "markdown":
@@ -74,11 +71,7 @@ def bench(
     folder = out or Path("runs") / f"bench-{Path(name).stem}{'-quick' if quick else ''}"
     numbers = range(seeds or (1 if quick else 3))
     if known:
-        rows = {arm: list(options.methods) for arm, options in chosen.arms.items()}
-        if as_json:
-            print_json(rows)
-        else:
-            print_text("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in rows.items()))
+        _list_rows({arm: options.methods for arm, options in chosen.arms.items()}, as_json=as_json)
         return
     if progress_only:
         cells = grid_status(chosen, folder, seeds=numbers)
@@ -97,9 +90,27 @@ def bench(
     if as_json:
         print_json(content)
     else:
-        print_text(
-            formatted(content, table_format).rstrip("\n") if table_format == "csv" else formatted(content, table_format)
-        )
+        text = formatted(content, table_format)
+        print_text(text.rstrip("\n") if table_format == "csv" else text)
+
+
+def _list_experiments(*, as_json: bool) -> None:
+    """Print the names of the experiments, each with its question."""
+    from synaug.bench import QUESTIONS, experiment_names
+
+    if as_json:
+        print_json(experiment_names())
+    else:
+        lines = [f"{name:18}{QUESTIONS[name]}" for name in experiment_names()]
+        print_text("\n".join([*lines, "Arms and methods of one: synaug bench NAME --list"]))
+
+
+def _list_rows(arms: Mapping[str, Sequence[str]], *, as_json: bool) -> None:
+    """Print the arms of an experiment, each with its rows."""
+    if as_json:
+        print_json({arm: list(methods) for arm, methods in arms.items()})
+    else:
+        print_text("\n".join(f"{arm}: {', '.join(methods)}" for arm, methods in arms.items()))
 
 
 def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
@@ -107,11 +118,7 @@ def _bench_photographs(seeds: int, *, known: bool, as_json: bool) -> None:
     from synaug.bench.photographs import ROWS, markdown_of, run_photographs
 
     if known:
-        rows = {"photos": list(ROWS)}
-        if as_json:
-            print_json(rows)
-        else:
-            print_text(f"photos: {', '.join(ROWS)}")
+        _list_rows({"photos": list(ROWS)}, as_json=as_json)
         return
     with session() as progress:
         content = run_photographs(seeds=seeds, progress=progress)

@@ -26,7 +26,7 @@ from synaug.cli.shared_options import (
     Trust,
 )
 from synaug.errors import DataError, OptionError
-from synaug.runtime import counted
+from synaug.runtime import Progress, counted
 
 
 def count(
@@ -137,11 +137,9 @@ def export(
 
     Example:  synaug export photos-balanced --out photos-shards --shards 1000
     """
+    from synaug.cli.printing import result_lines
     from synaug.data.export import checked_token, push_folder
-    from synaug.pipeline import export as export_stage
-    from synaug.pipeline.classifier.export_classifier import export_classifier
     from synaug.pipeline.preview import preview_export
-    from synaug.report import data_usage_lines, usage_lines
     from synaug.run_directory import Run
 
     wanted = [name.strip() for name in formats.split(",")] if formats else []
@@ -162,23 +160,38 @@ def export(
         checked_token(push_to_hub)  # before the work, not after it
     with session(trust=trust) as progress:
         if classifier is None:
-            export_stage.export(Run.open(run), out, license=license, progress=progress)
-            usage = data_usage_lines(out)
+            usage = _export_data(run, out, license=license, progress=progress)
         else:
-            export_classifier(run, out, method=classifier, license=license or "unknown", formats=wanted)
-            usage = usage_lines(out)
+            usage = _export_classifier(run, out, method=classifier, license=license, formats=wanted)
         if push_to_hub is not None:
             kind: Literal["dataset", "model"] = "dataset" if classifier is None else "model"
             facts["repository"] = push_folder(out, push_to_hub, kind=kind, private=private)
     if as_json:
         print_json(facts)
         return
-    from synaug.cli.printing import result_lines
-
     print_text(f"{out}: written.")
     if push_to_hub is not None:
         print_text(facts["repository"])
     result_lines.show_usage(usage)
+
+
+def _export_data(run: Path, out: Path, *, license: str | None, progress: Progress) -> list[str]:
+    """Write the balanced set, and return the lines of code that use it."""
+    from synaug.pipeline.export import export as export_set
+    from synaug.report import data_usage_lines
+    from synaug.run_directory import Run
+
+    export_set(Run.open(run), out, license=license, progress=progress)
+    return data_usage_lines(out)
+
+
+def _export_classifier(run: Path, out: Path, *, method: str, license: str | None, formats: Sequence[str]) -> list[str]:
+    """Write the classifier of a method, and return the lines of code that use it."""
+    from synaug.pipeline.classifier.export_classifier import export_classifier
+    from synaug.report import usage_lines
+
+    export_classifier(run, out, method=method, license=license or "unknown", formats=formats)
+    return usage_lines(out)
 
 
 def _export_shards(exported: Path, out: Path, per_shard: int, *, taken: Sequence[Any], as_json: bool) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from synaug.data.export.digests import DIGESTS, read_digests
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.errors import EnvironmentFault, OptionError, first_line
 from synaug.runtime import MARKER, listed
 from synaug.runtime.files import directories
 
@@ -51,10 +51,10 @@ def push_folder(folder: Path, repository: str, *, kind: Kind, private: bool = Fa
     except OptionError:
         raise
     except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise EnvironmentFault(
-            f"{folder} is written, but could not be uploaded to {repository}: {first}. Check the network and that "
-            f"the token may write there, then send it with: hf upload {repository} {folder} --repo-type {kind}"
+            f"{folder} is written, but could not be uploaded to {repository}: {first_line(error)}. Check the "
+            "network and that the token may write there, then send it with: "
+            f"hf upload {repository} {folder} --repo-type {kind}"
         ) from error
     return str(url)
 

@@ -13,6 +13,7 @@ from synaug.data.export.digests import DIGESTS, read_digests
 from synaug.data.export.writer import CARD
 from synaug.data.formats import SECOND_HEAD
 from synaug.data.manifest import SPLITS
+from synaug.errors import first_line
 from synaug.runtime import MARKER, Progress, counted, left_over, silent, stop_here, storage
 from synaug.runtime.files import directories
 
@@ -113,7 +114,7 @@ def _datasets_problems(folder: Path, images: dict[str, list[str]]) -> list[str]:
         with storage.scratch_folder("verify") as cache:
             return _loaded_problems(datasets.load_dataset(str(folder), cache_dir=str(cache)), images)
     except Exception as error:  # each kind of damage raises its own type
-        return [f"datasets cannot load the folder: {str(error).splitlines()[0] if str(error) else error!r}"]
+        return [f"datasets cannot load the folder: {first_line(error)}."]
     finally:
         if not hides_bars:
             datasets.enable_progress_bars()

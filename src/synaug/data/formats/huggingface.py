@@ -20,7 +20,7 @@ from synaug.data.formats.listing import Listing
 from synaug.data.formats.tables import PATH_COLUMNS, Content, Table, list_rows
 from synaug.data.images import file_bytes
 from synaug.data.manifest import Quarantined
-from synaug.errors import DataError, EnvironmentFault
+from synaug.errors import DataError, EnvironmentFault, first_line
 from synaug.runtime import missing_library, storage
 from synaug.runtime.files import directories
 
@@ -66,7 +66,7 @@ def list_hub(source: Path, options: DataOptions) -> Listing:
         try:
             loaded = datasets.load_dataset(str(folder), name=options.subset, cache_dir=str(cache))
         except Exception as error:  # each kind of damage raises its own type
-            raise DataError(f"The data set {source} cannot be read: {_first_line(error)}.") from error
+            raise DataError(f"The data set {source} cannot be read: {first_line(error)}.") from error
         listing = _listing(loaded, options, source, folder=folder)
     return replace(listing, origin=f"{PREFIX}{name}@{folder.name}")
 
@@ -83,7 +83,7 @@ def list_saved(folder: Path, options: DataOptions) -> Listing:
         try:
             loaded = datasets.load_from_disk(str(folder))
         except Exception as error:
-            raise DataError(f"The data set {folder} cannot be read: {_first_line(error)}.") from error
+            raise DataError(f"The data set {folder} cannot be read: {first_line(error)}.") from error
         return _listing(loaded, options, folder, folder=folder)
 
 
@@ -137,7 +137,7 @@ def snapshot(name: str, revision: str | None) -> Path:
                 )
             )
         except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
-            cause = _first_line(error)
+            cause = first_line(error)
     try:
         return Path(
             huggingface_hub.snapshot_download(name, repo_type="dataset", revision=revision, local_files_only=True)
@@ -247,8 +247,3 @@ def _no_bars(datasets: ModuleType) -> Iterator[None]:
     finally:
         if not were_off:
             datasets.enable_progress_bars()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

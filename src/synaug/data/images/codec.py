@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
 import os
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
+from synaug.data.images.pixel_budget import PixelBudget
 from synaug.data.images.pixel_modes import plain_mode
 from synaug.errors import ChangedFileError, DataError
 from synaug.runtime import storage, without_warnings
@@ -33,6 +32,7 @@ _TGA_FOOTER = b"TRUEVISION-XFILE."
 _WITHOUT_MARK = ("DIB", "PCX", "SGI", "TGA", "HEIF")  # formats without a distinctive signature
 _LONGEST_START = 64  # bytes of a file that suffice to recognize its format
 MAX_PIXELS = 50_000_000
+BUDGET = PixelBudget(MAX_PIXELS)  # of all threads together; memory of decoding thus stays below 1 GB
 _POINTER = b"version https://git-lfs.github.com/spec/"
 MAX_BYTES = 100_000_000
 
@@ -85,7 +85,7 @@ def _decoded(data: bytes, convert: Callable[[Image.Image], Image.Image]) -> Imag
             image = Image.open(io.BytesIO(data), formats=_formats_for(data))
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"has {image.width} x {image.height} pixels; at most {MAX_PIXELS:,} are allowed")
-            with _room.of(image.width * image.height):
+            with BUDGET.reserved(image.width * image.height):
                 image.load()
                 return convert(ImageOps.exif_transpose(image))
     except (DataError, MemoryError):
@@ -103,32 +103,6 @@ def _what_it_is(data: bytes) -> str:
     if data.startswith(_POINTER):
         return "; it is a Git LFS pointer: get the images with 'git lfs pull'"
     return ""
-
-
-class _Room:
-    """Lets threads decode in parallel while their images total at most ``MAX_PIXELS``: a huge image is decoded alone.
-
-    Decoding and conversion take up to 20 bytes per pixel, so memory stays below 1 GB for any number of threads.
-    """
-
-    def __init__(self, pixels: int) -> None:
-        self._free, self._changed = pixels, threading.Condition()
-
-    @contextlib.contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
-        """Wait until this many pixels are available, at most the maximum, and reserve them during the block."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
-            self._free -= pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += pixels
-                self._changed.notify_all()
-
-
-_room = _Room(MAX_PIXELS)
 
 
 def is_image_start(start: bytes) -> bool:

@@ -150,14 +150,14 @@ def held_out_judgment(names: Sequence[str], run: Run, recipe: Recipe, *, progres
             effort=affordable_effort(names, recipe, run), with_groups=knows_groups(manifest), progress=progress,
         )  # fmt: skip
     else:
-        apart = RunPaths(storage.make_folder(run.path / "choice"))
+        apart = RunPaths(storage.make_folder(run.choosing))
         places = [apart if uses_synthetic(name, recipe) else run for name in names]
         each = [
             on_validation([name], sets, held_out, place, recipe, progress)
             for name, place in zip(names, places, strict=True)
         ]
         judged = Judged(np.column_stack([one.predictions for one in each]), each[0].labels, each[0].groups)
-    storage.remove_tree(run.path / "choice")
+    storage.remove_tree(run.choosing)
     return judged
 
 

@@ -114,7 +114,7 @@ def choose(run: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, prog
         "seconds": time.monotonic() - began,
     }
     write_sealed(run.choice, content)
-    storage.remove_tree(run.path / "choice")
+    storage.remove_tree(run.choosing)
     return content
 
 
@@ -223,7 +223,7 @@ def cross_fitted_predictions(
         with_groups: whether folds are even over groups, not only over classes.
         progress: called with the progress so far.
     """
-    place = storage.make_folder(run.path / "choice")
+    place = storage.make_folder(run.choosing)
     if not (place / key).exists():  # states of another choice
         storage.remove_tree(place)
         storage.write_text(storage.make_folder(place) / key, "")

@@ -161,7 +161,7 @@ def cross_validate(
                 found = list(held_out_predictions(names, inside, outside, states, untracked, of_fold))
                 write_sealed(finished, {"predictions": np.column_stack(found).tolist()})
                 storage.remove_tree(states.path)
-            predictions[numbers == fold] = _fold_predictions(finished, int((numbers == fold).sum()), len(names))
+            predictions[numbers == fold] = read_fold(finished, int((numbers == fold).sum()), len(names))
         repeats.append(FoldPredictions(folds=numbers, predictions=predictions))
     labels = sets.real.labels.numpy()
     content: CrossValidation = {
@@ -177,8 +177,12 @@ def cross_validate(
     return content
 
 
-def _fold_predictions(path: Path, num_images: int, num_methods: int) -> np.ndarray:
-    """Return the predictions of a finished fold, shape ``(num_images, num_methods)``."""
+def read_fold(path: Path, num_images: int, num_methods: int) -> np.ndarray:
+    """Return the predictions of a finished fold, shape ``(num_images, num_methods)``.
+
+    Raises:
+        DataError: the file is damaged, or changed since it was written.
+    """
     content = of_form(
         read_sealed(path, way_out=JUDGE_AGAIN), dict[str, list[list[int]]], where=path, way_out=JUDGE_AGAIN
     )

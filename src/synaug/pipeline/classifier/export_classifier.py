@@ -87,22 +87,7 @@ def export_classifier(
     if method is None or method == CHOSEN:
         method = read_choice(opened).get("chosen", "synaug")
     check_methods([method], recipe)
-    if not opened.report.exists():
-        raise DataError(
-            f"{run} has no report yet, which the card needs. Create it with: synaug report {shell_word(run)}"
-        )
-    report = read_report(opened.report)
-    result = next((result for result in report["results"] if result["method"] == method), None)
-    if result is None:
-        known = ", ".join(result["method"] for result in report["results"])
-        raise DataError(
-            f"The report of {run} has no result of {method}; available: {known}. Train and report it first."
-        )
-    current = read_result(opened, method, recipe.seed)
-    if {name: result.get(name) for name in current} != current:
-        raise DataError(
-            f"The report of {run} is older than the current result. Write it again: synaug report {shell_word(run)}"
-        )
+    report, result = _reported(opened, method)
     checkpoint = opened.checkpoint(method, recipe.seed)
     network = network_of(method, recipe)
     check_code([network])
@@ -132,6 +117,32 @@ def export_classifier(
         storage.write_json(folder / CONFIG, config)
         storage.write_text(folder / CARD, card)
         put_in_place(folder, out, kind="classifier", last=CARD)
+
+
+def _reported(run: Run, method: str) -> tuple[Report, Result]:
+    """Return the report of a run, and the result of a method in it.
+
+    Raises:
+        DataError: there is no report, it lacks the method, or the method was trained again since.
+    """
+    if not run.report.exists():
+        raise DataError(
+            f"{run.path} has no report yet, which the card needs. Create it with: synaug report {shell_word(run.path)}"
+        )
+    report = read_report(run.report)
+    result = next((result for result in report["results"] if result["method"] == method), None)
+    if result is None:
+        known = ", ".join(result["method"] for result in report["results"])
+        raise DataError(
+            f"The report of {run.path} has no result of {method}; available: {known}. Train and report it first."
+        )
+    current = read_result(run, method, run.recipe.seed)
+    if {name: result.get(name) for name in current} != current:
+        raise DataError(
+            f"The report of {run.path} is older than the current result. Write it again: "
+            f"synaug report {shell_word(run.path)}"
+        )
+    return report, result
 
 
 def _converted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -12,7 +11,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from synaug.runtime import available_kinds, can_train, counted, storage
+from synaug.runtime import available_kinds, can_train, counted, installed_version, storage
 from synaug.runtime.security import redacted
 
 PACKAGES = {
@@ -43,7 +42,7 @@ def environment(*, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """
     memory = psutil.virtual_memory()
     return {
-        "packages": {kind: {name: _version(name) for name in names} for kind, names in PACKAGES.items()},
+        "packages": {kind: {name: installed_version(name) for name in names} for kind, names in PACKAGES.items()},
         "system": {
             "python": platform.python_version(),
             "platform": platform.platform(),
@@ -77,13 +76,6 @@ def environment_block(content: Mapping[str, Any]) -> str:
     lines += [f"cache {place}: {_gib(size)}" for place, size in content["caches"].items()]
     lines += [f"{name}={value}" for name, value in content["variables"].items()]
     return "\n".join(lines)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _devices() -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Protocol
 
 from synaug.config import QualityOptions
-from synaug.errors import EnvironmentFault, InUseError, SynaugError
+from synaug.errors import EnvironmentFault, InUseError, SynaugError, first_line
 from synaug.runtime import Progress, keep_freed_memory, signals, silent, storage
 from synaug.synthesis.execution.counts import SynthesisResult, part_result, slots_of
 from synaug.synthesis.execution.journal import read_state
@@ -263,7 +263,7 @@ class _Team:
         place = "before its first part" if part is None else f"on part {part[0] + 1} of {part[1]}"
         self.failure = self.failure or EnvironmentFault(
             f"{MAX_DEATHS} workers died one after another {place}, without a new image. Ray reported: "
-            f"{str(error).splitlines()[0]} Out of memory is the usual cause. Rerun the same command to resume."
+            f"{first_line(error)}. Out of memory is the usual cause. Rerun the same command to resume."
         )
 
     def _look(self) -> None:

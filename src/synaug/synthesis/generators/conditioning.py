@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from synaug.config import GenerateOptions
-from synaug.errors import EnvironmentFault, OptionError
+from synaug.errors import EnvironmentFault, OptionError, first_line
 from synaug.runtime import storage
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models import Layout, find_model
@@ -173,9 +173,9 @@ def _adapter_folder(options: GenerateOptions) -> Path:
         try:
             local = Path(huggingface_hub.snapshot_download(name, revision=revision or None, allow_patterns=wanted))
         except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
-            line = str(error).strip().splitlines() or [type(error).__name__]
+            cause = first_line(error)
             raise EnvironmentFault(
-                f"The IP-Adapter {options.adapter} is not available: {line[0]} {_WAYS_OUT}"
+                f"The IP-Adapter {options.adapter} is not available: {cause}. {_WAYS_OUT}"
             ) from error
     if not (local / options.adapter_weights).is_file():
         raise EnvironmentFault(

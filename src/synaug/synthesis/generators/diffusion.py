@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -15,6 +15,7 @@ from PIL import Image
 from synaug.errors import EnvironmentFault, OptionError, SynaugError
 from synaug.runtime import is_out_of_memory
 from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.batch_size import BatchSize
 from synaug.synthesis.generators.conditioning import (
     Start,
     edges,
@@ -24,6 +25,7 @@ from synaug.synthesis.generators.conditioning import (
     starts_of,
 )
 from synaug.synthesis.generators.models import Family, limit_of_pipeline
+from synaug.synthesis.generators.prompt_embeddings import PromptEmbeddings, Texts
 from synaug.synthesis.generators.safety_checker import Mosaics
 
 if TYPE_CHECKING:
@@ -31,11 +33,7 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline, ModelMixin
 
 T = TypeVar("T")
-_Texts = tuple[str, str]  # a prompt and its negative prompt
 Problem = Literal["non_finite", "flagged", "refused", "unusable"]
-_MAX_EMBEDDED = 256 << 20  # bytes of embedded prompts to keep
-_TOLD_TO_ENCODERS = ("complex_human_instruction", "max_sequence_length")  # as set by a pipeline that receives text
-_LARGEST_BATCH = 64  # when the batch size is found by trial
 
 
 @dataclass(frozen=True)
@@ -72,23 +70,37 @@ class Settings:
 
 
 class DiffusionGenerator:
-    """A loaded diffusers pipeline; see ``loading.load_generator``."""
+    """A loaded diffusers pipeline; see ``loading.load_generator``.
+
+    Attributes:
+        pipeline: of diffusers.
+        about: facts for the provenance.
+        prompt_limit: shortens a prompt to the text encoder's limit.
+    """
 
     def __init__(
         self, pipeline: DiffusionPipeline, settings: Settings, *, family: Family, about: dict[str, object]
     ) -> None:
-        self._pipeline, self._settings, self._family = pipeline, settings, family
+        self.pipeline, self._settings = pipeline, settings
         self._takes = inspect.signature(type(pipeline).__call__).parameters
-        self._embedded: dict[_Texts, dict[str, torch.Tensor]] = {}
-        self._finite: list[
-            torch.Tensor
-        ] = []  # one boolean per image: whether the decoder's output was finite before clamping
+        self._prompts = PromptEmbeddings(pipeline, family, guided=self._guided)
+        self._finite: list[torch.Tensor] = []  # bool (N,) of each batch: finite when decoded, before clamping
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
         self._mosaics = Mosaics(getattr(pipeline, "safety_checker", None))
         self.about = about
         self.prompt_limit = limit_of_pipeline(pipeline)
-        self.batch_size, self._may_grow = settings.batch_size, settings.batch_may_grow
+        self._batch_size = BatchSize(settings.batch_size, may_grow=settings.batch_may_grow)
+
+    @property
+    def batch_size(self) -> int:
+        """Images per batch; it adapts to the memory of the device."""
+        return self._batch_size.size
+
+    @property
+    def batch_may_grow(self) -> bool:
+        """Whether larger batches may still be tried."""
+        return self._batch_size.may_grow
 
     def __call__(
         self,
@@ -138,9 +150,10 @@ class DiffusionGenerator:
             except Exception as error:  # each kind of damage raises its own type
                 if not is_out_of_memory(error):
                     raise self._failed(error) from error
-                self._halve(error)
+                self._batch_size.halve(error)
+                self._forget_batch()
             else:
-                self._grow(len(texts[part]))
+                self._batch_size.grow(len(texts[part]), lambda: _memory_share(self.pipeline.device))
         return generated
 
     def _fitted(self, prompts: Sequence[str]) -> list[str]:
@@ -155,24 +168,14 @@ class DiffusionGenerator:
             fitted.append(kept)
         return fitted
 
-    def _grow(self, number: int) -> None:
-        """Double the batch size after a full batch that left more than half of the device's memory free."""
-        if self._may_grow and number == self.batch_size and number < _LARGEST_BATCH:
-            self.batch_size *= 2 if _memory_share(self._pipeline.device) < 0.45 else 1
-
-    def _halve(self, error: Exception) -> None:
+    def _forget_batch(self) -> None:
+        """Free the memory of a batch that did not fit."""
         import torch
 
-        if self.batch_size == 1:
-            raise EnvironmentFault(
-                "The device has not enough memory for a single image. Use a smaller generate.size or model, "
-                "float16, or another device."
-            ) from error
-        self.batch_size, self._may_grow = max(1, self.batch_size // 2), False
         self._finite.clear()
         torch.cuda.empty_cache()
 
-    def _batch(self, texts: Sequence[_Texts], seeds: Sequence[int], starts: Sequence[Start]) -> list[Generated]:
+    def _batch(self, texts: Sequence[Texts], seeds: Sequence[int], starts: Sequence[Start]) -> list[Generated]:
         import torch
 
         self._finite.clear()
@@ -181,11 +184,11 @@ class DiffusionGenerator:
         if not self._settings.batch_may_vary:
             texts, seeds = _filled(texts, self.batch_size), _filled(seeds, self.batch_size)
             starts = _filled(starts, self.batch_size)
-        arguments = self._text_arguments(texts) | self._start_arguments(starts)
+        arguments = self._prompts.arguments(texts) | self._start_arguments(starts)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         with torch.inference_mode(), quiet():
             try:
-                output = self._pipeline(
+                output = self.pipeline(
                     **arguments,
                     num_inference_steps=self._steps(),
                     guidance_scale=self._settings.guidance,
@@ -215,8 +218,8 @@ class DiffusionGenerator:
         settings = self._settings
         return OptionError(
             f"The model {self.about.get('model')} makes no image with generate.steps {settings.steps}, generate.size "
-            f"{settings.size or default_size(self._pipeline)}, generate.guidance {settings.guidance} and the scheduler "
-            f"{type(self._pipeline.scheduler).__name__}: {error or type(error).__name__}. Change one of them, or "
+            f"{settings.size or default_size(self.pipeline)}, generate.guidance {settings.guidance} and the scheduler "
+            f"{type(self.pipeline.scheduler).__name__}: {error or type(error).__name__}. Change one of them, or "
             "leave them to the model."
         )
 
@@ -224,7 +227,7 @@ class DiffusionGenerator:
         """Return a flagged image with its mosaic, and any other image unchanged."""
         if generated.problem != "flagged":
             return generated
-        side = self._settings.size or default_size(self._pipeline)
+        side = self._settings.size or default_size(self.pipeline)
         return Generated(self._mosaics.image(position, (side, side)), generated.problem)
 
     def _steps(self) -> int:
@@ -232,47 +235,6 @@ class DiffusionGenerator:
         if "strength" not in self._takes:
             return self._settings.steps
         return max(self._settings.steps, int(np.ceil(1 / self._settings.strength)))
-
-    def _text_arguments(self, texts: Sequence[_Texts]) -> dict[str, object]:
-        """Return the prompts as pipeline arguments, embedded if the family is known; each prompt is embedded once."""
-        import torch
-
-        if not self._family.embeddings:
-            given: dict[str, object] = {"prompt": [prompt for prompt, _ in texts]}
-            return given | (_negative(texts) if "negative_prompt" in self._takes else {})
-        missing = [each for each in dict.fromkeys(texts) if each not in self._embedded]
-        if missing and _num_bytes(self._embedded) > _MAX_EMBEDDED:
-            self._embedded.clear()
-            missing = list(dict.fromkeys(texts))
-        for some in ([each for each in missing if each[1]], [each for each in missing if not each[1]]):
-            if some:  # SDXL treats an empty negative prompt differently from none
-                self._embedded |= self._encode(some)
-        names = self._embedded[texts[0]]
-        arguments: dict[str, object] = {
-            name: torch.cat([self._embedded[each][name] for each in texts]) for name in names
-        }
-        return arguments | ({"negative_prompt": None} if "negative_prompt" in self._takes else {})
-
-    def _encode(self, texts: list[_Texts]) -> dict[_Texts, dict[str, torch.Tensor]]:
-        """Return the text encoders' output for each prompt, keyed by pipeline argument."""
-        import torch
-
-        encode = self._pipeline.encode_prompt
-        offered: dict[str, object] = {
-            "prompt": [prompt for prompt, _ in texts],
-            "device": self._pipeline._execution_device,
-            "num_images_per_prompt": 1,
-            "do_classifier_free_guidance": self._guided,
-        } | _negative(texts)
-        taken = inspect.signature(encode).parameters
-        arguments = {name: value for name, value in offered.items() if name in taken}
-        arguments |= {name: None for name in ("prompt_2", "prompt_3") if name in taken}
-        sizes = [name for name in _TOLD_TO_ENCODERS if name in taken and name in self._takes]
-        arguments |= {name: self._takes[name].default for name in sizes}
-        with torch.inference_mode(), quiet():
-            returned = encode(**arguments)
-        named = [each for each in zip(self._family.embeddings, returned, strict=False) if each[1] is not None]
-        return {each: {name: value[i : i + 1] for name, value in named} for i, each in enumerate(texts)}
 
     @property
     def _guided(self) -> bool:
@@ -290,10 +252,10 @@ class DiffusionGenerator:
             arguments["use_resolution_binning"] = False
         if size is not None and "height" in self._takes:
             arguments |= {"height": size, "width": size}
-        side = size or default_size(self._pipeline)
+        side = size or default_size(self.pipeline)
         if settings.references:
             self._check_given([start.references for start in starts], "references")
-            found = reference_embeddings(self._pipeline, starts, number=settings.references, guided=self._guided)
+            found = reference_embeddings(self.pipeline, starts, number=settings.references, guided=self._guided)
             arguments["ip_adapter_image_embeds"] = [found]
         if "strength" in self._takes:
             images = self._check_given([start.image for start in starts], "init images")
@@ -316,19 +278,9 @@ class DiffusionGenerator:
         return given
 
 
-def _negative(texts: Sequence[_Texts]) -> dict[str, list[str]]:
-    """Return the argument with the negative prompts; none if all are empty."""
-    negatives = [negative for _, negative in texts]
-    return {"negative_prompt": negatives} if any(negatives) else {}
-
-
 def _filled(items: Sequence[T], size: int) -> list[T]:
     """Return the items padded to the size with the last one: pixels depend on the shape of the batch."""
     return [*items, *[items[-1]] * (size - len(items))]
-
-
-def _num_bytes(embedded: Mapping[_Texts, Mapping[str, torch.Tensor]]) -> int:
-    return sum(value.nbytes for values in embedded.values() for value in values.values())
 
 
 def _memory_share(device: torch.device) -> float:

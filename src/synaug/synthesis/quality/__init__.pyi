@@ -1,4 +1,3 @@
-from .cell_weights import cell_weights as cell_weights
 from .class_scorers import Embed as Embed
 from .class_scorers import Scorer as Scorer
 from .class_scorers import chosen_scorer as chosen_scorer

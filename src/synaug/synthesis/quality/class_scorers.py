@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 
 from synaug.config import SIGLIP, QualityOptions
+from synaug.data import cell_weights
 from synaug.data.images.thumbnails import thumbnails
 from synaug.errors import EnvironmentFault, OptionError
 from synaug.runtime import threads_for
 from synaug.runtime.quiet import quiet
 from synaug.synthesis.generators.models import CLIP, ModelFolder, find_model
-from synaug.synthesis.quality.cell_weights import cell_weights
 
 if TYPE_CHECKING:
     from sklearn.decomposition import PCA

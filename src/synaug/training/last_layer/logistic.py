@@ -147,19 +147,19 @@ def dfr(problem: Problem, *, regularization: float, seed: int) -> Head:
     rows = fit_rows[balanced_rows(problem.groups[fit_rows], rng)]
     scores = []
     for strength in DFR_INVERSE_STRENGTHS:
-        head = _sparse_fit(inputs.features[rows], problem.labels[rows], strength, seed)
+        head = sparse_logistic(inputs.features[rows], problem.labels[rows], strength, seed)
         right = head.logits((check.features - inputs.mean) / inputs.scale).argmax(1) == check.labels
         scores.append(min(right[check.groups == group].mean() for group in np.unique(check.groups)))
     best = DFR_INVERSE_STRENGTHS[int(np.argmax(scores))]
     heads = []
     for _ in range(DFR_REFITS):
         rows = balanced_rows(problem.groups, rng)
-        heads.append(_sparse_fit(inputs.features[rows], problem.labels[rows], best, seed))
+        heads.append(sparse_logistic(inputs.features[rows], problem.labels[rows], best, seed))
     weight = np.mean([head.weight for head in heads], axis=0)
     return inputs.folded(weight, np.mean([head.bias for head in heads], axis=0))
 
 
-def _sparse_fit(features: np.ndarray, labels: np.ndarray, strength: float, seed: int) -> Head:
+def sparse_logistic(features: np.ndarray, labels: np.ndarray, strength: float, seed: int) -> Head:
     """Return the L1 logistic regression of liblinear, one-vs-rest if there are more than two classes.
 
     The multinomial one, by saga, takes hundreds of passes over correlated features, and 3 to 10 times as long.

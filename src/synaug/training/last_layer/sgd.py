@@ -47,12 +47,13 @@ def max_norm(problem: Problem, *, regularization: float, seed: int) -> Head:
     """
     fit, check = problem.parted(np.random.default_rng([seed, 7]))
     radii = np.median(np.linalg.norm(problem.start.weight, axis=1)) * np.array(RADII)
-    scores = [mean_recall(_within(radius, fit, regularization=regularization, seed=seed), check) for radius in radii]
-    return _within(radii[int(np.argmax(scores))], problem, regularization=regularization, seed=seed)
+    heads = [trained_within(radius, fit, regularization=regularization, seed=seed) for radius in radii]
+    scores = [mean_recall(head, check) for head in heads]
+    return trained_within(radii[int(np.argmax(scores))], problem, regularization=regularization, seed=seed)
 
 
-def _within(radius: float, problem: Problem, *, regularization: float, seed: int) -> Head:
-    """Return the layer trained further with rows no longer than the radius."""
+def trained_within(radius: float, problem: Problem, *, regularization: float, seed: int) -> Head:
+    """Return the layer trained further with rows no longer than the radius, by projected SGD."""
     weight, bias = _parameters(problem, warm=True, seed=seed)
 
     def project() -> None:

@@ -197,7 +197,7 @@ def test_a_family_keeps_the_contract(folders, name, family, scheduler, _offers):
     alone = np.asarray(generator(prompts[1:2], seeds=[2])[0].image, int)
     assert np.abs(alone - made[1]).max() <= 2
     assert np.abs(made[0] - made[2]).max() > 2
-    own, taken = generator._pipeline, inspect.signature(type(generator._pipeline).__call__).parameters
+    own, taken = generator.pipeline, inspect.signature(type(generator.pipeline).__call__).parameters
     plainly = {name: False for name in ("use_resolution_binning", "clean_caption") if name in taken}
     with quiet():
         plain = own(

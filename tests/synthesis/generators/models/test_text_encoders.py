@@ -23,8 +23,8 @@ def generator():
 def test_prompts_that_the_generator_encodes_are_never_cut(generator):
     for text in TEXTS[:3]:
         kept = generator.prompt_limit(text)
-        tokens = generator._pipeline.tokenizer(kept, truncation=False)["input_ids"]
-        assert len(tokens) <= generator._pipeline.tokenizer.model_max_length
+        tokens = generator.pipeline.tokenizer(kept, truncation=False)["input_ids"]
+        assert len(tokens) <= generator.pipeline.tokenizer.model_max_length
         assert kept.split()[-1] == text.split()[-1]
 
 

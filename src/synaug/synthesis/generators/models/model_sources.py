@@ -12,7 +12,7 @@ from typing import TypedDict, cast
 import yaml
 
 from synaug.config import EMBEDDED
-from synaug.errors import DataError, EnvironmentFault
+from synaug.errors import DataError, EnvironmentFault, first_line
 from synaug.runtime import JsonObject, storage
 from synaug.runtime.files import directories
 from synaug.runtime.records import current_digest
@@ -273,7 +273,7 @@ def _from_hub(model: str, layout: Layout, *, offline: bool | None, half: bool) -
         try:
             return _downloaded(model, layout, half=half)
         except Exception as error:  # the Hub client passes on errors of its HTTP library, which has changed over time
-            cause = _first_line(error)
+            cause = first_line(error)
     found = _cached(model, layout, half=half)
     if found is None:
         raise EnvironmentFault(
@@ -308,11 +308,6 @@ def _cached(model: str, layout: Layout, *, half: bool) -> ModelFolder | None:
     files = [file.relative_to(folder).as_posix() for file in folder.rglob("*")]
     variant = chosen_variant(files, half=half, at_top=layout.weights_at_top)
     return ModelFolder(folder, name, folder.name, _license(folder), variant)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def _single_file(file: Path, layout: Layout) -> EnvironmentFault:

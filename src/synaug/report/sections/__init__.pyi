@@ -1,0 +1,14 @@
+from .class_rows import count_rows as count_rows
+from .class_rows import recall_rows as recall_rows
+from .confusion_tables import MAX_CLASSES_IN_MATRIX as MAX_CLASSES_IN_MATRIX
+from .confusion_tables import confusions as confusions
+from .example_images import MAX_CLASSES_WITH_IMAGES as MAX_CLASSES_WITH_IMAGES
+from .example_images import ReportImages as ReportImages
+from .example_images import gallery as gallery
+from .group_tables import groups as groups
+from .key_numbers import facts as facts
+from .run_details import costs as costs
+from .run_details import settings as settings
+from .synthetic_quality import gap_rows as gap_rows
+from .synthetic_quality import light as light
+from .synthetic_quality import rejections as rejections
