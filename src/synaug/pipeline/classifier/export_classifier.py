@@ -206,7 +206,7 @@ def model_card(report: Report, result: Result, config: dict[str, Any], *, licens
     sections = [
         f"---\n{yaml.safe_dump(head, allow_unicode=True, sort_keys=False, width=1000)}---\n",
         f"# {markdown(name)}\n",
-        f"A {markdown(config['network'])} that tells {len(config['class_names'])} classes apart: "
+        f"A {markdown(config['network'])} that distinguishes {len(config['class_names'])} classes: "
         f"{', '.join(map(markdown, config['class_names']))}.\n",
         _method_section(report, result, kind.description if kind else ""),
         _metrics_section(measured),
@@ -220,7 +220,7 @@ def model_card(report: Report, result: Result, config: dict[str, Any], *, licens
 def _loading(network: str) -> str:
     """Return the instructions for loading; a custom network's code must be named."""
     given = f", network={json.dumps(network)}" if ":" in network else ""
-    code = f"The code of the network, {markdown_code(network)}, is not in this folder: ask its maker.\n"
+    code = f"The code of the network, {markdown_code(network)}, is not in this folder: ask its author.\n"
     return _LOADING.format(network=given) + (code if given else "")
 
 
@@ -277,9 +277,9 @@ def _percent(value: object) -> str:
 
 _LIMITS = """## Limits
 
-It knows the classes above and no others: every image gets one of these names. The numbers hold for images like the
-test images; where the classes it learned from synthetic images look different in your data, measure again. A class
-recalled poorly above is poorly known.
+The classifier assigns one of the classes above to every image, whatever it shows. The numbers hold for images like the
+test images. If the classes that it learned from synthetic images look different in your data, measure again. Do not
+rely on predictions of classes with a low recall above.
 """
 _LOADING = """## Use
 
@@ -290,5 +290,5 @@ classifier = synaug.load_classifier("path/to/this/folder"{network})
 print(classifier.predict(["photo.jpg"]))
 ```
 
-`config.json` holds class names, image shape and normalization; `classifier.safetensors` holds the weights and the same.
+`config.json` has the class names, image shape and normalization; `classifier.safetensors` has the weights and the same.
 """
