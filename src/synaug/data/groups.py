@@ -51,7 +51,7 @@ def cells_of(manifest: Manifest) -> np.ndarray | None:
 def cell_weights(labels: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """Return a weight per image with mean 1: equal sums per class, and within a class equal sums per cell.
 
-    They keep a classifier from learning an attribute that goes along with the class.
+    They keep a classifier from learning an attribute that is correlated with the class.
 
     If 95 % of the dresses are on land and 95 % of the coats on water, a classifier with equal sums per class alone
     takes the background for the class, and finds that dresses on water look like coats. These are exactly the images

@@ -20,6 +20,7 @@ from synaug.pipeline.run_results import read_choice
 from synaug.recipes import with_overrides
 from synaug.report.choice import choice_sentences, may_not_need
 from synaug.run_directory import Run, RunPaths
+from synaug.runtime import storage
 from synaug.runtime.records import write_sealed
 
 FEW = ("cross_entropy", "synaug_stage1", "synaug")
@@ -67,6 +68,9 @@ def test_a_choice_is_kept_and_made_again_for_other_options(finished, tmp_path):
     sets = load_sets(Run.open(run), recipe.train)
     choose(Run.open(run), recipe, sets, experiment.DEFAULT_METHODS)
     assert (run / "choice.json").stat().st_mtime_ns == before
+    storage.write_text(storage.make_folder(run / "choice" / "fold-0") / "training.csv", "")
+    choose(Run.open(run), recipe, sets, experiment.DEFAULT_METHODS)
+    assert not (run / "choice").exists()  # left by a kill between the choice and the removal
     one = with_overrides(recipe, {"choose.candidates": ("cross_entropy",)})
     assert choose(Run.open(run), one, sets, experiment.DEFAULT_METHODS)["chosen"] == "cross_entropy"
 

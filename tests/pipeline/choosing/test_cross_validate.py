@@ -17,6 +17,7 @@ from synaug.pipeline.choosing.folds import real_folds
 from synaug.recipes import with_overrides
 from synaug.report.cross_validation import cross_validation_sentence, recall_sentence
 from synaug.run_directory import Run
+from synaug.runtime import storage
 
 NAMES = ["synaug_stage1", "cross_entropy"]
 
@@ -76,6 +77,11 @@ def test_finished_folds_are_kept_and_the_result_is_the_same(run, finished, tmp_p
     assert content["methods"] == run[1]["methods"]
     stage.cross_validate(Run.open(out), options(out), NAMES, folds=3)  # nothing is trained again
     assert len(trained) == 2
+    storage.write_text(
+        storage.make_folder(out / stage.FOLDER) / "fold-0.json", "{}"
+    )  # left by a kill before its removal
+    stage.cross_validate(Run.open(out), options(out), NAMES, folds=3)
+    assert not (out / stage.FOLDER).exists()
 
 
 def test_few_drawn_test_images_require_folds_and_many_do_not(photos, recipe):

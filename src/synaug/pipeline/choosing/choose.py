@@ -95,6 +95,7 @@ def choose(run: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, prog
     held_out = validation_set(manifest, sets)
     key = key_of(names, recipe, run)
     if (there := read_choice(run)).get("key") == key:
+        storage.remove_tree(run.choosing)  # still there if the run that chose was killed just before it removed them
         return there
     began = time.monotonic()
     effort = affordable_effort(names, recipe, run)

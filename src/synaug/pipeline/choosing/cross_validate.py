@@ -131,10 +131,11 @@ def cross_validate(
     manifest = run.manifest
     images = judged_images(manifest)
     key = _key(names, recipe, images, run, folds)
-    path = run.cross_validation
+    path, place = run.cross_validation, run.path / FOLDER
     if (there := read_cross_validation(run)).get("key") == key:
+        storage.remove_tree(place)  # still there if the run that validated was killed just before it removed it
         return there
-    place = storage.make_folder(run.path / FOLDER)
+    storage.make_folder(place)
     if not (place / key).exists():  # folds of other options
         storage.remove_tree(place)
         storage.write_text(storage.make_folder(place) / key, "")
