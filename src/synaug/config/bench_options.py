@@ -24,7 +24,7 @@ class CurveOptions(Section):
     label: str = Field(description="what x is")
     x: tuple[float, ...] | tuple[str, ...] = Field(description="one value per row: numbers, or names")
     lines: dict[str, tuple[str, ...]] = Field(description="name of a line -> rows of the table, one per value of x")
-    column: str = Field("accuracy", description="of the table")
+    column: str = Field("accuracy", description="column of the table to draw")
 
     @model_validator(mode="after")
     def _lines_fit(self) -> CurveOptions:

@@ -30,9 +30,11 @@ class GenerateOptions(Section):
         None, description="diffusers scheduler that replaces the model's own, such as DDIMScheduler"
     )
     strength: float = Field(0.5, gt=0, le=1, description="image-to-image strength of intra and inter")
-    references: int = Field(5, ge=1, le=64, description="of variant reference: training images of the class per image")
+    references: int = Field(
+        5, ge=1, le=64, description="variant reference: training images of the class shown per generated image"
+    )
     adapter: ModelName = Field(
-        "h94/IP-Adapter", description="of variant reference: IP-Adapter, a Hub id (ID@REVISION) or a folder"
+        "h94/IP-Adapter", description="variant reference: the IP-Adapter, a Hub id (ID@REVISION) or a folder"
     )
     adapter_weights: str = Field(
         "models/ip-adapter_sd15.safetensors",
@@ -43,11 +45,13 @@ class GenerateOptions(Section):
     inpaint: Literal["background", "object"] = Field("background", description="what variant inpaint generates anew")
     masks: str = Field(
         "alpha",
-        description="of variant inpaint, where the object is: alpha (of the images), a table of mask files, or a "
+        description="variant inpaint: where the object is; alpha (of the images), a table of mask files, or a "
         "segmentation model (Hub id or folder)",
     )
     mask_column: str = Field("mask", description="column of the table of masks")
-    inpaint_strength: float = Field(1.0, gt=0, le=1, description="of variant inpaint; 1: nothing is left of that part")
+    inpaint_strength: float = Field(
+        1.0, gt=0, le=1, description="variant inpaint: strength; 1 keeps nothing of the repainted part"
+    )
     controlnet: ModelName | None = Field(
         None, description="ControlNet for edges (Hub id or folder); images get the edges of a training image"
     )
@@ -101,7 +105,7 @@ class FitOptions(Section):
 
     steps: int = Field(400, ge=1, description="optimizer steps")
     batch_size: int = Field(16, ge=1, description="real images per step; classes are drawn equally often")
-    rank: int = Field(8, ge=1, description="of the adapter's matrices")
-    learning_rate: float = Field(5e-4, gt=0, description="of AdamW, constant")
+    rank: int = Field(8, ge=1, description="rank of the adapter's matrices")
+    learning_rate: float = Field(5e-4, gt=0, description="constant learning rate of AdamW")
     prompt_dropout: float = Field(0.1, ge=0, lt=1, description="share of images with an empty prompt, for guidance")
     seed: int = Field(0, ge=0, le=MAX_SEED, description="random seed of the adapter's initial weights and of sampling")

@@ -26,12 +26,12 @@ class QualityOptions(Section):
     )
     scorer_network: str | None = Field(
         None,
-        description="of scorer pretrained: a timm name, or timm/local-dir:FOLDER; default: train.network if that is "
+        description="scorer pretrained: a timm name, or timm/local-dir:FOLDER; default: train.network if that is "
         "pretrained, else the network of an installed package",
     )
     scorer_model: ModelName = Field(
         SIGLIP,
-        description="of scorer clip: embedded, which knows clothes only; a folder as transformers saves it; or a Hub "
+        description="scorer clip: embedded, which knows clothes only; a folder as transformers saves it; or a Hub "
         "id (ID@REVISION)",
     )
     copy_distance: float = Field(

@@ -18,8 +18,8 @@ class StageOptions(Section):
     )
     batch_size: int = Field(128, ge=2, description="images a step")
     learning_rate: float = Field(0.1, gt=0, description="peak learning rate; decays to 0 along a cosine")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(5e-4, ge=0, description="of weights, not of biases and normalization")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="weight decay, not applied to biases and normalization")
     warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     crop_padding: int | None = Field(None, ge=0, description="random crop; default: an eighth of the side")
     flip: bool = Field(True, description="mirror half of the images")
@@ -122,7 +122,9 @@ class TrainOptions(Section):
         None, description="decode all images at the start, or each on demand; default: depends on free memory"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
-    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="of the computation")
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        "auto", description="precision of the computation"
+    )
     track: Literal["tensorboard", "wandb", "mlflow", "trackio"] | None = Field(
         None, description="also send loss and learning rate to this tracker; default: CSV only"
     )

@@ -69,7 +69,7 @@ PUBLISHED_METHODS = {
     ),
     **_on_both(
         "deferred_reweighting",
-        "Classes reweighted at last (DRW)",
+        "Classes reweighted in the last phase (DRW)",
         stage1=(("loss", "cross_entropy_drw"),),
         problem=LONG_TAIL,
     ),

@@ -76,7 +76,7 @@ METHODS = {
         stage1=(("mixing", "mixup"), ("mixup_alpha", 0.2), ("max_synthetic", 0.1)),
     ),
     "synaug_tenth_retrained": Method(
-        "Features of synaug_tenth; the last layer retrained as train.retrain says.",
+        "Features of synaug_tenth; the last layer retrained with the options of train.retrain.",
         data="evened_out",
         starts_from="synaug_tenth",
     ),
@@ -119,7 +119,7 @@ METHODS = {
         problem=LONG_TAIL,
     ),
     "progressively_balanced": Method(
-        "Cross-entropy on the real images, from every image to every class as often (Kang et al. 2020).",
+        "Cross-entropy on the real images; sampling moves from image-balanced to class-balanced (Kang et al. 2020).",
         stage1=(("mixing", "none"), ("sampler", "progressively_balanced")),
         problem=LONG_TAIL,
     ),

@@ -217,7 +217,7 @@ class DiffusionGenerator:
         """Return the error for settings that the pipeline or its scheduler rejects."""
         settings = self._settings
         return OptionError(
-            f"The model {self.about.get('model')} makes no image with generate.steps {settings.steps}, generate.size "
+            f"The model {self.about.get('model')} cannot generate with generate.steps {settings.steps}, generate.size "
             f"{settings.size or default_size(self.pipeline)}, generate.guidance {settings.guidance} and the scheduler "
             f"{type(self.pipeline.scheduler).__name__}: {error or type(error).__name__}. Change one of them, or "
             "leave them to the model."

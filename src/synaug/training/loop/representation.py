@@ -35,7 +35,7 @@ from synaug.training.training_set import TrainingSet
 
 
 class Place(TypedDict, total=False):
-    """The arguments of ``train_representation`` that say where it runs and who follows its progress."""
+    """The arguments of ``train_representation`` for device, precision and progress."""
 
     device: str | torch.device
     precision: str
