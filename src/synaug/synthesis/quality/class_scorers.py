@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -193,16 +193,15 @@ def chosen_scorer(
     """
     if not needs_clip(quality):
         return None
-    loaded: list[Scorer] = []
 
-    def score(images: Sequence[Image.Image]) -> np.ndarray:
-        if not loaded:
-            folder = find_model(quality.scorer_model, layout=CLIP)
-            loaded.append(clip_scorer(folder, captions, device=device))
-            found(folder.facts | {"weights": folder.weights})
-        return loaded[0](images)
+    @cache
+    def loaded() -> Scorer:
+        folder = find_model(quality.scorer_model, layout=CLIP)
+        scorer = clip_scorer(folder, captions, device=device)
+        found(folder.facts | {"weights": folder.weights})
+        return scorer
 
-    return score
+    return lambda images: loaded()(images)
 
 
 def clip_scorer(model: ModelFolder, captions: Sequence[str], *, device: str = "auto", batch_size: int = 64) -> Scorer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from PIL import Image
@@ -330,11 +330,5 @@ def make_gates(
 
 def _when_asked(build: Callable[[References], Gate], references: References) -> Gate:
     """Return a gate that is built at its first batch, so that nothing is read if nothing is judged."""
-    built: list[Gate] = []
-
-    def judge(candidates: Sequence[Candidate]) -> list[Verdict]:
-        if not built:
-            built.append(build(references))
-        return built[0](candidates)
-
-    return judge
+    built = cache(lambda: build(references))
+    return lambda candidates: built()(candidates)
