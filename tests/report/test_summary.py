@@ -205,6 +205,15 @@ def test_before_and_after_are_the_run_s_classifier_and_its_best_rival(content):
     assert compared_methods(content) == ("oversampling", "synaug")
 
 
+def test_changes_name_the_method_with_synthetic_images_if_another_one_is_handed_over(content):
+    content["comparison"] = comparison(0.05, (0.01, 0.1))
+    assert not any("lost recall" in sentence and "with SYNAuG" in sentence for sentence in summary(content))
+    content["comparison"] |= {"method": "oversampling", "other": "synaug", "other_uses_synthetic": True}
+    said = summary(content)
+    assert any(s.startswith("Your rarest class") and s.endswith(" % with SYNAuG.") for s in said)
+    assert any("lost recall" in sentence and sentence.endswith(" % with SYNAuG.") for sentence in said)
+
+
 def test_the_first_sentence_is_the_paired_difference(content):
     content["comparison"] = comparison(0.049, (0.031, 0.067))
     assert summary(content)[0] == (

@@ -113,7 +113,7 @@ def _rarest_class(report: Report, before: str | None, after: str | None) -> str:
     if math.isnan(old) or math.isnan(new):
         return f"{begin}; its recall is {percent(new if math.isnan(old) else old)}."
     few = f", on only {counted(tested, 'test image')}" if tested and tested < FEW_TEST_IMAGES else ""
-    return f"{begin}; its recall {_went(old, new)}{few}."
+    return f"{begin}; its recall {_went(old, new)}{_with_other(report, before, after)}{few}."
 
 
 def _overall(report: Report, before: str | None, after: str | None) -> str:
@@ -168,7 +168,16 @@ def _worst_group(report: Report, before: str | None, after: str | None) -> str:
     }
     worst = min(known, key=lambda name: known[name], default="")
     new = number_or_nan(rates[1].get(worst))
-    return "" if math.isnan(new) else f"Accuracy on the group recognized worst, {worst}, {_went(known[worst], new)}."
+    if math.isnan(new):
+        return ""
+    went = f"{_went(known[worst], new)}{_with_other(report, before, after)}"
+    return f"Accuracy on the group recognized worst, {worst}, {went}."
+
+
+def _with_other(report: Report, before: str | None, after: str | None) -> str:
+    """Return whose images changed a number, if the run hands over the classifier without them; else nothing."""
+    handed_over = (report.get("comparison") or {}).get("method")
+    return f" with {spoken(after)}" if after and handed_over is not None and handed_over == before else ""
 
 
 def _other_remedies(report: Report, before: str | None, after: str | None) -> str:
@@ -200,7 +209,7 @@ def _losers(report: Report, before: str | None, after: str | None) -> str:
     if not lost:
         return ""
     most = lost[0]
-    change = f"from {percent(old[most])} to {percent(new[most])}"
+    change = f"from {percent(old[most])} to {percent(new[most])}{_with_other(report, before, after)}"
     if len(lost) == 1:
         return f"One of {len(old)} classes lost recall: {most} fell {change}."
     return f"{len(lost)} of {len(old)} classes lost recall; the most, {most}, fell {change}."
