@@ -229,7 +229,7 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=2000)
     parser.add_argument("--scorer", choices=("classifier", "clip"), default="classifier", help="clip: the embedded one")
-    parser.add_argument("--speed", action="store_true", help="time the gates in the place of counting what they find")
+    parser.add_argument("--speed", action="store_true", help="time the gates instead of counting what they find")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.speed:

@@ -2,7 +2,7 @@
 
 In the mirror ``fashion-spurious``, 95 % of the dresses are on land and 95 % of the coats on water, and a plan by group
 asks for what is rare: dresses on water and coats on land. The candidates are real validation images of these two
-groups, in the place of generated ones: once with their own class (``good``), once with the other (``wrong class``). The
+groups, used instead of generated ones: once with their own class (``good``), once with the other (``wrong class``). The
 gate ``off_class`` and the audit judge them, once without and once with the attribute.
 
     python benchmarks/spurious.py [--json]

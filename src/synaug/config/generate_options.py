@@ -18,7 +18,7 @@ class GenerateOptions(Section):
 
     generator: str | None = Field(
         None,
-        description="code of your own in the place of plan.model: path/to/draw.py:draw or package.module:factory; it "
+        description="your own code, used instead of plan.model: path/to/draw.py:draw or package.module:factory; it "
         "runs with all your rights, so a recipe's is run only with --generator or --trust",
     )
     steps: int | None = Field(None, ge=1, le=10_000, description="denoising steps")
