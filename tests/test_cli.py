@@ -419,6 +419,26 @@ def test_the_help_shows_the_defaults_that_a_recipe_may_change(synaug, monkeypatc
     assert "[default: Stable Diffusion 1.5]" in text
 
 
+def test_the_help_of_run_sorts_its_options_under_headings(synaug, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    _, *parts = re.split(r"╭─ (.+?) ─+╮", synaug("run", "--help").out)
+    options = {
+        heading: re.findall(r"^│ (--[a-z-]+)", text, re.M)
+        for heading, text in zip(parts[::2], parts[1::2], strict=True)
+    }
+    assert list(options) == [
+        "Arguments",
+        "Options",
+        "Synthetic images",
+        "Data",
+        "Training",
+        "Testing",
+        "Several machines",
+    ]
+    assert max(map(len, options.values())) <= 12
+    assert options["Testing"] == ["--seeds", "--test-fraction", "--folds"]
+
+
 def test_the_help_fits_its_paragraphs_to_the_terminal_and_each_command_to_a_line(synaug, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     overview = synaug("--help").out

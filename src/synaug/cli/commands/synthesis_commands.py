@@ -10,6 +10,7 @@ import typer
 from synaug.cli.printing import print_facts, print_json, show_plan
 from synaug.cli.session import named_code, options_of, run_folder, session
 from synaug.cli.shared_options import (
+    SYNTHETIC_IMAGES,
     Address,
     Aliases,
     Attribute,
@@ -50,7 +51,10 @@ def plan(
     by: By = None,
     target: Target = None,
     cap: Annotated[
-        int | None, typer.Option(min=0, help="Maximum number of synthetic images per class or group.")
+        int | None,
+        typer.Option(
+            min=0, help="Maximum number of synthetic images per class or group.", rich_help_panel=SYNTHETIC_IMAGES
+        ),
     ] = None,
     variant: Annotated[
         str | None,
@@ -58,6 +62,7 @@ def plan(
             help="Source of each image: text; a real image of the same class (intra) or of a large class (inter); "
             "text, by the model fitted to your images (fitted); reference images; inpaint.",
             show_default="text",
+            rich_help_panel=SYNTHETIC_IMAGES,
         ),
     ] = None,
     model: Model = None,
