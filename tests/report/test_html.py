@@ -179,7 +179,7 @@ def test_groups_and_the_measures_between_them_are_shown_with_their_intervals(con
     }
     text = make_report(content).replace("\N{NO-BREAK SPACE}", " ")
     assert "bag x red</span></th><td>25.0 %<small>20\N{EN DASH}30 %</small></td>" in text
-    assert "equalized odds difference worst</span></th><td>12.5 %<small>10\N{EN DASH}20 %</small></td>" in text
+    assert "equalized odds difference, worst class</span></th><td>12.5 %<small>10\N{EN DASH}20 %</small></td>" in text
     assert "bag x blue</span></th><td>n/a</td>" in text
     parsed(text)
 

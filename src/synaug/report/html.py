@@ -21,7 +21,7 @@ from synaug.report.duplicate_pairs import duplicate_pairs
 from synaug.report.results_table import TITLES, compared_methods, method_title, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
 from synaug.report.summary import summary
-from synaug.runtime import duration_in_words, storage
+from synaug.runtime import duration_in_words, measure_in_words, storage
 from synaug.runtime.records import of_form
 from synaug.runtime.security import visible
 from synaug.schemas import Report
@@ -151,6 +151,7 @@ def _environment() -> jinja2.Environment:
         range=_range,
         spread=_spread,
         columns=_columns,
+        measure=measure_in_words,
     )
     return environment
 

@@ -57,3 +57,4 @@ from .wording import agreeing as agreeing
 from .wording import counted as counted
 from .wording import duration as duration
 from .wording import duration_in_words as duration_in_words
+from .wording import measure_in_words as measure_in_words

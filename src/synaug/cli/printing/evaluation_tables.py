@@ -11,11 +11,12 @@ from synaug.cli.printing.output import print_text
 from synaug.cli.printing.result_lines import percent
 from synaug.cli.printing.terminal import Console, Table, escape
 from synaug.evaluation import DISPARITIES
+from synaug.runtime import measure_in_words
 
 _OVERALL = ("accuracy", "mean_recall", "worst_class")
 _AVERAGES = ("worst_group_accuracy", "mean_group_accuracy")
 _GAPS = ("difference", "ratio")
-_KINDS = {"": "", "_worst": ", worst class", "_mean": ", mean"}
+_KINDS = ("", "_worst", "_mean")
 _NOTE = (
     "In brackets: 95 % intervals (Wilson; bootstrap for gaps between groups). The worst of several measured "
     "shares is biased downwards and a gap upwards, so their intervals are not centered on them. A table that is "
@@ -47,12 +48,12 @@ def _show_fairness(attribute: str, found: dict[str, Any]) -> None:
     _show_notes(found["notes"])
     classes = list(dict.fromkeys(cell.rsplit(" x ", 1)[0] for cell in found["accuracy_by_group"]))
     _show_accuracies(classes, found)
-    _table("", [], {name.replace("_", " "): [_measured(found, name)] for name in _AVERAGES})
+    _table("", [], {measure_in_words(name): [_measured(found, name)] for name in _AVERAGES})
     measures = [name.removesuffix("_difference") for name in DISPARITIES]
     rows = {
-        f"{name.replace('_', ' ')}{said}": [_measured(found, f"{name}_{what}{kind}") for what in _GAPS]
+        measure_in_words(name + kind): [_measured(found, f"{name}_{what}{kind}") for what in _GAPS]
         for name in measures
-        for kind, said in _KINDS.items()
+        for kind in _KINDS
         if f"{name}_difference{kind}" in found
     }
     _table("measure", _GAPS, rows)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from synaug.runtime import measure_in_words
+
 OVERALL = ("accuracy", "mean_recall", "worst_class")
 AVERAGES = ("worst_group_accuracy", "mean_group_accuracy")
 MOST_ROWS = 60  # of one panel
@@ -65,7 +67,7 @@ def _rows(values: Mapping[str, float], ends: Mapping[str, Sequence[float] | None
 
 
 def _in_words(rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    return tuple(replace(row, name=row.name.replace("_", " ")) for row in rows)
+    return tuple(replace(row, name=measure_in_words(row.name)) for row in rows)
 
 
 def _number(value: float | None) -> float:

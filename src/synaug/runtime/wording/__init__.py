@@ -1,4 +1,4 @@
-"""Word numbers in sentences: the forms of nouns and verbs, and durations."""
+"""Word numbers and names in sentences: the forms of nouns and verbs, durations, and the names of measures."""
 
 import lazy_loader
 
