@@ -172,6 +172,30 @@ def test_a_column_without_any_number_is_not_shown(content):
     assert list(shown_columns(results_table(content["results"]))) == ["accuracy", "many", "few", "worst_class"]
 
 
+def test_the_only_size_of_classes_is_not_a_column(content):
+    for result in content["results"]:
+        result |= {"many": None, "medium": None}
+    assert list(shown_columns(results_table(content["results"]))) == ["accuracy", "worst_class"]
+
+
+def test_the_worst_group_is_a_column_and_a_large_number_if_groups_are_known(content):
+    for result in content["results"]:
+        result["worst_group_accuracy"] = 0.25 if result["method"] == "synaug" else 0.1
+    before, after = compared_methods(content)
+    content["data"]["test_group_counts"] = {"bag x red": 40, "bag x blue": 0}
+    assert "worst_group_accuracy" in shown_columns(results_table(content["results"]))
+    shown = {fact["label"]: (fact["value"], fact["was"]) for fact in sections.facts(content, before, after)}
+    assert shown["accuracy of the worst group"] == ("25.0 %", "10.0 % with cross-entropy")
+
+    content["data"]["test_group_counts"]["bag x blue"] = 4
+    assert "accuracy of the worst group" not in {fact["label"] for fact in sections.facts(content, before, after)}
+
+
+def test_every_title_names_one_method():
+    assert len(set(TITLES.values())) == len(TITLES)
+    assert (TITLES["cmo"], TITLES["crt"], TITLES["synaug_tau_norm"]) == ("CMO", "cRT", "SYNAuG with tau-norm")
+
+
 # ---------------------------------------------------------------- the paired difference, and few test images
 
 

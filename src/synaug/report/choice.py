@@ -84,7 +84,7 @@ def _synthetic(report: Report, choice: Choice) -> str:
             else "Synthetic images seem to help, but this can be chance"
         )
         is_sure = helped.endswith("helped") and not math.isnan(certainty)
-        sure = f" The chosen one is better with a probability of {percent(certainty, 1)}." if is_sure else ""
+        sure = f" The chosen one is better with a probability of {_probability(certainty)}." if is_sure else ""
         return f"{helped}: the best method without them, {spoken(rival['method'])}, is {points} lower.{sure}"
     if abs(rival["difference"]) < _LEAST_SHOWN:
         return f"Synthetic images made no difference: the best method with them, {spoken(rival['method'])}, is as good."
@@ -125,6 +125,15 @@ def _tested(report: Report, choice: Choice) -> str:
     return (
         f"On the {number:,} test images, which had no part in the choice, its {METRICS[choice['metric']]} is {value}."
     )
+
+
+def _probability(certainty: float) -> str:
+    """Return a probability in words; nothing measured on images is certain.
+
+    >>> _probability(0.962), _probability(0.99997)
+    ('96.2 %', 'more than 99.9 %')
+    """
+    return percent(certainty, 1) if certainty < 0.9995 else "more than 99.9 %"
 
 
 def _points(error: float | None) -> str:

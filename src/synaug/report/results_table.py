@@ -10,7 +10,30 @@ from numbers import Real
 from synaug.report.seeds import by_method, deviation, mean
 from synaug.schemas import Report, Result
 
+_REMEDIES = {
+    "label_smoothing": "label smoothing",
+    "focal": "focal loss",
+    "class_balanced_loss": "class-balanced loss",
+    "deferred_reweighting": "deferred reweighting",
+    "ldam_drw": "LDAM with deferred reweighting",
+    "balanced_softmax": "balanced softmax",
+    "logit_adjustment": "logit adjustment",
+    "cutmix": "CutMix",
+    "mixup_or_cutmix": "Mixup or CutMix by turns",
+    "cmo": "CMO",
+    "group_balanced": "group-balanced draws",
+    "group_dro": "Group DRO",
+    "glmc": "GLMC",
+    "crt": "cRT",
+    "lws": "LWS",
+    "tau_norm": "tau-norm",
+    "max_norm": "MaxNorm",
+    "nearest_class_mean": "nearest class means",
+    "dfr": "DFR",
+}
 TITLES = {
+    **{name: said if said == "cRT" else said[0].upper() + said[1:] for name, said in _REMEDIES.items()},
+    **{f"synaug_{name}": f"SYNAuG with {said}" for name, said in _REMEDIES.items()},
     "cross_entropy": "Cross-entropy",
     "cross_entropy_retrained": "Cross-entropy with retrained last layer",
     "cross_entropy_mixup": "Cross-entropy with Mixup",
@@ -23,17 +46,25 @@ TITLES = {
     "fine_tuned": "Fine-tuning",
     "synaug_linear_probe": "SYNAuG with a linear probe on pretrained features",
     "synaug_fine_tuned": "SYNAuG with fine-tuning",
-    "group_balanced": "Group-balanced draws",
     "group_retrained": "Cross-entropy with last layer retrained on balanced groups",
     "oversampling_mixup": "Oversampling with Mixup",
     "synaug_stage1": "SYNAuG stage 1",
+    "synaug_no_mixing": "SYNAuG without mixing",
     "synaug": "SYNAuG",
     "synaug_balanced_real": "SYNAuG with last layer retrained on balanced real images",
     "upper_bound_retrained": "Filled with real images and last layer retrained",
     "upper_bound": "Filled with real images (upper bound)",
     "upper_bound_mixup": "Filled with real images with Mixup (upper bound)",
 }
-COLUMNS = {"accuracy": "All", "many": "Many", "medium": "Medium", "few": "Few", "worst_class": "Worst class"}
+COLUMNS = {
+    "accuracy": "All",
+    "many": "Many",
+    "medium": "Medium",
+    "few": "Few",
+    "worst_class": "Worst class",
+    "worst_group_accuracy": "Worst group",
+}
+_BY_SIZE = {"many", "medium", "few"}
 _NAN = float("nan")
 
 
@@ -60,8 +91,13 @@ class ResultRow:
 
 
 def shown_columns(rows: Sequence[ResultRow]) -> dict[str, str]:
-    """Return the columns of the results, name to title, in which any row has a number."""
-    return {name: title for name, title in COLUMNS.items() if any(not math.isnan(row.means[name]) for row in rows)}
+    """Return the columns of the results, name to title, in which any row has a number.
+
+    If all classes are of one size (many, medium or few), its column would repeat the accuracy and is left out.
+    """
+    filled = {name for name in COLUMNS if any(not math.isnan(row.means[name]) for row in rows)}
+    hidden = _BY_SIZE if len(filled & _BY_SIZE) == 1 else set()
+    return {name: title for name, title in COLUMNS.items() if name in filled - hidden}
 
 
 def results_table(results: Sequence[Result]) -> list[ResultRow]:
@@ -132,9 +168,11 @@ def method_title(method: str | None) -> str:
 def spoken(method: str | None) -> str:
     """Return the name of a method within a sentence.
 
-    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method"), spoken("linear_probe")
-    ('oversampling', 'SYNAuG', 'My_method', 'the linear probe on pretrained features')
+    >>> spoken("oversampling"), spoken("synaug"), spoken("My_method"), spoken("linear_probe"), spoken("cutmix")
+    ('oversampling', 'SYNAuG', 'My_method', 'the linear probe on pretrained features', 'CutMix')
     """
+    if method in _REMEDIES:
+        return _REMEDIES[method]
     title = TITLES.get(method or "", "")
     text = title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
     return f"the {text}" if text.startswith("linear probe") else text

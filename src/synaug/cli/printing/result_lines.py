@@ -41,7 +41,7 @@ def show_results(results: Sequence[Result]) -> None:
     table = Table()
     table.add_column("method")
     for name in columns:
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(name.removesuffix("_accuracy").replace("_", " "), justify="right")  # as in "worst group"
     for row in rows:
         cells = [f"[bold]{row.text(name)}[/]" if name in row.best else row.text(name) for name in columns]
         table.add_row(escape(row.method), *cells)

@@ -61,7 +61,7 @@ def _measured_groups_note(run: GroupScores) -> str:
 
 
 def _measured_between_groups(run: GroupScores) -> list[str]:
-    own = {"mean_recall", *COLUMNS}  # in the table of results
+    own = {"mean_recall", *COLUMNS} - {"worst_group_accuracy"}  # in the table of results, which has no intervals
     return [
         row
         for row in run.get("intervals") or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from synaug.report.results_table import percent, results_table, spoken
 from synaug.report.rows import Fact
@@ -21,16 +22,12 @@ def facts(report: Report, before: str | None, after: str | None) -> list[Fact]:
     if compared.get("other"):
         before, after = compared["other"], compared["method"]
     facts = _cross_validated_facts(report)
-    for column, label in (("accuracy", "accuracy"), ("few", "recall of few-image classes")):
-        num_images = num_tested(report, few_only=column == "few")
-        if num_images < MIN_TEST_IMAGES:
-            continue
+    for column, label, num_images in _measured(report):
         values = [rows[name].means[column] if name in rows else math.nan for name in (before, after)]
         shown = [value for value in values if not math.isnan(value)]
-        if shown:
+        if shown and num_images >= MIN_TEST_IMAGES:
             other = f"{percent(shown[0], 1)} with {spoken(before)}" if len(shown) == 2 else ""
-            on = f", {num_images:,} test images" if math.isfinite(num_images) else ""
-            facts.append({"value": percent(shown[-1], 1), "label": f"{label}{on}", "was": other})
+            facts.append({"value": percent(shown[-1], 1), "label": label, "was": other})
     num_real = sum(report["data"]["class_counts"].values())
     accepted = report["synthesis"].get("accepted") or 0
     final = [run for run in report["results"] if run["method"] == report.get("classifier")]
@@ -42,6 +39,15 @@ def facts(report: Report, before: str | None, after: str | None) -> list[Fact]:
         share = percent(num_rejected / (num_rejected + accepted), 1)
         facts.append({"value": f"{num_rejected:,}", "label": "images rejected", "was": f"{share} of those generated"})
     return facts
+
+
+def _measured(report: Report) -> Iterator[tuple[str, str, float]]:
+    """Yield the columns that are large numbers, each with its label and the number of test images behind it."""
+    for column, label in (("accuracy", "accuracy"), ("few", "recall of few-image classes")):
+        num_images = num_tested(report, few_only=column == "few")
+        yield column, label + (f", {num_images:,} test images" if math.isfinite(num_images) else ""), num_images
+    in_groups = (report["data"].get("test_group_counts") or {}).values()
+    yield "worst_group_accuracy", "accuracy of the worst group", min(filter(None, in_groups), default=math.inf)
 
 
 def _cross_validated_facts(report: Report) -> list[Fact]:
