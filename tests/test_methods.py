@@ -423,8 +423,11 @@ def test_groups_are_balanced_by_hand_and_only_if_they_are_known():
     groups = torch.where(attributes < 0, -1, 2 * labels + attributes)
     images = torch.zeros(8, 1, 4, 4, dtype=torch.uint8)
     real = make_training_set(images, labels, num_classes=2, groups=groups, num_groups=4)
-    chosen = methods.retraining_set(Sets(real, real, real), "group_balanced_real", seed=0)
-    assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
+    images, draws = methods.retraining_set(Sets(real, real, real), "group_balanced_real", seed=0)
+    assert len(draws) == 10
+    assert all(torch.bincount(images.groups[draw]).tolist() == [1, 1, 1, 1] for draw in draws)
+    assert sorted(set(np.concatenate(draws))) == list(range(len(images)))
+    assert (images.groups >= 0).all()
     with pytest.raises(OptionError, match="group_balanced_real needs images whose attribute is known"):
         methods.retraining_set(study_sets(), "group_balanced_real", seed=0)
 
@@ -471,8 +474,14 @@ def test_a_known_attribute_makes_the_last_layer_group_balanced_unless_images_are
         assert retraining_data("auto", unknown, uses_synthetic=uses_synthetic) == usual
         assert retraining_data("auto", small_groups([0, 0, 0, 0, 2, 2, 2, 2]), uses_synthetic=uses_synthetic) == usual
         assert retraining_data("all_real", known, uses_synthetic=uses_synthetic) == "all_real"
-    chosen = methods.retraining_set(Sets(known, known, known), "auto", seed=0)
-    assert torch.bincount(chosen.groups).tolist() == [1, 1, 1, 1]
+    images, draws = methods.retraining_set(Sets(known, known, known), "auto", seed=0)
+    assert torch.bincount(images.groups[draws[0]]).tolist() == [1, 1, 1, 1]
+
+
+def test_a_balanced_set_is_its_only_draw():
+    known = small_groups([0, 0, 1, 1, 2, 2, 3, 3])
+    images, draws = methods.retraining_set(Sets(known, known, known), "group_balanced_real", seed=0)
+    assert (len(images), draws) == (8, None)
 
 
 def test_a_last_layer_that_learns_from_the_validation_images_is_recognized():
@@ -501,7 +510,7 @@ def test_all_real_images_are_weighted_by_class_and_only_group_rows_by_group():
 
 def test_the_validation_split_is_learned_from_only_if_there_is_one():
     data = small_groups([0, 0, 1, 1, 2, 2, 3, 3])
-    assert methods.retraining_set(Sets(data, data, data, data), "validation", seed=0) is data
+    assert methods.retraining_set(Sets(data, data, data, data), "validation", seed=0) == (data, None)
     with pytest.raises(OptionError, match="needs a validation split, and the data have none"):
         methods.retraining_set(Sets(data, data, data), "validation", seed=0)
 

@@ -124,10 +124,12 @@ def retrained_model(
         features = kept_features(starts_from, base, of, data, sets=sets, recipe=recipe)
         return LabeledFeatures(features, data.labels, data.labels if by_class else data.groups, data.is_synthetic)
 
+    images, subsets = retraining_set(sets, chosen, seed=recipe.seed)
     held_out = sets.validation if chosen != "validation" else None  # else it would choose on its training data
     return retrain_classifier(
         base,
-        known(chosen, retraining_set(sets, chosen, seed=recipe.seed)),
+        known(chosen, images),
+        subsets=subsets,
         validation=None if held_out is None else known("held out", held_out),
         method=options.method,
         regularization=options.regularization,

@@ -301,3 +301,54 @@ def test_the_origin_of_a_sample_is_not_an_attribute(through_loader):
     found = labeled_features(network, DataLoader(data, batch_size=3) if through_loader else data)
     assert found.groups.tolist() == ([-1] * 4 if through_loader else [0, 3, 1, -1])
     assert found.is_synthetic.tolist() == [False, False, False, True]
+
+
+# ---------------------------------------------------------------- subsets of the images
+
+
+def clouds():
+    """Return features of two overlapping classes, 400 images, and a network that only has a last layer."""
+    rng, labels = np.random.default_rng(0), np.arange(400) % 2
+    features = rng.normal(size=(400, 5)) + 0.5 * labels[:, None]
+    return nn.Sequential(nn.Linear(5, 2)), features.astype(np.float32), labels
+
+
+def weights(subsets):
+    model, features, labels = clouds()
+    return retrain_classifier(model, features, labels=labels, subsets=subsets)[0].weight.detach().numpy()
+
+
+def draw(seed, size=12):
+    rng = np.random.default_rng(seed)
+    return np.concatenate([2 * rng.choice(200, size // 2, replace=False) + label for label in (0, 1)])
+
+
+def test_a_layer_fitted_to_subsets_is_the_mean_of_the_layers_of_each():
+    draws = [draw(0), draw(1), draw(2)]
+    np.testing.assert_allclose(weights(draws), np.mean([weights([one]) for one in draws], axis=0), atol=1e-6)
+    np.testing.assert_array_equal(weights([np.arange(400)]), weights(None))
+
+
+def test_more_subsets_make_a_layer_depend_less_on_the_draw():
+    def spread(number):
+        return np.std(
+            [weights([draw(100 * seed + each) for each in range(number)]) for seed in range(8)], axis=0
+        ).mean()
+
+    assert spread(10) < 0.6 * spread(1)
+
+
+@pytest.mark.parametrize(
+    ("subsets", "said"),
+    [
+        ([], "subsets is empty"),
+        ([[0, 1], [0, 400]], r"subsets\[1\] must hold positions from 0 to 399"),
+        ([[0, -1]], "must hold positions"),
+        ([[0.5]], "must hold positions"),
+        ([[True, False]], "must hold positions"),
+        ([[0, 2]], r"subsets\[0\] has no image of class 1"),
+    ],
+)
+def test_subsets_that_cannot_be_used_are_named(subsets, said):
+    with pytest.raises(DataError, match=said):
+        weights(subsets)

@@ -32,6 +32,7 @@ def retrain_classifier(
     labels: Sequence[int] | Tensor | np.ndarray | None = None,
     attributes: Sequence[int] | Tensor | np.ndarray | None = None,
     validation: Batches | LabeledFeatures | None = None,
+    subsets: Sequence[np.ndarray] | None = None,
     method: str | Callable[..., Head] = "logistic",
     layer: str | None = None,
     regularization: float = 1.0,
@@ -49,6 +50,8 @@ def retrain_classifier(
         attributes: attribute numbers, likewise; -1: unknown. With them, DFR balances groups instead of classes.
         validation: images, or their ``labeled_features``, to choose tau, radius or strength on; default: some of
             ``data``. Never the test images.
+        subsets: positions of images; a layer is fitted to each subset, and the result is the mean of these layers.
+            Default: one fit, to all images.
         method: a name of ``solvers.METHODS``: cross_fitted, logistic, warm_logistic, crt, crt_warm, lws, max_norm,
             tau_norm, nearest_class_mean or dfr; or a function with the same signature.
         layer: name of the linear layer that computes the logits; default: the last one.
@@ -58,7 +61,7 @@ def retrain_classifier(
 
     Raises:
         OptionError: the method or layer is unknown, or the network has no linear layer.
-        DataError: a class has no image, or the features do not fit.
+        DataError: a class has no image, also in one of the ``subsets``, or the features do not fit.
 
     >>> from torch.utils.data import DataLoader, TensorDataset
     >>> images, labels = torch.eye(4).reshape(4, 1, 2, 2), torch.tensor([0, 1, 0, 1])
@@ -92,12 +95,32 @@ def retrain_classifier(
     if validation is not None:
         problem = replace(problem, validation=make_problem(old, known(validation), complete=False))
     with threads_for(problem.features.size * problem.num_classes):
-        head = find(problem, regularization=float(regularization), seed=seed)
+        heads = [find(part, regularization=float(regularization), seed=seed) for part in _parts(problem, subsets)]
+    head = Head(np.mean([each.weight for each in heads], axis=0), np.mean([each.bias for each in heads], axis=0))
     new = as_linear(head, like=old)
     if name == "":
         return cast(M, new)
     copied.set_submodule(name, new)
     return copied.eval()
+
+
+def _parts(problem: Problem, subsets: Sequence[np.ndarray] | None) -> list[Problem]:
+    """Return the problem of each subset; the whole problem without subsets."""
+    if subsets is None:
+        return [problem]
+    if not len(subsets):
+        raise DataError("subsets is empty. Give at least one array of positions, or None for all images.")
+    num = len(problem.labels)
+    for number, rows in enumerate(subsets):
+        chosen = np.asarray(rows)
+        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not ((chosen >= 0) & (chosen < num)).all():
+            raise DataError(f"subsets[{number}] must hold positions from 0 to {num - 1:,}, shape (M,).")
+        absent = np.setdiff1d(np.arange(problem.num_classes), problem.labels[chosen])
+        if len(absent):
+            raise DataError(
+                f"subsets[{number}] has no image of class {absent[0]}. Give each subset images of all classes."
+            )
+    return [problem.rows(np.asarray(rows)) for rows in subsets]
 
 
 def as_linear(head: Head, *, like: nn.Linear) -> nn.Linear:
