@@ -346,7 +346,9 @@ def test_more_subsets_make_a_layer_depend_less_on_the_draw():
         ([[0, -1]], "must hold positions"),
         ([[0.5]], "must hold positions"),
         ([[True, False]], "must hold positions"),
-        ([[0, 2]], r"subsets\[0\] has no image of class 1"),
+        ([[0, 2]], r"subsets\[0\] lacks class 1"),
+        (3, "subsets must be a list of arrays"),
+        ([[[0], [1, 2]]], "subsets must be a list of arrays"),
     ],
 )
 def test_subsets_that_cannot_be_used_are_named(subsets, said):

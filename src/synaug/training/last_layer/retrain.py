@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from numbers import Real
 from typing import TypeVar, cast
@@ -104,23 +104,24 @@ def retrain_classifier(
     return copied.eval()
 
 
-def _parts(problem: Problem, subsets: Sequence[np.ndarray] | None) -> list[Problem]:
+def _parts(problem: Problem, subsets: Iterable[np.ndarray] | None) -> list[Problem]:
     """Return the problem of each subset; the whole problem without subsets."""
     if subsets is None:
         return [problem]
-    if not len(subsets):
+    try:
+        parts = [np.asarray(rows) for rows in subsets]
+    except (TypeError, ValueError, RuntimeError) as error:  # the last of tensors with a gradient
+        raise DataError(f"subsets must be a list of arrays of positions, got {type(subsets).__name__}.") from error
+    if not parts:
         raise DataError("subsets is empty. Give at least one array of positions, or None for all images.")
     num = len(problem.labels)
-    for number, rows in enumerate(subsets):
-        chosen = np.asarray(rows)
-        if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not ((chosen >= 0) & (chosen < num)).all():
+    for number, rows in enumerate(parts):
+        if rows.dtype.kind not in "iu" or rows.ndim != 1 or not ((rows >= 0) & (rows < num)).all():
             raise DataError(f"subsets[{number}] must hold positions from 0 to {num - 1:,}, shape (M,).")
-        absent = np.setdiff1d(np.arange(problem.num_classes), problem.labels[chosen])
+        absent = np.setdiff1d(np.arange(problem.num_classes), problem.labels[rows])
         if len(absent):
-            raise DataError(
-                f"subsets[{number}] has no image of class {absent[0]}. Give each subset images of all classes."
-            )
-    return [problem.rows(np.asarray(rows)) for rows in subsets]
+            raise DataError(f"subsets[{number}] lacks class {absent[0]}. Give each subset images of all classes.")
+    return [problem.rows(rows) for rows in parts]
 
 
 def as_linear(head: Head, *, like: nn.Linear) -> nn.Linear:
