@@ -5,6 +5,7 @@ one every operation (``make test-long``).
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,9 +42,14 @@ def wrong_ones(lines):
 
 
 def names_file_and_cause(line):
-    """Return whether the message has the cause and the location; a temporary file is named after its target."""
+    """Return whether the message has the cause and the location.
+
+    A temporary file is named after its target, and anything in a folder that is being removed after that folder.
+    """
     causes = {"ENOSPC": "No space left on device", "EIO": "Input/output error", "EACCES": "Permission denied"}
-    return f"{Path(line['where']).parent}" in line["said"].split("Cannot ")[-1] and causes[line["kind"]] in line["said"]
+    removed = re.match(r"(.*/)\.([^/]+)\.synaug-[0-9a-f]+\.removed(/|$)", line["where"])
+    place = removed[1] + removed[2] if removed else f"{Path(line['where']).parent}"
+    return place in line["said"].split("Cannot ")[-1] and causes[line["kind"]] in line["said"]
 
 
 @pytest.mark.parametrize("stages", [("generate", "train"), ("retrain", "export")], ids="-".join)
@@ -55,6 +61,32 @@ def test_some_faults_lose_nothing(tmp_path, stages):
 @pytest.mark.parametrize("stage", ["generate", "train", "retrain", "export", "bench", "run"])
 def test_no_fault_at_any_operation_loses_anything(tmp_path, stage):
     assert wrong_ones(fault_lines(tmp_path, 1.0, stage, limit=7200)) == []
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("x/plan.json", "x/plan.json"),
+        ("x/.plan.json.synaug-1f.tmp", "x/plan.json"),
+        ("x/.choice.synaug-1f.removed/a/1", "x/choice"),
+        ("x/checkpoints/.cross_entropy-0.synaug-1f.removed", "x/checkpoints/cross_entropy-0"),
+    ],
+)
+def test_the_judge_expects_the_name_that_a_person_knows(where, named):
+    said = f"synaug: Cannot remove {named}: No space left on device. Free some space and rerun the same command."
+    line = {
+        "stage": "run",
+        "kind": "ENOSPC",
+        "at": 3,
+        "code": 5,
+        "again": 0,
+        "said_again": "",
+        "where": where,
+        "wrong": [],
+    }
+    assert wrong_ones([line | {"said": said}]) == []
+    for other in (said.replace(named, "y/other"), said.replace("No space left on device", "failed")):
+        assert wrong_ones([line | {"said": other}])
 
 
 def test_the_judge_detects_a_lost_file():
