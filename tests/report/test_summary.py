@@ -172,6 +172,17 @@ def test_a_column_without_any_number_is_not_shown(content):
     assert list(shown_columns(results_table(content["results"]))) == ["accuracy", "many", "few", "worst_class"]
 
 
+def test_with_unusable_images_the_report_is_about_the_classifier_that_the_run_hands_over(content):
+    content["audit"] = {"usable": False, "sentence": "The synthetic images are unusable: they are noise."}
+    content["classifier"] = "oversampling"
+    assert compared_methods(content) == ("oversampling", None)
+    assert any(sentence.endswith("% with oversampling.") for sentence in summary(content))
+    assert "--by group" not in summary(content)[0]
+
+    content["plan"]["by"], content["data"]["group_counts"] = "class", {"bag x red": 5}
+    assert "plan with --by group" in summary(content)[0]
+
+
 def test_the_only_size_of_classes_is_not_a_column(content):
     for result in content["results"]:
         result |= {"many": None, "medium": None}

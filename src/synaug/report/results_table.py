@@ -138,7 +138,8 @@ def recalls(report: Report, method: str) -> dict[str, float]:
 def compared_methods(report: Report) -> tuple[str | None, str | None]:
     """Return the methods that stand for before and after: one without synthetic images and one with them.
 
-    They are the classifier of the run and its best rival of the other kind if the report compares those.
+    They are the classifier of the run and its best rival of the other kind if the report compares those. If no method
+    with synthetic images is shown, the first is the classifier of the run.
     """
     found = report.get("comparison") or {}
     if found.get("other") and not is_unusable(report):
@@ -150,7 +151,9 @@ def compared_methods(report: Report) -> tuple[str | None, str | None]:
     filled = [method for method, run in rivals.items() if run.get("uses_synthetic")]
     if is_unusable(report):
         filled = []  # a model trained on unusable images is not shown
-    before = "cross_entropy" if "cross_entropy" in plain else next(iter(plain), None)
+    chosen = report.get("classifier")
+    first = chosen if chosen in plain and not filled else "cross_entropy"
+    before = first if first in plain else next(iter(plain), None)
     after = "synaug" if "synaug" in filled else next(reversed(filled), None)
     return before, after
 

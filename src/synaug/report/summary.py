@@ -65,6 +65,8 @@ def _unusable(report: Report) -> str:
     if not is_unusable(report):
         return ""
     text = f"{ALARM} {report['audit']['sentence']} Do not use a classifier that learned from them."
+    if report["plan"].get("by") == "class" and report["data"].get("group_counts"):
+        text = f"{text} If their prompts do not name the attribute, plan with --by group, which names it."
     chosen = report.get("classifier")
     return f"{text} This run hands over {spoken(chosen)}, which learned from real images alone." if chosen else text
 
