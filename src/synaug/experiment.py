@@ -32,6 +32,7 @@ from synaug.pipeline import (
 from synaug.pipeline.choosing import (
     choose_classifier,
     cross_validate_results,
+    finalists,
     planned_so_far,
     uses_synthetic,
     with_more_images,
@@ -139,8 +140,8 @@ def run(
             generate(opened, generator=generator, cluster=cluster, progress=progress)
         signals.stop_here()
         train(opened, methods=work.methods, seeds=seeds, progress=progress)
-        if chosen := choose_classifier(opened, methods=work.methods, progress=progress).get("chosen"):
-            train(opened, methods=[chosen], seeds=seeds, progress=progress)
+        if choice := choose_classifier(opened, methods=work.methods, progress=progress):
+            train(opened, methods=finalists(choice), seeds=seeds, progress=progress)
         notify_if(notify, cross_validate_results(opened, progress=progress))
         return report(opened, command=command, progress=progress)
 
@@ -232,7 +233,7 @@ def balance(
         data: anything that ``read_data`` accepts: a path, a manifest, a data frame, a torch, torchvision or
             ``datasets`` data set, a pair (images, labels), or a dict of splits.
         model: ``embedded``, a diffusers folder or a Hub id.
-        target: ``uniform``, a number of images, a share of the largest class, or numbers by class name.
+        target: ``uniform``, ``none``, a number of images, a share of the largest class, or numbers by class name.
         by: ``class`` or ``group``.
         out: run directory for the images; without it they stay in memory and no file remains.
         generator: replaces the model; see ``synthesis.generators.diffusion``.

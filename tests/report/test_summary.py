@@ -249,6 +249,21 @@ def test_changes_name_the_method_with_synthetic_images_if_another_one_is_handed_
     assert any("lost recall" in sentence and sentence.endswith(" % with SYNAuG.") for sentence in said)
 
 
+def test_with_groups_the_first_sentence_is_about_the_worst_group(content):
+    for result in content["results"]:
+        result |= {"worst_group_accuracy": 0.5, "per_group": {"bag x red": 0.5, "bag x blue": 0.9}}
+    content["data"]["test_group_counts"] = {"bag x red": 100, "bag x blue": 100}
+    content["comparison"] = comparison(0.049, (0.031, 0.067))
+    content["comparison"]["worst_group_accuracy"] = {"difference": 0.02, "interval": [-0.01, 0.05]}
+    assert summary(content)[0].startswith(
+        "On 2,000 real test images, SYNAuG recognizes 50.0 % of its worst group, 2.0 points more (95 % interval "
+        "−1.0 to +5.0) than oversampling, the best method without synthetic images. This difference can "
+        "be chance. Of all images, it recognizes 80.7 %, 4.9 points more"
+    )
+    content["data"]["test_group_counts"]["bag x red"] = 4  # too few to say anything about the worst group
+    assert summary(content)[0].startswith("On 2,000 real test images, SYNAuG recognizes 80.7 %, 4.9 points more")
+
+
 def test_the_first_sentence_is_the_paired_difference(content):
     content["comparison"] = comparison(0.049, (0.031, 0.067))
     assert summary(content)[0] == (

@@ -109,8 +109,9 @@ def _can_be_chance(report: Report) -> bool:
     """
     methods = (report.get("cross_validation") or {}).get("methods") or {}
     found = [scores["behind"]["accuracy"] for scores in methods.values() if scores.get("behind")]
-    if not methods and (report.get("comparison") or {}).get("accuracy"):
-        found = [report["comparison"]["accuracy"]]
+    compared = report.get("comparison") or {}
+    if not methods and compared.get("accuracy"):
+        found = [compared.get("worst_group_accuracy") or compared["accuracy"]]
     ends = [[number_or_nan(end) for end in difference["interval"]] for difference in found]
     return any(low <= 0 <= high for low, high in ends)
 

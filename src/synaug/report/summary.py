@@ -20,7 +20,7 @@ from synaug.report.results_table import (
 )
 from synaug.report.seeds import by_method, mean_result
 from synaug.runtime import agreeing, counted
-from synaug.schemas import Report
+from synaug.schemas import Difference, Report
 
 REASONS = {
     "broken": "broken",
@@ -79,20 +79,32 @@ def _comparison(report: Report) -> str:
     num = found["num_images"]
     if num < MIN_TEST_IMAGES:
         return f"Only {counted(num, 'test image')}: too few to compare methods."
-    rows = {row.method: row for row in results_table(report["results"])}
-    accuracy = percent(rows[found["method"]].means["accuracy"], 1)
-    kind = "with" if found["other_uses_synthetic"] else "without"
-    texts = [
-        f"On {counted(num, 'real test image')}, {spoken(found['method'])} recognizes {accuracy}, "
-        f"{change(found['accuracy'])} {spoken(found['other'])}, the best method {kind} synthetic images."
-    ]
-    low, high = (number_or_nan(end) for end in found["accuracy"]["interval"])
-    if low <= 0 <= high:
-        texts.append("This difference can be chance.")
+    means = {row.method: row.means for row in results_table(report["results"])}[found["method"]]
+    on, other = f"On {counted(num, 'real test image')}", spoken(found["other"])
+    best = f"the best method {'with' if found['other_uses_synthetic'] else 'without'} synthetic images"
+    in_groups = found.get("worst_group_accuracy")
+    if in_groups and fewest_in_group(report) >= MIN_TEST_IMAGES:
+        worst, all_images = (percent(means[name], 1) for name in ("worst_group_accuracy", "accuracy"))
+        texts = [
+            f"{on}, {spoken(found['method'])} recognizes {worst} of its worst group, {change(in_groups)} {other}, "
+            f"{best}.{_if_chance(in_groups)}",
+            f"Of all images, it recognizes {all_images}, {change(found['accuracy'])} {other}.",
+        ]
+    else:
+        accuracy = percent(means["accuracy"], 1)
+        texts = [
+            f"{on}, {spoken(found['method'])} recognizes {accuracy}, {change(found['accuracy'])} {other}, {best}."
+            f"{_if_chance(found['accuracy'])}"
+        ]
     counts = set((report["data"].get("test_class_counts") or {}).values())
     if len(counts) > 1:  # else both are the same number
         texts.append(class_average(found["mean_recall"]))
     return " ".join(texts)
+
+
+def _if_chance(found: Difference) -> str:
+    low, high = (number_or_nan(end) for end in found["interval"])
+    return " This difference can be chance." if low <= 0 <= high else ""
 
 
 def _rarest_class(report: Report, before: str | None, after: str | None) -> str:
@@ -273,6 +285,11 @@ def num_tested(report: Report, *, few_only: bool = False) -> float:
     if not tested:
         return report["data"].get("num_test_images") or math.inf
     return sum(number for name, number in tested.items() if not few_only or trained.get(name, 0) < FEW_BELOW)
+
+
+def fewest_in_group(report: Report) -> float:
+    """Return the number of test images of the smallest group that has any; infinite if the report lacks them."""
+    return min(filter(None, (report["data"].get("test_group_counts") or {}).values()), default=math.inf)
 
 
 def _went(old: float, new: float, digits: int = 0, before: str = "", after: str = "") -> str:

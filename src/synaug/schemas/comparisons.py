@@ -28,6 +28,7 @@ class Comparison(TypedDict, total=False):
     num_seeds: int
     accuracy: Difference
     mean_recall: Difference
+    worst_group_accuracy: Annotated[Difference, Field(description="if the attribute of the test images is known")]
 
 
 class Score(TypedDict):

@@ -20,6 +20,7 @@ from synaug.evaluation.intervals.proportions import (
     paired_mean_interval,
     shares_of,
     wilson_interval,
+    worst_difference_interval,
     worst_interval,
 )
 
@@ -108,6 +109,39 @@ def test_a_paired_difference_of_mean_recalls_covers_the_true_one(num):
     assert held / 400 > 0.93
 
 
+@pytest.mark.parametrize("num", SIZES)
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ((0.8,) * 4, (0.8,) * 4),
+        ((0.9, 0.8, 0.95, 0.9), (0.9, 0.6, 0.95, 0.9)),  # worst on the same group
+        ((0.9, 0.8, 0.95, 0.85), (0.7, 0.85, 0.9, 0.95)),  # on different ones
+        ((0.8,) * 4, (0.6, 0.9, 0.9, 0.9)),  # ours is equally hard everywhere
+    ],
+)
+def test_the_difference_of_two_worst_groups_covers_the_true_one(num, ours, theirs):
+    rng, strata, held = np.random.default_rng(num), np.repeat(np.arange(4), num), 0
+    for _ in range(400):
+        difficulty = rng.random(4 * num)
+        other = np.where(rng.random(4 * num) < 0.5, difficulty, rng.random(4 * num))
+        first, second = difficulty < np.repeat(ours, num), other < np.repeat(theirs, num)
+        ends = worst_difference_interval(first, second, strata=strata)
+        held += ends.low <= min(ours) - min(theirs) <= ends.high
+    assert held / 400 > 0.9
+
+
+def test_the_difference_of_worst_groups_turns_with_its_sides_and_is_paired_in_a_common_one():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        first, second, strata = rng.random(60) < 0.8, rng.random(60) < 0.7, rng.integers(0, 3, 60)
+        ends, turned = (worst_difference_interval(*pair, strata=strata) for pair in ((first, second), (second, first)))
+        assert (ends.low, ends.high) == (pytest.approx(-turned.high), pytest.approx(-turned.low))
+        worst = [min(right[strata == group].mean() for group in range(3)) for right in (first, second)]
+        assert ends.low <= worst[0] - worst[1] <= ends.high
+    one = np.zeros(60, int)
+    assert worst_difference_interval(first, second, strata=one) == paired_interval(first, second)
+
+
 @pytest.mark.parametrize(
     ("cells", "ends"),
     [((36, 12, 2, 0), (0.0569, 0.3404))],  # Newcombe 1998b, table III, method 10
@@ -159,6 +193,7 @@ def test_without_images_there_is_no_interval():
     for found in (
         wilson_interval(none), mean_interval([none]), worst_interval([none]), difference_interval(none, Share(1, 2)),
         paired_interval(empty, empty), paired_mean_interval(empty, empty, strata=np.array([], int)),
+        worst_difference_interval(empty, empty, strata=np.array([], int)),
     ):  # fmt: skip
         assert math.isnan(found.low)
         assert math.isnan(found.high)

@@ -50,6 +50,31 @@ def test_the_difference_is_that_of_the_same_images(run):
     assert found["mean_recall"]["difference"] == pytest.approx((0.0 + 0.4) / 2)
 
 
+def test_with_groups_the_worst_group_chooses_the_rival_and_is_compared(run):
+    """Both methods of real images err on the last images, all of one attribute; synaug on the first ones."""
+    labels = np.repeat(["bag", "coat"], [30, 10])
+    attribute = np.where(np.arange(40) % 2, "day", "")
+    attribute[30:] = "night"
+    wrong = {"cross_entropy": range(34, 40), "oversampling": range(37, 40), "synaug": range(1, 5)}
+    for method, rows in wrong.items():
+        prediction = labels.copy()
+        prediction[list(rows)] = "shoe"
+        table = {"id": np.arange(40), "label": labels, "prediction": prediction, "attribute": attribute}
+        storage.write_text(run.method_predictions(method, 0), pd.DataFrame(table).to_csv(index=False))
+    worst = {"cross_entropy": 0.9, "oversampling": 0.7, "synaug": 0.8}  # as if measured
+    of_groups = [
+        each | {"worst_group_accuracy": worst[each["method"]], "per_group": {"bag x day": 0.5}}
+        for each in results(["cross_entropy", "oversampling", "synaug"])
+        if each["seed"] == 0
+    ]
+    assert compared(run, of_groups, "synaug")["other"] == "oversampling"  # the more accurate one
+    found = compared(run, of_groups, "synaug", "worst_group_accuracy")
+    assert found["other"] == "cross_entropy"
+    # bag x day: 13 of 15 images; coat x night: 4 of 10; images of unknown attribute are in no group
+    assert found["worst_group_accuracy"]["difference"] == pytest.approx(13 / 15 - 4 / 10)
+    assert "worst_group_accuracy" not in compared(run, of_groups, "synaug")
+
+
 def test_a_classifier_of_real_images_is_compared_with_the_best_that_used_synthetic_ones(run):
     found = compared(run, results(), "oversampling")
     assert (found["other"], found["other_uses_synthetic"]) == ("synaug", True)

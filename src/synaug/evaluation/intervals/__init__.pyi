@@ -10,4 +10,5 @@ from .proportions import paired_interval as paired_interval
 from .proportions import paired_mean_interval as paired_mean_interval
 from .proportions import shares_of as shares_of
 from .proportions import wilson_interval as wilson_interval
+from .proportions import worst_difference_interval as worst_difference_interval
 from .proportions import worst_interval as worst_interval

@@ -119,11 +119,21 @@ def choose(run: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, prog
     return content
 
 
+def finalists(choice: Choice) -> list[str]:
+    """Return the methods to test: the chosen one and the best of the other kind, so that its rival is no weaker one."""
+    return [choice["chosen"], *([choice["rival"]["method"]] if choice["rival"] else [])]
+
+
+def metric_of(recipe: Recipe, *, with_groups: bool) -> Metric:
+    """Return what a classifier is chosen by: as requested, else the worst group if the attribute is known."""
+    if recipe.choose.metric != "auto":
+        return recipe.choose.metric
+    return "worst_group_accuracy" if with_groups else "mean_recall"
+
+
 def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> Choice:
     """Return the choice, its metric, and the standings of all candidates; without images, the first one is chosen."""
-    metric: Metric = "worst_group_accuracy" if with_groups else "mean_recall"
-    if recipe.choose.metric != "auto":
-        metric = recipe.choose.metric
+    metric = metric_of(recipe, with_groups=with_groups)
     facts: Choice = {"metric": metric, "num_images": len(judged.labels)}
     if not len(judged.labels):
         return {**facts, "chosen": names[0], "best": None, "candidates": [], "rival": None}

@@ -3,80 +3,120 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from synaug.evaluation.intervals import Interval, paired_interval, paired_mean_interval
+from synaug.evaluation import Metric
+from synaug.evaluation.intervals import Interval, paired_interval, paired_mean_interval, worst_difference_interval
 from synaug.run_directory import RunPaths, read_table
 from synaug.schemas import Comparison, Difference, Result
 
 
-def compared(run: RunPaths, results: Sequence[Result], chosen: str) -> Comparison:
+def compared(run: RunPaths, results: Sequence[Result], chosen: str, metric: Metric = "mean_recall") -> Comparison:
     """Return the difference between the chosen method and the best one of the other kind, real-only or synthetic.
 
     Args:
         run: run directory with the predictions.
         results: results of all methods and seeds, each with ``uses_synthetic`` and ``is_bound``; bounds are left out.
         chosen: the method of the run's final classifier.
+        metric: what the classifier was chosen by, and its rival is.
 
     Returns:
-        ``method``, ``other``, ``other_uses_synthetic``, ``num_images``, ``num_seeds``, and for ``accuracy`` and
-        ``mean_recall`` the ``difference`` (chosen - other, mean over the seeds that both have) and its 95 %
-        ``interval``, whose ends are means over the seeds. Empty if there is no method of the other kind.
+        ``method``, ``other``, ``other_uses_synthetic``, ``num_images``, ``num_seeds``, and for ``accuracy``,
+        ``mean_recall`` and, if that is the metric, ``worst_group_accuracy`` the ``difference`` (chosen - other, mean
+        over the seeds that both have) and its 95 % ``interval``, whose ends are means over the seeds. Empty if there
+        is no method of the other kind.
     """
-    other = best_rival(results, chosen)
+    other = best_rival(results, chosen, metric)
     if other is None:
         return {}
     kind = next(bool(each["uses_synthetic"]) for each in results if each["method"] == chosen)
     seeds = {name: {each["seed"] for each in results if each["method"] == name} for name in (chosen, other)}
-    pairs = [_paired(run, chosen, other, seed) for seed in sorted(seeds[chosen] & seeds[other])]
+    with_groups = metric == "worst_group_accuracy" and any(each.get("per_group") for each in results)
+    pairs = [
+        _paired(run, chosen, other, seed, with_groups=with_groups) for seed in sorted(seeds[chosen] & seeds[other])
+    ]
     if not pairs:
         return {}
+    in_groups: Comparison = {}
+    if with_groups:
+        in_groups = {"worst_group_accuracy": _mean([_worst_group(each) for each in pairs])}
     return {
         "method": chosen,
         "other": other,
         "other_uses_synthetic": not kind,
-        "num_images": len(pairs[0][2]),
+        "num_images": len(pairs[0].labels),
         "num_seeds": len(pairs),
-        "accuracy": _mean([_accuracy(first, second) for first, second, _ in pairs]),
-        "mean_recall": _mean([_mean_recall(first, second, labels) for first, second, labels in pairs]),
+        "accuracy": _mean([_accuracy(each) for each in pairs]),
+        "mean_recall": _mean([_mean_recall(each) for each in pairs]),
+        **in_groups,
     }
 
 
-def best_rival(results: Sequence[Result], chosen: str) -> str | None:
-    """Return the most accurate method of the other kind, with or without synthetic images; None if there is none."""
+def best_rival(results: Sequence[Result], chosen: str, metric: Metric = "mean_recall") -> str | None:
+    """Return the best method of the other kind, with or without synthetic images; None if there is none.
+
+    It is the one with the highest accuracy on the test images, or accuracy of the worst group if that is the metric.
+    """
+    column: Literal["worst_group_accuracy", "accuracy"] = (
+        "worst_group_accuracy" if metric == "worst_group_accuracy" else "accuracy"
+    )
     kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
     kind = kinds.get(chosen)
-    accuracies: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for result in results:
         if kind is not None and kinds.get(result["method"], kind) != kind:
-            accuracies.setdefault(result["method"], []).append(result["accuracy"] or 0.0)
-    return max(accuracies, key=lambda name: float(np.mean(accuracies[name])), default=None)
+            scores.setdefault(result["method"], []).append(result.get(column) or 0.0)
+    return max(scores, key=lambda name: float(np.mean(scores[name])), default=None)
 
 
-def _paired(run: RunPaths, chosen: str, other: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return whether each method is right on each image, and the labels, for the same images in the same order."""
-    first, second = (_predictions(run, name, seed) for name in (chosen, other))
-    labels = first["label"].to_numpy(str)
-    right = first["prediction"].to_numpy(str) == labels
-    other_right = second["prediction"].reindex(first.index).to_numpy(str) == labels
-    return right, other_right, np.unique(labels, return_inverse=True)[1]
+@dataclass(frozen=True, eq=False)
+class _Paired:
+    """Whether each of two methods is right on each image, and the image's class and group (-1: none), all ``(N,)``."""
+
+    first: np.ndarray
+    second: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
 
 
-def _predictions(run: RunPaths, method: str, seed: int) -> pd.DataFrame:
-    columns = {"id": str, "label": str, "prediction": str}
+def _paired(run: RunPaths, chosen: str, other: str, seed: int, *, with_groups: bool) -> _Paired:
+    first, second = (_predictions(run, name, seed, with_groups=with_groups) for name in (chosen, other))
+    names = first["label"].to_numpy(str)
+    labels = np.unique(names, return_inverse=True)[1]
+    attributes = first["attribute"].to_numpy(str) if with_groups else np.full(len(first), "")
+    values, places = np.unique(attributes, return_inverse=True)
+    return _Paired(
+        first=first["prediction"].to_numpy(str) == names,
+        second=second["prediction"].reindex(first.index).to_numpy(str) == names,
+        labels=labels,
+        groups=np.where(attributes == "", -1, labels * len(values) + places),
+    )
+
+
+def _predictions(run: RunPaths, method: str, seed: int, *, with_groups: bool) -> pd.DataFrame:
+    columns = {"id": str, "label": str, "prediction": str} | ({"attribute": str} if with_groups else {})
     return read_table(run.method_predictions(method, seed), columns, run).set_index("id")
 
 
-def _accuracy(first: np.ndarray, second: np.ndarray) -> tuple[float, Interval]:
-    return float(first.mean() - second.mean()), paired_interval(first, second)
+def _accuracy(pair: _Paired) -> tuple[float, Interval]:
+    return float(pair.first.mean() - pair.second.mean()), paired_interval(pair.first, pair.second)
 
 
-def _mean_recall(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> tuple[float, Interval]:
-    changes = [first[labels == label].mean() - second[labels == label].mean() for label in np.unique(labels)]
-    return float(np.mean(changes)), paired_mean_interval(first, second, strata=labels)
+def _mean_recall(pair: _Paired) -> tuple[float, Interval]:
+    rows = [pair.labels == label for label in np.unique(pair.labels)]
+    changes = [pair.first[part].mean() - pair.second[part].mean() for part in rows]
+    return float(np.mean(changes)), paired_mean_interval(pair.first, pair.second, strata=pair.labels)
+
+
+def _worst_group(pair: _Paired) -> tuple[float, Interval]:
+    known = pair.groups >= 0
+    groups, right = pair.groups[known], (pair.first[known], pair.second[known])
+    worst = [min(each[groups == group].mean() for group in np.unique(groups)) for each in right]
+    return float(worst[0] - worst[1]), worst_difference_interval(*right, strata=groups)
 
 
 def _mean(found: Sequence[tuple[float, Interval]]) -> Difference:

@@ -20,6 +20,7 @@ from synaug.evaluation import FoldPredictions
 from synaug.evaluation.cross_validated import cross_validated
 from synaug.methods import load_sets, uses_autoencoder
 from synaug.methods.training_time import trained_from
+from synaug.pipeline.choosing.choose import knows_groups, metric_of
 from synaug.pipeline.choosing.comparison import best_rival
 from synaug.pipeline.choosing.folds import (
     fold_sets,
@@ -101,7 +102,8 @@ def cross_validate_results(run: Run, *, progress: Progress = silent) -> str:
     if unusable(run):
         results = [each for each in results if not each["uses_synthetic"]] or results
     chosen = chosen_result(results, run)["method"]
-    names = judged_methods(results, chosen, best_rival(results, chosen), recipe)
+    metric = metric_of(recipe, with_groups=knows_groups(manifest))
+    names = judged_methods(results, chosen, best_rival(results, chosen, metric), recipe)
     seconds = cost(names, results, folds, recipe)
     if recipe.cross_validate.folds == "auto" and seconds > 60 * recipe.cross_validate.minutes:
         return too_long(manifest, folds, seconds)

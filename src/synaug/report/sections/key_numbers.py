@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from synaug.report.results_table import percent, results_table, spoken
 from synaug.report.rows import Fact
-from synaug.report.summary import MIN_TEST_IMAGES, num_tested
+from synaug.report.summary import MIN_TEST_IMAGES, fewest_in_group, num_tested
 from synaug.schemas import Report
 
 
@@ -46,8 +46,7 @@ def _measured(report: Report) -> Iterator[tuple[str, str, float]]:
     for column, label in (("accuracy", "accuracy"), ("few", "recall of few-image classes")):
         num_images = num_tested(report, few_only=column == "few")
         yield column, label + (f", {num_images:,} test images" if math.isfinite(num_images) else ""), num_images
-    in_groups = (report["data"].get("test_group_counts") or {}).values()
-    yield "worst_group_accuracy", "accuracy of the worst group", min(filter(None, in_groups), default=math.inf)
+    yield "worst_group_accuracy", "accuracy of the worst group", fewest_in_group(report)
 
 
 def _cross_validated_facts(report: Report) -> list[Fact]:
