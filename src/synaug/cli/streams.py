@@ -10,6 +10,7 @@ import os
 import select
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 from synaug.runtime.security import visible
@@ -103,12 +104,23 @@ class _EscapedRecord(logging.LogRecord):
 
 
 def escape_messages() -> None:
-    """Show control characters as escapes in log lines and warnings of libraries, which may quote any file."""
+    """Show control characters as escapes in log lines and warnings, which may quote any file.
+
+    A warning of our own reads like the other notes, without a line of source code. One per kind is shown: a thousand
+    prompts that are too long are one fact.
+    """
     logging.setLogRecordFactory(_EscapedRecord)
     show = warnings.formatwarning
+    package = str(Path(__file__).parents[1])
+    known: set[tuple[str, int]] = set()
 
-    def escaped(message: Any, *arguments: Any, **options: Any) -> str:
-        return visible(show(message, *arguments, **options), keep="\n")
+    def escaped(message: Any, category: type[Warning], filename: str, lineno: int, *more: Any, **options: Any) -> str:
+        if not filename.startswith(package):
+            return visible(show(message, category, filename, lineno, *more, **options), keep="\n")
+        if (filename, lineno) in known:
+            return ""
+        known.add((filename, lineno))
+        return visible(f"Note: {message}\n", keep="\n")
 
     warnings.formatwarning = escaped
 

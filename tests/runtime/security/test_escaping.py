@@ -194,3 +194,15 @@ def test_logs_and_warnings_of_libraries_are_escaped(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert is_safe(done.stderr)
     assert done.stderr.count("PWNED") >= 2
+
+
+def test_warnings_of_our_own_are_one_note_per_kind():
+    code = (
+        "from synaug.cli import streams; streams.escape_messages()\n"
+        "import warnings\n"
+        "for line in (1, 1, 2):\n"
+        "    for prompt in ('first', 'second'):\n"
+        "        warnings.warn_explicit(f'{prompt} of line {line} is too long.', UserWarning, streams.__file__, line)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == ["Note: first of line 1 is too long.", "Note: first of line 2 is too long."]
