@@ -4,6 +4,7 @@
     python scripts/tune_demo.py --work build/tune guidance
     python scripts/tune_demo.py --work build/tune mixing
     python scripts/tune_demo.py --work build/tune retraining
+    python scripts/tune_demo.py --work build/tune real_only
 
 Validation images: 300 per class from the half of the Fashion-MNIST training archive that the embedded generator never
 saw, except the demo's training images. Every line is printed with its seeds and kept in ``results.jsonl``; existing
@@ -164,7 +165,26 @@ def retraining(trial: Trial, recipe: Recipe) -> None:
             print(record, flush=True)
 
 
-QUESTIONS = {"weight_decay": weight_decay, "guidance": guidance, "mixing": mixing, "retraining": retraining}
+def real_only(trial: Trial, recipe: Recipe) -> None:
+    """Compare remedies without synthetic images: how to draw images and how to mix them, with either last layer."""
+    own = {"mixing": "none", "sampler": "class_balanced"}
+    trials = {"oversampling": own}
+    for alpha in (0.2, 1.0):
+        trials[f"oversampling mixup {alpha}"] = own | {"mixing": "mixup", "mixup_alpha": alpha}
+        trials[f"domain_mixup {alpha}"] = {"mixing": "domain_mixup", "mixup_alpha": alpha}
+    for name, stage in trials.items():
+        changed = with_overrides(recipe, {"methods": {"cross_entropy": {"stage1": stage}}})
+        trial.measure(name, "cross_entropy", changed, seeds=(0, 1, 2))
+        trial.measure(f"{name} retrained", "cross_entropy_retrained", changed, seeds=(0, 1, 2))
+
+
+QUESTIONS = {
+    "weight_decay": weight_decay,
+    "guidance": guidance,
+    "mixing": mixing,
+    "retraining": retraining,
+    "real_only": real_only,
+}
 
 
 def main() -> None:

@@ -146,12 +146,16 @@ def test_methods_on_synthetic_images_are_named_synaug(name):
 
 
 def test_the_default_methods_stay_the_same():
-    assert DEFAULT_METHODS == ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
+    stages = ("cross_entropy", "balanced_mixup", "synaug_stage1")
+    assert DEFAULT_METHODS[::2] == stages
+    assert tuple(METHODS[name].starts_from for name in DEFAULT_METHODS[1::2]) == stages  # each with its last layer
     changes = {name: (METHODS[name].data, dict(METHODS[name].stage1)) for name in DEFAULT_METHODS}
     assert changes["cross_entropy"] == ("real", {"mixing": "none"})
-    assert changes["oversampling"] == ("real", {"mixing": "none", "sampler": "class_balanced"})
+    assert changes["balanced_mixup"] == ("real", {"mixing": "domain_mixup", "mixup_alpha": 1.0})
     assert changes["synaug_stage1"] == ("evened_out", {})
     assert all(METHODS[name].schedule == "usual" for name in DEFAULT_METHODS)
+    usual = Recipe().train.stage1  # balanced_mixup is synaug_stage1 without synthetic images
+    assert (usual.mixing, usual.mixup_alpha) == ("domain_mixup", 1.0)
 
 
 def test_overrides_of_a_recipe_reach_both_stages(recipe):

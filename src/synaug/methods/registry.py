@@ -37,7 +37,7 @@ METHODS = {
     ),
     "oversampling_mixup": Method(
         "Oversampling with Mixup.",
-        stage1=(("mixing", "mixup"), ("sampler", "class_balanced")),
+        stage1=(("mixing", "mixup"), ("mixup_alpha", 0.2), ("sampler", "class_balanced")),
         problem=LONG_TAIL,
     ),
     "upper_bound": Method(
@@ -53,6 +53,11 @@ METHODS = {
     "oversampling_retrained": Method(
         "Features of oversampling; its last layer retrained on all real images, the classes weighted equally.",
         starts_from="oversampling",
+        retrain=(("data", "all_real"),),
+    ),
+    "oversampling_mixup_retrained": Method(
+        "Features of oversampling_mixup; its last layer retrained on all real images, the classes weighted equally.",
+        starts_from="oversampling_mixup",
         retrain=(("data", "all_real"),),
     ),
     "upper_bound_retrained": Method(
@@ -111,6 +116,16 @@ METHODS = {
         starts_from="synaug_no_mixing",
         retrain=(("data", "group_balanced_real"),),
         problem=GROUPS,
+    ),
+    "balanced_mixup": Method(
+        "Cross-entropy on the real images, each mixed with one drawn group-balanced, or class-balanced if no attribute "
+        "is known: synaug_stage1 without synthetic images.",
+        stage1=(("mixing", "domain_mixup"), ("mixup_alpha", 1.0)),
+    ),
+    "balanced_mixup_retrained": Method(
+        "Features of balanced_mixup; its last layer retrained on all real images, the classes weighted equally, or the "
+        "groups if an attribute is known: synaug without synthetic images.",
+        starts_from="balanced_mixup",
     ),
     # ------------------------------------------------------------ on the real images with other sampling
     "square_root": Method(
@@ -220,7 +235,14 @@ METHODS = {
     # ------------------------------------------------------------ with and without synthetic images
     **PUBLISHED_METHODS,
 }
-DEFAULT_METHODS = ("cross_entropy", "cross_entropy_retrained", "oversampling", "synaug_stage1", "synaug")
+DEFAULT_METHODS = (
+    "cross_entropy",
+    "cross_entropy_retrained",
+    "balanced_mixup",
+    "balanced_mixup_retrained",
+    "synaug_stage1",
+    "synaug",
+)
 PROBES = ("linear_probe", "synaug_linear_probe")
 PRETRAINED_METHODS = ("linear_probe", "fine_tuned", "synaug_linear_probe", "synaug_fine_tuned")
 """Methods of a run that starts from pretrained weights, instead of ``DEFAULT_METHODS``."""

@@ -13,7 +13,7 @@ from synaug.data.readers import read_data
 from synaug.data.subsets import fold_numbers, with_test_split
 from synaug.methods import load_sets
 from synaug.pipeline.choosing.candidates import REAL, SYNTHETIC, candidates, uses_synthetic
-from synaug.pipeline.choosing.choose import Judged, affordable_effort, choose, verdict
+from synaug.pipeline.choosing.choose import Judged, affordable_effort, choose, finalists, verdict
 from synaug.pipeline.choosing.folds import fold_sets, images_shown, real_folds
 from synaug.pipeline.classifier.export_classifier import export_classifier
 from synaug.pipeline.run_results import read_choice
@@ -114,7 +114,7 @@ def test_candidates_are_real_only_first_and_never_a_bound():
     names = candidates(experiment.DEFAULT_METHODS, Recipe(), with_groups=True, with_synthetic=True)
     kinds = [uses_synthetic(name, Recipe()) for name in names]
     assert kinds == sorted(kinds)
-    assert {"synaug", "synaug_tenth", "oversampling_retrained", "group_balanced"} <= set(names)
+    assert {"synaug", "synaug_tenth", "balanced_mixup_retrained", "group_balanced"} <= set(names)
     asked = candidates(["focal", "upper_bound", "synaug"], Recipe(), with_groups=False, with_synthetic=True)
     assert asked == ["focal", "synaug"]
     assert candidates(["synaug"], Recipe(), with_groups=False, with_synthetic=False) == ["synaug"]
@@ -151,6 +151,14 @@ def test_synthetic_images_that_help_are_chosen_with_their_lead_and_certainty():
 
 def test_with_groups_the_worst_group_decides():
     assert verdict(["oversampling"], judged(20), Recipe(), with_groups=True)["metric"] == "worst_group_accuracy"
+    asked = with_overrides(Recipe(), {"choose.metric": "mean_recall"})
+    assert verdict(["oversampling"], judged(20), asked, with_groups=True)["metric"] == "mean_recall"
+
+
+def test_the_best_candidate_of_the_other_kind_is_tested_too():
+    choice = verdict(["cross_entropy", "oversampling", "synaug"], judged(10, 25, 36), Recipe(), with_groups=False)
+    assert finalists(choice) == ["synaug", "oversampling"]
+    assert finalists(verdict(["oversampling"], judged(20), Recipe(), with_groups=False)) == ["oversampling"]
 
 
 def test_without_images_to_judge_on_the_simplest_is_taken():

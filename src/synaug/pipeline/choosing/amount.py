@@ -37,7 +37,7 @@ from synaug.synthesis.generators import autoencode
 from synaug.synthesis.planning import ROUNDS, Plan, with_shares
 
 SCHEMA_VERSION = 1
-WITHOUT = "oversampling"  # compared with if the run trains no method on real images alone
+WITHOUT = "balanced_mixup_retrained"  # compared with if the run trains no method on real images alone
 _DAMAGED = "Remove it and repeat the 'synaug run' command, which decides again; no image is lost."
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from synaug.config import Recipe
 from synaug.methods import DEFAULT_METHODS, METHODS, method_named
 
-REAL = ("cross_entropy", "oversampling", "cross_entropy_retrained", "oversampling_retrained")
+REAL = ("cross_entropy", "balanced_mixup", "cross_entropy_retrained", "balanced_mixup_retrained")
 REAL_GROUPS = ("group_balanced", "group_retrained")
 SYNTHETIC = ("classifier_only", "synaug_tenth", "synaug_tenth_retrained", "synaug_stage1", "synaug")
 
@@ -29,8 +29,9 @@ def candidates(methods: Sequence[str], recipe: Recipe, *, with_groups: bool, wit
     """
     if recipe.choose.candidates is not None:
         names = recipe.choose.candidates
-    elif set(methods) >= set(DEFAULT_METHODS):
-        names = tuple(dict.fromkeys((*REAL, *(REAL_GROUPS if with_groups else ()), *SYNTHETIC, *methods)))
+    elif set(methods) >= {name for name in DEFAULT_METHODS if not uses_synthetic(name, recipe)}:
+        made = SYNTHETIC if set(methods) >= set(DEFAULT_METHODS) else ()  # else with plan.target: none
+        names = tuple(dict.fromkeys((*REAL, *(REAL_GROUPS if with_groups else ()), *made, *methods)))
     else:
         names = tuple(methods)
     known = [name for name in names if name in recipe.methods or name in METHODS]
