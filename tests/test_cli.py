@@ -345,6 +345,10 @@ def test_a_dry_run_shows_the_amount_and_writes_nothing(synaug, photos, tmp_path,
         done = synaug(command, photos, "--dry-run", "--json")
         assert json.loads(done.out)["num_to_generate"]["ankle boot"] > 0
         assert "Nothing was written" in synaug(command, photos, "--dry-run").out
+    alone = synaug("run", photos, "--dry-run", "--target", "none").out
+    assert "No synthetic images will be generated." in alone
+    assert "balanced_mixup_retrained" in alone
+    assert "synaug_stage1" not in alone
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,12 +21,15 @@ from synaug.data.groups import class_counts
 from synaug.data.manifest import read_image
 from synaug.data.manifest_file import read_manifest
 from synaug.errors import IncompleteError, Interrupted, OptionError
-from synaug.methods import DEFAULT_METHODS, is_finished
+from synaug.methods import DEFAULT_METHODS, METHODS, is_finished
 from synaug.pipeline import generate as generate_stage
 from synaug.pipeline import prepare as plan_stage
+from synaug.pipeline.choosing import finalists
+from synaug.pipeline.choosing.candidates import REAL
 from synaug.pipeline.measure_gap import shortcuts
 from synaug.pipeline.train import train
 from synaug.recipes import make_recipe, with_overrides
+from synaug.report.summary import summary
 from synaug.run_directory import Run, RunPaths, locked_recipe
 from synaug.runtime.records import write_sealed
 from synaug.runtime.storage import digest, read_json
@@ -57,7 +60,7 @@ def test_the_report_has_the_promised_fields(finished):
     assert set(report["plan"]["num_to_generate"]) == {"bag", "coat", "ankle boot"}
     assert {"requested", "accepted", "rejected", "seconds"} <= set(report["synthesis"])
     names = {result["method"] for result in report["results"]}
-    assert names == {*DEFAULT_METHODS, report["choice"]["chosen"]}
+    assert names == {*DEFAULT_METHODS, *finalists(report["choice"])}
     for result in report["results"]:
         assert {"method", "seed", "accuracy", "many", "medium", "few", "worst_class", "per_class", "seconds"} <= set(
             result
@@ -65,6 +68,21 @@ def test_the_report_has_the_promised_fields(finished):
         table = pd.read_csv(RunPaths(finished).method_predictions(result["method"], result["seed"]))
         assert result["accuracy"] == pytest.approx((table["label"] == table["prediction"]).mean())
         assert result["many"] is None  # no class has more than 100 images: undefined, not 0
+
+
+def test_without_synthetic_images_a_run_needs_no_model_and_chooses_among_real_only_methods(photos, recipe, tmp_path):
+    alone = with_overrides(recipe, {"plan.target": "none", "plan.model": "no/model"})
+    report = experiment.run(photos, tmp_path / "run", alone)
+    real = [name for name in DEFAULT_METHODS if not METHODS[name].uses_synthetic]
+    assert {result["method"] for result in report["results"]} == {*real, report["choice"]["chosen"]}
+    judged = {row["method"] for row in report["choice"]["candidates"]}
+    assert judged == set(REAL)
+    assert report["synthesis"]["requested"] == 0
+    assert "No synthetic images were requested." in summary(report)
+    assert not any("missing" in warning for warning in report["warnings"])
+    with pytest.raises(OptionError, match=r"synaug learns from synthetic images, and plan\.target is none"):
+        experiment.run(photos, tmp_path / "other", alone, methods=["cross_entropy", "synaug"])
+    assert not (tmp_path / "other").exists()
 
 
 def test_every_class_is_filled_to_the_target(finished):

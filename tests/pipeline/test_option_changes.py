@@ -104,7 +104,7 @@ def test_without_images_train_changes_nothing_and_names_what_it_can_train(synaug
     command = shlex.split(text.partition("train without them: ")[2])[1:]
     assert synaug(*command, "--dry-run").code == 0
     assert command[-1] == f"--set={RATE}=0.02"
-    assert command[3] == "cross_entropy,cross_entropy_retrained,oversampling"
+    assert command[3] == "cross_entropy,cross_entropy_retrained,balanced_mixup,balanced_mixup_retrained"
 
 
 def test_generation_options_have_a_command_of_their_own(synaug, photos, planned):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synaug.config import UNNAMED, ArmOptions, BenchOptions, Recipe
+from synaug.config import NONE, UNNAMED, ArmOptions, BenchOptions, Recipe
 from synaug.data import Manifest, readers
 from synaug.data.benchmarks import fashion_mirrors
 from synaug.errors import OptionError, unknown
@@ -135,8 +135,8 @@ def data_of(experiment: Experiment, arm: ArmOptions, recipe: Recipe) -> Manifest
     bench = experiment.bench
     if bench.mirror is not None:
         target = recipe.plan.target
-        if arm.filled and isinstance(target, dict):
-            raise OptionError("A 'filled' arm requires plan.target to be uniform, a number or a share, not a dict.")
+        if arm.filled and (isinstance(target, dict) or target == NONE):
+            raise OptionError(f"A 'filled' arm requires plan.target to be uniform, a number or a share, not {target}.")
         mirror = fashion_mirrors.make_mirror(bench.mirror, validation=arm.validation, **arm.mirror)
         if arm.filled and not isinstance(target, dict):
             return fashion_mirrors.filled(mirror, by=recipe.plan.by, target=target)

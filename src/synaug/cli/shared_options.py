@@ -214,7 +214,7 @@ By = Annotated[
 Target = Annotated[
     str | None,
     typer.Option(
-        help="'uniform', 'auto', a number of images, or a share of the largest.",
+        help="'uniform', 'auto', 'none' (real images alone), a number of images, or a share of the largest.",
         show_default="uniform",
         rich_help_panel=SYNTHETIC_IMAGES,
     ),

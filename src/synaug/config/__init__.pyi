@@ -14,6 +14,7 @@ from .model_names import ModelName as ModelName
 from .plan_options import AUTO as AUTO
 from .plan_options import CLASS_SPREAD as CLASS_SPREAD
 from .plan_options import MAX_TARGET as MAX_TARGET
+from .plan_options import NONE as NONE
 from .plan_options import PlanOptions as PlanOptions
 from .plan_options import Spread as Spread
 from .quality_options import QualityOptions as QualityOptions

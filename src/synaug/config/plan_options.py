@@ -10,6 +10,7 @@ from synaug.config.model_names import STABLE_DIFFUSION, ModelName
 from synaug.config.section import MAX_SEED, Section
 
 AUTO = "auto"
+NONE = "none"
 MAX_TARGET = 100_000_000
 CLASS_SPREAD = "class"  # the plan.spread entry whose phrases replace the class name
 Spread = dict[str, tuple[str, ...] | dict[str, tuple[str, ...]]]
@@ -19,11 +20,11 @@ class PlanOptions(Section):
     """How many images are generated, from which prompts and by which model."""
 
     by: Literal["class", "group"] = Field("class", description="fill up classes, or class x attribute groups")
-    target: float | Literal["uniform", "auto"] | dict[str, int] = Field(
+    target: float | Literal["uniform", "auto", "none"] | dict[str, int] = Field(
         "uniform",
         description="images wanted: uniform (as many as the largest), auto (up to as many, in rounds, as long as they "
-        "help), a number, a share of the largest below 1, or numbers by name of the class (or 'class | attribute'), "
-        "leaving the others unchanged",
+        "help), none (train on the real images alone, without a model), a number, a share of the largest below 1, or "
+        "numbers by name of the class (or 'class | attribute'), leaving the others unchanged",
     )
     cap: int | None = Field(None, ge=0, description="maximum number of synthetic images per class or group")
     variant: Literal["text", "intra", "inter", "fitted", "reference", "inpaint"] = Field(
@@ -71,11 +72,11 @@ class PlanOptions(Section):
     @classmethod
     def _target_is_allowed(cls, target: object) -> object:
         number = target if isinstance(target, int | float) and not isinstance(target, bool) else None
-        if isinstance(target, dict) or target in ("uniform", AUTO) or (number is not None and 0 < number < 1):
+        if isinstance(target, dict) or target in ("uniform", AUTO, NONE) or (number is not None and 0 < number < 1):
             return target
         if number is None or not 1 <= number <= MAX_TARGET or number != int(number):
             raise ValueError(
-                f"target must be 'uniform', 'auto', a whole number from 1 to {MAX_TARGET:,}, a share of the largest "
-                "between 0 and 1, or numbers by name of the class"
+                f"target must be 'uniform', 'auto', 'none', a whole number from 1 to {MAX_TARGET:,}, a share of the "
+                "largest between 0 and 1, or numbers by name of the class"
             )
         return target

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from synaug.config import Recipe
+from synaug.config import NONE, Recipe
+from synaug.errors import OptionError
 from synaug.methods import DEFAULT_METHODS
 from synaug.methods.registry import PRETRAINED_METHODS, PROBES
+from synaug.pipeline.choosing import uses_synthetic
 from synaug.recipes import with_overrides
 from synaug.run_directory import RunPaths, locked_recipe
 from synaug.synthesis.planning import Plan
@@ -72,10 +74,25 @@ def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> 
 
 
 def usual_methods(methods: Sequence[str], recipe: Recipe, *, preset: str = "good") -> tuple[str, ...]:
-    """Return the methods of the run: as requested; the default ones are replaced if weights are pretrained."""
-    if tuple(methods) != DEFAULT_METHODS or recipe.train.pretrained is not True:
+    """Return the methods of the run: as requested, else the default ones.
+
+    The default ones are others if weights are pretrained; with ``plan.target: none``, those without synthetic images.
+
+    Raises:
+        OptionError: ``plan.target`` is none, and a requested method learns from synthetic images.
+    """
+    without_images = recipe.plan.target == NONE
+    if tuple(methods) != DEFAULT_METHODS:
+        if without_images and (wrong := next((name for name in methods if uses_synthetic(name, recipe)), None)):
+            raise OptionError(
+                f"The method {wrong} learns from synthetic images, and plan.target is none. Remove the method, or plan "
+                "images with --target uniform."
+            )
         return tuple(methods)
-    return PROBES if preset == "quick" else PRETRAINED_METHODS
+    usual: tuple[str, ...] = DEFAULT_METHODS
+    if recipe.train.pretrained is True:
+        usual = PROBES if preset == "quick" else PRETRAINED_METHODS
+    return tuple(name for name in usual if not (without_images and uses_synthetic(name, recipe)))
 
 
 def _with(recipe: Recipe, pretrained: bool, network: str, side: int | None = None) -> Recipe:

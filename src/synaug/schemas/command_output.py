@@ -189,6 +189,7 @@ class Examination(TypedDict):
     images_to_make: int
     findings: NotRequired[list[str]]
     next: NotRequired[str]
+    without_model: NotRequired[str]
     seconds: NotRequired[float]
 
 

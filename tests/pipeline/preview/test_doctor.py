@@ -36,6 +36,7 @@ def test_a_clean_set_has_a_verdict_per_class_and_a_next_command(copied):
     assert content["baseline"] | {"mean_recall": None} == {"network": None, "num_images": 42, "mean_recall": None}
     assert all(len(row["recalls"]) == 3 for row in content["classes"].values())
     assert content["next"] == f"synaug run {copied} --dry-run"
+    assert content["without_model"] == f"synaug run {copied} --target none"
 
 
 def test_duplicates_and_contradictory_labels_are_counted(copied):

@@ -53,7 +53,8 @@ def test_no_target_takes_images_away(counts, target):
 
 
 @pytest.mark.parametrize(
-    ("target", "expected"), [("uniform", [0, 6, 8]), (5, [0, 1, 3]), (0.5, [0, 1, 3]), (1, [0, 0, 0])]
+    ("target", "expected"),
+    [("uniform", [0, 6, 8]), (5, [0, 1, 3]), (0.5, [0, 1, 3]), (1, [0] * 3), ("none", [0] * 3)],
 )
 def test_num_to_generate_by_hand(target, expected):
     assert [cell.num_to_generate for cell in plan_of([10, 4, 2], target=target).cells] == expected

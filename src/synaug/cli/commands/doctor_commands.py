@@ -132,6 +132,9 @@ def show_doctor(content: Examination) -> None:
         f"Device: {content['device']['name']}."
     )
     console.print(f"Next: [bold]{escape(content['next'])}[/]", soft_wrap=True)
+    if content["images_to_make"]:
+        alone = f"Without a text-to-image model, on the real images alone: [bold]{escape(content['without_model'])}[/]"
+        console.print(alone, soft_wrap=True)
 
 
 def try_model(

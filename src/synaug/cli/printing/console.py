@@ -19,24 +19,44 @@ from synaug.schemas.command_output import Applied, Check, PlanSummary, ReviewFil
 def show_plan(plan: PlanSummary, out: Path | None) -> None:
     """Print the images to generate, their prompts and their cost."""
     console = Console()
+    to_make = plan["estimate"]["images"]
     table = Table()
     table.add_column("class" if plan["by"] == "class" else "group")
     table.add_column("real", justify="right")
     table.add_column("to generate", justify="right")
-    table.add_column("prompts")
+    if to_make:
+        table.add_column("prompts")
     for name, number in plan["num_to_generate"].items():
         samples = "; ".join(plan["prompts"].get(name, [])[:2]) or f"({_called(plan, name)})"
-        table.add_row(escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]")
+        row = [escape(name), f"{plan['have'][name]:,}", f"{number:,}", f"[dim]{escape(samples)}[/]"]
+        table.add_row(*row[: len(table.columns)])
     console.print(table)
+    told = ""
+    if to_make:
+        told = "Use --aliases to change the class names in prompts."
+        if prompts := plan.get("prompts_file"):
+            told = f"The prompts come from {escape(prompts)}."
     console.print(
         f"Real training images are counted; {counted(plan['test_images'], 'more image')} "
-        f"{agreeing(plan['test_images'], 'is', 'are')} held out for testing. "
-        + (
-            f"The prompts come from {escape(prompts)}."
-            if (prompts := plan.get("prompts_file"))
-            else "Use --aliases to change the class names in prompts."
-        )
+        f"{agreeing(plan['test_images'], 'is', 'are')} held out for testing. {told}".rstrip()
     )
+    if to_make:
+        _show_synthesis_ahead(console, plan)
+    else:
+        show_reading(plan["data"])
+        console.print("No synthetic images will be generated.")
+    if "methods" in plan:
+        for sentence in training_sentences(cast("RunPreview", plan)):
+            console.print(sentence, soft_wrap=True)
+    if out is None:
+        console.print("Nothing was written: --dry-run.")
+    else:
+        following = "generate" if to_make else "train"
+        console.print(f"Next: [bold]synaug {following} {escape(shell_word(out))}[/]", soft_wrap=True)
+
+
+def _show_synthesis_ahead(console: Console, plan: PlanSummary) -> None:
+    """Print what is known about the synthetic images of a plan before they exist: judge, notes, time, disk and cost."""
     if lacking := plan.get("cannot_judge"):
         names = ", ".join(
             f"{name} ({number:,} {'image' if number == 1 else 'images'})" for name, number in lacking.items()
@@ -67,13 +87,6 @@ def show_plan(plan: PlanSummary, out: Path | None) -> None:
     if (cost := plan["cost"]) is not None:
         sentence = service_cost(cost, estimate["images"], price=plan["price"], budget=plan["max_cost"])
         console.print(f"{sentence} Rejected images cost as much as accepted ones." if plan["price"] else sentence)
-    if "methods" in plan:
-        for sentence in training_sentences(cast("RunPreview", plan)):
-            console.print(sentence, soft_wrap=True)
-    if out is None:
-        console.print("Nothing was written: --dry-run.")
-    else:
-        console.print(f"Next: [bold]synaug generate {escape(shell_word(out))}[/]", soft_wrap=True)
 
 
 def _speed(estimate: Speed) -> str:
@@ -179,6 +192,8 @@ def show_status(content: Status, run: Path) -> None:
         "images": f"{images['accepted']:,} of {images['planned']:,} accepted, {images['rejected']:,} rejected",
         "model": content["model"],
     }
+    if not images["planned"]:  # there is no model, either
+        rows = {"stage": content["stage"], "images": "no synthetic images planned"}
     if not math.isnan(images["per_second"]):
         left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"
         unit = "images per second" if left or content["stage"] == "generate" else "images per second, during generation"

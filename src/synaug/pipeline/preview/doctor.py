@@ -94,8 +94,13 @@ def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> Exam
         "device": {"name": features.device, "images_per_second": features.images_per_second},
         "images_to_make": int((counts.max() - counts).sum()),
     }
-    said, following = findings(content), next_command(source)
-    return {**content, "findings": said, "next": following, "seconds": time.monotonic() - began}
+    return {
+        **content,
+        "findings": findings(content),
+        "next": next_command(source),
+        "without_model": next_command(source, "--target none"),
+        "seconds": time.monotonic() - began,
+    }
 
 
 def class_verdict(num_images: int, recalls: np.ndarray) -> str:
@@ -158,13 +163,13 @@ def findings(content: Examination) -> list[str]:
     return said
 
 
-def next_command(source: Path) -> str:
+def next_command(source: Path, options: str = "--dry-run") -> str:
     """Return the command to type next.
 
     >>> next_command(Path("my photos"))
     "synaug run 'my photos' --dry-run"
     """
-    return f"synaug run {shell_word(source)} --dry-run"
+    return f"synaug run {shell_word(source)} {options}"
 
 
 def _layout(manifest: Manifest) -> Layout:

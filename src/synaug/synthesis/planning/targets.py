@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from synaug.config import AUTO
+from synaug.config import AUTO, NONE
 from synaug.errors import unknown
 
 ROUNDS = (0.25, 0.5, 1.0)  # shares of the missing images to generate, by round of target auto
@@ -19,6 +19,11 @@ def uniform(counts: np.ndarray, _value: float = 1.0) -> np.ndarray:
     return np.full(len(counts), counts.max(initial=0))
 
 
+def none(counts: np.ndarray, _value: float = 1.0) -> np.ndarray:
+    """Leave every cell as it is."""
+    return counts.copy()
+
+
 def number(counts: np.ndarray, value: float) -> np.ndarray:
     """Give every cell ``value`` images."""
     return np.full(len(counts), int(value))
@@ -29,7 +34,7 @@ def share(counts: np.ndarray, value: float) -> np.ndarray:
     return np.full(len(counts), round(counts.max(initial=0) * value))
 
 
-TARGETS: dict[str, Target] = {"uniform": uniform, AUTO: uniform, "number": number, "share": share}
+TARGETS: dict[str, Target] = {"uniform": uniform, AUTO: uniform, NONE: none, "number": number, "share": share}
 
 
 def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
@@ -37,7 +42,8 @@ def target_counts(counts: np.ndarray, target: float | str) -> np.ndarray:
 
     Args:
         counts: existing images, shape ``(K,)``.
-        target: ``"uniform"``, a whole number of images, or a share of the largest cell below 1; see ``config``.
+        target: ``"uniform"``, ``"none"``, a whole number of images, or a share of the largest cell below 1; see
+            ``config``.
 
     >>> target_counts(np.array([8, 3]), "uniform").tolist(), target_counts(np.array([8, 3]), 0.5).tolist()
     ([8, 8], [8, 4])

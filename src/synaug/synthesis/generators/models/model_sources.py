@@ -39,23 +39,27 @@ class Layout:
     index: str
     key: str
     weights_at_top: bool
-    ways: tuple[str, str]
+    ways: tuple[str, ...]
     embedded: str | None = None
 
     @property
     def ways_out(self) -> str:
         """The sentence that ends an error about a model of the Hub."""
-        return f"Ways out: {_GET_IT}; {self.ways[0]}; or {self.ways[1]}."
+        return f"Ways out: {'; '.join([_GET_IT, *self.ways[:-1]])}; or {self.ways[-1]}."
 
     @property
     def ways_out_of_a_folder(self) -> str:
         """The sentence that ends an error about a folder, to which the network does not matter."""
-        return f"Ways out: {self.ways[0]}, or {self.ways[1]}."
+        return f"Ways out: {'; '.join(self.ways[:-1])}, or {self.ways[-1]}."
 
 
 DIFFUSERS = Layout(
     "diffusers pipeline", "model_index.json", "_class_name", False,
-    ("name a folder in the diffusers layout with --model PATH", "try synaug with --model embedded"),
+    (
+        "name a folder in the diffusers layout with --model PATH",
+        "train on the real images alone: run or plan with --target none",
+        "try synaug with --model embedded",
+    ),
     embedded="tiny-diffusion",
 )  # fmt: skip
 TRANSFORMERS = Layout(
