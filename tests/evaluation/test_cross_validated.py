@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synaug.evaluation.cross_validated import FoldPredictions, cross_validated
-from synaug.evaluation.intervals.proportions import Share, paired_interval, wilson_interval
+from synaug.evaluation.intervals.proportions import Share, paired_interval, wilson_interval, worst_interval
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1])
 FOLDS = np.array([0, 0, 1, 1, 0, 1, -1])  # the last is never held out
@@ -43,6 +43,22 @@ def test_the_first_method_is_compared_with_the_others_image_by_image(found):
     assert behind["difference"] == pytest.approx(5 / 6 - 3 / 6)
     first, second = ((each == LABELS)[rows] for each in (BETTER, WORSE))
     assert behind["interval"] == pytest.approx(astuple(paired_interval(first, second)))
+
+
+def test_the_worst_group_is_scored_and_compared_if_groups_are_given(found):
+    groups = np.array([0, 0, 1, 1, 2, 2, 3])  # group 3 is never held out
+    repeat = FoldPredictions(FOLDS, np.column_stack([BETTER, WORSE]))
+    names = {"names": ["better", "worse"], "class_names": ["cat", "dog"]}
+    grouped = cross_validated([repeat], LABELS, **names, groups=groups)
+    # better is right on 2, 1 and 2 of two images; worse on 1, 1 and 1
+    assert grouped["better"]["worst_group_accuracy"]["mean"] == 0.5
+    shares = [Share(2, 2), Share(1, 2), Share(2, 2)]
+    assert grouped["better"]["worst_group_accuracy"]["interval"] == pytest.approx(astuple(worst_interval(shares)))
+    behind = grouped["worse"]["behind"]["worst_group_accuracy"]
+    assert behind["difference"] == 0
+    assert behind["interval"][0] < 0 < behind["interval"][1]
+    assert "worst_group_accuracy" not in found["better"]
+    assert {**grouped["better"], "worst_group_accuracy": 0} == {**found["better"], "worst_group_accuracy": 0}
 
 
 def test_repeating_the_folds_narrows_no_interval(found):

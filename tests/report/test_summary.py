@@ -324,3 +324,31 @@ def test_no_sentence_is_about_a_loss_on_a_few_test_images(content):
 
 def test_a_title_can_stand_in_a_sentence():
     assert not [title for title in TITLES.values() if "," in title]
+
+
+def test_with_groups_the_cross_validated_sentence_is_about_the_worst_group(content):
+    def score(mean):
+        return {"mean": mean, "spread": 0.02, "interval": [mean - 0.1, mean + 0.1]}
+
+    lead = {"difference": 0.2, "interval": [0.05, 0.35]}
+    scores = {"accuracy": score(0.8), "mean_recall": score(0.7), "worst_group_accuracy": score(0.6), "per_class": {}}
+    behind = {
+        "accuracy": {"difference": -0.01, "interval": [-0.02, 0.0]},
+        "mean_recall": lead,
+        "worst_group_accuracy": lead,
+    }
+    content["cross_validation"] = {
+        "folds": 5, "repeats": 1, "num_images": 200, "smallest_group": 12,
+        "methods": {"synaug": scores, "oversampling": scores | {"behind": behind}},
+    }  # fmt: skip
+    assert summary(content)[0] == (
+        "In 5-fold cross-validation of 200 real images, SYNAuG recognizes 60.0 % (95 % interval 50.0 to 70.0) of its "
+        "worst group, 20.0 points more (95 % interval +5.0 to +35.0) than oversampling, the best method without "
+        "synthetic images. Of all images, it recognizes 80.0 % (95 % interval 70.0 to 90.0), 1.0 points less (95 % interval "
+        "\N{MINUS SIGN}2.0 to +0.0) than oversampling."
+    )
+    assert [fact["label"] for fact in sections.facts(content, None, None)][:2] == [
+        "accuracy, cross-validated", "accuracy of the worst group, cross-validated",
+    ]  # fmt: skip
+    content["cross_validation"]["smallest_group"] = 9
+    assert "worst group" not in summary(content)[0]

@@ -14,8 +14,10 @@ from synaug.evaluation.intervals import (
     paired_mean_interval,
     shares_of,
     wilson_interval,
+    worst_difference_interval,
+    worst_interval,
 )
-from synaug.schemas import Behind, MethodScores, Score
+from synaug.schemas import Behind, Difference, MethodScores, Score
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +29,12 @@ class FoldPredictions:
 
 
 def cross_validated(
-    repeats: Sequence[FoldPredictions], labels: np.ndarray, *, names: Sequence[str], class_names: Sequence[str]
+    repeats: Sequence[FoldPredictions],
+    labels: np.ndarray,
+    *,
+    names: Sequence[str],
+    class_names: Sequence[str],
+    groups: np.ndarray | None = None,
 ) -> dict[str, MethodScores]:
     """Return the scores of each method by its name, as fractions.
 
@@ -41,11 +48,12 @@ def cross_validated(
         labels: true classes, shape ``(N,)``.
         names: names of the K methods; the first is compared with each of the others.
         class_names: one per class.
+        groups: the group of each image, shape ``(N,)``, if the worst group counts; all known.
 
     Returns:
-        By method: ``accuracy`` and ``mean_recall`` (``mean``, ``spread``, ``interval``), ``per_class`` (``recall``,
-        ``interval``, ``images`` by class) and, but for the first, ``behind``: how much higher ``accuracy`` and
-        ``mean_recall`` of the first are (``difference``, ``interval``).
+        By method: ``accuracy``, ``mean_recall`` and, with groups, ``worst_group_accuracy`` (``mean``, ``spread``,
+        ``interval``), ``per_class`` (``recall``, ``interval``, ``images`` by class) and, but for the first, ``behind``:
+        how much higher the same scores of the first are (``difference``, ``interval``).
     """
     held = [repeat.folds >= 0 for repeat in repeats]
     found: dict[str, MethodScores] = {}
@@ -72,9 +80,19 @@ def cross_validated(
                 for label, class_name in enumerate(class_names)
             },
         }
+        strata = [] if groups is None else [groups[rows] for rows in held]
+        if strata:
+            inside = zip(right, strata, folds, strict=True)
+            found[name]["worst_group_accuracy"] = _score(
+                [_worst(r, s) for r, s in zip(right, strata, strict=True)],
+                [_worst(r[f == k], s[f == k]) for r, s, f in inside for k in np.unique(f)],
+                [worst_interval(shares_of(s, r, int(s.max()) + 1)) for s, r in zip(strata, right, strict=True)],
+            )
         if column:
             first = [(each.predictions[:, 0] == labels)[rows] for each, rows in zip(repeats, held, strict=True)]
             found[name]["behind"] = _behind(first, right, truth)
+            if strata:
+                found[name]["behind"]["worst_group_accuracy"] = _worst_behind(first, right, strata)
     return found
 
 
@@ -97,6 +115,20 @@ def _behind(first: Sequence[np.ndarray], second: Sequence[np.ndarray], labels: S
             "interval": _ends([paired_mean_interval(one, two, strata=truth) for one, two, truth in pairs]),
         },
     }
+
+
+def _worst_behind(
+    first: Sequence[np.ndarray], second: Sequence[np.ndarray], strata: Sequence[np.ndarray]
+) -> Difference:
+    pairs = list(zip(first, second, strata, strict=True))
+    return {
+        "difference": float(np.mean([_worst(one, groups) - _worst(two, groups) for one, two, groups in pairs])),
+        "interval": _ends([worst_difference_interval(one, two, strata=groups) for one, two, groups in pairs]),
+    }
+
+
+def _worst(right: np.ndarray, groups: np.ndarray) -> float:
+    return float(min(right[groups == group].mean() for group in np.unique(groups)))
 
 
 def _mean_recall(right: np.ndarray, labels: np.ndarray) -> float:

@@ -108,7 +108,8 @@ def _can_be_chance(report: Report) -> bool:
     The headline comes from there, and no sentence may be more certain than the headline.
     """
     methods = (report.get("cross_validation") or {}).get("methods") or {}
-    found = [scores["behind"]["accuracy"] for scores in methods.values() if scores.get("behind")]
+    behind = [scores["behind"] for scores in methods.values() if scores.get("behind")]
+    found = [each.get("worst_group_accuracy") or each["accuracy"] for each in behind]
     compared = report.get("comparison") or {}
     if not methods and compared.get("accuracy"):
         found = [compared.get("worst_group_accuracy") or compared["accuracy"]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from synaug.report.results_table import method_title, number_or_nan, percent, spoken
 from synaug.report.rows import FoldsRow
 from synaug.schemas import CrossValidation, Difference, Report, Score
 
 FEWEST = 10  # images from which a comparison is worth a sentence
+Counted = Literal["accuracy", "mean_recall", "worst_group_accuracy"]
 
 
 def cross_validation_sentence(report: Report) -> str:
@@ -18,18 +20,31 @@ def cross_validation_sentence(report: Report) -> str:
     if not methods or found["num_images"] < FEWEST:
         return ""
     name, *others = methods
+    in_groups = _worst_group_counts(report)
     used = {each["method"]: each["uses_synthetic"] for each in report["results"]}
     rivals = [each for each in others if used.get(each) != used.get(name)]
-    text = f"{_how(found)}, {spoken(name)} recognizes {_with_interval(methods[name]['accuracy'])}"
+    column: Counted = "worst_group_accuracy" if in_groups else "accuracy"
+    whose = " of its worst group" if in_groups else ""
+    text = f"{_how(found)}, {spoken(name)} recognizes {_with_interval(methods[name][column])}{whose}"
+    overall = f"Of all images, it recognizes {_with_interval(methods[name]['accuracy'])}"
     if not rivals:
-        return f"{text}."
-    rival = max(rivals, key=lambda each: methods[each]["accuracy"]["mean"])
+        return f"{text}. {overall}." if in_groups else f"{text}."
+    rival = max(rivals, key=lambda each: methods[each][column]["mean"])
     behind, kind = methods[rival]["behind"], "with" if used.get(rival) else "without"
-    text += f", {change(behind['accuracy'])} {spoken(rival)}, the best method {kind} synthetic images."
-    low, high = (number_or_nan(end) for end in behind["accuracy"]["interval"])
+    text += f", {change(behind[column])} {spoken(rival)}, the best method {kind} synthetic images."
+    low, high = (number_or_nan(end) for end in behind[column]["interval"])
     if low <= 0 <= high:
         text += " This difference can be chance."
+    if in_groups:
+        return f"{text} {overall}, {change(behind['accuracy'])} {spoken(rival)}."
     return f"{text} {class_average(behind['mean_recall'])}"
+
+
+def _worst_group_counts(report: Report) -> bool:
+    """Return whether the worst group was cross-validated, on enough images to say something about it."""
+    found = report.get("cross_validation") or {}
+    is_measured = all("worst_group_accuracy" in each for each in (found.get("methods") or {}).values())
+    return is_measured and found.get("smallest_group", 0) >= FEWEST
 
 
 def recall_sentence(report: Report, name: str) -> str:
@@ -47,14 +62,21 @@ def recall_sentence(report: Report, name: str) -> str:
     )
 
 
+def cross_validation_columns(report: Report) -> dict[Counted, str]:
+    """Return the columns of the table of the cross-validation, with their titles."""
+    columns: dict[Counted, str] = {"accuracy": "Accuracy", "mean_recall": "Mean recall"}
+    return columns | ({"worst_group_accuracy": "Worst group"} if _worst_group_counts(report) else {})
+
+
 def cross_validation_rows(report: Report) -> list[FoldsRow]:
-    """Return one row per method: title, and for accuracy and mean recall the value with its spread and its interval."""
+    """Return one row per method: title, and per column of the table the value with its spread and its interval."""
     methods = (report.get("cross_validation") or {}).get("methods") or {}
+    columns = cross_validation_columns(report)
     return [
         {
             "title": method_title(name),
             "uses_synthetic": next((r["uses_synthetic"] for r in report["results"] if r["method"] == name), False),
-            "cells": [(_spread(each), each["interval"]) for each in (scores["accuracy"], scores["mean_recall"])],
+            "cells": [(_spread(scores[each]), scores[each]["interval"]) for each in columns],
         }
         for name, scores in methods.items()
     ]

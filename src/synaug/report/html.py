@@ -16,7 +16,7 @@ import jinja2
 
 from synaug.errors import DataError
 from synaug.report import sections, svg
-from synaug.report.cross_validation import cross_validation_note, cross_validation_rows
+from synaug.report.cross_validation import cross_validation_columns, cross_validation_note, cross_validation_rows
 from synaug.report.duplicate_pairs import duplicate_pairs
 from synaug.report.results_table import TITLES, compared_methods, method_title, percent, results_table, shown_columns
 from synaug.report.sections import ReportImages
@@ -94,6 +94,7 @@ def make_report(report: Mapping[str, object], *, images: ReportImages | None = N
         columns=shown_columns(rows),
         rows=rows,
         folds=cross_validation_rows(content),
+        folds_columns=list(cross_validation_columns(content).values()),
         folds_note=cross_validation_note(content),
         before=method_title(before),
         after=method_title(after),

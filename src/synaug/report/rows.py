@@ -99,7 +99,7 @@ class LightRow(TypedDict):
 
 
 class FoldsRow(TypedDict):
-    """A method in the table of the cross-validation: accuracy and mean recall with spread and interval."""
+    """A method in the table of the cross-validation: its scores with spread and interval."""
 
     title: str
     uses_synthetic: bool

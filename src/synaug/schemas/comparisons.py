@@ -52,6 +52,7 @@ class Behind(TypedDict):
 
     accuracy: Difference
     mean_recall: Difference
+    worst_group_accuracy: NotRequired[Difference]
 
 
 class MethodScores(TypedDict):
@@ -59,6 +60,7 @@ class MethodScores(TypedDict):
 
     accuracy: Score
     mean_recall: Score
+    worst_group_accuracy: Annotated[NotRequired[Score], Field(description="if the worst group counts")]
     per_class: dict[str, ClassRecall]
     behind: NotRequired[Behind]
 
@@ -72,6 +74,7 @@ class CrossValidation(TypedDict, total=False):
     folds: int
     repeats: int
     num_images: Annotated[int, Field(description="real images that were held out in turn")]
+    smallest_group: Annotated[int, Field(description="images of the smallest group, if the worst group counts")]
     methods: Annotated[
         dict[str, MethodScores], Field(description="scores by method, that of the chosen classifier first")
     ]

@@ -167,13 +167,19 @@ def cross_validate(
             predictions[numbers == fold] = read_fold(finished, int((numbers == fold).sum()), len(names))
         repeats.append(FoldPredictions(folds=numbers, predictions=predictions))
     labels = sets.real.labels.numpy()
+    metric = metric_of(recipe, with_groups=knows_groups(manifest))
+    counted = sets.real.groups.numpy() if by_group and metric == "worst_group_accuracy" else None
+    smallest: CrossValidation = {}
+    if counted is not None:
+        smallest = {"smallest_group": int(np.unique(counted[repeats[0].folds >= 0], return_counts=True)[1].min())}
     content: CrossValidation = {
         "schema_version": SCHEMA_VERSION,
         "key": key,
         "folds": folds,
         "repeats": recipe.cross_validate.repeats,
         "num_images": int((repeats[0].folds >= 0).sum()),
-        "methods": cross_validated(repeats, labels, names=names, class_names=manifest.class_names),
+        **smallest,
+        "methods": cross_validated(repeats, labels, names=names, class_names=manifest.class_names, groups=counted),
     }
     write_sealed(path, content)
     storage.remove_tree(place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from synaug.report.cross_validation import cross_validation_columns
 from synaug.report.results_table import percent, results_table, spoken
 from synaug.report.rows import Fact
 from synaug.report.summary import MIN_TEST_IMAGES, fewest_in_group, num_tested
@@ -55,5 +56,11 @@ def _cross_validated_facts(report: Report) -> list[Fact]:
     values = [scores["accuracy"]["mean"] for scores in (found.get("methods") or {}).values()]
     if not values or found["num_images"] < MIN_TEST_IMAGES:
         return []
-    was = f"{percent(values[1], 1)} with the best rival" if len(values) == 2 else ""
-    return [{"value": percent(values[0], 1), "label": "accuracy, cross-validated", "was": was}]
+    facts: list[Fact] = []
+    for column, title in cross_validation_columns(report).items():
+        if column != "mean_recall":
+            values = [scores[column]["mean"] for scores in found["methods"].values()]
+            was = f"{percent(values[1], 1)} with the best rival" if len(values) == 2 else ""
+            label = f"{'accuracy' if column == 'accuracy' else f'accuracy of the {title.lower()}'}, cross-validated"
+            facts.append({"value": percent(values[0], 1), "label": label, "was": was})
+    return facts
