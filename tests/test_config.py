@@ -21,7 +21,7 @@ def test_an_empty_recipe_is_the_default():
         ("train.mean", ["a"], "a number, got 'a'"),
         ("quality.gates", "broken", "a list such as [a, b], got 'broken'"),
         ("plan.aliases", ["cat"], "names with values such as {name: value}, got ['cat']"),
-        ("plan.target", {"cat": "x"}, "a number, or 'uniform' or 'auto', or names with values"),
+        ("plan.target", {"cat": "x"}, "a number, or 'uniform', 'auto' or 'none', or names with values"),
         ("plan", 3, "a section with options such as by, got 3"),
         ("api.key_variable", "a b", "text of the form ^[A-Za-z_]"),
         ("data.splits.part2", "tset", "'train', 'validation', 'test' or 'none', got 'tset'. Did you mean 'test'?"),

@@ -344,8 +344,8 @@ def test_with_groups_the_cross_validated_sentence_is_about_the_worst_group(conte
     assert summary(content)[0] == (
         "In 5-fold cross-validation of 200 real images, SYNAuG recognizes 60.0 % (95 % interval 50.0 to 70.0) of its "
         "worst group, 20.0 points more (95 % interval +5.0 to +35.0) than oversampling, the best method without "
-        "synthetic images. Of all images, it recognizes 80.0 % (95 % interval 70.0 to 90.0), 1.0 points less (95 % interval "
-        "\N{MINUS SIGN}2.0 to +0.0) than oversampling."
+        "synthetic images. Of all images, it recognizes 80.0 % (95 % interval 70.0 to 90.0), 1.0 points less "
+        "(95 % interval \N{MINUS SIGN}2.0 to +0.0) than oversampling."
     )
     assert [fact["label"] for fact in sections.facts(content, None, None)][:2] == [
         "accuracy, cross-validated", "accuracy of the worst group, cross-validated",

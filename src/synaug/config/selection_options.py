@@ -15,8 +15,10 @@ class ChooseOptions(Section):
     candidates: tuple[str, ...] | None = Field(
         None, description="candidate methods; default: a few, or those of --methods"
     )
-    metric: Literal["auto", "mean_recall", "worst_group_accuracy"] = Field(
-        "auto", description="auto: the accuracy of the worst group if attributes are known, else mean recall"
+    metric: Literal["auto", "mean_recall", "mean_group_accuracy", "worst_group_accuracy"] = Field(
+        "auto",
+        description="auto: mean recall or, if attributes are known, the accuracy of the worst group (the mean over the "
+        "groups if one has fewer than 10 images)",
     )
     folds: int = Field(2, ge=2, le=20, description="folds of cross-fitting, if the data have no validation images")
     effort: float = Field(0.25, gt=0, le=1, description="share of the training steps that each candidate runs per fold")

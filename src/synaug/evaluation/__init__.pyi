@@ -4,6 +4,7 @@ from .model_choice import Metric as Metric
 from .model_choice import chosen_name as chosen_name
 from .model_choice import lead as lead
 from .model_choice import standings as standings
+from .model_choice import usual_metric as usual_metric
 from .predictions import evaluate_predictions as evaluate_predictions
 from .predictions import read_predictions as read_predictions
 from .scores import DISPARITIES as DISPARITIES

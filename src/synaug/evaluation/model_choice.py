@@ -1,6 +1,7 @@
 """Choose between classifiers by their predictions on real images that none of them was trained on.
 
-The metric is mean recall, or the accuracy of the worst group if groups are known. The best candidate wins, unless a
+The metric is mean recall or, if groups are known, the accuracy of the worst group; of groups too small to judge one by
+one, it is the mean. The best candidate wins, unless a
 simple one, trained on real images alone, is within one standard error of it: with few images, the best of many is
 usually best by luck (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3).
 """
@@ -17,7 +18,8 @@ import numpy as np
 from synaug.data import group_mean, group_mean_error
 from synaug.errors import DataError
 
-Metric = Literal["mean_recall", "worst_group_accuracy"]
+Metric = Literal["mean_recall", "mean_group_accuracy", "worst_group_accuracy"]
+FEWEST_IN_GROUP = 10  # judged images of the smallest group; with fewer, chance decides which group is worst
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,28 @@ class Lead:
         return 0.5 * (1 + math.erf(self.difference / self.error / math.sqrt(2)))
 
 
+def usual_metric(groups: np.ndarray | None) -> Metric:
+    """Return the metric that fits the problem.
+
+    Args:
+        groups: the group of each image that candidates are judged on, shape ``(N,)``; None: no attribute is known.
+
+    >>> usual_metric(None), usual_metric(np.repeat([0, 1], [90, 10])), usual_metric(np.repeat([0, 1], [90, 9]))
+    ('mean_recall', 'worst_group_accuracy', 'mean_group_accuracy')
+    """
+    if groups is None:
+        return "mean_recall"
+    smallest = np.unique(groups, return_counts=True)[1].min(initial=len(groups))
+    return "worst_group_accuracy" if smallest >= FEWEST_IN_GROUP else "mean_group_accuracy"
+
+
 def standings(names: list[str], right: np.ndarray, groups: np.ndarray, metric: Metric) -> list[Standing]:
     """Return the standing of each candidate, in the order of ``names``.
 
     Args:
         names: simplest first.
         right: whether each candidate recognized each image, bool of shape ``(N, K)``.
-        groups: class of each image, or class x attribute group for ``worst_group_accuracy``, shape ``(N,)``.
+        groups: class of each image, or class x attribute group for a metric of groups, shape ``(N,)``.
         metric: name of the score.
 
     Raises:
@@ -91,20 +108,20 @@ def lead(first: np.ndarray, second: np.ndarray, groups: np.ndarray, metric: Metr
     For worst groups, the error is the larger one of the paired difference within the worst group of either candidate.
     """
     difference = _score(first, groups, metric) - _score(second, groups, metric)
-    if metric == "mean_recall":
+    if metric != "worst_group_accuracy":
         return Lead(difference, group_mean_error(first - second, groups))
     errors = [_group_error((first - second)[groups == _worst(each, groups)]) for each in (first, second)]
     return Lead(difference, max(errors))
 
 
 def _score(right: np.ndarray, groups: np.ndarray, metric: Metric) -> float:
-    if metric == "mean_recall":
+    if metric != "worst_group_accuracy":
         return group_mean(right, groups)
     return float(right[groups == _worst(right, groups)].mean())
 
 
 def _error(right: np.ndarray, groups: np.ndarray, metric: Metric) -> float:
-    if metric == "mean_recall":
+    if metric != "worst_group_accuracy":
         return group_mean_error(right, groups)
     return _group_error(right[groups == _worst(right, groups)])
 

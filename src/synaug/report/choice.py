@@ -7,7 +7,11 @@ import math
 from synaug.report.results_table import is_unusable, method_title, number_or_nan, percent, spoken
 from synaug.schemas import Choice, Gain, Report
 
-METRICS = {"mean_recall": "mean recall", "worst_group_accuracy": "accuracy of the worst group"}
+METRICS = {
+    "mean_recall": "mean recall",
+    "mean_group_accuracy": "mean accuracy of the groups",
+    "worst_group_accuracy": "accuracy of the worst group",
+}
 CERTAIN = 0.95  # minimum certainty of a lead that counts as certain
 ENOUGH = 0.95  # recall of the rarest class above which it needs no help
 FEWEST_TESTED = 10
@@ -121,9 +125,8 @@ def _tested(report: Report, choice: Choice) -> str:
     result = next((row for row in report["results"] if row["method"] == choice["chosen"]), None)
     if result is None:
         return ""
-    name = "mean_recall" if choice["metric"] == "mean_recall" else "worst_group_accuracy"
     number = report["data"].get("num_test_images")
-    value = percent(result.get(name), 1)
+    value = percent(result.get(choice["metric"]), 1)
     return (
         f"On the {number:,} test images, which had no part in the choice, its {METRICS[choice['metric']]} is {value}."
     )

@@ -38,7 +38,7 @@ class Choice(TypedDict, total=False):
     key: str
     chosen: Annotated[str, Field(description="method whose classifier was chosen")]
     best: Annotated[str | None, Field(description="method with the highest score")]
-    metric: Literal["mean_recall", "worst_group_accuracy"]
+    metric: Literal["mean_recall", "mean_group_accuracy", "worst_group_accuracy"]
     judged_on: Annotated[Literal["validation", "folds"], Field(description="validation images or training images")]
     num_images: Annotated[int, Field(description="real images that the candidates were judged on")]
     folds: int | None

@@ -151,6 +151,8 @@ def test_synthetic_images_that_help_are_chosen_with_their_lead_and_certainty():
 
 def test_with_groups_the_worst_group_decides():
     assert verdict(["oversampling"], judged(20), Recipe(), with_groups=True)["metric"] == "worst_group_accuracy"
+    small = verdict(["oversampling", "synaug"], judged(4, 5, of=9), Recipe(), with_groups=True)
+    assert (small["metric"], small["best"]) == ("mean_group_accuracy", "synaug")  # no group is judged by 9 images
     asked = with_overrides(Recipe(), {"choose.metric": "mean_recall"})
     assert verdict(["oversampling"], judged(20), asked, with_groups=True)["metric"] == "mean_recall"
 

@@ -6,8 +6,7 @@ from .choose import choose_classifier as choose_classifier
 from .choose import choosing_candidates as choosing_candidates
 from .choose import finalists as finalists
 from .choose import has_validation as has_validation
-from .choose import knows_groups as knows_groups
-from .choose import metric_of as metric_of
+from .choose import metric_of_run as metric_of_run
 from .comparison import compared as compared
 from .cross_validate import cross_validate_results as cross_validate_results
 from .cross_validate import num_folds as num_folds

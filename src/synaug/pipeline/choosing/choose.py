@@ -15,7 +15,7 @@ import numpy as np
 
 from synaug.config import Recipe
 from synaug.data import Manifest
-from synaug.evaluation import Metric, chosen_name, lead, standings
+from synaug.evaluation import Metric, chosen_name, lead, standings, usual_metric
 from synaug.methods import (
     DEFAULT_METHODS,
     Sets,
@@ -124,21 +124,28 @@ def finalists(choice: Choice) -> list[str]:
     return [choice["chosen"], *([choice["rival"]["method"]] if choice["rival"] else [])]
 
 
-def metric_of(recipe: Recipe, *, with_groups: bool) -> Metric:
-    """Return what a classifier is chosen by: as requested, else the worst group if the attribute is known."""
-    if recipe.choose.metric != "auto":
-        return recipe.choose.metric
-    return "worst_group_accuracy" if with_groups else "mean_recall"
+def metric_of_run(run: Run, recipe: Recipe) -> Metric:
+    """Return what the classifier of a run was chosen by or, before that, would be."""
+    if "metric" in (choice := read_choice(run)):
+        return choice["metric"]
+    manifest = run.manifest
+    training = manifest.split("train")
+    groups = training.labels * manifest.num_attributes + training.attributes
+    return _metric(recipe, groups[~training.is_synthetic] if knows_groups(manifest) else None)
+
+
+def _metric(recipe: Recipe, groups: np.ndarray | None) -> Metric:
+    return usual_metric(groups) if recipe.choose.metric == "auto" else recipe.choose.metric
 
 
 def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> Choice:
     """Return the choice, its metric, and the standings of all candidates; without images, the first one is chosen."""
-    metric = metric_of(recipe, with_groups=with_groups)
+    metric = _metric(recipe, judged.groups if with_groups else None)
     facts: Choice = {"metric": metric, "num_images": len(judged.labels)}
     if not len(judged.labels):
         return {**facts, "chosen": names[0], "best": None, "candidates": [], "rival": None}
     right = judged.predictions == judged.labels[:, None]
-    cells = judged.groups if metric == "worst_group_accuracy" else judged.labels
+    cells = judged.labels if metric == "mean_recall" else judged.groups
     found = standings(list(names), right, cells, metric)
     chosen = chosen_name(found, simple=[name for name in names if not uses_synthetic(name, recipe)])
     by_score = sorted(found, key=lambda each: each.behind)

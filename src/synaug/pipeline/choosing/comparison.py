@@ -59,11 +59,10 @@ def compared(run: RunPaths, results: Sequence[Result], chosen: str, metric: Metr
 def best_rival(results: Sequence[Result], chosen: str, metric: Metric = "mean_recall") -> str | None:
     """Return the best method of the other kind, with or without synthetic images; None if there is none.
 
-    It is the one with the highest accuracy on the test images, or accuracy of the worst group if that is the metric.
+    It is the one with the highest accuracy on the test images, or of the groups if that is the metric.
     """
-    column: Literal["worst_group_accuracy", "accuracy"] = (
-        "worst_group_accuracy" if metric == "worst_group_accuracy" else "accuracy"
-    )
+    column: Literal["accuracy", "mean_group_accuracy", "worst_group_accuracy"]
+    column = "accuracy" if metric == "mean_recall" else metric
     kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
     kind = kinds.get(chosen)
     scores: dict[str, list[float]] = {}

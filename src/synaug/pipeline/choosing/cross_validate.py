@@ -20,7 +20,7 @@ from synaug.evaluation import FoldPredictions
 from synaug.evaluation.cross_validated import cross_validated
 from synaug.methods import load_sets, uses_autoencoder
 from synaug.methods.training_time import trained_from
-from synaug.pipeline.choosing.choose import knows_groups, metric_of
+from synaug.pipeline.choosing.choose import metric_of_run
 from synaug.pipeline.choosing.comparison import best_rival
 from synaug.pipeline.choosing.folds import (
     fold_sets,
@@ -102,7 +102,7 @@ def cross_validate_results(run: Run, *, progress: Progress = silent) -> str:
     if unusable(run):
         results = [each for each in results if not each["uses_synthetic"]] or results
     chosen = chosen_result(results, run)["method"]
-    metric = metric_of(recipe, with_groups=knows_groups(manifest))
+    metric = metric_of_run(run, recipe)
     names = judged_methods(results, chosen, best_rival(results, chosen, metric), recipe)
     seconds = cost(names, results, folds, recipe)
     if recipe.cross_validate.folds == "auto" and seconds > 60 * recipe.cross_validate.minutes:
@@ -167,7 +167,7 @@ def cross_validate(
             predictions[numbers == fold] = read_fold(finished, int((numbers == fold).sum()), len(names))
         repeats.append(FoldPredictions(folds=numbers, predictions=predictions))
     labels = sets.real.labels.numpy()
-    metric = metric_of(recipe, with_groups=knows_groups(manifest))
+    metric = metric_of_run(run, recipe)
     counted = sets.real.groups.numpy() if by_group and metric == "worst_group_accuracy" else None
     smallest: CrossValidation = {}
     if counted is not None:
