@@ -226,6 +226,25 @@ METHODS = {
         schedule="fine_tune",
         stage1=(("mixing", "mixup"), ("mixup_alpha", 0.2), ("max_synthetic", 0.5), *_FINE_TUNING),
     ),
+    "group_linear_probe": Method(
+        "A group-balanced logistic regression on pretrained features, on all real images.",
+        starts_from="pretrained_features",
+        retrain=(("data", "group_balanced_real"), ("method", "cross_fitted")),
+        problem=GROUPS,
+    ),
+    "fine_tuned_group_retrained": Method(
+        "Features of fine_tuned; the last layer retrained on real images, the groups weighted equally.",
+        starts_from="fine_tuned",
+        retrain=(("data", "group_balanced_real"), ("method", "cross_fitted")),
+        problem=GROUPS,
+    ),
+    "synaug_fine_tuned_group_retrained": Method(
+        "Features of synaug_fine_tuned; the last layer retrained on real images, the groups weighted equally.",
+        data="evened_out",
+        starts_from="synaug_fine_tuned",
+        retrain=(("data", "group_balanced_real"), ("method", "cross_fitted")),
+        problem=GROUPS,
+    ),
     "feature_sampling": Method(
         "Features of cross_entropy; the last layer learned with sampled features of rare classes.",
         starts_from="cross_entropy",

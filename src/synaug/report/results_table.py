@@ -44,6 +44,9 @@ TITLES = {
     "synaug_tenth_retrained": "SYNAuG with a tenth of each batch synthetic and retrained last layer",
     "linear_probe": "Linear probe on pretrained features",
     "fine_tuned": "Fine-tuning",
+    "group_linear_probe": "Group-balanced linear probe on pretrained features",
+    "fine_tuned_group_retrained": "Fine-tuning with last layer retrained on balanced groups",
+    "synaug_fine_tuned_group_retrained": "SYNAuG with fine-tuning and last layer retrained on balanced groups",
     "synaug_linear_probe": "SYNAuG with a linear probe on pretrained features",
     "synaug_fine_tuned": "SYNAuG with fine-tuning",
     "group_retrained": "Cross-entropy with last layer retrained on balanced groups",
@@ -181,7 +184,7 @@ def spoken(method: str | None) -> str:
         return _REMEDIES[method]
     title = TITLES.get(method or "", "")
     text = title[:1].lower() + title[1:] if title and not title.startswith("SYN") else title or method or ""
-    return f"the {text}" if text.startswith("linear probe") else text
+    return f"the {text}" if "linear probe" in text and not text.startswith("SYN") else text
 
 
 def percent(value: object, digits: int = 0) -> str:

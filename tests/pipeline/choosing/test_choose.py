@@ -12,6 +12,7 @@ from synaug.config import Recipe
 from synaug.data.readers import read_data
 from synaug.data.subsets import fold_numbers, with_test_split
 from synaug.methods import load_sets
+from synaug.methods.registry import DEFAULT_METHODS, METHODS, PRETRAINED_METHODS, PROBES
 from synaug.pipeline.choosing.candidates import REAL, SYNTHETIC, candidates, uses_synthetic
 from synaug.pipeline.choosing.choose import Judged, affordable_effort, choose, finalists, verdict
 from synaug.pipeline.choosing.folds import fold_sets, images_shown, real_folds
@@ -115,11 +116,27 @@ def test_candidates_are_real_only_first_and_never_a_bound():
     kinds = [uses_synthetic(name, Recipe()) for name in names]
     assert kinds == sorted(kinds)
     assert {"synaug", "synaug_tenth", "balanced_mixup_retrained", "group_balanced"} <= set(names)
+    assert "group_balanced" not in candidates(DEFAULT_METHODS, Recipe(), with_groups=False, with_synthetic=True)
     asked = candidates(["focal", "upper_bound", "synaug"], Recipe(), with_groups=False, with_synthetic=True)
     assert asked == ["focal", "synaug"]
     assert candidates(["synaug"], Recipe(), with_groups=False, with_synthetic=False) == ["synaug"]
     assert candidates(["upper_bound"], Recipe(), with_groups=False, with_synthetic=True) == []
     assert candidates(["focal", "synaug"], Recipe(), with_groups=False, with_synthetic=False) == ["focal"]
+
+
+@pytest.mark.parametrize("usual", [DEFAULT_METHODS, PRETRAINED_METHODS, PROBES])
+def test_with_groups_the_candidates_know_them_whatever_the_training_starts_from(usual):
+    alone = with_overrides(Recipe(), {"plan.target": "none"})
+    real = [name for name in usual if not uses_synthetic(name, alone)]
+    for methods, recipe in ((usual, Recipe()), (real, alone)):
+        names = candidates(methods, recipe, with_groups=True, with_synthetic=True)
+        plain = candidates(methods, recipe, with_groups=False, with_synthetic=True)
+        assert set(methods) <= set(plain) < set(names)
+        assert {METHODS[name].problem for name in set(names) - set(plain)} == {"groups"}
+        if methods == real:
+            assert not any(uses_synthetic(name, recipe) for name in names)
+    asked = candidates(real, Recipe(), with_groups=True, with_synthetic=True)  # with --methods
+    assert asked == real
 
 
 def judged(*counts, of=40):

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from synaug.config import Recipe
+from synaug.config import NONE, Recipe
 from synaug.methods import DEFAULT_METHODS, METHODS, method_named
+from synaug.methods.registry import PRETRAINED_METHODS, PROBES
 
 REAL = ("cross_entropy", "balanced_mixup", "cross_entropy_retrained", "balanced_mixup_retrained")
-REAL_GROUPS = ("group_balanced", "group_retrained")
 SYNTHETIC = ("classifier_only", "synaug_tenth", "synaug_tenth_retrained", "synaug_stage1", "synaug")
+DEFAULTS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
+    (DEFAULT_METHODS, (*REAL, *SYNTHETIC), ("group_balanced", "group_retrained")),
+    (
+        PRETRAINED_METHODS,
+        PRETRAINED_METHODS,
+        ("group_linear_probe", "fine_tuned_group_retrained", "synaug_fine_tuned_group_retrained"),
+    ),
+    (PROBES, PROBES, ("group_linear_probe",)),
+)
+"""Default methods of a run, its candidates, and more candidates if the attribute is known."""
 
 
 def uses_synthetic(name: str, recipe: Recipe) -> bool:
@@ -29,12 +39,20 @@ def candidates(methods: Sequence[str], recipe: Recipe, *, with_groups: bool, wit
     """
     if recipe.choose.candidates is not None:
         names = recipe.choose.candidates
-    elif set(methods) >= {name for name in DEFAULT_METHODS if not uses_synthetic(name, recipe)}:
-        made = SYNTHETIC if set(methods) >= set(DEFAULT_METHODS) else ()  # else with plan.target: none
-        names = tuple(dict.fromkeys((*REAL, *(REAL_GROUPS if with_groups else ()), *made, *methods)))
     else:
-        names = tuple(methods)
+        names = tuple(dict.fromkeys((*_of_defaults(methods, recipe, with_groups=with_groups), *methods)))
     known = [name for name in names if name in recipe.methods or name in METHODS]
     rivals = [name for name in known if not method_named(name, recipe).is_bound]
     useful = [name for name in rivals if with_synthetic or not uses_synthetic(name, recipe)]
     return sorted(useful or rivals, key=lambda name: uses_synthetic(name, recipe))
+
+
+def _of_defaults(methods: Sequence[str], recipe: Recipe, *, with_groups: bool) -> tuple[str, ...]:
+    """Return the candidates of a run with the default methods; empty if it has others."""
+    for usual, names, of_groups in DEFAULTS:
+        found = (*names, *(of_groups if with_groups else ()))
+        if set(methods) >= set(usual):
+            return found
+        if recipe.plan.target == NONE and list(methods) == [each for each in usual if not uses_synthetic(each, recipe)]:
+            return tuple(name for name in found if not uses_synthetic(name, recipe))
+    return ()
