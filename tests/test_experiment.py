@@ -85,6 +85,13 @@ def test_without_synthetic_images_a_run_needs_no_model_and_chooses_among_real_on
     assert not (tmp_path / "other").exists()
 
 
+def test_the_best_candidate_of_the_other_kind_is_trained_and_compared(photos, recipe, tmp_path):
+    asked = with_overrides(recipe, {"choose.candidates": ("cross_entropy_mixup", "synaug_stage1")})
+    report = experiment.run(photos, tmp_path / "run", asked, methods=["synaug_stage1"])
+    assert {result["method"] for result in report["results"]} == {"cross_entropy_mixup", "synaug_stage1"}
+    assert {report["comparison"]["method"], report["comparison"]["other"]} == {"cross_entropy_mixup", "synaug_stage1"}
+
+
 def test_every_class_is_filled_to_the_target(finished):
     report = json.loads((finished / "report.json").read_text())
     assert report["synthesis"]["accepted"] == report["synthesis"]["requested"] == len(made_images(finished))

@@ -133,7 +133,8 @@ def run(
     with storage.lock(claim(out, "run")):
         opened = write_run(work.manifest, work.plan, out, work.recipe, source=source_name or place(source))
         results = train(opened, methods=work.real_only, seeds=seeds, progress=progress)
-        notify_if(notify, may_not_need_images(work.manifest, results))
+        if work.plan.num_to_generate:
+            notify_if(notify, may_not_need_images(work.manifest, results))
         generate(opened, generator=generator, cluster=cluster, progress=progress)
         while larger := with_more_images(opened, work.methods, progress=progress):  # only with plan.target: auto
             opened = larger
@@ -196,7 +197,7 @@ def prepared(
     plan = planned_so_far(drafted_plan(manifest, recipe), out)
     recipe, sentence = resolve_pretraining(recipe, plan, out)
     notify_if(notify, sentence)
-    methods = usual_methods(methods, recipe, preset=preset)
+    methods = usual_methods(methods, recipe, manifest, preset=preset)
     check_methods(methods, recipe)
     check_networks(methods, recipe, plan)
     if not is_own and not is_settled(plan, folder=out, quality=recipe.quality):

@@ -3,10 +3,12 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from synaug import experiment
 from synaug.config import Recipe
+from synaug.data.manifest import from_arrays
 from synaug.errors import OptionError
 from synaug.methods import DEFAULT_METHODS, METHODS, options_of, stage_options
 from synaug.methods.registry import PRETRAINED_METHODS, PROBES
@@ -109,11 +111,26 @@ def test_the_weights_of_an_installed_package_are_at_hand(none_at_hand, monkeypat
 
 
 def test_the_usual_rows_follow_the_start():
-    from_weights = changed(pretrained=True)
-    assert usual_methods(DEFAULT_METHODS, from_weights) == PRETRAINED_METHODS
-    assert usual_methods(DEFAULT_METHODS, from_weights, preset="quick") == PROBES
-    assert usual_methods(DEFAULT_METHODS, Recipe()) == DEFAULT_METHODS
-    assert usual_methods(["focal"], from_weights) == ("focal",)
+    from_weights, images = changed(pretrained=True), two_classes()
+    assert usual_methods(DEFAULT_METHODS, from_weights, images) == PRETRAINED_METHODS
+    assert usual_methods(DEFAULT_METHODS, from_weights, images, preset="quick") == PROBES
+    assert usual_methods(DEFAULT_METHODS, Recipe(), images) == DEFAULT_METHODS
+    assert usual_methods(["focal"], from_weights, images) == ("focal",)
+
+
+def test_without_synthetic_images_no_row_learns_from_them():
+    alone, images = with_overrides(Recipe(), {"plan.target": "none"}), two_classes()
+    real = usual_methods(DEFAULT_METHODS, alone, images)
+    assert real == ("cross_entropy", "cross_entropy_retrained", "balanced_mixup", "balanced_mixup_retrained")
+    with pytest.raises(OptionError, match=r"synaug learns from synthetic images, and plan\.target is none"):
+        usual_methods(["synaug"], alone, images)
+    own = replace(images, frame=images.frame.assign(source=["synthetic", "real", "real", "real"]))
+    assert usual_methods(DEFAULT_METHODS, alone, own) == DEFAULT_METHODS  # the data bring some
+    assert usual_methods(["synaug"], alone, own) == ("synaug",)
+
+
+def two_classes():
+    return from_arrays(np.zeros((4, 8, 8), np.uint8), [0, 0, 1, 1], class_names=("bag", "coat"))
 
 
 def test_an_undecided_start_counts_as_from_scratch():

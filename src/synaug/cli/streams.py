@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from synaug.cli.loudness import is_quiet
 from synaug.runtime.security import visible
 
 CLOSED_PIPE = 141  # the exit code that a shell reports for a program ended by SIGPIPE: 128 + 13
@@ -111,16 +112,16 @@ def escape_messages() -> None:
     """
     logging.setLogRecordFactory(_EscapedRecord)
     show = warnings.formatwarning
-    package = str(Path(__file__).parents[1])
+    package = f"{Path(__file__).parents[1]}{os.sep}"
     known: set[tuple[str, int]] = set()
 
     def escaped(message: Any, category: type[Warning], filename: str, lineno: int, *more: Any, **options: Any) -> str:
         if not filename.startswith(package):
             return visible(show(message, category, filename, lineno, *more, **options), keep="\n")
-        if (filename, lineno) in known:
+        if is_quiet() or (filename, lineno) in known:
             return ""
         known.add((filename, lineno))
-        return visible(f"Note: {message}\n", keep="\n")
+        return visible(f"Note: {message} Notes of this kind are shown once.\n", keep="\n")
 
     warnings.formatwarning = escaped
 

@@ -86,7 +86,7 @@ def cross_validated(
             found[name]["worst_group_accuracy"] = _score(
                 [_worst(r, s) for r, s in zip(right, strata, strict=True)],
                 [_worst(r[f == k], s[f == k]) for r, s, f in inside for k in np.unique(f)],
-                [worst_interval(shares_of(s, r, int(s.max()) + 1)) for s, r in zip(strata, right, strict=True)],
+                [_worst_interval(r, s) for r, s in zip(right, strata, strict=True)],
             )
         if column:
             first = [(each.predictions[:, 0] == labels)[rows] for each, rows in zip(repeats, held, strict=True)]
@@ -128,7 +128,11 @@ def _worst_behind(
 
 
 def _worst(right: np.ndarray, groups: np.ndarray) -> float:
-    return float(min(right[groups == group].mean() for group in np.unique(groups)))
+    return float(min((right[groups == group].mean() for group in np.unique(groups)), default=np.nan))
+
+
+def _worst_interval(right: np.ndarray, groups: np.ndarray) -> Interval:
+    return worst_interval(shares_of(groups, right, int(groups.max(initial=-1)) + 1))
 
 
 def _mean_recall(right: np.ndarray, labels: np.ndarray) -> float:

@@ -1,9 +1,9 @@
 """Choose between classifiers by their predictions on real images that none of them was trained on.
 
-The metric is mean recall or, if groups are known, the accuracy of the worst group; of groups too small to judge one by
-one, it is the mean. The best candidate wins, unless a
-simple one, trained on real images alone, is within one standard error of it: with few images, the best of many is
-usually best by luck (Breiman et al. 1984, "Classification and Regression Trees", section 3.4.3).
+The metric is mean recall or, if groups are known, the accuracy of the worst group, or the mean over the groups if one
+of them is too small to judge. The best candidate wins, unless a simple one, trained on real images alone, is within one
+standard error of it: with few images, the best of many is usually best by luck (Breiman et al. 1984, "Classification
+and Regression Trees", section 3.4.3).
 """
 
 from __future__ import annotations

@@ -60,6 +60,16 @@ METHODS = {
         starts_from="oversampling_mixup",
         retrain=(("data", "all_real"),),
     ),
+    "balanced_mixup": Method(
+        "Cross-entropy on the real images, each mixed with one drawn group-balanced, or class-balanced if no attribute "
+        "is known: synaug_stage1 without synthetic images.",
+        stage1=(("mixing", "domain_mixup"), ("mixup_alpha", 1.0)),
+    ),
+    "balanced_mixup_retrained": Method(
+        "Features of balanced_mixup; its last layer retrained on all real images, the classes weighted equally, or the "
+        "groups if an attribute is known: synaug without synthetic images.",
+        starts_from="balanced_mixup",
+    ),
     "upper_bound_retrained": Method(
         "Features of upper_bound; the last layer retrained on the same set.",
         starts_from="upper_bound",
@@ -116,16 +126,6 @@ METHODS = {
         starts_from="synaug_no_mixing",
         retrain=(("data", "group_balanced_real"),),
         problem=GROUPS,
-    ),
-    "balanced_mixup": Method(
-        "Cross-entropy on the real images, each mixed with one drawn group-balanced, or class-balanced if no attribute "
-        "is known: synaug_stage1 without synthetic images.",
-        stage1=(("mixing", "domain_mixup"), ("mixup_alpha", 1.0)),
-    ),
-    "balanced_mixup_retrained": Method(
-        "Features of balanced_mixup; its last layer retrained on all real images, the classes weighted equally, or the "
-        "groups if an attribute is known: synaug without synthetic images.",
-        starts_from="balanced_mixup",
     ),
     # ------------------------------------------------------------ on the real images with other sampling
     "square_root": Method(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synaug.config import NONE, Recipe
+from synaug.data import Manifest
 from synaug.errors import OptionError
 from synaug.methods import DEFAULT_METHODS
 from synaug.methods.registry import PRETRAINED_METHODS, PROBES
@@ -73,15 +74,18 @@ def resolve_pretraining(recipe: Recipe, plan: Plan, out: Path | None = None) -> 
     )
 
 
-def usual_methods(methods: Sequence[str], recipe: Recipe, *, preset: str = "good") -> tuple[str, ...]:
+def usual_methods(
+    methods: Sequence[str], recipe: Recipe, manifest: Manifest, *, preset: str = "good"
+) -> tuple[str, ...]:
     """Return the methods of the run: as requested, else the default ones.
 
-    The default ones are others if weights are pretrained; with ``plan.target: none``, those without synthetic images.
+    The default ones are others if weights are pretrained. They do without synthetic images if ``plan.target`` is none
+    and the data bring none of their own.
 
     Raises:
-        OptionError: ``plan.target`` is none, and a requested method learns from synthetic images.
+        OptionError: there will be no synthetic images, and a requested method learns from them.
     """
-    without_images = recipe.plan.target == NONE
+    without_images = recipe.plan.target == NONE and not manifest.split("train").is_synthetic.any()
     if tuple(methods) != DEFAULT_METHODS:
         if without_images and (wrong := next((name for name in methods if uses_synthetic(name, recipe)), None)):
             raise OptionError(

@@ -94,9 +94,11 @@ def read_choice(run: RunPaths) -> Choice:
     needs = ("chosen", "best", "metric", "judged_on", "num_images", "candidates", "rival")
     choice = read_form(run.choice, Choice, needs=needs, way_out=CHOOSE_AGAIN)
     judged = [row["method"] for row in choice.get("candidates", [])]
-    for key in ("chosen", "best"):
-        if judged and choice.get(key) not in judged:
-            raise DataError(f"{run.choice} is damaged: {key} is {choice.get(key)!r}, not a candidate. {CHOOSE_AGAIN}")
+    rival = choice.get("rival")
+    named = {"chosen": choice.get("chosen"), "best": choice.get("best"), "rival": rival["method"] if rival else None}
+    for key, name in named.items():
+        if judged and name not in judged and (key, name) != ("rival", None):
+            raise DataError(f"{run.choice} is damaged: {key} is {name!r}, not a candidate. {CHOOSE_AGAIN}")
     return choice
 
 

@@ -39,7 +39,7 @@ def status(run: Run) -> Status:
     elif run.page.exists() and not holders:
         stage = "done"
     else:
-        stage = "train" if len(results) < len(usual_methods(DEFAULT_METHODS, recipe)) else "report"
+        stage = "train" if len(results) < len(usual_methods(DEFAULT_METHODS, recipe, run.manifest)) else "report"
     if stage in ("generate", "done"):
         training = None
     return {

@@ -9,7 +9,7 @@ from synaug.schemas import Choice, Gain, Report
 
 METRICS = {
     "mean_recall": "mean recall",
-    "mean_group_accuracy": "mean accuracy of the groups",
+    "mean_group_accuracy": "mean accuracy over the groups",
     "worst_group_accuracy": "accuracy of the worst group",
 }
 CERTAIN = 0.95  # minimum certainty of a lead that counts as certain
@@ -31,7 +31,7 @@ def need_sentence(report: Report) -> str:
     counts = report["data"]["class_counts"]
     real = {row["method"] for row in (report.get("choice") or {}).get("candidates", []) if not row["uses_synthetic"]}
     results = [result for result in report["results"] if result["method"] in real]
-    if not counts or not results:
+    if not counts or not results or not report["synthesis"].get("requested"):
         return ""
     rarest = min(counts, key=lambda name: counts[name])
     best = max(results, key=lambda result: number_or_nan(result["per_class"].get(rarest)))

@@ -20,7 +20,7 @@ def cross_validation_sentence(report: Report) -> str:
     if not methods or found["num_images"] < FEWEST:
         return ""
     name, *others = methods
-    in_groups = _worst_group_counts(report)
+    in_groups = _worst_group_leads(report)
     used = {each["method"]: each["uses_synthetic"] for each in report["results"]}
     rivals = [each for each in others if used.get(each) != used.get(name)]
     column: Counted = "worst_group_accuracy" if in_groups else "accuracy"
@@ -40,11 +40,9 @@ def cross_validation_sentence(report: Report) -> str:
     return f"{text} {class_average(behind['mean_recall'])}"
 
 
-def _worst_group_counts(report: Report) -> bool:
-    """Return whether the worst group was cross-validated, on enough images to say something about it."""
-    found = report.get("cross_validation") or {}
-    is_measured = all("worst_group_accuracy" in each for each in (found.get("methods") or {}).values())
-    return is_measured and found.get("smallest_group", 0) >= FEWEST
+def _worst_group_leads(report: Report) -> bool:
+    methods = (report.get("cross_validation") or {}).get("methods") or {}
+    return bool(methods) and all("worst_group_accuracy" in each for each in methods.values())
 
 
 def recall_sentence(report: Report, name: str) -> str:
@@ -65,7 +63,7 @@ def recall_sentence(report: Report, name: str) -> str:
 def cross_validation_columns(report: Report) -> dict[Counted, str]:
     """Return the columns of the table of the cross-validation, with their titles."""
     columns: dict[Counted, str] = {"accuracy": "Accuracy", "mean_recall": "Mean recall"}
-    return columns | ({"worst_group_accuracy": "Worst group"} if _worst_group_counts(report) else {})
+    return columns | ({"worst_group_accuracy": "Worst group"} if _worst_group_leads(report) else {})
 
 
 def cross_validation_rows(report: Report) -> list[FoldsRow]:

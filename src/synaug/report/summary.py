@@ -83,7 +83,7 @@ def _comparison(report: Report) -> str:
     on, other = f"On {counted(num, 'real test image')}", spoken(found["other"])
     best = f"the best method {'with' if found['other_uses_synthetic'] else 'without'} synthetic images"
     in_groups = found.get("worst_group_accuracy")
-    if in_groups and fewest_in_group(report) >= MIN_TEST_IMAGES:
+    if in_groups:
         worst, all_images = (percent(means[name], 1) for name in ("worst_group_accuracy", "accuracy"))
         texts = [
             f"{on}, {spoken(found['method'])} recognizes {worst} of its worst group, {change(in_groups)} {other}, "

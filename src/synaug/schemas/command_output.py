@@ -86,6 +86,7 @@ class RunPreview(PlanSummary):
     pretrained: bool
     device: str
     training_seconds: float | None
+    finalist_seconds: float | None
     choosing: ChoosingPreview
     cross_validation: FoldsPreview
 

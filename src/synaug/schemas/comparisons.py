@@ -28,7 +28,7 @@ class Comparison(TypedDict, total=False):
     num_seeds: int
     accuracy: Difference
     mean_recall: Difference
-    worst_group_accuracy: Annotated[Difference, Field(description="if the attribute of the test images is known")]
+    worst_group_accuracy: Annotated[Difference, Field(description="if it leads the report")]
 
 
 class Score(TypedDict):
@@ -60,7 +60,7 @@ class MethodScores(TypedDict):
 
     accuracy: Score
     mean_recall: Score
-    worst_group_accuracy: Annotated[NotRequired[Score], Field(description="if the worst group counts")]
+    worst_group_accuracy: Annotated[NotRequired[Score], Field(description="if it leads the report")]
     per_class: dict[str, ClassRecall]
     behind: NotRequired[Behind]
 
@@ -74,7 +74,6 @@ class CrossValidation(TypedDict, total=False):
     folds: int
     repeats: int
     num_images: Annotated[int, Field(description="real images that were held out in turn")]
-    smallest_group: Annotated[int, Field(description="images of the smallest group, if the worst group counts")]
     methods: Annotated[
         dict[str, MethodScores], Field(description="scores by method, that of the chosen classifier first")
     ]

@@ -109,7 +109,7 @@ def test_a_paired_difference_of_mean_recalls_covers_the_true_one(num):
     assert held / 400 > 0.93
 
 
-@pytest.mark.parametrize("num", SIZES)
+@pytest.mark.parametrize("sizes", [(10,) * 4, (30,) * 4, (100,) * 4, (500, 10, 500, 10), (20, 200, 20, 200)])
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -117,17 +117,19 @@ def test_a_paired_difference_of_mean_recalls_covers_the_true_one(num):
         ((0.9, 0.8, 0.95, 0.9), (0.9, 0.6, 0.95, 0.9)),  # worst on the same group
         ((0.9, 0.8, 0.95, 0.85), (0.7, 0.85, 0.9, 0.95)),  # on different ones
         ((0.8,) * 4, (0.6, 0.9, 0.9, 0.9)),  # ours is equally hard everywhere
+        ((0.99,) * 4, (0.99, 0.9, 0.99, 0.99)),  # a small group hides that it is the worst
+        ((0.95, 0.5, 0.95, 0.95), (0.95, 0.4, 0.95, 0.95)),  # clearly the same group
     ],
 )
-def test_the_difference_of_two_worst_groups_covers_the_true_one(num, ours, theirs):
-    rng, strata, held = np.random.default_rng(num), np.repeat(np.arange(4), num), 0
+def test_the_difference_of_two_worst_groups_covers_the_true_one(sizes, ours, theirs):
+    rng, strata, held = np.random.default_rng(sizes[1]), np.repeat(np.arange(4), sizes), 0
     for _ in range(400):
-        difficulty = rng.random(4 * num)
-        other = np.where(rng.random(4 * num) < 0.5, difficulty, rng.random(4 * num))
-        first, second = difficulty < np.repeat(ours, num), other < np.repeat(theirs, num)
+        difficulty = rng.random(len(strata))
+        other = np.where(rng.random(len(strata)) < 0.5, difficulty, rng.random(len(strata)))
+        first, second = difficulty < np.repeat(ours, sizes), other < np.repeat(theirs, sizes)
         ends = worst_difference_interval(first, second, strata=strata)
         held += ends.low <= min(ours) - min(theirs) <= ends.high
-    assert held / 400 > 0.9
+    assert held / 400 > 0.92
 
 
 def test_the_difference_of_worst_groups_turns_with_its_sides_and_is_paired_in_a_common_one():
@@ -140,6 +142,9 @@ def test_the_difference_of_worst_groups_turns_with_its_sides_and_is_paired_in_a_
         assert ends.low <= worst[0] - worst[1] <= ends.high
     one = np.zeros(60, int)
     assert worst_difference_interval(first, second, strata=one) == paired_interval(first, second)
+    perfect, sizes = np.ones(60, bool), np.repeat([0, 1], [50, 10])
+    found = [worst_difference_interval(perfect, perfect, strata=each) for each in (sizes, 1 - sizes)]
+    assert found[0] == found[1]  # the order of the groups does not matter
 
 
 @pytest.mark.parametrize(

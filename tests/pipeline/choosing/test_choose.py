@@ -14,7 +14,7 @@ from synaug.data.subsets import fold_numbers, with_test_split
 from synaug.methods import load_sets
 from synaug.methods.registry import DEFAULT_METHODS, METHODS, PRETRAINED_METHODS, PROBES
 from synaug.pipeline.choosing.candidates import REAL, SYNTHETIC, candidates, uses_synthetic
-from synaug.pipeline.choosing.choose import Judged, affordable_effort, choose, finalists, verdict
+from synaug.pipeline.choosing.choose import Judged, affordable_effort, choose, finalists, metric_of, verdict
 from synaug.pipeline.choosing.folds import fold_sets, images_shown, real_folds
 from synaug.pipeline.classifier.export_classifier import export_classifier
 from synaug.pipeline.run_results import read_choice
@@ -150,7 +150,7 @@ def test_synthetic_images_that_do_not_help_are_reported():
     each = judged(30, 31)
     each.predictions[:, 1] = each.predictions[::-1, 1]  # other images than those oversampling recognizes
     each.predictions[:, 1] = np.where(each.predictions[:, 1] == each.labels[::-1], each.labels, 1 - each.labels)
-    choice = verdict(["oversampling", "synaug"], each, Recipe(), with_groups=False)
+    choice = verdict(["oversampling", "synaug"], each, Recipe(), "mean_recall")
     assert choice["chosen"] == "oversampling"
     assert choice["best"] == "synaug"
     choice |= {"judged_on": "folds"}
@@ -159,30 +159,36 @@ def test_synthetic_images_that_do_not_help_are_reported():
 
 
 def test_synthetic_images_that_help_are_chosen_with_their_lead_and_certainty():
-    choice = verdict(["oversampling", "synaug"], judged(20, 36), Recipe(), with_groups=False)
+    choice = verdict(["oversampling", "synaug"], judged(20, 36), Recipe(), "mean_recall")
     assert choice["chosen"] == "synaug"
     assert choice["rival"]["method"] == "oversampling"
     assert choice["rival"]["difference"] == pytest.approx(0.4)
     assert choice["rival"]["certainty"] > 0.999
 
 
-def test_with_groups_the_worst_group_decides():
-    assert verdict(["oversampling"], judged(20), Recipe(), with_groups=True)["metric"] == "worst_group_accuracy"
-    small = verdict(["oversampling", "synaug"], judged(4, 5, of=9), Recipe(), with_groups=True)
-    assert (small["metric"], small["best"]) == ("mean_group_accuracy", "synaug")  # no group is judged by 9 images
-    asked = with_overrides(Recipe(), {"choose.metric": "mean_recall"})
-    assert verdict(["oversampling"], judged(20), asked, with_groups=True)["metric"] == "mean_recall"
+def test_with_groups_the_worst_group_decides_or_their_mean_if_one_is_too_small(finished):
+    data = Run.open(finished).manifest
+    rows = np.flatnonzero(data.frame["split"].to_numpy() == "train")
+    for small, expected in ((10, "worst_group_accuracy"), (9, "mean_group_accuracy")):
+        frame = data.rows(np.tile(rows[:1], 40)).frame.assign(label=0, attribute=np.repeat([0, 1], [40 - small, small]))
+        grouped = replace(data, frame=frame, attribute_names=("day", "night"))
+        assert metric_of(Recipe(), grouped) == expected
+        asked = with_overrides(Recipe(), {"choose.metric": "mean_recall"})
+        assert metric_of(asked, grouped) == "mean_recall"
+    assert metric_of(Recipe(), data) == "mean_recall"  # no attribute is known
+    choice = verdict(["oversampling", "synaug"], judged(4, 5, of=9), Recipe(), "mean_group_accuracy")
+    assert (choice["metric"], choice["best"]) == ("mean_group_accuracy", "synaug")
 
 
 def test_the_best_candidate_of_the_other_kind_is_tested_too():
-    choice = verdict(["cross_entropy", "oversampling", "synaug"], judged(10, 25, 36), Recipe(), with_groups=False)
+    choice = verdict(["cross_entropy", "oversampling", "synaug"], judged(10, 25, 36), Recipe(), "mean_recall")
     assert finalists(choice) == ["synaug", "oversampling"]
-    assert finalists(verdict(["oversampling"], judged(20), Recipe(), with_groups=False)) == ["oversampling"]
+    assert finalists(verdict(["oversampling"], judged(20), Recipe(), "mean_recall")) == ["oversampling"]
 
 
 def test_without_images_to_judge_on_the_simplest_is_taken():
     nothing = Judged(np.zeros((0, 2), np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))
-    assert verdict(["oversampling", "synaug"], nothing, Recipe(), with_groups=False)["chosen"] == "oversampling"
+    assert verdict(["oversampling", "synaug"], nothing, Recipe(), "mean_recall")["chosen"] == "oversampling"
 
 
 def test_the_chosen_classifier_is_the_one_that_is_exported(finished, tmp_path):

@@ -1,11 +1,14 @@
 """Test the paired comparison of the final classifier with its best rival, seed by seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from synaug.data.manifest import from_arrays
 from synaug.evaluation.intervals.proportions import paired_interval
-from synaug.pipeline.choosing.comparison import compared
+from synaug.pipeline.choosing.comparison import best_rival, compared, leading_column
 from synaug.run_directory import RunPaths
 from synaug.runtime import storage
 
@@ -68,11 +71,29 @@ def test_with_groups_the_worst_group_chooses_the_rival_and_is_compared(run):
         if each["seed"] == 0
     ]
     assert compared(run, of_groups, "synaug")["other"] == "oversampling"  # the more accurate one
+    for missing in ({"worst_group_accuracy": None}, {}):  # the attribute of the test images is unknown
+        unknown = [{k: v for k, v in each.items() if k != "worst_group_accuracy"} | missing for each in of_groups]
+        assert best_rival(unknown, "synaug", "worst_group_accuracy") == "oversampling"
     found = compared(run, of_groups, "synaug", "worst_group_accuracy")
     assert found["other"] == "cross_entropy"
     # bag x day: 13 of 15 images; coat x night: 4 of 10; images of unknown attribute are in no group
     assert found["worst_group_accuracy"]["difference"] == pytest.approx(13 / 15 - 4 / 10)
     assert "worst_group_accuracy" not in compared(run, of_groups, "synaug")
+
+
+def test_the_worst_group_leads_only_if_each_group_has_enough_images():
+    def images(*sizes):
+        labels, attributes = np.repeat([0, 0, 1, 1], sizes), np.repeat([0, 1, 0, 1], sizes)
+        made = from_arrays(np.zeros((len(labels), 4, 4), np.uint8), labels, class_names=("bag", "coat"))
+        return replace(made, frame=made.frame.assign(attribute=attributes), attribute_names=("day", "night"))
+
+    assert leading_column("worst_group_accuracy", images(10, 10, 30, 0)) == "worst_group_accuracy"
+    assert leading_column("worst_group_accuracy", images(10, 9, 30, 20)) == "accuracy"
+    assert leading_column("mean_group_accuracy", images(10, 10, 30, 20)) == "accuracy"
+    unknown = images(10, 10, 30, 20)
+    assert (
+        leading_column("worst_group_accuracy", replace(unknown, frame=unknown.frame.assign(attribute=-1))) == "accuracy"
+    )
 
 
 def test_a_classifier_of_real_images_is_compared_with_the_best_that_used_synthetic_ones(run):

@@ -78,7 +78,7 @@ def _train(
 
     opened = Run.open(run)
     recipe = with_settings(opened.recipe, settings or [])
-    names = usual_methods(names_of(methods), recipe)
+    names = usual_methods(names_of(methods), recipe, opened.manifest)
     if settings:  # Before they are recorded, so that a command that fails changes nothing.
         check_recipe(recipe)
         check_trainable(opened, recipe, names, settings)

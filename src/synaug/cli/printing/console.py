@@ -192,7 +192,7 @@ def show_status(content: Status, run: Path) -> None:
         "images": f"{images['accepted']:,} of {images['planned']:,} accepted, {images['rejected']:,} rejected",
         "model": content["model"],
     }
-    if not images["planned"]:  # there is no model, either
+    if not images["planned"]:
         rows = {"stage": content["stage"], "images": "no synthetic images planned"}
     if not math.isnan(images["per_second"]):
         left = "" if not images["seconds_left"] else f", {duration(images['seconds_left'])} left"

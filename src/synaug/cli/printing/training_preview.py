@@ -22,6 +22,11 @@ def training_sentences(plan: RunPreview) -> list[str]:
         f"{plan['image_size']} pixels, {_each(plan['length'])}{_about(plan['training_seconds'], ' of training')}.",
         _choosing(plan["choosing"]),
     ]
+    if plan["finalist_seconds"]:
+        said.append(
+            "If it or its best rival is none of these methods, it is trained, too: at most "
+            f"{duration_in_words(plan['finalist_seconds'])} more."
+        )
     if plan["cross_validation"]["folds"]:
         said.append(
             f"Then {plan['cross_validation']['folds']}-fold cross-validation, since few images are held out for testing"

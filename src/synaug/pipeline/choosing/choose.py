@@ -111,7 +111,7 @@ def choose(run: Run, recipe: Recipe, sets: Sets, methods: Sequence[str], *, prog
         "judged_on": FOLDS if held_out is None else VALIDATION,
         "folds": recipe.choose.folds if held_out is None else None,
         "effort": effort if held_out is None else None,
-        **verdict(names, judged, recipe, with_groups=with_groups),
+        **verdict(names, judged, recipe, metric_of(recipe, manifest)),
         "seconds": time.monotonic() - began,
     }
     write_sealed(run.choice, content)
@@ -124,23 +124,24 @@ def finalists(choice: Choice) -> list[str]:
     return [choice["chosen"], *([choice["rival"]["method"]] if choice["rival"] else [])]
 
 
-def metric_of_run(run: Run, recipe: Recipe) -> Metric:
-    """Return what the classifier of a run was chosen by or, before that, would be."""
-    if "metric" in (choice := read_choice(run)):
-        return choice["metric"]
-    manifest = run.manifest
-    training = manifest.split("train")
-    groups = training.labels * manifest.num_attributes + training.attributes
-    return _metric(recipe, groups[~training.is_synthetic] if knows_groups(manifest) else None)
+def metric_of(recipe: Recipe, manifest: Manifest) -> Metric:
+    """Return what a run's classifier is chosen by: as requested, else what fits the images that it is judged on."""
+    if recipe.choose.metric != "auto":
+        return recipe.choose.metric
+    if not knows_groups(manifest):
+        return usual_metric(None)
+    judged = manifest.split("validation" if has_validation(manifest) else "train")
+    return usual_metric(group_numbers(judged.rows(~judged.is_synthetic)))
 
 
-def _metric(recipe: Recipe, groups: np.ndarray | None) -> Metric:
-    return usual_metric(groups) if recipe.choose.metric == "auto" else recipe.choose.metric
+def group_numbers(images: Manifest) -> np.ndarray:
+    """Return the group of each image, shape ``(N,)``; -1 if its attribute is unknown."""
+    attributes = images.attributes
+    return np.where(attributes < 0, -1, images.labels * max(images.num_attributes, 1) + attributes)
 
 
-def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, *, with_groups: bool) -> Choice:
+def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, metric: Metric) -> Choice:
     """Return the choice, its metric, and the standings of all candidates; without images, the first one is chosen."""
-    metric = _metric(recipe, judged.groups if with_groups else None)
     facts: Choice = {"metric": metric, "num_images": len(judged.labels)}
     if not len(judged.labels):
         return {**facts, "chosen": names[0], "best": None, "candidates": [], "rival": None}

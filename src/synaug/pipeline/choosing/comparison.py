@@ -9,33 +9,37 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from synaug.evaluation import Metric
+from synaug.data import Manifest
+from synaug.evaluation import Metric, usual_metric
 from synaug.evaluation.intervals import Interval, paired_interval, paired_mean_interval, worst_difference_interval
+from synaug.pipeline.choosing.choose import group_numbers
 from synaug.run_directory import RunPaths, read_table
 from synaug.schemas import Comparison, Difference, Result
 
+Column = Literal["accuracy", "worst_group_accuracy"]
 
-def compared(run: RunPaths, results: Sequence[Result], chosen: str, metric: Metric = "mean_recall") -> Comparison:
+
+def compared(run: RunPaths, results: Sequence[Result], chosen: str, column: Column = "accuracy") -> Comparison:
     """Return the difference between the chosen method and the best one of the other kind, real-only or synthetic.
 
     Args:
         run: run directory with the predictions.
         results: results of all methods and seeds, each with ``uses_synthetic`` and ``is_bound``; bounds are left out.
         chosen: the method of the run's final classifier.
-        metric: what the classifier was chosen by, and its rival is.
+        column: the leading one, by which the rival is chosen; see ``leading_column``.
 
     Returns:
         ``method``, ``other``, ``other_uses_synthetic``, ``num_images``, ``num_seeds``, and for ``accuracy``,
-        ``mean_recall`` and, if that is the metric, ``worst_group_accuracy`` the ``difference`` (chosen - other, mean
-        over the seeds that both have) and its 95 % ``interval``, whose ends are means over the seeds. Empty if there
-        is no method of the other kind.
+        ``mean_recall`` and, if it leads, ``worst_group_accuracy`` the ``difference`` (chosen - other, mean over the
+        seeds that both have) and its 95 % ``interval``, whose ends are means over the seeds. Empty if there is no
+        method of the other kind.
     """
-    other = best_rival(results, chosen, metric)
+    other = best_rival(results, chosen, column)
     if other is None:
         return {}
     kind = next(bool(each["uses_synthetic"]) for each in results if each["method"] == chosen)
     seeds = {name: {each["seed"] for each in results if each["method"] == name} for name in (chosen, other)}
-    with_groups = metric == "worst_group_accuracy" and any(each.get("per_group") for each in results)
+    with_groups = column == "worst_group_accuracy"
     pairs = [
         _paired(run, chosen, other, seed, with_groups=with_groups) for seed in sorted(seeds[chosen] & seeds[other])
     ]
@@ -56,19 +60,34 @@ def compared(run: RunPaths, results: Sequence[Result], chosen: str, metric: Metr
     }
 
 
-def best_rival(results: Sequence[Result], chosen: str, metric: Metric = "mean_recall") -> str | None:
-    """Return the best method of the other kind, with or without synthetic images; None if there is none.
+def leading_column(metric: Metric, images: Manifest) -> Column:
+    """Return the score that the first sentence of a report is about.
 
-    It is the one with the highest accuracy on the test images, or of the groups if that is the metric.
+    It is the accuracy of the worst group if the classifier was chosen by it and each group has enough images.
+
+    Args:
+        metric: what the classifier was chosen by.
+        images: those that methods are compared on, of which those of unknown attribute are left out.
     """
-    column: Literal["accuracy", "mean_group_accuracy", "worst_group_accuracy"]
-    column = "accuracy" if metric == "mean_recall" else metric
+    groups = group_numbers(images)
+    groups = groups[groups >= 0]
+    is_judged = len(np.unique(groups)) > 1 and usual_metric(groups) == "worst_group_accuracy"
+    return "worst_group_accuracy" if metric == "worst_group_accuracy" and is_judged else "accuracy"
+
+
+def best_rival(results: Sequence[Result], chosen: str, column: Column = "accuracy") -> str | None:
+    """Return the method of the other kind, with or without synthetic images, that is best in a column; None: none.
+
+    If a method lacks the column, since the attribute of the test images is unknown, accuracy decides.
+    """
     kinds = {each["method"]: bool(each["uses_synthetic"]) for each in results if not each["is_bound"]}
-    kind = kinds.get(chosen)
+    if chosen not in kinds:
+        return None
+    others = [each for each in results if kinds.get(each["method"], kinds[chosen]) != kinds[chosen]]
+    used: Column = column if all(each.get(column) is not None for each in others) else "accuracy"
     scores: dict[str, list[float]] = {}
-    for result in results:
-        if kind is not None and kinds.get(result["method"], kind) != kind:
-            scores.setdefault(result["method"], []).append(result.get(column) or 0.0)
+    for result in others:
+        scores.setdefault(result["method"], []).append(result.get(used) or 0.0)
     return max(scores, key=lambda name: float(np.mean(scores[name])), default=None)
 
 

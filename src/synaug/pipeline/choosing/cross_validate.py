@@ -20,8 +20,8 @@ from synaug.evaluation import FoldPredictions
 from synaug.evaluation.cross_validated import cross_validated
 from synaug.methods import load_sets, uses_autoencoder
 from synaug.methods.training_time import trained_from
-from synaug.pipeline.choosing.choose import metric_of_run
-from synaug.pipeline.choosing.comparison import best_rival
+from synaug.pipeline.choosing.choose import metric_of
+from synaug.pipeline.choosing.comparison import Column, best_rival, leading_column
 from synaug.pipeline.choosing.folds import (
     fold_sets,
     held_out_predictions,
@@ -102,8 +102,8 @@ def cross_validate_results(run: Run, *, progress: Progress = silent) -> str:
     if unusable(run):
         results = [each for each in results if not each["uses_synthetic"]] or results
     chosen = chosen_result(results, run)["method"]
-    metric = metric_of_run(run, recipe)
-    names = judged_methods(results, chosen, best_rival(results, chosen, metric), recipe)
+    column = leading_column(metric_of(recipe, manifest), judged_images(manifest))
+    names = judged_methods(results, chosen, best_rival(results, chosen, column), recipe)
     seconds = cost(names, results, folds, recipe)
     if recipe.cross_validate.folds == "auto" and seconds > 60 * recipe.cross_validate.minutes:
         return too_long(manifest, folds, seconds)
@@ -132,7 +132,8 @@ def cross_validate(
     """
     manifest = run.manifest
     images = judged_images(manifest)
-    key = _key(names, recipe, images, run, folds)
+    column = leading_column(metric_of(recipe, manifest), images)
+    key = _key(names, recipe, images, run, folds, column)
     path, place = run.cross_validation, run.path / FOLDER
     if (there := read_cross_validation(run)).get("key") == key:
         storage.remove_tree(place)  # still there if the run that validated was killed just before it removed it
@@ -167,19 +168,20 @@ def cross_validate(
             predictions[numbers == fold] = read_fold(finished, int((numbers == fold).sum()), len(names))
         repeats.append(FoldPredictions(folds=numbers, predictions=predictions))
     labels = sets.real.labels.numpy()
-    metric = metric_of_run(run, recipe)
-    counted = sets.real.groups.numpy() if by_group and metric == "worst_group_accuracy" else None
-    smallest: CrossValidation = {}
-    if counted is not None:
-        smallest = {"smallest_group": int(np.unique(counted[repeats[0].folds >= 0], return_counts=True)[1].min())}
+    groups = sets.real.groups.numpy() if column == "worst_group_accuracy" and by_group else None
     content: CrossValidation = {
         "schema_version": SCHEMA_VERSION,
         "key": key,
         "folds": folds,
         "repeats": recipe.cross_validate.repeats,
         "num_images": int((repeats[0].folds >= 0).sum()),
-        **smallest,
-        "methods": cross_validated(repeats, labels, names=names, class_names=manifest.class_names, groups=counted),
+        "methods": cross_validated(
+            repeats,
+            labels,
+            names=names,
+            class_names=manifest.class_names,
+            groups=groups,
+        ),
     }
     write_sealed(path, content)
     storage.remove_tree(place)
@@ -201,8 +203,11 @@ def read_fold(path: Path, num_images: int, num_methods: int) -> np.ndarray:
     return np.array(rows, np.int64)
 
 
-def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run: Run, folds: int) -> str:
+def _key(names: Sequence[str], recipe: Recipe, images: Manifest, run: Run, folds: int, column: Column) -> str:
     """Return the key of the predictions."""
     frame = images.frame
     rows = frame["id"].astype(str) + " " + frame["label"].astype(str) + " " + frame["attribute"].astype(str)
-    return judging_key(names, recipe, run, rows, methods=list(names), folds=[folds, recipe.cross_validate.repeats])
+    more = {} if column == "accuracy" else {"column": column}
+    return judging_key(
+        names, recipe, run, rows, methods=list(names), folds=[folds, recipe.cross_validate.repeats], **more
+    )

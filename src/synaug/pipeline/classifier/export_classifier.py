@@ -241,7 +241,7 @@ def _formats_section(formats: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _method_section(report: Report, result: Result, description: str) -> str:
-    plan, synthesis = report["plan"], report["synthesis"]
+    plan = report["plan"]
     class_of = plan.get("class_of", {cell: cell.split(" | ")[0] for cell in plan["num_to_generate"]})
     lines = [
         "## Training",
@@ -250,10 +250,7 @@ def _method_section(report: Report, result: Result, description: str) -> str:
         f"{f': {markdown(description)}' if description else ''}",
         f"- Data: {markdown(Path(report['data']['source']).name)}, "  # their location is private
         f"{sum(report['data']['class_counts'].values()):,} real training images",
-        f"- Synthetic images of the run: {synthesis['accepted']:,} accepted, "
-        f"{sum(synthesis['rejected'].values()):,} rejected, "
-        f"by {markdown_code(portable_name(plan['model']))}, prompted with {markdown_code(plan['template'])}; "
-        "that model's terms apply too",
+        f"- Synthetic images of the run: {_synthesis(report)}",
         f"- Made by synaug {report['synaug_version']}",
         "",
         "| class | real training images | synthetic planned | recall |",
@@ -263,6 +260,18 @@ def _method_section(report: Report, result: Result, description: str) -> str:
         planned = sum(n for cell, n in plan["num_to_generate"].items() if class_of.get(cell, cell) == name)
         lines.append(f"| {markdown(name)} | {number:,} | {planned:,} | {_percent(result['per_class'].get(name))} |")
     return "\n".join([*lines, ""])
+
+
+def _synthesis(report: Report) -> str:
+    plan, synthesis = report["plan"], report["synthesis"]
+    num_rejected = sum(synthesis["rejected"].values())
+    if not synthesis["accepted"] and not num_rejected:
+        return "none"
+    return (
+        f"{synthesis['accepted']:,} accepted, {num_rejected:,} rejected, "
+        f"by {markdown_code(portable_name(plan['model']))}, prompted with {markdown_code(plan['template'])}; "
+        "that model's terms apply too"
+    )
 
 
 def _metrics_section(measured: dict[str, float]) -> str:

@@ -98,7 +98,7 @@ def doctor(source: Path, recipe: Recipe, *, progress: Progress = silent) -> Exam
         **content,
         "findings": findings(content),
         "next": next_command(source),
-        "without_model": next_command(source, "--target none"),
+        "without_model": f"synaug run {shell_word(source)} --target none",
         "seconds": time.monotonic() - began,
     }
 
@@ -163,13 +163,13 @@ def findings(content: Examination) -> list[str]:
     return said
 
 
-def next_command(source: Path, options: str = "--dry-run") -> str:
+def next_command(source: Path) -> str:
     """Return the command to type next.
 
     >>> next_command(Path("my photos"))
     "synaug run 'my photos' --dry-run"
     """
-    return f"synaug run {shell_word(source)} {options}"
+    return f"synaug run {shell_word(source)} --dry-run"
 
 
 def _layout(manifest: Manifest) -> Layout:

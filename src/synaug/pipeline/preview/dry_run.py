@@ -89,7 +89,7 @@ def preview_run(
     plan, manifest = _planned(source, recipe, progress)
     check_methods(methods, recipe, data=manifest)
     recipe, start = resolve_pretraining(recipe, plan)
-    methods = usual_methods(methods, recipe, preset=preset)
+    methods = usual_methods(methods, recipe, manifest, preset=preset)
     _, side, _ = input_of(recipe.train.network, recipe.train, plan)
     progress("timing the training", 0, 1, "")
     rivals = choosing_candidates(methods, manifest, recipe, with_synthetic=plan.num_to_generate > 0)
@@ -106,6 +106,7 @@ def preview_run(
         "pretrained": recipe.train.pretrained is True,
         "device": chosen_device(recipe.train.device).type,
         "training_seconds": None if seconds is None else num_seeds * _sum(seconds, methods, recipe),
+        "finalist_seconds": None if seconds is None else num_seeds * _of_finalists(seconds, methods, rivals, recipe),
         "choosing": _choosing(rivals, manifest, recipe, seconds),
         "cross_validation": _cross_validation(methods, manifest, recipe, seconds),
     }
@@ -113,6 +114,13 @@ def preview_run(
 
 def _sum(seconds: dict[str, float], methods: Sequence[str], recipe: Recipe) -> float:
     return sum(seconds[name] for name in dict.fromkeys(trained_from(each, recipe) for each in methods))
+
+
+def _of_finalists(seconds: dict[str, float], methods: Sequence[str], rivals: Sequence[str], recipe: Recipe) -> float:
+    """Return the most seconds that the chosen classifier and its rival take if the methods do not include them."""
+    known = {trained_from(each, recipe) for each in methods}
+    more = {trained_from(each, recipe) for each in rivals} - known
+    return sum(sorted((seconds[name] for name in more), reverse=True)[:2])
 
 
 def _of_folds(seconds: dict[str, float], methods: Sequence[str], recipe: Recipe, share: float) -> list[float]:

@@ -26,7 +26,7 @@ OUT_OF_DOMAIN = (
 
 def model_note(plan: Plan) -> str:
     """Return a warning, before generation, that the model does not know the classes; empty if it may."""
-    return OUT_OF_DOMAIN if plan.model == EMBEDDED and unknown_to_embedded(plan) else ""
+    return OUT_OF_DOMAIN if plan.num_to_generate and plan.model == EMBEDDED and unknown_to_embedded(plan) else ""
 
 
 def amount_note(plan: Plan) -> str:
@@ -43,7 +43,7 @@ def amount_note(plan: Plan) -> str:
 def warnings(plan: Plan, synthesis: Synthesis) -> list[str]:
     """Return warnings for readers of the results."""
     notes = []
-    if plan.model == EMBEDDED:
+    if plan.model == EMBEDDED and plan.num_to_generate:
         notes.append(model_note(plan) or IN_DOMAIN)
     if synthesis["missing"]:
         notes.append(

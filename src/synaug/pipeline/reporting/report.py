@@ -13,7 +13,7 @@ from synaug.data import Manifest, groups, joined, reading_account
 from synaug.data.similarity import duplicate_notes
 from synaug.errors import DataError
 from synaug.methods import method_named
-from synaug.pipeline.choosing import compared, metric_of_run, read_amount
+from synaug.pipeline.choosing import compared, leading_column, metric_of, read_amount
 from synaug.pipeline.generate import rejections
 from synaug.pipeline.measure_gap import read_gap, shortcuts, unusable
 from synaug.pipeline.part_names import REPORT
@@ -69,7 +69,7 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
     chosen, choice = chosen_result(own, run), read_choice(run)
     learned_from_unusable = bool(unusable(run)) and chosen["uses_synthetic"]
     final = chosen["method"]
-    metric = metric_of_run(run, recipe)
+    leading = leading_column(metric_of(recipe, manifest), manifest.split("test"))
     content: Report = {
         "schema_version": 1,
         "synaug_version": lock["versions"]["synaug"],
@@ -89,7 +89,7 @@ def report(run: Run, *, command: str = "", progress: Progress = silent) -> Repor
         "amount": cast(Amount, {key: value for key, value in read_amount(run.path).items() if key != "right"}),
         "choice": choice,
         "cross_validation": _cross_validation(run, own),
-        "comparison": {} if unusable(run) else compared(run, results, final, metric),
+        "comparison": {} if unusable(run) else compared(run, results, final, leading),
         "seeds": over_seeds(results),
         "confusions": confusions(run, own, manifest.class_names),
         "gap": gap.get("gap", {}),

@@ -50,7 +50,7 @@ class Layout:
     @property
     def ways_out_of_a_folder(self) -> str:
         """The sentence that ends an error about a folder, to which the network does not matter."""
-        return f"Ways out: {'; '.join(self.ways[:-1])}, or {self.ways[-1]}."
+        return f"Ways out: {'; '.join(self.ways[:-1])}; or {self.ways[-1]}."
 
 
 DIFFUSERS = Layout(
