@@ -622,12 +622,13 @@ def test_check_refuses_an_unknown_gate(synaug, finished):
 
 
 def test_a_generator_that_does_not_know_the_classes_raises_a_warning_before_use(synaug, tmp_path, save_image):
-    for name in ("zebra", "lion"):
-        for number in range(4):
+    for name, size in (("zebra", 6), ("lion", 4)):
+        for number in range(size):
             save_image(tmp_path / "animals" / name / f"{number}.png", seed=10 * len(name) + number, size=(16, 16))
     done = synaug("plan", tmp_path / "animals", "--model", "embedded", "--dry-run")
     assert "knows the ten kinds of clothes" in " ".join(done.out.split())
-    assert "knows the ten kinds" not in synaug("plan", tmp_path / "animals", "--dry-run").out
+    for more in ((), ("--model", "embedded", "--target", "none")):  # another model, or none
+        assert "knows the ten kinds" not in synaug("plan", tmp_path / "animals", "--dry-run", *more).out
 
 
 def test_the_command_for_the_users_images_can_be_typed(monkeypatch, tmp_path):
