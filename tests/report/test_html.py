@@ -237,3 +237,9 @@ def test_all_options_are_listed(content):
     page = make_report(content)
     assert "<dt>options.stage1.mixing</dt><dd>mixup</dd>" in page
     assert "<dt>options.stage1.steps</dt><dd>default</dd>" in page
+
+
+def test_a_run_without_synthetic_images_names_no_model(content):
+    assert "<h3>Synthetic images</h3>" in make_report(content)
+    content["synthesis"] |= {"requested": 0, "accepted": 0, "rejected": {}, "missing": 0}
+    assert "<h3>Synthetic images</h3>" not in make_report(content)
