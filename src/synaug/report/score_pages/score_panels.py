@@ -53,7 +53,7 @@ def score_panels(scores: Mapping[str, Any]) -> list[Panel]:
                 f"Accuracy by class x {attribute}",
                 _in_words(_rows(averages, ends)) + _rows(found["accuracy_by_group"], ends["accuracy_by_group"]),
             ),
-            Panel(f"Differences between values of {attribute}; 0 is none", _in_words(_rows(gaps, ends))),
+            Panel(f"Differences between values of {attribute}; 0 is none", _of_gaps(_rows(gaps, ends))),
         ]
     return [panel for panel in panels if panel.rows]
 
@@ -64,6 +64,11 @@ def _rows(values: Mapping[str, float], ends: Mapping[str, Sequence[float] | None
         low, high = ends.get(name) or (math.nan, math.nan)
         rows.append(Row(name, _number(value), _number(low), _number(high)))
     return tuple(rows)
+
+
+def _of_gaps(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Return the rows named as in the tables; the title says that they are differences."""
+    return tuple(replace(row, name=row.name.replace(" difference", "")) for row in _in_words(rows))
 
 
 def _in_words(rows: tuple[Row, ...]) -> tuple[Row, ...]:
