@@ -110,6 +110,7 @@ def test_the_bench_of_methods_has_all_that_need_nothing_special():
     special = {"upper_bound", "upper_bound_mixup", "upper_bound_retrained", "pretrained_features", "linear_probe"}
     special |= {"dfr_val", "group_retrained", "synaug_group_retrained"}
     special |= {name for name, method in METHODS.items() if method.needs_pretrained}
+    special |= {name for name, method in METHODS.items() if method.starts_from in special}
     assert chosen == {name for name, method in METHODS.items() if method.groups_from is None} - special
     demo = read_experiment("demo")
     kinds = {name: own.method or name for name, own in demo.recipe.methods.items()}
