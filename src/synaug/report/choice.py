@@ -89,17 +89,14 @@ def _synthetic(report: Report, choice: Choice) -> str:
         )
         is_sure = helped.endswith("helped") and not math.isnan(certainty)
         sure = f" The chosen one is better with a probability of {_probability(certainty)}." if is_sure else ""
-        return f"{helped}: the best method without them, {spoken(rival['method'])}, is {points} lower.{sure}"
+        without = f"on those images the best method without them, {spoken(rival['method'])},"
+        return f"{helped}: {without} is {points} lower.{sure}"
+    with_them = f"on those images the best method with them, {spoken(rival['method'])},"
     if abs(rival["difference"]) < _LEAST_SHOWN:
-        return f"Synthetic images made no difference: the best method with them, {spoken(rival['method'])}, is as good."
+        return f"Synthetic images made no difference: {with_them} is as good."
     if rival["difference"] > 0:
-        return (
-            f"Synthetic images did not help: the best method with them, {spoken(rival['method'])}, is {points} lower."
-        )
-    return (
-        f"Synthetic images did not help measurably: the best method with them, {spoken(rival['method'])}, is {points} "
-        "higher, which can be chance."
-    )
+        return f"Synthetic images did not help: {with_them} is {points} lower."
+    return f"Synthetic images did not help measurably: {with_them} is {points} higher, which can be chance."
 
 
 def _uses_synthetic(choice: Choice) -> bool:
