@@ -56,6 +56,7 @@ def cross_validated(
         how much higher the same scores of the first are (``difference``, ``interval``).
     """
     held = [repeat.folds >= 0 for repeat in repeats]
+    strata = [groups[rows] for rows in held] if groups is not None else []
     found: dict[str, MethodScores] = {}
     for column, name in enumerate(names):
         right = [(each.predictions[:, column] == labels)[rows] for each, rows in zip(repeats, held, strict=True)]
@@ -80,7 +81,6 @@ def cross_validated(
                 for label, class_name in enumerate(class_names)
             },
         }
-        strata = [] if groups is None else [groups[rows] for rows in held]
         if strata:
             inside = zip(right, strata, folds, strict=True)
             found[name]["worst_group_accuracy"] = _score(

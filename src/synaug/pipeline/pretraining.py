@@ -79,8 +79,8 @@ def usual_methods(
 ) -> tuple[str, ...]:
     """Return the methods of the run: as requested, else the default ones.
 
-    The default ones are others if weights are pretrained. They do without synthetic images if ``plan.target`` is none
-    and the data bring none of their own.
+    The defaults differ if weights are pretrained. Those that learn from synthetic images are left out if
+    ``plan.target`` is none and the data contain no synthetic images.
 
     Raises:
         OptionError: there will be no synthetic images, and a requested method learns from them.

@@ -24,7 +24,7 @@ def training_sentences(plan: RunPreview) -> list[str]:
     ]
     if plan["finalist_seconds"]:
         said.append(
-            "If it or its best rival is none of these methods, it is trained, too: at most "
+            "The chosen classifier and its best rival are also trained if they are not among these methods: at most "
             f"{duration_in_words(plan['finalist_seconds'])} more."
         )
     if plan["cross_validation"]["folds"]:

@@ -53,7 +53,7 @@ def score_panels(scores: Mapping[str, Any]) -> list[Panel]:
                 f"Accuracy by class x {attribute}",
                 _in_words(_rows(averages, ends)) + _rows(found["accuracy_by_group"], ends["accuracy_by_group"]),
             ),
-            Panel(f"Differences between values of {attribute}; 0 is none", _of_gaps(_rows(gaps, ends))),
+            Panel(f"Differences between values of {attribute} (0: no difference)", _of_gaps(_rows(gaps, ends))),
         ]
     return [panel for panel in panels if panel.rows]
 
