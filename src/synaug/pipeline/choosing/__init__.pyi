@@ -5,7 +5,6 @@ from .candidates import uses_synthetic as uses_synthetic
 from .choose import choose_classifier as choose_classifier
 from .choose import choosing_candidates as choosing_candidates
 from .choose import finalists as finalists
-from .choose import group_numbers as group_numbers
 from .choose import has_validation as has_validation
 from .choose import metric_of as metric_of
 from .comparison import compared as compared

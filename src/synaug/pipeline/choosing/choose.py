@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from synaug.config import Recipe
-from synaug.data import Manifest
+from synaug.data import Manifest, group_ids
 from synaug.evaluation import Metric, chosen_name, lead, standings, usual_metric
 from synaug.methods import (
     DEFAULT_METHODS,
@@ -131,13 +131,15 @@ def metric_of(recipe: Recipe, manifest: Manifest) -> Metric:
     if not knows_groups(manifest):
         return usual_metric(None)
     judged = manifest.split("validation" if has_validation(manifest) else "train")
-    return usual_metric(group_numbers(judged.rows(~judged.is_synthetic)))
+    return usual_metric(known_groups(judged.rows(~judged.is_synthetic)))
 
 
-def group_numbers(images: Manifest) -> np.ndarray:
-    """Return the group of each image, shape ``(N,)``; -1 if its attribute is unknown."""
-    attributes = images.attributes
-    return np.where(attributes < 0, -1, images.labels * max(images.num_attributes, 1) + attributes)
+def known_groups(images: Manifest) -> np.ndarray:
+    """Return the groups of the images whose attribute is known, shape ``(M,)``."""
+    known = images.attributes >= 0
+    return group_ids(
+        labels=images.labels[known], attributes=images.attributes[known], num_attributes=images.num_attributes
+    )
 
 
 def verdict(names: Sequence[str], judged: Judged, recipe: Recipe, metric: Metric) -> Choice:

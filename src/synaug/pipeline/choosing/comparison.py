@@ -12,7 +12,7 @@ import pandas as pd
 from synaug.data import Manifest
 from synaug.evaluation import Metric, usual_metric
 from synaug.evaluation.intervals import Interval, paired_interval, paired_mean_interval, worst_difference_interval
-from synaug.pipeline.choosing.choose import group_numbers
+from synaug.pipeline.choosing.choose import known_groups
 from synaug.run_directory import RunPaths, read_table
 from synaug.schemas import Comparison, Difference, Result
 
@@ -69,8 +69,7 @@ def leading_column(metric: Metric, images: Manifest) -> Column:
         metric: what the classifier was chosen by.
         images: those that methods are compared on, of which those of unknown attribute are left out.
     """
-    groups = group_numbers(images)
-    groups = groups[groups >= 0]
+    groups = known_groups(images)
     is_judged = len(np.unique(groups)) > 1 and usual_metric(groups) == "worst_group_accuracy"
     return "worst_group_accuracy" if metric == "worst_group_accuracy" and is_judged else "accuracy"
 
