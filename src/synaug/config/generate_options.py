@@ -23,6 +23,10 @@ class GenerateOptions(Section):
     )
     steps: int | None = Field(None, ge=1, le=10_000, description="denoising steps")
     guidance: float | None = Field(None, ge=0, description="classifier-free guidance; 1 or below: none")
+    guidance_interval: tuple[float, float] = Field(
+        (0.0, 1.0),
+        description="shares of the denoising steps from which and up to which guidance applies, such as [0.2, 0.8]",
+    )
     size: int | None = Field(
         None, ge=8, le=8192, multiple_of=8, description="side of the generated image in pixels, a multiple of 8"
     )
@@ -62,6 +66,14 @@ class GenerateOptions(Section):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field("auto", description="precision")
     compile: bool = Field(False, description="torch.compile of the denoiser")
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _interval_has_a_length(cls, interval: tuple[float, float]) -> tuple[float, float]:
+        start, end = interval
+        if not 0 <= start < end <= 1:
+            raise ValueError("an interval goes from a share of the steps to a larger one, such as [0.2, 0.8]")
+        return interval
 
 
 class ApiOptions(Section):

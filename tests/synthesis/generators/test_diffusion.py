@@ -106,6 +106,43 @@ def test_without_guidance_there_is_one_pass(stable_diffusion):
     assert sizes == [3]
 
 
+def test_guidance_applies_within_its_interval_only(stable_diffusion):
+    def made(**options):
+        return pixels(
+            load_generator(str(stable_diffusion), GenerateOptions(device="cpu", steps=4, **options))(
+                PROMPTS, seeds=[1, 2, 3]
+            )
+        ).astype(int)
+
+    plain, guided = made(guidance=1.0), made(guidance=6.0)
+    middle, start = (made(guidance=6.0, guidance_interval=part) for part in ((0.25, 0.75), (0.0, 0.25)))
+    assert np.abs(guided - plain).mean() > 2
+    for some in (middle, start):
+        assert np.abs(some - plain).mean() > 0.2
+        assert np.abs(some - guided).mean() > 0.2
+    assert np.abs(made(guidance=6.0, guidance_interval=(0.9, 1.0)) - plain).max() <= 1  # no step of four begins there
+    again = made(guidance=6.0, guidance_interval=(0.0, 1.0))
+    assert (again == guided).all()
+
+
+def test_each_step_of_the_interval_is_guided_and_no_other(stable_diffusion):
+    options = GenerateOptions(device="cpu", steps=5, guidance=3.0, guidance_interval=(0.4, 0.8))
+    generator = load_generator(str(stable_diffusion), options)
+    scales = []
+    generator.pipeline.unet.register_forward_pre_hook(lambda *_: scales.append(generator.pipeline.guidance_scale))
+    for _ in range(2):  # the second batch begins without guidance, too
+        generator(PROMPTS[:1], seeds=[1])
+    assert [scale > 2 for scale in scales] == [False, False, True, True, False] * 2
+    assert generator.about["guidance_interval"] == [0.4, 0.8]
+
+
+def test_an_interval_without_guidance_is_refused(stable_diffusion):
+    with pytest.raises(OptionError, match=r"guidance_interval has no effect, since generate\.guidance is 1\."):
+        load_generator(str(stable_diffusion), GenerateOptions(device="cpu", guidance=1.0, guidance_interval=(0.2, 0.8)))
+    with pytest.raises(ValueError, match="from a share of the steps to a larger one"):
+        GenerateOptions(guidance_interval=(0.8, 0.2))
+
+
 def test_defaults_come_from_the_folder_then_from_options(generator, stable_diffusion):
     about = generator.about
     assert (about["steps"], about["guidance"], about["size"], about["license"]) == (2, 1.5, 32, "apache-2.0")

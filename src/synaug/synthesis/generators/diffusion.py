@@ -24,6 +24,7 @@ from synaug.synthesis.generators.conditioning import (
     squared,
     starts_of,
 )
+from synaug.synthesis.generators.guidance_interval import GuidanceInterval
 from synaug.synthesis.generators.models import Family, limit_of_pipeline
 from synaug.synthesis.generators.prompt_embeddings import PromptEmbeddings, Texts
 from synaug.synthesis.generators.safety_checker import Mosaics
@@ -67,6 +68,7 @@ class Settings:
     negative_prompt: str
     references: int = 0
     control_scale: float = 1.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
 
 
 class DiffusionGenerator:
@@ -84,6 +86,8 @@ class DiffusionGenerator:
         self.pipeline, self._settings = pipeline, settings
         self._takes = inspect.signature(type(pipeline).__call__).parameters
         self._prompts = PromptEmbeddings(pipeline, family, guided=self._guided)
+        self._guidance = GuidanceInterval(settings.guidance, settings.guidance_interval)
+        self._guidance.check(pipeline)
         self._finite: list[torch.Tensor] = []  # bool (N,) of each batch: finite when decoded, before clamping
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
@@ -190,8 +194,8 @@ class DiffusionGenerator:
             try:
                 output = self.pipeline(
                     **arguments,
+                    **self._guidance.arguments(self._settings.steps),
                     num_inference_steps=self._steps(),
-                    guidance_scale=self._settings.guidance,
                     generator=generators,
                     output_type="pt",
                 )

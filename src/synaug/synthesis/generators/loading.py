@@ -100,6 +100,7 @@ def load_generator(
         "scheduler": type(pipeline.scheduler).__name__,
         "steps": settings.steps,
         "guidance": settings.guidance,
+        **({"guidance_interval": list(settings.guidance_interval)} if settings.guidance_interval != (0, 1) else {}),
         "size": settings.size or default_size(pipeline),
         "strength": settings.strength if variant in _TASKS else None,
         **({"controlnet": options.controlnet} if options.controlnet else {}),
@@ -129,6 +130,7 @@ def _settings(
         negative_prompt=negative_prompt,
         references=options.references if variant == "reference" else 0,
         control_scale=options.control_scale,
+        guidance_interval=options.guidance_interval,
     )
 
 

@@ -158,6 +158,7 @@ class Plan:
 
     def _settings_that_count(self) -> set[str]:
         later = {name for name in ("scheduler", "generator") if getattr(self.generate, name)}
+        later |= {"guidance_interval"} if self.generate.guidance_interval != (0, 1) else set()
         later |= {"controlnet", "control_scale"} if self.generate.controlnet else set()
         later |= _SETTINGS_OF_VARIANT.get(self.options.variant, set())
         shared = {"steps", "guidance", "size", "dtype"} | later

@@ -12,6 +12,7 @@ from PIL import Image
 from synaug.config import GenerateOptions
 from synaug.errors import OptionError
 from synaug.runtime.quiet import quiet
+from synaug.synthesis.generators.diffusion import denoiser_of
 from synaug.synthesis.generators.loading import load_generator
 from synaug.synthesis.generators.models.families import family_of
 
@@ -205,6 +206,24 @@ def test_a_family_keeps_the_contract(folders, name, family, scheduler, _offers):
             generator=torch.Generator().manual_seed(1), **plainly,
         )  # fmt: skip
     assert np.abs(np.asarray(plain.images[0], int) - made[0]).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["sdxl", "sd3", "sana"])
+def test_guidance_can_be_kept_to_a_part_of_the_steps(folders, name):
+    options = GenerateOptions(device="cpu", steps=4, size=32, guidance=8.0, guidance_interval=(0.25, 0.75))
+    generator, scales = load_generator(str(folders[name]), options), []
+    denoiser_of(generator.pipeline).register_forward_pre_hook(
+        lambda *_: scales.append(generator.pipeline.guidance_scale)
+    )
+    assert generator(["a photo of a bag"], seeds=[1])[0].problem is None
+    assert [scale == 8 for scale in scales] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("name", ["flux", "pixart", "lcm"])
+def test_a_model_whose_guidance_cannot_change_between_steps_refuses_an_interval(folders, name):
+    options = GenerateOptions(device="cpu", steps=4, size=32, guidance=4.0, guidance_interval=(0.25, 0.75))
+    with pytest.raises(OptionError, match=r"Pipeline does not let its guidance change between steps\."):
+        load_generator(str(folders[name]), options)
 
 
 @pytest.mark.parametrize(("name", "_family", "_scheduler", "offers"), FAMILIES)
