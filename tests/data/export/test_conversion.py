@@ -1,5 +1,6 @@
 """Test that a manifest converts to other libraries' types and back without loss."""
 
+import io
 import pickle
 import sys
 from dataclasses import replace
@@ -57,7 +58,14 @@ def test_a_frame_has_names_and_places(both, tmp_path):
     assert frame["attribute"].dropna().to_dict() == {0: "f", 1: "m"}
     assert frame["is_synthetic"].tolist() == [False] * 3 + [True] * 2
     assert frame["image"][0] == str(tmp_path / "0.png")
-    assert (frame["image"][4] == IMAGES[4]).all()
+    assert (np.asarray(Image.open(io.BytesIO(frame["image"][4]))) == IMAGES[4]).all()
+
+
+def test_a_frame_with_images_in_memory_survives_parquet(tmp_path):
+    to_frame(from_arrays(IMAGES, LABELS, class_names=["cat", "dog"])).to_parquet(tmp_path / "set.parquet")
+    back = read_data(tmp_path / "set.parquet")
+    assert (pixels(back) == IMAGES).all()
+    assert back.labels.tolist() == LABELS
 
 
 def test_arrays_hold_all_pixels(both):

@@ -38,8 +38,8 @@ def _check_manifest(data: object, name: str) -> None:
 def to_frame(data: Manifest) -> pd.DataFrame:
     """Return one row per image, with names instead of numbers; ``read_data`` reads it back.
 
-    Columns: ``id``, ``image`` (a path; for images in memory encoded bytes or a uint8 array), ``label``, ``attribute``
-    (if any are known; missing values otherwise), ``split`` and ``is_synthetic``.
+    Columns: ``id``, ``image`` (a path, or the bytes of an image in memory, which Parquet can store), ``label``,
+    ``attribute`` (if any are known; missing values otherwise), ``split`` and ``is_synthetic``.
     """
     _check_manifest(data, "to_frame")
     columns: dict[str, pd.Series | np.ndarray] = {
@@ -52,9 +52,9 @@ def to_frame(data: Manifest) -> pd.DataFrame:
     return pd.DataFrame(columns | {"split": data.frame["split"].to_numpy(), "is_synthetic": data.is_synthetic})
 
 
-def _place(data: Manifest, row: int) -> str | bytes | np.ndarray:
+def _place(data: Manifest, row: int) -> str | bytes:
     value = data.frame["image"].iat[row] if "image" in data.frame else None
-    return value if isinstance(value, bytes | np.ndarray) else str(data.absolute_path(row))
+    return encoded(value) if isinstance(value, bytes | np.ndarray) else str(data.absolute_path(row))
 
 
 def to_arrays(data: Manifest, *, size: tuple[int, int] | None = None) -> ImageArrays:
@@ -133,7 +133,7 @@ def to_datasets(data: Manifest) -> datasets.Dataset:
     }
     columns: dict[str, list[object]] = {
         "id": data.frame["id"].tolist(),
-        "image": [_encoded(_place(data, row)) for row in range(len(data))],
+        "image": [_path_or_bytes(_place(data, row)) for row in range(len(data))],
         "label": data.labels.tolist(),
     }
     if data.attribute_names:
@@ -144,7 +144,7 @@ def to_datasets(data: Manifest) -> datasets.Dataset:
     return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
 
 
-def _encoded(image: str | bytes | np.ndarray) -> dict[str, str | bytes | None]:
+def _path_or_bytes(image: str | bytes) -> dict[str, str | bytes | None]:
     if isinstance(image, str):
         return {"bytes": None, "path": image}
-    return {"bytes": encoded(image), "path": None}
+    return {"bytes": image, "path": None}
