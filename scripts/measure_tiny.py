@@ -26,7 +26,7 @@ from synaug.config import StageOptions
 from synaug.data.benchmarks import fashion_mnist
 from synaug.evaluation.gap.domain_gap import gap_report
 from synaug.runtime import storage
-from synaug.synthesis.generators.guidance_interval import GuidanceInterval
+from synaug.synthesis.generators.models import GuidanceInterval
 from synaug.synthesis.planning.prompting import MODIFIERS
 from synaug.training import predict, train_representation
 from synaug.training.inference import extract_features

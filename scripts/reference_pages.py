@@ -86,7 +86,7 @@ def default_of(field):
     if field.default is None:
         return "none"
     if isinstance(field.default, tuple):
-        return f"`[{', '.join(field.default)}]`"
+        return f"`[{', '.join(map(str, field.default))}]`"
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
     return f"`{field.default}`" if field.default not in ("", {}) else "empty"

@@ -24,8 +24,7 @@ from synaug.synthesis.generators.conditioning import (
     squared,
     starts_of,
 )
-from synaug.synthesis.generators.guidance_interval import GuidanceInterval
-from synaug.synthesis.generators.models import Family, limit_of_pipeline
+from synaug.synthesis.generators.models import Family, GuidanceInterval, limit_of_pipeline
 from synaug.synthesis.generators.prompt_embeddings import PromptEmbeddings, Texts
 from synaug.synthesis.generators.safety_checker import Mosaics
 

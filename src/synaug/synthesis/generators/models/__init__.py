@@ -1,4 +1,4 @@
-"""Find the files of a model, and the settings of its family."""
+"""Find the files of a model, the settings of its family, and how its guidance changes between steps."""
 
 import lazy_loader
 

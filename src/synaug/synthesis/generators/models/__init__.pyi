@@ -1,5 +1,6 @@
 from .families import Family as Family
 from .families import family_of as family_of
+from .guidance_interval import GuidanceInterval as GuidanceInterval
 from .model_sources import CLIP as CLIP
 from .model_sources import TRANSFORMERS as TRANSFORMERS
 from .model_sources import Layout as Layout
