@@ -80,7 +80,7 @@ def usual_methods(
     """Return the methods of the run: as requested, else the default ones.
 
     The defaults differ if weights are pretrained. Those that learn from synthetic images are left out if
-    ``plan.target`` is none and the data contain no synthetic images.
+    the plan generates none (``plan.target: none``) and the data have none of their own.
 
     Raises:
         OptionError: there will be no synthetic images, and a requested method learns from them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from synaug.errors import OptionError
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from diffusers import DiffusionPipeline
 
 _NONE = 1 + 1e-6  # no guidance, yet above 1, since pipelines set up both of their passes from "above 1"
-
-Callback = Callable[["DiffusionPipeline", int, object, dict[str, object]], dict[str, object]]
 
 
 class GuidanceInterval:
@@ -38,7 +35,7 @@ class GuidanceInterval:
         """Check that the scale of a pipeline can be changed between its steps.
 
         Raises:
-            OptionError: it cannot, or no step would be guided.
+            OptionError: it cannot, or there is no guidance to limit.
         """
         if self.is_whole:
             return
