@@ -29,6 +29,7 @@ from synaug.methods import (
 )
 from synaug.methods.datasets import retraining_data
 from synaug.methods.options import learns_from_validation
+from synaug.methods.spectrum_matching import spectral_gain
 from synaug.methods.training import retrained_model
 from synaug.methods.training_time import training_seconds
 from synaug.pipeline import prepare as plan_stage
@@ -269,6 +270,35 @@ def test_the_data_path_is_an_option(finished, in_memory):
     sets = methods.load_sets(Run.open(finished), TrainOptions(in_memory=in_memory))
     assert isinstance(sets.real.images, torch.Tensor) == in_memory
     assert isinstance(sets.test.images, torch.Tensor) == in_memory
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_synthetic_images_get_the_spectrum_of_the_real_training_images(finished, in_memory, monkeypatch):
+    monkeypatch.setattr("synaug.data.images.spectrum.LEAST_IMAGES", 5)
+    run = Run.open(finished)
+    plain, matched = (
+        methods.load_sets(run, TrainOptions(in_memory=in_memory, match_spectrum=option)) for option in (False, True)
+    )
+    rows = torch.arange(len(plain.evened_out))
+    before, after = (sets.evened_out.images[rows] for sets in (plain, matched))
+    synthetic = plain.evened_out.is_synthetic
+    gain = spectral_gain(plain.evened_out)
+    assert not before[synthetic].equal(after[synthetic])
+    assert np.array_equal(np.stack([gain(image) for image in before[synthetic].numpy()]), after[synthetic].numpy())
+    assert before[~synthetic].equal(after[~synthetic])
+    everything = torch.arange(len(plain.test))
+    assert plain.test.images[everything].equal(matched.test.images[everything])
+
+
+def test_matching_spectra_outdates_results_that_learned_from_synthetic_images_only():
+    matched, plain = Recipe(), make_recipe({"train": {"match_spectrum": False}})
+    outdated = {"synaug": True, "classifier_only": True, "cross_entropy_retrained": False}
+    for name, is_outdated in outdated.items():
+        older = {"method": name, "options": json.loads(json.dumps(options_of(name, plain)))}
+        for options in (older["options"], older["options"]["starts_from"]):
+            del options["train"]["match_spectrum"]  # as before it existed
+        assert is_of_options(older, plain)
+        assert is_of_options(older, matched) != is_outdated, name
 
 
 # ---------------------------------------------------------------- heads and their storage

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 import torch
 
 from synaug.config import StageOptions
+from synaug.data.images import SpectralGain
+from synaug.data.images.spectrum import BANDS
 from synaug.data.manifest import from_arrays
 from synaug.errors import DataError
 from synaug.runtime import storage
@@ -77,3 +80,15 @@ def test_sets_that_are_not_in_memory_are_joined_as_manifests(manifest):
 def test_the_digest_is_of_the_images(manifest):
     files = load_training_set(manifest, in_memory=False).images
     assert files.digest() == storage.digest("\n".join(manifest.frame["sha256"]).encode())
+
+
+def test_a_gain_changes_synthetic_images_alike_on_both_paths(manifest):
+    half = replace(manifest, frame=manifest.frame.assign(source=np.where(np.arange(9) % 2, "synthetic", "real")))
+    gain = SpectralGain(np.linspace(1, 2, BANDS)[None])
+    memory, files = both_paths(half)
+    with_gain = files.images.with_gain(gain)
+    for row, image in enumerate(with_gain[torch.arange(9)]):
+        before = memory.images[row].numpy()
+        assert np.array_equal(image.numpy(), gain(before) if row % 2 else before)
+    assert with_gain.rows(torch.tensor([1]))[torch.tensor([0])].equal(with_gain[torch.tensor([1])])
+    assert with_gain.digest() != files.images.digest()

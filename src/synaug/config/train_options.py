@@ -118,6 +118,11 @@ class TrainOptions(Section):
         description="mean of each channel (0 to 1); default: of the real images, or of the pretrained weights",
     )
     std: tuple[float, ...] | None = Field(None, description="standard deviation of each channel; requires mean")
+    match_spectrum: bool = Field(
+        True,
+        description="scale the spatial frequencies of synthetic images so that their mean amplitudes are those of the "
+        "real ones; generated images are often too smooth",
+    )
     in_memory: bool | None = Field(
         None, description="decode all images at the start, or each on demand; default: depends on free memory"
     )

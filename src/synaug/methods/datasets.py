@@ -12,6 +12,7 @@ import numpy as np
 from synaug.config import ImagesOptions, TrainOptions
 from synaug.data import Manifest, balanced_positions, group_balanced_positions, joined
 from synaug.errors import OptionError, unknown
+from synaug.methods.spectrum_matching import with_matched_spectrum
 from synaug.run_directory import Run
 from synaug.runtime import Progress, silent, storage
 from synaug.synthesis.execution import synthetic_manifest
@@ -76,7 +77,8 @@ def load_sets(
     form = input_of(options.network, options, plan)
     numbers = tuple((cell.target, cell.num_to_generate) for cell in plan.cells)
     ids = storage.digest("\n".join(synthetic.frame["id"]).encode())
-    key = (ids, images_digest(synthetic), numbers, form, options.load_size, options.in_memory, autoencoded)
+    given = (options.load_size, options.match_spectrum, options.in_memory, autoencoded)
+    key = (ids, images_digest(synthetic), numbers, form, given)
     kept = _KEPT.pop(run, None)  # gone before others are loaded, so that memory holds one set
     if kept is not None and kept.manifest is manifest and kept.key == key and real is None:
         sets = replace(kept.sets, features={})
@@ -126,6 +128,8 @@ def _loaded(
     both = load(joined(real, synthetic), image_size=stored, channels=channels, normalization=normalization)
     if stored != side:
         both = replace(both, side=side)
+    if options.match_spectrum:
+        both = with_matched_spectrum(both, progress=progress)
     if autoencoded:
         twins = load(autoencoded_manifest(plan, real, run.path), like=both)
         places = torch.where(both.is_synthetic, -1, torch.cumsum(~both.is_synthetic, 0) - 1)

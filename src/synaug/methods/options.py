@@ -205,15 +205,21 @@ def _resolved(options: DecidingOptions) -> dict[str, object]:
         "learns_from": [method.data, method.groups_from, method.judged_from, method.judged_from and method.judged_by],
         "images": own.images.model_dump(mode="json"),
         "network": [own.network, options.get("network_digest")],
-        "train": TrainOptions.model_validate(options["train"]).model_dump(
-            mode="json", exclude={*TRAINING_ENVIRONMENT, "stage1", "retrain"}
-        ),
+        "train": _shared(options, method),
     }
     if method.starts_from is None:
         stage = {"schedule": method.schedule, "formulas": options.get("formulas", {})}
         return found | stage | {"stage1": _stage(options).model_dump(mode="json")}
     retrain = _retrain(method, TrainOptions.model_validate(options["train"]).retrain, own)
     return found | {"starts_from": _resolved(options["starts_from"]), "retrain": retrain.model_dump(mode="json")}
+
+
+def _shared(options: DecidingOptions, method: Method) -> dict[str, object]:
+    """Return the options of ``train`` outside its stages that matter to a method."""
+    # a result of an older version, which did not match spectra
+    given = {"match_spectrum": False} | options["train"]
+    left_out = {*TRAINING_ENVIRONMENT, "stage1", "retrain", *(() if method.uses_synthetic else ("match_spectrum",))}
+    return TrainOptions.model_validate(given).model_dump(mode="json", exclude=left_out)
 
 
 def _stage(options: DecidingOptions) -> StageOptions:

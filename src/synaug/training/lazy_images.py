@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from synaug.data import Manifest, read_image
+from synaug.data.images import SpectralGain
 from synaug.runtime import storage
 
 
@@ -22,10 +23,19 @@ class ImageFiles:
 
     Attributes:
         shape: shape of that tensor.
+
+    Args:
+        manifest: the images.
+        channels: 1 or 3.
+        size: width and height to which images are resized and cropped.
+        gain: changes each synthetic image after decoding.
     """
 
-    def __init__(self, manifest: Manifest, *, channels: int, size: tuple[int, int]) -> None:
-        self._manifest, self._size = manifest, size
+    def __init__(
+        self, manifest: Manifest, *, channels: int, size: tuple[int, int], gain: SpectralGain | None = None
+    ) -> None:
+        self._manifest, self._size, self._gain = manifest, size, gain
+        self._is_synthetic = manifest.is_synthetic
         self.shape = torch.Size((len(manifest), channels, size[1], size[0]))
         self._threads = ThreadPoolExecutor()
         self._waiting: dict[int, Future[np.ndarray]] = {}
@@ -47,16 +57,23 @@ class ImageFiles:
 
     def rows(self, positions: Tensor) -> ImageFiles:
         """Return the images at these positions or under this mask, still not decoded."""
-        channels, height, width = self.shape[1:]
-        return ImageFiles(self._manifest.rows(positions.cpu().numpy()), channels=channels, size=(width, height))
+        return self._like(self._manifest.rows(positions.cpu().numpy()), self._gain)
+
+    def with_gain(self, gain: SpectralGain) -> ImageFiles:
+        """Return the images, of which each synthetic one is changed by ``gain`` after decoding."""
+        return self._like(self._manifest, gain)
 
     def digest(self) -> str:
-        """Return a digest of all images, from the checksums in the manifest."""
-        return storage.digest("\n".join(self._manifest.frame["sha256"]).encode())
+        """Return a digest of all images, from the checksums in the manifest and the gain."""
+        facts = [*self._manifest.frame["sha256"], *([] if self._gain is None else [self._gain.digest()])]
+        return storage.digest("\n".join(facts).encode())
+
+    def _like(self, manifest: Manifest, gain: SpectralGain | None) -> ImageFiles:
+        return ImageFiles(manifest, channels=self.shape[1], size=self._size, gain=gain)
 
     def _decode(self, row: int) -> np.ndarray:
-        image = read_image(self._manifest, row)
-        return pixels(image, channels=self.shape[1], size=self._size)
+        decoded = pixels(read_image(self._manifest, row), channels=self.shape[1], size=self._size)
+        return decoded if self._gain is None or not self._is_synthetic[row] else self._gain(decoded)
 
 
 def pixels(image: Image.Image, *, channels: int, size: tuple[int, int]) -> np.ndarray:

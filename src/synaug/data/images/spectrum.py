@@ -1,0 +1,123 @@
+"""Match the mean spectrum of synthetic images to that of real ones, so that their sharpness does not give them away.
+
+Generated images are often too smooth, since a diffusion model learns fine detail last, or too rough. Each spatial
+frequency is scaled by one factor for all images, which changes no image's subject. Frequencies are those of a cosine
+transform, whose mirrored borders are no edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy.fft import dctn, idctn
+
+from synaug.runtime import storage
+
+BANDS = 20  # of equal width, from frequency 0 to that of a checkerboard; at 28 pixels one period per image each
+LARGEST_FACTOR = 3.0  # more would amplify rounding to 8 bits; smaller factors than a third are not needed either
+LEAST_IMAGES = 20  # pairs of a real and a synthetic image; with fewer, chance would decide
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralGain:
+    """Factors by which spatial frequencies are scaled.
+
+    Attributes:
+        factors: per channel and band, coarse to fine, float64 of shape ``(C, BANDS)``; from 1/3 to 3.
+    """
+
+    factors: np.ndarray
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """Return one uint8 image of shape ``(C, H, W)`` with scaled frequencies; its mean brightness stays."""
+        coefficients = dctn(pixels.astype(np.float32), axes=(1, 2), norm="ortho")
+        coefficients *= _of_size(self.factors.tobytes(), pixels.shape)
+        changed = idctn(coefficients, axes=(1, 2), norm="ortho")
+        return np.rint(changed).clip(0, 255).astype(np.uint8)
+
+    def digest(self) -> str:
+        """Return a digest of the factors."""
+        return storage.digest(self.factors.tobytes())
+
+
+@dataclass(frozen=True)
+class SpectralSide:
+    """Real or synthetic images: ``read(positions)`` returns them as uint8 of shape ``(N, C, H, W)``.
+
+    ``cells`` is the class of each image or, if known, its class and attribute as one number; shape ``(N,)``.
+    """
+
+    cells: np.ndarray
+    read: Callable[[np.ndarray], np.ndarray]
+
+
+def matching_gain(real: SpectralSide, synthetic: SpectralSide, *, most: int = 4000) -> SpectralGain | None:
+    """Return the gain that gives synthetic images the mean amplitudes of real ones, None with too few images.
+
+    Amplitudes are compared within each cell, so that a set whose rare classes are mostly synthetic does not confuse a
+    class with a kind of image. The logarithms are averaged over the cells, weighted by the number of image pairs
+    ``1 / (1 / real + 1 / synthetic)``.
+
+    Args:
+        real: the real training images.
+        synthetic: the synthetic images.
+        most: images that are read per side, approximately.
+    """
+    shared = np.intersect1d(real.cells, synthetic.cells)
+    weights, logs = [], []
+    for cell in shared:
+        picks = [_spread(np.flatnonzero(side.cells == cell), most // len(shared) + 1) for side in (real, synthetic)]
+        weights.append(1 / sum(1 / len(pick) for pick in picks))
+        measured = [amplitudes(side.read(pick)) for side, pick in zip((real, synthetic), picks, strict=True)]
+        logs.append(np.log(measured[0]) - np.log(measured[1]))
+    if sum(weights) < LEAST_IMAGES:
+        return None
+    factors = np.exp(np.average(logs, axis=0, weights=weights))
+    return SpectralGain(factors.clip(1 / LARGEST_FACTOR, LARGEST_FACTOR))
+
+
+def amplitudes(images: np.ndarray) -> np.ndarray:
+    """Return the mean amplitude per channel and band, shape ``(C, BANDS)``, of uint8 images ``(N, C, H, W)``.
+
+    Bands without a frequency, in images of few pixels, have the amplitude of the next coarser one.
+    """
+    found = np.zeros(images.shape[1:])
+    for image in images:
+        found += np.abs(dctn(image.astype(np.float32), axes=(1, 2), norm="ortho"))
+    bands, counts = _bands(*images.shape[2:])
+    sums = np.stack([np.bincount(bands, channel.ravel()[1:], BANDS) for channel in found]) / max(len(images), 1)
+    means = sums / np.maximum(counts, 1)
+    for band in np.flatnonzero(counts == 0):
+        means[:, band] = means[:, band - 1]
+    return np.maximum(means, 1e-3)  # of a channel in one color
+
+
+def _spread(positions: np.ndarray, most: int) -> np.ndarray:
+    """Return up to ``most`` of the positions, evenly spaced."""
+    return positions[np.unique(np.linspace(0, len(positions) - 1, min(most, len(positions))).astype(int))]
+
+
+def _radii(height: int, width: int) -> np.ndarray:
+    """Return the frequency of each coefficient, as a share of that of a checkerboard, shape ``(H, W)``."""
+    return np.hypot(np.arange(height)[:, None] / height, np.arange(width) / width) / np.sqrt(2)
+
+
+@lru_cache(maxsize=8)
+def _bands(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the band of each coefficient but the mean, flattened, and the number of coefficients per band."""
+    bands = np.minimum((_radii(height, width) * BANDS).astype(int), BANDS - 1).ravel()[1:]
+    return bands, np.bincount(bands, minlength=BANDS)
+
+
+@lru_cache(maxsize=8)
+def _of_size(factors: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the factor of each coefficient, interpolated between the centers of the bands, shape ``(C, H, W)``."""
+    channels, height, width = shape
+    centers, radii = (np.arange(BANDS) + 0.5) / BANDS, _radii(height, width)
+    logs = np.log(np.frombuffer(factors).reshape(channels, BANDS))
+    whole = np.stack([np.exp(np.interp(radii, centers, row)) for row in logs]).astype(np.float32)
+    whole[:, 0, 0] = 1
+    return whole
