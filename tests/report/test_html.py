@@ -232,6 +232,29 @@ def test_the_gap_is_shown_if_it_was_measured(content):
     parsed(page)
 
 
+@pytest.mark.parametrize(
+    ("detail", "is_matched", "sentences"),
+    [
+        (0.36, True, ["less fine detail than the real ones: 0.36 times", "Training evens this out"]),
+        (0.36, False, ["Training leaves it; train.match_spectrum would even it out"]),
+        (1.5, True, ["more fine detail than the real ones: 1.5 times"]),
+        (0.95, True, ["as much fine detail as the real ones"]),
+        (None, True, []),
+    ],
+)
+def test_fine_detail_is_compared_in_words(content, detail, is_matched, sentences):
+    content["training"]["options"] = {"match_spectrum": is_matched}
+    rng = np.random.default_rng(0)
+    labels, features = np.repeat([0, 9], 60), rng.normal(size=(120, 3))
+    names = content["data"]["class_names"]
+    found = gap_report(
+        real=features, synthetic=features, real_labels=labels, synthetic_labels=labels, class_names=names
+    )
+    page = make_report(content | {"gap": {"fine_detail": detail} | gap_section(found, names)})
+    assert all(sentence in page for sentence in sentences)
+    assert ("fine detail" in page) == bool(sentences)
+
+
 def test_all_options_are_listed(content):
     content["training"]["options"] = {"stage1": {"mixing": "mixup", "steps": None}}
     page = make_report(content)

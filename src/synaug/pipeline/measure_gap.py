@@ -7,28 +7,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from synaug.config import Recipe
 from synaug.data import Manifest, cells_of, groups, read_image
-from synaug.data.images import contrasts, noise_limit, spectral_flatness
+from synaug.data.images import BANDS, SpectralSide, amplitude_ratio, contrasts, noise_limit, spectral_flatness
 from synaug.data.images.image_statistics import image_statistics
 from synaug.data.similarity import has_twin
 from synaug.run_directory import RunPaths
 from synaug.runtime import Progress, signals, silent
 from synaug.runtime.records import read_form, write_sealed
 from synaug.runtime.security import shell_word
-from synaug.schemas import MeasuredGap
+from synaug.schemas import Gap, MeasuredGap
 from synaug.synthesis.execution import REVIEW
 from synaug.synthesis.quality import LEAST_IMAGES, Embed, fit_features
 
 if TYPE_CHECKING:
     from synaug.evaluation.gap import Looks
 
-REVISION = 2  # of the measurement; 1 ignored groups, so a gap of an older revision is measured again
+REVISION = 3  # of the measurement: 1 ignored groups, 2 lacked fine detail; a gap of an older one is measured again
 IMAGES = 1000  # at most, per side, spread over the classes
 STATISTICS = "statistics of color, layout and spectrum"
 _FLAT = 0.02  # contrast below which an image counts as one color, unless real images are as flat
+_LARGEST_SIDE = 224  # pixels, to which larger images are resized, as a rule also for training
 _STAGE = "comparing real and synthetic images"
 
 
@@ -152,7 +153,8 @@ def measured_gap(real: Manifest, synthetic: Manifest, recipe: Recipe, *, progres
     best = kinds[-1]
     recalls, taken_for = _judged(features, sides, len(names), least=best.least_images, seed=recipe.seed)
     found = audit(gaps, _looks(sides, taken_for, recipe), real_recalls=recalls, class_names=names)
-    return {"gap": {"features": best.name} | gap_section(gaps[-1], names), "audit": audit_section(found, names)}
+    about: Gap = {"features": best.name, "fine_detail": _fine_detail(sides)}
+    return {"gap": about | gap_section(gaps[-1], names), "audit": audit_section(found, names)}
 
 
 def _read(manifest: Manifest, by_group: bool, rng: np.random.Generator, progress: Progress) -> _Side:
@@ -192,6 +194,19 @@ def _comparable(real: np.ndarray, synthetic: np.ndarray, *, is_statistics: bool)
     mean, deviation = real.mean(0), real.std(0)
     deviation = np.where(deviation > 1e-6, deviation, 1)
     return (real - mean) / deviation, (synthetic - mean) / deviation
+
+
+def _fine_detail(sides: Sequence[_Side]) -> float | None:
+    """Return the amplitude of synthetic over that of real images in the finer half of their spectrum, at one size."""
+    length = min(_LARGEST_SIDE, int(np.median([min(image.size) for image in sides[0].images])))
+
+    def of(side: _Side) -> SpectralSide:
+        images = [ImageOps.fit(image.convert("L"), (length, length), Image.Resampling.BICUBIC) for image in side.images]
+        pixels = np.stack([np.asarray(image) for image in images])[:, None]
+        return SpectralSide(side.labels if side.cells is None else side.cells, lambda rows: pixels[rows])
+
+    ratio = amplitude_ratio(of(sides[0]), of(sides[1]))
+    return None if ratio is None else float(np.exp(-np.log(ratio[:, BANDS // 2 :]).mean()))
 
 
 def _judged(

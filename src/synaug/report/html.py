@@ -112,6 +112,7 @@ def make_report(report: Mapping[str, object], *, images: ReportImages | None = N
         times=[(row.title, seconds[row.method]) for row in rows if row.method in seconds],
         groups=sections.groups(content),
         gap=sections.gap_rows(content),
+        fine_detail=sections.fine_detail(content),
         light=sections.light(content),
         notes=content.get("warnings") or [],
         left_out=content["data"].get("left_out") or [],

@@ -46,9 +46,13 @@ class GapOfImages(TypedDict):
 
 @with_config(MORE)
 class Gap(TypedDict, total=False):
-    """The gap of all images and of each class, and the features that it was measured on."""
+    """The gap of all images and of each class, and the features that it was measured on.
+
+    ``fine_detail``: amplitude of synthetic over that of real images in the finer half of their spectrum.
+    """
 
     features: str
+    fine_detail: float | None
     overall: GapOfImages
     per_class: dict[str, GapOfImages]
 

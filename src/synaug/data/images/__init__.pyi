@@ -23,7 +23,9 @@ from .pixel_modes import is_wide_mode as is_wide_mode
 from .pixel_modes import plain_mode as plain_mode
 from .pixel_range import EIGHT_BIT as EIGHT_BIT
 from .pixel_range import white_level as white_level
+from .spectrum import BANDS as BANDS
 from .spectrum import SpectralGain as SpectralGain
 from .spectrum import SpectralSide as SpectralSide
+from .spectrum import amplitude_ratio as amplitude_ratio
 from .spectrum import matching_gain as matching_gain
 from .thumbnails import SIDE as SIDE

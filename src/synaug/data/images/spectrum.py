@@ -57,14 +57,21 @@ class SpectralSide:
 def matching_gain(real: SpectralSide, synthetic: SpectralSide, *, most: int = 4000) -> SpectralGain | None:
     """Return the gain that gives synthetic images the mean amplitudes of real ones, None with too few images.
 
-    Amplitudes are compared within each cell, so that a set whose rare classes are mostly synthetic does not confuse a
-    class with a kind of image. The logarithms are averaged over the cells, weighted by the number of image pairs
-    ``1 / (1 / real + 1 / synthetic)``.
-
     Args:
         real: the real training images.
         synthetic: the synthetic images.
         most: images that are read per side, approximately.
+    """
+    ratio = amplitude_ratio(real, synthetic, most=most)
+    return None if ratio is None else SpectralGain(ratio.clip(1 / LARGEST_FACTOR, LARGEST_FACTOR))
+
+
+def amplitude_ratio(real: SpectralSide, synthetic: SpectralSide, *, most: int = 4000) -> np.ndarray | None:
+    """Return the amplitude of real over that of synthetic images per channel and band, None with too few images.
+
+    Amplitudes are compared within each cell, so that a set whose rare classes are mostly synthetic does not confuse a
+    class with a kind of image. The logarithms are averaged over the cells, weighted by the number of image pairs
+    ``1 / (1 / real + 1 / synthetic)``. Arguments are those of ``matching_gain``.
     """
     shared = np.intersect1d(real.cells, synthetic.cells)
     weights, logs = [], []
@@ -73,10 +80,7 @@ def matching_gain(real: SpectralSide, synthetic: SpectralSide, *, most: int = 40
         weights.append(1 / sum(1 / len(pick) for pick in picks))
         measured = [amplitudes(side.read(pick)) for side, pick in zip((real, synthetic), picks, strict=True)]
         logs.append(np.log(measured[0]) - np.log(measured[1]))
-    if sum(weights) < LEAST_IMAGES:
-        return None
-    factors = np.exp(np.average(logs, axis=0, weights=weights))
-    return SpectralGain(factors.clip(1 / LARGEST_FACTOR, LARGEST_FACTOR))
+    return np.exp(np.average(logs, axis=0, weights=weights)) if sum(weights) >= LEAST_IMAGES else None
 
 
 def amplitudes(images: np.ndarray) -> np.ndarray:

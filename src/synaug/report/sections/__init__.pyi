@@ -9,6 +9,7 @@ from .group_tables import groups as groups
 from .key_numbers import facts as facts
 from .run_details import costs as costs
 from .run_details import settings as settings
+from .synthetic_quality import fine_detail as fine_detail
 from .synthetic_quality import gap_rows as gap_rows
 from .synthetic_quality import light as light
 from .synthetic_quality import rejections as rejections

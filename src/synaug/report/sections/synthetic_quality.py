@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from synaug.report.rows import LightRow, RejectionRow
 from synaug.report.summary import reason_text
 from synaug.schemas import Report
+
+_ALIKE = 1.15  # factor between amplitudes that still count as equal
 
 
 def rejections(report: Report) -> list[RejectionRow]:
@@ -50,3 +54,23 @@ def light(report: Report) -> LightRow:
         "features": (report.get("gap") or {}).get("features"),
         "cannot_judge": lacking,
     }
+
+
+def fine_detail(report: Report) -> str:
+    """Return how much fine detail the synthetic images have, and what training does about it; empty if unknown."""
+    found = (report.get("gap") or {}).get("fine_detail")
+    if found is None:
+        return ""
+    if abs(math.log(found)) < math.log(_ALIKE):
+        return "The synthetic images have as much fine detail as the real ones."
+    is_matched = (report["training"].get("options") or {}).get("match_spectrum", False)
+    remedy = (
+        "Training evens this out, by at most a factor of three"
+        if is_matched
+        else "Training leaves it; train.match_spectrum would even it out"
+    )
+    kind = "less" if found < 1 else "more"
+    return (
+        f"The synthetic images have {kind} fine detail than the real ones: {found:.2g} times their amplitude in the "
+        f"finer half of the spectrum. {remedy}."
+    )

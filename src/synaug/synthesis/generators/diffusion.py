@@ -86,7 +86,7 @@ class DiffusionGenerator:
         self._takes = inspect.signature(type(pipeline).__call__).parameters
         self._prompts = PromptEmbeddings(pipeline, family, guided=self._guided)
         self._guidance = GuidanceInterval(settings.guidance, settings.guidance_interval)
-        self._guidance.check(pipeline)
+        self._guidance.check(pipeline, settings.steps)
         self._finite: list[torch.Tensor] = []  # bool (N,) of each batch: finite when decoded, before clamping
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))

@@ -31,11 +31,15 @@ class GuidanceInterval:
         """Whether every step is guided."""
         return (self._start, self._end) == (0.0, 1.0)
 
-    def check(self, pipeline: DiffusionPipeline) -> None:
+    def check(self, pipeline: DiffusionPipeline, steps: int) -> None:
         """Check that the scale of a pipeline can be changed between its steps.
 
+        Args:
+            pipeline: the pipeline.
+            steps: denoising steps that it is asked for.
+
         Raises:
-            OptionError: it cannot, or there is no guidance to limit.
+            OptionError: it cannot, there is no guidance to limit, or no step begins in the interval.
         """
         if self.is_whole:
             return
@@ -43,6 +47,11 @@ class GuidanceInterval:
             raise OptionError(
                 f"generate.guidance_interval has no effect, since generate.guidance is {self._guidance:g}. Set a "
                 "guidance above 1, or leave the interval out."
+            )
+        if not any(self._scale(step, steps) > _NONE for step in range(steps)):
+            raise OptionError(
+                f"generate.guidance_interval is [{self._start:g}, {self._end:g}], but none of the {steps} steps begins "
+                f"there: they begin at 0, {1 / steps:.2g}, ..., {(steps - 1) / steps:.2g}. Widen it, or take more steps."
             )
         takes = inspect.signature(type(pipeline).__call__).parameters
         pipeline._guidance_scale = self._guidance  # as at the start of a call; the next property follows from it
