@@ -112,7 +112,6 @@ def test_the_gap_is_measured_once_and_reported(finished, photos, recipe):
     report, gap = json.loads((finished / "report.json").read_text()), RunPaths(finished).gap
     assert (report["gap"], report["audit"]) == tuple(json.loads(gap.read_text())[name] for name in ("gap", "audit"))
     assert report["gap"]["features"] == "statistics of color, layout and spectrum"
-    assert 0.2 < report["gap"]["fine_detail"] < 0.8  # the embedded generator draws too smoothly
     assert set(report["audit"]["per_class"]) == set(report["data"]["class_names"])
     assert report["gap"]["per_class"]["bag"]["num_synthetic"] == 24 - report["data"]["class_counts"]["bag"]
     assert report["gap"]["overall"]["probe_accuracy"] > 0.5
