@@ -29,7 +29,7 @@ from synaug.methods import (
 )
 from synaug.methods.datasets import retraining_data
 from synaug.methods.options import learns_from_validation
-from synaug.methods.spectrum_matching import spectral_gain
+from synaug.methods.spectrum_matching import shares, spectral_gain
 from synaug.methods.training import retrained_model
 from synaug.methods.training_time import training_seconds
 from synaug.pipeline import prepare as plan_stage
@@ -39,6 +39,8 @@ from synaug.pipeline.train import train
 from synaug.recipes import make_recipe, with_overrides
 from synaug.run_directory import Run, RunPaths, locked_recipe, replace_recipe
 from synaug.runtime import storage
+from synaug.synthesis.execution import synthetic_manifest
+from synaug.synthesis.generators import autoencode, autoencoded_manifest
 from synaug.training.last_layer.solvers import METHODS as HEADS
 from synaug.training.losses import LOSSES, STATEFUL_LOSSES
 from synaug.training.mixing import MIXINGS
@@ -282,12 +284,28 @@ def test_synthetic_images_get_the_spectrum_of_the_real_training_images(finished,
     rows = torch.arange(len(plain.evened_out))
     before, after = (sets.evened_out.images[rows] for sets in (plain, matched))
     synthetic = plain.evened_out.is_synthetic
-    gain = spectral_gain(plain.evened_out)
     assert not before[synthetic].equal(after[synthetic])
-    assert np.array_equal(np.stack([gain(image) for image in before[synthetic].numpy()]), after[synthetic].numpy())
+    gain, strengths = spectral_gain(plain.evened_out), shares(synthetic_manifest(run.plan, run.path))
+    expected = [gain(image, strength=share) for image, share in zip(before[synthetic].numpy(), strengths, strict=True)]
+    assert np.array_equal(np.stack(expected), after[synthetic].numpy())
     assert before[~synthetic].equal(after[~synthetic])
     everything = torch.arange(len(plain.test))
     assert plain.test.images[everything].equal(matched.test.images[everything])
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_autoencoded_images_are_matched_for_methods_with_synthetic_images_only(finished, in_memory, monkeypatch):
+    monkeypatch.setattr("synaug.data.images.spectrum.LEAST_IMAGES", 5)
+    run = Run.open(finished)
+    autoencode(run.plan, run.manifest.split("train"), run.path, device="cpu")
+    sets = methods.load_sets(run, TrainOptions(in_memory=in_memory), autoencoded=True)
+    plain = methods.load_sets(run, TrainOptions(match_spectrum=False), autoencoded=True)
+    rows = torch.arange(len(plain.real))
+    before = plain.real.autoencoded[rows]
+    assert sets.real.autoencoded[rows].equal(before)
+    gain, files = spectral_gain(plain.evened_out), autoencoded_manifest(run.plan, run.manifest.split("train"), run.path)
+    expected = [gain(twin, strength=share) for twin, share in zip(before.numpy(), shares(files), strict=True)]
+    assert np.array_equal(np.stack(expected), sets.evened_out.autoencoded[rows].numpy())
 
 
 def test_matching_spectra_outdates_results_that_learned_from_synthetic_images_only():

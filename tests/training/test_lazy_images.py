@@ -1,4 +1,3 @@
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -82,13 +81,15 @@ def test_the_digest_is_of_the_images(manifest):
     assert files.digest() == storage.digest("\n".join(manifest.frame["sha256"]).encode())
 
 
-def test_a_gain_changes_synthetic_images_alike_on_both_paths(manifest):
-    half = replace(manifest, frame=manifest.frame.assign(source=np.where(np.arange(9) % 2, "synthetic", "real")))
+def test_a_gain_changes_each_image_by_its_strength_alike_on_both_paths(manifest):
+    strengths = np.arange(9) / 8
     gain = SpectralGain(np.linspace(1, 2, BANDS)[None])
-    memory, files = both_paths(half)
-    with_gain = files.images.with_gain(gain)
+    memory, files = both_paths(manifest)
+    with_gain = files.images.with_gain(gain, strengths)
     for row, image in enumerate(with_gain[torch.arange(9)]):
         before = memory.images[row].numpy()
-        assert np.array_equal(image.numpy(), gain(before) if row % 2 else before)
-    assert with_gain.rows(torch.tensor([1]))[torch.tensor([0])].equal(with_gain[torch.tensor([1])])
+        assert np.array_equal(image.numpy(), gain(before, strength=strengths[row]) if row else before)
+    assert with_gain.rows(torch.tensor([4]))[torch.tensor([0])].equal(with_gain[torch.tensor([4])])
     assert with_gain.digest() != files.images.digest()
+    assert with_gain.digest() != files.images.with_gain(gain, strengths[::-1].copy()).digest()
+    assert files.images.with_gain(gain, np.zeros(9)).digest() == files.images.digest()

@@ -125,18 +125,20 @@ def _loaded(
     channels, side, normalization = form
     load = partial(load_training_set, in_memory=options.in_memory, progress=progress)
     stored = stored_side(side, options)
-    both = load(joined(real, synthetic), image_size=stored, channels=channels, normalization=normalization)
+    rows, twin_rows = joined(real, synthetic), autoencoded_manifest(plan, real, run.path) if autoencoded else None
+    both = load(rows, image_size=stored, channels=channels, normalization=normalization)
     if stored != side:
         both = replace(both, side=side)
-    if options.match_spectrum:
-        both = with_matched_spectrum(both, progress=progress)
-    if autoencoded:
-        twins = load(autoencoded_manifest(plan, real, run.path), like=both)
+    if twin_rows is not None:
+        twins = load(twin_rows, like=both)
         places = torch.where(both.is_synthetic, -1, torch.cumsum(~both.is_synthetic, 0) - 1)
         both = replace(both, autoencoded=twins.images, twins=places)
+    real_only = both.rows(~both.is_synthetic)
+    if options.match_spectrum:
+        both = with_matched_spectrum(both, rows, twins=twin_rows, progress=progress)
     test, held_out = manifest.split("test"), manifest.split("validation")
     return Sets(
-        real=both.rows(~both.is_synthetic),
+        real=real_only,
         evened_out=both,
         test=load(test, like=both),
         validation=load(held_out, like=both) if len(held_out) else None,

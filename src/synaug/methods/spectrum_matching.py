@@ -1,4 +1,4 @@
-"""Give the synthetic images of a training set the mean spectrum of its real ones."""
+"""Give the synthetic images of a training set the mean spectrum of its real ones, each in part."""
 
 from __future__ import annotations
 
@@ -8,33 +8,67 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synaug.data import Manifest
 from synaug.data.images import SpectralGain, SpectralSide, matching_gain
 from synaug.runtime import Progress, signals, silent
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from synaug.training import TrainingSet
+    from synaug.training.lazy_images import ImageFiles
 
 
-def with_matched_spectrum(images: TrainingSet, *, progress: Progress = silent) -> TrainingSet:
+def with_matched_spectrum(
+    images: TrainingSet, manifest: Manifest, *, twins: Manifest | None = None, progress: Progress = silent
+) -> TrainingSet:
     """Return the set with its synthetic images changed; as it is if there are too few images of either kind.
 
-    Images in memory are changed in place; files are changed each time they are decoded, to the same pixels.
+    Each image is changed by a share of the whole correction, drawn from 0 to 1. With the whole one, all synthetic
+    images would have the same artificial sharpness, which a network can learn for the class that they belong to.
+    Autoencoded real images are changed alike, since they are to look like synthetic ones. Synthetic images in memory
+    are changed in place; files are changed each time they are decoded, to the same pixels.
+
+    Args:
+        images: real and synthetic images.
+        manifest: its rows.
+        twins: rows of its autoencoded images.
+        progress: called with the progress so far.
     """
-    from synaug.training.lazy_images import ImageFiles
+    from torch import Tensor
 
     gain = spectral_gain(images)
     if gain is None:
         return images
-    if isinstance(images.images, ImageFiles):
-        return replace(images, images=images.images.with_gain(gain))
-    pixels, synthetic = images.images.numpy(), np.flatnonzero(images.is_synthetic.numpy())
+    strengths = np.where(manifest.is_synthetic, shares(manifest), 0.0)
+    matched = replace(images, images=_changed(images.images, gain, strengths, progress))
+    if images.autoencoded is None or twins is None:
+        return matched
+    others = images.autoencoded
+    own = others.clone() if isinstance(others, Tensor) else others  # those of the real-only methods stay as they are
+    return replace(matched, autoencoded=_changed(own, gain, shares(twins), progress))
+
+
+def shares(manifest: Manifest) -> np.ndarray:
+    """Return a number from 0 to 1 for each image, evenly distributed, from its digest; shape ``(N,)``."""
+    return np.array([int(digest[:8], 16) / 16**8 for digest in manifest.frame["sha256"]])
+
+
+def _changed(
+    images: Tensor | ImageFiles, gain: SpectralGain, strengths: np.ndarray, progress: Progress
+) -> Tensor | ImageFiles:
+    from synaug.training.lazy_images import ImageFiles
+
+    if isinstance(images, ImageFiles):
+        return images.with_gain(gain, strengths)
+    pixels, rows = images.numpy(), np.flatnonzero(strengths)
 
     def change(row: int) -> None:
-        pixels[row] = gain(pixels[row])
+        pixels[row] = gain(pixels[row], strength=float(strengths[row]))
 
     with ThreadPoolExecutor() as threads:
-        for done, _ in enumerate(threads.map(change, synthetic), 1):
-            progress("matching spectra", done, len(synthetic), "")
+        for done, _ in enumerate(threads.map(change, rows), 1):
+            progress("matching spectra", done, len(rows), "")
             if done % 256 == 0:
                 signals.stop_here()
     return images

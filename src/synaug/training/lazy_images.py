@@ -28,14 +28,21 @@ class ImageFiles:
         manifest: the images.
         channels: 1 or 3.
         size: width and height to which images are resized and cropped.
-        gain: changes each synthetic image after decoding.
+        gain: changes images after decoding.
+        strengths: how much it changes each image, shape ``(N,)``; 0: not at all, as by default.
     """
 
     def __init__(
-        self, manifest: Manifest, *, channels: int, size: tuple[int, int], gain: SpectralGain | None = None
+        self,
+        manifest: Manifest,
+        *,
+        channels: int,
+        size: tuple[int, int],
+        gain: SpectralGain | None = None,
+        strengths: np.ndarray | None = None,
     ) -> None:
         self._manifest, self._size, self._gain = manifest, size, gain
-        self._is_synthetic = manifest.is_synthetic
+        self._strengths = np.zeros(len(manifest)) if strengths is None else strengths
         self.shape = torch.Size((len(manifest), channels, size[1], size[0]))
         self._threads = ThreadPoolExecutor()
         self._waiting: dict[int, Future[np.ndarray]] = {}
@@ -57,23 +64,27 @@ class ImageFiles:
 
     def rows(self, positions: Tensor) -> ImageFiles:
         """Return the images at these positions or under this mask, still not decoded."""
-        return self._like(self._manifest.rows(positions.cpu().numpy()), self._gain)
+        chosen = positions.cpu().numpy()
+        return self._like(self._manifest.rows(chosen), self._gain, self._strengths[chosen])
 
-    def with_gain(self, gain: SpectralGain) -> ImageFiles:
-        """Return the images, of which each synthetic one is changed by ``gain`` after decoding."""
-        return self._like(self._manifest, gain)
+    def with_gain(self, gain: SpectralGain, strengths: np.ndarray) -> ImageFiles:
+        """Return the images, changed after decoding by the gain, each with its own strength."""
+        return self._like(self._manifest, gain, strengths)
 
     def digest(self) -> str:
         """Return a digest of all images, from the checksums in the manifest and the gain."""
-        facts = [*self._manifest.frame["sha256"], *([] if self._gain is None else [self._gain.digest()])]
+        facts = list(self._manifest.frame["sha256"])
+        if self._gain is not None and self._strengths.any():
+            facts += [self._gain.digest(), storage.digest(self._strengths.tobytes())]
         return storage.digest("\n".join(facts).encode())
 
-    def _like(self, manifest: Manifest, gain: SpectralGain | None) -> ImageFiles:
-        return ImageFiles(manifest, channels=self.shape[1], size=self._size, gain=gain)
+    def _like(self, manifest: Manifest, gain: SpectralGain | None, strengths: np.ndarray) -> ImageFiles:
+        return ImageFiles(manifest, channels=self.shape[1], size=self._size, gain=gain, strengths=strengths)
 
     def _decode(self, row: int) -> np.ndarray:
         decoded = pixels(read_image(self._manifest, row), channels=self.shape[1], size=self._size)
-        return decoded if self._gain is None or not self._is_synthetic[row] else self._gain(decoded)
+        strength = float(self._strengths[row])
+        return self._gain(decoded, strength=strength) if self._gain is not None and strength else decoded
 
 
 def pixels(image: Image.Image, *, channels: int, size: tuple[int, int]) -> np.ndarray:

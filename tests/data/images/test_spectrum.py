@@ -54,6 +54,13 @@ def test_the_mean_brightness_stays():
     assert np.abs(changed(gain, smooth).mean((1, 2, 3)) - smooth.mean((1, 2, 3))).max() < 1
 
 
+def test_the_strength_is_the_exponent_of_the_factors():
+    image = textures(1, smoothness=0.6)[0]
+    gain = SpectralGain(np.linspace(1, 1.5, BANDS)[None])
+    assert np.array_equal(gain(image, strength=0.0), image)
+    assert np.array_equal(gain(image, strength=0.5), SpectralGain(gain.factors**0.5)(image))
+
+
 def test_each_channel_has_its_own_factors():
     real = textures(60, channels=3)
     synthetic = real.copy()

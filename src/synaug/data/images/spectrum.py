@@ -1,8 +1,8 @@
 """Match the mean spectrum of synthetic images to that of real ones, so that their sharpness does not give them away.
 
 Generated images are often too smooth, since a diffusion model learns fine detail last, or too rough. Each spatial
-frequency is scaled by one factor for all images, which changes no image's subject. Frequencies are those of a cosine
-transform, whose mirrored borders are no edges.
+frequency is scaled by a factor that is computed over all images, which changes no image's subject. Frequencies are
+those of a cosine transform, whose mirrored borders are no edges.
 """
 
 from __future__ import annotations
@@ -31,10 +31,15 @@ class SpectralGain:
 
     factors: np.ndarray
 
-    def __call__(self, pixels: np.ndarray) -> np.ndarray:
-        """Return one uint8 image of shape ``(C, H, W)`` with scaled frequencies; its mean brightness stays."""
+    def __call__(self, pixels: np.ndarray, *, strength: float = 1.0) -> np.ndarray:
+        """Return one image with scaled frequencies; its mean brightness stays.
+
+        Args:
+            pixels: uint8 of shape ``(C, H, W)``.
+            strength: exponent of the factors; 0: no change.
+        """
         coefficients = dctn(pixels.astype(np.float32), axes=(1, 2), norm="ortho")
-        coefficients *= _of_size(self.factors.tobytes(), pixels.shape)
+        coefficients *= np.exp(np.float32(strength) * _of_size(self.factors.tobytes(), pixels.shape))
         changed = idctn(coefficients, axes=(1, 2), norm="ortho")
         return np.rint(changed).clip(0, 255).astype(np.uint8)
 
@@ -118,10 +123,10 @@ def _bands(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 @lru_cache(maxsize=8)
 def _of_size(factors: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the factor of each coefficient, interpolated between the centers of the bands, shape ``(C, H, W)``."""
+    """Return the logarithm of each coefficient's factor, interpolated between bands, float32 of shape ``(C, H, W)``."""
     channels, height, width = shape
     centers, radii = (np.arange(BANDS) + 0.5) / BANDS, _radii(height, width)
     logs = np.log(np.frombuffer(factors).reshape(channels, BANDS))
-    whole = np.stack([np.exp(np.interp(radii, centers, row)) for row in logs]).astype(np.float32)
-    whole[:, 0, 0] = 1
+    whole = np.stack([np.interp(radii, centers, row) for row in logs]).astype(np.float32)
+    whole[:, 0, 0] = 0
     return whole

@@ -51,7 +51,7 @@ class GuidanceInterval:
         if not any(self._scale(step, steps) > _NONE for step in range(steps)):
             raise OptionError(
                 f"generate.guidance_interval is [{self._start:g}, {self._end:g}], but none of the {steps} steps begins "
-                f"there: they begin at 0, {1 / steps:.2g}, ..., {(steps - 1) / steps:.2g}. Widen it, or take more steps."
+                f"there: they begin at 0, {1 / steps:.2g}, ..., {(steps - 1) / steps:.2g}. Widen it or take more steps."
             )
         takes = inspect.signature(type(pipeline).__call__).parameters
         pipeline._guidance_scale = self._guidance  # as at the start of a call; the next property follows from it
