@@ -120,8 +120,8 @@ class TrainOptions(Section):
     std: tuple[float, ...] | None = Field(None, description="standard deviation of each channel; requires mean")
     match_spectrum: bool = Field(
         True,
-        description="scale the spatial frequencies of synthetic images so that their mean amplitudes are those of the "
-        "real ones; generated images are often too smooth",
+        description="scale the spatial frequencies of synthetic images, each by a random share, towards the mean "
+        "amplitudes of the real ones; generated images are often too smooth",
     )
     in_memory: bool | None = Field(
         None, description="decode all images at the start, or each on demand; default: depends on free memory"
