@@ -303,6 +303,14 @@ def test_status_of_a_run_that_is_only_planned(synaug, photos, tmp_path):
     assert shown.endswith(f"or synaug generate {tmp_path / 'run'}\n")
 
 
+def test_status_of_a_run_without_synthetic_images(synaug, photos, tmp_path):
+    synaug("plan", photos, "--target", "none", "--out", tmp_path / "run")
+    said = synaug("status", tmp_path / "run").out
+    assert "no synthetic images planned" in said
+    assert "stage" in said
+    assert json.loads(synaug("status", tmp_path / "run", "--json").out)["images"]["planned"] == 0
+
+
 def test_status_shows_the_time_left_of_a_training(synaug, finished, tmp_path, monkeypatch):
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "report.html").unlink()
