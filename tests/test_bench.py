@@ -332,7 +332,7 @@ def test_the_command_lists_experiments_and_arms(synaug):
     assert "fashion-lt" in synaug("bench", "--list").out.split()
     assert "fashion-lt" in json.loads(synaug("bench", "--list", "--json").out)
     assert set(QUESTIONS) == set(experiment_names())
-    assert synaug("bench", "fashion-spurious", "--list").out.startswith("text: cross_entropy, autoencoded")
+    assert synaug("bench", "fashion-spurious", "--list").out.startswith("text: cross_entropy, synaug_no_mixing")
 
 
 def test_the_command_prints_the_progress_and_the_results_of_a_grid(synaug, tmp_path):

@@ -88,12 +88,17 @@ FIRST_DEFAULTS: dict[str, Any] = {
     "train.retrain.method": "logistic",
 }
 """The defaults when run directories got their names: changed defaults must not rename finished folders."""
+_NAMELESS: Any = {
+    "methods": True,
+    "bench": True,
+    "name": True,
+    "train": {"match_spectrum"},  # newer than the names, and part of each result
+}
 
 
 def named_options(recipe: Recipe) -> dict[str, Any]:
     """Return the options that name a run directory: those that differ from the first defaults."""
-    chosen = recipe.model_dump(mode="json", exclude={"methods", "bench", "name"})
-    usual = Recipe().model_dump(mode="json", exclude={"methods", "bench", "name"})
+    chosen, usual = (each.model_dump(mode="json", exclude=_NAMELESS) for each in (recipe, Recipe()))
     for name, value in FIRST_DEFAULTS.items():
         *sections, key = name.split(".")
         section = usual
