@@ -18,12 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import (
-    AutoencoderTiny,
-    DPMSolverMultistepScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
+from diffusers import AutoencoderTiny, StableDiffusionPipeline, UNet2DConditionModel, UniPCMultistepScheduler
 from PIL import Image
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -36,7 +31,7 @@ SEED = 20230800994 % 2**31
 SIZE = 32  # pixels; items are drawn at 28 and enlarged
 MAX_TOKENS = 20
 VARIANTS = 6  # renderings of each item: one plain gray, the others with random tint and background
-DEFAULTS = {"steps": 10, "guidance": 1.0, "batch_size": 128}  # synaug's settings for it; chosen by scripts/tune_demo.py
+DEFAULTS = {"steps": 7, "guidance": 1.0, "batch_size": 128}  # synaug's settings for it
 MEANINGFUL = ("bright", "dark", "large", "small", "detailed", "simple", "unusual", "typical")
 NEUTRAL = tuple(m for m in MODIFIERS if m and m not in MEANINGFUL)
 
@@ -187,13 +182,10 @@ def make_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     )
 
 
-def make_scheduler() -> DPMSolverMultistepScheduler:
-    return DPMSolverMultistepScheduler(
-        beta_schedule="squaredcos_cap_v2",
-        prediction_type="v_prediction",
-        timestep_spacing="trailing",
-        lambda_min_clipped=-5.1,
-        steps_offset=1,
+def make_scheduler() -> UniPCMultistepScheduler:
+    """Return the sampler; its 7 steps are as close to the exact images as 10 steps of DPM-Solver++."""
+    return UniPCMultistepScheduler(
+        beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", timestep_spacing="trailing"
     )
 
 
@@ -374,7 +366,7 @@ datasets: [fashion_mnist]
 # tiny-diffusion: the embedded generator of synaug
 
 A very small Stable Diffusion (StableDiffusionPipeline; AutoencoderTiny, UNet2DConditionModel, CLIPTextModel,
-DPM-Solver++) that makes 32 x 32 RGB pictures of the ten Fashion-MNIST classes from text. It exists so that
+UniPC) that makes 32 x 32 RGB pictures of the ten Fashion-MNIST classes from text. It exists so that
 synaug's demo, tests and mirrors run offline, on the same road as a large model. It is an *in-domain*
 generator: it plays the part that web-scale pretraining plays for a large model, and knows nothing else.
 Class names that it never saw give poor images.
