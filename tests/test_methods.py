@@ -308,6 +308,37 @@ def test_autoencoded_images_are_matched_for_methods_with_synthetic_images_only(f
     assert np.array_equal(np.stack(expected), sets.evened_out.autoencoded[rows].numpy())
 
 
+def test_images_without_digests_get_their_share_from_their_ids():
+    manifest = from_arrays(np.zeros((50, 4, 4), np.uint8), np.zeros(50, int), class_names=["a"])
+    without, odd = (replace(manifest, frame=manifest.frame.assign(sha256=text)) for text in ("", "no digest"))
+    assert len(set(shares(without))) == 50
+    assert 0.3 < shares(without).mean() < 0.7
+    assert np.array_equal(shares(without), shares(without.rows(np.arange(50))))
+    assert 0 <= shares(odd)[0] < 1
+
+
+def textured(groups, is_synthetic, *, seed):
+    """Return a training set whose images of odd groups have four times the detail, and twice that if real."""
+    rng = np.random.default_rng(seed)
+    strength = 5 * np.where(groups % 2, 4, 1) * np.where(is_synthetic, 1, 2)
+    images = (128 + rng.normal(size=(len(groups), 1, 12, 12)) * strength[:, None, None, None]).clip(0, 255)
+    return make_training_set(
+        torch.from_numpy(images.astype(np.uint8)), torch.from_numpy(groups // 2), num_classes=2,
+        is_synthetic=torch.from_numpy(is_synthetic), groups=torch.from_numpy(groups), num_groups=4,
+    )  # fmt: skip
+
+
+def test_spectra_are_compared_within_groups_and_with_few_real_images_of_them_within_classes():
+    synthetic = np.repeat([1, 3], 60)
+
+    def factors(real):
+        kinds = np.repeat([False, True], [len(real), len(synthetic)])
+        return spectral_gain(textured(np.concatenate([real, synthetic]), kinds, seed=0)).factors
+
+    assert factors(np.repeat([0, 1, 2, 3], [90, 30, 90, 30])) == pytest.approx(2, abs=0.3)
+    assert factors(np.repeat([0, 1, 2, 3], [90, 3, 90, 3])).max() < 1  # mostly with the other group of the class
+
+
 def test_matching_spectra_outdates_results_that_learned_from_synthetic_images_only():
     matched, plain = Recipe(), make_recipe({"train": {"match_spectrum": False}})
     outdated = {"synaug": True, "classifier_only": True, "cross_entropy_retrained": False}
@@ -463,6 +494,20 @@ def test_a_study_chooses_images_by_hand(images, real, synthetic):
     chosen = selected(study_sets(), ImagesOptions(**images)).evened_out
     for kind, counts in ((False, real), (True, synthetic)):
         assert torch.bincount(chosen.labels[chosen.is_synthetic == kind], minlength=2).tolist() == counts
+
+
+def test_a_study_leaves_the_autoencoded_images_of_real_only_methods_as_they_are():
+    sets = study_sets()
+    twins = torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(10, 1, 4, 4)
+    places = torch.where(sets.evened_out.is_synthetic, -1, torch.arange(20) // 2)
+    with_twins = replace(
+        sets,
+        real=replace(sets.real, autoencoded=twins, twins=torch.arange(10)),
+        evened_out=replace(sets.evened_out, autoencoded=twins + 100, twins=places),
+    )
+    chosen = selected(with_twins, ImagesOptions(replaced=0.4)).real
+    assert len(chosen) == 6
+    assert chosen.with_twins(torch.arange(6), torch.ones(6, dtype=torch.bool)).max() < 100
 
 
 def test_a_study_of_an_unknown_class_names_the_known():

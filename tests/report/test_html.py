@@ -235,9 +235,10 @@ def test_the_gap_is_shown_if_it_was_measured(content):
 @pytest.mark.parametrize(
     ("detail", "is_matched", "sentences"),
     [
-        (0.36, True, ["less fine detail than the real ones: 0.36 times", "Training evens this out"]),
-        (0.36, False, ["Training leaves it; train.match_spectrum would even it out"]),
+        (0.36, True, ["less fine detail than the real ones: 0.36 times", "Training reduces the difference"]),
+        (0.36, False, ["Training leaves it; train.match_spectrum would reduce it"]),
         (1.5, True, ["more fine detail than the real ones: 1.5 times"]),
+        (1234.5, True, ["more fine detail than the real ones: 1,234 times"]),
         (0.95, True, ["as much fine detail as the real ones"]),
         (None, True, []),
     ],

@@ -131,7 +131,8 @@ def _loaded(
         both = replace(both, side=side)
     if twin_rows is not None:
         twins = load(twin_rows, like=both)
-        places = torch.where(both.is_synthetic, -1, torch.cumsum(~both.is_synthetic, 0) - 1)
+        rows_of_twins = torch.arange(len(both)) < len(real)  # some may be synthetic images that came with the data
+        places = torch.where(rows_of_twins & ~both.is_synthetic, torch.arange(len(both)), -1)
         both = replace(both, autoencoded=twins.images, twins=places)
     real_only = both.rows(~both.is_synthetic)
     if options.match_spectrum:
@@ -210,10 +211,8 @@ def selected(sets: Sets, images: ImagesOptions) -> Sets:
             keep[np.random.default_rng([label, 5]).permutation(real)[:leaving]] = False
             wanted = min(wanted, leaving)
         keep[synthetic[wanted:]] = False
-    chosen = both.rows(keep)
-    return replace(
-        sets, evened_out=chosen, real=chosen.rows(~chosen.is_synthetic), num_planned=len(chosen), features={}
-    )
+    chosen, real_only = both.rows(keep), sets.real.rows(keep[~is_synthetic])
+    return replace(sets, evened_out=chosen, real=real_only, num_planned=len(chosen), features={})
 
 
 def retraining_data(data: str, real: TrainingSet, *, uses_synthetic: bool) -> str:

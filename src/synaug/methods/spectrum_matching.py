@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from synaug.data import Manifest
 from synaug.data.images import SpectralGain, SpectralSide, matching_gain
-from synaug.runtime import Progress, signals, silent
+from synaug.runtime import Progress, signals, silent, storage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +41,8 @@ def with_matched_spectrum(
     gain = spectral_gain(images)
     if gain is None:
         return images
-    strengths = np.where(manifest.is_synthetic, shares(manifest), 0.0)
+    strengths = np.zeros(len(manifest))
+    strengths[manifest.is_synthetic] = shares(manifest.rows(manifest.is_synthetic))
     matched = replace(images, images=_changed(images.images, gain, strengths, progress))
     if images.autoencoded is None or twins is None:
         return matched
@@ -50,8 +52,15 @@ def with_matched_spectrum(
 
 
 def shares(manifest: Manifest) -> np.ndarray:
-    """Return a number from 0 to 1 for each image, evenly distributed, from its digest; shape ``(N,)``."""
-    return np.array([int(digest[:8], 16) / 16**8 for digest in manifest.frame["sha256"]])
+    """Return a number from 0 to 1 for each image, from its digest or else its id; shape ``(N,)``."""
+    frame = manifest.frame
+    names = (digest or image_id for digest, image_id in zip(frame["sha256"], frame["id"], strict=True))
+    return np.array([int(name[:8], 16) / 16**8 for name in map(_digest, names)])
+
+
+def _digest(name: str) -> str:
+    """Return the name if it is a digest, else its digest."""
+    return name if re.fullmatch("[0-9a-f]{64}", name) else storage.digest(name.encode())
 
 
 def _changed(
@@ -75,14 +84,21 @@ def _changed(
 
 
 def spectral_gain(images: TrainingSet) -> SpectralGain | None:
-    """Return the gain for the synthetic images of a set, compared within groups if all of those are known."""
+    """Return the gain for the synthetic images of a set; None with too few images of either kind.
+
+    They are compared with real images of their group if all of their groups are known, and of their class if that
+    leaves too few.
+    """
     import torch
 
     is_synthetic, groups = images.is_synthetic.numpy(), images.groups.numpy()
-    cells = groups if (groups[is_synthetic] >= 0).all() else images.labels.numpy()
 
-    def side(rows: np.ndarray) -> SpectralSide:
-        return SpectralSide(cells[rows], lambda picked: images.images[torch.from_numpy(rows[picked])].numpy())
+    def gain_within(cells: np.ndarray) -> SpectralGain | None:
+        def side(rows: np.ndarray) -> SpectralSide:
+            return SpectralSide(cells[rows], lambda picked: images.images[torch.from_numpy(rows[picked])].numpy())
 
-    real = np.flatnonzero(~is_synthetic & (cells >= 0))
-    return matching_gain(side(real), side(np.flatnonzero(is_synthetic)))
+        real = np.flatnonzero(~is_synthetic & (cells >= 0))
+        return matching_gain(side(real), side(np.flatnonzero(is_synthetic)))
+
+    found = gain_within(groups) if (groups[is_synthetic] >= 0).all() else None
+    return gain_within(images.labels.numpy()) if found is None else found

@@ -102,3 +102,23 @@ def test_the_digest_follows_the_factors():
     factors = np.ones((1, BANDS))
     assert SpectralGain(factors).digest() == SpectralGain(factors.copy()).digest()
     assert SpectralGain(factors).digest() != SpectralGain(factors * 1.01).digest()
+
+
+def test_small_images_lack_bands_but_keep_their_factors():
+    real = textures(60, side=14)
+    half = (real // 2).astype(np.uint8)
+    factors = matching_gain(side(real), side(half)).factors
+    assert np.abs(factors - 2).max() < 0.15
+
+
+def test_only_a_few_images_are_read_at_once():
+    images, most = textures(300, side=8), []
+
+    def read(positions):
+        most.append(len(positions))
+        return images[positions]
+
+    several = SpectralSide(np.zeros(300, int), read)
+    assert np.allclose(matching_gain(several, several).factors, 1)
+    assert max(most) <= 64
+    assert sum(most) == 600

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from synaug import experiment
 from synaug.config import Recipe
@@ -89,6 +90,7 @@ def test_a_model_is_judged_on_images_that_it_did_not_learn_from(finished):
         learned = {image.numpy().tobytes() for image in inside.evened_out.images}
         assert len(outside)
         assert not any(image.numpy().tobytes() in learned for image in outside.images)
+        assert inside.real.images.equal(sets.real.images[torch.from_numpy(folds != fold)])
 
 
 def test_a_synthetic_image_leaves_with_the_real_one_it_was_made_from(finished):

@@ -120,10 +120,17 @@ def test_guidance_applies_within_its_interval_only(stable_diffusion):
     for some in (middle, start):
         assert np.abs(some - plain).mean() > 0.2
         assert np.abs(some - guided).mean() > 0.2
-    with pytest.raises(OptionError, match=r"none of the 4 steps begins there: they begin at 0, 0\.25, \.\.\., 0\.75"):
+    with pytest.raises(OptionError, match=r"steps begins there; they begin at 0, 0\.25, 0\.5, 0\.75\."):
         made(guidance=6.0, guidance_interval=(0.9, 1.0))
     again = made(guidance=6.0, guidance_interval=(0.0, 1.0))
     assert (again == guided).all()
+
+
+def test_the_steps_that_image_to_image_takes_are_those_that_count(stable_diffusion):
+    options = {"device": "cpu", "steps": 10, "strength": 0.3, "guidance": 3.0}
+    with pytest.raises(OptionError, match=r"steps begins there; they begin at 0, 0\.33, 0\.67\."):
+        load_generator(str(stable_diffusion), GenerateOptions(guidance_interval=(0.7, 1.0), **options), variant="intra")
+    load_generator(str(stable_diffusion), GenerateOptions(guidance_interval=(0.6, 1.0), **options), variant="intra")
 
 
 def test_each_step_of_the_interval_is_guided_and_no_other(stable_diffusion):
@@ -154,10 +161,10 @@ def test_defaults_come_from_the_folder_then_from_options(generator, stable_diffu
 
 
 def test_the_scheduler_is_the_familys_or_the_one_that_is_named(generator, stable_diffusion):
-    assert generator.about["scheduler"] == "DPMSolverMultistepScheduler"
-    options = GenerateOptions(device="cpu", scheduler="EulerDiscreteScheduler")
+    assert generator.about["scheduler"] == "UniPCMultistepScheduler"
+    options = GenerateOptions(device="cpu", scheduler="EulerAncestralDiscreteScheduler")
     other = load_generator(str(stable_diffusion), options)
-    assert other.about["scheduler"] == "EulerDiscreteScheduler"
+    assert other.about["scheduler"] == "EulerAncestralDiscreteScheduler"
     made = [pixels(each(PROMPTS, seeds=[1, 2, 3])).astype(int) for each in (generator, other)]
     assert np.abs(made[0] - made[1]).max() > 2
     with pytest.raises(OptionError, match=r"Unknown scheduler of this model 'Euler'\. .*EulerDiscreteScheduler"):

@@ -92,13 +92,12 @@ def fold_sets(sets: Sets, folds: np.ndarray, fold: int, shown: np.ndarray) -> Se
     keep = np.ones(len(both), bool)
     keep[~is_synthetic] = folds != fold
     keep[is_synthetic] = ((shown < 0) | (folds[shown] != fold)).all(1)
-    inside = both.rows(keep)
     features = {}
     for (name, which, options), values in sets.features.items():
         if which == "evened_out":
             features[name, which, options] = values[keep]
             features[name, "all_real", options] = values[keep & ~is_synthetic]
-    return replace(sets, evened_out=inside, real=inside.rows(~inside.is_synthetic), features=features)
+    return replace(sets, evened_out=both.rows(keep), real=sets.real.rows(folds != fold), features=features)
 
 
 def held_out_predictions(

@@ -65,12 +65,12 @@ def fine_detail(report: Report) -> str:
         return "The synthetic images have as much fine detail as the real ones."
     is_matched = (report["training"].get("options") or {}).get("match_spectrum", False)
     remedy = (
-        "Training evens this out, by at most a factor of three"
+        "Training reduces the difference, in each image by a random share of it"
         if is_matched
-        else "Training leaves it; train.match_spectrum would even it out"
+        else "Training leaves it; train.match_spectrum would reduce it"
     )
-    kind = "less" if found < 1 else "more"
+    kind, times = ("less" if found < 1 else "more"), f"{found:.2g}" if found < 10 else f"{found:,.0f}"
     return (
-        f"The synthetic images have {kind} fine detail than the real ones: {found:.2g} times their amplitude in the "
+        f"The synthetic images have {kind} fine detail than the real ones: {times} times their amplitude in the "
         f"finer half of the spectrum. {remedy}."
     )

@@ -86,7 +86,7 @@ class DiffusionGenerator:
         self._takes = inspect.signature(type(pipeline).__call__).parameters
         self._prompts = PromptEmbeddings(pipeline, family, guided=self._guided)
         self._guidance = GuidanceInterval(settings.guidance, settings.guidance_interval)
-        self._guidance.check(pipeline, settings.steps)
+        self._guidance.check(pipeline, self._steps_taken())
         self._finite: list[torch.Tensor] = []  # bool (N,) of each batch: finite when decoded, before clamping
         if hasattr(getattr(pipeline, "vae", None), "decoder"):
             pipeline.vae.decoder.register_forward_hook(lambda _m, _i, out: self._finite.append(_is_finite(out)))
@@ -238,6 +238,10 @@ class DiffusionGenerator:
         if "strength" not in self._takes:
             return self._settings.steps
         return max(self._settings.steps, int(np.ceil(1 / self._settings.strength)))
+
+    def _steps_taken(self) -> int:
+        """Return the denoising steps of one image."""
+        return int(self._steps() * (self._settings.strength if "strength" in self._takes else 1))
 
     @property
     def _guided(self) -> bool:

@@ -36,7 +36,7 @@ class GuidanceInterval:
 
         Args:
             pipeline: the pipeline.
-            steps: denoising steps that it is asked for.
+            steps: denoising steps that it takes.
 
         Raises:
             OptionError: it cannot, there is no guidance to limit, or no step begins in the interval.
@@ -50,8 +50,8 @@ class GuidanceInterval:
             )
         if not any(self._scale(step, steps) > _NONE for step in range(steps)):
             raise OptionError(
-                f"generate.guidance_interval is [{self._start:g}, {self._end:g}], but none of the {steps} steps begins "
-                f"there: they begin at 0, {1 / steps:.2g}, ..., {(steps - 1) / steps:.2g}. Widen it or take more steps."
+                f"generate.guidance_interval is [{self._start:g}, {self._end:g}], but none of the denoising steps "
+                f"begins there; they begin at {_listed(steps)}. Widen it or take more steps."
             )
         takes = inspect.signature(type(pipeline).__call__).parameters
         pipeline._guidance_scale = self._guidance  # as at the start of a call; the next property follows from it
@@ -79,3 +79,13 @@ class GuidanceInterval:
     ) -> dict[str, object]:
         pipeline._guidance_scale = self._scale(step + 1, pipeline.num_timesteps)
         return {}
+
+
+def _listed(steps: int) -> str:
+    """Return the shares at which steps begin.
+
+    >>> _listed(2), _listed(10)
+    ('0, 0.5', '0, 0.1, ..., 0.9')
+    """
+    starts = [f"{step / steps:.2g}" for step in range(steps)]
+    return ", ".join(starts if steps <= 4 else [*starts[:2], "...", starts[-1]])
