@@ -276,7 +276,7 @@ def test_the_data_path_is_an_option(finished, in_memory):
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_synthetic_images_get_the_spectrum_of_the_real_training_images(finished, in_memory, monkeypatch):
-    monkeypatch.setattr("synaug.data.images.spectrum.LEAST_IMAGES", 5)
+    monkeypatch.setattr("synaug.data.images.spectrum.LEAST_WEIGHT", 5)
     run = Run.open(finished)
     plain, matched = (
         methods.load_sets(run, TrainOptions(in_memory=in_memory, match_spectrum=option)) for option in (False, True)
@@ -295,7 +295,7 @@ def test_synthetic_images_get_the_spectrum_of_the_real_training_images(finished,
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_autoencoded_images_are_matched_for_methods_with_synthetic_images_only(finished, in_memory, monkeypatch):
-    monkeypatch.setattr("synaug.data.images.spectrum.LEAST_IMAGES", 5)
+    monkeypatch.setattr("synaug.data.images.spectrum.LEAST_WEIGHT", 5)
     run = Run.open(finished)
     autoencode(run.plan, run.manifest.split("train"), run.path, device="cpu")
     sets = methods.load_sets(run, TrainOptions(in_memory=in_memory), autoencoded=True)
@@ -306,6 +306,16 @@ def test_autoencoded_images_are_matched_for_methods_with_synthetic_images_only(f
     gain, files = spectral_gain(plain.evened_out), autoencoded_manifest(run.plan, run.manifest.split("train"), run.path)
     expected = [gain(twin, strength=share) for twin, share in zip(before.numpy(), shares(files), strict=True)]
     assert np.array_equal(np.stack(expected), sets.evened_out.autoencoded[rows].numpy())
+
+
+def test_real_images_keep_their_own_autoencoded_images_beside_synthetic_ones_of_the_data(finished):
+    run = Run.open(finished)
+    train = run.manifest.split("train")
+    autoencode(run.plan, train, run.path, device="cpu")
+    mixed = replace(train, frame=train.frame.assign(source=["synthetic", "real"] + ["real"] * (len(train) - 2)))
+    both = methods.load_sets(run, TrainOptions(), real=mixed, autoencoded=True).evened_out
+    assert both.twins[:4].tolist() == [-1, 1, 2, 3]
+    assert (both.twins[len(train) :] == -1).all()
 
 
 def test_images_without_digests_get_their_share_from_their_ids():
