@@ -66,7 +66,7 @@ CASES = [
     ),
     ("retraining method", "logistics", "logistic", lambda: retrain_classifier(network(), SET, method="logistics")),
     ("experiment", "dmo", "demo", lambda: read_experiment("dmo")),
-    ("arm", "halff", "half", lambda: read_experiment("fashion-lt", arms=["halff"])),
+    ("arm", "fille", "filled", lambda: read_experiment("fashion-lt", arms=["fille"])),
 ]  # fmt: skip
 
 
